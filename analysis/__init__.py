@@ -1,0 +1,1 @@
+"""Means: moments, metrics, intervals, fits, tables and figures; pure functions of numbers."""

@@ -1,0 +1,1 @@
+"""Metrics of δx geometry, one per file; the file name is the name used in study files."""

@@ -1,0 +1,1 @@
+"""Where: machines that run things, and storage that keeps bytes."""

@@ -1,0 +1,1 @@
+"""Does: turns the inputs of one job into its artifact."""

@@ -1,0 +1,1 @@
+"""Model families, one per file; the file name is the Hugging Face model_type."""

@@ -1,0 +1,1 @@
+"""Training objectives, one per file; a hyphen in a study is an underscore here."""

@@ -1,0 +1,1 @@
+"""Scorers of generated text, one per file."""

@@ -1,0 +1,1 @@
+"""Decides: reads a study, plans its jobs, dispatches them, remembers what happened."""
