@@ -1,0 +1,170 @@
+"""The Measurement: one number, what it is of, where, how sure, and why it is missing when it is.
+
+Owns the schema of the long table and its canonical order of columns and rows, so that two equal
+studies give equal bytes. No times, paths or attempts are ever part of it.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from analysis.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Scalar = str | int | float | bool | None
+Row = dict[str, Scalar]
+
+FIXED = pa.schema(
+    [
+        ("model", pa.string()),
+        ("family", pa.string()),
+        ("num_parameters", pa.int64()),  # counted, embeddings included
+        ("num_parameters_non_embedding", pa.int64()),
+        ("d_model", pa.int64()),
+        ("num_layers", pa.int64()),
+        ("metric", pa.string()),
+        ("definition", pa.string()),  # which of a metric's written definitions
+        ("site", pa.string()),  # site, layer, position, centred: missing for behaviour
+        ("layer", pa.int64()),  # from 0
+        ("depth", pa.float64()),  # layer / (num_layers - 1)
+        ("position", pa.string()),
+        ("centred", pa.bool_()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),  # 95 % interval
+        ("high", pa.float64()),
+        ("floor", pa.float64()),  # the same metric of the base model against itself
+        ("null_low", pa.float64()),  # the band expected with no effect
+        ("null_high", pa.float64()),
+        ("num_rows", pa.int64()),
+        ("num_groups", pa.int64()),
+        ("num_seeds", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("key", pa.string()),  # the job that measured it
+    ]
+)
+"""Columns that every measurement has; the study's axes stand before them, as strings."""
+
+IDENTITY = (
+    *("family", "num_parameters", "model", "metric", "definition"),
+    *("site", "layer", "depth", "position", "centred"),
+)
+"""The fixed columns that say *what* a number is, in the order rows are sorted by."""
+
+_NUMBERS = ("value", "low", "high", "floor", "null_low", "null_high")
+
+
+def axis_column(axis: str) -> str:
+    """Column that holds a study's axis: its name, unless a fixed column already has it.
+
+    The axis `model` *is* the fixed column; any other clash gets the prefix `axis_`.
+    """
+    return axis if axis == "model" or axis not in FIXED.names else f"axis_{axis}"
+
+
+def axis_columns(axes: Iterable[str]) -> list[str]:
+    """Columns that stand before the fixed ones for these axes, in the study's order."""
+    return [axis_column(axis) for axis in axes if axis != "model"]
+
+
+def schema(axes: Iterable[str]) -> pa.Schema:
+    """The whole schema of a study with these axes."""
+    return pa.schema([(name, pa.string()) for name in axis_columns(axes)] + list(FIXED))
+
+
+def axes_of(columns: Iterable[str]) -> list[str]:
+    """The axis columns among the columns of a table of measurements."""
+    return [name for name in columns if name not in FIXED.names]
+
+
+def to_table(rows: Iterable[Mapping[str, object]], axes: Sequence[str]) -> pa.Table:
+    """Rows as the canonical table: typed columns in schema order, rows sorted by identity.
+
+    Absent keys, NaN and empty strings all become "missing". Raises ValueError for a column that
+    does not exist, a status that does not exist, and a missing value that does not say why.
+    """
+    whole = schema(axes)
+    kinds = [(field.name, field.type) for field in whole]
+    clean = [_clean(row, kinds) for row in rows]
+    for row in clean:
+        _check(row)
+    order = [*axis_columns(axes), *IDENTITY, "key", *whole.names]
+    clean.sort(key=lambda row: tuple(_sortable(row[name]) for name in order))
+    return pa.Table.from_pylist(clean, schema=whole)
+
+
+def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") -> list[Row]:
+    """Rows of a table, of a DataFrame or of dicts, with every fixed column and None for missing."""
+    if isinstance(data, pa.Table) and data.schema == schema(axes_of(data.column_names)):
+        canonical: list[Row] = data.to_pylist()
+        return canonical
+    if isinstance(data, pa.Table):
+        data = data.to_pylist()
+    elif hasattr(data, "to_dict"):
+        data = cast("list[dict[str, object]]", data.to_dict("records"))
+    records: list[Mapping[str, object]] = list(data)
+    names = list(dict.fromkeys(name for row in records for name in row))
+    kinds = [(field.name, field.type) for field in schema(axes_of(names))]
+    return [_clean(row, kinds) for row in records]
+
+
+def _clean(row: Mapping[str, Any], kinds: Sequence[tuple[str, pa.DataType]]) -> Row:
+    """One row with exactly the schema's columns and Python's own types."""
+    known = [name for name, _ in kinds]
+    for name in row:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; the nearest is {near[0]!r}" if near else ""
+            raise ValueError(f"a measurement has no column {name!r}{hint}")
+    clean = {name: _scalar(row.get(name), kind) for name, kind in kinds}
+    if clean["status"] is None and clean["value"] is not None:
+        clean["status"] = Status.OK.value
+    return clean
+
+
+def _scalar(value: Any, kind: pa.DataType) -> Scalar:
+    """`value` in the column's type; None for every spelling of missing."""
+    # NaN, NaT and pandas.NA are the values that do not equal themselves (NA refuses to answer).
+    if value is None or value == "" or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if pa.types.is_string(kind):
+        return _text(value)
+    if pa.types.is_boolean(kind):
+        return bool(value)
+    if pa.types.is_integer(kind):
+        assert int(value) == value, f"{value!r} is not a count"
+        return int(value)
+    return float(value) + 0.0  # adding zero turns -0.0, which would print as "-0", into 0.0
+
+
+def _text(value: object) -> str:
+    """An axis value as YAML would write it, so that `true` is not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check(row: Row) -> None:
+    """Refuse a row whose value is missing without saying why, or not a finite number."""
+    where = ", ".join(f"{name}={row[name]}" for name in IDENTITY if row[name] is not None)
+    status, allowed = row["status"], [status.value for status in Status]
+    for name in _NUMBERS:
+        number = row[name]
+        if isinstance(number, float) and math.isinf(number):
+            raise ValueError(f"{name} is infinite at {where}: leave it missing and say why")
+    if row["value"] is None and (status in (None, Status.OK) or row["reason"] is None):
+        raise ValueError(f"a missing value needs a status other than ok and a reason, at {where}")
+    if status not in allowed:
+        raise ValueError(f"status {status!r} at {where} is not one of {', '.join(allowed)}")
+
+
+def _sortable(value: Scalar) -> tuple[bool, float, str]:
+    """Order with the missing first, then numbers, then text."""
+    if isinstance(value, str):
+        return (True, math.inf, value)
+    return (value is not None, float(value or 0), "")

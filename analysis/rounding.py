@@ -1,0 +1,73 @@
+"""How a number with an interval is written: the interval decides how many digits are shown."""
+
+import math
+from decimal import ROUND_HALF_EVEN, Decimal
+
+SIGNIFICANT_DIGITS = 2
+DIGITS_WITHOUT_INTERVAL = 3
+MISSING = "—"
+
+
+def format_value(value: float, low: float | None = None, high: float | None = None) -> str:
+    """`value ± half-width`, or `value [low, high]` when the interval is lopsided by over 10 %.
+
+    The half-width is shown with two significant digits and the value with as many decimals;
+    without an interval the value has three significant digits. A true 0 is written `0`.
+    """
+    if low is None or high is None or not math.isfinite(low + high):
+        return format_number(value)
+    half = (high - low) / 2
+    if half <= 0:
+        return format_number(value)
+    place = last_place(half, SIGNIFICANT_DIGITS)
+    lopsided = abs((high - value) - (value - low)) > 0.1 * 2 * half
+    exponent = _exponent(max(abs(value), half))
+    shown = [_at_place(number, place, exponent) for number in (value, half, low, high)]
+    tail = "" if exponent == 0 else f"e{exponent:+03d}"
+    if lopsided:
+        return f"{shown[0]}{tail} [{shown[2]}{tail}, {shown[3]}{tail}]"
+    return f"({shown[0]} ± {shown[1]}){tail}" if tail else f"{shown[0]} ± {shown[1]}"
+
+
+def format_number(value: float, digits: int = DIGITS_WITHOUT_INTERVAL) -> str:
+    """A number without an interval, to `digits` significant digits."""
+    if value == 0:
+        return "0"
+    exponent = _exponent(abs(value))
+    tail = "" if exponent == 0 else f"e{exponent:+03d}"
+    return _at_place(value, last_place(abs(value), digits), exponent) + tail
+
+
+def format_count(count: int) -> str:
+    """A parameter count as it is read: 110,336 is `0.11 M`, 354,823,168 is `355 M`, 7e9 `7.00 B`.
+
+    Three significant digits, two below a million.
+    """
+    unit, name = (1e9, "B") if count >= 999.5e6 else (1e6, "M")
+    digits = 3 if count >= 1e6 else 2
+    return f"{_at_place(count / unit, last_place(count / unit, digits), 0)} {name}"
+
+
+def last_place(number: float, digits: int) -> int:
+    """Power of ten of the last digit kept: 0.0234 to two digits is -3, and so is 0.00996."""
+    if number == 0:
+        return 0
+    place = Decimal(repr(number)).adjusted() - digits + 1
+    # Rounding may carry into a new leading digit (0.00996 -> 0.010): one digit less is kept.
+    return place + (abs(_quantize(number, place)).adjusted() - place >= digits)
+
+
+def _quantize(number: float, place: int) -> Decimal:
+    return Decimal(repr(float(number))).quantize(Decimal((0, (1,), place)), ROUND_HALF_EVEN)
+
+
+def _exponent(largest: float) -> int:
+    """Power of ten taken out of the numbers shown: none between 0.0001 and ten million."""
+    power = Decimal(repr(largest)).adjusted() if largest else 0
+    return 0 if -4 <= power < 7 else power
+
+
+def _at_place(number: float, place: int, exponent: int) -> str:
+    """`number` / 10^exponent in plain decimals, rounded at 10^place, with no negative zero."""
+    scaled = _quantize(number, place).scaleb(-exponent)
+    return f"{scaled + 0:f}" if scaled else f"{abs(scaled):f}"
