@@ -1,0 +1,104 @@
+"""Moments: count, mean and scatter of rows, in fp64, merged so that no split of the rows shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64, Shaped
+
+from analysis.scatter import Scatter
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moments:
+    """Count, mean and centred scatter of rows at one site, layer, position policy and group."""
+
+    num_rows: int
+    """Rows seen."""
+    mean: Float64[np.ndarray, " d"]
+    """Their mean; zeros when there are none."""
+    scatter: Scatter
+    """Sum of (x - mean)(x - mean)^T; the centred rows instead while they are fewer than d."""
+
+    @classmethod
+    def empty(cls, dimension: int) -> Moments:
+        """The neutral element of `merge`."""
+        rows = np.zeros((0, dimension))
+        return cls(num_rows=0, mean=np.zeros(dimension), scatter=Scatter.of_rows(rows))
+
+    @classmethod
+    def from_rows(cls, rows: Float[np.ndarray, "rows d"]) -> Moments:
+        """Moments of one batch, about its own mean.
+
+        Rows are promoted before they are centred: a mean subtracted in fp32 would leave a rounding
+        of 1e-7 that depends on how the rows were cut into batches.
+        """
+        if len(rows) == 0:
+            return cls.empty(rows.shape[1])
+        exact = rows.astype(np.float64)
+        mean = exact.mean(axis=0)
+        centred = exact - mean if len(rows) > 1 else exact[:0]
+        return cls(num_rows=len(rows), mean=mean, scatter=Scatter.of_rows(centred))
+
+    @classmethod
+    def from_scatter(
+        cls, num_rows: int, mean: Float64[np.ndarray, " d"], m2: Float64[np.ndarray, "d d"]
+    ) -> Moments:
+        """Moments from a count, a mean and a centred scatter matrix computed elsewhere."""
+        scatter = Scatter(values=np.asarray(m2, dtype=np.float64), factored=False)
+        return cls(num_rows=num_rows, mean=np.asarray(mean, dtype=np.float64), scatter=scatter)
+
+    def merge(self, other: Moments) -> Moments:
+        """Moments of both sets of rows (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+        if self.num_rows == 0 or other.num_rows == 0:
+            return other if self.num_rows == 0 else self
+        total = self.num_rows + other.num_rows
+        shift = other.mean - self.mean
+        bridge = np.sqrt(self.num_rows * (other.num_rows / total)) * shift
+        return Moments(
+            num_rows=total,
+            mean=self.mean + shift * (other.num_rows / total),
+            scatter=self.scatter.plus(other.scatter, bridge),
+        )
+
+    def about(self, point: Float64[np.ndarray, " d"]) -> Scatter:
+        """Sum of (x - point)(x - point)^T."""
+        return self.scatter.about(self.num_rows, self.mean - point)
+
+    def covariance(self, centred: bool) -> Float64[np.ndarray, "d d"]:
+        """Centred: M2 / (n - 1). Uncentred: the second moment about zero, M2 / n + mean mean^T.
+
+        Raises:
+            ValueError: fewer than two rows (centred) or none (uncentred).
+        """
+        if self.num_rows < 1 + centred:
+            raise ValueError(f"a covariance needs {1 + centred} rows, there are {self.num_rows}")
+        if centred:
+            return self.scatter.dense() / (self.num_rows - 1)
+        return self.scatter.dense() / self.num_rows + np.outer(self.mean, self.mean)
+
+    def trace(self, centred: bool) -> float:
+        """Trace of `covariance(centred)`, without forming it.
+
+        Raises:
+            ValueError: fewer than two rows (centred) or none (uncentred).
+        """
+        if self.num_rows < 1 + centred:
+            raise ValueError(f"a covariance needs {1 + centred} rows, there are {self.num_rows}")
+        if centred:
+            return self.scatter.trace() / (self.num_rows - 1)
+        return self.scatter.trace() / self.num_rows + float(self.mean @ self.mean)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays for a safetensors file; `counts` holds the row count and the form."""
+        counts = np.array([self.num_rows, self.scatter.factored], dtype=np.int64)
+        return {"counts": counts, "mean": self.mean, "scatter": self.scatter.values}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Moments:
+        """The inverse of `to_arrays`."""
+        num_rows, factored = (int(count) for count in arrays["counts"])
+        scatter = Scatter(values=arrays["scatter"], factored=bool(factored))
+        return cls(num_rows=num_rows, mean=arrays["mean"], scatter=scatter)

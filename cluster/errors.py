@@ -1,0 +1,76 @@
+"""The two faults a user can meet, and the nearest-match sentence both use.
+
+    DeltascaleError
+      UserError           the user's mistake: exit code 2
+      SurroundingsError   the machine's, the storage's or the cluster's: exit code 3
+
+Each carries one message string, so that it survives a trip between processes.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DeltascaleError(Exception):
+    """A fault with one clear message: what is wrong, where, what is allowed, the nearest match."""
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        error: str,
+        *,
+        where: str | None = None,
+        allowed: Iterable[str] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(error)
+        self.error = error
+        self.where = where
+        self.allowed = sorted(allowed) if allowed is not None else None
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.error]
+        if self.where:
+            lines.append(f"  where:   {self.where}")
+        if self.allowed is not None:
+            lines.append(f"  allowed: {', '.join(self.allowed) or '(nothing)'}")
+        if self.hint:
+            lines.append(f"  hint:    {self.hint}")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, object]:
+        """The same fault as `{error, where, allowed, hint}`; what is not known is null."""
+        return {
+            "error": self.error,
+            "where": self.where,
+            "allowed": self.allowed,
+            "hint": self.hint,
+        }
+
+
+class UserError(DeltascaleError):
+    """Something the user wrote cannot be done as written."""
+
+    exit_code = 2
+
+
+class SurroundingsError(DeltascaleError):
+    """Storage, lock, cluster or network does not allow it now."""
+
+    exit_code = 3
+
+
+def unknown_name(
+    what: str, name: str, allowed: Iterable[str], *, where: str | None = None
+) -> UserError:
+    """A wrong name answered with what was asked, where, what exists, and the nearest match."""
+    names = sorted(allowed)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    return UserError(
+        f"unknown {what} {name!r}",
+        where=where,
+        allowed=names,
+        hint=f"did you mean {near[0]!r}?" if near else None,
+    )

@@ -1,0 +1,201 @@
+"""`Artifact`: what one job left behind, and `Record`, which is published last and makes it so.
+
+Done = the record parses, its key matches, and the files it lists exist with their sizes. Digests
+are checked when a file is opened as an input, and by `verify`.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from cluster.errors import SurroundingsError
+from cluster.storage import Storage
+from jobs.job import artifact_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One file of an artifact."""
+
+    bytes: int
+    """Its size."""
+    xxh3: str
+    """xxh3-64 of its bytes, 16 hex digits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """`record.json`: what was done, by which attempt, from what, with what."""
+
+    key: str
+    """Key of the job, 64 hex digits."""
+    kind: str
+    """Kind of the job."""
+    attempt: str
+    """The attempt that won; its files lie in `attempts/<attempt>/`."""
+    files: Mapping[str, FileEntry]
+    """Name inside the attempt's folder -> size and digest."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Key of every input read -> xxh3 of the bytes of its record."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Small JSON that the kind wants known: counted parameters, rows, resolved revision."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the interpreter and libraries in force."""
+    commit: str | None = None
+    """Commit of this code, with `+` when the tree had changes; None when unknown."""
+    threads: int = 1
+    """Compute threads it ran with."""
+    seconds: float = 0.0
+    """Wall time of the winning attempt."""
+
+    def to_json(self) -> bytes:
+        """The bytes of `record.json`."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Record":
+        """Parse. Raises ValueError when it is not a record."""
+        try:
+            fields = json.loads(data)
+            files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
+            return cls(files=files, **fields)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a record: {error}") from error
+
+
+def digest_bytes(data: bytes) -> str:
+    """xxh3-64 of bytes, 16 hex digits."""
+    return xxhash.xxh3_64_hexdigest(data)
+
+
+def digest_file(path: Path) -> str:
+    """xxh3-64 of a file, read in 16 MiB pieces, 16 hex digits."""
+    hasher = xxhash.xxh3_64()
+    with open(path, "rb") as stream:
+        while piece := stream.read(1 << 24):
+            hasher.update(piece)
+    return hasher.hexdigest()
+
+
+class Artifact:
+    """The folder of one job under a root."""
+
+    def __init__(self, storage: Storage, kind: str, key: str) -> None:
+        self.storage = storage
+        self.kind = kind
+        self.key = key
+        self.folder = artifact_folder(kind, key)
+        self._verified: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Artifact({self.folder})"
+
+    @property
+    def record_name(self) -> str:
+        """Name of the record under the root."""
+        return f"{self.folder}/record.json"
+
+    def find_record(self) -> tuple[Record, str] | None:
+        """The record and the digest of its bytes when the job is done, else None."""
+        try:
+            data = self.storage.read(self.record_name)
+            record = Record.from_json(data)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        if record.key != self.key:
+            return None
+        prefix = self.attempt_folder(record.attempt)
+        for name, entry in record.files.items():
+            if self.storage.size(f"{prefix}/{name}") != entry.bytes:
+                return None
+        return record, digest_bytes(data)
+
+    def retire(self) -> None:
+        """Take the record away, so that another attempt can publish (stale or damaged work)."""
+        self.storage.remove(self.record_name)
+
+    @cached_property
+    def _found(self) -> tuple[Record, str]:
+        found = self.find_record()
+        if found is None:
+            raise SurroundingsError(f"{self.folder} has no valid record", where=self.storage.url)
+        return found
+
+    @property
+    def record(self) -> Record:
+        """The record. Raises SurroundingsError when there is no valid one."""
+        return self._found[0]
+
+    @property
+    def record_digest(self) -> str:
+        """xxh3 of the record's bytes."""
+        return self._found[1]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The facts in the record."""
+        return self.record.facts
+
+    def attempt_folder(self, attempt: str) -> str:
+        """Folder of one attempt, relative to the root."""
+        return f"{self.folder}/attempts/{attempt}"
+
+    def attempts(self) -> list[str]:
+        """Ids of all attempts that left a folder, sorted."""
+        return self.storage.list(f"{self.folder}/attempts")
+
+    def names(self, folder: str = "") -> list[str]:
+        """Names of the recorded files below a folder of the artifact, sorted."""
+        return sorted(name for name in self.record.files if name.startswith(folder))
+
+    def path(self, name: str) -> Path:
+        """A local path of one recorded file, its digest checked once.
+
+        Raises:
+            KeyError: the record does not list it.
+            SurroundingsError: its bytes are not what the record says.
+        """
+        entry = self.record.files[name]
+        full = f"{self.attempt_folder(self.record.attempt)}/{name}"
+        path = self._local(full)
+        if name not in self._verified:
+            if not path.exists() or digest_file(path) != entry.xxh3:
+                raise SurroundingsError(
+                    f"{full} is damaged: its bytes are not those its record lists",
+                    where=self.storage.url,
+                    hint="`deltascale verify STUDY` finds everything damaged",
+                )
+            self._verified.add(name)
+        return path
+
+    def directory(self, folder: str) -> Path:
+        """A local folder holding every recorded file below `folder`, each checked."""
+        paths = [self.path(name) for name in self.names(folder + "/")]
+        assert paths, f"{self.folder} has no files below {folder}"
+        full = f"{self.attempt_folder(self.record.attempt)}/{folder}"
+        return self._local_place(full)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one recorded file, checked."""
+        return self.path(name).read_bytes()
+
+    def _local_place(self, full: str) -> Path:
+        if self.storage.is_local:
+            return self.storage.path(full)
+        return (
+            Path(tempfile.gettempdir())
+            / f"deltascale-{digest_bytes(self.storage.url.encode())}"
+            / full
+        )
+
+    def _local(self, full: str) -> Path:
+        path = self._local_place(full)
+        if not self.storage.is_local and not path.exists():
+            self.storage.download(full, path)
+        return path

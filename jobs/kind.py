@@ -1,0 +1,77 @@
+"""Contract: what a job kind provides. Kinds live in `kinds/`, one module per file.
+
+A kind declares its params, its inputs and its resources, and runs. It never knows other jobs,
+plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported inside `run` and what
+`run` calls, never at module level: planning a study imports every kind it names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cluster.resources import Resources
+
+if TYPE_CHECKING:
+    from jobs.work import Work
+
+
+class Params(BaseModel):
+    """Parent of every kind's params: frozen, and a wrong name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def execution(default: Any, description: str, **limits: Any) -> Any:
+    """A param that says how work is done and never what it is: it does not enter the key."""
+    return Field(default, description=description, json_schema_extra={"execution": True}, **limits)
+
+
+def data_path(default: Any, description: str, **limits: Any) -> Any:
+    """A param that names a file or folder: the key holds the digest of its bytes, not its path.
+
+    Relative paths resolve against the study file before the job is made.
+    """
+    return Field(default, description=description, json_schema_extra={"path": True}, **limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input that a kind accepts."""
+
+    kinds: frozenset[str]
+    """Kinds of job that may stand here."""
+    required: bool = True
+    """False when params decide whether it is needed."""
+
+
+class Kind(Protocol):
+    """The names a module in `kinds/` defines."""
+
+    VERSION: int
+    """Raised whenever the same params and inputs would give other numbers."""
+    INPUTS: Mapping[str, Input]
+    """Inputs by name. Empty with GATHERS for a kind that takes all jobs of the stages it names."""
+    GATHERS: bool
+    """True when the kind takes `gather` instead of `inputs`."""
+    USES_TORCH: bool
+    """True when `run` computes with torch, so that its threads are set before it starts."""
+    Params: type[Params]
+    """Its params; `model_dump()` of it, defaults written out, is what enters the key."""
+
+    def uses(self, params: Any) -> frozenset[str]:
+        """Names of the inputs that these params make it use."""
+
+    def pins(self, params: Any, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Digests and revisions of outside data that these params name; they enter the key.
+
+        `known` maps what a launch has resolved before (`hf://id@revision`) to what it was.
+        Data paths declared with `data_path` are digested by the planner: no need to repeat them.
+        """
+
+    def resources(self, params: Any) -> Resources:
+        """What one such job needs."""
+
+    def run(self, work: "Work") -> dict[str, Any]:
+        """Do it: write files into `work.folder`; return facts (small JSON) for the record."""

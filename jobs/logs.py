@@ -1,0 +1,66 @@
+"""A job's log file: what it prints and logs, with secrets taken out before they are written."""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+_SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY|CREDENTIAL)", re.IGNORECASE)
+_CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^/\s:@]+:[^/\s@]+@")
+_SHORTEST_SECRET = 6
+
+
+def redacted(text: str) -> str:
+    """The text without the values of secret environment variables and without URL credentials."""
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, f"<{name}>")
+    return _CREDENTIALS_IN_URL.sub(r"\1<credentials>@", text)
+
+
+class _Redacting(io.TextIOBase):
+    """Writes whole lines to a stream, redacted."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._rest = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        lines = (self._rest + text).split("\n")
+        self._rest = lines.pop()
+        for line in lines:
+            self._stream.write(redacted(line) + "\n")
+        self._stream.flush()
+        return len(text)
+
+    def finish(self) -> None:
+        """Write what stands after the last line break."""
+        if self._rest:
+            self.write("\n")
+
+
+@contextlib.contextmanager
+def captured(path: Path) -> Iterator[None]:
+    """Send stdout, stderr and log records of this process to a file while the block runs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as stream:
+        sink = _Redacting(stream)
+        handler = logging.StreamHandler(sink)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root = logging.getLogger()
+        root.addHandler(handler)
+        try:
+            with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+                yield
+        finally:
+            root.removeHandler(handler)
+            sink.finish()
+            sys.stdout.flush()

@@ -1,0 +1,27 @@
+"""From a name in a study file to the file that bears it. There is no registry to edit.
+
+A hyphen in a study is an underscore in a file name. Listing what exists imports nothing.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import unknown_name
+
+_HERE = Path(__file__).parent
+_SINGULAR = {"families": "model family", "kinds": "kind"}
+
+
+def names(folder: str) -> list[str]:
+    """Names of all entries of a plural folder (`kinds`, `families`, `transforms`, …), sorted."""
+    files = (_HERE / folder).glob("[a-z]*.py")
+    return sorted(file.stem.replace("_", "-") for file in files)
+
+
+def find(folder: str, name: str, *, where: str | None = None) -> Any:
+    """The module behind a name. Raises UserError with what exists and the nearest match."""
+    if name.replace("_", "-") not in names(folder):
+        what = _SINGULAR.get(folder, folder.removesuffix("s"))
+        raise unknown_name(what, name, names(folder), where=where)
+    return importlib.import_module(f"jobs.{folder}.{name.replace('-', '_')}")

@@ -1,0 +1,175 @@
+"""What a worker does with one job: open inputs, run the kind, publish the record last.
+
+The entry point is `jobs.run:run`. It always returns JSON, `{state, seconds, error}`; the executor
+reports only what a process cannot say of itself.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import DeltascaleError, UserError
+from cluster.executor import Surroundings
+from cluster.storage import Storage
+from jobs import lookup
+from jobs.artifact import Artifact, Record
+from jobs.logs import captured
+from jobs.tracking import RunName, open_tracker
+from jobs.work import AttemptFolder, GatheredInput, Stopped, Work
+
+_RECORDED = (
+    "accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers", "trl",
+)  # fmt: skip
+
+
+def run(payload: str, surroundings: Surroundings) -> str:
+    """Run one attempt at one job; `payload` is what `orchestrator.submission` wrote.
+
+    Returns:
+        JSON `{"state": "done" | "reused" | "stopped" | "failed", "seconds": float, "error": …}`;
+        an error is `{"type", "message", "user"}`, where user says that trying again cannot help.
+    """
+    spec = json.loads(payload)
+    started = time.monotonic()
+    storage = Storage(spec["root"])
+    artifact = Artifact(storage, spec["kind"], spec["key"])
+    if artifact.find_record() is not None:
+        return json.dumps({"state": "reused", "seconds": 0.0, "error": None})
+    attempt = AttemptFolder(artifact, spec["attempt"])
+    state, error = "done", None
+    with captured(attempt.path / "log.txt"):
+        try:
+            published = _attempt(spec, artifact, attempt, surroundings, started)
+            state = "done" if published else "reused"
+        except (Stopped, KeyboardInterrupt):
+            state = "stopped"
+        except Exception as fault:  # the boundary: a fault becomes an answer and a log
+            traceback.print_exc(file=sys.stderr)
+            state, error = "failed", _described(fault)
+    if not storage.is_local:
+        attempt.publish("log.txt")
+        attempt.discard_scratch()
+    seconds = round(time.monotonic() - started, 3)
+    return json.dumps({"state": state, "seconds": seconds, "error": error})
+
+
+def _attempt(
+    spec: Mapping[str, Any],
+    artifact: Artifact,
+    attempt: AttemptFolder,
+    surroundings: Surroundings,
+    started: float,
+) -> bool:
+    kind = lookup.find("kinds", spec["kind"])
+    _set_threads(spec["threads"], kind)
+    inputs = {
+        name: [_opened(artifact.storage, ref) for ref in refs]
+        for name, refs in spec["inputs"].items()
+    }
+    read = {
+        found.artifact.key: found.artifact.record_digest
+        for group in inputs.values()
+        for found in group
+    }
+    tracker = open_tracker(RunName(**spec["tracking"]))
+    exit_code = 1
+    try:
+        facts = kind.run(
+            Work(
+                params=kind.Params(**spec["params"]),
+                inputs=inputs,
+                attempt=attempt,
+                surroundings=surroundings,
+                tracker=tracker,
+                threads=spec["threads"],
+            )
+        )
+        exit_code = 0
+    finally:
+        tracker.finish(exit_code)
+    record = Record(
+        key=artifact.key,
+        kind=artifact.kind,
+        attempt=attempt.attempt,
+        files=attempt.seal(),
+        inputs=read,
+        facts=facts,
+        versions=_versions(),
+        commit=spec["commit"],
+        threads=spec["threads"],
+        seconds=round(time.monotonic() - started, 3),
+    )
+    if artifact.storage.create(artifact.record_name, record.to_json()):
+        return True
+    assert artifact.find_record() is not None, "another attempt's record stands here, invalid"
+    return False
+
+
+def _opened(storage: Storage, ref: Mapping[str, Any]) -> GatheredInput:
+    return GatheredInput(
+        stage=ref["stage"],
+        cell=ref["cell"],
+        artifact=Artifact(storage, ref["kind"], ref["key"]),
+    )
+
+
+def _set_threads(threads: int, kind: Any) -> None:
+    """Same thread count on every executor, so that one machine gives one set of bits."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if getattr(kind, "USES_TORCH", False):
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _described(fault: Exception) -> dict[str, Any]:
+    message = (
+        str(fault) if isinstance(fault, DeltascaleError) else f"{type(fault).__name__}: {fault}"
+    )
+    return {
+        "type": type(fault).__name__,
+        "message": message,
+        "user": isinstance(fault, UserError),
+    }
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    installed = {name: metadata.version(name) for name in _RECORDED if _is_installed(name)}
+    return {"python": sys.version.split()[0], **installed}
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@lru_cache
+def code_commit() -> str | None:
+    """Commit of this checkout, with `+` when it has changes; None outside a checkout."""
+    where = Path(__file__).parent.parent
+    try:
+        commit = _git(where, "rev-parse", "--short=12", "HEAD")
+        changed = _git(where, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+" if changed else "")
+
+
+def _git(where: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=where, capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

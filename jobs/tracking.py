@@ -1,0 +1,139 @@
+"""The only file that knows W&B, which is a mirror: the metrics of record are our own files.
+
+A job's run has id from (root id, key), group = study, job_type = kind, `resume="allow"`, and its
+own step metric (W&B drops rows whose own step goes back after a resume). It is opened at the first
+`log`, so a job without curves costs nothing. Offline unless the user is logged in;
+`WANDB_MODE=disabled` switches it off.
+"""
+
+import hashlib
+import netrc
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunName:
+    """Where a job's run stands in W&B."""
+
+    root_id: str
+    """Identity of the output root, so that two roots never share a run."""
+    key: str
+    """Key of the job."""
+    study: str
+    """Study that asked: the run's group."""
+    kind: str
+    """Kind of the job: the run's job type."""
+    label: str
+    """How people read it: the run's name."""
+    folder: str
+    """Local folder for W&B's own files."""
+    config: Mapping[str, Any]
+    """Params of the job; never environment or addresses."""
+
+    @property
+    def id(self) -> str:
+        """Stable over attempts."""
+        return run_id(self.root_id, self.key)
+
+
+class Tracker(Protocol):
+    """What a kind may do with its mirror."""
+
+    def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
+        """One row of numbers at `step` of the step metric `axis` (`train/step`, `layer`, …)."""
+
+    def finish(self, exit_code: int) -> None:
+        """Close the run, if one was opened."""
+
+
+class Silent:
+    """A tracker that mirrors nothing."""
+
+    def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
+        """Drop the row."""
+
+    def finish(self, exit_code: int) -> None:
+        """Nothing to close."""
+
+
+class Mirror:
+    """A tracker that mirrors to one W&B run, opened at the first row."""
+
+    def __init__(self, name: RunName) -> None:
+        self.name = name
+        self._run: Any = None
+        self._axes: set[str] = set()
+
+    def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
+        """One row; the axis is declared the step metric of every value logged along it."""
+        if self._run is None:
+            self._run = open_run(self.name)
+        for value in values:
+            if f"{axis} {value}" not in self._axes:
+                self._run.define_metric(value, step_metric=axis)
+                self._axes.add(f"{axis} {value}")
+        self._run.log({axis: step, **values})
+
+    def finish(self, exit_code: int) -> None:
+        """Close the run and forget it."""
+        if self._run is not None:
+            self._run.finish(exit_code=exit_code)
+            self._run = None
+
+
+def open_tracker(name: RunName) -> Tracker:
+    """A mirror, or silence when the user disabled W&B."""
+    return Silent() if tracking_mode() == "disabled" else Mirror(name)
+
+
+def tracking_mode() -> str:
+    """`WANDB_MODE` when set; else `online` when the user is logged in, else `offline`."""
+    chosen = os.environ.get("WANDB_MODE")
+    if chosen:
+        return chosen
+    return "online" if os.environ.get("WANDB_API_KEY") or _has_login() else "offline"
+
+
+def run_id(root_id: str, name: str) -> str:
+    """16 hex digits, the same for every attempt at one thing under one root."""
+    return hashlib.sha256(f"{root_id}/{name}".encode()).hexdigest()[:16]
+
+
+def open_run(name: RunName) -> Any:
+    """Start or resume the W&B run of this name."""
+    import wandb
+
+    folder = Path(name.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return wandb.init(
+        project="deltascale",
+        id=name.id,
+        group=name.study,
+        job_type=name.kind,
+        name=name.label,
+        config=dict(name.config),
+        resume="allow",
+        mode=tracking_mode(),  # type: ignore[arg-type]
+        dir=str(folder),
+        settings=wandb.Settings(
+            console="off",
+            silent=True,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            disable_git=True,
+            disable_code=True,
+            disable_job_creation=True,
+        ),
+    )
+
+
+def _has_login() -> bool:
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("://")[-1].rstrip("/")
+    with suppress(FileNotFoundError, netrc.NetrcParseError, OSError):
+        return netrc.netrc().authenticators(host) is not None
+    return False
