@@ -1,0 +1,1 @@
+"""Verbs of the command line, one per file; the file name is the verb."""
