@@ -42,7 +42,7 @@ class Record:
     files: Mapping[str, FileEntry]
     """Name inside the attempt's folder -> size and digest."""
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """Key of every input read -> xxh3 of the bytes of its record."""
+    """Key of every input read -> content digest of its record."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Small JSON that the kind wants known: counted parameters, rows, resolved revision."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -53,6 +53,12 @@ class Record:
     """Compute threads it ran with."""
     seconds: float = 0.0
     """Wall time of the winning attempt."""
+
+    @property
+    def content_digest(self) -> str:
+        """xxh3-64 over key and files: equal for equal work, whoever did it and however long."""
+        listed = [f"{name} {self.files[name].xxh3}" for name in sorted(self.files)]
+        return digest_bytes("\n".join([self.key, *listed]).encode())
 
     def to_json(self) -> bytes:
         """The bytes of `record.json`."""
@@ -102,7 +108,7 @@ class Artifact:
         return f"{self.folder}/record.json"
 
     def find_record(self) -> tuple[Record, str] | None:
-        """The record and the digest of its bytes when the job is done, else None."""
+        """The record and its content digest when the job is done, else None."""
         try:
             data = self.storage.read(self.record_name)
             record = Record.from_json(data)
@@ -114,7 +120,7 @@ class Artifact:
         for name, entry in record.files.items():
             if self.storage.size(f"{prefix}/{name}") != entry.bytes:
                 return None
-        return record, digest_bytes(data)
+        return record, record.content_digest
 
     def retire(self) -> None:
         """Take the record away, so that another attempt can publish (stale or damaged work)."""
@@ -134,7 +140,7 @@ class Artifact:
 
     @property
     def record_digest(self) -> str:
-        """xxh3 of the record's bytes."""
+        """Content digest of the record."""
         return self._found[1]
 
     @property
