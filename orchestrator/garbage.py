@@ -1,0 +1,79 @@
+"""What may be dropped from a root: superseded artifacts, losing attempts, spent checkpoints.
+
+Only what no launched study of the root refers to, or what a finished job no longer needs. Listing
+is free; deleting is asked for.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cluster.storage import Storage
+from jobs.artifact import Artifact
+from jobs.identity import KEY_LENGTH
+from jobs.work import PRIVATE
+
+_SPENT = tuple(name for name in PRIVATE if name != "log.txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Garbage:
+    """One thing that may go."""
+
+    name: str
+    """File or folder, relative to the root."""
+    why: str
+    """Why nothing needs it."""
+    bytes: int
+    """What deleting it frees."""
+
+
+def find_garbage(root: Storage) -> Iterator[Garbage]:
+    """Everything that may go, in order of name.
+
+    A root with no launched study has no garbage: nothing says what is superseded.
+    """
+    wanted = _wanted(root)
+    if not wanted:
+        return
+    for kind in root.list("artifacts"):
+        for key16 in root.list(f"artifacts/{kind}"):
+            folder = f"artifacts/{kind}/{key16}"
+            if key16 not in wanted:
+                yield _garbage(root, folder, "no launched study asks for this key any more")
+            else:
+                yield from _inside(root, Artifact(root, kind, wanted[key16]))
+
+
+def _inside(root: Storage, artifact: Artifact) -> Iterator[Garbage]:
+    found = artifact.find_record()
+    if found is None:
+        return
+    record, _ = found
+    for attempt in artifact.attempts():
+        folder = artifact.attempt_folder(attempt)
+        if attempt != record.attempt:
+            yield _garbage(root, folder, "an attempt that did not win")
+            continue
+        for name in root.list(folder):
+            if name in _SPENT:
+                yield _garbage(root, f"{folder}/{name}", "spent: the job is done")
+
+
+def _garbage(root: Storage, name: str, why: str) -> Garbage:
+    sizes = [root.size(file) or 0 for file in root.walk(name)] or [root.size(name) or 0]
+    return Garbage(name=name, why=why, bytes=sum(sizes))
+
+
+def _wanted(root: Storage) -> dict[str, str]:
+    """First characters of the key -> key, over the last plan of every study of the root."""
+    wanted = {}
+    for study in root.list("studies"):
+        try:
+            index = json.loads(root.read(f"studies/{study}/index.json"))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entries in index["stages"].values():
+            for entry in entries:
+                wanted[entry["key"][:KEY_LENGTH]] = entry["key"]
+    return wanted
