@@ -17,7 +17,8 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
 
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
     one it keeps the interval over prompt groups. Failed seeds are left out of the mean and named
-    in `reason`. Raises ValueError where one cell and seed holds two different numbers.
+    in `reason`; `key` lists every job behind the number. Raises ValueError where one cell and seed
+    hold two different numbers.
     """
     axes = axes_of(rows[0]) if rows else []
     names = [*(axis for axis in axes if axis != seeds), *IDENTITY]
@@ -66,12 +67,13 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         return good[0] | blank | {"num_seeds": 1, "reason": "; ".join([*reasons, _lost(bad)])}
     values = [number for row in good if (number := _number(row)) is not None]
     low, high = t_interval(values)
-    of_one_seed: Row = dict.fromkeys(("floor", "null_low", "null_high", "key"))
+    of_one_seed: Row = dict.fromkeys(("floor", "null_low", "null_high"))
     of_all: Row = {
         "value": math.fsum(values) / len(values),
         "low": low,
         "high": high,
         "num_seeds": len(good),
+        "key": " ".join(sorted({str(row["key"]) for row in good})),
         # An interval over seeds stands by itself: too few groups within one no longer matter.
         "status": Status.OK.value,
         "reason": _lost(bad) if bad else None,

@@ -22,6 +22,7 @@ def test_three_seeds_give_their_mean_and_students_interval():
     assert row["value"] == 2.0
     assert (row["low"], row["high"]) == pytest.approx((2 - half, 2 + half))
     assert row["num_seeds"] == 3 and row["seed"] is None
+    assert row["key"] == "k0 k1 k2"
 
 
 def test_one_seed_keeps_its_own_interval():

@@ -1,0 +1,1 @@
+"""Table formats, one per file; the file name is the format name. Contract in writer.py."""
