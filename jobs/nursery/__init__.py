@@ -1,0 +1,1 @@
+"""The nursery: a generated language whose truth is known, spoken in three registers."""

@@ -1,0 +1,6 @@
+"""The text as it is."""
+
+
+def apply(text: str, seed: int) -> str:
+    """The text, unchanged."""
+    return text
