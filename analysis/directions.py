@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float64, Int, Shaped
+from jaxtyping import Float, Float64, Int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +78,7 @@ class DirectionSums:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> DirectionSums:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> DirectionSums:
         """The inverse of `to_arrays`."""
         num_rows, num_zero_rows, prompt_count_square = (int(count) for count in arrays["counts"])
         return cls(

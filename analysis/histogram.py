@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, Shaped
+from jaxtyping import Float, Float64, Int64
 
 LOWEST_DECADE, HIGHEST_DECADE = -12, 6
 """Bins cover 1e-12 to 1e6; what lies outside is counted in the first or last bin."""
@@ -46,9 +46,7 @@ class Histogram:
         counts = np.bincount(1 + np.clip(bins, 0, NUM_BINS - 1), minlength=1 + NUM_BINS)
         counts[0] = len(exact) - len(positive)
         total, smallest, largest = (float(v) for v in (exact.sum(), exact.min(), exact.max()))
-        return cls(
-            counts=counts.astype(np.int64), total=total, smallest=smallest, largest=largest
-        )
+        return cls(counts=counts.astype(np.int64), total=total, smallest=smallest, largest=largest)
 
     @property
     def num_values(self) -> int:
@@ -102,7 +100,7 @@ class Histogram:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Histogram:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Histogram:
         """The inverse of `to_arrays`."""
         counts = np.zeros(1 + NUM_BINS, dtype=np.int64)
         counts[arrays["columns"]] = arrays["counts"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float, Float64
 
 from analysis.scatter import Scatter
 
@@ -97,7 +97,7 @@ class Moments:
         return {"counts": counts, "mean": self.mean, "scatter": self.scatter.values}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Moments:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Moments:
         """The inverse of `to_arrays`."""
         num_rows, factored = (int(count) for count in arrays["counts"])
         scatter = Scatter(values=arrays["scatter"], factored=bool(factored))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int64, Shaped
+from jaxtyping import Float, Float32, Int, Int64
 
 from analysis.directions import DirectionSums
 from analysis.histogram import Histogram
@@ -90,9 +90,7 @@ class GroupSummary:
         return arrays
 
     @classmethod
-    def from_arrays(
-        cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]], prefix: str
-    ) -> GroupSummary:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> GroupSummary:
         """The inverse of `to_arrays`; `arrays` may hold more than this summary."""
         num_rows, num_prompts, num_nonfinite = (int(n) for n in arrays[f"{prefix}counts"])
 
@@ -147,7 +145,7 @@ class Reservoir:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]], prefix: str) -> Reservoir:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Reservoir:
         """The inverse of `to_arrays`."""
         return cls(
             rows=arrays[f"{prefix}rows"],

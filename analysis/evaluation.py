@@ -1,0 +1,121 @@
+"""From a sample to a Value: what must hold before a metric may speak, and what it says if not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import isfinite
+
+from analysis.intervals import MIN_GROUPS, Estimate
+from analysis.metric import Value
+from analysis.moments import Moments
+from analysis.status import Status
+from analysis.summary import Sample
+
+
+class UnmeasurableError(Exception):
+    """The metric has no value on these rows; `status` and the message say why."""
+
+    def __init__(self, reason: str, status: Status = Status.UNDEFINED) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """An estimate and what it rests on."""
+
+    estimate: Estimate
+    """The number and its interval."""
+    num_rows: int
+    """Rows that entered."""
+    num_groups: int
+    """Prompt groups that entered."""
+
+
+def evaluate(
+    metric: str,
+    definition: str,
+    centred: bool | None,
+    sample: Sample,
+    compute: Callable[[], Measured],
+) -> Value:
+    """The Value of `compute()`, or a Value without a number where it is unmeasurable."""
+    try:
+        require_finite(sample)
+        measured = compute()
+        if not isfinite(measured.estimate.value):
+            raise UnmeasurableError("the result overflows or is not a number")
+    except UnmeasurableError as problem:
+        return Value(
+            metric=metric,
+            definition=definition,
+            centred=centred,
+            value=None,
+            low=None,
+            high=None,
+            num_rows=sum(group.num_rows for group in sample.groups.values()),
+            num_groups=len(sample.groups),
+            status=problem.status,
+            reason=str(problem),
+        )
+    few = measured.num_groups < MIN_GROUPS
+    estimate = measured.estimate
+    bounded = all(end is not None and isfinite(end) for end in (estimate.low, estimate.high))
+    reason = f"{measured.num_groups} prompt groups hold rows, an interval needs {MIN_GROUPS}"
+    return Value(
+        metric=metric,
+        definition=definition,
+        centred=centred,
+        value=estimate.value,
+        low=estimate.low if bounded else None,
+        high=estimate.high if bounded else None,
+        num_rows=measured.num_rows,
+        num_groups=measured.num_groups,
+        status=Status.TOO_FEW_GROUPS if few else Status.OK,
+        reason=reason if few else None,
+    )
+
+
+def require_finite(sample: Sample) -> None:
+    """Refuse samples without rows, or with rows that are not numbers."""
+    num_rows = sum(group.num_rows for group in sample.groups.values())
+    num_bad = sum(group.num_nonfinite for group in sample.groups.values())
+    if num_bad:
+        total = num_rows + num_bad
+        raise UnmeasurableError(f"{num_bad} of {total} rows hold NaN or infinity")
+    if num_rows == 0:
+        raise UnmeasurableError("there are no rows", Status.TOO_FEW_GROUPS)
+
+
+def require_against(sample: Sample | None) -> Sample:
+    """The sample to compare with, if it was given and can be used."""
+    if sample is None:
+        raise UnmeasurableError("no condition to compare with was given", Status.NOT_RUN)
+    require_finite(sample)
+    return sample
+
+
+def require_moments(sample: Sample) -> dict[int, Moments]:
+    """Moments of every group with rows."""
+    found = {
+        number: summary.moments for number, summary in sample.groups.items() if summary.num_rows
+    }
+    kept = {number: moments for number, moments in found.items() if moments is not None}
+    if len(kept) < len(found):
+        raise UnmeasurableError("no moments are kept at this position policy", Status.NOT_RUN)
+    return kept
+
+
+def require_groups(num_groups: int, least: int) -> None:
+    """Refuse what does not even have a value with so few groups."""
+    if num_groups < least:
+        reason = f"{num_groups} usable prompt groups, at least {least} are needed"
+        raise UnmeasurableError(reason, Status.TOO_FEW_GROUPS)
+
+
+def require_energy(energies: Iterable[float]) -> None:
+    """Refuse rows that are all zero (or, centred, all equal): they have no geometry."""
+    if not max(energies, default=0.0) > 0:
+        reason = "all rows are zero, or equal to their mean"
+        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)

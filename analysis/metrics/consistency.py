@@ -1,0 +1,44 @@
+"""Whether rows of different prompts move the same way."""
+
+from functools import partial
+
+import numpy as np
+
+from analysis.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.intervals import jackknife
+from analysis.metric import Value
+from analysis.status import Status
+from analysis.summary import Sample
+
+DEFINITION = (
+    "v1: mean cosine over pairs of rows of different prompts, signed, zero rows left out; "
+    "delete-group jackknife"
+)
+NEEDS_AGAINST = False
+REPORTS = ("consistency",)
+AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
+
+
+def measure(sample: Sample, against: Sample | None) -> list[Value]:
+    """(|S|^2 - sum_p |S_p|^2) / (N^2 - sum_p n_p^2): no pair within a prompt, so noise gives 0."""
+    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_consistency, sample))]
+
+
+def _consistency(sample: Sample) -> Measured:
+    parts = [group.directions for group in sample.groups.values() if group.directions.num_rows]
+    if not parts:
+        raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)
+    counts = np.array([part.num_rows for part in parts], dtype=np.float64)
+    count_squares = np.array([part.prompt_count_square for part in parts], dtype=np.float64)
+    sums = np.stack([part.unit_sum for part in parts])
+    squares = np.array([part.prompt_square for part in parts])
+    num_pairs = counts.sum() ** 2 - count_squares.sum()
+    if num_pairs == 0:
+        raise UnmeasurableError("all rows come from one prompt", Status.TOO_FEW_GROUPS)
+    whole = float((np.square(sums.sum(axis=0)).sum() - squares.sum()) / num_pairs)
+
+    rest = np.square(sums.sum(axis=0) - sums).sum(axis=1) - (squares.sum() - squares)
+    rest_pairs = np.square(counts.sum() - counts) - (count_squares.sum() - count_squares)
+    left_out = np.divide(rest, rest_pairs, out=np.full(len(parts), np.nan), where=rest_pairs > 0)
+    estimate = jackknife(whole, left_out, counts).within(-1.0, 1.0)
+    return Measured(estimate=estimate, num_rows=int(counts.sum()), num_groups=len(parts))

@@ -1,0 +1,88 @@
+"""How well each row follows the mean of the others: quantiles of its cosine to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from analysis.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.intervals import MIN_GROUPS, NUM_DRAWS, Estimate, group_draws, percentile_interval
+from analysis.metric import Value
+from analysis.quantiles import SHARES
+from analysis.status import Status
+from analysis.summary import Sample
+
+DEFINITION = (
+    "v1: quantiles over the kept rows of the cosine between a row and the mean of the kept rows of "
+    "other prompts; bootstrap over prompt groups"
+)
+NEEDS_AGAINST = False
+REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
+AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
+
+
+def measure(sample: Sample, against: Sample | None) -> list[Value]:
+    """Median, 5 % and 95 % quantiles."""
+    ranked = cache(partial(_rank, sample))
+    return [
+        evaluate(name, DEFINITION, None, sample, partial(_quantile, ranked, share))
+        for name, share in zip(REPORTS, SHARES, strict=True)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranked:
+    """Cosines in order, and how much of every bootstrap draw lies up to each."""
+
+    cosines: Float64[np.ndarray, " rows"]
+    """Ascending."""
+    reached: Float64[np.ndarray, "draws rows"]
+    """Rows of the draw up to and with this one; no draws where there are too few groups."""
+    num_groups: int
+    """Groups with such rows."""
+
+
+def _rank(sample: Sample) -> Ranked:
+    cosines, groups = cosines_to_others(sample)
+    order = np.argsort(cosines, kind="stable")
+    numbers, owners = np.unique(groups[order], return_inverse=True)
+    # The direction of the mean is held fixed: leaving a group out of it hardly moves it.
+    weights = group_draws(len(numbers))[: NUM_DRAWS if len(numbers) >= MIN_GROUPS else 0]
+    reached = np.cumsum(weights[:, owners], axis=1)
+    return Ranked(cosines=cosines[order], reached=reached, num_groups=len(numbers))
+
+
+def _quantile(ranked: Callable[[], Ranked], share: float) -> Measured:
+    found = ranked()
+    estimate = Estimate(value=float(np.quantile(found.cosines, share)))
+    if len(found.reached):
+        at = (found.reached < share * found.reached[:, -1:]).sum(axis=1)
+        estimate = percentile_interval(estimate.value, found.cosines[at], found.num_groups)
+    num_rows = len(found.cosines)
+    return Measured(estimate=estimate, num_rows=num_rows, num_groups=found.num_groups)
+
+
+def cosines_to_others(
+    sample: Sample,
+) -> tuple[Float64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
+    """Cosine of each kept row to the mean of other prompts' rows, and the row's group."""
+    if sample.reservoir is None:
+        raise UnmeasurableError("no rows are kept at this position policy", Status.NOT_RUN)
+    rows = sample.reservoir.rows.astype(np.float64)
+    if not np.isfinite(rows).all():
+        raise UnmeasurableError("kept rows hold NaN or infinity")
+    prompts, owners = np.unique(sample.reservoir.prompts, return_inverse=True)
+    if len(prompts) < 2:
+        raise UnmeasurableError("fewer than two prompts have rows", Status.TOO_FEW_GROUPS)
+    order = np.argsort(owners, kind="stable")
+    starts = np.searchsorted(owners[order], np.arange(len(prompts)))
+    sums = np.add.reduceat(rows[order], starts, axis=0)
+    others = (sums.sum(axis=0) - sums)[owners]
+    scale = np.linalg.norm(rows, axis=1) * np.linalg.norm(others, axis=1)
+    keep = scale > 0
+    if not keep.any():
+        raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)
+    cosines = np.einsum("ij,ij->i", rows[keep], others[keep]) / scale[keep]
+    return np.clip(cosines, -1.0, 1.0), sample.reservoir.groups[keep]

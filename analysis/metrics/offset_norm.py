@@ -1,0 +1,17 @@
+"""How far the rows moved: quantiles of their norm."""
+
+from analysis.metric import Value
+from analysis.quantiles import SHARES, measure_quantiles
+from analysis.summary import Sample
+
+DEFINITION = "v1: quantiles over rows of |x_aligned - x_base|; bootstrap over prompt groups"
+NEEDS_AGAINST = False
+REPORTS = ("offset_norm", "offset_norm_p05", "offset_norm_p95")
+AXIS_LABEL = "norm of δ, median"
+
+
+def measure(sample: Sample, against: Sample | None) -> list[Value]:
+    """Median, 5 % and 95 % quantiles, never the mean: single coordinates can be massive."""
+    histograms = [group.norms for group in sample.groups.values()]
+    names = dict(zip(REPORTS, SHARES, strict=True))
+    return measure_quantiles(names, DEFINITION, sample, histograms)

@@ -1,0 +1,17 @@
+"""How far the rows moved, as a share of the base model's own row."""
+
+from analysis.metric import Value
+from analysis.quantiles import SHARES, measure_quantiles
+from analysis.summary import Sample
+
+DEFINITION = "v1: quantiles over rows of |δ| / |x_base|; bootstrap over prompt groups"
+NEEDS_AGAINST = False
+REPORTS = ("relative_norm", "relative_norm_p05", "relative_norm_p95")
+AXIS_LABEL = "norm of δ / norm of the base row, median"
+
+
+def measure(sample: Sample, against: Sample | None) -> list[Value]:
+    """Median, 5 % and 95 % quantiles."""
+    histograms = [group.relative_norms for group in sample.groups.values()]
+    names = dict(zip(REPORTS, SHARES, strict=True))
+    return measure_quantiles(names, DEFINITION, sample, histograms)
