@@ -1,0 +1,92 @@
+"""Contract: what a model family provides. Families live in `families/`, named by their model_type.
+
+A family is data about stock Hugging Face modules: where its fields stand in config.json, where its
+blocks and sites are, and its parameter count in closed form. Weights and modules are never edited.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from cluster.errors import UserError, unknown_name
+from jobs import lookup
+from jobs.shape import ConfigField, as_mapping
+
+SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act")
+"""Every site of a block, in the order in which the forward pass reaches them, `mlp_act` last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tap:
+    """Where one site is read: a module, and which side of it."""
+
+    module: str
+    """Path of the module relative to its block; empty for the block itself."""
+    side: Literal["in", "out"]
+    """Its first positional input, or its output (the first entry where that is a tuple)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A site that a family does not have."""
+
+    reason: str
+    """Why, as a table's footnote says it."""
+
+
+class Family(Protocol):
+    """The names a module in `families/` defines."""
+
+    FIELDS: Mapping[str, ConfigField]
+    """Our name of a config field -> its place in config.json."""
+    BLOCKS: str
+    """Path of the list of blocks, from the root of the causal language model."""
+    FINAL_NORM: str
+    """Path of the norm after the last block."""
+    EMBEDDING: str
+    """Path of the token embedding."""
+
+    def sites(self, config: Any) -> Mapping[str, Tap | Missing]:
+        """Every name of SITES -> where a model of this config shows it, or why it cannot."""
+
+    def num_parameters(self, config: Any) -> tuple[int, int]:
+        """Parameters in all, tied weights once; and without embeddings and unembedding."""
+
+    def hf_config(self, fields: Mapping[str, Any]) -> Any:
+        """The transformers config for our fields: no dropout, no special tokens set."""
+
+
+def names() -> list[str]:
+    """The model_type of every supported family, sorted."""
+    return sorted(name.replace("-", "_") for name in lookup.names("families"))
+
+
+def family_of(model_type: str, where: str | None = None) -> Any:
+    """The module of a family (see Family).
+
+    Raises:
+        UserError: not supported; names those that are and how to add one.
+    """
+    if model_type not in names():
+        unknown = unknown_name("model family", model_type, names(), where=where)
+        raise UserError(
+            unknown.error.replace("unknown", "unsupported"),
+            where=where,
+            allowed=unknown.allowed,
+            hint=(f"{unknown.hint} " if unknown.hint else "")
+            + f"a family is one file, jobs/families/{model_type}.py: see docs/adding-a-family.md",
+        )
+    return lookup.find("families", model_type)
+
+
+def family_of_config(config: Any, where: str | None = None) -> Any:
+    """The family of our fields, of the mapping in a config.json, or of a transformers config."""
+    mapping = as_mapping(config)
+    model_type = mapping.get("family", mapping.get("model_type"))
+    if not isinstance(model_type, str):
+        raise UserError(
+            "the config does not say which model it is: it has no model_type",
+            where=where,
+            allowed=names(),
+        )
+    return family_of(model_type, where)

@@ -1,0 +1,164 @@
+"""`Shape`: the sizes that decide a model's parameters, read from our fields or from config.json.
+
+Imports neither torch nor transformers, so that a study of thousands of models plans at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.errors import UserError, unknown_name
+
+_REQUIRED = ("num_layers", "d_model", "num_heads", "vocab_size")
+_FLAGS = ("tie", "parallel", "attention_bias", "mlp_bias")
+_WIDTH_STEP = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigField:
+    """Where transformers keeps one field of ours."""
+
+    name: str
+    """Its name in config.json."""
+    default: Any = None
+    """What the transformers class assumes when config.json leaves it out; None = derived."""
+    also: str | None = None
+    """A second name that transformers accepts."""
+    from_width: Callable[[int], int] | None = None
+    """How it follows from d_model where it is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The sizes of one model."""
+
+    num_layers: int
+    """Blocks."""
+    d_model: int
+    """Width of the residual stream."""
+    num_heads: int
+    """Query heads."""
+    num_key_value_heads: int
+    """Key and value heads; fewer than query heads when these share them."""
+    d_head: int
+    """Width of one head."""
+    d_mlp: int
+    """Neurons of one MLP."""
+    vocab_size: int
+    """Rows of the token embedding."""
+    max_positions: int
+    """Longest sequence in tokens."""
+    tie: bool
+    """True when the unembedding is the embedding."""
+    parallel: bool = False
+    """True when attention and MLP read the same residual stream."""
+    attention_bias: bool = False
+    """True when the attention projections have biases."""
+    mlp_bias: bool = False
+    """True when the MLP projections have biases."""
+
+    def counts(self, inside: int, positions: int = 0) -> tuple[int, int]:
+        """(all parameters, those inside): `inside` blocks and norms, `positions` learned rows."""
+        tables = self.vocab_size * (1 if self.tie else 2) + positions
+        return inside + tables * self.d_model, inside
+
+
+def as_mapping(config: Any) -> Mapping[str, Any]:
+    """A config as a mapping, be it one already or a transformers config."""
+    if isinstance(config, Mapping):
+        return config
+    mapping: Mapping[str, Any] = config.to_dict()
+    return mapping
+
+
+def read_shape(fields: Mapping[str, ConfigField], config: Any) -> Shape:
+    """The sizes that a config describes.
+
+    Args:
+        fields: the family's FIELDS.
+        config: our fields (they have `family`), the mapping in a config.json, or a transformers
+            config.
+
+    Raises:
+        UserError: a field is missing, unknown, or not the number or flag it must be.
+    """
+    mapping = as_mapping(config)
+    ours = "family" in mapping
+    found = _our_values(fields, mapping) if ours else _hf_values(fields, mapping)
+    where = f"config of family {mapping['family']}" if ours else "config.json"
+    for name, value in found.items():
+        if value is not None:
+            _check(name if ours else fields[name].name, value, name in _FLAGS, where)
+    for name, field in fields.items():
+        if found[name] is None and field.from_width is not None:
+            found[name] = field.from_width(found["d_model"])
+    return Shape(**_with_heads(found, where))
+
+
+def four_widths(d_model: int) -> int:
+    """The MLP of GPT: four times as wide as the residual stream."""
+    return 4 * d_model
+
+
+def gated_width(d_model: int) -> int:
+    """8/3 of the width, rounded up to a multiple of 8: three matrices for the price of two of 4d.
+
+    Shazeer, GLU Variants Improve Transformer (arXiv 2002.05202), section 3.
+    """
+    return -(-8 * d_model // (3 * _WIDTH_STEP)) * _WIDTH_STEP
+
+
+def hf_settings(
+    fields: Mapping[str, ConfigField], config: Mapping[str, Any], **settings: Any
+) -> dict[str, Any]:
+    """Our fields under transformers' names, no special tokens, and a family's own settings."""
+    shape = read_shape(fields, config)
+    named = {field.name: getattr(shape, name) for name, field in fields.items()}
+    return {**named, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None, **settings}
+
+
+def _our_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -> dict[str, Any]:
+    where = f"config of family {mapping['family']}"
+    for name in mapping:
+        if name not in fields and name != "family":
+            raise unknown_name("config field", name, [*fields, "family"], where=where)
+    missing = [name for name in _REQUIRED if name not in mapping]
+    if missing:
+        raise UserError(
+            f"the config lacks {', '.join(missing)}", where=where, allowed=[*fields, "family"]
+        )
+    # What transformers assumes is for one published model: sizes that are left out are derived.
+    assumed = {name: fields[name].default for name in (*_FLAGS, "max_positions") if name in fields}
+    return {name: mapping.get(name, assumed.get(name)) for name in fields}
+
+
+def _hf_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, field in fields.items():
+        second = mapping.get(field.also, field.default) if field.also else field.default
+        found[name] = mapping.get(field.name, second)
+    return found
+
+
+def _check(name: str, value: Any, flag: bool, where: str) -> None:
+    if flag != isinstance(value, bool) or (not flag and not (isinstance(value, int) and value > 0)):
+        wanted = "true or false" if flag else "a whole number above 0"
+        raise UserError(f"{name} is {value!r}, which is not {wanted}", where=where)
+
+
+def _with_heads(found: dict[str, Any], where: str) -> dict[str, Any]:
+    d_model, num_heads = found["d_model"], found["num_heads"]
+    if found.get("d_head") is None:
+        if d_model % num_heads:
+            raise UserError(
+                f"d_model {d_model} is not a multiple of {num_heads} heads", where=where
+            )
+        found["d_head"] = d_model // num_heads
+    if found.get("num_key_value_heads") is None:
+        found["num_key_value_heads"] = num_heads
+    if num_heads % found["num_key_value_heads"]:
+        raise UserError(
+            f"{num_heads} heads cannot share {found['num_key_value_heads']} key-value heads evenly",
+            where=where,
+        )
+    return found
