@@ -63,8 +63,8 @@ class Executor(Protocol):
     def capacity(self) -> Resources:
         """All that may be in use at once."""
 
-    def largest_node(self) -> Resources:
-        """The most that one job can have on one node."""
+    def nodes(self) -> list[Resources]:
+        """What each node offers; a call must fit on one of them or it would wait for ever."""
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call; returns at once. Tickets are unique."""

@@ -1,0 +1,71 @@
+"""Executor `local`: runs calls in this process, one after another, without Ray.
+
+Payloads are JSON all the same, so what passes here passes on a cluster. Resources are not
+enforced: they only say how many threads a call computes with.
+"""
+
+import math
+import platform
+import time
+from collections import deque
+
+from cluster.executor import Ending, Outcome, Surroundings, load_entry
+from cluster.resources import Resources, this_machine
+
+
+class Executor:
+    """One process, one call at a time, each inside `wait`."""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[str, str, str]] = deque()
+        self._cancelled: set[str] = set()
+
+    def start(self) -> None:
+        """Nothing to acquire."""
+
+    def capacity(self) -> Resources:
+        """One call at a time."""
+        machine = this_machine()
+        return Resources(num_cpus=1, num_gpus=machine.num_gpus, memory_gb=machine.memory_gb)
+
+    def nodes(self) -> list[Resources]:
+        """One node that refuses nothing."""
+        return [Resources(num_cpus=math.inf, num_gpus=math.inf, memory_gb=math.inf)]
+
+    def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
+        """Queue one call."""
+        self._queue.append((ticket, entry, payload))
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """Run the oldest queued call to its end, however long it takes; sleep when there is none."""
+        if not self._queue:
+            time.sleep(timeout_s)
+            return []
+        ticket, entry, payload = self._queue.popleft()
+        if ticket in self._cancelled:
+            return [Outcome(ticket=ticket, ending=Ending.CANCELLED, error="cancelled before start")]
+        surroundings = Surroundings(
+            stop_requested=lambda: ticket in self._cancelled, node=platform.node()
+        )
+        try:
+            answer = load_entry(entry)(payload, surroundings)
+        except KeyboardInterrupt:
+            return [Outcome(ticket=ticket, ending=Ending.CANCELLED, error="interrupted")]
+        except Exception as fault:  # the boundary: whatever a call raises is its outcome
+            message = f"{type(fault).__name__}: {fault}"
+            return [
+                Outcome(
+                    ticket=ticket, ending=Ending.RAISED, error=message, node=surroundings.node
+                )
+            ]
+        return [
+            Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=surroundings.node)
+        ]
+
+    def cancel(self, ticket: str) -> None:
+        """A queued call will not start; a running one sees `stop_requested`."""
+        self._cancelled.add(ticket)
+
+    def close(self) -> None:
+        """Forget what is queued."""
+        self._queue.clear()
