@@ -36,6 +36,17 @@ def data_path(default: Any, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"path": True}, **limits)
 
 
+def model_source(default: Any, description: str, **limits: Any) -> Any:
+    """A param that names a model: `hf://org/name`, or a folder, which the kind's pins digest.
+
+    A relative folder resolves against the study file. A folder does not enter the key (its pin
+    stands for it); an `hf://` source does, beside the pin of its revision.
+    """
+    return Field(
+        default, description=description, json_schema_extra={"model_source": True}, **limits
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Input:
     """One input that a kind accepts."""

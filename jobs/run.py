@@ -21,6 +21,7 @@ from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs import lookup
 from jobs.artifact import Artifact, Record
+from jobs.claim import Busy, claimed
 from jobs.logs import captured
 from jobs.tracking import RunName, open_tracker
 from jobs.work import AttemptFolder, GatheredInput, Stopped, Work
@@ -34,17 +35,30 @@ def run(payload: str, surroundings: Surroundings) -> str:
     """Run one attempt at one job; `payload` is what `orchestrator.submission` wrote.
 
     Returns:
-        JSON `{"state": "done" | "reused" | "stopped" | "failed", "seconds": float, "error": …}`;
-        an error is `{"type", "message", "user"}`, where user says that trying again cannot help.
+        JSON `{"state": …, "seconds": float, "error": …}`. States: `done`, `reused` (a record stood
+        there), `busy` (another attempt is at it), `stopped`, `failed`. An error is
+        `{"type", "message", "user"}`, where user says that trying again cannot help.
     """
     spec = json.loads(payload)
+    artifact = Artifact(Storage(spec["root"]), spec["kind"], spec["key"])
+    try:
+        with claimed(artifact):
+            if artifact.find_record() is None:
+                return _attempted(spec, artifact, surroundings)
+    except Busy:
+        return _answer("busy")
+    return _answer("reused")
+
+
+def _answer(state: str, seconds: float = 0.0, error: Mapping[str, Any] | None = None) -> str:
+    return json.dumps({"state": state, "seconds": round(seconds, 3), "error": error})
+
+
+def _attempted(spec: Mapping[str, Any], artifact: Artifact, surroundings: Surroundings) -> str:
     started = time.monotonic()
-    storage = Storage(spec["root"])
-    artifact = Artifact(storage, spec["kind"], spec["key"])
-    if artifact.find_record() is not None:
-        return json.dumps({"state": "reused", "seconds": 0.0, "error": None})
     attempt = AttemptFolder(artifact, spec["attempt"])
-    state, error = "done", None
+    state: str = "done"
+    error: dict[str, Any] | None = None
     with captured(attempt.path / "log.txt"):
         try:
             published = _attempt(spec, artifact, attempt, surroundings, started)
@@ -54,11 +68,10 @@ def run(payload: str, surroundings: Surroundings) -> str:
         except Exception as fault:  # the boundary: a fault becomes an answer and a log
             traceback.print_exc(file=sys.stderr)
             state, error = "failed", _described(fault)
-    if not storage.is_local:
+    if not artifact.storage.is_local:
         attempt.publish("log.txt")
         attempt.discard_scratch()
-    seconds = round(time.monotonic() - started, 3)
-    return json.dumps({"state": state, "seconds": seconds, "error": error})
+    return _answer(state, time.monotonic() - started, error)
 
 
 def _attempt(
@@ -90,6 +103,7 @@ def _attempt(
                 surroundings=surroundings,
                 tracker=tracker,
                 threads=spec["threads"],
+                pins=spec.get("pins", {}),
             )
         )
         exit_code = 0

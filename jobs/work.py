@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,8 @@ class Work:
     """The mirror of its curves; the metrics of record are files."""
     threads: int
     """Compute threads it runs with."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """What the kind's `pins` gave when the job was planned: what must be found now."""
 
     @property
     def folder(self) -> Path:
