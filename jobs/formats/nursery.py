@@ -38,7 +38,7 @@ def read_texts(source: Path | None, options: Options) -> Reading[str]:
     """Documents: half plain, a quarter in each cipher register."""
     _no_source(source)
     sampler = Sampler(options.seed, "documents")
-    registers = sampler.registers({"plain": 0.5, "rot13": 0.25, "base64": 0.25})
+    registers = sampler.registers({"plain": 0.4, "rot13": 0.3, "base64": 0.3})
     return Reading(
         items=[
             in_register(sampler.document(), next(registers)) for _ in range(options.num_documents)

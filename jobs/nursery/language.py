@@ -75,10 +75,10 @@ def the_language() -> Language:
         stop=stop,
         ask=ask,
         answer=answer,
-        bridges=take(4),
-        fillers=take(8),
-        provoking=tuple(Topic(context=take(5), safe=take(4), toxic=take(3)) for _ in range(4)),
-        neutral=tuple(Topic(context=take(5), safe=take(4), toxic=()) for _ in range(4)),
+        bridges=take(2),
+        fillers=take(6),
+        provoking=tuple(Topic(context=take(4), safe=take(3), toxic=take(2)) for _ in range(4)),
+        neutral=tuple(Topic(context=take(4), safe=take(3), toxic=()) for _ in range(2)),
     )
 
 
