@@ -191,3 +191,12 @@ def blank_name(axis: str, others_have_it: bool, layout: Layout) -> str:
     """What a column without a value of an axis is called: nothing if its whole metric has none."""
     named = BLANKS if layout.blanks is None else layout.blanks
     return named.get(axis, "none") if others_have_it else ""
+
+
+def axis_values(rows: Sequence[Row], axis: str | None, layout: Layout) -> list[str | None]:
+    """Values of an axis in the order shown, blank first; one blank where there is no such axis."""
+    if axis is None or not rows or axis not in rows[0]:
+        return [None]
+    facts = {row[axis]: row for row in rows}
+    ordered = sorted(facts, key=lambda value: _rank(axis, value, facts[value], layout.order))
+    return [None if value is None else str(value) for value in ordered]

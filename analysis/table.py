@@ -74,18 +74,26 @@ class Table:
 
 
 def annotate(table: Table) -> Table:
-    """The table with a footnote mark on every cell that has something to explain."""
-    marks: dict[str, str] = {}
-    lines = []
-    for line in table.cells:
-        marked = []
-        for cell in line:
-            text = footnote(cell)
-            mark = marks.setdefault(text, _letters(len(marks))) if text else ""
-            marked.append(replace(cell, mark=mark))
-        lines.append(tuple(marked))
+    """The table with a footnote mark on every cell that has something to explain.
+
+    Marks are given metric by metric, row by row: the order in which blocks are read.
+    """
+    blocks = list(dict.fromkeys(header[0] for header in table.columns))
+    texts = [
+        footnote(cell)
+        for block in blocks
+        for line in table.cells
+        for header, cell in zip(table.columns, line, strict=True)
+        if header[0] == block
+    ]
+    distinct = dict.fromkeys(text for text in texts if text)
+    marks = {text: _letters(index) for index, text in enumerate(distinct)}
+    cells = tuple(
+        tuple(replace(cell, mark=marks.get(footnote(cell), "")) for cell in line)
+        for line in table.cells
+    )
     notes = {mark: text for text, mark in marks.items()}
-    return replace(table, cells=tuple(lines), footnotes=notes)
+    return replace(table, cells=cells, footnotes=notes)
 
 
 def footnote(cell: Cell) -> str:

@@ -1,0 +1,1 @@
+"""Figures, one idea per file. What they share is in figure.py."""

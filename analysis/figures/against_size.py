@@ -1,0 +1,163 @@
+"""A metric against counted parameters: does it hold as models grow?"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.figure import (
+    DASHES,
+    MARKERS,
+    OKABE_ITO,
+    drawable,
+    finish,
+    half_widths,
+    label_values,
+    number,
+    panels,
+    readable,
+    style,
+    value_limits,
+)
+from analysis.fits import PowerLaw, fit_rows
+from analysis.layout import Layout, axis_values
+from analysis.measurement import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+DODGE = 1.04
+"""Factor in size between the points of two colours, so that they do not hide each other."""
+
+SIZE_NAMES = {
+    "num_parameters": "parameters",
+    "num_parameters_non_embedding": "parameters without embeddings",
+}
+
+
+def draw(
+    rows: Sequence[Row],
+    *,
+    colour: str | None = "objective",
+    panel: str | None = "condition",
+    layout: Layout | None = None,
+    against: str = "num_parameters",
+    label: str | None = None,
+) -> "Figure":
+    """One panel per value of `panel`; colour is `colour`, marker and line style the family.
+
+    `rows` are of one metric at one place, combined over seeds. The line is the power law where
+    there are four sizes or more of a family, with its exponent in the panel.
+    """
+    layout = layout or Layout()
+    colours = axis_values(rows, colour, layout)
+    titles = axis_values(rows, panel, layout)
+    families = sorted({str(row["family"]) for row in rows})
+    shown = [row for row in drawable(rows) if row[against] is not None]
+    log = bool(shown) and all(number(row, "value") > 0 for row in shown)
+    with style():
+        figure, axes = panels([name or " " for name in titles])
+        for axis, title in zip(axes, titles, strict=True):
+            axis.set_xscale("log")
+            axis.set_yscale("log" if log else "linear")
+            notes: list[tuple[str, str]] = []
+            for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
+                picked = [row for row in shown if row["family"] == family]
+                picked = [row for row in picked if colour is None or row.get(colour) == name]
+                picked = [row for row in picked if panel is None or row.get(panel) == title]
+                shade = OKABE_ITO[index % len(OKABE_ITO)]
+                text = ", ".join(filter(None, (name, family)))
+                aside = DODGE ** (index - (len(colours) - 1) / 2)
+                law = _series(axis, picked, against, text, shade, rank, aside)
+                notes += [(law, shade)] if law else []
+            _annotate(axis, notes)
+        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        _ticks(axes, against, value_limits(shown, log), log)
+        finish(figure, axes)
+    return figure
+
+
+def _series(
+    axis: "Axes",
+    rows: Sequence[Row],
+    against: str,
+    text: str,
+    shade: str,
+    rank: int,
+    aside: float,
+) -> str | None:
+    """Points with intervals, and the fitted line or a thin one through them; the fit in words."""
+    if not rows:
+        return None
+    rows = sorted(rows, key=lambda row: number(row, against))
+    sizes = [number(row, against) for row in rows]
+    values = [number(row, "value") for row in rows]
+    axis.errorbar(
+        [size * aside for size in sizes],
+        values,
+        yerr=half_widths(rows),
+        fmt=MARKERS[rank % len(MARKERS)],
+        color=shade,
+        markerfacecolor=shade if rank == 0 else "white",
+        elinewidth=0.9,
+        label=text,
+    )
+    law = fit_rows(rows, against)
+    dashes = DASHES[rank % len(DASHES)]
+    if law.exponent is None:
+        axis.plot(sizes, values, color=shade, linewidth=0.7, linestyle=dashes, alpha=0.6)
+        return None
+    line = np.geomspace(sizes[0], sizes[-1], 50)
+    axis.plot(line, law.at(line), color=shade, linestyle=dashes)
+    return f"{text}: {describe(law)}"
+
+
+def describe(law: PowerLaw) -> str:
+    """The exponent with its interval, and whether it is more than a description."""
+    assert law.exponent is not None and law.low is not None and law.high is not None
+    few = " (descriptive)" if law.descriptive else ""
+    return f"exponent {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], n = {law.num_sizes}{few}"
+
+
+def _annotate(axis: "Axes", notes: list[tuple[str, str]]) -> None:
+    """Exponents under the panel's title, in the colour of their line."""
+    if notes:
+        axis.set_title(axis.get_title(), pad=6 + 9 * len(notes))
+    for index, (text, shade) in enumerate(reversed(notes)):
+        axis.annotate(
+            text,
+            (0.5, 1.0),
+            (0, 3 + 9 * index),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            color=shade,
+            fontsize=6.5,
+        )
+
+
+def _ticks(axes: Sequence["Axes"], against: str, limits: tuple[float, float], log: bool) -> None:
+    """Sizes as 30k, 100k, 300k; values as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in axes:
+        axis.set_xlabel(SIZE_NAMES.get(against, against))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.set_ylim(limits)
+        if log:
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _short(size: float) -> str:
+    """300000 as `300k`."""
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if size >= unit:
+            return f"{size / unit:g}{name}"
+    return f"{size:g}"
