@@ -92,7 +92,7 @@ class Spectra:
         if self.centred:
             shift = self.mean_shift(without)
             rest -= (self.counts.sum() - self.counts[without]) * np.outer(shift, shift)
-        return rest
+        return np.asarray(rest)
 
     @cached_property
     def _stacked(

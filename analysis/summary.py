@@ -23,7 +23,7 @@ class GroupSummary:
     num_prompts: int
     """Prompts they come from."""
     num_nonfinite: int
-    """Rows with NaN or infinity (or a base norm that is): counted here and nowhere else."""
+    """Rows with NaN or infinity, in them, their norm or their base norm; counted nowhere else."""
     norms: Histogram
     """Norms of the rows."""
     relative_norms: Histogram
@@ -42,15 +42,16 @@ class GroupSummary:
         moments: bool,
     ) -> GroupSummary:
         """Summarise rows; a prompt's rows must all be here, in no other summary of the group."""
-        finite = np.isfinite(rows).all(axis=1) & np.isfinite(base_norms)
-        num_nonfinite = int(len(rows) - finite.sum())
-        if num_nonfinite:
-            rows, base_norms, prompts = rows[finite], base_norms[finite], prompts[finite]
         exact = rows.astype(np.float64)
         norms = np.sqrt(np.einsum("ij,ij->i", exact, exact))
+        finite = np.isfinite(norms) & np.isfinite(base_norms)
+        num_nonfinite = int(len(rows) - finite.sum())
+        if num_nonfinite:
+            exact, norms = exact[finite], norms[finite]
+            base_norms, prompts = base_norms[finite], prompts[finite]
         based = base_norms > 0
         return cls(
-            num_rows=len(rows),
+            num_rows=len(exact),
             num_prompts=len(np.unique(prompts)),
             num_nonfinite=num_nonfinite,
             norms=Histogram.from_values(norms),

@@ -1,0 +1,88 @@
+"""captured_energy: held-out subspaces by hand, noise captures no more than itself."""
+
+import numpy as np
+import pytest
+
+from analysis.metrics import captured_energy
+from analysis.status import Status
+from analysis.summary import Sample
+
+
+def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], float | None]:
+    found = captured_energy.measure(sample, against)
+    return {(value.metric, value.centred): value.value for value in found}
+
+
+def by_hand(
+    rows: np.ndarray, plain: np.ndarray, groups: np.ndarray, centred: bool, num_axes: int
+) -> float:
+    inside = total = 0.0
+    for group in np.unique(groups):
+        kept = plain[groups != group]
+        kept = kept - kept.mean(axis=0) * centred
+        axes = np.linalg.svd(kept, full_matrices=False)[2][:num_axes].T
+        held = rows[groups == group] - rows[groups != group].mean(axis=0) * centred
+        inside += np.square(held @ axes).sum()
+        total += np.square(held).sum()
+    return inside / total
+
+
+@pytest.mark.parametrize("dimension", [14, 90])
+@pytest.mark.parametrize("centred", [False, True])
+def test_subspaces_come_from_the_other_groups(sample_of, dimension: int, centred: bool) -> None:
+    rng = np.random.default_rng(0)
+    scale = 1 / np.arange(1, dimension + 1)
+    plain, rows = (rng.standard_normal((2, 70, dimension)) + 0.5) * scale
+    groups = rng.integers(0, 8, 70)
+    found = values_of(sample_of(rows, groups=groups), sample_of(plain, groups=groups))
+    expected = by_hand(rows, plain, groups, centred, 10)
+    heldout = by_hand(plain, plain, groups, centred, 10)
+    assert found["captured_energy", centred] == pytest.approx(expected, rel=1e-7)
+    assert found["captured_energy_heldout", centred] == pytest.approx(heldout, rel=1e-7)
+    assert found["captured_energy_ratio", centred] == pytest.approx(expected / heldout, rel=1e-7)
+
+
+def test_pure_noise_captures_k_over_d_and_a_ratio_of_one(sample_of) -> None:
+    first, second = np.random.default_rng(1).standard_normal((2, 400, 100))
+    for value in captured_energy.measure(sample_of(first), sample_of(second)):
+        expected = 1.0 if value.metric == "captured_energy_ratio" else 0.1
+        assert value.value == pytest.approx(expected, rel=0.12)
+        assert value.status is Status.OK
+
+
+def test_a_condition_against_itself_has_a_ratio_of_exactly_one(sample_of) -> None:
+    sample = sample_of(np.random.default_rng(2).standard_normal((100, 30)))
+    for value in captured_energy.measure(sample, sample):
+        if value.metric == "captured_energy_ratio":
+            assert (value.value, value.low, value.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_a_shared_subspace_captures_all_and_an_orthogonal_one_nothing(sample_of) -> None:
+    rng = np.random.default_rng(3)
+    low, high = np.zeros((2, 120, 40))
+    low[:, :8] = rng.standard_normal((120, 8))
+    high[:, 20:28] = rng.standard_normal((120, 8))
+    shared = values_of(sample_of(low[::-1].copy()), sample_of(low))
+    apart = values_of(sample_of(high), sample_of(low))
+    for centred in (False, True):
+        assert shared["captured_energy", centred] == pytest.approx(1.0)
+        assert apart["captured_energy", centred] == pytest.approx(0.0, abs=1e-12)
+        assert apart["captured_energy_heldout", centred] == pytest.approx(1.0)
+
+
+def test_rows_fewer_than_ten_per_side_use_the_axes_there_are(sample_of) -> None:
+    rows = np.random.default_rng(4).standard_normal((6, 30))
+    found = values_of(sample_of(rows), sample_of(rows))
+    assert found["captured_energy", False] == pytest.approx(
+        by_hand(rows, rows, np.arange(6), False, 5), rel=1e-7
+    )
+
+
+def test_groups_missing_from_one_condition_do_not_stop_it(sample_of) -> None:
+    rows = np.random.default_rng(5).standard_normal((80, 12))
+    half = sample_of(rows[:40], groups=np.arange(40) % 7)
+    other = sample_of(rows[40:], groups=4 + np.arange(40) % 7)
+    found = {(v.metric, v.centred): v for v in captured_energy.measure(half, other)}
+    assert all(value.status is Status.OK for value in found.values())
+    assert found["captured_energy", True].num_groups == 7
+    assert found["captured_energy_ratio", True].num_groups == 11

@@ -1,0 +1,177 @@
+"""participation_ratio, effective_rank and components_90 against closed forms and brute force."""
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from analysis.metric import Value
+from analysis.metrics import components_90, effective_rank, participation_ratio
+from analysis.status import Status
+from analysis.summary import Sample
+
+MODULES = (components_90, effective_rank, participation_ratio)
+
+
+def values_of(module: ModuleType, sample: Sample) -> dict[tuple[str, bool | None], Value]:
+    return {(value.metric, value.centred): value for value in module.measure(sample, None)}
+
+
+def decaying(rng: np.random.Generator, num_rows: int, dimension: int) -> np.ndarray:
+    return rng.standard_normal((num_rows, dimension)) / np.sqrt(np.arange(1, dimension + 1))
+
+
+def crossed_by_hand(rows: np.ndarray, groups: np.ndarray, centred: bool) -> float:
+    parts = [rows[groups == g] for g in np.unique(groups)]
+    covariances = [np.cov(p.T) if centred else p.T @ p / len(p) for p in parts]
+    pairs = [(a, b) for i, a in enumerate(covariances) for j, b in enumerate(covariances) if i != j]
+    above = np.mean([np.trace(a) * np.trace(b) for a, b in pairs])
+    return float(above / np.mean([np.trace(a @ b) for a, b in pairs]))
+
+
+@pytest.mark.parametrize("dimension", [5, 60])
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_participation_ratio_crosses_groups(sample_of, dimension: int, centred: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows = decaying(rng, 50, dimension) + 0.3
+    groups = rng.integers(0, 7, 50)
+    value = values_of(participation_ratio, sample_of(rows, groups=groups))
+    found = value["participation_ratio", centred]
+    assert found.value == pytest.approx(crossed_by_hand(rows, groups, centred), rel=1e-9)
+    left = [crossed_by_hand(rows[groups != g], groups[groups != g], centred) for g in range(7)]
+    spread = np.log(left) - np.log(left).mean()
+    error = np.sqrt(6 / 7 * np.square(spread).sum())
+    # The weighted formula centres on its corrected value; with equal weights that is this one.
+    assert np.log(found.high / found.value) == pytest.approx(2.446912 * error, rel=1e-5)  # t(6)
+
+
+def plugin_by_hand(rows: np.ndarray, centred: bool) -> float:
+    covariance = np.cov(rows.T) if centred else rows.T @ rows
+    return float(np.trace(covariance) ** 2 / np.sum(covariance**2))
+
+
+@pytest.mark.parametrize("dimension", [5, 60])
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_plug_in_and_its_jackknife_are_those_of_all_rows(
+    sample_of, dimension: int, centred: bool
+) -> None:
+    rng = np.random.default_rng(1)
+    rows = decaying(rng, 40, dimension) + 0.3
+    groups = np.repeat(np.arange(5), [4, 8, 12, 6, 10])
+    found = values_of(participation_ratio, sample_of(rows, groups=groups))
+    value = found["participation_ratio_plugin", centred]
+    whole = plugin_by_hand(rows, centred)
+    assert value.value == pytest.approx(whole, rel=1e-9)
+    left = np.log([plugin_by_hand(rows[groups != g], centred) for g in range(5)])
+    h = 40 / np.bincount(groups)
+    centre = 5 * np.log(whole) - ((1 - 1 / h) * left).sum()
+    pseudo = h * np.log(whole) - (h - 1) * left
+    error = np.sqrt((np.square(pseudo - centre) / (h - 1)).mean())
+    assert np.log(value.high / value.value) == pytest.approx(2.776445 * error, rel=1e-5)  # t(4)
+
+
+def test_fewer_isotropic_rows_than_dimensions_still_read_d(sample_of) -> None:
+    rows = np.random.default_rng(2).standard_normal((120, 200))
+    found = values_of(participation_ratio, sample_of(rows))
+    for centred in (False, True):
+        corrected = found["participation_ratio", centred]
+        plugin = found["participation_ratio_plugin", centred]
+        assert corrected.value == pytest.approx(200, rel=0.15)
+        assert corrected.low < 200 < corrected.high
+        assert plugin.value < 90  # about 1 / (1/N + 1/d) = 75
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+def test_a_planted_rank_is_found(sample_of, rank: int) -> None:
+    rng = np.random.default_rng(3)
+    basis = np.linalg.qr(rng.standard_normal((50, rank)))[0].T
+    rows = rng.standard_normal((4000, rank)) @ basis
+    for module in MODULES:
+        for value in values_of(module, sample_of(rows)).values():
+            assert value.value == pytest.approx(rank, rel=0.02)
+
+
+def test_a_shared_mean_shows_uncentred_and_not_centred(sample_of) -> None:
+    rows = np.random.default_rng(4).standard_normal((2000, 8)) * 0.1
+    rows[:, 0] += 10
+    for module in MODULES:
+        found = values_of(module, sample_of(rows))
+        assert found[module.REPORTS[0], False].value == pytest.approx(1, abs=0.05)
+        assert found[module.REPORTS[0], True].value == pytest.approx(8, rel=0.05)
+
+
+@pytest.mark.parametrize("dimension", [6, 80])
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_effective_rank_is_the_jackknifed_entropy(
+    sample_of, dimension: int, centred: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    rows, groups = decaying(rng, 40, dimension) + 0.2, np.arange(40) % 8
+
+    def entropy(part: np.ndarray) -> float:
+        values = np.linalg.svd(part - part.mean(axis=0) * centred, compute_uv=False) ** 2
+        shares = values[values > 1e-12] / values.sum()
+        return float(-(shares * np.log(shares)).sum())
+
+    left = [entropy(rows[groups != group]) for group in range(8)]
+    expected = np.exp(8 * entropy(rows) - 7 * np.mean(left))
+    value = values_of(effective_rank, sample_of(rows, groups=groups))["effective_rank", centred]
+    assert value.value == pytest.approx(min(expected, dimension), rel=1e-6)
+    assert value.low < value.value <= value.high <= dimension
+
+
+@pytest.mark.parametrize("dimension", [6, 80])
+@pytest.mark.parametrize("centred", [False, True])
+def test_components_90_counts_eigenvalues(sample_of, dimension: int, centred: bool) -> None:
+    rows = decaying(np.random.default_rng(6), 60, dimension) + 0.2
+    values = np.linalg.svd(rows - rows.mean(axis=0) * centred, compute_uv=False) ** 2
+    expected = int(np.searchsorted(np.cumsum(values) / values.sum(), 0.9) + 1)
+    value = values_of(components_90, sample_of(rows))["components_90", centred]
+    assert value.value == expected
+    assert value.low <= expected <= value.high and value.low == int(value.low)
+
+
+def test_exactly_90_percent_is_enough(sample_of) -> None:
+    rows = np.repeat(np.diag(np.sqrt([5.0, 4.0, 1.0])), 20, axis=0)
+    value = values_of(components_90, sample_of(rows))["components_90", False]
+    assert value.value == 2
+
+
+def test_rotating_and_scaling_all_rows_changes_nothing(sample_of) -> None:
+    rng = np.random.default_rng(7)
+    rows = decaying(rng, 80, 7) + 0.1
+    turned = 1e-3 * rows @ np.linalg.qr(rng.standard_normal((7, 7)))[0]
+    for module in MODULES:
+        first, second = values_of(module, sample_of(rows)), values_of(module, sample_of(turned))
+        for key in first:
+            assert second[key].value == pytest.approx(first[key].value, rel=1e-8)
+            assert second[key].low == pytest.approx(first[key].low, rel=1e-6)
+
+
+def test_the_interval_of_the_participation_ratio_covers_the_truth(sample_of) -> None:
+    rng = np.random.default_rng(8)
+    eigenvalues = 1 / np.arange(1, 17)
+    truth = eigenvalues.sum() ** 2 / np.square(eigenvalues).sum()
+    hits = 0
+    for _ in range(100):
+        sample = sample_of(decaying(rng, 120, 16), moments=True)
+        value = values_of(participation_ratio, sample)["participation_ratio", True]
+        hits += value.low <= truth <= value.high
+    assert hits >= 86
+
+
+def test_groups_of_one_row_have_no_covariance_of_their_own(sample_of) -> None:
+    rows = np.random.default_rng(9).standard_normal((12, 4))
+    found = values_of(participation_ratio, sample_of(rows))
+    centred = found["participation_ratio", True]
+    assert (centred.value, centred.status) == (None, Status.TOO_FEW_GROUPS)
+    assert found["participation_ratio", False].status is Status.OK
+    assert found["participation_ratio_plugin", True].status is Status.OK
+
+
+def test_a_position_policy_without_moments_says_so(sample_of) -> None:
+    sample = sample_of(np.ones((10, 3)), moments=False)
+    for module in MODULES:
+        for value in module.measure(sample, None):
+            assert value.value is None and value.status is Status.NOT_RUN
+            assert value.reason == "no moments are kept at this position policy"

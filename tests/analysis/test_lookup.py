@@ -1,0 +1,57 @@
+"""Metrics are found by the name of their file."""
+
+import subprocess
+import sys
+
+import pytest
+
+from analysis.lookup import load_metric, metric_names
+
+
+def test_every_metric_of_the_first_study_is_there() -> None:
+    assert set(metric_names()) >= {
+        "captured_energy",
+        "components_90",
+        "consistency",
+        "cosine_to_mean",
+        "effective_rank",
+        "mean_cosine",
+        "offset_norm",
+        "participation_ratio",
+        "relative_norm",
+    }
+
+
+@pytest.mark.parametrize("name", metric_names())
+def test_every_metric_keeps_the_contract(name: str) -> None:
+    metric = load_metric(name)
+    assert metric.REPORTS[0] == name
+    assert metric.DEFINITION.startswith("v1: ") and "\n" not in metric.DEFINITION
+    assert isinstance(metric.NEEDS_AGAINST, bool) and metric.AXIS_LABEL
+    assert callable(metric.measure)
+
+
+def test_a_hyphen_stands_for_an_underscore() -> None:
+    assert load_metric("mean-cosine") is load_metric("mean_cosine")
+
+
+def test_an_unknown_metric_names_what_exists_and_the_nearest() -> None:
+    with pytest.raises(
+        ValueError, match=r"no metric 'efective_rank'; there are: captured_energy"
+    ) as error:
+        load_metric("efective_rank")
+    assert "did you mean 'effective_rank'?" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["../lookup", "__init__", "os"])
+def test_only_files_of_the_folder_are_metrics(name: str) -> None:
+    with pytest.raises(ValueError, match="no metric"):
+        load_metric(name)
+
+
+def test_listing_names_imports_no_numerics() -> None:
+    code = (
+        "import sys; from analysis.lookup import metric_names; assert metric_names();"
+        "assert not {'numpy', 'torch', 'scipy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,69 @@
+"""Spectra: leaving a group out equals starting again without it, by Gram or by covariance."""
+
+import numpy as np
+import pytest
+
+from analysis.moments import Moments
+from analysis.spectra import Spectra
+
+
+def groups_of(lengths: list[int], dimension: int, offset: float = 3.0) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    scale = 1 / np.arange(1, dimension + 1)
+    return [rng.standard_normal((n, dimension)) * scale + offset * scale for n in lengths]
+
+
+def scatter_of(parts: list[np.ndarray], centred: bool) -> np.ndarray:
+    rows = np.concatenate(parts)
+    rows = rows - rows.mean(axis=0) if centred else rows
+    return rows.T @ rows
+
+
+@pytest.mark.parametrize("dimension", [6, 40])  # 40: fewer rows than d, so the Gram is used
+@pytest.mark.parametrize("centred", [False, True])
+def test_eigenvalues_without_a_group_are_those_of_the_other_rows(
+    dimension: int, centred: bool
+) -> None:
+    parts = groups_of([5, 1, 8, 7], dimension)
+    spectra = Spectra.of([Moments.from_rows(part) for part in parts], centred)
+    for without in (None, 0, 1, 3):
+        kept = [part for number, part in enumerate(parts) if number != without]
+        expected = np.linalg.eigvalsh(scatter_of(kept, centred))[::-1]
+        found = spectra.eigenvalues(without)
+        np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-9, atol=1e-12)
+        rank = min(dimension, sum(map(len, kept)) - centred)
+        assert len(found) == rank
+
+
+@pytest.mark.parametrize("dimension", [6, 40])
+@pytest.mark.parametrize("centred", [False, True])
+def test_axes_are_orthonormal_and_span_the_leading_eigenvectors(
+    dimension: int, centred: bool
+) -> None:
+    parts = groups_of([5, 1, 8, 7], dimension)
+    spectra = Spectra.of([Moments.from_rows(part) for part in parts], centred)
+    for without in (None, 2):
+        kept = [part for number, part in enumerate(parts) if number != without]
+        axes = spectra.axes(3, without)
+        np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-9)
+        expected = np.linalg.eigh(scatter_of(kept, centred))[1][:, ::-1][:, :3]
+        np.testing.assert_allclose(axes @ axes.T, expected @ expected.T, atol=1e-9)
+
+
+def test_no_more_axes_than_the_rows_span() -> None:
+    parts = groups_of([1, 1, 1], 40)
+    moments = [Moments.from_rows(part) for part in parts]
+    assert Spectra.of(moments, centred=False).axes(10).shape == (40, 3)
+    assert Spectra.of(moments, centred=True).axes(10).shape == (40, 2)
+    assert Spectra.of(moments[:1], centred=False).axes(10, without=0).shape == (40, 0)
+
+
+def test_a_large_common_mean_does_not_disturb_the_centred_spectrum() -> None:
+    small, large = groups_of([5, 6, 7], 8, offset=0.0), groups_of([5, 6, 7], 8, offset=1e6)
+    spectra = [
+        Spectra.of([Moments.from_rows(part) for part in parts], centred=True)
+        for parts in (small, large)
+    ]
+    np.testing.assert_allclose(
+        spectra[0].eigenvalues(without=1), spectra[1].eigenvalues(without=1), rtol=1e-6
+    )
