@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cluster.errors import SurroundingsError, UserError
-from jobs.checkpoint import check_checkpoint, read_config
 from jobs.family import family_of_config
+from jobs.model_folder import check_model_folder, read_config
 from jobs.shape import as_mapping, read_shape
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def load_model(
     import torch
     from transformers import AutoModelForCausalLM
 
-    check_checkpoint(folder)
+    check_model_folder(folder)
     model, info = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),

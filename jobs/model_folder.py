@@ -4,7 +4,7 @@ Every fault of a folder is one UserError that names the folder and the file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _MOST_NAMES_SHOWN = 8
 
 
-def check_checkpoint(folder: Path, where: str | None = None) -> Mapping[str, Any]:
+def check_model_folder(folder: Path, where: str | None = None) -> Mapping[str, Any]:
     """Check config, weights and tokenizer of a folder; return the mapping in its config.json.
 
     Args:
@@ -66,7 +66,7 @@ def read_config(folder: Path, where: str | None = None) -> Mapping[str, Any]:
     return config
 
 
-def checkpoint_files(folder: Path, where: str | None = None) -> list[str]:
+def model_files(folder: Path, where: str | None = None) -> list[str]:
     """Names of the files of a folder that make its checkpoint, sorted."""
     described = [name for name in DESCRIPTIONS if (folder / name).is_file()]
     return sorted([*described, *weight_files(folder, where)])
@@ -84,8 +84,14 @@ def weight_files(folder: Path, where: str | None = None) -> list[str]:
     if (folder / INDEX).is_file():
         shards = sorted(set(_weight_map(folder, where).values()))
         return [INDEX, *shards]
-    pickled = sorted(p.name for p in folder.glob("*") if p.suffix in _PICKLED)
-    if (folder / "adapter_config.json").is_file():
+    raise no_safetensors([path.name for path in folder.glob("*")], where)
+
+
+def no_safetensors(names: Iterable[str], where: str) -> UserError:
+    """What a folder or repository holds instead of safetensors, and what can be done."""
+    names = sorted(names)
+    pickled = [name for name in names if name.endswith(_PICKLED)]
+    if "adapter_config.json" in names:
         hint = "this is an adapter: merge it into its base model and save that"
     elif pickled:
         hint = (
@@ -94,8 +100,8 @@ def weight_files(folder: Path, where: str | None = None) -> list[str]:
         )
     else:
         hint = "save a model there with save_pretrained"
-    raise UserError(
-        f"no safetensors weights: found {_found(folder)}",
+    return UserError(
+        f"no safetensors weights: found {_shown(names)}",
         where=where,
         allowed=[WEIGHTS, INDEX],
         hint=hint,
@@ -103,8 +109,11 @@ def weight_files(folder: Path, where: str | None = None) -> list[str]:
 
 
 def _found(folder: Path) -> str:
-    names = sorted(path.name for path in folder.glob("*"))
-    shown = ", ".join(names[:_MOST_NAMES_SHOWN]) or "an empty folder"
+    return _shown(sorted(path.name for path in folder.glob("*")))
+
+
+def _shown(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES_SHOWN]) or "nothing"
     more = len(names) - _MOST_NAMES_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
 
