@@ -42,6 +42,8 @@ class Job:
     """All params as JSON, defaults written out, paths resolved."""
     identity_params: Mapping[str, Any]
     """The params that change a number: without execution settings, paths as their digests."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Digests and revisions of outside data, as the kind's `pins` gave them."""
     inputs: Mapping[str, Sequence[InputRef]] = field(default_factory=dict)
     """Input name -> upstream jobs; one each, or many where the job gathers."""
     used: frozenset[str] = frozenset()
@@ -62,6 +64,7 @@ class Job:
             "kind": self.kind,
             "version": self.version,
             "params": dict(self.identity_params),
+            "pins": dict(self.pins),
             "inputs": {
                 name: [
                     {"key": ref.key, "stage": ref.stage, "cell": dict(ref.cell)}

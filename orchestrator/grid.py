@@ -1,0 +1,91 @@
+"""Sets of cells and how they combine: product, agreement (natural join), pins, projection.
+
+A row holds, for each axis of its grid, the position of a value on that axis; rows are sorted, so
+that equal studies are planned in equal order.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+Row = tuple[int, ...]
+"""Positions of values, one for each axis of a grid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A set of cells over the same axes."""
+
+    axes: tuple[str, ...]
+    """Names of the axes."""
+    rows: tuple[Row, ...]
+    """The cells, sorted, each once."""
+
+
+UNIT = Grid(axes=(), rows=((),))
+"""The grid of no axes: one cell."""
+
+
+def grid_of(axes: Sequence[str], rows: Iterable[Row]) -> Grid:
+    """A grid of these rows, sorted, each once."""
+    return Grid(axes=tuple(axes), rows=tuple(sorted(set(rows))))
+
+
+def line(axis: str, num_values: int) -> Grid:
+    """All values of one axis."""
+    return Grid(axes=(axis,), rows=tuple((position,) for position in range(num_values)))
+
+
+def join(left: Grid, right: Grid) -> Grid:
+    """All pairs of a row of each that agree on every axis they share; a product if they share none.
+
+    The result's axes are those of `left`, then what `right` adds.
+    """
+    shared = [axis for axis in left.axes if axis in right.axes]
+    added = [position for position, axis in enumerate(right.axes) if axis not in shared]
+    at_left = [left.axes.index(axis) for axis in shared]
+    at_right = [right.axes.index(axis) for axis in shared]
+    agreeing: dict[Row, list[Row]] = {}
+    for row in right.rows:
+        rest = tuple(row[position] for position in added)
+        agreeing.setdefault(tuple(row[position] for position in at_right), []).append(rest)
+    return grid_of(
+        (*left.axes, *(right.axes[position] for position in added)),
+        (
+            row + rest
+            for row in left.rows
+            for rest in agreeing.get(tuple(row[position] for position in at_left), ())
+        ),
+    )
+
+
+def pin(grid: Grid, pins: Mapping[str, int]) -> Grid:
+    """The rows that have the pinned values, without the pinned axes."""
+    kept = keep(grid, {axis: {position} for axis, position in pins.items()})
+    return project(kept, [axis for axis in grid.axes if axis not in pins])
+
+
+def keep(grid: Grid, accepted: Mapping[str, Iterable[int]]) -> Grid:
+    """The rows whose value on every named axis is accepted."""
+    tests = [(grid.axes.index(axis), frozenset(values)) for axis, values in accepted.items()]
+    rows = tuple(
+        row for row in grid.rows if all(row[position] in values for position, values in tests)
+    )
+    return Grid(axes=grid.axes, rows=rows)
+
+
+def project(grid: Grid, axes: Sequence[str]) -> Grid:
+    """The cells seen along some of the axes only, in the order given."""
+    at = [grid.axes.index(axis) for axis in axes]
+    return grid_of(axes, (tuple(row[position] for position in at) for row in grid.rows))
+
+
+def union(grids: Iterable[Grid]) -> Grid:
+    """The cells of all grids, which have the same axes."""
+    grids = list(grids)
+    assert len({grid.axes for grid in grids}) == 1, "only grids over the same axes unite"
+    return grid_of(grids[0].axes, (row for grid in grids for row in grid.rows))
+
+
+def in_order(grid: Grid, axes: Iterable[str]) -> Grid:
+    """The same cells with their axes in this order (of a larger set)."""
+    return project(grid, [axis for axis in axes if axis in grid.axes])

@@ -1,0 +1,44 @@
+"""What may be a name: it becomes a folder, a column or part of a selector, so it must be safe."""
+
+import re
+from typing import Any
+
+from cluster.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_VALUE = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
+_LONGEST = 100
+
+
+def require_name(what: str, name: str, where: str) -> str:
+    """The name of a study, stage or axis. Raises UserError when it is not safe."""
+    return _required(_NAME, what, name, where)
+
+
+def require_value_name(what: str, name: str, where: str) -> str:
+    """The name of an axis value, which may also hold `+`. Raises UserError."""
+    return _required(_VALUE, what, name, where)
+
+
+def value_name(value: Any) -> str:
+    """How a scalar is written inside a cell's name or a text: one text per value.
+
+    Numbers that are equal have one name, so that `1e-6` and `0.000001` are the same value.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value)
+
+
+def _required(pattern: re.Pattern[str], what: str, name: str, where: str) -> str:
+    if pattern.fullmatch(name) and ".." not in name and len(name) <= _LONGEST:
+        return name
+    leaves = ".." in name or "/" in name or "\\" in name
+    raise UserError(
+        f"{what} {name!r} {'would escape the root' if leaves else 'cannot be a name'}",
+        where=where,
+        allowed=["letters", "digits", ". _ - (not first)", f"at most {_LONGEST} characters"],
+        hint="give the value a name: {name: …, …}" if pattern is _VALUE else None,
+    )

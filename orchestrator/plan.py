@@ -1,0 +1,134 @@
+"""`Plan`: the jobs that answer a study, in an order in which each comes after all it reads."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cluster.errors import UserError
+from jobs.job import Cell, InputRef, Job
+from orchestrator.cells import agreements, gathered_rows, stage_grid
+from orchestrator.grid import Grid, Row
+from orchestrator.stage_params import Prepared, StageParams
+from orchestrator.study import Stage, Study
+from orchestrator.wiring import gathers, missing_input, wired_stages
+
+_Inputs = dict[str, Sequence[InputRef]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The jobs of a study."""
+
+    study: Study
+    """The question."""
+    jobs: tuple[Job, ...]
+    """All jobs, upstream first. Two may have one key: they are the same work, done once."""
+    notes: tuple[str, ...] = ()
+    """What the user should look at, though it is no error; each with file and line."""
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Job]:
+        """Key -> the first job that has it; upstream first."""
+        found: dict[str, Job] = {}
+        for job in self.jobs:
+            found.setdefault(job.key, job)
+        return found
+
+    @cached_property
+    def stages(self) -> Mapping[str, tuple[Job, ...]]:
+        """Stage -> its jobs, upstream stages first."""
+        found: dict[str, list[Job]] = {}
+        for job in self.jobs:
+            found.setdefault(job.stage, []).append(job)
+        return {stage: tuple(jobs) for stage, jobs in found.items()}
+
+
+def make_plan(study: Study, known: Mapping[str, str] | None = None) -> Plan:
+    """Plan every job of a study. Raises UserError with file and line; writes nothing.
+
+    Args:
+        study: the question.
+        known: what earlier launches resolved (`hf://id@revision` -> revision), for kinds' pins.
+    """
+    planner = _Planner(study, known or {})
+    for stage, kind in wired_stages(study):
+        planner.add(stage, kind)
+    return Plan(study=study, jobs=tuple(planner.jobs), notes=tuple(planner.notes()))
+
+
+class _Planner:
+    """Grows the plan stage by stage, upstream first."""
+
+    def __init__(self, study: Study, known: Mapping[str, str]) -> None:
+        self.study = study
+        self.known = known
+        self.jobs: list[Job] = []
+        self._notes: list[str] = []
+        self._grids: dict[str, Grid] = {}
+        self._refs: dict[str, dict[Row, InputRef]] = {}
+
+    def add(self, stage: Stage, kind: Any) -> None:
+        """Plan the jobs of one more stage."""
+        grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
+        params = StageParams(stage, kind, self.study, grid, self.known)
+        if params.unused:
+            where = self.study.where("stages", stage.name, "over")
+            self._notes.append(
+                f"{where}: no param of the stage {stage.name!r} names ${{{params.unused[0]}}}, "
+                f"so its jobs along that axis are one job"
+            )
+        inputs = self._gathered(stage) if gathers(kind) else self._agreeing(stage)
+        names = [list(self.study.axes[axis].values) for axis in grid.axes]
+        refs = self._refs[stage.name] = {}
+        for row in grid.rows:
+            cell = {axis: names[at][row[at]] for at, axis in enumerate(grid.axes)}
+            job = self._job(stage, kind, cell, params.at(row), inputs(row))
+            self.jobs.append(job)
+            refs[row] = InputRef(kind=stage.kind, key=job.key, stage=stage.name, cell=cell)
+
+    def _job(self, stage: Stage, kind: Any, cell: Cell, prepared: Prepared, inputs: _Inputs) -> Job:
+        used = frozenset(inputs) if gathers(kind) else prepared.used
+        if not used <= inputs.keys():
+            missing = min(used - inputs.keys())
+            raise missing_input(stage, missing, kind.INPUTS[missing].kinds, self.study)
+        job = Job(
+            kind=stage.kind,
+            version=kind.VERSION,
+            params=prepared.params,
+            identity_params=prepared.identity,
+            pins=prepared.pins,
+            inputs={name: refs for name, refs in inputs.items() if name in used},
+            used=used,
+            gathers=gathers(kind),
+            stage=stage.name,
+            cell=cell,
+            resources=prepared.resources,
+        )
+        try:
+            assert job.key
+        except (TypeError, ValueError) as error:
+            where = self.study.where("stages", stage.name, "params")
+            raise UserError(f"a param has no exact form: {error}", where=where) from None
+        return job
+
+    def _agreeing(self, stage: Stage) -> Callable[[Row], _Inputs]:
+        agreed = agreements(stage, self.study, self._grids)
+        upstream = [(name, agreement, self._refs[agreement.stage]) for name, agreement in agreed]
+        return lambda row: {name: (refs[found.row(row)],) for name, found, refs in upstream}
+
+    def _gathered(self, stage: Stage) -> Callable[[Row], _Inputs]:
+        found: dict[Row, _Inputs] = {row: {} for row in self._grids[stage.name].rows}
+        for upstream in stage.gather:
+            refs = self._refs[upstream]
+            for row, theirs in gathered_rows(stage, upstream, self._grids):
+                found[row][upstream] = tuple(refs[their] for their in theirs)
+        return found.__getitem__
+
+    def notes(self) -> list[str]:
+        """What the user should look at."""
+        taken = {axis for grid in self._grids.values() for axis in grid.axes}
+        unused = [axis for axis in self.study.axes if axis not in taken]
+        return self._notes + [
+            f"{self.study.where('axes', axis)}: no stage has the axis {axis!r}" for axis in unused
+        ]

@@ -1,0 +1,175 @@
+"""The params of one stage, cell by cell: expanded, validated, and reduced to what is identity.
+
+Cells that give a stage the same params share one validation: 10,000 jobs of a large study rarely
+have more than some hundred different ones.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from orchestrator.digests import digest_of
+from orchestrator.expressions import (
+    DATA_VARIABLE,
+    Scope,
+    axis_of,
+    expressions_in,
+    unknown_expression,
+)
+from orchestrator.faults import user_error
+from orchestrator.grid import Grid, Row
+from orchestrator.study import Stage, Study
+from orchestrator.study_file import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What params say about a job."""
+
+    params: Mapping[str, Any]
+    """As JSON, defaults written out, paths resolved."""
+    identity: Mapping[str, Any]
+    """The part that changes a number; files as digests."""
+    pins: Mapping[str, str]
+    """Digests and revisions of outside data, from the kind."""
+    used: frozenset[str]
+    """Inputs that these params make the job use."""
+    resources: Resources
+    """What the job needs of a machine."""
+
+
+class StageParams:
+    """Params of one stage for any of its cells."""
+
+    def __init__(
+        self, stage: Stage, kind: Any, study: Study, grid: Grid, known: Mapping[str, str]
+    ) -> None:
+        self._stage, self._kind, self._study, self._known = stage, kind, study, known
+        named = self._named_axes(grid)
+        self.unused = tuple(axis for axis in stage.over if axis not in named)
+        """Axes of `over` that no param names: all jobs along them are one job."""
+        self._axes = [
+            (axis, grid.axes.index(axis), list(study.axes[axis].values.items())) for axis in named
+        ]
+        self._prepared: dict[Row, Prepared] = {}
+
+    def at(self, row: Row) -> Prepared:
+        """What the params say in one cell. Raises UserError with file and line."""
+        seen = tuple([row[at] for _, at, _ in self._axes])
+        prepared = self._prepared.get(seen)
+        if prepared is None:
+            values = {axis: values[row[at]] for axis, at, values in self._axes}
+            prepared = self._prepared[seen] = self._prepare(values)
+        return prepared
+
+    def _named_axes(self, grid: Grid) -> list[str]:
+        """The axes that expressions name, each checked to be one of the stage's."""
+        named: dict[str, None] = {}
+        for expression, place in expressions_in(self._stage.params):
+            axis = axis_of(expression, self._study.axes)
+            if axis is None and expression != DATA_VARIABLE:
+                raise unknown_expression(expression, grid.axes, self._line(place))
+            if axis is not None and axis not in grid.axes:
+                raise UserError(
+                    f"the stage {self._stage.name!r} has no axis {axis!r}",
+                    where=self._line(place),
+                    allowed=grid.axes,
+                    hint=f"add {axis!r} to its `over`",
+                )
+            if axis is not None:
+                named[axis] = None
+        return list(named)
+
+    def _line(self, place: Place) -> str:
+        return self._study.where("stages", self._stage.name, "params", *place)
+
+    def _prepare(self, values: Mapping[str, tuple[str, Any]]) -> Prepared:
+        cell = ",".join(f"{axis}={name}" for axis, (name, _) in values.items())
+
+        def where(place: Place) -> str:
+            return self._line(place) + (f" [{cell}]" if cell else "")
+
+        raw = Scope(values=values, where=where).expand(self._stage.params)
+        for name in self._marked("path", "model_source"):
+            if name in raw:
+                raw[name] = self._resolved(raw[name])
+        params = self._validated(raw, where)
+        written = params.model_dump(mode="json")
+        try:
+            pins = dict(self._kind.pins(params, self._known))
+        except UserError as fault:
+            raise _at(fault, where(tuple(self._marked("model_source")[:1]))) from None
+        return Prepared(
+            params=written,
+            identity=self._identity(written, where),
+            pins=pins,
+            used=self._kind.uses(params),
+            resources=self._kind.resources(params),
+        )
+
+    def _marked(self, *marks: str) -> list[str]:
+        """Names of the params whose declaration carries one of these marks."""
+        return [
+            name
+            for name, declared in self._kind.Params.model_fields.items()
+            if isinstance(declared.json_schema_extra, dict)
+            and any(declared.json_schema_extra.get(mark) for mark in marks)
+        ]
+
+    def _resolved(self, value: Any) -> Any:
+        """A local path, seen from the study file."""
+        if isinstance(value, list):
+            return [self._resolved(item) for item in value]
+        if not isinstance(value, str) or "://" in value:
+            return value
+        return os.path.normpath(os.path.join(self._study.folder, value))
+
+    def _validated(self, raw: dict[str, Any], where: Any) -> Any:
+        try:
+            return self._kind.Params(**raw)
+        except ValidationError as fault:
+            raise user_error(fault, self._kind.Params, "param", where) from None
+        except UserError as fault:
+            raise _at(fault, where(self._culprit(raw, fault))) from None
+
+    def _culprit(self, raw: Mapping[str, Any], fault: UserError) -> Place:
+        """The param without which a kind's own check does not complain in this way."""
+        for name in raw:
+            try:
+                self._kind.Params(**{other: raw[other] for other in raw if other != name})
+            except UserError as still:
+                if still.error == fault.error:
+                    continue
+            except ValidationError:
+                pass
+            return (name,)
+        return ()
+
+    def _identity(self, written: Mapping[str, Any], where: Any) -> dict[str, Any]:
+        identity = dict(written)
+        for name in self._marked("execution"):
+            del identity[name]
+        for name in self._marked("model_source"):
+            if "://" not in str(identity[name]):
+                del identity[name]
+        for name in self._marked("path"):
+            identity[name] = _digested(identity[name], where((name,)))
+        return identity
+
+
+def _digested(value: Any, where: str) -> Any:
+    """Digests in place of local paths; what is elsewhere stays as it is written."""
+    if isinstance(value, list):
+        return [_digested(item, where) for item in value]
+    return digest_of(value, where) if isinstance(value, str) and "://" not in value else value
+
+
+def _at(fault: UserError, where: str) -> UserError:
+    """The same fault, pointing at the study file."""
+    place = f"{where}, {fault.where}" if fault.where else where
+    return UserError(fault.error, where=place, allowed=fault.allowed, hint=fault.hint)
