@@ -12,13 +12,15 @@ from typing import Any
 KEY_LENGTH = 16
 """Characters of a key that name a folder."""
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """The one text of a value of str, bool, int, finite float, None, list and str-keyed mapping.
 
     Raises TypeError or ValueError, naming the place, for anything else.
     """
-    return json.dumps(_checked(value, "$"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(_checked(value, "$"))
 
 
 def key_of(identity: Mapping[str, Any]) -> str:

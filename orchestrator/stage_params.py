@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from cluster.errors import UserError
 from cluster.resources import Resources
+from jobs.kind import Params
 from orchestrator.digests import digest_of
 from orchestrator.expressions import (
     DATA_VARIABLE,
@@ -57,6 +58,9 @@ class StageParams:
             (axis, grid.axes.index(axis), list(study.axes[axis].values.items())) for axis in named
         ]
         self._prepared: dict[Row, Prepared] = {}
+        self._paths = _marked(kind.Params, "path")
+        self._sources = _marked(kind.Params, "model_source")
+        self._executions = _marked(kind.Params, "execution")
 
     def at(self, row: Row) -> Prepared:
         """What the params say in one cell. Raises UserError with file and line."""
@@ -95,7 +99,7 @@ class StageParams:
             return self._line(place) + (f" [{cell}]" if cell else "")
 
         raw = Scope(values=values, where=where).expand(self._stage.params)
-        for name in self._marked("path", "model_source"):
+        for name in (*self._paths, *self._sources):
             if name in raw:
                 raw[name] = self._resolved(raw[name])
         params = self._validated(raw, where)
@@ -103,7 +107,7 @@ class StageParams:
         try:
             pins = dict(self._kind.pins(params, self._known))
         except UserError as fault:
-            raise _at(fault, where(tuple(self._marked("model_source")[:1]))) from None
+            raise _at(fault, where(self._sources[:1])) from None
         return Prepared(
             params=written,
             identity=self._identity(written, where),
@@ -111,15 +115,6 @@ class StageParams:
             used=self._kind.uses(params),
             resources=self._kind.resources(params),
         )
-
-    def _marked(self, *marks: str) -> list[str]:
-        """Names of the params whose declaration carries one of these marks."""
-        return [
-            name
-            for name, declared in self._kind.Params.model_fields.items()
-            if isinstance(declared.json_schema_extra, dict)
-            and any(declared.json_schema_extra.get(mark) for mark in marks)
-        ]
 
     def _resolved(self, value: Any) -> Any:
         """A local path, seen from the study file."""
@@ -152,14 +147,23 @@ class StageParams:
 
     def _identity(self, written: Mapping[str, Any], where: Any) -> dict[str, Any]:
         identity = dict(written)
-        for name in self._marked("execution"):
+        for name in self._executions:
             del identity[name]
-        for name in self._marked("model_source"):
+        for name in self._sources:
             if "://" not in str(identity[name]):
                 del identity[name]
-        for name in self._marked("path"):
+        for name in self._paths:
             identity[name] = _digested(identity[name], where((name,)))
         return identity
+
+
+def _marked(model: type[Params], mark: str) -> tuple[str, ...]:
+    """Names of the params whose declaration carries a mark of `jobs.kind`."""
+    return tuple(
+        name
+        for name, declared in model.model_fields.items()
+        if isinstance(declared.json_schema_extra, dict) and declared.json_schema_extra.get(mark)
+    )
 
 
 def _digested(value: Any, where: str) -> Any:
