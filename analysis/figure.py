@@ -144,7 +144,8 @@ def value_limits(rows: Sequence[Row], log: bool) -> tuple[float, float]:
     span = max(*values, 0.0) - min(*values, 0.0) or 1.0
     bottom = max(min(lows), min(values) - span * ROOM)
     top = min(max(highs), max(values) + span * ROOM)
-    return min(bottom, 0.0) * 1.05, max(top, 0.0) * 1.05
+    bottom, top = min(bottom, 0.0) * 1.05, max(top, 0.0) * 1.05
+    return (bottom, top) if top > bottom else (0.0, 1.0)
 
 
 def number(row: Row, name: str) -> float:

@@ -115,7 +115,7 @@ def _fit(pairs: Sequence[tuple[float, float]], against: str, lost: dict[str, int
         dropped=dropped,
     )
     if len(by_size) < MIN_SIZES:
-        reason = f"{len(by_size)} sizes, at least {MIN_SIZES} are needed"
+        reason = f"{len(by_size)} size{'s' * (len(by_size) != 1)}, at least {MIN_SIZES} are needed"
         reason += f" (dropped: {dropped})" if dropped else ""
         return replace(base, status=Status.TOO_FEW_SIZES, reason=reason)
     x = np.log(sorted(by_size))

@@ -6,7 +6,7 @@ studies give equal bytes. No times, paths or attempts are ever part of it.
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Scalar = str | int | float | bool | None
 Row = dict[str, Scalar]
+Convert = Callable[[Any], Scalar]
 
 FIXED = pa.schema(
     [
@@ -57,6 +58,7 @@ IDENTITY = (
 """The fixed columns that say *what* a number is, in the order rows are sorted by."""
 
 _NUMBERS = ("value", "low", "high", "floor", "null_low", "null_high")
+_STATUSES = tuple(status.value for status in Status)
 
 
 def axis_column(axis: str) -> str:
@@ -89,11 +91,11 @@ def to_table(rows: Iterable[Mapping[str, object]], axes: Sequence[str]) -> pa.Ta
     does not exist, a status that does not exist, and a missing value that does not say why.
     """
     whole = schema(axes)
-    kinds = [(field.name, field.type) for field in whole]
+    kinds = _converters(whole)
     clean = [_clean(row, kinds) for row in rows]
     for row in clean:
         _check(row)
-    order = [*axis_columns(axes), *IDENTITY, "key", *whole.names]
+    order = list(dict.fromkeys([*axis_columns(axes), *IDENTITY, "key", *whole.names]))
     clean.sort(key=lambda row: tuple(_sortable(row[name]) for name in order))
     return pa.Table.from_pylist(clean, schema=whole)
 
@@ -109,38 +111,52 @@ def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") ->
         data = cast("list[dict[str, object]]", data.to_dict("records"))
     records: list[Mapping[str, object]] = list(data)
     names = list(dict.fromkeys(name for row in records for name in row))
-    kinds = [(field.name, field.type) for field in schema(axes_of(names))]
+    kinds = _converters(schema(axes_of(names)))
     return [_clean(row, kinds) for row in records]
 
 
-def _clean(row: Mapping[str, Any], kinds: Sequence[tuple[str, pa.DataType]]) -> Row:
+def _clean(row: Mapping[str, Any], kinds: Mapping[str, Convert]) -> Row:
     """One row with exactly the schema's columns and Python's own types."""
-    known = [name for name, _ in kinds]
     for name in row:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, 1)
             hint = f"; the nearest is {near[0]!r}" if near else ""
             raise ValueError(f"a measurement has no column {name!r}{hint}")
-    clean = {name: _scalar(row.get(name), kind) for name, kind in kinds}
+    clean = {
+        name: None if _missing(value := row.get(name)) else convert(value)
+        for name, convert in kinds.items()
+    }
     if clean["status"] is None and clean["value"] is not None:
         clean["status"] = Status.OK.value
     return clean
 
 
-def _scalar(value: Any, kind: pa.DataType) -> Scalar:
-    """`value` in the column's type; None for every spelling of missing."""
-    # NaN, NaT and pandas.NA are the values that do not equal themselves (NA refuses to answer).
-    if value is None or value == "" or type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if pa.types.is_string(kind):
-        return _text(value)
-    if pa.types.is_boolean(kind):
-        return bool(value)
-    if pa.types.is_integer(kind):
-        assert int(value) == value, f"{value!r} is not a count"
-        return int(value)
+def _missing(value: Any) -> bool:
+    """Whether this is one of the spellings of missing; a 0 is not."""
+    if value is None or value == "":
+        return True
+    if isinstance(value, float):
+        return math.isnan(value)
+    return type(value).__name__ in ("NAType", "NaTType")  # pandas, which is not imported for this
+
+
+def _converters(whole: pa.Schema) -> dict[str, Convert]:
+    """Column -> how its type is made."""
+    by_type: dict[pa.DataType, Convert] = {
+        pa.string(): _text,
+        pa.bool_(): bool,
+        pa.int64(): _count,
+        pa.float64(): _real,
+    }
+    return {field.name: by_type[field.type] for field in whole}
+
+
+def _count(value: Any) -> int:
+    assert int(value) == value, f"{value!r} is not a count"
+    return int(value)
+
+
+def _real(value: Any) -> float:
     return float(value) + 0.0  # adding zero turns -0.0, which would print as "-0", into 0.0
 
 
@@ -151,16 +167,17 @@ def _text(value: object) -> str:
 
 def _check(row: Row) -> None:
     """Refuse a row whose value is missing without saying why, or not a finite number."""
+    status = row["status"]
+    infinite = [name for name in _NUMBERS if row[name] in (math.inf, -math.inf)]
+    unexplained = row["value"] is None and (status in (None, Status.OK) or row["reason"] is None)
+    if not infinite and not unexplained and status in _STATUSES:
+        return
     where = ", ".join(f"{name}={row[name]}" for name in IDENTITY if row[name] is not None)
-    status, allowed = row["status"], [status.value for status in Status]
-    for name in _NUMBERS:
-        number = row[name]
-        if isinstance(number, float) and math.isinf(number):
-            raise ValueError(f"{name} is infinite at {where}: leave it missing and say why")
-    if row["value"] is None and (status in (None, Status.OK) or row["reason"] is None):
+    if infinite:
+        raise ValueError(f"{infinite[0]} is infinite at {where}: leave it missing and say why")
+    if unexplained:
         raise ValueError(f"a missing value needs a status other than ok and a reason, at {where}")
-    if status not in allowed:
-        raise ValueError(f"status {status!r} at {where} is not one of {', '.join(allowed)}")
+    raise ValueError(f"status {status!r} at {where} is not one of {', '.join(_STATUSES)}")
 
 
 def _sortable(value: Scalar) -> tuple[bool, float, str]:

@@ -30,9 +30,9 @@ def format_value(value: float, low: float | None = None, high: float | None = No
 
 
 def format_number(value: float, digits: int = DIGITS_WITHOUT_INTERVAL) -> str:
-    """A number without an interval, to `digits` significant digits."""
-    if value == 0:
-        return "0"
+    """A number without an interval, to `digits` significant digits; a whole number as it is."""
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
     exponent = _exponent(abs(value))
     tail = "" if exponent == 0 else f"e{exponent:+03d}"
     return _at_place(value, last_place(abs(value), digits), exponent) + tail

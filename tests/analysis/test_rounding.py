@@ -17,6 +17,8 @@ from analysis.rounding import format_count, format_number, format_value, last_pl
         (0.5, None, None, "0.500"),
         (0.5, 0.5, 0.5, "0.500"),
         (0.0, None, None, "0"),
+        (12.0, None, None, "12"),
+        (12345678.0, None, None, "1.23e+07"),
     ],
 )
 def test_the_interval_decides_the_digits(value, low, high, text):
