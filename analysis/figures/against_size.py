@@ -58,11 +58,15 @@ def draw(
     families = sorted({str(row["family"]) for row in rows})
     shown = [row for row in drawable(rows) if row[against] is not None]
     log = bool(shown) and all(number(row, "value") > 0 for row in shown)
+    sizes = [number(row, against) for row in shown] or [1.0]
     with style():
         figure, axes = panels([name or " " for name in titles])
         for axis, title in zip(axes, titles, strict=True):
             axis.set_xscale("log")
             axis.set_yscale("log" if log else "linear")
+            axis.set_xlim(min(sizes) / 1.25, max(sizes) * 1.25)
+            axis.set_ylim(value_limits(shown, log))
+            _ticks(axis, against, log)
             notes: list[tuple[str, str]] = []
             for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
                 picked = [row for row in shown if row["family"] == family]
@@ -75,7 +79,6 @@ def draw(
                 notes += [(law, shade)] if law else []
             _annotate(axis, notes)
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        _ticks(axes, against, value_limits(shown, log), log)
         finish(figure, axes)
     return figure
 
@@ -139,20 +142,18 @@ def _annotate(axis: "Axes", notes: list[tuple[str, str]]) -> None:
         )
 
 
-def _ticks(axes: Sequence["Axes"], against: str, limits: tuple[float, float], log: bool) -> None:
+def _ticks(axis: "Axes", against: str, log: bool) -> None:
     """Sizes as 30k, 100k, 300k; values as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    for axis in axes:
-        axis.set_xlabel(SIZE_NAMES.get(against, against))
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.set_ylim(limits)
-        if log:
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel(SIZE_NAMES.get(against, against))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    if log:
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _short(size: float) -> str:

@@ -38,7 +38,7 @@ def draw(
 ) -> "Figure":
     """One panel per value of `panel`, one group of bars per model by size, one bar per `bars`.
 
-    `rows` are of one behaviour metric, combined over seeds. A cross on the axis is a
+    `rows` are of one behaviour metric, combined over seeds. A cross above the axis is a
     missing number; a measured zero has no cross.
     """
     layout = layout or Layout()
@@ -92,8 +92,9 @@ def _bars(
         label=text,
     )
     if lost:
-        heights = [0.0] * len(lost)
-        axis.plot(lost, heights, "x", color=shade, clip_on=False, label=text + MISSING)
+        heights = [0.03] * len(lost)  # of the panel: just above the axis, clear of its ticks
+        place = axis.get_xaxis_transform()
+        axis.plot(lost, heights, "x", color=shade, transform=place, label=text + MISSING)
 
 
 def _models(rows: Sequence[Row]) -> dict[str, str]:
