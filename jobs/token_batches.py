@@ -116,9 +116,7 @@ def padded(
         attention_mask=real.astype(np.int64),
         gathered=gathered,
         owners=gathered // real.shape[1],
-        selected={
-            label: np.flatnonzero(mask.ravel()[gathered]) for label, mask in masks.items()
-        },
+        selected={label: np.flatnonzero(mask.ravel()[gathered]) for label, mask in masks.items()},
     )
 
 

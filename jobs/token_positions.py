@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
+from jobs.position_policy import Policy
 from jobs.token_plan import ANSWERS, ROLES, TokenPlan
-
-Policy = Literal["last", "response", "mean", "all", "all-but-first", "turn"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +23,8 @@ class Position:
 
     label: str
     """What the position column of a measurement says."""
+    policy: Policy
+    """The policy it comes from."""
     tokens: Bool[np.ndarray, " tokens"]
     """Tokens that are rows, or, when pooled, that are averaged into their prompt's row."""
     kept: Bool[np.ndarray, " tokens"]
@@ -49,7 +49,12 @@ def positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> lis
                 kept = _kept(plan, tokens, pooled, num_kept)
                 found.append(
                     Position(
-                        label=label, tokens=tokens, kept=kept, pooled=pooled, num_rows=num_rows
+                        label=label,
+                        policy=policy,
+                        tokens=tokens,
+                        kept=kept,
+                        pooled=pooled,
+                        num_rows=num_rows,
                     )
                 )
     return found

@@ -33,6 +33,7 @@ class UnitRows:
         self._with_moments = with_moments
         self._waiting: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
         self._summaries: dict[str, GroupSummary] = {}
+        self._num_rows = {position.label: 0 for position in positions}
         self._kept: dict[str, list[np.ndarray]] = {}
         self._kept_tokens: dict[str, list[Int64[np.ndarray, " rows"]]] = {}
 
@@ -42,6 +43,7 @@ class UnitRows:
             selection = Selection.of(self._plan, batch, position)
             if selection is None:
                 continue
+            self._num_rows[position.label] += len(selection.tokens)
             tokens = selection.tokens[selection.kept]
             self._kept_tokens.setdefault(position.label, []).append(tokens)
             for offset in offsets:
@@ -82,6 +84,10 @@ class UnitRows:
                 arrays |= self._summaries[name].to_arrays(name)
                 arrays[f"{name}rows"] = np.concatenate(self._kept[name])[order]
         return arrays
+
+    def num_rows(self) -> dict[str, int]:
+        """Rows taken by position, those that are not finite included."""
+        return dict(self._num_rows)
 
     def num_nonfinite(self) -> dict[str, int]:
         """Rows with NaN or infinity by place and position, where there are any (after `finish`)."""

@@ -1,0 +1,108 @@
+"""Kind `extract`: δx of an aligned model against its base, on identical tokens, as a store."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from jobs.kind import Input, execution
+from jobs.kind import Params as KindParams
+from jobs.position_policy import Policy
+from jobs.work import Work
+
+VERSION = 1
+INPUTS: Mapping[str, Input] = {
+    "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
+    "aligned": Input(kinds=frozenset({"align", "pretrained", "pretrain"})),
+    "prompts": Input(kinds=frozenset({"prompts"})),
+}
+GATHERS = False
+USES_TORCH = True
+
+Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act"]
+
+
+class Params(KindParams):
+    """What to read, where, and how precisely."""
+
+    sites: tuple[Site, ...] = Field(
+        ("resid_mid", "resid_post"),
+        min_length=1,
+        description="Where in a block to read. A site that a family lacks is reported as such.",
+    )
+    depths: tuple[float, ...] = Field(
+        (0.25, 0.5, 0.75, 1.0),
+        description="Relative depths of the layers, 0 to 1: layer floor(f (L - 1) + 1/2).",
+    )
+    layers: Literal["all"] | tuple[int, ...] | None = Field(
+        None, description="Layers from 0, or `all`, instead of depths."
+    )
+    positions: tuple[Policy, ...] | None = Field(
+        None,
+        description="Which tokens give rows; those the prompts list, else last and response.",
+    )
+    moments_positions: tuple[Policy, ...] = Field(
+        ("last", "response"),
+        description="Positions with d x d moments; others have them only with fewer rows than d.",
+    )
+    num_reservoir: int = Field(
+        2048, ge=0, description="Rows kept as they are, of each site, layer and position."
+    )
+    rows: Literal["float32", "bfloat16"] = Field(
+        "float32", description="How kept rows are stored; δ itself is always formed in float32."
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
+    )
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+    max_length: int | None = Field(
+        None,
+        ge=1,
+        description="Longer prompts (in tokens) are left out and counted; the model's limit if null.",
+    )
+    noise_floor_prompts: int = Field(
+        64, ge=0, description="Prompts for the noise floor, base against base; 0 measures none."
+    )
+    token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
+    unit_tokens: int = execution(
+        65536, "Most tokens in a unit, the part that is stored and retried.", ge=1
+    )
+    num_cpus: float = execution(1, "Processor cores.", gt=0)
+    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Params":
+        for depth in self.depths:
+            if not 0 <= depth <= 1:
+                raise UserError(f"the depth {depth} is not between 0 and 1", where="depths")
+        if self.layers is None and not self.depths:
+            raise UserError("no layers: give depths or layers")
+        if isinstance(self.layers, tuple) and (not self.layers or min(self.layers) < 0):
+            raise UserError("layers are numbers from 0, at least one", where="layers")
+        return self
+
+
+def uses(params: Params) -> frozenset[str]:
+    """All of them."""
+    return frozenset(INPUTS)
+
+
+def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
+    """It reads nothing from outside."""
+    return {}
+
+
+def resources(params: Params) -> Resources:
+    """As the params say."""
+    return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=params.memory_gb)
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Write the store; its facts are its index."""
+    from jobs.extraction import extract
+
+    return extract(work)

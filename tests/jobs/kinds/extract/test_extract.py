@@ -1,0 +1,270 @@
+"""δx against what is known by construction and against a forward pass without hooks."""
+
+import numpy as np
+import pytest
+
+from jobs.activation_store import ActivationStore
+from jobs.kinds import extract
+
+
+def test_rows_equal_a_forward_pass_without_hooks(root, pair):
+    import torch
+
+    inputs, base, aligned = pair
+    store = ActivationStore(
+        root.done("extract", {"layers": "all", "sites": ["resid_mid", "resid_post"]}, **inputs)
+    )
+    plan = store.token_plan
+    for layer in range(3):
+        for site in ("resid_mid", "resid_post"):
+            rows = store.rows(site, layer, "last")
+            tokens = store.kept_tokens("last")
+            assert len(rows.rows) == 48
+            for row, token in zip(rows.rows, tokens, strict=True):
+                prompt = plan.owners[token]
+                ids = plan.token_ids[plan.offsets[prompt] : plan.offsets[prompt + 1]]
+                at = plan.within[token]
+                with torch.no_grad():
+                    expected = (
+                        _by_hand(aligned, ids)[site, layer] - _by_hand(base, ids)[site, layer]
+                    )
+                np.testing.assert_allclose(row, expected[at].numpy(), atol=2e-6)
+
+
+def _by_hand(model, ids):
+    """Residual stream of one GPT-2 prompt from its weights and formulas, no module called."""
+    import torch
+
+    ids = torch.tensor(np.asarray(ids), dtype=torch.long)
+    inner = model.transformer
+    x = inner.wte.weight[ids] + inner.wpe.weight[: len(ids)]
+    found = {}
+    for layer, block in enumerate(inner.h):
+        x = x + _attention(block.attn, _norm(block.ln_1, x))
+        found["resid_mid", layer] = x
+        hidden = _norm(block.ln_2, x) @ block.mlp.c_fc.weight + block.mlp.c_fc.bias
+        cubic = 0.7978845608028654 * (hidden + 0.044715 * hidden**3)
+        hidden = 0.5 * hidden * (1 + torch.tanh(cubic))
+        x = x + hidden @ block.mlp.c_proj.weight + block.mlp.c_proj.bias
+        found["resid_post", layer] = x
+    return found
+
+
+def _norm(norm, x):
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt() * norm.weight + (
+        norm.bias
+    )
+
+
+def _attention(attention, x):
+    import torch
+
+    heads, width = attention.num_heads, attention.head_dim
+    mixed = x @ attention.c_attn.weight + attention.c_attn.bias
+    query, key, value = (
+        part.view(len(x), heads, width).transpose(0, 1) for part in mixed.chunk(3, dim=-1)
+    )
+    scores = query @ key.transpose(1, 2) / width**0.5
+    future = torch.ones(len(x), len(x)).triu(1).bool()
+    weights = scores.masked_fill(future, -torch.inf).softmax(-1)
+    joined = (weights @ value).transpose(0, 1).reshape(len(x), -1)
+    return joined @ attention.c_proj.weight + attention.c_proj.bias
+
+
+def test_a_bias_added_at_one_block_is_the_offset_from_there_on(
+    root, tiny_model, word_tokenizer, plain_prompts
+):
+    import copy
+
+    import torch
+
+    base = tiny_model("gpt2", max_positions=32)
+    with torch.no_grad():  # block 1 writes nothing, so the offset of block 0 passes it unchanged
+        for module in (base.transformer.h[1].attn.c_proj, base.transformer.h[1].mlp.c_proj):
+            module.weight.zero_()
+            module.bias.zero_()
+    aligned = copy.deepcopy(base)
+    constant = torch.linspace(-1, 1, 16)
+    with torch.no_grad():
+        aligned.transformer.h[0].mlp.c_proj.bias.add_(constant)
+    tokenizer = word_tokenizer(eos_token="<end>")
+    store = ActivationStore(
+        root.done(
+            "extract",
+            {"layers": "all", "sites": ["resid_mid", "resid_post"], "positions": ["all", "mean"]},
+            base=root.model("base", base, tokenizer),
+            aligned=root.model("aligned", aligned, tokenizer, "align"),
+            prompts=root.prompts("plain", plain_prompts),
+        )
+    )
+    for label in ("all", "mean"):
+        assert np.abs(store.rows("resid_mid", 0, label).rows).max() == 0
+        for site, layer in (("resid_post", 0), ("resid_mid", 1), ("resid_post", 1)):
+            rows = store.rows(site, layer, label).rows
+            assert len(rows) > 40
+            np.testing.assert_allclose(rows, np.tile(constant, (len(rows), 1)), atol=5e-7)
+    total = store.sample("resid_post", 1, "all").total
+    assert total.num_rows == len(store.token_plan.token_ids)
+    assert total.norms.largest == pytest.approx(float(constant.norm()), rel=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama", "mistral", "qwen3"])
+def test_every_family_gives_every_site_it_has(
+    family, root, tiny_model, word_tokenizer, moved, plain_prompts
+):
+    base = tiny_model(family, max_positions=32)
+    tokenizer = word_tokenizer(eos_token="<end>")
+    artifact = root.done(
+        "extract",
+        {"layers": "all", "sites": list(extract.Site.__args__), "positions": ["last"]},
+        base=root.model("base", base, tokenizer),
+        aligned=root.model("aligned", moved(base), tokenizer, "align"),
+        prompts=root.prompts("plain", plain_prompts),
+    )
+    store = ActivationStore(artifact)
+    assert set(store.missing) == ({"resid_mid"} if family == "gpt_neox" else set())
+    rows = {
+        site: store.rows(site, 1, "last").rows for site in store.sites if site not in store.missing
+    }
+    assert all(np.abs(found).max() > 0 for found in rows.values())
+    added = rows["resid_pre"] + rows["attn_out"] + rows["mlp_out"]
+    np.testing.assert_allclose(added, rows["resid_post"], atol=1e-5)
+    assert artifact.facts["model"]["family"] == family
+
+
+def test_base_norms_are_those_of_the_base_at_the_same_rows(root, pair):
+    import torch
+
+    inputs, base, aligned = pair
+    params = {"layers": [2], "sites": ["resid_post"], "positions": ["last"]}
+    total = (
+        ActivationStore(root.done("extract", params, **inputs))
+        .sample("resid_post", 2, "last")
+        .total
+    )
+    plan = ActivationStore(
+        root.done("extract", {**params, "num_reservoir": 9}, **inputs)
+    ).token_plan
+    relative = []
+    for prompt in range(48):
+        ids = plan.token_ids[plan.offsets[prompt] : plan.offsets[prompt + 1]]
+        at = int((plan.roles[plan.offsets[prompt] : plan.offsets[prompt + 1]] == 1).sum()) - 1
+        with torch.no_grad():
+            first, second = (_by_hand(model, ids)["resid_post", 2][at] for model in (base, aligned))
+        relative.append(float((second - first).norm() / first.norm()))
+    assert total.relative_norms.mean == pytest.approx(np.mean(relative), rel=1e-4)
+    assert total.relative_norms.largest == pytest.approx(max(relative), rel=1e-4)
+
+
+def test_other_batches_change_nothing_beyond_rounding(root, pair):
+    inputs, _, _ = pair
+    params = {"layers": [1], "positions": ["last", "response", "mean"]}
+    stores = [
+        ActivationStore(root.done("extract", {**params, "token_budget": budget}, **inputs))
+        for budget in (8192, 16)
+    ]
+    for label in ("last", "response", "mean"):
+        first, second = (store.rows("resid_post", 1, label) for store in stores)
+        np.testing.assert_array_equal(first.prompts, second.prompts)
+        np.testing.assert_allclose(first.rows, second.rows, atol=1e-6)
+    floor = stores[0].floor("resid_post", 1, "last")
+    assert 0 <= floor["offset_norm"] < 1e-5
+
+
+def test_kept_rows_are_the_same_for_every_model(root, pair, tiny_model, word_tokenizer, moved):
+    inputs, _, _ = pair
+    other = tiny_model("llama", max_positions=32)
+    tokenizer = word_tokenizer(eos_token="<end>")
+    others = {
+        "base": root.model("b", other, tokenizer),
+        "aligned": root.model("a", moved(other), tokenizer, "align"),
+        "prompts": inputs["prompts"],
+    }
+    params = {"layers": [1], "sites": ["resid_post"], "num_reservoir": 20}
+    first, second = (
+        ActivationStore(root.done("extract", params, **each)) for each in (inputs, others)
+    )
+    for label in ("last", "response"):
+        assert len(first.kept_tokens(label)) == 20
+        np.testing.assert_array_equal(first.kept_tokens(label), second.kept_tokens(label))
+
+
+def test_bfloat16_rows_are_the_float32_rows_rounded_once(root, pair):
+    import torch
+
+    inputs, _, _ = pair
+    params = {"layers": [1], "sites": ["resid_post"], "positions": ["last"]}
+    fine, coarse = (
+        ActivationStore(root.done("extract", {**params, "rows": dtype}, **inputs))
+        for dtype in ("float32", "bfloat16")
+    )
+    exact = torch.from_numpy(fine.rows("resid_post", 1, "last").rows)
+    rounded = coarse.rows("resid_post", 1, "last").rows
+    np.testing.assert_array_equal(exact.bfloat16().float().numpy(), rounded)
+
+
+def test_different_tokenizers_are_refused(root, pair, word_tokenizer):
+    inputs, _, aligned = pair
+    tokenizer = word_tokenizer(eos_token="<end>")
+    tokenizer.add_tokens(["another"])
+    changed = root.model("other", aligned, tokenizer, "align")
+    answer, _ = root.run("extract", {}, **{**inputs, "aligned": changed})
+    assert answer["state"] == "failed" and answer["error"]["user"]
+    assert "'another'" in answer["error"]["message"]
+
+
+def test_models_of_two_shapes_are_refused(root, pair, tiny_model, word_tokenizer):
+    inputs, _, _ = pair
+    wider = root.model("wider", tiny_model("gpt2", d_model=32), word_tokenizer(), "align")
+    answer, _ = root.run("extract", {}, **{**inputs, "aligned": wider})
+    assert answer["error"]["user"]
+    assert "d_model is 16 and 32" in answer["error"]["message"]
+
+
+def test_rows_that_are_not_finite_name_the_unit(root, pair, word_tokenizer):
+    import torch
+
+    inputs, _, aligned = pair
+    with torch.no_grad():
+        aligned.transformer.h[1].mlp.c_proj.bias[3] = torch.nan
+    broken = root.model("nan", aligned, word_tokenizer(eos_token="<end>"), "align")
+    answer, _ = root.run("extract", {}, **{**inputs, "aligned": broken})
+    assert answer["error"]["user"]
+    assert "NaN or infinity" in answer["error"]["message"]
+    assert "unit 0 (group 0" in answer["error"]["message"]
+
+
+def test_prompts_beyond_the_limit_are_left_out_and_counted(root, pair, plain_prompts):
+    inputs, _, _ = pair
+    store = root.done("extract", {"max_length": 8}, **inputs).facts["store"]
+    long = [
+        prompt["prompt"]
+        for prompt in plain_prompts
+        if sum(len(segment["text"].split()) for segment in prompt["segments"]) > 8
+    ]
+    assert store["too_long"] == long and 0 < len(long) < 48
+    answer, _ = root.run("extract", {"max_length": 1}, **inputs)
+    assert "no prompt fits" in answer["error"]["message"]
+
+
+def test_a_layer_that_is_not_there_is_refused(root, pair):
+    inputs, _, _ = pair
+    answer, _ = root.run("extract", {"layers": [7]}, **inputs)
+    assert answer["error"]["user"]
+    assert "layers 0 to 2" in answer["error"]["message"]
+
+
+def test_positions_without_rows_are_named_and_only_fatal_when_all_are(root, pair):
+    inputs, _, _ = pair
+    store = ActivationStore(root.done("extract", {"positions": ["last", "turn"]}, **inputs))
+    assert (store.positions, store.absent_positions) == (["last"], ["turn"])
+    answer, _ = root.run("extract", {"positions": ["turn"]}, **inputs)
+    assert "no prompt has a token at turn" in answer["error"]["message"]
+
+
+def test_the_prompts_say_which_positions_unless_the_params_do(root, pair, plain_prompts):
+    inputs, _, _ = pair
+    asked = root.prompts("asked", plain_prompts, positions=["response"])
+    store = ActivationStore(root.done("extract", {}, **{**inputs, "prompts": asked}))
+    assert store.positions == ["response"]
