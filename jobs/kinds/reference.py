@@ -1,0 +1,91 @@
+"""Kind `reference`: what the base gives every pair, once for all objectives, betas and seeds."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cluster.resources import Resources
+from jobs.kind import Input, execution
+from jobs.kind import Params as KindParams
+from jobs.work import Stopped, Work
+
+VERSION = 1
+INPUTS: Mapping[str, Input] = {
+    "model": Input(kinds=frozenset({"pretrained", "pretrain", "align"})),
+    "pairs": Input(kinds=frozenset({"pairs"})),
+}
+GATHERS = False
+USES_TORCH = True
+
+
+class Params(KindParams):
+    """How to score. Must agree with the `align` jobs that read it in `max_length`."""
+
+    max_length: int = Field(
+        512, ge=2, description="Longest prompt with completion, in tokens; longer ones are cut."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Computed in; the weights are fp32 either way."
+    )
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+    micro_batch: int = execution(16, "Sequences per forward pass.", ge=1)
+    num_cpus: float = execution(1, "Processor cores.", gt=0)
+    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
+
+
+def uses(params: Params) -> frozenset[str]:
+    """Both."""
+    return frozenset(INPUTS)
+
+
+def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
+    """It reads nothing from outside."""
+    return {}
+
+
+def resources(params: Params) -> Resources:
+    """As the params say."""
+    return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=params.memory_gb)
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Write `reference.parquet`: sums of log-probability over the tokens of both completions."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    from jobs.alignment import check_length
+    from jobs.completion_log_probabilities import score_pairs
+    from jobs.loading import load_model, load_tokenizer, pick_device
+    from jobs.tokenized_pairs import read_tokenized_pairs, tokens_digest
+
+    params: Params = work.params
+    work.progress(None, "loading")
+    folder = work.input("model").directory("model")
+    device = pick_device(params.num_gpus)
+    model = load_model(folder, dtype="float32", device=device, attention=params.attention)
+    check_length(model.config, params.max_length)
+    path = work.input("pairs").path("pairs.parquet")
+    pairs = read_tokenized_pairs(path, load_tokenizer(folder), params.max_length)
+
+    def after_batch(done: int) -> None:
+        if work.stop_requested:
+            raise Stopped
+        work.progress(done / (2 * len(pairs)), f"{done // 2} of {len(pairs)} pairs")
+
+    scored = score_pairs(
+        model, pairs, batch_size=params.micro_batch, dtype=params.dtype, after_batch=after_batch
+    )
+    columns = {
+        "pair": pyarrow.array([pair.pair for pair in pairs], pyarrow.int64()),
+        "ref_chosen_logps": pyarrow.array(scored.chosen, pyarrow.float64()),
+        "ref_rejected_logps": pyarrow.array(scored.rejected, pyarrow.float64()),
+    }
+    parquet.write_table(pyarrow.table(columns), work.folder / "reference.parquet")
+    return {
+        "num_pairs": len(pairs),
+        "num_truncated": sum(pair.truncated for pair in pairs),
+        "max_length": params.max_length,
+        "tokens_digest": tokens_digest(pairs),
+    }

@@ -1,0 +1,16 @@
+"""Direct preference optimisation: the chosen completion over the rejected, tied to a reference."""
+
+from typing import Any
+
+from jobs.objective import Lesson
+from jobs.preference import make_preference_trainer
+from jobs.preference import sigmoid_loss as validation_loss
+
+__all__ = ["USES_REFERENCE", "make_trainer", "validation_loss"]
+
+USES_REFERENCE = True
+
+
+def make_trainer(lesson: Lesson) -> Any:
+    """TRL's DPO trainer over the pairs as they are; see Objective."""
+    return make_preference_trainer(lesson)
