@@ -1,0 +1,47 @@
+"""Kind `compare`: gathers what other jobs measured into tables and figures across sizes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.resources import Resources
+from jobs.kind import Input
+from jobs.view import View as Params
+from jobs.work import Work
+
+__all__ = ["Params"]
+
+VERSION = 1
+INPUTS = {"gathered": Input(kinds=frozenset({"measure", "behave"}))}
+GATHERS = True
+USES_TORCH = False
+
+
+def uses(params: Params) -> frozenset[str]:
+    """Everything gathered."""
+    return frozenset(INPUTS)
+
+
+def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
+    """It names nothing outside."""
+    return {}
+
+
+def resources(params: Params) -> Resources:
+    """One core."""
+    return Resources(num_cpus=1)
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Write the long table, the comparison, the scaling table and the figures."""
+    from jobs.comparison import Source, collect, write_views
+
+    sources = [
+        Source(stage=found.stage, cell=found.cell, artifact=found.artifact)
+        for refs in work.inputs.values()
+        for found in refs
+    ]
+    work.progress(None, f"reading {len(sources)} measurements")
+    comparison = collect(sources)
+    work.progress(None, "writing tables and figures")
+    write_views(comparison, work.params, work.folder)
+    return {"num_measurements": len(comparison.rows), "num_jobs": len(sources)}
