@@ -40,6 +40,32 @@ class Resources:
             memory_gb=self.memory_gb + other.memory_gb,
         )
 
+    def times_in(self, offered: "Resources") -> int:
+        """How often it fits into `offered` at once; of nothing at all, 0."""
+        ratios = [
+            has / asks
+            for asks, has in (
+                (self.num_cpus, offered.num_cpus),
+                (self.num_gpus, offered.num_gpus),
+                (self.memory_gb, offered.memory_gb),
+            )
+            if asks > 0
+        ]
+        return max(0, int(min(ratios, default=0) + 1e-9))
+
+    def described(self) -> str:
+        """As people read it: `2 CPUs, 1 GPU, 16 GB`."""
+        parts = [_counted(self.num_cpus, "CPU")]
+        if self.num_gpus:
+            parts.append(_counted(self.num_gpus, "GPU"))
+        if self.memory_gb:
+            parts.append(f"{self.memory_gb:g} GB")
+        return ", ".join(parts)
+
+
+def _counted(number: float, what: str) -> str:
+    return f"{number:g} {what}" + ("" if number == 1 else "s")
+
 
 def this_machine() -> Resources:
     """Cores this process may use, GPUs the driver lists, and physical memory; imports no torch."""

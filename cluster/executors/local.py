@@ -37,7 +37,7 @@ class Executor:
         self._queue.append((ticket, entry, payload))
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """Run the oldest queued call to its end, however long it takes; sleep when there is none."""
+        """Run the oldest queued call to its end, however long; sleep when there is none."""
         if not self._queue:
             time.sleep(timeout_s)
             return []
@@ -54,9 +54,7 @@ class Executor:
         except Exception as fault:  # the boundary: whatever a call raises is its outcome
             message = f"{type(fault).__name__}: {fault}"
             return [
-                Outcome(
-                    ticket=ticket, ending=Ending.RAISED, error=message, node=surroundings.node
-                )
+                Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=surroundings.node)
             ]
         return [
             Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=surroundings.node)

@@ -1,0 +1,246 @@
+"""The dispatcher, the only loop: submits what the policy picks, believes records, asks `failure`."""
+
+import time
+from collections.abc import Set
+
+from cluster.executor import Executor, Outcome
+from cluster.resources import Resources
+from jobs.artifact import Artifact
+from jobs.job import Job
+from jobs.logs import redacted
+from orchestrator import history
+from orchestrator.board import Board, JobState
+from orchestrator.failure import Result, Verdict, decide
+from orchestrator.history import History
+from orchestrator.in_flight import InFlight, Parking
+from orchestrator.interruption import Interruption, interruption
+from orchestrator.ledger import Ended, Event, Ledger, Refused, Submitted
+from orchestrator.policy import priorities
+from orchestrator.ready import ReadyJobs
+from orchestrator.requests import take_requests
+from orchestrator.submission import ENTRY, Answer, Origin, answer_of, write_request
+from orchestrator.watcher import Watcher
+
+_TICK_S = 0.5
+_LOOK_AROUND_EVERY_S = {True: 1.0, False: 5.0}
+"""How often requests and machines are looked at, on local and on remote roots."""
+_DRAIN_S = 15.0
+"""After an interruption, how long running jobs may take to save what they have."""
+
+
+class Dispatcher:
+    """One launch's loop over a board of jobs and an executor.
+
+    `settle_past`, then `run` with the executor started, when anything is left to run.
+    """
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        launch: str,
+        origin: Origin,
+        executor: Executor,
+        ledger: Ledger,
+        past: History,
+        stale: Set[str],
+        watcher: Watcher,
+    ) -> None:
+        self.ran: list[str] = []
+        self.reused = board.in_state(JobState.DONE)
+        self.num_attempts = 0
+        self.cancelled = False
+        self.heard = Interruption()
+        self._board = board
+        self._launch = launch
+        self._origin = origin
+        self._storage = origin.storage
+        self._executor = executor
+        self._ledger = ledger
+        self._past = past
+        self._stale = set(stale)
+        self._watcher = watcher
+        self._priorities = priorities(list(board.jobs.values()))
+        self._ready = ReadyJobs()
+        self._running = InFlight()
+        self._parked = Parking()
+        self._asked: set[str] = set()
+        self._capacity = Resources(num_cpus=0)
+        self._looked_at = 0.0
+
+    def settle_past(self) -> None:
+        """Fail what used up its tries in earlier launches, block what cannot have its inputs."""
+        for key in self._board.in_state(JobState.WAITING):
+            past = self._past.jobs.get(key)
+            if past is not None and past.given_up and self._is_waiting(key):
+                self._drop(key, JobState.FAILED, past.message or "it failed in an earlier launch")
+        self._board.block_strays()
+
+    def run(self) -> None:
+        """Go on until nothing more can be done, or somebody ends it."""
+        self._refuse_unfit()
+        self._make_ready(self._board.startable())
+        with interruption() as self.heard:
+            while self._board.unsettled and not (self.heard.requested or self.cancelled):
+                self._look_around()
+                self._revisit_parked()
+                self._submit()
+                self._pause()
+            self._drain()
+        self._watcher.tick(self._board.counts)
+        self._ledger.flush()
+
+    def _refuse_unfit(self) -> None:
+        nodes = self._executor.nodes()
+        there_is = " / ".join(sorted({node.described() for node in nodes})) or "nothing"
+        for key in self._board.in_state(JobState.WAITING):
+            asked = self._board.jobs[key].resources
+            if self._is_waiting(key) and not any(asked.fits(node) for node in nodes):
+                message = f"no node can hold it: needs {asked.described()}, nodes have {there_is}"
+                self._note(Refused(at=time.time(), key=key, message=message))
+                self._drop(key, JobState.FAILED, message)
+
+    def _look_around(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_AROUND_EVERY_S[self._storage.is_local]:
+            return
+        self._looked_at = now
+        self._capacity = self._executor.capacity()
+        for request in take_requests(self._storage, self._origin.study):
+            if request.keys is None:
+                self.cancelled = True
+            else:
+                self._cancel(request.keys & self._board.jobs.keys())
+
+    def _cancel(self, keys: frozenset[str]) -> None:
+        self._ready.remove(keys)
+        for attempt in self._running.attempts(keys):
+            self._asked.add(attempt)
+            self._executor.cancel(attempt)
+        for key in keys:
+            self._parked.remove(key)
+            if self._is_waiting(key):
+                self._drop(key, JobState.CANCELLED, "cancelled before it started")
+
+    def _revisit_parked(self) -> None:
+        for key in self._parked.waiting():
+            if self._artifact(key).find_record() is not None:
+                self._parked.remove(key)
+                self._finish(key, self.reused)
+            elif self._parked.is_due(key):
+                self._parked.remove(key)
+                self._make_ready([key])
+
+    def _submit(self) -> None:
+        if self.cancelled:
+            return
+        while (key := self._ready.take(self._running.load(self._capacity))) is not None:
+            self._start(key)
+
+    def _start(self, key: str) -> None:
+        job = self._board.jobs[key]
+        artifact = self._artifact(key)
+        if key not in self._stale and artifact.find_record() is not None:
+            self._finish(key, self.reused)
+            return
+        if self._storage.size(artifact.record_name) is not None:
+            artifact.retire()
+        self._stale.discard(key)
+        write_request(self._storage, job)
+        self.num_attempts += 1
+        attempt = f"{self._launch}-{self.num_attempts:06d}"
+        self._note(Submitted(at=time.time(), key=key, attempt=attempt))
+        self._running.add(attempt, key, job.resources)
+        self._board.start(key)
+        self._executor.submit(attempt, ENTRY, self._origin.payload(job, attempt), job.resources)
+        self._watcher.started(job, attempt)
+
+    def _pause(self) -> None:
+        """Wait until something ends, or a tick; a first Ctrl-C ends the waiting."""
+        self._watcher.tick(self._board.counts)
+        self._ledger.flush()
+        outcomes: list[Outcome] = []
+        with self.heard.waiting():
+            outcomes = self._executor.wait(_TICK_S)
+        for outcome in outcomes:
+            self._settle(outcome)
+
+    def _settle(self, outcome: Outcome) -> None:
+        key, seconds = self._running.end(outcome.ticket)
+        job = self._board.jobs[key]
+        answer = self._checked(job, outcome)
+        self._note(
+            Ended(
+                at=time.time(),
+                key=key,
+                attempt=outcome.ticket,
+                result=answer.result,
+                seconds=seconds if answer.seconds is None else answer.seconds,
+                node=outcome.node,
+                message=answer.message,
+            )
+        )
+        self._watcher.ended(job, outcome.ticket, answer.result, answer.message)
+        self._conclude(key, answer)
+
+    def _checked(self, job: Job, outcome: Outcome) -> Answer:
+        """What the outcome says, less what may not be believed or told."""
+        answer = answer_of(outcome)
+        result, message = answer.result, answer.message
+        asked = outcome.ticket in self._asked or self.cancelled or self.heard.requested
+        if result in (Result.DONE, Result.REUSED):
+            if self._artifact(job.key).find_record() is None:
+                result, message = Result.ERROR, "it said that it was done and left no valid record"
+        elif result is Result.CANCELLED and not asked:
+            result, message = Result.LOST, f"something else stopped it: {message or 'no message'}"
+        return Answer(
+            result=result, seconds=answer.seconds, message=redacted(message) if message else None
+        )
+
+    def _conclude(self, key: str, answer: Answer) -> None:
+        if answer.result in (Result.DONE, Result.REUSED):
+            self._finish(key, self.ran if answer.result is Result.DONE else self.reused)
+        elif answer.result is Result.BUSY:
+            self._board.put_back(key)
+            self._parked.add(key)
+        elif answer.result is Result.CANCELLED:
+            self._drop(key, JobState.CANCELLED, "cancelled while it ran")
+        elif decide(self._past.jobs[key].failures) is Verdict.AGAIN:
+            self._board.put_back(key)
+            self._make_ready([key])
+        else:
+            self._drop(key, JobState.FAILED, answer.message or "it failed without a word")
+
+    def _drain(self) -> None:
+        """Ask everything to stop and wait a while; what does not end is left without an ending."""
+        for attempt in self._running.attempts():
+            self._asked.add(attempt)
+            self._executor.cancel(attempt)
+        until = time.monotonic() + _DRAIN_S
+        try:
+            while len(self._running) and time.monotonic() < until:
+                self._pause()
+        except KeyboardInterrupt:
+            return  # a second Ctrl-C
+
+    def _finish(self, key: str, among: list[str]) -> None:
+        among.append(key)
+        self._make_ready(self._board.finish(key))
+
+    def _drop(self, key: str, state: JobState, because: str) -> None:
+        self._board.drop(key, state, because)
+        self._watcher.dropped(self._board.jobs[key], state, because)
+
+    def _make_ready(self, keys: list[str]) -> None:
+        for key in keys:
+            self._ready.add(key, self._priorities[key], self._board.jobs[key].resources)
+
+    def _is_waiting(self, key: str) -> bool:
+        return self._board.states[key] is JobState.WAITING
+
+    def _artifact(self, key: str) -> Artifact:
+        return Artifact(self._storage, self._board.jobs[key].kind, key)
+
+    def _note(self, event: Event) -> None:
+        self._ledger.append(event)
+        history.add(self._past, event)

@@ -1,0 +1,51 @@
+"""What to do after an attempt ended without a record: pure, from how it ended and what came before.
+
+Each class of failure has a budget of its own, so that a flaky node cannot use up the tries of a
+program with a fault, nor the other way round. An attempt without an ending (its launch was killed)
+and one that was cancelled are charged to nothing.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+
+
+class Result(Enum):
+    """How one attempt ended, as the ledger keeps it."""
+
+    DONE = "done"
+    """Its record stands."""
+    REUSED = "reused"
+    """Somebody else's record stood there first."""
+    BUSY = "busy"
+    """Another launch is at the same job."""
+    LOST = "lost"
+    """Its process or node died under it."""
+    ERROR = "error"
+    """The job raised something that may or may not happen again."""
+    MISTAKE = "mistake"
+    """The job raised what only the user can mend."""
+    CANCELLED = "cancelled"
+    """It was asked to stop."""
+
+
+class Verdict(Enum):
+    """What follows from a failure."""
+
+    AGAIN = "again"
+    """Try once more."""
+    GIVE_UP = "give-up"
+    """The job has failed."""
+
+
+RETRIES: Mapping[Result, int] = {Result.LOST: 3, Result.ERROR: 1, Result.MISTAKE: 0}
+"""Failures of each class after which a job is tried again; one more, and it has failed.
+
+A lost process is rarely the job's doing; an exception may pass once (a full disk, a busy port);
+the same mistake in the study gives the same error every time.
+"""
+
+
+def decide(failures: Mapping[Result, int]) -> Verdict:
+    """Whether to try again after so many failures of each class, the latest included."""
+    spent = any(failures.get(result, 0) > budget for result, budget in RETRIES.items())
+    return Verdict.GIVE_UP if spent else Verdict.AGAIN

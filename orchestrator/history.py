@@ -1,0 +1,100 @@
+"""What the ledger says of each job: tries, failures that still count, time spent, the last word."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from orchestrator.failure import RETRIES, Result, Verdict, decide
+from orchestrator.ledger import Ended, Event, LaunchEnded, LaunchStarted, Refused, Submitted
+
+
+@dataclass(kw_only=True, slots=True)
+class JobHistory:
+    """One job's past, gathered event by event."""
+
+    num_attempts: int = 0
+    """Attempts handed to an executor, less those that found another launch at it."""
+    failures: Counter[Result] = field(default_factory=Counter)
+    """Failures by class since the retry budget was last renewed."""
+    seconds: float = 0.0
+    """Wall time of all its attempts that ended."""
+    attempt: str | None = None
+    """Attempt that was submitted last."""
+    open_since: float | None = None
+    """When the attempt that has no ending yet was submitted."""
+    result: Result | None = None
+    """How the latest attempt ended."""
+    message: str | None = None
+    """What the latest failure said."""
+    refused: str | None = None
+    """Why the latest launch could not hold it."""
+
+    @property
+    def given_up(self) -> bool:
+        """True when its retry budget is spent."""
+        return decide(self.failures) is Verdict.GIVE_UP
+
+
+@dataclass(kw_only=True)
+class History:
+    """A study's past."""
+
+    jobs: dict[str, JobHistory] = field(default_factory=dict)
+    """Key -> past of that job; jobs never tried are absent."""
+    launch: LaunchStarted | None = None
+    """The latest launch."""
+    ended: LaunchEnded | None = None
+    """Its end; None while it runs, or when it was killed."""
+    num_launches: int = 0
+    """Launches so far."""
+
+    def of(self, key: str) -> JobHistory:
+        """The past of one job, empty when it was never tried."""
+        return self.jobs.get(key) or JobHistory()
+
+
+def gather(events: Iterable[Event]) -> History:
+    """Read a ledger into a History; memory grows with jobs, not with events."""
+    history = History()
+    for event in events:
+        add(history, event)
+    return history
+
+
+def add(history: History, event: Event) -> None:
+    """Take one more event in."""
+    if isinstance(event, LaunchStarted):
+        _begin(history, event)
+    elif isinstance(event, LaunchEnded):
+        history.ended = event
+    else:
+        _add_to_job(history.jobs.setdefault(event.key, JobHistory()), event)
+
+
+def _begin(history: History, event: LaunchStarted) -> None:
+    history.launch, history.ended = event, None
+    history.num_launches += 1
+    for job in history.jobs.values():
+        # An attempt without an ending belongs to a launch that was killed: charged to nothing.
+        job.open_since, job.refused = None, None
+        if event.fresh:
+            job.failures.clear()
+
+
+def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
+    if isinstance(event, Submitted):
+        job.num_attempts += 1
+        job.attempt = event.attempt
+        job.open_since = event.at
+        return
+    job.open_since = None
+    job.message = event.message
+    if isinstance(event, Refused):
+        job.refused = event.message
+        return
+    job.result = event.result
+    job.seconds += event.seconds
+    if event.result is Result.BUSY:
+        job.num_attempts -= 1
+    if event.result in RETRIES:
+        job.failures[event.result] += 1

@@ -1,0 +1,97 @@
+"""The attempts an executor has now, and the jobs that wait for another launch to do them."""
+
+import time
+from collections import Counter
+from collections.abc import Set
+from dataclasses import dataclass
+
+from cluster.resources import Resources
+from orchestrator.policy import Load
+
+_MORE_AHEAD = 2
+"""Queued jobs beyond one for each slot: with them, workers never wait for the dispatcher."""
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
+"""Pauses before asking again for a job that another launch is at; the last one repeats."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    key: str
+    """Key of the job."""
+    resources: Resources
+    """What it holds."""
+    since: float
+    """When it was submitted, by the monotonic clock."""
+
+
+class InFlight:
+    """Submitted attempts and what they hold together."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[str, _Attempt] = {}
+        self._shapes: Counter[Resources] = Counter()
+        self._in_use = Resources(num_cpus=0)
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def add(self, attempt: str, key: str, resources: Resources) -> None:
+        """It was submitted."""
+        self._attempts[attempt] = _Attempt(key=key, resources=resources, since=time.monotonic())
+        self._shapes[resources] += 1
+        self._in_use = self._in_use.plus(resources)
+
+    def end(self, attempt: str) -> tuple[str, float]:
+        """It ended: the key of its job, and seconds since submission."""
+        ended = self._attempts.pop(attempt)
+        self._in_use = self._in_use.minus(ended.resources)
+        self._shapes[ended.resources] -= 1
+        if not self._shapes[ended.resources]:
+            del self._shapes[ended.resources]
+        if not self._attempts:
+            self._in_use = Resources(num_cpus=0)  # sheds what sums of fractions leave behind
+        return ended.key, round(time.monotonic() - ended.since, 3)
+
+    def attempts(self, keys: Set[str] | None = None) -> list[str]:
+        """Ids of the attempts at these jobs, or of all."""
+        return [name for name, one in self._attempts.items() if keys is None or one.key in keys]
+
+    def load(self, capacity: Resources) -> Load:
+        """What the policy needs to know."""
+        slots = 0
+        if len(self._shapes) == 1:
+            (shape,) = self._shapes
+            slots = shape.times_in(capacity)
+        return Load(
+            capacity=capacity,
+            in_use=self._in_use,
+            shapes=frozenset(self._shapes),
+            num_ahead=max(0, len(self._attempts) - slots),
+            most_ahead=slots + _MORE_AHEAD,
+        )
+
+
+class Parking:
+    """Jobs that another live launch is at; asked for again after growing pauses."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+        self._num_times: Counter[str] = Counter()
+
+    def waiting(self) -> list[str]:
+        """Jobs that wait here."""
+        return list(self._until)
+
+    def add(self, key: str) -> None:
+        """It was found busy."""
+        pause = _PAUSES_S[min(self._num_times[key], len(_PAUSES_S) - 1)]
+        self._num_times[key] += 1
+        self._until[key] = time.monotonic() + pause
+
+    def remove(self, key: str) -> None:
+        """It waits here no longer, if it did."""
+        self._until.pop(key, None)
+
+    def is_due(self, key: str) -> bool:
+        """True when its pause is over."""
+        return time.monotonic() >= self._until[key]

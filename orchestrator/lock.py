@@ -1,0 +1,137 @@
+"""The study lock: one launch of a study at a time under one root.
+
+On a local root `flock`, which the kernel frees when its holder dies, so a dead launch's lock is
+taken without a word. Elsewhere a lease (`lease.py`). Both say who holds them.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from cluster.errors import SurroundingsError
+from cluster.storage import Storage
+
+_TRIES = 5
+_BETWEEN_TRIES_S = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who has a study's lock."""
+
+    pid: int
+    """Its process."""
+    host: str
+    """Its machine."""
+    launch: str
+    """Id of its launch."""
+    since: float
+    """When it took the lock, in seconds since the epoch."""
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since).strftime("%Y-%m-%d %H:%M:%S")
+        return f"process {self.pid} on {self.host}, launch {self.launch}, since {since}"
+
+    @classmethod
+    def this_process(cls, launch: str) -> "Holder":
+        """This process, from now on."""
+        return cls(pid=os.getpid(), host=platform.node(), launch=launch, since=time.time())
+
+
+def lock_name(study: str) -> str:
+    """Where a study's lock lies, relative to the root."""
+    return f"studies/{study}/lock"
+
+
+@contextlib.contextmanager
+def study_lock(
+    storage: Storage, study: str, launch: str, *, takeover: bool = False
+) -> Iterator[None]:
+    """Hold a study's lock while the block runs.
+
+    Args:
+        storage: The output root.
+        study: Name of the study.
+        launch: Id of the launch that takes it.
+        takeover: Take a lease from a live holder (remote roots only).
+
+    Raises:
+        SurroundingsError: another launch holds it; the message names it.
+    """
+    if not storage.is_local:
+        from orchestrator.lease import held_lease
+
+        with held_lease(storage, lock_name(study), Holder.this_process(launch), takeover):
+            yield
+        return
+    path = storage.path(lock_name(study))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _acquired(descriptor):
+            raise held_elsewhere(study, _read_holder(descriptor), storage.url)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(asdict(Holder.this_process(launch))).encode(), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def current_holder(storage: Storage, study: str) -> Holder | None:
+    """Who holds the lock now; None when nobody alive does."""
+    if not storage.is_local:
+        from orchestrator.lease import lease_holder
+
+        return lease_holder(storage, lock_name(study))
+    try:
+        descriptor = os.open(storage.path(lock_name(study)), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _read_holder(descriptor)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def held_elsewhere(
+    study: str, holder: Holder | None, where: str, *, can_take_over: bool = False
+) -> SurroundingsError:
+    """The one message for a lock that somebody else holds."""
+    takeover = ", or take it over with `--takeover` when you know that it is gone"
+    return SurroundingsError(
+        f"another launch of {study!r} is running: {holder or 'it has not said yet who it is'}",
+        where=where,
+        hint=f"wait for it, watch it with `deltascale status {study}`, "
+        f"end it with `deltascale cancel {study}`" + (takeover if can_take_over else ""),
+    )
+
+
+def _acquired(descriptor: int) -> bool:
+    """Several tries, because somebody who only looks holds it for an instant."""
+    for attempt in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt < _TRIES - 1:
+                time.sleep(_BETWEEN_TRIES_S)
+        else:
+            return True
+    return False
+
+
+def _read_holder(descriptor: int) -> Holder | None:
+    try:
+        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+    except (ValueError, TypeError):
+        return None
