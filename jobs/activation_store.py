@@ -17,7 +17,6 @@ from analysis.summary import GroupSummary, Reservoir, Sample
 from cluster.errors import SurroundingsError
 from jobs.activation_units import FOLDER, MARKER
 from jobs.artifact import Artifact
-from jobs.taps import Place
 from jobs.token_plan import TokenPlan
 from jobs.unit_rows import array_prefix
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from jobs.artifact import digest_file
 from jobs.token_batches import Unit
@@ -31,7 +30,7 @@ def write_unit(
     folder: Path,
     unit: Unit,
     plan_hash: str,
-    arrays: Mapping[str, Shaped[np.ndarray, "..."]],
+    arrays: Mapping[str, np.ndarray],
     facts: Mapping[str, Any],
     rows_dtype: str,
 ) -> None:

@@ -5,24 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.depth import layer_at
 from cluster.errors import UserError
 from jobs.activation_store import INDEX, PLAN
 from jobs.activation_units import FOLDER, adopt_units, write_unit
-from jobs.family import Missing, family_of_config
+from jobs.extraction_plan import Extraction, decide
 from jobs.loading import load_model, pick_device
-from jobs.model_folder import read_config
 from jobs.noise_floor import noise_floor
 from jobs.pair import Inputs, offsets
-from jobs.paired_inputs import common_model, shared_plan
-from jobs.position_policy import DEFAULT
 from jobs.selftest import check_residual_stream
-from jobs.shape import read_shape
 from jobs.token_batches import Unit, cut, padded, units
-from jobs.token_positions import Position, positions
+from jobs.token_positions import positions
 from jobs.unit_rows import UnitRows
 from jobs.work import Stopped, Work
 
@@ -30,56 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from jobs.kinds.extract import Params
-    from jobs.taps import Place
     from jobs.token_plan import TokenPlan
 
-SINGLE_PRECISION_UP_TO = 2_000_000_000
-"""Parameters up to which `auto` computes in float32; never decided by the hardware."""
 _SELFTEST_PROMPTS = 4
 _PUBLISH_EVERY_S = 2.0
 _TRACK_EVERY_S = 10.0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Extraction:
-    """What is to be extracted, decided before a model is loaded."""
-
-    params: Params
-    """As the study says."""
-    model: Mapping[str, Any]
-    """Facts of the base model."""
-    plan: TokenPlan
-    """The tokens."""
-    too_long: Sequence[int]
-    """Ids of prompts left out for their length."""
-    policies: Sequence[str]
-    """Position policies asked for."""
-    positions: Sequence[Position]
-    """Those of them that have rows."""
-    layers: Sequence[int]
-    """Layers, ascending."""
-    missing: Mapping[str, str]
-    """Site -> why the family does not have it."""
-    places: Sequence[Place]
-    """Sites that exist, at every layer."""
-
-    @property
-    def dtype(self) -> str:
-        """Compute dtype of both models."""
-        if self.params.dtype != "auto":
-            return self.params.dtype
-        small = self.model["num_parameters"] <= SINGLE_PRECISION_UP_TO
-        return "float32" if small else "bfloat16"
-
-    @property
-    def with_moments(self) -> frozenset[str]:
-        """Positions that keep d x d moments, or few enough rows to keep those instead."""
-        return frozenset(
-            position.label
-            for position in self.positions
-            if position.policy in self.params.moments_positions
-            or position.num_rows < self.model["d_model"]
-        )
 
 
 def extract(work: Work) -> dict[str, Any]:
@@ -89,7 +38,7 @@ def extract(work: Work) -> dict[str, Any]:
         UserError: the models do not fit together, the sites do not add up, or rows are not finite.
         Stopped: asked to; finished units are kept for the next attempt.
     """
-    extraction = _decided(work)
+    extraction = decide(work)
     plan, params = extraction.plan, extraction.params
     planned = units(plan, params.unit_tokens)
     done = adopt_units(work.folder / FOLDER, work.attempt.earlier(FOLDER), planned, plan.hash)
@@ -112,59 +61,7 @@ def extract(work: Work) -> dict[str, Any]:
     return {"model": dict(extraction.model), "store": index | {"floor": len(floor)}}
 
 
-def _decided(work: Work) -> Extraction:
-    params: Params = work.params
-    base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
-    model = common_model(base, aligned)
-    config = read_config(base.path("model/config.json").parent)
-    family = family_of_config(config)
-    limit = read_shape(family.FIELDS, config).max_positions
-    plan, too_long = shared_plan(base, aligned, prompts, min(limit, params.max_length or limit))
-    policies = params.positions or prompts.facts.get("positions") or DEFAULT
-    found = positions(plan, policies, params.num_reservoir)
-    if not found:
-        raise UserError(
-            f"no prompt has a token at {' or '.join(policies)}",
-            where=prompts.folder,
-            hint="turn needs dialogues; response needs prompts with a response",
-        )
-    layers = _layers(params, int(model["num_layers"]))
-    sites = family.sites(config)
-    missing = {site: tap.reason for site in params.sites if isinstance(tap := sites[site], Missing)}
-    return Extraction(
-        params=params,
-        model=model,
-        plan=plan,
-        too_long=too_long,
-        policies=policies,
-        positions=found,
-        layers=layers,
-        missing=missing,
-        places=[
-            (site, layer)
-            for site in dict.fromkeys(params.sites)
-            if site not in missing
-            for layer in layers
-        ],
-    )
-
-
-def _layers(params: Params, num_layers: int) -> list[int]:
-    if params.layers == "all":
-        return list(range(num_layers))
-    if params.layers is None:
-        return sorted({layer_at(depth, num_layers) for depth in params.depths})
-    beyond = [layer for layer in params.layers if layer >= num_layers]
-    if beyond:
-        raise UserError(
-            f"there is no layer {beyond[0]}: the model has layers 0 to {num_layers - 1}",
-            where="layers",
-            hint="depths name the same relative depth in every model",
-        )
-    return sorted(set(params.layers))
-
-
-def _models(work: Work, dtype: str) -> tuple[Any, Any]:
+def _models(work: Work, dtype: Literal["float32", "bfloat16"]) -> tuple[Any, Any]:
     import torch
 
     # A warm worker may come from a training job; TF32 has 10 bits where δ needs 23.
@@ -174,7 +71,7 @@ def _models(work: Work, dtype: str) -> tuple[Any, Any]:
     base, aligned = (
         load_model(
             work.input(name).directory("model"),
-            dtype=dtype,  # type: ignore[arg-type]
+            dtype=dtype,
             device=device,
             attention=params.attention,
         )

@@ -6,7 +6,7 @@ is forwarded whole, then as two halves of other widths.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def _reduced(
 
 def _medians(
     delta: Float32[np.ndarray, "rows d"], norms: Float32[np.ndarray, " rows"]
-) -> Mapping[str, float]:
+) -> dict[str, float]:
     moved = np.linalg.norm(delta.astype(np.float64), axis=1)
     based = norms > 0
     relative = float(np.median(moved[based] / norms[based])) if based.any() else 0.0

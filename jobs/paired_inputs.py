@@ -1,4 +1,4 @@
-"""What an extraction is about to compare: two checkpoints of one shape, and the tokens they share."""
+"""What an extraction compares: two checkpoints of one shape, and the tokens that they share."""
 
 from __future__ import annotations
 

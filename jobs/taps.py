@@ -6,7 +6,7 @@ The stop and the kept tensors are the only effects; weights and modules are neve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from jobs.family import Missing, Tap, family_of_config
@@ -64,10 +64,8 @@ def reading(
             assert isinstance(tap, Tap), f"{site} does not exist here: {tap.reason}"
             module = blocks[layer].get_submodule(tap.module)
             handles.append(_hooked(module, tap, keeper((site, layer))))
-        try:
+        with suppress(StopForward):
             yield found
-        except StopForward:
-            pass
     finally:
         for handle in handles:
             handle.remove()

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int8, Int16, Int32, Int64, Shaped
+from jaxtyping import Int8, Int16, Int32, Int64
 
 from cluster.errors import UserError
 
@@ -67,7 +67,7 @@ class TokenPlan:
     @cached_property
     def within(self) -> Int64[np.ndarray, " tokens"]:
         """Position of each token within its prompt, from 0: its position id."""
-        return np.arange(len(self.token_ids)) - self.offsets[self.owners]
+        return np.asarray(np.arange(len(self.token_ids)) - self.offsets[self.owners])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays for a safetensors file."""
@@ -82,7 +82,7 @@ class TokenPlan:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> TokenPlan:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> TokenPlan:
         """The inverse of `to_arrays`."""
         return cls(**arrays)
 

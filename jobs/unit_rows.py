@@ -1,4 +1,4 @@
-"""`UnitRows`: the δ rows of one unit, reduced to a summary per place and position and a few rows."""
+"""`UnitRows`: the δ rows of a unit, reduced to a summary per place and position and a few rows."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Params(KindParams):
     max_length: int | None = Field(
         None,
         ge=1,
-        description="Longer prompts (in tokens) are left out and counted; the model's limit if null.",
+        description="Tokens; longer prompts are left out and counted. The model's limit if null.",
     )
     noise_floor_prompts: int = Field(
         64, ge=0, description="Prompts for the noise floor, base against base; 0 measures none."
