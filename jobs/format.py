@@ -4,7 +4,7 @@ A module defines `Options` and any of `read_texts`, `read_pairs`, `read_prompts`
 be used are returned with their numbers and reasons, never dropped in silence.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -153,19 +153,3 @@ def bucket(text: str, num_buckets: int) -> int:
 def group_of(source_prompt: str) -> int:
     """Group of a prompt, 0 to 19."""
     return bucket(source_prompt, NUM_GROUPS)
-
-
-def is_held_out(prompt: str) -> bool:
-    """True for the quarter of prompts that preference pairs never use and measurement does.
-
-    A salted hash, so that held-out prompts spread over all groups.
-    """
-    return bucket(f"held out/{prompt}", 4) == 0
-
-
-def listed(rows: Iterable[int], most: int = 5) -> str:
-    """Row numbers as people read them: the first few and how many there are."""
-    numbers = list(rows)
-    shown = ", ".join(str(number) for number in numbers[:most])
-    many = f", ... ({len(numbers)} in all)" if len(numbers) > most else ""
-    return f"row{'s' if len(numbers) != 1 else ''} {shown}{many}"

@@ -12,6 +12,7 @@ from pydantic import Field
 from cluster.errors import UserError
 from jobs import format
 from jobs.format import Pair, Prompt, Reading, Segment
+from jobs.held_out import is_held_out
 from jobs.nursery.language import the_language
 from jobs.nursery.sampler import Exchange, Sampler
 from jobs.nursery.vocabulary import in_register
@@ -19,6 +20,10 @@ from jobs.nursery.vocabulary import train_tokenizer as train_nursery_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+
+_HELD_OUT = 0.25
+"""Share of contexts that pairs leave to measurement."""
 
 
 class Options(format.Options):
@@ -92,7 +97,7 @@ def _exchanges(seed: int, stream: str, *, provoking: bool, held_out: bool) -> It
     sampler = Sampler(seed, stream)
     while True:
         exchange = sampler.exchange(provoking=provoking)
-        if format.is_held_out(exchange.context) == held_out:
+        if is_held_out(exchange.context, _HELD_OUT) == held_out:
             yield exchange
 
 

@@ -1,0 +1,171 @@
+"""Rows of a data file: jsonl, parquet, csv or tsv, every cell a text, every fault with its row."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import UserError
+
+_MOST_ROWS_SHOWN = 5
+_LONGEST_CELL = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row with its number."""
+
+    number: int
+    """Line in a text file, row in a parquet file, from 1."""
+    cells: Mapping[str, Any]
+    """Column -> cell; absent cells are missing."""
+
+
+class Faults:
+    """Faults of a file, gathered so that the user hears of all at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[str, list[int]] = {}
+
+    def add(self, fault: str, row: int) -> None:
+        """Note a row that has this fault."""
+        self._rows.setdefault(fault, []).append(row)
+
+    def raise_if_any(self) -> None:
+        """Raise UserError with every fault, its first rows and their count."""
+        if self._rows:
+            listed = "; ".join(f"{fault}: {numbered(rows)}" for fault, rows in self._rows.items())
+            raise UserError(listed, where=str(self._path))
+
+
+def numbered(rows: Iterable[int]) -> str:
+    """Row numbers as people read them: the first few, and how many there are."""
+    numbers = list(rows)
+    shown = ", ".join(str(number) for number in numbers[:_MOST_ROWS_SHOWN])
+    if len(numbers) == 1:
+        return f"row {shown}"
+    many = f", ... ({len(numbers)} rows)" if len(numbers) > _MOST_ROWS_SHOWN else ""
+    return f"rows {shown}{many}"
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 text without their ends. Raises UserError with the lines that are not."""
+    faults = Faults(path)
+    lines = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        try:
+            lines.append(line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8"))
+        except UnicodeDecodeError:
+            faults.add("not UTF-8", number)
+    faults.raise_if_any()
+    return lines if lines[-1] else lines[:-1]
+
+
+def read_rows(path: Path, needed: Sequence[str], *, required: bool = True) -> list[Row]:
+    """Rows of a file by its suffix, with these columns, all cells text.
+
+    Args:
+        path: the file.
+        needed: columns that must exist.
+        required: whether each of their cells must hold something.
+
+    Raises:
+        UserError: another suffix; no rows; not UTF-8, not JSON, missing columns, empty or other
+            than text cells, each with its row numbers.
+    """
+    readers: Mapping[str, Callable[[Path], list[Row]]] = {
+        ".jsonl": _jsonl,
+        ".parquet": _parquet,
+        ".csv": lambda file: _delimited(file, ","),
+        ".tsv": lambda file: _delimited(file, "\t"),
+    }
+    if path.suffix not in readers:
+        raise UserError(
+            f"cannot tell what {path.name!r} holds", where=str(path), allowed=list(readers)
+        )
+    rows = readers[path.suffix](path)
+    if not rows:
+        raise UserError("it holds no rows", where=str(path))
+    _check(path, rows, needed, required)
+    return rows
+
+
+def _check(path: Path, rows: Sequence[Row], needed: Sequence[str], required: bool) -> None:
+    existing = list(dict.fromkeys(name for row in rows for name in row.cells))
+    missing = [name for name in needed if name not in existing]
+    if missing:
+        raise UserError(
+            f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            where=str(path),
+            hint=f"it has {', '.join(existing)}; needed are {', '.join(needed)}",
+        )
+    faults = Faults(path)
+    for row in rows:
+        for name in needed:
+            cell = row.cells.get(name)
+            if cell is not None and not isinstance(cell, str):
+                faults.add(f"{name!r} is not text", row.number)
+            elif required and (cell is None or not cell.strip()):
+                faults.add(f"{name!r} is empty", row.number)
+    faults.raise_if_any()
+
+
+def _jsonl(path: Path) -> list[Row]:
+    faults = Faults(path)
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            faults.add("empty line", number)
+            continue
+        try:
+            cells = json.loads(line)
+        except json.JSONDecodeError:
+            faults.add("not JSON", number)
+            continue
+        if isinstance(cells, dict):
+            rows.append(Row(number=number, cells=cells))
+        else:
+            faults.add("not a JSON object", number)
+    faults.raise_if_any()
+    return rows
+
+
+def _delimited(path: Path, delimiter: str) -> list[Row]:
+    """Cells may be quoted and then hold line breaks; a row has the number of its first line."""
+    faults = Faults(path)
+    csv.field_size_limit(_LONGEST_CELL)
+    reader = csv.reader(io.StringIO("\n".join(read_lines(path))), delimiter=delimiter, strict=True)
+    rows: list[Row] = []
+    header: list[str] = []
+    start = 1
+    try:
+        for cells in reader:
+            if not header:
+                header = [cell.strip() for cell in cells]
+            elif not any(cell.strip() for cell in cells):
+                faults.add("empty row", start)
+            elif len(cells) > len(header):
+                faults.add(f"more than {len(header)} cells", start)
+            else:
+                named = dict(zip(header, cells, strict=False))
+                rows.append(Row(number=start, cells=named))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"row {start}: {error}", where=str(path)) from error
+    faults.raise_if_any()
+    return rows
+
+
+def _parquet(path: Path) -> list[Row]:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    try:
+        found = parquet.read_table(path).to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"not a parquet file: {error}", where=str(path)) from error
+    return [Row(number=number, cells=cells) for number, cells in enumerate(found, start=1)]
