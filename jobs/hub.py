@@ -107,8 +107,10 @@ def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
             hint="a private model needs `hf auth login` or HF_TOKEN",
         ) from error
     except Exception as error:  # timeouts, proxies, 5xx, no cache: one sentence instead of many
+        first_line = str(error).strip().partition("\n")[0]
         raise SurroundingsError(
-            f"the hub cannot be asked and the cache has no complete copy ({type(error).__name__})",
+            "the hub cannot be asked and the cache has no complete copy "
+            f"({type(error).__name__}: {first_line})",
             where=where,
             hint=_SEEN_ELSEWHERE,
         ) from error
