@@ -1,4 +1,4 @@
-"""The dispatcher, the only loop: submits what the policy picks, believes records, asks `failure`."""
+"""The dispatcher, the only loop: submits what the policy picks and believes only records."""
 
 import time
 from collections.abc import Set

@@ -1,4 +1,4 @@
-"""One launch from jobs to `Report`: history read, executor started only if needed, ledger written."""
+"""One launch, from jobs to its `Report`; the executor starts only when something is to run."""
 
 import os
 import platform

@@ -1,6 +1,6 @@
 """The ledger: every event of every attempt of a study, in order. History, never truth about "done".
 
-One file per launch on a local root, appended and flushed in batches; one object per batch elsewhere.
+One file per launch on a local root, appended in batches; one object per batch elsewhere.
 A line that does not parse is what a crash left half-written, and is passed over.
 """
 

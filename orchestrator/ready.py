@@ -1,4 +1,4 @@
-"""The jobs that could start now, by shape, so that choosing one costs the same with 10 or 10,000."""
+"""The jobs that could start now, by shape: choosing one costs the same with 10 or 10,000."""
 
 import heapq
 from collections import Counter

@@ -1,0 +1,113 @@
+"""What a person sees of a running launch: a live view on a terminal, plain lines anywhere else."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from cluster.storage import Storage
+from jobs.artifact import Artifact
+from jobs.job import Job
+from orchestrator.board import JobState
+from orchestrator.failure import RETRIES, Result
+from orchestrator.watcher import Watcher
+
+_SUMMARY_EVERY_S = 5.0
+_WORTH_A_LINE_S = 2.0
+"""Jobs shorter than this are only counted."""
+
+
+@contextlib.contextmanager
+def shown_progress(storage: Storage, stream: TextIO) -> Iterator[Watcher]:
+    """A watcher that shows a launch on `stream` while the block runs."""
+    if not stream.isatty():
+        yield PlainLines(stream)
+        return
+    from orchestrator.live_view import LiveView
+
+    with LiveView(storage, stream) as view:
+        yield view
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """One attempt that somebody watches."""
+
+    job: Job
+    """What it is at."""
+    since: float
+    """When it was submitted, by the monotonic clock."""
+
+
+class PlainLines:
+    """One line for every job of some length, for every failure, and now and then a summary."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._running: dict[str, Running] = {}
+        self._said = ""
+        self._said_at = time.monotonic()
+
+    def started(self, job: Job, attempt: str) -> None:
+        """Remember when."""
+        self._running[attempt] = Running(job=job, since=time.monotonic())
+
+    def ended(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
+        """Tell of long jobs, and of failures that are tried again."""
+        seconds = time.monotonic() - self._running.pop(attempt).since
+        if result in RETRIES:
+            self._say(f"{result.value}: {job.label}: {first_line(message)}")
+        elif result is Result.DONE and seconds >= _WORTH_A_LINE_S:
+            self._say(f"done: {job.label}, {duration(seconds)}")
+
+    def dropped(self, job: Job, state: JobState, because: str) -> None:
+        """Tell of what will not be done."""
+        self._say(f"{state.value}: {job.label}: {first_line(because)}")
+
+    def tick(self, counts: Mapping[JobState, int]) -> None:
+        """A summary every few seconds, and one at the end, when it says something new."""
+        over = not counts[JobState.WAITING] and not counts[JobState.RUNNING]
+        text = summary(counts)
+        if text != self._said and (over or time.monotonic() - self._said_at > _SUMMARY_EVERY_S):
+            self._said, self._said_at = text, time.monotonic()
+            self._say(text)
+
+    def _say(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def summary(counts: Mapping[JobState, int]) -> str:
+    """`12 of 40 done, 2 running, 26 waiting`; what is zero is left out."""
+    parts = [f"{counts[JobState.DONE]} of {sum(counts.values())} done"]
+    for state in JobState:
+        if state is not JobState.DONE and counts[state]:
+            parts.append(f"{counts[state]} {state.value}")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def first_line(text: str | None) -> str:
+    """The first line of a message."""
+    return (text or "no message").splitlines()[0]
+
+
+def read_progress(storage: Storage, job: Job, attempt: str) -> dict[str, Any] | None:
+    """What an attempt last said of itself: `{fraction, doing, at}`, or None."""
+    folder = Artifact(storage, job.kind, job.key).attempt_folder(attempt)
+    try:
+        said = json.loads(storage.read(f"{folder}/progress.json"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
