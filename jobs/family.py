@@ -6,6 +6,8 @@ blocks and sites are, and its parameter count in closed form. Weights and module
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 from cluster.errors import UserError, unknown_name
@@ -58,7 +60,13 @@ class Family(Protocol):
 
 def names() -> list[str]:
     """The model_type of every supported family, sorted."""
-    return sorted(name.replace("-", "_") for name in lookup.names("families"))
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    # Looked up once: a plan asks per job, and listing a folder costs more than counting a model.
+    return tuple(sorted(name.replace("-", "_") for name in lookup.names("families")))
 
 
 def family_of(model_type: str, where: str | None = None) -> Any:
@@ -67,7 +75,7 @@ def family_of(model_type: str, where: str | None = None) -> Any:
     Raises:
         UserError: not supported; names those that are and how to add one.
     """
-    if model_type not in names():
+    if model_type not in _names():
         unknown = unknown_name("model family", model_type, names(), where=where)
         raise UserError(
             unknown.error.replace("unknown", "unsupported"),
@@ -76,7 +84,7 @@ def family_of(model_type: str, where: str | None = None) -> Any:
             hint=(f"{unknown.hint} " if unknown.hint else "")
             + f"a family is one file, jobs/families/{model_type}.py: see docs/adding-a-family.md",
         )
-    return lookup.find("families", model_type)
+    return import_module(f"jobs.families.{model_type}")
 
 
 def family_of_config(config: Any, where: str | None = None) -> Any:
