@@ -54,7 +54,9 @@ class Input:
     kinds: frozenset[str]
     """Kinds of job that may stand here."""
     required: bool = True
-    """False when params decide whether it is needed."""
+    """False when params decide whether it is needed: given params whose `uses` names it, it is."""
+    dispensable: bool = False
+    """True when even those may be left without it, and their results say what is missing."""
 
 
 class Kind(Protocol):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cluster.errors import UserError
 from jobs.job import Cell, InputRef, Job
 from orchestrator.cells import agreements, gathered_rows, stage_grid
 from orchestrator.grid import Grid, Row
@@ -88,11 +87,8 @@ class _Planner:
             refs[row] = InputRef(kind=stage.kind, key=job.key, stage=stage.name, cell=cell)
 
     def _job(self, stage: Stage, kind: Any, cell: Cell, prepared: Prepared, inputs: _Inputs) -> Job:
-        used = frozenset(inputs) if gathers(kind) else prepared.used
-        if not used <= inputs.keys():
-            missing = min(used - inputs.keys())
-            raise missing_input(stage, missing, kind.INPUTS[missing].kinds, self.study)
-        job = Job(
+        used = self._used(stage, kind, prepared, inputs)
+        return Job(
             kind=stage.kind,
             version=kind.VERSION,
             params=prepared.params,
@@ -105,12 +101,15 @@ class _Planner:
             cell=cell,
             resources=prepared.resources,
         )
-        try:
-            assert job.key
-        except (TypeError, ValueError) as error:
-            where = self.study.where("stages", stage.name, "params")
-            raise UserError(f"a param has no exact form: {error}", where=where) from None
-        return job
+
+    def _used(self, stage: Stage, kind: Any, prepared: Prepared, inputs: _Inputs) -> frozenset[str]:
+        """The inputs a job reads: all it gathers, or those that its params make it use."""
+        if gathers(kind):
+            return frozenset(inputs)
+        for name in prepared.used - inputs.keys():
+            if not kind.INPUTS[name].dispensable:
+                raise missing_input(stage, name, kind.INPUTS[name].kinds, self.study)
+        return prepared.used & inputs.keys()
 
     def _agreeing(self, stage: Stage) -> Callable[[Row], _Inputs]:
         agreed = agreements(stage, self.study, self._grids)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from cluster.errors import UserError
 from cluster.resources import Resources
+from jobs.identity import canonical_json
 from jobs.kind import Params
 from orchestrator.digests import digest_of
 from orchestrator.expressions import (
@@ -108,9 +109,14 @@ class StageParams:
             pins = dict(self._kind.pins(params, self._known))
         except UserError as fault:
             raise _at(fault, where(self._sources[:1])) from None
+        identity = self._identity(written, where)
+        try:
+            canonical_json(identity)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"a param has no exact form: {error}", where=where(())) from None
         return Prepared(
             params=written,
-            identity=self._identity(written, where),
+            identity=identity,
             pins=pins,
             used=self._kind.uses(params),
             resources=self._kind.resources(params),
@@ -122,7 +128,7 @@ class StageParams:
             return [self._resolved(item) for item in value]
         if not isinstance(value, str) or "://" in value:
             return value
-        return os.path.normpath(os.path.join(self._study.folder, value))
+        return os.path.normpath(os.path.join(self._study.folder, os.path.expanduser(value)))
 
     def _validated(self, raw: dict[str, Any], where: Any) -> Any:
         try:
@@ -130,7 +136,9 @@ class StageParams:
         except ValidationError as fault:
             raise user_error(fault, self._kind.Params, "param", where) from None
         except UserError as fault:
-            raise _at(fault, where(self._culprit(raw, fault))) from None
+            named = fault.where in self._kind.Params.model_fields
+            place = (str(fault.where),) if named else self._culprit(raw, fault)
+            raise _at(fault, where(place), keep_where=not named) from None
 
     def _culprit(self, raw: Mapping[str, Any], fault: UserError) -> Place:
         """The param without which a kind's own check does not complain in this way."""
@@ -173,7 +181,7 @@ def _digested(value: Any, where: str) -> Any:
     return digest_of(value, where) if isinstance(value, str) and "://" not in value else value
 
 
-def _at(fault: UserError, where: str) -> UserError:
+def _at(fault: UserError, where: str, keep_where: bool = True) -> UserError:
     """The same fault, pointing at the study file."""
-    place = f"{where}, {fault.where}" if fault.where else where
+    place = f"{where}, {fault.where}" if fault.where and keep_where else where
     return UserError(fault.error, where=place, allowed=fault.allowed, hint=fault.hint)

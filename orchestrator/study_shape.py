@@ -45,6 +45,22 @@ Pick = dict[str, Values]
 Picks = Annotated[list[Pick], BeforeValidator(_listed, json_schema_input_type=Pick | list[Pick])]
 
 
+AxisValues = Annotated[
+    list[Any],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": ["string", "number", "boolean", "object"],
+                "required": ["name"],
+                "properties": {"name": {"type": ["string", "number", "boolean"]}},
+            },
+        }
+    ),
+]
+
+
 class InputShape(Shape):
     """An input with a pin; without one the stage's name is enough."""
 
@@ -81,7 +97,7 @@ class StudyShape(Shape):
     """A question asked over a grid: named axes and stages."""
 
     study: str = Field(description="Name of the study, and of its folder under the root.")
-    axes: Annotated[dict[str, list[Any]], BeforeValidator(_nothing_is_empty)] = Field(
+    axes: Annotated[dict[str, AxisValues], BeforeValidator(_nothing_is_empty)] = Field(
         {}, description="Axis -> values; a value is a scalar, or a mapping with a name."
     )
     stages: dict[str, StageShape] = Field(description="Stage name -> stage.", min_length=1)

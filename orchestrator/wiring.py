@@ -21,7 +21,7 @@ def wired_stages(study: Study) -> list[tuple[Stage, Any]]:
     for stage in study.stages.values():
         _check_names(stage, study)
         if gathers(kinds[stage.name]):
-            _check_gathering(stage, study)
+            _check_gathering(stage, kinds[stage.name], study)
         else:
             _check_inputs(stage, kinds[stage.name], study)
     return [(study.stages[name], kinds[name]) for name in _in_order(study)]
@@ -30,6 +30,12 @@ def wired_stages(study: Study) -> list[tuple[Stage, Any]]:
 def gathers(kind: Any) -> bool:
     """True when the kind takes `gather` instead of `inputs`."""
     return bool(getattr(kind, "GATHERS", False))
+
+
+def gathered_kinds(kind: Any) -> frozenset[str]:
+    """Kinds of job that a gathering kind takes; empty when it takes any."""
+    accepted: frozenset[str] = frozenset().union(*(wanted.kinds for wanted in kind.INPUTS.values()))
+    return accepted
 
 
 def _check_names(stage: Stage, study: Study) -> None:
@@ -43,7 +49,7 @@ def _check_names(stage: Stage, study: Study) -> None:
             raise unknown_name("stage", source.stage, study.stages, where=where)
 
 
-def _check_gathering(stage: Stage, study: Study) -> None:
+def _check_gathering(stage: Stage, kind: Any, study: Study) -> None:
     for unwanted in ("inputs", "over"):
         if getattr(stage, unwanted):
             raise UserError(
@@ -56,6 +62,16 @@ def _check_gathering(stage: Stage, study: Study) -> None:
             where=study.where("stages", stage.name),
             allowed=[name for name in study.stages if name != stage.name],
         )
+    accepted = gathered_kinds(kind)
+    for name in stage.gather:
+        given = study.stages[name].kind
+        if accepted and given not in accepted:
+            raise UserError(
+                f"the kind {stage.kind!r} cannot gather jobs of kind {given!r} (stage {name!r})",
+                where=study.where("stages", stage.name, "gather"),
+                allowed=accepted,
+                hint=_stages_of(accepted, study),
+            )
 
 
 def _check_inputs(stage: Stage, kind: Any, study: Study) -> None:
