@@ -44,8 +44,8 @@ class Root:
             "prompts", name, lambda to: (to / "prompts.jsonl").write_text(text), facts
         )
 
-    def run(self, kind, params, *, attempt="a", stop=lambda: False, **inputs):
-        """Run one attempt as a worker does; returns (answer, artifact)."""
+    def payload(self, kind, params, attempt, inputs):
+        """What a worker is handed, and the artifact it is about."""
         named = {name: artifact.key for name, artifact in inputs.items()}
         artifact = Artifact(self.storage, kind, key_of({"params": params, "inputs": named}))
         refs = {
@@ -71,8 +71,12 @@ class Root:
                 "config": {},
             },
         }
-        answer = json.loads(run.run(json.dumps(payload), Surroundings(stop_requested=stop)))
-        return answer, Artifact(self.storage, kind, artifact.key)
+        return json.dumps(payload), artifact
+
+    def run(self, kind, params, *, attempt="a", stop=lambda: False, **inputs):
+        """Run one attempt as a worker does; returns (answer, artifact)."""
+        payload, artifact = self.payload(kind, params, attempt, inputs)
+        return json.loads(run.run(payload, Surroundings(stop_requested=stop))), artifact
 
     def done(self, *arguments, **named):
         answer, artifact = self.run(*arguments, **named)

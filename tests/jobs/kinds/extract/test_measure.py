@@ -1,0 +1,107 @@
+"""Measurements of real extractions: every row has its place, and every gap its reason."""
+
+import math
+
+import pytest
+
+from analysis.lookup import metric_names
+from analysis.measurement_formats import from_parquet
+from cluster.errors import UserError
+from jobs.activation_store import ActivationStore
+from jobs.kinds import measure
+
+
+def rows_of(artifact):
+    return from_parquet(artifact.read("measurements.parquet")).to_pylist()
+
+
+@pytest.fixture
+def delta(root, pair):
+    return root.done("extract", {"depths": [0.5, 1.0]}, **pair[0])
+
+
+def test_every_metric_is_measured_at_every_place(root, delta):
+    rows = rows_of(root.done("measure", {}, delta=delta, against=delta))
+    assert {row["metric"] for row in rows} >= set(metric_names())
+    places = {(row["site"], row["layer"], row["depth"], row["position"]) for row in rows}
+    assert places == {
+        (site, layer, layer / 2, position)
+        for site in ("resid_mid", "resid_post")
+        for layer in (1, 2)
+        for position in ("last", "response")
+    }
+    assert {(row["family"], row["d_model"], row["num_layers"]) for row in rows} == {("gpt2", 16, 3)}
+    assert {row["status"] for row in rows} == {"ok"}
+    assert not {"model", "key"} & set(rows[0])
+
+
+def test_the_median_norm_is_that_of_the_stored_rows_and_stands_above_its_floor(root, delta):
+    import numpy as np
+
+    rows = rows_of(root.done("measure", {"metrics": ["offset_norm"]}, delta=delta))
+    (row,) = (
+        row
+        for row in rows
+        if (row["metric"], row["site"], row["layer"], row["position"])
+        == ("offset_norm", "resid_post", 2, "last")
+    )
+    kept = ActivationStore(delta).rows("resid_post", 2, "last").rows
+    assert row["value"] == pytest.approx(np.median(np.linalg.norm(kept, axis=1)), rel=0.02)
+    assert 0 <= row["floor"] < row["value"] / 100
+    assert row["low"] < row["value"] < row["high"]
+    assert all(other["floor"] is None for other in rows if other["metric"] != "offset_norm")
+
+
+def test_the_same_condition_has_the_same_mean_direction(root, delta):
+    rows = rows_of(root.done("measure", {"metrics": ["mean-cosine"]}, delta=delta, against=delta))
+    assert all(math.isclose(row["value"], 1.0) for row in rows)
+
+
+def test_a_comparison_without_the_other_condition_says_so(root, pair, delta):
+    other = root.done("extract", {"layers": [1], "positions": ["last"]}, **pair[0])
+    job = root.done("measure", {"metrics": ["mean_cosine"]}, delta=delta, against=other)
+    rows = {(row["layer"], row["position"]): row for row in rows_of(job)}
+    assert rows[1, "last"]["status"] == "ok"
+    assert rows[2, "last"]["status"] == rows[1, "response"]["status"] == "not_run"
+    assert "no rows at resid_post, layer 2, last" in rows[2, "last"]["reason"]
+
+
+def test_a_site_that_the_family_lacks_is_a_row_with_its_reason(
+    root, tiny_model, word_tokenizer, moved, plain_prompts
+):
+    base, tokenizer = tiny_model("gpt_neox", max_positions=32), word_tokenizer()
+    delta = root.done(
+        "extract",
+        {"layers": [1], "positions": ["last", "turn"]},
+        base=root.model("base", base, tokenizer),
+        aligned=root.model("aligned", moved(base), tokenizer, "align"),
+        prompts=root.prompts("plain", plain_prompts),
+    )
+    rows = rows_of(root.done("measure", {"metrics": "participation_ratio"}, delta=delta))
+    missing = [row for row in rows if row["site"] == "resid_mid"]
+    measured = [row for row in rows if row["site"] == "resid_post"]
+    assert [(row["metric"], row["centred"]) for row in missing] == [
+        (row["metric"], row["centred"]) for row in measured
+    ]
+    assert {row["status"] for row in missing} == {"not_defined_for_family"}
+    assert all("parallel" in row["reason"] for row in missing)
+    assert all(row["value"] > 0 for row in measured)
+
+
+def test_a_model_against_itself_is_below_the_noise_floor(root, pair):
+    inputs, _, _ = pair
+    same = root.done("extract", {"layers": [1]}, **{**inputs, "aligned": inputs["base"]})
+    rows = rows_of(root.done("measure", {"metrics": ["offset_norm"]}, delta=same))
+    assert {row["status"] for row in rows} == {"below_noise_floor"}
+    assert all(row["value"] == 0 for row in rows)
+
+
+def test_against_is_used_only_by_metrics_that_compare():
+    assert measure.uses(measure.Params(metrics=["offset_norm"])) == {"delta"}
+    assert measure.uses(measure.Params(metrics="all")) == {"delta", "against"}
+
+
+def test_all_stands_for_the_metrics_that_exist_and_a_wrong_name_for_none():
+    assert measure.Params(metrics="all").metrics == tuple(metric_names())
+    with pytest.raises(UserError, match="did you mean 'offset_norm'"):
+        measure.Params(metrics=["offset_nrm"])
