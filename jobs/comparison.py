@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import UserError
+from cluster.errors import UserError, unknown_name
 from jobs.artifact import Artifact
 from jobs.job import Cell
 from jobs.view import View
@@ -118,17 +118,42 @@ def collect(sources: Sequence[Source]) -> Comparison:
     )
 
 
-def write_views(comparison: Comparison, view: View, folder: Path) -> None:
-    """Write the long table, the comparison and scaling tables in every format, and the figures."""
+def terminal_view(table: "Table", width: int) -> Any:
+    """The table for a rich console of this width."""
+    from analysis.writers.terminal import renderable
+
+    return renderable(table, width)
+
+
+def rendered(table: "Table", form: str) -> bytes:
+    """The table as a file in one of the formats. Raises UserError for a format that is not one."""
+    from analysis.writer import writer
+
+    try:
+        return writer(form).render(table)
+    except ValueError as fault:
+        raise UserError(str(fault), where="--format") from fault
+
+
+def long_table(comparison: Comparison, form: str) -> bytes:
+    """All measurements as csv or parquet, full precision."""
     from analysis.measurement import to_table
     from analysis.measurement_formats import to_csv, to_parquet
+
+    writers = {"csv": to_csv, "parquet": to_parquet}
+    if form not in writers:
+        raise unknown_name("format of the long table", form, writers, where="--format")
+    axes = [axis for axis in comparison.axes if axis != "model"]
+    return writers[form](to_table(comparison.rows, axes))
+
+
+def write_views(comparison: Comparison, view: View, folder: Path) -> None:
+    """Write the long table, the comparison and scaling tables in every format, and the figures."""
     from analysis.writer import formats, writer
 
-    axes = [axis for axis in comparison.axes if axis != "model"]
-    long_table = to_table(comparison.rows, axes)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "measurements.csv").write_bytes(to_csv(long_table))
-    (folder / "measurements.parquet").write_bytes(to_parquet(long_table))
+    for form in ("csv", "parquet"):
+        (folder / f"measurements.{form}").write_bytes(long_table(comparison, form))
     for name, table in (("table", comparison.table(view)), ("scaling", comparison.scaling(view))):
         for form in formats():
             chosen = writer(form)

@@ -9,7 +9,7 @@ own step metric (W&B drops rows whose own step goes back after a resume). It is 
 import hashlib
 import netrc
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +130,27 @@ def open_run(name: RunName) -> Any:
             disable_job_creation=True,
         ),
     )
+
+
+def mirror_summary(
+    name: RunName,
+    *,
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[object]]]],
+    figures: Mapping[str, Path],
+    reused: Sequence[str],
+) -> None:
+    """One run that holds a study's tables (as shown), its figures and the jobs it reused."""
+    import wandb
+
+    run = open_run(name)
+    for title, (columns, rows) in tables.items():
+        # W&B wants one type a column: a dash beside numbers makes the column text.
+        texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        run.log({title: wandb.Table(columns=list(columns), data=texts)})
+    run.log({f"figures/{title}": wandb.Image(str(path)) for title, path in figures.items()})
+    run.log({"reused jobs": wandb.Table(columns=["job"], data=[[label] for label in reused])})
+    run.summary["num_reused"] = len(reused)
+    run.finish(exit_code=0)
 
 
 def _has_login() -> bool:

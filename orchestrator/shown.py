@@ -1,0 +1,56 @@
+"""What verbs print of a study: its plan by stage, and its comparison tables."""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from cluster.storage import Storage
+from jobs.view import View
+from orchestrator.explain import Decision, Explained
+from orchestrator.outlook import Outlook
+from orchestrator.verb import say
+from orchestrator.views import compared, comparisons, view_params
+
+_WIDTH_WHEN_PIPED = 200
+_EXAMPLES = 3
+
+
+def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
+    """The DAG by stage: how many jobs of which decision, and why, a few each or all."""
+    for stage, group in groupby(explained, key=lambda each: each.job.stage):
+        members = list(group)
+        counts = Counter(each.decision for each in members)
+        told = ", ".join(f"{counts[found]} {found.value}" for found in Decision if counts[found])
+        say(f"{stage:<14} {members[0].job.kind:<11} {len(members):>6} jobs   {told}")
+        shown = _worth_showing(members) if not every_job else members
+        for each in shown:
+            say(f"    {each.job.key16}  {each.decision.value:<8} {each.job.label}   {each.why}")
+        left = sum(each.decision is not Decision.REUSE for each in members) - len(shown)
+        if left > 0 and shown:
+            say(f"    … and {left} more (--all shows every job)")
+
+
+def _worth_showing(members: Sequence[Explained]) -> list[Explained]:
+    """Changed, stale, failed and blocked jobs need a word; new and reused ones speak for all."""
+    quiet = (Decision.REUSE, Decision.NEW)
+    return [each for each in members if each.decision not in quiet][:_EXAMPLES]
+
+
+def show_tables(root: Storage, outlook: Outlook, chosen: Mapping[str, Any] | None = None) -> None:
+    """Every comparison of a study, as wide as the terminal."""
+    from rich.console import Console
+
+    from jobs.comparison import terminal_view
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
+    console = Console(width=width, highlight=False)
+    for job in comparisons(outlook):
+        comparison = compared(root, outlook, job)
+        if not comparison.rows:
+            say(f"{job.label}: nothing was measured yet")
+            continue
+        view = View(**view_params(job, chosen or {}))
+        console.print(terminal_view(comparison.table(view), width))

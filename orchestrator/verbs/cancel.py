@@ -1,0 +1,41 @@
+"""Verb `cancel`: ask a running launch to stop, or to stop some of its jobs."""
+
+import argparse
+
+from orchestrator.verb import chosen_root, say, say_json, study_argument
+
+HELP = "stop a running launch, or some of its jobs; launching again resumes"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY and which jobs."""
+    study_argument(parser)
+    parser.add_argument(
+        "selectors",
+        nargs="*",
+        metavar="SELECTOR",
+        help="stage:axis=value,value or the start of a key; everything when not given",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Leave a request where the running launch looks."""
+    from orchestrator.lock import current_holder
+    from orchestrator.outlook import find_study, look
+    from orchestrator.requests import ask_to_cancel
+    from orchestrator.selector import select
+
+    root = chosen_root(options)
+    study = find_study(root, options.study)
+    jobs = select(look(root, study).plan.jobs, *options.selectors)
+    holder = current_holder(root, study.name)
+    if holder is not None:
+        ask_to_cancel(root, study.name, [job.key for job in jobs] if options.selectors else None)
+    if options.json:
+        say_json({"study": study.name, "asked": holder is not None, "jobs": len(jobs)})
+    elif holder is None:
+        say(f"no launch of {study.name!r} is running; there is nothing to cancel")
+    else:
+        what = f"{len(jobs)} jobs" if options.selectors else "everything"
+        say(f"asked {holder} to cancel {what}; `deltascale launch {study.name}` resumes")
+    return 0

@@ -1,0 +1,131 @@
+"""Verb `launch`: run what is not done, then print the table. The same command resumes."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from cluster.errors import UserError
+from orchestrator.verb import chosen_root, say, say_json, study_argument
+
+if TYPE_CHECKING:
+    from cluster.executor import Executor
+    from orchestrator.launch import Launched
+
+HELP = "run what is not done and print the table; the same command resumes"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY and where it runs."""
+    study_argument(parser)
+    parser.add_argument(
+        "--executor", default="ray", help="ray (default), or local: one process, no Ray"
+    )
+    parser.add_argument(
+        "--address",
+        metavar="RAY",
+        help="join this Ray (host:port, ray://…) instead of starting one",
+    )
+    parser.add_argument(
+        "--cpus", type=int, metavar="N", help="cores that our own Ray may use (default: all)"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="SELECTOR",
+        help="only these jobs and what they need: stage:axis=value,value or the start of a key",
+    )
+    parser.add_argument(
+        "--takeover", action="store_true", help="take the lease of a holder known to be gone"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Launch; earlier failures keep their spent retry budget."""
+    return start(options, fresh=False)
+
+
+def start(options: argparse.Namespace, *, fresh: bool) -> int:
+    """Launch, tell what became of it, print the tables."""
+    from orchestrator.launch import launch
+    from orchestrator.outlook import find_study
+    from orchestrator.progress import shown_progress
+    from orchestrator.shown import show_tables
+
+    root = chosen_root(options)
+    study = find_study(root, options.study)
+    executor = _executor(options)
+    launched = launch(
+        root,
+        study,
+        executor=executor,
+        executor_name=options.executor,
+        progress=lambda: shown_progress(root, sys.stderr),
+        only=options.only,
+        fresh=fresh,
+        takeover=options.takeover,
+    )
+    if options.json:
+        say_json(_document(study.name, launched))
+        return launched.exit_code
+    show_tables(root, launched.outlook)
+    _tell(study.name, launched)
+    for folder in launched.figures:
+        say(f"figures: {folder}")
+    return launched.exit_code
+
+
+def _executor(options: argparse.Namespace) -> "Executor":
+    from cluster.lookup import executor_class
+    from cluster.resources import Resources, this_machine
+    from orchestrator.execution import PACKAGES
+
+    chosen = executor_class(options.executor)
+    if options.executor != "ray":
+        for given, flag in ((options.address, "--address"), (options.cpus, "--cpus")):
+            if given is not None:
+                raise UserError(f"{flag} goes with `--executor ray`", where="command line")
+        alone: Executor = chosen()
+        return alone
+    offered = None
+    if options.cpus is not None:
+        if options.cpus < 1:
+            raise UserError("--cpus must be at least 1", where="command line")
+        machine = this_machine()
+        offered = Resources(
+            num_cpus=options.cpus, num_gpus=machine.num_gpus, memory_gb=machine.memory_gb
+        )
+    ray: Executor = chosen(address=options.address, offered=offered, packages=PACKAGES)
+    return ray
+
+
+def _tell(study: str, launched: "Launched") -> None:
+    from orchestrator.outlook import first_line
+
+    report, by_key = launched.report, launched.outlook.plan.by_key
+    if report is None:
+        say(f"nothing to do: all {len(launched.outlook.plan.by_key)} jobs of {study!r} are done")
+        return
+    say(
+        f"{study}: {report.state.value}; {len(report.ran)} ran, {len(report.reused)} reused, "
+        f"{len(report.failed)} failed, {len(report.blocked)} blocked, {report.seconds:.0f} s"
+    )
+    for key, message in report.failed.items():
+        say(f"  failed   {key[:16]}  {by_key[key].label}: {first_line(message)}")
+    if report.failed:
+        say(f"  see `deltascale logs {study} KEY`; `deltascale resume {study}` tries them again")
+
+
+def _document(study: str, launched: "Launched") -> dict[str, object]:
+    report = launched.report
+    done = len(launched.outlook.plan.by_key)
+    return {
+        "study": study,
+        "state": report.state.value if report else "complete",
+        "ran": len(report.ran) if report else 0,
+        "reused": len(report.reused) if report else done,
+        "failed": dict(report.failed) if report else {},
+        "blocked": dict(report.blocked) if report else {},
+        "seconds": report.seconds if report else 0.0,
+        "figures": [str(folder) for folder in launched.figures],
+    }

@@ -1,0 +1,37 @@
+"""Verb `plan`: what a launch would do, job by job, and why. Spends nothing, writes nothing."""
+
+import argparse
+
+from orchestrator.verb import chosen_root, note, say, say_json, study_argument
+
+HELP = "show what a launch would do and why; spends and writes nothing"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY, and whether every job is listed."""
+    study_argument(parser)
+    parser.add_argument("--all", action="store_true", help="list every job, not only what changed")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the plan by stage."""
+    from orchestrator.explain import plan_document
+    from orchestrator.outlook import find_study, look
+    from orchestrator.shown import show_plan
+
+    root = chosen_root(options)
+    outlook = look(root, find_study(root, options.study))
+    document = plan_document(outlook.plan, outlook.explained)
+    if options.json:
+        say_json(document)
+        return 0
+    show_plan(outlook.explained, every_job=options.all)
+    totals = document["totals"]
+    say()
+    say(
+        f"{totals['jobs']} jobs: {totals['reuse']} reused, {len(outlook.to_run)} to run, "
+        f"{totals['failed']} failed, {totals['blocked']} blocked"
+    )
+    for told in outlook.plan.notes:
+        note(f"note: {told}")
+    return 0

@@ -1,0 +1,17 @@
+"""Verb `resume`: launch, and give failed jobs a fresh retry budget."""
+
+import argparse
+
+from orchestrator.verbs import launch
+
+HELP = "launch, and give failed jobs a fresh retry budget"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of `launch`."""
+    launch.arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Launch with earlier failures forgiven."""
+    return launch.start(options, fresh=True)

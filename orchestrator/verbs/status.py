@@ -1,0 +1,78 @@
+"""Verb `status`: how far a study is, what every unfinished job waits for, and when it may end."""
+
+import argparse
+import time
+from typing import Any
+
+from cluster.storage import Storage
+from orchestrator.verb import chosen_root, say, say_json
+
+HELP = "how far a study is and why each unfinished job waits; all studies when none is named"
+
+_REFRESH_S = 2.0
+_MOST_SHOWN = 40
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY, and whether to go on looking."""
+    parser.add_argument(
+        "study", nargs="?", metavar="STUDY", help="a study file or name; all of the root if absent"
+    )
+    parser.add_argument("--watch", action="store_true", help="refresh until nothing runs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print once, or until the launch ends."""
+    root = chosen_root(options)
+    while True:
+        found = _found(root, options.study)
+        if options.json:
+            say_json(found[0] if options.study else found)
+        else:
+            for one in found:
+                _show(one, details=options.study is not None)
+            if not found:
+                say(f"no study has been launched under {root.url}")
+        if not options.watch or not any(one["state"] == "running" for one in found):
+            return 0
+        time.sleep(_REFRESH_S)
+
+
+def _found(root: Storage, study: str | None) -> list[dict[str, Any]]:
+    from orchestrator.explain import Decision
+    from orchestrator.outlook import find_study, look
+    from orchestrator.status import status_of
+    from orchestrator.study_folder import known_studies
+
+    found = []
+    for name in [study] if study else known_studies(root):
+        outlook = look(root, find_study(root, name))
+        done = outlook.keys(Decision.REUSE)
+        found.append(status_of(root, outlook.plan.study.name, outlook.plan.jobs, done=done))
+    return found
+
+
+def _show(one: dict[str, Any], *, details: bool) -> None:
+    from orchestrator.progress import duration
+
+    jobs = one["jobs"]
+    told = ", ".join(f"{count} {state}" for state, count in jobs.items() if count)
+    eta = f", about {duration(one['eta_seconds'])} left" if one["eta_seconds"] else ""
+    say(f"{one['study']}: {one['state']}; {jobs['done']}/{sum(jobs.values())} done ({told}){eta}")
+    say(
+        f"  {one['attempts']} attempts in {one['launches']} launches, "
+        f"{duration(one['seconds_used'])} of work, {one['gpu_hours_used']} GPU-hours"
+    )
+    if one["launch"] and one["launch"]["held_by"]:
+        say(f"  running: {one['launch']['held_by']}")
+    if not details:
+        return
+    for job in one["unfinished"][:_MOST_SHOWN]:
+        cell = ",".join(f"{axis}={value}" for axis, value in job["cell"].items())
+        doing = f" {job['doing']}" if job["doing"] else ""
+        share = f" {100 * job['fraction']:.0f} %" if job["fraction"] is not None else ""
+        say(
+            f"  {job['state']:<8} {job['key'][:16]} {job['stage']}[{cell}] {job['why']}{doing}{share}"
+        )
+    if len(one["unfinished"]) > _MOST_SHOWN:
+        say(f"  … and {len(one['unfinished']) - _MOST_SHOWN} more (--json lists all)")

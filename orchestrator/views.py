@@ -1,0 +1,101 @@
+"""The tables and figures of a study under its folder: views, which can be deleted and rebuilt.
+
+A finished `compare` job's files are taken as they are; where something is missing, the same view
+is made from what there is, every missing cell with its reason.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.storage import Storage
+from jobs.artifact import Artifact
+from jobs.job import InputRef, Job
+from orchestrator.explain import Decision, Explained
+from orchestrator.outlook import Outlook
+
+if TYPE_CHECKING:
+    from jobs.comparison import Comparison, Source
+
+_FAILED = (Decision.FAILED, Decision.BLOCKED)
+
+
+def comparisons(outlook: Outlook) -> list[Job]:
+    """The jobs of a study that gather into a table."""
+    return [job for job in outlook.plan.jobs if job.kind == "compare"]
+
+
+def sources(root: Storage, outlook: Outlook, job: Job) -> "list[Source]":
+    """What a gathering job takes, with the reason wherever there is nothing yet."""
+    by_key = {each.job.key: each for each in outlook.explained}
+    return [_source(root, ref, by_key[ref.key]) for refs in job.inputs.values() for ref in refs]
+
+
+def compared(root: Storage, outlook: Outlook, job: Job) -> "Comparison":
+    """All measurements that a gathering job takes, missing ones included."""
+    from jobs.comparison import collect
+
+    return collect(sources(root, outlook, job))
+
+
+def refresh_views(root: Storage, outlook: Outlook) -> list[Path | str]:
+    """Write `tables/` and `figures/` of a study; returns the folders of figures.
+
+    A comparison of which nothing was measured yet gives no view.
+    """
+    folder = f"studies/{outlook.plan.study.name}"
+    figures: list[Path | str] = []
+    for job in comparisons(outlook):
+        with tempfile.TemporaryDirectory(prefix="deltascale-views-") as scratch:
+            made = _made(root, outlook, job, Path(scratch))
+            if made is None:
+                continue
+            for file in sorted(path for path in made.rglob("*") if path.is_file()):
+                place = "figures" if file.parent.name == "figures" else "tables"
+                root.write(f"{folder}/{place}/{_view_name(job)}/{file.name}", file.read_bytes())
+            shown = f"{folder}/figures/{_view_name(job)}"
+            figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
+    return figures
+
+
+def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | None:
+    artifact = Artifact(root, job.kind, job.key)
+    if job.key in outlook.keys(Decision.REUSE):
+        for name in artifact.names():
+            target = scratch / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(artifact.path(name), target)
+        return scratch
+    from jobs.comparison import collect, write_views
+    from jobs.view import View
+
+    found = sources(root, outlook, job)
+    if not any(source.artifact for source in found):
+        return None
+    write_views(collect(found), View(**job.params), scratch)
+    return scratch
+
+
+def _source(root: Storage, ref: InputRef, each: Explained) -> "Source":
+    from jobs.comparison import Source
+
+    if each.decision is Decision.REUSE:
+        return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))
+    return Source(
+        stage=ref.stage,
+        cell=ref.cell,
+        artifact=None,
+        status="job_failed" if each.decision in _FAILED else "not_run",
+        reason=f"{each.job.label} {each.decision.value}: {each.why}",
+    )
+
+
+def _view_name(job: Job) -> str:
+    return "-".join([job.stage, *job.cell.values()])
+
+
+def view_params(job: Job, chosen: Mapping[str, object]) -> dict[str, object]:
+    """A comparison's own params with what the user chose instead."""
+    return {**job.params, **{name: value for name, value in chosen.items() if value is not None}}
