@@ -37,6 +37,7 @@ class Origin:
                 "kind": job.kind,
                 "version": job.version,
                 "params": dict(job.params),
+                "pins": dict(job.pins),
                 "key": job.key,
                 "attempt": attempt,
                 "threads": max(1, int(job.resources.num_cpus)),

@@ -1,0 +1,155 @@
+"""Launches in processes of their own, on one root: sharing jobs, dying, being interrupted."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from orchestrator.failure import Result
+from orchestrator.history import gather
+from orchestrator.ledger import Ended, Submitted, read_events
+from orchestrator.report import LaunchState
+from orchestrator.watcher import Nobody
+
+PROGRAM = textwrap.dedent(
+    """
+    import sys
+    from cluster.executors.local import Executor
+    from cluster.storage import Storage
+    from jobs.job import Job
+    from jobs.kinds import probe
+    from orchestrator.execution import new_launch_id, run_study
+
+    class Speaking:
+        def started(self, job, attempt):
+            print("started", job.key, flush=True)
+        def ended(self, job, attempt, result, message): ...
+        def dropped(self, job, state, because): ...
+        def tick(self, counts): ...
+
+    root, study, count, seconds = sys.argv[1:]
+    jobs = []
+    for index in range(int(count)):
+        params = probe.Params(index=index, seconds=float(seconds))
+        jobs.append(
+            Job(
+                kind="probe",
+                version=probe.VERSION,
+                params=params.model_dump(),
+                identity_params=params.model_dump(exclude={"seconds", "num_cpus", "num_gpus"}),
+                stage="probes",
+                cell={"index": str(index)},
+            )
+        )
+    report = run_study(
+        jobs, done=set(), storage=Storage(root), study=study, launch=new_launch_id(),
+        executor=Executor(), executor_name="local", watcher=Speaking(),
+    )
+    print("ran", *report.ran)
+    sys.exit(report.exit_code)
+    """
+)
+
+
+@pytest.fixture
+def start(root):
+    begun = []
+
+    def begin(study: str, count: int, seconds: float) -> subprocess.Popen:
+        words = [sys.executable, "-c", PROGRAM, root.url, study, str(count), str(seconds)]
+        begun.append(subprocess.Popen(words, stdout=subprocess.PIPE, text=True))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+def ran_by(output: str) -> list[str]:
+    return next(line for line in output.splitlines() if line.startswith("ran")).split()[1:]
+
+
+def test_two_studies_that_share_jobs_compute_each_of_them_once(start, root):
+    one, other = start("one", 25, 0.02), start("other", 25, 0.02)
+    outputs = [process.communicate(timeout=60)[0] for process in (one, other)]
+
+    assert [one.returncode, other.returncode] == [0, 0]
+    ran = [key for output in outputs for key in ran_by(output)]
+    assert len(ran) == len(set(ran)) == 25
+    attempts = [
+        root.list(f"artifacts/probe/{name}/attempts") for name in root.list("artifacts/probe")
+    ]
+    assert [len(found) for found in attempts] == [1] * 25
+
+
+def test_a_job_that_another_process_is_at_is_waited_for_and_taken_over(
+    start, root, make_probe, launch
+):
+    other = start("other", 1, 3600)
+    assert other.stdout.readline().startswith("started")
+    job = make_probe(0)
+    artifact = launch.artifact(job)
+    _until_running(artifact)
+
+    class KillsTheOther(Nobody):
+        def ended(self, job, attempt, result, message):
+            if result is Result.BUSY:
+                other.kill()
+
+    report = launch([job], watcher=KillsTheOther())
+
+    assert report.ran == [job.key]
+    results = [e.result for e in read_events(root, "study") if isinstance(e, Ended)]
+    assert results[0] is Result.BUSY
+    assert results[-1] is Result.DONE
+    assert gather(read_events(root, "study")).of(job.key).num_attempts == 1
+
+
+def test_ctrl_c_stops_the_running_job_keeps_the_ledger_and_exits_130(
+    start, root, make_probe, launch
+):
+    process = start("study", 3, 3600)
+    assert process.stdout.readline().startswith("started")
+    job = make_probe(0)
+    _until_running(launch.artifact(job))
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    history = gather(read_events(root, "study"))
+    assert history.ended.state == LaunchState.INTERRUPTED.value
+    assert history.of(job.key).result is Result.CANCELLED
+    assert not history.of(job.key).failures
+
+
+def test_a_launch_killed_with_sigkill_is_completed_by_the_next_one(start, root, launch, make_probe):
+    process = start("study", 40, 0.05)
+    for _ in range(10):
+        assert process.stdout.readline().startswith("started")
+    process.kill()
+    process.communicate()
+    jobs = [make_probe(index) for index in range(40)]
+    done_before = [job.key for job in jobs if launch.artifact(job).find_record()]
+    assert 0 < len(done_before) < 40
+
+    report = launch(jobs)
+
+    assert report.state is LaunchState.COMPLETE
+    assert sorted(report.ran + done_before) == sorted(job.key for job in jobs)
+    submitted = [e.attempt for e in read_events(root, "study") if isinstance(e, Submitted)]
+    assert len(submitted) == len(set(submitted))
+
+
+def _until_running(artifact) -> None:
+    """Return once an attempt at the job has said how far it is."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        folders = [artifact.attempt_folder(attempt) for attempt in artifact.attempts()]
+        if any(artifact.storage.exists(f"{folder}/progress.json") for folder in folders):
+            return
+    raise AssertionError("no attempt began")

@@ -1,0 +1,136 @@
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cluster.errors import SurroundingsError
+from cluster.storage import Storage
+from orchestrator.lease import EXPIRES_AFTER_S
+from orchestrator.lock import current_holder, lock_name, study_lock
+
+HOLDS = """
+import sys
+from cluster.storage import Storage
+from orchestrator.lock import study_lock
+with study_lock(Storage(sys.argv[1]), "study", "their-launch"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=["local", "memory"])
+def root(request, tmp_path):
+    return Storage(tmp_path if request.param == "local" else f"memory://{tmp_path.name}")
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that holds the lock of `study` under a local root."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_launch_is_told_who_holds_the_lock(root):
+    with (
+        study_lock(root, "study", "first-launch"),
+        pytest.raises(SurroundingsError) as fault,
+        study_lock(root, "study", "second-launch"),
+    ):
+        pass
+    assert fault.value.exit_code == 3
+    for part in ("first-launch", str(os.getpid()), platform.node(), "'study'"):
+        assert part in str(fault.value)
+
+
+def test_the_lock_is_free_again_after_its_holder_is_done(root):
+    with study_lock(root, "study", "first"):
+        assert current_holder(root, "study").launch == "first"
+    assert current_holder(root, "study") is None
+    with study_lock(root, "study", "second"):
+        assert current_holder(root, "study").launch == "second"
+
+
+def test_two_studies_of_one_root_do_not_lock_each_other_out(root):
+    with study_lock(root, "one", "first"), study_lock(root, "other", "second"):
+        assert current_holder(root, "one").launch == "first"
+
+
+def test_a_lock_held_by_another_live_process_is_refused(other, tmp_path):
+    root = Storage(tmp_path)
+    with (
+        pytest.raises(SurroundingsError, match="their-launch"),
+        study_lock(root, "study", "mine"),
+    ):
+        pass
+    assert current_holder(root, "study").pid == other.pid
+
+
+def test_the_lock_of_a_process_that_was_killed_is_taken_without_a_word(other, tmp_path):
+    root = Storage(tmp_path)
+    other.kill()
+    other.wait()
+    assert current_holder(root, "study") is None
+    with study_lock(root, "study", "mine"):
+        assert current_holder(root, "study").launch == "mine"
+
+
+@pytest.fixture
+def remote(tmp_path):
+    return Storage(f"memory://{tmp_path.name}")
+
+
+def leave_lease(root, **changes):
+    """A lease as another launch left it."""
+    holder = {"pid": 1, "host": "elsewhere", "launch": "theirs", "since": 0.0}
+    said = {"holder": holder, "at": time.time(), "released": False}
+    said.update({name: value for name, value in changes.items() if name in said})
+    holder.update({name: value for name, value in changes.items() if name in holder})
+    root.write(f"{lock_name('study')}/00000004", json.dumps(said).encode())
+
+
+def test_a_live_lease_is_refused_and_given_only_to_one_who_insists(remote):
+    leave_lease(remote)
+    with (
+        pytest.raises(SurroundingsError, match="--takeover"),
+        study_lock(remote, "study", "mine"),
+    ):
+        pass
+    with study_lock(remote, "study", "mine", takeover=True):
+        assert current_holder(remote, "study").launch == "mine"
+        # Its token is higher, so that the one passed over can see it.
+        assert remote.list(lock_name("study")) == ["00000005"]
+
+
+def test_a_lease_without_a_heartbeat_is_taken_without_a_word(remote):
+    leave_lease(remote, at=time.time() - EXPIRES_AFTER_S - 1)
+    with study_lock(remote, "study", "mine"):
+        assert current_holder(remote, "study").launch == "mine"
+
+
+def test_the_lease_of_a_dead_process_of_this_machine_is_taken_without_a_word(remote):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    leave_lease(remote, host=platform.node(), pid=gone.pid)
+    with study_lock(remote, "study", "mine"):
+        assert current_holder(remote, "study").launch == "mine"
+
+
+def test_one_that_lost_its_lease_does_not_mark_the_new_holders_as_released(remote):
+    with study_lock(remote, "study", "mine"):
+        leave = f"{lock_name('study')}/00000009"
+        holder = {"pid": 1, "host": "elsewhere", "launch": "theirs", "since": 0.0}
+        said = {"holder": holder, "at": time.time(), "released": False}
+        remote.write(leave, json.dumps(said).encode())
+    assert current_holder(remote, "study").launch == "theirs"
