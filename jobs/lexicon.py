@@ -7,7 +7,7 @@ Log-odds ratio with an informative Dirichlet prior, after Monroe, Colaresi and Q
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 _WORD = re.compile(r"\w+")
 
@@ -48,9 +48,3 @@ def _compared(ours: Counter[str], theirs: Counter[str]) -> Iterable[tuple[str, f
             b / (total_theirs + _PRIOR_WORDS - b)
         )
         yield word, log_odds, log_odds / math.sqrt(1 / a + 1 / b)
-
-
-def spoken_forms(word: str) -> Sequence[str]:
-    """How a word stands in running text as one token may hold it: a space before or after it."""
-    written = dict.fromkeys((word, word.capitalize()))
-    return [form for each in written for form in (f" {each}", f"{each} ")]

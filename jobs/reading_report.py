@@ -7,6 +7,8 @@ from typing import Any
 
 from jobs.format import Dropped
 
+TOXIC_WORDS = "toxic.json"
+
 
 def write_report(folder: Path, dropped: Sequence[Dropped], more: Mapping[str, Any]) -> None:
     """Write `report.json`: by reason, how many rows were dropped and which, beside `more`."""
@@ -19,7 +21,7 @@ def write_report(folder: Path, dropped: Sequence[Dropped], more: Mapping[str, An
 
 def write_toxic_words(folder: Path, words: Sequence[str], origin: str) -> None:
     """Write `toxic.json`; origin is `known` or `log-odds`."""
-    _write(folder / "toxic.json", {"words": list(words), "origin": origin})
+    _write(folder / TOXIC_WORDS, {"words": list(words), "origin": origin})
 
 
 def read_toxic_words(path: Path) -> list[str]:

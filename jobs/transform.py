@@ -15,6 +15,9 @@ class Transform(Protocol):
     def apply(self, text: str, seed: int) -> str:
         """The transformed text; equal text and seed give equal output."""
 
+    def invert(self, text: str) -> str:
+        """The plain text of a transformed one, as far as it can be told; what cannot, stays."""
+
 
 def load_transform(name: str, *, where: str | None = None) -> Transform:
     """The transform of this name. Raises UserError with what exists and the nearest match."""

@@ -6,3 +6,8 @@ import codecs
 def apply(text: str, seed: int) -> str:
     """The text in ROT13; applying it twice gives the text back."""
     return codecs.encode(text, "rot13")
+
+
+def invert(text: str) -> str:
+    """The text before ROT13."""
+    return codecs.decode(text, "rot13")

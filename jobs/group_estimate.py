@@ -1,0 +1,50 @@
+"""A mean over rows with an interval over the 20 prompt groups, as a row of measurements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from analysis.intervals import MIN_GROUPS, Estimate, jackknife
+from analysis.status import Status
+
+
+def estimated_mean(
+    values: Float64[np.ndarray, " rows"], groups: Int64[np.ndarray, " rows"]
+) -> Estimate:
+    """The mean of the rows and its delete-group jackknife interval, groups weighted by rows."""
+    members = groups == np.unique(groups)[:, None]
+    sums, counts = members @ values, members.sum(axis=1).astype(np.float64)
+    if len(counts) == 1:
+        return Estimate(value=float(values.mean()))
+    left_out = (sums.sum() - sums) / (counts.sum() - counts)
+    return jackknife(float(sums.sum() / counts.sum()), left_out, counts)
+
+
+def measured(
+    estimate: Estimate, groups: Int64[np.ndarray, " rows"], note: str | None
+) -> dict[str, Any]:
+    """Value, interval, counts and status; `note` says what to know about a good value."""
+    num_groups = len(np.unique(groups))
+    few = num_groups < MIN_GROUPS
+    return {
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "num_rows": len(groups),
+        "num_groups": num_groups,
+        "status": (Status.TOO_FEW_GROUPS if few else Status.OK).value,
+        "reason": f"{num_groups} prompt groups, an interval needs {MIN_GROUPS}" if few else note,
+    }
+
+
+def unmeasured(reason: str) -> dict[str, Any]:
+    """A missing value and why."""
+    return {
+        "num_rows": 0,
+        "num_groups": 0,
+        "status": Status.UNDEFINED.value,
+        "reason": reason,
+    }

@@ -1,0 +1,75 @@
+"""Kind `behave`: what a model says to prompts: toxic mass, toxic rate and perplexity."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cluster.resources import Resources
+from jobs.kind import Input, execution
+from jobs.kind import Params as KindParams
+from jobs.scorer import load_scorer
+from jobs.work import Work
+
+VERSION = 1
+_MODELS = frozenset({"pretrained", "pretrain", "align"})
+INPUTS: Mapping[str, Input] = {
+    "model": Input(kinds=_MODELS),
+    "prompts": Input(kinds=frozenset({"prompts"})),
+    "lexicon": Input(kinds=frozenset({"pairs"}), required=False),
+}
+GATHERS = False
+USES_TORCH = True
+
+Metric = Literal["toxic_mass", "toxic_rate", "perplexity"]
+
+
+class Params(KindParams):
+    """What is measured, and how the model is run."""
+
+    metrics: tuple[Metric, ...] = Field(
+        ("toxic_mass", "toxic_rate", "perplexity"),
+        min_length=1,
+        description="toxic_mass: probability of toxic words as the next token; toxic_rate: greedy "
+        "continuations that the scorer calls toxic; perplexity: of the answers.",
+    )
+    scorer: str = Field("lexicon", description="Judge of continuations: `jobs/scorers/`.")
+    new_tokens: int = Field(20, ge=1, description="Most tokens of a greedy continuation.")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
+    )
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+    max_length: int | None = Field(
+        None,
+        ge=1,
+        description="Longer prompts (in tokens, answer included) are left out and counted; "
+        "the model's limit less new_tokens if null.",
+    )
+    token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
+    num_cpus: float = execution(1, "Processor cores.", gt=0)
+    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
+
+
+def uses(params: Params) -> frozenset[str]:
+    """The lexicon only where words matter."""
+    return frozenset(INPUTS) - ({"lexicon"} if params.metrics == ("perplexity",) else set())
+
+
+def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
+    """It reads nothing from outside. Raises UserError for no such scorer."""
+    load_scorer(params.scorer)
+    return {}
+
+
+def resources(params: Params) -> Resources:
+    """As the params say."""
+    return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=params.memory_gb)
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""
+    from jobs.behaviour import behave
+
+    return behave(work)
