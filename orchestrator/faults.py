@@ -24,7 +24,9 @@ def user_error(
     by_place: dict[Place, list[Any]] = {}
     for error in fault.errors(include_url=False):
         by_place.setdefault(_place(error), []).append(error)
-    first, *others = (_one(errors, model, what, where) for errors in by_place.values())
+    # A misspelt name comes before the required one that it leaves missing.
+    groups = sorted(by_place.values(), key=lambda errors: errors[0]["type"] != "extra_forbidden")
+    first, *others = (_one(errors, model, what, where) for errors in groups)
     return UserError(
         "\n  also ".join([first.error, *(f"{other.where}: {other.error}" for other in others)]),
         where=first.where,

@@ -53,7 +53,7 @@ def _admitting_expressions(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_expression(declared: dict[str, Any]) -> dict[str, Any]:
-    said = {
+    said: dict[str, Any] = {
         name: declared[name] for name in ("title", "description", "default") if name in declared
     }
     rest = {name: item for name, item in declared.items() if name not in (*said, *_MARKS)}
