@@ -16,7 +16,7 @@ _MODELS = frozenset({"pretrained", "pretrain", "align"})
 INPUTS: Mapping[str, Input] = {
     "model": Input(kinds=_MODELS),
     "prompts": Input(kinds=frozenset({"prompts"})),
-    "lexicon": Input(kinds=frozenset({"pairs"}), required=False),
+    "lexicon": Input(kinds=frozenset({"pairs"}), required=False, dispensable=True),
 }
 GATHERS = False
 USES_TORCH = True
@@ -32,6 +32,11 @@ class Params(KindParams):
         min_length=1,
         description="toxic_mass: probability of toxic words as the next token; toxic_rate: greedy "
         "continuations that the scorer calls toxic; perplexity: of the answers.",
+    )
+    toxic_words: Literal["lexicon", "prompts"] = Field(
+        "lexicon",
+        description="Whose words are toxic: those of the input `lexicon`, known or learned from "
+        "pairs; or those that the source of the prompts knows.",
     )
     scorer: str = Field("lexicon", description="Judge of continuations: `jobs/scorers/`.")
     new_tokens: int = Field(20, ge=1, description="Most tokens of a greedy continuation.")
@@ -53,8 +58,9 @@ class Params(KindParams):
 
 
 def uses(params: Params) -> frozenset[str]:
-    """The lexicon only where words matter."""
-    return frozenset(INPUTS) - ({"lexicon"} if params.metrics == ("perplexity",) else set())
+    """The lexicon only where its words matter."""
+    counts_words = set(params.metrics) != {"perplexity"} and params.toxic_words == "lexicon"
+    return frozenset({"model", "prompts"} | ({"lexicon"} if counts_words else set()))
 
 
 def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
