@@ -108,7 +108,7 @@ class StageParams:
         try:
             pins = dict(self._kind.pins(params, self._known))
         except UserError as fault:
-            raise _at(fault, where(self._sources[:1])) from None
+            raise _at(fault, where((self._sources or self._paths)[:1])) from None
         identity = self._identity(written, where)
         try:
             canonical_json(identity)
