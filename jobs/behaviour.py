@@ -36,7 +36,7 @@ _PERPLEXITY = (
     "v1: exp of the mean negative log-probability of answer tokens, given all before them; "
     "delete-group jackknife of the logarithm"
 )
-_NO_WORDS = "no toxic words are known: give `lexicon`, or prompts of a source that knows them"
+_NO_WORDS = "the list of toxic words is empty"
 
 Row = dict[str, Any]
 

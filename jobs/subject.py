@@ -92,9 +92,15 @@ def _max_length(folder: Path, params: Params) -> int:
 
 
 def _toxic_words(work: Work) -> list[str]:
-    """Those of the lexicon where it is given, else those the prompts know."""
-    if work.has("lexicon"):
-        return read_toxic_words(work.input("lexicon").path(TOXIC_WORDS))
-    prompts = work.input("prompts")
-    known = TOXIC_WORDS in prompts.record.files
-    return read_toxic_words(prompts.path(TOXIC_WORDS)) if known else []
+    """Those of the artifact the params name; none where no metric needs them."""
+    source = work.params.toxic_words
+    if set(work.params.metrics) == {"perplexity"} or not work.has(source):
+        return []
+    artifact = work.input(source)
+    if TOXIC_WORDS not in artifact.record.files:
+        raise UserError(
+            "the source of these prompts knows no toxic words",
+            where=artifact.folder,
+            hint="leave toxic_words out and give pairs as the input `lexicon`",
+        )
+    return read_toxic_words(artifact.path(TOXIC_WORDS))
