@@ -1,5 +1,6 @@
 """One alignment run: inputs to lesson, lesson to trainer, trainer to checkpoint."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ def align(work: Work) -> dict[str, Any]:
     path = work.input("pairs").path("pairs.parquet")
     pairs = read_tokenized_pairs(path, tokenizer, params.max_length)
     objective = lookup.find("objectives", params.objective)
+    # Trainers write special tokens into both configs; the aligned model differs in weights alone.
+    untouched = copy.deepcopy((model.config, model.generation_config))
     scored = _scored(work, pairs, needed=objective.USES_REFERENCE)
     training, validation = _split(scored, "train"), _split(scored, "validation")
     recipe = params.recipe(_num_steps(params, len(training.pairs)))
@@ -48,9 +51,10 @@ def align(work: Work) -> dict[str, Any]:
         params.supervision(work, recipe, validate=validate, validate_every=params.validate_every)
     )
     outcome = train(trainer)
-    save_checkpoint(trainer.model, tokenizer, work.folder / "model")
+    model.config, model.generation_config = untouched
+    save_checkpoint(model, tokenizer, work.folder / "model")
     return {
-        "model": describe_model(trainer.model.config),
+        "model": describe_model(model.config),
         "training": {
             "objective": params.objective,
             "num_pairs": len(training.pairs),

@@ -46,15 +46,15 @@ def pretrain(work: Work) -> dict[str, Any]:
     tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)
     rows = packed_rows(documents, tokenizer, params.sequence_length, params.seed)
     device = pick_device(params.num_gpus)
-    model = _new_model(params, len(tokenizer)).to(device)
+    model = _new_model(params, tokenizer).to(device)
     recipe = params.recipe(params.steps)
     order = data_order(len(rows), recipe.steps * recipe.global_batch, params.seed)
     trainer = _make_trainer(model, Rows(rows, order), recipe, work.folder / "checkpoints", device)
     trainer.supervise(params.supervision(work, recipe))
     outcome = train(trainer)
-    save_checkpoint(trainer.model, tokenizer, work.folder / "model")
+    save_checkpoint(model, tokenizer, work.folder / "model")
     return {
-        "model": describe_model(trainer.model.config),
+        "model": describe_model(model.config),
         "training": {
             "num_documents": len(documents),
             "num_rows": len(rows),
@@ -64,11 +64,12 @@ def pretrain(work: Work) -> dict[str, Any]:
     }
 
 
-def _new_model(params: Any, num_tokens: int) -> Any:
+def _new_model(params: Any, tokenizer: Any) -> Any:
     """The architecture with fresh weights, fp32."""
     import torch
     from transformers import AutoModelForCausalLM, set_seed
 
+    num_tokens = len(tokenizer)
     fields = {"vocab_size": num_tokens, **params.config}
     if fields["vocab_size"] < num_tokens:
         raise UserError(
@@ -83,6 +84,7 @@ def _new_model(params: Any, num_tokens: int) -> Any:
             f"{config.max_position_embeddings} positions",
             where="sequence_length",
         )
+    config.eos_token_id = tokenizer.eos_token_id  # what ended its documents ends its answers
     set_seed(params.seed)
     return AutoModelForCausalLM.from_config(
         config, dtype=torch.float32, attn_implementation=params.attention

@@ -62,10 +62,19 @@ class Supervised:
     _num_stuck = 0
     _saved_step: int | None = None
 
+    def __init__(self, *, args: Any, **kwargs: Any) -> None:
+        # One process computes on one GPU. Where more are visible the Trainer would spread each
+        # batch over all of them, and the numbers would depend on the machine.
+        if args.n_gpu > 1:
+            args._n_gpu = 1
+        super().__init__(args=args, **kwargs)
+
     def supervise(self, supervision: Supervision) -> None:
         """Give it its surroundings."""
         from transformers.trainer_callback import PrinterCallback
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # one for every checkpoint would fill the job's log
         self.supervision = supervision
         self.pop_callback(PrinterCallback)  # type: ignore[attr-defined]
 

@@ -7,7 +7,9 @@ from pydantic import Field, model_validator
 
 from cluster.errors import UserError
 from cluster.resources import Resources
+from jobs import lookup
 from jobs.family import family_of_config
+from jobs.format import checked_options
 from jobs.kind import Input, data_path
 from jobs.training_params import TrainingParams
 from jobs.work import Work
@@ -46,7 +48,9 @@ class Params(TrainingParams):
     global_batch: int = Field(48, ge=1, description="Rows per optimizer step.")
 
     @model_validator(mode="after")
-    def _check_config(self) -> "Params":
+    def _check(self) -> "Params":
+        options = lookup.find("formats", self.format, where="format").Options
+        checked_options(self.format, options, self.options)
         family = family_of_config(self.config, where="config")
         if "vocab_size" in self.config:
             family.num_parameters(self.config)

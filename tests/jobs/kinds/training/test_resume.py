@@ -1,0 +1,178 @@
+"""Training that was killed or stopped ends where an undisturbed run ends, bit for bit."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+CORPUS = {
+    "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},
+    "format": "nursery",
+    "options": {"num_documents": 120},
+    "sequence_length": 16,
+    "global_batch": 4,
+}
+SHARED = {"steps": 12, "checkpoint_every": 3, "keep_checkpoints": 2, "warmup_steps": 2}
+ALIGN = {"max_length": 32, "learning_rate": 1e-3}
+JOBS = {
+    "pretrain": ("pretrain", {**CORPUS, **SHARED}),
+    "dpo": ("align", {**ALIGN, **SHARED, "validate_every": 5}),
+    "sft with adamw, a schedule and accumulation": (
+        "align",
+        {
+            **ALIGN,
+            **SHARED,
+            "objective": "sft",
+            "optimizer": "adamw",
+            "schedule": "linear",
+            "weight_decay": 0.01,
+            "micro_batch": 2,
+        },
+    ),
+}
+RESTORED_BY_TRANSFORMERS = [
+    np._core.multiarray._reconstruct,
+    np.ndarray,
+    np.dtype,
+    np.dtypes.UInt32DType,
+]
+INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
+
+
+def stop_at(step):
+    """A request to stop, made after this many steps of the process."""
+    asked = itertools.count(1)
+    return lambda: next(asked) >= step
+
+
+def crash_at(step):
+    """A fault of the machine after this many steps of the process."""
+    asked = itertools.count(1)
+
+    def crash():
+        if next(asked) == step:
+            raise OSError("the disk is gone")
+        return False
+
+    return crash
+
+
+def inputs_of(kind):
+    return INPUTS if kind == "align" else {}
+
+
+def weights(root, name):
+    return root.artifact(name).read("model/model.safetensors")
+
+
+def training(root, name):
+    return root.artifact(name).facts["training"]
+
+
+def checkpoint(root, name, attempt, step):
+    artifact = root.artifact(name)
+    folder = root.storage.path(artifact.attempt_folder(attempt))
+    return folder / "checkpoints" / f"checkpoint-{step}"
+
+
+def optimizer_state(folder):
+    return torch.load(folder / "optimizer.pt", weights_only=True)["state"]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_killed_training_continues_and_ends_with_the_same_bits(scored, job):
+    root, (kind, params) = scored, JOBS[job]
+    assert root.run("whole", kind, params, inputs_of(kind))["state"] == "done"
+    root.run_and_kill("killed", kind, params, inputs_of(kind), "1", at_step=8)
+    assert root.artifact("killed").find_record() is None
+    assert root.run("killed", kind, params, inputs_of(kind), "2")["state"] == "done"
+
+    assert training(root, "killed")["resumed_from"] == 6
+    assert weights(root, "killed") == weights(root, "whole")
+    assert root.log_of("killed") == root.log_of("whole")
+    assert [row["step"] for row in root.log_of("killed")] == list(range(1, 13))
+    resumed = optimizer_state(checkpoint(root, "killed", "2", 9))
+    undisturbed = optimizer_state(checkpoint(root, "whole", "1", 9))
+    assert resumed.keys() == undisturbed.keys() and len(resumed) > 10
+    for parameter, moments in undisturbed.items():
+        for name, moment in moments.items():
+            assert torch.equal(resumed[parameter][name], moment)
+
+
+def test_a_stopped_training_saves_what_it_has_and_continues_from_there(scored):
+    kind, params = JOBS["dpo"]
+    assert scored.run("whole", kind, params, INPUTS)["state"] == "done"
+    first = scored.run("stopped", kind, params, INPUTS, "1", stop=stop_at(4))
+    assert first["state"] == "stopped"
+    assert scored.run("stopped", kind, params, INPUTS, "2")["state"] == "done"
+    assert training(scored, "stopped")["resumed_from"] == 4
+    assert weights(scored, "stopped") == weights(scored, "whole")
+    assert scored.log_of("stopped") == scored.log_of("whole")
+
+
+@pytest.mark.parametrize("damage", ["bit flip", "no marker", "file gone", "torn marker"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(root, damage):
+    kind, params = JOBS["pretrain"]
+    assert root.run("whole", kind, params)["state"] == "done"
+    root.run("broken", kind, params, attempt="1", stop=stop_at(8))
+    newest = checkpoint(root, "broken", "1", 8)
+    if damage == "bit flip":
+        flipped = bytearray((newest / "optimizer.pt").read_bytes())
+        flipped[len(flipped) // 2] ^= 1
+        (newest / "optimizer.pt").write_bytes(flipped)
+    elif damage == "no marker":
+        (newest / "COMPLETE.json").unlink()
+    elif damage == "file gone":
+        (newest / "rng_state.pth").unlink()
+    else:
+        marker = (newest / "COMPLETE.json").read_text()
+        (newest / "COMPLETE.json").write_text(marker[: len(marker) // 2])
+    assert root.run("broken", kind, params, attempt="2")["state"] == "done"
+    assert training(root, "broken")["resumed_from"] == 6
+    assert weights(root, "broken") == weights(root, "whole")
+
+
+def test_without_a_complete_checkpoint_training_starts_over(root):
+    kind, params = JOBS["pretrain"]
+    never = {**params, "checkpoint_every": None}
+    assert root.run("whole", kind, never)["state"] == "done"
+    assert root.run("killed", kind, never, stop=crash_at(5))["state"] == "failed"
+    assert root.run("killed", kind, never, attempt="2")["state"] == "done"
+    assert training(root, "killed")["resumed_from"] is None
+    assert weights(root, "killed") == weights(root, "whole")
+
+
+def test_a_second_kill_continues_from_what_the_second_attempt_took_over(root):
+    kind, params = JOBS["pretrain"]
+    assert root.run("whole", kind, params)["state"] == "done"
+    root.run("killed", kind, params, attempt="1", stop=stop_at(7))
+    root.run("killed", kind, params, attempt="2", stop=crash_at(1))
+    folder = root.storage.path(root.artifact("killed").attempt_folder("1"))
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    assert root.run("killed", kind, params, attempt="3")["state"] == "done"
+    assert training(root, "killed")["resumed_from"] == 7
+    assert weights(root, "killed") == weights(root, "whole")
+
+
+def test_checkpoints_hold_weights_and_states_without_pickled_objects(root):
+    kind, params = JOBS["pretrain"]
+    root.run("whole", kind, params)
+    folder = checkpoint(root, "whole", "1", 9)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "COMPLETE.json",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "optimizer.pt",
+        "rng_state.pth",
+        "scheduler.pt",
+        "trainer_state.json",
+    ]
+    with torch.serialization.safe_globals(RESTORED_BY_TRANSFORMERS):
+        for name in ("optimizer.pt", "rng_state.pth", "scheduler.pt"):
+            torch.load(folder / name, weights_only=True)
+    kept = sorted(path.name for path in folder.parent.iterdir())
+    assert kept == ["checkpoint-6", "checkpoint-9"]
+    assert not [name for name in root.artifact("whole").names() if "checkpoint" in name]

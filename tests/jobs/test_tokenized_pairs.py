@@ -1,0 +1,84 @@
+"""Pairs as token ids: nothing appended, nothing dropped, one boundary for both sides."""
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from cluster.errors import UserError
+from jobs.tokenized_pairs import read_tokenized_pairs, tokens_digest
+
+LONG = "word0 word1 word2 word3 word4 word5"
+
+
+@pytest.fixture
+def read(tmp_path, word_tokenizer):
+    def build(*rows, max_length=20, tokenizer=None):
+        columns = ("prompt", "chosen", "rejected")
+        table = [
+            {"pair": 7 + number, "split": "train", **dict(zip(columns, row, strict=True))}
+            for number, row in enumerate(rows)
+        ]
+        path = tmp_path / "pairs.parquet"
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), path)
+        return read_tokenized_pairs(
+            path, tokenizer or word_tokenizer(eos_token="<end>"), max_length
+        )
+
+    return build
+
+
+@pytest.fixture
+def with_bos(word_tokenizer):
+    from tokenizers import processors
+
+    tokenizer = word_tokenizer(eos_token="<end>", bos_token="<unk>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<unk> $A", special_tokens=[("<unk>", 0)]
+    )
+    return tokenizer
+
+
+def ids_of(pair):
+    return pair.prompt_ids, pair.chosen_ids, pair.rejected_ids
+
+
+def test_the_ids_are_those_of_the_texts_and_nothing_more(read):
+    (pair,) = read(("word0 word1", " word2", " word3 word4"))
+    assert ids_of(pair) == ([2, 3], [4], [5, 6])
+    assert (pair.pair, pair.split, pair.truncated) == (7, "train", False)
+
+
+def test_the_tokenizers_own_bos_comes_once(read, with_bos):
+    pairs = read(("word0", "word1", "word2"), ("<unk> word0", "word1", "word2"), tokenizer=with_bos)
+    assert [pair.prompt_ids for pair in pairs] == [[0, 2], [0, 2]]
+
+
+def test_a_long_prompt_loses_its_beginning_for_both_sides_alike(read):
+    (pair,) = read((LONG, "word8", "word8 word9 word9"), max_length=5)
+    assert ids_of(pair) == ([6, 7], [10], [10, 11, 11])
+    assert pair.truncated
+
+
+def test_a_long_completion_loses_its_end_and_leaves_a_token_of_the_prompt(read, with_bos):
+    (pair,) = read((LONG, LONG, "word8"), max_length=4)
+    assert ids_of(pair) == ([7], [2, 3, 4], [10])
+    (pair,) = read((LONG, LONG, "word8"), max_length=4, tokenizer=with_bos)
+    assert ids_of(pair) == ([0, 7], [2, 3], [10])
+
+
+def test_a_pair_that_just_fits_is_not_cut(read):
+    (pair,) = read((LONG, "word8 word8", "word9"), max_length=8)
+    assert not pair.truncated and len(pair.prompt_ids + pair.chosen_ids) == 8
+
+
+@pytest.mark.parametrize("row", [("word0", "", "word1"), ("", "word1 word2", "word1")])
+def test_a_completion_without_a_token_to_predict_is_refused_with_its_pair(read, row):
+    with pytest.raises(UserError, match=r"completion of pair 8 has no token"):
+        read(("word0", "word1", "word2"), row)
+
+
+def test_the_digest_changes_with_any_token(read):
+    row = ("word0", "word1", "word2")
+    assert tokens_digest(read(row)) == tokens_digest(read(row))
+    assert tokens_digest(read(row)) != tokens_digest(read(("word0", "word1", "word3")))
+    assert tokens_digest(read(row)) != tokens_digest(read(("word0 word1", "word1", "word2")))
