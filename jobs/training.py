@@ -67,7 +67,7 @@ class Supervised:
         # batch over all of them, and the numbers would depend on the machine.
         if args.n_gpu > 1:
             args._n_gpu = 1
-        super().__init__(args=args, **kwargs)
+        super().__init__(args=args, **kwargs)  # type: ignore[call-arg]
 
     def supervise(self, supervision: Supervision) -> None:
         """Give it its surroundings."""
