@@ -33,7 +33,7 @@ class Params(KindParams):
     num_cpus: float = execution(1, "Processor cores.", gt=0)
     memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
-    @field_validator("metrics", mode="before")
+    @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, given: Any) -> Any:
         return (given,) if isinstance(given, str) else given

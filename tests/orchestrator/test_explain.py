@@ -202,11 +202,13 @@ def test_a_changed_file_pin_or_version_is_told_without_digests(root):
 
     before = {
         "kind": "k", "version": 1, "params": {"source": "xxh3:1", "a": {"b": 1}, "old": 1},
-        "pins": {"revision": "abc"}, "inputs": {"x": ["k1"], "many": [{"key": "k2"}, {"key": "k3"}]},
+        "pins": {"revision": "abc"},
+        "inputs": {"x": ["k1"], "many": [{"key": "k2"}, {"key": "k3"}]},
     }  # fmt: skip
     now = {
         "kind": "k", "version": 2, "params": {"source": "xxh3:2", "a": {"b": 2}, "new": None},
-        "pins": {"revision": "abd"}, "inputs": {"y": ["k1"], "many": [{"key": "k2"}, {"key": "k9"}]},
+        "pins": {"revision": "abd"},
+        "inputs": {"y": ["k1"], "many": [{"key": "k2"}, {"key": "k9"}]},
     }  # fmt: skip
     assert changes(before, now, lambda key: f"<{key}>") == [
         "version of kind k: 1 -> 2",

@@ -172,11 +172,11 @@ def test_the_data_folder_must_be_set_only_where_it_is_used(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("old", "new", "line", "error", "hint"),
     [
-        ("kind: probe, over: [model]", "kind: prob, over: [model]", 6, "unknown kind 'prob'", "'probe'"),
+        ("kind: probe, over", "kind: prob, over", 6, "unknown kind 'prob'", "'probe'"),
         ("inputs: {after: base}", "inputs: {after: bse}", 7, "unknown stage 'bse'", "'base'"),
         ("inputs: {after: base}", "inputs: {aftr: base}", 7, "'aftr'", "'after'"),
         ("inputs: {after: base}", "gather: [base]", 7, "takes `inputs`, not `gather`", None),
-        ("inputs: {after: base}, \n", "\n", 7, "needs the input 'after'", "base"),
+        ("inputs: {after: base},\n", "\n", 7, "needs the input 'after'", "base"),
         ("inputs: {after: base}", "inputs: {after: next}", 7, "next -> next", None),
         ('index: "${seed}"', "indx: 1", 8, "unknown param 'indx'", "'index'"),
         ('index: "${seed}"', "index: many", 8, "'index'", None),
@@ -192,9 +192,8 @@ def test_the_data_folder_must_be_set_only_where_it_is_used(tmp_path, monkeypatch
     ],
 )  # fmt: skip
 def test_a_mistake_is_answered_with_its_line(old, new, line, error, hint):
-    text = CHAIN.replace(", \n", ",\n").replace("{after: base},\n", "{after: base}, \n")
-    assert old in text
-    fault = refused(text.replace(old, new))
+    assert old in CHAIN
+    fault = refused(CHAIN.replace(old, new, 1))
     assert error in fault.error
     assert fault.where.startswith(f"study.yaml:{line}")
     if hint:
@@ -217,7 +216,8 @@ stages:
     shown = fault.error.split(": ")[1].split(" -> ")
     assert shown[0] == shown[-1]
     assert set(shown) == {"a", "b", "c"}
-    assert all(pair in ("a b", "b c", "c a") for pair in map(" ".join, zip(shown, shown[1:])))
+    for upstream, stage in zip(shown, shown[1:], strict=False):
+        assert (upstream, stage) in {("a", "b"), ("b", "c"), ("c", "a")}
 
 
 def test_a_missing_file_is_found_when_planning(tmp_path):
@@ -242,9 +242,8 @@ def test_any_study_plans_in_order_and_its_stages_may_be_written_in_any_order(siz
         carried.append(inherited + own)
         inputs = {"after": f"s{parent}"} if parent >= 0 else {}
         params = {"index": index, "waits": parent >= 0}
-        stages.append(
-            f"  s{index}: {json.dumps({'kind': 'probe', 'over': own, 'inputs': inputs, 'params': params})}"
-        )
+        stage = {"kind": "probe", "over": own, "inputs": inputs, "params": params}
+        stages.append(f"  s{index}: {json.dumps(stage)}")
     head = f"study: s\naxes: {json.dumps(axes)}\nstages:\n"
     plan = plan_of(head + "\n".join(stages))
     seen: set[str] = set()
