@@ -5,12 +5,12 @@ from orchestrator.names import require_name
 _TEMPLATE = """\
 # A study: named axes, and stages over them.
 #
-#   deltascale plan FILE      what would run, and why
-#   deltascale launch FILE    run it; the same command resumes
+#   deltascale plan @file@      what would run, and why
+#   deltascale launch @file@    run it; the same command resumes
 #
 # It runs as it stands, in some minutes on two cores and with nothing to download: small models,
 # trained from scratch on a generated language whose toxic words are known.
-study: NAME
+study: @name@
 
 # An axis value is a scalar, or a mapping with a name.
 axes:
@@ -86,4 +86,4 @@ def study_template(name: str, file: str) -> str:
         file: as what it will be written, for the commands in its first lines.
     """
     require_name("the study's name", name, file)
-    return _TEMPLATE.replace("NAME", name).replace("FILE", file)
+    return _TEMPLATE.replace("@name@", name).replace("@file@", file)
