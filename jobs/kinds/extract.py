@@ -64,7 +64,7 @@ class Params(KindParams):
         description="Tokens; longer prompts are left out and counted. The model's limit if null.",
     )
     noise_floor_prompts: int = Field(
-        64, ge=0, description="Prompts for the noise floor, base against base; 0 measures none."
+        32, ge=0, description="Prompts for the noise floor, base against base; 0 measures none."
     )
     token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
     unit_tokens: int = execution(

@@ -1,0 +1,99 @@
+"""Token plans: what is tokenised, what is marked, and what the hash is bound to."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cluster.errors import UserError
+from jobs.token_plan import ROLES, TokenPlan, build
+
+
+def prompt(number, *segments, group=0):
+    return {
+        "prompt": number,
+        "group": group,
+        "segments": [{"role": role, "text": text} for role, text in segments],
+    }
+
+
+PLAIN = [
+    prompt(7, ("prompt", "word1 word2"), ("response", " word3"), group=4),
+    prompt(9, ("prompt", "word4"), ("response", " word5 word6"), group=2),
+]
+
+
+@pytest.fixture(scope="module")
+def with_bos():
+    """A tokenizer that puts <s> before every text, as Llama's does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = {"<unk>": 0, "<s>": 1, **{f"word{number}": 2 + number for number in range(8)}}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>")
+
+
+def test_segments_are_joined_token_by_token_with_their_roles(word_tokenizer):
+    plan, too_long = build(PLAIN, word_tokenizer(), 10)
+    assert too_long == []
+    assert plan.prompts.tolist() == [7, 9] and plan.groups.tolist() == [4, 2]
+    assert plan.token_ids.tolist() == [3, 4, 5, 6, 7, 8]
+    assert plan.offsets.tolist() == [0, 3, 6]
+    assert [ROLES[role] for role in plan.roles] == [
+        *("prompt", "prompt", "response"),
+        *("prompt", "response", "response"),
+    ]
+    assert plan.within.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_one_bos_stands_first_and_never_between_segments(with_bos):
+    plan, _ = build(PLAIN, with_bos, 10)
+    assert plan.token_ids.tolist() == [1, 3, 4, 5, 1, 6, 7, 8]
+    assert [ROLES[role] for role in plan.roles[:2]] == ["bos", "prompt"]
+
+
+def test_a_text_that_brings_its_bos_gets_no_second(with_bos):
+    plan, _ = build([prompt(0, ("prompt", "<s> word1"), ("response", " word2"))], with_bos, 10)
+    assert plan.token_ids.tolist() == [1, 3, 4]
+
+
+def test_the_hash_changes_with_anything_that_is_seen(word_tokenizer):
+    plan, _ = build(PLAIN, word_tokenizer(), 10)
+    again, _ = build(PLAIN, word_tokenizer(), 10)
+    assert plan.hash == again.hash == TokenPlan.from_arrays(plan.to_arrays()).hash
+    changed = [
+        dataclasses.replace(plan, **{name: array + 1})
+        for name, array in plan.to_arrays().items()
+        if name != "offsets"
+    ]
+    assert len({plan.hash, *(other.hash for other in changed)}) == 7
+
+
+def test_long_prompts_are_left_out_by_id(word_tokenizer):
+    plan, too_long = build(
+        [*PLAIN, prompt(3, ("prompt", "word1 word1 word1 word1"))], word_tokenizer(), 3
+    )
+    assert (plan.prompts.tolist(), too_long) == ([7, 9], [3])
+    assert len(plan.token_ids) == 6
+
+
+def test_a_prompt_without_tokens_is_an_error_that_names_it(word_tokenizer):
+    with pytest.raises(UserError, match="prompt 5 has no tokens"):
+        build([*PLAIN, prompt(5, ("prompt", " "), ("response", ""))], word_tokenizer(), 10)
+
+
+def test_ids_are_those_of_each_segment_alone(word_tokenizer):
+    tokenizer = word_tokenizer()
+    plan, _ = build(PLAIN, tokenizer, 10)
+    expected = [
+        token
+        for each in PLAIN
+        for segment in each["segments"]
+        for token in tokenizer(segment["text"])["input_ids"]
+    ]
+    np.testing.assert_array_equal(plan.token_ids, expected)
