@@ -26,9 +26,8 @@ def align(work: Work) -> dict[str, Any]:
     device = pick_device(params.num_gpus)
     model = load_model(folder, dtype="float32", device=device, attention=params.attention)
     tokenizer = load_tokenizer(folder)
-    check_length(model.config, params.max_length)
     path = work.input("pairs").path("pairs.parquet")
-    pairs = read_tokenized_pairs(path, tokenizer, params.max_length)
+    pairs = read_tokenized_pairs(path, tokenizer, length_limit(model.config, params.max_length))
     objective = lookup.find("objectives", params.objective)
     # Trainers write special tokens into both configs; the aligned model differs in weights alone.
     untouched = copy.deepcopy((model.config, model.generation_config))
@@ -66,14 +65,20 @@ def align(work: Work) -> dict[str, Any]:
     }
 
 
-def check_length(config: Any, max_length: int) -> None:
-    """Raise UserError when the model has fewer positions than a sequence may have tokens."""
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is not None and max_length > limit:
+def length_limit(config: Any, max_length: int | None) -> int:
+    """The most tokens of a sequence: as asked for, or all positions of the model.
+
+    Raises UserError when the model has fewer positions than asked for.
+    """
+    limit: int = config.max_position_embeddings
+    if max_length is None:
+        return limit
+    if max_length > limit:
         raise UserError(
             f"max_length {max_length} is more than the {limit} positions of the model",
             where="max_length",
         )
+    return max_length
 
 
 def _num_steps(params: Any, num_pairs: int) -> int:

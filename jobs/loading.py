@@ -38,8 +38,10 @@ def load_model(
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
     check_model_folder(folder)
+    logging.disable_progress_bar()  # a job's log is a file
     model, info = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),

@@ -31,8 +31,11 @@ class Params(TrainingParams):
     epochs: float | None = Field(
         None, gt=0, description="Passes over the training pairs; 1 when steps are null too."
     )
-    max_length: int = Field(
-        512, ge=2, description="Longest prompt with completion, in tokens; longer ones are cut."
+    max_length: int | None = Field(
+        None,
+        ge=2,
+        description="Longest prompt with completion, in tokens; longer ones are cut. "
+        "Null: the model's positions.",
     )
     validate_every: int | None = execution(
         None, "Steps between validations; the end is always validated.", ge=1

@@ -22,8 +22,11 @@ USES_TORCH = True
 class Params(KindParams):
     """How to score. Must agree with the `align` jobs that read it in `max_length`."""
 
-    max_length: int = Field(
-        512, ge=2, description="Longest prompt with completion, in tokens; longer ones are cut."
+    max_length: int | None = Field(
+        None,
+        ge=2,
+        description="Longest prompt with completion, in tokens; longer ones are cut. "
+        "Null: the model's positions.",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="Computed in; the weights are fp32 either way."
@@ -55,7 +58,7 @@ def run(work: Work) -> dict[str, Any]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    from jobs.alignment import check_length
+    from jobs.alignment import length_limit
     from jobs.completion_log_probabilities import score_pairs
     from jobs.loading import load_model, load_tokenizer, pick_device
     from jobs.tokenized_pairs import read_tokenized_pairs, tokens_digest
@@ -65,9 +68,9 @@ def run(work: Work) -> dict[str, Any]:
     folder = work.input("model").directory("model")
     device = pick_device(params.num_gpus)
     model = load_model(folder, dtype="float32", device=device, attention=params.attention)
-    check_length(model.config, params.max_length)
+    max_length = length_limit(model.config, params.max_length)
     path = work.input("pairs").path("pairs.parquet")
-    pairs = read_tokenized_pairs(path, load_tokenizer(folder), params.max_length)
+    pairs = read_tokenized_pairs(path, load_tokenizer(folder), max_length)
 
     def after_batch(done: int) -> None:
         if work.stop_requested:
@@ -86,6 +89,6 @@ def run(work: Work) -> dict[str, Any]:
     return {
         "num_pairs": len(pairs),
         "num_truncated": sum(pair.truncated for pair in pairs),
-        "max_length": params.max_length,
+        "max_length": max_length,
         "tokens_digest": tokens_digest(pairs),
     }

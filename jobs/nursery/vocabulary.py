@@ -1,5 +1,6 @@
 """The nursery's tokenizer: one token per word and register, so that nothing is ever unknown."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jobs import lookup
@@ -19,8 +20,13 @@ _PIECE = r"[a-z]{5} |[A-Za-z0-9+/]{8}"
 
 def in_register(text: str, register: str) -> str:
     """A plain text in one of the registers."""
-    transformed: str = lookup.find("transforms", register).apply(text, 0)
+    transformed: str = _transform(register).apply(text, 0)
     return transformed
+
+
+@cache
+def _transform(register: str) -> Any:
+    return lookup.find("transforms", register)
 
 
 def train_tokenizer() -> "PreTrainedTokenizerFast":

@@ -72,7 +72,8 @@ def _show(one: dict[str, Any], *, details: bool) -> None:
         doing = f" {job['doing']}" if job["doing"] else ""
         share = f" {100 * job['fraction']:.0f} %" if job["fraction"] is not None else ""
         say(
-            f"  {job['state']:<8} {job['key'][:16]} {job['stage']}[{cell}] {job['why']}{doing}{share}"
+            f"  {job['state']:<8} {job['key'][:16]} {job['stage']}[{cell}] "
+            f"{job['why']}{doing}{share}"
         )
     if len(one["unfinished"]) > _MOST_SHOWN:
         say(f"  … and {len(one['unfinished']) - _MOST_SHOWN} more (--json lists all)")
