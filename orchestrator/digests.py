@@ -8,11 +8,11 @@ from cluster.errors import UserError
 from jobs.artifact import digest_bytes, digest_file
 
 
-def digest_of(path: str, where: str) -> str:
+def digest_of(path: str) -> str:
     """`xxh3:` and 16 hex digits of a file, or of the names and bytes of all files of a folder.
 
     A file whose size and time of change are as before is not read again in this process.
-    Raises UserError, pointing at `where`, when it cannot be read.
+    Raises UserError when it cannot be read.
     """
     try:
         if not os.path.isdir(path):
@@ -22,9 +22,9 @@ def digest_of(path: str, where: str) -> str:
         )
         listed = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
     except FileNotFoundError:
-        raise UserError(f"there is no file or folder {path}", where=where) from None
+        raise UserError(f"there is no file or folder {path}") from None
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", where=where) from None
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
     return "xxh3:" + digest_bytes("\n".join(listed).encode())
 
 

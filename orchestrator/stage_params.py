@@ -5,7 +5,7 @@ have more than some hundred different ones.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ from orchestrator.faults import user_error
 from orchestrator.grid import Grid, Row
 from orchestrator.study import Stage, Study
 from orchestrator.study_file import Place
+
+Where = Callable[[Place], str]
+"""`file:line` of a place inside the params, and the cell where that matters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,33 +97,33 @@ class StageParams:
         return self._study.where("stages", self._stage.name, "params", *place)
 
     def _prepare(self, values: Mapping[str, tuple[str, Any]]) -> Prepared:
-        cell = ",".join(f"{axis}={name}" for axis, (name, _) in values.items())
-
         def where(place: Place) -> str:
-            return self._line(place) + (f" [{cell}]" if cell else "")
+            return self._line(place) + self._cell(values, place)
 
         raw = Scope(values=values, where=where).expand(self._stage.params)
         for name in (*self._paths, *self._sources):
             if name in raw:
                 raw[name] = self._resolved(raw[name])
-        params = self._validated(raw, where)
-        written = params.model_dump(mode="json")
         try:
-            pins = dict(self._kind.pins(params, self._known))
+            params, pins, used, resources = self._judged(raw)
+        except ValidationError as fault:
+            raise user_error(fault, self._kind.Params, "param", where) from None
         except UserError as fault:
-            raise _at(fault, where((self._sources or self._paths)[:1])) from None
+            named = fault.where in self._kind.Params.model_fields
+            place = (str(fault.where),) if named else self._culprit(raw, fault)
+            raise _at(fault, where(place), keep_where=not named) from None
+        written = params.model_dump(mode="json")
         identity = self._identity(written, where)
-        try:
-            canonical_json(identity)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"a param has no exact form: {error}", where=where(())) from None
         return Prepared(
-            params=written,
-            identity=identity,
-            pins=pins,
-            used=self._kind.uses(params),
-            resources=self._kind.resources(params),
+            params=written, identity=identity, pins=pins, used=used, resources=resources
         )
+
+    def _cell(self, values: Mapping[str, tuple[str, Any]], place: Place) -> str:
+        """The values that a param was written with, when it was written with any."""
+        param = self._stage.params.get(str(place[0]), {}) if place else self._stage.params
+        named = {axis_of(expression, values) for expression, _ in expressions_in(param)}
+        shown = ",".join(f"{axis}={name}" for axis, (name, _) in values.items() if axis in named)
+        return f" [{shown}]" if shown else ""
 
     def _resolved(self, value: Any) -> Any:
         """A local path, seen from the study file."""
@@ -130,30 +133,31 @@ class StageParams:
             return value
         return os.path.normpath(os.path.join(self._study.folder, os.path.expanduser(value)))
 
-    def _validated(self, raw: dict[str, Any], where: Any) -> Any:
-        try:
-            return self._kind.Params(**raw)
-        except ValidationError as fault:
-            raise user_error(fault, self._kind.Params, "param", where) from None
-        except UserError as fault:
-            named = fault.where in self._kind.Params.model_fields
-            place = (str(fault.where),) if named else self._culprit(raw, fault)
-            raise _at(fault, where(place), keep_where=not named) from None
+    def _judged(
+        self, raw: Mapping[str, Any]
+    ) -> tuple[Params, dict[str, str], frozenset[str], Resources]:
+        """Params, pins, used inputs and resources, as the kind sees them."""
+        params = self._kind.Params(**raw)
+        pins = dict(self._kind.pins(params, self._known))
+        return params, pins, self._kind.uses(params), self._kind.resources(params)
 
     def _culprit(self, raw: Mapping[str, Any], fault: UserError) -> Place:
-        """The param without which a kind's own check does not complain in this way."""
+        """The param without which the kind does not complain in this way, as far as can be told."""
+        suspects = []
         for name in raw:
             try:
-                self._kind.Params(**{other: raw[other] for other in raw if other != name})
+                self._judged({other: raw[other] for other in raw if other != name})
+                required = False
             except UserError as still:
                 if still.error == fault.error:
                     continue
+                required = False
             except ValidationError:
-                pass
-            return (name,)
-        return ()
+                required = True
+            suspects.append((str(raw[name]) not in fault.error, required, name))
+        return (min(suspects)[2],) if suspects else ()
 
-    def _identity(self, written: Mapping[str, Any], where: Any) -> dict[str, Any]:
+    def _identity(self, written: Mapping[str, Any], where: Where) -> dict[str, Any]:
         identity = dict(written)
         for name in self._executions:
             del identity[name]
@@ -161,7 +165,14 @@ class StageParams:
             if "://" not in str(identity[name]):
                 del identity[name]
         for name in self._paths:
-            identity[name] = _digested(identity[name], where((name,)))
+            try:
+                identity[name] = _digested(identity[name])
+            except UserError as fault:
+                raise _at(fault, where((name,))) from None
+        try:
+            canonical_json(identity)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"a param has no exact form: {error}", where=where(())) from None
         return identity
 
 
@@ -174,11 +185,11 @@ def _marked(model: type[Params], mark: str) -> tuple[str, ...]:
     )
 
 
-def _digested(value: Any, where: str) -> Any:
+def _digested(value: Any) -> Any:
     """Digests in place of local paths; what is elsewhere stays as it is written."""
     if isinstance(value, list):
-        return [_digested(item, where) for item in value]
-    return digest_of(value, where) if isinstance(value, str) and "://" not in value else value
+        return [_digested(item) for item in value]
+    return digest_of(value) if isinstance(value, str) and "://" not in value else value
 
 
 def _at(fault: UserError, where: str, keep_where: bool = True) -> UserError:
