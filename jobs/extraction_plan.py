@@ -58,12 +58,12 @@ class Extraction:
 
     @property
     def with_moments(self) -> frozenset[str]:
-        """Positions that keep d x d moments, or few enough rows to keep those instead."""
+        """Positions that keep d x d moments, or so few rows that those are kept instead."""
         return frozenset(
             position.label
             for position in self.positions
             if position.policy in self.params.moments_positions
-            or position.num_rows < self.model["d_model"]
+            or position.largest_group < self.model["d_model"]
         )
 
 

@@ -31,8 +31,8 @@ class Position:
     """Tokens whose row itself is stored, chosen by hash(prompt, position)."""
     pooled: bool
     """One row per prompt instead of one per token."""
-    num_rows: int
-    """Rows in the whole plan."""
+    largest_group: int
+    """Most rows that one prompt group has."""
 
 
 def positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> list[Position]:
@@ -44,8 +44,9 @@ def positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> lis
     for policy in policies:
         for label, tokens in _marked(plan, policy):
             pooled = policy == "mean"
-            num_rows = len(np.unique(plan.owners[tokens])) if pooled else int(tokens.sum())
-            if num_rows:
+            owners = plan.owners[tokens]
+            groups = plan.groups[np.unique(owners) if pooled else owners]
+            if len(groups):
                 kept = _kept(plan, tokens, pooled, num_kept)
                 found.append(
                     Position(
@@ -54,7 +55,7 @@ def positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> lis
                         tokens=tokens,
                         kept=kept,
                         pooled=pooled,
-                        num_rows=num_rows,
+                        largest_group=int(np.bincount(groups).max()),
                     )
                 )
     return found

@@ -45,7 +45,7 @@ class Params(KindParams):
     )
     moments_positions: tuple[Policy, ...] = Field(
         ("last", "response"),
-        description="Positions with d x d moments; others have them only with fewer rows than d.",
+        description="Positions with d x d moments; others only where no group has d rows.",
     )
     num_reservoir: int = Field(
         2048, ge=0, description="Rows kept as they are, of each site, layer and position."
