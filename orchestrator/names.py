@@ -39,6 +39,9 @@ def _required(pattern: re.Pattern[str], what: str, name: str, where: str) -> str
     raise UserError(
         f"{what} {name!r} {'would escape the root' if leaves else 'cannot be a name'}",
         where=where,
-        allowed=["letters", "digits", ". _ - (not first)", f"at most {_LONGEST} characters"],
+        allowed=[
+            f"up to {_LONGEST} letters, digits and {'. _ - +' if pattern is _VALUE else '. _ -'}"
+            " (no . at the start)"
+        ],
         hint="give the value a name: {name: …, …}" if pattern is _VALUE else None,
     )

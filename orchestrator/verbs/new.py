@@ -1,0 +1,42 @@
+"""Verb `new`: a commented study to start from."""
+
+import argparse
+from pathlib import Path
+
+from cluster.errors import SurroundingsError, UserError
+from orchestrator.verb import say, say_json
+
+HELP = "write a commented study to start from"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Where to write it."""
+    parser.add_argument(
+        "file", metavar="FILE", help="file to write; the study is named after it (my-study.yaml)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write it, unless something stands there."""
+    from orchestrator.template import study_template
+
+    path = Path(options.file)
+    if path.suffix not in (".yaml", ".yml"):
+        raise UserError(
+            f"{options.file!r} is no study file", allowed=[".yaml", ".yml"], hint=f"{path}.yaml"
+        )
+    text = study_template(path.stem, options.file)
+    try:
+        with open(path, "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise UserError("the file exists; it is not overwritten", where=options.file) from None
+    except FileNotFoundError:
+        raise UserError("there is no such folder", where=str(path.parent)) from None
+    except OSError as error:
+        raise SurroundingsError(f"cannot write: {error.strerror}", where=options.file) from None
+    if options.json:
+        say_json({"study": path.stem, "file": options.file})
+    else:
+        say(f"{options.file}: now `deltascale plan {options.file}`")
+    return 0
