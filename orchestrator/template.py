@@ -70,8 +70,14 @@ stages:
   geometry:
     kind: measure
     inputs: {delta: delta, against: {stage: delta, where: {condition: plain}}}
-  rates: {kind: behave, inputs: {model: aligned, prompts: texts}, params: {new_tokens: 4}}
-  rates-before: {kind: behave, inputs: {model: base, prompts: texts}, params: {new_tokens: 4}}
+  rates:
+    kind: behave
+    inputs: {model: aligned, prompts: texts, lexicon: pairs}   # lexicon: whose words are toxic
+    params: {new_tokens: 4}
+  rates-before:
+    kind: behave
+    inputs: {model: base, prompts: texts, lexicon: pairs}   # lexicon: whose words are toxic
+    params: {new_tokens: 4}
 
   # A gathering stage takes all jobs of the stages it names: one table, or one per value of `per`.
   table: {kind: compare, gather: [geometry, rates, rates-before], per: []}
