@@ -66,6 +66,7 @@ class Dispatcher:
         self._parked = Parking()
         self._asked: set[str] = set()
         self._capacity = Resources(num_cpus=0)
+        self._nodes: list[Resources] = []
         self._looked_at = 0.0
 
     def settle_past(self) -> None:
@@ -78,7 +79,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Go on until nothing more can be done, or somebody ends it."""
-        self._refuse_unfit()
+        self._survey()
         self._make_ready(self._board.startable())
         with interruption() as self.heard:
             while self._board.unsettled and not (self.heard.requested or self.cancelled):
@@ -90,22 +91,40 @@ class Dispatcher:
         self._watcher.tick(self._board.counts)
         self._ledger.flush()
 
-    def _refuse_unfit(self) -> None:
+    def _survey(self) -> None:
+        """See what machines there are now; let go of what none of them can hold."""
+        self._capacity = self._executor.capacity()
         nodes = self._executor.nodes()
-        there_is = " / ".join(sorted({node.described() for node in nodes})) or "nothing"
+        if nodes == self._nodes:
+            return
+        self._nodes = nodes
         for key in self._board.in_state(JobState.WAITING):
-            asked = self._board.jobs[key].resources
-            if self._is_waiting(key) and not any(asked.fits(node) for node in nodes):
-                message = f"no node can hold it: needs {asked.described()}, nodes have {there_is}"
-                self._note(Refused(at=time.time(), key=key, message=message))
-                self._drop(key, JobState.FAILED, message)
+            if self._is_waiting(key) and not self._fits(key):
+                self._refuse(key)
+        for attempt, key in self._running.attempts().items():
+            if not self._fits(key):
+                # The node it was meant for is gone: without this it would wait for ever.
+                self._executor.cancel(attempt)
+
+    def _fits(self, key: str) -> bool:
+        asked = self._board.jobs[key].resources
+        return any(asked.fits(node) for node in self._nodes)
+
+    def _refuse(self, key: str) -> None:
+        asked = self._board.jobs[key].resources
+        there_is = " / ".join(sorted({node.described() for node in self._nodes})) or "nothing"
+        message = f"no node can hold it: needs {asked.described()}, nodes have {there_is}"
+        self._note(Refused(at=time.time(), key=key, message=message))
+        self._ready.remove(frozenset({key}))
+        self._parked.remove(key)
+        self._drop(key, JobState.FAILED, message)
 
     def _look_around(self) -> None:
         now = time.monotonic()
         if now - self._looked_at < _LOOK_AROUND_EVERY_S[self._storage.is_local]:
             return
         self._looked_at = now
-        self._capacity = self._executor.capacity()
+        self._survey()
         for request in take_requests(self._storage, self._origin.study):
             if request.keys is None:
                 self.cancelled = True
@@ -114,9 +133,10 @@ class Dispatcher:
 
     def _cancel(self, keys: frozenset[str]) -> None:
         self._ready.remove(keys)
-        for attempt in self._running.attempts(keys):
-            self._asked.add(attempt)
-            self._executor.cancel(attempt)
+        for attempt, key in self._running.attempts().items():
+            if key in keys:
+                self._asked.add(attempt)
+                self._executor.cancel(attempt)
         for key in keys:
             self._parked.remove(key)
             if self._is_waiting(key):
@@ -208,6 +228,9 @@ class Dispatcher:
         elif decide(self._past.jobs[key].failures) is Verdict.AGAIN:
             self._board.put_back(key)
             self._make_ready([key])
+            self._survey()  # its node may be gone
+            if self._is_waiting(key) and not self._fits(key):
+                self._refuse(key)
         else:
             self._drop(key, JobState.FAILED, answer.message or "it failed without a word")
 

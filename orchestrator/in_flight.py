@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Set
 from dataclasses import dataclass
 
 from cluster.resources import Resources
@@ -52,9 +51,9 @@ class InFlight:
             self._in_use = Resources(num_cpus=0)  # sheds what sums of fractions leave behind
         return ended.key, round(time.monotonic() - ended.since, 3)
 
-    def attempts(self, keys: Set[str] | None = None) -> list[str]:
-        """Ids of the attempts at these jobs, or of all."""
-        return [name for name, one in self._attempts.items() if keys is None or one.key in keys]
+    def attempts(self) -> dict[str, str]:
+        """Id of each attempt -> key of its job."""
+        return {attempt: one.key for attempt, one in self._attempts.items()}
 
     def load(self, capacity: Resources) -> Load:
         """What the policy needs to know."""

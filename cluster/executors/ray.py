@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -24,6 +25,8 @@ from cluster.resources import Resources, this_machine
 
 _GRACE_S = 10.0
 """How long an interrupted call may save what it has before its process is killed."""
+_CONNECT_S = 10.0
+"""How long a Ray that is to be joined may take to answer."""
 _OBJECT_STORE_BYTES = 100_000_000
 """Payloads and answers are small text; the rest of the memory is the calls'."""
 _NODE_IN_MESSAGE = re.compile(r"Node IP: ([^,\s]+)|\(ip=([^,)\s]+)")
@@ -56,6 +59,8 @@ class Executor:
 
     def start(self) -> None:
         """Start or join Ray. Raises SurroundingsError when it cannot be had."""
+        if self._address is not None:
+            _require_answer(self._address)
         ray = _quiet_ray()
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self._address is None:
@@ -233,6 +238,19 @@ def _first_line(fault: Exception) -> str:
 def _node_named_in(message: str) -> str | None:
     found = _NODE_IN_MESSAGE.search(message)
     return next((name for name in found.groups() if name), None) if found else None
+
+
+def _require_answer(address: str) -> None:
+    """Raise SurroundingsError unless something listens there; Ray alone would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator or not port.isdigit():
+        return  # `auto`, and whatever else Ray resolves by itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+    except OSError as fault:
+        raise SurroundingsError(
+            f"Ray cannot be joined: nothing answers ({fault.strerror or fault})", where=address
+        ) from fault
 
 
 def _quiet_ray() -> Any:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.ledger import Ended, Submitted, read_events
 from orchestrator.report import LaunchState
 from orchestrator.watcher import Nobody
 
+TICK = threading.Event()  # never set: a pause between two looks
 PROGRAM = textwrap.dedent(
     """
     import sys
@@ -152,4 +154,5 @@ def _until_running(artifact) -> None:
         folders = [artifact.attempt_folder(attempt) for attempt in artifact.attempts()]
         if any(artifact.storage.exists(f"{folder}/progress.json") for folder in folders):
             return
+        TICK.wait(0.02)
     raise AssertionError("no attempt began")

@@ -1,0 +1,74 @@
+import subprocess
+import sys
+
+import pytest
+
+from cluster.executor import Ending
+from cluster.executors.local import Executor
+from cluster.resources import Resources
+
+CALLS = """
+import json
+
+def echo(payload, surroundings):
+    return json.dumps([payload, surroundings.stop_requested()])
+
+def fail(payload, surroundings):
+    raise OSError("no such thing")
+
+def interrupt(payload, surroundings):
+    raise KeyboardInterrupt
+"""
+
+
+@pytest.fixture(autouse=True)
+def calls(tmp_path, monkeypatch):
+    (tmp_path / "local_calls.py").write_text(CALLS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("local_calls", None)
+
+
+@pytest.fixture
+def executor():
+    return Executor()
+
+
+def test_a_call_returns_its_answer(executor):
+    executor.submit("a", "local_calls:echo", "hello", Resources())
+    (outcome,) = executor.wait(0)
+    assert (outcome.ticket, outcome.ending) == ("a", Ending.RETURNED)
+    assert outcome.answer == '["hello", false]'
+
+
+def test_calls_run_one_after_another_in_order(executor):
+    for ticket in "abc":
+        executor.submit(ticket, "local_calls:echo", "", Resources())
+    assert [outcome.ticket for _ in range(3) for outcome in executor.wait(0)] == ["a", "b", "c"]
+    assert executor.wait(0) == []
+
+
+def test_what_a_call_raises_is_its_outcome(executor):
+    executor.submit("a", "local_calls:fail", "", Resources())
+    (outcome,) = executor.wait(0)
+    assert (outcome.ending, outcome.error) == (Ending.RAISED, "OSError: no such thing")
+
+
+def test_an_interrupted_call_counts_as_cancelled(executor):
+    executor.submit("a", "local_calls:interrupt", "", Resources())
+    assert executor.wait(0)[0].ending is Ending.CANCELLED
+
+
+def test_a_cancelled_call_does_not_start(executor):
+    executor.submit("a", "local_calls:fail", "", Resources())
+    executor.cancel("a")
+    assert executor.wait(0)[0].ending is Ending.CANCELLED
+
+
+def test_no_call_is_too_large(executor):
+    assert Resources(num_cpus=512, num_gpus=64, memory_gb=4000).fits(executor.nodes()[0])
+
+
+def test_it_does_not_import_ray():
+    program = "import sys, cluster.executors.local; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

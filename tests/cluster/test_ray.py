@@ -1,0 +1,243 @@
+"""The Ray executor on a Ray of its own, with real processes killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import SurroundingsError
+from cluster.executor import Ending
+from cluster.executors.ray import Executor
+from cluster.resources import Resources
+
+CALLS = '''
+import json, os, signal, sys, time
+from pathlib import Path
+
+def echo(payload, surroundings):
+    return payload
+
+def where(payload, surroundings):
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return json.dumps({"pid": os.getpid(), "gpus": seen, "node": surroundings.node})
+
+def fail(payload, surroundings):
+    raise OSError("no such thing")
+
+def die(payload, surroundings):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def stay(payload, surroundings):
+    """Says that it runs; returns when it is interrupted."""
+    Path(payload).write_text(str(os.getpid()))
+    try:
+        while True:
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        return "saved"
+
+def insist(payload, surroundings):
+    """Says that it runs; hears nothing."""
+    Path(payload).write_text(str(os.getpid()))
+    while True:
+        try:
+            time.sleep(0.01)
+        except KeyboardInterrupt:
+            pass
+
+def meet(payload, surroundings):
+    """Returns once the other one runs at the same time."""
+    mine, other = payload.split()
+    Path(mine).write_text("")
+    until = time.monotonic() + 30
+    while not Path(other).exists():
+        if time.monotonic() > until:
+            return "alone"
+        time.sleep(0.01)
+    return "met"
+'''
+
+TICK = threading.Event()  # never set: a pause between two looks
+
+
+@pytest.fixture(scope="module")
+def executor(tmp_path_factory):
+    """Two CPUs and one pretended GPU."""
+    folder = tmp_path_factory.mktemp("calls")
+    (folder / "ray_calls.py").write_text(CALLS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        executor = Executor(offered=Resources(num_cpus=2, num_gpus=1))
+        executor.start()
+        yield executor
+        executor.close()
+
+
+def finish(executor, count=1):
+    """Outcomes by ticket, once so many calls have ended."""
+    outcomes, until = {}, time.monotonic() + 60
+    while len(outcomes) < count:
+        assert time.monotonic() < until, f"only {outcomes} ended"
+        outcomes.update({outcome.ticket: outcome for outcome in executor.wait(0.5)})
+    return outcomes
+
+
+def written(path: Path) -> int:
+    """The number in a file, once it is there."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if path.exists() and path.read_text():
+            return int(path.read_text())
+        TICK.wait(0.02)
+    raise AssertionError(f"{path} was not written")
+
+
+def test_a_call_returns_its_answer_and_where_it_ran(executor):
+    executor.submit("a", "ray_calls:echo", "hello", Resources())
+    outcome = finish(executor)["a"]
+    assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "hello")
+    assert outcome.node
+
+
+def test_it_offers_what_it_was_given(executor):
+    (node,) = executor.nodes()
+    assert (node.num_cpus, node.num_gpus) == (2, 1)
+    assert executor.capacity() == node
+
+
+def test_many_calls_share_a_few_warm_processes(executor):
+    for index in range(60):
+        executor.submit(f"w{index}", "ray_calls:where", "", Resources())
+    pids = {json.loads(outcome.answer)["pid"] for outcome in finish(executor, 60).values()}
+    assert len(pids) <= 2
+
+
+def test_two_calls_of_one_cpu_run_at_the_same_time(executor, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    executor.submit("a", "ray_calls:meet", f"{here} {there}", Resources())
+    executor.submit("b", "ray_calls:meet", f"{there} {here}", Resources())
+    assert [outcome.answer for outcome in finish(executor, 2).values()] == ["met", "met"]
+
+
+def test_a_call_sees_exactly_the_gpus_it_asked_for(executor):
+    executor.submit("none", "ray_calls:where", "", Resources())
+    executor.submit("one", "ray_calls:where", "", Resources(num_gpus=1))
+    executor.submit("none again", "ray_calls:where", "", Resources(num_cpus=2))
+    outcomes = finish(executor, 3)
+    seen = {ticket: json.loads(outcome.answer)["gpus"] for ticket, outcome in outcomes.items()}
+    assert seen == {"none": "", "one": "0", "none again": ""}
+
+
+def test_what_a_call_raises_is_its_outcome(executor):
+    executor.submit("a", "ray_calls:fail", "", Resources())
+    outcome = finish(executor)["a"]
+    assert (outcome.ending, outcome.error) == (Ending.RAISED, "OSError: no such thing")
+
+
+def test_a_killed_process_is_a_lost_call_the_next_one_runs_and_nothing_is_printed(executor, capfd):
+    executor.submit("a", "ray_calls:die", "", Resources())
+    assert finish(executor)["a"].ending is Ending.LOST
+    executor.submit("b", "ray_calls:echo", "still here", Resources())
+    assert finish(executor)["b"].answer == "still here"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_cancelled_call_is_interrupted_and_may_save(executor, tmp_path):
+    executor.submit("a", "ray_calls:stay", str(tmp_path / "runs"), Resources())
+    written(tmp_path / "runs")
+    executor.cancel("a")
+    outcome = finish(executor)["a"]
+    assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "saved")
+
+
+def test_a_cancelled_call_that_has_not_started_never_does(executor, tmp_path):
+    executor.submit("a", "ray_calls:stay", str(tmp_path / "runs"), Resources(num_cpus=2))
+    written(tmp_path / "runs")
+    executor.submit("b", "ray_calls:stay", str(tmp_path / "never"), Resources())
+    executor.cancel("b")
+    assert finish(executor)["b"].ending is Ending.CANCELLED
+    executor.cancel("a")
+    finish(executor)
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_call_that_will_not_stop_is_killed_after_its_grace(executor, tmp_path, monkeypatch):
+    monkeypatch.setattr("cluster.executors.ray._GRACE_S", 0.2)
+    executor.submit("a", "ray_calls:insist", str(tmp_path / "runs"), Resources())
+    pid = written(tmp_path / "runs")
+    executor.cancel("a")
+    assert finish(executor)["a"].ending is Ending.CANCELLED
+    assert gone(pid)
+
+
+def test_an_address_where_nothing_answers_gives_one_message():
+    with pytest.raises(SurroundingsError, match="Ray cannot be joined: nothing answers"):
+        Executor(address="127.0.0.1:9").start()
+
+
+LAUNCH = """
+import sys
+from cluster.executors.ray import Executor
+from cluster.resources import Resources
+executor = Executor(offered=Resources(num_cpus=1))
+executor.start()
+executor.submit("a", "ray_calls:stay", sys.argv[1], Resources())
+while True:
+    executor.wait(0.5)
+"""
+
+
+def test_a_ray_of_our_own_dies_with_a_killed_launch(executor, tmp_path):
+    launch = subprocess.Popen([sys.executable, "-c", LAUNCH, str(tmp_path / "runs")])
+    worker = written(tmp_path / "runs")
+    # Ray's two agents run no calls and take a minute to notice; they are not waited for.
+    family = {pid for pid in descendants(launch.pid) if "Agent" not in command_of(pid)}
+    assert worker in family
+    assert any("raylet" in command_of(pid) for pid in family)
+
+    launch.send_signal(signal.SIGKILL)
+    launch.wait()
+
+    assert all(gone(pid) for pid in family)
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def descendants(root: int) -> set[int]:
+    """Its children, and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (entry / "stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents[int(entry.name)] = int(text.rsplit(")", 1)[1].split()[1])
+    found: set[int] = set()
+    grew = {root}
+    while grew:
+        grew = {pid for pid, parent in parents.items() if parent in grew}
+        found |= grew
+    return found
+
+
+def gone(pid: int) -> bool:
+    """True once the process has ended; a zombie that nobody reaped has."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        TICK.wait(0.02)
+    return False

@@ -1,0 +1,92 @@
+"""The Ray executor on a Ray that was there before: code carried along, a node killed."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from cluster.executor import Ending
+from cluster.executors.ray import Executor
+from cluster.resources import Resources
+
+pytestmark = pytest.mark.cluster
+
+CALLS = '''
+"""A package that only the launching process can import, unless it is carried."""
+import json, os, time
+from pathlib import Path
+from cluster.executor import Surroundings
+
+def where(payload, surroundings):
+    return json.dumps({"file": __file__, "cwd": sorted(os.listdir())})
+
+def stay(payload, surroundings):
+    Path(payload).write_text(surroundings.node)
+    while True:
+        time.sleep(0.01)
+'''
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """A head of one CPU, with room to add others."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def executor(nodes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("code")
+    package = folder / "carried_calls"
+    package.mkdir()
+    (package / "__init__.py").write_text(CALLS)
+    (folder / "secret.txt").write_text("not to be carried")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        executor = Executor(address=nodes.address, packages=["cluster", "carried_calls"])
+        executor.start()
+    yield executor
+    executor.close()
+
+
+def finish(executor):
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        if outcomes := executor.wait(0.5):
+            return outcomes[0]
+    raise AssertionError("nothing ended")
+
+
+def test_the_packages_and_nothing_else_are_carried_to_the_cluster(executor, tmp_path_factory):
+    executor.submit("a", "carried_calls:where", "", Resources())
+    outcome = finish(executor)
+    assert outcome.ending is Ending.RETURNED, outcome.error
+    seen = json.loads(outcome.answer)
+    assert seen["cwd"] == ["carried_calls", "cluster"]
+    assert not seen["file"].startswith(str(tmp_path_factory.getbasetemp()))
+
+
+def test_a_call_on_a_node_that_dies_is_lost_and_says_where(nodes, executor, tmp_path):
+    second = nodes.add_node(num_cpus=2)
+    nodes.wait_for_nodes()
+    assert sorted(node.num_cpus for node in executor.nodes()) == [1, 2]
+    assert executor.capacity().num_cpus == 3
+    executor.submit("a", "carried_calls:stay", str(tmp_path / "node"), Resources(num_cpus=2))
+    ticking, until = threading.Event(), time.monotonic() + 30
+    while not (tmp_path / "node").exists() and time.monotonic() < until:
+        ticking.wait(0.05)
+    node = (tmp_path / "node").read_text()
+
+    nodes.remove_node(second, allow_graceful=False)
+
+    outcome = finish(executor)
+    assert outcome.ending is Ending.LOST
+    assert outcome.node == node
+    until = time.monotonic() + 60
+    while len(executor.nodes()) > 1 and time.monotonic() < until:
+        ticking.wait(0.05)
+    assert [node.num_cpus for node in executor.nodes()] == [1]

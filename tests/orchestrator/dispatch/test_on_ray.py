@@ -1,0 +1,127 @@
+"""The dispatcher on a real Ray: processes killed, one job or everything cancelled."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster.executors.ray import Executor
+from cluster.resources import Resources
+from orchestrator.failure import Result
+from orchestrator.ledger import Ended, read_events
+from orchestrator.report import LaunchState
+from orchestrator.requests import ask_to_cancel
+
+TICK = threading.Event()  # never set: a pause between two looks
+
+
+class Shared:
+    """An executor that several launches use, so that Ray starts once."""
+
+    def __init__(self, executor):
+        self._executor = executor
+
+    def __getattr__(self, name):
+        return getattr(self._executor, name)
+
+    def start(self):
+        """Started by the fixture."""
+
+    def close(self):
+        """Closed by the fixture."""
+
+
+@pytest.fixture(scope="module")
+def ray():
+    executor = Executor(offered=Resources(num_cpus=2))
+    executor.start()
+    yield Shared(executor)
+    executor.close()
+
+
+def in_background(act):
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    return thread
+
+
+def pid_at(artifact) -> int:
+    """The process that runs a job: the one that has its claim open."""
+    claim = str(artifact.storage.path(f"{artifact.folder}/claim"))
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        for entry in Path("/proc").glob("[0-9]*/fd/*"):
+            try:
+                if os.readlink(entry) == claim:
+                    return int(entry.parts[2])
+            except OSError:
+                continue
+        TICK.wait(0.02)
+    raise AssertionError(f"nobody has {claim} open")
+
+
+def results_of(root, job):
+    return [
+        event.result
+        for event in read_events(root, "study")
+        if isinstance(event, Ended) and event.key == job.key
+    ]
+
+
+def test_a_job_whose_process_was_killed_is_lost_and_then_tried_again(ray, launch, make_probe, root):
+    job = make_probe(0, seconds=1.0)
+    other = make_probe(1)
+    killer = in_background(lambda: os.kill(pid_at(launch.artifact(job)), signal.SIGKILL))
+
+    report = launch([job, other], executor=ray, executor_name="ray")
+
+    killer.join()
+    assert report.state is LaunchState.COMPLETE
+    assert results_of(root, job) == [Result.LOST, Result.DONE]
+    assert results_of(root, other) == [Result.DONE]
+
+
+def test_a_failed_job_does_not_stop_the_others(ray, launch, make_probe):
+    bad = make_probe(0, fail=True)
+    below = make_probe(1, after=bad)
+    others = [make_probe(index) for index in range(2, 12)]
+
+    report = launch([bad, below, *others], executor=ray, executor_name="ray")
+
+    assert sorted(report.ran) == sorted(job.key for job in others)
+    assert (set(report.failed), set(report.blocked)) == ({bad.key}, {below.key})
+
+
+def test_a_running_launch_is_cancelled_from_outside(ray, launch, make_probe, root):
+    jobs = [make_probe(index, seconds=3600) for index in range(4)]
+
+    def cancel():
+        pid_at(launch.artifact(jobs[0]))
+        ask_to_cancel(root, "study", None)
+
+    canceller = in_background(cancel)
+    report = launch(jobs, executor=ray, executor_name="ray")
+
+    canceller.join()
+    assert report.state is LaunchState.CANCELLED
+    assert results_of(root, jobs[0]) == [Result.CANCELLED]
+
+
+def test_one_running_job_is_cancelled_and_the_others_go_on(ray, launch, make_probe, root):
+    endless = make_probe(0, seconds=3600)
+    others = [make_probe(index) for index in range(1, 6)]
+
+    def cancel():
+        pid_at(launch.artifact(endless))
+        ask_to_cancel(root, "study", [endless.key])
+
+    canceller = in_background(cancel)
+    report = launch([endless, *others], executor=ray, executor_name="ray")
+
+    canceller.join()
+    assert report.cancelled == [endless.key]
+    assert sorted(report.ran) == sorted(job.key for job in others)
+    assert results_of(root, endless) == [Result.CANCELLED]
