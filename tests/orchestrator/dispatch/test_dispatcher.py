@@ -143,7 +143,7 @@ def test_a_job_that_waits_in_the_queue_of_a_dead_node_is_let_go(launch, make_pro
 
         def nodes(self):
             self.num_looks += 1
-            return [Resources(num_cpus=8 if self.num_looks == 1 else 2)]
+            return [Resources(num_cpus=8 if self.num_looks < 3 else 2)]
 
         def wait(self, timeout_s):
             return super().wait(timeout_s) if self._cancelled else []

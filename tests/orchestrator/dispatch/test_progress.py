@@ -1,0 +1,64 @@
+import io
+import json
+
+from orchestrator.board import JobState
+from orchestrator.live_view import LiveView
+from orchestrator.progress import duration, shown_progress, summary
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_away_from_a_terminal_failures_and_a_summary_are_plain_lines(launch, make_probe, root):
+    stream = io.StringIO()
+    bad = make_probe(0, fail=True)
+    jobs = [bad, make_probe(1, after=bad), make_probe(2)]
+
+    with shown_progress(root, stream) as watcher:
+        launch(jobs, watcher=watcher)
+
+    lines = stream.getvalue().splitlines()
+    assert lines == [
+        "mistake: probes[index=0]: this probe was told to fail",
+        "failed: probes[index=0]: this probe was told to fail",
+        "1 of 3 done, 1 failed, 1 blocked",
+    ]
+
+
+def test_on_a_terminal_running_jobs_and_their_progress_are_drawn(make_probe, root, launch):
+    stream = Terminal()
+    job = make_probe(7)
+    folder = launch.artifact(job).attempt_folder("1-000001")
+    said = {"fraction": 0.5, "doing": "step 5 of 10", "at": 2.0}
+    root.write(f"{folder}/progress.json", json.dumps(said).encode())
+
+    with shown_progress(root, stream) as watcher:
+        assert isinstance(watcher, LiveView)
+        watcher.started(job, "1-000001")
+        watcher.tick({**dict.fromkeys(JobState, 0), JobState.DONE: 3, JobState.RUNNING: 1})
+        watcher._live.refresh()
+
+    drawn = stream.getvalue()
+    for part in ("3 of 4 done, 1 running", "probes[index=7]", "50%", "step 5 of 10"):
+        assert part in drawn
+
+
+def test_a_launch_on_a_terminal_leaves_its_summary_behind(make_probe, root, launch):
+    stream = Terminal()
+    with shown_progress(root, stream) as watcher:
+        launch([make_probe(index) for index in range(4)], watcher=watcher)
+    assert "4 of 4 done" in stream.getvalue().splitlines()[-1]
+
+
+def test_summaries_leave_out_what_is_zero():
+    counts = dict.fromkeys(JobState, 0)
+    assert summary({**counts, JobState.DONE: 2}) == "2 of 2 done"
+    assert summary({**counts, JobState.WAITING: 2, JobState.BLOCKED: 1}) == (
+        "0 of 3 done, 2 waiting, 1 blocked"
+    )
+
+
+def test_times_read_as_people_say_them():
+    assert [duration(s) for s in (3.4, 200, 7500)] == ["3 s", "3 min 20 s", "2 h 05 min"]

@@ -1,0 +1,109 @@
+import json
+import time
+
+from cluster.executors.local import Executor as LocalExecutor
+from orchestrator.ledger import LaunchStarted, Ledger, Submitted
+from orchestrator.lock import study_lock
+from orchestrator.requests import ask_to_cancel
+from orchestrator.status import status_of
+
+
+def status(launch, jobs):
+    done = {job.key for job in jobs if launch.artifact(job).find_record()}
+    found = status_of(launch.root, "study", jobs, done=done)
+    json.dumps(found)  # it is told as JSON
+    return found
+
+
+def why(found, job):
+    (one,) = [one for one in found["unfinished"] if one["key"] == job.key]
+    return one["state"], one["why"]
+
+
+def test_a_study_that_was_never_launched_is_new_and_everything_waits(launch, make_probe):
+    first = make_probe(0)
+    second = make_probe(1, after=first)
+
+    found = status(launch, [first, second])
+
+    assert found["state"] == "new"
+    assert found["jobs"] == {"done": 0, "running": 0, "waiting": 2, "blocked": 0, "failed": 0}
+    assert why(found, first) == ("waiting", "not launched yet")
+    assert why(found, second) == ("waiting", "needs probes[index=0] (waiting)")
+
+
+def test_failed_and_blocked_jobs_say_why(launch, make_probe):
+    bad = make_probe(0, fail=True)
+    below = make_probe(1, after=bad)
+    other = make_probe(2)
+    launch([bad, below, other])
+
+    found = status(launch, [bad, below, other])
+
+    assert found["state"] == "failed"
+    assert found["jobs"] == {"done": 1, "running": 0, "waiting": 0, "blocked": 1, "failed": 1}
+    assert "told to fail" in why(found, bad)[1]
+    assert why(found, below) == ("blocked", "probes[index=0] is failed")
+    assert found["attempts"] == 2
+    assert found["launch"]["ended"] is not None
+
+
+def test_a_finished_study_is_complete_and_nothing_is_left(launch, make_probe):
+    jobs = [make_probe(index) for index in range(3)]
+    launch(jobs)
+
+    found = status(launch, jobs)
+
+    assert found["state"] == "complete"
+    assert found["jobs"]["done"] == 3
+    assert found["unfinished"] == []
+    assert found["eta_seconds"] is None
+
+
+def test_a_running_launch_shows_what_runs_how_far_it_is_and_what_waits_for_it(launch, make_probe):
+    done, running, queued = (make_probe(index) for index in range(3))
+    below = make_probe(3, after=running)
+    launch([done])
+    ledger = Ledger(launch.root, "study", "9")
+    event = LaunchStarted(at=1.0, launch="9", host="h", pid=1, executor="ray", fresh=False)
+    ledger.append(event)
+    ledger.append(Submitted(at=time.time(), key=running.key, attempt="9-000001"))
+    ledger.close()
+    folder = launch.artifact(running).attempt_folder("9-000001")
+    said = {"fraction": 0.25, "doing": "step 5 of 20", "at": 2.0}
+    launch.root.write(f"{folder}/progress.json", json.dumps(said).encode())
+
+    with study_lock(launch.root, "study", "9"):
+        found = status(launch, [done, running, queued, below])
+
+    assert found["state"] == "running"
+    assert found["jobs"] == {"done": 1, "running": 1, "waiting": 2, "blocked": 0, "failed": 0}
+    assert "launch 9" in found["launch"]["held_by"]
+    (one,) = [one for one in found["unfinished"] if one["key"] == running.key]
+    assert (one["fraction"], one["doing"], one["why"]) == (0.25, "step 5 of 20", "attempt 1")
+    assert why(found, queued) == ("waiting", "all resources are in use")
+    assert why(found, below) == ("waiting", "needs probes[index=1] (running)")
+    assert found["eta_seconds"] >= 0
+
+    # Its lock is free now: the launch is gone, and what ran is not running any more.
+    found = status(launch, [done, running, queued, below])
+    assert found["state"] == "interrupted"
+    assert why(found, running) == ("waiting", "its launch ended first; the next one runs it")
+
+
+def test_a_cancelled_job_waits_for_the_next_launch(launch, make_probe, root):
+    job = make_probe(0)
+
+    class AsksWhileItRuns(LocalExecutor):
+        def submit(self, *call):
+            ask_to_cancel(root, "study", [job.key])
+            super().submit(*call)
+
+        def wait(self, timeout_s):
+            return super().wait(timeout_s) if self._cancelled else []
+
+    launch([job], executor=AsksWhileItRuns())
+
+    found = status(launch, [job])
+    assert found["state"] == "failed"
+    assert why(found, job) == ("waiting", "cancelled; the next launch runs it")
