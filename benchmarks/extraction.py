@@ -4,8 +4,8 @@
 
 Bare: both backbones on the same padded batches, stopped after the last layer that is needed, and
 nothing kept. Paired: the same through hooks, δ in fp32, norms and moments, units written to disk.
-Both take turns unit by unit, so that whatever else the machine does falls on both; the ratio is the
-median over units.
+Both take turns unit by unit, so that whatever else the machine does falls on both; ratios are
+medians over units, of wall-clock time and of processor time, which other work disturbs less.
 """
 
 import argparse
@@ -13,8 +13,9 @@ import copy
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,14 @@ from jobs.token_plan import TokenPlan
 from jobs.token_positions import Position, positions
 from jobs.unit_rows import UnitRows
 
-SHAPE = {"family": "gpt2", "num_layers": 12, "d_model": 512, "num_heads": 8, "vocab_size": 8000}
+VOCABULARY = 8000
+SHAPE = {
+    "family": "gpt2",
+    "num_layers": 12,
+    "d_model": 512,
+    "num_heads": 8,
+    "vocab_size": VOCABULARY,
+}
 NUM_PROMPTS, SHORTEST, LONGEST, NUM_GROUPS = 32, 32, 96, 4
 TOKEN_BUDGET = 2048
 EIGHTHS = tuple(eighth / 8 for eighth in range(1, 9))
@@ -67,24 +75,30 @@ def main() -> None:
         layers = sorted({layer_at(depth, 12) for depth in depths})
         places = [(site, layer) for site in sites for layer in layers]
         wanted = positions(plan, policies, 0 if "all" in policies else 2048)
+        bare_pass = partial(_bare, plan, (base, aligned), max(layers))
+        paired_pass = partial(_paired, plan, (base, aligned), places, wanted)
         times = np.array(
             [
-                (
-                    _timed_bare(plan, unit, (base, aligned), max(layers)),
-                    _timed_paired(plan, unit, (base, aligned), places, wanted),
-                    unit.num_tokens,
-                )
+                (*_timed(bare_pass, unit), *_timed(paired_pass, unit), unit.num_tokens)
                 for _ in range(1 + chosen.rounds)
                 for unit in units(plan, 1 << 30)
             ]
         )[NUM_GROUPS:]  # the first round warms up
-        bare, paired, tokens = times.T
+        bare, bare_cpu, paired, paired_cpu, tokens = times.T
         print(
             f"{name:32} bare {tokens.sum() / bare.sum():6,.0f} tokens/s   "
             f"paired {tokens.sum() / paired.sum():6,.0f} tokens/s   "
-            f"ratio {np.median(bare / paired):.3f}",
+            f"ratio {np.median(bare / paired):.3f} "
+            f"(processor {np.median(bare_cpu / paired_cpu):.3f})",
             flush=True,
         )
+
+
+def _timed(work: Callable[[Unit], None], unit: Unit) -> tuple[float, float]:
+    """Wall-clock and processor seconds of one unit."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work(unit)
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def _set_threads(threads: int) -> None:
@@ -119,20 +133,19 @@ def _plan() -> TokenPlan:
         prompts=np.arange(NUM_PROMPTS),
         groups=np.arange(NUM_PROMPTS) % NUM_GROUPS,
         offsets=offsets_,
-        token_ids=draw.integers(0, SHAPE["vocab_size"], offsets_[-1]).astype(np.int32),
+        token_ids=draw.integers(0, VOCABULARY, offsets_[-1]).astype(np.int32),
         roles=np.where(answers, 2, 1).astype(np.int8),
         segments=answers.astype(np.int16),
         final_segments=np.ones(NUM_PROMPTS, dtype=np.int16),
     )
 
 
-def _timed_bare(plan: TokenPlan, unit: Unit, models: Sequence[Any], last_layer: int) -> float:
+def _bare(plan: TokenPlan, models: Sequence[Any], last_layer: int, unit: Unit) -> None:
     import torch
 
     def stop(*_: Any) -> None:
         raise StopForward
 
-    started = time.perf_counter()
     for members in cut(plan, unit.members, TOKEN_BUDGET):
         inputs = Inputs(padded(plan, members, []), "cpu")
         for model in models:
@@ -145,25 +158,22 @@ def _timed_bare(plan: TokenPlan, unit: Unit, models: Sequence[Any], last_layer: 
                     use_cache=False,
                 )
             handle.remove()
-    return time.perf_counter() - started
 
 
-def _timed_paired(
+def _paired(
     plan: TokenPlan,
-    unit: Unit,
     models: Sequence[Any],
     places: Sequence[Place],
     wanted: Sequence[Position],
-) -> float:
+    unit: Unit,
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
         rows = UnitRows(plan, wanted, {"last"})
         for members in cut(plan, unit.members, TOKEN_BUDGET):
             batch = padded(plan, members, wanted)
             inputs = Inputs(batch, "cpu")
-            rows.add(batch, list(offsets(models[0], models[1], inputs, places)))
+            rows.add(batch, offsets(models[0], models[1], inputs, places))
         write_unit(Path(folder), unit, plan.hash, rows.finish(), {}, "float32")
-        return time.perf_counter() - started
 
 
 def _processor() -> str:

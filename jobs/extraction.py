@@ -173,7 +173,7 @@ def _forwarded(
         batch = padded(extraction.plan, members, extraction.positions)
         if len(batch.gathered):
             inputs = Inputs(batch, models[0].device)
-            rows.add(batch, list(offsets(*models, inputs, extraction.places)))
+            rows.add(batch, offsets(*models, inputs, extraction.places))
     return rows
 
 

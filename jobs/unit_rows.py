@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,16 +37,18 @@ class UnitRows:
         self._kept: dict[str, list[np.ndarray]] = {}
         self._kept_tokens: dict[str, list[Int64[np.ndarray, " rows"]]] = {}
 
-    def add(self, batch: Batch, offsets: Sequence[Offset]) -> None:
-        """Take one batch: its offsets at every place."""
+    def add(self, batch: Batch, offsets: Iterable[Offset]) -> None:
+        """Take one batch: its offsets at every place, each let go before the next is asked for."""
+        found = []
         for position in self._positions:
             selection = Selection.of(self._plan, batch, position)
-            if selection is None:
-                continue
-            self._num_rows[position.label] += len(selection.tokens)
-            tokens = selection.tokens[selection.kept]
-            self._kept_tokens.setdefault(position.label, []).append(tokens)
-            for offset in offsets:
+            if selection is not None:
+                self._num_rows[position.label] += len(selection.tokens)
+                tokens = selection.tokens[selection.kept]
+                self._kept_tokens.setdefault(position.label, []).append(tokens)
+                found.append((position, selection))
+        for offset in offsets:
+            for position, selection in found:
                 self._take(position, selection, offset)
 
     def _take(self, position: Position, selection: Selection, offset: Offset) -> None:

@@ -88,6 +88,22 @@ def test_a_site_that_the_family_lacks_is_a_row_with_its_reason(
     assert all(row["value"] > 0 for row in measured)
 
 
+def test_a_job_of_nothing_but_missing_sites_says_so_and_does_not_fail(
+    root, tiny_model, word_tokenizer, moved, plain_prompts
+):
+    base, tokenizer = tiny_model("gpt_neox", max_positions=32), word_tokenizer()
+    delta = root.done(
+        "extract",
+        {"layers": [1], "sites": ["resid_mid"]},
+        base=root.model("base", base, tokenizer),
+        aligned=root.model("aligned", moved(base), tokenizer, "align"),
+        prompts=root.prompts("plain", plain_prompts),
+    )
+    rows = rows_of(root.done("measure", {}, delta=delta))
+    assert {row["metric"] for row in rows} >= set(metric_names())
+    assert {row["status"] for row in rows} == {"not_defined_for_family"}
+
+
 def test_a_model_against_itself_is_below_the_noise_floor(root, pair):
     inputs, _, _ = pair
     same = root.done("extract", {"layers": [1]}, **{**inputs, "aligned": inputs["base"]})
