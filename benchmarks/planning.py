@@ -51,12 +51,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tree, flat = folder / "tree.yaml", folder / "flat.yaml"
-        tree.write_text(_tree(num_jobs))
-        flat.write_text(_flat(num_jobs))
+        tree.write_text(tree_study(num_jobs))
+        flat.write_text(flat_study(num_jobs))
         empty, full = folder / "empty", folder / "full"
         _measure("plan, few different params", tree, empty)
         _measure("plan, all params different", flat, empty)
-        _finish(tree, full)
+        finish(tree, full)
         _measure("launch again, all done", tree, full)
         changed = folder / "changed.yaml"
         changed.write_text(tree.read_text().replace("waits: true", "waits: true, fail: true"))
@@ -85,7 +85,7 @@ def _help() -> float:
     return float(done.stdout)
 
 
-def _tree(num_jobs: int) -> str:
+def tree_study(num_jobs: int) -> str:
     roots = 100
     return f"""
 study: planning
@@ -99,7 +99,7 @@ stages:
 """
 
 
-def _flat(num_jobs: int) -> str:
+def flat_study(num_jobs: int) -> str:
     return f"""
 study: planning
 axes: {{index: {list(range(num_jobs))}}}
@@ -108,7 +108,7 @@ stages:
 """
 
 
-def _finish(study: Path, folder: Path) -> None:
+def finish(study: Path, folder: Path) -> None:
     """Leave what a launch leaves."""
     root = Storage(folder)
     plan = make_plan(load_study(study))
