@@ -86,6 +86,7 @@ def _help() -> float:
 
 
 def tree_study(num_jobs: int) -> str:
+    """A hundred roots and a stage below them."""
     roots = 100
     return f"""
 study: planning
@@ -100,6 +101,7 @@ stages:
 
 
 def flat_study(num_jobs: int) -> str:
+    """Jobs that need nothing of one another."""
     return f"""
 study: planning
 axes: {{index: {list(range(num_jobs))}}}
