@@ -15,9 +15,8 @@ Header = tuple[str, ...]
 
 METRIC_ORDER = (
     *("toxic_mass", "toxic_rate", "perplexity", "token_f1", "relative_norm", "offset_norm"),
-    *("consistency", "participation_ratio", "participation_ratio_plugin", "effective_rank"),
-    *("components_90", "cosine_to_mean", "mean_cosine", "captured_energy"),
-    "captured_energy_ratio",
+    *("consistency", "participation_ratio", "effective_rank", "components_90"),
+    *("cosine_to_mean", "mean_cosine", "captured_energy_ratio"),
 )
 """Order in which a reader meets the metrics: what changed, how much, in which shape."""
 

@@ -56,12 +56,14 @@ class Comparison:
 
     def layout(self, view: View) -> "Layout":
         """How `analysis` is told to lay the table out."""
-        from analysis.layout import Layout
+        from analysis.layout import METRIC_ORDER, Layout
 
+        measured = {row["metric"] for row in self.rows}
+        headlines = tuple(name for name in METRIC_ORDER if name in measured)
         return Layout(
             rows=tuple(view.rows),
             columns=None if view.columns is None else tuple(view.columns),
-            metrics=None if view.metrics is None else tuple(view.metrics),
+            metrics=headlines if view.metrics is None else tuple(view.metrics),
             seeds=view.seeds,
             order=self.order,
         )

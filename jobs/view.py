@@ -16,7 +16,7 @@ class View(Params):
         None, description="axes across, under the metric; null = every other axis that varies"
     )
     metrics: Sequence[str] | None = Field(
-        None, description="metrics shown, in this order; null = all that were measured"
+        None, description="metrics shown, in this order; null = the headline one of each kind"
     )
     where: Mapping[str, Sequence[str] | str] = Field(
         {}, description="axis -> values shown; numbers without the axis are kept"

@@ -218,6 +218,8 @@ class Dispatcher:
         )
 
     def _conclude(self, key: str, answer: Answer) -> None:
+        if answer.result is Result.DONE and answer.seconds is not None:
+            self._running.learn(answer.seconds)
         if answer.result in (Result.DONE, Result.REUSED):
             self._finish(key, self.ran if answer.result is Result.DONE else self.reused)
         elif answer.result is Result.BUSY:

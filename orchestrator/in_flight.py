@@ -9,6 +9,10 @@ from orchestrator.policy import Load
 
 _MORE_AHEAD = 2
 """Queued jobs beyond one for each slot: with them, workers never wait for the dispatcher."""
+_QUEUE_BELOW_S = 1.0
+"""Only jobs as short as this are queued: behind longer ones a queue gains nothing, and hides what
+really runs."""
+_WEIGHT_OF_LATEST = 0.2
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 """Pauses before asking again for a job that another launch is at; the last one repeats."""
 
@@ -30,6 +34,7 @@ class InFlight:
         self._attempts: dict[str, _Attempt] = {}
         self._shapes: Counter[Resources] = Counter()
         self._in_use = Resources(num_cpus=0)
+        self._typical_s: float | None = None
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -51,6 +56,11 @@ class InFlight:
             self._in_use = Resources(num_cpus=0)  # sheds what sums of fractions leave behind
         return ended.key, round(time.monotonic() - ended.since, 3)
 
+    def learn(self, seconds: float) -> None:
+        """A job took so long; what the latest ones took decides whether to queue."""
+        before = seconds if self._typical_s is None else self._typical_s
+        self._typical_s = before + _WEIGHT_OF_LATEST * (seconds - before)
+
     def attempts(self) -> dict[str, str]:
         """Id of each attempt -> key of its job."""
         return {attempt: one.key for attempt, one in self._attempts.items()}
@@ -66,8 +76,11 @@ class InFlight:
             in_use=self._in_use,
             shapes=frozenset(self._shapes),
             num_ahead=max(0, len(self._attempts) - slots),
-            most_ahead=slots + _MORE_AHEAD,
+            most_ahead=slots + _MORE_AHEAD if self._is_short() else 0,
         )
+
+    def _is_short(self) -> bool:
+        return self._typical_s is not None and self._typical_s < _QUEUE_BELOW_S
 
 
 class Parking:

@@ -96,6 +96,8 @@ def launch(
                 watcher=watcher,
             )
         outlook = look(root, study, known=resolved)
+        if report.state in (LaunchState.INTERRUPTED, LaunchState.CANCELLED):
+            return Launched(report=report, outlook=outlook, figures=[])
         figures = refresh_views(root, outlook)
         if report.ran:
             _mirror(root, outlook, report, figures)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from cluster.executor import Executor
     from orchestrator.launch import Launched
 
+INTERRUPTED = 130
+"""Whoever stopped a launch does not want to wait for its tables."""
+
 HELP = "run what is not done and print the table; the same command resumes"
 
 
@@ -68,7 +71,8 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
     if options.json:
         say_json(_document(study.name, launched))
         return launched.exit_code
-    show_tables(root, launched.outlook)
+    if launched.exit_code != INTERRUPTED:
+        show_tables(root, launched.outlook)
     _tell(study.name, launched)
     for folder in launched.figures:
         say(f"figures: {folder}")

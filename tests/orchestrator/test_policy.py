@@ -157,3 +157,14 @@ def test_removed_jobs_are_not_offered(removed):
     while (key := ready.take(running.load(CAPACITY))) is not None:
         taken.append(key)
     assert taken == [key for key in "012" if key != removed]
+
+
+def test_only_short_jobs_are_queued_behind_those_that_run():
+    running = InFlight()
+    running.add("a", "a", ALL)
+    assert running.load(CAPACITY).most_ahead == 0
+    running.learn(0.01)
+    assert running.load(CAPACITY).most_ahead > 0
+    for _ in range(20):
+        running.learn(600)
+    assert running.load(CAPACITY).most_ahead == 0
