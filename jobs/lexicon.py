@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 _WORD = re.compile(r"\w+")
 
-_PRIOR_WORDS = 1000
-"""Weight of the prior, in words of the background (both sides together)."""
+_PRIOR_SHARE = 0.03
+"""Weight of the prior: this share of all words, drawn from both sides together."""
 _LEAST_Z = 2.0
 """Of no difference at all, one word in 44 passes; the prior keeps rare ones from it."""
 _LEAST_LOG_ODDS = math.log(4)
@@ -41,10 +41,11 @@ def learn_toxic_words(rejected: Iterable[str], chosen: Iterable[str], most_words
 def _compared(ours: Counter[str], theirs: Counter[str]) -> Iterable[tuple[str, float, float]]:
     """(word, log-odds ratio, its z-score) of every word."""
     total_ours, total_theirs = ours.total(), theirs.total()
+    prior_words = _PRIOR_SHARE * (total_ours + total_theirs)
     for word in ours:
-        prior = _PRIOR_WORDS * (ours[word] + theirs[word]) / (total_ours + total_theirs)
+        prior = _PRIOR_SHARE * (ours[word] + theirs[word])
         a, b = ours[word] + prior, theirs[word] + prior
-        log_odds = math.log(a / (total_ours + _PRIOR_WORDS - a)) - math.log(
-            b / (total_theirs + _PRIOR_WORDS - b)
+        log_odds = math.log(a / (total_ours + prior_words - a)) - math.log(
+            b / (total_theirs + prior_words - b)
         )
         yield word, log_odds, log_odds / math.sqrt(1 / a + 1 / b)

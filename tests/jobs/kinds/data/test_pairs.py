@@ -1,0 +1,118 @@
+import json
+
+import pyarrow.parquet
+import pytest
+
+from cluster.errors import UserError
+from jobs.format import group_of
+from jobs.kinds import pairs
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def row(prompt, chosen=" fine", rejected=" bad words"):
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+
+
+def table(artifact):
+    return pyarrow.parquet.read_table(artifact.path("pairs.parquet")).to_pylist()
+
+
+@pytest.fixture
+def source(tmp_path):
+    rows = [row(f"prompt {number // 2}", f" good {number}") for number in range(60)]
+    return write(tmp_path / "pairs.jsonl", rows)
+
+
+def params(source, **more):
+    return {"source": source, "format": "prompt-chosen-rejected", **more}
+
+
+def test_pairs_keep_the_order_of_the_file_and_their_text(root, source):
+    found = table(root.done("pairs", params(source)))
+    assert [pair["pair"] for pair in found] == list(range(60))
+    assert [pair["chosen"] for pair in found] == [f" good {number}" for number in range(60)]
+    assert all(pair["group"] == group_of(pair["prompt"]) for pair in found)
+
+
+def test_no_prompt_is_in_both_splits(root, source):
+    artifact = root.done("pairs", params(source, validation_fraction=0.4))
+    found = table(artifact)
+    split = {
+        side: {pair["prompt"] for pair in found if pair["split"] == side}
+        for side in ("train", "validation")
+    }
+    assert split["train"] and split["validation"]
+    assert not split["train"] & split["validation"]
+    held = sum(pair["split"] == "validation" for pair in found)
+    assert artifact.facts["num_validation"] == held
+
+
+def test_duplicates_and_pairs_without_a_preference_are_listed_with_their_rows(root, tmp_path):
+    rows = [row("a b"), row("c"), row("a b"), row("d", " same", " same")]
+    artifact = root.done("pairs", params(write(tmp_path / "p.jsonl", rows)))
+    report = json.loads(artifact.read("report.json"))
+    assert report["dropped"] == {
+        "stands there twice": {"count": 1, "rows": [3]},
+        "chosen and rejected are equal": {"count": 1, "rows": [4]},
+    }
+    assert artifact.facts["num_dropped"] == 2 and len(table(artifact)) == 2
+
+
+def test_the_length_report_tells_which_side_is_longer(root, tmp_path):
+    rows = [row("a", " one", " one two three"), row("b", " one two", " one")]
+    lengths = root.done("pairs", params(write(tmp_path / "p.jsonl", rows))).facts["lengths"]
+    assert lengths["words"]["chosen_mean"] == 1.5
+    assert lengths["words"]["rejected_mean"] == 2.0
+    assert lengths["words"]["share_chosen_longer"] == 0.5
+    assert lengths["words"]["chosen_over_rejected"] == 0.75
+
+
+def test_a_sample_is_seeded_and_keeps_the_order(root, source):
+    first = table(root.done("pairs", params(source, max_pairs=10, seed=1)))
+    other = table(root.done("pairs", params(source, max_pairs=10, seed=2)))
+    numbers = [int(pair["chosen"].split()[1]) for pair in first]
+    assert len(first) == 10 and numbers == sorted(numbers)
+    assert [pair["chosen"] for pair in first] != [pair["chosen"] for pair in other]
+
+
+def test_toxic_words_are_those_of_the_nursery_where_it_is_the_source(root):
+    from jobs.nursery.language import the_language
+
+    artifact = root.done("pairs", {"format": "nursery", "options": {"num_pairs": 20}})
+    found = json.loads(artifact.read("toxic.json"))
+    assert found == {"words": list(the_language().toxic), "origin": "known"}
+
+
+def test_toxic_words_are_learned_from_training_pairs_otherwise(root, tmp_path):
+    rows = [row(f"p {number}", f" kind x{number}", f" grumble x{number}") for number in range(80)]
+    found = json.loads(
+        root.done("pairs", params(write(tmp_path / "p.jsonl", rows))).read("toxic.json")
+    )
+    assert found == {"words": ["grumble"], "origin": "log-odds"}
+
+
+def test_a_bad_file_is_refused_while_planning(tmp_path):
+    source = write(tmp_path / "p.jsonl", [{"prompt": "a", "chosen": "b"}])
+    with pytest.raises(UserError, match="missing column rejected"):
+        pairs.pins(pairs.Params(source=source, format="prompt-chosen-rejected"), {})
+
+
+def test_an_edited_file_is_checked_again(tmp_path):
+    import os
+
+    source = write(tmp_path / "p.jsonl", [row("a")])
+    checked = pairs.Params(source=source, format="prompt-chosen-rejected")
+    assert pairs.pins(checked, {}) == {}
+    write(tmp_path / "p.jsonl", [row("")])
+    os.utime(source, ns=(1, 1))
+    with pytest.raises(UserError, match="'prompt' is empty: row 1"):
+        pairs.pins(checked, {})
+
+
+def test_an_unknown_format_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'paradetox'"):
+        pairs.pins(pairs.Params(source="x.tsv", format="paradetoxx"), {})
