@@ -51,9 +51,7 @@ def rows(artifact):
 
 def row(artifact, metric, position):
     (found,) = [
-        each
-        for each in rows(artifact)
-        if (each["metric"], each["position"]) == (metric, position)
+        each for each in rows(artifact) if (each["metric"], each["position"]) == (metric, position)
     ]
     return found
 
@@ -171,9 +169,7 @@ def test_prompts_without_answers_have_no_perplexity_and_say_so(root, inputs, tmp
         {"format": "realtoxicityprompts", "source": str(source), "positions": ["last"]},
     )
     given = {**inputs(), "prompts": prompts}
-    found = row(
-        root.done("behave", {"metrics": ["perplexity"]}, **given), "perplexity", "response"
-    )
+    found = row(root.done("behave", {"metrics": ["perplexity"]}, **given), "perplexity", "response")
     assert (found["value"], found["status"]) == (None, "undefined")
     assert found["reason"] == "no prompt has an answer"
 
