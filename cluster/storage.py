@@ -64,8 +64,11 @@ class Storage:
     def read(self, name: str) -> bytes:
         """All bytes of a name. Raises FileNotFoundError."""
         if self._root is not None:
-            with open(self._place(name), "rb") as stream:
-                return stream.read()
+            try:
+                with open(self._place(name), "rb") as stream:
+                    return stream.read()
+            except NotADirectoryError as error:
+                raise FileNotFoundError(*error.args) from error
         data: bytes = self._fs.cat_file(self._key(name))
         return data
 

@@ -100,13 +100,18 @@ class Comparison:
 
 
 def collect(sources: Sequence[Source]) -> Comparison:
-    """Read what the sources measured; a source without an artifact gives rows with its reason."""
+    """Read what the sources measured; a source without an artifact gives rows with its reason.
+
+    Nothing depends on the order in which stages were gathered, because the key does not either.
+    """
     from analysis.measurement import axis_column, to_rows, to_table
 
-    order: dict[str, dict[str, None]] = {}
+    sources = sorted(sources, key=lambda source: source.stage)
+    axes = sorted({axis for source in sources for axis in source.cell})
+    order: dict[str, dict[str, None]] = {axis_column(axis): {} for axis in axes}
     for source in sources:
         for axis, value in source.cell.items():
-            order.setdefault(axis_column(axis), {})[value] = None
+            order[axis_column(axis)][value] = None
     measured = {id(source): list(_measured(source)) for source in sources if source.artifact}
     rows = [row for found in measured.values() for row in found]
     for source in sources:

@@ -130,7 +130,7 @@ class Supervised:
         self.state.log_history.append(row)
         if path.exists():
             with open(path, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
+                stream.write(_line(row))
         else:
             write_log(path, self.state.log_history)
         values = {f"train/{name}": value for name, value in row.items() if name != "step"}
@@ -212,4 +212,10 @@ def train(trainer: Any) -> dict[str, Any]:
 
 def write_log(path: Path, rows: list[dict[str, float]]) -> None:
     """The whole log, one JSON object per line."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+
+
+def _line(row: Mapping[str, float]) -> str:
+    """The step, then the rest by name: the same bytes whether a row was resumed or just made."""
+    rest = {name: row[name] for name in sorted(row) if name != "step"}
+    return json.dumps({"step": row["step"], **rest}) + "\n"

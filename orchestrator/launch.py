@@ -115,11 +115,10 @@ def _wanted(outlook: Outlook, only: Sequence[str]) -> Set[str]:
 
 def _standing_views(root: Storage, outlook: Outlook) -> list[Path | str]:
     """Folders of figures of a finished study; made again only if somebody deleted them."""
-    folder = f"studies/{outlook.plan.study.name}/figures"
-    shown = root.list(folder)
-    if len(shown) < len(comparisons(outlook)):
+    folder = f"studies/{outlook.plan.study.name}"
+    if len(root.list(f"{folder}/tables")) < len(comparisons(outlook)):
         return refresh_views(root, outlook)
-    names = [f"{folder}/{name}" for name in shown]
+    names = [f"{folder}/figures/{name}" for name in root.list(f"{folder}/figures")]
     return [root.path(name) if root.is_local else f"{root.url}/{name}" for name in names]
 
 

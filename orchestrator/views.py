@@ -56,7 +56,8 @@ def refresh_views(root: Storage, outlook: Outlook) -> list[Path | str]:
                 place = "figures" if file.parent.name == "figures" else "tables"
                 root.write(f"{folder}/{place}/{_view_name(job)}/{file.name}", file.read_bytes())
             shown = f"{folder}/figures/{_view_name(job)}"
-            figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
+            if root.exists(shown):
+                figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
     return figures
 
 

@@ -122,7 +122,7 @@ def _in_order(study: Study) -> list[str]:
     except CycleError as error:
         cycle: list[str] = error.args[1]
         raise UserError(
-            f"the stages wait for each other: {' -> '.join(cycle)}",
+            f"the stages form a cycle: {' -> '.join(cycle)}",
             where=study.where("stages", cycle[0]),
             hint="`a -> b` reads: b takes a as an input",
         ) from None

@@ -62,6 +62,7 @@ def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
         family_of_config(params.config).num_parameters(params.config)
     if not hub.is_on_hub(params.source):
         folder = _folder(params)
+        check_model_folder(folder, params.source)
         return {"weights": _digest(folder, model_files(folder))}
     hub.repository(params.source)
     if params.revision is not None and hub.is_commit(params.revision):

@@ -1,0 +1,75 @@
+"""Launches as a user types them: a command, a root, an exit code."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+MINIATURE = Path(__file__).parent / "miniature.yaml"
+_LONGEST_S = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """`deltascale` against one root."""
+
+    root: Path
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Begin in a process group of its own; the caller waits or kills."""
+        environment = {**os.environ, "WANDB_MODE": "offline", "COLUMNS": "200"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.cli", *words, "--root", str(self.root)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run to its end."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=_LONGEST_S)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def records(self) -> list[Path]:
+        """Records published so far."""
+        return sorted(self.root.glob("artifacts/*/*/record.json"))
+
+    def measurements(self, study: str = "miniature") -> bytes:
+        """The long table of a study."""
+        return (self.root / f"studies/{study}/tables/table/measurements.csv").read_bytes()
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(root=tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The miniature, run once without Ray and without disturbance."""
+    command = Command(root=tmp_path_factory.mktemp("undisturbed") / "results")
+    done = command.run("launch", str(MINIATURE), "--executor", "local")
+    assert done.returncode == 0, done.stderr
+    return command
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Callable[..., str]:
+    """The miniature with some text replaced, as a file."""
+
+    def write(*replacements: tuple[str, str]) -> str:
+        text = MINIATURE.read_text()
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "edited.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
