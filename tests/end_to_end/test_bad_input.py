@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+# ruff: noqa: E501  (lines of a study file, as they stand there)
 MISTAKES = {
     "unknown-kind": ("kind: behave", "kind: behavee", "behave"),
     "unknown-stage": ("inputs: {model: base, pairs: pairs}}", "inputs: {model: bas, pairs: pairs}}", "base"),
