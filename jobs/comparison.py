@@ -59,11 +59,11 @@ class Comparison:
         from analysis.layout import METRIC_ORDER, Layout
 
         measured = {row["metric"] for row in self.rows}
-        headlines = tuple(name for name in METRIC_ORDER if name in measured)
+        shown = METRIC_ORDER if view.metrics is None else view.metrics
         return Layout(
             rows=tuple(view.rows),
             columns=None if view.columns is None else tuple(view.columns),
-            metrics=headlines if view.metrics is None else tuple(view.metrics),
+            metrics=tuple(name for name in shown if name in measured),
             seeds=view.seeds,
             order=self.order,
         )

@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from analysis.lookup import metric_names
+from cluster.errors import unknown_name
 from jobs.kind import Params
+
+BEHAVIOUR = ("toxic_mass", "toxic_rate", "perplexity")
+"""Names that the kind `behave` measures."""
 
 
 class View(Params):
@@ -16,7 +21,8 @@ class View(Params):
         None, description="axes across, under the metric; null = every other axis that varies"
     )
     metrics: Sequence[str] | None = Field(
-        None, description="metrics shown, in this order; null = the headline one of each kind"
+        None,
+        description="metrics shown, in this order, where measured; null = the headline one of each",
     )
     where: Mapping[str, Sequence[str] | str] = Field(
         {}, description="axis -> values shown; numbers without the axis are kept"
@@ -28,6 +34,16 @@ class View(Params):
     )
     depth: float = Field(0.75, ge=0, le=1, description="relative depth shown")
     figures: bool = Field(True, description="draw the figures too")
+
+    @field_validator("metrics")
+    @classmethod
+    def _exist(cls, metrics: Sequence[str] | None) -> Sequence[str] | None:
+        """A wrong name is told before anything runs; a metric reports `NAME` and `NAME_…`."""
+        known = [*BEHAVIOUR, *metric_names()]
+        for name in metrics or ():
+            if not any(name == one or name.startswith(f"{one}_") for one in known):
+                raise unknown_name("metric", name, known)
+        return metrics
 
     def filters(self) -> dict[str, list[str]]:
         """`where` with every value a list."""
