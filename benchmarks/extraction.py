@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 
 from analysis.depth import layer_at
-from jobs.activation_units import write_unit
+from jobs.extraction.activation_units import write_unit
+from jobs.extraction.pair import Inputs, offsets
+from jobs.extraction.taps import Place, StopForward, blocks_of
+from jobs.extraction.unit_rows import UnitRows
 from jobs.family import family_of
-from jobs.pair import Inputs, offsets
-from jobs.taps import Place, StopForward, blocks_of
-from jobs.token_batches import Unit, cut, padded, units
-from jobs.token_plan import TokenPlan
-from jobs.token_positions import Position, positions
-from jobs.unit_rows import UnitRows
+from jobs.tokens.batches import Unit, cut, padded, units
+from jobs.tokens.plan import TokenPlan
+from jobs.tokens.positions import Position, positions
 
 VOCABULARY = 8000
 SHAPE = {

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from cluster.errors import UserError, unknown_name
 from jobs import lookup
-from jobs.shape import ConfigField, as_mapping
+from jobs.models.shape import ConfigField, as_mapping
 
 SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act")
 """Every site of a block, in the order in which the forward pass reaches them, `mlp_act` last."""

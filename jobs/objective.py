@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from jobs.tokenized_pairs import TokenizedPair
+from jobs.training.tokenized_pairs import TokenizedPair
 
 
 @dataclass(frozen=True, kw_only=True)

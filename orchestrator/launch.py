@@ -124,9 +124,9 @@ def _standing_views(root: Storage, outlook: Outlook) -> list[Path | str]:
 
 def _mirror(root: Storage, outlook: Outlook, report: Report, figures: Sequence[Path | str]) -> None:
     """The summary run in W&B. A mirror that breaks must not cost the study its result."""
-    from jobs.summary import mirror_study
+    from jobs.comparing.summary import mirror_study
+    from jobs.comparing.view import View
     from jobs.tracking import RunName
-    from jobs.view import View
 
     done = [job for job in comparisons(outlook) if job.key in outlook.keys(Decision.REUSE)]
     if not done or report.state is not LaunchState.COMPLETE:

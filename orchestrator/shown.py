@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from cluster.storage import Storage
-from jobs.view import View
+from jobs.comparing.view import View
 from orchestrator.explain import Decision, Explained
 from orchestrator.outlook import Outlook
 from orchestrator.verb import say
@@ -43,7 +43,7 @@ def show_tables(root: Storage, outlook: Outlook, chosen: Mapping[str, Any] | Non
     """Every comparison of a study, as wide as the terminal."""
     from rich.console import Console
 
-    from jobs.comparison import terminal_view
+    from jobs.comparing.comparison import terminal_view
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
     console = Console(width=width, highlight=False)

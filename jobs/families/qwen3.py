@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.family import Missing, Tap
-from jobs.shape import ConfigField, gated_width, hf_settings, read_shape
+from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
     "num_layers": ConfigField(name="num_hidden_layers", default=32),

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from cluster.errors import UserError
 from jobs import format
+from jobs.data.held_out import is_held_out
 from jobs.format import Pair, Prompt, Reading, Segment
-from jobs.held_out import is_held_out
 from jobs.nursery.language import the_language
 from jobs.nursery.sampler import Exchange, Sampler
 from jobs.nursery.vocabulary import in_register

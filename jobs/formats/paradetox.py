@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import Field
 
 from jobs import format
+from jobs.data.held_out import is_held_out, prompts_to_measure
+from jobs.data.rows import Row, read_rows
 from jobs.format import Dropped, Pair, Prompt, Reading
-from jobs.held_out import is_held_out, prompts_to_measure
-from jobs.rows import Row, read_rows
 
 _REWRITES = ("neutral1", "neutral2", "neutral3")
 _SHORTEST_OPENING = 3

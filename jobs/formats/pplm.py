@@ -9,9 +9,9 @@ from pydantic import Field
 
 from cluster.errors import UserError
 from jobs import format
+from jobs.data.held_out import pairs_to_train_on, prompts_to_measure
+from jobs.data.rows import read_rows
 from jobs.format import Pair, Prompt, Reading
-from jobs.held_out import pairs_to_train_on, prompts_to_measure
-from jobs.rows import read_rows
 
 _COLUMNS = ("prompt_text", "unpert_gen_text", "pert_gen_text")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import Field
 
 from jobs import format
+from jobs.data.held_out import pairs_to_train_on, prompts_to_measure
+from jobs.data.rows import read_rows
 from jobs.format import Pair, Prompt, Reading
-from jobs.held_out import pairs_to_train_on, prompts_to_measure
-from jobs.rows import read_rows
 
 _COLUMNS = ("prompt", "chosen", "rejected")
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from jobs import format
+from jobs.data.text_lines import numbered_lines
 from jobs.format import Dropped, Prompt, Reading, Segment
-from jobs.text_lines import numbered_lines
 
 Options = format.NoOptions
 

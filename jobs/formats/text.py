@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import Field
 
 from jobs import format
+from jobs.data.held_out import is_held_out
+from jobs.data.text_lines import numbered_lines
 from jobs.format import Dropped, Prompt, Reading, Segment
-from jobs.held_out import is_held_out
-from jobs.text_lines import numbered_lines
 
 
 class Options(format.Options):

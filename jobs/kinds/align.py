@@ -9,7 +9,7 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Input, execution
-from jobs.training_params import TrainingParams
+from jobs.training.params import TrainingParams
 from jobs.work import Work
 
 VERSION = 1
@@ -67,6 +67,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Train, write `model/` and `training_log.jsonl`."""
-    from jobs.alignment import align
+    from jobs.training.alignment import align
 
     return align(work)

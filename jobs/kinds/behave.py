@@ -76,6 +76,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""
-    from jobs.behaviour import behave
+    from jobs.behaviour.rates import behave
 
     return behave(work)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.resources import Resources
+from jobs.comparing.view import View as Params
 from jobs.kind import Input
-from jobs.view import View as Params
 from jobs.work import Work
 
 __all__ = ["Params"]
@@ -33,7 +33,7 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write the long table, the comparison, the scaling table and the figures."""
-    from jobs.comparison import Source, collect, write_views
+    from jobs.comparing.comparison import Source, collect, write_views
 
     sources = [
         Source(stage=found.stage, cell=found.cell, artifact=found.artifact)

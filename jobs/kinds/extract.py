@@ -9,7 +9,7 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
-from jobs.position_policy import Policy
+from jobs.tokens.policy import Policy
 from jobs.work import Work
 
 VERSION = 1
@@ -103,6 +103,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write the store; its facts are its index."""
-    from jobs.extraction import extract
+    from jobs.extraction.extract import extract
 
     return extract(work)

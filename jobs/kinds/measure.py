@@ -68,6 +68,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write measurements.parquet; the facts count its rows by status."""
-    from jobs.measuring import measure
+    from jobs.extraction.measuring import measure
 
     return measure(work)

@@ -9,13 +9,13 @@ from pydantic import Field
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import format
+from jobs.data.lexicon import learn_toxic_words
+from jobs.data.pair_selection import at_most, is_validation, length_report, without_useless
+from jobs.data.reading_report import write_report, write_toxic_words
+from jobs.data.source_check import check_source
 from jobs.format import Pair, group_of
 from jobs.kind import Input, data_path
 from jobs.kind import Params as KindParams
-from jobs.lexicon import learn_toxic_words
-from jobs.pair_selection import at_most, is_validation, length_report, without_useless
-from jobs.reading_report import write_report, write_toxic_words
-from jobs.source_check import check_source
 from jobs.work import Work
 
 VERSION = 1

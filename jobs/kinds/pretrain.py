@@ -11,7 +11,7 @@ from jobs import lookup
 from jobs.family import family_of_config
 from jobs.format import checked_options
 from jobs.kind import Input, data_path
-from jobs.training_params import TrainingParams
+from jobs.training.params import TrainingParams
 from jobs.work import Work
 
 VERSION = 1
@@ -80,6 +80,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Train, write `model/` and `training_log.jsonl`."""
-    from jobs.pretraining import pretrain
+    from jobs.training.pretraining import pretrain
 
     return pretrain(work)

@@ -14,14 +14,14 @@ import xxhash
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs import hub
 from jobs.artifact import digest_file
 from jobs.family import family_of_config
 from jobs.kind import Input, execution, model_source
 from jobs.kind import Params as KindParams
-from jobs.loading import describe_model
-from jobs.model_folder import check_model_folder, model_files
-from jobs.shape import read_shape
+from jobs.models import hub
+from jobs.models.folder import check_model_folder, model_files
+from jobs.models.loading import describe_model
+from jobs.models.shape import read_shape
 from jobs.work import Work
 
 VERSION = 1

@@ -15,12 +15,12 @@ from pydantic import Field
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import format
+from jobs.data.reading_report import write_report, write_toxic_words
+from jobs.data.source_check import check_source
 from jobs.format import Dropped, Prompt, Reading, bucket, group_of
 from jobs.kind import Input, data_path
 from jobs.kind import Params as KindParams
-from jobs.position_policy import Policy
-from jobs.reading_report import write_report, write_toxic_words
-from jobs.source_check import check_source
+from jobs.tokens.policy import Policy
 from jobs.transform import Transform, load_transform
 from jobs.work import Work
 

@@ -58,10 +58,10 @@ def run(work: Work) -> dict[str, Any]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    from jobs.alignment import length_limit
-    from jobs.completion_log_probabilities import score_pairs
-    from jobs.loading import load_model, load_tokenizer, pick_device
-    from jobs.tokenized_pairs import read_tokenized_pairs, tokens_digest
+    from jobs.models.loading import load_model, load_tokenizer, pick_device
+    from jobs.training.alignment import length_limit
+    from jobs.training.completion_log_probabilities import score_pairs
+    from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
 
     params: Params = work.params
     work.progress(None, "loading")

@@ -3,8 +3,8 @@
 from typing import Any
 
 from jobs.objective import Lesson
-from jobs.preference import make_preference_trainer
-from jobs.preference import sigmoid_loss as validation_loss
+from jobs.training.preference import make_preference_trainer
+from jobs.training.preference import sigmoid_loss as validation_loss
 
 __all__ = ["USES_REFERENCE", "make_trainer", "validation_loss"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from jobs.objective import Lesson, ScoredPairs
-from jobs.preference import make_preference_trainer
-from jobs.preference import sigmoid_loss as validation_loss
+from jobs.training.preference import make_preference_trainer
+from jobs.training.preference import sigmoid_loss as validation_loss
 
 __all__ = ["USES_REFERENCE", "make_trainer", "validation_loss"]
 

@@ -13,7 +13,7 @@ def make_trainer(lesson: Lesson) -> Any:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from jobs.training import Supervised
+    from jobs.training.supervision import Supervised
 
     class SupervisedTrainer(Supervised, SFTTrainer):  # type: ignore[misc]
         pass

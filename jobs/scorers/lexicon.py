@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jobs.lexicon import words_of
+from jobs.data.lexicon import words_of
 
 DEFINITION = "any lexicon word"
 

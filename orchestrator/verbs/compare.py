@@ -34,13 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Gather what the studies measured and print it; missing cells say why."""
-    from jobs.comparison import rendered
-    from jobs.view import View
+    from jobs.comparing.comparison import rendered
+    from jobs.comparing.view import View
 
     view, comparison = _gathered(options, View)
     form = "json" if options.json else options.format
     if options.long:
-        from jobs.comparison import long_table
+        from jobs.comparing.comparison import long_table
 
         data = long_table(comparison, "csv" if form == "terminal" else form)
     else:
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 def _gathered(options: argparse.Namespace, view_type: Any) -> tuple[Any, Any]:
     from dataclasses import replace
 
-    from jobs.comparison import collect
+    from jobs.comparing.comparison import collect
     from orchestrator.outlook import find_study, look
     from orchestrator.views import comparisons, sources, view_params
 

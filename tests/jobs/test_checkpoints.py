@@ -4,7 +4,7 @@ import pytest
 
 from cluster.storage import Storage
 from jobs.artifact import Artifact
-from jobs.checkpoints import adopt_newest, checkpoint_folder, complete, is_complete
+from jobs.training.checkpoints import adopt_newest, checkpoint_folder, complete, is_complete
 from jobs.work import AttemptFolder
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from cluster.errors import UserError
-from jobs import corpus
+from jobs.data import corpus
 
 
 @pytest.fixture

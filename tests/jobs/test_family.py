@@ -7,7 +7,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.family import family_of, family_of_config, names
-from jobs.shape import gated_width, read_shape
+from jobs.models.shape import gated_width, read_shape
 
 SMALL = {"family": "llama", "num_layers": 2, "d_model": 16, "num_heads": 4, "vocab_size": 11}
 

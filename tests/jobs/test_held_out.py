@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.data.held_out import is_held_out, pairs_to_train_on, prompts_to_measure
 from jobs.format import Pair, group_of
-from jobs.held_out import is_held_out, pairs_to_train_on, prompts_to_measure
 
 PROMPTS = [f"prompt number {number}" for number in range(2000)]
 

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from jobs import lexicon
+from jobs.data import lexicon
 from jobs.scorers.lexicon import score
 
 

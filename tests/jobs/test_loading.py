@@ -9,7 +9,13 @@ from safetensors.torch import load_file, save_file
 
 from cluster.errors import UserError
 from jobs.family import names
-from jobs.loading import describe_model, load_model, load_tokenizer, pick_device, save_checkpoint
+from jobs.models.loading import (
+    describe_model,
+    load_model,
+    load_tokenizer,
+    pick_device,
+    save_checkpoint,
+)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.family import names
-from jobs.model_folder import check_model_folder, model_files
+from jobs.models.folder import check_model_folder, model_files
 
 
 @pytest.fixture

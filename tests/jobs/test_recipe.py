@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.recipe import Recipe, data_order
+from jobs.training.recipe import Recipe, data_order
 
 RECIPE = Recipe(
     steps=10,

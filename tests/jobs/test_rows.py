@@ -5,7 +5,7 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.rows import numbered, read_rows
+from jobs.data.rows import numbered, read_rows
 
 NEEDED = ("prompt", "chosen")
 

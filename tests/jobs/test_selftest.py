@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from cluster.errors import UserError
+from jobs.extraction.pair import Inputs
+from jobs.extraction.selftest import check_residual_stream
+from jobs.extraction.taps import blocks_of
 from jobs.family import names
-from jobs.pair import Inputs
-from jobs.selftest import check_residual_stream
-from jobs.taps import blocks_of
-from jobs.token_batches import padded
-from jobs.token_plan import build
-from jobs.token_positions import positions
+from jobs.tokens.batches import padded
+from jobs.tokens.plan import build
+from jobs.tokens.positions import positions
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jobs.taps import StopForward, blocks_of, reading
+from jobs.extraction.taps import StopForward, blocks_of, reading
 
 IDS = torch.tensor([[2, 3, 4, 5], [6, 7, 8, 9]])
 

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.token_batches import cut, padded, units
-from jobs.token_plan import TokenPlan
-from jobs.token_positions import positions
+from jobs.tokens.batches import cut, padded, units
+from jobs.tokens.plan import TokenPlan
+from jobs.tokens.positions import positions
 
 lengths_and_groups = st.lists(
     st.tuples(st.integers(1, 30), st.integers(0, 4)), min_size=1, max_size=40

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cluster.errors import UserError
-from jobs.token_plan import ROLES, TokenPlan, build
+from jobs.tokens.plan import ROLES, TokenPlan, build
 
 
 def prompt(number, *segments, group=0):

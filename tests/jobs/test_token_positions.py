@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.token_plan import build
-from jobs.token_positions import positions, row_hash
+from jobs.tokens.plan import build
+from jobs.tokens.positions import positions, row_hash
 
 PLAIN = [("prompt", "a b c"), ("response", "x y")]
 DIALOGUE = [

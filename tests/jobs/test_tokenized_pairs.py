@@ -5,7 +5,7 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.tokenized_pairs import read_tokenized_pairs, tokens_digest
+from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
 
 LONG = "word0 word1 word2 word3 word4 word5"
 

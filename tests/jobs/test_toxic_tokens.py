@@ -1,7 +1,7 @@
 import pytest
 
-from jobs import corpus
-from jobs.toxic_tokens import find_toxic_tokens
+from jobs.behaviour.toxic_tokens import find_toxic_tokens
+from jobs.data import corpus
 from jobs.transform import load_transform
 
 

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from jobs.family import SITES, Missing, family_of, names
-from jobs.shape import read_shape
+from jobs.models.shape import read_shape
 
 ODD = {"num_layers": 3, "d_model": 24, "num_heads": 4, "d_mlp": 52, "vocab_size": 71}
 

@@ -30,7 +30,7 @@ def test_paradetox_gives_thousands_of_pairs_and_disjoint_prompts():
 
 
 def test_words_learned_from_training_pairs_tell_held_out_sides_apart():
-    from jobs.lexicon import learn_toxic_words
+    from jobs.data.lexicon import learn_toxic_words
     from jobs.scorers.lexicon import score
 
     pairs = format.read("pairs", "paradetox", PARADETOX, {}).items

@@ -18,7 +18,7 @@ from jobs.artifact import Artifact
 from jobs.family import names
 from jobs.kinds import pretrained
 from jobs.kinds.pretrained import Params
-from jobs.loading import load_model, load_tokenizer
+from jobs.models.loading import load_model, load_tokenizer
 from jobs.tracking import Silent
 from jobs.work import AttemptFolder, Work
 

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from jobs import corpus, format
+from jobs import format
+from jobs.data import corpus
 from jobs.nursery.language import the_language
 from jobs.nursery.sampler import Sampler
 from jobs.nursery.vocabulary import REGISTERS, in_register, train_tokenizer

@@ -19,7 +19,7 @@ class Root:
         self.storage = Storage(folder)
 
     def publish_model(self, model, tokenizer):
-        from jobs.loading import describe_model, save_checkpoint
+        from jobs.models.loading import describe_model, save_checkpoint
 
         artifact = Artifact(self.storage, "pretrain", key_of({"model": len(tokenizer)}))
         attempt = AttemptFolder(artifact, "one")

@@ -31,7 +31,7 @@ class Root:
         return artifact
 
     def model(self, name, model, tokenizer, kind="pretrain"):
-        from jobs.loading import describe_model, save_checkpoint
+        from jobs.models.loading import describe_model, save_checkpoint
 
         facts = {"model": describe_model(model.config)}
         return self.publish(

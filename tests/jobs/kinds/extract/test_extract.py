@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.activation_store import ActivationStore
+from jobs.extraction.activation_store import ActivationStore
 from jobs.kinds import extract
 
 

@@ -7,7 +7,7 @@ import pytest
 from analysis.lookup import metric_names
 from analysis.measurement_formats import from_parquet
 from cluster.errors import UserError
-from jobs.activation_store import ActivationStore
+from jobs.extraction.activation_store import ActivationStore
 from jobs.kinds import measure
 
 

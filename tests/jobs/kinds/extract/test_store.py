@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from cluster.errors import SurroundingsError
-from jobs import activation_units, unit_rows
-from jobs.activation_store import ActivationStore
 from jobs.artifact import Artifact
+from jobs.extraction import activation_units, unit_rows
+from jobs.extraction.activation_store import ActivationStore
 
 PARAMS = {"layers": [2], "sites": ["resid_post"], "positions": ["response", "mean"]}
 

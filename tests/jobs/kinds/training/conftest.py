@@ -142,7 +142,7 @@ def write_pairs(rows):
 @pytest.fixture
 def root(tmp_path, texts, tiny_model, word_tokenizer):
     """A root that holds `model` (tiny gpt2) and `pairs`."""
-    from jobs.loading import save_checkpoint
+    from jobs.models.loading import save_checkpoint
 
     made = Root(tmp_path / "root")
     made.publish(

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
 from jobs.kinds import align
-from jobs.recipe import data_order
+from jobs.training.recipe import data_order
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 2, "learning_rate": 1e-3, "seed": 5}

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.kinds import pretrain
-from jobs.loading import load_model, load_tokenizer
+from jobs.models.loading import load_model, load_tokenizer
 
 PARAMS = {
     "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},

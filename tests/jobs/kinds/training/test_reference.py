@@ -39,7 +39,7 @@ def test_a_tokenizers_bos_stands_before_the_prompt_and_is_not_scored(
 ):
     from tokenizers import processors
 
-    from jobs.loading import save_checkpoint
+    from jobs.models.loading import save_checkpoint
 
     tokenizer = word_tokenizer(eos_token="<end>", bos_token="<unk>")
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(

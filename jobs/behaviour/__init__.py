@@ -1,0 +1,1 @@
+"""What a model says: next-token mass, greedy continuations, estimates over groups."""

@@ -1,0 +1,106 @@
+"""`Subject`: one model in memory, the tokens it is asked about and the words it should not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import UserError
+from jobs.data.reading_report import TOXIC_WORDS, read_toxic_words
+from jobs.extraction.measuring import MODEL_FACTS
+from jobs.extraction.paired_inputs import PROMPTS, read_prompts
+from jobs.extraction.planning import SINGLE_PRECISION_UP_TO
+from jobs.family import family_of_config
+from jobs.models.folder import read_config
+from jobs.models.loading import Dtype, load_model, load_tokenizer, pick_device
+from jobs.models.shape import read_shape
+from jobs.tokens.plan import TokenPlan, build
+from jobs.transform import Transform, load_transform
+from jobs.work import Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from jobs.kinds.behave import Params
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """What a behaviour is measured of."""
+
+    about: Mapping[str, Any]
+    """What every measurement says of the model."""
+    model: Any
+    """The causal language model, in eval mode."""
+    tokenizer: PreTrainedTokenizerFast
+    """Its tokenizer."""
+    plan: TokenPlan
+    """The prompts as tokens."""
+    too_long: Sequence[int]
+    """Ids of prompts that were left out for their length."""
+    transform: Transform
+    """What was done to the prompts."""
+    toxic_words: Sequence[str]
+    """Words known or learned to be toxic; none where nobody knows any."""
+
+
+def load_subject(work: Work) -> Subject:
+    """The subject of a `behave` job. Raises UserError when no prompt fits the model."""
+    params: Params = work.params
+    source, prompts = work.input("model"), work.input("prompts")
+    folder = source.directory("model")
+    tokenizer = load_tokenizer(folder)
+    plan, too_long = build(
+        read_prompts(prompts.path(PROMPTS)), tokenizer, _max_length(folder, params)
+    )
+    about = {name: source.facts["model"][name] for name in MODEL_FACTS}
+    return Subject(
+        about=about,
+        model=load_model(
+            folder,
+            dtype=_dtype(params, about["num_parameters"]),
+            device=pick_device(params.num_gpus),
+            attention=params.attention,
+        ),
+        tokenizer=tokenizer,
+        plan=plan,
+        too_long=too_long,
+        transform=load_transform(prompts.facts["transform"]),
+        toxic_words=_toxic_words(work),
+    )
+
+
+def _dtype(params: Params, num_parameters: int) -> Dtype:
+    if params.dtype != "auto":
+        return params.dtype
+    return "float32" if num_parameters <= SINGLE_PRECISION_UP_TO else "bfloat16"
+
+
+def _max_length(folder: Path, params: Params) -> int:
+    """Every metric sees the same prompts: those that leave room for a continuation."""
+    config = read_config(folder)
+    limit = read_shape(family_of_config(config).FIELDS, config).max_positions - params.new_tokens
+    if limit < 1:
+        raise UserError(
+            f"new_tokens {params.new_tokens} leaves no room for a prompt in the "
+            f"{limit + params.new_tokens} positions of the model",
+            where="new_tokens",
+        )
+    return min(limit, params.max_length or limit)
+
+
+def _toxic_words(work: Work) -> list[str]:
+    """Those of the artifact the params name; none where no metric needs them."""
+    source = work.params.toxic_words
+    if set(work.params.metrics) == {"perplexity"} or not work.has(source):
+        return []
+    artifact = work.input(source)
+    if TOXIC_WORDS not in artifact.record.files:
+        raise UserError(
+            "the source of these prompts knows no toxic words",
+            where=artifact.folder,
+            hint="leave toxic_words out and give pairs as the input `lexicon`",
+        )
+    return read_toxic_words(artifact.path(TOXIC_WORDS))

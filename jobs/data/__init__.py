@@ -1,0 +1,1 @@
+"""Data from outside: reading, checking, splitting, what was dropped, what is toxic."""

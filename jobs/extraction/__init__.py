@@ -1,0 +1,1 @@
+"""How activations are read and kept: taps, paired forwards, the activation store, measuring."""

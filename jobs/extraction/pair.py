@@ -1,0 +1,87 @@
+"""A base and an aligned model on the same padded batch, and their difference in fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from jobs.extraction.taps import Place, reading
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jobs.tokens.batches import Batch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Offset:
+    """The gathered rows of one batch at one site and layer, on the models' device."""
+
+    place: Place
+    """Site and layer."""
+    base: Float32[Tensor, "rows d"]
+    """The base model's activations."""
+    delta: Float32[Tensor, "rows d"]
+    """Aligned minus base."""
+
+
+class Inputs:
+    """A batch on a device, ready for any number of forward passes."""
+
+    def __init__(self, batch: Batch, device: Any) -> None:
+        import torch
+
+        self.token_ids = torch.from_numpy(batch.token_ids).to(device)
+        self.attention_mask = torch.from_numpy(batch.attention_mask).to(device)
+        # Padding is on the right, so a token's place in the row is its position.
+        width = torch.arange(batch.token_ids.shape[1], device=device)
+        self.position_ids = width.expand(len(batch.token_ids), -1)
+        self._gathered: Int64[Tensor, " rows"] = torch.from_numpy(batch.gathered).to(device)
+        self._all = len(batch.gathered) == batch.token_ids.size
+
+    def gather(self, value: Tensor) -> Tensor:
+        """The wanted rows of a tensor [batch, width, d], nothing copied when it is all of them."""
+        flat = value.reshape(-1, value.shape[-1])
+        return flat if self._all else flat.index_select(0, self._gathered)
+
+
+def activations(model: Any, inputs: Inputs, places: Sequence[Place]) -> dict[Place, Tensor]:
+    """The gathered rows [rows, d] of one model at these places, in its compute dtype.
+
+    Runs the backbone only (no unembedding), and no further than the last place.
+    """
+    import torch
+
+    with torch.inference_mode(), reading(model, places, inputs.gather) as found:
+        model.base_model(
+            input_ids=inputs.token_ids,
+            attention_mask=inputs.attention_mask,
+            position_ids=inputs.position_ids,
+            use_cache=False,
+        )
+    return found
+
+
+def offsets(base: Any, aligned: Any, inputs: Inputs, places: Sequence[Place]) -> Iterator[Offset]:
+    """δ at every place, formed in fp32 from both models on identical inputs, in order of `places`.
+
+    Each is released before the next is formed, so that only the raw rows are held together.
+    """
+    import torch
+
+    base_rows = activations(base, inputs, places)
+    aligned_rows = activations(aligned, inputs, places)
+    with torch.inference_mode():
+        for place in places:
+            base_row = base_rows.pop(place).float()
+            delta = aligned_rows.pop(place).float() - base_row
+            yield Offset(place=place, base=base_row, delta=delta)
+
+
+def as_numpy(value: Tensor) -> np.ndarray:
+    """A tensor's values in host memory."""
+    return np.asarray(value.cpu().numpy())

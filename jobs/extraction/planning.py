@@ -1,0 +1,122 @@
+"""What one paired extraction will do, decided from params and inputs before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from analysis.depth import layer_at
+from cluster.errors import UserError
+from jobs.extraction.paired_inputs import common_model, shared_plan
+from jobs.family import Missing, family_of_config
+from jobs.models.folder import read_config
+from jobs.models.shape import read_shape
+from jobs.tokens.policy import DEFAULT
+from jobs.tokens.positions import Position, positions
+from jobs.work import Work
+
+if TYPE_CHECKING:
+    from jobs.extraction.taps import Place
+    from jobs.kinds.extract import Params
+    from jobs.tokens.plan import TokenPlan
+
+SINGLE_PRECISION_UP_TO = 2_000_000_000
+"""Parameters up to which `auto` computes in float32; never decided by the hardware."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Extraction:
+    """What is to be extracted, decided before a model is loaded."""
+
+    params: Params
+    """As the study says."""
+    model: Mapping[str, Any]
+    """Facts of the base model."""
+    plan: TokenPlan
+    """The tokens."""
+    too_long: Sequence[int]
+    """Ids of prompts left out for their length."""
+    policies: Sequence[str]
+    """Position policies asked for."""
+    positions: Sequence[Position]
+    """Those of them that have rows."""
+    layers: Sequence[int]
+    """Layers, ascending."""
+    missing: Mapping[str, str]
+    """Site -> why the family does not have it."""
+    places: Sequence[Place]
+    """Sites that exist, at every layer."""
+
+    @property
+    def dtype(self) -> Literal["float32", "bfloat16"]:
+        """Compute dtype of both models."""
+        if self.params.dtype != "auto":
+            return self.params.dtype
+        small = self.model["num_parameters"] <= SINGLE_PRECISION_UP_TO
+        return "float32" if small else "bfloat16"
+
+    @property
+    def with_moments(self) -> frozenset[str]:
+        """Positions that keep d x d moments, or so few rows that those are kept instead."""
+        return frozenset(
+            position.label
+            for position in self.positions
+            if position.policy in self.params.moments_positions
+            or position.largest_group < self.model["d_model"]
+        )
+
+
+def decide(work: Work) -> Extraction:
+    """Settle tokens, rows, layers and sites. Raises UserError for what cannot be done."""
+    params: Params = work.params
+    base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
+    model = common_model(base, aligned)
+    config = read_config(base.path("model/config.json").parent)
+    family = family_of_config(config)
+    limit = read_shape(family.FIELDS, config).max_positions
+    plan, too_long = shared_plan(base, aligned, prompts, min(limit, params.max_length or limit))
+    policies = params.positions or prompts.facts.get("positions") or DEFAULT
+    found = positions(plan, policies, params.num_reservoir)
+    if not found:
+        raise UserError(
+            f"no prompt has a token at {' or '.join(policies)}",
+            where=prompts.folder,
+            hint="turn needs dialogues; response needs prompts with a response",
+        )
+    layers = _layers(params, int(model["num_layers"]))
+    sites = family.sites(config)
+    missing: dict[str, str] = {
+        site: tap.reason for site in params.sites if isinstance(tap := sites[site], Missing)
+    }
+    return Extraction(
+        params=params,
+        model=model,
+        plan=plan,
+        too_long=too_long,
+        policies=policies,
+        positions=found,
+        layers=layers,
+        missing=missing,
+        places=[
+            (site, layer)
+            for site in dict.fromkeys(params.sites)
+            if site not in missing
+            for layer in layers
+        ],
+    )
+
+
+def _layers(params: Params, num_layers: int) -> list[int]:
+    if params.layers == "all":
+        return list(range(num_layers))
+    if params.layers is None:
+        return sorted({layer_at(depth, num_layers) for depth in params.depths})
+    beyond = [layer for layer in params.layers if layer >= num_layers]
+    if beyond:
+        raise UserError(
+            f"there is no layer {beyond[0]}: the model has layers 0 to {num_layers - 1}",
+            where="layers",
+            hint="depths name the same relative depth in every model",
+        )
+    return sorted(set(params.layers))

@@ -1,0 +1,1 @@
+"""Checkpoints: shapes, folders in the hub's layout, loading, the hub itself."""

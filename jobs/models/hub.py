@@ -1,0 +1,116 @@
+"""The only file that talks to the Hugging Face hub. Tokens stay with huggingface_hub.
+
+Without a network everything is answered from the local cache, as far as it goes.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.errors import SurroundingsError, UserError
+from jobs.models.folder import DESCRIPTIONS, INDEX, WEIGHTS, no_safetensors
+
+SCHEME = "hf://"
+DEFAULT_REVISION = "main"
+
+_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_WANTED = [WEIGHTS, "model-*.safetensors", INDEX, *DESCRIPTIONS]
+_SEEN_ELSEWHERE = "use a folder as source, or point HF_HOME at a cache that holds the model"
+
+
+def is_on_hub(source: str) -> bool:
+    """True for `hf://org/name`, False for a folder."""
+    return source.startswith(SCHEME)
+
+
+def is_commit(revision: str | None) -> bool:
+    """True for a full commit hash, which needs no resolving."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
+def repository(source: str) -> str:
+    """The `org/name` in `hf://org/name`. Raises UserError when it is not one."""
+    name = source.removeprefix(SCHEME)
+    if not _REPOSITORY.fullmatch(name):
+        raise UserError(
+            f"{source!r} names no model on the hub",
+            allowed=["hf://organisation/name"],
+            hint="a revision goes into the param `revision`",
+        )
+    return name
+
+
+def commit_of(source: str, revision: str | None) -> str:
+    """The commit that a revision stands for now, or when the cache last saw it.
+
+    Raises:
+        UserError: no such model or revision, or it is gated.
+        SurroundingsError: the hub cannot be asked and the cache does not know.
+    """
+    from huggingface_hub import HfApi
+
+    with _hub_faults(source, revision):
+        return HfApi().resolve_revision(repository(source), revision=revision).resolved
+
+
+def download(source: str, commit: str) -> Path:
+    """The local folder of a model at a commit: weights, config and tokenizer, no pickle, no code.
+
+    Raises:
+        UserError: no such model or commit, or it has no safetensors weights.
+        SurroundingsError: the hub cannot be asked and the cache is not complete.
+    """
+    from huggingface_hub import get_cached_repo_tree, snapshot_download
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    name = repository(source)
+    with _hub_faults(source, commit), disable_progress_bars():
+        folder = Path(snapshot_download(name, revision=commit, allow_patterns=_WANTED))
+    if not (folder / WEIGHTS).exists() and not (folder / INDEX).exists():
+        try:
+            held = [file.path for file in get_cached_repo_tree(name, revision=commit)]
+        except CachedRepoTreeNotFoundError:
+            held = [path.name for path in folder.iterdir()]
+        raise no_safetensors(held, f"{source} at {commit}")
+    return folder
+
+
+@contextlib.contextmanager
+def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
+    """The hub's answers as ours; whatever is no answer is the surroundings' fault."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"{source} at {revision or DEFAULT_REVISION}"
+    try:
+        yield
+    except UserError:
+        raise
+    except RevisionNotFoundError as error:
+        raise UserError(f"{source} has no revision {revision!r}", where=where) from error
+    except GatedRepoError as error:
+        raise UserError(
+            f"{source} is gated",
+            where=where,
+            hint="accept its terms on the hub, then log in with `hf auth login` or set HF_TOKEN",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise UserError(
+            f"{source} does not exist on the hub, or is private",
+            where=where,
+            hint="a private model needs `hf auth login` or HF_TOKEN",
+        ) from error
+    except Exception as error:  # timeouts, proxies, 5xx, no cache: one sentence instead of many
+        first_line = str(error).strip().partition("\n")[0]
+        raise SurroundingsError(
+            "the hub cannot be asked and the cache has no complete copy "
+            f"({type(error).__name__}: {first_line})",
+            where=where,
+            hint=_SEEN_ELSEWHERE,
+        ) from error

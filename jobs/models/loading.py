@@ -1,0 +1,144 @@
+"""Models and tokenizers, from and to a checkpoint folder in the hub's layout.
+
+Safetensors only, local files only, no code from the folder; the same folder gives the same model.
+"""
+
+import copy
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cluster.errors import SurroundingsError, UserError
+from jobs.family import family_of_config
+from jobs.models.folder import check_model_folder, read_config
+from jobs.models.shape import as_mapping, read_shape
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+_SHARD_SIZE = "5GB"
+_MOST_KEYS_SHOWN = 3
+
+
+def load_model(
+    folder: Path, *, dtype: Dtype = "float32", device: str = "cpu", attention: str = "sdpa"
+) -> "PreTrainedModel":
+    """The causal language model in a folder, in eval mode.
+
+    Args:
+        folder: a checkpoint.
+        dtype: in which its weights are held.
+        device: `cpu` or `cuda`; see pick_device.
+        attention: the attention kernel, by its transformers name.
+
+    Raises:
+        UserError: the folder is not a whole checkpoint of a supported family.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    check_model_folder(folder)
+    logging.disable_progress_bar()  # a job's log is a file
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=getattr(torch, dtype),
+        attn_implementation=attention,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        ignore_mismatched_sizes=True,  # so that they are listed below instead of in a traceback
+        output_loading_info=True,
+    )
+    wrong = sorted([*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])])
+    if wrong:
+        names = ", ".join(wrong[:_MOST_KEYS_SHOWN])
+        raise UserError(
+            f"{len(wrong)} weights are missing or of another shape than config.json says: {names}",
+            where=str(folder),
+        )
+    loaded: PreTrainedModel = model.to(device).eval()
+    return loaded
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """The tokenizer in a folder; it pads on the right and always has a pad token.
+
+    Where it had none, a token that it has stands in, so that no vocabulary grows; padded places
+    are masked and their ids never looked at.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    read_config(folder)
+    try:
+        tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:  # the library raises whatever its readers meet
+        raise UserError(f"the tokenizer cannot be read: {error}", where=str(folder)) from error
+    if not tokenizer.is_fast or not len(tokenizer):
+        raise UserError("there is no tokenizer with a vocabulary", where=str(folder))
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = (
+            tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+        )
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def save_checkpoint(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: Path
+) -> None:
+    """Write both to a folder, the weights as fp32 safetensors; it appears whole or not at all.
+
+    16 bits would round away most of a small update, so a model in fewer is widened first.
+    """
+    import torch
+
+    if any(parameter.dtype != torch.float32 for parameter in model.parameters()):
+        model = copy.deepcopy(model).float()
+    temporary = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary, max_shard_size=_SHARD_SIZE)
+    tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def pick_device(num_gpus: float) -> str:
+    """`cuda` when GPUs were given to the job, else `cpu`; the hardware alone decides nothing.
+
+    Raises:
+        SurroundingsError: a GPU was given and torch cannot use it.
+    """
+    if num_gpus <= 0:
+        return "cpu"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SurroundingsError(
+            f"the job was given {num_gpus:g} GPUs and torch sees none",
+            hint="check the driver and that this torch is a CUDA build",
+        )
+    return "cuda"
+
+
+def describe_model(config: Any) -> dict[str, Any]:
+    """The fact `model` of a checkpoint: family and sizes, counted and never taken from a label."""
+    mapping = as_mapping(config)
+    family = family_of_config(mapping)
+    shape = read_shape(family.FIELDS, mapping)
+    total, inside = family.num_parameters(mapping)
+    return {
+        "family": mapping.get("family", mapping.get("model_type")),
+        "num_parameters": total,
+        "num_parameters_non_embedding": inside,
+        "d_model": shape.d_model,
+        "num_layers": shape.num_layers,
+        "vocab_size": shape.vocab_size,
+    }

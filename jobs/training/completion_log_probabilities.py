@@ -1,0 +1,102 @@
+"""Log-probability that a model gives to each completion, summed over the completion's tokens.
+
+One function for the reference and for validation, so that a margin of a model against itself is
+zero up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from jobs.objective import ScoredPairs
+from jobs.training.tokenized_pairs import TokenizedPair
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
+"""(prompt ids, completion ids) of each sequence."""
+
+
+def sum_log_probabilities(
+    model: Any,
+    sequences: Sequences,
+    *,
+    batch_size: int,
+    dtype: str = "float32",
+    after_batch: Callable[[int], None] = lambda done: None,
+) -> Float64[np.ndarray, " sequences"]:
+    """Sum over completion tokens of log p(token | all before it), in nats.
+
+    Batches are cut from the sequences sorted by length, longest first: memory runs out at the start
+    or not at all, and the same sequences give the same batches. Softmax in fp32, sums in fp64.
+
+    Args:
+        model: a causal language model; its mode (train or eval) is kept.
+        sequences: what to score.
+        batch_size: sequences per forward pass.
+        dtype: `float32`, or `bfloat16` to compute in under autocast over fp32 weights.
+        after_batch: told how many sequences are done.
+    """
+    import torch
+
+    order = sorted(range(len(sequences)), key=lambda i: (-sum(map(len, sequences[i])), i))
+    sums = np.zeros(len(sequences))
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                members = order[start : start + batch_size]
+                sums[members] = _batch_sums(model, [sequences[i] for i in members], dtype)
+                after_batch(start + len(members))
+    finally:
+        model.train(training)
+    return sums
+
+
+def _batch_sums(model: Any, batch: Sequences, dtype: str) -> Float64[np.ndarray, " batch"]:
+    import torch
+
+    token_ids, attention_mask, is_completion = (
+        tensor.to(model.device) for tensor in _padded(batch)
+    )
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
+        logits = model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
+    predicted = is_completion[:, 1:]
+    rows = logits[:, :-1][predicted].float()
+    chosen = rows.gather(1, token_ids[:, 1:][predicted][:, None])[:, 0] - rows.logsumexp(dim=1)
+    sums = torch.zeros(predicted.shape, dtype=torch.float64, device=rows.device)
+    sums[predicted] = chosen.double()
+    found: Float64[np.ndarray, " batch"] = sums.sum(dim=1).cpu().numpy()
+    return found
+
+
+def _padded(batch: Sequences) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, attention mask and completion mask, padded on the right with 0."""
+    import torch
+
+    width = max(len(prompt) + len(completion) for prompt, completion in batch)
+    token_ids = torch.zeros(len(batch), width, dtype=torch.long)
+    attention_mask = torch.zeros(len(batch), width, dtype=torch.long)
+    is_completion = torch.zeros(len(batch), width, dtype=torch.bool)
+    for row, (prompt, completion) in enumerate(batch):
+        end = len(prompt) + len(completion)
+        token_ids[row, :end] = torch.tensor([*prompt, *completion])
+        attention_mask[row, :end] = 1
+        is_completion[row, len(prompt) : end] = True
+    return token_ids, attention_mask, is_completion
+
+
+def score_pairs(
+    model: Any, pairs: Sequence[TokenizedPair], *, batch_size: int, dtype: str, **more: Any
+) -> ScoredPairs:
+    """Both completions of every pair; see `sum_log_probabilities`."""
+    sequences = [(pair.prompt_ids, pair.chosen_ids) for pair in pairs]
+    sequences += [(pair.prompt_ids, pair.rejected_ids) for pair in pairs]
+    sums = sum_log_probabilities(model, sequences, batch_size=batch_size, dtype=dtype, **more)
+    return ScoredPairs(pairs=pairs, chosen=sums[: len(pairs)], rejected=sums[len(pairs) :])

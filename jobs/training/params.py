@@ -1,0 +1,85 @@
+"""Params that every training kind has: the recipe's settings and how the work is done."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from jobs.kind import Params, execution
+from jobs.training.recipe import Recipe
+from jobs.training.supervision import Supervision
+from jobs.work import Work
+
+
+class TrainingParams(Params):
+    """Settings shared by `pretrain` and `align`; each has its own defaults for some."""
+
+    seed: int = Field(0, ge=0, description="Order of the data, and whatever else is drawn.")
+    optimizer: Literal["rmsprop", "adamw"] = Field("rmsprop", description="Optimizer.")
+    learning_rate: float = Field(1e-6, gt=0, description="Rate at the top of the schedule.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="After the warm-up: constant, or down to 0 at the last step."
+    )
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the rate rises.")
+    weight_decay: float = Field(0.0, ge=0, description="Decay of matrices; biases have none.")
+    max_grad_norm: float = Field(10.0, gt=0, description="Longer gradients are scaled to this.")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of adamw's first moment.")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="Decay of adamw's second moment.")
+    rmsprop_alpha: float = Field(0.99, ge=0, lt=1, description="Decay of rmsprop's moment.")
+    epsilon: float = Field(1e-8, gt=0, description="Added to the root of the second moment.")
+    global_batch: int = Field(4, ge=1, description="Rows per optimizer step.")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Computed in; the weights are fp32 either way."
+    )
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+
+    micro_batch: int | None = execution(
+        None, "Rows per forward pass, the rest is accumulated; null is the global batch.", ge=1
+    )
+    activation_checkpointing: bool = execution(
+        False, "Compute activations again in the backward pass, to save memory."
+    )
+    checkpoint_every: int | None = execution(
+        50, "Steps between checkpoints; null writes one only when asked to stop.", ge=1
+    )
+    keep_checkpoints: int = execution(2, "Newest checkpoints that are kept.", ge=1)
+    log_every: int = execution(1, "Steps between rows of the training log.", ge=1)
+    num_cpus: float = execution(1, "Processor cores.", gt=0)
+    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
+
+    @model_validator(mode="after")
+    def _check_batches(self) -> "TrainingParams":
+        whole, part = self.global_batch, self.micro_batch
+        if part is not None and whole % part:
+            raise UserError(
+                f"micro_batch {part} does not divide global_batch {whole}",
+                allowed=[str(rows) for rows in range(1, whole + 1) if whole % rows == 0],
+            )
+        return self
+
+    def resources(self) -> Resources:
+        """What a job with these params needs."""
+        return Resources(num_cpus=self.num_cpus, num_gpus=self.num_gpus, memory_gb=self.memory_gb)
+
+    def recipe(self, steps: int) -> Recipe:
+        """The recipe for a run of so many steps."""
+        shared = {
+            name: getattr(self, name) for name in Recipe.__dataclass_fields__ if name in _IN_RECIPE
+        }
+        return Recipe(steps=steps, micro_batch=self.micro_batch or self.global_batch, **shared)
+
+    def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
+        """The surroundings of a run with these params."""
+        return Supervision(
+            work=work,
+            recipe=recipe,
+            checkpoint_every=self.checkpoint_every,
+            keep_checkpoints=self.keep_checkpoints,
+            log_every=self.log_every,
+            **more,
+        )
+
+
+_IN_RECIPE = set(TrainingParams.model_fields) - {"micro_batch"}

@@ -1,0 +1,108 @@
+"""One pretraining run: documents to rows, rows to a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from cluster.errors import UserError
+from jobs.data import corpus
+from jobs.family import family_of_config
+from jobs.models.loading import describe_model, pick_device, save_checkpoint
+from jobs.training.packing import packed_rows
+from jobs.training.recipe import Recipe, data_order
+from jobs.training.supervision import Supervised, train
+from jobs.work import Work
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Rows:
+    """Packed rows in the order of the run, as a Trainer takes them."""
+
+    def __init__(
+        self, rows: Int64[np.ndarray, "rows sequence"], order: Int64[np.ndarray, " needed"]
+    ) -> None:
+        self.rows = rows
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, place: int) -> Int64[np.ndarray, " sequence"]:
+        row: Int64[np.ndarray, " sequence"] = self.rows[self.order[place]]
+        return row
+
+
+def pretrain(work: Work) -> dict[str, Any]:
+    """Train the architecture of the params from scratch; returns the record's facts."""
+    params = work.params
+    work.progress(None, "reading documents")
+    source = Path(params.source) if params.source else None
+    documents = corpus.documents(params.format, source, params.options)
+    tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)
+    rows = packed_rows(documents, tokenizer, params.sequence_length, params.seed)
+    device = pick_device(params.num_gpus)
+    model = _new_model(params, tokenizer).to(device)
+    recipe = params.recipe(params.steps)
+    order = data_order(len(rows), recipe.steps * recipe.global_batch, params.seed)
+    trainer = _make_trainer(model, Rows(rows, order), recipe, work.folder / "checkpoints", device)
+    trainer.supervise(params.supervision(work, recipe))
+    outcome = train(trainer)
+    save_checkpoint(model, tokenizer, work.folder / "model")
+    return {
+        "model": describe_model(model.config),
+        "training": {
+            "num_documents": len(documents),
+            "num_rows": len(rows),
+            "num_passes": round(len(order) / len(rows), 3),
+            **outcome,
+        },
+    }
+
+
+def _new_model(params: Any, tokenizer: Any) -> Any:
+    """The architecture with fresh weights, fp32."""
+    import torch
+    from transformers import AutoModelForCausalLM, set_seed
+
+    num_tokens = len(tokenizer)
+    fields = {"vocab_size": num_tokens, **params.config}
+    if fields["vocab_size"] < num_tokens:
+        raise UserError(
+            f"vocab_size {fields['vocab_size']} of the config is less than the "
+            f"{num_tokens} tokens of the tokenizer",
+            where="config",
+        )
+    config = family_of_config(fields).hf_config(fields)
+    if params.sequence_length > config.max_position_embeddings:
+        raise UserError(
+            f"sequence_length {params.sequence_length} is more than the model's "
+            f"{config.max_position_embeddings} positions",
+            where="sequence_length",
+        )
+    config.eos_token_id = tokenizer.eos_token_id  # what ended its documents ends its answers
+    set_seed(params.seed)
+    return AutoModelForCausalLM.from_config(
+        config, dtype=torch.float32, attn_implementation=params.attention
+    )
+
+
+def _make_trainer(model: Any, rows: Rows, recipe: Recipe, folder: Path, device: str) -> Any:
+    from transformers import Trainer, TrainingArguments
+
+    class PretrainTrainer(Supervised, Trainer):  # type: ignore[misc]
+        pass
+
+    arguments = TrainingArguments(**recipe.trainer_arguments(folder, device))
+    return PretrainTrainer(model=model, args=arguments, train_dataset=rows, data_collator=_collated)
+
+
+def _collated(rows: Sequence[Int64[np.ndarray, " sequence"]]) -> dict[str, "Tensor"]:
+    import torch
+
+    token_ids = torch.from_numpy(np.stack(rows))
+    return {"input_ids": token_ids, "labels": token_ids}

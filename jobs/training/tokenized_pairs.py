@@ -1,0 +1,113 @@
+"""Preference pairs as token ids: made once, by one function, for `reference` and `align` alike.
+
+Prompt and completion are tokenised apart, so that the completion starts at the same token for both
+sides. Nothing is appended and no pair is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from cluster.errors import UserError
+from jobs.tokens.plan import bos_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_COLUMNS = ("pair", "prompt", "chosen", "rejected", "split")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizedPair:
+    """One prompt with a preferred and a dispreferred completion."""
+
+    pair: int
+    """Its id in the pairs artifact."""
+    split: str
+    """`train` or `validation`."""
+    prompt_ids: list[int]
+    """Tokens of the prompt, BOS included where the tokenizer puts one."""
+    chosen_ids: list[int]
+    """Tokens of the preferred completion."""
+    rejected_ids: list[int]
+    """Tokens of the other one."""
+    truncated: bool
+    """True when it was longer than allowed."""
+
+
+def read_tokenized_pairs(
+    path: Path, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[TokenizedPair]:
+    """Every pair of a `pairs.parquet`, in the file's order.
+
+    Raises:
+        UserError: a pair has a completion without tokens.
+    """
+    import pyarrow.parquet as parquet
+
+    columns = parquet.read_table(path, columns=list(_COLUMNS)).to_pydict()
+    texts = columns["prompt"] + columns["chosen"] + columns["rejected"]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    count = len(columns["pair"])
+    start = bos_ids(tokenizer)
+    return [
+        _fitted(
+            pair=columns["pair"][row],
+            split=columns["split"][row],
+            prompt=ids[row],
+            completions=(ids[count + row], ids[2 * count + row]),
+            start=start,
+            max_length=max_length,
+        )
+        for row in range(count)
+    ]
+
+
+def tokens_digest(pairs: Sequence[TokenizedPair]) -> str:
+    """xxh3-64 of all ids: equal when two jobs see the same tokens, whatever their tokenizers."""
+    hasher = xxhash.xxh3_64()
+    for pair in pairs:
+        ids = (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
+        hasher.update(f"{pair.pair} {pair.split} {ids}\n".encode())
+    return hasher.hexdigest()
+
+
+def _fitted(
+    *,
+    pair: int,
+    split: str,
+    prompt: list[int],
+    completions: tuple[list[int], list[int]],
+    start: list[int],
+    max_length: int,
+) -> TokenizedPair:
+    """Cut to `max_length`: the prompt loses its beginning, a completion its end.
+
+    Both sides keep the same prompt, and at least one token of it where it has one, because the
+    first token of a completion is only predicted after another token.
+    """
+    for side, completion in zip(("chosen", "rejected"), completions, strict=True):
+        if not completion or (len(completion) < 2 and not prompt and not start):
+            raise UserError(
+                f"the {side} completion of pair {pair} has no token to predict",
+                where="pairs.parquet",
+            )
+    start = [] if prompt[:1] == start else start
+    first = len(start) + min(len(prompt), 1)
+    chosen, rejected = (completion[: max_length - first] for completion in completions)
+    room = max_length - len(start) - max(len(chosen), len(rejected))
+    kept = prompt[-room:] if room > 0 else []
+    return TokenizedPair(
+        pair=pair,
+        split=split,
+        prompt_ids=start + kept,
+        chosen_ids=chosen,
+        rejected_ids=rejected,
+        truncated=(len(kept), len(chosen), len(rejected))
+        != (len(prompt), len(completions[0]), len(completions[1])),
+    )
