@@ -1,0 +1,53 @@
+"""A study on a Ray of three nodes that was there before, joined with --address."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MINIATURE = str(Path(__file__).parent / "miniature.yaml")
+
+_THREE_NODES = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+for _ in range(2):
+    cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A cluster in a process of its own, which ends it when its standard input closes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _THREE_NODES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+    )
+    assert process.stdout is not None
+    told = ""
+    for line in process.stdout:
+        told = line.strip()
+        if told.startswith("127.") or told.count(".") == 3:
+            break
+    yield told
+    process.communicate(input="", timeout=120)
+
+
+@pytest.mark.cluster
+def test_three_joined_nodes_give_the_same_measurements_as_one_process(
+    undisturbed: Any, command: Any, address: str
+) -> None:
+    done = command.run("launch", MINIATURE, "--address", address)
+    assert done.returncode == 0, done.stderr
+    assert command.measurements() == undisturbed.measurements()
