@@ -201,11 +201,26 @@ def _figures(comparison: Comparison, view: View) -> Iterator[tuple[str, Any]]:
         if all(row["layer"] is None for row in own if row["value"] is not None):
             yield f"{metric}-behaviour", behaviour.draw(at_depth, layout=layout)
         else:
-            yield f"{metric}-against-size", against_size.draw(at_depth, layout=layout)
+            label = _label(metric, own)
+            yield (
+                f"{metric}-against-size",
+                against_size.draw(at_depth, layout=layout, label=label),
+            )
             every = over_seeds(
                 select(own, Selection(**{**vars(whole), "depths": None})), view.seeds
             )
-            yield f"{metric}-against-depth", against_depth.draw(every, layout=layout)
+            yield (
+                f"{metric}-against-depth",
+                against_depth.draw(every, layout=layout, label=label),
+            )
+
+
+def _label(metric: str, rows: "Sequence[Row]") -> str:
+    """A metric's name on an axis; a spectrum says that it is the centred one."""
+    from analysis.figure import readable
+
+    centred = any(row["centred"] for row in rows)
+    return f"{readable(metric)} (centred)" if centred else readable(metric)
 
 
 def _measured(source: Source) -> Iterator[dict[str, Any]]:
