@@ -17,7 +17,8 @@ from orchestrator.explain import Decision, Explained
 from orchestrator.outlook import Outlook
 
 if TYPE_CHECKING:
-    from jobs.comparing.comparison import Comparison, Source
+    from jobs.comparing.comparison import Comparison
+    from jobs.comparing.sources import Source
 
 _FAILED = (Decision.FAILED, Decision.BLOCKED)
 
@@ -35,7 +36,7 @@ def sources(root: Storage, outlook: Outlook, job: Job) -> "list[Source]":
 
 def compared(root: Storage, outlook: Outlook, job: Job) -> "Comparison":
     """All measurements that a gathering job takes, missing ones included."""
-    from jobs.comparing.comparison import collect
+    from jobs.comparing.sources import collect
 
     return collect(sources(root, outlook, job))
 
@@ -69,8 +70,9 @@ def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | No
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(artifact.path(name), target)
         return scratch
-    from jobs.comparing.comparison import collect, write_views
+    from jobs.comparing.sources import collect
     from jobs.comparing.view import View
+    from jobs.comparing.views import write_views
 
     found = sources(root, outlook, job)
     if not any(source.artifact for source in found):
@@ -80,7 +82,7 @@ def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | No
 
 
 def _source(root: Storage, ref: InputRef, each: Explained) -> "Source":
-    from jobs.comparing.comparison import Source
+    from jobs.comparing.sources import Source
 
     if each.decision is Decision.REUSE:
         return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))
@@ -90,6 +92,7 @@ def _source(root: Storage, ref: InputRef, each: Explained) -> "Source":
         artifact=None,
         status="job_failed" if each.decision in _FAILED else "not_run",
         reason=f"{each.job.label} {each.decision.value}: {each.why}",
+        metrics=each.job.params.get("metrics", ()),
     )
 
 

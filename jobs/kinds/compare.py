@@ -33,7 +33,8 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write the long table, the comparison, the scaling table and the figures."""
-    from jobs.comparing.comparison import Source, collect, write_views
+    from jobs.comparing.sources import Source, collect
+    from jobs.comparing.views import write_views
 
     sources = [
         Source(stage=found.stage, cell=found.cell, artifact=found.artifact)

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 def _gathered(options: argparse.Namespace, view_type: Any) -> tuple[Any, Any]:
     from dataclasses import replace
 
-    from jobs.comparing.comparison import collect
+    from jobs.comparing.sources import collect
     from orchestrator.outlook import find_study, look
     from orchestrator.views import comparisons, sources, view_params
 
