@@ -5,6 +5,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 SIGNIFICANT_DIGITS = 2
 DIGITS_WITHOUT_INTERVAL = 3
+ROUNDING_NOISE = 1e-9
+"""An interval this narrow, relative to its ends, says only that fp64 was used."""
 MISSING = "—"
 
 
@@ -17,7 +19,7 @@ def format_value(value: float, low: float | None = None, high: float | None = No
     if low is None or high is None or not math.isfinite(low + high):
         return format_number(value)
     half = (high - low) / 2
-    if half <= 0:
+    if half <= ROUNDING_NOISE * max(abs(low), abs(high)):
         return format_number(value)
     place = last_place(half, SIGNIFICANT_DIGITS)
     lopsided = abs((high - value) - (value - low)) > 0.1 * 2 * half

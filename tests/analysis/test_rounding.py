@@ -16,6 +16,7 @@ from analysis.rounding import format_count, format_number, format_value, last_pl
         (1.234e-7, 1.0e-7, 1.468e-7, "(1.23 ± 0.23)e-07"),
         (0.5, None, None, "0.500"),
         (0.5, 0.5, 0.5, "0.500"),
+        (0.9999999999999998, 0.9999999999999983, 1.0, "1.00"),
         (0.0, None, None, "0"),
         (12.0, None, None, "12"),
         (12345678.0, None, None, "1.23e+07"),
