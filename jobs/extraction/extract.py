@@ -124,7 +124,7 @@ def _run_units(
             waiting, published = [], now
         share = (finished + computed) / total
         work.progress(share, f"unit {unit.number + 1} of {len(planned)}")
-        if now - tracked >= _TRACK_EVERY_S:
+        if now - tracked >= _TRACK_EVERY_S or unit is to_do[-1]:
             speed = {"extract/tokens_per_s": computed / (now - started)}
             work.tracker.log(speed, axis="extract/tokens", step=finished + computed)
             tracked = now

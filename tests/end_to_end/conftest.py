@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 MINIATURE = Path(__file__).parent / "miniature.yaml"
+SECRETS = {"HF_TOKEN": "hf_notToBeWritten1234567", "AWS_SECRET_ACCESS_KEY": "alsoNotToBeWritten"}
 _LONGEST_S = 400
 
 
@@ -21,7 +22,7 @@ class Command:
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Begin in a process group of its own; the caller waits or kills."""
-        environment = {**os.environ, "WANDB_MODE": "offline", "COLUMNS": "200"}
+        environment = {**os.environ, **SECRETS, "WANDB_MODE": "offline", "COLUMNS": "200"}
         return subprocess.Popen(
             [sys.executable, "-m", "orchestrator.cli", *words, "--root", str(self.root)],
             stdout=subprocess.PIPE,

@@ -112,3 +112,12 @@ def test_a_damaged_file_is_found_and_only_it_is_made_again(
     assert "1 ran" in mended.stdout
     assert damaged.measurements() == undisturbed.measurements()
     assert damaged.run("verify", "miniature").returncode == 0
+
+
+def test_no_secret_of_the_environment_is_written_anywhere(undisturbed: Any) -> None:
+    secrets = (b"hf_notToBeWritten1234567", b"alsoNotToBeWritten")
+    written = [path for path in undisturbed.root.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" for path in written), "the mirror was to be looked at too"
+    for path in written:
+        data = path.read_bytes()
+        assert not any(secret in data for secret in secrets), path
