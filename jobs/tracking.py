@@ -7,6 +7,7 @@ own step metric (W&B drops rows whose own step goes back after a resume). It is 
 """
 
 import hashlib
+import logging
 import netrc
 import os
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +71,28 @@ class Mirror:
         self.name = name
         self._run: Any = None
         self._axes: set[str] = set()
+        self._broken = False
 
     def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
         """One row; the axis is declared the step metric of every value logged along it."""
+        if self._broken:
+            return
+        try:
+            self._log(values, axis, step)
+        except Exception as fault:  # whatever W&B and its network may raise
+            self._give_up(fault)
+
+    def finish(self, exit_code: int) -> None:
+        """Close the run and forget it."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        try:
+            run.finish(exit_code=exit_code)
+        except Exception as fault:  # as above
+            self._give_up(fault)
+
+    def _log(self, values: Mapping[str, float], axis: str, step: float) -> None:
         if self._run is None:
             self._run = open_run(self.name)
         for value in values:
@@ -79,11 +101,10 @@ class Mirror:
                 self._axes.add(f"{axis} {value}")
         self._run.log({axis: step, **values})
 
-    def finish(self, exit_code: int) -> None:
-        """Close the run and forget it."""
-        if self._run is not None:
-            self._run.finish(exit_code=exit_code)
-            self._run = None
+    def _give_up(self, fault: Exception) -> None:
+        """A mirror that breaks is told of once and costs the job nothing."""
+        self._broken = True
+        _logger.warning("W&B broke and is left alone from here on: %s", fault)
 
 
 def open_tracker(name: RunName) -> Tracker:
@@ -140,6 +161,18 @@ def mirror_summary(
     reused: Sequence[str],
 ) -> None:
     """One run that holds a study's tables (as shown), its figures and the jobs it reused."""
+    try:
+        _mirror_summary(name, tables, figures, reused)
+    except Exception as fault:  # whatever W&B and its network may raise
+        _logger.warning("W&B broke; the study's own files have everything: %s", fault)
+
+
+def _mirror_summary(
+    name: RunName,
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[object]]]],
+    figures: Mapping[str, Path],
+    reused: Sequence[str],
+) -> None:
     import wandb
 
     run = open_run(name)

@@ -1,11 +1,10 @@
 """One launch of a study, from what stands to refreshed views. `resume` is a launch too."""
 
 from collections.abc import Callable, Sequence, Set
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.errors import DeltascaleError
 from cluster.executor import Executor
 from cluster.storage import Storage
 from jobs.job import Job
@@ -18,10 +17,13 @@ from orchestrator.report import LaunchState, Report
 from orchestrator.revisions import known_revisions, remember_revisions, resolve_revisions
 from orchestrator.selector import select
 from orchestrator.study import Study
-from orchestrator.study_folder import write_study
+from orchestrator.study_folder import cell_key, read_index, write_study
 from orchestrator.submission import Origin, root_id
-from orchestrator.views import compared, comparisons, refresh_views
+from orchestrator.views import compared, comparisons, refresh_views, standing_views
 from orchestrator.watcher import Watcher
+
+_MOST_ROUNDS = 3
+"""Rounds until nothing is stale; one, unless an artifact came out with other bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ def launch(
     only: Sequence[str] = (),
     fresh: bool = False,
     takeover: bool = False,
+    damaged: Set[str] = frozenset(),
 ) -> Launched:
     """Run what is not done.
 
@@ -63,45 +66,64 @@ def launch(
         only: selectors; those jobs, and what they need, and nothing else.
         fresh: give failed jobs a new retry budget.
         takeover: take the lease from a live holder (remote roots).
+        damaged: keys of finished jobs to make again (`verify --repair`).
 
     Raises:
         UserError: something in the study is wrong; nothing was written.
         SurroundingsError: lock held, root not writable, no cluster.
     """
     outlook = look(root, study, fresh=fresh)
-    wanted = _wanted(outlook, only)
-    if not wanted - outlook.keys(Decision.REUSE):
-        return Launched(report=None, outlook=outlook, figures=_standing_views(root, outlook))
-    root.require_writable()
     identifier = new_launch_id()
+    if not _wanted(outlook, only) - outlook.keys(Decision.REUSE) - damaged:
+        _require_index(root, outlook, identifier, takeover=takeover)
+        return Launched(report=None, outlook=outlook, figures=standing_views(root, outlook))
+    resolved = resolve_revisions(outlook.plan.jobs, known_revisions(root))
+    root.require_writable()
     with study_lock(root, study.name, identifier, takeover=takeover):
-        known = known_revisions(root)
-        resolved = resolve_revisions(outlook.plan.jobs, known)
-        if resolved != known:
-            remember_revisions(root, resolved)
-        outlook = look(root, study, fresh=fresh, known=resolved)
-        wanted = _wanted(outlook, only)
-        write_study(root, outlook.plan, plan_document(outlook.plan, outlook.explained))
-        with progress() as watcher:
-            report = run_study(
-                [job for job in outlook.plan.jobs if job.key in wanted],
-                done=outlook.keys(Decision.REUSE),
-                stale=outlook.keys(Decision.STALE),
-                storage=root,
-                study=study.name,
-                launch=identifier,
-                executor=executor,
-                executor_name=executor_name,
-                fresh=fresh,
-                watcher=watcher,
-            )
-        outlook = look(root, study, known=resolved)
+        resolved = remember_revisions(root, resolved)
+        for _ in range(_MOST_ROUNDS):
+            outlook = look(root, study, fresh=fresh, known=resolved)
+            wanted = _wanted(outlook, only)
+            write_study(root, outlook.plan, plan_document(outlook.plan, outlook.explained))
+            with progress() as watcher:
+                report = run_study(
+                    [job for job in outlook.plan.jobs if job.key in wanted],
+                    done=outlook.keys(Decision.REUSE) - damaged,
+                    stale=outlook.keys(Decision.STALE) | damaged,
+                    storage=root,
+                    study=study.name,
+                    launch=identifier,
+                    executor=executor,
+                    executor_name=executor_name,
+                    fresh=fresh,
+                    watcher=watcher,
+                )
+            damaged = frozenset()
+            outlook = look(root, study, known=resolved)
+            # A job made again with other bytes leaves those below it stale: once more, then.
+            if (
+                report.state is not LaunchState.COMPLETE
+                or not outlook.keys(Decision.STALE) & wanted
+            ):
+                break
         if report.state in (LaunchState.INTERRUPTED, LaunchState.CANCELLED):
             return Launched(report=report, outlook=outlook, figures=[])
         figures = refresh_views(root, outlook)
         if report.ran:
             _mirror(root, outlook, report, figures)
     return Launched(report=report, outlook=outlook, figures=figures)
+
+
+def _require_index(root: Storage, outlook: Outlook, launch: str, *, takeover: bool) -> None:
+    """See that the root knows this study as it is now, though all its jobs were done before.
+
+    What the index names is what `gc` keeps.
+    """
+    plan = outlook.plan
+    planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
+    if read_index(root, plan.study.name) != planned:
+        with study_lock(root, plan.study.name, launch, takeover=takeover):
+            write_study(root, plan, plan_document(plan, outlook.explained))
 
 
 def _wanted(outlook: Outlook, only: Sequence[str]) -> Set[str]:
@@ -111,15 +133,6 @@ def _wanted(outlook: Outlook, only: Sequence[str]) -> Set[str]:
         if job.key in chosen:
             chosen |= needs(job)
     return chosen
-
-
-def _standing_views(root: Storage, outlook: Outlook) -> list[Path | str]:
-    """Folders of figures of a finished study; made again only if somebody deleted them."""
-    folder = f"studies/{outlook.plan.study.name}"
-    if len(root.list(f"{folder}/tables")) < len(comparisons(outlook)):
-        return refresh_views(root, outlook)
-    names = [f"{folder}/figures/{name}" for name in root.list(f"{folder}/figures")]
-    return [root.path(name) if root.is_local else f"{root.url}/{name}" for name in names]
 
 
 def _mirror(root: Storage, outlook: Outlook, report: Report, figures: Sequence[Path | str]) -> None:
@@ -136,21 +149,20 @@ def _mirror(root: Storage, outlook: Outlook, report: Report, figures: Sequence[P
     pictures = [
         path for folder in figures if isinstance(folder, Path) for path in folder.glob("*.png")
     ]
-    with suppress(OSError, DeltascaleError):
-        mirror_study(
-            RunName(
-                root_id=origin.root_id,
-                key=f"study {study}",
-                study=study,
-                kind="summary",
-                label=f"{study} summary",
-                folder=str(origin.mirror_folder),
-                config={},
-            ),
-            tables=[compared(root, outlook, job).table(View(**job.params)) for job in done],
-            figures=sorted(pictures),
-            reused=_labels(outlook, set(report.reused)),
-        )
+    mirror_study(
+        RunName(
+            root_id=origin.root_id,
+            key=f"study {study}",
+            study=study,
+            kind="summary",
+            label=f"{study} summary",
+            folder=str(origin.mirror_folder),
+            config={},
+        ),
+        tables=[compared(root, outlook, job).table(View(**job.params)) for job in done],
+        figures=sorted(pictures),
+        reused=_labels(outlook, set(report.reused)),
+    )
 
 
 def _labels(outlook: Outlook, keys: Set[str]) -> list[str]:

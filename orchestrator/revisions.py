@@ -1,27 +1,32 @@
 """What each moving name outside (`hf://id@main`) stood for at its first launch on a root.
 
-Kept for the root's life, so that a resumed study never mixes two revisions of one model.
+Kept for the root's life, one create-only object per name, so that a resumed study never mixes two
+revisions of one model, and two studies that meet on a root agree.
 """
 
 import json
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs import lookup
 from jobs.job import Job
 
-_NAME = "revisions.json"
+_FOLDER = "revisions"
 
 
 def known_revisions(root: Storage) -> dict[str, str]:
     """Name -> what it was resolved to; empty on a new root."""
-    try:
-        known: dict[str, str] = json.loads(root.read(_NAME))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{_NAME} does not parse: {error}", where=root.url) from error
+    known = {}
+    for entry in root.list(_FOLDER):
+        try:
+            found = json.loads(root.read(f"{_FOLDER}/{entry}"))
+            known[found["name"]] = found["revision"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise SurroundingsError(
+                f"{_FOLDER}/{entry} does not parse: {error}", where=root.url
+            ) from error
     return known
 
 
@@ -43,6 +48,10 @@ def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str
     return found
 
 
-def remember_revisions(root: Storage, known: Mapping[str, str]) -> None:
-    """Keep what is known on the root."""
-    root.write(_NAME, (json.dumps(dict(known), indent=1, sort_keys=True) + "\n").encode())
+def remember_revisions(root: Storage, resolved: Mapping[str, str]) -> dict[str, str]:
+    """Keep what was resolved; returns what holds, where another study was first."""
+    known = known_revisions(root)
+    for name in resolved.keys() - known.keys():
+        text = json.dumps({"name": name, "revision": resolved[name]}) + "\n"
+        root.create(f"{_FOLDER}/{quote(name, safe='')}.json", text.encode())
+    return {**resolved, **known_revisions(root)}

@@ -53,13 +53,36 @@ def refresh_views(root: Storage, outlook: Outlook) -> list[Path | str]:
             made = _made(root, outlook, job, Path(scratch))
             if made is None:
                 continue
+            for place in ("tables", "figures"):
+                root.remove(f"{folder}/{place}/{_view_name(job)}")
             for file in sorted(path for path in made.rglob("*") if path.is_file()):
                 place = "figures" if file.parent.name == "figures" else "tables"
                 root.write(f"{folder}/{place}/{_view_name(job)}/{file.name}", file.read_bytes())
+            if job.key in outlook.keys(Decision.REUSE):
+                root.write(_whole(outlook, job), f"{job.key}\n".encode())
             shown = f"{folder}/figures/{_view_name(job)}"
             if root.exists(shown):
                 figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
     return figures
+
+
+def standing_views(root: Storage, outlook: Outlook) -> list[Path | str]:
+    """Folders of figures of a finished study; made again where they are not whole and its own."""
+    for job in comparisons(outlook):
+        try:
+            whole = root.read(_whole(outlook, job)).decode().strip() == job.key
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            return refresh_views(root, outlook)
+    folder = f"studies/{outlook.plan.study.name}/figures"
+    names = [f"{folder}/{name}" for name in root.list(folder)]
+    return [root.path(name) if root.is_local else f"{root.url}/{name}" for name in names]
+
+
+def _whole(outlook: Outlook, job: Job) -> str:
+    """Written last into a view: the key of the comparison that it shows, whole."""
+    return f"studies/{outlook.plan.study.name}/tables/{_view_name(job)}/key"
 
 
 def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | None:
@@ -97,7 +120,7 @@ def _source(root: Storage, ref: InputRef, each: Explained) -> "Source":
 
 
 def _view_name(job: Job) -> str:
-    return "-".join([job.stage, *job.cell.values()])
+    return ",".join([job.stage, *job.cell.values()])
 
 
 def view_params(job: Job, chosen: Mapping[str, object]) -> dict[str, object]:

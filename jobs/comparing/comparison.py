@@ -1,6 +1,7 @@
 """`Comparison`: all measurements of a study, and the tables that `analysis` makes of them."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,11 +89,15 @@ def rendered(table: "Table", form: str) -> bytes:
 
 
 def long_table(comparison: Comparison, form: str) -> bytes:
-    """All measurements as csv or parquet, full precision."""
+    """All measurements as csv, parquet or json, full precision."""
     from analysis.measurement import to_table
     from analysis.measurement_formats import to_csv, to_parquet
 
-    writers = {"csv": to_csv, "parquet": to_parquet}
+    writers: Mapping[str, Callable[[Any], bytes]] = {
+        "csv": to_csv,
+        "parquet": to_parquet,
+        "json": lambda table: (json.dumps(table.to_pylist(), indent=0) + "\n").encode(),
+    }
     if form not in writers:
         raise unknown_name("format of the long table", form, writers, where="--format")
     axes = [axis for axis in comparison.axes if axis != "model"]

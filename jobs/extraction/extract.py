@@ -53,7 +53,6 @@ def extract(work: Work) -> dict[str, Any]:
             extraction.positions,
             extraction.places,
             params.noise_floor_prompts,
-            params.token_budget,
         )
     _run_units(work, extraction, (base, aligned), planned, done)
     index = _index(extraction, planned, floor)

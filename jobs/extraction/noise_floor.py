@@ -19,6 +19,9 @@ from jobs.tokens.batches import padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash
 
+_MOST_TOKENS = 8192
+"""Tokens of the sample's batch. No execution setting: the floor is a published number."""
+
 Rows = dict[Place, Float32[np.ndarray, "rows d"]]
 
 
@@ -28,7 +31,6 @@ def noise_floor(
     positions: Sequence[Position],
     places: Sequence[Place],
     num_prompts: int,
-    token_budget: int,
 ) -> dict[str, dict[str, float]]:
     """`SITE.LAYER.LABEL` -> medians of |x - x'| and of |x - x'| / |x| over rows of the sample.
 
@@ -37,10 +39,9 @@ def noise_floor(
         plan: the tokens.
         positions: whose rows.
         places: sites and layers.
-        num_prompts: most prompts in the sample; fewer where the budget is reached, at least two.
-        token_budget: most tokens forwarded together, padding included.
+        num_prompts: most prompts in the sample; fewer where they are long, at least two.
     """
-    sample = _sample(plan, num_prompts, token_budget)
+    sample = _sample(plan, num_prompts)
     if len(sample) < 2:
         return {}
     whole, tokens = _rows(base, plan, positions, places, [sample])
@@ -58,12 +59,12 @@ def noise_floor(
     return floors
 
 
-def _sample(plan: TokenPlan, num_prompts: int, token_budget: int) -> Int64[np.ndarray, " members"]:
+def _sample(plan: TokenPlan, num_prompts: int) -> Int64[np.ndarray, " members"]:
     """The prompts of the smallest hashes that fit into one batch."""
     order = np.argsort(row_hash(plan.prompts, np.zeros_like(plan.prompts)), kind="stable")
     order = order[:num_prompts]
     sizes = np.maximum.accumulate(plan.lengths[order]) * np.arange(1, len(order) + 1)
-    return np.asarray(order[: max(2, int((sizes <= token_budget).sum()))])
+    return np.asarray(order[: max(2, int((sizes <= _MOST_TOKENS).sum()))])
 
 
 def _rows(

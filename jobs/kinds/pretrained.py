@@ -102,9 +102,10 @@ def run(work: Work) -> dict[str, Any]:
     check_model_folder(folder, params.source)
     target = work.folder / "model"
     target.mkdir(exist_ok=True)
+    place = _copy if commit is None else _link
     for index, name in enumerate(names):
         work.progress(index / len(names), f"taking {name}")
-        _place(folder / name, target / name)
+        place(folder / name, target / name)
     config = check_model_folder(target, params.source)
     _check_expected(params, config)
     if commit is None:
@@ -135,8 +136,14 @@ def _located(work: Work) -> tuple[Path, str | None]:
     return hub.download(params.source, commit), commit
 
 
-def _place(source: Path, target: Path) -> None:
-    """Link where both lie on one file system, else copy. A cache holds links itself: follow."""
+def _copy(source: Path, target: Path) -> None:
+    """A user's folder may be written to later: the artifact must not share its bytes."""
+    target.unlink(missing_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A cache's files are never written to: share them on one file system, else copy."""
     target.unlink(missing_ok=True)
     try:
         os.link(source.resolve(), target)

@@ -56,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
 def _gathered(options: argparse.Namespace, view_type: Any) -> tuple[Any, Any]:
     from dataclasses import replace
 
+    from pydantic import ValidationError
+
     from jobs.comparing.sources import collect
     from orchestrator.outlook import find_study, look
     from orchestrator.views import comparisons, sources, view_params
@@ -75,7 +77,13 @@ def _gathered(options: argparse.Namespace, view_type: Any) -> tuple[Any, Any]:
                 found.append(replace(source, cell=named))
     assert first is not None
     unique = {(s.stage, tuple(s.cell.items())): s for s in found}
-    return view_type(**view_params(first, _chosen(options))), collect(list(unique.values()))
+    try:
+        view = view_type(**view_params(first, _chosen(options)))
+    except ValidationError as fault:
+        wrong = fault.errors()[0]
+        where = f"--{'-'.join(str(part) for part in wrong['loc'])}"
+        raise UserError(str(wrong["msg"]), where=where) from fault
+    return view, collect(list(unique.values()))
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     return start(options, fresh=False)
 
 
-def start(options: argparse.Namespace, *, fresh: bool) -> int:
+def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = frozenset()) -> int:
     """Launch, tell what became of it, print the tables."""
     from orchestrator.launch import launch
     from orchestrator.outlook import find_study
@@ -67,6 +68,7 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
         only=options.only,
         fresh=fresh,
         takeover=options.takeover,
+        damaged=damaged,
     )
     if options.json:
         say_json(_document(study.name, launched))

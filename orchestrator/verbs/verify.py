@@ -20,7 +20,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check every record; 1 when something is damaged and not repaired."""
-    from jobs.artifact import Artifact
     from orchestrator.outlook import find_study, look
     from orchestrator.verbs import launch
     from orchestrator.verification import find_damage
@@ -29,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     study = find_study(root, options.study)
     checked = list(find_damage(root, list(look(root, study).plan.by_key.values())))
     damaged = [damage for _, damage in checked if damage is not None]
-    if options.json:
+    if options.json and not (damaged and options.repair):
         say_json(
             {
                 "study": study.name,
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
                 ],
             }
         )
-    else:
+    elif not options.json:
         for each in damaged:
             say(f"damaged  {each.job.key16}  {each.job.label}: {each.what}")
         say(f"{len(checked)} artifacts checked, {len(damaged)} damaged")
@@ -49,6 +48,4 @@ def run(options: argparse.Namespace) -> int:
     if not options.repair:
         note(f"`deltascale verify {study.name} --repair` computes them again")
         return 1
-    for each in damaged:
-        Artifact(root, each.job.kind, each.job.key).retire()
-    return launch.start(options, fresh=True)
+    return launch.start(options, fresh=True, damaged={each.job.key for each in damaged})
