@@ -10,17 +10,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-_SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY|CREDENTIAL)", re.IGNORECASE)
-_CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^/\s:@]+:[^/\s@]+@")
+_SECRET_NAME = re.compile(
+    r"TOKEN|SECRET|PASS|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL|AUTH(?!OR)|SIGNATURE",
+    re.IGNORECASE,
+)
+CREDENTIALS_IN_URL = re.compile(
+    r"(\w+://)(?:"
+    # user:password@, where the password may hold a slash; a port is none.
+    r"[^/\s:@\"']*:(?!\d{1,5}(?:[/?#\s]|$))[^\s@\"']*@"
+    # token@; in `hf://` an @ begins a revision, and `git@` is everybody's name.
+    r"|(?<!hf://)(?!git@)[^/\s:@?#\"']+@)"
+)
+"""Names and passwords before the host of a URL; the first group is its scheme."""
+SECRET_IN_QUERY = re.compile(
+    r"([?&](?:token|(?:access|auth)[-_]?token|key|(?:api|access|secret)[-_]?key|sig|signature"
+    r"|x-(?:amz|goog)-(?:signature|credential|security-token)|password|secret|client[-_]?secret)=)"
+    r"[^&#\s\"']+",
+    re.IGNORECASE,
+)
+"""Parameters of a URL that give access; the first group is all but the value."""
 _SHORTEST_SECRET = 6
 
 
 def redacted(text: str) -> str:
-    """The text without the values of secret environment variables and without URL credentials."""
+    """The text without values of secret environment variables and without credentials in URLs."""
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, f"<{name}>")
-    return _CREDENTIALS_IN_URL.sub(r"\1<credentials>@", text)
+    text = CREDENTIALS_IN_URL.sub(r"\1<credentials>@", text)
+    return SECRET_IN_QUERY.sub(r"\1<secret>", text)
 
 
 class _Redacting(io.TextIOBase):

@@ -22,7 +22,7 @@ from cluster.storage import Storage
 from jobs import lookup
 from jobs.artifact import Artifact, Record
 from jobs.claim import Busy, claimed
-from jobs.logs import captured
+from jobs.logs import captured, redacted
 from jobs.tracking import RunName, open_tracker
 from jobs.work import AttemptFolder, GatheredInput, Stopped, Work
 
@@ -156,7 +156,7 @@ def _described(fault: Exception) -> dict[str, Any]:
     )
     return {
         "type": type(fault).__name__,
-        "message": message,
+        "message": redacted(message),
         "user": isinstance(fault, UserError),
     }
 

@@ -13,14 +13,13 @@ from typing import Any
 import yaml
 
 from cluster.errors import UserError
+from jobs.logs import CREDENTIALS_IN_URL, SECRET_IN_QUERY
 
 Place = tuple[str | int, ...]
 """Where something stands inside a document: keys and positions from the top."""
 
-_SECRET = re.compile(
-    r"\w+://[^/\s:@]+:[^/\s@]+@"
-    r"|[?&](?:api_?key|token|access_token|sig|signature|password|secret)="
-    r"|\bhf_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}",
+_KNOWN_TOKEN = re.compile(
+    r"\bhf_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}",
     re.IGNORECASE,
 )
 _TAG = "tag:yaml.org,2002:"
@@ -47,13 +46,17 @@ class StudyFile:
 
 
 def read_study_file(path: Path) -> StudyFile:
-    """Read a file. Raises UserError when it is not there, not UTF-8 or not YAML."""
+    """Read a file. Raises UserError when it cannot be read, is not UTF-8 or not YAML."""
     try:
         text = path.read_bytes().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise UserError("there is no such study file", where=str(path)) from None
     except IsADirectoryError:
         raise UserError("a study is a file, this is a folder", where=str(path)) from None
+    except OSError as error:
+        raise UserError(
+            f"the study file cannot be read: {error.strerror}", where=str(path)
+        ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError("the file is not UTF-8 text", where=f"{path}:{line}") from None
@@ -80,7 +83,7 @@ def parse_study_file(text: str, name: str) -> StudyFile:
 
 def refuse_secret(text: str, where: str) -> None:
     """Raise UserError when text holds what looks like credentials: it would reach records."""
-    if _SECRET.search(text):
+    if any(look.search(text) for look in (CREDENTIALS_IN_URL, SECRET_IN_QUERY, _KNOWN_TOKEN)):
         raise UserError(
             "this looks like a secret, and would be copied into records",
             where=where,

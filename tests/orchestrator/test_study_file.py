@@ -74,6 +74,9 @@ def test_an_anchor_can_be_used_in_several_places():
     [
         "https://me:hunter2@host/data.jsonl",
         "https://host/data?token=abc",
+        "https://tokenWithoutName@host/data",
+        "https://me:hunter2/slash@host/data",
+        "https://host/data?X-Amz-Signature=abc",
         "hf_" + "a" * 34,
         "AKIA" + "B" * 16,
     ],
@@ -82,6 +85,21 @@ def test_what_looks_like_a_secret_is_refused_without_being_repeated(secret):
     fault = refused(f"a: 1\nsource: {secret}\n")
     assert fault.where == "s.yaml:2"
     assert secret not in str(fault)
+
+
+def test_a_revision_after_a_name_on_the_hub_is_no_secret():
+    text = "a: hf://org/name@main\nb: https://host:8080/a@b\n"
+    assert parse_study_file(text, "s.yaml").data["a"] == "hf://org/name@main"
+
+
+def test_a_file_that_may_not_be_read_is_refused_with_the_reason(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(tmp_path), "read_bytes", refuse)
+    with pytest.raises(UserError, match="cannot be read: Permission denied") as caught:
+        read_study_file(tmp_path / "s.yaml")
+    assert caught.value.where == str(tmp_path / "s.yaml")
 
 
 def test_a_missing_file_a_folder_and_bytes_that_are_not_utf8_are_refused(tmp_path):
