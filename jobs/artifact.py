@@ -5,7 +5,9 @@ are checked when a file is opened as an input, and by `verify`.
 """
 
 import json
+import os
 import tempfile
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -109,10 +111,21 @@ class Artifact:
 
     def find_record(self) -> tuple[Record, str] | None:
         """The record and its content digest when the job is done, else None."""
+        data = self.record_bytes()
+        return None if data is None else self.record_in(data)
+
+    def record_bytes(self) -> bytes | None:
+        """What stands where the record belongs, valid or not; None when nothing does."""
         try:
-            data = self.storage.read(self.record_name)
+            return self.storage.read(self.record_name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def record_in(self, data: bytes) -> tuple[Record, str] | None:
+        """The record that these bytes are, and its content digest; None when it is not valid."""
+        try:
             record = Record.from_json(data)
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+        except ValueError:
             return None
         if record.key != self.key:
             return None
@@ -122,9 +135,13 @@ class Artifact:
                 return None
         return record, record.content_digest
 
-    def retire(self) -> None:
-        """Take the record away, so that another attempt can publish (stale or damaged work)."""
-        self.storage.remove(self.record_name)
+    def retire(self, seen: bytes) -> None:
+        """Take away the record that was seen (stale or damaged), so that another can be published.
+
+        One that was published meanwhile stays.
+        """
+        if self.record_bytes() == seen:
+            self.storage.remove(self.record_name)
 
     @cached_property
     def _found(self) -> tuple[Record, str]:
@@ -203,5 +220,11 @@ class Artifact:
     def _local(self, full: str) -> Path:
         path = self._local_place(full)
         if not self.storage.is_local and not path.exists():
-            self.storage.download(full, path)
+            # Jobs of one machine share these copies: a half-written one must not be seen.
+            temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+            try:
+                self.storage.download(full, temporary)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
         return path

@@ -64,7 +64,10 @@ class AttemptFolder:
         return entries
 
     def earlier(self, relative: str) -> list[Path]:
-        """Local copies of `relative` (a folder) in other attempts of this job, oldest first."""
+        """Local copies of `relative` (a folder) in other attempts of this job, oldest first.
+
+        Copies from a remote root lie in this attempt's scratch, and go with it.
+        """
         storage = self.artifact.storage
         found = []
         for attempt in self.artifact.attempts():
@@ -74,7 +77,7 @@ class AttemptFolder:
             if storage.is_local:
                 found.append(storage.path(name))
                 continue
-            local = Path(tempfile.mkdtemp(prefix="deltascale-earlier-"))
+            local = self.path / "scratch" / "earlier" / attempt / relative
             for file in storage.walk(name):
                 storage.download(file, local / file[len(name) + 1 :])
             found.append(local)

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Set
+from contextlib import suppress
 
 from cluster.executor import Executor, Outcome
 from cluster.resources import Resources
 from jobs.artifact import Artifact
+from jobs.claim import Busy, claimed
 from jobs.job import Job
 from jobs.logs import redacted
 from orchestrator import history
@@ -58,7 +60,9 @@ class Dispatcher:
         self._executor = executor
         self._ledger = ledger
         self._past = past
-        self._stale = set(stale)
+        self._stale = {
+            key: self._artifact(key).record_bytes() for key in board.jobs if key in stale
+        }
         self._watcher = watcher
         self._priorities = priorities(list(board.jobs.values()))
         self._ready = ReadyJobs()
@@ -159,13 +163,9 @@ class Dispatcher:
 
     def _start(self, key: str) -> None:
         job = self._board.jobs[key]
-        artifact = self._artifact(key)
-        if key not in self._stale and artifact.find_record() is not None:
+        if self._is_done(key):
             self._finish(key, self.reused)
             return
-        if self._storage.size(artifact.record_name) is not None:
-            artifact.retire()
-        self._stale.discard(key)
         write_request(self._storage, job)
         self.num_attempts += 1
         attempt = f"{self._launch}-{self.num_attempts:06d}"
@@ -174,6 +174,22 @@ class Dispatcher:
         self._board.start(key)
         self._executor.submit(attempt, ENTRY, self._origin.payload(job, attempt), job.resources)
         self._watcher.started(job, attempt)
+
+    def _is_done(self, key: str) -> bool:
+        """True when its record stands; a damaged one, and the one known as stale, is taken away.
+
+        A stale job that another launch made again since this one looked is done.
+        """
+        artifact = self._artifact(key)
+        seen = artifact.record_bytes()
+        if seen is None:
+            return False
+        if self._stale.get(key) != seen and artifact.record_in(seen) is not None:
+            return True
+        # Whoever is at the job holds its claim, and may publish any moment: then leave it alone.
+        with suppress(Busy), claimed(artifact):
+            artifact.retire(seen)
+        return False
 
     def _pause(self) -> None:
         """Wait until something ends, or a tick; a first Ctrl-C ends the waiting."""

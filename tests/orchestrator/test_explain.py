@@ -108,7 +108,7 @@ def test_an_input_made_again_with_other_bytes_makes_everything_below_stale(root)
     plan = launch(root)
     job = plan.jobs[0]
     artifact = Artifact(root, job.kind, job.key)
-    artifact.retire()
+    artifact.retire(artifact.record_bytes())
     finish(root, job, attempt="two")
     assert told(root)["next[model=m1]"][0] == "reuse", "equal bytes make nothing stale"
 
@@ -134,7 +134,8 @@ def test_a_job_whose_input_is_gone_but_asks_for_the_same_is_still_done(root):
 def test_what_is_left_of_an_unfinished_or_damaged_job_is_told(root):
     plan = launch(root)
     first, second = plan.jobs[0], plan.jobs[1]
-    Artifact(root, first.kind, first.key).retire()
+    artifact = Artifact(root, first.kind, first.key)
+    artifact.retire(artifact.record_bytes())
     root.write(f"{second.folder}/attempts/one/probe.txt", b"cut off by a full disk")
     now = told(root)
     assert now[first.label] == ("new", "started before, not finished")

@@ -58,7 +58,7 @@ def test_after_a_real_kill_only_the_missing_units_are_computed_and_the_bytes_are
     assert (num_units, len(calls)) == (20, 20 - DIE_BEFORE_UNIT)
     resumed = files_of(again)
 
-    again.retire()
+    again.retire(again.record_bytes())
     root.storage.remove(f"{again.folder}/attempts")
     fresh = root.done("extract", PARAMS, attempt="third", **inputs)
     assert files_of(fresh) == resumed
