@@ -99,8 +99,8 @@ def duration(seconds: float) -> str:
 
 
 def first_line(text: str | None) -> str:
-    """The first line of a message."""
-    return (text or "no message").splitlines()[0]
+    """The first line of a message that says something."""
+    return ((text or "").strip() or "no message").splitlines()[0]
 
 
 def read_progress(storage: Storage, job: Job, attempt: str) -> dict[str, Any] | None:

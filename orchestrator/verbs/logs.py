@@ -2,14 +2,11 @@
 
 import argparse
 import sys
-import time
 
 from cluster.errors import UserError
 from orchestrator.verb import chosen_root, note, say_json, study_argument
 
 HELP = "print a job's log (newest attempt)"
-
-_LOOK_EVERY_S = 0.5
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +15,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "job", metavar="JOB", help="stage:axis=value or the start of a key; must mean one job"
     )
-    parser.add_argument("--follow", action="store_true", help="go on until the job is done")
+    parser.add_argument("--follow", action="store_true", help="go on until the job has ended")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print, and follow while it runs."""
     from jobs.artifact import Artifact
+    from orchestrator.following import attempts_with_log, follow, log_name
     from orchestrator.outlook import find_study, look
     from orchestrator.selector import select
 
@@ -38,26 +36,23 @@ def run(options: argparse.Namespace) -> int:
         )
     (job,) = found.values()
     artifact = Artifact(root, job.kind, job.key)
-    attempts = [
-        attempt
-        for attempt in artifact.attempts()
-        if root.exists(f"{artifact.attempt_folder(attempt)}/log.txt")
-    ]
+    attempts = attempts_with_log(artifact)
     if not attempts:
         raise UserError(f"{job.label} has not started: there is no log", where=artifact.folder)
-    name = f"{artifact.attempt_folder(attempts[-1])}/log.txt"
+    name = log_name(artifact, attempts[-1])
+    text = "" if options.follow and not options.json else root.read(name).decode(errors="replace")
     if options.json:
-        text = root.read(name).decode(errors="replace")
         say_json({"job": job.label, "key": job.key, "attempt": attempts[-1], "log": text})
         return 0
-    note(f"{job.label}, attempt {attempts[-1]} of {len(attempts)}: {name}")
-    shown = 0
-    while True:
-        done = artifact.find_record() is not None
-        data = root.read(name)
-        sys.stdout.write(data[shown:].decode(errors="replace"))
+    if not options.follow:
+        note(f"{job.label}, attempt {attempts[-1]} of {len(attempts)}: {name}")
+        sys.stdout.write(text)
+        return 0
+    shown = ""
+    for attempt, text in follow(root, study.name, job):
+        if attempt != shown:
+            shown = attempt
+            note(f"{job.label}, attempt {attempt}: {log_name(artifact, attempt)}")
+        sys.stdout.write(text)
         sys.stdout.flush()
-        shown = len(data)
-        if done or not options.follow:
-            return 0
-        time.sleep(_LOOK_EVERY_S)
+    return 0

@@ -2,10 +2,14 @@
 
 import argparse
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cluster.errors import DeltascaleError
 from cluster.storage import Storage
 from orchestrator.verb import chosen_root, say, say_json
+
+if TYPE_CHECKING:
+    from orchestrator.study import Study
 
 HELP = "how far a study is and why each unfinished job waits; all studies when none is named"
 
@@ -38,23 +42,44 @@ def run(options: argparse.Namespace) -> int:
         time.sleep(_REFRESH_S)
 
 
-def _found(root: Storage, study: str | None) -> list[dict[str, Any]]:
-    from orchestrator.explain import Decision
-    from orchestrator.outlook import find_study, look
-    from orchestrator.status import status_of
+def _found(root: Storage, named: str | None) -> list[dict[str, Any]]:
+    from orchestrator.outlook import find_study
     from orchestrator.study_folder import known_studies
 
-    found = []
-    for name in [study] if study else known_studies(root):
-        outlook = look(root, find_study(root, name))
-        done = outlook.keys(Decision.REUSE)
-        found.append(status_of(root, outlook.plan.study.name, outlook.plan.jobs, done=done))
-    return found
+    if named is not None:
+        return [_status(root, find_study(root, named))]
+    return [_status_or_error(root, name) for name in known_studies(root)]
+
+
+def _status(root: Storage, study: "Study") -> dict[str, Any]:
+    from orchestrator.explain import Decision
+    from orchestrator.outlook import look
+    from orchestrator.status import status_of
+
+    outlook = look(root, study)
+    done = outlook.keys(Decision.REUSE)
+    return status_of(root, outlook.plan.study.name, outlook.plan.jobs, done=done)
+
+
+def _status_or_error(root: Storage, name: str) -> dict[str, Any]:
+    from orchestrator.progress import first_line
+    from orchestrator.study_folder import open_study
+
+    try:
+        return _status(root, open_study(root, name))
+    except DeltascaleError as fault:
+        error = fault.error
+    except Exception as fault:  # the boundary: one damaged study must not hide the others
+        error = f"{type(fault).__name__}: {fault}"
+    return {"study": name, "state": "unreadable", "error": first_line(error)}
 
 
 def _show(one: dict[str, Any], *, details: bool) -> None:
     from orchestrator.progress import duration
 
+    if one["state"] == "unreadable":
+        say(f"{one['study']}: unreadable; {one['error']}")
+        return
     jobs = one["jobs"]
     told = ", ".join(f"{count} {state}" for state, count in jobs.items() if count)
     eta = f", about {duration(one['eta_seconds'])} left" if one["eta_seconds"] else ""
