@@ -130,6 +130,10 @@ class Storage:
             listed = self._fs.ls(self._key(folder), detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except PermissionError as error:
+            raise SurroundingsError(
+                f"the folder {folder!r} may not be read", where=self.url
+            ) from error
         return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in listed)
 
     def walk(self, folder: str) -> Iterator[str]:
@@ -144,16 +148,26 @@ class Storage:
             yield found[found.index(prefix) + len(prefix) :]
 
     def remove(self, name: str) -> None:
-        """Delete a file or a whole folder; nothing happens when it is not there."""
-        if self._root is not None:
+        """Delete a file or a whole folder; nothing happens when it is not there.
+
+        Raises:
+            SurroundingsError: it cannot be deleted; some of a folder may be gone.
+        """
+        try:
+            if self._root is None:
+                self._fs.rm(self._key(name), recursive=True)
+                return
             path = self.path(name)
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+                _remove_folder(path)
             else:
-                path.unlink(missing_ok=True)
+                path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
             return
-        with contextlib.suppress(FileNotFoundError):
-            self._fs.rm(self._key(name), recursive=True)
+        except OSError as error:
+            raise SurroundingsError(
+                f"cannot delete {name}: {error.strerror or error}", where=self.url
+            ) from error
 
     def upload(self, local: Path, name: str) -> None:
         """Copy a local file under a name (remote roots)."""
@@ -177,7 +191,7 @@ class Storage:
                 hint="choose another with --root, or free the disk",
             ) from error
         finally:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(SurroundingsError):
                 self.remove(probe)
 
 
@@ -202,6 +216,13 @@ def _durable_temporary(path: Path, data: bytes) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def _remove_folder(path: Path) -> None:
+    while path.exists():
+        # What somebody else deletes meanwhile needs no deleting; the rest still does.
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifact import Artifact
 from jobs.identity import KEY_LENGTH
@@ -32,6 +33,9 @@ def find_garbage(root: Storage) -> Iterator[Garbage]:
     """Everything that may go, in order of name.
 
     A root with no launched study has no garbage: nothing says what is superseded.
+
+    Raises:
+        SurroundingsError: the plan of a study cannot be read, so nobody knows what it needs.
     """
     wanted = _wanted(root)
     if not wanted:
@@ -69,11 +73,28 @@ def _wanted(root: Storage) -> dict[str, str]:
     """First characters of the key -> key, over the last plan of every study of the root."""
     wanted = {}
     for study in root.list("studies"):
-        try:
-            index = json.loads(root.read(f"studies/{study}/index.json"))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        for entries in index["stages"].values():
-            for entry in entries:
-                wanted[entry["key"][:KEY_LENGTH]] = entry["key"]
+        for key in _keys(root, study):
+            wanted[key[:KEY_LENGTH]] = key
     return wanted
+
+
+def _keys(root: Storage, study: str) -> list[str]:
+    name = f"studies/{study}/index.json"
+    if not root.exists(name) and not root.exists(f"studies/{study}/study.yaml"):
+        return []  # never launched
+    try:
+        index = json.loads(root.read(name))
+        keys = [entry["key"] for entries in index["stages"].values() for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unknown_needs(root, name) from error
+    if not all(isinstance(key, str) for key in keys):
+        raise _unknown_needs(root, name)
+    return keys
+
+
+def _unknown_needs(root: Storage, name: str) -> SurroundingsError:
+    return SurroundingsError(
+        f"{name} is missing or damaged: what its study needs is not known, so nothing is garbage",
+        where=root.url,
+        hint="launch the study again, which writes it anew, or delete the study's folder",
+    )

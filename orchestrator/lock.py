@@ -5,6 +5,7 @@ taken without a word. Elsewhere a lease (`lease.py`). Both say who holds them.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from cluster.storage import Storage
 
 _TRIES = 5
 _BETWEEN_TRIES_S = 0.05
+_HAS_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ def study_lock(
         takeover: Take a lease from a live holder (remote roots only).
 
     Raises:
-        SurroundingsError: another launch holds it; the message names it.
+        SurroundingsError: another launch holds it, and the message names it; or this root cannot
+            be locked.
     """
     if not storage.is_local:
         from orchestrator.lease import held_lease
@@ -71,10 +74,13 @@ def study_lock(
             yield
         return
     path = storage.path(lock_name(study))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _acquired(descriptor):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError as error:
+        raise _may_not(study, storage) from error
+    try:
+        if not _acquired(descriptor, storage.url):
             raise held_elsewhere(study, _read_holder(descriptor), storage.url)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(Holder.this_process(launch))).encode(), 0)
@@ -94,6 +100,8 @@ def current_holder(storage: Storage, study: str) -> Holder | None:
         descriptor = os.open(storage.path(lock_name(study)), os.O_RDONLY)
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise _may_not(study, storage) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -117,7 +125,14 @@ def held_elsewhere(
     )
 
 
-def _acquired(descriptor: int) -> bool:
+def _may_not(study: str, storage: Storage) -> SurroundingsError:
+    return SurroundingsError(
+        f"the lock of study {study!r} may not be opened: permission denied",
+        where=f"{storage.url}/{lock_name(study)}",
+    )
+
+
+def _acquired(descriptor: int, where: str) -> bool:
     """Several tries, because somebody who only looks holds it for an instant."""
     for attempt in range(_TRIES):
         try:
@@ -125,6 +140,14 @@ def _acquired(descriptor: int) -> bool:
         except BlockingIOError:
             if attempt < _TRIES - 1:
                 time.sleep(_BETWEEN_TRIES_S)
+        except OSError as error:
+            if error.errno not in _HAS_NO_LOCKS:
+                raise
+            raise SurroundingsError(
+                f"the file system of the output root has no locks: {error.strerror}",
+                where=where,
+                hint="choose a root on another file system with --root",
+            ) from error
         else:
             return True
     return False

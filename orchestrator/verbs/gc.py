@@ -1,6 +1,8 @@
 """Verb `gc`: what a root no longer needs; `--apply` deletes it."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
@@ -20,14 +22,14 @@ def run(options: argparse.Namespace) -> int:
 
     root = chosen_root(options)
     if options.apply:
-        _require_quiet(root)
-    found = list(find_garbage(root))
+        with _quiet(root) as studies:
+            found = list(find_garbage(root))
+            for each in found:
+                _require_no_other(root, studies)
+                root.remove(each.name)
+    else:
+        found = list(find_garbage(root))
     total = sum(each.bytes for each in found)
-    for each in found:
-        if options.apply:
-            root.remove(each.name)
-        if not options.json:
-            say(f"{each.bytes / 1e6:10.2f} MB  {each.name}  ({each.why})")
     if options.json:
         say_json(
             {
@@ -37,19 +39,37 @@ def run(options: argparse.Namespace) -> int:
             }
         )
         return 0
+    for each in found:
+        say(f"{each.bytes / 1e6:10.2f} MB  {each.name}  ({each.why})")
     done = "deleted" if options.apply else "could be deleted; --apply does it"
     say(f"{len(found)} items, {total / 1e6:.2f} MB {done}")
     return 0
 
 
-def _require_quiet(root: Storage) -> None:
-    from orchestrator.lock import current_holder
+@contextmanager
+def _quiet(root: Storage) -> Iterator[list[str]]:
+    """Hold the lock of every study of the root, so that none is launched while the block runs."""
+    from orchestrator.execution import new_launch_id
+    from orchestrator.lock import study_lock
 
-    for study in root.list("studies"):
-        holder = current_holder(root, study)
-        if holder is not None:
-            raise SurroundingsError(
-                f"a launch of {study!r} is running on this root: {holder}",
-                where=root.url,
-                hint="collect garbage when nothing runs",
-            )
+    studies = _studies(root)
+    identifier = new_launch_id()
+    with ExitStack() as locks:
+        for study in studies:
+            locks.enter_context(study_lock(root, study, identifier))
+        yield studies
+
+
+def _studies(root: Storage) -> list[str]:
+    """Names of all folders of studies, of those never launched too."""
+    return [study for study in root.list("studies") if root.list(f"studies/{study}")]
+
+
+def _require_no_other(root: Storage, studies: list[str]) -> None:
+    """A study launched for the first time meanwhile may need what is listed."""
+    if _studies(root) != studies:
+        raise SurroundingsError(
+            "a study was launched on this root meanwhile",
+            where=root.url,
+            hint="collect garbage when nothing runs",
+        )

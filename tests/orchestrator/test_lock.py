@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 import platform
@@ -84,6 +86,27 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_without_a_word(other, tm
     assert current_holder(root, "study") is None
     with study_lock(root, "study", "mine"):
         assert current_holder(root, "study").launch == "mine"
+
+
+def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(SurroundingsError, match="has no locks"),
+        study_lock(Storage(tmp_path), "study", "mine"),
+    ):
+        pass
+
+
+def test_a_lock_that_may_not_be_opened_is_told_as_such(tmp_path, monkeypatch):
+    def refuse(path, flags, mode=0):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(SurroundingsError, match="may not be opened"):
+        current_holder(Storage(tmp_path), "study")
 
 
 @pytest.fixture

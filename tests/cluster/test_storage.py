@@ -1,0 +1,46 @@
+import os
+import shutil
+
+import pytest
+
+from cluster.errors import SurroundingsError
+from cluster.storage import Storage
+
+
+def test_what_vanishes_while_a_folder_is_removed_is_no_fault(tmp_path, monkeypatch):
+    root = Storage(tmp_path)
+    root.write("folder/a", b"")
+    root.write("folder/b", b"")
+    rmtree = shutil.rmtree
+
+    def one_goes_first(path):
+        if (tmp_path / "folder" / "a").exists():
+            os.unlink(tmp_path / "folder" / "a")
+            raise FileNotFoundError(path)
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", one_goes_first)
+    root.remove("folder")
+    assert not root.exists("folder")
+    root.remove("folder")
+
+
+def test_what_cannot_be_removed_is_told(tmp_path, monkeypatch):
+    root = Storage(tmp_path)
+    root.write("folder/a", b"")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(SurroundingsError, match="cannot delete folder: Permission denied"):
+        root.remove("folder")
+
+
+def test_a_folder_that_may_not_be_read_is_the_surroundings_fault(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(SurroundingsError, match="'studies' may not be read"):
+        Storage(tmp_path).list("studies")
