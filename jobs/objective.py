@@ -52,7 +52,10 @@ class Objective(Protocol):
     """True when the reference's log-probabilities enter the loss."""
 
     def make_trainer(self, lesson: Lesson) -> Any:
-        """A Trainer with `jobs.training.Supervised` mixed in, that takes our token ids verbatim."""
+        """A Trainer that takes our token ids verbatim.
+
+        It has `jobs.training.supervision.Supervised` mixed in.
+        """
 
     def validation_loss(self, policy: ScoredPairs, reference: ScoredPairs, beta: float) -> float:
         """The objective's own loss on validation pairs, from both models' sums."""

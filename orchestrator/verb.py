@@ -10,7 +10,6 @@ import os
 import sys
 from typing import Any, Protocol
 
-from cluster.errors import UserError
 from cluster.storage import Storage
 
 
@@ -52,17 +51,4 @@ def study_argument(parser: argparse.ArgumentParser) -> None:
     """Declare STUDY."""
     parser.add_argument(
         "study", metavar="STUDY", help="a study file, or the name of a study known in the root"
-    )
-
-
-def require_known(root: Storage, study: str) -> None:
-    """Raise UserError unless the root holds a launched study of this name."""
-    if root.exists(f"studies/{study}/index.json"):
-        return
-    known = [name for name in root.list("studies") if root.exists(f"studies/{name}/index.json")]
-    raise UserError(
-        f"the study {study!r} has not been launched under this root",
-        where=root.url,
-        allowed=known,
-        hint="`deltascale launch STUDY` first, or give the right --root",
     )

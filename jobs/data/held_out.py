@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
+from jobs import format
 from jobs.format import Dropped, Pair, Prompt, Reading, Segment, bucket
 
 _STEPS = 10_000
+
+
+class Options(format.Options):
+    """Options of a format whose rows are pairs."""
+
+    held_out: float = Field(
+        0.0, ge=0, lt=1, description="share of prompts that pairs leave to measurement"
+    )
 
 
 def is_held_out(prompt: str, fraction: float) -> bool:

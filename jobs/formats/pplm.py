@@ -5,23 +5,13 @@
 
 from pathlib import Path
 
-from pydantic import Field
-
 from cluster.errors import UserError
 from jobs import format
-from jobs.data.held_out import pairs_to_train_on, prompts_to_measure
+from jobs.data.held_out import Options, pairs_to_train_on, prompts_to_measure
 from jobs.data.rows import read_rows
 from jobs.format import Pair, Prompt, Reading
 
 _COLUMNS = ("prompt_text", "unpert_gen_text", "pert_gen_text")
-
-
-class Options(format.Options):
-    """How the files are used."""
-
-    held_out: float = Field(
-        0.0, ge=0, lt=1, description="share of prompts that pairs leave to measurement"
-    )
 
 
 def read_pairs(source: Path | None, options: Options) -> Reading[Pair]:

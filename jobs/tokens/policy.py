@@ -3,7 +3,7 @@
 from typing import Literal
 
 Policy = Literal["last", "response", "mean", "all", "all-but-first", "turn"]
-"""See `token_positions.py` for what each stands for."""
+"""See `positions.py` for what each stands for."""
 
 DEFAULT: tuple[Policy, ...] = ("last", "response")
 """Where neither the params nor the prompts say anything."""
