@@ -41,13 +41,19 @@ def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
     """Rows of a resolved selection, `depth` set to the fraction asked for.
 
     Rows without a site, layer or position (behaviour, or a job that failed before it could say)
-    are kept. Raises ValueError for a `where` that names no column or no value that exists.
+    are kept, and so is behaviour that has only positions of its own, such as the perplexity of
+    responses. Raises ValueError for a `where` that names no column or no value that exists.
     """
     kept = filter_where(rows, selection.where)
+    there = {row["metric"] for row in kept if row["position"] == selection.position}
     kept = [
         row
         for row in kept
-        if row["site"] in (None, selection.site) and row["position"] in (None, selection.position)
+        if row["site"] in (None, selection.site)
+        and (
+            row["position"] in (None, selection.position)
+            or (row["site"] is None and row["metric"] not in there)
+        )
     ]
     if selection.depths is not None:
         kept = [row for row in kept if row["layer"] is None] + align(kept, selection.depths)

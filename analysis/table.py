@@ -113,20 +113,38 @@ def take_columns(table: Table, kept: Sequence[int]) -> Table:
 
 
 def split(table: Table, fits: Callable[[Table], bool]) -> list[Table]:
-    """Blocks that fit, cut at the first header level that differs (the metric before all else)."""
+    """Blocks that fit, cut at the first header level that differs.
+
+    Every metric is a block of its own; under it, as many columns stand together as fit.
+    """
     if fits(table) or len(table.columns) <= 1:
         return [table]
     for level in range(len(table.column_levels)):
         names = list(dict.fromkeys(header[level] for header in table.columns))
         if len(names) > 1:
-            parts = [
-                take_columns(table, [i for i, h in enumerate(table.columns) if h[level] == name])
-                for name in names
-            ]
+            parts = [_of(table, level, group) for group in _together(table, level, names, fits)]
             return [block for part in parts for block in split(part, fits)]
     half = len(table.columns) // 2
     parts = [take_columns(table, range(half)), take_columns(table, range(half, 2 * half + 1))]
     return [block for part in parts for block in split(part, fits)]
+
+
+def _together(
+    table: Table, level: int, names: Sequence[str], fits: Callable[[Table], bool]
+) -> list[list[str]]:
+    """Header entries of a level, grouped in order: as many as fit, but one metric at a time."""
+    groups: list[list[str]] = []
+    for name in names:
+        if level and groups and fits(_of(table, level, [*groups[-1], name])):
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
+
+
+def _of(table: Table, level: int, names: Sequence[str]) -> Table:
+    kept = [index for index, header in enumerate(table.columns) if header[level] in names]
+    return take_columns(table, kept)
 
 
 def shared_header(table: Table) -> tuple[Header, Table]:
