@@ -122,8 +122,7 @@ def finish(figure: "Figure", axes: Sequence["Axes"], columns: int = 4) -> None:
         handles = [entries[label] for label in labels]
         figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     FigureCanvasAgg(figure)
-    for _ in range(2):
-        figure.draw_without_rendering()
+    figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 

@@ -13,6 +13,7 @@ from orchestrator.explain import RUNS, Decision, Explained, explain
 from orchestrator.history import History, gather
 from orchestrator.ledger import read_events
 from orchestrator.plan import Plan, make_plan
+from orchestrator.progress import first_line
 from orchestrator.revisions import known_revisions
 from orchestrator.study import Study, load_study
 from orchestrator.study_folder import known_studies, open_study
@@ -73,11 +74,6 @@ def look(
         if past.given_up and not fresh
     }
     return Outlook(plan=plan, explained=explain(plan, root, failed), history=history)
-
-
-def first_line(message: str | None) -> str:
-    """The line of a message that fits in a table."""
-    return (message or "it said nothing").strip().splitlines()[0]
 
 
 def _study_files(folder: Path) -> list[str]:

@@ -106,7 +106,7 @@ def _executor(options: argparse.Namespace) -> "Executor":
 
 
 def _tell(study: str, launched: "Launched") -> None:
-    from orchestrator.outlook import first_line
+    from orchestrator.progress import first_line
 
     report, by_key = launched.report, launched.outlook.plan.by_key
     if report is None:

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from cluster.errors import UserError
+from jobs.family import family_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.study import parse_study
 from orchestrator.template import study_template
@@ -76,6 +77,12 @@ def test_what_a_launch_resolved_is_pinned_and_enters_the_key():
     assert first.identity["params"]["source"] == "hf://org/name"
 
 
+def save_tokenizer(folder, word) -> None:
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.WordLevel({word: 0}, unk_token=word)).save(str(folder / "tokenizer.json"))
+
+
 def save_model(folder) -> None:
     import numpy
     from safetensors.numpy import save_file
@@ -83,8 +90,9 @@ def save_model(folder) -> None:
     folder.mkdir(parents=True)
     config = {"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 1, "vocab_size": 16}
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text("{}")
-    save_file({"a": numpy.zeros(1, numpy.float32)}, folder / "model.safetensors")
+    save_tokenizer(folder, "word")
+    weights = family_of("gpt2").num_parameters(config)[0]
+    save_file({"a": numpy.zeros(weights, numpy.float32)}, folder / "model.safetensors")
 
 
 def test_a_models_folder_resolves_against_the_study_and_its_path_stays_out_of_the_key(tmp_path):
@@ -94,7 +102,7 @@ def test_a_models_folder_resolves_against_the_study_and_its_path_stays_out_of_th
     second = plan_of(MODEL % ("../two/model", ""), folder=tmp_path / "one").jobs[0]
     assert first.params["source"] == str(tmp_path / "one/model")
     assert first.key == second.key
-    (tmp_path / "two/model/config.json").write_text('{"model_type": "llama"}')
+    save_tokenizer(tmp_path / "two/model", "other")
     third = plan_of(MODEL % ("../two/model", ""), folder=tmp_path / "one").jobs[0]
     assert third.key != first.key
 
