@@ -74,7 +74,7 @@ def launch(
     """
     outlook = look(root, study, fresh=fresh)
     identifier = new_launch_id()
-    if not _wanted(outlook, only) - outlook.keys(Decision.REUSE) - damaged:
+    if not _wanted(outlook, only) - (outlook.keys(Decision.REUSE) - damaged):
         _require_index(root, outlook, identifier, takeover=takeover)
         return Launched(report=None, outlook=outlook, figures=standing_views(root, outlook))
     resolved = resolve_revisions(outlook.plan.jobs, known_revisions(root))

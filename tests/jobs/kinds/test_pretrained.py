@@ -168,12 +168,20 @@ def test_a_missing_folder_says_where_it_was_looked_for(tmp_path):
 
 def test_a_broken_folder_leaves_no_model_behind(saved_models, tmp_path):
     folder = shutil.copytree(saved_models / "llama", tmp_path / "broken")
+    work = work_on(tmp_path, Params(source=str(folder)))
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-4])
-    work = work_on(tmp_path, Params(source=str(folder)))
     with pytest.raises(UserError, match="cut off"):
         pretrained.run(work)
     assert not list(work.folder.iterdir())
+
+
+def test_a_broken_folder_is_told_of_while_planning(saved_models, tmp_path):
+    folder = shutil.copytree(saved_models / "llama", tmp_path / "broken")
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(UserError, match="cut off"):
+        pretrained.pins(Params(source=str(folder)), {})
 
 
 def test_the_expected_config_is_checked_against_the_model(saved_models, tmp_path, tiny_sizes):
