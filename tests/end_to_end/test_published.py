@@ -1,0 +1,113 @@
+"""The studies for GPUs, run whole through the hub's loader on tiny checkpoints of its layout.
+
+The study files as they are but for sizes: real repository names, out of a cache, with no network.
+"""
+
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+STUDIES = Path(__file__).parents[2] / "studies"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def _sentence(draw: random.Random, *tail: str) -> str:
+    return " ".join([*(f"word{draw.randrange(18)}" for _ in range(6)), *tail])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in the layout that the studies name; `word19` is its rude word."""
+    folder, draw = tmp_path_factory.mktemp("data"), random.Random(0)
+    for name in ("paradetox", "realtoxicityprompts", "wikitext-2", "toxicity_pairwise"):
+        (folder / name).mkdir()
+    openings = [_sentence(draw) for _ in range(120)]
+    rewrites = [f"{start} word19 word19\t{start} word1 word2\t\t" for start in openings]
+    lines = ["toxic\tneutral1\tneutral2\tneutral3", *rewrites]
+    (folder / "paradetox/paradetox.tsv").write_text("\n".join(lines) + "\n")
+    pairs = [
+        json.dumps({"prompt_text": s, "unpert_gen_text": " word1", "pert_gen_text": " word19"})
+        for s in openings
+    ]
+    (folder / "toxicity_pairwise/split_0.jsonl").write_text("\n".join(pairs) + "\n")
+    for name in ("realtoxicityprompts/some.txt", "wikitext-2/test.txt"):
+        text = "\n".join(" ".join(_sentence(draw) for _ in range(10)) for _ in range(60))
+        (folder / name).write_text(text + "\n")
+    return folder
+
+
+@pytest.fixture
+def published(tmp_path: Path, saved_models: Path) -> Callable[[str, str], None]:
+    """A function: put a tiny checkpoint of a family into the hub's cache under a real name."""
+
+    def put(source: str, family: str) -> None:
+        name = source.removeprefix("hf://").replace("/", "--")
+        repository = tmp_path / "hub" / f"models--{name}"
+        shutil.copytree(saved_models / family, repository / "snapshots" / COMMIT)
+        (repository / "refs").mkdir()
+        (repository / "refs/main").write_text(COMMIT)
+
+    return put
+
+
+@pytest.mark.parametrize("name", ["gpt2-toxicity", "pythia-ladder", "llama-mistral"])
+def test_a_study_for_gpus_runs_whole_on_tiny_checkpoints(
+    name: str,
+    command: Any,
+    data: Path,
+    published: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = (STUDIES / f"{name}.yaml").read_text()
+    small = re.sub(r"num_gpus: 1", "num_gpus: 0", text)
+    study = yaml.safe_load(
+        re.sub(r"steps: \d+", "steps: 2", small).replace("max_length: 256", "max_length: 32")
+    )
+    models = study["axes"]["model"]
+    kept = [models[0], models[-1]]
+    for model in kept:
+        published(model["source"], model.pop("config")["family"])
+    study["axes"] |= {"model": kept, "objective": ["dpo"], "seed": [0], "condition": ["plain"]}
+    del study["stages"]["base"]["params"]["config"]
+    study["stages"]["aligned"]["params"]["learning_rate"] = 1e-3
+    for stage in ("rates", "rates-before", "fluency"):
+        study["stages"][stage]["params"]["new_tokens"] = 2
+    study["stages"]["table"]["params"]["figures"] = False
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    monkeypatch.setenv("DELTASCALE_DATA", str(data))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = command.run("launch", str(tmp_path / "study.yaml"), "--executor", "local")
+    assert done.returncode == 0, done.stderr
+    table = command.measurements(name).decode()
+    assert all(f",{model['name']}," in table for model in kept)
+    assert "relative_norm" in table
+    assert "toxic_mass" in table
+    records = [json.loads(path.read_text()) for path in command.records()]
+    assert {r["facts"]["revision"] for r in records if r["kind"] == "pretrained"} == {COMMIT}
+
+
+def test_a_revision_that_does_not_exist_is_told_and_nothing_is_written(
+    command: Any, published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published("hf://tiny/gpt2", "gpt2")
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "study: mine\nstages: {base: {kind: pretrained, params: "
+        "{source: hf://tiny/gpt2, revision: no-such-branch}}}\n"
+    )
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    told = command.run("launch", str(study), "--executor", "local")
+    assert told.returncode in (2, 3), told.stdout
+    assert "no-such-branch" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert not command.root.exists()
