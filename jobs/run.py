@@ -60,6 +60,8 @@ def _attempted(spec: Mapping[str, Any], artifact: Artifact, surroundings: Surrou
     state: str = "done"
     error: dict[str, Any] | None = None
     with captured(attempt.path / "log.txt"):
+        label = spec["tracking"]["label"]
+        _tell(f"{label}: attempt {spec['attempt']}, {spec['threads']} threads")
         try:
             published = _attempt(spec, artifact, attempt, surroundings, started)
             state = "done" if published else "reused"
@@ -68,10 +70,16 @@ def _attempted(spec: Mapping[str, Any], artifact: Artifact, surroundings: Surrou
         except Exception as fault:  # the boundary: a fault becomes an answer and a log
             traceback.print_exc(file=sys.stderr)
             state, error = "failed", _described(fault)
+        _tell(f"{label}: {state} after {time.monotonic() - started:.1f} s")
     if not artifact.storage.is_local:
         attempt.publish("log.txt")
         attempt.discard_scratch()
     return _answer(state, time.monotonic() - started, error)
+
+
+def _tell(text: str) -> None:
+    """A line of the job's log, with the time."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
 
 def _attempt(
