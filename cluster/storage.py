@@ -185,8 +185,9 @@ class Storage:
         try:
             self.write(probe, b"deltascale")
         except (OSError, SurroundingsError) as error:
+            reason = error.error if isinstance(error, SurroundingsError) else error
             raise UserError(
-                f"the output root cannot be written: {error}",
+                f"the output root cannot be written: {reason}",
                 where=self.url,
                 hint="choose another with --root, or free the disk",
             ) from error
