@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
 from jobs.data.reading_report import TOXIC_WORDS, read_toxic_words
-from jobs.extraction.measuring import MODEL_FACTS
 from jobs.extraction.paired_inputs import PROMPTS, read_prompts
-from jobs.extraction.planning import SINGLE_PRECISION_UP_TO
 from jobs.family import family_of_config
+from jobs.models.facts import MODEL_FACTS, compute_dtype
 from jobs.models.folder import read_config
-from jobs.models.loading import Dtype, load_model, load_tokenizer, pick_device
+from jobs.models.loading import load_model, load_tokenizer, pick_device
 from jobs.models.shape import read_shape
 from jobs.tokens.plan import TokenPlan, build
 from jobs.transform import Transform, load_transform
@@ -60,7 +59,7 @@ def load_subject(work: Work) -> Subject:
         about=about,
         model=load_model(
             folder,
-            dtype=_dtype(params, about["num_parameters"]),
+            dtype=compute_dtype(params.dtype, about["num_parameters"]),
             device=pick_device(params.num_gpus),
             attention=params.attention,
         ),
@@ -70,12 +69,6 @@ def load_subject(work: Work) -> Subject:
         transform=load_transform(prompts.facts["transform"]),
         toxic_words=_toxic_words(work),
     )
-
-
-def _dtype(params: Params, num_parameters: int) -> Dtype:
-    if params.dtype != "auto":
-        return params.dtype
-    return "float32" if num_parameters <= SINGLE_PRECISION_UP_TO else "bfloat16"
 
 
 def _max_length(folder: Path, params: Params) -> int:

@@ -7,11 +7,7 @@ from typing import Any
 from jobs.artifact import Artifact
 from jobs.comparing.comparison import Comparison
 from jobs.job import Cell
-
-MODEL_FACTS = (
-    "family", "num_parameters", "num_parameters_non_embedding", "d_model", "num_layers",
-)  # fmt: skip
-"""Columns that a missing measurement takes from another one of the same model."""
+from jobs.models.facts import MODEL_FACTS
 
 
 @dataclass(frozen=True, kw_only=True)

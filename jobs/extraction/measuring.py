@@ -15,17 +15,13 @@ from analysis.metric import Value
 from analysis.status import Status
 from analysis.summary import Sample
 from jobs.extraction.activation_store import ActivationStore
+from jobs.models.facts import MODEL_FACTS
 from jobs.work import Work
 
 if TYPE_CHECKING:
     from analysis.metric import Metric
 
 FILE = "measurements.parquet"
-MODEL_FACTS = (
-    *("family", "num_parameters", "num_parameters_non_embedding"),
-    *("d_model", "num_layers"),
-)
-"""What every row says of the model."""
 FLOORS = ("offset_norm", "relative_norm")
 """Values that have a noise floor of their own; under it every other value is noise too."""
 _ADDED_LATER = ["model", "key"]

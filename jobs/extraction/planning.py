@@ -10,6 +10,7 @@ from analysis.depth import layer_at
 from cluster.errors import UserError
 from jobs.extraction.paired_inputs import common_model, shared_plan
 from jobs.family import Missing, family_of_config
+from jobs.models.facts import compute_dtype
 from jobs.models.folder import read_config
 from jobs.models.shape import read_shape
 from jobs.tokens.policy import DEFAULT
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from jobs.extraction.taps import Place
     from jobs.kinds.extract import Params
     from jobs.tokens.plan import TokenPlan
-
-SINGLE_PRECISION_UP_TO = 2_000_000_000
-"""Parameters up to which `auto` computes in float32; never decided by the hardware."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,10 +49,7 @@ class Extraction:
     @property
     def dtype(self) -> Literal["float32", "bfloat16"]:
         """Compute dtype of both models."""
-        if self.params.dtype != "auto":
-            return self.params.dtype
-        small = self.model["num_parameters"] <= SINGLE_PRECISION_UP_TO
-        return "float32" if small else "bfloat16"
+        return compute_dtype(self.params.dtype, self.model["num_parameters"])
 
     @property
     def with_moments(self) -> frozenset[str]:
