@@ -1,5 +1,6 @@
 """The claim on a job: of two launches or studies on one root that share it, one computes it.
 
+Attempts of a job that several workers may share hold it together, and keep all others out.
 Only a saving of work. What keeps results apart is that a record is published create-only, so a
 claim is left aside wherever it cannot be trusted: on remote roots, on file systems without locks,
 and when its holder has shown no sign of life for a minute.
@@ -24,8 +25,12 @@ class Busy(Exception):
 
 
 @contextlib.contextmanager
-def claimed(artifact: Artifact) -> Iterator[None]:
-    """Hold the claim on a job while the block runs. Raises Busy when somebody else does."""
+def claimed(artifact: Artifact, *, shared: bool = False) -> Iterator[None]:
+    """Hold the claim on a job while the block runs, alone or with others that share it.
+
+    Raises:
+        Busy: somebody else holds it, and not both of us would share.
+    """
     if not artifact.storage.is_local:
         yield
         return
@@ -33,7 +38,7 @@ def claimed(artifact: Artifact) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _lock(descriptor):
+        if not _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             yield
             return
         with _beating(descriptor):
@@ -42,10 +47,10 @@ def claimed(artifact: Artifact) -> Iterator[None]:
         os.close(descriptor)  # which frees the lock, as the death of this process would
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, how: int) -> bool:
     """True when the lock is ours, False when we go on without one."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except OSError as fault:
         if fault.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             return False  # this file system has no locks

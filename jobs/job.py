@@ -55,7 +55,9 @@ class Job:
     cell: Cell = field(default_factory=dict)
     """Where in the grid."""
     resources: Resources = field(default_factory=Resources)
-    """What it needs of a machine."""
+    """What it needs of a machine; each of its workers, where several share it."""
+    workers: int = 1
+    """Most attempts that may share it at a time."""
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -59,6 +59,22 @@ class Input:
     """True when even those may be left without it, and their results say what is missing."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Upstream:
+    """What a plan knows of a job that another one reads."""
+
+    kind: str
+    """Its kind."""
+    params: Mapping[str, Any]
+    """Its params as JSON, defaults written out."""
+    facts: Mapping[str, Any] | None
+    """The facts in its record; None when it is not done."""
+    files: Mapping[str, int]
+    """Name -> bytes of the files it left; empty when it is not done."""
+    inputs: Mapping[str, "Upstream"]
+    """What it reads itself, the first job under each name."""
+
+
 class Kind(Protocol):
     """The names a module in `kinds/` defines."""
 
@@ -84,7 +100,29 @@ class Kind(Protocol):
         """
 
     def resources(self, params: Any) -> Resources:
-        """What one such job needs."""
+        """What one such job needs; each of its workers, where several share it."""
+
+    # Two more names are optional: `jobs.kind.workers_of` and `expected_bytes_of` ask for them.
+    # - workers(params) -> int: most attempts that may share one job at a time; 1 where absent.
+    #   Each of them looks for what the others have finished, and whoever finds nothing left to do
+    #   takes all of it over and returns; the first record published stands.
+    # - expected_bytes(params, inputs: Mapping[str, Upstream]) -> int | None: most bytes that it
+    #   will leave behind, as far as a plan can tell; None where that is not known.
 
     def run(self, work: "Work") -> dict[str, Any]:
         """Do it: write files into `work.folder`; return facts (small JSON) for the record."""
+
+
+def workers_of(kind: Any, params: Any) -> int:
+    """Most attempts that may share one such job at a time."""
+    asked = getattr(kind, "workers", None)
+    number = 1 if asked is None else int(asked(params))
+    assert number >= 1, f"{kind.__name__}.workers gave {number}"
+    return number
+
+
+def expected_bytes_of(kind: Any, params: Any, inputs: Mapping[str, Upstream]) -> int | None:
+    """Most bytes that one such job will leave behind; None where that is not known."""
+    asked = getattr(kind, "expected_bytes", None)
+    found: int | None = None if asked is None else asked(params, inputs)
+    return found

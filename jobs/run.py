@@ -23,7 +23,7 @@ from jobs import lookup
 from jobs.artifact import Artifact, Record
 from jobs.claim import Busy, claimed
 from jobs.logs import captured, redacted
-from jobs.tracking import RunName, open_tracker
+from jobs.tracking import RunName, Silent, open_tracker
 from jobs.work import AttemptFolder, GatheredInput, Stopped, Work
 
 _RECORDED = (
@@ -42,7 +42,7 @@ def run(payload: str, surroundings: Surroundings) -> str:
     spec = json.loads(payload)
     artifact = Artifact(Storage(spec["root"]), spec["kind"], spec["key"])
     try:
-        with claimed(artifact):
+        with claimed(artifact, shared=spec.get("num_workers", 1) > 1):
             if artifact.find_record() is None:
                 return _attempted(spec, artifact, surroundings)
     except Busy:
@@ -61,7 +61,7 @@ def _attempted(spec: Mapping[str, Any], artifact: Artifact, surroundings: Surrou
     error: dict[str, Any] | None = None
     with captured(attempt.path / "log.txt"):
         label = spec["tracking"]["label"]
-        _tell(f"{label}: attempt {spec['attempt']}, {spec['threads']} threads")
+        _tell(f"{label}: attempt {spec['attempt']}, {spec['threads']} threads{_among(spec)}")
         try:
             published = _attempt(spec, artifact, attempt, surroundings, started)
             state = "done" if published else "reused"
@@ -75,6 +75,12 @@ def _attempted(spec: Mapping[str, Any], artifact: Artifact, surroundings: Surrou
         attempt.publish("log.txt")
         attempt.discard_scratch()
     return _answer(state, time.monotonic() - started, error)
+
+
+def _among(spec: Mapping[str, Any]) -> str:
+    """Which worker this is, where several may share the job."""
+    most = spec.get("num_workers", 1)
+    return f", worker {spec['worker'] + 1} of at most {most}" if most > 1 else ""
 
 
 def _tell(text: str) -> None:
@@ -100,7 +106,8 @@ def _attempt(
         for group in inputs.values()
         for found in group
     }
-    tracker = open_tracker(RunName(**spec["tracking"]))
+    # Two processes cannot write one run of the mirror.
+    tracker = Silent() if spec.get("worker", 0) else open_tracker(RunName(**spec["tracking"]))
     exit_code = 1
     try:
         facts = kind.run(
@@ -112,6 +119,8 @@ def _attempt(
                 tracker=tracker,
                 threads=spec["threads"],
                 pins=spec.get("pins", {}),
+                worker=spec.get("worker", 0),
+                num_workers=spec.get("num_workers", 1),
             )
         )
         exit_code = 0

@@ -133,6 +133,10 @@ class Work:
     """Compute threads it runs with."""
     pins: Mapping[str, str] = field(default_factory=dict)
     """What the kind's `pins` gave when the job was planned: what must be found now."""
+    worker: int = 0
+    """Number of this worker among those that share the job, from 0."""
+    num_workers: int = 1
+    """Most workers that share the job; 1 where nobody else is at it."""
 
     @property
     def folder(self) -> Path:

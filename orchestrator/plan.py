@@ -100,6 +100,7 @@ class _Planner:
             stage=stage.name,
             cell=cell,
             resources=prepared.resources,
+            workers=prepared.workers,
         )
 
     def _used(self, stage: Stage, kind: Any, prepared: Prepared, inputs: _Inputs) -> frozenset[str]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.identity import canonical_json
-from jobs.kind import Params
+from jobs.kind import Params, workers_of
 from orchestrator.digests import digest_of
 from orchestrator.expressions import (
     DATA_VARIABLE,
@@ -46,6 +46,8 @@ class Prepared:
     """Inputs that these params make the job use."""
     resources: Resources
     """What the job needs of a machine."""
+    workers: int
+    """Most attempts that may share the job at a time."""
 
 
 class StageParams:
@@ -106,6 +108,7 @@ class StageParams:
                 raw[name] = self._resolved(raw[name])
         try:
             params, pins, used, resources = self._judged(raw)
+            workers = workers_of(self._kind, params)
         except ValidationError as fault:
             raise user_error(fault, self._kind.Params, "param", where) from None
         except UserError as fault:
@@ -115,7 +118,12 @@ class StageParams:
         written = params.model_dump(mode="json")
         identity = self._identity(written, where)
         return Prepared(
-            params=written, identity=identity, pins=pins, used=used, resources=resources
+            params=written,
+            identity=identity,
+            pins=pins,
+            used=used,
+            resources=resources,
+            workers=workers,
         )
 
     def _cell(self, values: Mapping[str, tuple[str, Any]], place: Place) -> str:

@@ -29,8 +29,8 @@ class Origin:
     commit: str | None
     """Commit of this code."""
 
-    def payload(self, job: Job, attempt: str) -> str:
-        """JSON for one attempt at a job."""
+    def payload(self, job: Job, attempt: str, worker: int = 0) -> str:
+        """JSON for one attempt at a job, as worker number `worker` of those that share it."""
         return json.dumps(
             {
                 "root": self.storage.url,
@@ -40,6 +40,8 @@ class Origin:
                 "pins": dict(job.pins),
                 "key": job.key,
                 "attempt": attempt,
+                "worker": worker,
+                "num_workers": job.workers,
                 "threads": max(1, int(job.resources.num_cpus)),
                 "inputs": _inputs(job),
                 "commit": self.commit,
