@@ -15,13 +15,16 @@ from jobs.work import Work
 VERSION = 1
 INPUTS: Mapping[str, Input] = {
     "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
-    "aligned": Input(kinds=frozenset({"align", "pretrained", "pretrain"})),
+    "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
     "prompts": Input(kinds=frozenset({"prompts"})),
 }
 GATHERS = False
 USES_TORCH = True
 
-Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act"]
+Site = Literal[
+    *("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"),
+    *("mlp_act", "mlp_gate", "mlp_linear"),
+]
 
 
 class Params(KindParams):
@@ -52,6 +55,11 @@ class Params(KindParams):
     )
     rows: Literal["float32", "bfloat16"] = Field(
         "float32", description="How kept rows are stored; δ itself is always formed in float32."
+    )
+    template: Literal["none", "chat"] = Field(
+        "none",
+        description="`chat`: prompts stand in the chat template of the aligned model, or of the "
+        "base where that has none; both models see the same tokens.",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
