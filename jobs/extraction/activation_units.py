@@ -9,57 +9,192 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool, Int64
 
 from jobs.artifact import digest_file
+from jobs.extraction.shard_file import Pieces, durable_file, sync_folder, write_shard
+from jobs.extraction.taps import Place
 from jobs.tokens.batches import Unit
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FOLDER = "units"
 """Folder of an attempt that holds one folder per unit."""
 MARKER = "UNIT.json"
 """Written last; without it a unit does not exist."""
-SHARD_BYTES = 512 * 2**20
+SHARD_BYTES = 256 * 2**20
 """A shard is closed before it would grow beyond this."""
 
 
-def write_unit(
-    folder: Path,
-    unit: Unit,
-    plan_hash: str,
-    arrays: Mapping[str, np.ndarray],
-    facts: Mapping[str, Any],
-    rows_dtype: str,
-) -> None:
-    """Write one unit into `folder/<unit>/`; `facts` (small JSON) stand in its marker.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowBlock:
+    """Rows of one position to be stored, at every place, in the order they came."""
 
-    Arrays named `*.rows` are stored as `rows_dtype`, everything else as it is.
+    label: str
+    """Position label."""
+    tokens: Int64[np.ndarray, " rows"]
+    """The token of the plan that each row stands at; no row comes twice."""
+    reservoir: Bool[np.ndarray, " rows"]
+    """The row belongs to the reservoir chosen by hash."""
+    rows: Mapping[Place, np.ndarray | Tensor]
+    """Place -> [rows, d] in host memory, float32 or bfloat16, never changed again."""
+
+
+class UnitWriter:
+    """Streams the rows of one unit into shards, then its summaries, then its marker.
+
+    Arrays are not copied: what is given is held until its shard is on disk. One shard fills while
+    the one before is written by a thread, so at most two are in memory.
     """
-    place = folder / unit.name
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    shards = {}
-    for number, names in enumerate(_shards(arrays)):
-        file = f"shard-{number:03d}.safetensors"
-        dtypes = {
-            name: rows_dtype if name.endswith(".rows") else str(arrays[name].dtype)
-            for name in names
+
+    def __init__(
+        self, folder: Path, unit: Unit, plan_hash: str, *, shard_bytes: int = SHARD_BYTES
+    ) -> None:
+        """Clear what an earlier try left at `folder/<unit>/`."""
+        self._place = folder / unit.name
+        self._unit = unit
+        self._identity = _identity(unit, plan_hash)
+        self._shard_bytes = shard_bytes
+        self._open = _OpenShard(number=0)
+        self._thread: ThreadPoolExecutor | None = None
+        self._writing: Future[tuple[str, Mapping[str, Any]]] | None = None
+        self._shards: dict[str, Mapping[str, Any]] = {}
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._place.mkdir(parents=True)
+
+    def add(self, block: RowBlock) -> None:
+        """Take rows; a full shard goes to disk. Raises SurroundingsError when an earlier did not.
+
+        A block is cut between rows wherever a shard is full.
+        """
+        if self._writing is not None and self._writing.done():
+            self._wait()  # a disk that is full stops the forward passes now
+        rows = {place: _plain(array) for place, array in block.rows.items()}
+        width = 9 + sum(_row_bytes(array) for _, array in rows.values())
+        start = 0
+        while start < len(block.tokens):
+            room = (self._shard_bytes - self._open.nbytes) // width
+            if room <= 0 and self._open.nbytes:
+                self._close_shard()
+                continue
+            stop = start + max(room, 1)
+            self._open.add_rows(block, rows, slice(start, stop))
+            start = stop
+
+    def finish(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Write what is left, the summaries, and last of all the marker with these small facts."""
+        for name in arrays:
+            array = arrays[name]
+            if self._open.nbytes and self._open.nbytes + array.nbytes > self._shard_bytes:
+                self._close_shard()
+            self._open.add_array(name, array)
+        self._wait()
+        if self._thread is not None:
+            self._thread.shutdown()
+        if self._open.nbytes:
+            self._note(*self._write(self._open))
+        marker = {**self._identity, **facts, "shards": self._shards}
+        sync_folder(self._place)
+        with durable_file(self._place / MARKER) as stream:
+            stream.write((json.dumps(marker, sort_keys=True) + "\n").encode())
+        sync_folder(self._place)
+        sync_folder(self._place.parent)
+
+    def _close_shard(self) -> None:
+        """Let a thread write the open shard, once it is done with the one before."""
+        self._wait()
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="shard-writer")
+        self._writing = self._thread.submit(self._write, self._open)
+        self._open = _OpenShard(number=self._open.number + 1)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            self._note(*writing.result())
+
+    def _write(self, shard: _OpenShard) -> tuple[str, Mapping[str, Any]]:
+        file = f"shard-{shard.number:03d}.safetensors"
+        return file, write_shard(self._place / file, shard.tensors(self._unit))
+
+    def _note(self, file: str, entry: Mapping[str, Any]) -> None:
+        self._shards[file] = entry
+
+
+@dataclass(kw_only=True, eq=False)
+class _OpenShard:
+    """What the next file will hold."""
+
+    number: int
+    """From 0; blocks of rows are named by it."""
+    nbytes: int = 0
+    """Bytes of all arrays so far."""
+    _rows: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    _dtypes: dict[str, str] = field(default_factory=dict)
+    _arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add_rows(
+        self, block: RowBlock, rows: Mapping[Place, tuple[str, np.ndarray]], part: slice
+    ) -> None:
+        """Take some rows of a block."""
+        number = f"{self.number:03d}"
+        of = f"stored.{block.label}"
+        self._append(f"{of}.tokens.{number}", "int64", block.tokens[part])
+        self._append(f"{of}.reservoir.{number}", "bool", block.reservoir[part])
+        for place, (dtype, array) in rows.items():
+            name = f"{array_prefix(place, block.label)}rows.{number}"
+            self._append(name, dtype, array[part])
+
+    def add_array(self, name: str, array: np.ndarray) -> None:
+        """Take a summary's array."""
+        self._arrays[name] = array
+        self.nbytes += array.nbytes
+
+    def _append(self, name: str, dtype: str, array: np.ndarray) -> None:
+        assert self._dtypes.setdefault(name, dtype) == dtype, f"{name} changes its dtype"
+        self._rows.setdefault(name, []).append(array)
+        self.nbytes += array.nbytes
+
+    def tensors(self, unit: Unit) -> dict[str, Pieces]:
+        """Name in the file -> tensor; the unit's number makes names unique in the whole store."""
+        found = {
+            name: Pieces(
+                dtype=self._dtypes[name],
+                shape=(sum(len(array) for array in arrays), *arrays[0].shape[1:]),
+                arrays=arrays,
+            )
+            for name, arrays in self._rows.items()
         }
-        _save({name: arrays[name] for name in names}, dtypes, place / file)
-        shards[file] = {
-            "bytes": (place / file).stat().st_size,
-            "xxh3": digest_file(place / file),
-            "tensors": {
-                name: {"dtype": dtypes[name], "shape": [*arrays[name].shape]} for name in names
-            },
-        }
-    marker = {**_identity(unit, plan_hash), **facts, "shards": shards}
-    temporary = place / f"{MARKER}.tmp"
-    temporary.write_text(json.dumps(marker, sort_keys=True) + "\n")
-    os.replace(temporary, place / MARKER)
+        found |= {name: Pieces.of(array) for name, array in self._arrays.items()}
+        return {f"{unit.name}.{name}": pieces for name, pieces in found.items()}
+
+
+def array_prefix(place: Place, label: str) -> str:
+    """What the names of the arrays of one place and position begin with."""
+    return f"{place[0]}.{place[1]}.{label}."
+
+
+def _plain(rows: np.ndarray | Tensor) -> tuple[str, np.ndarray]:
+    """Name of the dtype, and an array over the same memory; bfloat16 as uint16."""
+    if isinstance(rows, np.ndarray):
+        return str(rows.dtype), rows
+    import torch
+
+    if rows.dtype == torch.bfloat16:
+        return "bfloat16", np.asarray(rows.contiguous().view(torch.int16).numpy())
+    array = np.asarray(rows.numpy())
+    return str(array.dtype), array
+
+
+def _row_bytes(array: np.ndarray) -> int:
+    return int(array.itemsize * array.shape[1])
 
 
 def adopt_units(
@@ -114,30 +249,35 @@ def _link(source: Path, target: Path, files: Sequence[str]) -> None:
             shutil.copyfile(source / file, target / file)
 
 
-def _save(arrays: Mapping[str, np.ndarray], dtypes: Mapping[str, str], file: Path) -> None:
-    """One safetensors file. Only bfloat16 goes through torch, which takes ten times as long."""
-    if "bfloat16" not in dtypes.values():
-        from safetensors.numpy import save_file as save_arrays
-
-        save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, file)
-        return
+def write_unit(
+    folder: Path,
+    unit: Unit,
+    plan_hash: str,
+    arrays: Mapping[str, np.ndarray],
+    facts: Mapping[str, Any],
+    rows_dtype: str,
+) -> None:
+    """Write a unit at once, its kept rows named `*.rows`."""
     import torch
-    from safetensors.torch import save_file as save_tensors
 
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in arrays}
-    save_tensors(
-        {name: tensor.to(getattr(torch, dtypes[name])) for name, tensor in tensors.items()}, file
-    )
-
-
-def _shards(arrays: Mapping[str, np.ndarray]) -> Iterator[list[str]]:
-    """Names in order, cut where the bytes would exceed a shard."""
-    names: list[str] = []
-    size = 0
-    for name, array in arrays.items():
-        if names and size + array.nbytes > SHARD_BYTES:
-            yield names
-            names, size = [], 0
-        names.append(name)
-        size += array.nbytes
-    yield names
+    writer = UnitWriter(folder, unit, plan_hash, shard_bytes=SHARD_BYTES)
+    for name, tokens in arrays.items():
+        if name.startswith("kept."):
+            label = name.split(".")[1]
+            rows = {
+                (site, int(layer)): torch.from_numpy(np.ascontiguousarray(array)).to(
+                    getattr(torch, rows_dtype)
+                )
+                for (site, layer, *rest), array in (
+                    (each.split("."), array) for each, array in arrays.items()
+                )
+                if rest == [label, "rows"]
+            }
+            every = np.ones(len(tokens), dtype=bool)
+            writer.add(RowBlock(label=label, tokens=tokens, reservoir=every, rows=rows))
+    summaries = {
+        name: array
+        for name, array in arrays.items()
+        if not name.startswith("kept.") and not name.endswith(".rows")
+    }
+    writer.finish(summaries, facts)

@@ -1,0 +1,181 @@
+"""One safetensors file: written from pieces, hashed on the way, whole or not there; read by mmap.
+
+The library's `save_file` wants every tensor in one piece (a second copy of a shard that was
+gathered block by block), never syncs, and leaves files that only their owner may read; its reader
+copies what it returns. The format is a length, a JSON header and the bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from cluster.errors import SurroundingsError
+
+_CODES = {
+    "float64": "F64",
+    "int64": "I64",
+    "uint64": "U64",
+    "float32": "F32",
+    "int32": "I32",
+    "uint32": "U32",
+    "bfloat16": "BF16",
+    "float16": "F16",
+    "int16": "I16",
+    "uint16": "U16",
+    "bool": "BOOL",
+    "int8": "I8",
+    "uint8": "U8",
+}
+_NAMES = {code: name for name, code in _CODES.items()}
+_FLUSH_BYTES = 32 * 2**20
+"""The disk is set to work after this many bytes, so that the sync at the end finds little left."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pieces:
+    """A tensor to be written, its rows in one or more arrays."""
+
+    dtype: str
+    """`float32`, `bfloat16`, ...; bfloat16 comes as arrays of uint16."""
+    shape: tuple[int, ...]
+    """Shape of the whole."""
+    arrays: Sequence[np.ndarray]
+    """What stands one after the other; nothing is copied, so they must not change."""
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Pieces:
+        """An array as it is."""
+        return cls(dtype=str(array.dtype), shape=array.shape, arrays=[array])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pieces."""
+        return sum(array.nbytes for array in self.arrays)
+
+
+def write_shard(path: Path, tensors: Mapping[str, Pieces]) -> dict[str, Any]:
+    """Write a file; return its `bytes`, `xxh3` and `tensors` (name -> `dtype`, `shape`).
+
+    Raises SurroundingsError when the disk does not take it; nothing is left then.
+    """
+    # Widest first, so that every tensor starts at a multiple of its own width.
+    names = sorted(tensors, key=lambda name: (-_width(tensors[name].dtype), name))
+    header, end = {}, 0
+    for name in names:
+        start, end = end, end + tensors[name].nbytes
+        assert end - start == _width(tensors[name].dtype) * prod(tensors[name].shape), name
+        header[name] = {
+            "dtype": _CODES[tensors[name].dtype],
+            "shape": list(tensors[name].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    hasher = xxhash.xxh3_64()
+    flushing = 0
+    with durable_file(path) as stream:
+        head = memoryview(len(text).to_bytes(8, "little") + text)
+        for piece in chain([head], _bytes(tensors, names)):
+            hasher.update(piece)
+            stream.write(piece)
+            flushing = _start_flushing(stream, flushing)
+    return {
+        "bytes": 8 + len(text) + end,
+        "xxh3": hasher.hexdigest(),
+        "tensors": {
+            name: {"dtype": tensors[name].dtype, "shape": list(tensors[name].shape)}
+            for name in names
+        },
+    }
+
+
+def _bytes(tensors: Mapping[str, Pieces], names: Sequence[str]) -> Iterator[memoryview]:
+    for name in names:
+        for array in tensors[name].arrays:
+            flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            for start in range(0, len(flat), _FLUSH_BYTES):
+                yield memoryview(flat[start : start + _FLUSH_BYTES])
+
+
+def _width(dtype: str) -> int:
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+
+
+def _start_flushing(stream: Any, since: int) -> int:
+    """Ask the kernel to begin writing what it has taken since; returns where it shall go on.
+
+    What is not on disk yet stays in memory, so nothing is waited for.
+    """
+    size = int(stream.tell()) - since
+    if size < _FLUSH_BYTES or not hasattr(os, "posix_fadvise"):  # macOS has none
+        return since
+    os.posix_fadvise(stream.fileno(), since, size, os.POSIX_FADV_DONTNEED)
+    return since + size
+
+
+@contextmanager
+def durable_file(path: Path) -> Iterator[Any]:
+    """A file to write, beside its place until it is whole and on disk; never half there.
+
+    Raises SurroundingsError when the disk is full, read-only or broken.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _refused(error, path) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refused(error: OSError, path: Path) -> SurroundingsError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return SurroundingsError(
+        f"cannot write {path.name}: {error.strerror or error}",
+        where=str(path.parent),
+        hint="free space, then run the same command: finished units are kept" if full else None,
+    )
+
+
+class Shard:
+    """A safetensors file, mapped: an array is read page by page, where it is looked at."""
+
+    def __init__(self, path: Path) -> None:
+        with open(path, "rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            self._header = json.loads(stream.read(length))
+        self._bytes = np.memmap(path, dtype=np.uint8, mode="r", offset=0)[8 + length :]
+
+    def dtype(self, name: str) -> str:
+        """`float32`, `bfloat16`, ..."""
+        return _NAMES[self._header[name]["dtype"]]
+
+    def array(self, name: str) -> np.ndarray:
+        """A read-only view of a tensor; bfloat16, which numpy has not, as uint16."""
+        start, end = self._header[name]["data_offsets"]
+        dtype = "uint16" if self.dtype(name) == "bfloat16" else self.dtype(name)
+        return self._bytes[start:end].view(dtype).reshape(self._header[name]["shape"])
