@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, Int, Int64
 from analysis.directions import DirectionSums
 from analysis.histogram import Histogram
 from analysis.moments import Moments
+from analysis.neurons import NeuronSums
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +33,8 @@ class GroupSummary:
     """Sums of unit rows."""
     moments: Moments | None
     """Count, mean and scatter; None where the position policy keeps none."""
+    neurons: NeuronSums | None = None
+    """Sums of both models' activations; None at sites whose coordinates are no neurons."""
 
     @classmethod
     def from_rows(
@@ -63,9 +66,11 @@ class GroupSummary:
     def merge(self, other: GroupSummary) -> GroupSummary:
         """Summary of the rows of both; no prompt may be in both."""
         assert (self.moments is None) == (other.moments is None), "one has moments, one has none"
-        moments = None
+        moments = neurons = None
         if self.moments is not None and other.moments is not None:
             moments = self.moments.merge(other.moments)
+        if self.neurons is not None and other.neurons is not None:
+            neurons = self.neurons.merge(other.neurons)
         return GroupSummary(
             num_rows=self.num_rows + other.num_rows,
             num_prompts=self.num_prompts + other.num_prompts,
@@ -74,6 +79,7 @@ class GroupSummary:
             relative_norms=self.relative_norms.merge(other.relative_norms),
             directions=self.directions.merge(other.directions),
             moments=moments,
+            neurons=neurons,
         )
 
     def to_arrays(self, prefix: str) -> dict[str, np.ndarray]:
@@ -85,6 +91,7 @@ class GroupSummary:
             "relative_norms": self.relative_norms.to_arrays(),
             "directions": self.directions.to_arrays(),
             "moments": self.moments.to_arrays() if self.moments else {},
+            "neurons": self.neurons.to_arrays() if self.neurons else {},
         }
         for part, members in parts.items():
             arrays |= {f"{prefix}{part}.{name}": array for name, array in members.items()}
@@ -99,9 +106,11 @@ class GroupSummary:
             return {name: arrays[f"{prefix}{part}.{name}"] for name in names}
 
         has_moments = f"{prefix}moments.counts" in arrays
+        has_neurons = f"{prefix}neurons.sums" in arrays
         bins = ("columns", "counts", "range")
         sums = ("counts", "unit_sum", "prompt_square")
         moments = ("counts", "mean", "scatter")
+        neurons = ("num_rows", "sums")
         return cls(
             num_rows=num_rows,
             num_prompts=num_prompts,
@@ -110,6 +119,7 @@ class GroupSummary:
             relative_norms=Histogram.from_arrays(members("relative_norms", *bins)),
             directions=DirectionSums.from_arrays(members("directions", *sums)),
             moments=Moments.from_arrays(members("moments", *moments)) if has_moments else None,
+            neurons=NeuronSums.from_arrays(members("neurons", *neurons)) if has_neurons else None,
         )
 
 

@@ -12,7 +12,7 @@ from jobs.kind import Params as KindParams
 from jobs.tokens.policy import Policy
 from jobs.work import Work
 
-VERSION = 1
+VERSION = 2
 INPUTS: Mapping[str, Input] = {
     "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
     "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
@@ -22,8 +22,14 @@ GATHERS = False
 USES_TORCH = True
 
 Site = Literal[
-    *("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"),
-    *("mlp_act", "mlp_gate", "mlp_linear"),
+    "resid_pre",
+    "resid_mid",
+    "resid_post",
+    "attn_out",
+    "mlp_out",
+    "mlp_act",
+    "mlp_gate",
+    "mlp_linear",
 ]
 
 
@@ -53,19 +59,25 @@ class Params(KindParams):
     num_reservoir: int = Field(
         2048, ge=0, description="Rows kept as they are, of each site, layer and position."
     )
+    full_rows: tuple[Policy, ...] = Field(
+        (), description="Positions whose rows are all stored, beside those that have few."
+    )
     rows: Literal["float32", "bfloat16"] = Field(
-        "float32", description="How kept rows are stored; δ itself is always formed in float32."
+        "float32",
+        description="How rows are stored; δ itself is formed in float32, and few rows stay so.",
     )
     template: Literal["none", "chat"] = Field(
         "none",
         description="`chat`: prompts stand in the chat template of the aligned model, or of the "
         "base where that has none; both models see the same tokens.",
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
     )
-    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        "sdpa", description="Attention kernel; flash_attention_2 where it is installed."
+    )
     max_length: int | None = Field(
         None,
         ge=1,
@@ -78,8 +90,22 @@ class Params(KindParams):
     unit_tokens: int = execution(
         65536, "Most tokens in a unit, the part that is stored and retried.", ge=1
     )
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
-    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    pairing: Literal["auto", "adapter", "resident", "sequential"] = execution(
+        "auto",
+        "How both models are had: one with its adapter on and off, both in memory, or one after "
+        "the other with the base's rows on disk. auto: whatever fits, and is cheapest.",
+    )
+    spool_gb: float = execution(
+        50, "Most disk for the base's rows, in 10^9 bytes, when models take turns.", gt=0
+    )
+    budget_gb: float = execution(
+        200, "Refuse a store that may become larger than this, in 10^9 bytes.", gt=0
+    )
+    workers: int = execution(1, "Most workers that share the units of one extraction.", ge=1)
+    num_cpus: float = execution(1, "Processor cores of a worker.", gt=0)
+    num_gpus: float = execution(
+        0, "GPUs of a worker; 0 computes on the processor, several hold one model together.", ge=0
+    )
     memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
     @model_validator(mode="after")
@@ -107,6 +133,11 @@ def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
 def resources(params: Params) -> Resources:
     """As the params say."""
     return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=params.memory_gb)
+
+
+def workers(params: Params) -> int:
+    """As the params say."""
+    return params.workers
 
 
 def run(work: Work) -> dict[str, Any]:
