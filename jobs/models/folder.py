@@ -92,7 +92,7 @@ def no_safetensors(names: Iterable[str], where: str) -> UserError:
     names = sorted(names)
     pickled = [name for name in names if name.endswith(_PICKLED)]
     if "adapter_config.json" in names:
-        hint = "this is an adapter: merge it into its base model and save that"
+        hint = "this is an adapter: kind `adapter` merges it into its base"
     elif pickled:
         hint = (
             f"{pickled[0]} is a pickle, which can run code when it is opened; if you trust it, "

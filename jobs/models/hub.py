@@ -5,18 +5,16 @@ Without a network everything is answered from the local cache, as far as it goes
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cluster.errors import SurroundingsError, UserError
-from jobs.models.folder import DESCRIPTIONS, INDEX, WEIGHTS, no_safetensors
 
 SCHEME = "hf://"
 DEFAULT_REVISION = "main"
 
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_WANTED = [WEIGHTS, "model-*.safetensors", INDEX, *DESCRIPTIONS]
 _SEEN_ELSEWHERE = "use a folder as source, or point HF_HOME at a cache that holds the model"
 
 
@@ -55,27 +53,30 @@ def commit_of(source: str, revision: str | None) -> str:
         return HfApi().resolve_revision(repository(source), revision=revision).resolved
 
 
-def download(source: str, commit: str) -> Path:
-    """The local folder of a model at a commit: weights, config and tokenizer, no pickle, no code.
+def download(source: str, commit: str, wanted: Sequence[str]) -> Path:
+    """The local folder of a repository at a commit, with the files of these patterns only.
 
     Raises:
-        UserError: no such model or commit, or it has no safetensors weights.
+        UserError: no such repository or commit.
         SurroundingsError: the hub cannot be asked and the cache is not complete.
     """
-    from huggingface_hub import get_cached_repo_tree, snapshot_download
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+    from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    name = repository(source)
     with _hub_faults(source, commit), disable_progress_bars():
-        folder = Path(snapshot_download(name, revision=commit, allow_patterns=_WANTED))
-    if not (folder / WEIGHTS).exists() and not (folder / INDEX).exists():
-        try:
-            held = [file.path for file in get_cached_repo_tree(name, revision=commit)]
-        except CachedRepoTreeNotFoundError:
-            held = [path.name for path in folder.iterdir()]
-        raise no_safetensors(held, f"{source} at {commit}")
-    return folder
+        name = repository(source)
+        return Path(snapshot_download(name, revision=commit, allow_patterns=list(wanted)))
+
+
+def listed(source: str, commit: str, folder: Path) -> list[str]:
+    """Names in a repository at a commit, what was not downloaded included, as far as is known."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        return [file.path for file in get_cached_repo_tree(repository(source), revision=commit)]
+    except CachedRepoTreeNotFoundError:
+        return [path.name for path in folder.iterdir()]
 
 
 @contextlib.contextmanager

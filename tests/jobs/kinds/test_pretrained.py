@@ -19,6 +19,7 @@ from jobs.family import names
 from jobs.kinds import pretrained
 from jobs.kinds.pretrained import Params
 from jobs.models.loading import load_model, load_tokenizer
+from jobs.models.source import UNRESOLVED
 from jobs.tracking import Silent
 from jobs.work import AttemptFolder, Work
 
@@ -120,7 +121,7 @@ def test_an_unresolved_revision_is_said_to_be_so_and_keeps_revisions_apart():
         revision: pretrained.pins(Params(source="hf://tiny/llama", revision=revision), {})
         for revision in (None, "step1000", "step2000")
     }
-    assert pins[None]["revision"].startswith(pretrained.UNRESOLVED)
+    assert pins[None]["revision"].startswith(UNRESOLVED)
     assert len({each["revision"] for each in pins.values()}) == 3
 
 

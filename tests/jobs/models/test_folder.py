@@ -62,7 +62,7 @@ def test_a_pickle_is_named_never_opened_and_its_conversion_told(single):
 def test_an_adapter_is_told_from_a_model(single):
     (single / "model.safetensors").unlink()
     (single / "adapter_config.json").write_text("{}")
-    assert "merge it into its base model" in fault(single)
+    assert "kind `adapter`" in fault(single)
 
 
 def test_an_empty_folder_is_said_to_be_empty(tmp_path):

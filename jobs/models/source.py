@@ -1,0 +1,160 @@
+"""`Source`: where a model or an adapter comes from, pinned when it is planned, and how it is taken.
+
+The hub at a commit, or a folder of the user whose bytes are digested. Needs no torch.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import xxhash
+
+from cluster.errors import UserError
+from jobs.artifact import digest_file
+from jobs.models import hub
+from jobs.work import Work
+
+UNRESOLVED = "unresolved"
+"""How the pin of a revision starts that no launch has resolved yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What of a folder or repository is taken."""
+
+    wanted: Sequence[str]
+    """Patterns of the files that are asked of the hub."""
+    check: Callable[[Path, str], Sequence[str]]
+    """(folder, what to call it) -> names of its files. Raises UserError when it is not whole."""
+    weights: Sequence[str]
+    """Names of files of which it has one at least."""
+    absent: Callable[[Sequence[str], str], UserError]
+    """(names that are there instead, what to call it) -> what is wrong when it has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A place that holds what a layout describes."""
+
+    name: str
+    """`hf://org/name`, or a folder."""
+    revision: str | None
+    """Branch, tag or commit on the hub."""
+    layout: Layout
+    """What is taken of it."""
+
+    @property
+    def known_name(self) -> str:
+        """Under what name a launch remembers what the revision was resolved to."""
+        return f"{self.name}@{self.revision or hub.DEFAULT_REVISION}"
+
+    def pins(self, known: Mapping[str, str]) -> Mapping[str, str]:
+        """The commit on the hub, or the digest of a folder's files.
+
+        Raises:
+            UserError: the folder is not there or does not hold what it must.
+        """
+        if not hub.is_on_hub(self.name):
+            folder = self._folder()
+            return {"weights": _digest(folder, self.layout.check(folder, self.name))}
+        hub.repository(self.name)
+        if self.revision is not None and hub.is_commit(self.revision):
+            return {"revision": self.revision}
+        # The revision's name stays in it: two revisions of one model are two jobs until resolved.
+        unresolved = f"{UNRESOLVED} {self.revision or hub.DEFAULT_REVISION}"
+        return {"revision": known.get(self.known_name, unresolved)}
+
+    def resolve(self) -> tuple[str, str] | None:
+        """(known_name, commit) on the hub; None where there is nothing to resolve.
+
+        Raises:
+            UserError: no such repository or revision.
+            SurroundingsError: there is no network and the cache does not know it.
+        """
+        if not hub.is_on_hub(self.name):
+            return None
+        return self.known_name, hub.commit_of(self.name, self.revision)
+
+    def take(self, target: Path, work: Work) -> str | None:
+        """Put its files into a folder, checked; the commit they are of when it is on the hub.
+
+        Raises:
+            UserError: what is there is not whole, or not what was there when it was planned.
+        """
+        folder, commit = self._located(work)
+        names = self.layout.check(folder, self.name)
+        target.mkdir(exist_ok=True)
+        place = _copy if commit is None else _link
+        for index, name in enumerate(names):
+            work.progress(index / len(names), f"taking {name}")
+            place(folder / name, target / name)
+        self.layout.check(target, self.name)
+        planned = work.pins.get("weights")
+        if commit is None and planned is not None and _digest(target, names) != planned:
+            raise UserError(
+                "the folder has changed since the study was planned",
+                where=self.name,
+                hint="plan and launch again",
+            )
+        return commit
+
+    def _located(self, work: Work) -> tuple[Path, str | None]:
+        """The folder to take from, and the commit when it comes from the hub."""
+        if not hub.is_on_hub(self.name):
+            return self._folder(), None
+        commit = work.pins.get("revision", UNRESOLVED)
+        if commit.startswith(UNRESOLVED):
+            commit = hub.commit_of(self.name, self.revision)
+        work.progress(None, f"fetching {self.name}")
+        folder = hub.download(self.name, commit, self.layout.wanted)
+        if not any((folder / name).exists() for name in self.layout.weights):
+            raise self.layout.absent(
+                hub.listed(self.name, commit, folder), f"{self.name} at {commit}"
+            )
+        return folder, commit
+
+    def _folder(self) -> Path:
+        folder = Path(self.name).expanduser()
+        if not folder.is_dir():
+            raise UserError(
+                "there is no such folder"
+                if not folder.exists()
+                else "this is a file, not a folder",
+                where=f"source {self.name}",
+                hint="a model on the hub is written hf://organisation/name",
+            )
+        return folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A user's folder may be written to later: the artifact must not share its bytes."""
+    target.unlink(missing_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A cache's files are never written to: share them on one file system, else copy."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
+    """xxh3-64 over names and digests of files, 16 hex digits."""
+    hasher = xxhash.xxh3_64()
+    for name in names:
+        state = (folder / name).stat()
+        digest = _file_digest(folder / name, state.st_size, state.st_mtime_ns)
+        hasher.update(f"{name}\0{digest}\n".encode())
+    return hasher.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(path: Path, size: int, modified_ns: int) -> str:
+    """Read once per process while size and time stay: a ladder names its models many times."""
+    return digest_file(path)
