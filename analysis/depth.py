@@ -1,9 +1,13 @@
 """Relative depth: which layer of a model stands at a fraction of its depth, by one written rule."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from analysis.measurement import Row
+if TYPE_CHECKING:
+    from analysis.measurement import Row
 
 
 def layer_at(fraction: float, num_layers: int) -> int:
