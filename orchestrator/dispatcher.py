@@ -2,24 +2,24 @@
 
 import time
 from collections.abc import Set
-from contextlib import suppress
 
 from cluster.executor import Executor, Outcome
-from cluster.resources import Resources
-from jobs.artifact import Artifact
-from jobs.claim import Busy, claimed
 from jobs.job import Job
 from jobs.logs import redacted
 from orchestrator import history
 from orchestrator.board import Board, JobState
-from orchestrator.failure import Result, Verdict, decide
+from orchestrator.crews import Crews
+from orchestrator.failure import Result
 from orchestrator.history import History
 from orchestrator.in_flight import InFlight, Parking
 from orchestrator.interruption import Interruption, interruption
 from orchestrator.ledger import Ended, Event, Ledger, Refused, Submitted
-from orchestrator.policy import priorities
+from orchestrator.machines import Machines
+from orchestrator.policy import Load, priorities
 from orchestrator.ready import ReadyJobs
 from orchestrator.requests import take_requests
+from orchestrator.settling import Consequence, consequence
+from orchestrator.standing import Standing
 from orchestrator.submission import ENTRY, Answer, Origin, answer_of, write_request
 from orchestrator.watcher import Watcher
 
@@ -60,17 +60,18 @@ class Dispatcher:
         self._executor = executor
         self._ledger = ledger
         self._past = past
-        self._stale = {
-            key: self._artifact(key).record_bytes() for key in board.jobs if key in stale
-        }
+        self._standing = Standing(
+            self._storage, (job for key, job in board.jobs.items() if key in stale)
+        )
         self._watcher = watcher
         self._priorities = priorities(list(board.jobs.values()))
         self._ready = ReadyJobs()
         self._running = InFlight()
         self._parked = Parking()
+        self._crews = Crews(board.jobs.values(), self._priorities)
         self._asked: set[str] = set()
-        self._capacity = Resources(num_cpus=0)
-        self._nodes: list[Resources] = []
+        self._unwanted: set[str] = set()
+        self._machines = Machines(executor)
         self._looked_at = 0.0
 
     def settle_past(self) -> None:
@@ -97,11 +98,8 @@ class Dispatcher:
 
     def _survey(self) -> None:
         """See what machines there are now; let go of what none of them can hold."""
-        self._capacity = self._executor.capacity()
-        nodes = self._executor.nodes()
-        if nodes == self._nodes:
+        if not self._machines.look():
             return
-        self._nodes = nodes
         for key in self._board.in_state(JobState.WAITING):
             if self._is_waiting(key) and not self._fits(key):
                 self._refuse(key)
@@ -111,13 +109,10 @@ class Dispatcher:
                 self._executor.cancel(attempt)
 
     def _fits(self, key: str) -> bool:
-        asked = self._board.jobs[key].resources
-        return any(asked.fits(node) for node in self._nodes)
+        return self._machines.can_hold(self._board.jobs[key].resources)
 
     def _refuse(self, key: str) -> None:
-        asked = self._board.jobs[key].resources
-        there_is = " / ".join(sorted({node.described() for node in self._nodes})) or "nothing"
-        message = f"no node can hold it: needs {asked.described()}, nodes have {there_is}"
+        message = self._machines.refusal(self._board.jobs[key].resources)
         self._note(Refused(at=time.time(), key=key, message=message))
         self._ready.remove(frozenset({key}))
         self._parked.remove(key)
@@ -136,19 +131,24 @@ class Dispatcher:
                 self._cancel(request.keys & self._board.jobs.keys())
 
     def _cancel(self, keys: frozenset[str]) -> None:
+        self._unwanted |= keys
         self._ready.remove(keys)
-        for attempt, key in self._running.attempts().items():
-            if key in keys:
-                self._asked.add(attempt)
-                self._executor.cancel(attempt)
         for key in keys:
+            self._stop(key)
             self._parked.remove(key)
             if self._is_waiting(key):
                 self._drop(key, JobState.CANCELLED, "cancelled before it started")
 
+    def _stop(self, key: str) -> None:
+        """Ask whoever is at a job to stop; nobody joins them any more."""
+        self._crews.close(key)
+        for attempt in self._running.crew(key):
+            self._asked.add(attempt)
+            self._executor.cancel(attempt)
+
     def _revisit_parked(self) -> None:
         for key in self._parked.waiting():
-            if self._artifact(key).find_record() is not None:
+            if self._standing.has_record(self._board.jobs[key]):
                 self._parked.remove(key)
                 self._finish(key, self.reused)
             elif self._parked.is_due(key):
@@ -158,38 +158,33 @@ class Dispatcher:
     def _submit(self) -> None:
         if self.cancelled:
             return
-        while (key := self._ready.take(self._running.load(self._capacity))) is not None:
+        while (key := self._ready.take(self._load())) is not None:
             self._start(key)
+        waiting = self._ready.offers()
+        while (key := self._crews.growing(self._running, waiting, self._load())) is not None:
+            self._attempt(self._board.jobs[key])
+
+    def _load(self) -> Load:
+        return self._running.load(self._machines.capacity)
 
     def _start(self, key: str) -> None:
         job = self._board.jobs[key]
-        if self._is_done(key):
+        if self._standing.is_done(job):
             self._finish(key, self.reused)
             return
         write_request(self._storage, job)
+        self._board.start(key)
+        self._attempt(job)
+
+    def _attempt(self, job: Job) -> None:
+        """Submit an attempt: the first at a job, or one more that shares it."""
         self.num_attempts += 1
         attempt = f"{self._launch}-{self.num_attempts:06d}"
-        self._note(Submitted(at=time.time(), key=key, attempt=attempt))
-        self._running.add(attempt, key, job.resources)
-        self._board.start(key)
-        self._executor.submit(attempt, ENTRY, self._origin.payload(job, attempt), job.resources)
+        self._note(Submitted(at=time.time(), key=job.key, attempt=attempt))
+        worker = self._running.add(attempt, job.key, job.resources)
+        payload = self._origin.payload(job, attempt, worker)
+        self._executor.submit(attempt, ENTRY, payload, job.resources)
         self._watcher.started(job, attempt)
-
-    def _is_done(self, key: str) -> bool:
-        """True when its record stands; a damaged one, and the one known as stale, is taken away.
-
-        A stale job that another launch made again since this one looked is done.
-        """
-        artifact = self._artifact(key)
-        seen = artifact.record_bytes()
-        if seen is None:
-            return False
-        if self._stale.get(key) != seen and artifact.record_in(seen) is not None:
-            return True
-        # Whoever is at the job holds its claim, and may publish any moment: then leave it alone.
-        with suppress(Busy), claimed(artifact):
-            artifact.retire(seen)
-        return False
 
     def _pause(self) -> None:
         """Wait until something ends, or a tick; a first Ctrl-C ends the waiting."""
@@ -225,8 +220,11 @@ class Dispatcher:
         result, message = answer.result, answer.message
         asked = outcome.ticket in self._asked or self.cancelled or self.heard.requested
         if result in (Result.DONE, Result.REUSED):
-            if self._artifact(job.key).find_record() is None:
+            if not self._standing.has_record(job):
                 result, message = Result.ERROR, "it said that it was done and left no valid record"
+        elif self._board.states[job.key] is JobState.DONE:
+            # Whoever shared the job is let go when its record stands, in whatever way it ends.
+            result, message = Result.REUSED, None
         elif result is Result.CANCELLED and not asked:
             result, message = Result.LOST, f"something else stopped it: {message or 'no message'}"
         return Answer(
@@ -236,27 +234,40 @@ class Dispatcher:
     def _conclude(self, key: str, answer: Answer) -> None:
         if answer.result is Result.DONE and answer.seconds is not None:
             self._running.learn(answer.seconds)
-        if answer.result in (Result.DONE, Result.REUSED):
+        follows = consequence(
+            answer.result,
+            is_settled=self._board.states[key] is not JobState.RUNNING,
+            num_others=len(self._running.crew(key)),
+            is_cancelled=key in self._unwanted,
+            failures=self._past.jobs[key].failures,
+        )
+        if follows is Consequence.NONE:
+            self._crews.ended(key, answer.result)
+        elif follows is Consequence.FINISH:
+            self._stop(key)
             self._finish(key, self.ran if answer.result is Result.DONE else self.reused)
-        elif answer.result is Result.BUSY:
+        elif follows is Consequence.PARK:
             self._board.put_back(key)
             self._parked.add(key)
-        elif answer.result is Result.CANCELLED:
+        elif follows is Consequence.CANCEL:
             self._drop(key, JobState.CANCELLED, "cancelled while it ran")
-        elif decide(self._past.jobs[key].failures) is Verdict.AGAIN:
-            self._board.put_back(key)
-            self._make_ready([key])
-            self._survey()  # its node may be gone
-            if self._is_waiting(key) and not self._fits(key):
-                self._refuse(key)
+        elif follows is Consequence.AGAIN:
+            self._retry(key)
         else:
+            self._stop(key)
             self._drop(key, JobState.FAILED, answer.message or "it failed without a word")
+
+    def _retry(self, key: str) -> None:
+        self._board.put_back(key)
+        self._make_ready([key])
+        self._survey()  # its node may be gone
+        if self._is_waiting(key) and not self._fits(key):
+            self._refuse(key)
 
     def _drain(self) -> None:
         """Ask everything to stop and wait a while; what does not end is left without an ending."""
-        for attempt in self._running.attempts():
-            self._asked.add(attempt)
-            self._executor.cancel(attempt)
+        for key in self._running.jobs:
+            self._stop(key)
         until = time.monotonic() + _DRAIN_S
         try:
             while len(self._running) and time.monotonic() < until:
@@ -278,9 +289,6 @@ class Dispatcher:
 
     def _is_waiting(self, key: str) -> bool:
         return self._board.states[key] is JobState.WAITING
-
-    def _artifact(self, key: str) -> Artifact:
-        return Artifact(self._storage, self._board.jobs[key].kind, key)
 
     def _note(self, event: Event) -> None:
         self._ledger.append(event)

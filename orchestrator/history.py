@@ -20,14 +20,19 @@ class JobHistory:
     """Wall time of all its attempts that ended."""
     attempt: str | None = None
     """Attempt that was submitted last."""
-    open_since: float | None = None
-    """When the attempt that has no ending yet was submitted."""
+    open: dict[str, float] = field(default_factory=dict)
+    """Attempts that have no ending yet -> when they were submitted."""
     result: Result | None = None
-    """How the latest attempt ended."""
+    """How the latest attempt ended; a DONE stays until the job is submitted again."""
     message: str | None = None
     """What the latest failure said."""
     refused: str | None = None
     """Why the latest launch could not hold it."""
+
+    @property
+    def open_since(self) -> float | None:
+        """Since when an attempt is at it; None when there is none."""
+        return min(self.open.values(), default=None)
 
     @property
     def given_up(self) -> bool:
@@ -76,7 +81,8 @@ def _begin(history: History, event: LaunchStarted) -> None:
     history.num_launches += 1
     for job in history.jobs.values():
         # An attempt without an ending belongs to a launch that was killed: charged to nothing.
-        job.open_since, job.refused = None, None
+        job.open.clear()
+        job.refused = None
         if event.fresh:
             job.failures.clear()
 
@@ -84,17 +90,23 @@ def _begin(history: History, event: LaunchStarted) -> None:
 def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
     if isinstance(event, Submitted):
         job.num_attempts += 1
+        if not job.open:
+            job.result = None
         job.attempt = event.attempt
-        job.open_since = event.at
+        job.open[event.attempt] = event.at
         return
-    job.open_since = None
-    job.message = event.message
     if isinstance(event, Refused):
-        job.refused = event.message
+        job.open.clear()
+        job.refused = job.message = event.message
         return
-    job.result = event.result
+    job.open.pop(event.attempt, None)
+    if job.result is not Result.DONE:
+        job.result = event.result
     job.seconds += event.seconds
     if event.result is Result.BUSY:
         job.num_attempts -= 1
     if event.result in RETRIES:
-        job.failures[event.result] += 1
+        job.message = event.message if not job.given_up else job.message
+        # The others take over what one of several workers was at; a mistake is everyone's.
+        if not job.open or event.result is Result.MISTAKE:
+            job.failures[event.result] += 1

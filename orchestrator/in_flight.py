@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.resources import Resources
@@ -23,6 +24,8 @@ class _Attempt:
     """Key of the job."""
     resources: Resources
     """What it holds."""
+    worker: int
+    """Its number among those that share the job."""
     since: float
     """When it was submitted, by the monotonic clock."""
 
@@ -32,6 +35,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._attempts: dict[str, _Attempt] = {}
+        self._crews: dict[str, list[str]] = {}
         self._shapes: Counter[Resources] = Counter()
         self._in_use = Resources(num_cpus=0)
         self._typical_s: float | None = None
@@ -39,15 +43,24 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._attempts)
 
-    def add(self, attempt: str, key: str, resources: Resources) -> None:
-        """It was submitted."""
-        self._attempts[attempt] = _Attempt(key=key, resources=resources, since=time.monotonic())
+    def add(self, attempt: str, key: str, resources: Resources) -> int:
+        """It is submitted; returns its number among those at the job, the smallest that is free."""
+        taken = {self._attempts[other].worker for other in self.crew(key)}
+        worker = next(number for number in range(len(taken) + 1) if number not in taken)
+        self._attempts[attempt] = _Attempt(
+            key=key, resources=resources, worker=worker, since=time.monotonic()
+        )
+        self._crews.setdefault(key, []).append(attempt)
         self._shapes[resources] += 1
         self._in_use = self._in_use.plus(resources)
+        return worker
 
     def end(self, attempt: str) -> tuple[str, float]:
         """It ended: the key of its job, and seconds since submission."""
         ended = self._attempts.pop(attempt)
+        self._crews[ended.key].remove(attempt)
+        if not self._crews[ended.key]:
+            del self._crews[ended.key]
         self._in_use = self._in_use.minus(ended.resources)
         self._shapes[ended.resources] -= 1
         if not self._shapes[ended.resources]:
@@ -64,6 +77,15 @@ class InFlight:
     def attempts(self) -> dict[str, str]:
         """Id of each attempt -> key of its job."""
         return {attempt: one.key for attempt, one in self._attempts.items()}
+
+    @property
+    def jobs(self) -> Sequence[str]:
+        """Keys of the jobs that somebody is at."""
+        return tuple(self._crews)
+
+    def crew(self, key: str) -> Sequence[str]:
+        """Ids of the attempts that are at a job."""
+        return tuple(self._crews.get(key, ()))
 
     def load(self, capacity: Resources) -> Load:
         """What the policy needs to know."""

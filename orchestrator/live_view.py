@@ -15,7 +15,14 @@ from cluster.storage import Storage
 from jobs.job import Job
 from orchestrator.board import JobState
 from orchestrator.failure import RETRIES, Result
-from orchestrator.progress import Running, duration, first_line, read_progress, summary
+from orchestrator.progress import (
+    Running,
+    crews,
+    duration,
+    first_line,
+    read_progress,
+    summary,
+)
 
 _MOST_SHOWN = 8
 _REFRESHES_PER_S = 4
@@ -81,16 +88,19 @@ class LiveView:
 
     def _drawn(self) -> RenderableType:
         with self._changing:
-            running = list(self._running.items())[:_MOST_SHOWN]
+            running = dict(self._running)
         table = Table.grid(padding=(0, 2))
-        for attempt, one in running:
-            said = read_progress(self._storage, one.job, attempt) or {}
+        for crew in crews(running)[:_MOST_SHOWN]:
+            first = running[crew[0]]
+            said = read_progress(self._storage, first.job, crew)
             fraction = said.get("fraction")
+            doing = [f"{len(crew)} workers"] if len(crew) > 1 else []
+            doing += [str(said["doing"])] if said.get("doing") else []
             table.add_row(
-                Text(one.job.label),
-                Text(duration(time.monotonic() - one.since), style="dim"),
+                Text(first.job.label),
+                Text(duration(time.monotonic() - first.since), style="dim"),
                 Text("" if fraction is None else f"{fraction:.0%}"),
-                Text(str(said.get("doing") or ""), style="dim"),
+                Text(", ".join(doing), style="dim"),
             )
         return Group(self._bar(), table)
 

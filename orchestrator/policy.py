@@ -83,6 +83,13 @@ def choose(offers: Sequence[Offer], load: Load) -> Choice | None:
     return None
 
 
+def may_join(resources: Resources, waiting: Sequence[Offer], load: Load) -> bool:
+    """Whether one more worker may join a running job: only on what no ready job waits for."""
+    return resources.fits(load.free) and all(
+        _leaves_room(resources, offer.resources, load) for offer in waiting
+    )
+
+
 def longest_paths(jobs: Sequence[Job]) -> dict[str, int]:
     """Jobs on the longest way from each job to the end of the plan, itself included."""
     lengths: dict[str, int] = {job.key: 1 for job in jobs}
@@ -110,9 +117,14 @@ def needs(job: Job) -> set[str]:
 def _may_pass(offer: Offer, waiting: Offer, load: Load) -> bool:
     if waiting.passed < PATIENCE:
         return True
-    left = load.capacity.minus(waiting.resources)
-    used = load.in_use.plus(offer.resources)
+    return _leaves_room(offer.resources, waiting.resources, load)
+
+
+def _leaves_room(resources: Resources, waiting: Resources, load: Load) -> bool:
+    """Whether something may start that never delays what waits: only where both fit together."""
+    left = load.capacity.minus(waiting)
+    used = load.in_use.plus(resources)
     return all(
-        getattr(offer.resources, of) == 0 or getattr(used, of) <= getattr(left, of) + 1e-9
+        getattr(resources, of) == 0 or getattr(used, of) <= getattr(left, of) + 1e-9
         for of in ("num_cpus", "num_gpus", "memory_gb")
     )

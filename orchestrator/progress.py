@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -39,6 +39,14 @@ class Running:
     """What it is at."""
     since: float
     """When it was submitted, by the monotonic clock."""
+
+
+def crews(running: Mapping[str, Running]) -> list[list[str]]:
+    """Attempts grouped by the job they share, in the order in which the jobs began."""
+    found: dict[str, list[str]] = {}
+    for attempt, one in running.items():
+        found.setdefault(one.job.key, []).append(attempt)
+    return list(found.values())
 
 
 class PlainLines:
@@ -103,8 +111,16 @@ def first_line(text: str | None) -> str:
     return ((text or "").strip() or "no message").splitlines()[0]
 
 
-def read_progress(storage: Storage, job: Job, attempt: str) -> dict[str, Any] | None:
-    """What an attempt last said of itself: `{fraction, doing, at}`, or None."""
+def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> dict[str, Any]:
+    """What the attempts at a job last said, `{fraction, doing, at}`; empty when nothing.
+
+    Of several workers, each of which counts what the others have finished, the foremost speaks.
+    """
+    said = [found for attempt in attempts if (found := _said(storage, job, attempt))]
+    return max(said, key=lambda one: one.get("fraction") or 0.0, default={})
+
+
+def _said(storage: Storage, job: Job, attempt: str) -> dict[str, Any] | None:
     folder = Artifact(storage, job.kind, job.key).attempt_folder(attempt)
     try:
         said = json.loads(storage.read(f"{folder}/progress.json"))

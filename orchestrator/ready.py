@@ -27,14 +27,17 @@ class ReadyJobs:
             self._heaps[shape] = [entry for entry in heap if entry[1] not in keys]
             heapq.heapify(self._heaps[shape])
 
-    def take(self, load: Load) -> str | None:
-        """The key of the next job to submit, taken out; None when it is better to wait."""
-        offers = [
+    def offers(self) -> list[Offer]:
+        """The foremost ready job of each shape."""
+        return [
             Offer(key=heap[0][1], priority=heap[0][0], resources=shape, passed=self._passed[shape])
             for shape, heap in self._heaps.items()
             if heap
         ]
-        choice = choose(offers, load)
+
+    def take(self, load: Load) -> str | None:
+        """The key of the next job to submit, taken out; None when it is better to wait."""
+        choice = choose(self.offers(), load)
         if choice is None:
             return None
         self._note(choice)

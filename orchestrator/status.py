@@ -123,8 +123,8 @@ def _described(
 ) -> dict[str, Any]:
     job, one, state = board.jobs[key], past.of(key), board.states[key]
     said: Mapping[str, Any] = {}
-    if state is JobState.RUNNING and one.attempt:
-        said = read_progress(storage, job, one.attempt) or {}
+    if state is JobState.RUNNING:
+        said = read_progress(storage, job, one.open)
     return {
         "key": key,
         "stage": job.stage,
@@ -135,6 +135,7 @@ def _described(
         "attempts": one.num_attempts,
         "seconds_used": round(one.seconds, 1),
         "attempt": one.attempt,
+        "workers": len(one.open) if state is JobState.RUNNING else 0,
         "fraction": said.get("fraction"),
         "doing": said.get("doing"),
     }
@@ -144,7 +145,8 @@ def _why(board: Board, one: JobHistory, key: str, *, is_running: bool) -> str:
     if key in board.because:
         return board.because[key]
     if board.states[key] is JobState.RUNNING:
-        return f"attempt {one.num_attempts}"
+        workers = f", {len(one.open)} workers" if len(one.open) > 1 else ""
+        return f"attempt {one.num_attempts}{workers}"
     unmet = [
         upstream
         for upstream in sorted(needs(board.jobs[key]))

@@ -1,7 +1,8 @@
 """An empty job: shows that a cluster takes jobs, runs them and brings back what they leave.
 
 For trying a new cluster or root by hand (`seconds` to watch it wait, `fail` to see a failure) and
-for measuring what one job costs there. It computes nothing.
+for measuring what one job costs there; with `parts` and `workers`, several processes share one job.
+It computes nothing.
 """
 
 import time
@@ -21,6 +22,9 @@ INPUTS = {"after": Input(kinds=frozenset({"probe"}), required=False)}
 GATHERS = False
 USES_TORCH = False
 
+_PARTS = "scratch/parts"
+"""An empty file for every part that is done; no part of the artifact."""
+
 
 class Params(kind.Params):
     """What a probe does before it ends."""
@@ -29,6 +33,8 @@ class Params(kind.Params):
     waits: bool = Field(False, description="Reads the probe under the input `after` first.")
     fail: bool = Field(False, description="End with an error that trying again cannot help.")
     seconds: float = execution(0.0, "How long it stays, in seconds.", ge=0)
+    parts: int = execution(1, "Parts its time is cut into, for workers to share.", ge=1)
+    workers: int = execution(1, "Most workers that may share it.", ge=1)
     num_cpus: float = execution(1.0, "Processor cores it asks for.", gt=0)
     num_gpus: float = execution(0.0, "Accelerators it asks for.", ge=0)
 
@@ -48,17 +54,46 @@ def resources(params: Params) -> Resources:
     return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus)
 
 
+def workers(params: Params) -> int:
+    """As many as it was told, and no more than there are parts."""
+    return min(params.workers, params.parts)
+
+
 def run(work: Work) -> dict[str, Any]:
     """Stay as long as asked, then leave one small file."""
     params: Params = work.params
     depth = work.input("after").facts["depth"] + 1 if params.waits else 0
-    ends = time.monotonic() + params.seconds
-    while (rest := ends - time.monotonic()) > 0:
-        if work.stop_requested:
-            raise Stopped
-        work.progress(1 - rest / params.seconds, "waiting")
-        time.sleep(min(rest, 0.05))
+    if params.parts == 1:
+        _stay(work, params.seconds)
+    else:
+        _share(work)
     if params.fail:
         raise UserError("this probe was told to fail", where="param fail")
     (work.folder / "probe.txt").write_text(f"{params.index}\n", encoding="utf-8")
     return {"index": params.index, "depth": depth}
+
+
+def _share(work: Work) -> None:
+    """Do every part that no other worker has done; begin where the others do not."""
+    params: Params = work.params
+    mine = work.folder / _PARTS
+    mine.mkdir(parents=True, exist_ok=True)
+    first = work.worker * params.parts // work.num_workers
+    for number in [*range(first, params.parts), *range(first)]:
+        others = work.attempt.earlier(_PARTS)
+        done = {file.name for folder in (*others, mine) for file in folder.iterdir()}
+        if str(number) in done:
+            continue
+        _stay(work, params.seconds / params.parts, len(done) / params.parts, 1 / params.parts)
+        (mine / str(number)).touch()
+        work.attempt.publish(f"{_PARTS}/{number}")
+
+
+def _stay(work: Work, seconds: float, before: float = 0.0, share: float = 1.0) -> None:
+    """Wait, and say how far it is when this is a `share` of all, and `before` of all is done."""
+    ends = time.monotonic() + seconds
+    while (rest := ends - time.monotonic()) > 0:
+        if work.stop_requested:
+            raise Stopped
+        work.progress(before + share * (1 - rest / seconds), "waiting")
+        time.sleep(min(rest, 0.05))

@@ -38,3 +38,15 @@ def test_a_root_without_locks_has_no_claims(tmp_path):
     artifact = Artifact(Storage(f"memory://{tmp_path.name}"), "probe", "a" * 64)
     with claimed(artifact), claimed(artifact):
         pass
+
+
+def test_attempts_that_share_a_job_hold_its_claim_together(artifact):
+    with claimed(artifact, shared=True), claimed(artifact, shared=True):
+        pass
+
+
+def test_whoever_wants_a_shared_job_alone_is_kept_out_and_the_other_way_round(artifact):
+    with claimed(artifact, shared=True), pytest.raises(Busy), claimed(artifact):
+        pass
+    with claimed(artifact), pytest.raises(Busy), claimed(artifact, shared=True):
+        pass

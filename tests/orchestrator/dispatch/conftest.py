@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Storage:
 def make_probe() -> Callable[..., Job]:
     def make(index: int, after: Job | None = None, **settings: Any) -> Job:
         params = probe.Params(index=index, waits=after is not None, **settings)
-        execution = {"seconds", "num_cpus", "num_gpus"}
+        execution = {"seconds", "num_cpus", "num_gpus", "parts", "workers"}
         inputs = {}
         if after is not None:
             inputs["after"] = [
@@ -42,6 +42,7 @@ def make_probe() -> Callable[..., Job]:
             stage="probes",
             cell={"index": str(index)},
             resources=probe.resources(params),
+            workers=probe.workers(params),
         )
 
     return make

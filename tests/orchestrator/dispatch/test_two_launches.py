@@ -25,6 +25,8 @@ PROGRAM = textwrap.dedent(
     from jobs.kinds import probe
     from orchestrator.execution import new_launch_id, run_study
 
+    EXECUTION = {"seconds", "num_cpus", "num_gpus", "parts", "workers"}
+
     class Speaking:
         def started(self, job, attempt):
             print("started", job.key, flush=True)
@@ -41,7 +43,7 @@ PROGRAM = textwrap.dedent(
                 kind="probe",
                 version=probe.VERSION,
                 params=params.model_dump(),
-                identity_params=params.model_dump(exclude={"seconds", "num_cpus", "num_gpus"}),
+                identity_params=params.model_dump(exclude=EXECUTION),
                 stage="probes",
                 cell={"index": str(index)},
             )
