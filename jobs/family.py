@@ -14,8 +14,11 @@ from cluster.errors import UserError, unknown_name
 from jobs import lookup
 from jobs.models.shape import ConfigField, as_mapping
 
-SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act")
-"""Every site of a block, in the order in which the forward pass reaches them, `mlp_act` last."""
+NEURON_SITES = ("mlp_act", "mlp_gate", "mlp_linear")
+"""Sites as wide as the MLP; mlp_act = mlp_gate * mlp_linear where the MLP is gated."""
+
+SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", *NEURON_SITES)
+"""Every site of a block: the residual stream, what is added to it, the neurons."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,18 @@ class Missing:
     """Why, as a table's footnote says it."""
 
 
+PARALLEL = Missing(reason="attention and MLP run in parallel: nothing lies between them")
+"""The middle of a block that adds attention and MLP at once."""
+
+UNGATED = Missing(reason="the MLP has no gate: mlp_act is all there is of a neuron")
+"""The two parts of a gated neuron, in a family without."""
+
+
 class Family(Protocol):
-    """The names a module in `families/` defines."""
+    """The names a module in `families/` defines; and, where transformers lacks some, LACKS_KERNELS.
+
+    LACKS_KERNELS names the attention kernels that the family's modules cannot use.
+    """
 
     FIELDS: Mapping[str, ConfigField]
     """Our name of a config field -> its place in config.json."""
@@ -87,10 +100,23 @@ def family_of(model_type: str, where: str | None = None) -> Any:
     return import_module(f"jobs.families.{model_type}")
 
 
+def attention_kernel(config: Any, asked: str) -> str:
+    """The kernel asked for, or eager where the family cannot use it; the same on every machine."""
+    return "eager" if asked in getattr(family_of_config(config), "LACKS_KERNELS", ()) else asked
+
+
 def family_of_config(config: Any, where: str | None = None) -> Any:
     """The family of our fields, of the mapping in a config.json, or of a transformers config."""
     mapping = as_mapping(config)
     model_type = mapping.get("family", mapping.get("model_type"))
+    text = mapping.get("text_config")
+    if isinstance(text, Mapping) and text.get("model_type") in _names():
+        raise UserError(
+            f"{model_type} sees more than text; only the text model inside it is supported",
+            where=where,
+            allowed=names(),
+            hint=f"save its {text['model_type']} alone: see docs/adding-a-family.md",
+        )
     if not isinstance(model_type, str):
         raise UserError(
             "the config does not say which model it is: it has no model_type",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Tap
+from jobs.family import UNGATED, Missing, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -29,6 +29,8 @@ def sites(config: Any) -> Mapping[str, Tap | Missing]:
         "attn_out": Tap(module="attn", side="out"),
         "mlp_out": Tap(module="mlp", side="out"),
         "mlp_act": Tap(module="mlp.c_proj", side="in"),
+        "mlp_gate": UNGATED,
+        "mlp_linear": UNGATED,
     }
 
 

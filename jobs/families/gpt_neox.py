@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Tap
+from jobs.family import PARALLEL, UNGATED, Missing, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -27,13 +27,13 @@ def sites(config: Any) -> Mapping[str, Tap | Missing]:
     parallel = read_shape(FIELDS, config).parallel
     return {
         "resid_pre": Tap(module="input_layernorm", side="in"),
-        "resid_mid": Missing(reason="attention and MLP run in parallel: nothing lies between them")
-        if parallel
-        else Tap(module="post_attention_layernorm", side="in"),
+        "resid_mid": PARALLEL if parallel else Tap(module="post_attention_layernorm", side="in"),
         "resid_post": Tap(module="", side="out"),
         "attn_out": Tap(module="post_attention_dropout", side="out"),
         "mlp_out": Tap(module="post_mlp_dropout", side="out"),
         "mlp_act": Tap(module="mlp.dense_4h_to_h", side="in"),
+        "mlp_gate": UNGATED,
+        "mlp_linear": UNGATED,
     }
 
 

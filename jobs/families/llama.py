@@ -33,6 +33,8 @@ def sites(config: Any) -> Mapping[str, Tap | Missing]:
         "attn_out": Tap(module="self_attn", side="out"),
         "mlp_out": Tap(module="mlp", side="out"),
         "mlp_act": Tap(module="mlp.down_proj", side="in"),
+        "mlp_gate": Tap(module="mlp.act_fn", side="out"),
+        "mlp_linear": Tap(module="mlp.up_proj", side="out"),
     }
 
 

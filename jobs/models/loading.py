@@ -4,12 +4,13 @@ Safetensors only, local files only, no code from the folder; the same folder giv
 """
 
 import copy
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cluster.errors import SurroundingsError, UserError
-from jobs.family import family_of_config
+from jobs.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config
 from jobs.models.shape import as_mapping, read_shape
 
@@ -31,7 +32,7 @@ def load_model(
         folder: a checkpoint.
         dtype: in which its weights are held.
         device: `cpu` or `cuda`; see pick_device.
-        attention: the attention kernel, by its transformers name.
+        attention: the attention kernel, by its transformers name; eager where the family lacks it.
 
     Raises:
         UserError: the folder is not a whole checkpoint of a supported family.
@@ -40,12 +41,12 @@ def load_model(
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    check_model_folder(folder)
+    config = check_model_folder(folder)
     logging.disable_progress_bar()  # a job's log is a file
     model, info = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),
-        attn_implementation=attention,
+        attn_implementation=attention_kernel(config, attention),
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -72,11 +73,13 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     Raises:
         UserError: there is none, or it cannot be read.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     read_config(folder)
     try:
-        tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
+        # For some families (qwen2) AutoTokenizer builds one class, whatever the folder declares.
+        reader = PreTrainedTokenizerFast if _is_generic(folder) else AutoTokenizer
+        tokenizer: PreTrainedTokenizerFast = reader.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:  # the library raises whatever its readers meet
@@ -89,6 +92,15 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         )
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def _is_generic(folder: Path) -> bool:
+    """True where the tokenizer declares no class of a family: tokenizer.json is all there is."""
+    described = folder / "tokenizer_config.json"
+    if not (described.is_file() and (folder / "tokenizer.json").is_file()):
+        return False
+    declared = json.loads(described.read_text(encoding="utf-8")).get("tokenizer_class")
+    return declared in ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 
 def save_checkpoint(

@@ -10,7 +10,10 @@ from typing import Any
 from cluster.errors import UserError, unknown_name
 
 _REQUIRED = ("num_layers", "d_model", "num_heads", "vocab_size")
-_FLAGS = ("tie", "parallel", "attention_bias", "mlp_bias")
+_FLAGS = (
+    *("tie", "parallel", "attention_bias", "mlp_bias"),
+    *("qk_norm", "pre_norm", "norm_weights"),
+)
 _WIDTH_STEP = 8
 
 
@@ -56,11 +59,19 @@ class Shape:
     """True when the attention projections have biases."""
     mlp_bias: bool = False
     """True when the MLP projections have biases."""
+    qk_norm: bool = False
+    """True when every query and key head is normed."""
+    pre_norm: bool = True
+    """False when the norms stand after the additions, in the residual stream itself."""
+    norm_weights: bool = True
+    """False when the norms have neither weights nor biases."""
+    d_embedding: int | None = None
+    """Width of the token embedding where it is projected into the stream; None = d_model."""
 
     def counts(self, inside: int, positions: int = 0) -> tuple[int, int]:
         """(all parameters, those inside): `inside` blocks and norms, `positions` learned rows."""
-        tables = self.vocab_size * (1 if self.tie else 2) + positions
-        return inside + tables * self.d_model, inside
+        tokens = self.vocab_size * (1 if self.tie else 2) * (self.d_embedding or self.d_model)
+        return inside + tokens + positions * self.d_model, inside
 
 
 def as_mapping(config: Any) -> Mapping[str, Any]:

@@ -6,14 +6,15 @@ import sys
 import pytest
 
 from cluster.errors import UserError
-from jobs.family import family_of, family_of_config, names
+from jobs.family import attention_kernel, family_of, family_of_config, names
 from jobs.models.shape import gated_width, read_shape
 
 SMALL = {"family": "llama", "num_layers": 2, "d_model": 16, "num_heads": 4, "vocab_size": 11}
 
 
-def test_the_five_families_are_found_by_their_model_type():
-    assert {"gpt2", "gpt_neox", "llama", "mistral", "qwen3"} <= set(names())
+def test_families_are_found_by_their_model_type():
+    assert {"gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"} <= set(names())
+    assert {"gemma2", "gemma3_text", "opt", "phi"} <= set(names())
     assert names() == sorted(names())
     assert family_of("gpt_neox").BLOCKS == "gpt_neox.layers"
 
@@ -32,6 +33,20 @@ def test_an_unsupported_family_is_answered_with_those_that_are_and_how_to_add_on
 def test_a_config_without_a_model_type_is_refused():
     with pytest.raises(UserError, match="no model_type"):
         family_of_config({"n_layer": 2})
+
+
+def test_a_model_that_sees_images_is_answered_with_the_text_model_inside_it():
+    config = {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}}
+    with pytest.raises(UserError, match="gemma3 sees more than text") as caught:
+        family_of_config(config, where="models/gemma")
+    assert "save its gemma3_text alone" in str(caught.value)
+    assert "models/gemma" in str(caught.value)
+
+
+def test_a_kernel_that_a_family_lacks_is_eager_on_every_machine():
+    assert attention_kernel({"model_type": "gemma2"}, "sdpa") == "eager"
+    assert attention_kernel({"model_type": "gemma2"}, "flash_attention_2") == "flash_attention_2"
+    assert attention_kernel({"model_type": "gemma3_text"}, "sdpa") == "sdpa"
 
 
 def test_a_field_left_out_is_derived_from_the_width_and_heads():

@@ -4,10 +4,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from cluster.errors import UserError
 from jobs.family import SITES, Missing, family_of, names
 from jobs.models.shape import read_shape
 
-ODD = {"num_layers": 3, "d_model": 24, "num_heads": 4, "d_mlp": 52, "vocab_size": 71}
+ODD = {"num_layers": 3, "d_model": 24, "num_heads": 6, "d_mlp": 52, "vocab_size": 71}
 
 FIELDS = {
     "gpt2 tied": {"family": "gpt2", **ODD, "max_positions": 33},
@@ -42,7 +43,43 @@ FIELDS = {
         "tie": True,
     },
     "qwen3 biased": {"family": "qwen3", **ODD, "attention_bias": True},
+    "qwen2 grouped": {"family": "qwen2", **ODD, "num_key_value_heads": 3},
+    "qwen2 own head width, tied": {"family": "qwen2", **ODD, "d_head": 10, "tie": True},
+    "gemma2 grouped": {"family": "gemma2", **ODD, "num_key_value_heads": 2},
+    "gemma2 biased, untied, own head width": {
+        "family": "gemma2",
+        **ODD,
+        "d_head": 10,
+        "attention_bias": True,
+        "tie": False,
+    },
+    "gemma3 grouped": {"family": "gemma3_text", **ODD, "num_key_value_heads": 2},
+    "gemma3 biased, untied, own head width": {
+        "family": "gemma3_text",
+        **ODD,
+        "d_head": 10,
+        "attention_bias": True,
+        "tie": False,
+    },
+    "opt": {"family": "opt", **ODD, "max_positions": 33},
+    "opt narrow embedding, untied": {"family": "opt", **ODD, "d_embedding": 10, "tie": False},
+    "opt no biases, bare norms": {
+        "family": "opt",
+        **ODD,
+        "attention_bias": False,
+        "norm_weights": False,
+    },
+    "opt norms after": {"family": "opt", **ODD, "d_embedding": 10, "pre_norm": False},
+    "phi": {"family": "phi", **ODD},
+    "phi grouped, normed heads, tied": {
+        "family": "phi",
+        **ODD,
+        "num_key_value_heads": 2,
+        "qk_norm": True,
+        "tie": True,
+    },
 }
+SUMMING = {name: fields for name, fields in FIELDS.items() if name != "opt norms after"}
 
 
 def meta_counts(config, embedding):
@@ -51,14 +88,10 @@ def meta_counts(config, embedding):
         model = AutoModelForCausalLM.from_config(config)
     model.tie_weights()
     total = sum(parameter.numel() for parameter in model.parameters())
-    tables = (
-        {id(p): p for p in (model.get_submodule(embedding).weight, model.lm_head.weight)}
-        if (hasattr(model, "lm_head"))
-        else {id(p): p for p in (model.get_submodule(embedding).weight, model.embed_out.weight)}
-    )
-    if hasattr(model, "transformer"):
-        tables[0] = model.transformer.wpe.weight
-    return total, total - sum(parameter.numel() for parameter in tables.values())
+    tables = [model.get_submodule(embedding).weight, *model.get_output_embeddings().parameters()]
+    tables += [p for name, p in model.named_parameters() if "wpe." in name or "positions." in name]
+    outside = {id(parameter): parameter.numel() for parameter in tables}
+    return total, total - sum(outside.values())
 
 
 def random_model(fields):
@@ -97,7 +130,8 @@ def all_sites(model, family, ids):
     norm.register_forward_pre_hook(lambda _, arguments: seen.__setitem__("last", arguments[0]))
     with torch.no_grad():
         model(ids)
-    return seen
+    # OPT flattens batch and width before its MLP.
+    return {place: value.reshape(*ids.shape, -1) for place, value in seen.items()}
 
 
 @pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
@@ -144,17 +178,58 @@ def test_published_configs_give_their_published_sizes():
         "tie": True,
     }
     assert family_of("llama").num_parameters(llama_1b)[0] == 1_235_814_400
+    assert family_of("gemma2").num_parameters({"model_type": "gemma2"})[0] == 2_614_341_888
+    gemma3_1b = {
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 26,
+        "hidden_size": 1152,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+        "head_dim": 256,
+        "intermediate_size": 6912,
+        "vocab_size": 262144,
+    }
+    assert family_of("gemma3_text").num_parameters(gemma3_1b)[0] == 999_885_952
+    qwen2_half = {
+        "model_type": "qwen2",
+        "num_hidden_layers": 24,
+        "hidden_size": 896,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "intermediate_size": 4864,
+        "tie_word_embeddings": True,
+    }
+    assert family_of("qwen2").num_parameters(qwen2_half)[0] == 494_032_768
+    assert family_of("opt").num_parameters({"model_type": "opt"})[0] == 125_239_296
+    opt_350m = {
+        "model_type": "opt",
+        "num_hidden_layers": 24,
+        "hidden_size": 1024,
+        "num_attention_heads": 16,
+        "ffn_dim": 4096,
+        "word_embed_proj_dim": 512,
+        "do_layer_norm_before": False,
+    }
+    assert family_of("opt").num_parameters(opt_350m)[0] == 331_196_416
+    phi_2 = {
+        "model_type": "phi",
+        "num_hidden_layers": 32,
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+    }
+    assert family_of("phi").num_parameters(phi_2)[0] == 2_779_683_840
 
 
-@pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
+@pytest.mark.parametrize("fields", SUMMING.values(), ids=SUMMING)
 def test_the_residual_stream_is_the_embedding_plus_everything_added_to_it(fields):
     family, model = family_of(fields["family"]), random_model(fields)
     ids = torch.randint(fields["vocab_size"], (2, 7), generator=torch.manual_seed(1))
     seen = all_sites(model, family, ids)
     stream = seen["resid_pre", 0].double()
-    if fields["family"] != "gpt2":  # GPT-2 adds learned positions to it
-        table = model.get_submodule(family.EMBEDDING).weight
-        assert torch.equal(seen["resid_pre", 0], table[ids])
+    if fields["family"] not in ("gpt2", "opt"):  # these add learned positions to it
+        embedded = model.get_submodule(family.EMBEDDING).weight[ids]
+        scale = 24**0.5 if "gemma" in fields["family"] else 1
+        torch.testing.assert_close(seen["resid_pre", 0], embedded * scale)
     for layer in range(fields["num_layers"]):
         torch.testing.assert_close(seen["resid_pre", layer].double(), stream, rtol=0, atol=2e-5)
         middle = stream + seen["attn_out", layer]
@@ -167,15 +242,33 @@ def test_the_residual_stream_is_the_embedding_plus_everything_added_to_it(fields
     assert torch.equal(seen["last"], seen["resid_post", fields["num_layers"] - 1])
 
 
-@pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
+@pytest.mark.parametrize("fields", SUMMING.values(), ids=SUMMING)
 def test_mlp_activations_have_one_entry_per_neuron_and_make_the_mlp_output(fields):
     family, model = family_of(fields["family"]), random_model(fields)
     seen = all_sites(model, family, torch.arange(6)[None])
     for layer, block in enumerate(model.get_submodule(family.BLOCKS)):
         activation = seen["mlp_act", layer]
         assert activation.shape == (1, 6, fields["d_mlp"])
-        down = block.get_submodule(family.sites(fields)["mlp_act"].module)
-        torch.testing.assert_close(down(activation), seen["mlp_out", layer])
+        written = block.get_submodule(family.sites(fields)["mlp_act"].module)(activation)
+        if "gemma" in fields["family"]:
+            written = block.post_feedforward_layernorm(written)
+        torch.testing.assert_close(written, seen["mlp_out", layer])
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_neuron_is_its_gate_times_its_linear_part_or_has_neither(name):
+    fields = {"family": name, **ODD}
+    family, model = family_of(name), random_model(fields)
+    seen = all_sites(model, family, torch.arange(6)[None])
+    gated = {place[0] for place in seen} & {"mlp_gate", "mlp_linear"}
+    assert gated == (
+        set() if name in ("gpt2", "gpt_neox", "opt", "phi") else {"mlp_gate", "mlp_linear"}
+    )
+    for layer in range(3 if gated else 0):
+        product = seen["mlp_gate", layer] * seen["mlp_linear", layer]
+        torch.testing.assert_close(product, seen["mlp_act", layer], rtol=0, atol=0)
+    if not gated:
+        assert "no gate" in family.sites(fields)["mlp_gate"].reason
 
 
 @pytest.mark.parametrize("name", names())
@@ -191,6 +284,22 @@ def test_parallel_blocks_have_no_middle_and_say_why():
     assert "parallel" in middle.reason
     serial = {"model_type": "gpt_neox", "use_parallel_residual": False}
     assert not isinstance(family.sites(serial)["resid_mid"], Missing)
+
+
+def test_a_stream_that_is_normed_itself_has_neurons_only():
+    family = family_of("opt")
+    sites = family.sites({"family": "opt", **ODD, "pre_norm": False})
+    shown = {site for site, tap in sites.items() if not isinstance(tap, Missing)}
+    assert shown == {"mlp_act"}
+    assert "after the additions" in sites["resid_post"].reason
+    opt_350m = {"model_type": "opt", "do_layer_norm_before": False}
+    assert isinstance(family.sites(opt_350m)["resid_mid"], Missing)
+
+
+def test_half_of_a_phi_head_is_a_whole_number_of_pairs():
+    with pytest.raises(UserError, match="heads 6 wide") as caught:
+        family_of("phi").hf_config({"family": "phi", **ODD, "num_heads": 4})
+    assert "multiple of 4" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", names())

@@ -86,6 +86,11 @@ def test_the_attention_kernel_is_the_one_asked_for(saved_models):
     assert load_model(saved_models / "llama").config._attn_implementation == "sdpa"
 
 
+def test_soft_capped_scores_are_computed_eagerly_where_sdpa_is_asked_for(saved_models):
+    loaded = load_model(saved_models / "gemma2", attention="sdpa")
+    assert loaded.config._attn_implementation == "eager"
+
+
 @pytest.mark.parametrize(
     ("special", "pad"),
     [
