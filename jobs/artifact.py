@@ -5,10 +5,7 @@ are checked when a file is opened as an input, and by `verify`.
 """
 
 import json
-import os
-import tempfile
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +16,7 @@ import xxhash
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.job import artifact_folder
+from jobs.local_copies import local_copy, place_of_copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +82,14 @@ def digest_bytes(data: bytes) -> str:
 
 def digest_file(path: Path) -> str:
     """xxh3-64 of a file, read in 16 MiB pieces, 16 hex digits."""
-    hasher = xxhash.xxh3_64()
     with open(path, "rb") as stream:
-        while piece := stream.read(1 << 24):
-            hasher.update(piece)
+        return _digest(iter(lambda: stream.read(1 << 24), b""))
+
+
+def _digest(pieces: Iterable[bytes]) -> str:
+    hasher = xxhash.xxh3_64()
+    for piece in pieces:
+        hasher.update(piece)
     return hasher.hexdigest()
 
 
@@ -129,11 +131,17 @@ class Artifact:
             return None
         if record.key != self.key:
             return None
-        prefix = self.attempt_folder(record.attempt)
-        for name, entry in record.files.items():
-            if self.storage.size(f"{prefix}/{name}") != entry.bytes:
-                return None
+        sizes = self._sizes(record)
+        if any(sizes.get(name) != entry.bytes for name, entry in record.files.items()):
+            return None
         return record, record.content_digest
+
+    def _sizes(self, record: Record) -> Mapping[str, int | None]:
+        """Sizes that stand in the winning attempt, asked for in as few requests as may be."""
+        folder = self.attempt_folder(record.attempt)
+        if self.storage.is_local or len(record.files) < 2:
+            return {name: self.storage.size(f"{folder}/{name}") for name in record.files}
+        return self.storage.sizes(folder)
 
     def retire(self, seen: bytes) -> None:
         """Take away the record that was seen (stale or damaged), so that another can be published.
@@ -185,46 +193,42 @@ class Artifact:
             SurroundingsError: its bytes are not what the record says.
         """
         entry = self.record.files[name]
-        full = f"{self.attempt_folder(self.record.attempt)}/{name}"
-        path = self._local(full)
-        if name not in self._verified:
-            if not path.exists() or digest_file(path) != entry.xxh3:
-                raise SurroundingsError(
-                    f"{full} is damaged: its bytes are not those its record lists",
-                    where=self.storage.url,
-                    hint="`deltascale verify STUDY` finds everything damaged",
-                )
-            self._verified.add(name)
+        full = self._full(name)
+        is_local = self.storage.is_local
+        path = self.storage.path(full) if is_local else place_of_copy(self.storage, full)
+        if name in self._verified:
+            return path
+
+        def is_whole(file: Path) -> bool:
+            return file.exists() and digest_file(file) == entry.xxh3
+
+        if not (is_whole(path) if is_local else local_copy(self.storage, full, is_whole)):
+            raise SurroundingsError(
+                f"{full} is damaged: its bytes are not those its record lists",
+                where=self.storage.url,
+                hint="`deltascale verify STUDY` finds everything damaged",
+            )
+        self._verified.add(name)
         return path
 
     def directory(self, folder: str) -> Path:
         """A local folder holding every recorded file below `folder`, each checked."""
         paths = [self.path(name) for name in self.names(folder + "/")]
         assert paths, f"{self.folder} has no files below {folder}"
-        full = f"{self.attempt_folder(self.record.attempt)}/{folder}"
-        return self._local_place(full)
+        if self.storage.is_local:
+            return self.storage.path(self._full(folder))
+        return place_of_copy(self.storage, self._full(folder))
 
     def read(self, name: str) -> bytes:
         """The bytes of one recorded file, checked."""
         return self.path(name).read_bytes()
 
-    def _local_place(self, full: str) -> Path:
-        if self.storage.is_local:
-            return self.storage.path(full)
-        return (
-            Path(tempfile.gettempdir())
-            / f"deltascale-{digest_bytes(self.storage.url.encode())}"
-            / full
-        )
+    def standing_digest(self, name: str) -> str | None:
+        """xxh3-64 of the bytes that stand in the root now, never of a copy; None without any."""
+        try:
+            return _digest(self.storage.pieces(self._full(name)))
+        except FileNotFoundError:
+            return None
 
-    def _local(self, full: str) -> Path:
-        path = self._local_place(full)
-        if not self.storage.is_local and not path.exists():
-            # Jobs of one machine share these copies: a half-written one must not be seen.
-            temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
-            try:
-                self.storage.download(full, temporary)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        return path
+    def _full(self, name: str) -> str:
+        return f"{self.attempt_folder(self.record.attempt)}/{name}"

@@ -4,6 +4,7 @@ An attempt owns what it writes. Earlier attempts of the same job are open for re
 killed one's complete checkpoints and units are continued from, never its half-written ones.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,9 +12,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
 from jobs.artifact import Artifact, FileEntry, digest_file
 from jobs.job import Cell
@@ -22,7 +24,8 @@ from jobs.tracking import Tracker
 PRIVATE = ("checkpoints", "scratch", "log.txt", "progress.json", "progress.json.tmp")
 """Top-level names of an attempt that are never part of the artifact."""
 
-_PROGRESS_EVERY_S = 0.5
+_PROGRESS_EVERY_S = {True: 0.5, False: 5.0}
+"""On local and on remote roots, where every look costs a request."""
 
 
 class AttemptFolder:
@@ -40,28 +43,92 @@ class AttemptFolder:
         )
         self.path.mkdir(parents=True, exist_ok=True)
         self._shown_at = 0.0
+        self._log_bytes = 0
+        self._settled: dict[str, FileEntry] = {}
 
-    def publish(self, relative: str) -> None:
-        """Make a finished file or folder of this attempt durable and visible to later attempts."""
+    def publish(
+        self,
+        relative: str,
+        *,
+        discard: bool = False,
+        entries: Mapping[str, FileEntry] | None = None,
+    ) -> None:
+        """Make a finished file or folder of this attempt durable and visible to other attempts.
+
+        What says that the rest is whole (named in capitals, such as `UNIT.json`) goes last. May be
+        called from several threads.
+
+        Args:
+            relative: The file or folder.
+            discard: Nothing will change it any more, or read it here: `seal` lists it without
+                reading it again, and on a remote root its local twin goes.
+            entries: With `discard`: name inside `relative` -> size and digest, where known.
+        """
         source = self.path / relative
+        known = {f"{relative}/{name}": entry for name, entry in (entries or {}).items()}
         files = [source] if source.is_file() else [p for p in source.rglob("*") if p.is_file()]
-        for file in files:
+        for file in sorted(files, key=lambda each: (_is_marker(each.name), each)):
+            name = file.relative_to(self.path).as_posix()
+            entry = (known.get(name) or _entry_of(file)) if discard else None
             if self.artifact.storage.is_local:
                 _sync(file)
             else:
-                name = file.relative_to(self.path).as_posix()
                 self.artifact.storage.upload(file, f"{self.name}/{name}")
+            if entry is not None:
+                self._settled[name] = entry
+        if discard and not self.artifact.storage.is_local:
+            source.unlink() if source.is_file() else shutil.rmtree(source)
+
+    def adopt(self, relative: str, attempt: str, entries: Mapping[str, FileEntry]) -> None:
+        """Take files of another attempt of this job as ours, unread: the caller has checked them.
+
+        Hard links on a local root; on a remote one the storage copies, and no byte comes here.
+        May be called from several threads.
+
+        Args:
+            relative: The folder they lie in, in that attempt and in this one.
+            attempt: The other attempt.
+            entries: Name inside the folder -> size and digest; what is named in capitals goes last.
+
+        Raises:
+            SurroundingsError: one of them is not there any more, or has another size.
+        """
+        storage = self.artifact.storage
+        theirs = f"{self.artifact.attempt_folder(attempt)}/{relative}"
+        sizes = storage.sizes(theirs)
+        if any(sizes.get(name) != entry.bytes for name, entry in entries.items()):
+            raise SurroundingsError(f"{theirs} is not what it was", where=storage.url)
+        for name in sorted(entries, key=lambda each: (_is_marker(each), each)):
+            try:
+                storage.copy(f"{theirs}/{name}", f"{self.name}/{relative}/{name}")
+            except FileNotFoundError as error:
+                raise SurroundingsError(f"{theirs} went away", where=storage.url) from error
+            self._settled[f"{relative}/{name}"] = entries[name]
 
     def seal(self) -> dict[str, FileEntry]:
-        """Publish everything that is the artifact's and return its list, digests included."""
-        entries = {}
+        """Publish everything that is the artifact's and return its list, digests included.
+
+        What was adopted, or published with `discard`, is listed as it was then.
+        """
+        entries = dict(self._settled)
         for file in sorted(self.path.rglob("*")):
             name = file.relative_to(self.path).as_posix()
-            if not file.is_file() or name.split("/", 1)[0] in PRIVATE:
+            if name in entries or not file.is_file() or name.split("/", 1)[0] in PRIVATE:
                 continue
             self.publish(name)
-            entries[name] = FileEntry(bytes=file.stat().st_size, xxh3=digest_file(file))
-        return entries
+            entries[name] = _entry_of(file)
+        return {name: entries[name] for name in sorted(entries)}
+
+    def others(self) -> list[str]:
+        """Ids of the other attempts of this job that left something, sorted."""
+        return [attempt for attempt in self.artifact.attempts() if attempt != self.attempt]
+
+    def read_other(self, attempt: str, relative: str) -> bytes | None:
+        """The bytes of one file of another attempt, and of no other; None when it has none."""
+        try:
+            return self.artifact.storage.read(f"{self.artifact.attempt_folder(attempt)}/{relative}")
+        except FileNotFoundError:
+            return None
 
     def earlier(self, relative: str) -> list[Path]:
         """Local copies of `relative` (a folder) in other attempts of this job, oldest first.
@@ -70,9 +137,9 @@ class AttemptFolder:
         """
         storage = self.artifact.storage
         found = []
-        for attempt in self.artifact.attempts():
+        for attempt in self.others():
             name = f"{self.artifact.attempt_folder(attempt)}/{relative}"
-            if attempt == self.attempt or not storage.list(name):
+            if not storage.list(name):
                 continue
             if storage.is_local:
                 found.append(storage.path(name))
@@ -84,18 +151,28 @@ class AttemptFolder:
         return found
 
     def show_progress(self, fraction: float | None, doing: str) -> None:
-        """Write `progress.json` for whoever watches; at most twice a second."""
+        """Write `progress.json` for whoever watches; now and then, and on a remote root the log."""
         now = time.time()
-        if now - self._shown_at < _PROGRESS_EVERY_S and fraction != 1.0:
+        is_local = self.artifact.storage.is_local
+        if now - self._shown_at < _PROGRESS_EVERY_S[is_local] and fraction != 1.0:
             return
         self._shown_at = now
         state = json.dumps({"fraction": fraction, "doing": doing, "at": now}).encode()
-        if self.artifact.storage.is_local:
+        if is_local:
             temporary = self.path / "progress.json.tmp"
             temporary.write_bytes(state)
             os.replace(temporary, self.path / "progress.json")
-        else:
+            return
+        with contextlib.suppress(SurroundingsError):  # the job itself goes on without watchers
             self.artifact.storage.write(f"{self.name}/progress.json", state)
+            self._show_log()
+
+    def _show_log(self) -> None:
+        log = self.path / "log.txt"
+        size = log.stat().st_size if log.exists() else 0
+        if size > self._log_bytes:
+            self.artifact.storage.upload(log, f"{self.name}/log.txt")
+            self._log_bytes = size
 
     def discard_scratch(self) -> None:
         """Drop the local twin of a remote attempt."""
@@ -164,6 +241,14 @@ class Work:
 
 class Stopped(Exception):
     """Raised by a kind that was asked to stop and has saved what it had."""
+
+
+def _is_marker(name: str) -> bool:
+    return PurePosixPath(name).stem.isupper()
+
+
+def _entry_of(file: Path) -> FileEntry:
+    return FileEntry(bytes=file.stat().st_size, xxh3=digest_file(file))
 
 
 def _sync(file: Path) -> None:

@@ -1,0 +1,179 @@
+"""`LocalDisk`: the verbs of a root on a file system of this machine.
+
+A write is a temporary file beside the target, flush, fsync, rename, fsync of the folder; `create`
+links instead of renaming, which fails where something stands.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.errors import SurroundingsError
+
+_PIECE_BYTES = 1 << 24
+
+
+class LocalDisk:
+    """A folder. Names were checked by `Storage`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = str(root)
+
+    def _place(self, name: str) -> str:
+        """A path as text: reading 10,000 records makes no Path objects."""
+        return f"{self.url}/{name}"
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a name. Raises FileNotFoundError."""
+        try:
+            with open(self._place(name), "rb") as stream:
+                return stream.read()
+        except NotADirectoryError as error:
+            raise FileNotFoundError(*error.args) from error
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
+        with open(self._place(name), "rb") as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                yield piece
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put bytes under a name, whole or not at all."""
+        path = self.root / name
+        with _disk_faults(self.url):
+            os.replace(_durable_temporary(path, data), path)
+            _sync_folder(path.parent)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put bytes under a name where nothing stands; False when something does."""
+        path = self.root / name
+        with _disk_faults(self.url):
+            temporary = _durable_temporary(path, data)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                os.unlink(temporary)
+            _sync_folder(path.parent)
+            return True
+
+    def copy(self, source: str, target: str) -> None:
+        """A hard link where the disk allows it, which costs nothing, else a copy."""
+        path = self.root / target
+        with _disk_faults(self.url):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = _temporary(path)
+            try:
+                _link_or_copy(self.root / source, temporary)
+                os.replace(temporary, path)
+            finally:
+                # Renaming one name of a file to another name of it leaves both.
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+
+    def size(self, name: str) -> int | None:
+        """Bytes under a name, or None when there is nothing."""
+        try:
+            return os.stat(self._place(name)).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Name inside the folder -> bytes, of every file below it."""
+        place = self.root / folder
+        return {
+            path.relative_to(place).as_posix(): path.stat().st_size
+            for path in place.rglob("*")
+            if path.is_file()
+        }
+
+    def exists(self, name: str) -> bool:
+        """True when a file or folder stands under the name."""
+        return os.path.exists(self._place(name))
+
+    def list(self, folder: str) -> list[str]:
+        """Names directly inside a folder."""
+        try:
+            return [entry for entry in os.listdir(self.root / folder) if ".tmp-" not in entry]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except PermissionError as error:
+            raise SurroundingsError(
+                f"the folder {folder!r} may not be read", where=self.url
+            ) from error
+
+    def remove(self, name: str) -> None:
+        """Delete a file or a whole folder."""
+        path = self.root / name
+        try:
+            if path.is_dir() and not path.is_symlink():
+                _remove_folder(path)
+            else:
+                path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise SurroundingsError(
+                f"cannot delete {name}: {error.strerror or error}", where=self.url
+            ) from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+
+
+def _durable_temporary(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another disk, or one without hard links
+        shutil.copyfile(source, target)
+        with open(target, "rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _remove_folder(path: Path) -> None:
+    while path.exists():
+        # What somebody else deletes meanwhile needs no deleting; the rest still does.
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _disk_faults(url: str) -> Iterator[None]:
+    """A full or read-only disk is the machine's fault, and says so in one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise SurroundingsError(f"cannot write: {error.strerror}", where=url) from error
+        raise

@@ -1,0 +1,104 @@
+"""How a remote root is opened: which URLs are taken, and every option that s3fs is given.
+
+Credentials, region and endpoint come from where all AWS tools find them (`AWS_*`, profiles,
+roles); they are never part of a URL, because the URL of a root is written into logs and payloads.
+"""
+
+import math
+import os
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from cluster.errors import UserError
+
+PART_BYTES = 16 * 2**20
+"""Part of a multipart upload or download; what is smaller than two goes in one request."""
+_MOST_PARTS = 10_000
+_PARTS_AT_ONCE = 4
+"""64 MiB of host memory a file in flight, instead of the 500 MB of s3fs's own ten parts of 50."""
+
+_TRIES = 6
+"""Of one request, with random waits below 1, 2, 4, 8, 16 s between them: half a minute at most."""
+_ROUNDS = 2
+"""Rounds of those when the network breaks or the storage says SlowDown."""
+
+_CREDENTIALS = re.compile(r"^(\w+://)(?:[^@]*:[^@]*|[^/@]*)@")
+
+
+def open_remote(url: str) -> tuple[Any, str]:
+    """The file system of a URL and the prefix of its names.
+
+    Raises:
+        UserError: the URL holds credentials or options, names no bucket, or nothing can open it.
+    """
+    _require_plain(url)
+    import fsspec
+
+    options = _s3_options() if url.startswith(("s3://", "s3a://")) else {}
+    try:
+        # Another process writes too, so what was listed a moment ago is no answer.
+        found, prefix = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"cannot open storage {url!r}: {error}", where="--root") from error
+    if options:
+        found.retries = _ROUNDS
+    return found, str(prefix)
+
+
+def transfer_options(protocol: str, size: int) -> dict[str, Any]:
+    """Options of one upload or download of so many bytes."""
+    if protocol != "s3":
+        return {}
+    return {"chunksize": max(PART_BYTES, math.ceil(size / _MOST_PARTS))}
+
+
+def whole_read_options(protocol: str) -> dict[str, Any]:
+    """Options to read a small object: one GET, where s3fs asks for the size first."""
+    return {"max_concurrency": 1} if protocol == "s3" else {}
+
+
+def _s3_options() -> dict[str, Any]:
+    # s3fs retries SlowDown and broken connections itself, five rounds of botocore's own five tries
+    # in mode "legacy", and a plain 500 only in the latter. Here botocore does the work in mode
+    # "standard" (throttling, 500-504, timeouts; exponential back-off with jitter; a budget that
+    # all requests share), and s3fs adds a second round. What the user set for AWS goes first.
+    retries: dict[str, Any] = {}
+    if "AWS_RETRY_MODE" not in os.environ:
+        retries["mode"] = "standard"
+    if "AWS_MAX_ATTEMPTS" not in os.environ:
+        retries["total_max_attempts"] = _TRIES
+    config: dict[str, Any] = {
+        "connect_timeout": 10,
+        # Between two reads, not for a transfer; a busy store may think about a listing for long.
+        "read_timeout": 30,
+        # Writer threads and parts share one pool; at s3fs's ten they wait for each other.
+        "max_pool_connections": 32,
+    }
+    if retries:
+        config["retries"] = retries
+    return {"config_kwargs": config, "max_concurrency": _PARTS_AT_ONCE}
+
+
+def _require_plain(url: str) -> None:
+    if _CREDENTIALS.match(url):
+        raise UserError(
+            "the URL of the output root holds credentials",
+            where=_CREDENTIALS.sub(r"\1<credentials>@", url).split("?", 1)[0],
+            hint="leave them out; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
+            "or run where a role gives access",
+        )
+    parts = urlsplit(url)
+    shown = url.split("?", 1)[0].split("#", 1)[0]
+    if parts.query or parts.fragment or "::" in url:
+        raise UserError(
+            "the URL of the output root holds options, or one URL inside another",
+            where=shown,
+            hint="write s3://bucket/folder; options come from the environment",
+        )
+    if parts.scheme in ("s3", "s3a") and not parts.netloc:
+        raise UserError(
+            "the URL of the output root names no bucket",
+            where=shown,
+            hint="write s3://bucket/folder",
+        )

@@ -1,0 +1,177 @@
+"""`RemoteStore`: the verbs of a root behind an fsspec URL (`s3://bucket/folder`, `memory://…`).
+
+One PUT, or one multipart upload that is completed at its end, makes an object visible: there is
+never half of one. `create` is that PUT with `If-None-Match: *`, read back and compared.
+"""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cluster.errors import SurroundingsError
+from cluster.remote_faults import code_of, remote_faults
+from cluster.remote_options import PART_BYTES, open_remote, transfer_options, whole_read_options
+
+_CONFLICT_TRIES = 6
+_NOT_CREATE_ONLY = frozenset({"NotImplemented", "501", "InvalidArgument", "InvalidRequest"})
+"""Answers of stores that know no conditional write."""
+
+
+class RemoteStore:
+    """A prefix of an object store. Names were checked by `Storage`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._fs, prefix = open_remote(url)
+        self._prefix = prefix.rstrip("/") + "/"
+        protocol = self._fs.protocol
+        self._protocol: str = protocol if isinstance(protocol, str) else protocol[0]
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a name. Raises FileNotFoundError."""
+        with remote_faults(self.url, f"read {name}"):
+            options = whole_read_options(self._protocol)
+            data: bytes = self._fs.cat_file(self._key(name), **options)
+            return data
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
+        size = self.size(name)
+        if size is None:
+            raise FileNotFoundError(name)
+        for start in range(0, size, PART_BYTES):
+            with remote_faults(self.url, f"read {name}"):
+                end = min(size, start + PART_BYTES)
+                piece: bytes = self._fs.cat_file(self._key(name), start=start, end=end)
+            yield piece
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put bytes under a name, whole or not at all."""
+        with remote_faults(self.url, f"write {name}"):
+            self._fs.pipe_file(self._key(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put bytes under a name where nothing stands; False when something else does.
+
+        What stands there is read back in any case: a first try may have come through though its
+        answer was lost, and a store that checks and writes in two steps lets two writers pass.
+        """
+        with remote_faults(self.url, f"create {name}"), contextlib.suppress(FileExistsError):
+            self._create(name, data)
+        try:
+            return self.read(name) == data
+        except FileNotFoundError:
+            return False  # whoever was first has removed it meanwhile
+
+    def _create(self, name: str, data: bytes) -> None:
+        for number in range(_CONFLICT_TRIES):
+            try:
+                self._fs.pipe_file(self._key(name), data, mode="create")
+            except OSError as error:
+                # Two conditional writes at the same moment: S3 asks one of them to try again.
+                is_conflict = code_of(error) in ("ConditionalRequestConflict", "409")
+                if not is_conflict or number == _CONFLICT_TRIES - 1:
+                    raise
+                time.sleep(0.1 * 2**number)
+            else:
+                return
+
+    def fault_of_create(self) -> str | None:
+        """Why `create` cannot be trusted here, after trying it; None when it can."""
+        probe = f".probe-{uuid.uuid4().hex}"
+        try:
+            won = self.create(probe, b"first")
+            lost = not self.create(probe, b"second")
+        except (TypeError, ValueError, NotImplementedError):
+            return "it knows no such write"
+        except SurroundingsError as fault:
+            if code_of(fault) not in _NOT_CREATE_ONLY:
+                raise
+            return f"it answers {code_of(fault)}"
+        finally:
+            with contextlib.suppress(SurroundingsError):
+                self.remove(probe)
+        return None if won and lost else "it wrote over what stood there"
+
+    def copy(self, source: str, target: str) -> None:
+        """A copy made by the store; no byte comes here. Raises FileNotFoundError."""
+        with remote_faults(self.url, f"copy {source}"):
+            self._fs.cp_file(self._key(source), self._key(target))
+
+    def size(self, name: str) -> int | None:
+        """Bytes under a name, or None when there is nothing."""
+        with remote_faults(self.url, f"look for {name}"):
+            try:
+                found = self._fs.info(self._key(name))
+            except FileNotFoundError as error:
+                if code_of(error) == "NoSuchBucket":
+                    raise
+                return None
+        return None if found["type"] == "directory" else int(found["size"])
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Name inside the folder -> bytes, of every file below it: one listing."""
+        own = f"{self._key(folder)}/"
+        with remote_faults(self.url, f"list {folder}"):
+            found = self._fs.find(self._key(folder), detail=True)
+        return {
+            name[len(own) :]: int(found[name]["size"])
+            for name in found
+            if name.startswith(own) and not name.endswith("/")
+        }
+
+    def exists(self, name: str) -> bool:
+        """True when a file or folder stands under the name."""
+        with remote_faults(self.url, f"look for {name}"):
+            found: bool = self._fs.exists(self._key(name))
+            return found
+
+    def list(self, folder: str) -> list[str]:
+        """Names directly inside a folder."""
+        own = f"{self._key(folder)}/"
+        with remote_faults(self.url, f"list {folder}"):
+            try:
+                listed = self._fs.ls(self._key(folder), detail=False)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if code_of(error) == "NoSuchBucket":
+                    raise
+                return []
+        names = (entry.rstrip("/") + "/" for entry in listed)
+        return [name[len(own) : -1] for name in names if name.startswith(own) and name != own]
+
+    def remove(self, name: str) -> None:
+        """Delete a file or a whole folder."""
+        with (
+            remote_faults(self.url, f"delete {name}"),
+            contextlib.suppress(FileNotFoundError),
+        ):
+            if self._protocol == "s3":
+                self._remove_objects(self._fs.find(self._key(name)))
+            else:
+                self._fs.rm(self._key(name), recursive=True)
+
+    def _remove_objects(self, found: Sequence[str]) -> None:
+        """One request a thousand; `rm` of a folder would ask for each of them first."""
+        plain = [key for key in found if not set("*?[") & set(key)]  # to `rm`, those are patterns
+        if plain:
+            self._fs.rm(plain)
+        for key in set(found).difference(plain):
+            self._fs.rm_file(key)
+
+    def upload(self, local: Path, name: str) -> None:
+        """Copy a local file under a name, whole or not at all."""
+        options = transfer_options(self._protocol, local.stat().st_size)
+        with remote_faults(self.url, f"upload {name}"):
+            self._fs.put_file(str(local), self._key(name), **options)
+
+    def download(self, name: str, local: Path) -> None:
+        """Copy a name to a local file. Raises FileNotFoundError."""
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with remote_faults(self.url, f"download {name}"):
+            options = transfer_options(self._protocol, 0)
+            self._fs.get_file(self._key(name), str(local), **options)
