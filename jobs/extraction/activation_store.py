@@ -5,19 +5,22 @@ The layout is normative in docs/activation-store.md.
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from analysis.moments import Moments
 from analysis.summary import GroupSummary, Reservoir, Sample
-from cluster.errors import SurroundingsError
-from jobs.artifact import Artifact
-from jobs.extraction.activation_units import FOLDER, MARKER
-from jobs.extraction.unit_rows import array_prefix
+from cluster.errors import SurroundingsError, UserError, unknown_name
+from jobs.extraction.activation_units import array_prefix
+from jobs.extraction.row_index import RowIndex
+from jobs.extraction.stored_rows import Framework, StoredRows
+from jobs.extraction.unit_arrays import StoreFiles, UnitArrays
 from jobs.tokens.plan import TokenPlan
 
 INDEX = "store.json"
@@ -25,14 +28,22 @@ INDEX = "store.json"
 PLAN = "token_plan.safetensors"
 """The tokens, and whose they are."""
 
+_Block = tuple[int, str]
+"""Number of a unit, and how the names of one of its blocks of rows end."""
+
 
 class ActivationStore:
     """The rows and summaries of one paired extraction; nothing is read before it is asked for."""
 
-    def __init__(self, artifact: Artifact) -> None:
-        self._artifact = artifact
-        self._index: Mapping[str, Any] = json.loads(artifact.read(INDEX))
-        self._files: dict[tuple[str, str], Any] = {}
+    def __init__(self, files: StoreFiles) -> None:
+        self.files = files
+        self._placed: dict[str, tuple[RowIndex, list[_Block]]] = {}
+        if INDEX in files.names():
+            self._index: Mapping[str, Any] = json.loads(files.read(INDEX))
+        else:
+            from jobs.extraction.store_folder import rebuilt_index
+
+            self._index = rebuilt_index(files)
 
     @property
     def sites(self) -> Sequence[str]:
@@ -74,9 +85,9 @@ class ActivationStore:
         """The tokens that both models saw. Raises SurroundingsError when they are not those."""
         from safetensors.numpy import load_file
 
-        plan = TokenPlan.from_arrays(load_file(self._artifact.path(PLAN)))
+        plan = TokenPlan.from_arrays(load_file(self.files.path(PLAN)))
         if plan.hash != self.token_plan_hash:
-            raise SurroundingsError("the token plan is not the store's", where=repr(self._artifact))
+            raise SurroundingsError("the token plan is not the store's", where=repr(self.files))
         return plan
 
     def has(self, site: str, layer: int, label: str) -> bool:
@@ -91,84 +102,142 @@ class ActivationStore:
         )
         return found
 
+    @cached_property
+    def units(self) -> Sequence[UnitArrays]:
+        """All units in the order of their numbers. Raises SurroundingsError for a foreign one."""
+        found = [UnitArrays(self.files, f"{n:06d}") for n in range(self._index["num_units"])]
+        for unit in found:
+            if unit.marker["token_plan"] != self.token_plan_hash:
+                raise SurroundingsError(
+                    f"unit {unit.name} is of another token plan", where=repr(self.files)
+                )
+        return found
+
+    @property
+    def num_reservoir(self) -> int:
+        """Most rows of a position that are kept for every model of a ladder, chosen by hash."""
+        return int(self._index["num_reservoir"])
+
     def sample(self, site: str, layer: int, label: str) -> Sample:
-        """Summaries by prompt group and the kept rows, units merged in the order of their ids."""
-        assert self.has(site, layer, label), f"{site}.{layer}.{label} was not extracted"
+        """Summaries by prompt group and the reservoir, units merged in the order of their ids."""
+        self._require(site, layer, label)
         prefix = array_prefix((site, layer), label)
+        rows = self._rows_by_unit(site, layer, label)
         groups: dict[int, GroupSummary] = {}
-        for group, unit in self._units():
-            arrays = _Arrays(self, unit)
-            if f"{prefix}counts" in arrays:
-                summary = GroupSummary.from_arrays(arrays, prefix)
-                groups[group] = groups[group].merge(summary) if group in groups else summary
+        for number, unit in enumerate(self.units):
+            if f"{prefix}counts" not in unit:
+                continue
+            summary = GroupSummary.from_arrays(unit, prefix)
+            if rows is not None:
+                summary = dataclasses.replace(summary, moments=Moments.from_rows(rows[number]))
+            group = unit.marker["group"]
+            groups[group] = groups[group].merge(summary) if group in groups else summary
         return Sample(groups=groups, reservoir=self.rows(site, layer, label))
 
     def rows(self, site: str, layer: int, label: str) -> Reservoir:
-        """The kept rows, with the prompt and the group each belongs to."""
-        name = f"{array_prefix((site, layer), label)}rows"
-        found = [_Arrays(self, unit)[name] for unit in self._present(label)]
-        tokens = self.kept_tokens(label)
-        owners = self.token_plan.owners[tokens]
-        rows: Float32[np.ndarray, "rows d"] = np.concatenate(found).astype(np.float32)
+        """The reservoir in float32, in the plan's order, with prompts and groups."""
+        stored = self.stored(site, layer, label)
+        chosen = stored.index.reservoir
+        rows: Float32[np.ndarray, "rows d"] = stored[chosen].astype(np.float32, copy=False)
         return Reservoir(
-            rows=rows,
-            prompts=self.token_plan.prompts[owners],
-            groups=self.token_plan.groups[owners],
+            rows=rows, prompts=stored.index.prompts[chosen], groups=stored.index.groups[chosen]
         )
 
     def kept_tokens(self, label: str) -> Int64[np.ndarray, " rows"]:
-        """Which token of the plan each kept row of a position stands at (its first, if pooled)."""
-        name = f"kept.{label}.tokens"
-        return np.concatenate([_Arrays(self, unit)[name] for unit in self._present(label)])
+        """Token of the plan that each row of `rows` stands at (of a pooled row, its first)."""
+        if label not in self.positions:
+            raise unknown_name("position", label, self.positions, where=repr(self.files))
+        index, _ = self._placing(label)
+        return np.asarray(index.tokens[index.reservoir])
 
-    def _present(self, label: str) -> Iterator[Mapping[str, Any]]:
-        """Units that have rows of a position."""
-        for _, unit in self._units():
-            if unit["rows"][label]:
-                yield unit
+    def stored(
+        self, site: str, layer: int, label: str, framework: Framework = "numpy"
+    ) -> StoredRows:
+        """All stored rows in the plan's order, as arrays or tensors, read where they are indexed.
 
-    def _units(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        for unit in self._markers:
-            yield unit["group"], unit
+        Raises UserError when this site, layer or position was not extracted.
+        """
+        self._require(site, layer, label)
+        prefix = array_prefix((site, layer), label)
+        index, blocks = self._placing(label)
+        dtype, width = self._form(prefix, blocks)
 
-    @cached_property
-    def _markers(self) -> list[Mapping[str, Any]]:
-        names = [f"{FOLDER}/{number:06d}/{MARKER}" for number in range(self._index["num_units"])]
-        markers = [json.loads(self._artifact.read(name)) for name in names]
-        if any(marker["token_plan"] != self.token_plan_hash for marker in markers):
-            raise SurroundingsError("a unit is of another token plan", where=repr(self._artifact))
-        return markers
+        def block(number: int) -> np.ndarray:
+            unit, end = blocks[number]
+            return self.units[unit].raw(f"{prefix}rows.{end}")
 
-    def open_shard(self, unit: int, file: str, framework: str) -> Any:
-        """A lazily read safetensors file of a unit, its digest checked when it is first opened."""
-        from safetensors import safe_open
+        return StoredRows(index, block, dtype=dtype, width=width, framework=framework)
 
-        name = f"{FOLDER}/{unit:06d}/{file}"
-        if (name, framework) not in self._files:
-            path = self._artifact.path(name)
-            self._files[name, framework] = safe_open(path, framework=framework)
-        return self._files[name, framework]
+    def row(
+        self,
+        prompt: int,
+        position: int | None,
+        *,
+        site: str,
+        layer: int,
+        label: str,
+        framework: Framework = "numpy",
+    ) -> Any:
+        """One row [d]: of a prompt's id and a position from 0, or None where it has only one.
 
+        Raises UserError, saying what is stored, when that row is not.
+        """
+        stored = self.stored(site, layer, label, framework)
+        return stored[stored.index.find(prompt, position)]
 
-class _Arrays(Mapping[str, np.ndarray]):
-    """The arrays of one unit by name, each read when asked for."""
+    def _require(self, site: str, layer: int, label: str) -> None:
+        """Raise UserError, with what there is, for what was not extracted."""
+        where = repr(self.files)
+        if site in self.missing:
+            raise UserError(f"there is no {site}: {self.missing[site]}", where=where)
+        asked = (("site", site, self.sites), ("position", label, self.positions))
+        for what, name, known in asked:
+            if name not in known:
+                raise unknown_name(what, name, known, where=where)
+        if layer not in self.layers:
+            near = min(self.layers, key=lambda each: abs(each - layer))
+            raise UserError(
+                f"layer {layer} was not extracted",
+                where=where,
+                allowed=[str(each) for each in self.layers],
+                hint=f"the nearest is {near}",
+            )
 
-    def __init__(self, store: ActivationStore, unit: Mapping[str, Any]) -> None:
-        self._store = store
-        self._unit = unit
-        self._where = {
-            name: file for file, shard in unit["shards"].items() for name in shard["tensors"]
-        }
+    def _placing(self, label: str) -> tuple[RowIndex, list[_Block]]:
+        """Where the stored rows of a position lie: read once."""
+        if label not in self._placed:
+            blocks = [
+                (number, end)
+                for number, unit in enumerate(self.units)
+                for end in unit.blocks(label)
+            ]
+            named = [(self.units[number], end) for number, end in blocks]
+            index = RowIndex.of_blocks(
+                self.token_plan,
+                [
+                    (unit[f"stored.{label}.tokens.{end}"], unit[f"stored.{label}.reservoir.{end}"])
+                    for unit, end in named
+                ],
+            )
+            self._placed[label] = (index, blocks)
+        return self._placed[label]
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        unit, file = self._unit["unit"], self._where[name]
-        if self._unit["shards"][file]["tensors"][name]["dtype"] == "bfloat16":  # numpy has none
-            tensor = self._store.open_shard(unit, file, "pt").get_tensor(name)
-            return np.asarray(tensor.float().numpy())
-        return np.asarray(self._store.open_shard(unit, file, "numpy").get_tensor(name))
+    def _form(self, prefix: str, blocks: Sequence[_Block]) -> tuple[str, int]:
+        """How the rows of a place are stored, and d."""
+        for number, end in blocks:
+            name = f"{prefix}rows.{end}"
+            return self.units[number].dtype(name), self.units[number].shape(name)[1]
+        sums = f"{prefix}directions.unit_sum"
+        widths = [unit.shape(sums)[0] for unit in self.units if sums in unit]
+        return "float32", max(widths, default=0)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._where)
-
-    def __len__(self) -> int:
-        return len(self._where)
+    def _rows_by_unit(self, site: str, layer: int, label: str) -> Sequence[np.ndarray] | None:
+        """Rows of each unit in the plan's order, where moments are made of them; else None."""
+        if f"{site}.{label}" not in self._index.get("rowwise", ()):
+            return None
+        stored = self.stored(site, layer, label)
+        _, blocks = self._placing(label)
+        owners = np.array([number for number, _ in blocks], dtype=np.int64)[stored.index.blocks]
+        order = np.argsort(owners, kind="stable")
+        ends = np.searchsorted(owners[order], np.arange(1, len(self.units)))
+        return [stored[rows] for rows in np.split(order, ends)]

@@ -108,6 +108,11 @@ class UnitWriter:
         sync_folder(self._place)
         sync_folder(self._place.parent)
 
+    def abandon(self) -> None:
+        """Stop; what is on disk has no marker and counts for nothing."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
     def _close_shard(self) -> None:
         """Let a thread write the open shard, once it is done with the one before."""
         self._wait()
@@ -207,7 +212,7 @@ def adopt_units(
     taken = set()
     for unit in units:
         for source in reversed(earlier):
-            shards = _whole(source / unit.name, unit, plan_hash)
+            shards = whole_unit(source / unit.name, unit, plan_hash)
             if shards is not None:
                 _link(source / unit.name, folder / unit.name, [*shards, MARKER])
                 taken.add(unit.number)
@@ -226,13 +231,19 @@ def _identity(unit: Unit, plan_hash: str) -> dict[str, Any]:
     }
 
 
-def _whole(place: Path, unit: Unit, plan_hash: str) -> list[str] | None:
+def is_of_unit(marker: Mapping[str, Any], unit: Unit, plan_hash: str) -> bool:
+    """True when a marker speaks of this plan and these prompts."""
+    return all(marker.get(name) == value for name, value in _identity(unit, plan_hash).items())
+
+
+def whole_unit(place: Path, unit: Unit, plan_hash: str) -> list[str] | None:
     """Names of the shards when every byte of the unit is what its marker says, else None."""
     try:
         marker = json.loads((place / MARKER).read_bytes())
         shards = marker["shards"]
-        same = all(marker.get(name) == value for name, value in _identity(unit, plan_hash).items())
-        if same and all(digest_file(place / file) == shards[file]["xxh3"] for file in shards):
+        if is_of_unit(marker, unit, plan_hash) and all(
+            digest_file(place / file) == shards[file]["xxh3"] for file in shards
+        ):
             return list(shards)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # cut off in the middle of a write: it does not exist

@@ -106,7 +106,7 @@ def _bytes(tensors: Mapping[str, Pieces], names: Sequence[str]) -> Iterator[memo
         for array in tensors[name].arrays:
             flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
             for start in range(0, len(flat), _FLUSH_BYTES):
-                yield memoryview(flat[start : start + _FLUSH_BYTES])
+                yield flat[start : start + _FLUSH_BYTES].data
 
 
 def _width(dtype: str) -> int:
