@@ -34,6 +34,13 @@ def common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
     return model
 
 
+def adapter_on(base: Artifact, aligned: Artifact) -> Path | None:
+    """The folder of the adapter when the aligned model is one on this very base, else None."""
+    if aligned.record.inputs.get(base.key) != base.record_digest or aligned.kind != "adapter":
+        return None
+    return aligned.directory("adapter")
+
+
 def shared_plan(
     base: Artifact, aligned: Artifact, prompts: Artifact, max_length: int
 ) -> tuple[TokenPlan, list[int]]:

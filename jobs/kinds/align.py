@@ -14,7 +14,7 @@ from jobs.work import Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {
-    "model": Input(kinds=frozenset({"pretrained", "pretrain", "align"})),
+    "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
     "pairs": Input(kinds=frozenset({"pairs"})),
     "reference": Input(kinds=frozenset({"reference"}), required=False),
 }

@@ -12,7 +12,7 @@ from jobs.work import Stopped, Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {
-    "model": Input(kinds=frozenset({"pretrained", "pretrain", "align"})),
+    "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
     "pairs": Input(kinds=frozenset({"pairs"})),
 }
 GATHERS = False
