@@ -65,7 +65,7 @@ def _inside(root: Storage, artifact: Artifact) -> Iterator[Garbage]:
 
 
 def _garbage(root: Storage, name: str, why: str) -> Garbage:
-    sizes = [root.size(file) or 0 for file in root.walk(name)] or [root.size(name) or 0]
+    sizes = root.sizes(name).values() or [root.size(name) or 0]
     return Garbage(name=name, why=why, bytes=sum(sizes))
 
 

@@ -30,17 +30,28 @@ EXPIRES_AFTER_S = 90.0
 def held_lease(storage: Storage, folder: str, holder: Holder, takeover: bool) -> Iterator[None]:
     """Hold the lease while the block runs. Raises SurroundingsError when a live holder has it.
 
-    A holder that loses it meanwhile is interrupted as by Ctrl-C: it must not write any more.
+    A holder that loses it meanwhile, or cannot renew it in time, is interrupted as by Ctrl-C: it
+    must not write any more.
     """
     token = _take(storage, folder, holder, takeover)
     ended = threading.Event()
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
 
     def beat() -> None:
+        renewed_at = time.monotonic()
         while not ended.wait(HEARTBEAT_S):
-            if _highest(storage, folder) != token:
-                signal.raise_signal(signal.SIGINT)
+            try:
+                is_lost = _highest(storage, folder) != token
+                if not is_lost:
+                    _say(storage, folder, token, holder)
+                    renewed_at = time.monotonic()
+            except SurroundingsError:  # the storage does not answer: the lease runs out meanwhile
+                is_lost = time.monotonic() - renewed_at > EXPIRES_AFTER_S
+            if is_lost:
+                # To the thread that may be waiting: a signal to this one would not wake it.
+                signal.pthread_kill(main_thread, signal.SIGINT)
                 return
-            _say(storage, folder, token, holder)
 
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()
@@ -49,8 +60,9 @@ def held_lease(storage: Storage, folder: str, holder: Holder, takeover: bool) ->
     finally:
         ended.set()
         thread.join()
-        if _highest(storage, folder) == token:
-            _say(storage, folder, token, holder, released=True)
+        with contextlib.suppress(SurroundingsError):  # it runs out by itself
+            if _highest(storage, folder) == token:
+                _say(storage, folder, token, holder, released=True)
 
 
 def lease_holder(storage: Storage, folder: str) -> Holder | None:

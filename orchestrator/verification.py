@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifact import Artifact
 from jobs.job import Job
@@ -32,9 +31,7 @@ def _first_fault(artifact: Artifact) -> str | None:
     found = artifact.find_record()
     if found is None:
         return f"{artifact.record_name} is unreadable, or a file it lists is missing or cut short"
-    for name in found[0].files:
-        try:
-            artifact.path(name)
-        except SurroundingsError as fault:
-            return fault.error
+    for name, entry in found[0].files.items():
+        if artifact.standing_digest(name) != entry.xxh3:
+            return f"{name} is damaged: its bytes are not those its record lists"
     return None

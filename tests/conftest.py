@@ -1,4 +1,4 @@
-"""Tiny real models and tokenizers, and folders of them in the hub's layout."""
+"""Tiny real models and tokenizers, folders of them in the hub's layout, and an object storage."""
 
 import pytest
 
@@ -56,3 +56,52 @@ def saved_models(tmp_path_factory, tiny_model, word_tokenizer):
             tiny_model(name).save_pretrained(folder / file_name, max_shard_size=size)
             word_tokenizer(eos_token="<end>").save_pretrained(folder / file_name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def object_storage():
+    """The address of an S3 server on this machine: moto's, over real HTTP."""
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(object_storage, monkeypatch):
+    """A function: address of a server -> what this process and its children see of S3 is there."""
+    import fsspec
+
+    def point_at(address):
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOTTOBEWRITTEN00")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secretNotToBeWritten/+0123456789")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+        # A process keeps its clients, and they keep the address they were made with.
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+    point_at(object_storage)
+    yield point_at
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.fixture
+def bucket(s3, object_storage):
+    """The URL of a new bucket."""
+    import urllib.request
+    import uuid
+
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    urllib.request.urlopen(urllib.request.Request(f"{object_storage}/{name}", method="PUT"))
+    return f"s3://{name}"

@@ -28,8 +28,10 @@ REFUSED = Refused(at=4.0, key="other", message="too large")
 OVER = LaunchEnded(at=5.0, launch="1", state="failed")
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def root(request, tmp_path):
+    if request.param == "s3":
+        return Storage(f"{request.getfixturevalue('bucket')}/root")
     return Storage(tmp_path if request.param == "local" else f"memory://{tmp_path.name}")
 
 
@@ -96,3 +98,11 @@ def test_after_a_fresh_launch_earlier_failures_no_longer_count(root):
     assert gather(read_events(root, "study")).of("k").given_up
     write(root, "2", [fresh])
     assert not gather(read_events(root, "study")).of("k").given_up
+
+
+def test_a_long_launch_is_read_back_in_few_requests(tmp_path):
+    root = Storage(f"memory://{tmp_path.name}-long")
+    events = [Submitted(at=float(number), key="k" * 64, attempt="1") for number in range(5000)]
+    write(root, "1", *(events[start : start + 10] for start in range(0, 5000, 10)))
+    assert list(read_events(root, "study")) == events
+    assert len(root.list("studies/study/ledger")) <= 5

@@ -5,10 +5,12 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+import orchestrator.lease
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from orchestrator.lease import EXPIRES_AFTER_S
@@ -24,8 +26,10 @@ with study_lock(Storage(sys.argv[1]), "study", "their-launch"):
 """
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def root(request, tmp_path):
+    if request.param == "s3":
+        return Storage(f"{request.getfixturevalue('bucket')}/root")
     return Storage(tmp_path if request.param == "local" else f"memory://{tmp_path.name}")
 
 
@@ -157,3 +161,32 @@ def test_one_that_lost_its_lease_does_not_mark_the_new_holders_as_released(remot
         said = {"holder": holder, "at": time.time(), "released": False}
         remote.write(leave, json.dumps(said).encode())
     assert current_holder(remote, "study").launch == "theirs"
+
+
+def test_a_heartbeat_that_the_storage_refuses_once_is_given_again(remote, monkeypatch):
+    refused, given = threading.Event(), threading.Event()
+    write = Storage.write
+
+    def first_refuse(storage, name, data):
+        if not refused.is_set():
+            refused.set()
+            raise SurroundingsError("the storage keeps answering SlowDown")
+        write(storage, name, data)
+        given.set()
+
+    monkeypatch.setattr(orchestrator.lease, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(Storage, "write", first_refuse)
+    with study_lock(remote, "study", "mine"):
+        assert given.wait(60)
+        assert current_holder(remote, "study").launch == "mine"
+
+
+def test_one_that_cannot_renew_its_lease_in_time_is_interrupted(remote, monkeypatch):
+    def refuse(storage, name, data):
+        raise SurroundingsError("the storage does not answer")
+
+    monkeypatch.setattr(orchestrator.lease, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(orchestrator.lease, "EXPIRES_AFTER_S", 0.05)
+    monkeypatch.setattr(Storage, "write", refuse)
+    with pytest.raises(KeyboardInterrupt), study_lock(remote, "study", "mine"):
+        threading.Event().wait(60)
