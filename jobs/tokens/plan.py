@@ -1,7 +1,8 @@
 """`TokenPlan`: frozen, hashed token ids that both models of a pair see, with groups and roles.
 
 Segments are tokenised one by one and their ids joined, so that the boundary between prompt and
-response lies at the same token for every text.
+response lies at the same token for every text. In a chat template the whole text is tokenised once,
+as the aligned model was trained on it (`chat.py`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import numpy as np
 from jaxtyping import Int8, Int16, Int32, Int64
 
 from cluster.errors import UserError
+from jobs.tokens.chat import ChatRows, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ROLES = ("bos", "prompt", "response", "user", "assistant")
-"""Who a token belongs to; `TokenPlan.roles` holds indices into this."""
+ROLES = ("bos", "prompt", "response", "user", "assistant", "system", "template")
+"""Who a token belongs to; `TokenPlan.roles` holds indices into this. `template`: markup of a chat
+template, what it puts in by itself included."""
 ANSWERS = (ROLES.index("response"), ROLES.index("assistant"))
 """Roles of what a model says, as opposed to what it is told."""
 
@@ -41,7 +44,7 @@ class TokenPlan:
     roles: Int8[np.ndarray, " tokens"]
     """Index into ROLES of each token."""
     segments: Int16[np.ndarray, " tokens"]
-    """Number of the segment within its prompt; -1 for the BOS."""
+    """Number of the segment within its prompt; -1 for the BOS and a template's markup."""
     final_segments: Int16[np.ndarray, " prompts"]
     """Number of the last segment of each prompt."""
 
@@ -88,25 +91,28 @@ class TokenPlan:
 
 
 def build(
-    prompts: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+    prompts: Sequence[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    template: str | None = None,
 ) -> tuple[TokenPlan, list[int]]:
     """Tokenise prompts; also the ids of those longer than `max_length` tokens, which are left out.
 
     Args:
         prompts: `{"prompt": id, "group": 0-19, "segments": [{"role", "text"}]}` each.
         tokenizer: the tokenizer both models share.
-        max_length: the most tokens a prompt may have, BOS included.
+        max_length: the most tokens a prompt may have, BOS and markup included.
+        template: a chat template (Jinja) that every prompt is put into; None: texts as they are.
 
     Raises:
-        UserError: a prompt has no tokens, or none is short enough.
+        UserError: a prompt has no tokens, none is short enough, or the template does not take one.
     """
-    texts = [segment["text"] for prompt in prompts for segment in prompt["segments"]]
-    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else iter(())
-    start = bos_ids(tokenizer)
+    if template is None:
+        rows = _joined_rows(prompts, tokenizer)
+    else:
+        rows = ChatRows(tokenizer, template).rows(prompts)
     kept, too_long = [], []
-    for prompt in prompts:
-        pieces = [next(encoded) for _ in prompt["segments"]]
-        row = _joined(prompt, pieces, start)
+    for prompt, row in zip(prompts, rows, strict=True):
         if not row:
             raise UserError(f"prompt {prompt['prompt']} has no tokens", where="prompts.jsonl")
         if len(row) > max_length:
@@ -129,22 +135,37 @@ def bos_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [bos] if bos is not None and added[:1] == [bos] else []
 
 
+def _joined_rows(
+    prompts: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+) -> list[Row]:
+    texts = [segment["text"] for prompt in prompts for segment in prompt["segments"]]
+    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else iter(())
+    start = bos_ids(tokenizer)
+    return [
+        _joined(prompt, [next(encoded) for _ in prompt["segments"]], start) for prompt in prompts
+    ]
+
+
 def _joined(
     prompt: Mapping[str, Any], pieces: Sequence[Sequence[int]], start: Sequence[int]
-) -> list[tuple[int, int, int]]:
-    """(token id, role, segment) of each token; a text that brings its own BOS gets no second."""
+) -> Row:
+    """A text that brings its own BOS gets no second."""
     row = [
-        (token, ROLES.index(segment["role"]), number)
+        (token, segment["role"], number)
         for number, (segment, ids) in enumerate(zip(prompt["segments"], pieces, strict=True))
         for token in ids
     ]
     if row and list(start) == [row[0][0]]:
         return row
-    return [(token, 0, -1) for token in start] + row
+    return [(token, "bos", -1) for token in start] + row
 
 
-def _assembled(kept: Sequence[tuple[Mapping[str, Any], list[tuple[int, int, int]]]]) -> TokenPlan:
-    tokens = np.array([token for _, row in kept for token in row], dtype=np.int64)
+def _assembled(kept: Sequence[tuple[Mapping[str, Any], Row]]) -> TokenPlan:
+    numbered = {role: number for number, role in enumerate(ROLES)}
+    tokens = np.array(
+        [(token, numbered[role], segment) for _, row in kept for token, role, segment in row],
+        dtype=np.int64,
+    )
     offsets = np.cumsum([0] + [len(row) for _, row in kept], dtype=np.int64)
     finals = [len(prompt["segments"]) - 1 for prompt, _ in kept]
     return TokenPlan(

@@ -3,6 +3,7 @@
 `last` (the token before the final answer; the last token where there is none), `response` (tokens
 of the final answer), `mean` (one row per prompt: the mean over its tokens without the first),
 `all`, `all-but-first`, `turn` (last token of each user turn, labelled turn-1, turn-2, ...).
+Markup of a chat template is no part of turns and answers; `last` is its last token before one.
 """
 
 from __future__ import annotations

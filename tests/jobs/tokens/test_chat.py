@@ -1,0 +1,276 @@
+"""Chat templates: whose each token is, whatever is said, in the ways that templates are written."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster.errors import UserError
+from jobs.tokens.plan import ROLES, build
+from jobs.tokens.positions import positions
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' "
+    "+ message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+QWEN = (
+    "{%- if messages[0]['role'] != 'system' %}"
+    "{{- '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' }}{%- endif %}" + CHATML
+)
+LLAMA3 = (
+    "{{ bos_token }}{{ 'Today Date: ' + strftime_now('%d %b %Y') }}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '<|im_end|>\\n\\n' "
+    "+ message['content'] | trim + '</s>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_end|>\\n\\n' }}{% endif %}"
+)
+MISTRAL = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
+    "{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+    "{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] | trim + '</s>' }}"
+    "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}"
+    "{% endif %}{% endfor %}"
+)
+TEMPLATES = {"chatml": CHATML, "qwen": QWEN, "llama3": LLAMA3, "mistral": MISTRAL}
+MARKUP = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
+
+
+def bytes_tokenizer(trim_offsets=True):
+    """Byte-level BPE as GPT-2, Llama 3 and Qwen have it; merges make tokens across blanks."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers.trainers import BpeTrainer
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False)
+    inner.train_from_iterator(["  user said  that\n\nthe assistant said [INST] that"] * 9, trainer)
+    inner.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
+    inner.add_special_tokens([AddedToken(token, normalized=False) for token in MARKUP])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+
+
+def pieces_tokenizer():
+    """A Unigram model with Llama 2's mark for blanks, put before every text."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    blank = "\u2581"
+    letters = [(letter, -5.0) for letter in f"{blank}[]/\nabcdefghijklmnopqrstuvwxyzINSTDYU.:024"]
+    words = [(f"{blank}{word}", -1.0) for word in ("user", "said", "that", "the")]
+    inner = Tokenizer(models.Unigram([("<unk>", 0.0), *letters, *words], 0, False))
+    inner.normalizer = normalizers.Sequence(
+        [normalizers.Prepend(blank), normalizers.Replace(" ", blank)]
+    )
+    inner.decoder = decoders.Sequence([decoders.Replace(blank, " "), decoders.Fuse()])
+    inner.add_special_tokens([AddedToken(token, normalized=False) for token in MARKUP])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+
+
+BYTES, PIECES = bytes_tokenizer(), pieces_tokenizer()
+
+
+def prompt(*segments, number=0):
+    return {
+        "prompt": number,
+        "group": 0,
+        "segments": [{"role": role, "text": text} for role, text in segments],
+    }
+
+
+def messages(one):
+    names = {"prompt": "user", "response": "assistant"}
+    return [
+        {"role": names.get(each["role"], each["role"]), "content": each["text"]}
+        for each in one["segments"]
+    ]
+
+
+def texts_by_role(tokenizer, plan):
+    """Role -> the decoded tokens of each of its stretches."""
+    place = np.flatnonzero(
+        np.append(True, np.diff(plan.segments) | np.diff(plan.roles) | np.diff(plan.owners))
+    )
+    found = {}
+    for start, end in zip(place, [*place[1:], len(plan.token_ids)], strict=True):
+        text = tokenizer.decode(plan.token_ids[start:end], skip_special_tokens=False)
+        found.setdefault(ROLES[plan.roles[start]], []).append(text)
+    return found
+
+
+def marked(plan, policy):
+    return {
+        each.label: np.flatnonzero(each.tokens).tolist() for each in positions(plan, [policy], 9)
+    }
+
+
+said = st.text("ab said that\n\t user[]\u00e9\U0001f600", min_size=1, max_size=20).filter(str.strip)
+dialogues = st.lists(said, min_size=1, max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(dialogues, st.sampled_from(sorted(TEMPLATES)), st.booleans())
+def test_every_token_is_its_speakers_or_the_templates(contents, name, trim_offsets):
+    template = TEMPLATES[name]
+    speakers = ["user", "assistant"] * 3
+    one = prompt(*zip(speakers, contents, strict=False))
+    plan, _ = build([one], BYTES, 10_000, template)
+    whole = BYTES.decode(plan.token_ids, skip_special_tokens=False)
+    trims = {"llama3": ("user", "assistant"), "mistral": ("assistant",)}.get(name, ())
+    found = texts_by_role(BYTES, plan)
+    for role in ("user", "assistant"):
+        expected = [text for who, text in zip(speakers, contents, strict=False) if who == role]
+        told = found.get(role, [])
+        # White space of the markup may share a token with what stands beside it: no letter may.
+        assert [text.strip() for text in told] == [text.strip() for text in expected]
+        if role not in trims:
+            pairs = zip(told, expected, strict=True)
+            assert all(inner in outer for outer, inner in pairs)
+    assert set(found) <= {"bos", "template", "user", "assistant"}
+    assert whole.count("<s>") == (1 if name in ("llama3", "mistral") else 0)
+    answered = len(contents) % 2 == 0
+    ends = marked(plan, "last")["last"]
+    before = BYTES.decode(plan.token_ids[: ends[0] + 1], skip_special_tokens=False)
+    open_ended = BYTES.apply_chat_template(
+        messages(one)[:-1] if answered else messages(one),
+        chat_template=template,
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+    if name != "llama3":  # it prints today; see below
+        assert open_ended.startswith(before)
+        assert not open_ended[len(before) :].strip()
+        if not answered:
+            assert before == open_ended
+    assert ("response" in marked(plan, "response")) == answered
+    turns = [places[0] for places in marked(plan, "turn").values()]
+    assert len(turns) == (len(contents) + 1) // 2
+    for turn in turns:
+        assert ROLES[plan.roles[turn]] == "user" and ROLES[plan.roles[turn + 1]] == "template"
+
+
+@pytest.mark.parametrize("name", ["chatml", "qwen", "mistral"])
+@pytest.mark.parametrize("tokenizer", [BYTES, PIECES], ids=["bytes", "pieces"])
+def test_ids_are_those_of_the_tokenizers_own_templating(name, tokenizer):
+    one = prompt(("prompt", "the user said"), ("response", "that [ said"))
+    plan, _ = build([one], tokenizer, 1000, TEMPLATES[name])
+    expected = tokenizer.apply_chat_template(messages(one), chat_template=TEMPLATES[name])
+    assert plan.token_ids.tolist() == expected["input_ids"]
+    answer = tokenizer.decode(plan.token_ids[marked(plan, "response")["response"]])
+    assert answer.strip() == "that [ said"
+    asked = tokenizer.decode(plan.token_ids[plan.roles == ROLES.index("prompt")])
+    assert asked.strip() == "the user said"
+
+
+def test_chatml_token_by_token():
+    one = prompt(("system", "ab"), ("user", "the"), ("assistant", "that"))
+    plan, _ = build([one], BYTES, 1000, CHATML)
+    assert texts_by_role(BYTES, plan) == {
+        "template": [
+            "<|im_start|>system\n",
+            "<|im_end|>\n<|im_start|>user\n",
+            "<|im_end|>\n<|im_start|>assistant\n",
+            "<|im_end|>\n",
+        ],
+        "system": ["ab"],
+        "user": ["the"],
+        "assistant": ["that"],
+    }
+    (last,) = marked(plan, "last")["last"]
+    assert BYTES.decode(plan.token_ids[last]) == "\n"
+    assert plan.roles[last + 1] == ROLES.index("assistant")
+    assert plan.segments[last] == -1
+
+
+def test_what_a_template_puts_in_by_itself_is_its_own():
+    plan, _ = build([prompt(("prompt", "the"))], BYTES, 1000, QWEN)
+    found = texts_by_role(BYTES, plan)
+    assert found["prompt"] == ["the"]
+    assert "You are helpful." in found["template"][0]
+    assert marked(plan, "last")["last"] == [len(plan.token_ids) - 1]
+
+
+def test_a_template_that_prints_today_gives_the_same_tokens_every_day():
+    plan, _ = build([prompt(("prompt", "the"))], BYTES, 1000, LLAMA3)
+    found = texts_by_role(BYTES, plan)
+    assert found["bos"] == ["<s>"]
+    assert found["template"][0].startswith("Today Date: 26 Jul 2024")
+
+
+def test_an_answer_without_words_is_still_to_come():
+    with_it, _ = build([prompt(("prompt", "the"), ("response", " \n"))], BYTES, 1000, CHATML)
+    without, _ = build([prompt(("prompt", "the"))], BYTES, 1000, CHATML)
+    assert with_it.token_ids.tolist() == without.token_ids.tolist()
+    assert marked(with_it, "last") == marked(without, "last")
+
+
+def test_the_blank_that_begins_an_answer_is_part_of_it_be_it_a_token_or_half_of_one():
+    for answer in ("that", "]"):
+        plan, _ = build([prompt(("prompt", "the"), ("response", answer))], BYTES, 1000, MISTRAL)
+        assert texts_by_role(BYTES, plan)["response"] == [f" {answer}"]
+        (last,) = marked(plan, "last")["last"]
+        assert BYTES.decode(plan.token_ids[: last + 1]).endswith("[/INST]")
+
+
+def test_words_of_the_markup_may_be_said():
+    one = prompt(("user", "user"), ("assistant", "assistant user"), ("user", "[/INST]"))
+    for name in ("chatml", "mistral"):
+        found = texts_by_role(BYTES, build([one], BYTES, 1000, TEMPLATES[name])[0])
+        assert [text.strip() for text in found["user"]] == ["user", "[/INST]"]
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (CHATML.replace("message['content']", "message['content'] | upper"), "changes"),
+        (
+            CHATML.replace("message['content']", "message['content'] | replace('at', 'it')"),
+            "changes",
+        ),
+        (CHATML.replace("message['content']", "message['content'][:4]"), "exactly once"),
+        ("{{ messages[0]['content'] }}", "exactly once"),
+        (
+            CHATML.replace("%}{{ '<|im_s", "%}{% if loop.last %}!{% endif %}{{ '<|im_s", 1),
+            "does not begin",
+        ),
+        (CHATML.replace("'<|im_end|>'", "'t<|im_end|>'"), "one token holds"),
+        (CHATML + "{{ messages[0]['content'] }}", "exactly once"),
+        ("{{ raise_exception('never') }}", "refuses this: never"),
+        ("{% for %}", "refuses this"),
+        (CHATML.replace("+ '\\n' }}{% endfor", "+ '<s><s>' }}{% endfor"), "more than one <s>"),
+    ],
+)
+def test_a_template_that_does_not_say_what_is_said_is_refused_by_prompt(template, told):
+    fine = prompt(("prompt", "ab"), ("response", "b"), number=3)
+    one = prompt(("prompt", "that tha"), ("response", "said that"), number=8)
+    with pytest.raises(UserError, match=told) as caught:
+        build([one, fine], BYTES, 1000, template)
+    assert "prompt 8" in str(caught.value)
+
+
+def test_a_system_message_where_the_template_takes_none_is_refused_by_prompt():
+    one = prompt(("system", "ab"), ("user", "the"), number=5)
+    with pytest.raises(UserError, match="Only user and assistant") as caught:
+        build([one], BYTES, 1000, MISTRAL)
+    assert "prompt 5" in str(caught.value)
+
+
+def test_a_text_that_brings_a_second_bos_is_refused_by_prompt():
+    with pytest.raises(UserError, match="more than one <s>") as caught:
+        build([prompt(("prompt", "<s> the"), number=4)], BYTES, 1000, MISTRAL)
+    assert "prompt 4" in str(caught.value)
+
+
+def test_the_hash_knows_the_template():
+    one = prompt(("prompt", "the"), ("response", "that"))
+    hashes = {build([one], BYTES, 1000, each)[0].hash for each in (None, *TEMPLATES.values())}
+    assert len(hashes) == 5
+
+
+def test_long_prompts_are_counted_with_their_markup():
+    prompts = [prompt(("prompt", "the"), number=1), prompt(("prompt", "the that said"), number=2)]
+    length = len(build(prompts[:1], BYTES, 1000, CHATML)[0].token_ids)
+    plan, too_long = build(prompts, BYTES, length, CHATML)
+    assert (plan.prompts.tolist(), too_long) == ([1], [2])
