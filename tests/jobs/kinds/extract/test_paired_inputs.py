@@ -1,0 +1,160 @@
+"""What two checkpoints share: tokens, templates, and what only one of them has an embedding for."""
+
+from itertools import count
+
+import pytest
+
+from cluster.errors import UserError
+from jobs.extraction.paired_inputs import chat_template, common_model, shared_plan
+
+CHATML = (
+    "{% for message in messages %}{{ '<|start|> ' + message['role'] + ' ' "
+    "+ message['content'] + ' <|end|> ' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|> assistant ' }}{% endif %}"
+)
+
+
+@pytest.fixture
+def chat_tokenizer(word_tokenizer):
+    """A function: tokens to add -> the words' tokenizer with them and a template."""
+
+    def build(*tokens, template=CHATML):
+        tokenizer = word_tokenizer(eos_token="<end>")
+        tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+        tokenizer.chat_template = template
+        return tokenizer
+
+    return build
+
+
+@pytest.fixture
+def models(root, tiny_model, word_tokenizer, chat_tokenizer):
+    """A function: rows of the base and of its chat model -> both, as published."""
+
+    number = count()
+
+    def publish(base_rows, chat_rows, tokenizer=None):
+        chat = chat_tokenizer("<|start|>", "<|end|>") if tokenizer is None else tokenizer
+        plain = word_tokenizer(eos_token="<end>")
+        return (
+            root.model(f"base {next(number)}", tiny_model("llama", vocab_size=base_rows), plain),
+            root.model(f"chat {next(number)}", tiny_model("llama", vocab_size=chat_rows), chat),
+        )
+
+    return publish
+
+
+@pytest.fixture
+def prompts(root, plain_prompts):
+    return root.prompts("plain", plain_prompts)
+
+
+def test_tokens_that_the_chat_model_added_are_used_where_the_base_has_rows_for_them(
+    models, prompts
+):
+    base, chat = models(24, 32)
+    plan, _ = shared_plan(base, chat, prompts, 100, "chat")
+    assert {22, 23} <= set(plan.token_ids.tolist())
+    assert common_model(base, chat)["vocab_size"] == 24
+    plain, _ = shared_plan(base, chat, prompts, 100)
+    assert plain.token_ids.max() < 22
+    assert plain.hash != plan.hash
+
+
+@pytest.mark.parametrize("rows", [(22, 24), (24, 22), (23, 32)])
+def test_a_token_without_an_embedding_is_named_with_its_prompt(models, prompts, rows):
+    base, chat = models(*rows)
+    with pytest.raises(UserError, match="the chat template uses '<|".replace("|", r"\|")) as caught:
+        shared_plan(base, chat, prompts, 100, "chat")
+    told = str(caught.value)
+    assert ("the base has no embedding" in told) == (rows[0] < 24)
+    assert ("the aligned model has no embedding" in told) == (rows[0] == 24)
+    assert "prompt 0" in told and "template: none" in told
+    shared_plan(base, chat, prompts, 100)  # its text alone is fine
+
+
+def test_a_prompt_that_says_such_a_token_is_named(models, root):
+    base, chat = models(22, 24)
+    template = CHATML.replace("<|start|>", "word1").replace("<|end|>", "word2")
+    chat = models(22, 24, _template(chat, template))[1]
+    said = [{"role": "prompt", "text": "word3 <|end|>"}]
+    prompts = root.prompts("said", [{"prompt": 6, "group": 0, "segments": said}])
+    with pytest.raises(UserError, match=r"the prompt uses '<\|end\|>'") as caught:
+        shared_plan(base, chat, prompts, 100, "chat")
+    assert "prompt 6" in str(caught.value)
+
+
+def _template(model, template):
+    from jobs.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(model.directory("model"))
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def test_a_token_under_another_id_is_refused(models, prompts, chat_tokenizer, word_tokenizer):
+    base, _ = models(24, 24)
+    changed = word_tokenizer(eos_token="<end>")
+    changed.add_tokens(["first"])
+    changed.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end|>"]})
+    _, larger = models(24, 24, chat_tokenizer("<|start|>", "<|end|>"))
+    other = models(24, 26, changed)[1]
+    with pytest.raises(
+        UserError, match="differ in 2 entries, for one '<|end|>'".replace("|", r"\|")
+    ):
+        shared_plan(larger, other, prompts, 100)
+    with pytest.raises(UserError, match="differ in 2 entries"):  # the base knows more
+        shared_plan(larger, base, prompts, 100)
+
+
+def test_a_tokenizer_that_cuts_otherwise_is_refused(models, prompts, chat_tokenizer):
+    from tokenizers import normalizers
+
+    lower = chat_tokenizer("<|start|>", "<|end|>")
+    lower.backend_tokenizer.normalizer = normalizers.Lowercase()
+    base, chat = models(24, 24, lower)
+    with pytest.raises(UserError, match="cut or mark texts differently"):
+        shared_plan(base, chat, prompts, 100)
+
+
+def test_the_template_is_the_aligned_models_else_the_bases(
+    root, models, tiny_model, chat_tokenizer
+):
+    base, chat = models(24, 24)
+    assert chat_template(base, chat) == CHATML
+    own = chat_tokenizer("<|start|>", "<|end|>", template="{{ messages[0].content }}")
+    with_one = root.model("with", tiny_model("llama", vocab_size=24), own)
+    assert chat_template(with_one, chat) == CHATML
+    assert chat_template(with_one, base) == "{{ messages[0].content }}"
+
+
+def test_without_any_template_chat_is_refused(models, prompts):
+    base, _ = models(24, 24)
+    with pytest.raises(UserError, match="neither the aligned model nor its base"):
+        shared_plan(base, base, prompts, 100, "chat")
+
+
+def test_two_chat_models_of_one_base_have_their_own_plans(
+    root, models, prompts, tiny_model, chat_tokenizer
+):
+    base, chat = models(24, 24)
+    other = CHATML.replace("<|end|>", "word1 <|end|>")
+    tokenizer = chat_tokenizer("<|start|>", "<|end|>", template=other)
+    second = root.model("second", tiny_model("llama", vocab_size=24), tokenizer)
+    again = root.model("again", tiny_model("llama", vocab_size=24), tokenizer)
+    first, one, same = (
+        shared_plan(base, each, prompts, 100, "chat")[0] for each in (chat, second, again)
+    )
+    assert first.hash != one.hash
+    assert same is one  # read once for all models with these tokens
+
+
+def test_prompts_beyond_either_models_positions_are_left_out(
+    root, prompts, tiny_model, word_tokenizer, plain_prompts
+):
+    tokenizer = word_tokenizer(eos_token="<end>")
+    base = root.model("long", tiny_model("gpt2", max_positions=32), tokenizer)
+    short = root.model("short", tiny_model("gpt2", max_positions=8), tokenizer)
+    plan, too_long = shared_plan(base, short, prompts, 32)
+    assert plan.lengths.max() == 8
+    assert len(plan.prompts) + len(too_long) == len(plain_prompts)
