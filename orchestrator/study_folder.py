@@ -37,6 +37,15 @@ def read_index(root: Storage, study: str) -> Mapping[CellKey, str]:
     }
 
 
+def launched_jobs(root: Storage, study: str) -> dict[str, list[tuple[Cell, str, str]]]:
+    """Stage -> cell, kind and key of each of its jobs, as planned at the last launch."""
+    index = _index(root, study) or {"stages": {}}
+    return {
+        stage: [(entry["cell"], entry["kind"], entry["key"]) for entry in entries]
+        for stage, entries in index["stages"].items()
+    }
+
+
 def cell_key(stage: str, cell: Cell) -> CellKey:
     """Stage and cell, hashable; the order of axes does not matter."""
     return stage, frozenset(cell.items())

@@ -233,7 +233,7 @@ class ActivationStore:
 
     def _rows_by_unit(self, site: str, layer: int, label: str) -> Sequence[np.ndarray] | None:
         """Rows of each unit in the plan's order, where moments are made of them; else None."""
-        if f"{site}.{label}" not in self._index.get("rowwise", ()):
+        if label not in self._index["rowwise"]:
             return None
         stored = self.stored(site, layer, label)
         _, blocks = self._placing(label)

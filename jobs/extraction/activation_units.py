@@ -7,7 +7,6 @@ shard has the digest it lists. What is missing is a difference of ids, never a l
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from jobs.artifact import digest_file
-from jobs.extraction.shard_file import Pieces, durable_file, sync_folder, write_shard
+from jobs.extraction.shard_file import Pieces, durable_file, link_or_copy, sync_folder, write_shard
 from jobs.extraction.taps import Place
 from jobs.tokens.batches import Unit
 
@@ -254,10 +253,7 @@ def _link(source: Path, target: Path, files: Sequence[str]) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for file in files:
-        try:
-            os.link(source / file, target / file)
-        except OSError:
-            shutil.copyfile(source / file, target / file)
+        link_or_copy(source / file, target / file)
 
 
 def write_unit(

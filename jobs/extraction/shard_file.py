@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,11 +72,11 @@ def write_shard(path: Path, tensors: Mapping[str, Pieces]) -> dict[str, Any]:
     Raises SurroundingsError when the disk does not take it; nothing is left then.
     """
     # Widest first, so that every tensor starts at a multiple of its own width.
-    names = sorted(tensors, key=lambda name: (-_width(tensors[name].dtype), name))
+    names = sorted(tensors, key=lambda name: (-width(tensors[name].dtype), name))
     header, end = {}, 0
     for name in names:
         start, end = end, end + tensors[name].nbytes
-        assert end - start == _width(tensors[name].dtype) * prod(tensors[name].shape), name
+        assert end - start == width(tensors[name].dtype) * prod(tensors[name].shape), name
         header[name] = {
             "dtype": _CODES[tensors[name].dtype],
             "shape": list(tensors[name].shape),
@@ -109,7 +110,8 @@ def _bytes(tensors: Mapping[str, Pieces], names: Sequence[str]) -> Iterator[memo
                 yield flat[start : start + _FLUSH_BYTES].data
 
 
-def _width(dtype: str) -> int:
+def width(dtype: str) -> int:
+    """Bytes of one number."""
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
 
@@ -141,6 +143,14 @@ def durable_file(path: Path) -> Iterator[Any]:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise _refused(error, path) from error
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for a file's bytes; on another disk, or one without links, a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def sync_folder(folder: Path) -> None:

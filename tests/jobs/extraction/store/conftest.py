@@ -78,7 +78,7 @@ def write_store(plan):
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        rowwise = [] if dtype == "bfloat16" else ["mlp_out.all", "resid_mid.all"]
+        rowwise = [] if dtype == "bfloat16" else ["all"]
         for unit in units(plan, unit_tokens):
             writer = UnitWriter(folder / FOLDER, unit, plan.hash, shard_bytes=shard_bytes)
             for block in blocks_of(plan, unit, dtype):
