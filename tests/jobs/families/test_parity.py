@@ -33,7 +33,7 @@ CASES = {
     ),
     "qwen2 window": (
         {"family": "qwen2", "num_key_value_heads": 2},
-        {"sliding_window": WINDOW, "layer_types": MIXED},
+        {"use_sliding_window": True, "sliding_window": WINDOW, "layer_types": MIXED},
     ),
     "qwen3": ({"family": "qwen3", "num_key_value_heads": 2, "d_head": 10}, {}),
     "gemma2": (
