@@ -1,179 +1,158 @@
-"""One paired extraction from its inputs to its store: plan, check, floor, then unit after unit."""
+"""One paired extraction from its inputs to its store: plan, choose, pass over the units, index."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from cluster.errors import UserError
 from jobs.extraction.activation_store import INDEX, PLAN
-from jobs.extraction.activation_units import FOLDER, adopt_units, write_unit
-from jobs.extraction.noise_floor import noise_floor
-from jobs.extraction.pair import Inputs, offsets
+from jobs.extraction.activation_units import FOLDER
+from jobs.extraction.limits import free_memory, require_budget
+from jobs.extraction.pair_models import PairModels
+from jobs.extraction.pairing import Pairing, Situation, choose, forward_seconds
+from jobs.extraction.passes import Turns, run_resident
+from jobs.extraction.pipeline import Pipeline
 from jobs.extraction.planning import Extraction, decide
-from jobs.extraction.selftest import check_residual_stream
-from jobs.extraction.unit_rows import UnitRows
-from jobs.models.loading import load_model, pick_device
-from jobs.tokens.batches import Unit, cut, padded, units
-from jobs.tokens.positions import positions
-from jobs.work import Stopped, Work
+from jobs.extraction.progress import UnitProgress
+from jobs.extraction.spool import Spool
+from jobs.extraction.unit_engine import UnitEngine
+from jobs.extraction.unit_shares import UnitShares
+from jobs.models.loading import pick_device
+from jobs.tokens.batches import Unit, units
+from jobs.work import Work
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from jobs.kinds.extract import Params
     from jobs.tokens.plan import TokenPlan
 
-_SELFTEST_PROMPTS = 4
 _PUBLISH_EVERY_S = 2.0
-_TRACK_EVERY_S = 10.0
 
 
 def extract(work: Work) -> dict[str, Any]:
     """Write the store of one pair of models; return its facts.
 
     Raises:
-        UserError: the models do not fit together, the sites do not add up, or rows are not finite.
+        UserError: the models do not fit together, the sites do not add up, rows are not finite, or
+            the store would be larger than allowed.
         Stopped: asked to; finished units are kept for the next attempt.
     """
-    extraction = decide(work)
-    plan, params = extraction.plan, extraction.params
-    planned = units(plan, params.unit_tokens)
-    done = adopt_units(work.folder / FOLDER, work.attempt.earlier(FOLDER), planned, plan.hash)
-    work.progress(None, "loading base and aligned")
-    base, aligned = _models(work, extraction.dtype)
-    floor: Mapping[str, Any] = {}
-    if extraction.places:
-        _check_sites(extraction, base, aligned)
-        floor = noise_floor(
-            base,
-            plan,
-            extraction.positions,
-            extraction.places,
-            params.noise_floor_prompts,
-        )
-    _run_units(work, extraction, (base, aligned), planned, done)
-    index = _index(extraction, planned, floor)
-    _write_index(work, index, plan)
-    return {"model": dict(extraction.model), "store": index | {"floor": len(floor)}}
-
-
-def _models(work: Work, dtype: Literal["float32", "bfloat16"]) -> tuple[Any, Any]:
     import torch
 
     # A warm worker may come from a training job; TF32 has 10 bits where δ needs 23.
     torch.set_float32_matmul_precision("highest")
-    params: Params = work.params
-    device = pick_device(params.num_gpus)
-    base, aligned = (
-        load_model(
-            work.input(name).directory("model"),
-            dtype=dtype,
-            device=device,
-            attention=params.attention,
-        )
-        for name in ("base", "aligned")
-    )
-    return base, aligned
+    extraction = decide(work)
+    planned = units(extraction.plan, extraction.params.unit_tokens)
+    require_budget(extraction, planned)
+    shares = UnitShares(work, planned, extraction.plan.hash)
+    run = _Run(work, extraction, shares)
+    while shares.adopt() or run.models.floor is None:
+        run.go()
+    index = _index(extraction, planned, run.models.floor or {})
+    _write_index(work, index, extraction.plan)
+    about = index | {"floor": len(index["floor"])}
+    return {"model": dict(extraction.model), "store": about, "execution": run.described()}
 
 
-def _check_sites(extraction: Extraction, base: Any, aligned: Any) -> None:
-    first = extraction.plan.lengths.argsort(kind="stable")[:_SELFTEST_PROMPTS]
-    every = positions(extraction.plan, ["all"], 0)
-    inputs = Inputs(padded(extraction.plan, first, every), base.device)
-    for name, model in (("base", base), ("aligned", aligned)):
-        check_residual_stream(name, model, inputs, max(extraction.layers))
+class _Run:
+    """The part that needs models."""
 
+    def __init__(self, work: Work, extraction: Extraction, shares: UnitShares) -> None:
+        self._work = work
+        self._extraction = extraction
+        self._shares = shares
+        self._params: Params = work.params
+        self._device = pick_device(self._params.num_gpus)
+        self._spool = Spool(work, extraction, self._device)
+        self.models = PairModels(work, extraction, self._device)
+        self._choice = choose(self._params.pairing, self._situation())
+        self._published = time.monotonic()
+        self._unpublished: list[Unit] = []
 
-def _run_units(
-    work: Work,
-    extraction: Extraction,
-    models: tuple[Any, Any],
-    planned: Sequence[Unit],
-    done: set[int],
-) -> None:
-    """Every unit that is not done: compute, write, and every few seconds publish."""
-    to_do = [unit for unit in planned if unit.number not in done]
-    total = sum(unit.num_tokens for unit in planned)
-    finished = total - sum(unit.num_tokens for unit in to_do)
-    waiting: list[Unit] = []
-    started = published = tracked = time.monotonic()
-    computed = 0
-    for unit in to_do:
-        if work.stop_requested:
-            _publish(work, waiting)
-            raise Stopped
-        arrays, facts = _unit(extraction, models, unit)
-        write_unit(
-            work.folder / FOLDER,
-            unit,
-            extraction.plan.hash,
-            arrays,
-            facts,
-            extraction.params.rows,
-        )
-        waiting.append(unit)
-        computed += unit.num_tokens
-        now = time.monotonic()
-        # A sync costs 9 ms, a small unit 20: a kill leaves whole units behind without it too.
-        if now - published >= _PUBLISH_EVERY_S:
-            _publish(work, waiting)
-            waiting, published = [], now
-        share = (finished + computed) / total
-        work.progress(share, f"unit {unit.number + 1} of {len(planned)}")
-        if now - tracked >= _TRACK_EVERY_S or unit is to_do[-1]:
-            speed = {"extract/tokens_per_s": computed / (now - started)}
-            work.tracker.log(speed, axis="extract/tokens", step=finished + computed)
-            tracked = now
+    def described(self) -> dict[str, Any]:
+        """How it was done; nothing of it changes a number."""
+        return {
+            "pairing": self._choice.pairing.value,
+            "why": self._choice.why,
+            "device": self._device,
+            "workers": self._work.num_workers,
+        }
 
+    def go(self) -> None:
+        """Every unit that is left, and the noise floor."""
+        import torch
 
-def _publish(work: Work, finished: Sequence[Unit]) -> None:
-    for unit in finished:
-        work.attempt.publish(f"{FOLDER}/{unit.name}")
-
-
-def _unit(
-    extraction: Extraction, models: tuple[Any, Any], unit: Unit
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and facts of one unit, both models at a smaller budget where memory runs out.
-
-    Raises UserError, naming the unit, when a row is not finite.
-    """
-    import torch
-
-    budget = extraction.params.token_budget
-    while True:
+        progress = UnitProgress(self._work, self._shares, len(self._extraction.plan.token_ids))
         try:
-            rows = _forwarded(extraction, models, unit, budget)
-            break
-        except torch.OutOfMemoryError:
-            if budget <= int(extraction.plan.lengths[unit.members].max()):
-                raise
-            budget //= 2
-    arrays = rows.finish()
-    for place, count in rows.num_nonfinite().items():
-        raise UserError(
-            f"{count} rows at {place} hold NaN or infinity",
-            where=f"unit {unit.number} (group {unit.group}, {len(unit.members)} prompts)",
-            hint="the aligned model may have diverged: look at its training_log.jsonl",
+            with Pipeline(torch.device(self._device)) as pipeline:
+                engine = UnitEngine(
+                    self._extraction, self._work.folder, pipeline, self._device, self._written
+                )
+                if self._choice.pairing is Pairing.SEQUENTIAL:
+                    self._take_turns(engine, pipeline, progress)
+                else:
+                    self._together(engine, progress)
+        finally:
+            self._publish()
+            progress.track()
+
+    def _together(self, engine: UnitEngine, progress: UnitProgress) -> None:
+        if self._choice.pairing is Pairing.ADAPTER:
+            base, aligned = self.models.switched()
+        else:
+            base, aligned = self.models.base(), self.models.aligned()
+        budget = self._params.token_budget
+        run_resident(engine, self._shares, progress, budget, base, aligned)
+
+    def _take_turns(self, engine: UnitEngine, pipeline: Pipeline, progress: UnitProgress) -> None:
+        rows = self._spool.at(self._params.token_budget)
+        known = rows.facts()
+        if known is not None:
+            self.models.floor = known["floor"]
+        turns = Turns(
+            engine=engine,
+            shares=self._shares,
+            progress=progress,
+            pipeline=pipeline,
+            spool=self._spool.at,
+            budget=self._params.token_budget,
+            unit_bytes=self._spool.bytes_of,
+            most_bytes=self._params.spool_gb * 1e9,
+            keep=self._spool.is_shared and self._spool.bytes <= self._params.spool_gb * 1e9,
         )
-    return arrays, {"token_budget": budget, "rows": rows.num_rows()}
+        turns.run(self.models.base, self.models.aligned)
+        if self.models.floor is None:
+            self.models.base()
+        if known is None:
+            rows.keep_facts({"floor": dict(self.models.floor or {})})
 
+    def _situation(self) -> Situation:
+        model, plan = self._extraction.model, self._extraction.plan
+        num_parameters = int(model["num_parameters"])
+        return Situation(
+            has_adapter=self.models.has_adapter,
+            weight_bytes=num_parameters * (4 if self._extraction.dtype == "float32" else 2),
+            memory_bytes=free_memory(self._device, self._params.memory_gb),
+            spool_bytes=self._spool.bytes,
+            most_spool_bytes=int(self._params.spool_gb * 1e9),
+            is_shared=self._spool.is_shared,
+            forward_s=forward_seconds(
+                num_parameters, len(plan.token_ids), self._device, self._work.threads
+            ),
+        )
 
-def _forwarded(
-    extraction: Extraction, models: tuple[Any, Any], unit: Unit, budget: int
-) -> UnitRows:
-    rows = UnitRows(extraction.plan, extraction.positions, extraction.with_moments)
-    if not extraction.places:
-        return rows
-    for members in cut(extraction.plan, unit.members, budget):
-        batch = padded(extraction.plan, members, extraction.positions)
-        if len(batch.gathered):
-            inputs = Inputs(batch, models[0].device)
-            rows.add(batch, offsets(*models, inputs, extraction.places))
-    return rows
+    def _written(self, unit: Unit) -> None:
+        """On the writer's thread: a unit is on disk; every few seconds publish what is."""
+        self._unpublished.append(unit)
+        # A sync costs 9 ms, a small unit 20: a kill leaves whole units behind without it too.
+        if time.monotonic() - self._published >= _PUBLISH_EVERY_S:
+            self._publish()
+
+    def _publish(self) -> None:
+        for unit in self._unpublished:
+            self._work.attempt.publish(f"{FOLDER}/{unit.name}", discard=True)
+        self._unpublished, self._published = [], time.monotonic()
 
 
 def _index(
@@ -192,6 +171,9 @@ def _index(
         "num_tokens": len(extraction.plan.token_ids),
         "too_long": list(extraction.too_long),
         "num_units": len(planned),
+        "num_reservoir": extraction.params.num_reservoir,
+        "rowwise": sorted(extraction.keeping.rowwise),
+        "dense": sorted(extraction.keeping.dense),
         "floor": dict(floor),
     }
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from jobs.extraction.activation_units import array_prefix
 from jobs.extraction.pair import Inputs, activations, as_numpy
 from jobs.extraction.taps import Place
-from jobs.extraction.unit_rows import array_prefix
 from jobs.tokens.batches import padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash

@@ -25,6 +25,8 @@ class Offset:
     """Site and layer."""
     base: Float32[Tensor, "rows d"]
     """The base model's activations."""
+    aligned: Float32[Tensor, "rows d"]
+    """The aligned model's."""
     delta: Float32[Tensor, "rows d"]
     """Aligned minus base."""
 
@@ -35,6 +37,7 @@ class Inputs:
     def __init__(self, batch: Batch, device: Any) -> None:
         import torch
 
+        self.device = device
         self.token_ids = torch.from_numpy(batch.token_ids).to(device)
         self.attention_mask = torch.from_numpy(batch.attention_mask).to(device)
         # Padding is on the right, so a token's place in the row is its position.
@@ -46,7 +49,8 @@ class Inputs:
     def gather(self, value: Tensor) -> Tensor:
         """The wanted rows of a tensor [batch, width, d], nothing copied when it is all of them."""
         flat = value.reshape(-1, value.shape[-1])
-        return flat if self._all else flat.index_select(0, self._gathered)
+        # A model that lies on several devices shows its later blocks on others.
+        return flat if self._all else flat.index_select(0, self._gathered.to(flat.device))
 
 
 def activations(model: Any, inputs: Inputs, places: Sequence[Place]) -> dict[Place, Tensor]:
@@ -66,20 +70,18 @@ def activations(model: Any, inputs: Inputs, places: Sequence[Place]) -> dict[Pla
     return found
 
 
-def offsets(base: Any, aligned: Any, inputs: Inputs, places: Sequence[Place]) -> Iterator[Offset]:
-    """δ at every place, formed in fp32 from both models on identical inputs, in order of `places`.
+def offsets(
+    base_rows: dict[Place, Tensor], aligned_rows: dict[Place, Tensor], places: Sequence[Place]
+) -> Iterator[Offset]:
+    """δ at every place, formed in fp32 from rows of identical inputs, in order of `places`.
 
-    Each is released before the next is formed, so that only the raw rows are held together.
+    Rows are taken out of both mappings: each offset is released before the next is formed, so that
+    only the raw rows are held together.
     """
-    import torch
-
-    base_rows = activations(base, inputs, places)
-    aligned_rows = activations(aligned, inputs, places)
-    with torch.inference_mode():
-        for place in places:
-            base_row = base_rows.pop(place).float()
-            delta = aligned_rows.pop(place).float() - base_row
-            yield Offset(place=place, base=base_row, delta=delta)
+    for place in places:
+        aligned = aligned_rows.pop(place).float()
+        base = base_rows.pop(place).to(aligned)
+        yield Offset(place=place, base=base, aligned=aligned, delta=aligned - base)
 
 
 def as_numpy(value: Tensor) -> np.ndarray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from analysis.depth import layer_at
 from cluster.errors import UserError
 from jobs.extraction.paired_inputs import common_model, shared_plan
-from jobs.family import Missing, family_of_config
-from jobs.models.facts import compute_dtype
+from jobs.extraction.unit_rows import Keeping
+from jobs.family import NEURON_SITES, Missing, family_of_config
+from jobs.models.facts import Dtype, compute_dtype
 from jobs.models.folder import read_config
 from jobs.models.shape import read_shape
 from jobs.tokens.policy import DEFAULT
@@ -45,20 +46,33 @@ class Extraction:
     """Site -> why the family does not have it."""
     places: Sequence[Place]
     """Sites that exist, at every layer."""
+    d_mlp: int
+    """Neurons of a block."""
 
     @property
-    def dtype(self) -> Literal["float32", "bfloat16"]:
+    def dtype(self) -> Dtype:
         """Compute dtype of both models."""
         return compute_dtype(self.params.dtype, self.model["num_parameters"])
 
+    def width(self, place: Place) -> int:
+        """Width of the rows at a place."""
+        return self.d_mlp if place[0] in NEURON_SITES else int(self.model["d_model"])
+
     @property
-    def with_moments(self) -> frozenset[str]:
-        """Positions that keep d x d moments, or so few rows that those are kept instead."""
-        return frozenset(
+    def keeping(self) -> Keeping:
+        """What is kept of each position: its rows while they are fewer than d, else moments."""
+        few = {
             position.label
             for position in self.positions
-            if position.policy in self.params.moments_positions
-            or position.largest_group < self.model["d_model"]
+            if position.largest_group < self.model["d_model"]
+        }
+        many = [position for position in self.positions if position.label not in few]
+        params = self.params
+        return Keeping(
+            dense=frozenset(p.label for p in many if p.policy in params.moments_positions),
+            rowwise=frozenset(few),
+            full=frozenset(p.label for p in many if p.policy in params.full_rows),
+            rows=params.rows,
         )
 
 
@@ -69,8 +83,10 @@ def decide(work: Work) -> Extraction:
     model = common_model(base, aligned)
     config = read_config(base.path("model/config.json").parent)
     family = family_of_config(config)
-    limit = read_shape(family.FIELDS, config).max_positions
-    plan, too_long = shared_plan(base, aligned, prompts, min(limit, params.max_length or limit))
+    shape = read_shape(family.FIELDS, config)
+    limit = shape.max_positions
+    most = min(limit, params.max_length or limit)
+    plan, too_long = shared_plan(base, aligned, prompts, most, params.template)
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
     found = positions(plan, policies, params.num_reservoir)
     if not found:
@@ -93,6 +109,7 @@ def decide(work: Work) -> Extraction:
         positions=found,
         layers=layers,
         missing=missing,
+        d_mlp=shape.d_mlp,
         places=[
             (site, layer)
             for site in dict.fromkeys(params.sites)

@@ -1,16 +1,26 @@
-"""`UnitRows`: the δ rows of a unit, reduced to a summary per place and position and a few rows."""
+"""`UnitRows`: the offsets of one unit, reduced where they lie; rows that are kept leave as blocks.
+
+Norms, unit-vector sums and neuron sums are over all rows of a position. Of the rows themselves go:
+all, where no prompt group has d of them (`rowwise`) or the study asks for them; else the reservoir.
+d x d moments are summed at `dense` positions, never at the sites of single neurons.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool
 
 from analysis.summary import GroupSummary
-from jobs.extraction.pair import Offset, as_numpy
+from jobs.extraction.activation_units import RowBlock, array_prefix
+from jobs.extraction.pair import Offset
+from jobs.extraction.reduction import Host, Reduction
+from jobs.extraction.row_views import RowView, row_views
 from jobs.extraction.taps import Place
+from jobs.family import NEURON_SITES
 from jobs.tokens.batches import Batch
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
@@ -18,144 +28,161 @@ from jobs.tokens.positions import Position
 if TYPE_CHECKING:
     from torch import Tensor
 
-FOLD_AT = 8192
-"""Rows of one place and position held before they are folded into its summary."""
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """What is kept of each position, beside what all of them have; all by position label."""
+
+    dense: frozenset[str]
+    """Positions with d x d moments."""
+    rowwise: frozenset[str]
+    """Positions of few rows: all of them are stored in float32, and moments made of those."""
+    full: frozenset[str]
+    """Positions whose rows are all stored because the study asks for them."""
+    rows: Literal["float32", "bfloat16"]
+    """How rows are stored elsewhere."""
+
+    def dtype(self, label: str) -> Literal["float32", "bfloat16"]:
+        """How the rows of a position are stored."""
+        return "float32" if label in self.rowwise else self.rows
+
+    def stored(self, view: RowView) -> Bool[np.ndarray, " rows"]:
+        """Which rows of a view are stored."""
+        if view.position.label in self.rowwise | self.full:
+            return np.ones(len(view.tokens), dtype=bool)
+        return view.reservoir
 
 
 class UnitRows:
-    """Takes batches of one unit, gives the arrays that its files hold."""
-
-    def __init__(
-        self, plan: TokenPlan, positions: Sequence[Position], with_moments: Collection[str]
-    ) -> None:
-        self._plan = plan
-        self._positions = positions
-        self._with_moments = with_moments
-        self._waiting: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
-        self._summaries: dict[str, GroupSummary] = {}
-        self._num_rows = {position.label: 0 for position in positions}
-        self._kept: dict[str, list[np.ndarray]] = {}
-        self._kept_tokens: dict[str, list[Int64[np.ndarray, " rows"]]] = {}
-
-    def add(self, batch: Batch, offsets: Iterable[Offset]) -> None:
-        """Take one batch: its offsets at every place, each let go before the next is asked for."""
-        found = []
-        for position in self._positions:
-            selection = Selection.of(self._plan, batch, position)
-            if selection is not None:
-                self._num_rows[position.label] += len(selection.tokens)
-                tokens = selection.tokens[selection.kept]
-                self._kept_tokens.setdefault(position.label, []).append(tokens)
-                found.append((position, selection))
-        for offset in offsets:
-            for position, selection in found:
-                self._take(position, selection, offset)
-
-    def _take(self, position: Position, selection: Selection, offset: Offset) -> None:
-        name = array_prefix(offset.place, position.label)
-        rows, norms = selection.rows(offset)
-        self._kept.setdefault(name, []).append(rows[selection.kept])
-        waiting = self._waiting.setdefault(name, [])
-        waiting.append((rows, norms, selection.prompts))
-        if sum(len(part) for part, _, _ in waiting) >= FOLD_AT:
-            self._fold(name, position.label)
-
-    def _fold(self, name: str, label: str) -> None:
-        waiting = self._waiting.pop(name, [])
-        if not waiting:
-            return
-        rows, norms, prompts = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
-        summary = GroupSummary.from_rows(rows, norms, prompts, moments=label in self._with_moments)
-        earlier = self._summaries.get(name)
-        self._summaries[name] = earlier.merge(summary) if earlier else summary
-
-    def finish(self) -> dict[str, np.ndarray]:
-        """Arrays by name; kept rows in the plan's order, whatever the batches were.
-
-        `SITE.LAYER.LABEL.*` is a summary, `SITE.LAYER.LABEL.rows` the kept rows, and
-        `kept.LABEL.tokens` says which tokens of the plan those are.
-        """
-        arrays: dict[str, np.ndarray] = {}
-        for position in self._positions:
-            tokens = np.concatenate(self._kept_tokens.get(position.label, [np.zeros(0, np.int64)]))
-            order = np.argsort(tokens, kind="stable")
-            arrays[f"kept.{position.label}.tokens"] = tokens[order]
-            suffix = f".{position.label}."
-            for name in sorted(name for name in self._kept if name.endswith(suffix)):
-                self._fold(name, position.label)
-                arrays |= self._summaries[name].to_arrays(name)
-                arrays[f"{name}rows"] = np.concatenate(self._kept[name])[order]
-        return arrays
-
-    def num_rows(self) -> dict[str, int]:
-        """Rows taken by position, those that are not finite included."""
-        return dict(self._num_rows)
-
-    def num_nonfinite(self) -> dict[str, int]:
-        """Rows with NaN or infinity by place and position, where there are any (after `finish`)."""
-        return {
-            name.rstrip("."): summary.num_nonfinite
-            for name, summary in self._summaries.items()
-            if summary.num_nonfinite
-        }
-
-
-def array_prefix(place: Place, label: str) -> str:
-    """What the names of the arrays of one place and position begin with."""
-    return f"{place[0]}.{place[1]}.{label}."
-
-
-class Selection:
-    """The rows that one position has in one batch."""
+    """Takes the batches of one unit."""
 
     def __init__(
         self,
-        chosen: Int64[np.ndarray, " chosen"],
-        tokens: Int64[np.ndarray, " rows"],
-        prompts: Int64[np.ndarray, " rows"],
-        kept: Bool[np.ndarray, " rows"],
-        weights: Float32[np.ndarray, "rows chosen"] | None,
-        whole: bool,
+        plan: TokenPlan,
+        positions: Sequence[Position],
+        keeping: Keeping,
+        *,
+        host: Host,
+        store: Callable[[RowBlock], None],
     ) -> None:
-        self.chosen = chosen
-        self.tokens = tokens
-        self.prompts = prompts
-        self.kept = kept
-        self.weights = weights
-        self._whole = whole
+        self._plan = plan
+        self._positions = positions
+        self._keeping = keeping
+        self._host = host
+        self._store = store
+        self._reductions: dict[tuple[Place, str], Reduction] = {}
+        self._num_rows = {position.label: 0 for position in positions}
 
-    @classmethod
-    def of(cls, plan: TokenPlan, batch: Batch, position: Position) -> Selection | None:
-        """The selection, or None where the batch has no such rows."""
-        chosen = batch.selected[position.label]
-        if len(chosen) == 0:
-            return None
-        owners = batch.owners[chosen]
-        width = batch.token_ids.shape[1]
-        tokens = plan.offsets[batch.members[owners]] + batch.gathered[chosen] % width
-        weights = None
-        if position.pooled:
-            present, first, counts = np.unique(owners, return_index=True, return_counts=True)
-            members = (present[:, None] == owners[None, :]).astype(np.float32)
-            weights = members / counts[:, None].astype(np.float32)
-            owners, tokens = present, tokens[first]
-        prompts = plan.prompts[batch.members[owners]]
-        whole = len(chosen) == len(batch.gathered)
-        return cls(chosen, tokens, prompts, position.kept[tokens], weights, whole)
+    def add(self, batch: Batch, offsets: Iterable[Offset]) -> None:
+        """Take one batch: its offsets at every place, each let go before the next is asked for."""
+        blocks: dict[str, _Block] = {}
+        for offset in offsets:
+            if not blocks:
+                views = row_views(self._plan, batch, self._positions, offset.base.device)
+                blocks = {view.position.label: self._block(view) for view in views}
+            norms = (_norms(offset.delta), _norms(offset.base))
+            for block in blocks.values():
+                self._take(block, offset, norms)
+        for label, block in blocks.items():
+            self._num_rows[label] += len(block.view.tokens)
+            if block.rows:
+                self._store(block.finished())
 
-    def rows(
-        self, offset: Offset
-    ) -> tuple[Float32[np.ndarray, "rows d"], Float32[np.ndarray, " rows"]]:
-        """The rows of δ, and the norms of the base rows they are offsets from."""
-        base, delta = self._reduced(offset.base), self._reduced(offset.delta)
-        return as_numpy(delta), as_numpy(base.square().sum(dim=1).sqrt())
+    def finish(self) -> Callable[[], dict[str, np.ndarray]]:
+        """Start the copies to the host; the arrays of the summaries, for who waits for those.
 
-    def _reduced(self, value: Float32[Tensor, "gathered d"]) -> Float32[Tensor, "rows d"]:
+        Names are `SITE.LAYER.LABEL.*`.
+        """
+        waiting = {
+            array_prefix(place, label): reduction.finish(self._host)
+            for (place, label), reduction in self._reductions.items()
+        }
+        self._reductions.clear()
+
+        def arrays() -> dict[str, np.ndarray]:
+            summaries = {prefix: summary() for prefix, summary in waiting.items()}
+            _require_finite(summaries)
+            found: dict[str, np.ndarray] = {}
+            for prefix in sorted(summaries):
+                found |= summaries[prefix].to_arrays(prefix)
+            return found
+
+        return arrays
+
+    def num_rows(self) -> dict[str, int]:
+        """Rows taken by position."""
+        return dict(self._num_rows)
+
+    def _block(self, view: RowView) -> _Block:
+        label = view.position.label
+        return _Block(view, self._keeping.stored(view), self._keeping.dtype(label), self._host)
+
+    def _take(self, block: _Block, offset: Offset, norms: tuple[Tensor, Tensor]) -> None:
+        view, (site, _) = block.view, offset.place
+        label = view.position.label
+        delta = view.rows(offset.delta)
+        if view.pooling is not None:
+            base = view.rows(offset.base)
+            norms = (_norms(delta), _norms(base))
+        elif view.chosen is not None:
+            norms = (norms[0][view.chosen], norms[1][view.chosen])
+        neurons = site in NEURON_SITES
+        reduction = self._reductions.setdefault(
+            (offset.place, label),
+            Reduction(dense=label in self._keeping.dense and not neurons, neurons=neurons),
+        )
+        reduction.add(view, delta, norms)
+        if neurons:
+            reduction.add_neurons(view.rows(offset.base), view.rows(offset.aligned))
+        block.keep(offset.place, delta)
+
+
+class NotFinite(Exception):  # noqa: N818 - whoever knows the unit makes a user's error of it
+    """Rows that are NaN or infinite, so that their unit is not written."""
+
+
+class _Block:
+    """The rows of one view that are stored, place by place."""
+
+    def __init__(
+        self, view: RowView, stored: Bool[np.ndarray, " rows"], dtype: str, host: Host
+    ) -> None:
+        self.view = view
+        self._stored = stored
+        self._all = bool(stored.all())
+        self._dtype = dtype
+        self._host = host
+        self.rows: dict[Place, Tensor] = {}
+
+    def keep(self, place: Place, delta: Tensor) -> None:
+        """Start the copy of the stored rows of a place."""
         import torch
 
-        chosen = torch.from_numpy(self.chosen).to(value.device)
-        picked = value if self._whole else value.index_select(0, chosen)
-        if self.weights is None:
-            return picked
-        # A product with a matrix, not a scatter-add, whose order of sums a GPU does not fix.
-        return torch.from_numpy(self.weights).to(value.device) @ picked
+        if not self._stored.any():
+            return
+        rows = delta
+        if not self._all:
+            index = torch.from_numpy(np.flatnonzero(self._stored)).to(delta.device)
+            rows = delta.index_select(0, index)
+        self.rows[place] = self._host(rows.to(getattr(torch, self._dtype)))
+
+    def finished(self) -> RowBlock:
+        """All of it, complete on the host when the writer's turn comes."""
+        return RowBlock(
+            label=self.view.position.label,
+            tokens=self.view.tokens[self._stored],
+            reservoir=self.view.reservoir[self._stored],
+            rows=self.rows,
+        )
+
+
+def _norms(rows: Tensor) -> Any:
+    import torch
+
+    return torch.linalg.vector_norm(rows, dim=1)
+
+
+def _require_finite(summaries: dict[str, GroupSummary]) -> None:
+    for prefix, summary in summaries.items():
+        if summary.num_nonfinite:
+            raise NotFinite(f"{summary.num_nonfinite} rows at {prefix.rstrip('.')}")

@@ -2,6 +2,9 @@
 
 from typing import Literal
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+"""What a model may compute in."""
+
 MODEL_FACTS = (
     *("family", "num_parameters", "num_parameters_non_embedding"),
     *("d_model", "num_layers"),
@@ -13,8 +16,8 @@ SINGLE_PRECISION_UP_TO = 2_000_000_000
 
 
 def compute_dtype(
-    asked: Literal["auto", "float32", "bfloat16"], num_parameters: int
-) -> Literal["float32", "bfloat16"]:
+    asked: Literal["auto", "float32", "bfloat16", "float16"], num_parameters: int
+) -> Dtype:
     """The dtype asked for; `auto` is float32 up to SINGLE_PRECISION_UP_TO parameters."""
     if asked != "auto":
         return asked

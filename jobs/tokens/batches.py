@@ -55,6 +55,8 @@ class Batch:
     """Places in the flattened (batch, width) that some position needs, ascending."""
     owners: Int64[np.ndarray, " rows"]
     """Row of `members` that each gathered place belongs to."""
+    tokens: Int64[np.ndarray, " rows"]
+    """Token of the plan at each gathered place."""
     selected: Mapping[str, Int64[np.ndarray, " selected"]]
     """Position label -> its tokens, as indices into `gathered`."""
 
@@ -116,6 +118,7 @@ def padded(
         attention_mask=real.astype(np.int64),
         gathered=gathered,
         owners=gathered // real.shape[1],
+        tokens=source.ravel()[gathered],
         selected={label: np.flatnonzero(mask.ravel()[gathered]) for label, mask in masks.items()},
     )
 

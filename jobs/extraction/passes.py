@@ -1,0 +1,163 @@
+"""The passes of a pairing over the units that are left: both models at each batch, or in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jobs.extraction.base_rows import BaseRows, BaseRowsWriter
+from jobs.extraction.pair import Inputs, activations
+from jobs.extraction.unit_engine import OutOfMemory, RowsOf, UnitEngine
+from jobs.tokens.batches import Batch, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from jobs.extraction.pipeline import Pipeline
+    from jobs.extraction.progress import UnitProgress
+    from jobs.extraction.taps import Place
+    from jobs.extraction.unit_shares import UnitShares
+
+
+def run_resident(
+    engine: UnitEngine,
+    shares: UnitShares,
+    progress: UnitProgress,
+    budget: int,
+    base: RowsOf,
+    aligned: RowsOf,
+) -> None:
+    """Every unit with both models at hand. Raises Stopped when asked to stop."""
+    for unit in shares.left():
+        progress.before(unit)
+        within = budget
+        while not _fits(lambda: engine.run(unit, within, base, aligned)):  # noqa: B023
+            within //= 2
+        shares.done(unit)
+        progress.after(unit)
+
+
+class Turns:
+    """Models that take turns: the base's rows are spooled, a round of units at a time."""
+
+    def __init__(
+        self,
+        engine: UnitEngine,
+        shares: UnitShares,
+        progress: UnitProgress,
+        pipeline: Pipeline,
+        spool: Callable[[int], BaseRows],
+        budget: int,
+        unit_bytes: Callable[[Unit], int],
+        most_bytes: float,
+        keep: bool,
+    ) -> None:
+        """`spool` gives the rows at a token budget; `keep` leaves them for other extractions."""
+        self._engine = engine
+        self._shares = shares
+        self._progress = progress
+        self._pipeline = pipeline
+        self._spool = spool
+        self._unit_bytes = unit_bytes
+        self._most_bytes = most_bytes
+        self._keep = keep
+        self._first_budget = budget
+        self._budgets: dict[int, int] = {}
+
+    def run(self, base: Callable[[], RowsOf], aligned: Callable[[], RowsOf]) -> None:
+        """Every unit; each model is loaded when its turn comes and let go after it.
+
+        Raises Stopped when asked to stop.
+        """
+        while units := self._round():
+            missing = [unit for unit in units if not self._of(unit).has(unit)]
+            if missing:
+                rows = base()
+                for unit in missing:
+                    self._fill(unit, rows)
+                self._pipeline.wait()
+                del rows
+            rows = aligned()
+            for unit in filter(self._shares.is_open, units):
+                self._pair(unit, rows)
+            del rows
+
+    def _round(self) -> list[Unit]:
+        """The next units whose rows fit on the disk together; at least one."""
+        chosen: list[Unit] = []
+        size = 0
+        for unit in self._shares.left():
+            size += self._unit_bytes(unit)
+            if chosen and size > self._most_bytes:
+                break
+            chosen.append(unit)
+        return chosen
+
+    def _fill(self, unit: Unit, base: RowsOf) -> None:
+        self._progress.before(unit)
+        while not _fits(lambda: self._write(unit, base)):
+            self._halve(unit)
+
+    def _write(self, unit: Unit, base: RowsOf) -> None:
+        import torch
+
+        budget = self._budget(unit)
+        writer = self._of(unit).writer(unit)
+        try:
+            with self._engine.memory_for(unit, budget), torch.inference_mode():
+                for batch, inputs in self._engine.batches(unit, budget):
+                    rows = {place: rows.float() for place, rows in base(batch, inputs).items()}
+                    self._spool_batch(writer, batch, rows)
+        except OutOfMemory:
+            self._pipeline.call(writer.abandon)
+            raise
+        self._pipeline.call(writer.finish)
+
+    def _spool_batch(
+        self, writer: BaseRowsWriter, batch: Batch, rows: Mapping[Place, Tensor]
+    ) -> None:
+        host = {place: self._pipeline.host(each) for place, each in rows.items()}
+        size = sum(each.nbytes for each in host.values())
+        self._pipeline.call(lambda: writer.add(batch, host), size)
+
+    def _pair(self, unit: Unit, aligned: RowsOf) -> None:
+        self._progress.before(unit)
+        spooled = self._of(unit).rows(unit)
+
+        def base(batch: Batch, inputs: Inputs) -> dict[Place, Tensor]:
+            return spooled.take(len(batch.gathered), inputs.device)
+
+        if not _fits(lambda: self._engine.run(unit, self._budget(unit), base, aligned)):
+            # The base must redo it at the same smaller budget: its turn comes in a later round.
+            self._of(unit).drop(unit)
+            self._halve(unit)
+            return
+        if not self._keep:
+            self._of(unit).drop(unit)
+        self._shares.done(unit)
+        self._progress.after(unit)
+
+    def _budget(self, unit: Unit) -> int:
+        return self._budgets.get(unit.number, self._first_budget)
+
+    def _halve(self, unit: Unit) -> None:
+        self._budgets[unit.number] = self._budget(unit) // 2
+
+    def _of(self, unit: Unit) -> BaseRows:
+        return self._spool(self._budget(unit))
+
+
+def rows_of(model: Any, places: Sequence[Place]) -> RowsOf:
+    """A model's own rows."""
+    return lambda batch, inputs: activations(model, inputs, places)
+
+
+def _fits(work: Callable[[], None]) -> bool:
+    """False when memory ran out; whatever held it is let go before anything is tried again."""
+    try:
+        work()
+    except OutOfMemory:
+        return False
+    return True

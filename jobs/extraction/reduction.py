@@ -1,0 +1,204 @@
+"""`Reduction`: the rows of one place and position in one unit, summed on the device they lie on.
+
+Products are fp32 of rows centred within their batch, added up in fp64; batches are joined by the
+exact identity of Chan, Golub and LeVeque (1983): M2 = sum of the batches' M2 + sum of
+n_b (mean_b - mean)(mean_b - mean)^T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from analysis.directions import DirectionSums
+from analysis.histogram import Histogram
+from analysis.moments import Moments
+from analysis.neurons import NeuronSums
+from analysis.summary import GroupSummary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jobs.extraction.row_views import RowView
+
+Host = Callable[["Tensor"], "Tensor"]
+"""Starts a copy to host memory; what it returns is filled when the writer's turn comes."""
+
+_ROWS_PER_PRODUCT = 2048
+"""Rows summed in one fp32 product: keeps its rounding below 1e-6 however large a batch is."""
+_BLOCK = 1024
+"""Columns of a block of the symmetric product; blocks below the diagonal are not computed."""
+
+
+class Reduction:
+    """Takes the rows of batch after batch of one unit; `finish` gives their summary."""
+
+    def __init__(self, *, dense: bool, neurons: bool) -> None:
+        self._dense = _Dense() if dense else None
+        self._neurons = _Neurons() if neurons else None
+        self._norms: list[Tensor] = []
+        self._base_norms: list[Tensor] = []
+        self._prompts: list[np.ndarray] = []
+        self._unit_sum: Tensor | None = None
+        self._prompt_square: Tensor | None = None
+
+    def add(
+        self,
+        view: RowView,
+        delta: Float32[Tensor, "rows d"],
+        norms: tuple[Float32[Tensor, " rows"], Float32[Tensor, " rows"]],
+    ) -> None:
+        """Take the position's rows of one batch, whole prompts, and the norms of δ and base."""
+        import torch
+
+        own, based = norms
+        self._norms.append(own)
+        self._base_norms.append(based)
+        self._prompts.append(view.prompts)
+        inverse = torch.where(own > 0, own.reciprocal(), 0.0)
+        by_prompt = view.prompt_sums(delta, inverse).double()
+        square = by_prompt.square().sum()
+        if self._unit_sum is None or self._prompt_square is None:
+            self._unit_sum, self._prompt_square = by_prompt.sum(dim=0), square
+        else:
+            self._unit_sum += by_prompt.sum(dim=0)
+            self._prompt_square += square
+        if self._dense is not None:
+            self._dense.add(delta)
+
+    def add_neurons(
+        self, base: Float32[Tensor, "rows d"], aligned: Float32[Tensor, "rows d"]
+    ) -> None:
+        """Take what both models' neurons do on the rows of one batch."""
+        assert self._neurons is not None, "the place has no neurons"
+        self._neurons.add(base, aligned)
+
+    def finish(self, host: Host) -> Callable[[], GroupSummary]:
+        """Start the copies to the host; the summary, for whoever comes when they have ended."""
+        import torch
+
+        assert self._unit_sum is not None and self._prompt_square is not None, "no rows"
+        own, based = host(torch.cat(self._norms)), host(torch.cat(self._base_norms))
+        prompts = np.concatenate(self._prompts)
+        directions = host(torch.cat([self._unit_sum, self._prompt_square[None]]))
+        moments = self._dense.finish(host) if self._dense is not None else None
+        neurons = self._neurons.finish(host) if self._neurons is not None else None
+        return lambda: _summary(
+            own.double().numpy(),
+            based.double().numpy(),
+            prompts,
+            directions.numpy(),
+            moments() if moments else None,
+            neurons() if neurons else None,
+        )
+
+
+class _Dense:
+    """Mean and centred d x d scatter."""
+
+    def __init__(self) -> None:
+        self._scatter: Tensor | None = None
+        self._counts: list[int] = []
+        self._centres: list[Tensor] = []
+        self._residues: list[Tensor] = []
+
+    def add(self, rows: Float32[Tensor, "rows d"]) -> None:
+        import torch
+
+        if self._scatter is None:
+            d = rows.shape[1]
+            self._scatter = torch.zeros(d, d, dtype=torch.float64, device=rows.device)
+        for part in rows.split(_ROWS_PER_PRODUCT):
+            centre = part.mean(dim=0)
+            centred = part - centre
+            self._counts.append(len(part))
+            self._centres.append(centre)
+            # What the rounded centre left: corrected exactly at the end.
+            self._residues.append(centred.sum(dim=0, dtype=torch.float64))
+            _add_product(self._scatter, centred)
+
+    def finish(self, host: Host) -> Callable[[], Moments]:
+        import torch
+
+        assert self._scatter is not None, "no rows"
+        counts = torch.tensor(self._counts, dtype=torch.float64, device=self._scatter.device)
+        residues = torch.stack(self._residues)
+        means = torch.stack(self._centres).double() + residues / counts[:, None]
+        mean = (counts[:, None] * means).sum(dim=0) / counts.sum()
+        between = counts.sqrt()[:, None] * (means - mean)
+        within = residues / counts.sqrt()[:, None]
+        scatter = _mirrored(self._scatter)
+        scatter.addmm_(between.T, between).addmm_(within.T, within, alpha=-1.0)
+        there, then = host(mean), host(scatter)
+        num_rows = sum(self._counts)
+        return lambda: Moments.from_scatter(num_rows, there.numpy(), then.numpy())
+
+
+def _add_product(scatter: Tensor, centred: Float32[Tensor, "rows d"]) -> None:
+    """Add C^T C to the upper blocks of `scatter`: fp32 products, fp64 sum."""
+    d = centred.shape[1]
+    for start in range(0, d, _BLOCK):
+        stop = min(start + _BLOCK, d)
+        scatter[start:stop, start:] += centred[:, start:stop].T @ centred[:, start:]
+
+
+def _mirrored(upper: Tensor) -> Tensor:
+    """The full matrix of one whose blocks below the diagonal were left out."""
+    return upper.triu() + upper.triu(1).T
+
+
+class _Neurons:
+    """Sums and sums of squares of both models."""
+
+    def __init__(self) -> None:
+        self._num_rows = 0
+        self._sums: Tensor | None = None
+
+    def add(self, base: Float32[Tensor, "rows d"], aligned: Float32[Tensor, "rows d"]) -> None:
+        import torch
+
+        parts = (base, base.square(), aligned, aligned.square())
+        sums = torch.stack([part.sum(dim=0, dtype=torch.float64) for part in parts])
+        self._num_rows += len(base)
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def finish(self, host: Host) -> Callable[[], NeuronSums]:
+        assert self._sums is not None, "no rows"
+        sums, num_rows = host(self._sums), self._num_rows
+        return lambda: NeuronSums.from_arrays(
+            {"sums": sums.numpy(), "num_rows": np.array([num_rows])}
+        )
+
+
+def _summary(
+    norms: np.ndarray,
+    base_norms: np.ndarray,
+    prompts: Int64[np.ndarray, " rows"],
+    directions: np.ndarray,
+    moments: Moments | None,
+    neurons: NeuronSums | None,
+) -> GroupSummary:
+    finite = np.isfinite(norms) & np.isfinite(base_norms)
+    num_nonfinite = int(len(norms) - finite.sum())
+    own, based = norms[finite], base_norms[finite] > 0
+    with_direction = prompts[finite][own > 0]
+    _, counts = np.unique(with_direction, return_counts=True)
+    return GroupSummary(
+        num_rows=len(own),
+        num_prompts=len(np.unique(prompts[finite])),
+        num_nonfinite=num_nonfinite,
+        norms=Histogram.from_values(own),
+        relative_norms=Histogram.from_values(own[based] / base_norms[finite][based]),
+        directions=DirectionSums(
+            num_rows=len(with_direction),
+            num_zero_rows=len(own) - len(with_direction),
+            unit_sum=directions[:-1],
+            prompt_square=float(directions[-1]),
+            prompt_count_square=int(np.square(counts).sum()),
+        ),
+        moments=moments,
+        neurons=neurons,
+    )

@@ -1,0 +1,61 @@
+"""Taking over the whole units of other attempts at the same job: earlier ones, and those at work.
+
+A unit is there when its `UNIT.json` speaks of this plan and these prompts; it is taken over when
+every byte of it is what that marker lists (on a remote root, where uploads appear whole: every
+size).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobs.artifact import FileEntry, digest_bytes
+from jobs.extraction.activation_units import FOLDER, MARKER, is_of_unit, whole_unit
+from jobs.tokens.batches import Unit
+from jobs.work import AttemptFolder
+
+
+def finished(attempt: AttemptFolder, other: str, unit: Unit, plan_hash: str) -> bool:
+    """True when another attempt has finished a unit, as far as its marker says."""
+    marker = _marker(attempt.read_other(other, f"{FOLDER}/{unit.name}/{MARKER}"))
+    return marker is not None and is_of_unit(marker, unit, plan_hash)
+
+
+def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_hash: str) -> bool:
+    """Take over a whole unit from the latest other attempt that has it; False when none has."""
+    relative = f"{FOLDER}/{unit.name}"
+    for other in reversed(others):
+        data = attempt.read_other(other, f"{relative}/{MARKER}")
+        marker = _marker(data)
+        if data is None or marker is None or not is_of_unit(marker, unit, plan_hash):
+            continue
+        storage, name = attempt.artifact.storage, attempt.artifact.attempt_folder(other)
+        if storage.is_local:
+            whole = whole_unit(storage.path(f"{name}/{relative}"), unit, plan_hash) is not None
+        else:
+            whole = all(
+                storage.size(f"{name}/{relative}/{file}") == shard["bytes"]
+                for file, shard in marker["shards"].items()
+            )
+        if whole:
+            attempt.adopt(relative, other, _entries(marker, data))
+            return True
+    return False
+
+
+def _marker(data: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(data) if data else None
+    except ValueError:
+        return None  # cut off in the middle of a write: it does not exist
+    return found if isinstance(found, dict) else None
+
+
+def _entries(marker: Mapping[str, Any], data: bytes) -> dict[str, FileEntry]:
+    shards = {
+        file: FileEntry(bytes=shard["bytes"], xxh3=shard["xxh3"])
+        for file, shard in marker["shards"].items()
+    }
+    return {**shards, MARKER: FileEntry(bytes=len(data), xxh3=digest_bytes(data))}

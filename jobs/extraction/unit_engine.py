@@ -1,0 +1,147 @@
+"""`UnitEngine`: one unit from its batches to its files, computed here and written beside.
+
+When memory runs out the unit is given back; both models redo it at half the token budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import UserError
+from jobs.extraction.activation_units import FOLDER, RowBlock, UnitWriter
+from jobs.extraction.pair import Inputs, offsets
+from jobs.extraction.unit_rows import NotFinite, UnitRows
+from jobs.tokens.batches import Batch, Unit, cut, padded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from torch import Tensor
+
+    from jobs.extraction.pipeline import Pipeline
+    from jobs.extraction.planning import Extraction
+    from jobs.extraction.taps import Place
+
+RowsOf = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
+"""One model's gathered rows [rows, d] of a batch at every place."""
+
+_NO_MEMORY = "can't allocate memory"
+"""What torch's allocator of host memory says; its error has no class of its own."""
+
+
+class OutOfMemory(Exception):  # noqa: N818 - no fault: it is tried again in smaller batches
+    """Memory ran out in a unit that can be cut into smaller batches."""
+
+
+class UnitEngine:
+    """Runs units of one extraction, their rows and summaries written by a pipeline."""
+
+    def __init__(
+        self,
+        extraction: Extraction,
+        folder: Path,
+        pipeline: Pipeline,
+        device: Any,
+        written: Callable[[Unit], None],
+    ) -> None:
+        """`written` is called on the pipeline's thread, after a unit's last byte."""
+        self._extraction = extraction
+        self._folder = folder / FOLDER
+        self._pipeline = pipeline
+        self._device = device
+        self._written = written
+
+    def batches(self, unit: Unit, budget: int) -> Iterator[tuple[Batch, Inputs]]:
+        """The unit's batches at a token budget, on the device; those without rows left out."""
+        plan, positions = self._extraction.plan, self._extraction.positions
+        for members in cut(plan, unit.members, budget):
+            batch = padded(plan, members, positions)
+            if len(batch.gathered):
+                yield batch, Inputs(batch, self._device)
+
+    def run(self, unit: Unit, budget: int, base: RowsOf, aligned: RowsOf) -> None:
+        """Compute a unit, and hand all of it to the writer.
+
+        Raises OutOfMemory, with nothing left of the unit, when smaller batches may help.
+        """
+        import torch
+
+        extraction, call = self._extraction, self._pipeline.call
+        writer = _Later(lambda: UnitWriter(self._folder, unit, extraction.plan.hash))
+        rows = UnitRows(
+            extraction.plan,
+            extraction.positions,
+            extraction.keeping,
+            host=self._pipeline.host,
+            store=lambda block: call(lambda: writer.it.add(block), _bytes_of(block)),
+        )
+        try:
+            with self.memory_for(unit, budget), torch.inference_mode():
+                for batch, inputs in self.batches(unit, budget):
+                    base_rows = base(batch, inputs)
+                    rows.add(batch, offsets(base_rows, aligned(batch, inputs), extraction.places))
+                    self._pipeline.check()
+                arrays = rows.finish()
+        except OutOfMemory:
+            call(lambda: writer.it.abandon())
+            raise
+        facts = {"token_budget": budget, "rows": rows.num_rows()}
+        call(lambda: self._finish(unit, writer.it, arrays, facts))
+
+    @contextmanager
+    def memory_for(self, unit: Unit, budget: int) -> Iterator[None]:
+        """Turns the end of memory into OutOfMemory, as long as there is a smaller budget."""
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            longest = int(self._extraction.plan.lengths[unit.members].max())
+            if not _is_out_of_memory(error) or budget <= longest:
+                raise
+            raise OutOfMemory(str(error).partition("\n")[0]) from None
+
+    def _finish(
+        self,
+        unit: Unit,
+        writer: UnitWriter,
+        arrays: Callable[[], dict[str, np.ndarray]],
+        facts: dict[str, Any],
+    ) -> None:
+        try:
+            writer.finish(arrays(), facts)
+        except NotFinite as fault:
+            raise UserError(
+                f"{fault} hold NaN or infinity",
+                where=f"unit {unit.number} (group {unit.group}, {len(unit.members)} prompts)",
+                hint="the aligned model may have diverged: look at its training_log.jsonl; "
+                "float16 overflows where bfloat16 does not",
+            ) from fault
+        self._written(unit)
+
+
+class _Later:
+    """A writer that comes to be on the thread that uses it, after whatever came before."""
+
+    def __init__(self, make: Callable[[], UnitWriter]) -> None:
+        self._make = make
+        self._made: UnitWriter | None = None
+
+    @property
+    def it(self) -> UnitWriter:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or _NO_MEMORY in str(error)
+
+
+def _bytes_of(block: RowBlock) -> int:
+    return sum(int(rows.nbytes) for rows in block.rows.values())
