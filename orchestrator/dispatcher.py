@@ -148,7 +148,7 @@ class Dispatcher:
 
     def _revisit_parked(self) -> None:
         for key in self._parked.waiting():
-            if self._standing.has_record(self._board.jobs[key]):
+            if self._standing.winner(self._board.jobs[key]) is not None:
                 self._parked.remove(key)
                 self._finish(key, self.reused)
             elif self._parked.is_due(key):
@@ -220,7 +220,7 @@ class Dispatcher:
         result, message = answer.result, answer.message
         asked = outcome.ticket in self._asked or self.cancelled or self.heard.requested
         if result in (Result.DONE, Result.REUSED):
-            if not self._standing.has_record(job):
+            if self._standing.winner(job) is None:
                 result, message = Result.ERROR, "it said that it was done and left no valid record"
         elif self._board.states[job.key] is JobState.DONE:
             # Whoever shared the job is let go when its record stands, in whatever way it ends.
@@ -245,7 +245,9 @@ class Dispatcher:
             self._crews.ended(key, answer.result)
         elif follows is Consequence.FINISH:
             self._stop(key)
-            self._finish(key, self.ran if answer.result is Result.DONE else self.reused)
+            # Of several workers, one that found the record may be heard before who published it.
+            winner = self._standing.winner(self._board.jobs[key]) or ""
+            self._finish(key, self.ran if winner.startswith(self._launch) else self.reused)
         elif follows is Consequence.PARK:
             self._board.put_back(key)
             self._parked.add(key)

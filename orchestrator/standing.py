@@ -32,9 +32,10 @@ class Standing:
             artifact.retire(seen)
         return False
 
-    def has_record(self, job: Job) -> bool:
-        """True when a valid record stands, whatever it was made from."""
-        return self._artifact(job).find_record() is not None
+    def winner(self, job: Job) -> str | None:
+        """The attempt whose record stands, whatever it was made from; None without a valid one."""
+        found = self._artifact(job).find_record()
+        return None if found is None else found[0].attempt
 
     def _artifact(self, job: Job) -> Artifact:
         return Artifact(self._storage, job.kind, job.key)

@@ -106,3 +106,22 @@ def test_a_long_launch_is_read_back_in_few_requests(tmp_path):
     write(root, "1", *(events[start : start + 10] for start in range(0, 5000, 10)))
     assert list(read_events(root, "study")) == events
     assert len(root.list("studies/study/ledger")) <= 5
+
+
+def test_a_failure_counts_only_when_nobody_else_is_at_the_job_and_a_mistake_always():
+    def submitted(attempt):
+        return Submitted(at=1.0, key="k", attempt=attempt)
+
+    def ended(attempt, result, message=None):
+        return Ended(at=2.0, key="k", attempt=attempt, result=result, seconds=1.0, message=message)
+
+    both = [submitted("a"), submitted("b")]
+    shared = gather([*both, ended("a", Result.LOST, "gone")]).of("k")
+    assert (shared.failures.total(), set(shared.open)) == (0, {"b"})
+    alone = gather([*both, ended("a", Result.LOST), ended("b", Result.LOST, "gone too")]).of("k")
+    assert (alone.failures[Result.LOST], alone.message, alone.open_since) == (1, "gone too", None)
+    mistaken = [ended("a", Result.MISTAKE, "yours"), ended("b", Result.CANCELLED, "stopped")]
+    found = gather([*both, *mistaken]).of("k")
+    assert (found.given_up, found.message) == (True, "yours")
+    done = gather([*both, ended("a", Result.DONE), ended("b", Result.REUSED)]).of("k")
+    assert done.result is Result.DONE

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from cluster.resources import Resources
 from jobs.job import InputRef, Job
 from orchestrator.in_flight import InFlight
-from orchestrator.policy import PATIENCE, Load, Offer, choose, longest_paths, priorities
+from orchestrator.policy import (
+    PATIENCE,
+    Load,
+    Offer,
+    choose,
+    longest_paths,
+    may_join,
+    priorities,
+)
 from orchestrator.ready import ReadyJobs
 
 CAPACITY = Resources(num_cpus=8, num_gpus=4, memory_gb=64)
@@ -168,3 +176,41 @@ def test_only_short_jobs_are_queued_behind_those_that_run():
     for _ in range(20):
         running.learn(600)
     assert running.load(CAPACITY).most_ahead == 0
+
+
+def test_a_worker_joins_only_on_what_no_ready_job_waits_for():
+    gpu = Resources(num_cpus=1, num_gpus=1)
+    running = load(Resources(num_cpus=4, num_gpus=1))
+    assert may_join(gpu, [], running)
+    assert not may_join(SEVEN, [], running)
+    assert not may_join(ONE, [offer("waits", 1, SEVEN)], running)
+    waits_for_gpus = offer("waits", 1, Resources(num_cpus=1, num_gpus=4))
+    assert may_join(ONE, [waits_for_gpus], running)
+    assert not may_join(gpu, [waits_for_gpus], running)
+
+
+@given(
+    shape=shapes,
+    waiting=st.lists(shapes, max_size=4),
+    in_use=st.lists(shapes, min_size=1, max_size=3),
+)
+def test_a_worker_that_joins_never_takes_what_a_waiting_job_could_have_had(shape, waiting, in_use):
+    total = in_use[0]
+    for more in in_use[1:]:
+        total = total.plus(more)
+    offers = [offer(str(place), place, each) for place, each in enumerate(waiting)]
+    now = load(total, shape=in_use[0])
+    if may_join(shape, offers, now):
+        assert total.plus(shape).fits(CAPACITY)
+        then = load(total.plus(shape), shape=in_use[0])
+        for each in waiting:
+            assert each.fits(now.free) == each.fits(then.free)
+
+
+def test_workers_of_one_job_are_numbered_from_0_and_a_free_number_is_given_again():
+    running = InFlight()
+    assert [running.add(name, "key", ONE) for name in "abc"] == [0, 1, 2]
+    assert running.add("other", "another", ONE) == 0
+    running.end("b")
+    assert running.add("d", "key", ONE) == 1
+    assert set(running.crew("key")) == {"a", "c", "d"}

@@ -62,6 +62,23 @@ def test_idle_capacity_joins_a_running_job_and_one_record_stands(launch, shared)
     assert not gather(read_events(launch.root, "study")).of(shared.key).failures
 
 
+def test_a_worker_heard_before_the_one_that_published_does_not_hide_that_this_launch_did_it(
+    launch, shared
+):
+    class TellsTheLastFirst(Wide):
+        def wait(self, timeout_s):
+            if not self._queue:
+                return super().wait(timeout_s)
+            return [outcome for _ in list(self._queue) for outcome in LocalExecutor.wait(self, 0)][
+                ::-1
+            ]
+
+    report = launch([shared], executor=TellsTheLastFirst())
+
+    assert (report.ran, report.reused) == ([shared.key], [])
+    assert results_of(launch.root, shared) == [Result.REUSED, Result.REUSED, Result.DONE]
+
+
 def test_no_more_workers_join_than_the_kind_allows(launch, make_probe):
     executor = Wide()
     launch([make_probe(0, parts=2, workers=8)], executor=executor)

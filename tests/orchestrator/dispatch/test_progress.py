@@ -62,3 +62,22 @@ def test_summaries_leave_out_what_is_zero():
 
 def test_times_read_as_people_say_them():
     assert [duration(s) for s in (3.4, 200, 7500)] == ["3 s", "3 min 20 s", "2 h 05 min"]
+
+
+def test_workers_that_share_a_job_are_one_line_with_the_foremost_progress(make_probe, root, launch):
+    stream = Terminal()
+    job = make_probe(7, parts=4, workers=3)
+    for attempt, fraction in (("1-000001", 0.25), ("1-000002", 0.75)):
+        said = {"fraction": fraction, "doing": f"at {fraction}", "at": 2.0}
+        folder = launch.artifact(job).attempt_folder(attempt)
+        root.write(f"{folder}/progress.json", json.dumps(said).encode())
+
+    with shown_progress(root, stream) as watcher:
+        for attempt in ("1-000001", "1-000002", "1-000003"):
+            watcher.started(job, attempt)
+        watcher.tick({**dict.fromkeys(JobState, 0), JobState.RUNNING: 1})
+        watcher._live.refresh()
+
+    drawn = stream.getvalue()
+    assert "75%" in drawn and "3 workers, at 0.75" in drawn
+    assert drawn.count("probes[index=7]") == drawn.count("3 workers")
