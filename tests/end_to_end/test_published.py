@@ -3,6 +3,7 @@
 The study files as they are but for sizes: real repository names, out of a cache, with no network.
 """
 
+import io
 import json
 import random
 import re
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -44,10 +46,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def published(tmp_path: Path, saved_models: Path) -> Callable[[str, str], None]:
-    """A function: put a tiny checkpoint of a family into the hub's cache under a real name."""
+def published(tmp_path: Path, saved_models: Path) -> Callable[[str, str | Path], None]:
+    """A function: put a tiny checkpoint (a family's, or a folder) into the hub's cache."""
 
-    def put(source: str, family: str) -> None:
+    def put(source: str, family: str | Path) -> None:
         name = source.removeprefix("hf://").replace("/", "--")
         repository = tmp_path / "hub" / f"models--{name}"
         shutil.copytree(saved_models / family, repository / "snapshots" / COMMIT)
@@ -93,6 +95,68 @@ def test_a_study_for_gpus_runs_whole_on_tiny_checkpoints(
     assert "toxic_mass" in table
     records = [json.loads(path.read_text()) for path in command.records()]
     assert {r["facts"]["revision"] for r in records if r["kind"] == "pretrained"} == {COMMIT}
+
+
+@pytest.fixture
+def chat_model(saved_models: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """A function: family -> a folder with its tiny model moved a little, and a chat template."""
+
+    def make(family: str) -> Path:
+        import numpy as np
+        from safetensors.numpy import load_file, save_file
+
+        folder = shutil.copytree(saved_models / family, tmp_path / f"{family}-chat")
+        weights, draw = load_file(folder / "model.safetensors"), np.random.default_rng(0)
+        moved = {
+            name: array + 0.05 * draw.normal(size=array.shape).astype(array.dtype)
+            for name, array in weights.items()
+        }
+        save_file(moved, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "chat_template.jinja").write_text(
+            "{% for message in messages %}{{ 'word3 ' + message.content + ' word4 ' }}{% endfor %}"
+            "{% if add_generation_prompt %}word5 word6 {% endif %}"
+        )
+        return folder
+
+    return make
+
+
+def test_the_study_of_released_chat_models_runs_whole_with_and_without_the_template(
+    command: Any,
+    data: Path,
+    published: Any,
+    chat_model: Any,
+    saved_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = (STUDIES / "chat-vs-base.yaml").read_text()
+    study = yaml.safe_load(text.replace("num_gpus: 1", "num_gpus: 0"))
+    model = study["axes"]["model"][0]
+    family = model.pop("config")["family"]
+    published(model["source"], family)
+    published(model["chat"], chat_model(family))
+    study["axes"] |= {"model": [model], "condition": ["plain"]}
+    for stage in ("base", "chat"):
+        del study["stages"][stage]["params"]["config"]
+    for stage in ("rates", "rates-before"):
+        study["stages"][stage]["params"]["new_tokens"] = 2
+    for stage in ("table", "before"):
+        study["stages"][stage]["params"]["figures"] = False
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    monkeypatch.setenv("DELTASCALE_DATA", str(data))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = command.run("launch", str(tmp_path / "study.yaml"), "--executor", "local")
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(io.BytesIO(command.measurements("chat-vs-base")))
+    norms = rows[(rows["metric"] == "relative_norm") & (rows["site"] == "resid_post")]
+    assert set(norms["template"]) == {"none", "chat"}
+    assert (norms["value"] > 0).all()
+    compared = rows[(rows["metric"] == "mean_cosine") & (rows["template"] == "chat")]
+    assert (compared["value"] < 0.9999).any()  # the template does change what chat training did
+    stores = [json.loads(p.read_text()) for p in command.records() if "/extract/" in p.as_posix()]
+    assert len({store["facts"]["store"]["token_plan"] for store in stores}) == 2
 
 
 def test_a_revision_that_does_not_exist_is_told_and_nothing_is_written(
