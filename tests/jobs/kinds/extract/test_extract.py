@@ -115,7 +115,12 @@ MISSING = {
     "gpt_neox": UNGATED | {"resid_mid"},
     "llama": set(),
     "mistral": set(),
+    "qwen2": set(),
     "qwen3": set(),
+    "gemma2": set(),
+    "gemma3_text": set(),
+    "opt": UNGATED,
+    "phi": UNGATED | {"resid_mid"},
 }
 
 
