@@ -36,8 +36,9 @@ class Switched:
     """
 
     def __init__(self, model: PeftModel, *, adapter_on: bool) -> None:
-        self._peft = model
         self._model = model.get_base_model()
+        kinds = _adapted()
+        self._adapted: list[Any] = [each for each in model.modules() if isinstance(each, kinds)]
         self._adapter_on = adapter_on
 
     @property
@@ -61,13 +62,10 @@ class Switched:
 
     def base_model(self, **inputs: Any) -> Any:
         """Run the backbone, without unembedding, in this state."""
-        # Set each time and not as a context: the other state may have run in between, and peft's
-        # own context walks the whole model to ask in which state it is.
-        layers = self._peft.base_model
-        if self._adapter_on:
-            layers.enable_adapter_layers()
-        else:
-            layers.disable_adapter_layers()
+        # Set each time and not as a context: the other state may have run in between. Peft's own
+        # switches walk the whole model: 59 and 36 ms a pair with 224 adapted modules, this 8.
+        for module in self._adapted:
+            module.enable_adapters(self._adapter_on)
         return self._model.base_model(**inputs)
 
 
@@ -137,10 +135,16 @@ def _without_the_bases_own(adapted: PeftModel, tensors: Mapping[str, Tensor]) ->
     return {name: tensor for name, tensor in tensors.items() if not is_the_bases(name, tensor)}
 
 
-def _check_fit(adapted: PeftModel, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    from peft import get_peft_model_state_dict
+def _adapted() -> tuple[type, ...]:
+    """What peft puts in place of a module of the base."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import AuxiliaryTrainingWrapper
+
+    return BaseTunerLayer, AuxiliaryTrainingWrapper
+
+
+def _check_fit(adapted: PeftModel, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    from peft import get_peft_model_state_dict
 
     wanted = {
         name: tuple(tensor.shape)
@@ -156,7 +160,7 @@ def _check_fit(adapted: PeftModel, tensors: Mapping[str, Tensor], folder: Path) 
         raise _misfit("; ".join(told[:_MOST_NAMES_SHOWN]) + more, folder)
     model = adapted.get_base_model()
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    changed = any(isinstance(end, (BaseTunerLayer, AuxiliaryTrainingWrapper)) for end in ends)
+    changed = any(isinstance(end, _adapted()) for end in ends)
     if changed and model.config.tie_word_embeddings:
         raise _misfit("it changes an embedding that the base ties to its unembedding", folder)
 
