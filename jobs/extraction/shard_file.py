@@ -178,7 +178,7 @@ class Shard:
         with open(path, "rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             self._header = json.loads(stream.read(length))
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="r", offset=0)[8 + length :]
+        self._bytes = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))[8 + length :]
 
     def dtype(self, name: str) -> str:
         """`float32`, `bfloat16`, ..."""

@@ -76,7 +76,7 @@ def rebuilt_index(files: StoreFiles) -> dict[str, Any]:
         "positions": sorted({label for _, _, label in places}),
         "absent_positions": [],
         "missing": {},
-        "rowwise": sorted({each for unit in units for each in unit.marker.get("rowwise", ())}),
+        "rowwise": sorted({label for _, _, label in places if _is_rowwise(units, label)}),
         "num_reservoir": max((_num_reservoir(units, label) for _, _, label in places), default=0),
         "token_plan": plan.hash,
         "num_prompts": len(plan.prompts),
@@ -92,6 +92,18 @@ def _places(unit: UnitArrays) -> Iterator[tuple[str, int, str]]:
         site, *rest = name.split(".")
         if len(rest) == 3 and rest[2] == "counts":
             yield site, int(rest[0]), rest[1]
+
+
+def _is_rowwise(units: Sequence[UnitArrays], label: str) -> bool:
+    """True when every row of a position is stored in float32, and no moments beside them."""
+    for unit in units:
+        rows = [name for name in unit if f".{label}.rows." in name]
+        tokens = [unit.shape(f"stored.{label}.tokens.{end}")[0] for end in unit.blocks(label)]
+        whole = sum(tokens) == unit.marker["rows"][label]
+        summed = any(f".{label}.moments." in name for name in unit)
+        if not whole or summed or any(unit.dtype(name) != "float32" for name in rows):
+            return False
+    return True
 
 
 def _num_reservoir(units: Sequence[UnitArrays], label: str) -> int:

@@ -78,15 +78,16 @@ def write_store(plan):
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        rowwise = [] if dtype == "bfloat16" else ["all"]
         for unit in units(plan, unit_tokens):
             writer = UnitWriter(folder / FOLDER, unit, plan.hash, shard_bytes=shard_bytes)
             for block in blocks_of(plan, unit, dtype):
                 writer.add(block)
-            facts = {"rowwise": rowwise, "rows": {"all": unit.num_tokens}}
+            facts = {"rows": {"all": unit.num_tokens}}
             writer.finish(summaries_of(plan, unit, dtype), facts)
         save_file(plan.to_arrays(), folder / PLAN)
-        index = rebuilt_index(StoreFolder(folder)) | {"missing": {"mlp_act": "it has none"}}
+        known = {"missing": {"mlp_act": "it has none"}}
+        known["rowwise"] = [] if dtype == "bfloat16" else ["all"]
+        index = rebuilt_index(StoreFolder(folder)) | known
         (folder / INDEX).write_text(json.dumps(index))
         return folder
 

@@ -11,8 +11,9 @@ from jobs.extraction.activation_store import INDEX, ActivationStore
 from jobs.extraction.store_folder import StoreFolder, rebuilt_index
 
 
-def test_a_deleted_index_is_made_again_from_the_units(write_store, tmp_path):
-    folder = write_store(tmp_path / "store", dtype="bfloat16")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_deleted_index_is_made_again_from_the_units(write_store, tmp_path, dtype):
+    folder = write_store(tmp_path / "store", dtype=dtype)
     index = json.loads((folder / INDEX).read_text())
     whole = ActivationStore(StoreFolder(folder)).sample("resid_mid", 3, "all")
     (folder / INDEX).unlink()
