@@ -1,13 +1,15 @@
 # make study   set up and run the embedded study to its table
 # make test    set up and run the tests          make check   set up and lint
 # make test-cluster | test-slow | bench          what make test leaves out
+# make bench-capture                             set up other libraries and compare with them
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV   := .venv
+RIVALS := .venv-rivals
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: study test test-cluster test-slow check format bench clean
+.PHONY: study test test-cluster test-slow check format bench bench-capture clean
 .DEFAULT_GOAL := study
 
 $(READY): constraints.txt pyproject.toml
@@ -45,6 +47,17 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.planning
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.extraction
+	$(BIN)/python -m benchmarks.moments
+	$(BIN)/python -m benchmarks.store
+
+$(RIVALS)/.ready: constraints.txt benchmarks/rivals.txt
+	@test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/rivals.txt
+	@touch $@
+
+bench-capture: $(RIVALS)/.ready
+	$(RIVALS)/bin/python -m benchmarks.capture
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(RIVALS) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
