@@ -88,12 +88,21 @@ def digest_file(path: Path) -> str:
         return str(hashlib.file_digest(stream, xxhash.xxh3_64).hexdigest())
 
 
-def digest_pieces(pieces: Iterable[bytes]) -> str:
-    """xxh3-64 of bytes that come in pieces, 16 hex digits."""
+def _digest_pieces(pieces: Iterable[bytes]) -> str:
     hasher = xxhash.xxh3_64()
     for piece in pieces:
         hasher.update(piece)
     return hasher.hexdigest()
+
+
+def standing_digest(storage: Storage, name: str) -> str | None:
+    """xxh3-64 of the bytes that stand under a name now, never of a copy; None without any."""
+    try:
+        if storage.is_local:
+            return digest_file(storage.path(name))
+        return _digest_pieces(storage.pieces(name))
+    except FileNotFoundError:
+        return None
 
 
 class Artifact:
@@ -225,16 +234,6 @@ class Artifact:
     def read(self, name: str) -> bytes:
         """The bytes of one recorded file, checked."""
         return self.path(name).read_bytes()
-
-    def standing_digest(self, name: str) -> str | None:
-        """xxh3-64 of the bytes that stand in the root now, never of a copy; None without any."""
-        full = self._full(name)
-        try:
-            if self.storage.is_local:
-                return digest_file(self.storage.path(full))
-            return digest_pieces(self.storage.pieces(full))
-        except FileNotFoundError:
-            return None
 
     def _full(self, name: str) -> str:
         return f"{self.attempt_folder(self.record.attempt)}/{name}"

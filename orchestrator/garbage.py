@@ -1,4 +1,4 @@
-"""What may be dropped from a root: superseded artifacts, losing attempts, spent checkpoints.
+"""What may go from a root: superseded artifacts, losing attempts, spent checkpoints, caches.
 
 Only what no launched study of the root refers to, or what a finished job no longer needs. Listing
 is free; deleting is asked for.
@@ -14,6 +14,8 @@ from jobs.artifact import Artifact
 from jobs.identity import KEY_LENGTH
 from jobs.work import PRIVATE
 
+_CACHE = "cache"
+"""Folder of a root that holds one folder per cache (`base_rows`)."""
 _SPENT = tuple(name for name in PRIVATE if name != "log.txt")
 
 
@@ -30,14 +32,17 @@ class Garbage:
 
 
 def find_garbage(root: Storage) -> Iterator[Garbage]:
-    """Everything that may go, in order of name.
+    """Everything that may go: caches, then artifacts and parts of them in order of name.
 
-    A root with no launched study has no garbage: nothing says what is superseded.
+    Of a root with no launched study only caches may go: nothing says what is superseded.
 
     Raises:
         SurroundingsError: the plan of a study cannot be read, so nobody knows what it needs.
     """
     wanted = _wanted(root)
+    for cache in root.list(_CACHE):
+        for name in root.list(f"{_CACHE}/{cache}"):
+            yield _garbage(root, f"{_CACHE}/{cache}/{name}", "a cache: made again when needed")
     if not wanted:
         return
     for kind in root.list("artifacts"):

@@ -51,3 +51,12 @@ def test_what_no_study_asks_for_is_deleted_and_the_locks_are_free_again(root):
     assert root.list("artifacts/probe") == []
     with study_lock(root, "one", "mine"):
         pass
+
+
+def test_caches_may_go_from_any_root(tmp_path):
+    root = Storage(tmp_path)
+    root.write("cache/base_rows/abc/rows.safetensors", b"1234")
+    (found,) = find_garbage(root)
+    assert (found.name, found.bytes) == ("cache/base_rows/abc", 4)
+    assert collect(root) == 0
+    assert not root.exists("cache/base_rows/abc")
