@@ -30,10 +30,12 @@ from benchmarks.workload import (
     settled,
     timed,
 )
-from jobs.extraction.activation_units import write_unit
-from jobs.extraction.pair import Inputs, offsets
+from jobs.extraction.pair import Inputs
+from jobs.extraction.passes import rows_of
+from jobs.extraction.pipeline import Pipeline
 from jobs.extraction.taps import Place, StopForward, blocks_of
-from jobs.extraction.unit_rows import UnitRows
+from jobs.extraction.unit_engine import UnitEngine
+from jobs.extraction.unit_rows import Keeping
 from jobs.tokens.batches import Unit, cut, padded, units
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.policy import Policy
@@ -156,14 +158,27 @@ def _paired(
     case: Case,
     unit: Unit,
 ) -> None:
-    plan, (base, aligned) = setting.plan, setting.models
-    with tempfile.TemporaryDirectory() as folder:
-        rows = UnitRows(plan, wanted, set(case.moments))
-        for members in cut(plan, unit.members, setting.workload.token_budget):
-            batch = padded(plan, members, wanted)
-            inputs = Inputs(batch, setting.device)
-            rows.add(batch, offsets(base, aligned, inputs, places))
-        write_unit(Path(folder), unit, plan.hash, rows.finish(), {}, "float32")
+    """One unit whole, its files included; nothing of its writing hides behind another unit."""
+    import torch
+
+    base, aligned = (rows_of(model, places) for model in setting.models)
+    moments = frozenset(case.moments)
+    few = frozenset({"last"}) & moments
+    keeping = Keeping(dense=moments - few, rowwise=few, full=frozenset(), rows="float32")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Pipeline(torch.device(setting.device)) as pipeline,
+    ):
+        engine = UnitEngine(
+            plan=setting.plan,
+            positions=wanted,
+            places=places,
+            keeping=keeping,
+            folder=Path(folder),
+            pipeline=pipeline,
+            device=setting.device,
+        )
+        engine.run(unit, setting.workload.token_budget, base, aligned)
 
 
 if __name__ == "__main__":

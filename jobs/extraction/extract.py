@@ -86,9 +86,7 @@ class _Run:
         progress = UnitProgress(self._work, self._shares, len(self._extraction.plan.token_ids))
         try:
             with Pipeline(torch.device(self._device)) as pipeline:
-                engine = UnitEngine(
-                    self._extraction, self._work.folder, pipeline, self._device, self._written
-                )
+                engine = self._engine(pipeline)
                 if self._choice.pairing is Pairing.SEQUENTIAL:
                     self._take_turns(engine, pipeline, progress)
                 else:
@@ -96,6 +94,19 @@ class _Run:
         finally:
             self._publish()
             progress.track()
+
+    def _engine(self, pipeline: Pipeline) -> UnitEngine:
+        extraction = self._extraction
+        return UnitEngine(
+            plan=extraction.plan,
+            positions=extraction.positions,
+            places=extraction.places,
+            keeping=extraction.keeping,
+            folder=self._work.folder,
+            pipeline=pipeline,
+            device=self._device,
+            written=self._written,
+        )
 
     def _together(self, engine: UnitEngine, progress: UnitProgress) -> None:
         if self._choice.pairing is Pairing.ADAPTER:

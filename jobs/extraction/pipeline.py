@@ -131,7 +131,7 @@ class _Ring:
         for start in range(0, len(there), _BUFFER_BYTES):
             piece = there[start : start + _BUFFER_BYTES]
             buffer = self._take(call)
-            copied = torch.cuda.Event()
+            copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             with torch.cuda.stream(stream):
                 buffer[: len(piece)].copy_(piece, non_blocking=True)
                 copied.record(stream)
@@ -143,7 +143,7 @@ class _Ring:
         import torch
 
         if device not in self._streams:
-            self._streams[device] = torch.cuda.Stream(device)
+            self._streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         return self._streams[device]
 
     def _take(self, call: Callable[[Callable[[], None]], None]) -> Tensor:

@@ -111,7 +111,7 @@ class _Dense:
         if self._scatter is None:
             d = rows.shape[1]
             self._scatter = torch.zeros(d, d, dtype=torch.float64, device=rows.device)
-        for part in rows.split(_ROWS_PER_PRODUCT):
+        for part in torch.split(rows, _ROWS_PER_PRODUCT):
             centre = part.mean(dim=0)
             centred = part - centre
             self._counts.append(len(part))

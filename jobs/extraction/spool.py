@@ -61,7 +61,8 @@ class Spool:
     @cached_property
     def _rows(self) -> np.ndarray:
         """Tokens of the plan that some position needs."""
-        return np.logical_or.reduce([each.tokens for each in self._extraction.positions])
+        needed = [each.tokens for each in self._extraction.positions]
+        return np.asarray(np.logical_or.reduce(needed))
 
     @cached_property
     def _row_bytes(self) -> int:

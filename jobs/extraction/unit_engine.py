@@ -16,15 +16,17 @@ from jobs.extraction.unit_rows import NotFinite, UnitRows
 from jobs.tokens.batches import Batch, Unit, cut, padded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
     from torch import Tensor
 
     from jobs.extraction.pipeline import Pipeline
-    from jobs.extraction.planning import Extraction
     from jobs.extraction.taps import Place
+    from jobs.extraction.unit_rows import Keeping
+    from jobs.tokens.plan import TokenPlan
+    from jobs.tokens.positions import Position
 
 RowsOf = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
 """One model's gathered rows [rows, d] of a batch at every place."""
@@ -42,14 +44,21 @@ class UnitEngine:
 
     def __init__(
         self,
-        extraction: Extraction,
+        *,
+        plan: TokenPlan,
+        positions: Sequence[Position],
+        places: Sequence[Place],
+        keeping: Keeping,
         folder: Path,
         pipeline: Pipeline,
         device: Any,
-        written: Callable[[Unit], None],
+        written: Callable[[Unit], None] = lambda unit: None,
     ) -> None:
         """`written` is called on the pipeline's thread, after a unit's last byte."""
-        self._extraction = extraction
+        self._plan = plan
+        self._positions = positions
+        self._places = places
+        self._keeping = keeping
         self._folder = folder / FOLDER
         self._pipeline = pipeline
         self._device = device
@@ -57,9 +66,8 @@ class UnitEngine:
 
     def batches(self, unit: Unit, budget: int) -> Iterator[tuple[Batch, Inputs]]:
         """The unit's batches at a token budget, on the device; those without rows left out."""
-        plan, positions = self._extraction.plan, self._extraction.positions
-        for members in cut(plan, unit.members, budget):
-            batch = padded(plan, members, positions)
+        for members in cut(self._plan, unit.members, budget):
+            batch = padded(self._plan, members, self._positions)
             if len(batch.gathered):
                 yield batch, Inputs(batch, self._device)
 
@@ -70,12 +78,12 @@ class UnitEngine:
         """
         import torch
 
-        extraction, call = self._extraction, self._pipeline.call
-        writer = _Later(lambda: UnitWriter(self._folder, unit, extraction.plan.hash))
+        call = self._pipeline.call
+        writer = _Later(lambda: UnitWriter(self._folder, unit, self._plan.hash))
         rows = UnitRows(
-            extraction.plan,
-            extraction.positions,
-            extraction.keeping,
+            self._plan,
+            self._positions,
+            self._keeping,
             host=self._pipeline.host,
             store=lambda block: call(lambda: writer.it.add(block), _bytes_of(block)),
         )
@@ -83,7 +91,7 @@ class UnitEngine:
             with self.memory_for(unit, budget), torch.inference_mode():
                 for batch, inputs in self.batches(unit, budget):
                     base_rows = base(batch, inputs)
-                    rows.add(batch, offsets(base_rows, aligned(batch, inputs), extraction.places))
+                    rows.add(batch, offsets(base_rows, aligned(batch, inputs), self._places))
                     self._pipeline.check()
                 arrays = rows.finish()
         except OutOfMemory:
@@ -98,7 +106,7 @@ class UnitEngine:
         try:
             yield
         except (RuntimeError, MemoryError) as error:
-            longest = int(self._extraction.plan.lengths[unit.members].max())
+            longest = int(self._plan.lengths[unit.members].max())
             if not _is_out_of_memory(error) or budget <= longest:
                 raise
             raise OutOfMemory(str(error).partition("\n")[0]) from None
