@@ -254,37 +254,3 @@ def _link(source: Path, target: Path, files: Sequence[str]) -> None:
     target.mkdir(parents=True)
     for file in files:
         link_or_copy(source / file, target / file)
-
-
-def write_unit(
-    folder: Path,
-    unit: Unit,
-    plan_hash: str,
-    arrays: Mapping[str, np.ndarray],
-    facts: Mapping[str, Any],
-    rows_dtype: str,
-) -> None:
-    """Write a unit at once, its kept rows named `*.rows`."""
-    import torch
-
-    writer = UnitWriter(folder, unit, plan_hash, shard_bytes=SHARD_BYTES)
-    for name, tokens in arrays.items():
-        if name.startswith("kept."):
-            label = name.split(".")[1]
-            rows = {
-                (site, int(layer)): torch.from_numpy(np.ascontiguousarray(array)).to(
-                    getattr(torch, rows_dtype)
-                )
-                for (site, layer, *rest), array in (
-                    (each.split("."), array) for each, array in arrays.items()
-                )
-                if rest == [label, "rows"]
-            }
-            every = np.ones(len(tokens), dtype=bool)
-            writer.add(RowBlock(label=label, tokens=tokens, reservoir=every, rows=rows))
-    summaries = {
-        name: array
-        for name, array in arrays.items()
-        if not name.startswith("kept.") and not name.endswith(".rows")
-    }
-    writer.finish(summaries, facts)
