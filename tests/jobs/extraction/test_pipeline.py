@@ -1,0 +1,77 @@
+"""The thread beside the computation: order, errors, and how much may wait."""
+
+import threading
+
+import pytest
+import torch
+
+from cluster.errors import SurroundingsError
+from jobs.extraction.pipeline import Pipeline
+
+CPU = torch.device("cpu")
+
+
+def fail():
+    raise SurroundingsError("the disk is full")
+
+
+def test_everything_is_done_in_order_before_the_block_ends():
+    done = []
+    with Pipeline(CPU) as pipeline:
+        for number in range(200):
+            pipeline.call(lambda number=number: done.append(number))
+    assert done == list(range(200))
+
+
+def test_an_error_of_the_writer_stops_the_producer_at_its_next_batch():
+    """Lesson 33: a swallowed writer error is a missing shard."""
+    failed = threading.Event()
+    batches = 0
+    with pytest.raises(SurroundingsError, match="disk is full"), Pipeline(CPU) as pipeline:
+        pipeline.call(fail)
+        pipeline.call(failed.set)  # not done: what comes after an error is left undone
+        while True:
+            try:
+                pipeline.wait()
+            finally:
+                batches += 1
+    assert batches == 1
+    assert not failed.is_set()
+
+
+def test_an_error_at_the_very_end_is_raised_too():
+    with pytest.raises(SurroundingsError, match="disk is full"), Pipeline(CPU) as pipeline:
+        pipeline.call(fail)
+
+
+def test_what_was_handed_over_is_done_also_when_the_producer_fails():
+    done = []
+    with pytest.raises(KeyboardInterrupt), Pipeline(CPU) as pipeline:
+        pipeline.call(lambda: done.append("a finished unit"))
+        raise KeyboardInterrupt
+    assert done == ["a finished unit"]
+
+
+def test_little_memory_waits_however_fast_the_producer_is():
+    """Handing over what would exceed the bound blocks until the thread has caught up."""
+    go_on, handed_over = threading.Event(), threading.Event()
+
+    def produce(pipeline):
+        pipeline.call(lambda: None, 400 * 2**20)
+        handed_over.set()
+
+    with Pipeline(CPU) as pipeline:
+        pipeline.call(lambda: go_on.wait(30) and None, 400 * 2**20)
+        producer = threading.Thread(target=produce, args=(pipeline,))
+        producer.start()
+        assert not handed_over.wait(0.2)
+        go_on.set()
+        assert handed_over.wait(30)
+        producer.join()
+
+
+def test_a_waiting_producer_is_let_go_when_the_writer_fails():
+    with pytest.raises(SurroundingsError), Pipeline(CPU) as pipeline:
+        pipeline.call(fail, 500 * 2**20)
+        for _ in range(100):
+            pipeline.call(lambda: None, 500 * 2**20)
