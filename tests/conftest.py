@@ -5,7 +5,10 @@ import contextlib
 import http.client
 import http.server
 import socket
+import subprocess
+import sys
 import threading
+from collections import deque
 from urllib.parse import urlsplit
 
 import pytest
@@ -68,17 +71,15 @@ def saved_models(tmp_path_factory, tiny_model, word_tokenizer):
 
 @pytest.fixture(scope="session")
 def object_storage():
-    """The address of an S3 server on this machine: moto's, over real HTTP."""
-    import logging
-
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """The address of an S3 server on this machine: moto's, over real HTTP, in its own process."""
+    words = [sys.executable, "-m", "moto.server", "--port", "0"]
+    server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    address = next(word for line in server.stderr for word in line.split() if "http://" in word)
+    # It logs every request, and would wait for ever for somebody to read that.
+    threading.Thread(target=deque, args=(server.stderr, 0), daemon=True).start()
+    yield address
+    server.kill()
+    server.wait()
 
 
 @pytest.fixture

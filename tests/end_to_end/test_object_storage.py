@@ -35,7 +35,6 @@ def _kill_while_the_second_checkpoint_goes_up(command: Any, proxy: Any) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=_LONGEST_S)
     over.set()
-    proxy.passing(lambda request: False, hold)
 
 
 def _ask(root: Storage, *words: str) -> int:
@@ -43,16 +42,23 @@ def _ask(root: Storage, *words: str) -> int:
 
 
 def test_a_study_on_object_storage_gives_the_bytes_of_a_local_one(
-    command: Any, bucket: str, proxy: Any, capsys: Any, monkeypatch: Any
+    command: Any,
+    bucket: str,
+    proxy: Any,
+    s3: Any,
+    object_storage: str,
+    capsys: Any,
+    monkeypatch: Any,
 ) -> None:
     # In this process, which in a whole run of the tests has long loaded torch; only what is killed
     # is another.
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert main(["launch", STUDY, "--executor", "local", "--root", str(command.root)]) == 0
+    _kill_while_the_second_checkpoint_goes_up(
+        dataclasses.replace(command, root=f"{bucket}/folder/root"), proxy
+    )
+    s3(object_storage)
     root = Storage(f"{bucket}/folder/root")
-    remote = dataclasses.replace(command, root=root.url)
-
-    _kill_while_the_second_checkpoint_goes_up(remote, proxy)
     assert _ask(root, "launch", STUDY, "--executor", "local") == 0
 
     assert root.read(TABLE) == (command.root / TABLE).read_bytes()
