@@ -38,7 +38,7 @@ def require_budget(extraction: Extraction, planned: Sequence[Unit]) -> None:
     if size > budget * 1e9:
         keeping = extraction.keeping
         raise UserError(
-            f"the store may take {size / 1e9:.1f} GB, more than budget_gb allows ({budget:g})",
+            f"the store may take {size / 1e9:.3g} GB, more than budget_gb allows ({budget:g})",
             where=f"{len(extraction.places)} places, {len(planned)} units, d x d moments at "
             f"{', '.join(sorted(keeping.dense)) or 'no position'}, all rows at "
             f"{', '.join(sorted(keeping.rowwise | keeping.full)) or 'no position'}",
