@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -13,6 +13,7 @@ from jobs.job import Job, artifact_folder
 from orchestrator.changes import changes
 from orchestrator.plan import Plan
 from orchestrator.study_folder import cell_key, read_index
+from orchestrator.volume import Volume
 
 
 class Decision(Enum):
@@ -48,6 +49,13 @@ class Explained:
     """One line."""
     bytes: int | None = None
     """Size of what it left behind; None when it is not done."""
+    expected_bytes: int | None = None
+    """Most bytes it may leave when it runs, as its kind expects; None where that is not known."""
+
+    @property
+    def most_bytes(self) -> int | None:
+        """What it left, or else may leave: a stale job leaves about as much as before."""
+        return self.expected_bytes if self.bytes is None else self.bytes
 
 
 def explain(plan: Plan, root: Storage, failed: Mapping[str, str] | None = None) -> list[Explained]:
@@ -75,18 +83,22 @@ def plan_document(plan: Plan, explained: list[Explained]) -> dict[str, Any]:
             "num_gpus": each.job.resources.num_gpus,
             "peak_memory_gb": None,
             "hours": None,
-            "bytes": each.bytes,
+            "bytes": each.most_bytes,
         }
         for each in explained
     ]
     counts = Counter(each.decision for each in explained)
+    sizes = {each.job.key: each for each in explained}.values()
+    to_run = [each.most_bytes for each in sizes if each.decision in RUNS]
     totals = {
         "jobs": len(jobs),
         **{decision.value: counts[decision] for decision in Decision},
         "num_gpus": max((each.job.resources.num_gpus for each in explained), default=0),
         "peak_memory_gb": None,
         "hours": None,
-        "bytes": sum(each.bytes or 0 for each in explained),
+        "bytes": sum(each.bytes or 0 for each in sizes),
+        "bytes_to_write": sum(size for size in to_run if size is not None),
+        "jobs_of_unknown_size": sum(size is None for size in to_run),
     }
     return {"study": plan.study.name, "jobs": jobs, "totals": totals}
 
@@ -102,21 +114,26 @@ class _Judge:
         self._decided: dict[str, Explained] = {}
         self._folders: dict[str, frozenset[str]] = {}
         self._previous: Mapping[Any, str] | None = None
+        self._volume = Volume(plan.by_key)
 
     def decide(self, job: Job) -> Explained:
         """What becomes of one job whose upstream has been decided."""
         seen = self._decided.get(job.key)
         if seen is None:
-            seen = self._decided[job.key] = self._fresh(job)
+            seen = self._fresh(job)
+            if seen.decision in RUNS and seen.bytes is None:
+                seen = replace(seen, expected_bytes=self._volume.expected(job))
+            self._decided[job.key] = seen
             return seen
         # Another cell asks for the same work: one record, one decision.
-        return Explained(job=job, decision=seen.decision, why=seen.why, bytes=seen.bytes)
+        return replace(seen, job=job)
 
     def _fresh(self, job: Job) -> Explained:
         found = self._record(job)
         if found is None:
             return self._undone(job)
         record, self._digests[job.key] = found
+        self._volume.done(job, record)
         size = sum(entry.bytes for entry in record.files.values())
         why = self._stale(job, record)
         if why is None:

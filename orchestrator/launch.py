@@ -15,6 +15,7 @@ from orchestrator.outlook import Outlook, look
 from orchestrator.policy import needs
 from orchestrator.report import LaunchState, Report
 from orchestrator.revisions import known_revisions, remember_revisions, resolve_revisions
+from orchestrator.room import room
 from orchestrator.selector import select
 from orchestrator.study import Study
 from orchestrator.study_folder import cell_key, read_index, write_study
@@ -54,6 +55,7 @@ def launch(
     fresh: bool = False,
     takeover: bool = False,
     damaged: Set[str] = frozenset(),
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Launched:
     """Run what is not done.
 
@@ -67,6 +69,7 @@ def launch(
         fresh: give failed jobs a new retry budget.
         takeover: take the lease from a live holder (remote roots).
         damaged: keys of finished jobs to make again (`verify --repair`).
+        warn: is told, before anything runs, what the user should look at.
 
     Raises:
         UserError: something in the study is wrong; nothing was written.
@@ -84,6 +87,9 @@ def launch(
         for _ in range(_MOST_ROUNDS):
             outlook = look(root, study, fresh=fresh, known=resolved)
             wanted = _wanted(outlook, only)
+            needed = room(root, [each for each in outlook.explained if each.job.key in wanted])
+            if needed.warning:
+                warn(f"warning: {needed.warning}")
             write_study(root, outlook.plan, plan_document(outlook.plan, outlook.explained))
             with progress() as watcher:
                 report = run_study(

@@ -9,8 +9,9 @@ from typing import Any
 
 from cluster.storage import Storage
 from jobs.comparing.view import View
-from orchestrator.explain import Decision, Explained
+from orchestrator.explain import RUNS, Decision, Explained
 from orchestrator.outlook import Outlook
+from orchestrator.room import gigabytes
 from orchestrator.verb import say
 from orchestrator.views import compared, comparisons, view_params
 
@@ -24,13 +25,25 @@ def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
         members = list(group)
         counts = Counter(each.decision for each in members)
         told = ", ".join(f"{counts[found]} {found.value}" for found in Decision if counts[found])
-        say(f"{stage:<14} {members[0].job.kind:<11} {len(members):>6} jobs   {told}")
+        say(
+            f"{stage:<14} {members[0].job.kind:<11} {len(members):>6} jobs   {told}{_size(members)}"
+        )
         shown = _worth_showing(members) if not every_job else members
         for each in shown:
             say(f"    {each.job.key16}  {each.decision.value:<8} {each.job.label}   {each.why}")
         left = sum(each.decision is not Decision.REUSE for each in members) - len(shown)
         if left > 0 and shown:
             say(f"    … and {left} more (--all shows every job)")
+
+
+def _size(members: Sequence[Explained]) -> str:
+    """What a stage may write, as far as its jobs can tell."""
+    to_run = {each.job.key: each.most_bytes for each in members if each.decision in RUNS}
+    known = [size for size in to_run.values() if size is not None]
+    if not known:
+        return ""
+    unknown = f", {len(to_run) - len(known)} not known yet" if len(known) < len(to_run) else ""
+    return f"   up to {gigabytes(sum(known))}{unknown}"
 
 
 def _worth_showing(members: Sequence[Explained]) -> list[Explained]:

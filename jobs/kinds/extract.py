@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs.kind import Input, execution
+from jobs.kind import Input, Upstream, execution
 from jobs.kind import Params as KindParams
 from jobs.tokens.policy import Policy
 from jobs.work import Work
@@ -138,6 +138,13 @@ def resources(params: Params) -> Resources:
 def workers(params: Params) -> int:
     """As the params say."""
     return params.workers
+
+
+def expected_bytes(params: Params, inputs: Mapping[str, Upstream]) -> int | None:
+    """Most bytes of the store; known once the prompts stand and the model's sizes are known."""
+    from jobs.extraction.expected_size import expected_store_bytes
+
+    return expected_store_bytes(params, inputs)
 
 
 def run(work: Work) -> dict[str, Any]:

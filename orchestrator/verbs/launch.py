@@ -6,7 +6,7 @@ from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from orchestrator.verb import chosen_root, say, say_json, study_argument
+from orchestrator.verb import chosen_root, note, say, say_json, study_argument
 
 if TYPE_CHECKING:
     from cluster.executor import Executor
@@ -69,6 +69,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
         fresh=fresh,
         takeover=options.takeover,
         damaged=damaged,
+        warn=note,
     )
     if options.json:
         say_json(_document(study.name, launched))

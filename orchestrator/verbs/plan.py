@@ -17,11 +17,14 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan by stage."""
     from orchestrator.explain import plan_document
     from orchestrator.outlook import find_study, look
+    from orchestrator.room import room
     from orchestrator.shown import show_plan
 
     root = chosen_root(options)
     outlook = look(root, find_study(root, options.study))
     document = plan_document(outlook.plan, outlook.explained)
+    needed = room(root, outlook.explained)
+    document["totals"]["free_bytes"] = needed.free_bytes
     if options.json:
         say_json(document)
         return 0
@@ -32,6 +35,10 @@ def run(options: argparse.Namespace) -> int:
         f"{totals['jobs']} jobs: {totals['reuse']} reused, {len(outlook.to_run)} to run, "
         f"{totals['failed']} failed, {totals['blocked']} blocked"
     )
+    if outlook.to_run:
+        say(f"to write: {needed.told}")
+    if needed.warning:
+        note(f"warning: {needed.warning}")
     for told in outlook.plan.notes:
         note(f"note: {told}")
     return 0
