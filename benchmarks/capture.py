@@ -50,18 +50,26 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=12)
     chosen = parser.parse_args()
-    print(settled(chosen))
-    workload = WORKLOADS["gpt2"]
+    print(settled(chosen), flush=True)
+    _be_quiet()
+    # Few prompts and many turns: the same seconds say more of the difference.
+    workload = replace(WORKLOADS["gpt2"], num_prompts=32)
     with tempfile.TemporaryDirectory() as folder:
         random_model(workload, "cpu").save_pretrained(folder)
         ways = _ways(folder, chosen.device)
     for token_budget in TOKEN_BUDGETS:
         sized = replace(workload, token_budget=token_budget)
         batches = _batches(sized, chosen.device)
-        print(f"\n{sized}: {len(batches)} batches")
+        print(f"\n{sized}: {len(batches)} batches", flush=True)
         differences = _compared(ways, batches)
         seconds = _seconds(ways, batches, chosen.rounds, chosen.device)
         _print(differences, seconds, sum(int(batch.attention_mask.sum()) for batch in batches))
+
+
+def _be_quiet() -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _batches(workload: Workload, device: str) -> list[Inputs]:
@@ -74,9 +82,6 @@ def _batches(workload: Workload, device: str) -> list[Inputs]:
 def _ways(folder: str, device: str) -> dict[str, Capture]:
     """Each with a model of its own."""
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
 
     def model() -> Any:
         return AutoModelForCausalLM.from_pretrained(folder).to(device).eval()
