@@ -177,6 +177,8 @@ def _index(
         "absent_positions": [each for each in extraction.policies if each not in present],
         "missing": dict(extraction.missing),
         "dtype": extraction.dtype,
+        "attention": extraction.params.attention,
+        "template": extraction.template_digest,
         "token_plan": extraction.plan.hash,
         "num_prompts": len(extraction.plan.prompts),
         "num_tokens": len(extraction.plan.token_ids),

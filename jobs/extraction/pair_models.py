@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.extraction.noise_floor import noise_floor
 from jobs.extraction.pair import Inputs
+from jobs.extraction.paired_inputs import adapter_on
 from jobs.extraction.passes import rows_of
 from jobs.extraction.selftest import check_residual_stream
 from jobs.models.loading import load_model
+from jobs.models.spreading import DeviceMap, spread
 from jobs.tokens.batches import padded
 from jobs.tokens.positions import positions
 
@@ -48,9 +50,15 @@ class PairModels:
     @cached_property
     def has_adapter(self) -> bool:
         """True when the aligned model is an adapter on this very base."""
-        base, aligned = self._work.input("base"), self._work.input("aligned")
-        made_of = aligned.record.inputs.get(base.key)
-        return bool(aligned.names("adapter/")) and made_of == base.record_digest
+        return adapter_on(self._work.input("base"), self._work.input("aligned")) is not None
+
+    @cached_property
+    def _where(self) -> str | DeviceMap:
+        """One device, or the blocks over all GPUs of this worker."""
+        num_gpus = int(self._extraction.params.num_gpus)
+        if num_gpus < 2:
+            return self._device
+        return spread(self._work.input("base").directory("model"), range(num_gpus))
 
     def _adapted(self) -> tuple[Any, Any]:
         from jobs.models.adapters import load_pair_with_adapter
@@ -60,7 +68,7 @@ class PairModels:
             self._work.input("base").directory("model"),
             self._work.input("aligned").directory("adapter"),
             dtype=self._extraction.dtype,
-            device=self._device,
+            device=self._where,
             attention=self._extraction.params.attention,
         )
 
@@ -69,7 +77,7 @@ class PairModels:
         return load_model(
             self._work.input(name).directory("model"),
             dtype=self._extraction.dtype,
-            device=self._device,
+            device=self._where,
             attention=self._extraction.params.attention,
         )
 

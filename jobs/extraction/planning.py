@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.depth import layer_at
 from cluster.errors import UserError
-from jobs.extraction.paired_inputs import common_model, shared_plan
+from jobs.artifact import digest_bytes
+from jobs.extraction.paired_inputs import chat_template, common_model, shared_plan
 from jobs.extraction.unit_rows import Keeping
 from jobs.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.facts import Dtype, compute_dtype
@@ -46,6 +47,8 @@ class Extraction:
     """Site -> why the family does not have it."""
     places: Sequence[Place]
     """Sites that exist, at every layer."""
+    template_digest: str | None
+    """xxh3-64 of the chat template that the tokens stand in; None without one."""
     d_mlp: int
     """Neurons of a block."""
 
@@ -110,6 +113,11 @@ def decide(work: Work) -> Extraction:
         layers=layers,
         missing=missing,
         d_mlp=shape.d_mlp,
+        template_digest=(
+            digest_bytes(chat_template(base, aligned).encode())
+            if params.template == "chat"
+            else None
+        ),
         places=[
             (site, layer)
             for site in dict.fromkeys(params.sites)

@@ -15,13 +15,16 @@ from jobs.models.adapter_folder import (
     check_adapter_folder,
     read_adapter_config,
 )
+from jobs.models.facts import Dtype
 from jobs.models.folder import check_model_folder
-from jobs.models.loading import Dtype, load_model, load_tokenizer, save_checkpoint
+from jobs.models.loading import load_model, load_tokenizer, save_checkpoint
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
+
+    from jobs.models.spreading import DeviceMap
 
 _PREFIX = "base_model.model."
 """What peft puts before the name of every tensor."""
@@ -74,7 +77,7 @@ def load_pair_with_adapter(
     adapter: Path,
     *,
     dtype: Dtype = "float32",
-    device: str = "cpu",
+    device: str | DeviceMap = "cpu",
     attention: str = "sdpa",
 ) -> tuple[Switched, Switched]:
     """(base, aligned) of one resident model; see `load_model` for the arguments.

@@ -7,46 +7,55 @@ import copy
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import SurroundingsError, UserError
 from jobs.family import attention_kernel, family_of_config
+from jobs.models.facts import Dtype
 from jobs.models.folder import check_model_folder, read_config
 from jobs.models.shape import as_mapping, read_shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-Dtype = Literal["float32", "bfloat16", "float16"]
+    from jobs.models.spreading import DeviceMap
 
 _SHARD_SIZE = "5GB"
 _MOST_KEYS_SHOWN = 3
 
 
 def load_model(
-    folder: Path, *, dtype: Dtype = "float32", device: str = "cpu", attention: str = "sdpa"
+    folder: Path,
+    *,
+    dtype: Dtype = "float32",
+    device: "str | DeviceMap" = "cpu",
+    attention: str = "sdpa",
 ) -> "PreTrainedModel":
     """The causal language model in a folder, in eval mode.
 
     Args:
         folder: a checkpoint.
         dtype: in which its weights are held.
-        device: `cpu` or `cuda`; see pick_device.
+        device: `cpu` or `cuda`, see pick_device; or several, see jobs.models.spreading.
         attention: the attention kernel, by its transformers name; eager where the family lacks it.
 
     Raises:
-        UserError: the folder is not a whole checkpoint of a supported family.
+        UserError: the folder is not a whole checkpoint of a supported family, or the attention
+            kernel is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     config = check_model_folder(folder)
+    kernel = attention_kernel(config, attention)
+    _require_kernel(kernel)
     logging.disable_progress_bar()  # a job's log is a file
     model, info = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),
-        attn_implementation=attention_kernel(config, attention),
+        attn_implementation=kernel,
+        device_map=device if isinstance(device, dict) else None,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -60,8 +69,20 @@ def load_model(
             f"{len(wrong)} weights are missing or of another shape than config.json says: {names}",
             where=str(folder),
         )
-    loaded: PreTrainedModel = model.to(device).eval()
-    return loaded
+    loaded: PreTrainedModel = model if isinstance(device, dict) else model.to(device)
+    return loaded.eval()
+
+
+def _require_kernel(kernel: str) -> None:
+    from transformers.utils import is_flash_attn_2_available
+
+    if kernel == "flash_attention_2" and not is_flash_attn_2_available():
+        raise UserError(
+            "flash attention is not installed here, or there is no GPU that it runs on",
+            where="attention",
+            allowed=["sdpa", "eager"],
+            hint="pip install flash-attn, on a machine with a GPU and the CUDA toolkit",
+        )
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":

@@ -197,3 +197,32 @@ def test_neurons_are_summed_in_both_models(root, pair):
     moved = (few.neurons.aligned - few.neurons.base) / few.neurons.num_rows
     np.testing.assert_allclose(moved, few.moments.mean, atol=1e-6)
     assert store.sample("resid_mid", 2, "all").total.neurons is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_adapter_gives_the_same_bytes_however_it_is_paired(
+    root, tiny_model, word_tokenizer, plain_prompts, tmp_path, dtype
+):
+    """Never merged for an extraction: 16 bits would round most of its update away."""
+    from peft import LoraConfig, get_peft_model
+
+    base = tiny_model("gpt2", num_layers=3, max_positions=32)
+    inputs = {
+        "base": root.model("base", base, word_tokenizer(eos_token="<end>")),
+        "prompts": root.prompts("plain", plain_prompts),
+    }
+    config = LoraConfig(r=2, target_modules=["c_attn", "c_fc"], init_lora_weights=False)
+    get_peft_model(base, config).save_pretrained(tmp_path / "adapter")
+    inputs["aligned"] = root.done(
+        "adapter", {"source": str(tmp_path / "adapter")}, base=inputs["base"]
+    )
+    found = {}
+    for pairing in ("auto", "resident", "sequential"):
+        answer, artifact = extracted(root, inputs, pairing, pairing=pairing, dtype=dtype)
+        assert answer["state"] == "done", answer
+        execution = artifact.facts["execution"]["pairing"]
+        assert execution == {"auto": "adapter"}.get(pairing, pairing)
+        total = ActivationStore(artifact).sample("resid_mid", 2, "all").total
+        assert total.norms.smallest > 0
+        found[pairing] = forgotten(root, artifact)
+    assert found["auto"] == found["resident"] == found["sequential"]

@@ -1,0 +1,54 @@
+"""A model in two places reads as the same model in one."""
+
+import pytest
+import torch
+
+from jobs.extraction.pair import Inputs, activations
+from jobs.family import SITES, Missing, family_of_config
+from jobs.models.loading import load_model, save_checkpoint
+from jobs.models.spreading import spread
+from jobs.tokens.batches import padded
+from jobs.tokens.plan import build
+from jobs.tokens.positions import positions
+
+PROMPTS = [
+    {
+        "prompt": number,
+        "group": number,
+        "segments": [{"role": "prompt", "text": " word1" * (3 + number)}],
+    }
+    for number in range(4)
+]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox"])
+def test_blocks_on_two_devices_give_the_bits_of_one(family, tiny_model, word_tokenizer, tmp_path):
+    """The second device is the disk, from which blocks come when it is their turn."""
+    tokenizer = word_tokenizer(eos_token="<end>")
+    save_checkpoint(tiny_model(family, num_layers=4, max_positions=32), tokenizer, tmp_path)
+    whole = load_model(tmp_path)
+    found = spread(tmp_path, ["cpu", "disk"])
+    blocks = family_of_config(whole.config).BLOCKS
+    where = [found[f"{blocks}.{layer}"] for layer in range(4)]
+    assert where == ["cpu", "cpu", "disk", "disk"]
+    split = load_model(tmp_path, device=found)
+    plan, _ = build(PROMPTS, tokenizer, 32)
+    batch = padded(plan, torch.arange(4).numpy(), positions(plan, ["all"], 0))
+    sites = family_of_config(whole.config).sites(whole.config)
+    places = [
+        (site, layer)
+        for site in SITES
+        if not isinstance(sites[site], Missing)
+        for layer in range(4)
+    ]
+    for _ in range(2):  # the first one stops in the middle of a block that had come from the disk
+        one, two = (activations(model, Inputs(batch, "cpu"), places) for model in (whole, split))
+        for place in places:
+            assert torch.equal(one[place], two[place]), place
+
+
+def test_blocks_lie_in_order_and_equally_many_on_each_device(tiny_model, word_tokenizer, tmp_path):
+    save_checkpoint(tiny_model("llama", num_layers=8), word_tokenizer(), tmp_path)
+    found = spread(tmp_path, [0, 1, 2, 3])
+    assert [found[f"model.layers.{layer}"] for layer in range(8)] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert (found["model.embed_tokens"], found["model.norm"]) == (0, 3)
