@@ -144,7 +144,6 @@ def _bare(setting: Setting, last_layer: int, unit: Unit) -> None:
             with suppress(StopForward), torch.inference_mode():
                 model.base_model(
                     input_ids=inputs.token_ids,
-                    attention_mask=inputs.attention_mask,
                     position_ids=inputs.position_ids,
                     use_cache=False,
                 )
