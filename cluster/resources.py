@@ -1,7 +1,9 @@
 """What a job needs of a machine, and what this machine has."""
 
 import os
+import platform
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -73,6 +75,15 @@ def this_machine() -> Resources:
     return Resources(
         num_cpus=len(os.sched_getaffinity(0)), num_gpus=_num_gpus(), memory_gb=round(memory, 1)
     )
+
+
+def processor_name() -> str:
+    """The processor's model where the system names it, else its architecture."""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def _num_gpus() -> int:

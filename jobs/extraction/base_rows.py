@@ -45,27 +45,23 @@ class BaseRows:
         self._folder = folder
         self._plan_hash = plan_hash
         self._places = places
-        self._whole: set[int] = set()
 
     def has(self, unit: Unit) -> bool:
         """True when every byte of the unit's rows is there."""
-        if unit.number not in self._whole:
-            if whole_unit(self._folder / unit.name, unit, self._plan_hash) is None:
-                return False
-            self._whole.add(unit.number)
-        return True
+        return whole_unit(self._folder / unit.name, unit, self._plan_hash) is not None
 
     def writer(self, unit: Unit) -> BaseRowsWriter:
         """Where the rows of a unit's batches are written."""
         return BaseRowsWriter(self._folder, unit, self._plan_hash)
 
-    def rows(self, unit: Unit) -> UnitBaseRows:
-        """The rows of a unit that is there."""
-        return UnitBaseRows(self._folder / unit.name, self._places)
+    def rows(self, unit: Unit) -> UnitBaseRows | None:
+        """The rows of a unit, open, so that no deleting disturbs them; None when not there."""
+        with suppress(FileNotFoundError):
+            return UnitBaseRows(self._folder / unit.name, self._places)
+        return None
 
     def drop(self, unit: Unit) -> None:
         """Delete a unit's rows."""
-        self._whole.discard(unit.number)
         shutil.rmtree(self._folder / unit.name, ignore_errors=True)
 
     def facts(self) -> Mapping[str, Any] | None:
@@ -87,6 +83,7 @@ class BaseRowsWriter:
     """Writes the rows of one unit, batch after batch; it appears whole or not at all."""
 
     def __init__(self, folder: Path, unit: Unit, plan_hash: str) -> None:
+        self._unit, self._plan_hash = unit, plan_hash
         self._target = folder / unit.name
         self._own = folder / f".tmp-{uuid.uuid4().hex[:8]}"
         self._writer = UnitWriter(self._own, unit, plan_hash)
@@ -100,6 +97,8 @@ class BaseRowsWriter:
         """Make the unit appear, unless somebody else was first, with the same bytes."""
         try:
             self._writer.finish({}, {})
+            if whole_unit(self._target, self._unit, self._plan_hash) is None:
+                shutil.rmtree(self._target, ignore_errors=True)
             with suppress(OSError):
                 os.rename(self._own / self._target.name, self._target)
         finally:
@@ -115,15 +114,13 @@ class UnitBaseRows:
     """Reads one unit's rows from the start, batch after batch."""
 
     def __init__(self, folder: Path, places: Sequence[Place]) -> None:
-        self._folder = folder
+        """Raises FileNotFoundError when they are not there."""
+        from safetensors import safe_open
+
         self._places = places
-        marker = json.loads((folder / MARKER).read_bytes())
         self._prefix = f"{folder.name}."
-        self._shards = []
-        for number, file in enumerate(sorted(marker["shards"])):
-            tokens = f"{self._prefix}stored.{_LABEL}.tokens.{number:03d}"
-            length = marker["shards"][file]["tensors"][tokens]["shape"][0]
-            self._shards.append((file, length, number))
+        files = sorted(json.loads((folder / MARKER).read_bytes())["shards"])
+        self._shards: list[Any] = [safe_open(folder / file, framework="pt") for file in files]
         self._next = 0
 
     def take(self, num_rows: int, device: Any) -> dict[Place, Tensor]:
@@ -132,24 +129,18 @@ class UnitBaseRows:
 
         parts: dict[Place, list[Tensor]] = {place: [] for place in self._places}
         start, stop, before = self._next, self._next + num_rows, 0
-        for file, length, number in self._shards:
+        for number, shard in enumerate(self._shards):
+            tokens = shard.get_slice(f"{self._prefix}stored.{_LABEL}.tokens.{number:03d}")
+            (length,) = tokens.get_shape()
             low, high = max(start - before, 0), min(stop - before, length)
             if low < high:
-                self._read(file, number, slice(low, high), parts)
+                for place, found in parts.items():
+                    name = f"{self._prefix}{array_prefix(place, _LABEL)}rows.{number:03d}"
+                    found.append(shard.get_slice(name)[low:high])
             before += length
         assert stop <= before, "the batches are not those the rows were made of"
         self._next = stop
         return {place: torch.cat(found).to(device) for place, found in parts.items()}
-
-    def _read(
-        self, file: str, number: int, rows: slice, parts: Mapping[Place, list[Tensor]]
-    ) -> None:
-        from safetensors import safe_open
-
-        with safe_open(self._folder / file, framework="pt") as shard:
-            for place, found in parts.items():
-                name = f"{self._prefix}{array_prefix(place, _LABEL)}rows.{number:03d}"
-                found.append(shard.get_slice(name)[rows])
 
 
 def cache_name(identity: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.extraction.activation_store import INDEX, PLAN
-from jobs.extraction.activation_units import FOLDER
+from jobs.extraction.activation_units import FOLDER, MARKER
 from jobs.extraction.limits import free_memory, require_budget
 from jobs.extraction.pair_models import PairModels
 from jobs.extraction.pairing import Pairing, Situation, choose, forward_seconds
@@ -17,6 +17,7 @@ from jobs.extraction.pipeline import Pipeline
 from jobs.extraction.planning import Extraction, decide
 from jobs.extraction.progress import UnitProgress
 from jobs.extraction.spool import Spool
+from jobs.extraction.unit_adoption import entries_of
 from jobs.extraction.unit_engine import UnitEngine
 from jobs.extraction.unit_shares import UnitShares
 from jobs.models.loading import pick_device
@@ -47,8 +48,12 @@ def extract(work: Work) -> dict[str, Any]:
     require_budget(extraction, planned)
     shares = UnitShares(work, planned, extraction.plan.hash)
     run = _Run(work, extraction, shares)
-    while shares.adopt() or run.models.floor is None:
+    missing = shares.adopt()
+    while missing or run.models.floor is None:
         run.go()
+        missing = shares.adopt()
+        # Somebody's marker stands for them, and not all of their bytes: they are ours to do.
+        shares.insist_on(missing)
     index = _index(extraction, planned, run.models.floor or {})
     _write_index(work, index, extraction.plan)
     about = index | {"floor": len(index["floor"])}
@@ -129,8 +134,8 @@ class _Run:
             spool=self._spool.at,
             budget=self._params.token_budget,
             unit_bytes=self._spool.bytes_of,
-            most_bytes=self._params.spool_gb * 1e9,
-            keep=self._spool.is_shared and self._spool.bytes <= self._params.spool_gb * 1e9,
+            most_bytes=self._spool.room,
+            keep=self._spool.is_shared,
         )
         turns.run(self.models.base, self.models.aligned)
         if self.models.floor is None:
@@ -146,7 +151,6 @@ class _Run:
             weight_bytes=num_parameters * (4 if self._extraction.dtype == "float32" else 2),
             memory_bytes=free_memory(self._device, self._params.memory_gb),
             spool_bytes=self._spool.bytes,
-            most_spool_bytes=int(self._params.spool_gb * 1e9),
             is_shared=self._spool.is_shared,
             forward_s=forward_seconds(
                 num_parameters, len(plan.token_ids), self._device, self._work.threads
@@ -161,9 +165,13 @@ class _Run:
             self._publish()
 
     def _publish(self) -> None:
-        for unit in self._unpublished:
-            self._work.attempt.publish(f"{FOLDER}/{unit.name}", discard=True)
-        self._unpublished, self._published = [], time.monotonic()
+        while self._unpublished:
+            unit = self._unpublished[0]
+            place = f"{FOLDER}/{unit.name}"
+            entries = entries_of((self._work.folder / place / MARKER).read_bytes())
+            self._work.attempt.publish(place, discard=True, entries=entries)
+            del self._unpublished[0]
+        self._published = time.monotonic()
 
 
 def _index(

@@ -19,8 +19,9 @@ from jobs.tokens.batches import padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash
 
-_MOST_TOKENS = 8192
-"""Tokens of the sample's batch. No execution setting: the floor is a published number."""
+_MOST_TOKENS = 2048
+"""Tokens of the batch. No execution setting: the floor is a published number; and few, so that it
+fits wherever a batch does."""
 
 Rows = dict[Place, Float32[np.ndarray, "rows d"]]
 

@@ -84,6 +84,7 @@ class PairModels:
     def _ready(self, name: str, model: Any) -> RowsOf:
         extraction = self._extraction
         if not extraction.places:
+            self.floor = {}
             return rows_of(model, [])
         self._check(name, model)
         if name == "base" and self.floor is None:

@@ -44,10 +44,8 @@ class Situation:
     """For models: of the GPUs together, or free in the host."""
     spool_bytes: int
     """All rows of the base that offsets are formed from, in fp32."""
-    most_spool_bytes: int
-    """What the study allows them."""
     is_shared: bool
-    """Where they would lie, other extractions of this base and these tokens find them."""
+    """There is room for all of them where other extractions of this base find them."""
     forward_s: float
     """Estimated seconds of one model's forward passes over the whole plan."""
 
@@ -83,8 +81,7 @@ def choose(asked: str, now: Situation) -> Choice:
         why = f"two models need {needed / 1e9:.1f} GB, there are {now.memory_bytes / 1e9:.1f}"
         return Choice(pairing=Pairing.SEQUENTIAL, why=why)
     disk_s = 2 * now.spool_bytes / DISK_BYTES_PER_S
-    fits = now.is_shared and now.spool_bytes <= now.most_spool_bytes
-    if fits and now.forward_s >= WORTH_SAVING_S and disk_s < now.forward_s:
+    if now.is_shared and now.forward_s >= WORTH_SAVING_S and disk_s < now.forward_s:
         why = (
             f"the base's rows are {now.spool_bytes / 1e9:.2g} GB, about {disk_s:.2g} s of disk, "
             f"its forward passes about {now.forward_s:.2g} s: kept for others of this base"

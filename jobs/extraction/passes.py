@@ -125,19 +125,24 @@ class Turns:
     def _pair(self, unit: Unit, aligned: RowsOf) -> None:
         self._progress.before(unit)
         spooled = self._of(unit).rows(unit)
+        if spooled is None:
+            return  # somebody cleared the cache: a later round makes them again
 
         def base(batch: Batch, inputs: Inputs) -> dict[Place, Tensor]:
             return spooled.take(len(batch.gathered), inputs.device)
 
         if not _fits(lambda: self._engine.run(unit, self._budget(unit), base, aligned)):
             # The base must redo it at the same smaller budget: its turn comes in a later round.
-            self._of(unit).drop(unit)
+            self._let_go(unit)
             self._halve(unit)
             return
-        if not self._keep:
-            self._of(unit).drop(unit)
+        self._let_go(unit)
         self._shares.done(unit)
         self._progress.after(unit)
+
+    def _let_go(self, unit: Unit) -> None:
+        if not self._keep:
+            self._of(unit).drop(unit)
 
     def _budget(self, unit: Unit) -> int:
         return self._budgets.get(unit.number, self._first_budget)

@@ -60,15 +60,19 @@ class Pipeline:
     def call(self, work: Callable[[], None], nbytes: int = 0) -> None:
         """Have the thread do this after everything handed over before.
 
-        Waits while what is handed over and not yet done holds much memory, this with its `nbytes`
-        included.
+        `nbytes` of host memory are held until it is done; see `make_room`.
         """
+        self.make_room(nbytes)
         with self._less_waits:
-            while self._waiting_bytes and self._waiting_bytes + nbytes > _MOST_WAITING_BYTES:
-                self._less_waits.wait()
             self._waiting_bytes += nbytes
         self.check()
         self._work.put(lambda: self._count_down(work, nbytes))
+
+    def make_room(self, nbytes: int) -> None:
+        """Wait until so much more may be held, before it is taken: or until nothing else is."""
+        with self._less_waits:
+            while self._waiting_bytes and self._waiting_bytes + nbytes > _MOST_WAITING_BYTES:
+                self._less_waits.wait()
 
     def wait(self) -> None:
         """Until everything handed over so far is done."""
@@ -155,9 +159,12 @@ class _Ring:
                 call(lambda: None)
 
     def _emptying(self, buffer: Tensor, copied: Any, target: Tensor) -> Callable[[], None]:
+        import torch
+
         def empty() -> None:
             copied.synchronize()
-            target.copy_(buffer[: len(target)])
+            with torch.inference_mode():  # the target was made in it, and takes no other writer
+                target.copy_(buffer[: len(target)])
             self._free.put(buffer)
 
         return empty

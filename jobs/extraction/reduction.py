@@ -76,6 +76,11 @@ class Reduction:
         assert self._neurons is not None, "the place has no neurons"
         self._neurons.add(base, aligned)
 
+    @property
+    def nbytes(self) -> int:
+        """About the host memory that its summary takes; all but d x d moments is little."""
+        return 0 if self._dense is None else self._dense.nbytes
+
     def finish(self, host: Host) -> Callable[[], GroupSummary]:
         """Start the copies to the host; the summary, for whoever comes when they have ended."""
         import torch
@@ -119,6 +124,10 @@ class _Dense:
             # What the rounded centre left: corrected exactly at the end.
             self._residues.append(centred.sum(dim=0, dtype=torch.float64))
             _add_product(self._scatter, centred)
+
+    @property
+    def nbytes(self) -> int:
+        return 0 if self._scatter is None else int(self._scatter.nbytes)
 
     def finish(self, host: Host) -> Callable[[], Moments]:
         import torch

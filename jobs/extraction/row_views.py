@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,14 @@ class RowView:
     """Weights that make a row of several chosen ones; None where each is a row."""
     by_prompt: Float32[Tensor, "prompts rows"] | None
     """1 where a row is a prompt's; None where every prompt has one row."""
+
+    def on(self, device: Any) -> RowView:
+        """The same view for rows that lie on another device."""
+        chosen, pooling, by_prompt = (
+            None if tensor is None else tensor.to(device)
+            for tensor in (self.chosen, self.pooling, self.by_prompt)
+        )
+        return replace(self, chosen=chosen, pooling=pooling, by_prompt=by_prompt)
 
     def rows(self, gathered: Float32[Tensor, "gathered d"]) -> Float32[Tensor, "rows d"]:
         """The position's rows of a gathered tensor."""

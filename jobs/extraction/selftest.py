@@ -39,7 +39,9 @@ def check_residual_stream(name: str, model: Any, inputs: Inputs, last_layer: int
     stream = [site for site in shown if site not in NEURON_SITES] if summed else []
     neurons = [(site, last_layer) for site in shown if site in NEURON_SITES]
     places = [(site, layer) for site in stream for layer in range(last_layer + 1)]
-    rows = activations(model, inputs, places + neurons)
+    # A model that lies on several devices shows its rows there; sums are made on one.
+    found = activations(model, inputs, places + neurons)
+    rows = {place: each.to(inputs.device) for place, each in found.items()}
     if summed:
         _check_sum(name, model, rows, last_layer)
     _check_neurons(name, model, rows, last_layer)
@@ -81,7 +83,8 @@ def _check_neurons(name: str, model: Any, rows: Mapping[Place, Tensor], layer: i
         if written is None:
             raise _wrong(name, model, layer, text)
         allowed = _WRITTEN_WITHIN * found.double().norm(dim=-1, keepdim=True)
-        _compare((name, model, layer), text, (found, written.double(), allowed))
+        own = written.to(found.device).double()
+        _compare((name, model, layer), text, (found, own, allowed))
 
 
 def _written(model: Any, neurons: Tensor, layer: int, d_model: int) -> Tensor | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import platform
+import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.resources import processor_name
 from jobs.artifact import digest_bytes
 from jobs.extraction.base_rows import CACHE, BaseRows, cache_name
 
@@ -28,10 +29,27 @@ class Spool:
         self._extraction = extraction
         self._device = device
 
-    @property
+    @cached_property
+    def room(self) -> int:
+        """Bytes that the rows may take: as the study says, and never most of what is free."""
+        attempt = self._work.attempt
+        free = shutil.disk_usage(attempt.path).free // 2
+        taken = 0
+        if attempt.artifact.storage.is_local:
+            cache = attempt.artifact.storage.path(CACHE)
+            taken = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
+        return max(0, min(int(self._extraction.params.spool_gb * 1e9) - taken, free))
+
+    @cached_property
     def is_shared(self) -> bool:
-        """True where other extractions of this base and these tokens find the rows."""
-        return self._work.attempt.artifact.storage.is_local
+        """True where the rows stay, and other extractions of this base and these tokens find them.
+
+        On a local root, when there is room for all of them, or they are there already.
+        """
+        storage = self._work.attempt.artifact.storage
+        if not storage.is_local:
+            return False
+        return self.bytes <= self.room or self._shared(self._budget).exists()
 
     def bytes_of(self, unit: Unit) -> int:
         """Bytes of a unit's rows."""
@@ -48,15 +66,17 @@ class Spool:
 
     def at(self, token_budget: int) -> BaseRows:
         """The rows as they come out at a token budget."""
-        folder = self._folder / cache_name(self._identity(token_budget))
+        own = self._work.folder / "scratch" / "base_rows" / str(token_budget)
+        folder = self._shared(token_budget) if self.is_shared else own
         return BaseRows(folder, self._extraction.plan.hash, self._extraction.places)
 
+    def _shared(self, token_budget: int) -> Path:
+        cache = self._work.attempt.artifact.storage.path(CACHE)
+        return cache / cache_name(self._identity(token_budget))
+
     @property
-    def _folder(self) -> Path:
-        attempt = self._work.attempt
-        if self.is_shared:
-            return attempt.artifact.storage.path(CACHE)
-        return attempt.path / "scratch" / "base_rows"
+    def _budget(self) -> int:
+        return self._extraction.params.token_budget
 
     @cached_property
     def _rows(self) -> np.ndarray:
@@ -69,8 +89,11 @@ class Spool:
         return _FLOAT32 * sum(self._extraction.width(place) for place in self._extraction.places)
 
     def _identity(self, token_budget: int) -> dict[str, object]:
-        """All that decides a bit of the rows; another machine's rounding is another's rows."""
+        """What decides a bit of the rows; another machine's rounding makes other rows."""
         import torch
+        import transformers
+
+        from jobs.kinds.extract import VERSION
 
         extraction, base = self._extraction, self._work.input("base")
         on_gpu = self._device != "cpu"
@@ -85,8 +108,11 @@ class Spool:
             "token_budget": token_budget,
             "noise_floor_prompts": extraction.params.noise_floor_prompts,
             "positions": [position.label for position in extraction.positions],
-            "device": torch.cuda.get_device_name() if on_gpu else platform.processor(),
+            "device": torch.cuda.get_device_name() if on_gpu else processor_name(),
+            "kernels": torch.backends.cpu.get_cpu_capability(),
             "num_gpus": extraction.params.num_gpus,
             "threads": self._work.threads,
             "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "version": VERSION,
         }

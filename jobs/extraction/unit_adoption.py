@@ -40,7 +40,7 @@ def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_h
                 for file, shard in marker["shards"].items()
             )
         if whole:
-            attempt.adopt(relative, other, _entries(marker, data))
+            attempt.adopt(relative, other, entries_of(data))
             return True
     return False
 
@@ -53,9 +53,10 @@ def _marker(data: bytes | None) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _entries(marker: Mapping[str, Any], data: bytes) -> dict[str, FileEntry]:
+def entries_of(data: bytes) -> dict[str, FileEntry]:
+    """Size and digest of every file of a unit, from the bytes of its marker."""
     shards = {
         file: FileEntry(bytes=shard["bytes"], xxh3=shard["xxh3"])
-        for file, shard in marker["shards"].items()
+        for file, shard in json.loads(data)["shards"].items()
     }
     return {**shards, MARKER: FileEntry(bytes=len(data), xxh3=digest_bytes(data))}

@@ -93,12 +93,14 @@ class UnitEngine:
                     base_rows = base(batch, inputs)
                     rows.add(batch, offsets(base_rows, aligned(batch, inputs), self._places))
                     self._pipeline.check()
+                size = rows.summary_bytes
+                self._pipeline.make_room(size)
                 arrays = rows.finish()
         except OutOfMemory:
             call(lambda: writer.it.abandon())
             raise
         facts = {"token_budget": budget, "rows": rows.num_rows()}
-        call(lambda: self._finish(unit, writer.it, arrays, facts))
+        call(lambda: self._finish(unit, writer.it, arrays, facts), size)
 
     @contextmanager
     def memory_for(self, unit: Unit, budget: int) -> Iterator[None]:

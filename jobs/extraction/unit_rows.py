@@ -75,18 +75,29 @@ class UnitRows:
 
     def add(self, batch: Batch, offsets: Iterable[Offset]) -> None:
         """Take one batch: its offsets at every place, each let go before the next is asked for."""
-        blocks: dict[str, _Block] = {}
+        views = row_views(self._plan, batch, self._positions, "cpu")
+        blocks = [
+            _Block(
+                view,
+                self._keeping.stored(view),
+                self._keeping.dtype(view.position.label),
+                self._host,
+            )
+            for view in views
+        ]
         for offset in offsets:
-            if not blocks:
-                views = row_views(self._plan, batch, self._positions, offset.base.device)
-                blocks = {view.position.label: self._block(view) for view in views}
             norms = (_norms(offset.delta), _norms(offset.base))
-            for block in blocks.values():
+            for block in blocks:
                 self._take(block, offset, norms)
-        for label, block in blocks.items():
-            self._num_rows[label] += len(block.view.tokens)
+        for block in blocks:
+            self._num_rows[block.label] += len(block.tokens)
             if block.rows:
                 self._store(block.finished())
+
+    @property
+    def summary_bytes(self) -> int:
+        """About the host memory that the summaries will take."""
+        return sum(reduction.nbytes for reduction in self._reductions.values())
 
     def finish(self) -> Callable[[], dict[str, np.ndarray]]:
         """Start the copies to the host; the arrays of the summaries, for who waits for those.
@@ -113,17 +124,11 @@ class UnitRows:
         """Rows taken by position."""
         return dict(self._num_rows)
 
-    def _block(self, view: RowView) -> _Block:
-        label = view.position.label
-        return _Block(view, self._keeping.stored(view), self._keeping.dtype(label), self._host)
-
     def _take(self, block: _Block, offset: Offset, norms: tuple[Tensor, Tensor]) -> None:
-        view, (site, _) = block.view, offset.place
-        label = view.position.label
+        view, site, label = block.on(offset.delta.device), offset.place[0], block.label
         delta = view.rows(offset.delta)
         if view.pooling is not None:
-            base = view.rows(offset.base)
-            norms = (_norms(delta), _norms(base))
+            norms = (_norms(delta), _norms(view.rows(offset.base)))
         elif view.chosen is not None:
             norms = (norms[0][view.chosen], norms[1][view.chosen])
         neurons = site in NEURON_SITES
@@ -142,17 +147,23 @@ class NotFinite(Exception):  # noqa: N818 - whoever knows the unit makes a user'
 
 
 class _Block:
-    """The rows of one view that are stored, place by place."""
+    """The rows of one position in one batch, and those of them that are stored, place by place."""
 
     def __init__(
         self, view: RowView, stored: Bool[np.ndarray, " rows"], dtype: str, host: Host
     ) -> None:
-        self.view = view
+        self.label = view.position.label
+        self.tokens = view.tokens
+        self.rows: dict[Place, Tensor] = {}
+        self._view = view
         self._stored = stored
-        self._all = bool(stored.all())
         self._dtype = dtype
         self._host = host
-        self.rows: dict[Place, Tensor] = {}
+        self._on: dict[Any, tuple[RowView, Tensor | None]] = {}
+
+    def on(self, device: Any) -> RowView:
+        """The view for rows on a device; a model may lie on several."""
+        return self._ready(device)[0]
 
     def keep(self, place: Place, delta: Tensor) -> None:
         """Start the copy of the stored rows of a place."""
@@ -160,18 +171,27 @@ class _Block:
 
         if not self._stored.any():
             return
-        rows = delta
-        if not self._all:
-            index = torch.from_numpy(np.flatnonzero(self._stored)).to(delta.device)
-            rows = delta.index_select(0, index)
+        index = self._ready(delta.device)[1]
+        rows = delta if index is None else delta.index_select(0, index)
         self.rows[place] = self._host(rows.to(getattr(torch, self._dtype)))
+
+    def _ready(self, device: Any) -> tuple[RowView, Tensor | None]:
+        """The view, and the indices of the rows that are stored, or None for all of them."""
+        import torch
+
+        if device not in self._on:
+            index = None
+            if not self._stored.all():
+                index = torch.from_numpy(np.flatnonzero(self._stored)).to(device)
+            self._on[device] = (self._view.on(device), index)
+        return self._on[device]
 
     def finished(self) -> RowBlock:
         """All of it, complete on the host when the writer's turn comes."""
         return RowBlock(
-            label=self.view.position.label,
-            tokens=self.view.tokens[self._stored],
-            reservoir=self.view.reservoir[self._stored],
+            label=self.label,
+            tokens=self.tokens[self._stored],
+            reservoir=self._view.reservoir[self._stored],
             rows=self.rows,
         )
 

@@ -26,7 +26,7 @@ class UnitShares:
         start = work.worker * len(planned) // work.num_workers
         self._order = [*planned[start:], *planned[:start]]
         self._done: set[int] = set()
-        self.adopt()
+        self._insisted_on: set[int] = set()
 
     @property
     def num_tokens_done(self) -> int:
@@ -41,12 +41,16 @@ class UnitShares:
         """True when nobody is known to have done it."""
         if unit.number in self._done:
             return False
-        if self._alone:
+        if self._alone or unit.number in self._insisted_on:
             return True
         attempt, plan_hash = self._attempt, self._plan_hash
         return not any(
             finished(attempt, other, unit, plan_hash) for other in self._attempt.others()
         )
+
+    def insist_on(self, units: Sequence[Unit]) -> None:
+        """Open whatever other attempts say of them: what they left could not be taken over."""
+        self._insisted_on |= {unit.number for unit in units}
 
     def done(self, unit: Unit) -> None:
         """This worker has handed a unit to its writer."""

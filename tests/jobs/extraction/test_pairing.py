@@ -12,7 +12,6 @@ ROOMY = Situation(
     weight_bytes=10**9,
     memory_bytes=10**11,
     spool_bytes=10**9,
-    most_spool_bytes=10**10,
     is_shared=True,
     forward_s=1.0,
 )
@@ -42,7 +41,6 @@ def test_base_rows_are_kept_for_others_where_that_is_cheaper_than_computing_them
         {"forward_s": 1.9},  # as long as writing and reading a gigabyte
         {"spool_bytes": 10**8, "forward_s": 5.0},  # nothing to be saved
         {"is_shared": False},
-        {"spool_bytes": 2 * 10**10, "most_spool_bytes": 10**10},
     ],
 )
 def test_elsewhere_they_are_computed_again(change):

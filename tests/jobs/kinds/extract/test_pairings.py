@@ -96,12 +96,39 @@ def test_a_damaged_cache_is_made_again(root, pair, alone):
     shard = next(
         name for name in root.storage.walk("cache/base_rows") if name.endswith(".safetensors")
     )
-    data = bytearray(root.storage.read(shard))
-    data[-3] ^= 1
+    whole = root.storage.read(shard)
+    data = bytearray(whole)
+    data[len(data) // 2] ^= 64  # in the middle of a row
     root.storage.path(shard).write_bytes(bytes(data))
     answer, artifact = extracted(root, pair[0], "second", pairing="sequential")
     assert answer["state"] == "done", answer
     assert digests(artifact) == alone
+    assert root.storage.read(shard) == whole
+
+
+def test_what_another_attempt_left_half_is_done_again_by_workers_too(root, pair, alone):
+    """Its marker says that the unit is there, and a shard of it is not: as after a repair."""
+    answer, artifact = extracted(
+        root, pair[0], "first", num_workers=2, stop=iter([False] * 8 + [True] * 99).__next__
+    )
+    assert answer["state"] == "stopped"
+    units = root.storage.path(f"{artifact.attempt_folder('first')}/units")
+    damaged = sorted(units.iterdir())[3]
+    (damaged / "shard-000.safetensors").unlink()
+    answer, artifact = extracted(root, pair[0], "second", worker=1, num_workers=2)
+    assert answer["state"] == "done", answer
+    assert digests(artifact) == alone
+
+
+@pytest.mark.parametrize("pairing", ["resident", "sequential"])
+def test_a_family_without_any_of_the_sites_ends(root, pair, pairing):
+    """Nothing is read, no floor is measured, and no model is loaded for ever."""
+    payload, artifact = root.payload("extract", PARAMS, pairing, pair[0])
+    spec = json.loads(payload)
+    spec["params"] |= {"sites": ["mlp_gate"], "pairing": pairing}
+    answer = json.loads(run.run(json.dumps(spec), Surroundings()))
+    assert answer["state"] == "done", answer
+    assert set(ActivationStore(artifact).missing) == {"mlp_gate"}
 
 
 @pytest.mark.parametrize("num_workers", [2, 5])
@@ -141,8 +168,9 @@ def test_when_memory_runs_out_both_models_redo_the_unit_in_smaller_batches(
         if type(module).__name__ == "GPT2MLP" and inputs[0].shape[:2].numel() > 24:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    whole = extracted(root, pair[0], "whole", pairing=pairing, noise_floor_prompts=0)[1]
+    whole = extracted(root, pair[0], "whole", pairing=pairing)[1]
     expected = ActivationStore(whole).sample("resid_mid", 2, "all").total
+    floor = ActivationStore(whole).floor("resid_mid", 2, "all")["offset_norm"]
     forgotten(root, whole)
     root.storage.remove("cache")
     handle = torch.nn.modules.module.register_module_forward_pre_hook(limited)
@@ -162,7 +190,9 @@ def test_when_memory_runs_out_both_models_redo_the_unit_in_smaller_batches(
     assert budgets <= {256, 128, 64, 32, 16} and min(budgets) < 32
     total = ActivationStore(artifact).sample("resid_mid", 2, "all").total
     assert total.num_rows == expected.num_rows
-    assert total.norms.mean == pytest.approx(expected.norms.mean, rel=1e-5)
+    # No more than what other batches alone change in the base, or one rounding of fp32.
+    allowed = max(floor, 2**-24 * expected.norms.mean)
+    assert abs(total.norms.mean - expected.norms.mean) <= allowed
 
 
 def test_memory_that_does_not_even_hold_one_prompt_is_an_error_and_no_endless_loop(root, pair):
