@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from jobs.artifact import digest_file
-from jobs.extraction.shard_file import Pieces, durable_file, link_or_copy, sync_folder, write_shard
+from jobs.extraction.shard_file import Pieces, durable_file, sync_folder, write_shard
 from jobs.extraction.taps import Place
 from jobs.tokens.batches import Unit
 
@@ -201,24 +201,6 @@ def _row_bytes(array: np.ndarray) -> int:
     return int(array.itemsize * array.shape[1])
 
 
-def adopt_units(
-    folder: Path, earlier: Sequence[Path], units: Sequence[Unit], plan_hash: str
-) -> set[int]:
-    """Take over every whole unit that earlier attempts left; return the numbers of those taken.
-
-    Files are hard-linked where the disk allows it, after their digests were checked.
-    """
-    taken = set()
-    for unit in units:
-        for source in reversed(earlier):
-            shards = whole_unit(source / unit.name, unit, plan_hash)
-            if shards is not None:
-                _link(source / unit.name, folder / unit.name, [*shards, MARKER])
-                taken.add(unit.number)
-                break
-    return taken
-
-
 def _identity(unit: Unit, plan_hash: str) -> dict[str, Any]:
     return {
         "unit": unit.number,
@@ -247,10 +229,3 @@ def whole_unit(place: Path, unit: Unit, plan_hash: str) -> list[str] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # cut off in the middle of a write: it does not exist
     return None
-
-
-def _link(source: Path, target: Path, files: Sequence[str]) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for file in files:
-        link_or_copy(source / file, target / file)

@@ -8,6 +8,7 @@ size).
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,18 +32,25 @@ def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_h
         marker = _marker(data)
         if data is None or marker is None or not is_of_unit(marker, unit, plan_hash):
             continue
-        storage, name = attempt.artifact.storage, attempt.artifact.attempt_folder(other)
-        if storage.is_local:
-            whole = whole_unit(storage.path(f"{name}/{relative}"), unit, plan_hash) is not None
-        else:
-            whole = all(
-                storage.size(f"{name}/{relative}/{file}") == shard["bytes"]
-                for file, shard in marker["shards"].items()
-            )
-        if whole:
+        if _is_whole(attempt, f"{attempt.artifact.attempt_folder(other)}/{relative}", unit, marker):
+            # Shards of a try of ours that memory ended would be listed as part of the store.
+            shutil.rmtree(attempt.path / relative, ignore_errors=True)
             attempt.adopt(relative, other, entries_of(data))
             return True
     return False
+
+
+def _is_whole(attempt: AttemptFolder, name: str, unit: Unit, marker: Mapping[str, Any]) -> bool:
+    """Every byte of the folder's shards, on a remote root every size, is what the marker lists."""
+    storage = attempt.artifact.storage
+    if storage.is_local:
+        return whole_unit(storage.path(name), unit, marker["token_plan"]) is not None
+    try:
+        listed = {file: shard["bytes"] for file, shard in marker["shards"].items()}
+    except (KeyError, TypeError, AttributeError):
+        return False  # not written by us
+    sizes = storage.sizes(name)
+    return all(sizes.get(file) == size for file, size in listed.items())
 
 
 def _marker(data: bytes | None) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Writing units, and what is taken over: one test for each way in which others lost rows."""
+"""Writing units: one test for each way in which others lost rows."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import torch
 
 from jobs.artifact import digest_file
 from jobs.extraction.activation_store import ActivationStore
-from jobs.extraction.activation_units import MARKER, RowBlock, UnitWriter, adopt_units
+from jobs.extraction.activation_units import MARKER, RowBlock, UnitWriter
 from jobs.extraction.shard_file import Pieces, Shard, write_shard
 from jobs.extraction.store_folder import StoreFolder
 from jobs.tokens.batches import Unit, units
@@ -102,53 +102,7 @@ def test_files_are_those_of_the_library_and_readable_by_others(tmp_path):
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o644
 
 
-def adopted(tmp_path, source, plan="plan"):
-    return adopt_units(tmp_path / "next", [source], [UNIT], plan)
-
-
-def test_what_exists_is_not_what_is_complete(tmp_path):
-    place = written(tmp_path / "a", [block(0, 9)])
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    (tmp_path / "b" / UNIT.name / MARKER).unlink()  # every shard is there, the marker is not
-    assert adopted(tmp_path, tmp_path / "b") == set()
-    (place / "shard-000.safetensors").unlink()  # the marker is there, a shard is not
-    assert adopted(tmp_path, tmp_path / "a") == set()
-    assert not (tmp_path / "next").exists()
-
-
-@pytest.mark.parametrize("damage", ["cut short", "flipped", "longer", "swapped"])
-def test_a_size_is_no_digest(tmp_path, damage):
-    place = written(tmp_path / "a", [block(0, 9)], shard_bytes=400)
-    assert adopted(tmp_path, tmp_path / "a") == {3}
-    first, second = (place / f"shard-00{number}.safetensors" for number in (0, 1))
-    data = first.read_bytes()
-    if damage == "cut short":
-        first.write_bytes(data[:-1])
-    elif damage == "flipped":
-        first.write_bytes(data[:-5] + bytes([data[-5] ^ 1]) + data[-4:])
-    elif damage == "longer":
-        first.write_bytes(data + b"\0")
-    else:
-        first.write_bytes(second.read_bytes())
-    assert adopted(tmp_path, tmp_path / "a") == set()
-
-
-@pytest.mark.parametrize("field", ["token_plan", "members", "unit", "group", "num_prompts"])
-def test_a_unit_of_something_else_is_not_taken_over(tmp_path, field):
-    place = written(tmp_path / "a", [block(0, 9)])
-    marker = marker_of(place)
-    (place / MARKER).write_text(json.dumps(marker | {field: "another"}))
-    assert adopted(tmp_path, tmp_path / "a") == set()
-
-
-def test_files_that_no_marker_lists_are_never_taken_over_or_read(tmp_path, write_store):
-    place = written(tmp_path / "a", [block(0, 9)])
-    (place / "shard-007.safetensors").write_bytes(b"from an earlier writer")
-    (place / "shard-001.safetensors.tmp").write_bytes(b"half")
-    assert adopted(tmp_path, tmp_path / "a") == {3}
-    taken = sorted(path.name for path in (tmp_path / "next" / UNIT.name).iterdir())
-    assert taken == [MARKER, "shard-000.safetensors"]
-
+def test_files_that_no_marker_lists_are_never_read(tmp_path, write_store):
     folder = write_store(tmp_path / "store")
     (folder / "units" / "000000" / "shard-009.safetensors").write_bytes(b"foreign")
     (folder / "units" / "000099").mkdir()
@@ -183,34 +137,6 @@ def test_rows_are_appended_without_a_byte_being_written_twice(tmp_path):
             )
     writer.finish({}, {})
     assert len(seen) > 10
-
-
-def test_a_taken_over_unit_is_linked_and_reads_the_same(tmp_path):
-    place = written(tmp_path / "a", [block(0, 9)])
-    assert adopted(tmp_path, tmp_path / "a") == {3}
-    taken = tmp_path / "next" / UNIT.name
-    assert (taken / MARKER).samefile(place / MARKER)
-    assert marker_of(taken) == marker_of(place)
-
-
-def test_of_several_attempts_the_whole_one_is_taken(tmp_path):
-    for name in ("1", "2", "3"):
-        written(tmp_path / name, [block(0, 9)])
-    (tmp_path / "3" / UNIT.name / MARKER).write_text("{")
-    sources = [tmp_path / name for name in ("1", "2", "3")]
-    assert adopt_units(tmp_path / "next", sources, [UNIT], "plan") == {3}
-    assert (tmp_path / "next" / UNIT.name / MARKER).samefile(tmp_path / "2" / UNIT.name / MARKER)
-
-
-def test_where_names_cannot_be_linked_files_are_copied(tmp_path, monkeypatch):
-    written(tmp_path / "a", [block(0, 9)])
-
-    def refused(*_):
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refused)
-    assert adopted(tmp_path, tmp_path / "a") == {3}
-    assert adopt_units(tmp_path / "again", [tmp_path / "next"], [UNIT], "plan") == {3}
 
 
 def test_a_position_that_changes_its_dtype_is_our_own_bug(tmp_path):
