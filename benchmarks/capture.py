@@ -6,7 +6,9 @@ Every way loads the same weights from one folder, gets the same padded batches a
 same thing, the rows of all real tokens after blocks 3, 6 and 9 of 12; results are compared before
 anything is timed. They take turns batch by batch, each beginning as often as the others, in one
 process. Ours, nnsight and TransformerLens stop after block 9; transformers cannot stop early. None
-runs the unembedding. TransformerLens insists on its own attention over hookable scores.
+runs the unembedding. TransformerLens insists on its own attention over hookable scores. Ours passes
+no attention mask, which right padding makes needless; the others are given one, as their users
+give it, and nnsight is shown without it as well.
 """
 
 import tempfile
@@ -89,7 +91,8 @@ def _ways(folder: str, device: str) -> dict[str, Capture]:
     return {
         OURS: partial(_ours, model()),
         f"transformers {version('transformers')}": partial(_transformers, model()),
-        f"nnsight {version('nnsight')}": _nnsight(model()),
+        f"nnsight {version('nnsight')}": _nnsight(model(), _named),
+        "... without a mask": _nnsight(model(), _unmasked),
         f"transformer-lens {version('transformer-lens')}": _transformer_lens(model(), folder),
     }
 
@@ -109,7 +112,7 @@ def _transformers(model: Any, inputs: Inputs) -> "list[Tensor]":
         return [inputs.gather(states[layer + 1]) for layer in LAYERS]
 
 
-def _nnsight(model: Any) -> Capture:
+def _nnsight(model: Any, named: Callable[[Inputs], dict[str, Any]]) -> Capture:
     import nnsight
     import torch
 
@@ -117,7 +120,7 @@ def _nnsight(model: Any) -> Capture:
 
     def capture(inputs: Inputs) -> "list[Tensor]":
         with torch.inference_mode():
-            with backbone.trace(**_named(inputs)) as tracer:
+            with backbone.trace(**named(inputs)) as tracer:
                 found = nnsight.save([])
                 for layer in LAYERS:
                     found.append(backbone.h[layer].output)
@@ -159,6 +162,10 @@ def _named(inputs: Inputs) -> "dict[str, Any]":
         "position_ids": inputs.position_ids,
         "use_cache": False,
     }
+
+
+def _unmasked(inputs: Inputs) -> "dict[str, Any]":
+    return {name: value for name, value in _named(inputs).items() if name != "attention_mask"}
 
 
 def _compared(ways: Mapping[str, Capture], batches: Sequence[Inputs]) -> dict[str, float]:

@@ -21,7 +21,6 @@ import numpy as np
 
 from analysis.depth import layer_at
 from benchmarks.workload import (
-    NUM_GROUPS,
     WORKLOADS,
     Workload,
     arguments,
@@ -88,7 +87,7 @@ def main() -> None:
     """Print one line per case."""
     parser = arguments(__doc__)
     parser.add_argument("--workload", choices=WORKLOADS)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--case", type=int, action="append", help="only this one, from 0")
     chosen = parser.parse_args()
     name = chosen.workload or ("gpt2" if chosen.device == "cpu" else "mistral-7b")
@@ -109,6 +108,7 @@ def _measured(setting: Setting, case: Case, rounds: int) -> str:
     places = [(site, layer) for site in case.sites for layer in layers]
     num_kept = 0 if "all" in case.policies else _MOST_ROWS_KEPT
     wanted = positions(setting.plan, case.policies, num_kept)
+    planned = units(setting.plan, 1 << 30)
     times = np.array(
         [
             (
@@ -116,10 +116,9 @@ def _measured(setting: Setting, case: Case, rounds: int) -> str:
                 *timed(partial(_paired, setting, places, wanted, case, unit), setting.device),
                 unit.num_tokens,
             )
-            for _ in range(1 + rounds)
-            for unit in units(setting.plan, 1 << 30)
+            for unit in [planned[0], *(planned * rounds)]
         ]
-    )[NUM_GROUPS:]  # the first round warms up
+    )[1:]  # the first one warms up
     bare, bare_processor, paired, paired_processor, tokens = times.T
     line = (
         f"{case.name:32} bare {tokens.sum() / bare.sum():8,.0f} tokens/s   "

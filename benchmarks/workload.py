@@ -73,7 +73,7 @@ _MISTRAL = {
 }
 WORKLOADS = {
     "gpt2": Workload(
-        fields=_GPT2, dtype="float32", num_prompts=256, lengths=(32, 96), token_budget=2048
+        fields=_GPT2, dtype="float32", num_prompts=512, lengths=(32, 96), token_budget=2048
     ),
     "mistral-7b": Workload(
         fields=_MISTRAL, dtype="bfloat16", num_prompts=256, lengths=(64, 512), token_budget=16384
