@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.depth import layer_at
-from jobs.extraction.size import store_bytes
+from jobs.extraction.size import ROW_BYTES, store_bytes
 from jobs.family import NEURON_SITES, family_of_config
 from jobs.format import NUM_GROUPS
 from jobs.kind import Upstream
@@ -19,7 +19,6 @@ from jobs.tokens.policy import DEFAULT
 if TYPE_CHECKING:
     from jobs.kinds.extract import Params
 
-_ROW_BYTES = {"float32": 4, "bfloat16": 2}
 _ONE_ROW_A_PROMPT = ("last", "mean")
 
 
@@ -43,8 +42,10 @@ def expected_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) -> in
     if sizes is None or prompts.facts is None:
         return None
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
-    if "turn" in policies or (sizes.d_mlp is None and set(params.sites) & set(NEURON_SITES)):
-        return None  # nothing says how many turns a dialogue has, or how wide the MLP is
+    if "turn" in policies or params.template != "none":
+        return None  # nothing says how many turns a dialogue has, or what a template adds
+    if sizes.d_mlp is None and set(params.sites) & set(NEURON_SITES):
+        return None
     num_prompts = int(prompts.facts["num_prompts"])
     num_tokens = prompts.files["prompts.jsonl"]
     longest = min(filter(None, (params.max_length, sizes.max_positions)), default=num_tokens)
@@ -104,7 +105,7 @@ def _forms(
         found.append(_form(params, policy, few, dense=False, whole=True, row_bytes=4))
     if num_rows >= d_model:
         dense = has_moments and policy in params.moments_positions
-        whole, row_bytes = policy in params.full_rows, _ROW_BYTES[params.rows]
+        whole, row_bytes = policy in params.full_rows, ROW_BYTES[params.rows]
         found.append(_form(params, policy, num_rows, dense=dense, whole=whole, row_bytes=row_bytes))
     return found
 

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.errors import UserError
-from jobs.extraction.size import store_bytes
+from jobs.extraction.size import ROW_BYTES, store_bytes
 from jobs.family import NEURON_SITES
 
 if TYPE_CHECKING:
     from jobs.extraction.planning import Extraction
     from jobs.tokens.batches import Unit
-
-_ROW_BYTES = {"float32": 4, "bfloat16": 2}
 
 
 def free_memory(device: str, memory_gb: float) -> int:
@@ -67,7 +65,7 @@ def _most_bytes(extraction: Extraction, num_units: int) -> int:
             dense=dense,
             rowwise=keeping.rowwise | keeping.full,
             num_reservoir=extraction.params.num_reservoir,
-            row_bytes=_ROW_BYTES["float32" if keeping.rowwise else keeping.rows],
+            row_bytes=ROW_BYTES["float32" if keeping.rowwise else keeping.rows],
         )
     return total
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.depth import layer_at
 from cluster.errors import UserError
-from jobs.artifact import digest_bytes
+from jobs.artifact import Artifact, digest_bytes
 from jobs.extraction.paired_inputs import chat_template, common_model, shared_plan
 from jobs.extraction.unit_rows import Keeping
 from jobs.family import NEURON_SITES, Missing, family_of_config
@@ -87,9 +87,8 @@ def decide(work: Work) -> Extraction:
     config = read_config(base.path("model/config.json").parent)
     family = family_of_config(config)
     shape = read_shape(family.FIELDS, config)
-    limit = shape.max_positions
-    most = min(limit, params.max_length or limit)
-    plan, too_long = shared_plan(base, aligned, prompts, most, params.template)
+    longest = min(shape.max_positions, params.max_length or shape.max_positions)
+    plan, too_long = shared_plan(base, aligned, prompts, longest, params.template)
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
     found = positions(plan, policies, params.num_reservoir)
     if not found:
@@ -103,6 +102,7 @@ def decide(work: Work) -> Extraction:
     missing: dict[str, str] = {
         site: tap.reason for site in params.sites if isinstance(tap := sites[site], Missing)
     }
+    present = [site for site in dict.fromkeys(params.sites) if site not in missing]
     return Extraction(
         params=params,
         model=model,
@@ -112,19 +112,16 @@ def decide(work: Work) -> Extraction:
         positions=found,
         layers=layers,
         missing=missing,
+        places=[(site, layer) for site in present for layer in layers],
         d_mlp=shape.d_mlp,
-        template_digest=(
-            digest_bytes(chat_template(base, aligned).encode())
-            if params.template == "chat"
-            else None
-        ),
-        places=[
-            (site, layer)
-            for site in dict.fromkeys(params.sites)
-            if site not in missing
-            for layer in layers
-        ],
+        template_digest=_template_digest(params, base, aligned),
     )
+
+
+def _template_digest(params: Params, base: Artifact, aligned: Artifact) -> str | None:
+    if params.template == "none":
+        return None
+    return digest_bytes(chat_template(base, aligned).encode())
 
 
 def _layers(params: Params, num_layers: int) -> list[int]:

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from analysis.histogram import NUM_BINS
 
+ROW_BYTES = {"float32": 4, "bfloat16": 2}
+"""Bytes of one number of a stored row."""
 _EXACT = 8
 """Bytes of a float64 or int64: what summaries are kept in, whatever the rows are."""
 _VECTORS = 8

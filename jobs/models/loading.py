@@ -6,6 +6,7 @@ Safetensors only, local files only, no code from the folder; the same folder giv
 import copy
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,12 @@ def load_model(
         ignore_mismatched_sizes=True,  # so that they are listed below instead of in a traceback
         output_loading_info=True,
     )
+    _require_whole(info, folder)
+    loaded: PreTrainedModel = model if isinstance(device, dict) else model.to(device)
+    return loaded.eval()
+
+
+def _require_whole(info: Mapping[str, Any], folder: Path) -> None:
     wrong = sorted([*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])])
     if wrong:
         names = ", ".join(wrong[:_MOST_KEYS_SHOWN])
@@ -69,8 +76,6 @@ def load_model(
             f"{len(wrong)} weights are missing or of another shape than config.json says: {names}",
             where=str(folder),
         )
-    loaded: PreTrainedModel = model if isinstance(device, dict) else model.to(device)
-    return loaded.eval()
 
 
 def _require_kernel(kernel: str) -> None:
