@@ -144,7 +144,7 @@ def parts_merged(parts):
 def test_rows_of_16_bits_are_summed_in_64(dtype):
     """Lesson 2: the models' dtype never reaches an accumulator. Lesson 3: fp16 sums overflow.
 
-    50,000 rows around 9 with a spread of 1: a sum in bfloat16 stands still at 2,048, where half its
+    50,000 rows around 9 with a spread of 1: a sum in bfloat16 stands still at 4,096, where half its
     last digit is above 9, and one in float16 is infinite after 7,280 rows.
     """
     plan, place = plan_of([50] * 1000), ("mlp_act", 0)

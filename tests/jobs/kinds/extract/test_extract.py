@@ -222,6 +222,34 @@ def test_bfloat16_rows_are_the_float32_rows_rounded_once(root, pair):
     np.testing.assert_array_equal(*few)
 
 
+def test_a_float16_extraction_is_that_of_float32_but_for_its_rounding(root, pair):
+    """On a processor too, and through δ in float32: no sum of it overflows."""
+    params = {"layers": [1, 2], "positions": ["last", "all"]}
+    done = root.done("extract", {**params, "dtype": "float16"}, **pair[0])
+    assert done.facts["store"]["dtype"] == "float16"
+    half = ActivationStore(done)
+    full = ActivationStore(root.done("extract", {**params, "dtype": "float32"}, **pair[0]))
+    for layer in (1, 2):
+        rows, exact = (store.rows("resid_post", layer, "all").rows for store in (half, full))
+        assert rows.dtype == np.float32
+        assert not np.array_equal(rows, exact)
+        np.testing.assert_allclose(rows, exact, atol=2e-2 * np.abs(exact).max())
+    total = half.sample("resid_post", 2, "all").total
+    assert (total.num_rows, total.num_nonfinite) == (len(half.token_plan.token_ids), 0)
+
+
+def test_flash_attention_where_it_is_not_installed_is_one_clear_error(root, pair):
+    from transformers.utils import is_flash_attn_2_available
+
+    if is_flash_attn_2_available():
+        pytest.skip("it is installed here, and there is a GPU")
+    answer, _ = root.run("extract", {"attention": "flash_attention_2"}, **pair[0])
+    assert answer["state"] == "failed" and answer["error"]["user"]
+    assert "flash attention is not installed here" in answer["error"]["message"]
+    assert "allowed: eager, sdpa" in answer["error"]["message"]
+    assert "pip install flash-attn" in answer["error"]["message"]
+
+
 def test_different_tokenizers_are_refused(root, pair, word_tokenizer):
     inputs, base, _ = pair
     tokenizer = word_tokenizer(eos_token="<end>")

@@ -1,0 +1,80 @@
+"""Copies off a GPU while it computes on: every byte is the one that was there when it was asked."""
+
+import threading
+
+import pytest
+import torch
+
+from jobs.extraction.pipeline import Pipeline
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
+]
+
+NUM_TENSORS = 200
+# Nothing at all, below, at and above a buffer of the ring, and no multiple of it.
+SIZES = (0, 1, 1000, 8 * 2**20, 8 * 2**20 + 3, 24 * 2**20 + 7)
+
+
+def test_what_arrives_is_what_stood_there_though_its_memory_is_taken_again_at_once():
+    """Lesson 32: non_blocking to host memory is a race without an event.
+
+    The device is kept busy, so that the host is far ahead of it; what was handed over is let go,
+    and the allocator gives the same memory to the next tensor, which overwrites it.
+    """
+    received = []
+
+    def look(number, host):
+        received.append((len(host), bool((host == number).all())))
+
+    with torch.inference_mode(), Pipeline(torch.device("cuda")) as pipeline:
+        busy = torch.randn(2048, 2048, device="cuda")
+        for number in range(NUM_TENSORS):
+            busy = (busy @ busy).sigmoid()
+            size = SIZES[number % len(SIZES)]
+            rows = torch.full((size,), float(number), device="cuda")
+            host = pipeline.host(rows)
+            del rows
+            torch.full((size,), -1.0, device="cuda")
+            pipeline.call(lambda number=number, host=host: look(number, host), host.nbytes)
+    assert received == [(SIZES[number % len(SIZES)], True) for number in range(NUM_TENSORS)]
+
+
+def test_copies_of_other_types_and_shapes_come_whole():
+    received = {}
+    with torch.inference_mode(), Pipeline(torch.device("cuda")) as pipeline:
+        sources = {
+            "bfloat16": torch.randn(3000, 777, device="cuda").bfloat16(),
+            "transposed": torch.randn(500, 300, device="cuda").T,
+            "float64": torch.randn(1111, 1111, device="cuda", dtype=torch.float64),
+            "flags": torch.randn(99, device="cuda") > 0,
+            "number": torch.tensor(7.5, device="cuda"),
+        }
+        for name, source in sources.items():
+            host = pipeline.host(source)
+            pipeline.call(lambda name=name, host=host: received.update({name: host.clone()}))
+        pipeline.wait()
+        for name, source in sources.items():
+            assert torch.equal(received[name], source.cpu()), name
+            assert received[name].dtype == source.dtype
+
+
+def test_a_failed_writer_frees_a_producer_that_waits_for_a_buffer():
+    failed = threading.Event()
+
+    def fail():
+        failed.set()
+        raise OSError("the disk is gone")
+
+    with (
+        pytest.raises(OSError, match="the disk is gone"),
+        torch.inference_mode(),
+        Pipeline(torch.device("cuda")) as pipeline,
+    ):
+        rows = torch.zeros(64 * 2**20, device="cuda")
+        pipeline.call(fail)
+        assert failed.wait(60)
+        for _ in range(1000):
+            pipeline.host(rows)
+            pipeline.check()
