@@ -11,6 +11,7 @@ from analysis.measurement import to_rows
     [(0.0, 4, 0), (1.0, 4, 3), (0.5, 2, 1), (0.5, 4, 2), (0.75, 3, 2), (0.29, 51, 15), (0.5, 1, 0)],
 )
 def test_halves_go_to_the_deeper_layer(fraction, num_layers, layer):
+    """Lesson 55: relative depth must be one rule."""
     assert layer_at(fraction, num_layers) == layer
 
 

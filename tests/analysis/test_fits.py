@@ -47,6 +47,7 @@ def test_leaving_one_size_out_shows_what_a_single_size_decides():
 
 
 def test_three_sizes_are_refused_and_four_are_descriptive():
+    """Lesson 50: few sizes cannot support a law."""
     refused = fit(SIZES[:3], [1.0, 2.0, 3.0])
     assert (refused.status, refused.exponent) == ("too_few_sizes", None)
     assert refused.reason == "3 sizes, at least 4 are needed"

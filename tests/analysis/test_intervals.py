@@ -45,6 +45,7 @@ def test_the_jackknife_takes_the_bias_out_of_a_variance() -> None:
 
 
 def test_intervals_over_unequal_groups_cover_as_often_as_they_say() -> None:
+    """Lesson 48: tokens are not independent; groups of prompts are."""
     rng = np.random.default_rng(3)
     counts = rng.integers(5, 60, 20).astype(float)
     hits = 0

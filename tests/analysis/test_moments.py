@@ -86,6 +86,7 @@ def test_covariances_are_numpys() -> None:
 
 
 def test_a_large_mean_does_not_eat_the_spread() -> None:
+    """Lesson 5: an uncentred Gram matrix cancels."""
     rows = np.float64(1e6) + rows_of(4, 30, 3).astype(np.float64)
     merged = reduce(Moments.merge, [Moments.from_rows(part) for part in np.split(rows, 10)])
     np.testing.assert_allclose(merged.covariance(True), np.cov(rows.T), rtol=1e-7, atol=1e-9)

@@ -113,6 +113,7 @@ def test_a_combination_nobody_ran_is_not_run_and_one_at_another_depth_says_so():
 
 
 def test_zero_is_shown_as_zero():
+    """Lesson 52: zero is a value."""
     (line,) = compare([tiny(value=0.0)]).cells
     assert (line[0].text, line[0].value, line[0].mark) == ("0", 0.0, "")
 

@@ -68,6 +68,7 @@ def test_a_missing_number_is_a_dash_with_a_footnote_and_zero_is_zero(name):
 
 
 def test_latex_escapes_every_special_character():
+    """Lesson 53: escape LaTeX yourself."""
     assert escape(NASTY) == (
         r"a\_b 50\% \& \#1 \$x\$ \{y\} \textasciitilde{}z \textasciicircum{}2 \textbackslash{}n"
     )

@@ -23,6 +23,7 @@ def test_quantiles_of_the_norm_are_those_of_the_rows(sample_of) -> None:
 
 
 def test_one_huge_row_does_not_move_the_median(sample_of) -> None:
+    """Lesson 4: massive rows are reported, and decide nothing alone."""
     rows = np.ones((101, 4))
     rows[7] = 1e5
     assert offset_norm.measure(sample_of(rows), None)[0].value == pytest.approx(2.0, rel=0.01)

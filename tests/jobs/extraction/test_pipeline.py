@@ -23,6 +23,29 @@ def test_everything_is_done_in_order_before_the_block_ends():
     assert done == list(range(200))
 
 
+def test_what_is_begun_and_no_longer_in_the_queue_is_waited_for():
+    """Lesson 36: an empty queue is not done."""
+    begun, go_on, waited = threading.Event(), threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        assert go_on.wait(30)
+
+    def wait(pipeline):
+        pipeline.wait()
+        waited.set()
+
+    with Pipeline(CPU) as pipeline:
+        pipeline.call(work)
+        assert begun.wait(30)
+        waiter = threading.Thread(target=wait, args=(pipeline,))
+        waiter.start()
+        assert not waited.wait(0.2)
+        go_on.set()
+        assert waited.wait(30)
+        waiter.join()
+
+
 def test_an_error_of_the_writer_stops_the_producer_at_its_next_batch():
     """Lesson 33: a swallowed writer error is a missing shard."""
     failed = threading.Event()

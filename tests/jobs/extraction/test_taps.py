@@ -30,6 +30,7 @@ def test_what_is_read_is_what_the_block_returns(model):
 
 
 def test_the_pass_ends_once_everything_is_read(model):
+    """Lesson 42: stop early, and never compute logits that nobody reads."""
     reached = []
     blocks_of(model)[2].register_forward_pre_hook(lambda *_: reached.append(2))
     with reading(model, [("resid_mid", 1)], lambda x: x[:, -1]) as found:
@@ -58,6 +59,7 @@ def test_a_stop_raised_by_nobody_is_noticed(model):
 
 
 def test_a_block_that_returns_a_tuple_is_read_all_the_same(model):
+    """Lesson 31: what a layer returns changed between versions of the library."""
     blocks_of(model)[1].register_forward_hook(lambda module, inputs, output: (output, "more"))
     with reading(model, [("resid_post", 1)], lambda x: x.shape) as found:
         model(IDS)

@@ -244,6 +244,7 @@ def test_the_residual_stream_is_the_embedding_plus_everything_added_to_it(fields
 
 @pytest.mark.parametrize("fields", SUMMING.values(), ids=SUMMING)
 def test_mlp_activations_have_one_entry_per_neuron_and_make_the_mlp_output(fields):
+    """Lesson 30: a transposed weight hides where d_mlp is 4 d; here it is not."""
     family, model = family_of(fields["family"]), random_model(fields)
     seen = all_sites(model, family, torch.arange(6)[None])
     for layer, block in enumerate(model.get_submodule(family.BLOCKS)):

@@ -298,6 +298,7 @@ def test_every_family_is_here():
 
 @pytest.mark.parametrize(("fields", "change"), CASES.values(), ids=CASES)
 def test_every_site_at_every_layer_is_what_the_weights_say(fields, change, prompts):
+    """Lesson 28: what documents say of sites may contradict the code."""
     plan, batch = prompts
     model = random_model(fields, change)
     taps = family_of(fields["family"]).sites(model.config)
@@ -317,6 +318,7 @@ def test_every_site_at_every_layer_is_what_the_weights_say(fields, change, promp
 
 @pytest.mark.parametrize(("fields", "change"), CASES.values(), ids=CASES)
 def test_positions_may_be_given_and_change_nothing_where_padding_is_right(fields, change, prompts):
+    """Lesson 15: GPT-2 does not derive positions from the mask."""
     import torch
 
     model, inputs = random_model(fields, change), Inputs(prompts[1], "cpu")

@@ -176,6 +176,7 @@ def test_the_device_follows_the_job_and_not_the_machine():
 
 
 def test_a_model_is_described_by_counting(saved_models, tiny_sizes):
+    """Lesson 51: sizes are counted parameters, not labels."""
     model = load_model(saved_models / "gpt2")
     described = describe_model(model.config)
     assert described["num_parameters"] == sum(p.numel() for p in model.parameters())

@@ -57,6 +57,7 @@ def test_batches_hold_every_prompt_once_within_the_budget(shape, budget):
 
 @given(lengths_and_groups, st.randoms(use_true_random=False))
 def test_padding_is_masked_and_never_selected(shape, random):
+    """Lesson 17: lengths are carried; an id says nothing about padding where pad = EOS."""
     plan = plan_of(shape)
     order = list(range(len(shape)))
     random.shuffle(order)

@@ -58,6 +58,7 @@ def test_one_bos_stands_first_and_never_between_segments(with_bos):
 
 
 def test_a_text_that_brings_its_bos_gets_no_second(with_bos):
+    """Lesson 20: no double BOS."""
     plan, _ = build([prompt(0, ("prompt", "<s> word1"), ("response", " word2"))], with_bos, 10)
     assert plan.token_ids.tolist() == [1, 3, 4]
 
@@ -88,6 +89,7 @@ def test_a_prompt_without_tokens_is_an_error_that_names_it(word_tokenizer):
 
 
 def test_ids_are_those_of_each_segment_alone(word_tokenizer):
+    """Lesson 19: nothing is decoded and tokenised again."""
     tokenizer = word_tokenizer()
     plan, _ = build(PLAIN, tokenizer, 10)
     expected = [

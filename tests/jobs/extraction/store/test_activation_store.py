@@ -86,6 +86,7 @@ def refusal(store, prompt, position):
 
 
 def test_negative_positions_are_refused_because_rows_are_padded_on_the_right(open_store, plan):
+    """Lesson 23: a negative index with padding on the right picks a pad."""
     last = plan.lengths[list(plan.prompts).index(50)] - 1
     said = refusal(open_store(), 50, -1)
     assert "no position -1" in said and f"its last token is {last}" in said

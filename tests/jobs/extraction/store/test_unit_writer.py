@@ -125,6 +125,7 @@ def test_a_short_last_shard_and_a_short_last_unit_are_kept(open_store, plan):
 
 
 def test_rows_are_appended_without_a_byte_being_written_twice(tmp_path):
+    """Lesson 40: appending is a new file; to save a growing one again is quadratic."""
     writer = UnitWriter(tmp_path, UNIT, "plan", shard_bytes=1000)
     seen = {}
     for start in range(0, 200, 5):
@@ -175,6 +176,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def test_memory_stays_at_a_few_shards_while_far_more_streams_through(tmp_path):
+    """Lesson 39: saving a safetensors file takes twice its size where it is done in one piece."""
     ran = subprocess.run(
         [sys.executable, "-c", STREAMING, str(tmp_path)], capture_output=True, text=True, check=True
     )

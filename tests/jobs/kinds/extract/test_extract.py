@@ -8,6 +8,7 @@ from jobs.kinds import extract
 
 
 def test_rows_equal_a_forward_pass_without_hooks(root, pair):
+    """Lesson 24: hook the block; the last of `hidden_states` is after the final norm."""
     import torch
 
     inputs, base, aligned = pair
@@ -75,6 +76,7 @@ def _attention(attention, x):
 def test_a_bias_added_at_one_block_is_the_offset_from_there_on(
     root, tiny_model, word_tokenizer, plain_prompts
 ):
+    """Lesson 25: off-by-one layers are endemic."""
     import copy
 
     import torch
@@ -173,6 +175,7 @@ def test_base_norms_are_those_of_the_base_at_the_same_rows(root, pair):
 
 
 def test_other_batches_change_nothing_beyond_rounding(root, pair):
+    """Lesson 9: batch shape changes results, so it may change no more than rounding does."""
     inputs, _, _ = pair
     params = {"layers": [1], "positions": ["last", "response", "mean"]}
     stores = [
@@ -206,6 +209,7 @@ def test_kept_rows_are_the_same_for_every_model(root, pair, tiny_model, word_tok
 
 
 def test_bfloat16_rows_are_the_float32_rows_rounded_once(root, pair):
+    """Lesson 1: subtract in fp32, round once."""
     import torch
 
     inputs, _, _ = pair
@@ -269,6 +273,7 @@ def test_models_of_two_shapes_are_refused(root, pair, tiny_model, word_tokenizer
 
 
 def test_rows_that_are_not_finite_name_the_unit(root, pair, word_tokenizer):
+    """Lesson 18: screen for NaN whatever padding does."""
     import torch
 
     inputs, _, aligned = pair

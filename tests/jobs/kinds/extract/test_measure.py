@@ -105,6 +105,7 @@ def test_a_job_of_nothing_but_missing_sites_says_so_and_does_not_fail(
 
 
 def test_a_model_against_itself_is_below_the_noise_floor(root, pair):
+    """Lesson 6: small drift is told from noise by measuring the noise."""
     inputs, _, _ = pair
     same = root.done("extract", {"layers": [1]}, **{**inputs, "aligned": inputs["base"]})
     rows = rows_of(root.done("measure", {"metrics": ["offset_norm"]}, delta=same))

@@ -76,6 +76,7 @@ def killed(there, inputs):
 
 
 def test_a_killed_attempt_is_continued_without_its_units_coming_here(remote, proxy):
+    """Lesson 45: egress is a cost line."""
     there, inputs, expected = remote
     artifact, left = killed(there, inputs)
     shard = f"{artifact.attempt_folder('killed')}/units/{left[0]}/shard-000.safetensors"

@@ -108,6 +108,7 @@ def test_a_token_under_another_id_is_refused(models, prompts, chat_tokenizer, wo
 
 
 def test_a_tokenizer_that_cuts_otherwise_is_refused(models, prompts, chat_tokenizer):
+    """Lesson 21: compare the same tokens."""
     from tokenizers import normalizers
 
     lower = chat_tokenizer("<|start|>", "<|end|>")

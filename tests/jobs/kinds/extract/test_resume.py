@@ -98,6 +98,7 @@ def test_a_finished_unit_with_a_flipped_bit_is_not_taken_over(root, pair):
 
 
 def test_a_unit_without_its_marker_or_with_half_of_it_does_not_exist(root, pair):
+    """Lesson 37: resumed by the ids of units, holes and all; counting would leave the holes."""
     units = stopped_attempt(root, pair[0])
     (units / "000000" / "UNIT.json").unlink()
     marker = units / "000001" / "UNIT.json"
