@@ -14,6 +14,8 @@ from pathlib import Path
 
 from cluster.errors import SurroundingsError
 
+StrPath = str | os.PathLike[str]
+
 _PIECE_BYTES = 1 << 24
 
 
@@ -47,7 +49,7 @@ class LocalDisk:
         path = self.root / name
         with _disk_faults(self.url):
             os.replace(_durable_temporary(path, data), path)
-            _sync_folder(path.parent)
+            sync(path.parent)
 
     def create(self, name: str, data: bytes) -> bool:
         """Put bytes under a name where nothing stands; False when something does."""
@@ -60,7 +62,7 @@ class LocalDisk:
                 return False
             finally:
                 os.unlink(temporary)
-            _sync_folder(path.parent)
+            sync(path.parent)
             return True
 
     def copy(self, source: str, target: str) -> None:
@@ -70,12 +72,12 @@ class LocalDisk:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = _temporary(path)
             try:
-                _link_or_copy(self.root / source, temporary)
+                link_or_copy(self.root / source, temporary)
                 os.replace(temporary, path)
             finally:
                 # Renaming one name of a file to another name of it leaves both.
                 temporary.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            sync(path.parent)
 
     def size(self, name: str) -> int | None:
         """Bytes under a name, or None when there is nothing."""
@@ -124,6 +126,29 @@ class LocalDisk:
             ) from error
 
 
+def link_or_copy(source: StrPath, target: StrPath) -> None:
+    """A second name for a file's bytes; on another disk, or one without links, a durable copy.
+
+    For files that nobody writes to again. Raises FileNotFoundError.
+    """
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        sync(target)
+
+
+def sync(path: StrPath) -> None:
+    """Make the bytes of a file, or the names in a folder, outlast a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
 
@@ -142,30 +167,11 @@ def _durable_temporary(path: Path, data: bytes) -> Path:
     return temporary
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # another disk, or one without hard links
-        shutil.copyfile(source, target)
-        with open(target, "rb") as stream:
-            os.fsync(stream.fileno())
-
-
 def _remove_folder(path: Path) -> None:
     while path.exists():
         # What somebody else deletes meanwhile needs no deleting; the rest still does.
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
+from cluster.local_disk import sync
 from jobs.artifact import Artifact, FileEntry, digest_file
 from jobs.job import Cell
 from jobs.tracking import Tracker
@@ -71,7 +72,7 @@ class AttemptFolder:
             name = file.relative_to(self.path).as_posix()
             entry = (known.get(name) or _entry_of(file)) if discard else None
             if self.artifact.storage.is_local:
-                _sync(file)
+                sync(file)
             else:
                 self.artifact.storage.upload(file, f"{self.name}/{name}")
             if entry is not None:
@@ -249,11 +250,3 @@ def _is_marker(name: str) -> bool:
 
 def _entry_of(file: Path) -> FileEntry:
     return FileEntry(bytes=file.stat().st_size, xxh3=digest_file(file))
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

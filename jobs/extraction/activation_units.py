@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from cluster.local_disk import sync
 from jobs.artifact import digest_file
-from jobs.extraction.shard_file import Pieces, durable_file, sync_folder, write_shard
+from jobs.extraction.shard_file import Pieces, durable_file, write_shard
 from jobs.extraction.taps import Place
 from jobs.tokens.batches import Unit
 
@@ -101,11 +102,11 @@ class UnitWriter:
         if self._open.nbytes:
             self._note(*self._write(self._open))
         marker = {**self._identity, **facts, "shards": self._shards}
-        sync_folder(self._place)
+        sync(self._place)
         with durable_file(self._place / MARKER) as stream:
             stream.write((json.dumps(marker, sort_keys=True) + "\n").encode())
-        sync_folder(self._place)
-        sync_folder(self._place.parent)
+        sync(self._place)
+        sync(self._place.parent)
 
     def abandon(self) -> None:
         """Stop; what is on disk has no marker and counts for nothing."""

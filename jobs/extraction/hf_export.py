@@ -11,9 +11,10 @@ from math import prod
 from pathlib import Path
 
 from cluster.errors import UserError
+from cluster.local_disk import link_or_copy
 from jobs.extraction.activation_store import ActivationStore
 from jobs.extraction.activation_units import FOLDER
-from jobs.extraction.shard_file import durable_file, link_or_copy, width
+from jobs.extraction.shard_file import durable_file, width
 
 INDEX_FILE = "model.safetensors.index.json"
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,23 +142,6 @@ def durable_file(path: Path) -> Iterator[Any]:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise _refused(error, path) from error
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """A second name for a file's bytes; on another disk, or one without links, a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _refused(error: OSError, path: Path) -> SurroundingsError:

@@ -3,7 +3,6 @@
 The hub at a commit, or a folder of the user whose bytes are digested. Needs no torch.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import xxhash
 
 from cluster.errors import UserError
+from cluster.local_disk import link_or_copy
 from jobs.artifact import digest_file
 from jobs.models import hub
 from jobs.work import Work
@@ -138,10 +138,7 @@ def _copy(source: Path, target: Path) -> None:
 def _link(source: Path, target: Path) -> None:
     """A cache's files are never written to: share them on one file system, else copy."""
     target.unlink(missing_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
+    link_or_copy(source.resolve(), target)
 
 
 def _digest(folder: Path, names: Sequence[str]) -> str:

@@ -7,12 +7,12 @@ differs, is never continued from: the one before it is.
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.local_disk import link_or_copy
 from jobs.artifact import digest_file
 from jobs.work import AttemptFolder
 
@@ -66,7 +66,7 @@ def adopt_newest(attempt: AttemptFolder) -> Checkpoint | None:
     for step, folder in _candidates(attempt.earlier(FOLDER)):
         target = attempt.path / FOLDER / checkpoint_folder(step)
         with contextlib.suppress(OSError, shutil.Error):
-            shutil.copytree(folder, target, copy_function=_link_or_copy)
+            shutil.copytree(folder, target, copy_function=link_or_copy)
         if is_complete(target, step):
             return Checkpoint(step=step, path=target)
         shutil.rmtree(target, ignore_errors=True)
@@ -103,11 +103,3 @@ def _drop_older(attempt: AttemptFolder, keep: int) -> None:
         if not storage.is_local:
             storage.remove(f"{attempt.name}/{FOLDER}/{checkpoint_folder(step)}")
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    """A hard link costs nothing, and files of a complete checkpoint are never written again."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
