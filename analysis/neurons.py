@@ -1,4 +1,4 @@
-"""Per-neuron sums of a base and an aligned model over the same tokens: means and spreads, no rows."""
+"""Per-neuron sums of a base and an aligned model over the same tokens: means, spreads, no rows."""
 
 from __future__ import annotations
 

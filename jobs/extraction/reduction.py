@@ -31,7 +31,7 @@ _ROWS_PER_PRODUCT = 2048
 """Rows summed in one fp32 product: keeps its rounding below 1e-6 however large a batch is."""
 _BLOCK = {"cpu": 256, "cuda": 1024}
 """Columns of a block of the symmetric product; blocks below the diagonal are not computed. On two
-cores 256 is best: 5.0 ms instead of 6.5 at d = 512, 262 instead of 511 at d = 4,096 (2,048 rows)."""
+cores 256 is best: 5.0 ms, not 6.5, at d = 512 and 262, not 511, at d = 4,096 (2,048 rows)."""
 
 
 class Reduction:
