@@ -143,7 +143,9 @@ class Supervised:
                     f"training diverged: {name} is {row[name]} at step {row['step']:.0f}",
                     hint="lower learning_rate or max_grad_norm, or add warmup_steps",
                 )
-        stuck = row.get("rewards/margins") == 0.0 or row.get("grad_norm") == 0.0
+        # A loss that reached 0 exactly (hinge's can) has no gradient, and nothing left to learn.
+        no_gradient = row.get("grad_norm") == 0.0 and row["loss"] != 0.0
+        stuck = row.get("rewards/margins") == 0.0 or no_gradient
         self._num_stuck = self._num_stuck + 1 if stuck else 0
         if self._num_stuck >= STUCK_AFTER_STEPS:
             raise UserError(
