@@ -18,6 +18,7 @@ from jobs.models.loading import (
 from jobs.objective import Lesson, ScoredPairs
 from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.log_ratios import margins
+from jobs.training.model_card import base_on_hub, write_model_card
 from jobs.training.recipe import data_order
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair, read_tokenized_pairs, tokens_digest
@@ -58,8 +59,9 @@ def align(work: Work) -> dict[str, Any]:
     outcome = train(trainer)
     model.config, model.generation_config = untouched
     save_checkpoint(model, tokenizer, work.folder / "model")
-    return {
+    facts = {
         "model": describe_model(model.config),
+        "base_model": base_on_hub(work),
         "training": {
             "objective": params.objective,
             "num_pairs": len(training.pairs),
@@ -69,6 +71,8 @@ def align(work: Work) -> dict[str, Any]:
             **outcome,
         },
     }
+    write_model_card(work, "align", facts)
+    return facts
 
 
 def length_limit(config: Any, max_length: int | None) -> int:
