@@ -19,6 +19,9 @@ from cluster.storage import Storage
 from jobs.job import artifact_folder
 from jobs.local_copies import local_copy, place_of_copy
 
+CARD = "model/README.md"
+"""The card of a model: for people, read by no job."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
@@ -57,8 +60,12 @@ class Record:
 
     @property
     def content_digest(self) -> str:
-        """xxh3-64 over key and files: equal for equal work, whoever did it and however long."""
-        listed = [f"{name} {self.files[name].xxh3}" for name in sorted(self.files)]
+        """xxh3-64 over key and files: equal for equal work, whoever did it and however long.
+
+        Without cards: they name commit and versions, which make nothing downstream stale.
+        """
+        names = sorted(name for name in self.files if name != CARD)
+        listed = [f"{name} {self.files[name].xxh3}" for name in names]
         return digest_bytes("\n".join([self.key, *listed]).encode())
 
     def to_json(self) -> bytes:

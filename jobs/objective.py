@@ -1,6 +1,7 @@
 """Contract: what a model is trained towards. Objectives live in `objectives/`, one per file.
 
-Importing one imports no heavy library: planning asks each whether it uses the reference.
+Importing one imports no heavy library: planning asks each for its settings and whether it uses the
+reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,20 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from jobs.training.tokenized_pairs import TokenizedPair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A hyper-parameter of an objective. Params of `align` bear its name and its limits."""
+
+    default: float
+    """Its value where a study gives none."""
+    may_be_zero: bool = False
+    """True where 0 is allowed."""
+
+
+BETA = Setting(default=0.1)
+"""Strength of the tie to the reference, of every objective that has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +54,8 @@ class Lesson:
     """Index into the pairs of every row of the run, in order."""
     arguments: Mapping[str, Any]
     """The Trainer's arguments that do not depend on the objective."""
-    beta: float
-    """Strength of the tie to the reference."""
+    settings: Mapping[str, float]
+    """The value of everything in the objective's SETTINGS."""
     seed: int
     """For objectives that draw something themselves."""
 
@@ -50,6 +65,8 @@ class Objective(Protocol):
 
     USES_REFERENCE: bool
     """True when the reference's log-probabilities enter the loss."""
+    SETTINGS: Mapping[str, Setting]
+    """Its hyper-parameters by name; a study that gives it another is refused."""
 
     def make_trainer(self, lesson: Lesson) -> Any:
         """A Trainer that takes our token ids verbatim.
@@ -57,5 +74,16 @@ class Objective(Protocol):
         It has `jobs.training.supervision.Supervised` mixed in.
         """
 
-    def validation_loss(self, policy: ScoredPairs, reference: ScoredPairs, beta: float) -> float:
+    def validation_loss(
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+    ) -> float:
         """The objective's own loss on validation pairs, from both models' sums."""
+
+    # One more name is optional: `needs_whole_batch` asks for it.
+    # - WHOLE_BATCH: bool: True when the loss of a pair depends on the other pairs of its forward
+    #   pass, so that splitting the global batch would give other numbers; False where absent.
+
+
+def needs_whole_batch(objective: Any) -> bool:
+    """Whether a forward pass has to hold the global batch."""
+    return bool(getattr(objective, "WHOLE_BATCH", False))

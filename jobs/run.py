@@ -121,6 +121,8 @@ def _attempt(
                 pins=spec.get("pins", {}),
                 worker=spec.get("worker", 0),
                 num_workers=spec.get("num_workers", 1),
+                versions=_versions(),
+                commit=spec["commit"],
             )
         )
         exit_code = 0

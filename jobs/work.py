@@ -215,6 +215,10 @@ class Work:
     """Number of this worker among those that share the job, from 0."""
     num_workers: int = 1
     """Most workers that share the job; 1 where nobody else is at it."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the interpreter and libraries in force."""
+    commit: str | None = None
+    """Commit of this code; None when unknown."""
 
     @property
     def folder(self) -> Path:

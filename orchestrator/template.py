@@ -56,7 +56,6 @@ stages:
     params:
       objective: "${objective}"
       seed: "${seed}"
-      beta: 0.1
       steps: 100
       global_batch: 16
       optimizer: adamw

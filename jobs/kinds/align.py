@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Input, execution
+from jobs.objective import needs_whole_batch
+from jobs.training.objective_settings import settings_of
 from jobs.training.params import TrainingParams
 from jobs.work import Work
 
@@ -26,7 +28,23 @@ class Params(TrainingParams):
     """What to train towards, and how."""
 
     objective: str = Field("dpo", description="Loss: a file of `jobs/objectives/`.")
-    beta: float = Field(0.1, gt=0, description="Strength of the tie to the reference.")
+    beta: float | None = Field(
+        None,
+        gt=0,
+        description="Strength of the tie to the reference. Null: 0.1, in objectives that have it.",
+    )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=0.5,
+        description="Share of labels held to be wrong. Null: 0.1 for robust, 0.001 for exo-pair, "
+        "0 for aot and aot-unpaired.",
+    )
+    discopop_tau: float | None = Field(
+        None,
+        gt=0,
+        description="Width of the blend of both halves of discopop. Null: 0.05.",
+    )
     steps: int | None = Field(None, ge=1, description="Optimizer steps; null: by epochs.")
     epochs: float | None = Field(
         None, gt=0, description="Passes over the training pairs; 1 when steps are null too."
@@ -43,10 +61,33 @@ class Params(TrainingParams):
 
     @model_validator(mode="after")
     def _check(self) -> "Params":
-        lookup.find("objectives", self.objective, where="objective")
+        self.settings()
+        whole = needs_whole_batch(lookup.find("objectives", self.objective))
+        if whole and self.micro_batch not in (None, self.global_batch):
+            raise UserError(
+                f"objective {self.objective!r} sorts the pairs of a forward pass: it needs the "
+                f"global batch of {self.global_batch} in one, not {self.micro_batch}",
+                where="micro_batch",
+                allowed=[str(self.global_batch)],
+            )
         if self.steps is not None and self.epochs is not None:
             raise UserError("give steps or epochs, not both", where="steps")
         return self
+
+    @model_serializer(mode="wrap")
+    def _written_out(self, plainly: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings with their defaults, and none that the objective does not have."""
+        written = plainly(self)
+        return {name: written[name] for name in written if name not in _SETTINGS} | self.settings()
+
+    def settings(self) -> dict[str, float]:
+        """The objective's hyper-parameters, defaults written out."""
+        given = {name: getattr(self, name) for name in _SETTINGS}
+        return dict(settings_of(self.objective, given))
+
+
+_SETTINGS = ("beta", "label_smoothing", "discopop_tau")
+"""The params that an objective may have or lack."""
 
 
 def uses(params: Params) -> frozenset[str]:

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from jobs.objective import Lesson
+from jobs.objective import BETA, Lesson
+from jobs.training.log_ratios import sigmoid_loss as validation_loss
 from jobs.training.preference import make_preference_trainer
-from jobs.training.preference import sigmoid_loss as validation_loss
 
-__all__ = ["USES_REFERENCE", "make_trainer", "validation_loss"]
+__all__ = ["SETTINGS", "USES_REFERENCE", "make_trainer", "validation_loss"]
 
 USES_REFERENCE = True
+SETTINGS = {"beta": BETA}
 
 
 def make_trainer(lesson: Lesson) -> Any:
     """TRL's DPO trainer over the pairs as they are; see Objective."""
-    return make_preference_trainer(lesson)
+    return make_preference_trainer(lesson, loss="sigmoid")

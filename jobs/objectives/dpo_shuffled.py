@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from jobs.objective import Lesson, ScoredPairs
+from jobs.objective import BETA, Lesson, ScoredPairs
+from jobs.training.log_ratios import sigmoid_loss as validation_loss
 from jobs.training.preference import make_preference_trainer
-from jobs.training.preference import sigmoid_loss as validation_loss
 
-__all__ = ["USES_REFERENCE", "make_trainer", "validation_loss"]
+__all__ = ["SETTINGS", "USES_REFERENCE", "make_trainer", "validation_loss"]
 
 USES_REFERENCE = True
+SETTINGS = {"beta": BETA}
 _STREAM = 1
 """Keeps the draw of labels apart from the draw of the data order, which has the same seed."""
 
@@ -24,7 +25,8 @@ _STREAM = 1
 def make_trainer(lesson: Lesson) -> Any:
     """TRL's DPO trainer over the swapped pairs; see Objective."""
     swapped = _half(len(lesson.scored.pairs), lesson.seed)
-    return make_preference_trainer(replace(lesson, scored=_swap(lesson.scored, swapped)))
+    scored = _swap(lesson.scored, swapped)
+    return make_preference_trainer(replace(lesson, scored=scored), loss="sigmoid")
 
 
 def _half(num_pairs: int, seed: int) -> Bool[np.ndarray, " pairs"]:

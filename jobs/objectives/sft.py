@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.objective import Lesson, ScoredPairs
+from jobs.objective import Lesson, ScoredPairs, Setting
 
 USES_REFERENCE = False
+SETTINGS: Mapping[str, Setting] = {}
 
 
 def make_trainer(lesson: Lesson) -> Any:
@@ -26,7 +27,9 @@ def make_trainer(lesson: Lesson) -> Any:
     )
 
 
-def validation_loss(policy: ScoredPairs, reference: ScoredPairs, beta: float) -> float:
+def validation_loss(
+    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+) -> float:
     """Cross-entropy per completion token of the chosen side, in nats."""
     assert policy.chosen is not None
     return float(-policy.chosen.sum() / sum(len(pair.chosen_ids) for pair in policy.pairs))

@@ -17,7 +17,8 @@ from jobs.models.loading import (
 )
 from jobs.objective import Lesson, ScoredPairs
 from jobs.training.completion_log_probabilities import score_pairs
-from jobs.training.preference import margins
+from jobs.training.log_ratios import margins
+from jobs.training.model_card import base_on_hub, write_model_card
 from jobs.training.recipe import data_order
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair, read_tokenized_pairs, tokens_digest
@@ -47,7 +48,7 @@ def align(work: Work) -> dict[str, Any]:
             scored=training,
             order=data_order(len(training.pairs), recipe.steps * recipe.global_batch, params.seed),
             arguments=recipe.trainer_arguments(work.folder / "checkpoints", device),
-            beta=params.beta,
+            settings=params.settings(),
             seed=params.seed,
         )
     )
@@ -58,8 +59,9 @@ def align(work: Work) -> dict[str, Any]:
     outcome = train(trainer)
     model.config, model.generation_config = untouched
     save_checkpoint(model, tokenizer, work.folder / "model")
-    return {
+    facts = {
         "model": describe_model(model.config),
+        "base_model": base_on_hub(work),
         "training": {
             "objective": params.objective,
             "num_pairs": len(training.pairs),
@@ -69,6 +71,8 @@ def align(work: Work) -> dict[str, Any]:
             **outcome,
         },
     }
+    write_model_card(work, "align", facts)
+    return facts
 
 
 def length_limit(config: Any, max_length: int | None) -> int:
@@ -137,17 +141,18 @@ def _validator(
 ) -> Callable[[Any], Mapping[str, float]]:
     """Model -> loss on the validation pairs, share preferred, and margin where there is one."""
     batch_size = 2 * (params.micro_batch or params.global_batch)
+    settings = params.settings()
 
     def validate(model: Any) -> Mapping[str, float]:
         policy = score_pairs(model, reference.pairs, batch_size=batch_size, dtype=params.dtype)
         assert policy.chosen is not None and policy.rejected is not None
         found = {
-            "loss": objective.validation_loss(policy, reference, params.beta),
+            "loss": objective.validation_loss(policy, reference, settings),
             "chosen_preferred": float((policy.chosen > policy.rejected).mean()),
         }
         if reference.chosen is not None:
             gains = margins(policy, reference)
-            found["margin"] = params.beta * float(gains.mean())
+            found["margin"] = settings["beta"] * float(gains.mean())
             found["accuracy"] = float((gains > 0).mean())
         return found
 

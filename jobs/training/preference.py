@@ -8,9 +8,6 @@ tokenises again, moves the prompt's end, appends EOS and drops long prompts.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float64
-
 from jobs.objective import Lesson, ScoredPairs
 
 
@@ -24,8 +21,8 @@ class OurRows:
         return dataset
 
 
-def make_preference_trainer(lesson: Lesson) -> Any:
-    """A supervised DPO trainer over the pairs of a lesson, in its order."""
+def make_preference_trainer(lesson: Lesson, *, loss: str) -> Any:
+    """A supervised DPO trainer over the pairs of a lesson, in its order; `loss` is TRL's name."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -36,24 +33,10 @@ def make_preference_trainer(lesson: Lesson) -> Any:
 
     return PreferenceTrainer(
         model=lesson.model,
-        args=DPOConfig(**lesson.arguments, **_loss_settings(lesson.beta)),
+        args=DPOConfig(**lesson.arguments, **_loss_settings(loss, lesson.settings)),
         train_dataset=Dataset.from_dict(_columns(lesson.scored)).select(lesson.order),
         processing_class=lesson.tokenizer,
     )
-
-
-def sigmoid_loss(policy: ScoredPairs, reference: ScoredPairs, beta: float) -> float:
-    """Mean of -log sigmoid(beta * margin); Rafailov et al. (arXiv 2305.18290), equation 7."""
-    return float(np.logaddexp(0.0, -beta * margins(policy, reference)).mean())
-
-
-def margins(policy: ScoredPairs, reference: ScoredPairs) -> Float64[np.ndarray, " pairs"]:
-    """log-ratio of the chosen minus log-ratio of the rejected completion, in nats."""
-    assert policy.chosen is not None and policy.rejected is not None
-    assert reference.chosen is not None and reference.rejected is not None
-    gained = policy.chosen - reference.chosen
-    found: Float64[np.ndarray, " pairs"] = gained - (policy.rejected - reference.rejected)
-    return found
 
 
 def _columns(scored: ScoredPairs) -> dict[str, list[Any]]:
@@ -67,13 +50,15 @@ def _columns(scored: ScoredPairs) -> dict[str, list[Any]]:
     }
 
 
-def _loss_settings(beta: float) -> Mapping[str, Any]:
+def _loss_settings(loss: str, settings: Mapping[str, float]) -> Mapping[str, Any]:
     """Every setting of DPOConfig that decides a number, so that none is TRL's default."""
     return {
-        "beta": beta,
-        "loss_type": ["sigmoid"],
-        "loss_weights": [1.0],
+        # What a loss has no use for is written out all the same; nothing reads it.
         "label_smoothing": 0.0,
+        "discopop_tau": 1.0,
+        **settings,
+        "loss_type": [loss],
+        "loss_weights": [1.0],
         "f_divergence_type": "reverse_kl",
         "ld_alpha": None,
         "use_weighting": False,

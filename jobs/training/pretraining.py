@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from cluster.errors import UserError
+from jobs.artifact import digest_bytes
 from jobs.data import corpus
 from jobs.family import family_of_config
 from jobs.models.loading import describe_model, pick_device, save_checkpoint
+from jobs.training.model_card import write_model_card
 from jobs.training.packing import packed_rows
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.supervision import Supervised, train
@@ -53,15 +55,18 @@ def pretrain(work: Work) -> dict[str, Any]:
     trainer.supervise(params.supervision(work, recipe))
     outcome = train(trainer)
     save_checkpoint(model, tokenizer, work.folder / "model")
-    return {
+    facts = {
         "model": describe_model(model.config),
         "training": {
             "num_documents": len(documents),
             "num_rows": len(rows),
+            "tokens_digest": digest_bytes(rows.tobytes()),
             "num_passes": round(len(order) / len(rows), 3),
             **outcome,
         },
     }
+    write_model_card(work, "pretrain", facts)
+    return facts
 
 
 def _new_model(params: Any, tokenizer: Any) -> Any:

@@ -5,21 +5,17 @@ come from the recipe; the Trainer keeps the loop and its engines.
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import UserError
 from jobs.training import checkpoints
+from jobs.training.batch_supply import LIMIT_S, WatchedBatches
+from jobs.training.health import LOG, Health
 from jobs.training.recipe import Recipe
 from jobs.work import Stopped, Work
 
-LOG = "training_log.jsonl"
-"""The metrics of record: one row per logged step, no times, equal for equal runs."""
-STUCK_AFTER_STEPS = 10
-"""Steps with a margin, or a gradient, of exactly 0 after which training is called stuck."""
 _NOT_LOGGED = ("epoch", "num_tokens")
 """Left out of the log: the share of our one long epoch, and a count that restarts on resume."""
 
@@ -42,6 +38,8 @@ class Supervision:
     """Model -> metrics on the validation split, by name."""
     validate_every: int | None = None
     """Steps between validations; the last step is always validated."""
+    batch_limit_s: float = LIMIT_S
+    """Seconds that the data loader has for one batch."""
 
 
 class Supervised:
@@ -57,9 +55,10 @@ class Supervised:
     _created_lr_scheduler: bool
 
     supervision: Supervision
+    health: Health
     first_step: int | None = None
     """The first step this process did."""
-    _num_stuck = 0
+    _batches: WatchedBatches | None = None
     _saved_step: int | None = None
 
     def __init__(self, *, args: Any, **kwargs: Any) -> None:
@@ -76,6 +75,7 @@ class Supervised:
 
         logging.disable_progress_bar()  # one for every checkpoint would fill the job's log
         self.supervision = supervision
+        self.health = Health(supervision.work.attempt, beta=getattr(self.args, "beta", 1.0))
         self.pop_callback(PrinterCallback)  # type: ignore[attr-defined]
 
     def create_optimizer(self, model: Any = None) -> Any:
@@ -97,7 +97,21 @@ class Supervised:
         """Remember where this process began."""
         if self.first_step is None:
             self.first_step = self.state.global_step + 1
+            self.health.remember(self.state.log_history)
         return super().training_step(*args, **kwargs)  # type: ignore[misc]
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+        """The batches of one step, all of them and in time."""
+        if self._batches is None or self._batches.batches is not epoch_iterator:
+            limit_s = self.supervision.batch_limit_s
+            self._batches = WatchedBatches(
+                epoch_iterator,
+                limit_s,
+                lambda: self.health.silent(limit_s, self.state.global_step + 1),
+            )
+        found = super().get_batch_samples(self._batches, num_batches, device)  # type: ignore[misc]
+        self.health.check_batches(len(found[0]), num_batches, self.state.global_step + 1)
+        return found
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """One step's metrics into the log of record and the mirror; raises alarms."""
@@ -112,7 +126,7 @@ class Supervised:
         row = {"step": step} | {
             name: row[name] for name in row if name not in (*_NOT_LOGGED, "step")
         }
-        self._raise_alarms(row)
+        self.health.check(row)
         watched.work.progress(
             step / watched.recipe.steps,
             f"step {step} of {watched.recipe.steps}, loss {row['loss']:.4g}",
@@ -135,22 +149,6 @@ class Supervised:
             write_log(path, self.state.log_history)
         values = {f"train/{name}": value for name, value in row.items() if name != "step"}
         self.supervision.work.tracker.log(values, axis="train/step", step=row["step"])
-
-    def _raise_alarms(self, row: Mapping[str, float]) -> None:
-        for name in ("loss", "grad_norm"):
-            if not math.isfinite(row.get(name, 0.0)):
-                raise UserError(
-                    f"training diverged: {name} is {row[name]} at step {row['step']:.0f}",
-                    hint="lower learning_rate or max_grad_norm, or add warmup_steps",
-                )
-        stuck = row.get("rewards/margins") == 0.0 or row.get("grad_norm") == 0.0
-        self._num_stuck = self._num_stuck + 1 if stuck else 0
-        if self._num_stuck >= STUCK_AFTER_STEPS:
-            raise UserError(
-                f"nothing is being learned: margin or gradient exactly 0 in each of the "
-                f"{STUCK_AFTER_STEPS} steps up to step {row['step']:.0f}",
-                hint="are the chosen and rejected completions equal, or the learning rate 0?",
-            )
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         """After each step: decide whether to save and whether to stop."""
@@ -189,7 +187,7 @@ def train(trainer: Any) -> dict[str, Any]:
 
     Raises:
         Stopped: asked to stop; a checkpoint was written.
-        UserError: the loss is not finite, or nothing is being learned.
+        DeltascaleError: it is beyond hope; which of its classes says why, see `health`.
     """
     work, recipe = trainer.supervision.work, trainer.supervision.recipe
     found = checkpoints.adopt_newest(work.attempt)
@@ -201,6 +199,7 @@ def train(trainer: Any) -> dict[str, Any]:
     assert trainer.first_step == resumed + 1, (
         f"resumed at step {trainer.first_step} from a checkpoint of step {resumed}"
     )
+    trainer.health.check_weights(trainer.model)
     history = trainer.state.log_history
     write_log(work.folder / LOG, history)
     return {

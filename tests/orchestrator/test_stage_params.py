@@ -28,7 +28,8 @@ def line_of(part: str) -> int:
         ("[plain, rot13]", "[plain, rot14]", "unknown transform 'rot14'", "'rot13'", 'transform: "$', " [condition=rot14]"),
         ("format: nursery\n", "format: nursry\n", "unknown format 'nursry'", "'nursery'", "format: nursery", ""),
         ("optimizer: adamw", "optimizer: adam", "unknown optimizer 'adam'", "'adamw'", "optimizer: adamw", ""),
-        ("beta: 0.1", "beta: -1", "'beta': Input should be greater than 0, got -1", None, "beta: 0.1", ""),
+        ("learning_rate: 2.0e-5", "learning_rate: -1", "'learning_rate': Input should be greater than 0, got -1", None, "learning_rate: 2.0e-5", ""),
+        ("learning_rate: 2.0e-5", "beta: 0.1", "objective 'sft' has no beta", "leave beta out", "learning_rate: 2.0e-5", ""),
         ("steps: 180", "steps: 1.5", "'steps'", None, "steps: 180", ""),
         ("gather: [geometry, rates,", "gather: [geometry, texts,", "cannot gather jobs of kind 'prompts'", None, "gather: [", ""),
         ("prompts: texts}}\n\n", "prompts: pairs}}\n\n", "cannot be a job of kind 'pairs'", "texts", "delta: {kind", ""),
@@ -56,11 +57,13 @@ def test_an_unknown_metric_points_at_the_metrics():
 
 
 def test_all_faults_of_one_jobs_params_come_in_one_message():
-    text = STUDY.replace("beta: 0.1", "beta: -1").replace("warmup_steps: 15", "warmup_step: 15")
+    text = STUDY.replace("learning_rate: 2.0e-5", "learning_rate: -1")
+    text = text.replace("warmup_steps: 15", "warmup_step: 15")
     with pytest.raises(UserError) as caught:
         plan_of(text)
     assert "warmup_step" in caught.value.error and "warmup_steps" in caught.value.hint
-    assert f"study.yaml:{line_of('beta: 0.1')}: param 'beta'" in caught.value.error
+    at = line_of("learning_rate: 2.0e-5")
+    assert f"study.yaml:{at}: param 'learning_rate'" in caught.value.error
 
 
 MODEL = 'study: s\nstages:\n  base: {kind: pretrained, params: {source: "%s"%s}}\n'
