@@ -10,14 +10,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cluster.resources import processor_name
 from jobs.family import family_of
 from jobs.tokens.plan import TokenPlan
 
@@ -109,7 +108,7 @@ def settled(chosen: argparse.Namespace) -> str:
     threadpoolctl.threadpool_limits(chosen.threads)
     names = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy"))
     on_cpu = torch.device(chosen.device).type == "cpu"
-    device = _processor() if on_cpu else torch.cuda.get_device_name(chosen.device)
+    device = processor_name() if on_cpu else torch.cuda.get_device_name(chosen.device)
     return (
         f"{device}, {chosen.threads} threads, load before this run {os.getloadavg()[0]:.1f}; "
         f"Python {platform.python_version()}, {names}"
@@ -174,11 +173,3 @@ def _finish(device: str) -> None:
         import torch
 
         torch.cuda.synchronize(device)
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.machine()

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from jobs.extraction.activation_units import array_prefix
-from jobs.extraction.pair import Inputs, activations, as_numpy
+from jobs.extraction.pair import Inputs, activations
 from jobs.extraction.taps import Place
 from jobs.tokens.batches import padded
 from jobs.tokens.plan import TokenPlan
@@ -83,7 +83,7 @@ def _rows(
         width = batch.token_ids.shape[1]
         tokens.append(plan.offsets[members[batch.owners]] + batch.gathered % width)
         for place, found in activations(base, Inputs(batch, base.device), places).items():
-            rows[place].append(as_numpy(found.float()))
+            rows[place].append(found.float().cpu().numpy())
     stood = np.concatenate(tokens)
     order = np.argsort(stood)
     return {place: np.concatenate(parts)[order] for place, parts in rows.items()}, stood[order]

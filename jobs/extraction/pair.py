@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from jaxtyping import Float32, Int64
 
 from jobs.extraction.taps import Place, reading
@@ -81,8 +80,3 @@ def offsets(
         aligned = aligned_rows.pop(place).float()
         base = base_rows.pop(place).to(aligned)
         yield Offset(place=place, base=base, aligned=aligned, delta=aligned - base)
-
-
-def as_numpy(value: Tensor) -> np.ndarray:
-    """A tensor's values in host memory."""
-    return np.asarray(value.cpu().numpy())
