@@ -52,6 +52,12 @@ class Surroundings:
     """True once it should save what it has and return."""
     node: str = "localhost"
     """The name of the machine."""
+    rank: int = 0
+    """Number of this process among those that were started together for the call, from 0."""
+    num_ranks: int = 1
+    """How many they are; above 1, torch's process group stands when the entry point is called."""
+    local_rank: int = 0
+    """Its number among those on this machine."""
 
 
 class Executor(Protocol):

@@ -9,60 +9,101 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """An amount of machine. Asked for by a job, or offered by a cluster."""
+    """An amount of machine. Asked for by a job, or offered by a node or a cluster.
+
+    A job of several ranks (processes that start and end together) asks for as much for each of
+    them; sums and comparisons count all ranks.
+    """
 
     num_cpus: float = 1
-    """Processor cores; also the number of compute threads the job runs with."""
+    """Processor cores of a rank; also the number of compute threads it runs with."""
     num_gpus: float = 0
-    """Accelerators."""
+    """Accelerators of a rank."""
     memory_gb: float = 0
-    """Host memory, in 10^9 bytes; 0 = not accounted for."""
+    """Host memory of a rank, in 10^9 bytes; 0 = not accounted for."""
+    gpu_memory_gb: float = 0
+    """Memory of each accelerator, in 10^9 bytes; 0 = not accounted for, or not known."""
+    num_ranks: int = 1
+    """Ranks of a job."""
+    num_nodes: int = 1
+    """Nodes that the ranks are spread over evenly."""
+
+    @property
+    def total(self) -> "Resources":
+        """All ranks together, as one."""
+        if self.num_ranks == 1:
+            return self
+        return self._share(self.num_ranks)
+
+    @property
+    def on_each_node(self) -> "Resources":
+        """What one of its nodes has to hold, as one."""
+        return self._share(-(-self.num_ranks // self.num_nodes))
+
+    def _share(self, num_ranks: int) -> "Resources":
+        return Resources(
+            num_cpus=self.num_cpus * num_ranks,
+            num_gpus=self.num_gpus * num_ranks,
+            memory_gb=self.memory_gb * num_ranks,
+            gpu_memory_gb=self.gpu_memory_gb,
+        )
 
     def fits(self, offered: "Resources") -> bool:
-        """True when `offered` is at least this much of everything."""
+        """True when `offered` is at least this much of everything, wherever in it that is."""
+        asked = self.total
         return (
-            self.num_cpus <= offered.num_cpus + 1e-9
-            and self.num_gpus <= offered.num_gpus + 1e-9
-            and self.memory_gb <= offered.memory_gb + 1e-9
+            asked.num_cpus <= offered.num_cpus + 1e-9
+            and asked.num_gpus <= offered.num_gpus + 1e-9
+            and asked.memory_gb <= offered.memory_gb + 1e-9
+            and (not offered.gpu_memory_gb or asked.gpu_memory_gb <= offered.gpu_memory_gb + 1e-9)
         )
 
     def minus(self, other: "Resources") -> "Resources":
         """What is left when `other` is taken; may be negative."""
+        taken = other.total
         return Resources(
-            num_cpus=self.num_cpus - other.num_cpus,
-            num_gpus=self.num_gpus - other.num_gpus,
-            memory_gb=self.memory_gb - other.memory_gb,
+            num_cpus=self.num_cpus - taken.num_cpus,
+            num_gpus=self.num_gpus - taken.num_gpus,
+            memory_gb=self.memory_gb - taken.memory_gb,
+            gpu_memory_gb=self.gpu_memory_gb,
         )
 
     def plus(self, other: "Resources") -> "Resources":
         """Both together."""
+        added = other.total
         return Resources(
-            num_cpus=self.num_cpus + other.num_cpus,
-            num_gpus=self.num_gpus + other.num_gpus,
-            memory_gb=self.memory_gb + other.memory_gb,
+            num_cpus=self.num_cpus + added.num_cpus,
+            num_gpus=self.num_gpus + added.num_gpus,
+            memory_gb=self.memory_gb + added.memory_gb,
+            gpu_memory_gb=max(self.gpu_memory_gb, added.gpu_memory_gb),
         )
 
     def times_in(self, offered: "Resources") -> int:
         """How often it fits into `offered` at once; of nothing at all, 0."""
+        asked = self.total
         ratios = [
             has / asks
             for asks, has in (
-                (self.num_cpus, offered.num_cpus),
-                (self.num_gpus, offered.num_gpus),
-                (self.memory_gb, offered.memory_gb),
+                (asked.num_cpus, offered.num_cpus),
+                (asked.num_gpus, offered.num_gpus),
+                (asked.memory_gb, offered.memory_gb),
             )
             if asks > 0
         ]
         return max(0, int(min(ratios, default=0) + 1e-9))
 
     def described(self) -> str:
-        """As people read it: `2 CPUs, 1 GPU, 16 GB`."""
+        """As people read it: `2 CPUs, 1 GPU of 80 GB, 16 GB`, or `4 x (...) on 2 nodes`."""
         parts = [_counted(self.num_cpus, "CPU")]
         if self.num_gpus:
-            parts.append(_counted(self.num_gpus, "GPU"))
+            of = f" of {self.gpu_memory_gb:g} GB" if self.gpu_memory_gb else ""
+            parts.append(_counted(self.num_gpus, "GPU") + of)
         if self.memory_gb:
             parts.append(f"{self.memory_gb:g} GB")
-        return ", ".join(parts)
+        one = ", ".join(parts)
+        if self.num_ranks == 1:
+            return one
+        return f"{self.num_ranks} x ({one}) on {_counted(self.num_nodes, 'node')}"
 
 
 def _counted(number: float, what: str) -> str:

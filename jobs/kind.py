@@ -5,7 +5,7 @@ plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported in
 `run` calls, never at module level: planning a study imports every kind it names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,6 +75,25 @@ class Upstream:
     """What it reads itself, the first job under each name."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How one job is to be done on the machines at hand: execution, never identity."""
+
+    resources: Resources
+    """What it needs of them; what it would need at least, where none of them can hold it."""
+    execution: Mapping[str, Any]
+    """Execution params, by name, in place of what the study gives; empty when refused."""
+    peak_memory_gb: float | None = None
+    """Most memory it is expected to take, in 10^9 bytes: of each GPU, or of each process without
+    one; None where that is not known."""
+    hours: float | None = None
+    """Wall time it is expected to take; None where that is not known."""
+    why: str = ""
+    """One line: what decided it."""
+    refusal: str | None = None
+    """Why no machine can hold it; None when one can."""
+
+
 class Kind(Protocol):
     """The names a module in `kinds/` defines."""
 
@@ -102,12 +121,13 @@ class Kind(Protocol):
     def resources(self, params: Any) -> Resources:
         """What one such job needs; each of its workers, where several share it."""
 
-    # Two more names are optional: `jobs.kind.workers_of` and `expected_bytes_of` ask for them.
+    # Three more names are optional: `workers_of`, `expected_bytes_of` and `fit_of` ask for them.
     # - workers(params) -> int: most attempts that may share one job at a time; 1 where absent.
     #   Each of them looks for what the others have finished, and whoever finds nothing left to do
     #   takes all of it over and returns; the first record published stands.
     # - expected_bytes(params, inputs: Mapping[str, Upstream]) -> int | None: most bytes that it
     #   will leave behind, as far as a plan can tell; None where that is not known.
+    # - fit(params, inputs, machines, tried, done) -> Fit | None: see `fit_of`.
 
     def run(self, work: "Work") -> dict[str, Any]:
         """Do it: write files into `work.folder`; return facts (small JSON) for the record."""
@@ -126,3 +146,38 @@ def expected_bytes_of(kind: Any, params: Any, inputs: Mapping[str, Upstream]) ->
     asked = getattr(kind, "expected_bytes", None)
     found: int | None = None if asked is None else asked(params, inputs)
     return found
+
+
+def fit_of(
+    kind: Any,
+    params: Any,
+    inputs: Mapping[str, Upstream],
+    *,
+    machines: Sequence[Resources],
+    tried: Sequence[Mapping[str, Any]] = (),
+    done: Sequence[Mapping[str, Any]] = (),
+) -> Fit | None:
+    """How one job is to be done; None for kinds that take what their params say.
+
+    Args:
+        kind: the module of the kind.
+        params: of the job.
+        inputs: what the plan knows of the jobs it reads.
+        machines: what each node offers.
+        tried: `Fit.execution` of its attempts that ran out of memory, oldest first.
+        done: facts of done jobs of this kind, to correct predictions by.
+    """
+    asked = getattr(kind, "fit", None)
+    found: Fit | None = None if asked is None else asked(params, inputs, machines, tried, done)
+    assert found is None or set(found.execution) <= execution_names(kind.Params), found
+    return found
+
+
+def execution_names(params: type[Params]) -> frozenset[str]:
+    """Names of the params that are execution."""
+    return frozenset(
+        name
+        for name, declared in params.model_fields.items()
+        if isinstance(declared.json_schema_extra, dict)
+        and declared.json_schema_extra.get("execution")
+    )

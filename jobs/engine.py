@@ -1,0 +1,49 @@
+"""Contract: what carries out a training run on one or several ranks. Engines live in `engines/`.
+
+Importing one imports no heavy library: planning asks each what it shards. An engine never changes
+the experiment: batches, order, optimizer, precision and number of steps are the recipe's.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from jobs.training.layout import Layout
+from jobs.training.recipe import Recipe
+
+
+class Held(Enum):
+    """What a rank holds of a model in training."""
+
+    WEIGHTS = "weights"
+    GRADIENTS = "gradients"
+    MOMENTS = "moments"
+    """Of the optimizer."""
+
+
+class Engine(Protocol):
+    """The names a module in `engines/` defines."""
+
+    SHARDED: frozenset[Held]
+    """What is divided among the ranks; every rank holds all of the rest."""
+    NEEDS_GPU: bool
+    """True when it cannot run on processors."""
+    CAN_OFFLOAD: bool
+    """True when it can keep optimizer state in host memory."""
+
+    def arguments(self, layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
+        """Arguments of a Hugging Face Trainer beyond the recipe's: its settings, all written out."""
+
+    def check(self, trainer: Any, layout: Layout) -> None:
+        """After the Trainer prepared its model: what is in force is what was planned.
+
+        Raises AssertionError otherwise: libraries fall back in silence.
+        """
+
+    def export(self, trainer: Any, folder: Path) -> None:
+        """Write the trained weights to a folder as fp32 safetensors; all ranks call it.
+
+        The first rank writes, as `save_pretrained` would: `config.json` and shards with the hub's
+        names. It waits for the others.
+        """
