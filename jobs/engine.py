@@ -33,7 +33,7 @@ class Engine(Protocol):
     """True when it can keep optimizer state in host memory."""
 
     def arguments(self, layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
-        """Arguments of a Hugging Face Trainer beyond the recipe's: its settings, all written out."""
+        """Arguments of a Hugging Face Trainer beyond the recipe's, all written out."""
 
     def check(self, trainer: Any, layout: Layout) -> None:
         """After the Trainer prepared its model: what is in force is what was planned.
