@@ -1,8 +1,12 @@
 """A root with a tiny model and pairs, and a way to run jobs on it through the worker's entry."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 
 import pyarrow
 import pyarrow.parquet
@@ -27,6 +31,58 @@ def dies():
     return False
 run(sys.argv[1], Surroundings(stop_requested=dies))
 """
+
+
+ONE_RANK = """
+import datetime, json, os, pathlib, signal, sys
+import torch.distributed as dist
+from cluster.executor import Surroundings
+from jobs.run import run
+order = json.loads(sys.argv[1])
+rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+dist.init_process_group(
+    "gloo", init_method=f"file://{order['store']}", rank=rank, world_size=num_ranks,
+    timeout=datetime.timedelta(seconds=120),
+)
+for number, job in enumerate(order["jobs"]):
+    asked = 0
+    def stop_requested():
+        global asked
+        asked += 1
+        if asked == job["kill_at"].get(str(rank)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return bool(job["stop_at"].get(str(rank))) and asked >= job["stop_at"][str(rank)]
+    answer = run(
+        job["payload"],
+        Surroundings(
+            stop_requested=stop_requested, rank=rank, num_ranks=num_ranks, local_rank=rank
+        ),
+    )
+    pathlib.Path(f"{order['answers']}/{number}-{rank}.json").write_text(answer)
+dist.destroy_process_group()
+"""
+LIMIT_S = 240
+"""For a gang to end, or for its last rank after another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedJob:
+    """One job that several ranks do together."""
+
+    name: str
+    """Its name in the root."""
+    kind: str
+    """Its kind."""
+    params: dict
+    """Its params."""
+    inputs: dict = field(default_factory=dict)
+    """Slot -> name in the root."""
+    attempt: str = "1"
+    """Id of the attempt."""
+    stop_at: dict = field(default_factory=dict)
+    """Rank -> the how-manieth question for a request to stop is the first answered with yes."""
+    kill_at: dict = field(default_factory=dict)
+    """Rank -> the how-manieth such question ends it by SIGKILL."""
 
 
 class Root:
@@ -103,9 +159,91 @@ class Root:
         )
         assert done.returncode == -9, done.stderr
 
+    def run_ranks(self, name, kind, params, inputs=None, num_ranks=2, attempt="1", **when):
+        """What each rank's worker answers, by rank; None where it was killed. See RankedJob."""
+        job = RankedJob(
+            name=name, kind=kind, params=params, inputs=inputs or {}, attempt=attempt, **when
+        )
+        (answers,) = self.run_jobs_on_ranks([job], num_ranks)
+        return answers
+
+    def run_jobs_on_ranks(self, jobs, num_ranks=2):
+        """The same for several jobs, one after another in the same processes: by job, by rank.
+
+        When one rank is killed, all of them are, as a gang's are.
+        """
+        place = self.folder.parent / f"ranks-{len(list(self.folder.parent.glob('ranks-*')))}"
+        place.mkdir()
+        order = {
+            "store": str(place / "store"),
+            "answers": str(place),
+            "jobs": [
+                {
+                    "payload": self.spec(job.name, job.kind, job.params, job.inputs, job.attempt),
+                    "stop_at": job.stop_at,
+                    "kill_at": job.kill_at,
+                }
+                for job in jobs
+            ],
+        }
+        ranks = [_start_rank(order, place, rank, num_ranks) for rank in range(num_ranks)]
+        _until_all_end(ranks)
+        for rank, ended in enumerate(ranks):
+            said = (place / f"rank-{rank}.txt").read_text()
+            assert ended.returncode <= 0, f"rank {rank} fell out of the worker's entry:\n{said}"
+        return [
+            [_answer(place / f"{number}-{rank}.json") for rank in range(num_ranks)]
+            for number in range(len(jobs))
+        ]
+
     def log_of(self, name):
         text = self.artifact(name).read("training_log.jsonl").decode()
         return [json.loads(line) for line in text.splitlines()]
+
+
+def _start_rank(order, place, rank, num_ranks):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]  # nothing may need it: the group stands already
+    environment = {
+        **os.environ,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(num_ranks),
+        "LOCAL_WORLD_SIZE": str(num_ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
+    }
+    with open(place / f"rank-{rank}.txt", "wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-c", ONE_RANK, json.dumps(order)],
+            env=environment,
+            stdout=said,
+            stderr=said,
+        )
+
+
+def _until_all_end(ranks):
+    """Wait; when one is killed or fails, kill the others."""
+    running = {os.pidfd_open(rank.pid): rank for rank in ranks}
+    try:
+        while running:
+            ended = wait(list(running), timeout=LIMIT_S)
+            assert ended, f"ranks still run after {LIMIT_S} s without any of them ending"
+            for handle in ended:
+                if running.pop(handle).wait():
+                    return
+                os.close(handle)
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.wait()
+
+
+def _answer(path):
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 @pytest.fixture(autouse=True)
