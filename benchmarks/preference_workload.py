@@ -1,0 +1,156 @@
+"""A random model, random pairs and an output root, for the benchmarks of training.
+
+Nothing is downloaded. Jobs run through the worker's own entry, `jobs.run:run`.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.executor import Surroundings
+from cluster.storage import Storage
+from jobs.artifact import Artifact, Record
+from jobs.run import run
+from jobs.work import AttemptFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceWorkload:
+    """A model's shape, and the pairs it is trained on."""
+
+    fields: Mapping[str, Any]
+    """Our fields of its config."""
+    num_pairs: int
+    """Pairs, all for training."""
+    prompt_tokens: int
+    """Tokens of every prompt."""
+    completion_tokens: int
+    """Tokens of every completion."""
+
+    def __str__(self) -> str:
+        fields = self.fields
+        return (
+            f"{fields['family']}, {fields['num_layers']} layers, d = {fields['d_model']}; pairs of "
+            f"{self.prompt_tokens} + {self.completion_tokens} tokens"
+        )
+
+    def texts(self, *, shorter_by: int = 0) -> list[dict[str, str]]:
+        """prompt, chosen and rejected of every pair: one word is one token.
+
+        `shorter_by` words are left off completions, for whoever appends tokens of their own.
+        """
+        drawn = random.Random(17)
+        words = int(self.fields["vocab_size"]) - 2
+        kept = self.completion_tokens - shorter_by
+
+        def text(count: int) -> list[str]:
+            return [f"word{drawn.randrange(words)}" for _ in range(count)]
+
+        return [
+            {
+                "prompt": " ".join(text(self.prompt_tokens)),
+                "chosen": " ".join(text(self.completion_tokens)[:kept]),
+                "rejected": " ".join(text(self.completion_tokens)[:kept]),
+            }
+            for _ in range(self.num_pairs)
+        ]
+
+
+def random_checkpoint(workload: PreferenceWorkload, folder: Path) -> None:
+    """A checkpoint of random weights with a tokenizer of words between blanks."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    from jobs.family import family_of
+    from jobs.models.loading import save_checkpoint
+
+    torch.manual_seed(3)
+    config = family_of(workload.fields["family"]).hf_config(workload.fields)
+    names = ["<unk>", "<end>", *(f"word{n}" for n in range(int(workload.fields["vocab_size"]) - 2))]
+    inner = Tokenizer(
+        models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="<unk>")
+    )
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<end>", pad_token="<end>", unk_token="<unk>"
+    )
+    save_checkpoint(AutoModelForCausalLM.from_config(config), tokenizer, folder)
+
+
+class BenchmarkRoot:
+    """An output root that holds `model` and `pairs`, and runs jobs on them."""
+
+    def __init__(self, folder: Path, workload: PreferenceWorkload) -> None:
+        self.storage = Storage(folder)
+        self._keys: dict[str, tuple[str, str]] = {}
+        self._publish("model", "pretrained", lambda path: random_checkpoint(workload, path))
+        self._publish("pairs", "pairs", lambda path: _write_pairs(workload, path), file=True)
+
+    def folder_of(self, name: str) -> Path:
+        """The local folder `model` of an artifact."""
+        return self._artifact(name).directory("model")
+
+    def run(
+        self,
+        name: str,
+        kind: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Run one job; the facts of its record."""
+        self._keys[name] = (kind, _key(name))
+        answer = json.loads(run(self._payload(name, params, inputs), Surroundings(**more)))
+        assert answer["state"] == "done", answer
+        found = self._artifact(name).find_record()
+        assert found is not None
+        return dict(found[0].facts)
+
+    def _payload(self, name: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+        kind, key = self._keys[name]
+        refs = {
+            slot: [{"kind": self._keys[of][0], "key": self._keys[of][1], "stage": of, "cell": {}}]
+            for slot, of in inputs.items()
+        }
+        tracking = {
+            "root_id": "benchmark", "key": key, "study": "benchmark", "kind": kind, "label": name,
+            "folder": str(self.storage.path("wandb")), "config": {},
+        }  # fmt: skip
+        return json.dumps(
+            {
+                "root": self.storage.url, "kind": kind, "key": key, "attempt": "1", "inputs": refs,
+                "params": dict(params), "commit": None, "tracking": tracking,
+                "threads": int(params.get("num_cpus", 1)),
+            }
+        )  # fmt: skip
+
+    def _artifact(self, name: str) -> Artifact:
+        return Artifact(self.storage, *self._keys[name])
+
+    def _publish(self, name: str, kind: str, write: Any, *, file: bool = False) -> None:
+        self._keys[name] = (kind, _key(name))
+        artifact = self._artifact(name)
+        attempt = AttemptFolder(artifact, "1")
+        write(attempt.path / ("pairs.parquet" if file else "model"))
+        record = Record(key=artifact.key, kind=kind, attempt="1", files=attempt.seal(), facts={})
+        assert artifact.storage.create(artifact.record_name, record.to_json())
+
+
+def _key(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _write_pairs(workload: PreferenceWorkload, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    rows = [
+        {"pair": number, **texts, "split": "train", "group": number % 20}
+        for number, texts in enumerate(workload.texts())
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), path)
