@@ -1,8 +1,9 @@
-"""The two faults a user can meet, and the nearest-match sentence both use.
+"""The faults a user can meet, and the nearest-match sentence they use.
 
     DeltascaleError
       UserError           the user's mistake: exit code 2
       SurroundingsError   the machine's, the storage's or the cluster's: exit code 3
+        OutOfMemory       too little memory for the work as it was laid out
 
 Each carries one message string, so that it survives a trip between processes.
 """
@@ -60,6 +61,10 @@ class SurroundingsError(DeltascaleError):
     """Storage, lock, cluster or network does not allow it now."""
 
     exit_code = 3
+
+
+class OutOfMemory(SurroundingsError):
+    """An accelerator or a process ran out of memory; laid out otherwise, the same work may fit."""
 
 
 def unknown_name(

@@ -30,7 +30,7 @@ def align(work: Work) -> dict[str, Any]:
     params = work.params
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
-    device = pick_device(params.num_gpus)
+    device = pick_device(params.layout().num_gpus)
     model = load_model(folder, dtype="float32", device=device, attention=params.attention)
     tokenizer = load_tokenizer(folder)
     path = work.input("pairs").path("pairs.parquet")

@@ -1,5 +1,6 @@
 """Params that every training kind has: the recipe's settings and how the work is done."""
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -7,6 +8,7 @@ from pydantic import Field, model_validator
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.kind import Params, execution
+from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
 from jobs.training.supervision import Supervision
 from jobs.work import Work
@@ -37,8 +39,8 @@ class TrainingParams(Params):
     micro_batch: int | None = execution(
         None, "Rows per forward pass, the rest is accumulated; null is the global batch.", ge=1
     )
-    activation_checkpointing: bool = execution(
-        False, "Compute activations again in the backward pass, to save memory."
+    activation_checkpointing: bool | None = execution(
+        None, "Compute activations again in the backward pass, to save memory; null: no."
     )
     checkpoint_every: int | None = execution(
         50, "Steps between checkpoints; null writes one only when asked to stop.", ge=1
@@ -46,7 +48,7 @@ class TrainingParams(Params):
     keep_checkpoints: int = execution(2, "Newest checkpoints that are kept.", ge=1)
     log_every: int = execution(1, "Steps between rows of the training log.", ge=1)
     num_cpus: float = execution(1, "Processor cores.", gt=0)
-    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    num_gpus: float | None = execution(0, "GPUs; 0 or null computes on the processor.", ge=0, le=1)
     memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
     @model_validator(mode="after")
@@ -59,16 +61,32 @@ class TrainingParams(Params):
             )
         return self
 
+    def layout(self) -> Layout:
+        """How the run lies on its machine, what is null resolved."""
+        return Layout(
+            num_gpus=math.ceil(self.num_gpus or 0),
+            micro_batch=self.micro_batch or self.global_batch,
+            activation_checkpointing=bool(self.activation_checkpointing),
+        )
+
     def resources(self) -> Resources:
         """What a job with these params needs."""
-        return Resources(num_cpus=self.num_cpus, num_gpus=self.num_gpus, memory_gb=self.memory_gb)
+        return Resources(
+            num_cpus=self.num_cpus, num_gpus=self.num_gpus or 0, memory_gb=self.memory_gb
+        )
 
     def recipe(self, steps: int) -> Recipe:
         """The recipe for a run of so many steps."""
         shared = {
             name: getattr(self, name) for name in Recipe.__dataclass_fields__ if name in _IN_RECIPE
         }
-        return Recipe(steps=steps, micro_batch=self.micro_batch or self.global_batch, **shared)
+        layout = self.layout()
+        return Recipe(
+            steps=steps,
+            micro_batch=layout.micro_batch,
+            activation_checkpointing=layout.activation_checkpointing,
+            **shared,
+        )
 
     def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
         """The surroundings of a run with these params."""
@@ -82,4 +100,4 @@ class TrainingParams(Params):
         )
 
 
-_IN_RECIPE = set(TrainingParams.model_fields) - {"micro_batch"}
+_IN_RECIPE = set(TrainingParams.model_fields) - {"micro_batch", "activation_checkpointing"}

@@ -47,7 +47,7 @@ def pretrain(work: Work) -> dict[str, Any]:
     documents = corpus.documents(params.format, source, params.options)
     tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)
     rows = packed_rows(documents, tokenizer, params.sequence_length, params.seed)
-    device = pick_device(params.num_gpus)
+    device = pick_device(params.layout().num_gpus)
     model = _new_model(params, tokenizer).to(device)
     recipe = params.recipe(params.steps)
     order = data_order(len(rows), recipe.steps * recipe.global_batch, params.seed)
