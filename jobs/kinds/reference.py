@@ -10,10 +10,10 @@ from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
 from jobs.work import Stopped, Work
 
-VERSION = 1
+VERSION = 2
 INPUTS: Mapping[str, Input] = {
     "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-    "pairs": Input(kinds=frozenset({"pairs"})),
+    "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
 }
 GATHERS = False
 USES_TORCH = True
@@ -34,7 +34,9 @@ class Params(KindParams):
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
     micro_batch: int = execution(16, "Sequences per forward pass.", ge=1)
     num_cpus: float = execution(1, "Processor cores.", gt=0)
-    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    num_gpus: float = execution(
+        0, "GPUs; 0 computes on the processor, several hold one model together.", ge=0
+    )
     memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
 
@@ -58,27 +60,36 @@ def run(work: Work) -> dict[str, Any]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    from jobs.models.loading import load_model, load_tokenizer, pick_device
+    from jobs.chunks import Chunks
+    from jobs.models.loading import load_model, load_tokenizer
+    from jobs.models.spreading import place_of
     from jobs.training.alignment import length_limit
-    from jobs.training.completion_log_probabilities import score_pairs
+    from jobs.training.reference_scores import CHUNK, scored_in_chunks
     from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
 
     params: Params = work.params
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
-    device = pick_device(params.num_gpus)
-    model = load_model(folder, dtype="float32", device=device, attention=params.attention)
+    place = place_of(folder, params.num_gpus)
+    model = load_model(folder, dtype="float32", device=place, attention=params.attention)
     max_length = length_limit(model.config, params.max_length)
     path = work.input("pairs").path("pairs.parquet")
     pairs = read_tokenized_pairs(path, load_tokenizer(folder), max_length)
+    digest = tokens_digest(pairs)
 
     def after_batch(done: int) -> None:
         if work.stop_requested:
             raise Stopped
         work.progress(done / (2 * len(pairs)), f"{done // 2} of {len(pairs)} pairs")
 
-    scored = score_pairs(
-        model, pairs, batch_size=params.micro_batch, dtype=params.dtype, after_batch=after_batch
+    chunks = Chunks(work.attempt, f"{digest} {CHUNK}")
+    scored = scored_in_chunks(
+        model,
+        pairs,
+        chunks,
+        batch_size=params.micro_batch,
+        dtype=params.dtype,
+        after_batch=after_batch,
     )
     columns = {
         "pair": pyarrow.array([pair.pair for pair in pairs], pyarrow.int64()),
@@ -90,5 +101,9 @@ def run(work: Work) -> dict[str, Any]:
         "num_pairs": len(pairs),
         "num_truncated": sum(pair.truncated for pair in pairs),
         "max_length": max_length,
-        "tokens_digest": tokens_digest(pairs),
+        "tokens_digest": digest,
+        "dtype": params.dtype,
+        "attention": params.attention,
+        "weights": work.input("model").key,
+        "chunks_taken_over": chunks.num_taken_over,
     }

@@ -12,9 +12,17 @@ from typing import Any
 
 from jobs.family import family_of_config
 from jobs.models.folder import read_config
+from jobs.models.loading import pick_device
 
 DeviceMap = dict[str, Any]
 """Path of a module -> device, as transformers takes it."""
+
+
+def place_of(folder: Path, num_gpus: float) -> str | DeviceMap:
+    """Where a model that is only read lies: the processor, one GPU, or spread over several."""
+    if num_gpus < 2:
+        return pick_device(num_gpus)
+    return spread(folder, range(int(num_gpus)))
 
 
 def spread(folder: Path, devices: Sequence[int | str]) -> DeviceMap:
@@ -38,7 +46,7 @@ def spread(folder: Path, devices: Sequence[int | str]) -> DeviceMap:
     for number in range(len(blocks)):
         found[f"{family.BLOCKS}.{number}"] = devices[number * len(devices) // len(blocks)]
     if config.tie_word_embeddings:
-        # One tensor: the unembedding is never run here, so it lies where the embedding is read.
+        # One tensor, so it lies where the embedding is read.
         head = next(name for name, each in model.named_modules() if each is _head(model))
         found[head] = devices[0]
     return found

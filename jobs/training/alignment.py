@@ -20,6 +20,7 @@ from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.log_ratios import margins
 from jobs.training.model_card import base_on_hub, write_model_card
 from jobs.training.recipe import data_order
+from jobs.training.reference_scores import require_fitting
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair, read_tokenized_pairs, tokens_digest
 from jobs.work import Work
@@ -111,13 +112,7 @@ def _scored(work: Work, pairs: Sequence[TokenizedPair], *, needed: bool) -> Scor
     import pyarrow.parquet as parquet
 
     reference = work.input("reference")
-    if reference.facts["tokens_digest"] != tokens_digest(pairs):
-        raise UserError(
-            "the reference saw other tokens than this job does",
-            where="input reference",
-            hint="both need the same tokenizer, pairs and max_length "
-            f"(here {work.params.max_length}, there {reference.facts['max_length']})",
-        )
+    require_fitting(reference.facts, work.params, tokens_digest(pairs))
     columns = parquet.read_table(reference.path("reference.parquet")).to_pydict()
     assert columns["pair"] == [pair.pair for pair in pairs], "reference rows in another order"
     return ScoredPairs(

@@ -67,7 +67,8 @@ def _batch_sums(model: Any, batch: Sequences, dtype: str) -> Float64[np.ndarray,
     )
     with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
         logits = model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
-    predicted = is_completion[:, 1:]
+    # Of a model on several devices, logits come from the last one.
+    token_ids, predicted = token_ids.to(logits.device), is_completion[:, 1:].to(logits.device)
     rows = logits[:, :-1][predicted].float()
     chosen = rows.gather(1, token_ids[:, 1:][predicted][:, None])[:, 0] - rows.logsumexp(dim=1)
     sums = torch.zeros(predicted.shape, dtype=torch.float64, device=rows.device)

@@ -1,5 +1,6 @@
 """Reference log-probabilities against one-by-one arithmetic."""
 
+import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
@@ -61,3 +62,90 @@ def test_a_tokenizers_bos_stands_before_the_prompt_and_is_not_scored(
         rows = model(ids).logits[0].log_softmax(-1)
     expected = sum(rows[at - 1, ids[0, at]].item() for at in range(start, ids.shape[1]))
     assert table_of(root, "scores")["ref_chosen_logps"][0] == pytest.approx(expected, abs=1e-4)
+
+
+def many_pairs(root, texts):
+    """300 pairs: 600 sequences, three chunks."""
+    rows = [
+        {**row, "pair": number, "chosen": " ".join([row["chosen"]] * (1 + number % 3))}
+        for number, row in enumerate(texts * 8)
+    ][:300]
+    root.publish(
+        "many",
+        "pairs",
+        lambda folder: pyarrow.parquet.write_table(
+            pyarrow.Table.from_pylist(rows), folder / "pairs.parquet"
+        ),
+    )
+    return {"model": "model", "pairs": "many"}
+
+
+def test_a_killed_one_goes_on_after_its_last_whole_chunk_and_gives_the_same_bits(root, texts):
+    inputs, params = many_pairs(root, texts), {"max_length": 32}
+    assert root.run("undisturbed", "reference", params, inputs)["state"] == "done"
+    root.run_and_kill("killed", "reference", params, inputs, at_step=35)  # of 38 batches
+    asked = []
+    answer = root.run(
+        "killed", "reference", params, inputs, "2", stop=lambda: bool(asked.append(1))
+    )
+    assert answer["state"] == "done"
+    assert root.artifact("killed").facts["chunks_taken_over"] == 2
+    assert len(asked) == 6  # batches of the third chunk: 88 sequences
+    assert table_of(root, "killed") == table_of(root, "undisturbed")
+
+
+def test_half_a_chunk_is_computed_again(root, texts):
+    inputs, params = many_pairs(root, texts), {"max_length": 32}
+    asked = []
+    stop = lambda: bool(asked.append(1)) or len(asked) > 34  # noqa: E731
+    assert root.run("killed", "reference", params, inputs, stop=stop)["state"] == "stopped"
+    folder = root.folder / root.artifact("killed").attempt_folder("1") / "checkpoints"
+    first, _ = sorted(folder.rglob("*.safetensors"))
+    first.write_bytes(first.read_bytes()[:-8])
+    assert root.run("killed", "reference", params, inputs, "2")["state"] == "done"
+    assert root.artifact("killed").facts["chunks_taken_over"] == 1
+    assert root.run("undisturbed", "reference", params, inputs)["state"] == "done"
+    assert table_of(root, "killed") == table_of(root, "undisturbed")
+
+
+def test_one_that_is_asked_to_stop_keeps_its_chunks(root, texts):
+    inputs, params = many_pairs(root, texts), {"max_length": 32}
+    asked = []
+    stop = lambda: bool(asked.append(1)) or len(asked) > 20  # noqa: E731
+    assert root.run("stopped", "reference", params, inputs, stop=stop)["state"] == "stopped"
+    assert root.run("stopped", "reference", params, inputs, "2")["state"] == "done"
+    assert root.artifact("stopped").facts["chunks_taken_over"] == 1
+
+
+def test_the_record_says_how_it_was_computed(scored):
+    facts = scored.artifact("reference").facts
+    assert (facts["dtype"], facts["attention"]) == ("float32", "sdpa")
+    assert facts["weights"] == scored.artifact("model").key
+
+
+@pytest.mark.parametrize(
+    "differs, said", [({"dtype": "bfloat16"}, "dtype"), ({"attention": "eager"}, "attention")]
+)
+def test_training_refuses_a_reference_that_was_computed_otherwise(scored, differs, said):
+    inputs = {"model": "model", "pairs": "pairs", "reference": "reference"}
+    params = {"max_length": 32, "steps": 1, **differs}
+    answer = scored.run("aligned", "align", params, inputs)
+    assert answer["error"]["user"]
+    assert f"the reference was computed with {said}" in answer["error"]["message"]
+
+
+def test_a_model_in_several_places_gives_the_scores_of_one(scored):
+    """The second device is the disk, from which blocks come when it is their turn."""
+    from jobs.models.loading import load_model, load_tokenizer
+    from jobs.models.spreading import spread
+    from jobs.training.completion_log_probabilities import score_pairs
+    from jobs.training.tokenized_pairs import read_tokenized_pairs
+
+    folder = scored.artifact("model").directory("model")
+    path = scored.artifact("pairs").path("pairs.parquet")
+    pairs = read_tokenized_pairs(path, load_tokenizer(folder), 32)
+    split = load_model(folder, device=spread(folder, ["cpu", "disk"]))
+    found = score_pairs(split, pairs, batch_size=16, dtype="float32")
+    expected = table_of(scored, "reference")
+    assert found.chosen == pytest.approx(expected["ref_chosen_logps"], abs=1e-5)
+    assert found.rejected == pytest.approx(expected["ref_rejected_logps"], abs=1e-5)

@@ -1,0 +1,78 @@
+"""What a reference gives every pair: computed chunk by chunk, and fit for the job that reads it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cluster.errors import UserError
+from jobs.chunks import Chunks, cut
+from jobs.objective import ScoredPairs
+from jobs.training.completion_log_probabilities import sum_log_probabilities
+from jobs.training.tokenized_pairs import TokenizedPair
+
+CHUNK = 256
+"""Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""
+
+_AGREED = ("dtype", "attention")
+"""Params that a reference and the job that reads it must have in common."""
+
+
+def scored_in_chunks(
+    model: Any,
+    pairs: Sequence[TokenizedPair],
+    chunks: Chunks,
+    *,
+    batch_size: int,
+    dtype: str,
+    after_batch: Callable[[int], None],
+) -> ScoredPairs:
+    """Both completions of every pair; see `sum_log_probabilities`.
+
+    Chunks are cut from all sequences sorted by length, the longest first: memory runs out at the
+    start or not at all, and a continued run has the bits of an undisturbed one.
+    """
+    sequences = [(pair.prompt_ids, pair.chosen_ids) for pair in pairs]
+    sequences += [(pair.prompt_ids, pair.rejected_ids) for pair in pairs]
+    order = sorted(range(len(sequences)), key=lambda i: (-sum(map(len, sequences[i])), i))
+    sums = np.zeros(len(sequences))
+    for number, members in enumerate(cut(order, CHUNK)):
+
+        def compute(members: Sequence[int] = members, before: int = number * CHUNK) -> Any:
+            found = sum_log_probabilities(
+                model,
+                [sequences[i] for i in members],
+                batch_size=batch_size,
+                dtype=dtype,
+                after_batch=lambda done: after_batch(before + done),
+            )
+            return {"sums": found}
+
+        sums[members] = chunks.get(number, compute)["sums"]
+    return ScoredPairs(pairs=pairs, chosen=sums[: len(pairs)], rejected=sums[len(pairs) :])
+
+
+def require_fitting(facts: Mapping[str, Any], params: Any, digest: str) -> None:
+    """Raise UserError unless a reference speaks of these tokens, computed as the params say.
+
+    Args:
+        facts: of the reference.
+        params: of the job that reads it.
+        digest: of the tokens that this job sees.
+    """
+    for name in _AGREED:
+        here, there = getattr(params, name), facts[name]
+        if here != there:
+            raise UserError(
+                f"the reference was computed with {name} {there!r}, this job has {here!r}",
+                where="input reference",
+                hint=f"give both stages the same {name}: else a model differs from itself by "
+                "rounding, and margins start away from zero",
+            )
+    if facts["tokens_digest"] != digest:
+        raise UserError(
+            "the reference saw other tokens than this job does",
+            where="input reference",
+            hint="both need the same tokenizer, pairs and max_length "
+            f"(here {params.max_length}, there {facts['max_length']})",
+        )
