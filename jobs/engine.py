@@ -5,6 +5,7 @@ the experiment: batches, order, optimizer, precision and number of steps are the
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,10 +36,13 @@ class Engine(Protocol):
     def arguments(self, layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
         """Arguments of a Hugging Face Trainer beyond the recipe's, all written out."""
 
-    def check(self, trainer: Any, layout: Layout) -> None:
-        """After the Trainer prepared its model: what is in force is what was planned.
+    def session(self, layout: Layout, recipe: Recipe) -> AbstractContextManager[None]:
+        """What has to stand while a model is loaded, trained and exported."""
 
-        Raises AssertionError otherwise: libraries fall back in silence.
+    def check(self, trainer: Any, layout: Layout) -> Mapping[str, Any]:
+        """After the Trainer prepared its model: what is in force, as facts for the record.
+
+        Raises AssertionError when it is not what was planned: libraries fall back in silence.
         """
 
     def export(self, trainer: Any, folder: Path) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from jobs.models.spreading import DeviceMap
 
-_SHARD_SIZE = "5GB"
+SHARD_SIZE = "5GB"
+"""Weights of a model are written in files of at most this size."""
 _MOST_KEYS_SHOWN = 3
 
 
@@ -31,6 +32,7 @@ def load_model(
     dtype: Dtype = "float32",
     device: "str | DeviceMap" = "cpu",
     attention: str = "sdpa",
+    quantisation: Any = None,
 ) -> "PreTrainedModel":
     """The causal language model in a folder, in eval mode.
 
@@ -39,6 +41,7 @@ def load_model(
         dtype: in which its weights are held.
         device: `cpu` or `cuda`, see pick_device; or several, see jobs.models.spreading.
         attention: the attention kernel, by its transformers name; eager where the family lacks it.
+        quantisation: a transformers quantisation config, for `device` given as a map; or None.
 
     Raises:
         UserError: the folder is not a whole checkpoint of a supported family, or the attention
@@ -57,6 +60,7 @@ def load_model(
         dtype=getattr(torch, dtype),
         attn_implementation=kernel,
         device_map=device if isinstance(device, dict) else None,
+        quantization_config=quantisation,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -142,7 +146,7 @@ def save_checkpoint(
         model = copy.deepcopy(model).float()
     temporary = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary, max_shard_size=_SHARD_SIZE)
+    model.save_pretrained(temporary, max_shard_size=SHARD_SIZE)
     tokenizer.save_pretrained(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)

@@ -56,9 +56,12 @@ class Recipe:
         import torch
 
         trained = [parameter for parameter in parameters if parameter.requires_grad]
+        matrices = [weight for weight in trained if _num_axes(weight) >= 2]
+        others = [weight for weight in trained if _num_axes(weight) < 2]
         groups = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+            {"params": weights, "weight_decay": decay}
+            for weights, decay in ((matrices, self.weight_decay), (others, 0.0))
+            if weights
         ]
         if self.optimizer == "adamw":
             betas = (self.adam_beta1, self.adam_beta2)
@@ -95,13 +98,18 @@ class Recipe:
 
         return factor
 
-    def trainer_arguments(self, folder: Path, device: str) -> dict[str, Any]:
-        """Arguments of any Hugging Face Trainer; it saves and reports nothing by itself."""
+    def trainer_arguments(self, folder: Path, device: str, num_ranks: int = 1) -> dict[str, Any]:
+        """Arguments of any Hugging Face Trainer; it saves and reports nothing by itself.
+
+        An engine's arguments go on top of them.
+        """
+        accumulation, rest = divmod(self.global_batch, self.micro_batch * num_ranks)
+        assert accumulation and not rest, (self.global_batch, self.micro_batch, num_ranks)
         return {
             "output_dir": str(folder),
             "max_steps": self.steps,
             "per_device_train_batch_size": self.micro_batch,
-            "gradient_accumulation_steps": self.global_batch // self.micro_batch,
+            "gradient_accumulation_steps": accumulation,
             "learning_rate": self.learning_rate,
             "max_grad_norm": self.max_grad_norm,
             "weight_decay": self.weight_decay,
@@ -135,6 +143,11 @@ class Recipe:
             "report_to": "none",
             "disable_tqdm": True,
         }
+
+
+def _num_axes(weight: Any) -> int:
+    """Of the whole weight: where ZeRO-3 divided it, this rank holds a flat piece."""
+    return len(getattr(weight, "ds_shape", weight.shape))
 
 
 def data_order(num_rows: int, num_needed: int, seed: int) -> Int64[np.ndarray, " needed"]:

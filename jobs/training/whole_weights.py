@@ -1,0 +1,23 @@
+"""The weights of a trained model written out by its first rank, which has all of them at hand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.training import ranks
+
+
+def save_whole(model: Any, folder: Path, state: Mapping[str, Any] | None = None) -> None:
+    """Write the model as `save_pretrained` does: by the first rank, while the others wait.
+
+    Args:
+        model: of transformers or peft, the same on every rank unless `state` is given.
+        folder: where to.
+        state: its weights by name, of which only the first rank has any.
+    """
+    from jobs.models.loading import SHARD_SIZE
+
+    if ranks.is_first():
+        given = {} if state is None else {"state_dict": dict(state)}
+        model.save_pretrained(folder, max_shard_size=SHARD_SIZE, **given)
+    ranks.barrier()
