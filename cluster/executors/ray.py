@@ -21,6 +21,7 @@ from typing import Any
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome, Surroundings, load_entry
+from cluster.gang import run_gang
 from cluster.resources import Resources, this_machine
 
 _GRACE_S = 10.0
@@ -56,6 +57,7 @@ class Executor:
         self._refs: dict[str, Any] = {}
         self._kill_at: dict[str, float] = {}
         self._calls: dict[bool, Any] = {}
+        self._gang: Any = None
 
     def start(self) -> None:
         """Start or join Ray. Raises SurroundingsError when it cannot be had."""
@@ -89,6 +91,7 @@ class Executor:
             # max_calls: the process ends with the call and gives the device memory back.
             True: ray.remote(num_cpus=1, num_gpus=1, max_retries=0, max_calls=1)(_call),
         }
+        self._gang = ray.remote(num_cpus=0, max_retries=0)(run_gang)
 
     def capacity(self) -> Resources:
         """Everything on living nodes."""
@@ -112,7 +115,15 @@ class Executor:
         ]
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
-        """Queue one call as one Ray task."""
+        """Queue one call as one Ray task; of several ranks, as a task that runs the gang."""
+        if resources.num_ranks > 1:
+            ref = self._gang.options(name=ticket).remote(ticket, entry, payload, resources)
+        else:
+            ref = self._submit_alone(ticket, entry, payload, resources)
+        self._tickets[ref] = ticket
+        self._refs[ticket] = ref
+
+    def _submit_alone(self, ticket: str, entry: str, payload: str, resources: Resources) -> Any:
         options: dict[str, Any] = {"num_cpus": resources.num_cpus, "name": ticket}
         if resources.num_gpus:
             # An environment of their own, so that a worker that was shown no GPU is not reused.
@@ -122,9 +133,8 @@ class Executor:
             }
         if resources.memory_gb:
             options["memory"] = int(resources.memory_gb * 1e9)
-        ref = self._calls[resources.num_gpus > 0].options(**options).remote(entry, payload)
-        self._tickets[ref] = ticket
-        self._refs[ticket] = ref
+        call = self._calls[resources.num_gpus > 0]
+        return call.options(**options).remote(ticket, entry, payload)
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """What ended; kills calls that were asked to stop and outstayed their grace."""
@@ -146,7 +156,8 @@ class Executor:
 
         if ticket in self._refs and ticket not in self._kill_at:
             self._kill_at[ticket] = time.monotonic() + _GRACE_S
-            ray.cancel(self._refs[ticket], force=False)
+            # Not what the call started itself: a gang is told by its driver.
+            ray.cancel(self._refs[ticket], force=False, recursive=False)
 
     def close(self) -> None:
         """Stop our own Ray, or leave the joined one; calls still running there are stopped."""
@@ -193,8 +204,8 @@ class Executor:
             self._staged = None
 
 
-def _call(entry: str, payload: str) -> tuple[str, str | None, str | None]:
-    """Runs in a worker: (node, answer, error). No exception of ours crosses Ray."""
+def _call(ticket: str, entry: str, payload: str) -> Outcome:
+    """Runs in a worker. No exception of ours crosses Ray."""
     import ray
 
     node = ray.util.get_node_ip_address()
@@ -202,21 +213,22 @@ def _call(entry: str, payload: str) -> tuple[str, str | None, str | None]:
     try:
         answer = load_entry(entry)(payload, Surroundings(stop_requested=stop_requested, node=node))
     except Exception as fault:  # the boundary: whatever a call raises is its outcome
-        return node, None, f"{type(fault).__name__}: {fault}"
-    return node, answer, None
+        message = f"{type(fault).__name__}: {fault}"
+        return Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=node)
+    return Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=node)
 
 
-def _call_without_gpu(entry: str, payload: str) -> tuple[str, str | None, str | None]:
+def _call_without_gpu(ticket: str, entry: str, payload: str) -> Outcome:
     # Ray shows all GPUs of the node to a task that asked for none (measured on 2.60).
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    return _call(entry, payload)
+    return _call(ticket, entry, payload)
 
 
 def _outcome(ticket: str, ref: Any, cancelled: bool) -> Outcome:
     import ray
 
     try:
-        node, answer, error = ray.get(ref)
+        outcome: Outcome = ray.get(ref)
     except ray.exceptions.RayTaskError as fault:
         return Outcome(ticket=ticket, ending=Ending.RAISED, error=_first_line(fault))
     except ray.exceptions.RayError as fault:
@@ -227,8 +239,7 @@ def _outcome(ticket: str, ref: Any, cancelled: bool) -> Outcome:
             error=f"{type(fault).__name__}: {_first_line(fault)}",
             node=_node_named_in(str(fault)),
         )
-    ending = Ending.RETURNED if error is None else Ending.RAISED
-    return Outcome(ticket=ticket, ending=ending, answer=answer, error=error, node=node)
+    return outcome
 
 
 def _first_line(fault: Exception) -> str:

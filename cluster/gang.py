@@ -1,0 +1,164 @@
+"""A gang: one call of several ranks, started together, ended together, under Ray Train V2.
+
+`run_gang` is the body of a Ray task of ours that takes no cores. It never tries again: the one
+retry loop is the orchestrator's. What became of each rank is read from the board that they sign
+and from what Ray says of their processes; what they raise never passes through Ray Train.
+
+The first report of any rank is the call's: the ranks of a call that goes well agree on one answer
+before they return, so whoever returns alone has something to say, and the others get a moment.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from cluster.executor import Ending, Outcome
+from cluster.gang_board import Board, Order, Seen
+from cluster.gang_rank import run_rank
+from cluster.resources import Resources
+
+_LOOK_EVERY_S = 0.25
+_ENDING_S = 5.0
+"""How long the others may go on after the first report."""
+_PLACED_WITHIN_S = 600.0
+"""How long a gang may wait for its place; only what other launches took can be in its way."""
+_COLLECTIVE_S = 1800
+"""How long one collective operation may take; the death of a rank is noticed long before."""
+
+_OF_RAY_TRAIN = {
+    "RAY_TRAIN_V2_ENABLED": "1",
+    # How often its controller looks after the ranks; a killed one ends the gang at the next look.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": f"{_PLACED_WITHIN_S:g}",
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "2",
+    # Notices of preemption are ours to pass on: asking Ray Train for them is a barrier.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Ranks keep the directory of the call, their streams and their loggers.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+}
+_OF_RANKS = {
+    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
+    # The flight recorder: the last collective operations of each rank, written when one hangs.
+    "TORCH_FR_BUFFER_SIZE": "2000",
+    "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",
+}
+
+
+def run_gang(ticket: str, entry: str, payload: str, resources: Resources) -> Outcome:
+    """Run an entry point on all ranks of a call, and say what became of it."""
+    import ray
+
+    os.environ.update(_OF_RAY_TRAIN)
+    cancelled = ray.get_runtime_context().is_canceled
+    board = ray.remote(num_cpus=0, max_restarts=0)(Board).remote(resources.num_ranks)
+    training = _Training(board, entry, payload, resources)
+    training.start()
+    seen = Seen()
+    while training.is_alive():
+        with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
+            training.join(_LOOK_EVERY_S)
+            seen = ray.get(board.look.remote())
+            if seen.decided_s > _ENDING_S:
+                ray.get(board.order.remote(Order.LEAVE))
+            elif cancelled():
+                ray.get(board.order.remote(Order.STOP))
+    seen = ray.get(board.look.remote())
+    return _outcome(ticket, seen, training.fault)
+
+
+class _Training(threading.Thread):
+    """Ray Train's own call, beside the main thread, where it would take over SIGINT."""
+
+    def __init__(self, board: Any, entry: str, payload: str, resources: Resources) -> None:
+        super().__init__(name="ray-train", daemon=True)
+        self.fault: Exception | None = None
+        self._asked = resources
+        self._config = {
+            "board": board,
+            "entry": entry,
+            "payload": payload,
+            "num_ranks": resources.num_ranks,
+            "num_nodes": resources.num_nodes,
+            "num_gpus": int(resources.num_gpus),
+            "backend": _backend(resources),
+        }
+
+    def run(self) -> None:
+        """Start the ranks and wait for all of them to end."""
+        with tempfile.TemporaryDirectory(prefix="deltascale-gang-") as folder:
+            try:
+                self._trainer(folder).fit()
+            except Exception as fault:  # Ray Train raises many kinds; `_outcome` tells them apart
+                self.fault = fault
+
+    def _trainer(self, folder: str) -> Any:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
+        from ray.train.v2._internal.constants import is_v2_enabled
+
+        assert is_v2_enabled(), "Ray Train V1 would run this gang"
+        return TorchTrainer(
+            run_rank,
+            train_loop_config=self._config,
+            torch_config=TorchConfig(backend=self._config["backend"], timeout_s=_COLLECTIVE_S),
+            scaling_config=ScalingConfig(
+                num_workers=self._asked.num_ranks,
+                use_gpu=self._asked.num_gpus > 0,
+                resources_per_worker=_bundle(self._asked),
+                placement_strategy="STRICT_PACK" if self._asked.num_nodes == 1 else "SPREAD",
+            ),
+            run_config=RunConfig(
+                name="gang",
+                storage_path=folder,
+                failure_config=FailureConfig(
+                    max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+                ),
+                worker_runtime_env={"env_vars": _rank_variables(self._asked)},
+            ),
+        )
+
+
+def _backend(resources: Resources) -> str:
+    import torch.distributed as dist
+
+    return "nccl" if resources.num_gpus and dist.is_nccl_available() else "gloo"
+
+
+def _bundle(resources: Resources) -> Mapping[str, float]:
+    """What one rank takes of its node."""
+    bundle: dict[str, float] = {"CPU": resources.num_cpus}
+    if resources.num_gpus:
+        bundle["GPU"] = resources.num_gpus
+    if resources.memory_gb:
+        bundle["memory"] = int(resources.memory_gb * 1e9)
+    return bundle
+
+
+def _rank_variables(resources: Resources) -> dict[str, str]:
+    variables = dict(_OF_RANKS)
+    if not resources.num_gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    return variables
+
+
+def _outcome(ticket: str, seen: Seen, fault: Exception | None) -> Outcome:
+    """What became of the call: who died silently comes before what the others then said."""
+    dead = seen.silent
+    if dead or not seen.reports:
+        where = "; ".join(seen.seats[rank].described() for rank in dead)
+        return Outcome(ticket=ticket, ending=Ending.LOST, error=f"{where}: {fault}")
+    first = seen.reports[0]
+    return Outcome(
+        ticket=ticket,
+        ending=Ending.RETURNED if first.error is None else Ending.RAISED,
+        answer=first.answer,
+        error=None if first.error is None else f"rank {first.rank}: {first.error}",
+        node=seen.nodes,
+    )
