@@ -1,8 +1,10 @@
-"""Rows of a data file: jsonl, parquet, csv or tsv, every cell a text, every fault with its row."""
+"""Rows of a data file: jsonl, parquet, csv or tsv; every fault of a cell with its row."""
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,9 @@ from cluster.errors import UserError
 
 _MOST_ROWS_SHOWN = 5
 _LONGEST_CELL = 1 << 24
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".csv", ".tsv")
+"""Of files of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,7 @@ def read_lines(path: Path) -> list[str]:
     """Lines of a UTF-8 text without their ends. Raises UserError with the lines that are not."""
     faults = Faults(path)
     lines = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+    for number, line in enumerate(_bytes_of(path).split(b"\n"), start=1):
         try:
             lines.append(line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError:
@@ -65,36 +70,55 @@ def read_lines(path: Path) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def read_rows(path: Path, needed: Sequence[str], *, required: bool = True) -> list[Row]:
-    """Rows of a file by its suffix, with these columns, all cells text.
+def _bytes_of(path: Path) -> bytes:
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"not a whole gzip file: {error}", where=str(path)) from error
+
+
+def without_suffix(name: str) -> str:
+    """Name of a file of rows without the suffix that says so; any other as it is."""
+    suffix = next((each for each in SUFFIXES if name.endswith(each)), "")
+    return name.removesuffix(suffix)
+
+
+def read_rows(
+    path: Path, needed: Sequence[str], *, required: bool = True, lists: bool = False
+) -> list[Row]:
+    """Rows of a file by its suffix, with these columns, their cells text.
 
     Args:
         path: the file.
         needed: columns that must exist.
         required: whether each of their cells must hold something.
+        lists: whether their cells must be lists instead of texts.
 
     Raises:
-        UserError: another suffix; no rows; not UTF-8, not JSON, missing columns, empty or other
-            than text cells, each with its row numbers.
+        UserError: another suffix; no rows; not UTF-8, not JSON, missing columns, empty cells or
+            such of another type, each with its row numbers.
     """
     readers: Mapping[str, Callable[[Path], list[Row]]] = {
         ".jsonl": _jsonl,
+        ".jsonl.gz": _jsonl,
         ".parquet": _parquet,
         ".csv": lambda file: _delimited(file, ","),
         ".tsv": lambda file: _delimited(file, "\t"),
     }
-    if path.suffix not in readers:
-        raise UserError(
-            f"cannot tell what {path.name!r} holds", where=str(path), allowed=list(readers)
-        )
-    rows = readers[path.suffix](path)
+    suffix = path.name.removeprefix(without_suffix(path.name))
+    if suffix not in readers:
+        raise UserError(f"cannot tell what {path.name!r} holds", where=str(path), allowed=SUFFIXES)
+    rows = readers[suffix](path)
     if not rows:
         raise UserError("it holds no rows", where=str(path))
-    _check(path, rows, needed, required)
+    _check_columns(path, rows, needed)
+    _check_cells(path, rows, needed, required, lists)
     return rows
 
 
-def _check(path: Path, rows: Sequence[Row], needed: Sequence[str], required: bool) -> None:
+def _check_columns(path: Path, rows: Sequence[Row], needed: Sequence[str]) -> None:
     existing = list(dict.fromkeys(name for row in rows for name in row.cells))
     missing = [name for name in needed if name not in existing]
     if missing:
@@ -103,13 +127,19 @@ def _check(path: Path, rows: Sequence[Row], needed: Sequence[str], required: boo
             where=str(path),
             hint=f"it has {', '.join(existing)}; needed are {', '.join(needed)}",
         )
+
+
+def _check_cells(
+    path: Path, rows: Sequence[Row], needed: Sequence[str], required: bool, lists: bool
+) -> None:
     faults = Faults(path)
+    wanted, called = (list, "a list") if lists else (str, "text")
     for row in rows:
         for name in needed:
             cell = row.cells.get(name)
-            if cell is not None and not isinstance(cell, str):
-                faults.add(f"{name!r} is not text", row.number)
-            elif required and (cell is None or not cell.strip()):
+            if cell is not None and not isinstance(cell, wanted):
+                faults.add(f"{name!r} is not {called}", row.number)
+            elif required and (not cell or (isinstance(cell, str) and not cell.strip())):
                 faults.add(f"{name!r} is empty", row.number)
     faults.raise_if_any()
 

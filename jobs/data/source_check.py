@@ -26,5 +26,5 @@ def _changed(source: str | None) -> str:
     """Something that differs after the source was edited."""
     if source is None or not Path(source).exists():
         return ""
-    files = [Path(source), *sorted(Path(source).glob("*"))]
+    files = [Path(source), *sorted(Path(source).rglob("*"))]
     return " ".join(f"{file.name}:{file.stat().st_mtime_ns}" for file in files)

@@ -7,7 +7,14 @@ from jobs import format
 def test_a_format_that_does_not_hold_what_is_asked_names_those_that_do(tmp_path):
     with pytest.raises(UserError, match="'text' holds no preference pairs") as caught:
         format.read("pairs", "text", tmp_path, {})
-    assert caught.value.allowed == ["nursery", "paradetox", "pplm", "prompt-chosen-rejected"]
+    assert caught.value.allowed == [
+        "hh-rlhf",
+        "messages",
+        "nursery",
+        "paradetox",
+        "pplm",
+        "prompt-chosen-rejected",
+    ]
 
 
 def test_an_unknown_option_names_the_nearest():

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pyarrow
@@ -34,6 +35,27 @@ def test_every_kind_of_file_gives_the_same_cells(tmp_path, suffix):
             writer.writeheader()
             writer.writerows(ROWS)
     assert cells(read_rows(path, NEEDED)) == ROWS
+
+
+def test_a_compressed_file_gives_the_same_cells(tmp_path):
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in ROWS).encode()))
+    assert cells(read_rows(path, NEEDED)) == ROWS
+
+
+def test_a_compressed_file_that_was_cut_off_is_refused(tmp_path):
+    whole = gzip.compress(b'{"prompt": "a", "chosen": "b"}\n' * 50)
+    assert "not a whole gzip file" in fault(tmp_path / "rows.jsonl.gz", whole[:-12]).error
+    assert "not a whole gzip file" in fault(tmp_path / "rows.jsonl.gz", b"{}").error
+
+
+def test_cells_that_must_be_lists_are_numbered_where_they_are_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": ["a"], "chosen": []}, {"prompt": "a", "chosen": ["b"]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError) as caught:
+        read_rows(path, NEEDED, lists=True)
+    assert caught.value.error == "'chosen' is empty: row 1; 'prompt' is not a list: row 2"
 
 
 def test_rows_of_a_delimited_file_have_the_number_of_their_first_line(tmp_path):
@@ -108,7 +130,7 @@ def test_what_only_claims_to_be_parquet_is_refused(tmp_path):
 
 def test_an_unknown_suffix_lists_those_that_are_read(tmp_path):
     found = fault(tmp_path / "rows.xlsx", b"")
-    assert found.allowed == [".csv", ".jsonl", ".parquet", ".tsv"]
+    assert found.allowed == [".csv", ".jsonl", ".jsonl.gz", ".parquet", ".tsv"]
 
 
 def test_many_rows_are_cut_and_counted():
