@@ -121,7 +121,10 @@ class Kind(Protocol):
     def resources(self, params: Any) -> Resources:
         """What one such job needs; each of its workers, where several share it."""
 
-    # Three more names are optional: `workers_of`, `expected_bytes_of` and `fit_of` ask for them.
+    # Four more names are optional: `spares_of`, `workers_of`, `expected_bytes_of` and `fit_of` ask
+    # for them.
+    # - spares(params) -> frozenset[str]: inputs that it uses where they are given, and that these
+    #   params let it do without; none where absent.
     # - workers(params) -> int: most attempts that may share one job at a time; 1 where absent.
     #   Each of them looks for what the others have finished, and whoever finds nothing left to do
     #   takes all of it over and returns; the first record published stands.
@@ -131,6 +134,13 @@ class Kind(Protocol):
 
     def run(self, work: "Work") -> dict[str, Any]:
         """Do it: write files into `work.folder`; return facts (small JSON) for the record."""
+
+
+def spares_of(kind: Any, params: Any) -> frozenset[str]:
+    """Inputs that one such job uses where they are given, and can do without."""
+    asked = getattr(kind, "spares", None)
+    found: frozenset[str] = frozenset() if asked is None else asked(params)
+    return found | {name for name, wanted in kind.INPUTS.items() if wanted.dispensable}
 
 
 def workers_of(kind: Any, params: Any) -> int:

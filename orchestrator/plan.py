@@ -107,9 +107,8 @@ class _Planner:
         """The inputs a job reads: all it gathers, or those that its params make it use."""
         if gathers(kind):
             return frozenset(inputs)
-        for name in prepared.used - inputs.keys():
-            if not kind.INPUTS[name].dispensable:
-                raise missing_input(stage, name, kind.INPUTS[name].kinds, self.study)
+        for name in prepared.used - inputs.keys() - prepared.spared:
+            raise missing_input(stage, name, kind.INPUTS[name].kinds, self.study)
         return prepared.used & inputs.keys()
 
     def _agreeing(self, stage: Stage) -> Callable[[Row], _Inputs]:

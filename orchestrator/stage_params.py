@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.identity import canonical_json
-from jobs.kind import Params, workers_of
+from jobs.kind import Params, spares_of, workers_of
 from orchestrator.digests import digest_of
 from orchestrator.expressions import (
     DATA_VARIABLE,
@@ -44,6 +44,8 @@ class Prepared:
     """Digests and revisions of outside data, from the kind."""
     used: frozenset[str]
     """Inputs that these params make the job use."""
+    spared: frozenset[str]
+    """Those of them that the job can do without."""
     resources: Resources
     """What the job needs of a machine."""
     workers: int
@@ -122,6 +124,7 @@ class StageParams:
             identity=identity,
             pins=pins,
             used=used,
+            spared=spares_of(self._kind, params),
             resources=resources,
             workers=workers,
         )

@@ -52,7 +52,7 @@ def common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
 
 def adapter_on(base: Artifact, aligned: Artifact) -> Path | None:
     """The folder of the adapter when the aligned model is one on this very base, else None."""
-    if aligned.record.inputs.get(base.key) != base.record_digest or aligned.kind != "adapter":
+    if aligned.record.inputs.get(base.key) != base.record_digest or not aligned.names("adapter/"):
         return None
     return aligned.directory("adapter")
 

@@ -11,6 +11,7 @@ from jobs import lookup
 from jobs.kind import Input, execution
 from jobs.objective import needs_whole_batch
 from jobs.training.layout import Layout
+from jobs.training.lora_settings import NOT_QUANTISED_BY, Lora
 from jobs.training.objective_settings import settings_of
 from jobs.training.params import TrainingParams
 from jobs.work import Work
@@ -55,6 +56,9 @@ class Params(TrainingParams):
         ge=2,
         description="Longest prompt with completion, in tokens; longer ones are cut. "
         "Null: the model's positions.",
+    )
+    lora: Lora | None = Field(
+        None, description="Train an adapter beside the frozen model. Null: train all weights."
     )
     validate_every: int | None = execution(
         None, "Steps between validations; the end is always validated.", ge=1
@@ -148,7 +152,21 @@ class Params(TrainingParams):
                 allowed=[str(rows) for rows in range(1, share + 1) if share % rows == 0],
             )
 
+    def _check_quantised(self) -> None:
+        if self.lora is None or self.lora.quantised is None:
+            return
+        if self.num_gpus == 0:
+            raise UserError("a quantised base needs a GPU, not num_gpus 0", where="num_gpus")
+        if self.engine in NOT_QUANTISED_BY:
+            raise UserError(
+                f"engine {self.engine!r} cuts weights into pieces, which a quantised base "
+                "does not survive",
+                where="engine",
+                allowed=[each for each in lookup.names("engines") if each not in NOT_QUANTISED_BY],
+            )
+
     def _check_engine(self) -> None:
+        self._check_quantised()
         if self.engine is None:
             return
         engine = _engine(self.engine)
@@ -206,9 +224,15 @@ _SETTINGS = ("beta", "label_smoothing", "discopop_tau")
 
 
 def uses(params: Params) -> frozenset[str]:
-    """The reference only where the objective does."""
+    """The reference only where the objective does; a quantised base is its own."""
     needed = lookup.find("objectives", params.objective).USES_REFERENCE
-    return frozenset(INPUTS) if needed else frozenset(INPUTS) - {"reference"}
+    quantised = params.lora is not None and params.lora.quantised is not None
+    return frozenset(INPUTS) - ({"reference"} if quantised or not needed else set())
+
+
+def spares(params: Params) -> frozenset[str]:
+    """The reference, where an adapter can be switched off instead."""
+    return frozenset() if params.lora is None else frozenset({"reference"})
 
 
 def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
