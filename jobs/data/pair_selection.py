@@ -1,13 +1,11 @@
-"""From the pairs of a source to those of an artifact: usable, each once, sampled, split by hash."""
+"""From the pairs of a source to those of an artifact: usable, each once, sampled; their lengths."""
 
 import random
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jobs.format import Dropped, Pair, bucket
-
-_STEPS = 10_000
+from jobs.format import Dropped, Pair
 
 
 def without_useless(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Dropped]]:
@@ -31,11 +29,6 @@ def at_most(pairs: Sequence[Pair], most: int | None, seed: int) -> list[Pair]:
         return list(pairs)
     places = random.Random(f"pairs/{seed}").sample(range(len(pairs)), most)
     return [pairs[place] for place in sorted(places)]
-
-
-def is_validation(prompt: str, fraction: float) -> bool:
-    """Decided by the prompt, so that both splits never share one."""
-    return bucket(f"validation/{prompt}", _STEPS) < round(fraction * _STEPS)
 
 
 def length_report(pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Kind `pairs`: preference pairs out of a source, split, with a report and the toxic words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import format
 from jobs.data.lexicon import learn_toxic_words
-from jobs.data.pair_selection import at_most, is_validation, length_report, without_useless
-from jobs.data.reading_report import write_report, write_toxic_words
+from jobs.data.pair_artifact import write_pairs
+from jobs.data.pair_selection import at_most, without_useless
+from jobs.data.reading_report import write_toxic_words
 from jobs.data.source_check import check_source
-from jobs.format import Pair, group_of
+from jobs.data.split import Split, SplitParams
 from jobs.kind import Input, data_path
-from jobs.kind import Params as KindParams
 from jobs.work import Work
 
 VERSION = 1
@@ -24,15 +24,12 @@ GATHERS = False
 USES_TORCH = False
 
 
-class Params(KindParams):
+class Params(SplitParams):
     """Where pairs come from and which are taken."""
 
     source: str | None = data_path(None, "File or folder, where the format reads one.")
     format: str = Field(..., description="Format of the source: a file of `jobs/formats/`.")
     options: dict[str, Any] = Field({}, description="Options of the format.")
-    validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="Share of prompts whose pairs are not trained on."
-    )
     max_pairs: int | None = Field(None, ge=1, description="Most pairs; a seeded sample of all.")
     max_toxic_words: int = Field(
         200, ge=0, description="Most toxic words learned where the source knows none."
@@ -61,60 +58,27 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write `pairs.parquet`, `report.json` and `toxic.json`."""
-    params = work.params
+    params: Params = work.params
     source = Path(params.source) if params.source else None
     reading = format.read("pairs", params.format, source, params.options)
-    usable, dropped = without_useless(reading.items)
+    usable, useless = without_useless(reading.items)
     pairs = at_most(usable, params.max_pairs, params.seed)
     if not pairs:
         raise UserError("no usable pair in it", where=params.source or params.format)
-    validation = [is_validation(pair.prompt, params.validation_fraction) for pair in pairs]
-    _write_pairs(work.folder / "pairs.parquet", pairs, validation)
-    lengths = length_report(pairs)
-    all_dropped = sorted([*reading.dropped, *dropped], key=lambda each: each.row)
-    counts = {
-        "num_pairs": len(pairs),
-        "num_validation": sum(validation),
-        "num_dropped": len(all_dropped),
-        "num_not_sampled": len(usable) - len(pairs),
-    }
-    write_report(work.folder, all_dropped, {**counts, "lengths": lengths})
+    splits = [params.split_of(pair.prompt) for pair in pairs]
+    dropped = [*reading.dropped, *useless]
+    not_sampled = {"num_not_sampled": len(usable) - len(pairs)}
+    facts = write_pairs(work.folder, pairs, splits, dropped, not_sampled)
     if reading.toxic_words is not None:
         write_toxic_words(work.folder, reading.toxic_words, "known")
     else:
-        trained_on = [pair for pair, out in zip(pairs, validation, strict=True) if not out]
+        trained_on = [
+            pair for pair, split in zip(pairs, splits, strict=True) if split is Split.TRAIN
+        ]
         words = learn_toxic_words(
             [pair.rejected for pair in trained_on],
             [pair.chosen for pair in trained_on],
             params.max_toxic_words,
         )
         write_toxic_words(work.folder, words, "log-odds")
-    return {**counts, "lengths": lengths}
-
-
-def _write_pairs(path: Path, pairs: Sequence[Pair], validation: Sequence[bool]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    schema = pa.schema(
-        [
-            ("pair", pa.int64()),
-            ("prompt", pa.string()),
-            ("chosen", pa.string()),
-            ("rejected", pa.string()),
-            ("split", pa.string()),
-            ("group", pa.int64()),
-        ]
-    )
-    rows = [
-        {
-            "pair": number,
-            "prompt": pair.prompt,
-            "chosen": pair.chosen,
-            "rejected": pair.rejected,
-            "split": "validation" if out else "train",
-            "group": group_of(pair.prompt),
-        }
-        for number, (pair, out) in enumerate(zip(pairs, validation, strict=True))
-    ]
-    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    return facts

@@ -51,6 +51,40 @@ def test_no_prompt_is_in_both_splits(root, source):
     assert artifact.facts["num_validation"] == held
 
 
+def test_test_pairs_are_apart_from_both_others_and_counted(root, source):
+    fractions = {"validation_fraction": 0.3, "test_fraction": 0.3}
+    artifact = root.done("pairs", params(source, **fractions))
+    found = table(artifact)
+    split = {
+        side: {pair["prompt"] for pair in found if pair["split"] == side}
+        for side in ("train", "validation", "test")
+    }
+    assert all(split.values()) and sum(map(len, split.values())) == 30
+    assert artifact.facts["num_test"] == sum(pair["split"] == "test" for pair in found)
+
+
+def test_a_test_split_takes_nothing_from_validation(root, source):
+    def validated(**more):
+        found = table(root.done("pairs", params(source, validation_fraction=0.3, **more)))
+        return [pair["pair"] for pair in found if pair["split"] == "validation"]
+
+    assert validated() == validated(test_fraction=0.4)
+
+
+def test_fractions_that_leave_nothing_to_train_on_are_refused(source):
+    with pytest.raises(UserError, match="leave nothing to train on"):
+        pairs.Params(**params(source, validation_fraction=0.5, test_fraction=0.5))
+
+
+def test_toxic_words_are_not_learned_from_test_pairs(root, tmp_path):
+    rows = [row(f"p {number}", f" kind x{number}", " grumble") for number in range(80)]
+    source = write(tmp_path / "p.jsonl", rows)
+    fractions = {"validation_fraction": 0.0, "test_fraction": 0.99}
+    artifact = root.done("pairs", params(source, **fractions))
+    assert artifact.facts["num_test"] >= 77
+    assert json.loads(artifact.read("toxic.json"))["words"] == []
+
+
 def test_duplicates_and_pairs_without_a_preference_are_listed_with_their_rows(root, tmp_path):
     rows = [row("a b"), row("c"), row("a b"), row("d", " same", " same")]
     artifact = root.done("pairs", params(write(tmp_path / "p.jsonl", rows)))
