@@ -1,7 +1,9 @@
 """What a worker does with one job: open inputs, run the kind, publish the record last.
 
 The entry point is `jobs.run:run`. It always returns JSON, `{state, seconds, error}`; the executor
-reports only what a process cannot say of itself.
+reports only what a process cannot say of itself. Where several ranks do a job, each calls it: the
+first claims, publishes and mirrors, and all return its answer. A rank that fails returns at once
+and alone, which ends the others.
 """
 
 import json
@@ -22,9 +24,10 @@ from cluster.storage import Storage
 from jobs import lookup
 from jobs.artifact import Artifact, Record
 from jobs.claim import Busy, claimed
+from jobs.gang import Gang
 from jobs.logs import captured, redacted
 from jobs.tracking import RunName, Silent, open_tracker
-from jobs.work import AttemptFolder, GatheredInput, Stopped, Work
+from jobs.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
 
 _RECORDED = (
     "accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers", "trl",
@@ -41,29 +44,48 @@ def run(payload: str, surroundings: Surroundings) -> str:
     """
     spec = json.loads(payload)
     artifact = Artifact(Storage(spec["root"]), spec["kind"], spec["key"])
+    gang = Gang(surroundings)
+    if surroundings.rank > 0:
+        return _begun(gang.of_first(None), spec, artifact, surroundings, gang)
     try:
         with claimed(artifact, shared=spec.get("num_workers", 1) > 1):
-            if artifact.find_record() is None:
-                return _attempted(spec, artifact, surroundings)
+            found = gang.of_first("go" if artifact.find_record() is None else "reused")
+            return _begun(found, spec, artifact, surroundings, gang)
     except Busy:
-        return _answer("busy")
-    return _answer("reused")
+        return _answer(gang.of_first("busy"))
+
+
+def _begun(
+    found: str,
+    spec: Mapping[str, Any],
+    artifact: Artifact,
+    surroundings: Surroundings,
+    gang: Gang,
+) -> str:
+    """Attempt the job when there is something to do; all ranks found the same."""
+    if found != "go":
+        return _answer(found)
+    answer = _attempted(spec, artifact, surroundings, gang)
+    return answer if json.loads(answer)["state"] == "failed" else gang.of_first(answer)
 
 
 def _answer(state: str, seconds: float = 0.0, error: Mapping[str, Any] | None = None) -> str:
     return json.dumps({"state": state, "seconds": round(seconds, 3), "error": error})
 
 
-def _attempted(spec: Mapping[str, Any], artifact: Artifact, surroundings: Surroundings) -> str:
+def _attempted(
+    spec: Mapping[str, Any], artifact: Artifact, surroundings: Surroundings, gang: Gang
+) -> str:
     started = time.monotonic()
     attempt = AttemptFolder(artifact, spec["attempt"])
     state: str = "done"
     error: dict[str, Any] | None = None
-    with captured(attempt.path / "log.txt"):
+    log = log_name(surroundings.rank)
+    with captured(attempt.path / log):
         label = spec["tracking"]["label"]
-        _tell(f"{label}: attempt {spec['attempt']}, {spec['threads']} threads{_among(spec)}")
+        _tell(f"{label}: attempt {spec['attempt']}, {spec['threads']} threads{_among(spec)}{gang}")
         try:
-            published = _attempt(spec, artifact, attempt, surroundings, started)
+            published = _attempt(spec, artifact, attempt, surroundings, gang, started)
             state = "done" if published else "reused"
         except (Stopped, KeyboardInterrupt):
             state = "stopped"
@@ -72,7 +94,7 @@ def _attempted(spec: Mapping[str, Any], artifact: Artifact, surroundings: Surrou
             state, error = "failed", _described(fault)
         _tell(f"{label}: {state} after {time.monotonic() - started:.1f} s")
     if not artifact.storage.is_local:
-        attempt.publish("log.txt")
+        attempt.publish(log)
         attempt.discard_scratch()
     return _answer(state, time.monotonic() - started, error)
 
@@ -93,6 +115,7 @@ def _attempt(
     artifact: Artifact,
     attempt: AttemptFolder,
     surroundings: Surroundings,
+    gang: Gang,
     started: float,
 ) -> bool:
     kind = lookup.find("kinds", spec["kind"])
@@ -107,7 +130,8 @@ def _attempt(
         for found in group
     }
     # Two processes cannot write one run of the mirror.
-    tracker = Silent() if spec.get("worker", 0) else open_tracker(RunName(**spec["tracking"]))
+    is_second = spec.get("worker", 0) or surroundings.rank
+    tracker = Silent() if is_second else open_tracker(RunName(**spec["tracking"]))
     exit_code = 1
     try:
         facts = kind.run(
@@ -128,6 +152,22 @@ def _attempt(
         exit_code = 0
     finally:
         tracker.finish(exit_code)
+    gang.of_first(None)  # nothing is published before all ranks are through
+    published: bool = gang.of_first(
+        surroundings.rank == 0 and _published(spec, artifact, attempt, read, facts, started)
+    )
+    return published
+
+
+def _published(
+    spec: Mapping[str, Any],
+    artifact: Artifact,
+    attempt: AttemptFolder,
+    read: Mapping[str, str],
+    facts: dict[str, Any],
+    started: float,
+) -> bool:
+    """Make this attempt the artifact; False when another one's record stands already."""
     record = Record(
         key=artifact.key,
         kind=artifact.kind,

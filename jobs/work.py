@@ -23,10 +23,23 @@ from jobs.job import Cell
 from jobs.tracking import Tracker
 
 PRIVATE = ("checkpoints", "scratch", "log.txt", "progress.json", "progress.json.tmp")
-"""Top-level names of an attempt that are never part of the artifact."""
+"""Top-level names of an attempt that are never part of the artifact, `log_name`s beside them."""
+
+_LOG_OF_RANK = "log-rank-"
 
 _PROGRESS_EVERY_S = {True: 0.5, False: 5.0}
 """On local and on remote roots, where every look costs a request."""
+
+
+def log_name(rank: int) -> str:
+    """The file in an attempt that one of its ranks writes its log to."""
+    return "log.txt" if rank == 0 else f"{_LOG_OF_RANK}{rank}.txt"
+
+
+def is_private(name: str) -> bool:
+    """True for a file of an attempt that is never part of the artifact."""
+    top = name.split("/", 1)[0]
+    return top in PRIVATE or top.startswith(_LOG_OF_RANK)
 
 
 class AttemptFolder:
@@ -114,7 +127,7 @@ class AttemptFolder:
         entries = dict(self._settled)
         for file in sorted(self.path.rglob("*")):
             name = file.relative_to(self.path).as_posix()
-            if name in entries or not file.is_file() or name.split("/", 1)[0] in PRIVATE:
+            if name in entries or not file.is_file() or is_private(name):
                 continue
             self.publish(name)
             entries[name] = _entry_of(file)
@@ -235,8 +248,22 @@ class Work:
         return bool(self.inputs.get(name))
 
     def progress(self, fraction: float | None, doing: str) -> None:
-        """Say how far it is (0 to 1, or None when unknown) and what it is doing."""
-        self.attempt.show_progress(fraction, doing)
+        """Say how far it is (0 to 1, or None when unknown) and what it is doing.
+
+        Of several ranks the first one says it.
+        """
+        if self.rank == 0:
+            self.attempt.show_progress(fraction, doing)
+
+    @property
+    def rank(self) -> int:
+        """Number of this process among those that do the job together, from 0."""
+        return self.surroundings.rank
+
+    @property
+    def num_ranks(self) -> int:
+        """How many processes do the job together."""
+        return self.surroundings.num_ranks
 
     @property
     def stop_requested(self) -> bool:

@@ -7,7 +7,7 @@ from enum import Enum
 from cluster.storage import Storage
 from jobs.artifact import Artifact, Record, standing_digest
 from jobs.job import Job
-from jobs.work import PRIVATE
+from jobs.work import is_private
 
 
 class Fault(Enum):
@@ -79,9 +79,7 @@ def _faults(artifact: Artifact, data: bytes) -> Mapping[str, Fault]:
     folder = artifact.attempt_folder(record.attempt)
     sizes = artifact.storage.sizes(folder)
     found = {
-        name: Fault.FOREIGN
-        for name in sizes.keys() - record.files.keys()
-        if name.split("/", 1)[0] not in PRIVATE
+        name: Fault.FOREIGN for name in sizes.keys() - record.files.keys() if not is_private(name)
     }
     for name, entry in record.files.items():
         if name not in sizes:
