@@ -15,6 +15,8 @@ DEFAULT_REVISION = "main"
 
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_LATER = (408, 429)
+"""Refusals of the hub that do not last: too slow, too many."""
 _SEEN_ELSEWHERE = "use a folder as source, or point HF_HOME at a cache that holds the model"
 
 
@@ -77,6 +79,55 @@ def listed(source: str, commit: str, folder: Path) -> list[str]:
         return [file.path for file in get_cached_repo_tree(repository(source), revision=commit)]
     except CachedRepoTreeNotFoundError:
         return [path.name for path in folder.iterdir()]
+
+
+def push(folder: Path, name: str, *, private: bool) -> str:
+    """Put the files of a folder into a repository, as one commit; returns the commit.
+
+    Args:
+        folder: what to push.
+        name: `organisation/name`; made where it does not exist.
+        private: of a repository that is made; one that stands stays as it is.
+
+    Raises:
+        UserError: the hub refuses: nobody is logged in, or may not write there.
+        SurroundingsError: the hub cannot be reached, or fails.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    with _push_faults(name), disable_progress_bars():
+        api = HfApi()
+        api.create_repo(name, private=private, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=name, folder_path=folder, commit_message="Upload with deltascale"
+        )
+    return str(done.oid)
+
+
+@contextlib.contextmanager
+def _push_faults(name: str) -> Iterator[None]:
+    """The hub's refusals as the user's mistakes; whatever is none is the surroundings' fault."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    try:
+        yield
+    except LocalTokenNotFoundError as error:
+        raise _not_allowed(name, "nobody is logged in") from error
+    except Exception as error:  # refusals, timeouts, proxies, 5xx
+        status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        if status is not None and 400 <= status < 500 and status not in _LATER:
+            raise _not_allowed(name, said) from error
+        raise SurroundingsError(f"the model cannot be pushed ({said})", where=name) from error
+
+
+def _not_allowed(name: str, why: str) -> UserError:
+    return UserError(
+        f"the hub does not take the model: {why}",
+        where=f"push_to {name}",
+        hint="log in with `hf auth login` or set HF_TOKEN, as somebody who may write there",
+    )
 
 
 @contextlib.contextmanager

@@ -1,11 +1,11 @@
-"""`model/README.md`: the card of a trained checkpoint, which says what made it.
+"""`model/README.md`: the card of a trained or exported checkpoint, which says what made it.
 
 Equal runs give equal bytes: it holds no times, no paths, and nothing of how often a run was
 interrupted.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.artifact import CARD, Artifact
@@ -13,27 +13,70 @@ from jobs.models.hub import is_on_hub, repository
 from jobs.work import Work
 
 _NUM_KEY_DIGITS = 12
+_NOT_TOLD = ("last", "resumed_from", "resume")
+"""Facts of a training that have a part of their own, or that differ between equal runs."""
 
 
 def write_model_card(work: Work, kind: str, facts: Mapping[str, Any]) -> None:
-    """Put the card into `model/`, beside the weights.
+    """Put the card of a trained checkpoint into `model/`, beside the weights.
 
     Args:
         work: the attempt; its inputs, params and versions are written down.
         kind: the kind of job.
-        facts: what the job returns; `training` is written down.
+        facts: what the job returns; `training` and `adapter` are written down.
     """
+    settings, execution = _params(work.params)
+    training = facts["training"]
+    parts = {
+        "Data and steps": _lasting(training),
+        "Adapter that was added": facts.get("adapter", {}),
+        "Settings": settings,
+        "How it was computed": execution,
+        "Last row of the training log": training.get("last", {}),
+    }
+    words = [kind, *_objective(work)]
+    _write(work, words, _MEANING, parts)
+
+
+def write_export_card(work: Work, facts: Mapping[str, Any]) -> None:
+    """Put the card of an exported checkpoint into `model/`, beside the weights.
+
+    Args:
+        work: the attempt; what its input `model` says of its training is written down again.
+        facts: what the job returns; `dtype` and `rounding` are written down.
+    """
+    made = work.input("model").facts
+    parts = {
+        "What rounding took": facts["rounding"] or {"not measured": "no base was given"},
+        "How it was trained": _lasting(made.get("training", {})),
+        "Adapter that was added": made.get("adapter", {}),
+    }
+    meaning = f"A causal language model, its weights written in {facts['dtype']} by deltascale.\n"
+    _write(work, ["export", facts["dtype"]], meaning, parts)
+
+
+def _write(
+    work: Work, words: Sequence[str], meaning: str, parts: Mapping[str, Mapping[str, Any]]
+) -> None:
     from huggingface_hub import ModelCard, ModelCardData
 
-    base = base_on_hub(work)
     data = ModelCardData(
-        base_model=base,
+        base_model=base_on_hub(work),
         library_name="transformers",
         pipeline_tag="text-generation",
-        tags=["deltascale", kind, *_objective(work)],
+        tags=["deltascale", *words],
     )
-    text = f"---\n{data.to_yaml()}\n---\n\n{_body(work, kind, facts)}"
-    ModelCard(text).save(work.folder / CARD)
+    made_from = {name: _described(work.input(name)) for name in sorted(work.inputs)}
+    made_by = {"commit of deltascale": work.commit, "threads": work.threads, **work.versions}
+    listed = {"Made from": made_from, **parts, "Software": made_by}
+    tables = [f"## {name}\n\n{_table(rows)}" for name, rows in listed.items() if rows]
+    body = "\n".join([f"# {' '.join(['deltascale', *words])}\n", meaning, *tables])
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}").save(work.folder / CARD)
+
+
+def _lasting(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What equal runs have in common, however often they were interrupted."""
+    return {name: training[name] for name in training if name not in _NOT_TOLD}
 
 
 def base_on_hub(work: Work) -> str | None:
@@ -48,25 +91,6 @@ def base_on_hub(work: Work) -> str | None:
 def _objective(work: Work) -> list[str]:
     named = getattr(work.params, "objective", None)
     return [] if named is None else [named]
-
-
-def _body(work: Work, kind: str, facts: Mapping[str, Any]) -> str:
-    training = dict(facts["training"])
-    last = training.pop("last")
-    training.pop("resumed_from")
-    title = " ".join(["deltascale", kind, *_objective(work)])
-    settings, execution = _params(work.params)
-    made_by = {"commit of deltascale": work.commit, "threads": work.threads, **work.versions}
-    parts = {
-        "Made from": {name: _described(work.input(name)) for name in sorted(work.inputs)},
-        "Data and steps": training,
-        "Settings": settings,
-        "How it was computed": execution,
-        "Last row of the training log": last,
-        "Software": made_by,
-    }
-    tables = [f"## {name}\n\n{_table(rows)}" for name, rows in parts.items() if rows]
-    return "\n".join([f"# {title}\n", _MEANING, *tables])
 
 
 _MEANING = """\
