@@ -72,6 +72,14 @@ def load_model(
     return loaded.eval()
 
 
+def load_config(folder: Path) -> Any:
+    """The transformers config in a folder. Raises UserError when it is not a whole checkpoint."""
+    from transformers import AutoConfig
+
+    check_model_folder(folder)
+    return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+
 def _require_whole(info: Mapping[str, Any], folder: Path) -> None:
     wrong = sorted([*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])])
     if wrong:

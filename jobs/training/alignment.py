@@ -1,79 +1,158 @@
 """One alignment run: inputs to lesson, lesson to trainer, trainer to checkpoint."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cluster.errors import UserError
 from jobs import lookup
+from jobs.engine import Engine
 from jobs.models.loading import (
     describe_model,
+    load_config,
     load_model,
     load_tokenizer,
     pick_device,
-    save_checkpoint,
 )
 from jobs.objective import Lesson, ScoredPairs
-from jobs.training.completion_log_probabilities import score_pairs
-from jobs.training.log_ratios import margins
+from jobs.training import ranks
+from jobs.training.adapter_outcome import write_adapter_and_model
+from jobs.training.adapter_reference import scored_by_base
+from jobs.training.in_force import check_before_training
+from jobs.training.layout import Layout
+from jobs.training.lora import add_adapter, in_single_precision
+from jobs.training.lora_settings import Lora
 from jobs.training.model_card import base_on_hub, write_model_card
-from jobs.training.recipe import data_order
+from jobs.training.quantisation import quantisation
+from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import require_fitting
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair, read_tokenized_pairs, tokens_digest
+from jobs.training.validation import validator
+from jobs.training.whole_weights import save_trained
 from jobs.work import Work
 
 
 def align(work: Work) -> dict[str, Any]:
     """Train the model under `model` towards the objective; returns the record's facts."""
-    params = work.params
+    params, layout = work.params, work.params.layout()
+    engine = _engine(layout)
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
-    device = pick_device(params.layout().num_gpus)
-    model = load_model(folder, dtype="float32", device=device, attention=params.attention)
     tokenizer = load_tokenizer(folder)
-    path = work.input("pairs").path("pairs.parquet")
-    pairs = read_tokenized_pairs(path, tokenizer, length_limit(model.config, params.max_length))
+    limit = length_limit(load_config(folder), params.max_length)
+    pairs = read_tokenized_pairs(work.input("pairs").path("pairs.parquet"), tokenizer, limit)
+    counted = Counter(pair.split for pair in pairs)
+    recipe = params.recipe(_num_steps(params, counted["train"]))
+    with engine.session(layout, recipe):
+        facts = _trained(work, engine, recipe, pairs, tokenizer)
+    facts["training"] |= {
+        "objective": params.objective,
+        "num_pairs": counted["train"],
+        "num_validation": counted["validation"],
+        "num_truncated": sum(pair.truncated for pair in pairs),
+        "tokens_digest": tokens_digest(pairs),
+        "layout": layout.execution,
+    }
+    if ranks.is_first():
+        write_model_card(work, "align", facts)
+    return facts
+
+
+def _engine(layout: Layout) -> Engine:
+    """The engine of a run, which stands on as many ranks as were planned."""
+    engine: Engine = lookup.find("engines", layout.engine, where="engine")
+    if engine.NEEDS_GPU and not layout.num_gpus:
+        raise UserError(
+            f"engine {layout.engine!r} needs GPUs, and this job has none",
+            where="engine",
+            allowed=[
+                name
+                for name in lookup.names("engines")
+                if not lookup.find("engines", name).NEEDS_GPU
+            ],
+        )
+    assert ranks.num_ranks() == layout.num_ranks, f"{ranks.num_ranks()} ranks, planned {layout}"
+    return engine
+
+
+def _trained(
+    work: Work, engine: Engine, recipe: Recipe, pairs: Sequence[TokenizedPair], tokenizer: Any
+) -> dict[str, Any]:
+    """Load, train and write the model; facts of all three."""
+    params, layout = work.params, work.params.layout()
     objective = lookup.find("objectives", params.objective)
+    device = _device(layout)
+    model = _loaded(params, work.input("model").directory("model"), device)
     # Trainers write special tokens into both configs; the aligned model differs in weights alone.
     untouched = copy.deepcopy((model.config, model.generation_config))
-    scored = _scored(work, pairs, needed=objective.USES_REFERENCE)
+    scored = _scored(work, model, pairs, needed=objective.USES_REFERENCE)
     training, validation = _split(scored, "train"), _split(scored, "validation")
-    recipe = params.recipe(_num_steps(params, len(training.pairs)))
+    arguments = recipe.trainer_arguments(work.folder / "checkpoints", device, layout.num_ranks)
     trainer = objective.make_trainer(
         Lesson(
             model=model,
             tokenizer=tokenizer,
             scored=training,
             order=data_order(len(training.pairs), recipe.steps * recipe.global_batch, params.seed),
-            arguments=recipe.trainer_arguments(work.folder / "checkpoints", device),
+            arguments={**arguments, **engine.arguments(layout, recipe)},
             settings=params.settings(),
             seed=params.seed,
         )
     )
-    validate = _validator(params, objective, validation) if validation.pairs else None
+    if params.lora is not None:
+        in_single_precision(model)
+    validate = None
+    if validation.pairs:
+        validate = validator(trainer, params, engine, objective, validation)
     trainer.supervise(
         params.supervision(work, recipe, validate=validate, validate_every=params.validate_every)
     )
+    in_force = check_before_training(trainer, engine, layout)
     outcome = train(trainer)
     model.config, model.generation_config = untouched
-    save_checkpoint(model, tokenizer, work.folder / "model")
-    facts = {
+    adapter = {}
+    if params.lora is None:
+        save_trained(engine, trainer, tokenizer, work.folder / "model")
+    else:
+        adapter = {"adapter": write_adapter_and_model(work, model)}
+    return {
         "model": describe_model(model.config),
         "base_model": base_on_hub(work),
-        "training": {
-            "objective": params.objective,
-            "num_pairs": len(training.pairs),
-            "num_validation": len(validation.pairs),
-            "num_truncated": sum(pair.truncated for pair in pairs),
-            "tokens_digest": tokens_digest(pairs),
-            **outcome,
-        },
+        **adapter,
+        "training": {**outcome, "engine_in_force": in_force},
     }
-    write_model_card(work, "align", facts)
-    return facts
+
+
+def _device(layout: Layout) -> str:
+    """Where this rank computes; of several GPUs on this node, the one with its number."""
+    device = pick_device(layout.num_gpus)
+    if device == "cuda" and layout.num_ranks > 1:
+        import torch
+
+        torch.cuda.set_device(ranks.local_rank())
+    return device
+
+
+def _loaded(params: Any, folder: Path, device: str) -> Any:
+    """The model to train, or one that is frozen with an adapter to train beside it."""
+    lora: Lora | None = params.lora
+    quantised = quantisation(lora, params.dtype, device)
+    where: Any = device if quantised is None else {"": device}
+    model = load_model(
+        folder,
+        dtype="float32",
+        device=where,
+        attention=params.attention,
+        quantisation=quantised,
+    )
+    if lora is not None:
+        add_adapter(model, lora, params.seed)
+    return model
 
 
 def length_limit(config: Any, max_length: int | None) -> int:
@@ -100,11 +179,13 @@ def _num_steps(params: Any, num_pairs: int) -> int:
     return max(1, round(float(params.epochs or 1.0) * num_pairs / int(params.global_batch)))
 
 
-def _scored(work: Work, pairs: Sequence[TokenizedPair], *, needed: bool) -> ScoredPairs:
+def _scored(work: Work, model: Any, pairs: Sequence[TokenizedPair], *, needed: bool) -> ScoredPairs:
     """The pairs with what the reference gave them."""
     if not needed:
         return ScoredPairs(pairs=pairs, chosen=None, rejected=None)
     if not work.has("reference"):
+        if work.params.lora is not None:
+            return scored_by_base(work, model, pairs)
         raise UserError(
             f"objective {work.params.objective!r} needs the input `reference`",
             hint="give the stage a stage of kind reference over the same model and pairs",
@@ -129,26 +210,3 @@ def _split(scored: ScoredPairs, name: str) -> ScoredPairs:
         chosen=None if scored.chosen is None else scored.chosen[rows],
         rejected=None if scored.rejected is None else scored.rejected[rows],
     )
-
-
-def _validator(
-    params: Any, objective: Any, reference: ScoredPairs
-) -> Callable[[Any], Mapping[str, float]]:
-    """Model -> loss on the validation pairs, share preferred, and margin where there is one."""
-    batch_size = 2 * (params.micro_batch or params.global_batch)
-    settings = params.settings()
-
-    def validate(model: Any) -> Mapping[str, float]:
-        policy = score_pairs(model, reference.pairs, batch_size=batch_size, dtype=params.dtype)
-        assert policy.chosen is not None and policy.rejected is not None
-        found = {
-            "loss": objective.validation_loss(policy, reference, settings),
-            "chosen_preferred": float((policy.chosen > policy.rejected).mean()),
-        }
-        if reference.chosen is not None:
-            gains = margins(policy, reference)
-            found["margin"] = settings["beta"] * float(gains.mean())
-            found["accuracy"] = float((gains > 0).mean())
-        return found
-
-    return validate

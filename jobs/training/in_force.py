@@ -6,7 +6,26 @@ for granted that can be asked.
 
 from typing import Any
 
+from jobs.engine import Engine
 from jobs.training.layout import Layout
+
+
+def check_before_training(trainer: Any, engine: Engine, layout: Layout) -> dict[str, Any]:
+    """Have the engine check what is in force, between preparation and the first step.
+
+    Returns:
+        A mapping that holds what it found once training has begun.
+    """
+    from transformers import TrainerCallback
+
+    found: dict[str, Any] = {}
+
+    class Check(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+            found.update(engine.check(trainer, layout))
+
+    trainer.add_callback(Check())
+    return found
 
 
 def require_layout(trainer: Any, layout: Layout) -> dict[str, Any]:

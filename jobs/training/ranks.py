@@ -17,6 +17,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def local_rank() -> int:
+    """The number of this one among those on its machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def is_first() -> bool:
     """Whether this one writes what is written once."""
     return rank() == 0
@@ -44,3 +49,11 @@ def gathered(value: Any) -> list[Any]:
     found: list[Any] = [None] * num_ranks()
     dist.all_gather_object(found, value)
     return found
+
+
+def give_all(tensor: Any, source: int) -> None:
+    """Every rank gets what one of them has in a tensor; all ranks must call it."""
+    if num_ranks() > 1:
+        import torch.distributed as dist
+
+        dist.broadcast(tensor.detach(), src=source)

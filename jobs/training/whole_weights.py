@@ -1,9 +1,11 @@
 """The weights of a trained model written out by its first rank, which has all of them at hand."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs.engine import Engine
 from jobs.training import ranks
 
 
@@ -20,4 +22,20 @@ def save_whole(model: Any, folder: Path, state: Mapping[str, Any] | None = None)
     if ranks.is_first():
         given = {} if state is None else {"state_dict": dict(state)}
         model.save_pretrained(folder, max_shard_size=SHARD_SIZE, **given)
+    ranks.barrier()
+
+
+def save_trained(engine: Engine, trainer: Any, tokenizer: Any, folder: Path) -> None:
+    """The trained model with its tokenizer; the folder appears whole or not at all.
+
+    All ranks call it, the first one writes.
+    """
+    temporary = folder.with_name(f"{folder.name}.unfinished")
+    if ranks.is_first():
+        shutil.rmtree(temporary, ignore_errors=True)
+    engine.export(trainer, temporary)
+    if ranks.is_first():
+        tokenizer.save_pretrained(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
     ranks.barrier()
