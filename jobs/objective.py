@@ -79,11 +79,17 @@ class Objective(Protocol):
     ) -> float:
         """The objective's own loss on validation pairs, from both models' sums."""
 
-    # One more name is optional: `needs_whole_batch` asks for it.
+    # Two more names are optional: `needs_whole_batch` and `trains` ask for them.
     # - WHOLE_BATCH: bool: True when the loss of a pair depends on the other pairs of its forward
     #   pass, so that splitting the global batch would give other numbers; False where absent.
+    # - TRAINS: bool: False for a control that leaves the model as it is; True where absent.
 
 
 def needs_whole_batch(objective: Any) -> bool:
     """Whether a forward pass has to hold the global batch."""
     return bool(getattr(objective, "WHOLE_BATCH", False))
+
+
+def trains(objective: Any) -> bool:
+    """Whether there is anything to train, and therefore pairs to read."""
+    return bool(getattr(objective, "TRAINS", True))

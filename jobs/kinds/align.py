@@ -9,7 +9,7 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Input, execution
-from jobs.objective import needs_whole_batch
+from jobs.objective import needs_whole_batch, trains
 from jobs.training.layout import Layout
 from jobs.training.lora_settings import NOT_QUANTISED_BY, Lora
 from jobs.training.objective_settings import settings_of
@@ -225,7 +225,10 @@ _SETTINGS = ("beta", "label_smoothing", "discopop_tau")
 
 def uses(params: Params) -> frozenset[str]:
     """The reference only where the objective does; a quantised base is its own."""
-    needed = lookup.find("objectives", params.objective).USES_REFERENCE
+    objective = lookup.find("objectives", params.objective)
+    if not trains(objective):
+        return frozenset({"model"})
+    needed = objective.USES_REFERENCE
     quantised = params.lora is not None and params.lora.quantised is not None
     return frozenset(INPUTS) - ({"reference"} if quantised or not needed else set())
 
@@ -247,6 +250,10 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Train, write `model/` and `training_log.jsonl`."""
+    if not trains(lookup.find("objectives", work.params.objective)):
+        from jobs.training.control import leave_as_is
+
+        return leave_as_is(work)
     from jobs.training.alignment import align
 
     return align(work)

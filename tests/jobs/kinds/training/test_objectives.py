@@ -188,7 +188,7 @@ def test_a_step_has_the_loss_of_the_formula_and_lowers_it(judged, uneven, object
 
 
 def test_every_preference_objective_is_held_against_a_formula():
-    elsewhere = {"sft", "dpo-shuffled"}
+    elsewhere = {"sft", "dpo-shuffled", "unaligned"}
     assert set(lookup.names("objectives")) == {*PAIRWISE, "aot", "aot-unpaired"} | elsewhere
 
 
