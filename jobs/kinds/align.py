@@ -10,16 +10,19 @@ from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Input, execution
 from jobs.objective import needs_whole_batch, trains
+from jobs.training.early_stopping import EarlyStopping
 from jobs.training.layout import Layout
 from jobs.training.lora_settings import NOT_QUANTISED_BY, Lora
 from jobs.training.objective_settings import settings_of
 from jobs.training.params import TrainingParams
+from jobs.training.recipe import Recipe
+from jobs.training.supervision import Supervision
 from jobs.work import Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {
     "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-    "pairs": Input(kinds=frozenset({"pairs"})),
+    "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
     "reference": Input(kinds=frozenset({"reference"}), required=False),
 }
 GATHERS = False
@@ -59,6 +62,11 @@ class Params(TrainingParams):
     )
     lora: Lora | None = Field(
         None, description="Train an adapter beside the frozen model. Null: train all weights."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None,
+        description="Stop when the validation loss stops falling; the model has the weights of "
+        "its lowest. Null: the last step's.",
     )
     validate_every: int | None = execution(
         None, "Steps between validations; the end is always validated.", ge=1
@@ -199,6 +207,10 @@ class Params(TrainingParams):
             num_ranks=layout.num_ranks,
             num_nodes=layout.num_nodes,
         )
+
+    def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
+        """The surroundings of a run with these params."""
+        return super().supervision(work, recipe, early_stopping=self.early_stopping, **more)
 
     @model_serializer(mode="wrap")
     def _written_out(self, plainly: SerializerFunctionWrapHandler) -> dict[str, Any]:

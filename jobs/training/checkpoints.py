@@ -1,19 +1,18 @@
 """Training checkpoints: private to an attempt, believed only behind our own completeness marker.
 
-Hugging Face writes `checkpoint-N` in place, so a killed one looks like a whole one. `COMPLETE.json`
-is written last and lists every file with its digest; a folder without it, or with a byte that
-differs, is never continued from: the one before it is.
+`checkpoint-N` is written by all ranks of a run, each its own files; `COMPLETE.json` comes last and
+lists every file with its digest. A folder without it, or with a byte that differs, is never
+continued from: the one before it is.
 """
 
-import contextlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cluster.local_disk import link_or_copy
-from jobs.artifact import digest_file
+from jobs.artifact import FileEntry, digest_file
+from jobs.training.layout import Layout
 from jobs.work import AttemptFolder
 
 FOLDER = "checkpoints"
@@ -21,85 +20,89 @@ FOLDER = "checkpoints"
 MARKER = "COMPLETE.json"
 _PREFIX = "checkpoint-"
 
+Files = Mapping[str, Callable[[Path], None]]
+"""Name in a folder -> what writes the file of that name, from memory, in any thread."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A folder that is complete."""
+class Marker:
+    """What `COMPLETE.json` says."""
 
     step: int
     """Optimizer steps done."""
-    path: Path
-    """The folder."""
+    layout: Layout
+    """How the run lay that wrote it."""
+    exact: bool
+    """Whether each step before was computed as this layout computes it, bit for bit."""
+    files: Mapping[str, FileEntry]
+    """Name in the folder -> size and digest."""
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Marker":
+        """Parse. Raises ValueError when it is none."""
+        try:
+            fields = json.loads(data)
+            return cls(
+                step=fields["step"],
+                layout=Layout(**fields["layout"]),
+                exact=fields["exact"],
+                files={name: FileEntry(**entry) for name, entry in fields["files"].items()},
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a marker: {error}") from error
 
 
 def checkpoint_folder(step: int) -> str:
-    """Name of the folder for a step, as the Hugging Face Trainer spells it."""
+    """Name of the folder for a step."""
     return f"{_PREFIX}{step}"
 
 
-def complete(attempt: AttemptFolder, step: int, keep: int) -> Checkpoint:
-    """Make a written checkpoint durable, mark it complete, and drop all but the newest `keep`."""
-    name = f"{FOLDER}/{checkpoint_folder(step)}"
-    folder = attempt.path / name
-    attempt.publish(name)
-    files = {
-        path.relative_to(folder).as_posix(): {
-            "bytes": path.stat().st_size,
-            "xxh3": digest_file(path),
-        }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    marker = {"step": step, "files": files}
-    (folder / MARKER).write_text(json.dumps(marker, indent=1), encoding="utf-8")
-    attempt.publish(f"{name}/{MARKER}")
-    _drop_older(attempt, keep)
-    return Checkpoint(step=step, path=folder)
+def step_of(folder: str) -> int | None:
+    """The step in the name of a checkpoint's folder; None where it is none."""
+    step = folder.removeprefix(_PREFIX)
+    return int(step) if folder.startswith(_PREFIX) and step.isdigit() else None
 
 
-def adopt_newest(attempt: AttemptFolder) -> Checkpoint | None:
-    """Bring the newest complete checkpoint of this job's earlier attempts into this attempt.
+def write_files(attempt: AttemptFolder, step: int, files: Files) -> dict[str, FileEntry]:
+    """Write one rank's files of a checkpoint and make them durable; their sizes and digests.
 
-    It is linked before it is checked: the attempt that wrote it may still be alive and dropping its
-    older ones. None when there is no complete one.
+    On a remote root nothing of them stays here.
     """
-    for step, folder in _candidates(attempt.earlier(FOLDER)):
-        target = attempt.path / FOLDER / checkpoint_folder(step)
-        with contextlib.suppress(OSError, shutil.Error):
-            shutil.copytree(folder, target, copy_function=link_or_copy)
-        if is_complete(target, step):
-            return Checkpoint(step=step, path=target)
-        shutil.rmtree(target, ignore_errors=True)
-    return None
+    entries = {}
+    folder = f"{FOLDER}/{checkpoint_folder(step)}"
+    for name, write in files.items():
+        path = attempt.path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+        entries[name] = FileEntry(bytes=path.stat().st_size, xxh3=digest_file(path))
+        attempt.publish(f"{folder}/{name}")
+        if not attempt.artifact.storage.is_local:
+            path.unlink()
+    return entries
 
 
-def is_complete(folder: Path, step: int) -> bool:
-    """True when the marker stands and every file it lists has the bytes it lists."""
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return bool(marker["step"] == step) and all(
-            (folder / name).stat().st_size == entry["bytes"]
-            and digest_file(folder / name) == entry["xxh3"]
-            for name, entry in marker["files"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _candidates(folders: Sequence[Path]) -> list[tuple[int, Path]]:
-    """(step, folder) of everything that may be one, newest step first, latest attempt first."""
-    found = [
-        (int(path.name.removeprefix(_PREFIX)), order, path)
-        for order, folder in enumerate(folders)
-        for path in folder.glob(f"{_PREFIX}*")
-        if path.name.removeprefix(_PREFIX).isdigit()
-    ]
-    return [(step, path) for step, _, path in sorted(found, reverse=True)]
+def mark_complete(attempt: AttemptFolder, marker: Marker, keep: int) -> None:
+    """Say that all that the marker lists is written, and drop all but the newest `keep`."""
+    name = f"{FOLDER}/{checkpoint_folder(marker.step)}/{MARKER}"
+    path = attempt.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(marker.to_json(), encoding="utf-8")
+    attempt.publish(name)
+    _drop_older(attempt, keep)
 
 
 def _drop_older(attempt: AttemptFolder, keep: int) -> None:
-    storage = attempt.artifact.storage
-    for step, folder in _candidates([attempt.path / FOLDER])[keep:]:
-        if not storage.is_local:
-            storage.remove(f"{attempt.name}/{FOLDER}/{checkpoint_folder(step)}")
-        shutil.rmtree(folder, ignore_errors=True)
+    """Later ones without a marker stay: they are being written."""
+    storage, place = attempt.artifact.storage, attempt.path / FOLDER
+    steps = sorted(step for path in place.iterdir() if (step := step_of(path.name)) is not None)
+    complete = [step for step in steps if (place / checkpoint_folder(step) / MARKER).exists()]
+    for step in steps:
+        if step < complete[-1] and step not in complete[-keep:]:
+            name = checkpoint_folder(step)
+            if not storage.is_local:
+                storage.remove(f"{attempt.name}/{FOLDER}/{name}")
+            shutil.rmtree(place / name, ignore_errors=True)

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
+from jobs.training import ranks
 from jobs.work import AttemptFolder
 
 LOG = "training_log.jsonl"
@@ -129,7 +130,8 @@ class Health:
         import torch
 
         for name, weight in model.named_parameters():
-            if not torch.isfinite(weight).all():
+            # Of a weight that ZeRO-3 divided, each rank looks at its own piece.
+            if not torch.isfinite(getattr(weight, "ds_tensor", weight)).all():
                 raise self._fault(
                     Diverged,
                     f"training diverged: {name} holds NaN or infinity after the last step",
@@ -178,18 +180,22 @@ class Health:
         return self._first["loss"]
 
     def _fault(self, kind: type[DeltascaleError], error: str, hint: str) -> DeltascaleError:
-        """The fault, once its evidence stands where it survives the attempt."""
+        """The fault, once its evidence stands where it survives the attempt.
+
+        What every rank finds, the first writes down.
+        """
         evidence = {
             "fault": kind.__name__,
             "error": error,
             "log": LOG,
             "last": [{name: _as_json(value) for name, value in row.items()} for row in self._last],
         }
-        path = self._attempt.path / EVIDENCE
-        path.write_text(json.dumps(evidence, indent=1) + "\n", encoding="utf-8")
-        for name in (EVIDENCE, LOG):
-            if (self._attempt.path / name).exists():
-                self._attempt.publish(name)
+        if ranks.is_first():
+            path = self._attempt.path / EVIDENCE
+            path.write_text(json.dumps(evidence, indent=1) + "\n", encoding="utf-8")
+            for name in (EVIDENCE, LOG):
+                if (self._attempt.path / name).exists():
+                    self._attempt.publish(name)
         return kind(error, where=f"{self._attempt.name}/{EVIDENCE}, {LOG} beside it", hint=hint)
 
 

@@ -93,6 +93,7 @@ class TrainingParams(Params):
         return Supervision(
             work=work,
             recipe=recipe,
+            layout=self.layout(),
             checkpoint_every=self.checkpoint_every,
             keep_checkpoints=self.keep_checkpoints,
             log_every=self.log_every,

@@ -59,7 +59,7 @@ def _resumed_steps(root: Path) -> list[int]:
     steps = []
     for record in root.glob("artifacts/[ap]*/*/record.json"):
         found = json.loads(record.read_text())
-        resumed = found["facts"].get("training", {}).get("resumed_from")
+        resumed = found["facts"].get("training", {}).get("resume", {}).get("resumed_from")
         if resumed:
             log = record.parent / "attempts" / found["attempt"] / "training_log.jsonl"
             logged = [json.loads(line) for line in log.read_text().splitlines()]

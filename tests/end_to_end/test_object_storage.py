@@ -70,7 +70,7 @@ def test_a_study_on_object_storage_gives_the_bytes_of_a_local_one(
 def _resumed_from_the_checkpoint(root: Storage) -> None:
     (name,) = [n for n in _names(root, "record.json") if n.startswith("pretrain/")]
     record = json.loads(root.read(f"artifacts/{name}"))
-    assert record["facts"]["training"]["resumed_from"] == 5
+    assert record["facts"]["training"]["resume"]["resumed_from"] == 5
 
 
 def _every_verb_reads_the_root(root: Storage, capsys: Any) -> None:

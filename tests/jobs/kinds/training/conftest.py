@@ -88,6 +88,8 @@ class RankedJob:
 class Root:
     """One output root."""
 
+    Job = RankedJob
+
     def __init__(self, folder):
         self.folder = folder
         self.storage = Storage(folder)

@@ -84,7 +84,7 @@ def test_a_run_that_was_interrupted_has_the_same_card(scored):
     asked = itertools.count(1)
     scored.run("stopped", "align", PARAMS, INPUTS, "1", stop=lambda: next(asked) >= 3)
     assert aligned(scored, "stopped", attempt="2").content == whole.content
-    assert scored.artifact("stopped").facts["training"]["resumed_from"] == 3
+    assert scored.artifact("stopped").facts["training"]["resume"]["resumed_from"] == 3
 
 
 def test_a_pretrained_model_has_one_without_a_base_and_without_the_path_of_its_text(root, tmp_path):
