@@ -46,6 +46,22 @@ UNGATED = Missing(reason="the MLP has no gate: mlp_act is all there is of a neur
 """The two parts of a gated neuron, in a family without."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """Bytes that autograd keeps of one token in one block, until its backward pass."""
+
+    stream: int
+    """Per unit of d_model; of query width too where both are always the same."""
+    queries: int = 0
+    """Per unit of the query heads' width."""
+    key_values: int = 0
+    """Per unit of the key heads' width."""
+    neurons: int
+    """Per unit of d_mlp."""
+    scores: int
+    """Per query head and token attended to, where the eager kernel keeps them."""
+
+
 class Family(Protocol):
     """The names a module in `families/` defines; and, where transformers lacks some, LACKS_KERNELS.
 
@@ -60,6 +76,8 @@ class Family(Protocol):
     """Path of the norm after the last block."""
     EMBEDDING: str
     """Path of the token embedding."""
+    SAVED: Mapping[str, Saved]
+    """What training keeps, by the dtype it computes in; weights are float32 in both."""
 
     def sites(self, config: Any) -> Mapping[str, Tap | Missing]:
         """Every name of SITES -> where a model of this config shows it, or why it cannot."""

@@ -7,7 +7,7 @@ and MLP stand before the addition: what is added to the stream is their output.
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Tap
+from jobs.family import Missing, Saved, Tap
 from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
@@ -25,6 +25,10 @@ FIELDS = {
 BLOCKS = "model.layers"
 FINAL_NORM = "model.norm"
 EMBEDDING = "model.embed_tokens"
+SAVED = {
+    "float32": Saved(stream=40, queries=16, neurons=16, scores=8),
+    "bfloat16": Saved(stream=42, queries=8, neurons=8, scores=8),
+}
 LACKS_KERNELS = ("sdpa",)
 """It squashes attention scores by a tanh, for which PyTorch's SDPA has no place."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import UNGATED, Missing, Tap
+from jobs.family import UNGATED, Missing, Saved, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -18,6 +18,10 @@ FIELDS = {
 BLOCKS = "transformer.h"
 FINAL_NORM = "transformer.ln_f"
 EMBEDDING = "transformer.wte"
+SAVED = {
+    "float32": Saved(stream=32, neurons=20, scores=4),
+    "bfloat16": Saved(stream=20, neurons=10, scores=6),
+}
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

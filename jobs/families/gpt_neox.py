@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import PARALLEL, UNGATED, Missing, Tap
+from jobs.family import PARALLEL, UNGATED, Missing, Saved, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -20,6 +20,10 @@ FIELDS = {
 BLOCKS = "gpt_neox.layers"
 FINAL_NORM = "gpt_neox.final_layer_norm"
 EMBEDDING = "gpt_neox.embed_in"
+SAVED = {
+    "float32": Saved(stream=40, neurons=8, scores=4),
+    "bfloat16": Saved(stream=22, neurons=4, scores=6),
+}
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

@@ -6,7 +6,7 @@ The MLP is no module of its own, and the block flattens batch and width before i
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import UNGATED, Missing, Tap
+from jobs.family import UNGATED, Missing, Saved, Tap
 from jobs.models.shape import ConfigField, as_mapping, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -26,6 +26,10 @@ FIELDS = {
 BLOCKS = "model.decoder.layers"
 FINAL_NORM = "model.decoder.final_layer_norm"
 EMBEDDING = "model.decoder.embed_tokens"
+SAVED = {
+    "float32": Saved(stream=32, neurons=4, scores=4),
+    "bfloat16": Saved(stream=24, neurons=2, scores=6),
+}
 POSITIONS_OFFSET = 2
 """Rows of the position table that no position uses."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Tap
+from jobs.family import Missing, Saved, Tap
 from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
@@ -20,6 +20,10 @@ FIELDS = {
 BLOCKS = "model.layers"
 FINAL_NORM = "model.norm"
 EMBEDDING = "model.embed_tokens"
+SAVED = {
+    "float32": Saved(stream=24, queries=16, neurons=16, scores=4),
+    "bfloat16": Saved(stream=26, queries=8, neurons=8, scores=6),
+}
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:
