@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 from analysis.measurement import to_table
 from analysis.measurement_formats import to_parquet
-from jobs.behaviour.greedy import continuations
+from jobs.behaviour.continuing import continuations
 from jobs.behaviour.group_estimate import estimated_mean, measured, unmeasured
 from jobs.behaviour.next_tokens import Expectations, expectations
 from jobs.behaviour.subject import Subject, load_subject

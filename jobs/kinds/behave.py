@@ -16,7 +16,9 @@ _MODELS = frozenset({"pretrained", "pretrain", "align", "adapter"})
 INPUTS: Mapping[str, Input] = {
     "model": Input(kinds=_MODELS),
     "prompts": Input(kinds=frozenset({"prompts"})),
-    "lexicon": Input(kinds=frozenset({"pairs"}), required=False, dispensable=True),
+    "lexicon": Input(
+        kinds=frozenset({"pairs", "generated-pairs"}), required=False, dispensable=True
+    ),
 }
 GATHERS = False
 USES_TORCH = True

@@ -31,7 +31,7 @@ class Root:
         assert self.storage.create(artifact.record_name, record.to_json())
         return artifact
 
-    def answer(self, kind, params, **inputs):
+    def answer(self, kind, params, *, attempt="one", stop=lambda: False, **inputs):
         """What the worker says, and the artifact it was about."""
         keys = {name: artifact.key for name, artifact in inputs.items()}
         artifact = Artifact(
@@ -41,7 +41,7 @@ class Root:
             "root": self.storage.url,
             "kind": kind,
             "key": artifact.key,
-            "attempt": "one",
+            "attempt": attempt,
             "params": params,
             "inputs": {
                 name: [{"kind": given.kind, "key": given.key, "stage": name, "cell": {}}]
@@ -59,7 +59,7 @@ class Root:
                 "config": {},
             },
         }
-        return json.loads(run.run(json.dumps(spec), Surroundings())), artifact
+        return json.loads(run.run(json.dumps(spec), Surroundings(stop_requested=stop))), artifact
 
     def done(self, kind, params, **inputs):
         """The artifact of a job that must succeed."""

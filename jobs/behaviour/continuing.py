@@ -1,4 +1,4 @@
-"""Greedy continuations: the likeliest token each time, whatever a checkpoint's settings say.
+"""How a model goes on: the likeliest token each time, or another choice; no checkpoint decides.
 
 Prompts are padded on the left, masked, and keep their own positions.
 """
@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+Choice = Callable[["Tensor", Sequence[int], int], "Tensor"]
+"""(logits [batch, vocabulary], which prompts these are, how many tokens they have said so far) ->
+the next token of each [batch]."""
+
+
+def likeliest(logits: Tensor, prompts: Sequence[int], num_said: int) -> Tensor:
+    """The token of the largest logit: greedy."""
+    return logits.argmax(dim=-1)
+
 
 def continuations(
     model: Any,
@@ -18,6 +27,7 @@ def continuations(
     num_tokens: int,
     *,
     token_budget: int,
+    choose: Choice = likeliest,
     after_batch: Callable[[int], None] = lambda done: None,
 ) -> list[list[int]]:
     """Up to `num_tokens` token ids after each prompt, shorter where the model ends the text.
@@ -27,6 +37,7 @@ def continuations(
         prompts: token ids, at least one each.
         num_tokens: most tokens of a continuation.
         token_budget: most tokens forwarded together, padding and continuations included.
+        choose: the next token of each prompt.
         after_batch: told how many prompts are done.
     """
     import torch
@@ -39,7 +50,11 @@ def continuations(
         while start < len(order):
             width = len(prompts[order[start]]) + num_tokens  # sorted: the first is the longest
             members = order[start : start + max(1, token_budget // width)]
-            said = _batch(model, [prompts[i] for i in members], num_tokens, ends)
+
+            def choose_here(logits: Tensor, said: int, members: list[int] = members) -> Tensor:
+                return choose(logits, members, said)
+
+            said = _batch(model, [prompts[i] for i in members], num_tokens, ends, choose_here)
             for place, ids in zip(members, said, strict=True):
                 found[place] = _until_end(ids, ends)
             start += len(members)
@@ -48,7 +63,11 @@ def continuations(
 
 
 def _batch(
-    model: Any, prompts: Sequence[Sequence[int]], num_tokens: int, ends: frozenset[int]
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    num_tokens: int,
+    ends: frozenset[int],
+    choose: Callable[[Tensor, int], Tensor],
 ) -> list[list[int]]:
     import torch
 
@@ -68,7 +87,7 @@ def _batch(
             logits_to_keep=1,
         )
         cache = output.past_key_values
-        token_ids = output.logits[:, -1].argmax(dim=-1, keepdim=True)
+        token_ids = choose(output.logits[:, -1], len(said))[:, None].to(model.device)
         said.append(token_ids)
         ended |= torch.isin(token_ids[:, 0], end_ids)
         if bool(ended.all()):

@@ -1,0 +1,170 @@
+"""`Author`: a model ready to write both sides of pairs, and what it is to write about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.depth import layer_at
+from cluster.errors import UserError
+from jobs.data.pair_artifact import PAIRS
+from jobs.data.reading_report import TOXIC_WORDS, read_toxic_words
+from jobs.data.split import Split
+from jobs.direction import Contrast, load_direction
+from jobs.extraction.paired_inputs import PROMPTS, read_prompts
+from jobs.family import family_of_config
+from jobs.format import Dropped
+from jobs.generation.residuals import means_of_sides, plan_of_sides
+from jobs.models.facts import compute_dtype
+from jobs.models.folder import read_config
+from jobs.models.loading import load_model, load_tokenizer
+from jobs.models.shape import read_shape
+from jobs.models.spreading import place_of
+from jobs.tokens.plan import ROLES, TokenPlan, build
+from jobs.work import Stopped, Work
+
+if TYPE_CHECKING:
+    from jobs.kinds.generated_pairs import Params
+
+_ANSWERS = ("response", "assistant")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Author:
+    """What writes, after what, and how far it is pushed."""
+
+    model: Any
+    """The causal language model, in eval mode."""
+    tokenizer: Any
+    """Its tokenizer."""
+    texts: Mapping[int, str]
+    """Id of a prompt -> its text."""
+    plan: TokenPlan
+    """Prompts as tokens, the first token after them to be written."""
+    dropped: Sequence[Dropped]
+    """Prompts that are too long, by their line."""
+    toxic_words: Sequence[str]
+    """Words known or learned to be toxic."""
+    layer: int
+    """The block whose output is pushed, from 0."""
+    shift: Float64[np.ndarray, " d"]
+    """What is added there."""
+    typical_norm: float
+    """Median norm of what it is added to."""
+
+
+def load_author(work: Work) -> Author:
+    """The author of a `generated-pairs` job.
+
+    Raises UserError when no prompt fits the model, and when there is no direction.
+    """
+    params: Params = work.params
+    folder = work.input("model").directory("model")
+    tokenizer = load_tokenizer(folder)
+    shape = read_shape(family_of_config(read_config(folder)).FIELDS, read_config(folder))
+    limit = _max_length(shape.max_positions, params)
+    prompts = read_prompts(work.input("prompts").path(PROMPTS))
+    texts = {int(prompt["prompt"]): _asked(prompt) for prompt in prompts}
+    plan, too_long = build([_as_one(each, texts) for each in prompts], tokenizer, limit)
+    num_parameters = work.input("model").facts["model"]["num_parameters"]
+    model = load_model(
+        folder,
+        dtype=compute_dtype(params.dtype, num_parameters),
+        device=place_of(folder, params.num_gpus),
+        attention=params.attention,
+    )
+    toxic_words = read_toxic_words(work.input("lexicon").path(TOXIC_WORDS))
+    layer = layer_at(params.depth, shape.num_layers)
+    contrast = _contrast(work, model, tokenizer, layer, toxic_words, shape.max_positions)
+    return Author(
+        model=model,
+        tokenizer=tokenizer,
+        texts=texts,
+        plan=plan,
+        dropped=[
+            Dropped(row=number + 1, reason=f"longer than {limit} tokens") for number in too_long
+        ],
+        toxic_words=toxic_words,
+        layer=layer,
+        shift=_shift(params, contrast),
+        typical_norm=contrast.typical_norm,
+    )
+
+
+def _max_length(max_positions: int, params: Params) -> int:
+    limit = max_positions - params.new_tokens
+    if limit < 1:
+        raise UserError(
+            f"new_tokens {params.new_tokens} leaves no room for a prompt in the "
+            f"{max_positions} positions of the model",
+            where="new_tokens",
+        )
+    return min(limit, params.max_length or limit)
+
+
+def _asked(prompt: Mapping[str, Any]) -> str:
+    """The text of a prompt without its last answer."""
+    segments = prompt["segments"]
+    if len(segments) > 1 and segments[-1]["role"] in _ANSWERS:
+        segments = segments[:-1]
+    return "".join(segment["text"] for segment in segments)
+
+
+def _as_one(prompt: Mapping[str, Any], texts: Mapping[int, str]) -> dict[str, Any]:
+    """One segment, because that is how a pair's prompt is tokenised when it is trained on."""
+    assert "prompt" in ROLES
+    return {**prompt, "segments": [{"role": "prompt", "text": texts[prompt["prompt"]]}]}
+
+
+def _contrast(
+    work: Work,
+    model: Any,
+    tokenizer: Any,
+    layer: int,
+    toxic_words: Sequence[str],
+    max_length: int,
+) -> Contrast:
+    def after_batch() -> None:
+        if work.stop_requested:
+            raise Stopped
+
+    work.progress(None, "reading examples")
+    plan = plan_of_sides(_examples(work), tokenizer, max_length)
+    (chosen, rejected), norm = means_of_sides(
+        model, plan, layer, token_budget=work.params.token_budget, after_batch=after_batch
+    )
+    return Contrast(
+        model=model,
+        tokenizer=tokenizer,
+        toxic_words=toxic_words,
+        rejected_mean=rejected,
+        chosen_mean=chosen,
+        typical_norm=norm,
+    )
+
+
+def _examples(work: Work) -> list[dict[str, str]]:
+    """A seeded sample of the lexicon's training pairs, in its order."""
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(work.input("lexicon").path(PAIRS)).to_pylist()
+    pairs = [pair for pair in table if pair["split"] == Split.TRAIN.value]
+    order = np.random.default_rng([work.params.seed, 0]).permutation(len(pairs))
+    taken = sorted(order[: work.params.num_examples])
+    if not taken:
+        raise UserError("the lexicon has no training pairs", where="input lexicon")
+    return [pairs[place] for place in taken]
+
+
+def _shift(params: Params, contrast: Contrast) -> Float64[np.ndarray, " d"]:
+    """Of the asked length along the direction, in units of the residual's own length."""
+    direction = load_direction(params.direction).direction(contrast)
+    length = float(np.linalg.norm(direction))
+    if not np.isfinite(length) or length == 0:
+        raise UserError("both sides of the examples look the same to the model", where="direction")
+    shift: Float64[np.ndarray, " d"] = direction / length * params.strength * contrast.typical_norm
+    return shift

@@ -1,0 +1,107 @@
+"""One job of kind `generated-pairs`: what an author wrote becomes pairs, and a report on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cluster.errors import UserError
+from jobs.chunks import Chunks
+from jobs.data.pair_artifact import write_pairs
+from jobs.data.pair_selection import without_useless
+from jobs.data.reading_report import TOXIC_WORDS
+from jobs.direction import load_direction
+from jobs.format import Dropped, Pair
+from jobs.generation.author import Author, load_author
+from jobs.generation.residuals import SITE
+from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
+from jobs.scorers import lexicon
+from jobs.work import Stopped, Work
+
+
+def generate_pairs(work: Work) -> dict[str, Any]:
+    """Write `pairs.parquet`, `report.json` and `toxic.json`; returns the record's facts."""
+
+    def after_batch(share: float) -> None:
+        if work.stop_requested:
+            raise Stopped
+        work.progress(share, "writing pairs")
+
+    work.progress(None, "loading the model")
+    author = load_author(work)
+    chunks = Chunks(work.attempt, f"{author.plan.hash} {CHUNK}")
+    sides = write_both_sides(author, work.params, chunks, after_batch)
+    texts = [_texts(author, side) for side in sides]
+    pairs, dropped = _pairs(author, texts[0], texts[1])
+    splits = [work.params.split_of(pair.prompt) for pair in pairs]
+    judged = {
+        name: _judged(author, side, said)
+        for name, side, said in zip(SIDES, sides, texts, strict=True)
+    }
+    more = {"push": _push(work.params, author), "sides": judged}
+    facts = write_pairs(work.folder, pairs, splits, dropped, more)
+    (work.folder / TOXIC_WORDS).write_bytes(work.input("lexicon").read(TOXIC_WORDS))
+    return {**facts, "chunks_taken_over": chunks.num_taken_over}
+
+
+def _texts(author: Author, side: Side) -> list[str]:
+    """As they are tokenised when they are trained on: apart from their prompt."""
+    found: list[str] = author.tokenizer.batch_decode(
+        side.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return found
+
+
+def _pairs(
+    author: Author, chosen: Sequence[str], rejected: Sequence[str]
+) -> tuple[list[Pair], list[Dropped]]:
+    """Pairs in the order of the prompts, and the lines of prompts that gave none.
+
+    Raises UserError when none gave one.
+    """
+    found, silent = [], []
+    for prompt, *said in zip(author.plan.prompts.tolist(), chosen, rejected, strict=True):
+        row = prompt + 1
+        if all(text.strip() for text in said):
+            text = author.texts[prompt]
+            found.append(Pair(row=row, prompt=text, chosen=said[0], rejected=said[1]))
+        else:
+            silent.append(Dropped(row=row, reason="the model says nothing on one side"))
+    pairs, useless = without_useless(found)
+    if not pairs:
+        raise UserError(
+            "after every prompt the model says nothing, or the same under the push",
+            where="strength",
+            hint="raise strength",
+        )
+    return pairs, [*author.dropped, *silent, *useless]
+
+
+def _push(params: Any, author: Author) -> dict[str, Any]:
+    return {
+        "direction": params.direction,
+        "definition": load_direction(params.direction).DEFINITION,
+        "site": SITE,
+        "layer": author.layer,
+        "norm": float(np.linalg.norm(author.shift)),
+        "typical_norm": author.typical_norm,
+    }
+
+
+def _judged(author: Author, side: Side, texts: Sequence[str]) -> dict[str, float]:
+    """Of all that was written, dropped or not: how fluent, how toxic, and if its tokens are kept.
+
+    `nats_per_token` is what the model itself, not pushed, gives the text.
+    """
+    num_tokens = sum(len(ids) for ids in side.token_ids)
+    words = frozenset(word.lower() for word in author.toxic_words)
+    again = author.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    kept = [list(a) == list(b) for a, b in zip(again, side.token_ids, strict=True)]
+    return {
+        "nats_per_token": float(-side.log_probabilities.sum() / max(1, num_tokens)),
+        "tokens_mean": num_tokens / len(texts),
+        "toxic_share": float(np.mean(lexicon.score(texts, words))),
+        "tokens_kept_share": float(np.mean(kept)),
+    }

@@ -1,0 +1,72 @@
+"""How a model holds both sides of given pairs at one layer: what a direction is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from jobs.extraction.pair import Inputs, activations
+from jobs.tokens.batches import cut, padded
+from jobs.tokens.plan import TokenPlan, build
+from jobs.tokens.positions import positions
+
+SITE = "resid_post"
+"""Where a model is read and pushed: what a block hands on."""
+
+
+def plan_of_sides(pairs: Sequence[Mapping[str, str]], tokenizer: Any, max_length: int) -> TokenPlan:
+    """Tokens of both sides behind their prompt; pair `i` is prompts 2i (chosen) and 2i + 1.
+
+    Raises UserError when all of them are longer than `max_length` tokens.
+    """
+    prompts = [
+        {
+            "prompt": 2 * number + place,
+            "group": 0,
+            "segments": [
+                {"role": "prompt", "text": pair["prompt"]},
+                {"role": "response", "text": pair[side]},
+            ],
+        }
+        for number, pair in enumerate(pairs)
+        for place, side in enumerate(("chosen", "rejected"))
+    ]
+    plan, _ = build(prompts, tokenizer, max_length)
+    return plan
+
+
+def means_of_sides(
+    model: Any,
+    plan: TokenPlan,
+    layer: int,
+    *,
+    token_budget: int,
+    after_batch: Callable[[], None] = lambda: None,
+) -> tuple[Float64[np.ndarray, "sides d"], float]:
+    """Mean residual over the answers' tokens, chosen first; and the median norm over all of them.
+
+    Args:
+        model: a causal language model in eval mode.
+        plan: of `plan_of_sides`.
+        layer: from 0.
+        token_budget: most tokens forwarded together, padding included.
+        after_batch: called after each.
+    """
+    answers = positions(plan, ["response"], 0)
+    sums, counts = np.zeros(2, dtype=object), np.zeros(2)
+    norms = []
+    for members in cut(plan, np.arange(len(plan.prompts)), token_budget):
+        batch = padded(plan, members, answers)
+        found = activations(model, Inputs(batch, model.device), [(SITE, layer)])
+        rows: Float32[np.ndarray, "rows d"] = found[SITE, layer].float().cpu().numpy()
+        sides = plan.prompts[members][batch.owners] % 2
+        for side in (0, 1):
+            sums[side] = sums[side] + rows[sides == side].sum(axis=0, dtype=np.float64)
+            counts[side] += int((sides == side).sum())
+        norms.append(np.linalg.norm(rows.astype(np.float64), axis=1))
+        after_batch()
+    means = np.stack([sums[side] / max(1.0, counts[side]) for side in (0, 1)])
+    return means, float(np.median(np.concatenate(norms)))

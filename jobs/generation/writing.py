@@ -1,0 +1,113 @@
+"""What an author says after every prompt, greedily, and what it draws under a push: in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from jobs.behaviour.continuing import continuations
+from jobs.chunks import Arrays, Chunks, cut
+from jobs.format import bucket
+from jobs.generation.author import Author
+from jobs.generation.pushing import Drawn, pushed
+from jobs.training.completion_log_probabilities import sum_log_probabilities
+
+CHUNK = 128
+"""Prompts of a chunk."""
+SIDES = ("chosen", "rejected")
+_STREAMS = 1 << 63
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Side:
+    """One side of every pair, in the order of the author's plan."""
+
+    token_ids: Sequence[Sequence[int]]
+    """What was said, without what ends a text."""
+    log_probabilities: Float64[np.ndarray, " prompts"]
+    """Sum over those tokens of what the model, not pushed, gives each: nats."""
+
+
+def write_both_sides(
+    author: Author, params: Any, chunks: Chunks, after_batch: Callable[[float], None]
+) -> tuple[Side, Side]:
+    """The chosen and the rejected side.
+
+    Chunks are cut from all prompts sorted by length, the longest first: memory runs out at the
+    start or not at all, and a continued run says what an undisturbed one does.
+
+    Args:
+        author: who writes.
+        params: of the job.
+        chunks: what earlier attempts left.
+        after_batch: told which share of the prompts is done.
+    """
+    lengths = author.plan.lengths
+    order = [int(i) for i in np.lexsort((np.arange(len(lengths)), -lengths))]
+    ids: list[list[list[int]]] = [[[] for _ in order] for _ in SIDES]
+    sums = np.zeros((len(SIDES), len(order)))
+    parts = cut(order, CHUNK)
+    for number, members in enumerate(parts):
+
+        def compute(members: Sequence[int] = members, before: int = number) -> Arrays:
+            def tell(share: float) -> None:
+                after_batch((before + share) / len(parts))
+
+            return _chunk(author, params, members, tell)
+
+        found = chunks.get(number, compute)
+        for place, side in enumerate(SIDES):
+            said = np.split(found[f"{side}_ids"], np.cumsum(found[f"{side}_lengths"])[:-1])
+            for member, token_ids in zip(members, said, strict=True):
+                ids[place][member] = token_ids.tolist()
+            sums[place, members] = found[f"{side}_sums"]
+    chosen, rejected = (
+        Side(token_ids=ids[place], log_probabilities=sums[place]) for place in range(len(SIDES))
+    )
+    return chosen, rejected
+
+
+def _chunk(
+    author: Author, params: Any, members: Sequence[int], tell: Callable[[float], None]
+) -> Arrays:
+    plan, size = author.plan, len(members)
+    prompts = [plan.token_ids[plan.offsets[i] : plan.offsets[i + 1]].tolist() for i in members]
+    draws = [_draws(author.texts[int(plan.prompts[i])], params) for i in members]
+    going_on: dict[str, Any] = {"token_budget": params.token_budget}
+    chosen = continuations(
+        author.model,
+        prompts,
+        params.new_tokens,
+        after_batch=lambda done: tell(0.4 * done / size),
+        **going_on,
+    )
+    with pushed(author.model, author.layer, author.shift):
+        rejected = continuations(
+            author.model,
+            prompts,
+            params.new_tokens,
+            choose=Drawn(np.stack(draws), params.top_k, params.temperature),
+            after_batch=lambda done: tell(0.4 + 0.4 * done / size),
+            **going_on,
+        )
+    arrays: dict[str, np.ndarray] = {}
+    for side, said in zip(SIDES, (chosen, rejected), strict=True):
+        arrays[f"{side}_ids"] = np.array([i for ids in said for i in ids], dtype=np.int64)
+        arrays[f"{side}_lengths"] = np.array([len(ids) for ids in said], dtype=np.int64)
+        arrays[f"{side}_sums"] = sum_log_probabilities(
+            author.model,
+            list(zip(prompts, said, strict=True)),
+            batch_size=max(1, params.token_budget // (len(prompts[0]) + params.new_tokens)),
+            after_batch=lambda done: tell(0.8 + 0.1 * done / size),
+        )
+    return arrays
+
+
+def _draws(text: str, params: Any) -> Float64[np.ndarray, " tokens"]:
+    generator = np.random.default_rng([params.seed, bucket(text, _STREAMS)])
+    found: Float64[np.ndarray, " tokens"] = generator.random(params.new_tokens)
+    return found
