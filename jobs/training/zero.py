@@ -83,8 +83,12 @@ def session(stage: int, layout: Layout, recipe: Recipe) -> Iterator[None]:
 
     Also brings up a process group for a single rank, which DeepSpeed does not do without.
     """
+    import deepspeed
     from transformers.integrations.deepspeed import HfDeepSpeedConfig, unset_hf_deepspeed_config
 
+    # On processors it would compile an extension to talk through shared memory. A build that is
+    # killed leaves a lock behind, on which every later one of this user waits for ever.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     with _group(layout):
         # It is known by a weak reference, for as long as somebody holds it.
         described = HfDeepSpeedConfig(settings(stage, layout, recipe))
