@@ -1,6 +1,6 @@
 """Kind `align`: a model trained towards preferences with TRL, from pairs and reference scores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import lookup
-from jobs.kind import Input, execution
+from jobs.kind import Fit, Input, Upstream, execution
 from jobs.objective import needs_whole_batch, trains
 from jobs.training.early_stopping import EarlyStopping
 from jobs.training.layout import Layout
@@ -258,6 +258,19 @@ def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
 def resources(params: Params) -> Resources:
     """As the params say."""
     return params.resources()
+
+
+def fit(
+    params: Params,
+    inputs: Mapping[str, Upstream],
+    machines: Sequence[Resources],
+    tried: Sequence[Mapping[str, Any]],
+    done: Sequence[Mapping[str, Any]],
+) -> Fit:
+    """What of the layout the params leave open, from the model's config and the machines."""
+    from jobs.training.fitting import fit_training
+
+    return fit_training(params, inputs, machines, tried, done)
 
 
 def run(work: Work) -> dict[str, Any]:

@@ -184,11 +184,13 @@ def describe_model(config: Any) -> dict[str, Any]:
     family = family_of_config(mapping)
     shape = read_shape(family.FIELDS, mapping)
     total, inside = family.num_parameters(mapping)
+    name = mapping.get("family", mapping.get("model_type"))
     return {
-        "family": mapping.get("family", mapping.get("model_type")),
+        "family": name,
         "num_parameters": total,
         "num_parameters_non_embedding": inside,
         "d_model": shape.d_model,
         "num_layers": shape.num_layers,
         "vocab_size": shape.vocab_size,
+        "config": {"family": name, **{field: getattr(shape, field) for field in family.FIELDS}},
     }

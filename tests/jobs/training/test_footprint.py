@@ -88,8 +88,14 @@ def test_what_a_block_keeps_is_what_autograd_keeps_of_it(name, dtype, attention)
 
 
 MISTRAL = {
-    **{"family": "mistral", "num_layers": 32, "d_model": 4096, "num_heads": 32},
-    **{"num_key_value_heads": 8, "d_mlp": 14336, "vocab_size": 32768, "max_positions": 32768},
+    "family": "mistral",
+    "num_layers": 32,
+    "d_model": 4096,
+    "num_heads": 32,
+    "num_key_value_heads": 8,
+    "d_mlp": 14336,
+    "vocab_size": 32768,
+    "max_positions": 32768,
 }
 
 

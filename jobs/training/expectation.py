@@ -1,0 +1,134 @@
+"""`Expected`: what one training job is expected to take in each layout: memory, machines, hours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from pydantic import ValidationError
+
+from cluster.accelerators import slowest_with
+from cluster.errors import UserError
+from cluster.resources import Resources
+from jobs.kind import Fit
+from jobs.training.correction import GB, corrected_by
+from jobs.training.footprint import Training, flops_per_row, footprint
+from jobs.training.layout import Layout
+from jobs.training.placement import (
+    CONTEXT_GB,
+    USABLE,
+    described,
+    gpu_memory,
+    have_gpus,
+    of_most,
+    usable_gb,
+)
+
+EFFICIENCY = 0.35
+"""Share of a GPU's peak that training reaches, where no done job says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What one job is expected to take."""
+
+    params: Any
+    """Of the job."""
+    training: Training
+    """What decides its memory beside the layout."""
+    num_steps: int | None
+    """Optimizer steps; None while nobody can say."""
+    machines: Sequence[Resources]
+    """What each node offers."""
+    tried: Sequence[Layout] = ()
+    """Layouts that ran out of memory."""
+    done: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    """Facts of done jobs."""
+
+    def peak_gb(self, layout: Layout) -> float:
+        """Most memory of a rank, in 10^9 bytes."""
+        correction = corrected_by(
+            self.done,
+            on_gpu=layout.num_gpus > 0,
+            dtype=self.training.dtype,
+            attention=self.training.attention,
+        )
+        return correction.peak_gb(footprint(self.training, layout))
+
+    def holds(self, layout: Layout, machines: Sequence[Resources]) -> bool:
+        """Whether machines have the GPUs for it and, as far as is known, the memory."""
+        if machines and not have_gpus(layout, machines):
+            return False
+        peak_gb, most = self.peak_gb(layout), usable_gb(layout, machines)
+        # What ran out of memory was expected to fit: nothing that takes as much is tried again.
+        failed = [self.peak_gb(each) for each in self.tried if _alike(each, layout)]
+        return (most is None or peak_gb <= most) and all(peak_gb < each for each in failed)
+
+    def fit(self, layout: Layout) -> Fit:
+        """The job in this layout."""
+        peak_gb = round(self.peak_gb(layout), 3)
+        return Fit(
+            resources=self.resources(layout),
+            execution=layout.execution,
+            peak_memory_gb=peak_gb,
+            hours=self.hours(layout),
+            why=f"{described(layout)}: {peak_gb:.3g} GB at "
+            f"{self.training.sequence_length} tokens{of_most(layout, self.machines)}",
+        )
+
+    def resources(self, layout: Layout) -> Resources:
+        """What the job asks of the machines in this layout."""
+        asked: Resources = with_layout(self.params, layout).resources()
+        if layout.num_gpus:
+            host_gb = round(footprint(self.training, layout).host / GB, 1)
+            needed = round(self.peak_gb(layout) / USABLE + CONTEXT_GB, 1)
+            return replace(asked, gpu_memory_gb=needed, memory_gb=max(asked.memory_gb, host_gb))
+        return replace(asked, memory_gb=max(asked.memory_gb, round(self.peak_gb(layout), 1)))
+
+    def hours(self, layout: Layout) -> float | None:
+        """Wall time of its steps, all rows as long as the longest; None where not known."""
+        rate = self._flops_per_second(layout)
+        if self.num_steps is None or rate is None:
+            return None
+        again = 4 / 3 if layout.activation_checkpointing else 1.0
+        flops = self.num_steps * self.training.global_batch * flops_per_row(self.training) * again
+        return round(flops / (rate * layout.num_ranks) / 3600, 4)
+
+    def _flops_per_second(self, layout: Layout) -> float | None:
+        """Of one rank: as measured in done jobs, else a share of what such a GPU can."""
+        measured = [
+            memory["flops_per_second"]
+            for memory in (facts.get("memory") for facts in self.done)
+            if memory
+            and memory["flops_per_second"]
+            and bool(memory["layout"]["num_gpus"]) == (layout.num_gpus > 0)
+            and memory["dtype"] == self.training.dtype
+        ]
+        if measured:
+            return float(median(measured))
+        on = gpu_memory(layout, self.machines)
+        product = slowest_with(on) if on else None
+        if product is None:
+            return None
+        half = self.training.dtype == "bfloat16"
+        return EFFICIENCY * (product.half_flops if half else product.single_flops)
+
+
+def _alike(one: Layout, other: Layout) -> bool:
+    """Whether both compute on GPUs, or both on processors."""
+    return bool(one.num_gpus) == bool(other.num_gpus)
+
+
+def allowed(params: Any, layout: Layout) -> bool:
+    """Whether the params take this layout: an objective or an adapter may refuse an engine."""
+    try:
+        with_layout(params, layout)
+    except (UserError, ValidationError):
+        return False
+    return True
+
+
+def with_layout(params: Any, layout: Layout) -> Any:
+    """The params with what a layout decides."""
+    written = {name: getattr(params, name) for name in params.model_fields_set}
+    return type(params)(**{**written, **layout.execution})

@@ -1,0 +1,178 @@
+"""`fit`: how a training job is to lie on the machines at hand, from its model's config alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cluster.resources import Resources
+from jobs import lookup
+from jobs.kind import Fit, Upstream
+from jobs.objective import needs_whole_batch
+from jobs.training.expectation import Expected, allowed, with_layout
+from jobs.training.footprint import Model, Training
+from jobs.training.ladder import rungs
+from jobs.training.layout import Layout
+from jobs.training.placement import described, have_gpus, lacking
+
+UNKNOWN_LENGTH = 1024
+"""Tokens of the longest sequence, where no length is given and the model has more positions."""
+
+
+def fit_training(
+    params: Any,
+    inputs: Mapping[str, Upstream],
+    machines: Sequence[Resources],
+    tried: Sequence[Mapping[str, Any]],
+    done: Sequence[Mapping[str, Any]],
+) -> Fit:
+    """The first rung of the ladder that is expected to fit, after those that did not; see Fit."""
+    before = [Layout(**execution) for execution in tried]
+    layouts = list(_ladder(params, machines, before))
+    training = training_of(params, inputs)
+    if training is None:
+        return _unknown(params, layouts, machines)
+    expected = Expected(
+        params=params,
+        training=training,
+        num_steps=_num_steps(params, inputs),
+        machines=machines,
+        tried=before,
+        done=done,
+    )
+    for layout in layouts:
+        if expected.holds(layout, machines) and allowed(params, layout):
+            return expected.fit(layout)
+    return _refused(params, expected, layouts, machines)
+
+
+def training_of(params: Any, inputs: Mapping[str, Upstream]) -> Training | None:
+    """What decides the job's memory; None while nothing says which model it is."""
+    config = _config(inputs.get("model"))
+    if config is None:
+        return None
+    model = Model.of(config)
+    return training_with(params, model, _longest(params, inputs, model.shape.max_positions))
+
+
+def training_with(params: Any, model: Model, sequence_length: int) -> Training:
+    """The same for a model and a length that are known."""
+    lora = params.lora
+    return Training(
+        model=model,
+        dtype=params.dtype,
+        attention=params.attention,
+        optimizer=params.optimizer,
+        decays=params.weight_decay > 0,
+        sequence_length=sequence_length,
+        sequences_per_row=1 if params.objective == "sft" else 2,
+        global_batch=params.global_batch,
+        adapter_rank=None if lora is None else lora.rank,
+        quantised=lora is not None and lora.quantised is not None,
+    )
+
+
+def _num_steps(params: Any, inputs: Mapping[str, Upstream]) -> int | None:
+    if params.steps is not None:
+        return int(params.steps)
+    facts = inputs["pairs"].facts if "pairs" in inputs else None
+    if facts is None or "num_pairs" not in facts:
+        return None
+    held_out = facts.get("num_validation", 0) + facts.get("num_test", 0)
+    rows = float(params.epochs or 1.0) * int(facts["num_pairs"] - held_out)
+    return max(1, round(rows / int(params.global_batch)))
+
+
+def _config(model: Upstream | None) -> Mapping[str, Any] | None:
+    """The config of the model that a job leaves, through any number of trainings."""
+    if model is None:
+        return None
+    known = ((model.facts or {}).get("model") or {}).get("config") or model.params.get("config")
+    if known and "vocab_size" in known:
+        found: Mapping[str, Any] = known
+        return found
+    return _config(model.inputs.get("model"))
+
+
+def _longest(params: Any, inputs: Mapping[str, Upstream], positions: int) -> int:
+    """Tokens of the longest sequence, at most."""
+    reference = inputs.get("reference")
+    given = params.max_length or (reference and (reference.facts or {}).get("max_length"))
+    return min(positions, int(given or UNKNOWN_LENGTH))
+
+
+def _ladder(
+    params: Any, machines: Sequence[Resources], before: Sequence[Layout]
+) -> Iterable[Layout]:
+    """The rungs after the last one that was tried."""
+    whole = needs_whole_batch(lookup.find("objectives", params.objective))
+    found = list(rungs(params.global_batch, machines, given_in(params), whole_batch=whole))
+    last = max((found.index(each) for each in before if each in found), default=-1)
+    return [each for each in found[last + 1 :] if each not in before]
+
+
+def given_in(params: Any) -> dict[str, Any]:
+    """What of the layout the params decide."""
+    values = {name: getattr(params, name, None) for name in Layout.__dataclass_fields__}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _unknown(params: Any, layouts: Sequence[Layout], machines: Sequence[Resources]) -> Fit:
+    """The first rung: nothing says yet which model it is."""
+    why = "the model's sizes are not known yet"
+    held = [each for each in layouts if not machines or have_gpus(each, machines)]
+    taken = [each for each in held if allowed(params, each)]
+    if taken:
+        first = taken[0]
+        return Fit(
+            resources=with_layout(params, first).resources(),
+            execution=first.execution,
+            why=f"{described(first)}: {why}",
+        )
+    return Fit(
+        resources=params.resources(),
+        execution={},
+        why=why,
+        refusal=lacking(params.layout(), machines, None) if not held else "nothing is left to try",
+    )
+
+
+def _refused(
+    params: Any, expected: Expected, layouts: Sequence[Layout], machines: Sequence[Resources]
+) -> Fit:
+    """Why nothing fits: what would, had a node more GPUs; else what is needed of one at least."""
+    wanted = _with_more_gpus(params, expected, machines) or _least(expected, layouts)
+    if wanted is None:
+        why = "every layout was tried and ran out of memory"
+        return Fit(resources=params.resources(), execution={}, why=why, refusal=why)
+    peak_gb = round(expected.peak_gb(wanted), 3)
+    return Fit(
+        resources=expected.resources(wanted),
+        execution={},
+        peak_memory_gb=peak_gb,
+        why=described(wanted),
+        refusal=lacking(wanted, machines, peak_gb),
+    )
+
+
+def _with_more_gpus(
+    params: Any, expected: Expected, machines: Sequence[Resources]
+) -> Layout | None:
+    """The first rung that would fit if the largest node had as many GPUs as there are rows."""
+    largest = max(machines, key=lambda node: node.num_gpus, default=None)
+    if largest is None or not largest.num_gpus:
+        return None
+    wide = [replace(largest, num_gpus=params.global_batch)]
+    for layout in _ladder(params, wide, ()):
+        if (
+            layout.num_gpus > largest.num_gpus
+            and expected.holds(layout, wide)
+            and allowed(params, layout)
+        ):
+            return layout
+    return None
+
+
+def _least(expected: Expected, layouts: Sequence[Layout]) -> Layout | None:
+    """The rung that takes the least."""
+    taken = [each for each in layouts if allowed(expected.params, each)]
+    return min(reversed(taken), key=expected.peak_gb, default=None)

@@ -1,0 +1,85 @@
+"""Where a layout lies: which of the machines' memory it has, and what they lack."""
+
+from collections.abc import Sequence
+
+from cluster.resources import Resources
+from jobs.training.layout import Layout
+
+USABLE = 0.95
+"""Of a device's memory: the rest is lost between blocks that do not fit together."""
+CONTEXT_GB = 1.0
+"""Of a GPU's memory: the driver's and the kernels' own."""
+
+
+def _nodes_with(layout: Layout, machines: Sequence[Resources]) -> list[Resources]:
+    """Nodes that have the GPUs of one node's ranks, those with the most memory first."""
+    on_each = layout.num_gpus // layout.num_nodes
+    able = [node for node in machines if node.num_gpus >= on_each]
+    return sorted(able, key=lambda node: (-node.gpu_memory_gb, -node.memory_gb))
+
+
+def have_gpus(layout: Layout, machines: Sequence[Resources]) -> bool:
+    """Whether enough of the nodes have the GPUs that one of them has to hold."""
+    return len(_nodes_with(layout, machines)) >= layout.num_nodes
+
+
+def gpu_memory(layout: Layout, machines: Sequence[Resources]) -> float:
+    """Memory of the smallest GPU it may lie on, in 10^9 bytes; 0 where not known or not on GPUs."""
+    nodes = _nodes_with(layout, machines)[: layout.num_nodes] if layout.num_gpus else []
+    return min((node.gpu_memory_gb for node in nodes), default=0.0)
+
+
+def usable_gb(layout: Layout, machines: Sequence[Resources]) -> float | None:
+    """Most memory of a rank on these machines; None where that is not known."""
+    if layout.num_gpus:
+        memory = gpu_memory(layout, machines)
+        return (memory - CONTEXT_GB) * USABLE if memory else None
+    most = max((node.memory_gb for node in machines), default=0.0)
+    return USABLE * most * layout.num_nodes / layout.num_ranks if most else None
+
+
+def lacking(layout: Layout, machines: Sequence[Resources], peak_gb: float | None) -> str:
+    """`needs 8 x 80 GB on one node; the largest node has 4`."""
+    nodes = "one node" if layout.num_nodes == 1 else f"each of {layout.num_nodes} nodes"
+    if not layout.num_gpus:
+        most = max((node.memory_gb for node in machines), default=0.0)
+        return (
+            f"needs {layout.num_ranks} x {peak_gb or 0:.3g} GB of memory on {nodes}; "
+            f"the largest node has {most:g} GB"
+        )
+    on_each, memory = layout.num_gpus // layout.num_nodes, _largest_gpu(machines)
+    most = max((node.num_gpus for node in machines), default=0)
+    if not have_gpus(layout, machines):
+        of = f"{memory:g} GB" if memory else "GPUs"
+        asks = f"{on_each} x {of}" if memory else f"{on_each} {of}"
+        return f"needs {asks} on {nodes}; the largest node has {most:g}"
+    return (
+        f"needs {on_each} x {(peak_gb or 0) / USABLE + CONTEXT_GB:.3g} GB on {nodes}, even as "
+        f"{described(layout)}; the largest GPU has {memory:g} GB"
+    )
+
+
+def _largest_gpu(machines: Sequence[Resources]) -> float:
+    return max((node.gpu_memory_gb for node in machines if node.num_gpus), default=0.0)
+
+
+def of_most(layout: Layout, machines: Sequence[Resources]) -> str:
+    """` of 80 GB`: the memory of the GPUs it lies on, where that is known."""
+    memory = gpu_memory(layout, machines)
+    return f" of {memory:g} GB" if memory else ""
+
+
+def described(layout: Layout) -> str:
+    """`zero2 on 4 GPUs, 1 pair at a time, activations computed again`."""
+    on = _counted(layout.num_gpus, "GPU") if layout.num_gpus else "the processor"
+    nodes = f" of {layout.num_nodes} nodes" if layout.num_nodes > 1 else ""
+    parts = [f"{layout.engine} on {on}{nodes}", f"{_counted(layout.micro_batch, 'row')} at a time"]
+    if layout.activation_checkpointing:
+        parts.append("activations computed again")
+    if layout.offload:
+        parts.append("optimizer in host memory")
+    return ", ".join(parts)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -1,0 +1,198 @@
+"""What `fit` chooses for a training job, from configs alone."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+from cluster.resources import Resources
+from jobs.kind import Upstream, fit_of
+from jobs.kinds import align
+
+MISTRAL = {
+    "family": "mistral",
+    "num_layers": 32,
+    "d_model": 4096,
+    "num_heads": 32,
+    "num_key_value_heads": 8,
+    "d_mlp": 14336,
+    "vocab_size": 32768,
+}
+GPT2_MEDIUM = {
+    "family": "gpt2",
+    "num_layers": 24,
+    "d_model": 1024,
+    "num_heads": 16,
+    "vocab_size": 50257,
+}
+H100 = Resources(num_cpus=64, num_gpus=8, memory_gb=1000, gpu_memory_gb=80)
+
+
+def of_model(config, facts=None):
+    params = {"source": "hf://some/model", "revision": None, "config": config}
+    model = Upstream(kind="pretrained", params=params, facts=facts, files={}, inputs={})
+    return {"model": model}
+
+
+def fitted(config, machines, tried=(), done=(), **params):
+    given = {"max_length": 1024, "dtype": "bfloat16", "steps": 100, "global_batch": 8, **params}
+    return fit_of(
+        align,
+        align.Params(**given),
+        of_model(config),
+        machines=machines,
+        tried=tried,
+        done=done,
+    )
+
+
+def test_a_small_model_takes_one_gpu_and_the_largest_pass():
+    found = fitted(GPT2_MEDIUM, [H100])
+    assert found.refusal is None
+    assert found.execution == {
+        "engine": "ddp",
+        "num_ranks": 1,
+        "num_nodes": 1,
+        "num_gpus": 1,
+        "micro_batch": 8,
+        "activation_checkpointing": False,
+        "offload": False,
+    }
+    assert 10 < found.peak_memory_gb < 80
+    assert found.resources.gpu_memory_gb > found.peak_memory_gb
+    assert 0 < found.hours < 1
+
+
+def test_a_large_model_is_divided_among_gpus_that_cannot_hold_it_alone():
+    without = {"offload": False}
+    found = fitted(MISTRAL, [H100], **without)
+    assert found.refusal is None
+    assert found.execution["engine"].startswith("zero") and found.execution["num_gpus"] > 1
+    assert found.resources.total.num_gpus == found.execution["num_gpus"]
+    large = replace(H100, gpu_memory_gb=141)
+    alone = fitted(MISTRAL, [large], **without).execution
+    assert (alone["engine"], alone["num_gpus"]) == ("ddp", 1)
+
+
+def test_what_is_given_is_kept():
+    given = {"engine": "zero3", "num_gpus": 4, "micro_batch": 1, "activation_checkpointing": False}
+    found = fitted(GPT2_MEDIUM, [H100], **given)
+    assert given.items() <= found.execution.items()
+
+
+def test_a_gang_is_spread_evenly_over_as_few_nodes_as_hold_it():
+    pair = replace(H100, num_gpus=2)
+    found = fitted(GPT2_MEDIUM, [pair, pair, pair, pair], num_gpus=8)
+    assert (found.execution["num_nodes"], found.resources.on_each_node.num_gpus) == (4, 2)
+
+
+def test_a_refusal_names_what_one_node_needs_and_what_the_largest_has():
+    found = fitted(MISTRAL, [replace(H100, num_gpus=4)], num_gpus=8, num_nodes=1)
+    assert found.refusal == "needs 8 x 80 GB on one node; the largest node has 4"
+    assert found.execution == {}
+    no_gpu = Resources(num_cpus=8, memory_gb=32)
+    assert "the largest node has 0" in fitted(GPT2_MEDIUM, [no_gpu], num_gpus=1).refusal
+    small = replace(H100, num_gpus=1, gpu_memory_gb=40)
+    refused = fitted(MISTRAL, [small], offload=False).refusal
+    assert " x 40 GB on one node; the largest node has 1" in refused
+    alone = fitted(MISTRAL, [replace(H100, gpu_memory_gb=16)], num_gpus=1, offload=False).refusal
+    assert "the largest GPU has 16 GB" in alone and "even as ddp on 1 GPU" in alone
+
+
+def test_a_machine_without_gpus_computes_on_its_processor_within_its_memory():
+    roomy = fitted(GPT2_MEDIUM, [Resources(num_cpus=8, memory_gb=64)], dtype="float32")
+    assert (roomy.execution["num_gpus"], roomy.execution["micro_batch"]) == (0, 8)
+    tight = fitted(GPT2_MEDIUM, [Resources(num_cpus=8, memory_gb=16)], dtype="float32")
+    assert tight.execution["micro_batch"] < 8
+    assert tight.resources.memory_gb <= 16
+    assert fitted(MISTRAL, [Resources(num_cpus=8, memory_gb=16)]).refusal.startswith("needs 1 x ")
+
+
+def test_running_out_of_memory_climbs_the_ladder_and_never_repeats_a_rung():
+    tried, seen = [], []
+    while (found := fitted(GPT2_MEDIUM, [replace(H100, num_gpus=2)], tried=tried)).refusal is None:
+        seen.append(found.execution)
+        tried = [*tried, found.execution]
+    assert len({str(each) for each in seen}) == len(seen) > 3
+    halves = [each["micro_batch"] for each in seen if each["engine"] == "ddp"]
+    assert halves[:2] == [8, 4]
+    again = [each["activation_checkpointing"] for each in seen]
+    assert again.index(True) > 0
+    gpus = [each["num_gpus"] for each in seen]
+    assert gpus == sorted(gpus) and gpus[-1] == 2
+    batches = {each["micro_batch"] * each["num_ranks"] for each in seen}
+    assert all(8 % batch == 0 for batch in batches)
+
+
+def test_an_objective_that_sorts_the_batch_stays_whole_on_one_rank():
+    found = fitted(GPT2_MEDIUM, [H100], objective="aot")
+    assert (found.execution["num_ranks"], found.execution["micro_batch"]) == (1, 8)
+
+
+def test_an_unknown_model_is_fitted_without_a_prediction():
+    found = fitted(None, [H100])
+    assert found.peak_memory_gb is None and found.execution["num_gpus"] == 1
+    known = fit_of(
+        align,
+        align.Params(max_length=64),
+        of_model(None, facts={"model": {"config": GPT2_MEDIUM}}),
+        machines=[H100],
+    )
+    assert known.peak_memory_gb > 1
+
+
+def measured(fit, factor):
+    """Facts of a done job whose pass took so much more than the closed form says."""
+    from jobs.training.fitting import training_with
+    from jobs.training.footprint import Model, footprint
+    from jobs.training.layout import Layout
+
+    model = Model.of({**GPT2_MEDIUM, "num_layers": fit})
+    params = align.Params(global_batch=8, dtype="bfloat16", max_length=1024)
+    layout = Layout(micro_batch=1, num_gpus=1)
+    found = footprint(training_with(params, model, 1024), layout)
+    return {
+        "memory": {
+            "layout": layout.execution,
+            "dtype": "bfloat16",
+            "attention": "sdpa",
+            "states_gb": found.states / 1e9,
+            "working_gb": found.working / 1e9,
+            "step_gb": found.step / 1e9,
+            "measured_gb": 0.5 + (found.states + factor * found.working) / 1e9,
+            "flops_per_second": 1e14,
+        }
+    }
+
+
+def test_done_jobs_of_smaller_models_correct_the_prediction():
+    plain = fitted(GPT2_MEDIUM, [H100], micro_batch=4).peak_memory_gb
+    done = [measured(2, 1.2), measured(4, 1.2)]
+    corrected = fitted(GPT2_MEDIUM, [H100], done=done, micro_batch=4)
+    assert plain * 1.05 < corrected.peak_memory_gb < 0.5 + plain * 1.2
+    alone = fitted(GPT2_MEDIUM, [H100], done=done[:1], micro_batch=4).peak_memory_gb
+    assert plain < alone
+    other = fitted(GPT2_MEDIUM, [H100], done=done, micro_batch=4, attention="eager")
+    assert (
+        other.peak_memory_gb
+        == fitted(GPT2_MEDIUM, [H100], micro_batch=4, attention="eager").peak_memory_gb
+    )
+
+
+def test_fitting_imports_no_torch():
+    code = (
+        "import sys; from jobs.kinds import align; from cluster.resources import Resources;"
+        "from jobs.kind import Upstream, fit_of;"
+        f"model = Upstream(kind='pretrained', params={{'config': {MISTRAL!r}}}, facts=None,"
+        "files={}, inputs={});"
+        "found = fit_of(align, align.Params(max_length=64), {'model': model},"
+        "machines=[Resources(num_gpus=8, gpu_memory_gb=80)]);"
+        "assert found.peak_memory_gb; print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+
+
+def test_what_ran_out_of_memory_on_a_processor_says_nothing_of_gpus():
+    tried = [{"engine": "ddp", "num_gpus": 0, "micro_batch": 4}]
+    found = fitted(GPT2_MEDIUM, [H100], tried=tried)
+    assert found.execution["num_gpus"] == 1 and found.refusal is None
