@@ -13,6 +13,7 @@ from cluster.errors import UserError
 from jobs.extraction.activation_units import FOLDER, RowBlock, UnitWriter
 from jobs.extraction.pair import Inputs, offsets
 from jobs.extraction.unit_rows import NotFinite, UnitRows
+from jobs.out_of_memory import is_out_of_memory
 from jobs.tokens.batches import Batch, Unit, cut, padded
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 RowsOf = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
 """One model's gathered rows [rows, d] of a batch at every place."""
-
-_NO_MEMORY = "can't allocate memory"
-"""What torch's allocator of host memory says; its error has no class of its own."""
 
 
 class OutOfMemory(Exception):  # noqa: N818 - no fault: it is tried again in smaller batches
@@ -109,7 +107,7 @@ class UnitEngine:
             yield
         except (RuntimeError, MemoryError) as error:
             longest = int(self._plan.lengths[unit.members].max())
-            if not _is_out_of_memory(error) or budget <= longest:
+            if not is_out_of_memory(error) or budget <= longest:
                 raise
             raise OutOfMemory(str(error).partition("\n")[0]) from None
 
@@ -144,13 +142,6 @@ class _Later:
         if self._made is None:
             self._made = self._make()
         return self._made
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    import torch
-
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or _NO_MEMORY in str(error)
 
 
 def _bytes_of(block: RowBlock) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from jobs.chunks import Arrays, Chunks, cut
 from jobs.format import bucket
 from jobs.generation.author import Author
 from jobs.generation.pushing import Drawn, pushed
+from jobs.out_of_memory import in_halves
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 
 CHUNK = 128
@@ -38,7 +40,8 @@ def write_both_sides(
     """The chosen and the rejected side.
 
     Chunks are cut from all prompts sorted by length, the longest first: memory runs out at the
-    start or not at all, and a continued run says what an undisturbed one does.
+    start or not at all, and a continued run says what an undisturbed one does. Where it runs out,
+    batches are halved.
 
     Args:
         author: who writes.
@@ -51,15 +54,25 @@ def write_both_sides(
     ids: list[list[list[int]]] = [[[] for _ in order] for _ in SIDES]
     sums = np.zeros((len(SIDES), len(order)))
     parts = cut(order, CHUNK)
+    budget = params.token_budget
+
+    def compute(number: int, members: Sequence[int]) -> Arrays:
+        nonlocal budget
+        arrays, budget = in_halves(
+            budget,
+            1,
+            lambda tokens: _chunk(
+                author,
+                params,
+                members,
+                tokens,
+                lambda share: after_batch((number + share) / len(parts)),
+            ),
+        )
+        return arrays
+
     for number, members in enumerate(parts):
-
-        def compute(members: Sequence[int] = members, before: int = number) -> Arrays:
-            def tell(share: float) -> None:
-                after_batch((before + share) / len(parts))
-
-            return _chunk(author, params, members, tell)
-
-        found = chunks.get(number, compute)
+        found = chunks.get(number, partial(compute, number, members))
         for place, side in enumerate(SIDES):
             said = np.split(found[f"{side}_ids"], np.cumsum(found[f"{side}_lengths"])[:-1])
             for member, token_ids in zip(members, said, strict=True):
@@ -72,12 +85,16 @@ def write_both_sides(
 
 
 def _chunk(
-    author: Author, params: Any, members: Sequence[int], tell: Callable[[float], None]
+    author: Author,
+    params: Any,
+    members: Sequence[int],
+    token_budget: int,
+    tell: Callable[[float], None],
 ) -> Arrays:
     plan, size = author.plan, len(members)
     prompts = [plan.token_ids[plan.offsets[i] : plan.offsets[i + 1]].tolist() for i in members]
     draws = [_draws(author.texts[int(plan.prompts[i])], params) for i in members]
-    going_on: dict[str, Any] = {"token_budget": params.token_budget}
+    going_on: dict[str, Any] = {"token_budget": token_budget}
     chosen = continuations(
         author.model,
         prompts,
@@ -101,7 +118,7 @@ def _chunk(
         arrays[f"{side}_sums"] = sum_log_probabilities(
             author.model,
             list(zip(prompts, said, strict=True)),
-            batch_size=max(1, params.token_budget // (len(prompts[0]) + params.new_tokens)),
+            batch_size=max(1, token_budget // (len(prompts[0]) + params.new_tokens)),
             after_batch=lambda done: tell(0.8 + 0.1 * done / size),
         )
     return arrays

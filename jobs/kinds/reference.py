@@ -83,7 +83,7 @@ def run(work: Work) -> dict[str, Any]:
         work.progress(done / (2 * len(pairs)), f"{done // 2} of {len(pairs)} pairs")
 
     chunks = Chunks(work.attempt, f"{digest} {CHUNK}")
-    scored = scored_in_chunks(
+    scored, batch_size = scored_in_chunks(
         model,
         pairs,
         chunks,
@@ -105,5 +105,6 @@ def run(work: Work) -> dict[str, Any]:
         "dtype": params.dtype,
         "attention": params.attention,
         "weights": work.input("model").key,
+        "micro_batch": batch_size,
         "chunks_taken_over": chunks.num_taken_over,
     }

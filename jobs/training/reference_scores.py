@@ -1,13 +1,15 @@
 """What a reference gives every pair: computed chunk by chunk, and fit for the job that reads it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cluster.errors import UserError
-from jobs.chunks import Chunks, cut
+from jobs.chunks import Arrays, Chunks, cut
 from jobs.objective import ScoredPairs
+from jobs.out_of_memory import in_halves
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 from jobs.training.tokenized_pairs import TokenizedPair
 
@@ -26,30 +28,37 @@ def scored_in_chunks(
     batch_size: int,
     dtype: str,
     after_batch: Callable[[int], None],
-) -> ScoredPairs:
-    """Both completions of every pair; see `sum_log_probabilities`.
+) -> tuple[ScoredPairs, int]:
+    """Both completions of every pair, see `sum_log_probabilities`; and the last batch size.
 
     Chunks are cut from all sequences sorted by length, the longest first: memory runs out at the
-    start or not at all, and a continued run has the bits of an undisturbed one.
+    start or not at all, and a continued run has the bits of an undisturbed one. Where it runs out,
+    batches are halved.
     """
     sequences = [(pair.prompt_ids, pair.chosen_ids) for pair in pairs]
     sequences += [(pair.prompt_ids, pair.rejected_ids) for pair in pairs]
     order = sorted(range(len(sequences)), key=lambda i: (-sum(map(len, sequences[i])), i))
     sums = np.zeros(len(sequences))
-    for number, members in enumerate(cut(order, CHUNK)):
 
-        def compute(members: Sequence[int] = members, before: int = number * CHUNK) -> Any:
-            found = sum_log_probabilities(
+    def compute(number: int, members: Sequence[int]) -> Arrays:
+        nonlocal batch_size
+        found, batch_size = in_halves(
+            batch_size,
+            1,
+            lambda size: sum_log_probabilities(
                 model,
                 [sequences[i] for i in members],
-                batch_size=batch_size,
+                batch_size=size,
                 dtype=dtype,
-                after_batch=lambda done: after_batch(before + done),
-            )
-            return {"sums": found}
+                after_batch=lambda done: after_batch(number * CHUNK + done),
+            ),
+        )
+        return {"sums": found}
 
-        sums[members] = chunks.get(number, compute)["sums"]
-    return ScoredPairs(pairs=pairs, chosen=sums[: len(pairs)], rejected=sums[len(pairs) :])
+    for number, members in enumerate(cut(order, CHUNK)):
+        sums[members] = chunks.get(number, partial(compute, number, members))["sums"]
+    scored = ScoredPairs(pairs=pairs, chosen=sums[: len(pairs)], rejected=sums[len(pairs) :])
+    return scored, batch_size
 
 
 def require_fitting(facts: Mapping[str, Any], params: Any, digest: str) -> None:

@@ -1,0 +1,37 @@
+"""When memory runs out: how that is told from other faults, and work that is redone in halves."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from cluster.errors import OutOfMemory
+
+_NO_MEMORY = "can't allocate memory"
+"""What torch's allocator of host memory says; its error has no class of its own."""
+
+Result = TypeVar("Result")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch, on a device or on the host, or Python found no memory."""
+    import torch
+
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or _NO_MEMORY in str(error)
+
+
+def in_halves(size: int, least: int, work: Callable[[int], Result]) -> tuple[Result, int]:
+    """`work(size)`, or of half the size as often as memory runs out; and the size that went well.
+
+    Raises OutOfMemory when `least` is still too much.
+    """
+    while True:
+        try:
+            return work(size), size
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            said = str(error).partition("\n")[0]
+        # Only here, where the fault no longer holds the tensors of the failed try.
+        if size <= least:
+            raise OutOfMemory(f"memory runs out in the smallest batch: {said}")
+        size = max(least, size // 2)
