@@ -24,6 +24,8 @@ class Ending(Enum):
     """The entry point raised; the message is in `Outcome.error`."""
     LOST = "lost"
     """The process or node died under it; nothing is known but `Outcome.error`."""
+    OUT_OF_MEMORY = "out of memory"
+    """It was killed because its node had no host memory left, as far as the cluster can tell."""
     CANCELLED = "cancelled"
     """It was asked to stop and did, or was stopped."""
 

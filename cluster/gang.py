@@ -8,19 +8,25 @@ The first report of any rank is the call's: the ranks of a call that goes well a
 before they return, so whoever returns alone has something to say, and the others get a moment.
 """
 
+import math
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from cluster.executor import Ending, Outcome
-from cluster.gang_board import Board, Order, Seen
+from cluster.gang_board import Order, Seen
+from cluster.gang_placement import bundle, place
 from cluster.gang_rank import run_rank
+from cluster.ray_nodes import Preemption
 from cluster.resources import Resources
 
 _LOOK_EVERY_S = 0.25
+_GRACE_S = 10.0
+"""How long the ranks of a cancelled call may save what they have before they are ended."""
 _ENDING_S = 5.0
 """How long the others may go on after the first report."""
 _PLACED_WITHIN_S = 600.0
@@ -51,34 +57,41 @@ _OF_RANKS = {
 }
 
 
-def run_gang(ticket: str, entry: str, payload: str, resources: Resources) -> Outcome:
+def run_gang(board: Any, ticket: str, entry: str, payload: str, resources: Resources) -> Outcome:
     """Run an entry point on all ranks of a call, and say what became of it."""
     import ray
 
     os.environ.update(_OF_RAY_TRAIN)
     cancelled = ray.get_runtime_context().is_canceled
-    board = ray.remote(num_cpus=0, max_restarts=0)(Board).remote(resources.num_ranks)
-    training = _Training(board, entry, payload, resources)
+    training = _Training(board, ticket, entry, payload, resources)
     training.start()
-    seen = Seen()
-    while training.is_alive():
+    preemption = Preemption()
+    overdue_at = math.inf
+    while not training.ended.is_set():
         with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
-            training.join(_LOOK_EVERY_S)
+            training.ended.wait(_LOOK_EVERY_S)
             seen = ray.get(board.look.remote())
-            if seen.decided_s > _ENDING_S:
+            if cancelled():
+                overdue_at = min(overdue_at, time.monotonic() + _GRACE_S)
+            if seen.decided_s > _ENDING_S or time.monotonic() > overdue_at:
                 ray.get(board.order.remote(Order.LEAVE))
-            elif cancelled():
+            elif cancelled() or preemption.of_any(seen.node_ids):
                 ray.get(board.order.remote(Order.STOP))
     seen = ray.get(board.look.remote())
-    return _outcome(ticket, seen, training.fault)
+    return _outcome(ticket, seen, training.fault, is_cancelled=cancelled())
 
 
 class _Training(threading.Thread):
     """Ray Train's own call, beside the main thread, where it would take over SIGINT."""
 
-    def __init__(self, board: Any, entry: str, payload: str, resources: Resources) -> None:
+    def __init__(
+        self, board: Any, ticket: str, entry: str, payload: str, resources: Resources
+    ) -> None:
         super().__init__(name="ray-train", daemon=True)
+        self._ticket = ticket
         self.fault: Exception | None = None
+        # Not `join`: in Python 3.11 an interrupt there marks a running thread as ended.
+        self.ended = threading.Event()
         self._asked = resources
         self._config = {
             "board": board,
@@ -97,6 +110,8 @@ class _Training(threading.Thread):
                 self._trainer(folder).fit()
             except Exception as fault:  # Ray Train raises many kinds; `_outcome` tells them apart
                 self.fault = fault
+            finally:
+                self.ended.set()
 
     def _trainer(self, folder: str) -> Any:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -104,6 +119,7 @@ class _Training(threading.Thread):
         from ray.train.v2._internal.constants import is_v2_enabled
 
         assert is_v2_enabled(), "Ray Train V1 would run this gang"
+        placement = place(self._ticket, self._asked, within_s=_PLACED_WITHIN_S)
         return TorchTrainer(
             run_rank,
             train_loop_config=self._config,
@@ -111,8 +127,9 @@ class _Training(threading.Thread):
             scaling_config=ScalingConfig(
                 num_workers=self._asked.num_ranks,
                 use_gpu=self._asked.num_gpus > 0,
-                resources_per_worker=_bundle(self._asked),
-                placement_strategy="STRICT_PACK" if self._asked.num_nodes == 1 else "SPREAD",
+                resources_per_worker=bundle(self._asked),
+                placement_strategy=placement.strategy,
+                label_selector=placement.selectors,
             ),
             run_config=RunConfig(
                 name="gang",
@@ -131,16 +148,6 @@ def _backend(resources: Resources) -> str:
     return "nccl" if resources.num_gpus and dist.is_nccl_available() else "gloo"
 
 
-def _bundle(resources: Resources) -> Mapping[str, float]:
-    """What one rank takes of its node."""
-    bundle: dict[str, float] = {"CPU": resources.num_cpus}
-    if resources.num_gpus:
-        bundle["GPU"] = resources.num_gpus
-    if resources.memory_gb:
-        bundle["memory"] = int(resources.memory_gb * 1e9)
-    return bundle
-
-
 def _rank_variables(resources: Resources) -> dict[str, str]:
     variables = dict(_OF_RANKS)
     if not resources.num_gpus:
@@ -148,12 +155,15 @@ def _rank_variables(resources: Resources) -> dict[str, str]:
     return variables
 
 
-def _outcome(ticket: str, seen: Seen, fault: Exception | None) -> Outcome:
-    """What became of the call: who died silently comes before what the others then said."""
-    dead = seen.silent
+def _outcome(ticket: str, seen: Seen, fault: Exception | None, *, is_cancelled: bool) -> Outcome:
+    """What became of the call: who died without a word comes before what the others then said."""
+    causes = _causes(fault)
+    dead = [rank for rank in seen.silent if rank in causes] or seen.silent
+    if is_cancelled and not seen.reports:
+        error = f"it did not stop within {_GRACE_S:g} s"
+        return Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error, node=seen.nodes)
     if dead or not seen.reports:
-        where = "; ".join(seen.seats[rank].described() for rank in dead)
-        return Outcome(ticket=ticket, ending=Ending.LOST, error=f"{where}: {fault}")
+        return _lost(ticket, seen, dead, causes, fault)
     first = seen.reports[0]
     return Outcome(
         ticket=ticket,
@@ -162,3 +172,46 @@ def _outcome(ticket: str, seen: Seen, fault: Exception | None) -> Outcome:
         error=None if first.error is None else f"rank {first.rank}: {first.error}",
         node=seen.nodes,
     )
+
+
+def _lost(
+    ticket: str,
+    seen: Seen,
+    dead: list[int],
+    causes: Mapping[int, Exception],
+    fault: Exception | None,
+) -> Outcome:
+    import ray
+
+    known = [*causes.values(), *([fault] if fault else [])]
+    is_memory = any(isinstance(cause, ray.exceptions.OutOfMemoryError) for cause in known)
+    said = [
+        f"{seen.seats[rank].described()} died: {_told(causes.get(rank, fault))}" for rank in dead
+    ]
+    return Outcome(
+        ticket=ticket,
+        ending=Ending.OUT_OF_MEMORY if is_memory else Ending.LOST,
+        error="; ".join(said) or f"the ranks did not start: {_told(fault)}",
+        node=seen.seats[dead[0]].node if dead else None,
+    )
+
+
+def _causes(fault: Exception | None) -> dict[int, Exception]:
+    """Of the ranks whose process Ray Train found dead, what Ray says of it."""
+    from ray.train import WorkerGroupError
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    if not isinstance(fault, WorkerGroupError):
+        return {}
+    return {
+        rank: failure.health_check_failure
+        for rank, failure in fault.worker_failures.items()
+        if isinstance(failure, WorkerHealthCheckFailedError)
+    }
+
+
+def _told(fault: Exception | None) -> str:
+    """A fault of Ray's on one line, without its guesses."""
+    if fault is None:
+        return "no cause is known"
+    return " ".join(str(fault).partition("Some common causes")[0].split())

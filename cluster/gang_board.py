@@ -1,7 +1,7 @@
 """`Board`: where the ranks of one gang sign in, report, and read what is asked of them.
 
-It runs as a small Ray actor beside the gang's driver and dies with it. It holds no Ray objects, so
-that what it decides can be read, and tested, without a cluster.
+It runs as a small Ray actor. It holds no Ray objects, so that what it says can be read, and tested,
+without a cluster.
 """
 
 import time
@@ -31,8 +31,8 @@ class Seat:
     """Ray's name of that node; several may share an address."""
     pid: int
     """Its process."""
-    gpus: str
-    """CUDA_VISIBLE_DEVICES as it finds it."""
+    placement_group: str
+    """Ray's name of what holds its place."""
 
     def described(self) -> str:
         """As people read it."""
@@ -71,13 +71,18 @@ class Seen:
         return sorted(set(self.seats) - heard)
 
     @property
+    def node_ids(self) -> frozenset[str]:
+        """Ray's names of the nodes."""
+        return frozenset(seat.node_id for seat in self.seats.values())
+
+    @property
     def nodes(self) -> str:
         """The nodes by rank, those of one node together."""
         by_node: dict[str, list[str]] = {}
         for rank, seat in sorted(self.seats.items()):
             by_node.setdefault(seat.node, []).append(str(rank))
-        if len(by_node) == 1:
-            return next(iter(by_node))
+        if len(by_node) < 2:
+            return next(iter(by_node), "")
         return ", ".join(f"{node} (ranks {' '.join(ranks)})" for node, ranks in by_node.items())
 
 

@@ -33,7 +33,7 @@ def run_rank(config: dict[str, Any]) -> None:
         node=ray.util.get_node_ip_address(),
         node_id=ray.get_runtime_context().get_node_id(),
         pid=os.getpid(),
-        gpus=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        placement_group=ray.util.get_current_placement_group().id.hex(),
     )
     ray.get(board.sign_in.remote(seat))
     asked = threading.Event()
@@ -62,7 +62,7 @@ def _forget_other_launchers() -> None:
 
 
 def _listen(board: Any, rank: int, asked: threading.Event) -> None:
-    """Beat, and do as told; a rank whose board is gone has lost its driver, and ends."""
+    """Beat, and do as told; a rank whose board is gone has lost the launch, and ends."""
     import ray
 
     while True:

@@ -21,7 +21,9 @@ from typing import Any
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome, Surroundings, load_entry
-from cluster.gang import run_gang
+from cluster.gang_call import GangCalls
+from cluster.gang_placement import selector_of
+from cluster.ray_nodes import Preemption, living_nodes
 from cluster.resources import Resources, this_machine
 
 _GRACE_S = 10.0
@@ -57,7 +59,7 @@ class Executor:
         self._refs: dict[str, Any] = {}
         self._kill_at: dict[str, float] = {}
         self._calls: dict[bool, Any] = {}
-        self._gang: Any = None
+        self._gangs = GangCalls()
 
     def start(self) -> None:
         """Start or join Ray. Raises SurroundingsError when it cannot be had."""
@@ -91,7 +93,6 @@ class Executor:
             # max_calls: the process ends with the call and gives the device memory back.
             True: ray.remote(num_cpus=1, num_gpus=1, max_retries=0, max_calls=1)(_call),
         }
-        self._gang = ray.remote(num_cpus=0, max_retries=0)(run_gang)
 
     def capacity(self) -> Resources:
         """Everything on living nodes."""
@@ -102,22 +103,12 @@ class Executor:
 
     def nodes(self) -> list[Resources]:
         """What each living node offers."""
-        import ray
-
-        return [
-            Resources(
-                num_cpus=node["Resources"].get("CPU", 0),
-                num_gpus=node["Resources"].get("GPU", 0),
-                memory_gb=node["Resources"].get("memory", 0) / 1e9,
-            )
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
+        return [node.offers for node in living_nodes()]
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call as one Ray task; of several ranks, as a task that runs the gang."""
         if resources.num_ranks > 1:
-            ref = self._gang.options(name=ticket).remote(ticket, entry, payload, resources)
+            ref = self._gangs.submit(ticket, entry, payload, resources)
         else:
             ref = self._submit_alone(ticket, entry, payload, resources)
         self._tickets[ref] = ticket
@@ -129,6 +120,7 @@ class Executor:
             # An environment of their own, so that a worker that was shown no GPU is not reused.
             options |= {
                 "num_gpus": resources.num_gpus,
+                "label_selector": selector_of(resources),
                 "runtime_env": {"env_vars": {"DELTASCALE_GPU_WORKER": "1"}},
             }
         if resources.memory_gb:
@@ -155,7 +147,9 @@ class Executor:
         import ray
 
         if ticket in self._refs and ticket not in self._kill_at:
-            self._kill_at[ticket] = time.monotonic() + _GRACE_S
+            # The driver of a gang gives its ranks their grace, and then ends them.
+            grace = _GRACE_S * (2 if ticket in self._gangs else 1)
+            self._kill_at[ticket] = time.monotonic() + grace
             # Not what the call started itself: a gang is told by its driver.
             ray.cancel(self._refs[ticket], force=False, recursive=False)
 
@@ -175,6 +169,7 @@ class Executor:
         ticket = self._tickets.pop(ref)
         del self._refs[ticket]
         cancelled = self._kill_at.pop(ticket, None) is not None
+        self._gangs.end(ticket)
         return _outcome(ticket, ref, cancelled)
 
     def _kill_overdue(self) -> None:
@@ -209,13 +204,22 @@ def _call(ticket: str, entry: str, payload: str) -> Outcome:
     import ray
 
     node = ray.util.get_node_ip_address()
-    stop_requested: Callable[[], bool] = ray.get_runtime_context().is_canceled
+    surroundings = Surroundings(stop_requested=_stop_requested(), node=node)
     try:
-        answer = load_entry(entry)(payload, Surroundings(stop_requested=stop_requested, node=node))
+        answer = load_entry(entry)(payload, surroundings)
     except Exception as fault:  # the boundary: whatever a call raises is its outcome
         message = f"{type(fault).__name__}: {fault}"
         return Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=node)
     return Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=node)
+
+
+def _stop_requested() -> Callable[[], bool]:
+    """Whether the call running here was cancelled, or its node is about to be taken away."""
+    import ray
+
+    context = ray.get_runtime_context()
+    here, preemption = frozenset({context.get_node_id()}), Preemption()
+    return lambda: context.is_canceled() or preemption.of_any(here)
 
 
 def _call_without_gpu(ticket: str, entry: str, payload: str) -> Outcome:
@@ -232,14 +236,22 @@ def _outcome(ticket: str, ref: Any, cancelled: bool) -> Outcome:
     except ray.exceptions.RayTaskError as fault:
         return Outcome(ticket=ticket, ending=Ending.RAISED, error=_first_line(fault))
     except ray.exceptions.RayError as fault:
-        gone = cancelled or isinstance(fault, ray.exceptions.TaskCancelledError)
         return Outcome(
             ticket=ticket,
-            ending=Ending.CANCELLED if gone else Ending.LOST,
+            ending=_ending(fault, cancelled),
             error=f"{type(fault).__name__}: {_first_line(fault)}",
             node=_node_named_in(str(fault)),
         )
     return outcome
+
+
+def _ending(fault: Exception, cancelled: bool) -> Ending:
+    import ray
+
+    if cancelled or isinstance(fault, ray.exceptions.TaskCancelledError):
+        return Ending.CANCELLED
+    is_memory = isinstance(fault, ray.exceptions.OutOfMemoryError)
+    return Ending.OUT_OF_MEMORY if is_memory else Ending.LOST
 
 
 def _first_line(fault: Exception) -> str:

@@ -1,0 +1,68 @@
+"""The executor's side of a gang: starts its driver, and clears what a driver that died left.
+
+The board belongs to the executor's process, so that it outlives the driver and still knows where
+the ranks are. Board, driver and Ray Train's controller run on the executor's own node: where that
+one dies, nobody is left to hear the answer anyway.
+"""
+
+from typing import Any
+
+from cluster.gang import run_gang
+from cluster.gang_board import Board, Order
+from cluster.ray_nodes import NODE_ID
+from cluster.resources import Resources
+
+_CLEARED_WITHIN_S = 10.0
+
+
+class GangCalls:
+    """The gangs of one executor that have not ended."""
+
+    def __init__(self) -> None:
+        self._boards: dict[str, Any] = {}
+
+    def __contains__(self, ticket: str) -> bool:
+        return ticket in self._boards
+
+    def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> Any:
+        """Start the driver of a gang; the reference is to its Outcome."""
+        import ray
+
+        here = {NODE_ID: ray.get_runtime_context().get_node_id()}
+        board = (
+            ray.remote(Board)
+            .options(num_cpus=0, max_restarts=0, label_selector=here)
+            .remote(resources.num_ranks)
+        )
+        self._boards[ticket] = board
+        driver = ray.remote(run_gang).options(
+            num_cpus=0, max_retries=0, name=ticket, label_selector=here
+        )
+        return driver.remote(board, ticket, entry, payload, resources)
+
+    def end(self, ticket: str) -> None:
+        """Let go of a gang whose driver has ended, however it did."""
+        import ray
+
+        board = self._boards.pop(ticket, None)
+        if board is None:
+            return
+        try:
+            _clear(board)
+        except ray.exceptions.RayError:
+            return  # the board is gone, and the ranks that ask it end by themselves
+        ray.kill(board)
+
+
+def _clear(board: Any) -> None:
+    """Free the place of ranks that nobody drives any more.
+
+    Ray Train's own cleaner of placement groups asks a dashboard, which a Ray of our own has not.
+    """
+    import ray
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+    ray.get(board.order.remote(Order.LEAVE), timeout=_CLEARED_WITHIN_S)
+    seen = ray.get(board.look.remote(), timeout=_CLEARED_WITHIN_S)
+    for group in {seat.placement_group for seat in seen.seats.values()}:
+        remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))

@@ -1,0 +1,77 @@
+"""The living nodes of a Ray: what each offers, and whether one is about to be taken away."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.accelerators import gpu_memory_gb
+from cluster.resources import Resources
+
+NODE_ID = "ray.io/node-id"
+"""Ray's label of a node's own name, for selectors."""
+_ACCELERATOR = "ray.io/accelerator-type"
+_MEMORY = "gpu_memory_gb"
+"""A label or resource by which whoever starts a node says how much memory each of its GPUs has."""
+_LOOK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One living node."""
+
+    name: str
+    """Ray's own name for it, unique where addresses are not."""
+    offers: Resources
+    """All that calls may use of it."""
+
+
+def living_nodes() -> list[Node]:
+    """Every living node of the Ray that this process is connected to."""
+    import ray
+
+    return [
+        Node(name=node["NodeID"], offers=_offered(node["Resources"], node["Labels"]))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def _offered(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resources:
+    return Resources(
+        num_cpus=resources.get("CPU", 0),
+        num_gpus=resources.get("GPU", 0),
+        memory_gb=resources.get("memory", 0) / 1e9,
+        gpu_memory_gb=_gpu_memory_gb(resources, labels) if resources.get("GPU") else 0,
+    )
+
+
+def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) -> float:
+    said = labels.get(_MEMORY) or resources.get(_MEMORY)
+    return float(said) if said else gpu_memory_gb(labels.get(_ACCELERATOR, ""))
+
+
+class Preemption:
+    """Ray's notice that a node will be taken away, asked for at most every few seconds.
+
+    The one public way to hear of it is Ray Train's, which only its workers may ask, all of them
+    together; this is what it reads itself (2.60).
+    """
+
+    def __init__(self) -> None:
+        self._looked_at = -_LOOK_EVERY_S
+        self._draining: frozenset[str] = frozenset()
+
+    def of_any(self, names: frozenset[str]) -> bool:
+        """True once one of these nodes is to go."""
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = now
+            self._draining = frozenset(_state().get_draining_nodes())
+        return not self._draining.isdisjoint(names)
+
+
+def _state() -> Any:
+    from ray._private.state import state
+
+    return state
