@@ -20,11 +20,11 @@ from jobs.models.loading import (
 )
 from jobs.objective import Lesson, ScoredPairs
 from jobs.training import ranks
-from jobs.training.adapter_outcome import write_adapter_and_model
+from jobs.training.adapter_outcome import merge_into_base
 from jobs.training.adapter_reference import scored_by_base
 from jobs.training.in_force import check_before_training
 from jobs.training.layout import Layout
-from jobs.training.lora import add_adapter, in_single_precision
+from jobs.training.lora import add_adapter, in_single_precision, save_adapter
 from jobs.training.lora_settings import Lora
 from jobs.training.model_card import base_on_hub, write_model_card
 from jobs.training.quantisation import quantisation
@@ -50,6 +50,8 @@ def align(work: Work) -> dict[str, Any]:
     recipe = params.recipe(_num_steps(params, counted["train"]))
     with engine.session(layout, recipe):
         facts = _trained(work, engine, recipe, pairs, tokenizer)
+    if params.lora is not None:
+        facts["adapter"] = merge_into_base(work)
     facts["training"] |= {
         "objective": params.objective,
         "num_pairs": counted["train"],
@@ -115,15 +117,13 @@ def _trained(
     in_force = check_before_training(trainer, engine, layout)
     outcome = train(trainer)
     model.config, model.generation_config = untouched
-    adapter = {}
     if params.lora is None:
         save_trained(engine, trainer, tokenizer, work.folder / "model")
     else:
-        adapter = {"adapter": write_adapter_and_model(work, model)}
+        save_adapter(model, work.folder / "adapter")
     return {
         "model": describe_model(model.config),
         "base_model": base_on_hub(work),
-        **adapter,
         "training": {**outcome, "engine_in_force": in_force},
     }
 
