@@ -280,5 +280,8 @@ def run(work: Work) -> dict[str, Any]:
 
         return leave_as_is(work)
     from jobs.training.alignment import align
+    from jobs.training.memory import out_of_memory_is_ours
+    from jobs.training.placement import described
 
-    return align(work)
+    with out_of_memory_is_ours(f"training by {described(work.params.layout())}"):
+        return align(work)

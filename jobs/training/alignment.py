@@ -27,6 +27,7 @@ from jobs.training.layout import Layout
 from jobs.training.lora import add_adapter, in_single_precision, save_adapter
 from jobs.training.lora_settings import Lora
 from jobs.training.model_card import base_on_hub, write_model_card
+from jobs.training.probe import watch_memory
 from jobs.training.quantisation import quantisation
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import require_fitting
@@ -115,6 +116,7 @@ def _trained(
         params.supervision(work, recipe, validate=validate, validate_every=params.validate_every)
     )
     in_force = check_before_training(trainer, engine, layout)
+    memory = watch_memory(trainer, params, training.pairs)
     outcome = train(trainer)
     model.config, model.generation_config = untouched
     if params.lora is None:
@@ -124,6 +126,7 @@ def _trained(
     return {
         "model": describe_model(model.config),
         "base_model": base_on_hub(work),
+        "memory": memory.facts(),
         "training": {**outcome, "engine_in_force": in_force},
     }
 

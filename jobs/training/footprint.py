@@ -115,8 +115,10 @@ class Footprint:
     """The rest of a forward and backward pass: activations, copies in 16 bits, pieces of logits."""
     step: float
     """All there is in the optimizer's step."""
+    moments: float
+    """Of these, the optimizer's, which come with the first step."""
     host: float
-    """In host memory, where a GPU computes."""
+    """In host memory beside a GPU: the snapshot for a checkpoint, and what is offloaded."""
 
     @property
     def peak(self) -> float:
@@ -137,20 +139,23 @@ def footprint(training: Training, layout: Layout) -> Footprint:
     gradients = trained / ranks[Held.GRADIENTS]
     sent = _sent(training, layout, is_zero)
     temporary = _temporary(training, layout) / ranks[Held.MOMENTS]
-    host = 0.0
+    # Checkpoints of the plain engine are copied to host memory before they are written.
+    snapshot = 0.0 if is_zero else training.weight_bytes + moments
+    host = snapshot
     if layout.offload:
         host, moments, master, temporary = moments + 2 * master, 0.0, 0.0, 0.0
         if Held.WEIGHTS in engine.SHARDED:
             host, weights = host + weights, 0.0
     if Held.WEIGHTS in engine.SHARDED:
         weights += min(training.weight_bytes, SINGLE * _MOST_GATHERED)
-    fixed = weights + master + moments
+    fixed = weights + master + moments + (0.0 if layout.num_gpus else snapshot)
     working = _working(training, layout)
     standing, working = _with_gradients(training, layout, gradients + sent, working)
     return Footprint(
         states=fixed + standing,
         working=working,
         step=fixed + gradients + sent + temporary,
+        moments=moments,
         host=host,
     )
 
