@@ -49,7 +49,8 @@ def sum_log_probabilities(
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        # Not inference_mode: ZeRO-3 would keep the weights it gathers here, and training needs them.
+        with torch.no_grad():
             for start in range(0, len(order), batch_size):
                 members = order[start : start + batch_size]
                 sums[members] = _batch_sums(model, [sequences[i] for i in members], dtype)

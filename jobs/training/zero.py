@@ -15,6 +15,10 @@ from jobs.training.recipe import Recipe
 BUCKET = 50_000_000
 """Elements that are sent at a time: 200 MB, large enough for a network, small beside a model."""
 
+KEPT_WHOLE = 4096
+"""Elements up to which stage 3 leaves a weight undivided: norms and biases, which are asked for
+often and hold little."""
+
 
 def arguments(stage: int, layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
     """Arguments of a Trainer."""
@@ -69,7 +73,7 @@ def _division(stage: int, layout: Layout) -> dict[str, Any]:
     return division | {
         "offload_param": place if layout.offload else nowhere,
         "stage3_prefetch_bucket_size": BUCKET,
-        "stage3_param_persistence_threshold": 100_000,
+        "stage3_param_persistence_threshold": KEPT_WHOLE,
         "stage3_max_live_parameters": 10**9,
         "stage3_max_reuse_distance": 10**9,
         "stage3_gather_16bit_weights_on_model_save": False,
@@ -90,6 +94,7 @@ def session(stage: int, layout: Layout, recipe: Recipe) -> Iterator[None]:
     # killed leaves a lock behind, on which every later one of this user waits for ever.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     with _group(layout):
+        deepspeed.init_distributed(auto_mpi_discovery=False)
         # It is known by a weak reference, for as long as somebody holds it.
         described = HfDeepSpeedConfig(settings(stage, layout, recipe))
         try:
@@ -103,6 +108,7 @@ def session(stage: int, layout: Layout, recipe: Recipe) -> Iterator[None]:
 def _group(layout: Layout) -> Iterator[None]:
     import os
 
+    import deepspeed
     import torch.distributed as dist
 
     if dist.is_initialized():
@@ -118,6 +124,7 @@ def _group(layout: Layout) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+        deepspeed.comm.comm.cdb = None  # what it knows of the group
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
