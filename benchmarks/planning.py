@@ -16,8 +16,9 @@ from pathlib import Path
 from cluster.storage import Storage
 from jobs.artifact import FileEntry, Record, digest_bytes
 from jobs.job import Job
-from orchestrator.explain import explain, plan_document
+from orchestrator.explain import explain
 from orchestrator.plan import make_plan
+from orchestrator.plan_document import plan_document
 from orchestrator.study import load_study
 from orchestrator.study_folder import write_study
 
@@ -25,8 +26,9 @@ _MEASURED = """
 import resource, sys, time
 began = time.perf_counter()
 from cluster.storage import Storage
-from orchestrator.explain import explain, plan_document
+from orchestrator.explain import explain
 from orchestrator.plan import make_plan
+from orchestrator.plan_document import plan_document
 from orchestrator.study import load_study
 from orchestrator.study_folder import document_text
 imported = time.perf_counter()

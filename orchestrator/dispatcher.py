@@ -5,17 +5,21 @@ from collections.abc import Set
 
 from cluster.executor import Executor, Outcome
 from jobs.job import Job
+from jobs.kind import Fit
 from jobs.logs import redacted
 from orchestrator import history
 from orchestrator.board import Board, JobState
 from orchestrator.crews import Crews
 from orchestrator.failure import Result
+from orchestrator.fitting import chooses, fit, fitted, submitted, unfit
 from orchestrator.history import History
 from orchestrator.in_flight import InFlight, Parking
 from orchestrator.interruption import Interruption, interruption
-from orchestrator.ledger import Ended, Event, Ledger, Refused, Submitted
-from orchestrator.machines import Machines
+from orchestrator.knowledge import Knowledge
+from orchestrator.ledger import Ended, Event, Ledger, Refused
+from orchestrator.machines import Machines, can_hold, refusal
 from orchestrator.policy import Load, priorities
+from orchestrator.progress import read_progress
 from orchestrator.ready import ReadyJobs
 from orchestrator.requests import take_requests
 from orchestrator.settling import Consequence, consequence
@@ -72,6 +76,11 @@ class Dispatcher:
         self._asked: set[str] = set()
         self._unwanted: set[str] = set()
         self._machines = Machines(executor)
+        self._asked_for = dict(board.jobs)
+        self._layouts: dict[str, Fit] = {}
+        self._known = Knowledge(self._asked_for, self._standing.record)
+        for key in self.reused:
+            self._known.done(board.jobs[key])
         self._looked_at = 0.0
 
     def settle_past(self) -> None:
@@ -100,19 +109,18 @@ class Dispatcher:
         """See what machines there are now; let go of what none of them can hold."""
         if not self._machines.look():
             return
+        nodes = self._machines.nodes
         for key in self._board.in_state(JobState.WAITING):
-            if self._is_waiting(key) and not self._fits(key):
-                self._refuse(key)
+            job = self._board.jobs[key]
+            if self._is_waiting(key) and not chooses(job) and not can_hold(nodes, job.resources):
+                self._refuse(key, refusal(nodes, job.resources))
+        self._make_ready(self._ready.take_all())
         for attempt, key in self._running.attempts().items():
-            if not self._fits(key):
+            if not can_hold(nodes, self._board.jobs[key].resources):
                 # The node it was meant for is gone: without this it would wait for ever.
                 self._executor.cancel(attempt)
 
-    def _fits(self, key: str) -> bool:
-        return self._machines.can_hold(self._board.jobs[key].resources)
-
-    def _refuse(self, key: str) -> None:
-        message = self._machines.refusal(self._board.jobs[key].resources)
+    def _refuse(self, key: str, message: str) -> None:
         self._note(Refused(at=time.time(), key=key, message=message))
         self._ready.remove(frozenset({key}))
         self._parked.remove(key)
@@ -180,7 +188,7 @@ class Dispatcher:
         """Submit an attempt: the first at a job, or one more that shares it."""
         self.num_attempts += 1
         attempt = f"{self._launch}-{self.num_attempts:06d}"
-        self._note(Submitted(at=time.time(), key=job.key, attempt=attempt))
+        self._note(submitted(job, attempt, self._layouts.get(job.key)))
         worker = self._running.add(attempt, job.key, job.resources)
         payload = self._origin.payload(job, attempt, worker)
         self._executor.submit(attempt, ENTRY, payload, job.resources)
@@ -209,6 +217,7 @@ class Dispatcher:
                 seconds=seconds if answer.seconds is None else answer.seconds,
                 node=outcome.node,
                 message=answer.message,
+                fraction=answer.fraction,
             )
         )
         self._watcher.ended(job, outcome.ticket, answer.result, answer.message)
@@ -216,7 +225,7 @@ class Dispatcher:
 
     def _checked(self, job: Job, outcome: Outcome) -> Answer:
         """What the outcome says, less what may not be believed or told."""
-        answer = answer_of(outcome)
+        answer, fraction = answer_of(outcome), None
         result, message = answer.result, answer.message
         asked = outcome.ticket in self._asked or self.cancelled or self.heard.requested
         if result in (Result.DONE, Result.REUSED):
@@ -226,9 +235,14 @@ class Dispatcher:
             # Whoever shared the job is let go when its record stands, in whatever way it ends.
             result, message = Result.REUSED, None
         elif result is Result.CANCELLED and not asked:
-            result, message = Result.LOST, f"something else stopped it: {message or 'no message'}"
+            result = Result.PREEMPTED
+            message = f"something else stopped it: {message or 'its machine was wanted back'}"
+            fraction = read_progress(self._storage, job, [outcome.ticket]).get("fraction")
         return Answer(
-            result=result, seconds=answer.seconds, message=redacted(message) if message else None
+            result=result,
+            seconds=answer.seconds,
+            message=redacted(message) if message else None,
+            fraction=fraction,
         )
 
     def _conclude(self, key: str, answer: Answer) -> None:
@@ -261,10 +275,9 @@ class Dispatcher:
 
     def _retry(self, key: str) -> None:
         self._board.put_back(key)
-        self._make_ready([key])
         self._survey()  # its node may be gone
-        if self._is_waiting(key) and not self._fits(key):
-            self._refuse(key)
+        if self._is_waiting(key):
+            self._make_ready([key])
 
     def _drain(self) -> None:
         """Ask everything to stop and wait a while; what does not end is left without an ending."""
@@ -279,6 +292,7 @@ class Dispatcher:
 
     def _finish(self, key: str, among: list[str]) -> None:
         among.append(key)
+        self._known.done(self._asked_for[key])
         self._make_ready(self._board.finish(key))
 
     def _drop(self, key: str, state: JobState, because: str) -> None:
@@ -286,8 +300,24 @@ class Dispatcher:
         self._watcher.dropped(self._board.jobs[key], state, because)
 
     def _make_ready(self, keys: list[str]) -> None:
+        """Let jobs wait for their turn, laid out for the machines there are; or let go of them."""
         for key in keys:
-            self._ready.add(key, self._priorities[key], self._board.jobs[key].resources)
+            why_not = self._lay_out(key)
+            if why_not is not None:
+                self._refuse(key, why_not)
+            else:
+                self._ready.add(key, self._priorities[key], self._board.jobs[key].resources)
+
+    def _lay_out(self, key: str) -> str | None:
+        """Put the job as it is to be done in its place; why it cannot be done, or None."""
+        asked, machines = self._asked_for[key], self._machines
+        if not machines.nodes:
+            return None  # an executor that starts with none may yet get some
+        found = fit(asked, machines.at_hand, self._past.of(key), self._known)
+        if found is not None:
+            self._layouts[key] = found
+            self._board.jobs[key] = fitted(asked, found)
+        return unfit(asked, found, machines.nodes)
 
     def _is_waiting(self, key: str) -> bool:
         return self._board.states[key] is JobState.WAITING

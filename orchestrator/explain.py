@@ -1,19 +1,23 @@
 """Says of every job of a plan what would become of it now, and why. Reads records, runs nothing."""
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.artifact import Artifact, Record
 from jobs.job import Job, artifact_folder
+from jobs.kind import Fit
 from orchestrator.changes import changes
+from orchestrator.fitting import fit, unfit
+from orchestrator.history import History
+from orchestrator.knowledge import Knowledge
 from orchestrator.plan import Plan
 from orchestrator.study_folder import cell_key, read_index
-from orchestrator.volume import Volume
+from orchestrator.volume import expected_bytes
 
 
 class Decision(Enum):
@@ -30,11 +34,17 @@ class Decision(Enum):
     FAILED = "failed"
     """It failed, and its retries are spent."""
     BLOCKED = "blocked"
-    """An input it needs has failed."""
+    """An input it needs has failed, or will not fit."""
+    WILL_NOT_FIT = "will-not-fit"
+    """It is not done, and the machines planned for cannot hold it."""
 
 
 RUNS = frozenset({Decision.NEW, Decision.CHANGED, Decision.STALE})
 """Decisions after which a launch does the job."""
+
+
+_BARS = frozenset({Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT})
+"""Decisions that leave the jobs below without an input."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,61 +62,55 @@ class Explained:
     expected_bytes: int | None = None
     """Most bytes it may leave when it runs, as its kind expects; None where that is not known."""
 
+    fit: Fit | None = None
+    """How its kind would lay it out on the machines planned for; None where it leaves that, or the
+    plan is for none."""
+
+    @property
+    def num_gpus(self) -> float:
+        """Accelerators it would hold, all ranks together."""
+        return (self.job.resources if self.fit is None else self.fit.resources).total.num_gpus
+
     @property
     def most_bytes(self) -> int | None:
         """What it left, or else may leave: a stale job leaves about as much as before."""
         return self.expected_bytes if self.bytes is None else self.bytes
 
 
-def explain(plan: Plan, root: Storage, failed: Mapping[str, str] | None = None) -> list[Explained]:
+def explain(
+    plan: Plan,
+    root: Storage,
+    failed: Mapping[str, str] | None = None,
+    *,
+    machines: Sequence[Resources] | None = None,
+    past: History | None = None,
+) -> list[Explained]:
     """Decide every job, in the plan's order.
 
     Args:
         plan: the jobs.
         root: where records and the study's last plan are.
         failed: key -> what went wrong, for jobs whose retries are spent (from the ledger).
+        machines: nodes to plan for; None leaves open where the jobs will run.
+        past: what the ledger says of earlier launches.
     """
-    judge = _Judge(plan, root, failed or {})
+    judge = _Judge(plan, root, failed or {}, machines, past or History())
+    for job in plan.jobs:
+        judge.look(job)
     return [judge.decide(job) for job in plan.jobs]
-
-
-def plan_document(plan: Plan, explained: list[Explained]) -> dict[str, Any]:
-    """`plan.json` and `plan --json`; what is not known is null."""
-    jobs = [
-        {
-            "key": each.job.key,
-            "stage": each.job.stage,
-            "kind": each.job.kind,
-            "cell": dict(each.job.cell),
-            "decision": each.decision.value,
-            "why": each.why,
-            "num_gpus": each.job.resources.num_gpus,
-            "peak_memory_gb": None,
-            "hours": None,
-            "bytes": each.most_bytes,
-        }
-        for each in explained
-    ]
-    counts = Counter(each.decision for each in explained)
-    sizes = {each.job.key: each for each in explained}.values()
-    to_run = [each.most_bytes for each in sizes if each.decision in RUNS]
-    totals = {
-        "jobs": len(jobs),
-        **{decision.value: counts[decision] for decision in Decision},
-        "num_gpus": max((each.job.resources.num_gpus for each in explained), default=0),
-        "peak_memory_gb": None,
-        "hours": None,
-        "bytes": sum(each.bytes or 0 for each in sizes),
-        "bytes_to_write": sum(size for size in to_run if size is not None),
-        "jobs_of_unknown_size": sum(size is None for size in to_run),
-    }
-    return {"study": plan.study.name, "jobs": jobs, "totals": totals}
 
 
 class _Judge:
     """Decides jobs one by one, upstream first, remembering what it saw of each."""
 
-    def __init__(self, plan: Plan, root: Storage, failed: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        root: Storage,
+        failed: Mapping[str, str],
+        machines: Sequence[Resources] | None,
+        past: History,
+    ) -> None:
         self._plan = plan
         self._root = root
         self._failed = failed
@@ -114,36 +118,54 @@ class _Judge:
         self._decided: dict[str, Explained] = {}
         self._folders: dict[str, frozenset[str]] = {}
         self._previous: Mapping[Any, str] | None = None
-        self._volume = Volume(plan.by_key)
+        self._machines = machines
+        self._past = past
+        self._records: dict[str, Record] = {}
+        self._known = Knowledge(plan.by_key, lambda job: self._records.get(job.key))
+
+    def look(self, job: Job) -> None:
+        """See what a job left; all jobs, before the first is decided: predictions learn of it."""
+        if job.key in self._digests or not self._has_folder(job.kind, job.key16):
+            return
+        found = Artifact(self._root, job.kind, job.key).find_record()
+        if found is not None:
+            self._records[job.key], self._digests[job.key] = found
+            self._known.done(job)
 
     def decide(self, job: Job) -> Explained:
         """What becomes of one job whose upstream has been decided."""
         seen = self._decided.get(job.key)
         if seen is None:
             seen = self._fresh(job)
-            if seen.decision in RUNS and seen.bytes is None:
-                seen = replace(seen, expected_bytes=self._volume.expected(job))
+            if seen.decision in RUNS:
+                seen = self._measured(seen)
             self._decided[job.key] = seen
             return seen
         # Another cell asks for the same work: one record, one decision.
         return replace(seen, job=job)
 
     def _fresh(self, job: Job) -> Explained:
-        found = self._record(job)
-        if found is None:
+        record = self._records.get(job.key)
+        if record is None:
             return self._undone(job)
-        record, self._digests[job.key] = found
-        self._volume.done(job, record)
         size = sum(entry.bytes for entry in record.files.values())
         why = self._stale(job, record)
         if why is None:
             return Explained(job=job, decision=Decision.REUSE, why="done", bytes=size)
         return Explained(job=job, decision=Decision.STALE, why=why, bytes=size)
 
-    def _record(self, job: Job) -> tuple[Record, str] | None:
-        if not self._has_folder(job.kind, job.key16):
-            return None
-        return Artifact(self._root, job.kind, job.key).find_record()
+    def _measured(self, seen: Explained) -> Explained:
+        """With what it may write, and how the machines would hold it."""
+        job = seen.job
+        if seen.bytes is None:
+            seen = replace(seen, expected_bytes=expected_bytes(job, self._known))
+        if self._machines is None:
+            return seen
+        found = fit(job, self._machines, self._past.of(job.key), self._known)
+        why_not = unfit(job, found, self._machines)
+        if why_not is not None:
+            return replace(seen, decision=Decision.WILL_NOT_FIT, why=why_not, fit=found)
+        return replace(seen, fit=found)
 
     def _has_folder(self, kind: str, key16: str) -> bool:
         if kind not in self._folders:
@@ -167,7 +189,7 @@ class _Judge:
         for name, refs in job.inputs.items():
             for ref in refs:
                 upstream = self._decided[ref.key]
-                if upstream.decision in (Decision.FAILED, Decision.BLOCKED):
+                if upstream.decision in _BARS:
                     why = f"input {name}: {upstream.job.label} is {upstream.decision.value}"
                     return Explained(job=job, decision=Decision.BLOCKED, why=why)
         before = self._key_before(job)

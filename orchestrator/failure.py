@@ -20,6 +20,10 @@ class Result(Enum):
     """Another launch is at the same job."""
     LOST = "lost"
     """Its process or node died under it."""
+    PREEMPTED = "preempted"
+    """The machine asked it to stop, and it saved what it had."""
+    OUT_OF_MEMORY = "out-of-memory"
+    """A device's or a host's memory did not hold it as it was laid out."""
     ERROR = "error"
     """The job raised something that may or may not happen again."""
     MISTAKE = "mistake"
@@ -37,11 +41,19 @@ class Verdict(Enum):
     """The job has failed."""
 
 
-RETRIES: Mapping[Result, int] = {Result.LOST: 3, Result.ERROR: 1, Result.MISTAKE: 0}
+RETRIES: Mapping[Result, int] = {
+    Result.LOST: 3,
+    Result.PREEMPTED: 3,
+    Result.OUT_OF_MEMORY: 1,
+    Result.ERROR: 1,
+    Result.MISTAKE: 0,
+}
 """Failures of each class after which a job is tried again; one more, and it has failed.
 
 A lost process is rarely the job's doing; an exception may pass once (a full disk, a busy port);
-the same mistake in the study gives the same error every time.
+the same mistake in the study gives the same error every time. Of preemptions those in a row count
+that found the job no further than the one before. Memory may have been short because of a
+neighbour, once; an attempt that is laid out as none before it is not charged (see `history`).
 """
 
 

@@ -1,8 +1,9 @@
 """What the ledger says of each job: tries, failures that still count, time spent, the last word."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.failure import RETRIES, Result, Verdict, decide
 from orchestrator.ledger import Ended, Event, LaunchEnded, LaunchStarted, Refused, Submitted
@@ -18,6 +19,8 @@ class JobHistory:
     """Failures by class since the retry budget was last renewed."""
     seconds: float = 0.0
     """Wall time of all its attempts that ended."""
+    gpu_seconds: float = 0.0
+    """The same, times the accelerators that each of them held."""
     attempt: str | None = None
     """Attempt that was submitted last."""
     open: dict[str, float] = field(default_factory=dict)
@@ -28,6 +31,12 @@ class JobHistory:
     """What the latest failure said."""
     refused: str | None = None
     """Why the latest launch could not hold it."""
+    submitted: Submitted | None = None
+    """The latest submission: how it is, or was, laid out."""
+    tried: list[Mapping[str, Any]] = field(default_factory=list)
+    """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
+    fraction: float = 0.0
+    """How far it was when the machine stopped it, at most."""
 
     @property
     def open_since(self) -> float | None:
@@ -85,6 +94,7 @@ def _begin(history: History, event: LaunchStarted) -> None:
         job.refused = None
         if event.fresh:
             job.failures.clear()
+            _forget_layouts(job)
 
 
 def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
@@ -92,7 +102,7 @@ def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
         job.num_attempts += 1
         if not job.open:
             job.result = None
-        job.attempt = event.attempt
+        job.attempt, job.submitted = event.attempt, event
         job.open[event.attempt] = event.at
         return
     if isinstance(event, Refused):
@@ -103,10 +113,30 @@ def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
     if job.result is not Result.DONE:
         job.result = event.result
     job.seconds += event.seconds
+    job.gpu_seconds += event.seconds * (job.submitted.num_gpus if job.submitted else 0)
     if event.result is Result.BUSY:
         job.num_attempts -= 1
     if event.result in RETRIES:
         job.message = event.message if not job.given_up else job.message
         # The others take over what one of several workers was at; a mistake is everyone's.
         if not job.open or event.result is Result.MISTAKE:
-            job.failures[event.result] += 1
+            _charge(job, event)
+
+
+def _forget_layouts(job: JobHistory) -> None:
+    """Begin again with what its kind likes best, unless it ended well as it was laid out."""
+    if job.submitted is not None and job.submitted.execution in job.tried:
+        job.submitted = None
+    job.tried.clear()
+
+
+def _charge(job: JobHistory, event: Ended) -> None:
+    """Count a failure, unless it brought the job on: further, or to a layout to leave behind."""
+    laid_out = job.submitted.execution if job.submitted else {}
+    if event.result is Result.OUT_OF_MEMORY and laid_out and laid_out not in job.tried:
+        job.tried.append(laid_out)
+    elif event.result is Result.PREEMPTED and (event.fraction or 0) > job.fraction:
+        job.fraction = event.fraction or 0
+        job.failures[Result.PREEMPTED] = 0
+    else:
+        job.failures[event.result] += 1

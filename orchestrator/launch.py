@@ -9,9 +9,10 @@ from cluster.executor import Executor
 from cluster.storage import Storage
 from jobs.job import Job
 from orchestrator.execution import new_launch_id, run_study
-from orchestrator.explain import Decision, plan_document
+from orchestrator.explain import Decision
 from orchestrator.lock import study_lock
 from orchestrator.outlook import Outlook, look
+from orchestrator.plan_document import plan_document
 from orchestrator.policy import needs
 from orchestrator.report import LaunchState, Report
 from orchestrator.revisions import known_revisions, remember_revisions, resolve_revisions

@@ -8,9 +8,9 @@ A line that does not parse is what a crash left half-written, and is passed over
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -50,6 +50,14 @@ class Submitted:
     """Key of the job."""
     attempt: str
     """Id of the attempt."""
+    num_gpus: float = 0
+    """Accelerators it holds, all ranks together."""
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    """How its kind lays it out on these machines; empty when it is done as the study says."""
+    peak_memory_gb: float | None = None
+    """Most memory it is expected to take, of each GPU or else of each process; None: not known."""
+    why: str = ""
+    """What decided it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +78,13 @@ class Ended:
     """Where it ran, when known."""
     message: str | None = None
     """What went wrong, without secrets."""
+    fraction: float | None = None
+    """How far the job was, when the machine stopped it; None: not known, or not stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """A job that no node of this launch can hold was not tried."""
+    """A job that the machines of this launch cannot hold was not tried."""
 
     at: float
     """Seconds since the epoch."""
@@ -184,7 +194,7 @@ def _parsed(line: bytes) -> Event | None:
         event = _TYPES[values.pop("event")]
         if event is Ended:
             values["result"] = Result(values["result"])
-        known = {field.name for field in fields(event)}
+        known = {each.name for each in fields(event)}
         found: Event = event(**{name: value for name, value in values.items() if name in known})
         return found
     return None

@@ -1,4 +1,8 @@
-"""The machines a launch has, as it last saw them, and whether one of them could hold a job."""
+"""The machines a launch has or a plan is made for, and whether they could hold a job."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 from cluster.executor import Executor
 from cluster.resources import Resources
@@ -9,20 +13,57 @@ class Machines:
 
     def __init__(self, executor: Executor) -> None:
         self.capacity = Resources(num_cpus=0)
+        self.nodes: Sequence[Resources] = ()
         self._executor = executor
-        self._nodes: list[Resources] = []
 
     def look(self) -> bool:
         """See what there is now; True when the nodes are others than before."""
         self.capacity = self._executor.capacity()
-        before, self._nodes = self._nodes, self._executor.nodes()
-        return self._nodes != before
+        before, self.nodes = self.nodes, tuple(self._executor.nodes())
+        return self.nodes != before
 
-    def can_hold(self, asked: Resources) -> bool:
-        """True when it fits on one of the nodes while that is empty."""
-        return any(asked.fits(node) for node in self._nodes)
+    @property
+    def at_hand(self) -> list[Resources]:
+        """The nodes as kinds plan for them: one that refuses nothing has what there really is."""
+        return [
+            replace(
+                node,
+                num_gpus=_real(node.num_gpus, self.capacity.num_gpus),
+                memory_gb=_real(node.memory_gb, self.capacity.memory_gb),
+            )
+            for node in self.nodes
+        ]
 
-    def refusal(self, asked: Resources) -> str:
-        """Why it cannot be held."""
-        there_is = " / ".join(sorted({node.described() for node in self._nodes})) or "nothing"
-        return f"no node can hold it: needs {asked.described()}, nodes have {there_is}"
+
+def can_hold(nodes: Sequence[Resources], asked: Resources) -> bool:
+    """True when as many nodes as it is spread over could each hold their part while empty."""
+    part = asked.on_each_node
+    return sum(part.fits(node) for node in nodes) >= asked.num_nodes
+
+
+def refusal(nodes: Sequence[Resources], asked: Resources) -> str:
+    """Why they cannot hold it: what one node would need, and what there is."""
+    there_is = " / ".join(sorted({node.described() for node in nodes})) or "nothing"
+    part = asked.on_each_node
+    if asked.num_ranks == 1:
+        return f"no node can hold it: needs {part.described()}, nodes have {there_is}"
+    able = sum(part.fits(node) for node in nodes)
+    if able:
+        return (
+            f"{able} of the {asked.num_nodes} nodes that it is spread over can hold their part: "
+            f"each needs {part.described()}, nodes have {there_is}"
+        )
+    return f"no node can hold its part of {asked.num_ranks} ranks: {_most(nodes, part, there_is)}"
+
+
+def _most(nodes: Sequence[Resources], part: Resources, there_is: str) -> str:
+    """What is short, in one sentence: `needs 8 x 80 GB on one node; the largest node has 4`."""
+    most_gpus = max((node.num_gpus for node in nodes), default=0.0)
+    if part.num_gpus > most_gpus + 1e-9:
+        of = f" x {part.gpu_memory_gb:g} GB" if part.gpu_memory_gb else " GPUs"
+        return f"needs {part.num_gpus:g}{of} on one node; the largest node has {most_gpus:g}"
+    return f"one node needs {part.described()}, nodes have {there_is}"
+
+
+def _real(offered: float, capacity: float) -> float:
+    return capacity if math.isinf(offered) else offered

@@ -3,11 +3,12 @@
 What `plan`, `launch`, `status`, `compare` and the rest start from; makes nothing, runs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.errors import UserError
+from cluster.resources import Resources
 from cluster.storage import Storage
 from orchestrator.explain import RUNS, Decision, Explained, explain
 from orchestrator.history import History, gather
@@ -56,7 +57,12 @@ def find_study(root: Storage, text: str) -> Study:
 
 
 def look(
-    root: Storage, study: Study, *, fresh: bool = False, known: Mapping[str, str] | None = None
+    root: Storage,
+    study: Study,
+    *,
+    fresh: bool = False,
+    known: Mapping[str, str] | None = None,
+    machines: Sequence[Resources] | None = None,
 ) -> Outlook:
     """Plan a study and decide every job.
 
@@ -65,6 +71,7 @@ def look(
         study: the study.
         fresh: forgive earlier failures (`resume`).
         known: revisions resolved so far; those of the root when not given.
+        machines: nodes to plan for; None leaves open where the jobs will run.
     """
     plan = make_plan(study, known_revisions(root) if known is None else known)
     history = gather(read_events(root, study.name))
@@ -73,7 +80,8 @@ def look(
         for key, past in history.jobs.items()
         if past.given_up and not fresh
     }
-    return Outlook(plan=plan, explained=explain(plan, root, failed), history=history)
+    explained = explain(plan, root, failed, machines=machines, past=history)
+    return Outlook(plan=plan, explained=explained, history=history)
 
 
 def _study_files(folder: Path) -> list[str]:

@@ -27,6 +27,12 @@ class ReadyJobs:
             self._heaps[shape] = [entry for entry in heap if entry[1] not in keys]
             heapq.heapify(self._heaps[shape])
 
+    def take_all(self) -> list[str]:
+        """Keys of all jobs here, taken out: the machines are others, and so may be their shapes."""
+        keys = [key for heap in self._heaps.values() for _, key in sorted(heap)]
+        self._heaps.clear()
+        return keys
+
     def offers(self) -> list[Offer]:
         """The foremost ready job of each shape."""
         return [

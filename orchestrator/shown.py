@@ -1,5 +1,6 @@
 """What verbs print of a study: its plan by stage, and its comparison tables."""
 
+import json
 import shutil
 import sys
 from collections import Counter
@@ -31,9 +32,18 @@ def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
         shown = _worth_showing(members) if not every_job else members
         for each in shown:
             say(f"    {each.job.key16}  {each.decision.value:<8} {each.job.label}   {each.why}")
+            if each.fit is not None and each.fit.refusal is None:
+                say(f"        {laid_out(each.fit.execution, each.fit.peak_memory_gb)}")
         left = sum(each.decision is not Decision.REUSE for each in members) - len(shown)
         if left > 0 and shown:
             say(f"    … and {left} more (--all shows every job)")
+
+
+def laid_out(execution: Mapping[str, Any], peak_memory_gb: float | None) -> str:
+    """`engine=zero2 num_ranks=8, up to 61.2 GB`: what a kind chose for a job."""
+    chosen = " ".join(f"{name}={json.dumps(value)}" for name, value in execution.items())
+    peak = "" if peak_memory_gb is None else f", up to {peak_memory_gb:.1f} GB each"
+    return chosen.replace('"', "") + peak
 
 
 def _size(members: Sequence[Explained]) -> str:

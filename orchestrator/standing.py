@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from cluster.storage import Storage
-from jobs.artifact import Artifact
+from jobs.artifact import Artifact, Record
 from jobs.claim import Busy, claimed
 from jobs.job import Job
 
@@ -34,8 +34,13 @@ class Standing:
 
     def winner(self, job: Job) -> str | None:
         """The attempt whose record stands, whatever it was made from; None without a valid one."""
+        found = self.record(job)
+        return None if found is None else found.attempt
+
+    def record(self, job: Job) -> Record | None:
+        """The record that stands, whatever it was made from; None without a valid one."""
         found = self._artifact(job).find_record()
-        return None if found is None else found[0].attempt
+        return None if found is None else found[0]
 
     def _artifact(self, job: Job) -> Artifact:
         return Artifact(self._storage, job.kind, job.key)

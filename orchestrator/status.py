@@ -39,7 +39,7 @@ def status_of(
         "launches": past.num_launches,
         "attempts": sum(one.num_attempts for one in past.jobs.values()),
         "seconds_used": round(sum(one.seconds for one in past.jobs.values()), 1),
-        "gpu_hours_used": round(_gpu_seconds(board, past) / 3600, 3),
+        "gpu_hours_used": round(sum(one.gpu_seconds for one in past.jobs.values()) / 3600, 3),
         "eta_seconds": _eta(board, past),
         "unfinished": [
             _described(storage, board, past, key, is_running=holder is not None)
@@ -94,14 +94,6 @@ def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
     }
 
 
-def _gpu_seconds(board: Board, past: History) -> float:
-    return sum(
-        one.seconds * board.jobs[key].resources.num_gpus
-        for key, one in past.jobs.items()
-        if key in board.jobs
-    )
-
-
 def _eta(board: Board, past: History) -> float | None:
     """Mean time of finished jobs of each kind, over the jobs left, side by side as now."""
     spent: dict[str, list[float]] = {}
@@ -138,6 +130,10 @@ def _described(
         "workers": len(one.open) if state is JobState.RUNNING else 0,
         "fraction": said.get("fraction"),
         "doing": said.get("doing"),
+        "num_gpus": one.submitted.num_gpus if one.submitted else None,
+        "peak_memory_gb": one.submitted.peak_memory_gb if one.submitted else None,
+        "execution": dict(one.submitted.execution) if one.submitted else {},
+        "fitted_by": (one.submitted.why or None) if one.submitted else None,
     }
 
 

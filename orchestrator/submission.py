@@ -3,10 +3,12 @@
 import json
 import tempfile
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import OutOfMemory
 from cluster.executor import Ending, Outcome
 from cluster.storage import Storage
 from jobs.job import Job
@@ -74,7 +76,10 @@ def root_id(storage: Storage) -> str:
 
 
 def write_request(storage: Storage, job: Job) -> None:
-    """Put `job.json` beside the job's attempts, unless it stands there: what was asked."""
+    """Put `job.json` beside the job's attempts, unless it stands there: what was asked.
+
+    Params and resources are those of the first attempt; the ledger has those of each.
+    """
     name = f"{job.folder}/job.json"
     if storage.size(name) is not None:
         return
@@ -87,11 +92,7 @@ def write_request(storage: Storage, job: Job) -> None:
         "params": dict(job.params),
         "identity": job.identity,
         "inputs": _inputs(job),
-        "resources": {
-            "num_cpus": job.resources.num_cpus,
-            "num_gpus": job.resources.num_gpus,
-            "memory_gb": job.resources.memory_gb,
-        },
+        "resources": asdict(job.resources),
     }
     storage.create(name, (json.dumps(asked, indent=1, sort_keys=True) + "\n").encode())
 
@@ -106,25 +107,34 @@ class Answer:
     """Wall time the worker reports."""
     message: str | None = None
     """What went wrong."""
+    fraction: float | None = None
+    """How far the job was when the machine stopped it; None: not known, or not stopped."""
 
 
 def answer_of(outcome: Outcome) -> Answer:
     """Read what an executor reports and what `jobs.run` returned."""
-    if outcome.ending is Ending.CANCELLED:
-        return Answer(result=Result.CANCELLED, message=outcome.error)
-    if outcome.ending is Ending.LOST:
-        return Answer(result=Result.LOST, message=outcome.error)
-    if outcome.ending is Ending.RAISED:
-        return Answer(result=Result.ERROR, message=outcome.error)
+    if outcome.ending in _ENDINGS:
+        return Answer(result=_ENDINGS[outcome.ending], message=outcome.error)
     assert outcome.answer is not None, "a call returned, and nothing came with it"
     said = json.loads(outcome.answer)
     error = said["error"]
     if said["state"] == "failed":
-        result = Result.MISTAKE if error["user"] else Result.ERROR
-        return Answer(result=result, seconds=said["seconds"], message=error["message"])
+        return Answer(result=_fault(error), seconds=said["seconds"], message=error["message"])
     return Answer(result=_RESULTS[said["state"]], seconds=said["seconds"])
 
 
+def _fault(error: Mapping[str, Any]) -> Result:
+    if error["type"] == OutOfMemory.__name__:
+        return Result.OUT_OF_MEMORY
+    return Result.MISTAKE if error["user"] else Result.ERROR
+
+
+_ENDINGS = {
+    Ending.CANCELLED: Result.CANCELLED,
+    Ending.LOST: Result.LOST,
+    Ending.OUT_OF_MEMORY: Result.OUT_OF_MEMORY,
+    Ending.RAISED: Result.ERROR,
+}
 _RESULTS = {
     "done": Result.DONE,
     "reused": Result.REUSED,

@@ -2,19 +2,19 @@
 
 For trying a new cluster or root by hand (`seconds` to watch it wait, `fail` to see a failure) and
 for measuring what one job costs there; with `parts` and `workers`, several processes share one job.
-It computes nothing.
+With `holds_gb` it shows what becomes of a job that runs out of memory. It computes nothing.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
-from cluster.errors import UserError
+from cluster.errors import OutOfMemory, UserError
 from cluster.resources import Resources
 from jobs import kind
-from jobs.kind import Input, execution
+from jobs.kind import Fit, Input, Upstream, execution
 from jobs.work import Stopped, Work
 
 VERSION = 1
@@ -24,6 +24,9 @@ USES_TORCH = False
 
 _PARTS = "scratch/parts"
 """An empty file for every part that is done; no part of the artifact."""
+
+_MOST_PIECES = 4
+"""Pieces into which a plan may cut what it holds."""
 
 
 class Params(kind.Params):
@@ -35,6 +38,15 @@ class Params(kind.Params):
     seconds: float = execution(0.0, "How long it stays, in seconds.", ge=0)
     parts: int = execution(1, "Parts its time is cut into, for workers to share.", ge=1)
     workers: int = execution(1, "Most workers that may share it.", ge=1)
+    holds_gb: float = execution(
+        0.0, "Host memory it asks for, in 10^9 bytes; it is never filled.", ge=0
+    )
+    pieces: int | None = execution(
+        1, "Pieces in which it holds that, one at a time. Null: as few as fit a node.", ge=1
+    )
+    limit_gb: float | None = execution(
+        None, "Say that memory ran out where a piece is larger than this.", ge=0
+    )
     num_cpus: float = execution(1.0, "Processor cores it asks for.", gt=0)
     num_gpus: float = execution(0.0, "Accelerators it asks for.", ge=0)
 
@@ -51,7 +63,38 @@ def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
 
 def resources(params: Params) -> Resources:
     """What it was told to ask for."""
-    return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus)
+    return Resources(
+        num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=_piece_gb(params)
+    )
+
+
+def fit(
+    params: Params,
+    inputs: Mapping[str, Upstream],
+    machines: Sequence[Resources],
+    tried: Sequence[Mapping[str, Any]],
+    done: Sequence[Mapping[str, Any]],
+) -> Fit | None:
+    """As few pieces as a node holds, and more than ran out of memory before."""
+    if not params.holds_gb:
+        return None
+    most_gb = max((node.memory_gb for node in machines), default=0.0)
+    at_least = 1 + max((each["pieces"] for each in tried), default=0)
+    most = params.pieces or _MOST_PIECES
+    for pieces in range(params.pieces or at_least, most + 1):
+        asked = resources(params.model_copy(update={"pieces": pieces}))
+        if asked.memory_gb <= most_gb:
+            return Fit(
+                resources=asked,
+                execution={"pieces": pieces},
+                peak_memory_gb=asked.memory_gb,
+                hours=params.seconds / 3600,
+                why=f"a node has {most_gb:g} GB, {len(tried)} ran out of memory before",
+            )
+    said = f"needs {params.holds_gb / most:g} GB at least; the largest node has {most_gb:g}"
+    if at_least > most:
+        said = f"ran out of memory even in {most} pieces"
+    return Fit(resources=resources(params), execution={}, refusal=said)
 
 
 def workers(params: Params) -> int:
@@ -62,6 +105,8 @@ def workers(params: Params) -> int:
 def run(work: Work) -> dict[str, Any]:
     """Stay as long as asked, then leave one small file."""
     params: Params = work.params
+    if params.limit_gb is not None and _piece_gb(params) > params.limit_gb:
+        raise OutOfMemory(f"{_piece_gb(params):g} GB are more than {params.limit_gb:g} GB")
     depth = work.input("after").facts["depth"] + 1 if params.waits else 0
     if params.parts == 1:
         _stay(work, params.seconds)
@@ -71,6 +116,10 @@ def run(work: Work) -> dict[str, Any]:
         raise UserError("this probe was told to fail", where="param fail")
     (work.folder / "probe.txt").write_text(f"{params.index}\n", encoding="utf-8")
     return {"index": params.index, "depth": depth}
+
+
+def _piece_gb(params: Params) -> float:
+    return params.holds_gb / (params.pieces or 1)
 
 
 def _share(work: Work) -> None:

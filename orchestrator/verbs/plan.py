@@ -2,6 +2,7 @@
 
 import argparse
 
+from orchestrator.machine_list import GRAMMAR, machines_named
 from orchestrator.verb import chosen_root, note, say, say_json, study_argument
 
 HELP = "show what a launch would do and why; spends and writes nothing"
@@ -10,18 +11,25 @@ HELP = "show what a launch would do and why; spends and writes nothing"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """STUDY, and whether every job is listed."""
     study_argument(parser)
+    parser.add_argument(
+        "--machines",
+        metavar="LIST",
+        help=f"plan for these instead of this machine: {GRAMMAR}",
+    )
     parser.add_argument("--all", action="store_true", help="list every job, not only what changed")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan by stage."""
-    from orchestrator.explain import plan_document
+    from cluster.resources import this_machine
     from orchestrator.outlook import find_study, look
+    from orchestrator.plan_document import plan_document
     from orchestrator.room import room
     from orchestrator.shown import show_plan
 
     root = chosen_root(options)
-    outlook = look(root, find_study(root, options.study))
+    machines = machines_named(options.machines) if options.machines else [this_machine()]
+    outlook = look(root, find_study(root, options.study), machines=machines)
     document = plan_document(outlook.plan, outlook.explained)
     needed = room(root, outlook.explained)
     document["totals"]["free_bytes"] = needed.free_bytes
@@ -33,8 +41,16 @@ def run(options: argparse.Namespace) -> int:
     say()
     say(
         f"{totals['jobs']} jobs: {totals['reuse']} reused, {len(outlook.to_run)} to run, "
-        f"{totals['failed']} failed, {totals['blocked']} blocked"
+        f"{totals['failed']} failed, {totals['blocked']} blocked, "
+        f"{totals['will-not-fit']} will not fit {options.machines or 'this machine'}"
     )
+    if totals["hours"] is not None:
+        unknown = totals["jobs_of_unknown_hours"]
+        more = f", and {unknown} jobs of unknown length" if unknown else ""
+        say(
+            f"to compute: {totals['hours']:.1f} h one after another, "
+            f"{totals['gpu_hours']:.1f} GPU-hours{more}"
+        )
     if outlook.to_run:
         say(f"to write: {needed.told}")
     if needed.warning:

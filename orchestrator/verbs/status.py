@@ -76,6 +76,7 @@ def _status_or_error(root: Storage, name: str) -> dict[str, Any]:
 
 def _show(one: dict[str, Any], *, details: bool) -> None:
     from orchestrator.progress import duration
+    from orchestrator.shown import laid_out
 
     if one["state"] == "unreadable":
         say(f"{one['study']}: unreadable; {one['error']}")
@@ -100,5 +101,7 @@ def _show(one: dict[str, Any], *, details: bool) -> None:
             f"  {job['state']:<8} {job['key'][:16]} {job['stage']}[{cell}] "
             f"{job['why']}{doing}{share}"
         )
+        if job["state"] == "running" and job["fitted_by"]:
+            say(f"      {laid_out(job['execution'], job['peak_memory_gb'])}; {job['fitted_by']}")
     if len(one["unfinished"]) > _MOST_SHOWN:
         say(f"  … and {len(one['unfinished']) - _MOST_SHOWN} more (--json lists all)")

@@ -4,12 +4,14 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.executor import Surroundings
+from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.artifact import Artifact
 from jobs.job import Job
 from jobs.run import run
-from orchestrator.explain import Decision, explain, plan_document
+from orchestrator.explain import Decision, explain
 from orchestrator.plan import Plan, make_plan
+from orchestrator.plan_document import plan_document
 from orchestrator.study import parse_study
 from orchestrator.study_folder import (
     document_text,
@@ -170,10 +172,50 @@ def test_the_plan_document_has_every_field_and_null_where_nothing_is_known(root)
         "peak_memory_gb": None,
         "hours": None,
         "bytes": 2,
+        "execution": {},
+        "fitted_by": None,
     }
     assert document["totals"]["jobs"] == document["totals"]["reuse"] == 6
     assert document["totals"]["hours"] is None
     assert json.loads(document_text(document)) == document
+
+
+FITTED = """\
+study: fitted
+axes: {size: [8, 400]}
+stages:
+  base: {kind: probe, over: [size], params: {index: "${size}", holds_gb: "${size}", pieces: null,
+         seconds: 1800}}
+  next: {kind: probe, inputs: {after: base}, params: {waits: true}}
+"""
+
+
+def test_a_plan_for_machines_says_how_jobs_are_laid_out_and_what_will_not_fit(root):
+    plan = plan_of(FITTED)
+    machines = [Resources(num_cpus=4, memory_gb=6)]
+    document = plan_document(plan, explain(plan, root, machines=machines))
+    small, large, below, blocked = document["jobs"]
+    assert (small["decision"], small["execution"]) == ("new", {"pieces": 2})
+    assert (small["peak_memory_gb"], small["hours"]) == (4, 0.5)
+    assert (large["decision"], below["decision"]) == ("will-not-fit", "new")
+    assert large["why"] == "needs 100 GB at least; the largest node has 6"
+    assert (blocked["decision"], blocked["why"]) == (
+        "blocked", "input after: base[size=400] is will-not-fit",
+    )  # fmt: skip
+    totals = document["totals"]
+    assert (totals["will-not-fit"], totals["hours"], totals["peak_memory_gb"]) == (1, 0.5, 4)
+    assert json.loads(document_text(document)) == document
+
+
+def test_a_plan_for_no_machines_refuses_nothing(root):
+    plan = plan_of(FITTED)
+    assert {each.decision for each in explain(plan, root)} == {Decision.NEW}
+
+
+def test_what_is_done_is_reused_on_machines_that_could_not_hold_it(root):
+    plan = launch(root)
+    explained = explain(plan, root, machines=[Resources(num_cpus=0.5)])
+    assert {each.decision for each in explained} == {Decision.REUSE}
 
 
 def test_what_was_launched_is_known_by_name_and_resolves_paths_as_then(root, tmp_path):

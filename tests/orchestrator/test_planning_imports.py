@@ -32,8 +32,9 @@ def test_planning_explaining_and_the_schema_import_nothing_heavy(tmp_path: Path)
     code = """
 import sys
 from cluster.storage import Storage
-from orchestrator.explain import explain, plan_document
+from orchestrator.explain import explain
 from orchestrator.plan import make_plan
+from orchestrator.plan_document import plan_document
 from orchestrator.schema import schema
 from orchestrator.study import load_study
 plan = make_plan(load_study(sys.argv[1]))

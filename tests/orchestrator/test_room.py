@@ -47,6 +47,12 @@ def test_sizes_read_as_people_say_them():
 def test_a_plan_says_what_is_not_known(tmp_path, capsys):
     study = tmp_path / "study.yaml"
     study.write_text("study: s\nstages:\n  one: {kind: probe}\n")
-    options = {"root": str(tmp_path / "root"), "study": str(study), "json": False, "all": False}
+    options = {
+        "root": str(tmp_path / "root"),
+        "study": str(study),
+        "json": False,
+        "all": False,
+        "machines": None,
+    }
     assert plan.run(Namespace(**options)) == 0
     assert "to write: 1 jobs cannot tell yet; " in capsys.readouterr().out

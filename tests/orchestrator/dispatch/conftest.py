@@ -12,6 +12,7 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.storage import Storage
 from jobs.artifact import Artifact
 from jobs.job import InputRef, Job
+from jobs.kind import execution_names
 from jobs.kinds import probe
 from orchestrator.execution import new_launch_id, run_study
 from orchestrator.report import Report
@@ -26,7 +27,6 @@ def root(tmp_path: Path) -> Storage:
 def make_probe() -> Callable[..., Job]:
     def make(index: int, after: Job | None = None, **settings: Any) -> Job:
         params = probe.Params(index=index, waits=after is not None, **settings)
-        execution = {"seconds", "num_cpus", "num_gpus", "parts", "workers"}
         inputs = {}
         if after is not None:
             inputs["after"] = [
@@ -36,7 +36,7 @@ def make_probe() -> Callable[..., Job]:
             kind="probe",
             version=probe.VERSION,
             params=params.model_dump(),
-            identity_params=params.model_dump(exclude=execution),
+            identity_params=params.model_dump(exclude=execution_names(probe.Params)),
             inputs=inputs,
             used=probe.uses(params),
             stage="probes",

@@ -22,10 +22,11 @@ PROGRAM = textwrap.dedent(
     from cluster.executors.local import Executor
     from cluster.storage import Storage
     from jobs.job import Job
+    from jobs.kind import execution_names
     from jobs.kinds import probe
     from orchestrator.execution import new_launch_id, run_study
 
-    EXECUTION = {"seconds", "num_cpus", "num_gpus", "parts", "workers"}
+    EXECUTION = execution_names(probe.Params)
 
     class Speaking:
         def started(self, job, attempt):

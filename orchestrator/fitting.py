@@ -1,0 +1,98 @@
+"""How jobs are to be done on the machines there are, where their kinds choose that (`fit`).
+
+Asked when a job is about to run, because only then what it reads, what ran out of memory and what
+others of its kind took are known; and by `plan`, as far as they are.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from jobs import lookup
+from jobs.job import Job
+from jobs.kind import Fit, fit_of
+from orchestrator.history import JobHistory
+from orchestrator.knowledge import Knowledge
+from orchestrator.ledger import Submitted
+from orchestrator.machines import can_hold, refusal
+
+
+def fit(job: Job, machines: Sequence[Resources], past: JobHistory, known: Knowledge) -> Fit | None:
+    """How a job is to be done; None where its kind takes what the study says.
+
+    A job that was laid out before stays so while the machines hold it, because a checkpoint need
+    not fit another layout. After it ran out of memory as it was, it must be laid out otherwise.
+    """
+    if not chooses(job):
+        return None
+    kind = lookup.find("kinds", job.kind)
+    before = past.submitted.execution if past.submitted else {}
+    if before and before not in past.tried:
+        kept = {name: value for name, value in before.items() if job.params.get(name) is None}
+        found = _asked(kind, job, kept, machines, past, known)
+        if found is not None and found.refusal is None:
+            return found
+    found = _asked(kind, job, {}, machines, past, known)
+    if found is not None and found.refusal is None and found.execution in past.tried:
+        said = f"it ran out of memory, and nothing is left to change: {past.message}"
+        return replace(found, refusal=said)
+    return found
+
+
+def chooses(job: Job) -> bool:
+    """True when the kind of a job has a say in how it is done."""
+    return hasattr(lookup.find("kinds", job.kind), "fit")
+
+
+def submitted(job: Job, attempt: str, found: Fit | None) -> Submitted:
+    """The event of an attempt: what it holds, and how it is laid out."""
+    layout = found or Fit(resources=job.resources, execution={})
+    return Submitted(
+        at=time.time(),
+        key=job.key,
+        attempt=attempt,
+        num_gpus=job.resources.total.num_gpus,
+        execution=layout.execution,
+        peak_memory_gb=layout.peak_memory_gb,
+        why=layout.why,
+    )
+
+
+def fitted(job: Job, found: Fit) -> Job:
+    """The same job, of the same key, as it is to be done."""
+    return replace(job, params={**job.params, **found.execution}, resources=found.resources)
+
+
+def unfit(job: Job, found: Fit | None, machines: Sequence[Resources]) -> str | None:
+    """Why a job cannot be done on these machines; None when it can."""
+    if found is not None and found.refusal is not None:
+        return found.refusal
+    resources = job.resources if found is None else found.resources
+    return None if can_hold(machines, resources) else refusal(machines, resources)
+
+
+def _asked(
+    kind: Any,
+    job: Job,
+    kept: Mapping[str, Any],
+    machines: Sequence[Resources],
+    past: JobHistory,
+    known: Knowledge,
+) -> Fit | None:
+    """What the kind says, with `kept` in place of what the study leaves open."""
+    try:
+        found = fit_of(
+            kind,
+            kind.Params(**{**job.params, **kept}),
+            known.inputs(job),
+            machines=machines,
+            tried=past.tried,
+            done=known.facts(job.kind),
+        )
+    except UserError as fault:
+        # It concerns one job, and must not end the others.
+        return Fit(resources=job.resources, execution={}, refusal=str(fault))
+    return found and replace(found, execution={**kept, **found.execution})

@@ -1,0 +1,170 @@
+"""Jobs whose kind chooses how they are done, on machines that hold them or do not."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from cluster.executor import Ending, Outcome
+from cluster.executors.local import Executor as LocalExecutor
+from cluster.resources import Resources
+from jobs.work import AttemptFolder
+from orchestrator.failure import Result
+from orchestrator.ledger import Ended, Refused, Submitted, read_events
+from orchestrator.report import LaunchState
+
+
+class Nodes(LocalExecutor):
+    """The local executor, of nodes with so much memory."""
+
+    def __init__(self, *memory_gb):
+        super().__init__()
+        self.memory_gb = memory_gb
+
+    def nodes(self):
+        return [Resources(num_cpus=8, memory_gb=each) for each in self.memory_gb]
+
+
+def events(launch, kind):
+    return [event for event in read_events(launch.root, "study") if isinstance(event, kind)]
+
+
+def test_a_job_is_laid_out_for_the_machines_and_the_ledger_and_job_json_say_how(launch, make_probe):
+    job = make_probe(0, holds_gb=12, pieces=None)
+
+    assert launch([job], executor=Nodes(2, 6)).state is LaunchState.COMPLETE
+
+    (event,) = events(launch, Submitted)
+    assert (event.execution, event.peak_memory_gb) == ({"pieces": 2}, 6)
+    assert "a node has 6 GB" in event.why
+    asked = json.loads(launch.root.read(f"{job.folder}/job.json"))
+    assert (asked["params"]["pieces"], asked["resources"]["memory_gb"]) == (2, 6)
+    assert asked["key"] == job.key
+
+
+def test_what_ran_out_of_memory_is_laid_out_otherwise_until_it_fits(launch, make_probe):
+    job = make_probe(0, holds_gb=12, pieces=None, limit_gb=4)
+
+    assert launch([job], executor=Nodes(16)).state is LaunchState.COMPLETE
+
+    assert [event.execution["pieces"] for event in events(launch, Submitted)] == [1, 2, 3]
+    assert [event.result for event in events(launch, Ended)] == [
+        Result.OUT_OF_MEMORY, Result.OUT_OF_MEMORY, Result.DONE,
+    ]  # fmt: skip
+
+
+def test_a_job_that_runs_out_of_memory_however_laid_out_fails_and_a_resume_begins_again(
+    launch, make_probe
+):
+    job, other = make_probe(0, holds_gb=12, pieces=None, limit_gb=1), make_probe(1)
+    below = make_probe(2, after=job)
+
+    report = launch([job, other, below], executor=Nodes(16))
+
+    assert report.ran == [other.key]
+    assert set(report.blocked) == {below.key}
+    assert report.failed[job.key] == "ran out of memory even in 4 pieces"
+    assert [event.key for event in events(launch, Refused)] == [job.key]
+    assert len(events(launch, Submitted)) == 4 + 1
+
+    assert launch([job], executor=Nodes(16)).num_attempts == 0
+    assert launch([job], executor=Nodes(16), fresh=True).num_attempts == 4
+
+
+def test_a_layout_that_the_study_gives_is_not_tried_again_when_memory_ran_out(launch, make_probe):
+    job = make_probe(0, holds_gb=12, pieces=2, limit_gb=4)
+
+    report = launch([job], executor=Nodes(16))
+
+    assert report.num_attempts == 1
+    assert "nothing is left to change: 6 GB are more than 4 GB" in report.failed[job.key]
+
+
+def test_a_job_no_machine_can_hold_is_refused_with_the_reason_and_others_go_on(launch, make_probe):
+    job, other = make_probe(0, holds_gb=80, pieces=None), make_probe(1)
+
+    report = launch([job, other], executor=Nodes(4, 16))
+
+    assert report.failed == {job.key: "needs 20 GB at least; the largest node has 16"}
+    assert report.ran == [other.key]
+
+
+def test_a_lost_job_keeps_its_layout_though_there_is_more_room_now(launch, make_probe):
+    class Grows(Nodes):
+        def wait(self, timeout_s):
+            if self.memory_gb == (16,):
+                return super().wait(timeout_s)
+            self.memory_gb = (16,)
+            ticket, _, _ = self._queue.popleft()
+            return [Outcome(ticket=ticket, ending=Ending.LOST, error="gone")]
+
+    launch([make_probe(0, holds_gb=12, pieces=None)], executor=Grows(4))
+
+    assert [event.execution["pieces"] for event in events(launch, Submitted)] == [3, 3]
+
+
+def test_a_lost_job_is_laid_out_anew_when_its_machines_are_gone(launch, make_probe):
+    class Shrinks(Nodes):
+        def wait(self, timeout_s):
+            if self.memory_gb == (4,):
+                return super().wait(timeout_s)
+            self.memory_gb = (4,)
+            ticket, _, _ = self._queue.popleft()
+            return [Outcome(ticket=ticket, ending=Ending.LOST, error="its node died")]
+
+    launch([make_probe(0, holds_gb=12, pieces=None)], executor=Shrinks(16))
+
+    assert [event.execution["pieces"] for event in events(launch, Submitted)] == [1, 3]
+
+
+class Preempts(LocalExecutor):
+    """Every attempt is stopped by the machine after it came as far as it is told to, then runs."""
+
+    def __init__(self, artifact, *fractions):
+        super().__init__()
+        self.artifact = artifact
+        self.fractions = list(fractions)
+
+    def wait(self, timeout_s):
+        if not self.fractions or not self._queue:
+            return super().wait(timeout_s)
+        ticket, _, _ = self._queue.popleft()
+        folder = AttemptFolder(self.artifact, ticket)
+        folder.show_progress(self.fractions.pop(0), "training")
+        answer = json.dumps({"state": "stopped", "seconds": 1.0, "error": None})
+        return [Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer)]
+
+
+@pytest.mark.parametrize(
+    ("fractions", "comes_to", "attempts"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], LaunchState.COMPLETE, 7),
+        ([0.1, 0.1, 0.1, 0.1, 0.2], LaunchState.COMPLETE, 6),
+        ([0.1, 0.1, 0.1, 0.1, 0.1, 0.2], LaunchState.FAILED, 5),
+    ],
+)
+def test_a_preempted_job_goes_on_as_long_as_it_comes_further(
+    launch, make_probe, fractions, comes_to, attempts
+):
+    job = make_probe(0)
+
+    report = launch([job], executor=Preempts(launch.artifact(job), *fractions))
+
+    assert (report.state, report.num_attempts) == (comes_to, attempts)
+    assert {event.result for event in events(launch, Ended)} <= {Result.PREEMPTED, Result.DONE}
+
+
+def test_a_job_whose_host_ran_out_of_memory_is_tried_once_more_when_nothing_can_change(
+    launch, make_probe
+):
+    class Starved(LocalExecutor):
+        def wait(self, timeout_s):
+            return [
+                replace(found, ending=Ending.OUT_OF_MEMORY, answer=None, error="no memory left")
+                for found in super().wait(timeout_s)
+            ]
+
+    report = launch([make_probe(0, fail=True)], executor=Starved())
+
+    assert report.num_attempts == 2
+    assert [event.result for event in events(launch, Ended)] == [Result.OUT_OF_MEMORY] * 2
