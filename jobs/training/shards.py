@@ -1,7 +1,7 @@
 """What a checkpoint holds where DeepSpeed shards a run over its ranks, and how it comes back.
 
 DeepSpeed decides what each rank writes. Its files are pickles, so they are read with nothing but
-tensors, plain containers and its loss scale allowed; the tensors in them are copied between two
+tensors, plain containers and three classes of its own allowed; the tensors in them are copied between two
 steps, and written when the training loop has gone on.
 """
 
@@ -61,8 +61,10 @@ class _Copies:
         """The content of a file, if it holds nothing but what such files hold."""
         import torch
         from deepspeed.runtime.fp16.loss_scaler import LossScaler
+        from deepspeed.runtime.zero.config import ZeroStageEnum
+        from deepspeed.utils.tensor_fragment import fragment_address
 
-        with torch.serialization.safe_globals([LossScaler]):
+        with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
             return torch.load(path, map_location=map_location, weights_only=True)
 
     def commit(self, info: Any) -> bool:

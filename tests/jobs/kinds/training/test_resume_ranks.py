@@ -1,0 +1,105 @@
+"""Training on several ranks that was killed or stopped: all agree where it goes on, and it does."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
+PARAMS = {
+    "max_length": 32,
+    "learning_rate": 1e-3,
+    "optimizer": "adamw",
+    "schedule": "linear",
+    "steps": 12,
+    "checkpoint_every": 3,
+    "validate_every": 5,
+    "num_ranks": 2,
+}
+
+
+def weights(root, name):
+    return root.artifact(name).read("model/model.safetensors")
+
+
+def resume(root, name):
+    return root.artifact(name).facts["training"]["resume"]
+
+
+def states(answers):
+    return [answer and answer["state"] for answer in answers]
+
+
+def job(root, name, attempt="1", engine="ddp", **when):
+    params = {**PARAMS, "engine": engine}
+    return root.Job(name=name, kind="align", params=params, inputs=INPUTS, attempt=attempt, **when)
+
+
+def change(root, name):
+    """How far each weight went in training, in one vector."""
+    before, after = load(weights(root, "model")), load(weights(root, name))
+    return np.concatenate([(after[each] - before[each]).ravel() for each in sorted(before)])
+
+
+def test_a_gang_that_lost_a_rank_or_was_stopped_continues_as_if_nothing_had_been(scored):
+    root = scored
+    first = [
+        job(root, "whole"),
+        job(root, "stopped", stop_at={"1": 4}),
+        job(root, "killed", kill_at={"1": 8}),
+    ]
+    whole, stopped, killed = root.run_jobs_on_ranks(first)
+    assert states(whole) == ["done", "done"]
+    assert states(stopped) == ["stopped", "stopped"], "one rank was asked to, both did"
+    assert "done" not in states(killed)
+    (again,) = root.run_jobs_on_ranks([job(root, "killed", "2")])
+    assert states(again) == ["done", "done"]
+    assert resume(root, "killed")["resumed_from"] in (3, 6)
+    assert resume(root, "killed")["exact"] and not resume(root, "killed")["layout_changed"]
+    assert weights(root, "killed") == weights(root, "whole")
+    assert root.log_of("killed") == root.log_of("whole")
+
+    alone = {**PARAMS, "num_ranks": 1}
+    assert root.run("stopped", "align", alone, INPUTS, "2")["state"] == "done"
+    assert resume(root, "stopped") == {
+        "resumed_from": 4,
+        "exact": False,
+        "layout_changed": True,
+    }
+    one, two = root.log_of("stopped"), root.log_of("whole")
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    for name in ("loss", "rewards/margins"):
+        ours, theirs = ([row[name] for row in rows] for rows in (one, two))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    ours, theirs = change(root, "stopped"), change(root, "whole")
+    assert ours @ theirs > 0.999 * np.linalg.norm(ours) * np.linalg.norm(theirs)
+
+
+@pytest.mark.slow
+def test_shards_of_a_gang_that_was_stopped_or_killed_come_back_bit_for_bit(scored):
+    root, engines = scored, ("zero1", "zero2", "zero3")
+    first = [
+        *(job(root, f"whole {engine}", engine=engine) for engine in engines),
+        job(root, "cut zero1", engine="zero1", stop_at={"0": 4}),
+        job(root, "cut zero2", engine="zero2", stop_at={"1": 5}),
+        job(root, "cut zero3", engine="zero3", kill_at={"0": 8}),
+    ]
+    ended = [states(answers) for answers in root.run_jobs_on_ranks(first)]
+    assert ended[:5] == [["done", "done"]] * 3 + [["stopped", "stopped"]] * 2
+    again = [job(root, f"cut {engine}", "2", engine=engine) for engine in engines]
+    assert [states(answers) for answers in root.run_jobs_on_ranks(again)] == [["done", "done"]] * 3
+    steps = [resume(root, f"cut {engine}")["resumed_from"] for engine in engines]
+    assert steps[:2] == [4, 5] and steps[2] in (3, 6)
+    for engine in engines:
+        assert weights(root, f"cut {engine}") == weights(root, f"whole {engine}")
+        assert root.log_of(f"cut {engine}") == root.log_of(f"whole {engine}")
+
+
+@pytest.mark.slow
+def test_shards_of_another_number_of_ranks_are_not_used_and_the_record_says_so(scored):
+    root = scored
+    (stopped,) = root.run_jobs_on_ranks([job(root, "one", engine="zero2", stop_at={"0": 4})])
+    assert states(stopped) == ["stopped", "stopped"]
+    assert root.run("one", "align", {**PARAMS, "num_ranks": 1}, INPUTS, "2")["state"] == "done"
+    assert resume(root, "one")["resumed_from"] is None
+    assert "engine zero2" in resume(root, "one")["restarted_because"]
+    assert root.log_of("one")[0]["step"] == 1
