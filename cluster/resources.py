@@ -113,8 +113,12 @@ def _counted(number: float, what: str) -> str:
 def this_machine() -> Resources:
     """Cores this process may use, GPUs the driver lists, and physical memory; imports no torch."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    num_gpus = _num_gpus()
     return Resources(
-        num_cpus=len(os.sched_getaffinity(0)), num_gpus=_num_gpus(), memory_gb=round(memory, 1)
+        num_cpus=len(os.sched_getaffinity(0)),
+        num_gpus=num_gpus,
+        memory_gb=round(memory, 1),
+        gpu_memory_gb=_gpu_memory_gb() if num_gpus else 0,
     )
 
 
@@ -131,10 +135,21 @@ def _num_gpus() -> int:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    return sum(line.startswith("GPU ") for line in _driver_says("--list-gpus"))
+
+
+def _gpu_memory_gb() -> float:
+    """Of the smallest GPU; 0 when the driver does not say."""
+    lines = _driver_says("--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    sizes = [int(line) * 2**20 / 1e9 for line in lines if line.strip().isdigit()]
+    return round(min(sizes, default=0.0), 1)
+
+
+def _driver_says(*asked: str) -> list[str]:
     try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=20, check=False
+        said = subprocess.run(
+            ["nvidia-smi", *asked], capture_output=True, text=True, timeout=20, check=False
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+        return []
+    return said.stdout.splitlines()

@@ -270,6 +270,8 @@ def fit(
     """What of the layout the params leave open, from the model's config and the machines."""
     from jobs.training.fitting import fit_training
 
+    if not trains(lookup.find("objectives", params.objective)):
+        return Fit(resources=params.resources(), execution={}, why="nothing is trained")
     return fit_training(params, inputs, machines, tried, done)
 
 

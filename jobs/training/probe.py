@@ -46,6 +46,7 @@ class MemoryWatch:
         self._rows = list(rows)
         self._expected: Footprint = footprint(training, layout)
         self._probed: int | None = None
+        self._restored = False
         self._started, self._first_step = 0.0, 0
         self._seconds, self._measured, self._num_steps = 0.0, 0, 0
         trainer.add_callback(_callback(self))
@@ -111,7 +112,7 @@ class MemoryWatch:
         training, found = self._training, self._expected
         rows = self._num_steps * training.global_batch / self._layout.num_ranks
         flops = rows * flops_per_row(training)
-        corrected = self._corrected(with_moments=self._probed is None or self._restored)
+        corrected = self._corrected(with_moments=self._restored)
         return {
             "predicted_gb": _gb(self._correction.peak_gb(found) * GB),
             "probed_gb": _most(self._probed),
