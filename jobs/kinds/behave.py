@@ -12,7 +12,7 @@ from jobs.scorer import load_scorer
 from jobs.work import Work
 
 VERSION = 1
-_MODELS = frozenset({"pretrained", "pretrain", "align", "adapter"})
+_MODELS = frozenset({"pretrained", "pretrain", "align", "adapter", "export"})
 INPUTS: Mapping[str, Input] = {
     "model": Input(kinds=_MODELS),
     "prompts": Input(kinds=frozenset({"prompts"})),

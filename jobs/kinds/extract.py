@@ -15,7 +15,7 @@ from jobs.work import Work
 VERSION = 2
 INPUTS: Mapping[str, Input] = {
     "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
-    "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
+    "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
     "prompts": Input(kinds=frozenset({"prompts"})),
 }
 GATHERS = False

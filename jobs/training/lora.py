@@ -15,6 +15,7 @@ from jobs.family import family_of_config
 from jobs.models.adapter_folder import WEIGHTS
 from jobs.training import ranks
 from jobs.training.lora_settings import Lora
+from jobs.training.trained_weights import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ def save_adapter(model: Any, folder: Path) -> None:
     from safetensors.torch import save_file
 
     trained = {
-        name: _whole(parameter)
+        name: _on_processor(parameter)
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
@@ -126,21 +127,11 @@ def linear_layers(model: Any) -> list[str]:
     )
 
 
-def _whole(parameter: Any) -> Tensor:
-    """A parameter on the processor in fp32, gathered where an engine keeps it in pieces."""
-    if hasattr(parameter, "ds_id"):
-        import deepspeed
-
-        with deepspeed.zero.GatheredParameters([parameter]):
-            return _on_processor(parameter)
-    return _on_processor(
-        parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
-    )
-
-
-def _on_processor(tensor: Any) -> Tensor:
-    # A copy: what ZeRO-3 gathers is taken apart again.
-    copied: Tensor = tensor.detach().float().cpu().clone()
+def _on_processor(parameter: Any) -> Tensor:
+    """A copy in fp32 of a weight that may lie in pieces; all ranks call it."""
+    with whole(parameter):
+        held = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
+        copied: Tensor = held.detach().float().cpu().clone()
     return copied
 
 

@@ -1,8 +1,10 @@
 """Adapters trained beside a frozen base: what they change, and what they leave."""
 
 import json
+import shutil
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from peft import PeftModel
@@ -12,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from cluster.errors import UserError
 from jobs.extraction.paired_inputs import adapter_on
 from jobs.kinds import align
-from jobs.models.loading import load_model
+from jobs.models.loading import describe_model, load_model
 
 INPUTS = {"model": "model", "pairs": "pairs"}
 LORA = {"rank": 4, "alpha": 8.0}
@@ -43,6 +45,19 @@ def logits_of(model):
 
 def adapter_of(artifact):
     return load_file(artifact.path("adapter/adapter_model.safetensors"))
+
+
+def write_prompts(folder):
+    lines = [
+        {
+            "prompt": number,
+            "group": number,
+            "segments": [{"role": "prompt", "text": f"word{number} word{number + 1} word3"}],
+        }
+        for number in range(18)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "prompts.jsonl").write_text(text)
 
 
 def test_it_leaves_an_adapter_that_peft_loads_and_the_same_merged_in_fp32(root):
@@ -153,3 +168,25 @@ def test_every_value_of_an_adapter_is_written_out():
     assert align.Params(lora=json.loads(json.dumps(written))) == align.Params(lora={})
     with pytest.raises(ValueError, match="dropout"):
         align.Params(lora={"dropout": 0.1})
+
+
+def test_one_resident_model_serves_an_extraction_and_reads_what_two_would(root):
+    folder = root.artifact("model").directory("model")
+    facts = {"model": describe_model(load_model(folder).config)}
+    root.publish("base", "pretrained", lambda to: shutil.copytree(folder, to / "model"), facts)
+    root.publish("prompts", "prompts", write_prompts)
+    done(root, inputs={**INPUTS, "model": "base"})
+    inputs = {"base": "base", "aligned": "adapted", "prompts": "prompts"}
+    measured = {}
+    for pairing in ("auto", "resident"):
+        params = {"sites": ["resid_post"], "positions": ["last"], "pairing": pairing}
+        answer = root.run(pairing, "extract", params, inputs)
+        assert answer["state"] == "done", answer
+        answer = root.run(f"{pairing} measured", "measure", {}, {"delta": pairing})
+        assert answer["state"] == "done", answer
+        rows = root.artifact(f"{pairing} measured").path("measurements.parquet")
+        table = pandas.read_parquet(rows)
+        measured[pairing] = table[table.metric == "offset_norm"].value.to_numpy()
+    assert root.artifact("auto").facts["execution"]["pairing"] == "adapter"
+    assert measured["auto"] == pytest.approx(measured["resident"], rel=1e-3)
+    assert measured["auto"].min() > 1e-3
