@@ -18,6 +18,7 @@ class Executor:
 
     def __init__(self) -> None:
         self._queue: deque[tuple[str, str, str]] = deque()
+        self._refused: list[Outcome] = []
         self._cancelled: set[str] = set()
 
     def start(self) -> None:
@@ -33,11 +34,18 @@ class Executor:
         return [Resources(num_cpus=math.inf, num_gpus=math.inf, memory_gb=math.inf)]
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
-        """Queue one call."""
+        """Queue one call; one of several ranks ends at once, for here is one process."""
+        if resources.num_ranks > 1:
+            error = f"the local executor runs one process, this call is {resources.described()}"
+            self._refused.append(Outcome(ticket=ticket, ending=Ending.RAISED, error=error))
+            return
         self._queue.append((ticket, entry, payload))
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Run the oldest queued call to its end, however long; sleep when there is none."""
+        if self._refused:
+            refused, self._refused = self._refused, []
+            return refused
         if not self._queue:
             time.sleep(timeout_s)
             return []

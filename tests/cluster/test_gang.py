@@ -1,0 +1,214 @@
+"""Gangs of two ranks over gloo on a Ray of its own, with real processes killed."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster.executor import Ending
+from cluster.executors.ray import Executor
+from cluster.resources import Resources
+
+CALLS = '''
+import json, os, time
+from pathlib import Path
+
+def together(value=1.0):
+    import torch
+    import torch.distributed as dist
+    total = torch.tensor([value])
+    dist.all_reduce(total)
+    return total.item()
+
+def add(payload, surroundings):
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES")
+    seen = {name: os.environ.get(name) for name in (*names, "SLURM_PROCID")}
+    total = together(surroundings.rank + 1.0)
+    asked = [surroundings.rank, surroundings.num_ranks, surroundings.local_rank]
+    Path(f"{payload}-{surroundings.rank}").write_text(json.dumps([asked, seen, os.getcwd()]))
+    together()
+    return str(total)
+
+def first_says(payload, surroundings):
+    """Rank 1 returns alone; rank 0 waits for it."""
+    together()
+    if surroundings.rank == 1:
+        return "something is wrong"
+    together()
+    return "never"
+
+def second_fails(payload, surroundings):
+    together()
+    if surroundings.rank == 1:
+        raise OSError("no such thing")
+    together()
+    return "never"
+
+def stay(payload, surroundings):
+    """Says that it runs; returns when it is asked to."""
+    together()
+    Path(f"{payload}-{surroundings.rank}").write_text(str(os.getpid()))
+    while not surroundings.stop_requested():
+        together()
+        time.sleep(0.01)
+    return "saved"
+
+def insist(payload, surroundings):
+    """Says that it runs; hears nothing."""
+    together()
+    Path(f"{payload}-{surroundings.rank}").write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.01)
+'''
+PAIR = Resources(num_ranks=2)
+TICK = threading.Event()  # never set: a pause between two looks
+
+
+@pytest.fixture(scope="module")
+def executor(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("calls")
+    (folder / "gang_calls.py").write_text(CALLS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        patch.setenv("SLURM_PROCID", "7")
+        executor = Executor(offered=Resources(num_cpus=2))
+        executor.start()
+        yield executor
+        executor.close()
+
+
+def finish(executor, limit_s=180):
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        if outcomes := executor.wait(0.2):
+            return outcomes[0]
+    raise AssertionError("nothing ended")
+
+
+def started(executor, call, tmp_path):
+    """Process ids of the two ranks, once both run."""
+    executor.submit("a", f"gang_calls:{call}", str(tmp_path / "runs"), PAIR)
+    files = [tmp_path / f"runs-{rank}" for rank in range(2)]
+    until = time.monotonic() + 180
+    while not all(file.exists() and file.read_text() for file in files):
+        assert time.monotonic() < until, "the ranks did not start"
+        assert not executor.wait(0.1), "the call ended"
+    return [int(file.read_text()) for file in files]
+
+
+def gone(pid):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        TICK.wait(0.02)
+    return False
+
+
+def all_cores_are_free():
+    import ray
+
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if ray.available_resources().get("CPU") == 2:
+            return True
+        TICK.wait(0.1)
+    return False
+
+
+def test_two_ranks_add_up_and_know_who_they_are(executor, tmp_path):
+    executor.submit("a", "gang_calls:add", str(tmp_path / "saw"), PAIR)
+    outcome = finish(executor)
+    assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "3.0"), outcome.error
+    assert outcome.node
+    for rank in range(2):
+        asked, seen, folder = json.loads((tmp_path / f"saw-{rank}").read_text())
+        assert asked == [rank, 2, rank]
+        assert seen == {
+            "RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "LOCAL_RANK": str(rank),
+            "LOCAL_WORLD_SIZE": "2",
+            "CUDA_VISIBLE_DEVICES": "",
+            "SLURM_PROCID": None,
+        }
+        assert folder == os.getcwd()
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_the_call_as_lost_and_says_which_and_where(executor, tmp_path):
+    pids = started(executor, "stay", tmp_path)
+    os.kill(pids[1], signal.SIGKILL)
+    outcome = finish(executor, limit_s=60)
+    assert outcome.ending is Ending.LOST
+    assert outcome.error.startswith(f"rank 1 on {outcome.node} (pid {pids[1]}) died: ")
+    assert gone(pids[0])
+    assert all_cores_are_free()
+
+
+@pytest.mark.slow
+def test_all_ranks_killed_is_a_lost_call(executor, tmp_path):
+    for pid in (pids := started(executor, "stay", tmp_path)):
+        os.kill(pid, signal.SIGKILL)
+    outcome = finish(executor, limit_s=60)
+    assert outcome.ending is Ending.LOST
+    assert all(f"(pid {pid}) died" in outcome.error for pid in pids)
+
+
+@pytest.mark.slow
+def test_what_one_rank_raises_is_the_outcome_of_all(executor):
+    executor.submit("a", "gang_calls:second_fails", "", PAIR)
+    outcome = finish(executor)
+    assert (outcome.ending, outcome.error) == (Ending.RAISED, "rank 1: OSError: no such thing")
+    assert all_cores_are_free()
+
+
+@pytest.mark.slow
+def test_a_rank_that_returns_alone_speaks_for_all(executor):
+    executor.submit("a", "gang_calls:first_says", "", PAIR)
+    outcome = finish(executor)
+    assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "something is wrong")
+
+
+@pytest.mark.slow
+def test_a_cancelled_gang_is_asked_on_every_rank_and_may_save(executor, tmp_path):
+    started(executor, "stay", tmp_path)
+    executor.cancel("a")
+    outcome = finish(executor)
+    assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "saved")
+
+
+@pytest.mark.slow
+def test_a_gang_that_will_not_stop_is_ended_after_its_grace(executor, tmp_path):
+    pids = started(executor, "insist", tmp_path)
+    executor.cancel("a")
+    assert finish(executor).ending is Ending.CANCELLED
+    assert all(gone(pid) for pid in pids)
+    assert all_cores_are_free()
+
+
+@pytest.mark.slow
+def test_a_killed_driver_leaves_no_rank_and_no_place_taken(executor, tmp_path):
+    pids = started(executor, "stay", tmp_path)
+    os.kill(driver_of("a"), signal.SIGKILL)
+    assert finish(executor).ending is Ending.LOST
+    assert all(gone(pid) for pid in pids)
+    assert all_cores_are_free()
+
+
+def driver_of(ticket):
+    """The process whose title is the task's."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            title = (entry / "cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+            if title.strip() == f"ray::{ticket}":
+                return int(entry.name)
+    raise AssertionError(f"no process does {ticket}")
