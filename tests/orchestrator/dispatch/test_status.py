@@ -1,8 +1,11 @@
 import json
 import time
 
+import pytest
+
 from cluster.executors.local import Executor as LocalExecutor
-from orchestrator.ledger import LaunchStarted, Ledger, Submitted
+from orchestrator.failure import Result
+from orchestrator.ledger import Ended, LaunchStarted, Ledger, Submitted
 from orchestrator.lock import study_lock
 from orchestrator.requests import ask_to_cancel
 from orchestrator.status import status_of
@@ -107,3 +110,23 @@ def test_a_cancelled_job_waits_for_the_next_launch(launch, make_probe, root):
     found = status(launch, [job])
     assert found["state"] == "failed"
     assert why(found, job) == ("waiting", "cancelled; the next launch runs it")
+
+
+def test_status_says_how_a_job_was_laid_out_and_counts_the_gpus_of_every_attempt(
+    launch, make_probe
+):
+    jobs = [make_probe(0, num_gpus=2, fail=True), make_probe(1, holds_gb=1, pieces=2, fail=True)]
+    launch(jobs)
+
+    found = status(launch, jobs)
+    plain, laid_out = found["unfinished"]
+
+    assert (plain["num_gpus"], plain["execution"], plain["fitted_by"]) == (2, {}, None)
+    assert (laid_out["execution"], laid_out["peak_memory_gb"]) == ({"pieces": 2}, 0.5)
+
+    ledger = Ledger(launch.root, "study", "9")
+    ledger.append(Submitted(at=1.0, key=jobs[0].key, attempt="9-000001", num_gpus=16))
+    ended = {"key": jobs[0].key, "attempt": "9-000001", "result": Result.LOST}
+    ledger.append(Ended(at=2.0, seconds=1800, **ended))
+    ledger.close()
+    assert status(launch, jobs)["gpu_hours_used"] == pytest.approx(8, abs=0.01)
