@@ -124,7 +124,7 @@ class Root:
         key = self.known[name][1]
         return json.dumps(
             {
-                "root": str(self.folder),
+                "root": self.storage.url,
                 "kind": kind,
                 "key": key,
                 "attempt": attempt,

@@ -1,6 +1,9 @@
 """Training that was killed or stopped ends where an undisturbed run ends, bit for bit."""
 
 import itertools
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -170,3 +173,33 @@ def test_checkpoints_hold_weights_and_states_without_pickled_objects(root):
     kept = sorted(path.name for path in folder.parent.iterdir())
     assert kept == ["checkpoint-6", "checkpoint-9"]
     assert not [name for name in root.artifact("whole").names() if "checkpoint" in name]
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from cluster.executor import Surroundings
+import jobs.run
+from jobs.work import AttemptFolder
+publish = AttemptFolder.publish
+def dies(self, relative, **how):
+    if relative == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    publish(self, relative, **how)
+AttemptFolder.publish = dies
+jobs.run.run(sys.argv[1], Surroundings())
+"""
+
+
+@pytest.mark.parametrize("file", ["rank-0-of-1.safetensors", "COMPLETE.json"])
+def test_a_checkpoint_that_was_being_written_when_it_was_killed_is_used_whole_or_not(root, file):
+    kind, params = JOBS["pretrain"]
+    assert root.run("whole", kind, params)["state"] == "done"
+    payload = root.spec("killed", kind, params, {}, "1")
+    words = [sys.executable, "-c", KILLED_WHILE_WRITING, payload]
+    ended = subprocess.run([*words, f"checkpoints/checkpoint-6/{file}"], check=False, timeout=300)
+    assert ended.returncode == -signal.SIGKILL
+    assert root.run("killed", kind, params, attempt="2")["state"] == "done"
+    # A marker that is there is not yet durable, and says what is true all the same.
+    assert resumed_from(root, "killed") == (6 if file == "COMPLETE.json" else 3)
+    assert weights(root, "killed") == weights(root, "whole")
+    assert root.log_of("killed") == root.log_of("whole")

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from cluster.storage import Storage
+
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {
     "max_length": 32,
@@ -29,8 +31,8 @@ def states(answers):
     return [answer and answer["state"] for answer in answers]
 
 
-def job(root, name, attempt="1", engine="ddp", **when):
-    params = {**PARAMS, "engine": engine}
+def job(root, name, attempt="1", engine="ddp", changed=None, **when):
+    params = {**PARAMS, "engine": engine, **(changed or {})}
     return root.Job(name=name, kind="align", params=params, inputs=INPUTS, attempt=attempt, **when)
 
 
@@ -103,3 +105,54 @@ def test_shards_of_another_number_of_ranks_are_not_used_and_the_record_says_so(s
     assert resume(root, "one")["resumed_from"] is None
     assert "engine zero2" in resume(root, "one")["restarted_because"]
     assert root.log_of("one")[0]["step"] == 1
+
+
+@pytest.mark.slow
+def test_ranks_that_stop_early_all_have_the_best_weights(scored):
+    """A fall of the loss that is never enough makes the first validation the best."""
+    root, engines = scored, ("ddp", "zero2", "zero3")
+    settled = {"early_stopping": {"every": 2, "patience": 2, "min_improvement": 9.0}}
+    short = {"steps": 2, "schedule": "constant"}
+    early = {**settled, "schedule": "constant"}
+    jobs = [
+        each
+        for engine in engines
+        for each in (
+            job(root, f"early {engine}", engine=engine, changed=early),
+            job(root, f"short {engine}", engine=engine, changed=short),
+        )
+    ]
+    ended = [states(answers) for answers in root.run_jobs_on_ranks(jobs)]
+    assert ended == [["done", "done"]] * len(jobs)
+    for engine in engines:
+        said = root.artifact(f"early {engine}").facts["training"]["early_stopping"]
+        assert (said["best_step"], said["stopped_at"]) == (2, 6)
+        assert weights(root, f"early {engine}") == weights(root, f"short {engine}")
+
+
+@pytest.mark.slow
+def test_on_object_storage_each_rank_keeps_its_part_and_all_of_them_are_found_again(root, bucket):
+    for name in ("model", "pairs"):
+        _upload(root, name, bucket)
+    root.storage = Storage(bucket)
+    given = {"model": "model", "pairs": "pairs"}
+    assert root.run("reference", "reference", {"max_length": 32}, given)["state"] == "done"
+    first = [
+        job(root, "whole ddp"),
+        job(root, "cut ddp", stop_at={"0": 4}),
+        job(root, "whole zero3", engine="zero3"),
+        job(root, "cut zero3", engine="zero3", stop_at={"1": 5}),
+    ]
+    ended = [states(answers) for answers in root.run_jobs_on_ranks(first)]
+    assert ended == [["done", "done"], ["stopped", "stopped"]] * 2
+    again = [job(root, f"cut {engine}", "2", engine=engine) for engine in ("ddp", "zero3")]
+    assert [states(answers) for answers in root.run_jobs_on_ranks(again)] == [["done", "done"]] * 2
+    for engine, step in (("ddp", 4), ("zero3", 5)):
+        assert resume(root, f"cut {engine}")["resumed_from"] == step
+        assert weights(root, f"cut {engine}") == weights(root, f"whole {engine}")
+
+
+def _upload(root, name, bucket):
+    artifact = root.artifact(name)
+    for file in root.storage.walk(artifact.folder):
+        Storage(bucket).write(file, root.storage.read(file))
