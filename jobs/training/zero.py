@@ -3,6 +3,7 @@
 The stages differ in what they divide among the ranks; see `jobs/engines/zero*.py`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -102,12 +103,12 @@ def session(stage: int, layout: Layout, recipe: Recipe) -> Iterator[None]:
         finally:
             del described
             unset_hf_deepspeed_config()
+            # Accelerate leaves it behind, and the next run of this process would be DeepSpeed's.
+            os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
 
 
 @contextmanager
 def _group(layout: Layout) -> Iterator[None]:
-    import os
-
     import deepspeed
     import torch.distributed as dist
 

@@ -110,7 +110,7 @@ def test_shards_of_another_number_of_ranks_are_not_used_and_the_record_says_so(s
 @pytest.mark.slow
 def test_ranks_that_stop_early_all_have_the_best_weights(scored):
     """A fall of the loss that is never enough makes the first validation the best."""
-    root, engines = scored, ("ddp", "zero2", "zero3")
+    root, engines = scored, ("zero2", "ddp", "zero3")
     settled = {"early_stopping": {"every": 2, "patience": 2, "min_improvement": 9.0}}
     short = {"steps": 2, "schedule": "constant"}
     early = {**settled, "schedule": "constant"}
