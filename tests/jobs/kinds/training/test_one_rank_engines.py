@@ -1,0 +1,27 @@
+"""One process under engines that are made for several, and an engine that is not in force."""
+
+import pytest
+
+from jobs.engines import ddp, zero2
+
+INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
+PARAMS = {"max_length": 32, "steps": 3, "learning_rate": 1e-3, "checkpoint_every": None}
+OFFLOADED = {**PARAMS, "engine": "zero2", "offload": True}
+
+
+def test_one_process_offloads_to_host_memory_and_leaves_nothing_behind(scored):
+    for name, params in (("plain", PARAMS), ("offloaded", OFFLOADED), ("again", PARAMS)):
+        answer = scored.run(name, "align", params, INPUTS)
+        assert answer["state"] == "done", answer
+    for row, wanted in zip(scored.log_of("offloaded"), scored.log_of("plain"), strict=True):
+        assert row["loss"] == pytest.approx(wanted["loss"], abs=1e-6)
+    assert scored.artifact("offloaded").facts["training"]["engine_in_force"]["offload"]
+    assert scored.log_of("again") == scored.log_of("plain")
+
+
+def test_an_engine_that_is_not_in_force_ends_training_before_a_step(scored, monkeypatch):
+    # As a library does that ignores what it was told.
+    monkeypatch.setattr(zero2, "arguments", ddp.arguments)
+    answer = scored.run("ignored", "align", OFFLOADED, INPUTS)
+    assert answer["state"] == "failed" and answer["error"]["type"] == "AssertionError", answer
+    assert scored.artifact("ignored").find_record() is None
