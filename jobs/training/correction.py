@@ -9,7 +9,7 @@ from jobs.training.footprint import Footprint
 
 GB = 1e9
 ON_PROCESSOR_GB = 1.0
-"""A process with torch and trl before it holds a model (0.9 GB measured with torch 2.13)."""
+"""A process with torch and trl beside its model (0.7 GB measured with torch 2.13), and room."""
 _LEAST, _MOST = 0.5, 3.0
 """Beyond these, a measurement is of something else than a batch."""
 
