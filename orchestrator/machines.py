@@ -30,6 +30,7 @@ class Machines:
                 node,
                 num_gpus=_real(node.num_gpus, self.capacity.num_gpus),
                 memory_gb=_real(node.memory_gb, self.capacity.memory_gb),
+                gpu_memory_gb=node.gpu_memory_gb or self.capacity.gpu_memory_gb,
             )
             for node in self.nodes
         ]

@@ -8,6 +8,7 @@ import math
 import platform
 import time
 from collections import deque
+from dataclasses import replace
 
 from cluster.executor import Ending, Outcome, Surroundings, load_entry
 from cluster.resources import Resources, this_machine
@@ -25,9 +26,9 @@ class Executor:
         """Nothing to acquire."""
 
     def capacity(self) -> Resources:
-        """One call at a time."""
+        """One call of one process at a time, and so one GPU for what takes one per process."""
         machine = this_machine()
-        return Resources(num_cpus=1, num_gpus=machine.num_gpus, memory_gb=machine.memory_gb)
+        return replace(machine, num_cpus=1, num_gpus=min(1, machine.num_gpus))
 
     def nodes(self) -> list[Resources]:
         """One node that refuses nothing."""

@@ -39,7 +39,10 @@ def fit_training(
         tried=before,
         done=done,
     )
-    for layout in layouts:
+    # Host memory is slow: at first it is for what no GPUs at hand hold. After a failure the ladder
+    # decides, and it would rather wait for a step than for more GPUs.
+    in_order = layouts if before else sorted(layouts, key=lambda each: each.offload)
+    for layout in in_order:
         if expected.holds(layout, machines) and allowed(params, layout):
             return expected.fit(layout)
     return _refused(params, expected, layouts, machines)

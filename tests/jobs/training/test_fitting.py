@@ -63,14 +63,19 @@ def test_a_small_model_takes_one_gpu_and_the_largest_pass():
 
 
 def test_a_large_model_is_divided_among_gpus_that_cannot_hold_it_alone():
-    without = {"offload": False}
-    found = fitted(MISTRAL, [H100], **without)
+    found = fitted(MISTRAL, [H100])
     assert found.refusal is None
     assert found.execution["engine"].startswith("zero") and found.execution["num_gpus"] > 1
     assert found.resources.total.num_gpus == found.execution["num_gpus"]
-    large = replace(H100, gpu_memory_gb=141)
-    alone = fitted(MISTRAL, [large], **without).execution
+    alone = fitted(MISTRAL, [replace(H100, gpu_memory_gb=141)]).execution
     assert (alone["engine"], alone["num_gpus"]) == ("ddp", 1)
+
+
+def test_host_memory_is_taken_only_where_the_gpus_at_hand_cannot_hold_it():
+    assert not fitted(MISTRAL, [H100]).execution["offload"]
+    assert fitted(MISTRAL, [replace(H100, num_gpus=1)]).execution["offload"]
+    refused = fitted(MISTRAL, [replace(H100, num_gpus=1)], offload=False).refusal
+    assert refused and "on one node" in refused
 
 
 def test_what_is_given_is_kept():
