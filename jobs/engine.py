@@ -51,3 +51,14 @@ class Engine(Protocol):
         The first rank writes, as `save_pretrained` would: `config.json` and shards with the hub's
         names. It waits for the others.
         """
+
+    # One more name is optional: `prepare` asks for it.
+    # - prepare(trainer, layout) -> None: what has to be done to a Trainer and its model before it
+    #   prepares them itself; nothing where absent.
+
+
+def prepare(engine: Engine, trainer: Any, layout: Layout) -> None:
+    """Have an engine do to a supervised Trainer what it does not do by arguments."""
+    asked = getattr(engine, "prepare", None)
+    if asked is not None:
+        asked(trainer, layout)

@@ -9,7 +9,7 @@ from jobs.engine import Held
 from jobs.training import zero
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
-from jobs.training.whole_weights import save_whole
+from jobs.training.whole_weights import gathered, save_whole
 
 SHARDED = frozenset({Held.WEIGHTS, Held.GRADIENTS, Held.MOMENTS})
 NEEDS_GPU = False
@@ -34,4 +34,4 @@ def check(trainer: Any, layout: Layout) -> Mapping[str, Any]:
 
 def export(trainer: Any, folder: Path) -> None:
     """See Engine."""
-    save_whole(trainer.model, folder, zero.gathered_state(trainer))
+    save_whole(trainer.model, folder, gathered(trainer.model, zero.copy_whole))

@@ -10,7 +10,7 @@ import numpy as np
 
 from cluster.errors import UserError
 from jobs import lookup
-from jobs.engine import Engine
+from jobs.engine import Engine, prepare
 from jobs.models.loading import (
     describe_model,
     load_config,
@@ -115,6 +115,7 @@ def _trained(
     trainer.supervise(
         params.supervision(work, recipe, validate=validate, validate_every=params.validate_every)
     )
+    prepare(engine, trainer, layout)
     in_force = check_before_training(trainer, engine, layout)
     memory = watch_memory(trainer, params, training.pairs)
     outcome = train(trainer)

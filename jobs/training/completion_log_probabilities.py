@@ -49,7 +49,7 @@ def sum_log_probabilities(
     training = model.training
     model.eval()
     try:
-        # Not inference_mode: ZeRO-3 would keep the weights it gathers here, and training needs them.
+        # Not inference_mode: what ZeRO-3 gathers here could not be trained on.
         with torch.no_grad():
             for start in range(0, len(order), batch_size):
                 members = order[start : start + batch_size]

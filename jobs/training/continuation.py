@@ -19,6 +19,7 @@ from jobs.training.layout import Layout
 from jobs.training.random_state import generators, restore_generators
 from jobs.training.shards import Sharded
 from jobs.training.snapshot import Replicated
+from jobs.training.tensor_shards import Divided, is_divided
 from jobs.work import AttemptFolder
 
 _STATE = "trainer_state.json"
@@ -32,7 +33,7 @@ class Continuation:
         self.checkpointing = Checkpointing(attempt, layout, keep)
         self.best = BestWeights()
         self._adopted = adopt_newest(attempt, layout)
-        self._held: Replicated | Sharded | None = None
+        self._held: Replicated | Sharded | Divided | None = None
         found = self._adopted.checkpoint
         if found is not None:
             self._layout_changed = found.marker.layout != layout
@@ -91,9 +92,12 @@ class Continuation:
         assert self.folder is not None
         restore_generators(_read_description(self.folder)["generators"])
 
-    def _state_of(self, trainer: Any) -> Replicated | Sharded:
+    def _state_of(self, trainer: Any) -> Replicated | Sharded | Divided:
         if self._held is None:
-            self._held = Sharded() if trainer.is_deepspeed_enabled else Replicated()
+            if trainer.is_deepspeed_enabled:
+                self._held = Sharded()
+            else:
+                self._held = Divided() if is_divided(trainer) else Replicated()
         return self._held
 
     def _described(self, trainer: Any) -> Files:

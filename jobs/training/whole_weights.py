@@ -1,7 +1,7 @@
 """The weights of a trained model written out by its first rank, which has all of them at hand."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,24 @@ def save_whole(model: Any, folder: Path, state: Mapping[str, Any] | None = None)
         given = {} if state is None else {"state_dict": dict(state)}
         model.save_pretrained(folder, max_shard_size=SHARD_SIZE, **given)
     ranks.barrier()
+
+
+def gathered(model: Any, copy_whole: Callable[[Any], Any]) -> dict[str, Any]:
+    """On the first rank everything by name that a model's file holds; on the others nothing.
+
+    Args:
+        model: one whose weights are divided; all ranks call this.
+        copy_whole: weight -> all of it in host memory, on the first rank. One is asked for at a
+            time, so that no device holds all of them.
+    """
+    state: dict[str, Any] = {}
+    copies: dict[int, Any] = {}  # tied weights are one tensor under two names
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        if id(weight) not in copies:
+            copies[id(weight)] = copy_whole(weight)
+        state[name] = copies[id(weight)]
+    buffers = {name: held.cpu() for name, held in model.state_dict().items() if name not in state}
+    return {**state, **buffers} if ranks.is_first() else {}
 
 
 def save_trained(engine: Engine, trainer: Any, tokenizer: Any, folder: Path) -> None:

@@ -120,7 +120,8 @@ def _group(layout: Layout) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in alone}
     os.environ.update(alone)
     backend = "nccl" if layout.num_gpus else "gloo"
-    dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    store = dist.HashStore()  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=store, rank=0, world_size=1)
     try:
         yield
     finally:
@@ -169,27 +170,9 @@ def _masters(engine: Any) -> list[Any]:
     return list(engine.optimizer.single_partition_of_fp32_groups)
 
 
-def gathered_state(trainer: Any) -> dict[str, Any]:
-    """On the first rank every weight by name, fp32 in host memory; on the others nothing.
-
-    One parameter at a time is whole on the devices. All ranks call it.
-    """
+def copy_whole(weight: Any) -> Any:
+    """All of a divided weight in host memory, on the first rank; all ranks call it."""
     import deepspeed
 
-    state: dict[str, Any] = {}
-    whole: dict[int, Any] = {}  # tied weights are one tensor under two names
-    for name, weight in trainer.model.named_parameters(remove_duplicate=False):
-        if id(weight) not in whole:
-            with deepspeed.zero.GatheredParameters([weight]):
-                kept = weight.detach().float().cpu().clone() if ranks.is_first() else None
-            whole[id(weight)] = kept
-        if ranks.is_first():
-            state[name] = whole[id(weight)]
-    if ranks.is_first():
-        state |= {name: held.cpu() for name, held in _persistent_buffers(trainer.model)}
-    return state
-
-
-def _persistent_buffers(model: Any) -> list[tuple[str, Any]]:
-    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    return [(name, held) for name, held in model.state_dict().items() if name not in parameters]
+    with deepspeed.zero.GatheredParameters([weight]):
+        return weight.detach().float().cpu().clone() if ranks.is_first() else None

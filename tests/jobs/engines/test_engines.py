@@ -36,3 +36,8 @@ def test_an_unknown_engine_is_named_with_what_exists():
     with pytest.raises(UserError, match="unknown engine 'zero4'") as caught:
         lookup.find("engines", "zero4", where="engine")
     assert {"ddp", "zero1", "zero2", "zero3"} <= set(caught.value.allowed)
+
+
+def test_fsdp2_says_that_one_rank_has_nobody_to_share_with():
+    with pytest.raises(UserError, match="divides weights among ranks, and this job has one"):
+        lookup.find("engines", "fsdp2").session(Layout(micro_batch=2), recipe())

@@ -22,6 +22,7 @@ TINY = {"learning_rate": 1e-6, "optimizer": "rmsprop", "max_grad_norm": 10.0}
 """The paper's recipe: updates that 16 bits would round away."""
 LAYOUTS = {
     "ddp": {"engine": "ddp", "activation_checkpointing": True},
+    "fsdp2": {"engine": "fsdp2", "micro_batch": 1},
     "zero1": {"engine": "zero1"},
     "zero2, offloaded": {"engine": "zero2", "offload": True, "micro_batch": 1},
     "zero3, offloaded": {"engine": "zero3", "offload": True, "activation_checkpointing": True},
@@ -131,3 +132,20 @@ def test_engines_compute_in_bfloat16_over_weights_in_fp32_alike(divided):
         for row, wanted in zip(divided.log_of(name), divided.log_of("alone"), strict=True):
             assert row["loss"] == pytest.approx(wanted["loss"], rel=0.02)
         assert cosine(update(divided, name), update(divided, "alone")) > 0.99
+
+
+@pytest.mark.slow
+def test_fsdp2_continues_from_its_own_pieces(divided):
+    do(divided, "reference", "reference", {"max_length": 32}, SCORED)
+    params = {**PARAMS, "engine": "fsdp2", "checkpoint_every": 1, "num_ranks": 2}
+    divided.run_ranks("whole", "align", params, INPUTS)
+    divided.run_ranks("killed", "align", params, INPUTS, kill_at={1: 3})
+    assert divided.artifact("killed").find_record() is None
+    answers = divided.run_ranks("killed", "align", params, INPUTS, attempt="2")
+    assert [answer["state"] for answer in answers] == ["done", "done"]
+    training = divided.artifact("killed").facts["training"]
+    assert training["resume"]["resumed_from"] in (1, 2)
+    assert training["engine_in_force"]["share_of_weights"] == 0.5
+    assert divided.log_of("killed") == divided.log_of("whole")
+    assert weights(divided, "killed").keys() == weights(divided, "whole").keys()
+    assert np.array_equal(update(divided, "killed"), update(divided, "whole"))
