@@ -28,10 +28,10 @@ from jobs.family import family_of
 from jobs.kinds.align import Params
 from jobs.objective import Lesson, ScoredPairs
 from jobs.tracking import Silent
-from jobs.training.correction import GB, corrected_by
-from jobs.training.fitting import training_with
-from jobs.training.footprint import Model, footprint
 from jobs.training.in_force import check_before_training
+from jobs.training.planning.correction import GB, corrected_by
+from jobs.training.planning.fitting import training_with
+from jobs.training.planning.footprint import Model, footprint
 from jobs.training.recipe import data_order
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair
@@ -169,7 +169,7 @@ def run(
             model = _drawn(fields, chosen.device)
             scored = _scored_by(model, pairs)
             if params.lora is not None:
-                from jobs.training.lora import add_adapter
+                from jobs.training.adapters.lora import add_adapter
 
                 add_adapter(model, params.lora, params.seed)
             arguments = recipe.trainer_arguments(work.folder / "checkpoints", layout_device(layout))

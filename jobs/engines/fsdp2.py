@@ -15,7 +15,7 @@ from jobs.training import ranks
 from jobs.training.in_force import require_layout
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
-from jobs.training.tensor_shards import put_apart
+from jobs.training.resume.tensor_shards import put_apart
 from jobs.training.whole_weights import gathered, save_whole
 
 SHARDED = frozenset(Held)

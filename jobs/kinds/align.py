@@ -10,9 +10,9 @@ from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Fit, Input, Upstream, execution
 from jobs.objective import needs_whole_batch, trains
+from jobs.training.adapters.lora_settings import NOT_QUANTISED_BY, Lora
 from jobs.training.early_stopping import EarlyStopping
 from jobs.training.layout import Layout
-from jobs.training.lora_settings import NOT_QUANTISED_BY, Lora
 from jobs.training.objective_settings import settings_of
 from jobs.training.params import TrainingParams
 from jobs.training.recipe import Recipe
@@ -268,7 +268,7 @@ def fit(
     done: Sequence[Mapping[str, Any]],
 ) -> Fit:
     """What of the layout the params leave open, from the model's config and the machines."""
-    from jobs.training.fitting import fit_training
+    from jobs.training.planning.fitting import fit_training
 
     if not trains(lookup.find("objectives", params.objective)):
         return Fit(resources=params.resources(), execution={}, why="nothing is trained")
@@ -283,7 +283,7 @@ def run(work: Work) -> dict[str, Any]:
         return leave_as_is(work)
     from jobs.training.alignment import align
     from jobs.training.memory import out_of_memory_is_ours
-    from jobs.training.placement import described
+    from jobs.training.planning.placement import described
 
     with out_of_memory_is_ours(f"training by {described(work.params.layout())}"):
         return align(work)

@@ -1,1 +1,1 @@
-"""How models are trained: recipes, exact resume, alignment with TRL, pretraining."""
+"""How models are trained: recipes, engines, supervision, health, alignment, pretraining."""

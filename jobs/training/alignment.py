@@ -20,15 +20,15 @@ from jobs.models.loading import (
 )
 from jobs.objective import Lesson, ScoredPairs
 from jobs.training import ranks
-from jobs.training.adapter_outcome import merge_into_base
-from jobs.training.adapter_reference import scored_by_base
+from jobs.training.adapters.adapter_outcome import merge_into_base
+from jobs.training.adapters.adapter_reference import scored_by_base
+from jobs.training.adapters.lora import add_adapter, in_single_precision, save_adapter
+from jobs.training.adapters.lora_settings import Lora
+from jobs.training.adapters.quantisation import quantisation
 from jobs.training.in_force import check_before_training
 from jobs.training.layout import Layout
-from jobs.training.lora import add_adapter, in_single_precision, save_adapter
-from jobs.training.lora_settings import Lora
 from jobs.training.model_card import base_on_hub, write_model_card
 from jobs.training.probe import watch_memory
-from jobs.training.quantisation import quantisation
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import require_fitting
 from jobs.training.supervision import train

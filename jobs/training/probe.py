@@ -15,11 +15,11 @@ import numpy as np
 
 from cluster.errors import OutOfMemory
 from jobs.training import ranks
-from jobs.training.correction import GB, Correction, corrected_by
-from jobs.training.fitting import training_with
-from jobs.training.footprint import Footprint, Model, Training, flops_per_row, footprint
 from jobs.training.layout import Layout
 from jobs.training.memory import device_bytes, peak_bytes, reset_peak
+from jobs.training.planning.correction import GB, Correction, corrected_by
+from jobs.training.planning.fitting import training_with
+from jobs.training.planning.footprint import Footprint, Model, Training, flops_per_row, footprint
 from jobs.training.recipe import data_order
 
 _UNDISTURBED = "ddp"

@@ -11,11 +11,11 @@ from typing import Any
 from cluster.errors import UserError
 from jobs.training import ranks
 from jobs.training.batch_supply import LIMIT_S, WatchedBatches
-from jobs.training.continuation import Continuation
 from jobs.training.early_stopping import LOSS, EarlyStopping, Verdict, verdict
 from jobs.training.health import Health
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
+from jobs.training.resume.continuation import Continuation
 from jobs.training.training_log import append_row, write_logs
 from jobs.work import Stopped, Work
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.objective import ScoredPairs
 from jobs.training import ranks
-from jobs.training.lora import adapter_off
+from jobs.training.adapters.lora import adapter_off
 from jobs.training.shared_scoring import score_pairs_together
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.work import Stopped, Work

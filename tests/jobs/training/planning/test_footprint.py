@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from jobs.family import attention_kernel, family_of, names
-from jobs.training.footprint import Model, Training, footprint
 from jobs.training.layout import Layout
+from jobs.training.planning.footprint import Model, Training, footprint
 
 WIDE = {"d_model": 256, "num_heads": 4, "d_mlp": 640, "vocab_size": 64, "max_positions": 64}
 TOKENS = 48

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.training.lora_settings import Lora
+from jobs.training.adapters.lora_settings import Lora
 
 LIBRARY = "bitsandbytes"
 

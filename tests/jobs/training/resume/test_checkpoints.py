@@ -6,9 +6,9 @@ import pytest
 
 from cluster.storage import Storage
 from jobs.artifact import Artifact
-from jobs.training.adoption import adopt_newest
-from jobs.training.checkpoints import Marker, checkpoint_folder, mark_complete, write_files
 from jobs.training.layout import Layout
+from jobs.training.resume.adoption import adopt_newest
+from jobs.training.resume.checkpoints import Marker, checkpoint_folder, mark_complete, write_files
 from jobs.work import AttemptFolder
 
 LAYOUT = Layout(micro_batch=4)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import linear_regression, median
 from typing import Any
 
-from jobs.training.footprint import Footprint
+from jobs.training.planning.footprint import Footprint
 
 GB = 1e9
 ON_PROCESSOR_GB = 1.0

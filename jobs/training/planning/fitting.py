@@ -8,11 +8,11 @@ from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Fit, Upstream
 from jobs.objective import needs_whole_batch
-from jobs.training.expectation import Expected, allowed, with_layout
-from jobs.training.footprint import Model, Training
-from jobs.training.ladder import rungs
 from jobs.training.layout import Layout
-from jobs.training.placement import described, have_gpus, lacking
+from jobs.training.planning.expectation import Expected, allowed, with_layout
+from jobs.training.planning.footprint import Model, Training
+from jobs.training.planning.ladder import rungs
+from jobs.training.planning.placement import described, have_gpus, lacking
 
 UNKNOWN_LENGTH = 1024
 """Tokens of the longest sequence, where no length is given and the model has more positions."""

@@ -14,8 +14,8 @@ from cluster.errors import SurroundingsError
 from cluster.local_disk import link_or_copy
 from jobs.artifact import digest_file
 from jobs.training import ranks
-from jobs.training.checkpoints import FOLDER, MARKER, Marker, step_of
 from jobs.training.layout import Layout
+from jobs.training.resume.checkpoints import FOLDER, MARKER, Marker, step_of
 from jobs.work import AttemptFolder
 
 

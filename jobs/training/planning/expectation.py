@@ -11,10 +11,10 @@ from cluster.accelerators import slowest_with
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.kind import Fit
-from jobs.training.correction import GB, corrected_by
-from jobs.training.footprint import Training, flops_per_row, footprint
 from jobs.training.layout import Layout
-from jobs.training.placement import (
+from jobs.training.planning.correction import GB, corrected_by
+from jobs.training.planning.footprint import Training, flops_per_row, footprint
+from jobs.training.planning.placement import (
     CONTEXT_GB,
     USABLE,
     described,

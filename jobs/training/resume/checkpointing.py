@@ -12,13 +12,13 @@ from typing import Any
 from cluster.errors import DeltascaleError, SurroundingsError
 from jobs.artifact import FileEntry
 from jobs.training import ranks
-from jobs.training.checkpoints import (
+from jobs.training.layout import Layout
+from jobs.training.resume.checkpoints import (
     Files,
     Marker,
     mark_complete,
     write_files,
 )
-from jobs.training.layout import Layout
 from jobs.work import AttemptFolder
 
 Entries = Mapping[str, FileEntry]

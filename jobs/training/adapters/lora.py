@@ -14,7 +14,7 @@ from cluster.errors import unknown_name
 from jobs.family import family_of_config
 from jobs.models.adapter_folder import WEIGHTS
 from jobs.training import ranks
-from jobs.training.lora_settings import Lora
+from jobs.training.adapters.lora_settings import Lora
 from jobs.training.trained_weights import whole
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from jobs.training import ranks
-from jobs.training.adoption import adopt_newest
-from jobs.training.best import BestWeights
-from jobs.training.checkpointing import Checkpointing
-from jobs.training.checkpoints import Files
 from jobs.training.layout import Layout
-from jobs.training.random_state import generators, restore_generators
-from jobs.training.shards import Sharded
-from jobs.training.snapshot import Replicated
-from jobs.training.tensor_shards import Divided, is_divided
+from jobs.training.resume.adoption import adopt_newest
+from jobs.training.resume.best import BestWeights
+from jobs.training.resume.checkpointing import Checkpointing
+from jobs.training.resume.checkpoints import Files
+from jobs.training.resume.random_state import generators, restore_generators
+from jobs.training.resume.shards import Sharded
+from jobs.training.resume.snapshot import Replicated
+from jobs.training.resume.tensor_shards import Divided, is_divided
 from jobs.work import AttemptFolder
 
 _STATE = "trainer_state.json"

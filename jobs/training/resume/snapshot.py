@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.training import ranks
-from jobs.training.checkpoints import Files
+from jobs.training.resume.checkpoints import Files
 from jobs.training.trained_weights import (
     WEIGHT,
     owners,

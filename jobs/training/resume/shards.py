@@ -1,8 +1,8 @@
 """What a checkpoint holds where DeepSpeed shards a run over its ranks, and how it comes back.
 
 DeepSpeed decides what each rank writes. Its files are pickles, so they are read with nothing but
-tensors, plain containers and three classes of its own allowed; the tensors in them are copied between two
-steps, and written when the training loop has gone on.
+tensors, plain containers and three classes of its own allowed; the tensors in them are copied
+between two steps, and written when the training loop has gone on.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.training.checkpoints import Files
+from jobs.training.resume.checkpoints import Files
 
 _TAG = "shards"
 """The folder that DeepSpeed puts its files in."""

@@ -1,0 +1,1 @@
+"""What a training run will take of which machines, in closed form, and its ladder of layouts."""
