@@ -18,6 +18,7 @@ from orchestrator.views import compared, comparisons, view_params
 
 _WIDTH_WHEN_PIPED = 200
 _EXAMPLES = 3
+_MOST_LAYOUTS = 8
 
 
 def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
@@ -29,6 +30,8 @@ def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
         say(
             f"{stage:<14} {members[0].job.kind:<11} {len(members):>6} jobs   {told}{_size(members)}"
         )
+        for told in _layouts(members):
+            say(f"    {told}")
         shown = _worth_showing(members) if not every_job else members
         for each in shown:
             say(f"    {each.job.key16}  {each.decision.value:<8} {each.job.label}   {each.why}")
@@ -37,6 +40,23 @@ def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
         left = sum(each.decision is not Decision.REUSE for each in members) - len(shown)
         if left > 0 and shown:
             say(f"    … and {left} more (--all shows every job)")
+
+
+def _layouts(members: Sequence[Explained]) -> list[str]:
+    """How jobs are laid out and on how many GPUs, each way once, the most jobs first."""
+    ways = Counter(
+        f"{each.fit.why}{'' if each.fit.hours is None else f', {hours_told(each.fit.hours)}'}"
+        for each in {each.job.key: each for each in members}.values()
+        if each.decision in RUNS and each.fit is not None and each.fit.why
+    )
+    told = [f"{count:>6} x  {way}" for way, count in ways.most_common(_MOST_LAYOUTS)]
+    left = len(ways) - len(told)
+    return [*told, f"        … and {left} other layouts"] if left > 0 else told
+
+
+def hours_told(hours: float) -> str:
+    """`3.2 h`, or minutes below one."""
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
 def laid_out(execution: Mapping[str, Any], peak_memory_gb: float | None) -> str:
