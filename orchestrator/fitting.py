@@ -13,7 +13,7 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import lookup
 from jobs.job import Job
-from jobs.kind import Fit, fit_of
+from jobs.kind import Fit, execution_names, fit_of
 from orchestrator.history import JobHistory
 from orchestrator.knowledge import Knowledge
 from orchestrator.ledger import Submitted
@@ -24,14 +24,17 @@ def fit(job: Job, machines: Sequence[Resources], past: JobHistory, known: Knowle
     """How a job is to be done; None where its kind takes what the study says.
 
     A job that was laid out before stays so while the machines hold it, because a checkpoint need
-    not fit another layout. After it ran out of memory as it was, it must be laid out otherwise.
+    not fit another layout; but what was laid out without GPUs is not kept from those there are.
+    After it ran out of memory as it was, it must be laid out otherwise.
     """
     if not chooses(job):
         return None
     kind = lookup.find("kinds", job.kind)
     before = past.submitted.execution if past.submitted else {}
-    if before and before not in past.tried:
-        kept = {name: value for name, value in before.items() if job.params.get(name) is None}
+    if before and before not in past.tried and not _lacks_gpus(past, machines):
+        # The ledger may be of a version whose params had other names.
+        left_open = {name for name, value in job.params.items() if value is None}
+        kept = {name: value for name, value in before.items() if name in left_open}
         found = _asked(kind, job, kept, machines, past, known)
         if found is not None and found.refusal is None:
             return found
@@ -74,6 +77,12 @@ def unfit(job: Job, found: Fit | None, machines: Sequence[Resources]) -> str | N
     return None if can_hold(machines, resources) else refusal(machines, resources)
 
 
+def _lacks_gpus(past: JobHistory, machines: Sequence[Resources]) -> bool:
+    """True when the latest attempt held no GPU, and now there are some."""
+    had = past.submitted.num_gpus if past.submitted else 0
+    return not had and any(node.num_gpus for node in machines)
+
+
 def _asked(
     kind: Any,
     job: Job,
@@ -83,13 +92,14 @@ def _asked(
     known: Knowledge,
 ) -> Fit | None:
     """What the kind says, with `kept` in place of what the study leaves open."""
+    names = execution_names(kind.Params)
     try:
         found = fit_of(
             kind,
             kind.Params(**{**job.params, **kept}),
             known.inputs(job),
             machines=machines,
-            tried=past.tried,
+            tried=[each for each in past.tried if set(each) <= names],
             done=known.facts(job.kind),
         )
     except UserError as fault:

@@ -135,6 +135,7 @@ def _charge(job: JobHistory, event: Ended) -> None:
     laid_out = job.submitted.execution if job.submitted else {}
     if event.result is Result.OUT_OF_MEMORY and laid_out and laid_out not in job.tried:
         job.tried.append(laid_out)
+        job.fraction = 0.0  # laid out otherwise, it may begin again
     elif event.result is Result.PREEMPTED and (event.fraction or 0) > job.fraction:
         job.fraction = event.fraction or 0
         job.failures[Result.PREEMPTED] = 0

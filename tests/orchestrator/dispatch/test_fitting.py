@@ -10,7 +10,8 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
 from jobs.work import AttemptFolder
 from orchestrator.failure import Result
-from orchestrator.ledger import Ended, Refused, Submitted, read_events
+from orchestrator.history import History, add
+from orchestrator.ledger import Ended, Ledger, Refused, Submitted, read_events
 from orchestrator.report import LaunchState
 
 
@@ -168,3 +169,57 @@ def test_a_job_whose_host_ran_out_of_memory_is_tried_once_more_when_nothing_can_
 
     assert report.num_attempts == 2
     assert [event.result for event in events(launch, Ended)] == [Result.OUT_OF_MEMORY] * 2
+
+
+def write_past(launch, job, *results, num_gpus=0.0, **execution):
+    """The ledger of an earlier launch that was killed."""
+    ledger = Ledger(launch.root, "study", "20200101-000000-aaaa")
+    for number, result in enumerate(results):
+        told = {"key": job.key, "attempt": str(number), "at": float(number)}
+        ledger.append(Submitted(**told, num_gpus=num_gpus, execution=execution))
+        if result is not None:
+            ledger.append(Ended(**told, result=result, seconds=1.0))
+    ledger.close()
+
+
+@pytest.mark.parametrize("result", [None, Result.LOST, Result.OUT_OF_MEMORY])
+def test_a_layout_of_another_version_of_the_kind_does_not_end_the_launch(
+    launch, make_probe, result
+):
+    job = make_probe(0, holds_gb=12, pieces=None)
+    write_past(launch, job, result, pieces=2, slices=3)
+
+    assert launch([job], executor=Nodes(16)).state is LaunchState.COMPLETE
+
+
+class WithGpus(Nodes):
+    def nodes(self):
+        return [replace(node, num_gpus=1) for node in super().nodes()]
+
+
+@pytest.mark.parametrize(("num_gpus", "pieces"), [(0, 1), (1, 3)])
+def test_what_was_laid_out_without_gpus_is_laid_out_anew_where_there_are_some(
+    launch, make_probe, num_gpus, pieces
+):
+    job = make_probe(0, holds_gb=12, pieces=None)
+    write_past(launch, job, None, num_gpus=num_gpus, pieces=3)
+
+    launch([job], executor=WithGpus(16))
+
+    assert events(launch, Submitted)[-1].execution == {"pieces": pieces}
+
+
+def test_a_job_that_begins_again_as_it_is_laid_out_anew_is_as_far_as_it_then_comes():
+    history = History()
+    told = {"key": "a", "at": 0.0}
+    for number, (result, fraction) in enumerate(
+        [(Result.PREEMPTED, 0.5), (Result.OUT_OF_MEMORY, None)]
+        + [(Result.PREEMPTED, fraction) for fraction in (0.1, 0.2, 0.3, 0.4)]
+    ):
+        layout = {"pieces": 1 if number < 2 else 2}
+        add(history, Submitted(**told, attempt=str(number), execution=layout))
+        add(
+            history,
+            Ended(**told, attempt=str(number), result=result, seconds=1.0, fraction=fraction),
+        )
+    assert not history.jobs["a"].given_up
