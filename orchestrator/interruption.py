@@ -34,6 +34,17 @@ class Interruption:
             self.may_raise = False
 
 
+def heed() -> None:
+    """Hear SIGINT even where a script's `&` had it ignored; processes started after hear it too.
+
+    Ray cancels by it: workers that inherit the deafness are killed instead, without a checkpoint.
+    """
+    if threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextlib.contextmanager
 def interruption() -> Iterator[Interruption]:
     """Take the signals over while the block runs (in the main thread; elsewhere nothing changes).

@@ -51,11 +51,13 @@ def run(options: argparse.Namespace) -> int:
 
 def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = frozenset()) -> int:
     """Launch, tell what became of it, print the tables."""
+    from orchestrator.interruption import heed
     from orchestrator.launch import launch
     from orchestrator.outlook import find_study
     from orchestrator.progress import shown_progress
     from orchestrator.shown import show_tables
 
+    heed()
     root = chosen_root(options)
     study = find_study(root, options.study)
     executor = _executor(options)
