@@ -1,10 +1,10 @@
 """A root with a tiny model and pairs, and a way to run jobs on it through the worker's entry."""
 
 import json
+import multiprocessing
 import os
+import signal
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
@@ -17,6 +17,18 @@ from cluster.storage import Storage
 from jobs.artifact import Artifact, Record
 from jobs.run import run
 from jobs.work import AttemptFolder
+
+IMPORTED = ("deepspeed", "jobs.run", "jobs.training.alignment", "trl.trainer.sft_trainer")
+"""What processes of these tests are forked with: it takes 10 s, and starts no thread."""
+
+BEGIN = """
+import os, sys
+os.environ.update(ENVIRONMENT)
+sys.argv = ["-c", *WORDS]
+heard = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+os.dup2(heard, 1), os.dup2(heard, 2)
+exec(CODE)
+"""
 
 KILLED_AT_A_STEP = """
 import os, signal, sys
@@ -152,14 +164,16 @@ class Root:
     def run_and_kill(self, name, kind, params, inputs=None, attempt="1", *, at_step):
         """Run it in a process that SIGKILL ends after a step."""
         payload = self.spec(name, kind, params, inputs or {}, attempt)
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED_AT_A_STEP, payload, str(at_step)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == -9, done.stderr
+        self.run_code(KILLED_AT_A_STEP, payload, str(at_step), ends=-signal.SIGKILL)
+
+    def run_code(self, code, *words, ends=0):
+        """Run a program with these arguments in a process that must end with this code."""
+        said = self.folder.parent / "said.txt"
+        process = started(code, words, said)
+        process.join(LIMIT_S)
+        ended = process.exitcode
+        process.kill()
+        assert ended == ends, said.read_text()
 
     def run_ranks(self, name, kind, params, inputs=None, num_ranks=2, attempt="1", **when):
         """What each rank's worker answers, by rank; None where it was killed. See RankedJob."""
@@ -192,7 +206,7 @@ class Root:
         _until_all_end(ranks)
         for rank, ended in enumerate(ranks):
             said = (place / f"rank-{rank}.txt").read_text()
-            assert ended.returncode <= 0, f"rank {rank} fell out of the worker's entry:\n{said}"
+            assert ended.exitcode <= 0, f"rank {rank} fell out of the worker's entry:\n{said}"
         return [
             [_answer(place / f"{number}-{rank}.json") for rank in range(num_ranks)]
             for number in range(len(jobs))
@@ -208,7 +222,6 @@ def _start_rank(order, place, rank, num_ranks):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]  # nothing may need it: the group stands already
     environment = {
-        **os.environ,
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(num_ranks),
@@ -218,30 +231,41 @@ def _start_rank(order, place, rank, num_ranks):
         "GLOO_SOCKET_IFNAME": "lo",
         "OMP_NUM_THREADS": "1",
     }
-    with open(place / f"rank-{rank}.txt", "wb") as said:
-        return subprocess.Popen(
-            [sys.executable, "-c", ONE_RANK, json.dumps(order)],
-            env=environment,
-            stdout=said,
-            stderr=said,
-        )
+    return started(ONE_RANK, [json.dumps(order)], place / f"rank-{rank}.txt", environment)
+
+
+def started(code, words, said, environment=None):
+    """A process that runs a program; what it says goes to a file."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+    # The server has the environment of the first test that used it.
+    given = {
+        "CODE": code,
+        "WORDS": list(words),
+        "SAID": str(said),
+        "ENVIRONMENT": {**os.environ, **(environment or {})},
+    }
+    process = context.Process(target=exec, args=(BEGIN, given))
+    process.start()
+    return process
 
 
 def _until_all_end(ranks):
     """Wait; when one is killed or fails, kill the others."""
-    running = {os.pidfd_open(rank.pid): rank for rank in ranks}
+    running = {rank.sentinel: rank for rank in ranks}
     try:
         while running:
             ended = wait(list(running), timeout=LIMIT_S)
             assert ended, f"ranks still run after {LIMIT_S} s without any of them ending"
             for handle in ended:
-                if running.pop(handle).wait():
+                rank = running.pop(handle)
+                rank.join()
+                if rank.exitcode:
                     return
-                os.close(handle)
     finally:
         for rank in ranks:
             rank.kill()
-            rank.wait()
+            rank.join()
 
 
 def _answer(path):

@@ -2,8 +2,6 @@
 
 import itertools
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -195,9 +193,8 @@ def test_a_checkpoint_that_was_being_written_when_it_was_killed_is_used_whole_or
     kind, params = JOBS["pretrain"]
     assert root.run("whole", kind, params)["state"] == "done"
     payload = root.spec("killed", kind, params, {}, "1")
-    words = [sys.executable, "-c", KILLED_WHILE_WRITING, payload]
-    ended = subprocess.run([*words, f"checkpoints/checkpoint-6/{file}"], check=False, timeout=300)
-    assert ended.returncode == -signal.SIGKILL
+    written = f"checkpoints/checkpoint-6/{file}"
+    root.run_code(KILLED_WHILE_WRITING, payload, written, ends=-signal.SIGKILL)
     assert root.run("killed", kind, params, attempt="2")["state"] == "done"
     # A marker that is there is not yet durable, and says what is true all the same.
     assert resumed_from(root, "killed") == (6 if file == "COMPLETE.json" else 3)
