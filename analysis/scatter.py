@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+COLUMNS = 512
+"""Columns formed at a time: of 20 matrices 4,096 wide, 0.3 GB."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scatter:
@@ -74,14 +77,28 @@ class Scatter:
 
 def inner_products(scatters: Sequence[Scatter]) -> Float64[np.ndarray, "groups groups"]:
     """tr(M_g M_h) for all pairs of scatters."""
-    count = len(scatters)
-    if all(scatter.factored and len(scatter.values) for scatter in scatters):
-        stacked = np.concatenate([scatter.values for scatter in scatters])
-        starts = np.cumsum([0] + [len(scatter.values) for scatter in scatters[:-1]])
-        per_row = [np.square(scatter.values @ stacked.T).sum(axis=0) for scatter in scatters]
-        return np.asarray(np.add.reduceat(np.stack(per_row), starts, axis=1))
-    products = np.zeros((count, count))
+    num_rows = sum(len(scatter.values) for scatter in scatters)
+    if all(scatter.factored for scatter in scatters) and num_rows > scatters[0].dimension:
+        return _by_columns(scatters)
+    products = np.zeros((len(scatters), len(scatters)))
     for i, first in enumerate(scatters):
-        for j in range(i, count):
+        for j in range(i, len(scatters)):
             products[i, j] = products[j, i] = first.inner(scatters[j])
+    return products
+
+
+def _by_columns(scatters: Sequence[Scatter]) -> Float64[np.ndarray, "groups groups"]:
+    """The same from a few columns of all matrices at a time: N d^2 products instead of N^2 d.
+
+    Of a symmetric matrix the columns of a block are needed from the diagonal down.
+    """
+    count, dimension = len(scatters), scatters[0].dimension
+    products = np.zeros((count, count))
+    for start in range(0, dimension, COLUMNS):
+        stop = min(start + COLUMNS, dimension)
+        square, below = (
+            np.stack([(s.values[:, rows].T @ s.values[:, start:stop]).ravel() for s in scatters])
+            for rows in (slice(start, stop), slice(stop, dimension))
+        )
+        products += square @ square.T + 2 * (below @ below.T)
     return products
