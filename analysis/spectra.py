@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from analysis.moments import Moments
-from analysis.scatter import Scatter, inner_products
-from analysis.tridiagonal import Tridiagonal, add_products, symmetric
+from analysis.scatter import Scatter, add_products, inner_products, products_and_sum
+from analysis.tridiagonal import Tridiagonal, symmetric
 
 NUM_AXES = 10
 """Leading axes that are kept of every spectrum, for subspaces and the energy inside them."""
@@ -78,7 +78,7 @@ class Spectra:
     @cached_property
     def own_products(self) -> Float64[np.ndarray, "groups groups"]:
         """tr(M_g M_h), M_g the scatter of group g about its own mean."""
-        return inner_products(self._scatters)
+        return inner_products(self._scatters) if self._few_rows else self._whole[0]
 
     def products(self, centred: bool) -> Float64[np.ndarray, "groups groups"]:
         """tr(M_g M_h), M_g the scatter of group g about the mean of all rows, or about zero.
@@ -116,25 +116,22 @@ class Spectra:
         if self._few_rows:
             return self._from_gram(without, mean, num_left)
         form = Tridiagonal.of(self._dense(without, num_left), mean * num_left**0.5)
-        return {
-            centred: Spectrum(
-                eigenvalues=form.eigenvalues(not centred),
-                axes=form.axes(not centred, NUM_AXES),
-            )
-            for centred in (False, True)
-        }
+        found = {}
+        for centred in (False, True):
+            values = form.eigenvalues(not centred)
+            axes = form.axes(not centred, min(NUM_AXES, len(values)))
+            found[centred] = Spectrum(eigenvalues=values, axes=axes)
+        return found
 
     @cached_property
-    def _all_dense(self) -> Float64[np.ndarray, "d d"]:
-        """Lower half of the scatter of all rows about their mean."""
-        whole = np.zeros((self.dimension, self.dimension), order="F")
-        for scatter in self._scatters:
-            whole = _added(whole, scatter, 1.0)
-        return add_products(whole, self.shifts * np.sqrt(self.counts)[:, None], 1.0)
+    def _whole(self) -> tuple[Float64[np.ndarray, "groups groups"], Float64[np.ndarray, "d d"]]:
+        """Products of the groups' own scatters, and the scatter of all rows about their mean."""
+        products, lower = products_and_sum(self._scatters)
+        return products, add_products(lower, self.shifts * np.sqrt(self.counts)[:, None], 1.0)
 
     def _dense(self, without: int | None, num_left: float) -> Float64[np.ndarray, "d d"]:
         """Lower half of the scatter of the rows left about their own mean."""
-        rest = self._all_dense.copy(order="F")
+        rest = self._whole[1].copy(order="F")
         if without is None:
             return rest
         rest = _added(rest, self._scatters[without], -1.0)
@@ -194,7 +191,8 @@ class Spectra:
         found = {}
         for centred in (False, True):
             part = whole.without_first() if centred else whole
-            values, axes = part.eigenvalues(False), part.axes(False, NUM_AXES)
+            values = part.eigenvalues(False)
+            axes = part.axes(False, min(NUM_AXES, len(values)))
             found[centred] = Spectrum(eigenvalues=values, axes=lift(axes, values[: axes.shape[1]]))
         return found
 

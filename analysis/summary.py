@@ -67,21 +67,23 @@ class GroupSummary:
 
     def merge(self, other: GroupSummary) -> GroupSummary:
         """Summary of the rows of both; no prompt may be in both."""
-        assert (self.moments is None) == (other.moments is None), "one has moments, one has none"
-        moments = neurons = None
-        if self.moments is not None and other.moments is not None:
-            moments = self.moments.merge(other.moments)
-        if self.neurons is not None and other.neurons is not None:
-            neurons = self.neurons.merge(other.neurons)
-        return GroupSummary(
-            num_rows=self.num_rows + other.num_rows,
-            num_prompts=self.num_prompts + other.num_prompts,
-            num_nonfinite=self.num_nonfinite + other.num_nonfinite,
-            norms=self.norms.merge(other.norms),
-            relative_norms=self.relative_norms.merge(other.relative_norms),
-            directions=self.directions.merge(other.directions),
-            moments=moments,
-            neurons=neurons,
+        return GroupSummary.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[GroupSummary]) -> GroupSummary:
+        """Summary of the rows of all parts (at least one); no prompt may be in two."""
+        moments = [part.moments for part in parts if part.moments is not None]
+        neurons = [part.neurons for part in parts if part.neurons is not None]
+        assert len(moments) in (0, len(parts)), "one has moments, one has none"
+        return cls(
+            num_rows=sum(part.num_rows for part in parts),
+            num_prompts=sum(part.num_prompts for part in parts),
+            num_nonfinite=sum(part.num_nonfinite for part in parts),
+            norms=reduce(Histogram.merge, (part.norms for part in parts)),
+            relative_norms=reduce(Histogram.merge, (part.relative_norms for part in parts)),
+            directions=reduce(DirectionSums.merge, (part.directions for part in parts)),
+            moments=Moments.merge_all(moments) if moments else None,
+            neurons=reduce(NeuronSums.merge, neurons) if len(neurons) == len(parts) else None,
         )
 
     def to_arrays(self, prefix: str) -> dict[str, np.ndarray]:
@@ -232,10 +234,10 @@ class Sample:
     def total(self) -> GroupSummary:
         """All groups merged; there must be one."""
         assert self.groups, "a sample without groups has no total"
-        return reduce(GroupSummary.merge, self.groups.values())
+        return GroupSummary.merge_all(list(self.groups.values()))
 
     def leave_out(self, group: int) -> GroupSummary:
         """All groups but one merged; there must be another."""
         rest = [summary for number, summary in self.groups.items() if number != group]
         assert rest, "leaving out the only group leaves nothing"
-        return reduce(GroupSummary.merge, rest)
+        return GroupSummary.merge_all(rest)

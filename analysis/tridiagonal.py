@@ -79,13 +79,12 @@ class Tridiagonal:
             values = eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf")[::-1]
         return np.asarray(values[values > _tolerance(values)])
 
-    def axes(self, with_direction: bool, most: int) -> Float64[np.ndarray, "n k"]:
-        """Leading eigenvectors, at most as many as there are eigenvalues that are not zero."""
+    def axes(self, with_direction: bool, wanted: int) -> Float64[np.ndarray, "n k"]:
+        """Eigenvectors of so many leading eigenvalues, which must not be zero."""
         from scipy.linalg import eigh_tridiagonal
 
         diagonal, beside = self._form(with_direction)
-        rank = len(self.eigenvalues(with_direction))
-        size, wanted = len(diagonal), min(most, rank)
+        size = len(diagonal)
         if wanted == 0:
             return np.zeros((len(self.diagonal), 0))
         if size == 1:
@@ -119,18 +118,6 @@ class Tridiagonal:
         if self.mirror is not None:
             vectors = vectors - np.outer(self.mirror, self.mirror @ vectors)
         return np.asarray(vectors)
-
-
-def add_products(
-    matrix: Float64[np.ndarray, "d d"], rows: Float64[np.ndarray, "k d"], sign: float
-) -> Float64[np.ndarray, "d d"]:
-    """`matrix` + `sign` rows^T rows in its lower half, in place; it must be in Fortran's order."""
-    from scipy.linalg.blas import dsyrk
-
-    if len(rows) == 0:
-        return matrix
-    wide = np.ascontiguousarray(rows, dtype=np.float64)
-    return np.asarray(dsyrk(sign, wide.T, beta=1.0, c=matrix, lower=1, overwrite_c=1))
 
 
 def symmetric(matrix: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n n"]:

@@ -78,7 +78,7 @@ class Draw:
 
 
 def draw_of(rng: np.random.Generator, sample_of) -> Draw:
-    """The transform's sample at turn 3, beside the plain one; torus rows where the latter differ."""
+    """The transform's sample, at turn 3 of its dialogues, beside the plain one."""
     plain, other = conditions()
 
     def noise(rows: int) -> np.ndarray:
@@ -187,7 +187,7 @@ def covered(num_draws: int, sample_of) -> dict[Key, float]:
     """Share of draws whose interval holds the truth."""
     found: dict[Key, list[Estimate]] = defaultdict(list)
     known: dict[Key, list[float]] = defaultdict(list)
-    rng = np.random.default_rng(13)
+    rng = np.random.default_rng(16)
     for _ in range(num_draws):
         draw = draw_of(rng, sample_of)
         truth = truths() | truths_of_the_draw(draw)
@@ -229,16 +229,10 @@ def torus(rng: np.random.Generator) -> np.ndarray:
     return rows
 
 
-@pytest.mark.parametrize(
-    ("num_draws", "least", "most"),
-    [(20, 0.75, 1.0), pytest.param(200, 0.9, 0.98, marks=pytest.mark.slow)],
-)
-def test_the_interval_of_the_intrinsic_dimension_covers_two(
-    sample_of, num_draws: int, least: float, most: float
-) -> None:
+def test_the_interval_of_the_intrinsic_dimension_covers_two(sample_of) -> None:
     rng, metric = np.random.default_rng(14), load_metric("intrinsic_dimension")
     hits = 0
-    for _ in range(num_draws):
+    for _ in range(200):
         (value,) = metric.measure(sample_of(torus(rng), PROMPTS, moments=False), None)
         hits += value.low <= 2 <= value.high
-    assert least <= hits / num_draws <= most
+    assert 0.9 <= hits / 200 <= 0.98
