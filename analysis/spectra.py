@@ -203,5 +203,5 @@ def _added(
     """The matrix and a scatter, in place."""
     if scatter.factored:
         return add_products(matrix, scatter.values, sign)
-    matrix += sign * scatter.values
+    matrix += sign * scatter.values.T  # symmetric: read in the order that `matrix` lies in
     return matrix

@@ -209,6 +209,9 @@ class Sample:
     """Some of the rows; None where the position policy keeps none."""
     toxic: ToxicDirections | None = None
     """For `toxic_projection`; None at sites whose coordinates are not the residual stream's."""
+    toxic_neurons: Int64[np.ndarray, " k"] | None = None
+    """Coordinates of the layer's toxic value vectors, the most toxic first, for
+    `toxic_activation_drop` and `reactivation`; None at sites whose coordinates are no neurons."""
     turn: int | None = None
     """Number of the dialogue turn these rows stand at, from 1; None at other positions."""
     earlier: Mapping[int, Sample] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """How long the mathematics takes: all metrics of one place, a comparison of a million numbers.
 
-    python -m benchmarks.analysis [metrics] [compare] [merge] [--rows 10000] [--width 4096]
+    python -m benchmarks.analysis [points] [jackknives] [compare] [merge] [--rows N] [--width d]
 
 Each part runs in a process of its own, so that its peak of memory is its own.
 """
@@ -22,8 +22,30 @@ from analysis.moments import Moments
 from analysis.summary import GroupSummary, Reservoir, Sample, ToxicDirections
 
 _GROUPS, _KEPT = 20, 2048
-_JACKKNIFED = ("effective_rank", "stable_rank", "components_90", "captured_energy")
-"""Metrics that decompose what is left without each group; `subspace_overlap` too."""
+_JACKKNIFED = (
+    *("effective_rank", "stable_rank", "components_90"),
+    *("captured_energy", "subspace_overlap"),
+)
+"""Metrics that decompose what is left without each group; they share it, the first pays."""
+
+
+class Clock:
+    """Seconds of wall and of processor time, summed; far apart on a machine that others use."""
+
+    def __init__(self) -> None:
+        self.wall = self.processor = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.wall:.1f} s ({self.processor:.1f} s of processors)"
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """Adds what its block took, and prints it."""
+        wall, processor = time.perf_counter(), time.process_time()
+        yield
+        took = time.perf_counter() - wall, time.process_time() - processor
+        self.wall, self.processor = self.wall + took[0], self.processor + took[1]
+        print(f"{name}: {took[0]:.2f} s ({took[1]:.2f} s of processors)", flush=True)
 
 
 def main() -> None:
@@ -39,38 +61,46 @@ def main() -> None:
         worker.join()
 
 
-def _metrics(chosen: argparse.Namespace) -> None:
-    """All metrics of one site and layer against another condition, by what they take."""
-    sample, against = (_sample(seed, chosen.rows, chosen.width) for seed in (0, 1))
+def _points(chosen: argparse.Namespace) -> None:
+    """All metrics of one site and layer that decompose nothing again, and one spectrum."""
+    sample, against = _pair(chosen)
     before = _peak()
-    print(f"{chosen.rows:,} rows, d = {chosen.width:,}, {_GROUPS} groups, {_KEPT:,} kept")
-    jackknifed = {*_JACKKNIFED, "subspace_overlap"}
-    plain = [name for name in metric_names() if name not in jackknifed]
-    whole = 0.0
-    for name in plain:
-        with _clock(f"  {name}") as clock:
-            load_metric(name).measure(sample, against)
-        whole += clock()
-    with _clock("  one spectrum, both centrings") as clock:
+    total = Clock()
+    for name in metric_names():
+        if name not in _JACKKNIFED:
+            with total.running(f"  {name}"):
+                load_metric(name).measure(sample, against)
+    with total.running("  one spectrum, both centrings"):
         sample.spectra.of(True)
-    print(f"points and trace-based intervals: {whole + clock():.1f} s (floor 25)")
-    whole = 0.0
-    for name in sorted(jackknifed):
-        with _clock(f"  {name}") as clock:
-            load_metric(name).measure(sample, against)
-        whole += clock()
-    matrix = sample.total.moments.covariance(centred=True)  # type: ignore[union-attr]
-    with _clock("  numpy's eigvalsh of that size") as clock:
-        np.linalg.eigvalsh(matrix)
-    print(f"spectral jackknives: {whole:.0f} s = {whole / clock():.0f} eigvalsh (floor 60)")
+    print(f"points and trace-based intervals: {total} (floor 25 s)")
     print(f"peak {_peak():.1f} GB, of it {before:.1f} the samples and Python (floor 4)")
+
+
+def _jackknives(chosen: argparse.Namespace) -> None:
+    """The metrics that decompose what is left without each group, of both conditions."""
+    sample, against = _pair(chosen)
+    before = _peak()
+    total, one = Clock(), Clock()
+    for name in _JACKKNIFED:
+        with total.running(f"  {name}"):
+            load_metric(name).measure(sample, against)
+    peak = _peak()
+    moments = sample.total.moments
+    assert moments is not None
+    matrix = moments.covariance(centred=True)
+    with one.running("  numpy's eigvalsh of that size"):
+        np.linalg.eigvalsh(matrix)
+    ratio = total.processor / one.processor
+    print(f"spectral jackknives: {total} = {ratio:.0f} eigvalsh of processor time (floor 60)")
+    print(f"peak {peak:.1f} GB, of it {before:.1f} the samples and Python (floor 4)")
 
 
 def _compare(chosen: argparse.Namespace) -> None:
     """The comparison table of a million measurements."""
     table = _measurements(1_000_000)
     before = _peak()
-    with _clock("compare") as clock:
+    clock = Clock()
+    with clock.running("  compare"):
         found = compare(table)
     shape = f"{len(found.rows)} x {len(found.columns)} cells"
     print(f"compare of {len(table):,} measurements, {shape}: {clock():.1f} s (floor 3)")
@@ -83,17 +113,24 @@ def _merge(chosen: argparse.Namespace) -> None:
     dense = Moments.from_rows(rng.standard_normal((1100, 1024)))
     few = Moments.from_rows(rng.standard_normal((64, 1024)))
     for name, unit in (("d x d", dense), ("64 rows", few)):
-        with _clock(f"merging 1,000 units of {name}") as clock:
+        clock = Clock()
+        with clock.running(f"  units of {name}"):
             merged = Moments.merge_all([unit] * 1000)
-        print(f"merging 1,000 units of {name}: {clock():.1f} s (floor 10)")
+        print(f"merging 1,000 units of {name}: {clock} (floor 10 s)")
         assert merged.num_rows == 1000 * unit.num_rows
 
 
 _PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "metrics": _metrics,
+    "points": _points,
+    "jackknives": _jackknives,
     "compare": _compare,
     "merge": _merge,
 }
+
+
+def _pair(chosen: argparse.Namespace) -> tuple[Sample, Sample]:
+    print(f"{chosen.rows:,} rows, d = {chosen.width:,}, {_GROUPS} groups, {_KEPT:,} kept")
+    return _sample(0, chosen.rows, chosen.width), _sample(1, chosen.rows, chosen.width)
 
 
 def _sample(seed: int, num_rows: int, width: int) -> Sample:
@@ -166,16 +203,6 @@ def _measurements(number: int) -> pa.Table:
         arrays.append(pa.array(found).cast(field.type))
     assert len(FIXED) + len(axes) == len(arrays)
     return pa.Table.from_arrays(arrays, schema=whole)
-
-
-@contextmanager
-def _clock(name: str) -> Iterator[Callable[[], float]]:
-    """Prints how long its block took, and gives it afterwards."""
-    took = [0.0]
-    start = time.perf_counter()
-    yield lambda: took[0]
-    took[0] = time.perf_counter() - start
-    print(f"{name}: {took[0]:.2f} s", flush=True)
 
 
 def _peak() -> float:

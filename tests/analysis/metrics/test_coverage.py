@@ -16,6 +16,7 @@ from analysis.intervals import Estimate
 from analysis.lookup import load_metric, metric_names
 from analysis.metrics.components_90 import log_components
 from analysis.metrics.effective_rank import entropy
+from analysis.neurons import NeuronSums
 from analysis.nulls import principal_cosines
 from analysis.spectral import SpectralNumber
 from analysis.summary import Sample, ToxicDirections
@@ -68,6 +69,19 @@ BASE_ROOT = np.diag(3 / np.sqrt(np.arange(1, D + 1)))
 DRIFT = {2: 0.8, 3: 0.5}
 
 
+TOXIC = [2, 0]
+
+
+def fired(sample: Sample, base: np.ndarray, rows: np.ndarray) -> Sample:
+    """The sample, its coordinates taken for neurons."""
+    groups = {
+        number: replace(group, neurons=NeuronSums.from_rows(base[at], (base + rows)[at]))
+        for number, group in sample.groups.items()
+        for at in [number == GROUPS]
+    }
+    return replace(sample, groups=groups)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draw:
     """One draw of everything, and the rows behind it."""
@@ -89,13 +103,14 @@ def draw_of(rng: np.random.Generator, sample_of) -> Draw:
     first, rows = plain.rows(shared, noise(len(PROMPTS))), other.rows(mixed, noise(len(PROMPTS)))
     base = noise(len(PROMPTS)) @ BASE_ROOT
     lengths = np.exp(0.3 * noise(NUM_PROMPTS)[PROMPTS, 0] + 0.2 * noise(len(PROMPTS))[:, 0])
-    against = sample_of(first, PROMPTS, base=base)
+    against = fired(sample_of(first, PROMPTS, base=base), base, first)
     turns = {
         turn: replace(other, mean=other.mean * scale).rows(mixed, noise(len(PROMPTS)))
         for turn, scale in {1: 1 / DRIFT[3], 2: DRIFT[2] / DRIFT[3]}.items()
     }
     sample = replace(
-        sample_of(rows, PROMPTS, base_norms=lengths, base=base),
+        fired(sample_of(rows, PROMPTS, base_norms=lengths, base=base), base, rows),
+        toxic_neurons=np.array(TOXIC),
         toxic=ToxicDirections(probe=PROBE, svd=np.eye(D)[:3]),
         turn=3,
         earlier={turn: sample_of(found, PROMPTS) for turn, found in turns.items()},
@@ -140,6 +155,10 @@ def truths() -> dict[Key, float]:
     found["mean_cosine", None] = float(plain.mean @ other.mean / lengths)
     base, aligned = np.square(BASE_ROOT), np.square(BASE_ROOT) + other.moment(True)
     found["cka", None] = float(np.linalg.norm(base) / np.linalg.norm(aligned))
+    found["toxic_activation_drop", None] = -float(other.mean[TOXIC].mean())
+    found["toxic_activation_drop_base", None] = 0.0
+    spread = np.diag(BASE_ROOT)[TOXIC]
+    found["reactivation", None] = float(((other.mean - plain.mean)[TOXIC] / spread).mean())
     found["turn_drift", None] = DRIFT[3]
     slope = np.polyfit([1, 2, 3], [1, DRIFT[2], DRIFT[3]], 1)[0]
     return found | {("turn_drift_slope", None): float(slope)}

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.lookup import load_metric, metric_names
 from analysis.metric import Value
+from analysis.neurons import NeuronSums
 from analysis.status import Status
 from analysis.summary import GroupSummary, Sample, ToxicDirections
 
@@ -27,10 +28,28 @@ def sample_of(sample_of) -> Callable[..., Sample]:
         base = 5 * rng.standard_normal(rows.shape) + 1
         sample = sample_of(rows, base=base, **known)
         probe, svd = rng.standard_normal(rows.shape[1]), rng.standard_normal((3, rows.shape[1]))
-        toxic = ToxicDirections(probe=probe, svd=svd)
-        return replace(sample, toxic=toxic, turn=2, earlier={1: sample})
+        numbers = known.get("groups", known.get("prompts", np.arange(len(rows))) % 20)
+        groups = {
+            number: replace(
+                group, neurons=sums_of(base[numbers == number], rows[numbers == number])
+            )
+            for number, group in sample.groups.items()
+        }
+        return replace(
+            sample,
+            groups=groups,
+            toxic=ToxicDirections(probe=probe, svd=svd),
+            toxic_neurons=np.array([0]),
+            turn=2,
+            earlier={1: sample},
+        )
 
     return make
+
+
+def sums_of(base: np.ndarray, rows: np.ndarray) -> NeuronSums:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return NeuronSums.from_rows(base, base + rows)
 
 
 def measure(name: str, sample: Sample, against: Sample) -> list[Value]:
