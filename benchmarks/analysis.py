@@ -103,7 +103,7 @@ def _compare(chosen: argparse.Namespace) -> None:
     with clock.running("  compare"):
         found = compare(table)
     shape = f"{len(found.rows)} x {len(found.columns)} cells"
-    print(f"compare of {len(table):,} measurements, {shape}: {clock():.1f} s (floor 3)")
+    print(f"compare of {len(table):,} measurements, {shape}: {clock} (floor 3 s)")
     print(f"peak {_peak():.1f} GB, of it {before:.1f} the table and Python (floor 1)")
 
 
