@@ -154,4 +154,4 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _bytes_of(block: RowBlock) -> int:
-    return sum(int(rows.nbytes) for rows in block.rows.values())
+    return sum(int(rows.nbytes) for rows in (*block.rows.values(), *block.base.values()))
