@@ -161,6 +161,11 @@ class ActivationStore:
             base=self.base(site, layer, label)[:],
         )
 
+    def keeps_all(self, label: str) -> bool:
+        """True when every row of a position is stored."""
+        num_rows = sum(unit.marker["rows"].get(label, 0) for unit in self.units)
+        return int(self._placing(label).stored.tokens.size) == num_rows
+
     def kept_tokens(self, label: str) -> Int64[np.ndarray, " rows"]:
         """Token of the plan that each row of `rows` stands at (of a pooled row, its first)."""
         if label not in self.positions:

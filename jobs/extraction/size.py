@@ -2,8 +2,8 @@
 
 Every unit stores, for every place and position, a summary: some vectors of d, two histograms of
 norms, and d x d moments for positions that keep them; of the rows themselves those of the
-reservoir, or all; and the base's rows, in float32, at the reservoir. What is not counted: the token plan (some 10 bytes a token), and the two small
-JSON files of the index.
+reservoir, or all; and the base's rows, in float32, at the reservoir. What is not counted: the
+token plan (some 10 bytes a token), and the two small JSON files of the index.
 """
 
 from collections.abc import Collection, Mapping, Sequence
