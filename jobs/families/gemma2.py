@@ -7,7 +7,7 @@ and MLP stand before the addition: what is added to the stream is their output.
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Tap
+from jobs.family import Missing, Mlp, Tap
 from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
@@ -25,6 +25,12 @@ FIELDS = {
 BLOCKS = "model.layers"
 FINAL_NORM = "model.norm"
 EMBEDDING = "model.embed_tokens"
+MLP = Mlp(
+    gate="mlp.gate_proj",
+    up="mlp.up_proj",
+    down="mlp.down_proj",
+    gain="post_feedforward_layernorm",
+)
 LACKS_KERNELS = ("sdpa",)
 """It squashes attention scores by a tanh, for which PyTorch's SDPA has no place."""
 

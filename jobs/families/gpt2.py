@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import UNGATED, Missing, Tap
+from jobs.family import UNGATED, Missing, Mlp, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -18,6 +18,7 @@ FIELDS = {
 BLOCKS = "transformer.h"
 FINAL_NORM = "transformer.ln_f"
 EMBEDDING = "transformer.wte"
+MLP = Mlp(up="mlp.c_fc", down="mlp.c_proj", inputs_first=True)
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import PARALLEL, UNGATED, Missing, Tap
+from jobs.family import PARALLEL, UNGATED, Missing, Mlp, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -20,6 +20,7 @@ FIELDS = {
 BLOCKS = "gpt_neox.layers"
 FINAL_NORM = "gpt_neox.final_layer_norm"
 EMBEDDING = "gpt_neox.embed_in"
+MLP = Mlp(up="mlp.dense_h_to_4h", down="mlp.dense_4h_to_h")
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Tap
+from jobs.family import Missing, Mlp, Tap
 from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
@@ -22,6 +22,7 @@ FIELDS = {
 BLOCKS = "model.layers"
 FINAL_NORM = "model.norm"
 EMBEDDING = "model.embed_tokens"
+MLP = Mlp(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj")
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

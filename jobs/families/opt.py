@@ -6,7 +6,7 @@ The MLP is no module of its own, and the block flattens batch and width before i
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import UNGATED, Missing, Tap
+from jobs.family import UNGATED, Missing, Mlp, Tap
 from jobs.models.shape import ConfigField, as_mapping, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -26,6 +26,7 @@ FIELDS = {
 BLOCKS = "model.decoder.layers"
 FINAL_NORM = "model.decoder.final_layer_norm"
 EMBEDDING = "model.decoder.embed_tokens"
+MLP = Mlp(up="fc1", down="fc2")
 POSITIONS_OFFSET = 2
 """Rows of the position table that no position uses."""
 

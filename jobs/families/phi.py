@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.family import PARALLEL, UNGATED, Missing, Tap
+from jobs.family import PARALLEL, UNGATED, Missing, Mlp, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -21,6 +21,7 @@ FIELDS = {
 BLOCKS = "model.layers"
 FINAL_NORM = "model.final_layernorm"
 EMBEDDING = "model.embed_tokens"
+MLP = Mlp(up="mlp.fc1", down="mlp.fc2")
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:
