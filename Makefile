@@ -48,6 +48,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.moments
+	$(BIN)/python -m benchmarks.analysis
 	$(BIN)/python -m benchmarks.store
 
 $(RIVALS)/.ready: constraints.txt benchmarks/rivals.txt

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from analysis.layout import (
@@ -17,9 +18,10 @@ from analysis.layout import (
     side_header,
     variant_labels,
 )
-from analysis.measurement import Row, Scalar, axes_of, to_rows
+from analysis.measurement import Row, Scalar, axes_of
+from analysis.narrowing import LongTable, applied
 from analysis.seeds import over_seeds
-from analysis.selection import VARIANT, Selection, describe, resolve, select
+from analysis.selection import VARIANT, Selection, describe, select
 from analysis.status import MEANINGS, Status
 from analysis.table import Cell, Header, Table, annotate
 
@@ -55,26 +57,23 @@ def compare(
     ValueError for names that do not exist, with what does and the nearest match, and for axes
     across that do not tell all numbers apart.
     """
-    layout, measured = layout or Layout(), to_rows(data)
-    chosen = resolve(selection or Selection(), measured)
-    metrics = metrics_shown(measured, layout.metrics)
-    measured = [row for row in measured if row["metric"] in metrics]
-    rows = over_seeds(select(measured, chosen), layout.seeds)
+    layout, measured = layout or Layout(), LongTable.of(data)
+    chosen = measured.resolved(selection or Selection())
+    metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
+    measured = measured.of_metrics(metrics)
+    narrowed = select(measured.rows(chosen), applied(chosen))
+    rows = over_seeds(narrowed, layout.seeds)
     axes = axes_across(rows, layout)
     sides, beside = rows_down(rows, layout), axes_beside(rows, layout, axes)
     columns = _columns(rows, metrics, axes, layout)
     numbers = _place(rows, layout.rows, axes)
-    elsewhere = {
-        (_values(row, layout.rows), row["metric"], _values(row, axes))
-        for row in measured
-        if row["value"] is not None
-    }
+    elsewhere = cache(partial(measured.combinations, (*layout.rows, "metric", *axes)))
 
     def cell(side: Side, column: Column) -> Cell:
         if (row := numbers.get((side, column))) is not None:
             return _cell(row)
         reason = MEANINGS[Status.NOT_RUN]
-        if (side, column.metric, column.where) in elsewhere:
+        if (*side, column.metric, *column.where) in elsewhere():
             reason = f"measured, but not at {describe(replace(chosen, where={}))}"
         return Cell(status=Status.NOT_RUN, reason=reason)
 

@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import isfinite
 
+import numpy as np
+
 from analysis.intervals import MIN_GROUPS, Estimate
 from analysis.metric import Value
 from analysis.moments import Moments
+from analysis.nulls import Band
+from analysis.spectra import Spectra
 from analysis.status import Status
-from analysis.summary import Sample
+from analysis.summary import Reservoir, Sample
 
 
 class UnmeasurableError(Exception):
@@ -31,6 +35,10 @@ class Measured:
     """Rows that entered."""
     num_groups: int
     """Prompt groups that entered."""
+    null: Band | None = None
+    """What random directions or subspaces give, where that is defined."""
+    base_null: Band | None = None
+    """What the base activations' covariance gives; None where no base rows are kept."""
 
 
 def evaluate(
@@ -74,6 +82,10 @@ def evaluate(
         num_groups=measured.num_groups,
         status=Status.TOO_FEW_GROUPS if few else Status.OK,
         reason=reason if few else None,
+        null_low=measured.null.low if measured.null else None,
+        null_high=measured.null.high if measured.null else None,
+        base_null_low=measured.base_null.low if measured.base_null else None,
+        base_null_high=measured.base_null.high if measured.base_null else None,
     )
 
 
@@ -104,6 +116,28 @@ def require_moments(sample: Sample) -> dict[int, Moments]:
     kept = {number: moments for number, moments in found.items() if moments is not None}
     if len(kept) < len(found):
         raise UnmeasurableError("no moments are kept at this position policy", Status.NOT_RUN)
+    return kept
+
+
+def require_spectra(sample: Sample, centred: bool) -> Spectra:
+    """What spectral metrics share, of rows that have some variance."""
+    require_moments(sample)
+    traces = sample.spectra.traces(centred)
+    require_energy(traces)
+    if not isfinite(float(traces.sum())):
+        raise UnmeasurableError("the squared norms of the rows overflow")
+    return sample.spectra
+
+
+def require_kept(sample: Sample) -> Reservoir:
+    """One kept row of every prompt, in which something moved."""
+    if sample.reservoir is None:
+        raise UnmeasurableError("no rows are kept at this position policy", Status.NOT_RUN)
+    kept = sample.reservoir.one_per_prompt()
+    if not np.isfinite(kept.rows).all():
+        raise UnmeasurableError("kept rows hold NaN or infinity")
+    if not kept.rows.any():
+        raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)
     return kept
 
 

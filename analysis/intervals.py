@@ -111,7 +111,7 @@ def percentile_interval(
         return Estimate(value=value)
     spread = (num_groups / (num_groups - 1)) ** 0.5
     tail = float(ndtr(-spread * student_quantile(num_groups - 1)))
-    # Always values that were drawn: a count of components stays a whole number.
+    # Always values that were drawn, never between two of them.
     low = np.quantile(drawn, tail, method="lower")
     high = np.quantile(drawn, 1 - tail, method="higher")
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))

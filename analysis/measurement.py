@@ -39,8 +39,10 @@ FIXED = pa.schema(
         ("low", pa.float64()),  # 95 % interval
         ("high", pa.float64()),
         ("floor", pa.float64()),  # the same metric of the base model against itself
-        ("null_low", pa.float64()),  # the band expected with no effect
+        ("null_low", pa.float64()),  # 95 % band of random directions or subspaces
         ("null_high", pa.float64()),
+        ("base_null_low", pa.float64()),  # the same of the base activations' own covariance
+        ("base_null_high", pa.float64()),
         ("num_rows", pa.int64()),
         ("num_groups", pa.int64()),
         ("num_seeds", pa.int64()),
@@ -57,7 +59,9 @@ IDENTITY = (
 )
 """The fixed columns that say *what* a number is, in the order rows are sorted by."""
 
-_NUMBERS = ("value", "low", "high", "floor", "null_low", "null_high")
+NULLS = ("null_low", "null_high", "base_null_low", "base_null_high")
+"""The bands expected with no effect."""
+_NUMBERS = ("value", "low", "high", "floor", *NULLS)
 _STATUSES = tuple(status.value for status in Status)
 
 

@@ -38,6 +38,14 @@ class Value:
     """OK, or what to know before reading the value."""
     reason: str | None
     """One sentence for every status but OK."""
+    null_low: float | None = None
+    """Lower end of the 95 % band of random directions or subspaces at the same d."""
+    null_high: float | None = None
+    """Upper end of that band."""
+    base_null_low: float | None = None
+    """Lower end of the 95 % band of what the base activations' own covariance gives."""
+    base_null_high: float | None = None
+    """Upper end of that band; anisotropy alone reaches so far."""
 
 
 class Metric(Protocol):

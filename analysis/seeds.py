@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from analysis.measurement import IDENTITY, Row, Scalar, axes_of
+from analysis.measurement import IDENTITY, NULLS, Row, Scalar, axes_of
 from analysis.status import Status
 
 CONFIDENCE = 0.95
@@ -67,7 +67,7 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         return good[0] | blank | {"num_seeds": 1, "reason": "; ".join([*reasons, _lost(bad)])}
     values = [number for row in good if (number := _number(row)) is not None]
     low, high = t_interval(values)
-    of_one_seed: Row = dict.fromkeys(("floor", "null_low", "null_high"))
+    of_one_seed: Row = dict.fromkeys(("floor", *NULLS))
     of_all: Row = {
         "value": math.fsum(values) / len(values),
         "low": low,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int64
 
+from analysis.base_rows import BaseRows
 from analysis.directions import DirectionSums
 from analysis.histogram import Histogram
 from analysis.moments import Moments
 from analysis.neurons import NeuronSums
+from analysis.spectra import Spectra
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,21 +67,23 @@ class GroupSummary:
 
     def merge(self, other: GroupSummary) -> GroupSummary:
         """Summary of the rows of both; no prompt may be in both."""
-        assert (self.moments is None) == (other.moments is None), "one has moments, one has none"
-        moments = neurons = None
-        if self.moments is not None and other.moments is not None:
-            moments = self.moments.merge(other.moments)
-        if self.neurons is not None and other.neurons is not None:
-            neurons = self.neurons.merge(other.neurons)
-        return GroupSummary(
-            num_rows=self.num_rows + other.num_rows,
-            num_prompts=self.num_prompts + other.num_prompts,
-            num_nonfinite=self.num_nonfinite + other.num_nonfinite,
-            norms=self.norms.merge(other.norms),
-            relative_norms=self.relative_norms.merge(other.relative_norms),
-            directions=self.directions.merge(other.directions),
-            moments=moments,
-            neurons=neurons,
+        return GroupSummary.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[GroupSummary]) -> GroupSummary:
+        """Summary of the rows of all parts (at least one); no prompt may be in two."""
+        moments = [part.moments for part in parts if part.moments is not None]
+        neurons = [part.neurons for part in parts if part.neurons is not None]
+        assert len(moments) in (0, len(parts)), "one has moments, one has none"
+        return cls(
+            num_rows=sum(part.num_rows for part in parts),
+            num_prompts=sum(part.num_prompts for part in parts),
+            num_nonfinite=sum(part.num_nonfinite for part in parts),
+            norms=reduce(Histogram.merge, (part.norms for part in parts)),
+            relative_norms=reduce(Histogram.merge, (part.relative_norms for part in parts)),
+            directions=reduce(DirectionSums.merge, (part.directions for part in parts)),
+            moments=Moments.merge_all(moments) if moments else None,
+            neurons=reduce(NeuronSums.merge, neurons) if len(neurons) == len(parts) else None,
         )
 
     def to_arrays(self, prefix: str) -> dict[str, np.ndarray]:
@@ -133,14 +137,29 @@ class Reservoir:
     """The prompt each belongs to."""
     groups: Int64[np.ndarray, " rows"]
     """The prompt group each belongs to."""
+    base: Float32[np.ndarray, "rows d"] | None = None
+    """The base model's rows at the same tokens: the aligned model's are `base + rows`. For `cka`
+    and for null bands from the base activations' covariance; None where they were not kept."""
 
     @classmethod
     def concatenate(cls, parts: Sequence[Reservoir]) -> Reservoir:
-        """The rows of all parts (at least one), in the order given."""
+        """The rows of all parts (at least one), in the order given; base rows if all have them."""
+        base = [part.base for part in parts if part.base is not None]
         return cls(
             rows=np.concatenate([part.rows for part in parts]),
             prompts=np.concatenate([part.prompts for part in parts]),
             groups=np.concatenate([part.groups for part in parts]),
+            base=np.concatenate(base) if len(base) == len(parts) else None,
+        )
+
+    def one_per_prompt(self) -> Reservoir:
+        """The first kept row of every prompt: these are independent, rows of one prompt are not."""
+        _, first = np.unique(self.prompts, return_index=True)
+        return Reservoir(
+            rows=self.rows[first],
+            prompts=self.prompts[first],
+            groups=self.groups[first],
+            base=None if self.base is None else self.base[first],
         )
 
     def merge(self, other: Reservoir) -> Reservoir:
@@ -149,11 +168,12 @@ class Reservoir:
 
     def to_arrays(self, prefix: str) -> dict[str, np.ndarray]:
         """Plain arrays for a safetensors file, each name starting with `prefix`."""
-        return {
+        arrays = {
             f"{prefix}rows": self.rows,
             f"{prefix}prompts": self.prompts,
             f"{prefix}groups": self.groups,
         }
+        return arrays if self.base is None else arrays | {f"{prefix}base": self.base}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> Reservoir:
@@ -162,26 +182,65 @@ class Reservoir:
             rows=arrays[f"{prefix}rows"],
             prompts=arrays[f"{prefix}prompts"],
             groups=arrays[f"{prefix}groups"],
+            base=arrays.get(f"{prefix}base"),
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ToxicDirections:
+    """Directions of the base model that stand for toxicity, in the coordinates of the rows."""
+
+    probe: Float[np.ndarray, " d"]
+    """W_toxic, of any length but zero."""
+    svd: Float[np.ndarray, "k d"]
+    """SVD directions of the toxic value vectors, the strongest first, oriented by the probe."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """All that is known of the rows at one site, layer, position policy and condition."""
+    """All that is known of the rows at one site, layer, position policy and condition.
+
+    What a metric needs and is not here gives `not_run` with the reason, never a guess.
+    """
 
     groups: Mapping[int, GroupSummary]
     """Prompt group -> summary; groups without rows are absent."""
     reservoir: Reservoir | None
     """Some of the rows; None where the position policy keeps none."""
+    toxic: ToxicDirections | None = None
+    """For `toxic_projection`; None at sites whose coordinates are not the residual stream's."""
+    toxic_neurons: Int64[np.ndarray, " k"] | None = None
+    """Coordinates of the layer's toxic value vectors, the most toxic first, for
+    `toxic_activation_drop` and `reactivation`; None at sites whose coordinates are no neurons."""
+    turn: int | None = None
+    """Number of the dialogue turn these rows stand at, from 1; None at other positions."""
+    earlier: Mapping[int, Sample] = field(default_factory=dict)
+    """Turn -> the rows of that earlier turn of the same dialogues, for `turn_drift`."""
+
+    @cached_property
+    def spectra(self) -> Spectra:
+        """What spectral metrics share; there must be moments of every group with rows."""
+        found = [group.moments for group in self.groups.values() if group.num_rows]
+        kept = [moments for moments in found if moments is not None]
+        assert kept and len(kept) == len(found), "spectra need moments"
+        return Spectra(kept)
+
+    @cached_property
+    def base(self) -> BaseRows | None:
+        """The kept rows of the base model, None where there are none or not finite ones."""
+        kept = self.reservoir
+        if kept is None or kept.base is None or len(kept.base) < 2:
+            return None
+        return BaseRows.of(kept.base, kept.groups) if np.isfinite(kept.base).all() else None
 
     @cached_property
     def total(self) -> GroupSummary:
         """All groups merged; there must be one."""
         assert self.groups, "a sample without groups has no total"
-        return reduce(GroupSummary.merge, self.groups.values())
+        return GroupSummary.merge_all(list(self.groups.values()))
 
     def leave_out(self, group: int) -> GroupSummary:
         """All groups but one merged; there must be another."""
         rest = [summary for number, summary in self.groups.items() if number != group]
         assert rest, "leaving out the only group leaves nothing"
-        return reduce(GroupSummary.merge, rest)
+        return GroupSummary.merge_all(rest)

@@ -62,6 +62,26 @@ class Saved:
     """Per query head and token attended to, where the eager kernel keeps them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mlp:
+    """Where a block keeps its neurons: MLP(x) = sum of m_i v_i, one key and value vector for each.
+
+    Each path is of a module with a `weight`, relative to the block.
+    """
+
+    up: str
+    """Its weights are the keys k_i; of a gated MLP, those of the linear part."""
+    down: str
+    """Its weights are the value vectors v_i, its input the m_i."""
+    gate: str | None = None
+    """Its weights are the keys of the gate; None where the MLP has none."""
+    inputs_first: bool = False
+    """Weights are stored as [inputs, outputs] (GPT-2's Conv1D), not as [outputs, inputs]."""
+    gain: str | None = None
+    """A norm between the value vectors and the residual stream (Gemma): what it does to directions
+    is to stretch them by 1 + weight."""
+
+
 class Family(Protocol):
     """The names a module in `families/` defines; and, where transformers lacks some, LACKS_KERNELS.
 
@@ -78,6 +98,8 @@ class Family(Protocol):
     """Path of the token embedding."""
     SAVED: Mapping[str, Saved]
     """What training keeps, by the dtype it computes in; weights are float32 in both."""
+    MLP: Mlp
+    """Where each block keeps keys and value vectors."""
 
     def sites(self, config: Any) -> Mapping[str, Tap | Missing]:
         """Every name of SITES -> where a model of this config shows it, or why it cannot."""

@@ -7,6 +7,7 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
+from analysis.base_rows import BaseRows
 from analysis.evaluation import (
     Measured,
     UnmeasurableError,
@@ -15,19 +16,21 @@ from analysis.evaluation import (
     require_energy,
     require_groups,
     require_moments,
+    require_spectra,
 )
-from analysis.intervals import jackknife
+from analysis.intervals import MIN_GROUPS, jackknife
 from analysis.metric import Value
 from analysis.moments import Moments
+from analysis.nulls import Band, random_share
 from analysis.spectra import Spectra
 from analysis.status import Status
 from analysis.summary import Sample
 
-NUM_AXES = 10
 DEFINITION = (
     "v1: share of squared norm in the top min(10, d, rank) eigenvectors of the other condition, "
     "these from all groups but g, the energy of g, pooled over g; _heldout: of the other condition "
-    "itself; _ratio: of the two; centred: rows minus the mean of the groups but g"
+    "itself; _ratio: of the two; centred: rows minus the mean of the groups but g; bands: a random "
+    "subspace, and base rows in the axes of base rows of the other half of the groups"
 )
 NEEDS_AGAINST = True
 REPORTS = ("captured_energy", "captured_energy_heldout", "captured_energy_ratio")
@@ -44,24 +47,27 @@ class Captured:
     """Squared norm of each group's rows."""
     counts: Float64[np.ndarray, " groups"]
     """Rows of each group."""
+    null: Band
+    """The share inside a random subspace."""
+    base_null: Band | None
+    """The share of base rows inside the leading axes of other base rows."""
 
     def share(self) -> float:
         """Energy inside over energy in all, groups pooled."""
         return float(self.inside.sum() / self.total.sum())
 
     def shares_left(self) -> Float64[np.ndarray, " groups"]:
-        """The share without each group; the subspaces stay what they were.
-
-        Finding them again would take a decomposition per pair of groups for a second-order change.
-        """
-        total = self.total.sum() - self.total
-        nothing = np.full(len(total), np.nan)
-        inside = np.maximum(self.inside.sum() - self.inside, 0.0)
-        return np.asarray(np.divide(inside, total, out=nothing, where=total > 0))
+        """The share without each group; the subspaces stay what they were."""
+        return _shares_left(self.inside, self.total)
 
 
 def measure(sample: Sample, against: Sample | None) -> list[Value]:
-    """Three numbers, uncentred and centred: k/d is no null, the held-out share of itself is."""
+    """Three numbers, uncentred and centred: k/d is no null, the held-out share of itself is.
+
+    It is of the subspaces as learned from these rows, and so is its interval: with few rows they
+    miss part of the true one, for both conditions alike. 0 to 1, the ratio above 0; rotating both
+    conditions together or scaling either changes nothing.
+    """
     captured = cache(partial(_capture, sample, against))
     return [
         evaluate(name, DEFINITION, centred, sample, partial(compute, captured, centred))
@@ -71,6 +77,19 @@ def measure(sample: Sample, against: Sample | None) -> list[Value]:
 
 
 Pair = tuple[Captured, Captured]
+
+
+def _shares_left(
+    inside: Float64[np.ndarray, " groups"], total: Float64[np.ndarray, " groups"]
+) -> Float64[np.ndarray, " groups"]:
+    """The pooled share without each group.
+
+    Finding subspaces again would take a decomposition per pair of groups for a second-order change.
+    """
+    rest = total.sum() - total
+    nothing = np.full(len(total), np.nan)
+    inside_rest = np.maximum(inside.sum() - inside, 0.0)
+    return np.asarray(np.divide(inside_rest, rest, out=nothing, where=rest > 0))
 
 
 def _energy(captured: Callable[[bool], Pair], centred: bool) -> Measured:
@@ -86,8 +105,13 @@ def _measured_share(captured: Captured) -> Measured:
     estimate = jackknife(
         captured.share(), captured.shares_left()[filled], captured.counts[filled]
     ).within(0.0, 1.0)
-    num_groups = int(filled.sum())
-    return Measured(estimate=estimate, num_rows=int(captured.counts.sum()), num_groups=num_groups)
+    return Measured(
+        estimate=estimate,
+        num_rows=int(captured.counts.sum()),
+        num_groups=int(filled.sum()),
+        null=captured.null,
+        base_null=captured.base_null,
+    )
 
 
 def _ratio(captured: Callable[[bool], Pair], centred: bool) -> Measured:
@@ -105,16 +129,28 @@ def _ratio(captured: Callable[[bool], Pair], centred: bool) -> Measured:
 
 def _capture(sample: Sample, against: Sample | None, centred: bool) -> Pair:
     """Energies of the sample, and of the condition that gives the subspaces, in these."""
-    pair = require_moments(sample), require_moments(require_against(against))
+    other = require_against(against)
+    pair = require_moments(sample), require_moments(other)
     for half in pair:
         require_groups(len(half), 2)
-    spectra = Spectra.of(list(pair[1].values()), centred)
-    require_energy(scatter.trace() for scatter in spectra.scatters)
+    spectra = require_spectra(other, centred)
     places = {number: place for place, number in enumerate(pair[1])}
     numbers = sorted(pair[0].keys() | pair[1].keys())
-    subspaces = [spectra.axes(NUM_AXES, places.get(number)) for number in numbers]
-    captured = tuple(_energies(half, numbers, subspaces, centred) for half in pair)
-    require_energy(captured[0].total)
+    subspaces = [spectra.of(centred, places.get(number)).axes for number in numbers]
+    num_axes = spectra.of(centred).axes.shape[1]
+    captured = []
+    for half, own in zip(pair, (sample, other), strict=True):
+        inside, total, counts = _energies(half, numbers, subspaces, centred)
+        require_energy(total)
+        captured.append(
+            Captured(
+                inside=inside,
+                total=total,
+                counts=counts,
+                null=_random(require_spectra(own, centred), num_axes, centred),
+                base_null=_base(own.base, other.base, num_axes),
+            )
+        )
     return captured[0], captured[1]
 
 
@@ -123,16 +159,56 @@ def _energies(
     numbers: list[int],
     subspaces: list[Float64[np.ndarray, "d k"]],
     centred: bool,
-) -> Captured:
-    """Energy of each group about zero, or about the mean of the rows outside the group."""
+) -> tuple[
+    Float64[np.ndarray, " groups"], Float64[np.ndarray, " groups"], Float64[np.ndarray, " groups"]
+]:
+    """Energy of each group about zero, or about the mean of the rows outside the group.
+
+    Inside its subspace and in all, and the rows of each.
+    """
     empty = Moments.empty(subspaces[0].shape[0])
     groups = [moments.get(number, empty) for number in numbers]
     counts = np.array([float(group.num_rows) for group in groups])
-    points = np.zeros((len(groups), len(empty.mean)))
+    moved = np.stack([group.mean for group in groups])
     if centred:
-        sums = np.stack([group.mean for group in groups]) * counts[:, None]
-        points = (sums.sum(axis=0) - sums) / (counts.sum() - counts)[:, None]
-    scatters = [group.about(point) for group, point in zip(groups, points, strict=True)]
-    inside = [s.energy(axes).sum() for s, axes in zip(scatters, subspaces, strict=True)]
-    total = [scatter.trace() for scatter in scatters]
-    return Captured(inside=np.array(inside), total=np.array(total), counts=counts)
+        sums = moved * counts[:, None]
+        moved = moved - (sums.sum(axis=0) - sums) / (counts.sum() - counts)[:, None]
+    inside = [
+        float(group.scatter.energy(axes).sum() + group.num_rows * np.square(shift @ axes).sum())
+        for group, axes, shift in zip(groups, subspaces, moved, strict=True)
+    ]
+    own = np.array([group.scatter.trace() for group in groups])
+    return np.array(inside), own + counts * np.square(moved).sum(axis=1), counts
+
+
+def _random(spectra: Spectra, num_axes: int, centred: bool) -> Band:
+    """Share of these very rows inside a random subspace."""
+    purity = spectra.products(centred).sum() / spectra.traces(centred).sum() ** 2
+    return random_share(num_axes, spectra.dimension, float(purity))
+
+
+def _base(own: BaseRows | None, other: BaseRows | None, num_axes: int) -> Band | None:
+    """Interval of the share of one condition's base rows inside the axes of the other's.
+
+    Axes of each half of the groups, energy of the other half: what two independent draws of one
+    covariance share, with as many rows as are kept.
+    """
+    if own is None or other is None:
+        return None
+    moments, given = own.moments(), other.moments()
+    inside, total = np.zeros((2, len(moments)))
+    counts = np.array([float(group.num_rows) for group in moments.values()])
+    halves = [[m for n, m in given.items() if n % 2 == parity] for parity in (0, 1)]
+    if len(moments) < MIN_GROUPS or not all(halves):
+        return None
+    axes = [Spectra(half).of(True).axes[:, :num_axes] for half in halves]
+    for place, (number, group) in enumerate(moments.items()):
+        taken = axes[1 - number % 2]
+        length = group.num_rows * np.square(group.mean @ taken).sum()
+        inside[place] = group.scatter.energy(taken).sum() + length
+        total[place] = group.scatter.trace() + group.num_rows * (group.mean @ group.mean)
+    share = float(inside.sum() / total.sum())
+    estimate = jackknife(share, _shares_left(inside, total), counts).within(0.0, 1.0)
+    if estimate.low is None or estimate.high is None:
+        return None
+    return Band(low=estimate.low, high=estimate.high)

@@ -1,70 +1,45 @@
 """How many principal directions hold 90 % of the variance."""
 
 from functools import partial
+from math import log
 
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import Measured, evaluate, require_energy, require_moments
-from analysis.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
+from analysis.evaluation import evaluate
 from analysis.metric import Value
-from analysis.spectra import Spectra
+from analysis.spectral import SpectralNumber
 from analysis.summary import Sample
 
 SHARE = 0.9
 DEFINITION = (
-    "v1: least number of leading eigenvalues that sum to 90 % of all; group bootstrap of the "
-    "energies along the sample's own axes"
+    "v2: least number of leading eigenvalues that sum to 90 % of all; bias corrected by "
+    "delete-group jackknife of the logarithm of the number with the last one counted in part, then "
+    "rounded up; _share: over min(num_rows, d)"
 )
 NEEDS_AGAINST = False
-REPORTS = ("components_90",)
+REPORTS = ("components_90", "components_90_share")
 AXIS_LABEL = "components for 90 % of the variance (1 to d)"
 
 
 def measure(sample: Sample, against: Sample | None) -> list[Value]:
-    """Uncentred and centred."""
+    """Uncentred and centred; rotating or scaling all rows changes nothing.
+
+    Counting the last component in part makes it smooth enough to jackknife: a bootstrap of whole
+    numbers cannot see that few rows make them read low (with 64 rows in 24 dimensions its interval
+    covered the truth in 20 % of draws, this one in 87 %).
+    """
+    number = SpectralNumber(sample=sample, logarithm=log_components, whole=True)
     return [
-        evaluate(REPORTS[0], DEFINITION, centred, sample, partial(_components, sample, centred))
+        evaluate(name, DEFINITION, centred, sample, partial(compute, centred))
+        for name, compute in zip(REPORTS, (number.measured, number.share), strict=True)
         for centred in (False, True)
     ]
 
 
-def _components(sample: Sample, centred: bool) -> Measured:
-    spectra = Spectra.of(list(require_moments(sample).values()), centred)
-    require_energy(scatter.trace() for scatter in spectra.scatters)
-    num_groups = len(spectra.counts)
-    axes = spectra.axes(spectra.shifts.shape[1])
-    energies = spectra.energies(axes)
-    value = float(_count(energies.sum(axis=0)[None, :])[0])
-    estimate = Estimate(value=value)
-    if num_groups >= MIN_GROUPS:
-        drawn = _count(_drawn_energies(spectra, axes, energies))
-        estimate = percentile_interval(value, drawn, num_groups)
-    num_rows = int(spectra.counts.sum())
-    return Measured(estimate=estimate, num_rows=num_rows, num_groups=num_groups)
-
-
-def _drawn_energies(
-    spectra: Spectra,
-    axes: Float64[np.ndarray, "d k"],
-    energies: Float64[np.ndarray, "groups k"],
-) -> Float64[np.ndarray, "draws k"]:
-    """Variance of every bootstrap draw along the axes of the whole sample.
-
-    A new spectrum per draw would be biased, as a draw holds only 63 % of the groups, and would cost
-    a thousand decompositions; along fixed axes energies are linear in the draw.
-    """
-    weights = group_draws(len(spectra.counts))
-    drawn = weights @ energies
-    if spectra.centred:
-        counts = weights * spectra.counts
-        mean_energy = np.square(counts @ (spectra.shifts @ axes)) / counts.sum(axis=1)[:, None]
-        drawn = np.maximum(drawn - mean_energy, 0.0)
-    return np.asarray(drawn)
-
-
-def _count(energies: Float64[np.ndarray, "draws k"]) -> Float64[np.ndarray, " draws"]:
-    """How many of the leading axes are needed; a rounding error below 90 % counts as 90 %."""
-    reached = np.cumsum(energies, axis=1)
-    short = reached < (SHARE - 1e-12) * reached[:, -1:]
-    return np.asarray(short.sum(axis=1) + 1, dtype=np.float64)
+def log_components(eigenvalues: Float64[np.ndarray, " rank"]) -> float:
+    """Logarithm of the number, the last component in part; a rounding error short is none."""
+    reached = np.cumsum(eigenvalues) / eigenvalues.sum()
+    whole = int((reached < SHARE - 1e-12).sum())
+    before = float(reached[whole - 1]) if whole else 0.0
+    return log(whole + (SHARE - before) / (float(reached[whole]) - before))

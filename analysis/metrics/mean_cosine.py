@@ -3,8 +3,8 @@
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64
 
+from analysis.crossing import crossed, sums_of
 from analysis.evaluation import (
     Measured,
     UnmeasurableError,
@@ -16,13 +16,14 @@ from analysis.evaluation import (
 )
 from analysis.intervals import jackknife
 from analysis.metric import Value
-from analysis.moments import Moments
+from analysis.nulls import base_cosine, random_cosine
 from analysis.status import Status
 from analysis.summary import Sample
 
 DEFINITION = (
     "v1: cosine of the mean rows of two conditions, inner product and both norms only over pairs "
-    "of rows of different prompt groups; delete-group jackknife"
+    "of rows of different prompt groups; delete-group jackknife; bands: two random directions, "
+    "isotropic and of the base covariance"
 )
 NEEDS_AGAINST = True
 REPORTS = ("mean_cosine",)
@@ -35,15 +36,16 @@ def measure(sample: Sample, against: Sample | None) -> list[Value]:
 
 
 def _cosine(sample: Sample, other: Sample | None) -> Measured:
-    pair = require_moments(sample), require_moments(require_against(other))
+    other = require_against(other)
+    pair = require_moments(sample), require_moments(other)
     numbers = sorted(pair[0].keys() | pair[1].keys())
     require_groups(len(numbers), 2)
-    (sums, counts), (other_sums, other_counts) = (_sums(half, numbers) for half in pair)
+    (sums, counts), (other_sums, other_counts) = (sums_of(half, numbers) for half in pair)
     require_energy(np.square(sums).sum(axis=1))
     require_energy(np.square(other_sums).sum(axis=1))
-    inner = _crossed(sums, counts, other_sums, other_counts)
-    square = _crossed(sums, counts, sums, counts)
-    other_square = _crossed(other_sums, other_counts, other_sums, other_counts)
+    inner = crossed(sums, counts, other_sums, other_counts)
+    square = crossed(sums, counts, sums, counts)
+    other_square = crossed(other_sums, other_counts, other_sums, other_counts)
     if not min(square[0], other_square[0]) > 0:
         reason = "a mean offset is not distinguishable from zero: groups do not agree on it"
         raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
@@ -51,34 +53,10 @@ def _cosine(sample: Sample, other: Sample | None) -> Measured:
         cosines = inner / np.sqrt(square * other_square)
     whole, left_out = float(cosines[0]), cosines[1:]
     estimate = jackknife(whole, left_out, counts + other_counts).within(-1.0, 1.0)
-    return Measured(estimate=estimate, num_rows=int(counts.sum()), num_groups=len(numbers))
-
-
-def _sums(
-    moments: dict[int, Moments], numbers: list[int]
-) -> tuple[Float64[np.ndarray, "groups d"], Float64[np.ndarray, " groups"]]:
-    """Sum and number of the rows of each group, zeros where a condition lacks the group."""
-    empty = Moments.empty(len(next(iter(moments.values())).mean))
-    found = [moments.get(number, empty) for number in numbers]
-    counts = np.array([float(group.num_rows) for group in found])
-    return np.stack([group.mean for group in found]) * counts[:, None], counts
-
-
-def _crossed(
-    first: Float64[np.ndarray, "groups d"],
-    first_counts: Float64[np.ndarray, " groups"],
-    second: Float64[np.ndarray, "groups d"],
-    second_counts: Float64[np.ndarray, " groups"],
-) -> Float64[np.ndarray, " leave"]:
-    """Mean inner product over pairs of rows of different groups: of all, then without each group.
-
-    NaN where no such pair is left.
-    """
-
-    def leave(parts: np.ndarray) -> np.ndarray:
-        return np.asarray(np.concatenate([parts.sum(axis=0)[None], parts.sum(axis=0) - parts]))
-
-    products = np.einsum("gd,gd->g", first, second)
-    above = np.einsum("gd,gd->g", leave(first), leave(second)) - leave(products)
-    pairs = leave(first_counts) * leave(second_counts) - leave(first_counts * second_counts)
-    return np.asarray(np.divide(above, pairs, out=np.full(len(above), np.nan), where=pairs > 0))
+    return Measured(
+        estimate=estimate,
+        num_rows=int(counts.sum()),
+        num_groups=len(numbers),
+        null=random_cosine(sums.shape[1]),
+        base_null=base_cosine(sample.base, other.base),
+    )

@@ -12,12 +12,10 @@ from analysis.evaluation import (
     evaluate,
     require_energy,
     require_groups,
-    require_moments,
+    require_spectra,
 )
 from analysis.intervals import Estimate, jackknife
 from analysis.metric import Value
-from analysis.moments import Moments
-from analysis.scatter import inner_products
 from analysis.spectra import Spectra
 from analysis.status import Status
 from analysis.summary import Sample
@@ -46,11 +44,14 @@ def crossed(sample: Sample, centred: bool) -> Measured:
 
     tr C^2 of an estimated covariance is too large by a term in 1/N; independent groups have none.
     """
-    groups = [m for m in require_moments(sample).values() if m.num_rows >= 1 + centred]
-    require_groups(len(groups), 2)
-    traces = np.array([group.trace(centred) for group in groups])
+    spectra = require_spectra(sample, centred)
+    usable = spectra.counts >= 1 + centred
+    require_groups(int(usable.sum()), 2)
+    degrees = (spectra.counts - centred)[usable]
+    traces, products = _own(spectra, centred)
+    traces = traces[usable] / degrees
     require_energy(traces)
-    products = _covariance_products(groups, centred)
+    products = products[np.ix_(usable, usable)] / np.outer(degrees, degrees)
     whole = traces.sum() ** 2 - np.square(traces).sum(), products.sum() - np.trace(products)
     if not min(whole) > 0:
         raise UnmeasurableError("groups share no variance", Status.BELOW_NOISE_FLOOR)
@@ -60,16 +61,14 @@ def crossed(sample: Sample, centred: bool) -> Measured:
     below = whole[1] - 2 * (products.sum(axis=1) - np.diag(products))
     # Every group counts the same in these means, whatever its rows, so the jackknife too.
     estimate = _log_jackknife(whole[0] / whole[1], above, below, None)
-    num_rows = sum(group.num_rows for group in groups)
-    return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(groups))
+    num_rows = int(spectra.counts[usable].sum())
+    return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
 
 
 def plugin(sample: Sample, centred: bool) -> Measured:
     """The ratio of the covariance of all rows, which grows with their number."""
-    spectra = Spectra.of(list(require_moments(sample).values()), centred)
-    traces = np.array([scatter.trace() for scatter in spectra.scatters])
-    require_energy(traces)
-    products = inner_products(spectra.scatters)
+    spectra = require_spectra(sample, centred)
+    traces, products = spectra.traces(centred), spectra.products(centred)
     whole = float(traces.sum() ** 2 / products.sum())
     above = traces.sum() - traces
     below = products.sum() - 2 * products.sum(axis=1) + np.diag(products)
@@ -78,7 +77,7 @@ def plugin(sample: Sample, centred: bool) -> Measured:
         rows_left = spectra.counts.sum() - spectra.counts
         shifts = np.stack([spectra.mean_shift(group) for group in range(len(traces))])
         lengths = np.square(shifts).sum(axis=1)
-        along = spectra.energies(shifts.T)
+        along = spectra.energies(True, shifts.T)
         left_along = along.sum(axis=0) - np.diag(along)
         above = above - rows_left * lengths
         below = below - 2 * rows_left * left_along + np.square(rows_left * lengths)
@@ -87,14 +86,13 @@ def plugin(sample: Sample, centred: bool) -> Measured:
     return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
 
 
-def _covariance_products(
-    groups: list[Moments], centred: bool
-) -> Float64[np.ndarray, "groups groups"]:
-    """tr(C_g C_h) of the groups' own covariances."""
-    zero = np.zeros_like(groups[0].mean)
-    scatters = [group.scatter if centred else group.about(zero) for group in groups]
-    degrees = np.array([float(group.num_rows - centred) for group in groups])
-    return inner_products(scatters) / np.outer(degrees, degrees)
+def _own(
+    spectra: Spectra, centred: bool
+) -> tuple[Float64[np.ndarray, " groups"], Float64[np.ndarray, "groups groups"]]:
+    """Tr M_g and tr(M_g M_h), each scatter about its group's own mean, or about zero."""
+    if centred:
+        return spectra.own_traces, spectra.own_products
+    return spectra.traces(False), spectra.products(False)
 
 
 def _log_jackknife(

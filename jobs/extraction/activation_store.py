@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -30,6 +31,20 @@ PLAN = "token_plan.safetensors"
 
 _Block = tuple[int, str]
 """Number of a unit, and how the names of one of its blocks of rows end."""
+Which = Literal["rows", "base"]
+"""Rows of δ, or of the base."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Placing:
+    """Where the rows of one position lie."""
+
+    stored: RowIndex
+    """The stored rows of δ."""
+    reservoir: RowIndex
+    """The base's rows, which are the reservoir's alone."""
+    blocks: Sequence[_Block]
+    """What both indices number."""
 
 
 class ActivationStore:
@@ -37,7 +52,7 @@ class ActivationStore:
 
     def __init__(self, files: StoreFiles) -> None:
         self.files = files
-        self._placed: dict[str, tuple[RowIndex, list[_Block]]] = {}
+        self._placed: dict[str, _Placing] = {}
         if INDEX in files.names():
             self._index: Mapping[str, Any] = json.loads(files.read(INDEX))
         else:
@@ -123,32 +138,39 @@ class ActivationStore:
         self._require(site, layer, label)
         prefix = array_prefix((site, layer), label)
         rows = self._rows_by_unit(site, layer, label)
-        groups: dict[int, GroupSummary] = {}
+        parts: dict[int, list[GroupSummary]] = {}
         for number, unit in enumerate(self.units):
             if f"{prefix}counts" not in unit:
                 continue
             summary = GroupSummary.from_arrays(unit, prefix)
             if rows is not None:
                 summary = dataclasses.replace(summary, moments=Moments.from_rows(rows[number]))
-            group = unit.marker["group"]
-            groups[group] = groups[group].merge(summary) if group in groups else summary
+            parts.setdefault(unit.marker["group"], []).append(summary)
+        groups = {group: GroupSummary.merge_all(each) for group, each in parts.items()}
         return Sample(groups=groups, reservoir=self.rows(site, layer, label))
 
     def rows(self, site: str, layer: int, label: str) -> Reservoir:
-        """The reservoir in float32, in the plan's order, with prompts and groups."""
+        """The reservoir in float32, in the plan's order, with prompts, groups and base rows."""
         stored = self.stored(site, layer, label)
         chosen = stored.index.reservoir
         rows: Float32[np.ndarray, "rows d"] = stored[chosen].astype(np.float32, copy=False)
         return Reservoir(
-            rows=rows, prompts=stored.index.prompts[chosen], groups=stored.index.groups[chosen]
+            rows=rows,
+            prompts=stored.index.prompts[chosen],
+            groups=stored.index.groups[chosen],
+            base=self.base(site, layer, label)[:],
         )
+
+    def keeps_all(self, label: str) -> bool:
+        """True when every row of a position is stored."""
+        num_rows = sum(unit.marker["rows"].get(label, 0) for unit in self.units)
+        return int(self._placing(label).stored.tokens.size) == num_rows
 
     def kept_tokens(self, label: str) -> Int64[np.ndarray, " rows"]:
         """Token of the plan that each row of `rows` stands at (of a pooled row, its first)."""
         if label not in self.positions:
             raise unknown_name("position", label, self.positions, where=repr(self.files))
-        index, _ = self._placing(label)
-        return np.asarray(index.tokens[index.reservoir])
+        return self._placing(label).reservoir.tokens
 
     def stored(
         self, site: str, layer: int, label: str, framework: Framework = "numpy"
@@ -157,16 +179,14 @@ class ActivationStore:
 
         Raises UserError when this site, layer or position was not extracted.
         """
-        self._require(site, layer, label)
-        prefix = array_prefix((site, layer), label)
-        index, blocks = self._placing(label)
-        dtype, width = self._form(prefix, blocks)
+        return self._lying(site, layer, label, "rows", framework)
 
-        def block(number: int) -> np.ndarray:
-            unit, end = blocks[number]
-            return self.units[unit].raw(f"{prefix}rows.{end}")
+    def base(self, site: str, layer: int, label: str, framework: Framework = "numpy") -> StoredRows:
+        """The base model's activations, in float32, at the rows of the reservoir.
 
-        return StoredRows(index, block, dtype=dtype, width=width, framework=framework)
+        Raises UserError when this site, layer or position was not extracted.
+        """
+        return self._lying(site, layer, label, "base", framework)
 
     def row(
         self,
@@ -184,6 +204,23 @@ class ActivationStore:
         """
         stored = self.stored(site, layer, label, framework)
         return stored[stored.index.find(prompt, position)]
+
+    def _lying(
+        self, site: str, layer: int, label: str, which: Which, framework: Framework
+    ) -> StoredRows:
+        self._require(site, layer, label)
+        prefix = array_prefix((site, layer), label)
+        placing = self._placing(label)
+        dtype, width = self._form(prefix, placing.blocks)
+
+        def block(number: int) -> np.ndarray:
+            unit, end = placing.blocks[number]
+            return self.units[unit].raw(f"{prefix}{which}.{end}")
+
+        if which == "base":
+            dtype = "float32"
+        index = placing.stored if which == "rows" else placing.reservoir
+        return StoredRows(index, block, dtype=dtype, width=width, framework=framework)
 
     def _require(self, site: str, layer: int, label: str) -> None:
         """Raise UserError, with what there is, for what was not extracted."""
@@ -203,7 +240,7 @@ class ActivationStore:
                 hint=f"the nearest is {near}",
             )
 
-    def _placing(self, label: str) -> tuple[RowIndex, list[_Block]]:
+    def _placing(self, label: str) -> _Placing:
         """Where the stored rows of a position lie: read once."""
         if label not in self._placed:
             blocks = [
@@ -212,14 +249,16 @@ class ActivationStore:
                 for end in unit.blocks(label)
             ]
             named = [(self.units[number], end) for number, end in blocks]
-            index = RowIndex.of_blocks(
-                self.token_plan,
-                [
-                    (unit[f"stored.{label}.tokens.{end}"], unit[f"stored.{label}.reservoir.{end}"])
-                    for unit, end in named
-                ],
+            rows = [
+                (unit[f"stored.{label}.tokens.{end}"], unit[f"stored.{label}.reservoir.{end}"])
+                for unit, end in named
+            ]
+            kept = [(tokens[chosen], chosen[chosen]) for tokens, chosen in rows]
+            self._placed[label] = _Placing(
+                stored=RowIndex.of_blocks(self.token_plan, rows),
+                reservoir=RowIndex.of_blocks(self.token_plan, kept),
+                blocks=blocks,
             )
-            self._placed[label] = (index, blocks)
         return self._placed[label]
 
     def _form(self, prefix: str, blocks: Sequence[_Block]) -> tuple[str, int]:
@@ -236,7 +275,7 @@ class ActivationStore:
         if label not in self._index["rowwise"]:
             return None
         stored = self.stored(site, layer, label)
-        _, blocks = self._placing(label)
+        blocks = self._placing(label).blocks
         owners = np.array([number for number, _ in blocks], dtype=np.int64)[stored.index.blocks]
         order = np.argsort(owners, kind="stable")
         ends = np.searchsorted(owners[order], np.arange(1, len(self.units)))

@@ -34,6 +34,10 @@ SHARD_BYTES = 256 * 2**20
 """A shard is closed before it would grow beyond this."""
 
 
+_Plain = Mapping[Place, tuple[str, np.ndarray]]
+"""Place -> name of the dtype, and the rows."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RowBlock:
     """Rows of one position to be stored, at every place, in the order they came."""
@@ -46,6 +50,8 @@ class RowBlock:
     """The row belongs to the reservoir chosen by hash."""
     rows: Mapping[Place, np.ndarray | Tensor]
     """Place -> [rows, d] in host memory, float32 or bfloat16, never changed again."""
+    base: Mapping[Place, np.ndarray | Tensor] = field(default_factory=dict)
+    """Place -> the base model's activations at the rows of the reservoir only, in float32."""
 
 
 class UnitWriter:
@@ -77,8 +83,11 @@ class UnitWriter:
         """
         if self._writing is not None and self._writing.done():
             self._wait()  # a disk that is full stops the forward passes now
-        rows = {place: _plain(array) for place, array in block.rows.items()}
-        width = 9 + sum(_row_bytes(array) for _, array in rows.values())
+        rows, base = (
+            {place: _plain(array) for place, array in arrays.items()}
+            for arrays in (block.rows, block.base)
+        )
+        width = 9 + sum(_row_bytes(array) for _, array in (*rows.values(), *base.values()))
         start = 0
         while start < len(block.tokens):
             room = (self._shard_bytes - self._open.nbytes) // width
@@ -86,7 +95,7 @@ class UnitWriter:
                 self._close_shard()
                 continue
             stop = start + max(room, 1)
-            self._open.add_rows(block, rows, slice(start, stop))
+            self._open.add_rows(block, rows, base, slice(start, stop))
             start = stop
 
     def finish(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
@@ -145,9 +154,7 @@ class _OpenShard:
     _dtypes: dict[str, str] = field(default_factory=dict)
     _arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def add_rows(
-        self, block: RowBlock, rows: Mapping[Place, tuple[str, np.ndarray]], part: slice
-    ) -> None:
+    def add_rows(self, block: RowBlock, rows: _Plain, base: _Plain, part: slice) -> None:
         """Take some rows of a block."""
         number = f"{self.number:03d}"
         of = f"stored.{block.label}"
@@ -156,6 +163,12 @@ class _OpenShard:
         for place, (dtype, array) in rows.items():
             name = f"{array_prefix(place, block.label)}rows.{number}"
             self._append(name, dtype, array[part])
+        first, end = (int(block.reservoir[:each].sum()) for each in (part.start, part.stop))
+        if first == end:
+            return
+        for place, (dtype, array) in base.items():
+            name = f"{array_prefix(place, block.label)}base.{number}"
+            self._append(name, dtype, array[first:end])
 
     def add_array(self, name: str, array: np.ndarray) -> None:
         """Take a summary's array."""

@@ -15,6 +15,7 @@ from analysis.metric import Value
 from analysis.status import Status
 from analysis.summary import Sample
 from jobs.extraction.activation_store import ActivationStore
+from jobs.extraction.samples import Samples
 from jobs.models.facts import MODEL_FACTS
 from jobs.work import Work
 
@@ -35,12 +36,13 @@ def measure(work: Work) -> dict[str, Any]:
     store = ActivationStore(artifact)
     uses_against = work.has("against")
     against = ActivationStore(work.input("against")) if uses_against else None
+    samples = Samples(store)
     metrics = {name: load_metric(name) for name in work.params.metrics}
     about = {name: artifact.facts["model"][name] for name in MODEL_FACTS}
     rows: list[Row] = []
     for number, layer in enumerate(store.layers):
         work.progress(number / len(store.layers), f"layer {layer}")
-        found = [about | row for row in _at_layer(store, against, metrics, layer)]
+        found = [about | row for row in _at_layer(store, samples, against, metrics, layer)]
         for row in found:
             row["depth"] = depth_of(layer, about["num_layers"])
         _mirror(work, layer, found)
@@ -52,6 +54,7 @@ def measure(work: Work) -> dict[str, Any]:
 
 def _at_layer(
     store: ActivationStore,
+    samples: Samples,
     against: ActivationStore | None,
     metrics: Mapping[str, Metric],
     layer: int,
@@ -59,7 +62,7 @@ def _at_layer(
     for site in store.sites:
         for label in (*store.positions, *_named(store.absent_positions)):
             place = {"site": site, "layer": layer, "position": label}
-            for value in _values(store, against, metrics, site, layer, label):
+            for value in _values(store, samples, against, metrics, site, layer, label):
                 yield place | _row(value, store.floor(site, layer, label))
 
 
@@ -70,6 +73,7 @@ def _named(policies: Sequence[str]) -> list[str]:
 
 def _values(
     store: ActivationStore,
+    samples: Samples,
     against: ActivationStore | None,
     metrics: Mapping[str, Metric],
     site: str,
@@ -81,7 +85,7 @@ def _values(
         return _absent(metrics, Status.NOT_DEFINED_FOR_FAMILY, store.missing[site])
     if label in store.absent_positions:
         return _absent(metrics, Status.NOT_RUN, f"no prompt has a token at {label}")
-    sample = store.sample(site, layer, label)
+    sample = samples.at(site, layer, label)
     other = None
     if against and against.has(site, layer, label):
         other = against.sample(site, layer, label)

@@ -162,6 +162,15 @@ class Shard:
             self._header = json.loads(stream.read(length))
         self._bytes = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))[8 + length :]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of its tensors, sorted."""
+        return sorted(name for name in self._header if name != "__metadata__")
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor."""
+        return tuple(self._header[name]["shape"])
+
     def dtype(self, name: str) -> str:
         """`float32`, `bfloat16`, ..."""
         return _NAMES[self._header[name]["dtype"]]

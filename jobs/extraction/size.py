@@ -1,9 +1,9 @@
 """How many bytes a store of activations takes, from shapes alone: an upper estimate.
 
 Every unit stores, for every place and position, a summary: some vectors of d, two histograms of
-norms, and d x d moments for positions that keep them; and of the rows themselves those of the
-reservoir, or all. What is not counted: the token plan (some 10 bytes a token), and the two small
-JSON files of the index.
+norms, and d x d moments for positions that keep them; of the rows themselves those of the
+reservoir, or all; and the base's rows, in float32, at the reservoir. What is not counted: the
+token plan (some 10 bytes a token), and the two small JSON files of the index.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,17 +41,19 @@ def store_bytes(
         dense: position labels with d x d moments in every unit. A unit with fewer than d rows
             keeps those instead, which is less.
         rowwise: position labels all of whose rows are stored; of others, those of the reservoir.
-        num_reservoir: rows kept of each position.
+        num_reservoir: rows kept of each position, the base's beside them.
         row_bytes: bytes of one number of a stored row.
     """
     total = 0
     for label, rows in num_rows.items():
-        stored = rows if label in rowwise else min(rows, num_reservoir)
+        kept = min(rows, num_reservoir)
+        stored = rows if label in rowwise else kept
         total += stored * (_EXACT + 1)  # which tokens they are, and whether of the reservoir
         bins = 2 * _BIN * min(rows, num_units * (1 + NUM_BINS))
         for width in widths:
             summary = _NAMES + _VECTORS * width * _EXACT
             if label in dense:
                 summary += width * width * _EXACT
-            total += num_units * summary + bins + stored * width * row_bytes
+            taken = stored * row_bytes + kept * ROW_BYTES["float32"]
+            total += num_units * summary + bins + taken * width
     return total

@@ -145,4 +145,4 @@ class _Later:
 
 
 def _bytes_of(block: RowBlock) -> int:
-    return sum(int(rows.nbytes) for rows in block.rows.values())
+    return sum(int(rows.nbytes) for rows in (*block.rows.values(), *block.base.values()))

@@ -1,7 +1,8 @@
 """`UnitRows`: the offsets of one unit, reduced where they lie; rows that are kept leave as blocks.
 
 Norms, unit-vector sums and neuron sums are over all rows of a position. Of the rows themselves go:
-all, where no prompt group has d of them (`rowwise`) or the study asks for them; else the reservoir.
+all, where no prompt group has d of them (`rowwise`) or the study asks for them; else the reservoir,
+and beside the reservoir's rows those of the base model.
 d x d moments are summed at `dense` positions, never at the sites of single neurons.
 """
 
@@ -139,7 +140,7 @@ class UnitRows:
         reduction.add(view, delta, norms)
         if neurons:
             reduction.add_neurons(view.rows(offset.base), view.rows(offset.aligned))
-        block.keep(offset.place, delta)
+        block.keep(offset, delta)
 
 
 class NotFinite(Exception):  # noqa: N818 - whoever knows the unit makes a user's error of it
@@ -155,35 +156,36 @@ class _Block:
         self.label = view.position.label
         self.tokens = view.tokens
         self.rows: dict[Place, Tensor] = {}
+        self.base: dict[Place, Tensor] = {}
         self._view = view
         self._stored = stored
         self._dtype = dtype
         self._host = host
-        self._on: dict[Any, tuple[RowView, Tensor | None]] = {}
+        self._on: dict[Any, _OnDevice] = {}
 
     def on(self, device: Any) -> RowView:
         """The view for rows on a device; a model may lie on several."""
-        return self._ready(device)[0]
+        return self._ready(device).view
 
-    def keep(self, place: Place, delta: Tensor) -> None:
-        """Start the copy of the stored rows of a place."""
+    def keep(self, offset: Offset, delta: Tensor) -> None:
+        """Start the copies of the stored rows of a place, and of the reservoir's base rows."""
         import torch
 
-        if not self._stored.any():
-            return
-        index = self._ready(delta.device)[1]
-        rows = delta if index is None else delta.index_select(0, index)
-        self.rows[place] = self._host(rows.to(getattr(torch, self._dtype)))
+        ready = self._ready(delta.device)
+        if self._stored.any():
+            rows = _picked(delta, ready.stored).to(getattr(torch, self._dtype))
+            self.rows[offset.place] = self._host(rows)
+        if self._view.reservoir.any():
+            self.base[offset.place] = self._host(ready.base(offset.base))
 
-    def _ready(self, device: Any) -> tuple[RowView, Tensor | None]:
-        """The view, and the indices of the rows that are stored, or None for all of them."""
-        import torch
-
+    def _ready(self, device: Any) -> _OnDevice:
+        """What it takes to pick rows that lie on a device."""
         if device not in self._on:
-            index = None
-            if not self._stored.all():
-                index = torch.from_numpy(np.flatnonzero(self._stored)).to(device)
-            self._on[device] = (self._view.on(device), index)
+            self._on[device] = _OnDevice(
+                self._view.on(device),
+                _indices(self._stored, device),
+                _indices(self._view.reservoir, device),
+            )
         return self._on[device]
 
     def finished(self) -> RowBlock:
@@ -193,7 +195,37 @@ class _Block:
             tokens=self.tokens[self._stored],
             reservoir=self._view.reservoir[self._stored],
             rows=self.rows,
+            base=self.base,
         )
+
+
+class _OnDevice:
+    """A view on a device, and which of its rows leave it; no index stands for all of them."""
+
+    def __init__(self, view: RowView, stored: Tensor | None, reservoir: Tensor | None) -> None:
+        self.view = view
+        self.stored = stored
+        self._reservoir = reservoir
+        # Base rows are picked out of all gathered ones: those of a position may be far more.
+        self._gathered = view.chosen if reservoir is None else reservoir
+        if reservoir is not None and view.chosen is not None:
+            self._gathered = view.chosen.index_select(0, reservoir)
+
+    def base(self, gathered: Tensor) -> Tensor:
+        """The reservoir's rows of a gathered tensor."""
+        if self.view.pooling is not None:
+            return _picked(self.view.rows(gathered), self._reservoir)
+        return _picked(gathered, self._gathered)
+
+
+def _indices(flags: Bool[np.ndarray, " rows"], device: Any) -> Tensor | None:
+    import torch
+
+    return None if flags.all() else torch.from_numpy(np.flatnonzero(flags)).to(device)
+
+
+def _picked(rows: Tensor, index: Tensor | None) -> Tensor:
+    return rows if index is None else rows.index_select(0, index)
 
 
 def _norms(rows: Tensor) -> Any:

@@ -7,7 +7,7 @@ and MLP stand before the addition: what is added to the stream is their output.
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Saved, Tap
+from jobs.family import Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
@@ -29,6 +29,12 @@ SAVED = {
     "float32": Saved(stream=40, queries=16, neurons=16, scores=8),
     "bfloat16": Saved(stream=42, queries=8, neurons=8, scores=8),
 }
+MLP = Mlp(
+    gate="mlp.gate_proj",
+    up="mlp.up_proj",
+    down="mlp.down_proj",
+    gain="post_feedforward_layernorm",
+)
 LACKS_KERNELS = ("sdpa",)
 """It squashes attention scores by a tanh, for which PyTorch's SDPA has no place."""
 

@@ -8,7 +8,7 @@ to be saved alone first (docs/adding-a-family.md).
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Saved, Tap
+from jobs.family import Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
@@ -30,6 +30,12 @@ SAVED = {
     "float32": Saved(stream=40, queries=24, key_values=8, neurons=16, scores=4),
     "bfloat16": Saved(stream=42, queries=16, key_values=8, neurons=8, scores=6),
 }
+MLP = Mlp(
+    gate="mlp.gate_proj",
+    up="mlp.up_proj",
+    down="mlp.down_proj",
+    gain="post_feedforward_layernorm",
+)
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import UNGATED, Missing, Saved, Tap
+from jobs.family import UNGATED, Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -22,6 +22,7 @@ SAVED = {
     "float32": Saved(stream=32, neurons=20, scores=4),
     "bfloat16": Saved(stream=20, neurons=10, scores=6),
 }
+MLP = Mlp(up="mlp.c_fc", down="mlp.c_proj", inputs_first=True)
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

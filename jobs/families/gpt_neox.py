@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import PARALLEL, UNGATED, Missing, Saved, Tap
+from jobs.family import PARALLEL, UNGATED, Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -24,6 +24,7 @@ SAVED = {
     "float32": Saved(stream=40, neurons=8, scores=4),
     "bfloat16": Saved(stream=22, neurons=4, scores=6),
 }
+MLP = Mlp(up="mlp.dense_h_to_4h", down="mlp.dense_4h_to_h")
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

@@ -6,7 +6,7 @@ The MLP is no module of its own, and the block flattens batch and width before i
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import UNGATED, Missing, Saved, Tap
+from jobs.family import UNGATED, Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, as_mapping, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -30,6 +30,7 @@ SAVED = {
     "float32": Saved(stream=32, neurons=4, scores=4),
     "bfloat16": Saved(stream=24, neurons=2, scores=6),
 }
+MLP = Mlp(up="fc1", down="fc2")
 POSITIONS_OFFSET = 2
 """Rows of the position table that no position uses."""
 

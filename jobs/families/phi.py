@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.family import PARALLEL, UNGATED, Missing, Saved, Tap
+from jobs.family import PARALLEL, UNGATED, Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
 
 FIELDS = {
@@ -25,6 +25,7 @@ SAVED = {
     "float32": Saved(stream=26, neurons=20, scores=4),
     "bfloat16": Saved(stream=20, neurons=10, scores=6),
 }
+MLP = Mlp(up="mlp.fc1", down="mlp.fc2")
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.family import Missing, Saved, Tap
+from jobs.family import Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
 
 FIELDS = {
@@ -24,6 +24,7 @@ SAVED = {
     "float32": Saved(stream=24, queries=16, neurons=16, scores=4),
     "bfloat16": Saved(stream=26, queries=8, neurons=8, scores=6),
 }
+MLP = Mlp(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj")
 
 
 def sites(config: Any) -> Mapping[str, Tap | Missing]:

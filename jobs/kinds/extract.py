@@ -12,7 +12,7 @@ from jobs.kind import Params as KindParams
 from jobs.tokens.policy import Policy
 from jobs.work import Work
 
-VERSION = 2
+VERSION = 3
 INPUTS: Mapping[str, Input] = {
     "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
     "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
@@ -57,7 +57,9 @@ class Params(KindParams):
         description="Positions with d x d moments; others only where no group has d rows.",
     )
     num_reservoir: int = Field(
-        2048, ge=0, description="Rows kept as they are, of each site, layer and position."
+        2048,
+        ge=0,
+        description="Rows kept as they are, of each site, layer and position, with the base's own.",
     )
     full_rows: tuple[Policy, ...] = Field(
         (), description="Positions whose rows are all stored, beside those that have few."

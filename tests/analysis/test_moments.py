@@ -62,6 +62,21 @@ def test_rows_merged_one_by_one_keep_a_factor_with_one_row_less_than_there_are_r
     assert_same(merged, rows)
 
 
+def test_many_merged_at_once_are_the_same_as_one_by_one() -> None:
+    rows = rows_of(8, 90, 12, offset=2.0)
+    for sizes in ([3, 20, 1, 0, 15, 30, 21], [2, 3, 1], [0], [40, 50]):
+        parts = [Moments.from_rows(part) for part in np.split(rows, np.cumsum(sizes))[:-1]]
+        whole = Moments.merge_all(iter(parts))
+        one_by_one = reduce(Moments.merge, parts)
+        assert (
+            whole.num_rows == sum(sizes) and whole.scatter.factored == one_by_one.scatter.factored
+        )
+        np.testing.assert_allclose(whole.mean, one_by_one.mean, atol=1e-14)
+        np.testing.assert_allclose(
+            whole.scatter.dense(), one_by_one.scatter.dense(), atol=1e-12 * 90 * 9
+        )
+
+
 def test_factor_and_dense_forms_answer_alike() -> None:
     rows = rows_of(1, 9, 12, offset=2.0)
     factor = Moments.from_rows(rows)

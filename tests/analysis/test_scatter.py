@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.scatter import Scatter, inner_products
+from analysis.scatter import COLUMNS, Scatter, inner_products, products_and_sum
 
 
 def factor(seed: int, num_rows: int, dimension: int = 7) -> Scatter:
@@ -34,6 +34,16 @@ def test_inner_products_of_many_are_those_of_each_pair(lengths: tuple[int, ...])
     np.testing.assert_allclose(inner_products(factors), expected)
     np.testing.assert_allclose(inner_products([dense(f) for f in factors]), expected)
     np.testing.assert_allclose(inner_products([dense(factors[0]), *factors[1:]]), expected)
+
+
+@pytest.mark.parametrize("dimension", [7, COLUMNS + 3])
+def test_products_and_the_sum_together_are_those_of_each(dimension: int) -> None:
+    factors = [factor(seed, length, dimension) for seed, length in enumerate((30, 4, 9))]
+    expected = sum(f.dense() for f in factors)
+    for scatters in (factors, [dense(factors[0]), *factors[1:]]):
+        products, lower = products_and_sum(scatters)
+        np.testing.assert_allclose(products, inner_products(factors))
+        np.testing.assert_allclose(np.tril(lower), np.tril(expected), atol=1e-12)
 
 
 def test_moving_the_point_adds_what_the_parallel_axis_theorem_says() -> None:

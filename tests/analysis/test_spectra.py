@@ -25,11 +25,11 @@ def test_eigenvalues_without_a_group_are_those_of_the_other_rows(
     dimension: int, centred: bool
 ) -> None:
     parts = groups_of([5, 1, 8, 7], dimension)
-    spectra = Spectra.of([Moments.from_rows(part) for part in parts], centred)
+    spectra = Spectra([Moments.from_rows(part) for part in parts])
     for without in (None, 0, 1, 3):
         kept = [part for number, part in enumerate(parts) if number != without]
         expected = np.linalg.eigvalsh(scatter_of(kept, centred))[::-1]
-        found = spectra.eigenvalues(without)
+        found = spectra.of(centred, without).eigenvalues
         np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-9, atol=1e-12)
         rank = min(dimension, sum(map(len, kept)) - centred)
         assert len(found) == rank
@@ -41,10 +41,10 @@ def test_axes_are_orthonormal_and_span_the_leading_eigenvectors(
     dimension: int, centred: bool
 ) -> None:
     parts = groups_of([5, 1, 8, 7], dimension)
-    spectra = Spectra.of([Moments.from_rows(part) for part in parts], centred)
+    spectra = Spectra([Moments.from_rows(part) for part in parts])
     for without in (None, 2):
         kept = [part for number, part in enumerate(parts) if number != without]
-        axes = spectra.axes(3, without)
+        axes = spectra.of(centred, without).axes[:, :3]
         np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-9)
         expected = np.linalg.eigh(scatter_of(kept, centred))[1][:, ::-1][:, :3]
         np.testing.assert_allclose(axes @ axes.T, expected @ expected.T, atol=1e-9)
@@ -53,17 +53,16 @@ def test_axes_are_orthonormal_and_span_the_leading_eigenvectors(
 def test_no_more_axes_than_the_rows_span() -> None:
     parts = groups_of([1, 1, 1], 40)
     moments = [Moments.from_rows(part) for part in parts]
-    assert Spectra.of(moments, centred=False).axes(10).shape == (40, 3)
-    assert Spectra.of(moments, centred=True).axes(10).shape == (40, 2)
-    assert Spectra.of(moments[:1], centred=False).axes(10, without=0).shape == (40, 0)
+    assert Spectra(moments).of(centred=False).axes.shape == (40, 3)
+    assert Spectra(moments).of(centred=True).axes.shape == (40, 2)
+    assert Spectra(moments[:1]).of(False, without=0).axes.shape == (40, 0)
 
 
 def test_a_large_common_mean_does_not_disturb_the_centred_spectrum() -> None:
     small, large = groups_of([5, 6, 7], 8, offset=0.0), groups_of([5, 6, 7], 8, offset=1e6)
-    spectra = [
-        Spectra.of([Moments.from_rows(part) for part in parts], centred=True)
-        for parts in (small, large)
-    ]
+    spectra = [Spectra([Moments.from_rows(part) for part in parts]) for parts in (small, large)]
     np.testing.assert_allclose(
-        spectra[0].eigenvalues(without=1), spectra[1].eigenvalues(without=1), rtol=1e-6
+        spectra[0].of(True, without=1).eigenvalues,
+        spectra[1].of(True, without=1).eigenvalues,
+        rtol=1e-6,
     )

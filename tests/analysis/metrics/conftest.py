@@ -20,17 +20,24 @@ def sample_of() -> MakeSample:
         groups: np.ndarray | None = None,
         base_norms: np.ndarray | None = None,
         moments: bool = True,
+        base: np.ndarray | None = None,
     ) -> Sample:
         prompts = np.arange(len(rows)) if prompts is None else prompts
         groups = prompts % 20 if groups is None else groups
-        base = np.ones(len(rows)) if base_norms is None else base_norms
+        norms = np.ones(len(rows)) if base_norms is None else base_norms
         summaries = {}
         for number in np.unique(groups):
             at = groups == number
             summaries[int(number)] = GroupSummary.from_rows(
-                rows[at], base[at], prompts[at], moments
+                rows[at], norms[at], prompts[at], moments
             )
-        kept = Reservoir(rows=rows.astype(np.float32), prompts=prompts, groups=groups)
+        with np.errstate(over="ignore"):
+            kept = Reservoir(
+                rows=rows.astype(np.float32),
+                prompts=prompts,
+                groups=groups,
+                base=None if base is None else base.astype(np.float32),
+            )
         return Sample(groups=summaries, reservoir=kept)
 
     return make

@@ -86,3 +86,29 @@ def test_groups_missing_from_one_condition_do_not_stop_it(sample_of) -> None:
     assert all(value.status is Status.OK for value in found.values())
     assert found["captured_energy", True].num_groups == 7
     assert found["captured_energy_ratio", True].num_groups == 11
+
+
+def test_the_random_band_is_k_over_d_and_a_learned_subspace_stands_above_it(sample_of) -> None:
+    rng = np.random.default_rng(6)
+    scale = np.where(np.arange(80) < 10, 1.0, 0.1)
+    rows, plain = rng.standard_normal((2, 400, 80)) * scale
+    for value in captured_energy.measure(sample_of(rows), sample_of(plain)):
+        if value.metric == "captured_energy_ratio":
+            assert value.null_low is None
+        else:
+            assert value.null_low < 10 / 80 < value.null_high < 0.4 < value.value
+        assert value.base_null_low is None  # no base rows are kept
+
+
+def test_rows_shaped_like_the_base_capture_what_its_band_says(sample_of) -> None:
+    rng = np.random.default_rng(7)
+    scale = 1 / np.sqrt(np.arange(1, 61))
+    rows, plain, base, plain_base = rng.standard_normal((4, 600, 60)) * scale
+    sample = sample_of(rows, base=10 * base + 3), sample_of(plain, base=10 * plain_base + 3)
+    (value,) = (
+        value
+        for value in captured_energy.measure(*sample)
+        if (value.metric, value.centred) == ("captured_energy", True)
+    )
+    middle = (value.base_null_low + value.base_null_high) / 2
+    assert value.value == pytest.approx(middle, rel=0.06) and value.value > value.null_high

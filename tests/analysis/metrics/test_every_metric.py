@@ -1,14 +1,55 @@
 """What holds for every metric: bad rows get a reason, never a crash or a silent number."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from analysis.lookup import load_metric, metric_names
 from analysis.metric import Value
+from analysis.neurons import NeuronSums
 from analysis.status import Status
-from analysis.summary import GroupSummary, Sample
+from analysis.summary import GroupSummary, Sample, ToxicDirections
 
-SPECTRAL = {"participation_ratio", "effective_rank", "components_90", "captured_energy"}
+SPECTRAL = {
+    *("participation_ratio", "effective_rank", "stable_rank", "components_90"),
+    *("captured_energy", "subspace_overlap"),
+}
+
+
+@pytest.fixture
+def sample_of(sample_of) -> Callable[..., Sample]:
+    """Samples with all that any metric asks for: base rows, toxic directions, an earlier turn."""
+
+    def make(rows: np.ndarray, **known: Any) -> Sample:
+        rng = np.random.default_rng(9)
+        base = 5 * rng.standard_normal(rows.shape) + 1
+        sample = sample_of(rows, base=base, **known)
+        probe, svd = rng.standard_normal(rows.shape[1]), rng.standard_normal((3, rows.shape[1]))
+        numbers = known.get("groups", known.get("prompts", np.arange(len(rows))) % 20)
+        groups = {
+            number: replace(
+                group, neurons=sums_of(base[numbers == number], rows[numbers == number])
+            )
+            for number, group in sample.groups.items()
+        }
+        return replace(
+            sample,
+            groups=groups,
+            toxic=ToxicDirections(probe=probe, svd=svd),
+            toxic_neurons=np.array([0]),
+            turn=2,
+            earlier={1: sample},
+        )
+
+    return make
+
+
+def sums_of(base: np.ndarray, rows: np.ndarray) -> NeuronSums:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return NeuronSums.from_rows(base, base + rows)
 
 
 def measure(name: str, sample: Sample, against: Sample) -> list[Value]:
@@ -28,6 +69,12 @@ def measure(name: str, sample: Sample, against: Sample) -> list[Value]:
         assert (value.low is None) == (value.high is None)
         if value.low is not None:
             assert value.low <= value.value <= value.high
+        for low, high in (
+            (value.null_low, value.null_high),
+            (value.base_null_low, value.base_null_high),
+        ):
+            assert (low is None) == (high is None)
+            assert low is None or (np.isfinite([low, high]).all() and low <= high)
     return values
 
 
@@ -100,7 +147,7 @@ def test_a_sample_without_groups_says_there_are_no_rows(name: str, good: Sample)
 def test_an_empty_group_changes_nothing(name: str, good: Sample) -> None:
     none = np.zeros((0, 6))
     empty = GroupSummary.from_rows(none, none[:, 0], none[:, 0].astype(int), moments=True)
-    padded = Sample(groups={**good.groups, 77: empty}, reservoir=good.reservoir)
+    padded = replace(good, groups={**good.groups, 77: empty})
     assert measure(name, padded, padded) == measure(name, good, good)
 
 

@@ -75,3 +75,15 @@ def test_without_a_condition_to_compare_with_it_was_not_run(sample_of) -> None:
     value = mean_cosine.measure(sample_of(np.ones((30, 3))), None)[0]
     assert (value.value, value.status) == (None, Status.NOT_RUN)
     assert value.reason == "no condition to compare with was given"
+
+
+def test_it_stands_beside_what_random_directions_and_the_base_covariance_give(sample_of) -> None:
+    rng = np.random.default_rng(5)
+    scale = np.where(np.arange(100) < 1, 30.0, 1.0)
+    base = rng.standard_normal((60, 100)) * scale + 5
+    rows = rng.standard_normal((60, 100)) + 2
+    value = mean_cosine.measure(sample_of(rows, base=base), sample_of(rows, base=base))[0]
+    assert (value.null_low, value.null_high) == pytest.approx((-0.196, 0.196), abs=0.002)
+    assert value.base_null_high > 0.9 and value.base_null_low < -0.9
+    alone = mean_cosine.measure(sample_of(rows), sample_of(rows, base=base))[0]
+    assert alone.null_high == value.null_high and alone.base_null_high is None

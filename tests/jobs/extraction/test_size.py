@@ -25,6 +25,14 @@ def test_all_rows_of_one_position_and_the_reservoir_of_the_others_are_counted():
     assert rows == 4 * 64 * 4 * (1000 + 100)
 
 
+def test_the_base_is_counted_in_float32_at_the_reservoir_however_rows_are_stored():
+    for row_bytes in (2, 4):
+        of = {**USUAL, "row_bytes": row_bytes}
+        more = store_bytes(**{**of, "num_reservoir": 101}) - store_bytes(**of)
+        row = 9 + 4 * 64 * row_bytes  # of response: all rows of last are stored anyway
+        assert more == row + 2 * 4 * 64 * 4
+
+
 @given(split=st.integers(0, 4))
 def test_it_adds_up_over_places(split):
     parts = [USUAL["widths"][:split], USUAL["widths"][split:]]

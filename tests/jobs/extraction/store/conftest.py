@@ -39,6 +39,17 @@ def values(tokens, place):
     return np.stack([*columns, tokens % 3 + 1], axis=1).astype(np.float32)
 
 
+def base_values(tokens, place):
+    """Rows of the base model: not exact in bfloat16."""
+    return values(tokens, place) * np.float32(1.001) + np.float32(3)
+
+
+@pytest.fixture(scope="session")
+def base_at():
+    """A function: tokens, place -> the base's rows there."""
+    return base_values
+
+
 @pytest.fixture(scope="session")
 def rows_at():
     """A function: tokens, place -> the rows that a store holds there."""
@@ -54,7 +65,9 @@ def blocks_of(plan, unit, dtype):
         rows = {place: values(tokens, place) for place in PLACES}
         if dtype == "bfloat16":
             rows = {place: torch.from_numpy(each).bfloat16() for place, each in rows.items()}
-        yield RowBlock(label="all", tokens=tokens, reservoir=tokens % 3 == 0, rows=rows)
+        kept = tokens % 3 == 0
+        base = {place: base_values(tokens[kept], place) for place in PLACES}
+        yield RowBlock(label="all", tokens=tokens, reservoir=kept, rows=rows, base=base)
 
 
 def summaries_of(plan, unit, dtype):

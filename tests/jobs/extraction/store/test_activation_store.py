@@ -150,6 +150,23 @@ def test_the_reservoir_is_those_rows_only(open_store, rows_at):
     assert kept.rows.dtype == np.float32
 
 
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_base_rows_stand_beside_those_of_the_reservoir_wherever_they_were_cut(
+    open_store, base_at, dtype, cut
+):
+    store = open_store(dtype=dtype, shard_bytes=CUTS[cut])
+    tokens = store.kept_tokens("all")
+    for place in (("mlp_out", 3), ("resid_mid", 1)):
+        expected = base_at(tokens, place)
+        np.testing.assert_array_equal(store.rows(*place, "all").base, expected)
+        np.testing.assert_array_equal(store.sample(*place, "all").reservoir.base, expected)
+        base = store.base(*place, "all")
+        assert (base.dtype, base.shape) == ("float32", expected.shape)
+        np.testing.assert_array_equal(base[5:8], expected[5:8])
+        np.testing.assert_array_equal(base.index.tokens, tokens)
+
+
 def test_rowwise_moments_are_those_of_the_rows_of_each_group(open_store, plan, rows_at):
     store = open_store(shard_bytes=400)
     assert not any("moments" in name for unit in store.units for name in unit)

@@ -174,6 +174,30 @@ def test_base_norms_are_those_of_the_base_at_the_same_rows(root, pair):
     assert total.relative_norms.largest == pytest.approx(max(relative), rel=1e-4)
 
 
+def test_base_rows_of_the_reservoir_are_those_of_a_forward_pass_of_the_base_alone(root, pair):
+    import torch
+
+    inputs, base, _ = pair
+    labels = ["last", "response", "mean", "all"]
+    params = {"layers": [1], "sites": ["resid_mid"], "positions": labels, "num_reservoir": 20}
+    ways = ({}, {"pairing": "sequential"}, {"token_budget": 16})
+    stores = [ActivationStore(root.done("extract", {**params, **way}, **inputs)) for way in ways]
+    plan = stores[0].token_plan
+    for label in labels:
+        tokens = stores[0].kept_tokens(label)
+        assert len(tokens) == 20
+        expected = []
+        for token in tokens:
+            owner = plan.owners[token]
+            with torch.no_grad():
+                found = _by_hand(base, plan.token_ids[slice(*plan.offsets[owner : owner + 2])])
+            rows = found["resid_mid", 1].numpy()
+            expected.append(rows[1:].mean(axis=0) if label == "mean" else rows[plan.within[token]])
+        for store in stores:
+            kept = store.rows("resid_mid", 1, label)
+            np.testing.assert_allclose(kept.base, expected, atol=2e-6)
+
+
 def test_other_batches_change_nothing_beyond_rounding(root, pair):
     """Lesson 9: batch shape changes results, so it may change no more than rounding does."""
     inputs, _, _ = pair

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from analysis.lookup import metric_names
@@ -31,13 +32,33 @@ def test_every_metric_is_measured_at_every_place(root, delta):
         for position in ("last", "response")
     }
     assert {(row["family"], row["d_model"], row["num_layers"]) for row in rows} == {("gpt2", 16, 3)}
-    assert {row["status"] for row in rows} == {"ok"}
+    missing = {row["metric"] for row in rows if row["status"] != "ok"}
+    assert all(name.startswith(("toxic", "turn", "reactivation")) for name in missing)
+    assert all(row["status"] in ("ok", "not_run") for row in rows)
     assert not {"model", "key"} & set(rows[0])
 
 
-def test_the_median_norm_is_that_of_the_stored_rows_and_stands_above_its_floor(root, delta):
-    import numpy as np
+def test_cka_and_the_null_bands_of_the_base_are_those_of_the_stored_rows(root, delta):
+    metrics = ["cka", "mean_cosine", "captured_energy"]
+    rows = rows_of(root.done("measure", {"metrics": metrics}, delta=delta, against=delta))
+    found = {
+        (row["metric"], row["position"]): row
+        for row in rows
+        if (row["site"], row["layer"]) == ("resid_post", 2)
+    }
+    kept = ActivationStore(delta).rows("resid_post", 2, "last")
+    base, aligned = (each - each.mean(axis=0) for each in (kept.base, kept.base + kept.rows))
+    norms = [np.linalg.norm(a.T @ b) for a, b in ((base, base), (aligned, aligned))]
+    biased = np.square(np.linalg.norm(base.T @ aligned)) / (norms[0] * norms[1])
+    value = found["cka", "last"]
+    assert value["num_rows"] == 48 and value["low"] < value["value"] < value["high"]
+    assert biased - 0.1 < value["value"] < biased < 1
+    band = found["mean_cosine", "response"]
+    assert -1 <= band["base_null_low"] < 0 < band["base_null_high"] <= 1
+    assert band["base_null_high"] > band["null_high"]  # a tiny model's rows are anisotropic
 
+
+def test_the_median_norm_is_that_of_the_stored_rows_and_stands_above_its_floor(root, delta):
     rows = rows_of(root.done("measure", {"metrics": ["offset_norm"]}, delta=delta))
     (row,) = (
         row

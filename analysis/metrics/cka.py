@@ -1,0 +1,77 @@
+"""How alike the two models' representations are: linear CKA of base and aligned rows, debiased."""
+
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.evaluation import Measured, UnmeasurableError, evaluate, require_kept
+from analysis.intervals import jackknife
+from analysis.metric import Value
+from analysis.status import Status
+from analysis.summary import Sample
+
+DEFINITION = (
+    "v1: linear CKA of base and aligned rows with the unbiased HSIC, over the first kept row of "
+    "every prompt; delete-group jackknife"
+)
+NEEDS_AGAINST = False
+REPORTS = ("cka",)
+AXIS_LABEL = "CKA of base and aligned rows, debiased (at most 1)"
+
+
+def measure(sample: Sample, against: Sample | None) -> list[Value]:
+    """Kornblith et al. 2019, eq. 3, with HSIC_1 of Song et al. 2012, eq. 5, in every place.
+
+    -1 to 1, 0 for independent rows; rotating, shifting or scaling either model's rows changes
+    nothing. The plug-in of independent rows is 0.94 at 64 rows of 1,024 dimensions.
+    """
+    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_cka, sample))]
+
+
+def _cka(sample: Sample) -> Measured:
+    kept = require_kept(sample)
+    if kept.base is None:
+        raise UnmeasurableError("the base model's rows are not kept", Status.NOT_RUN)
+    if not np.isfinite(kept.base).all():
+        raise UnmeasurableError("kept base rows hold NaN or infinity")
+    if len(kept.rows) < 4:
+        reason = f"{len(kept.rows)} prompts have rows, an unbiased HSIC needs 4"
+        raise UnmeasurableError(reason, Status.TOO_FEW_GROUPS)
+    base = kept.base.astype(np.float64)
+    numbers, owners = np.unique(kept.groups, return_inverse=True)
+    member = np.equal.outer(owners, np.arange(len(numbers))).astype(np.float64)
+    kernels = _kernel(base), _kernel(base + kept.rows)
+    squares = (_hsic(kernels[0], kernels[0], member), _hsic(kernels[1], kernels[1], member))
+    inner = _hsic(kernels[0], kernels[1], member)
+    if not min(squares[0][0], squares[1][0]) > 0:
+        raise UnmeasurableError("a model's rows share no variance", Status.BELOW_NOISE_FLOOR)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = inner / np.sqrt(squares[0] * squares[1])
+    estimate = jackknife(float(found[0]), found[1:], member.sum(axis=0)).within(-1.0, 1.0)
+    return Measured(estimate=estimate, num_rows=len(base), num_groups=len(numbers))
+
+
+def _kernel(rows: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n n"]:
+    """Inner products of rows about their mean (HSIC_1 does not see it, cancellation does)."""
+    centred = rows - rows.mean(axis=0)
+    kernel = centred @ centred.T
+    np.fill_diagonal(kernel, 0.0)
+    return np.asarray(kernel)
+
+
+def _hsic(
+    first: Float64[np.ndarray, "n n"],
+    second: Float64[np.ndarray, "n n"],
+    member: Float64[np.ndarray, "n groups"],
+) -> Float64[np.ndarray, " leave"]:
+    """HSIC_1 of all rows, then of the rows outside each group, NaN where fewer than 4 are left."""
+    left = np.concatenate([np.ones((len(first), 1)), 1 - member], axis=1)
+    rows = left.sum(axis=0)
+    sums = first @ left, second @ left
+    trace = np.einsum("ij,ij->j", left, (first * second) @ left)
+    across = np.einsum("ij,ij,ij->j", left, sums[0], sums[1])
+    totals = [np.einsum("ij,ij->j", left, half) for half in sums]
+    rows = np.where(rows < 4, np.nan, rows)
+    above = trace + totals[0] * totals[1] / ((rows - 1) * (rows - 2)) - 2 * across / (rows - 2)
+    return np.asarray(above / (rows * (rows - 3)))

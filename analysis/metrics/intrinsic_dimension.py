@@ -1,0 +1,92 @@
+"""How many coordinates the rows need locally: the ratio of distances to two nearest neighbours."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.evaluation import Measured, UnmeasurableError, evaluate, require_kept
+from analysis.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
+from analysis.metric import Value
+from analysis.status import Status
+from analysis.summary import Sample
+
+DUPLICATE = 1e-6
+"""Rows nearer than this share of the rows' spread are one row: fp32 cannot tell them apart."""
+MOST_ENTRIES = 2**24
+"""Distances held at a time: 128 MiB."""
+DEFINITION = (
+    "v1: TwoNN, (N - 1) / sum log(r2 / r1) over the first kept row of every prompt, duplicates "
+    "(nearer than 1e-6 of the spread) dropped; group bootstrap, neighbours held fixed"
+)
+NEEDS_AGAINST = False
+REPORTS = ("intrinsic_dimension",)
+AXIS_LABEL = "intrinsic dimension (TwoNN)"
+
+
+def measure(sample: Sample, against: Sample | None) -> list[Value]:
+    """Facco, d'Errico, Rodriguez and Laio 2017, by maximum likelihood, unbiased as N / (N - 1).
+
+    Above 0; rotating, shifting or scaling all rows changes nothing. One row per prompt: the
+    neighbours of a row of the same prompt would tell of that prompt, not of all rows.
+    """
+    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_dimension, sample))]
+
+
+def _dimension(sample: Sample) -> Measured:
+    kept = require_kept(sample)
+    rows = kept.rows.astype(np.float64)
+    rows = rows - rows.mean(axis=0)
+    distinct = _distinct(rows)
+    if distinct.sum() < 3:
+        reason = f"{int(distinct.sum())} different rows, two neighbours need 3"
+        raise UnmeasurableError(reason, Status.TOO_FEW_GROUPS)
+    logarithms = _log_ratios(rows[distinct])
+    numbers, owners = np.unique(kept.groups[distinct], return_inverse=True)
+    sums = np.bincount(owners, weights=logarithms)
+    counts = np.bincount(owners).astype(np.float64)
+    if not sums.sum() > 0:
+        raise UnmeasurableError("every row has its two neighbours at one distance")
+    estimate = Estimate(value=float((counts.sum() - 1) / sums.sum()))
+    if len(numbers) >= MIN_GROUPS:
+        weights = group_draws(len(numbers))
+        with np.errstate(divide="ignore"):
+            drawn = (weights @ counts - 1) / (weights @ sums)
+        estimate = percentile_interval(estimate.value, drawn, len(numbers))
+    return Measured(estimate=estimate, num_rows=len(logarithms), num_groups=len(numbers))
+
+
+def _distinct(rows: Float64[np.ndarray, "n d"]) -> np.ndarray:
+    """Which rows to keep: of rows that are one, the first."""
+    nearest = DUPLICATE**2 * np.square(rows).sum() / len(rows)
+    later = np.zeros(len(rows), dtype=bool)
+    for start, squares in _squares(rows):
+        before = np.arange(len(rows)) < start + np.arange(len(squares))[:, None]
+        later[start : start + len(squares)] = ((squares <= nearest) & before).any(axis=1)
+    return ~later
+
+
+def _log_ratios(rows: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:
+    """log(r2 / r1) of every row."""
+    found = np.zeros(len(rows))
+    for start, squares in _squares(rows):
+        at = np.arange(len(squares))
+        squares[at, start + at] = np.inf
+        two = np.partition(squares, 1, axis=1)[:, :2]
+        found[start + at] = 0.5 * np.log(two[:, 1] / two[:, 0])
+    return found
+
+
+def _squares(rows: Float64[np.ndarray, "n d"]) -> Iterator[tuple[int, Float64[np.ndarray, "m n"]]]:
+    """Squared distances of some rows to all, and the number of the first of them.
+
+    From products of centred rows in fp64 they are exact to 1e-16 of the squared spread: far below
+    DUPLICATE squared.
+    """
+    norms = np.square(rows).sum(axis=1)
+    step = max(1, MOST_ENTRIES // len(rows))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        squares = norms[part, None] + norms[None, :] - 2 * rows[part] @ rows.T
+        yield start, np.maximum(squares, 0.0)

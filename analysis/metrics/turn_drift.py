@@ -1,0 +1,92 @@
+"""Whether the offset of a dialogue's first turn persists in later ones."""
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.crossing import crossed, sums_of
+from analysis.evaluation import (
+    Measured,
+    UnmeasurableError,
+    evaluate,
+    require_energy,
+    require_finite,
+    require_groups,
+    require_moments,
+)
+from analysis.intervals import jackknife
+from analysis.metric import Value
+from analysis.status import Status
+from analysis.summary import Sample
+
+DEFINITION = (
+    "v1: projection of the mean row of this turn on the mean row of turn 1, in units of the "
+    "latter's length, inner products only over pairs of rows of different prompt groups; _slope: "
+    "of the least-squares line through turns 1 to this one, per turn; delete-group jackknife"
+)
+NEEDS_AGAINST = False
+REPORTS = ("turn_drift", "turn_drift_slope")
+AXIS_LABEL = "projection on the first turn's mean offset (1 at turn 1)"
+
+
+def measure(sample: Sample, against: Sample | None) -> list[Value]:
+    """1 at turn 1, 0 once the offset is gone, below 0 where it is reversed.
+
+    Rotating or scaling the rows of all turns together changes nothing.
+    """
+    found = cache(partial(_projections, sample))
+    return [
+        evaluate(name, DEFINITION, None, sample, partial(compute, found))
+        for name, compute in zip(REPORTS, (_projection, _slope), strict=True)
+    ]
+
+
+Projections = tuple[Float64[np.ndarray, "turns leave"], list[int], Float64[np.ndarray, " groups"]]
+"""Of every turn, with all groups and without each; the turns; rows of each group at this turn."""
+
+
+def _projection(found: Callable[[], Projections]) -> Measured:
+    projections, _, counts = found()
+    return _measured(projections[-1], counts)
+
+
+def _slope(found: Callable[[], Projections]) -> Measured:
+    projections, turns, counts = found()
+    if len(turns) < 2:
+        raise UnmeasurableError("a slope needs two turns")
+    steps = np.array(turns) - np.mean(turns)
+    return _measured(steps @ projections / (steps @ steps), counts)
+
+
+def _measured(
+    numbers: Float64[np.ndarray, " leave"], counts: Float64[np.ndarray, " g"]
+) -> Measured:
+    estimate = jackknife(float(numbers[0]), numbers[1:], counts)
+    return Measured(estimate=estimate, num_rows=int(counts.sum()), num_groups=len(counts))
+
+
+def _projections(sample: Sample) -> Projections:
+    if sample.turn is None:
+        raise UnmeasurableError("the position is no dialogue turn", Status.NOT_RUN)
+    samples = {**sample.earlier, sample.turn: sample}
+    if 1 not in samples:
+        raise UnmeasurableError("the rows of turn 1 are not given", Status.NOT_RUN)
+    turns = sorted(samples)
+    for turn in turns:
+        require_finite(samples[turn])
+    moments = [require_moments(samples[turn]) for turn in turns]
+    numbers = sorted(moments[-1])
+    require_groups(len(numbers), 2)
+    # Groups whose dialogues end earlier are left out of every turn: who is left must not drift.
+    halves = [sums_of({n: m for n, m in own.items() if n in numbers}, numbers) for own in moments]
+    require_energy(np.square(halves[0][0]).sum(axis=1))
+    require_energy(np.square(halves[-1][0]).sum(axis=1))
+    square = crossed(*halves[0], *halves[0])
+    if not square[0] > 0:
+        reason = "turn 1 has no mean offset: groups do not agree on it"
+        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        projections = np.stack([crossed(*half, *halves[0]) / square for half in halves])
+    return projections, turns, halves[-1][1]

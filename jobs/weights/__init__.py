@@ -1,0 +1,1 @@
+"""What the weights of a base and an aligned model say, without running either."""

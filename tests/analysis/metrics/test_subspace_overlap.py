@@ -1,0 +1,103 @@
+"""subspace_overlap: planted angles, scipy's angles, and nothing beyond the null for noise."""
+
+import numpy as np
+import pytest
+from scipy.linalg import subspace_angles
+
+from analysis.metric import Value
+from analysis.metrics import subspace_overlap
+from analysis.status import Status
+from analysis.summary import Sample
+
+
+def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], Value]:
+    found = subspace_overlap.measure(sample, against)
+    return {(value.metric, value.centred): value for value in found}
+
+
+def cosines_by_hand(first: np.ndarray, second: np.ndarray, centred: bool) -> np.ndarray:
+    """Ascending angles of the top ten axes."""
+    axes = [
+        np.linalg.svd(rows - rows.mean(axis=0) * centred, full_matrices=False)[2][:10].T
+        for rows in (first, second)
+    ]
+    return np.cos(subspace_angles(*axes))[::-1]
+
+
+@pytest.mark.parametrize("dimension", [16, 90])
+@pytest.mark.parametrize("centred", [False, True])
+def test_it_is_the_jackknifed_mean_of_scipys_squared_cosines(
+    sample_of, dimension: int, centred: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    scale = 1 / np.arange(1, dimension + 1)
+    first, second = (rng.standard_normal((2, 70, dimension)) + 0.5) * scale
+    groups = np.arange(70) % 7
+    found = values_of(sample_of(first, groups=groups), sample_of(second, groups=groups))
+    for name, number in (
+        ("subspace_overlap", lambda c: np.square(c).mean()),
+        ("subspace_overlap_first", lambda c: c[0]),
+        ("subspace_overlap_last", lambda c: c[-1]),
+    ):
+        kept = [groups != group for group in range(7)]
+        left = [number(cosines_by_hand(first[k], second[k], centred)) for k in kept]
+        whole = number(cosines_by_hand(first, second, centred))
+        expected = np.clip(7 * whole - 6 * np.mean(left), 0, 1)
+        assert found[name, centred].value == pytest.approx(expected, abs=1e-7)
+
+
+def test_planted_angles_are_found_and_stand_above_both_bands(sample_of) -> None:
+    rng = np.random.default_rng(1)
+    dimension, angles = 60, np.linspace(0.1, 1.2, 10)
+    first, second = np.zeros((2, 10, dimension))
+    first[:, :10] = np.eye(10)
+    second[:, :10], second[:, 10:20] = np.diag(np.cos(angles)), np.diag(np.sin(angles))
+    plain, other = (
+        rng.standard_normal((2000, 10)) @ axes + 0.02 * rng.standard_normal((2000, dimension))
+        for axes in (first, second)
+    )
+    base = rng.standard_normal((2000, dimension))
+    found = values_of(sample_of(other, base=base), sample_of(plain, base=base))
+    for centred in (False, True):
+        overlap = found["subspace_overlap", centred]
+        assert overlap.value == pytest.approx(np.square(np.cos(angles)).mean(), abs=0.002)
+        assert overlap.value > max(overlap.null_high, overlap.base_null_high)
+        assert found["subspace_overlap_first", centred].value == pytest.approx(
+            np.cos(0.1), abs=0.002
+        )
+        last = found["subspace_overlap_last", centred].value
+        assert last == pytest.approx(np.cos(1.2), abs=0.005)
+
+
+def test_unrelated_subspaces_lie_inside_the_random_band(sample_of) -> None:
+    rng = np.random.default_rng(2)
+    inside = 0
+    for _ in range(20):
+        rows = [rng.standard_normal((200, 10)) @ rng.standard_normal((10, 80)) for _ in range(2)]
+        value = values_of(*map(sample_of, rows))["subspace_overlap", True]
+        inside += value.null_low <= value.value <= value.null_high
+    assert inside >= 16
+
+
+def test_a_condition_overlaps_with_itself_whatever_the_scale(sample_of) -> None:
+    rows = np.random.default_rng(3).standard_normal((100, 30))
+    for value in values_of(sample_of(1e-3 * rows), sample_of(rows)).values():
+        assert (value.value, value.low, value.high) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_turning_both_conditions_together_changes_nothing(sample_of) -> None:
+    rng = np.random.default_rng(4)
+    rows = rng.standard_normal((2, 90, 14)) / np.arange(1, 15)
+    turn = np.linalg.qr(rng.standard_normal((14, 14)))[0]
+    first = values_of(*map(sample_of, rows))
+    second = values_of(*map(sample_of, rows @ turn))
+    for key, value in first.items():
+        assert second[key].value == pytest.approx(value.value, rel=1e-6)
+
+
+def test_groups_missing_from_one_condition_do_not_stop_it(sample_of) -> None:
+    rows = np.random.default_rng(5).standard_normal((80, 12))
+    half = sample_of(rows[:40], groups=np.arange(40) % 7)
+    other = sample_of(rows[40:], groups=4 + np.arange(40) % 7)
+    value = values_of(half, other)["subspace_overlap", True]
+    assert (value.status, value.num_groups, value.base_null_low) == (Status.OK, 11, None)
