@@ -8,7 +8,7 @@ from analysis.lookup import metric_names
 from cluster.errors import unknown_name
 from jobs.kind import Params
 
-BEHAVIOUR = ("toxic_mass", "toxic_rate", "perplexity")
+BEHAVIOUR = ("toxic_mass", "toxic_rate", "perplexity", "decode_loss")
 """Names that the kind `behave` measures."""
 
 
