@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from analysis.metric import Value
 from analysis.status import Status
@@ -48,18 +48,32 @@ class TensorDrift:
     """Inner product of both."""
     moved_square: float
     """Squared norm of the difference."""
+    rounding_square: float
+    """Squared norm of what storing the base as the aligned model is stored takes away."""
 
     @classmethod
     def of(
-        cls, name: str, base: Float[np.ndarray, ...], aligned: Float[np.ndarray, ...]
+        cls,
+        name: str,
+        base: Float[np.ndarray, "*shape"],
+        aligned: Float[np.ndarray, "*shape"],
+        stored: str = "float32",
     ) -> TensorDrift:
-        """From both states of a tensor, a few million entries at a time."""
-        sums = np.zeros(4)
+        """From both states of a tensor, a few million entries at a time.
+
+        Args:
+            name: of the tensor.
+            base: its entries in the base.
+            aligned: its entries in the aligned model.
+            stored: the dtype in which the aligned model's were stored.
+        """
+        sums = np.zeros(5)
         first, second = base.reshape(-1), aligned.reshape(-1)
         for start in range(0, len(first), _CHUNK):
             a = first[start : start + _CHUNK].astype(np.float64)
             b = second[start : start + _CHUNK].astype(np.float64)
-            sums += a @ a, b @ b, a @ b, (b - a) @ (b - a)
+            lost = rounded(a, stored) - a
+            sums += a @ a, b @ b, a @ b, (b - a) @ (b - a), lost @ lost
         return cls(
             name=name,
             shape=base.shape,
@@ -67,6 +81,7 @@ class TensorDrift:
             aligned_square=float(sums[1]),
             product=float(sums[2]),
             moved_square=float(sums[3]),
+            rounding_square=float(sums[4]),
         )
 
     @property
@@ -97,9 +112,30 @@ def measure(tensors: Iterable[TensorDrift], *, whole: bool) -> list[Value]:
         of_weights(norm, DEFINITION, (moved / base) ** 0.5, num_rows=len(found)),
         of_weights(least, DEFINITION, min(cosines), num_rows=len(cosines)),
     ]
-    return values if moved > 0 else _unmoved(values)
+    if moved == 0:
+        return _unmoved(values, "no weight changed")
+    floor = rounding_floor(found)
+    if moved <= sum(tensor.rounding_square for tensor in found):
+        return _unmoved(values, f"storing the base like the aligned model moves it by {floor:.3g}")
+    return values
 
 
-def _unmoved(values: Sequence[Value]) -> list[Value]:
-    reason = "no weight changed"
+def rounding_floor(tensors: Sequence[TensorDrift]) -> float:
+    """What `weight_drift` would be had nothing happened but storing; the base is not zero."""
+    lost = sum(tensor.rounding_square for tensor in tensors)
+    return float((lost / sum(tensor.base_square for tensor in tensors)) ** 0.5)
+
+
+def rounded(
+    values: Float64[np.ndarray, " entries"], stored: str
+) -> Float64[np.ndarray, " entries"]:
+    """Values as a dtype holds them, to the nearest, ties to even."""
+    if stored != "bfloat16":
+        return values.astype(stored).astype(np.float64)
+    bits = values.astype(np.float32).view(np.uint32)
+    bits = (bits + (0x7FFF + ((bits >> 16) & 1)).astype(np.uint32)) & np.uint32(0xFFFF0000)
+    return np.asarray(bits.view(np.float32), dtype=np.float64)
+
+
+def _unmoved(values: Sequence[Value], reason: str) -> list[Value]:
     return [replace(v, status=Status.BELOW_NOISE_FLOOR, reason=reason) for v in values]

@@ -114,11 +114,10 @@ class Survey:
         names = self._common()
         for layer in range(self.model["num_layers"]):
             block = [name for name in self._base.block(layer) if name in names]
-            for value in drift.measure(self._drifts_of(block), whole=False):
-                yield _row(value, layer=layer)
+            yield from _drift_rows(self._drifts_of(block), layer)
         seen = {each.name for each in self.drifts}
         self._drifts_of([name for name in sorted(names) if name not in seen])
-        yield from (_row(value) for value in drift.measure(self.drifts, whole=True))
+        yield from _drift_rows(self.drifts, None)
 
     def _common(self) -> set[str]:
         """Names of weights that both have in one shape; a larger embedding is left out."""
@@ -182,7 +181,12 @@ class Survey:
 
     def _drifts_of(self, names: Sequence[str]) -> list[drift.TensorDrift]:
         found = [
-            drift.TensorDrift.of(name, self._base.tensor(name), self._aligned.tensor(name))
+            drift.TensorDrift.of(
+                name,
+                self._base.tensor(name),
+                self._aligned.tensor(name),
+                self._aligned.dtype(name),
+            )
             for name in names
         ]
         self.drifts += found
@@ -197,6 +201,14 @@ def _require_same(delta: Artifact, model: Artifact, name: str) -> None:
             where=delta.folder,
             hint=f"give `weights` and its `delta` the same {name}",
         )
+
+
+def _drift_rows(tensors: Sequence[drift.TensorDrift], layer: int | None) -> Iterator[Row]:
+    """Rows of one block, or of the whole model; the norm stands beside its floor."""
+    norm, least = drift.measure(tensors, whole=layer is None)
+    floor = None if norm.value is None else drift.rounding_floor(tensors)
+    yield _row(norm, layer=layer) | {"floor": floor}
+    yield _row(least, layer=layer)
 
 
 def _row(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.status import Status
-from analysis.weight_metrics.weight_drift import TensorDrift, measure
+from analysis.weight_metrics.weight_drift import TensorDrift, measure, rounded, rounding_floor
 
 
 def state(seed=0, shape=(30, 40)):
@@ -64,3 +64,24 @@ def test_weights_without_a_norm_have_no_drift(base):
     values = measure([TensorDrift.of("w", base, np.ones((3, 3)))], whole=False)
     assert {value.status for value in values} == {Status.UNDEFINED}
     assert all(value.value is None for value in values)
+
+
+def test_rounding_is_that_of_torch():
+    torch = pytest.importorskip("torch")
+    values = (state() * np.logspace(-30, 30, 40)).astype(np.float32).astype(np.float64).ravel()
+    values[:2] = 1 + 2**-8, 1 + 3 * 2**-8  # ties go to the even neighbour
+    wanted = torch.from_numpy(values).float().bfloat16().double().numpy()
+    np.testing.assert_array_equal(rounded(values, "bfloat16"), wanted)
+    np.testing.assert_array_equal(rounded(state()[0], "float16"), state()[0].astype(np.float16))
+
+
+def test_a_model_that_was_only_stored_in_16_bits_did_not_drift():
+    base = state().astype(np.float32)
+    stored = rounded(base.ravel().astype(np.float64), "bfloat16").reshape(base.shape)
+    only_stored = TensorDrift.of("w", base, stored, "bfloat16")
+    norm, _ = measure([only_stored], whole=False)
+    assert norm.value == pytest.approx(rounding_floor([only_stored]))
+    assert norm.status == Status.BELOW_NOISE_FLOOR
+    moved = TensorDrift.of("w", base, stored + 0.1 * state(1), "bfloat16")
+    norm, _ = measure([moved], whole=False)
+    assert (norm.status, norm.value > 10 * rounding_floor([moved])) == (Status.OK, True)
