@@ -18,6 +18,7 @@ METRIC_ORDER = (
     *("decode_loss", "decode_loss_shuffled", "decode_loss_gap", "relative_norm", "offset_norm"),
     *("consistency", "participation_ratio", "effective_rank", "components_90"),
     *("cosine_to_mean", "mean_cosine", "captured_energy_ratio"),
+    *("value_vector_shift", "down_projection_rank1", "weight_drift_whole"),
 )
 """Order in which a reader meets the metrics: what changed, how much, in which shape."""
 
