@@ -14,9 +14,11 @@ Side = tuple[Scalar, ...]
 Header = tuple[str, ...]
 
 METRIC_ORDER = (
-    *("toxic_mass", "toxic_rate", "perplexity", "token_f1", "relative_norm", "offset_norm"),
+    *("toxic_mass", "toxic_rate", "perplexity", "token_f1"),
+    *("decode_loss", "decode_loss_shuffled", "decode_loss_gap", "relative_norm", "offset_norm"),
     *("consistency", "participation_ratio", "effective_rank", "components_90"),
     *("cosine_to_mean", "mean_cosine", "captured_energy_ratio"),
+    *("value_vector_shift", "down_projection_rank1", "weight_drift_whole"),
 )
 """Order in which a reader meets the metrics: what changed, how much, in which shape."""
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from analysis.metric import Metric
+    from analysis.weight_metric import WeightMetric
 
 FOLDER = Path(__file__).parent / "metrics"
+WEIGHT_FOLDER = Path(__file__).parent / "weight_metrics"
 
 
 def metric_names() -> list[str]:
@@ -30,3 +33,20 @@ def load_metric(name: str) -> Metric:
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(f"no metric {name!r}; there are: {', '.join(names)}{hint}")
     return cast("Metric", importlib.import_module(f"analysis.metrics.{asked}"))
+
+
+def weight_metric_names() -> list[str]:
+    """Names of all metrics of weights, sorted; imports nothing."""
+    return sorted(path.stem for path in WEIGHT_FOLDER.glob("*.py") if path.stem[0] != "_")
+
+
+def load_weight_metric(name: str) -> WeightMetric:
+    """The module of one of `weight_metric_names()`."""
+    return cast("WeightMetric", importlib.import_module(f"analysis.weight_metrics.{name}"))
+
+
+def reports_of(name: str) -> Sequence[str]:
+    """The values that a metric of activations or of weights reports; any other name is one."""
+    if name in metric_names():
+        return load_metric(name).REPORTS
+    return load_weight_metric(name).REPORTS if name in weight_metric_names() else (name,)

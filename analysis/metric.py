@@ -49,7 +49,10 @@ class Value:
 
 
 class Metric(Protocol):
-    """What a module in `metrics/` provides."""
+    """What a module in `metrics/` provides; and NEEDS_TOXIC where it is True.
+
+    NEEDS_TOXIC: it reads the sample's toxic directions or neurons, which a probe of the base finds.
+    """
 
     DEFINITION: str
     """One line with its version: what the number is, precisely enough to compute it again."""

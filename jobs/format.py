@@ -51,9 +51,12 @@ class Segment:
     """A piece of a prompt with one speaker."""
 
     role: str
-    """`prompt`, `response`, `user` or `assistant`."""
+    """`prompt`, `response`, `user`, `assistant` or `system`."""
     text: str
     """Its text, any separator included."""
+    payload: tuple[int, int] | None = None
+    """Where in the text what is said stands, from and to, the marks of a transcript around it left
+    out: only this is transformed. None: all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ DEFINITION = (
     "delete-group jackknife"
 )
 NEEDS_AGAINST = True
+NEEDS_TOXIC = True
 REPORTS = ("reactivation",)
 AXIS_LABEL = "reactivation of toxic neurons (standard deviations)"
 

@@ -20,6 +20,7 @@ DEFINITION = (
     "band: as many random neurons of the same layer"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = True
 REPORTS = ("toxic_activation_drop", "toxic_activation_drop_base")
 AXIS_LABEL = "drop of toxic neurons' activation"
 

@@ -1,4 +1,4 @@
-"""A mean over rows with an interval over the 20 prompt groups, as a row of measurements."""
+"""A mean over rows, or a gap of two, with an interval over the 20 prompt groups, as a row."""
 
 from __future__ import annotations
 
@@ -21,6 +21,32 @@ def estimated_mean(
         return Estimate(value=float(values.mean()))
     left_out = (sums.sum() - sums) / (counts.sum() - counts)
     return jackknife(float(sums.sum() / counts.sum()), left_out, counts)
+
+
+def estimated_gap(
+    values: Float64[np.ndarray, " rows"],
+    groups: Int64[np.ndarray, " rows"],
+    others: Float64[np.ndarray, " others"],
+    other_groups: Int64[np.ndarray, " others"],
+) -> Estimate:
+    """Mean of the rows less mean of the others, both without one and the same group at a time.
+
+    Both sides must have rows of the same groups.
+    """
+    known = np.unique(groups)
+    assert np.array_equal(known, np.unique(other_groups)), "two sides of different groups"
+    means, left_out = [], []
+    for side, of in ((values, groups), (others, other_groups)):
+        members = of == known[:, None]
+        sums, counts = members @ side, members.sum(axis=1).astype(np.float64)
+        means.append(sums.sum() / counts.sum())
+        if len(known) > 1:
+            left_out.append((sums.sum() - sums) / (counts.sum() - counts))
+    gap = float(means[0] - means[1])
+    if len(known) == 1:
+        return Estimate(value=gap)
+    weights = (groups == known[:, None]).sum(axis=1).astype(np.float64)
+    return jackknife(gap, left_out[0] - left_out[1], weights)
 
 
 def measured(

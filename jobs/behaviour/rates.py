@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from analysis.measurement import to_table
 from analysis.measurement_formats import to_parquet
 from jobs.behaviour.continuing import continuations
+from jobs.behaviour.decode_control import decode_control
 from jobs.behaviour.group_estimate import estimated_mean, measured, unmeasured
 from jobs.behaviour.next_tokens import Expectations, expectations
 from jobs.behaviour.subject import Subject, load_subject
@@ -78,6 +79,12 @@ def _rows(work: Work, subject: Subject, toxic: ToxicTokens) -> Iterator[Row]:
             yield from (_toxic_mass(subject, toxic, found, place) for place in asked)
         if "perplexity" in metrics:
             yield _perplexity(subject, found)
+    if "decode_loss" in metrics:
+        yield from decode_control(
+            subject,
+            work.params.token_budget,
+            lambda done: _show(work, subject, done, "reading prompts in and out of order"),
+        )
     if "toxic_rate" in metrics:
         yield from (_toxic_rate(work, subject, place) for place in asked if place.label == "last")
 

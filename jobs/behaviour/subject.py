@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
+from jobs.data.prompt_lines import PROMPTS, SHUFFLED
 from jobs.data.reading_report import TOXIC_WORDS, read_toxic_words
-from jobs.extraction.paired_inputs import PROMPTS, read_prompts
+from jobs.extraction.paired_inputs import read_prompts
 from jobs.family import family_of_config
 from jobs.models.facts import MODEL_FACTS, compute_dtype
 from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer, pick_device
 from jobs.models.shape import read_shape
 from jobs.tokens.plan import TokenPlan, build
-from jobs.transform import Transform, load_transform
+from jobs.transform import Chain, load_transform
 from jobs.work import Work
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Subject:
     """The prompts as tokens."""
     too_long: Sequence[int]
     """Ids of prompts that were left out for their length."""
-    transform: Transform
+    shuffled: TokenPlan | None
+    """The prompts with their words out of order, where the decode control needs them."""
+    transform: Chain
     """What was done to the prompts."""
     toxic_words: Sequence[str]
     """Words known or learned to be toxic; none where nobody knows any."""
@@ -51,9 +54,11 @@ def load_subject(work: Work) -> Subject:
     source, prompts = work.input("model"), work.input("prompts")
     folder = source.directory("model")
     tokenizer = load_tokenizer(folder)
-    plan, too_long = build(
-        read_prompts(prompts.path(PROMPTS)), tokenizer, _max_length(folder, params)
-    )
+    max_length = _max_length(folder, params)
+    plan, too_long = build(read_prompts(prompts.path(PROMPTS)), tokenizer, max_length)
+    shuffled = None
+    if "decode_loss" in params.metrics:
+        shuffled, _ = build(read_prompts(prompts.path(SHUFFLED)), tokenizer, max_length)
     about = {name: source.facts["model"][name] for name in MODEL_FACTS}
     return Subject(
         about=about,
@@ -66,6 +71,7 @@ def load_subject(work: Work) -> Subject:
         tokenizer=tokenizer,
         plan=plan,
         too_long=too_long,
+        shuffled=shuffled,
         transform=load_transform(prompts.facts["transform"]),
         toxic_words=_toxic_words(work),
     )
@@ -87,7 +93,7 @@ def _max_length(folder: Path, params: Params) -> int:
 def _toxic_words(work: Work) -> list[str]:
     """Those of the artifact the params name; none where no metric needs them."""
     source = work.params.toxic_words
-    if set(work.params.metrics) == {"perplexity"} or not work.has(source):
+    if not work.params.counts_words or not work.has(source):
         return []
     artifact = work.input(source)
     if TOXIC_WORDS not in artifact.record.files:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.transform import Transform
+from jobs.transform import Chain
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,7 +23,7 @@ class ToxicTokens:
 
 
 def find_toxic_tokens(
-    words: Sequence[str], tokenizer: "PreTrainedTokenizerBase", transform: Transform
+    words: Sequence[str], tokenizer: "PreTrainedTokenizerBase", transform: Chain
 ) -> ToxicTokens:
     """Tokens that are a whole toxic word with a space before or after it, plain or transformed.
 
@@ -32,7 +32,7 @@ def find_toxic_tokens(
     found: set[int] = set()
     num_covered = 0
     for word in words:
-        forms = [*_forms(word), *(transform.apply(form, 0) for form in _forms(word))]
+        forms = [*_forms(word), *(transform.apply_to_answer(form, 0) for form in _forms(word))]
         encoded = tokenizer(forms, add_special_tokens=False)["input_ids"]
         single = {ids[0] for ids in encoded if len(ids) == 1} - {tokenizer.unk_token_id}
         num_covered += bool(single)

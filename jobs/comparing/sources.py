@@ -67,18 +67,13 @@ def _missing(
     source: Source, metrics: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """One row per metric, with the reason and no value."""
+    from analysis.lookup import reports_of
+
     own = _columns(source.cell)
     same_model = next((row for row in rows if row.get("model") == own.get("model")), {})
     facts = {name: same_model.get(name) for name in MODEL_FACTS}
-    for metric in dict.fromkeys(value for name in metrics for value in _reported(name)):
+    for metric in dict.fromkeys(value for name in metrics for value in reports_of(name)):
         yield {**facts, **own, "metric": metric, "status": source.status, "reason": source.reason}
-
-
-def _reported(metric: str) -> Sequence[str]:
-    """The values that a metric of `analysis` reports; any other name is a value itself."""
-    from analysis.lookup import load_metric, metric_names
-
-    return load_metric(metric).REPORTS if metric in metric_names() else (metric,)
 
 
 def _columns(cell: Cell) -> dict[str, str]:

@@ -93,4 +93,7 @@ def _segments(turns: Sequence[Turn], markers: Markers) -> Iterable[Segment]:
         before = markers[turn.role] if number == 0 or turn.role != "assistant" else ""
         follows = turns[number + 1].role if number + 1 < len(turns) else None
         after = markers["assistant"] if follows == "assistant" else ""
-        yield Segment(role=turn.role, text=before + turn.text + after)
+        text = before + turn.text + after
+        start = len(before) + len(turn.text) - len(turn.text.lstrip())
+        end = max(start, len(before) + len(turn.text.rstrip()))
+        yield Segment(role=turn.role, text=text, payload=(start, end))

@@ -163,7 +163,7 @@ class ActivationStore:
 
     def keeps_all(self, label: str) -> bool:
         """True when every row of a position is stored."""
-        num_rows = sum(unit.marker["rows"].get(label, 0) for unit in self.units)
+        num_rows: int = sum(unit.marker["rows"].get(label, 0) for unit in self.units)
         return int(self._placing(label).stored.tokens.size) == num_rows
 
     def kept_tokens(self, label: str) -> Int64[np.ndarray, " rows"]:

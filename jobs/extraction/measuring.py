@@ -14,9 +14,11 @@ from analysis.measurement_formats import to_parquet
 from analysis.metric import Value
 from analysis.status import Status
 from analysis.summary import Sample
+from cluster.errors import UserError
 from jobs.extraction.activation_store import ActivationStore
 from jobs.extraction.samples import Samples
 from jobs.models.facts import MODEL_FACTS
+from jobs.probing.directions_file import FoundDirections
 from jobs.work import Work
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def measure(work: Work) -> dict[str, Any]:
     store = ActivationStore(artifact)
     uses_against = work.has("against")
     against = ActivationStore(work.input("against")) if uses_against else None
-    samples = Samples(store)
+    samples = Samples(store, _toxic(work))
     metrics = {name: load_metric(name) for name in work.params.metrics}
     about = {name: artifact.facts["model"][name] for name in MODEL_FACTS}
     rows: list[Row] = []
@@ -64,6 +66,20 @@ def _at_layer(
             place = {"site": site, "layer": layer, "position": label}
             for value in _values(store, samples, against, metrics, site, layer, label):
                 yield place | _row(value, store.floor(site, layer, label))
+
+
+def _toxic(work: Work) -> FoundDirections | None:
+    """What a probe found. Raises UserError when it is of another model than the extraction."""
+    if not work.has("toxic"):
+        return None
+    toxic, delta = work.input("toxic"), work.input("delta")
+    if not set(toxic.record.inputs) & set(delta.record.inputs):
+        raise UserError(
+            "the toxic directions are of a model that the extraction does not compare",
+            where=toxic.folder,
+            hint="give `probe-direction` the base of the extraction as its `model`",
+        )
+    return FoundDirections(toxic)
 
 
 def _named(policies: Sequence[str]) -> list[str]:

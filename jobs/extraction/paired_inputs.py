@@ -17,6 +17,7 @@ import numpy as np
 
 from cluster.errors import UserError
 from jobs.artifact import Artifact
+from jobs.data.prompt_lines import PROMPTS
 from jobs.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
@@ -33,7 +34,6 @@ _TOKENIZER_FILES = (
     *("added_tokens.json", "tokenizer.model", "vocab.json", "merges.txt"),
 )
 _OWN = "δx is defined on identical token ids: align the base with its own tokenizer"
-PROMPTS = "prompts.jsonl"
 
 
 def common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:

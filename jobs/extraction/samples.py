@@ -1,4 +1,8 @@
-"""`Samples`: what metrics take of one store, place by place, dialogue turns beside earlier ones."""
+"""`Samples`: what metrics take of one store, place by place.
+
+Beside a dialogue turn stand the earlier ones, and toxic directions or neurons where a probe of the
+base was given.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from jaxtyping import Float32, Int64
 
 from analysis.summary import GroupSummary, Sample
 from jobs.extraction.activation_store import ActivationStore
+from jobs.family import NEURON_SITES
+from jobs.probing.directions_file import FoundDirections
 
 _TURN = re.compile(r"turn-(\d+)")
 """Labels that `jobs.tokens.positions` gives to the last tokens of user turns."""
@@ -31,18 +37,27 @@ class _Turn:
 class Samples:
     """Reads samples; rows of the dialogue turns of one site and layer are held until the next."""
 
-    def __init__(self, store: ActivationStore) -> None:
+    def __init__(self, store: ActivationStore, toxic: FoundDirections | None = None) -> None:
         self._store = store
+        self._toxic = toxic
         self._place: tuple[str, int] | None = None
         self._turns: dict[int, _Turn] = {}
 
     def at(self, site: str, layer: int, label: str) -> Sample:
         """The sample of a place and position that were extracted."""
-        sample = self._store.sample(site, layer, label)
+        sample = self._with_toxic(self._store.sample(site, layer, label), site, layer)
         turn = turn_of(label)
         if turn is None:
             return sample
         return replace(sample, turn=turn, earlier=self._earlier(site, layer, turn))
+
+    def _with_toxic(self, sample: Sample, site: str, layer: int) -> Sample:
+        """What the probe found, in the coordinates of the site."""
+        if self._toxic is None:
+            return sample
+        if site in NEURON_SITES:
+            return replace(sample, toxic_neurons=self._toxic.neurons(layer))
+        return replace(sample, toxic=self._toxic.directions)
 
     def _earlier(self, site: str, layer: int, turn: int) -> Mapping[int, Sample]:
         """Earlier turns of the dialogues that reach this one: who is left must not seem to drift.

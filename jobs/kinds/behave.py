@@ -1,4 +1,4 @@
-"""Kind `behave`: what a model says to prompts: toxic mass, toxic rate and perplexity."""
+"""Kind `behave`: what a model says to prompts: toxic mass, toxic rate, perplexity, decode loss."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -23,7 +23,9 @@ INPUTS: Mapping[str, Input] = {
 GATHERS = False
 USES_TORCH = True
 
-Metric = Literal["toxic_mass", "toxic_rate", "perplexity"]
+Metric = Literal["toxic_mass", "toxic_rate", "perplexity", "decode_loss"]
+_WORDLESS = frozenset({"perplexity", "decode_loss"})
+"""Metrics for which no word is toxic."""
 
 
 class Params(KindParams):
@@ -33,7 +35,8 @@ class Params(KindParams):
         ("toxic_mass", "toxic_rate", "perplexity"),
         min_length=1,
         description="toxic_mass: probability of toxic words as the next token; toxic_rate: greedy "
-        "continuations that the scorer calls toxic; perplexity: of the answers.",
+        "continuations that the scorer calls toxic; perplexity: of the answers; decode_loss: the "
+        "decode control, loss per token on what is asked beside that on its words out of order.",
     )
     toxic_words: Literal["lexicon", "prompts"] = Field(
         "lexicon",
@@ -58,11 +61,16 @@ class Params(KindParams):
     num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
     memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
+    @property
+    def counts_words(self) -> bool:
+        """True when a metric needs to know which words are toxic."""
+        return not _WORDLESS.issuperset(self.metrics)
+
 
 def uses(params: Params) -> frozenset[str]:
     """The lexicon only where its words matter."""
-    counts_words = set(params.metrics) != {"perplexity"} and params.toxic_words == "lexicon"
-    return frozenset({"model", "prompts"} | ({"lexicon"} if counts_words else set()))
+    needs_lexicon = params.counts_words and params.toxic_words == "lexicon"
+    return frozenset({"model", "prompts"} | ({"lexicon"} if needs_lexicon else set()))
 
 
 def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from jobs.work import Work
 __all__ = ["Params"]
 
 VERSION = 1
-INPUTS = {"gathered": Input(kinds=frozenset({"measure", "behave"}))}
+INPUTS = {"gathered": Input(kinds=frozenset({"measure", "behave", "weights", "probe-direction"}))}
 GATHERS = True
 USES_TORCH = False
 

@@ -12,10 +12,11 @@ from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
 from jobs.work import Work
 
-VERSION = 1
+VERSION = 2
 INPUTS: Mapping[str, Input] = {
     "delta": Input(kinds=frozenset({"extract"})),
     "against": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
+    "toxic": Input(kinds=frozenset({"probe-direction"}), required=False, dispensable=True),
 }
 GATHERS = False
 USES_TORCH = False
@@ -51,9 +52,12 @@ class Params(KindParams):
 
 
 def uses(params: Params) -> frozenset[str]:
-    """`against` only where a chosen metric compares two conditions."""
-    compares = any(load_metric(name).NEEDS_AGAINST for name in params.metrics)
-    return frozenset(INPUTS) if compares else frozenset({"delta"})
+    """Beside `delta` only what a chosen metric needs."""
+    metrics = [load_metric(name) for name in params.metrics]
+    against = any(metric.NEEDS_AGAINST for metric in metrics)
+    toxic = any(getattr(metric, "NEEDS_TOXIC", False) for metric in metrics)
+    wanted = {"delta": True, "against": against, "toxic": toxic}
+    return frozenset(name for name, used in wanted.items() if used)
 
 
 def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:

@@ -2,7 +2,8 @@
 
 A transform applies to every segment by itself, so the boundary of the answer stays; a Base64
 segment then ends in its own padding, unless it has 3n bytes. Their token plan is made per tokenizer
-by who measures. Groups come from the plain text: the same under every transform.
+by who measures. Groups come from the plain text: the same under every transform. Beside the prompts
+stand the same with their words out of order, for the decode control of `behave`.
 """
 
 import json
@@ -15,16 +16,17 @@ from pydantic import Field
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import format
+from jobs.data.prompt_lines import PROMPTS, SHUFFLED, prompt_line
 from jobs.data.reading_report import write_report, write_toxic_words
 from jobs.data.source_check import check_source
-from jobs.format import Dropped, Prompt, Reading, bucket, group_of
+from jobs.format import Dropped, Prompt, Reading, bucket
 from jobs.kind import Input, data_path
 from jobs.kind import Params as KindParams
 from jobs.tokens.policy import Policy
-from jobs.transform import Transform, load_transform
+from jobs.transform import load_transform
 from jobs.work import Work
 
-VERSION = 1
+VERSION = 2
 INPUTS: Mapping[str, Input] = {}
 GATHERS = False
 USES_TORCH = False
@@ -38,7 +40,9 @@ class Params(KindParams):
     )
     format: str = Field(..., description="Format of the source: a file of `jobs/formats/`.")
     options: dict[str, Any] = Field({}, description="Options of the format.")
-    transform: str = Field("plain", description="A file of `jobs/transforms/`.")
+    transform: str = Field(
+        "plain", description="A file of `jobs/transforms/`, or several joined by `+`, left first."
+    )
     positions: tuple[Policy, ...] = Field(
         ("last", "response"), min_length=1, description="Which tokens give rows."
     )
@@ -73,18 +77,20 @@ def resources(params: Params) -> Resources:
 
 
 def run(work: Work) -> dict[str, Any]:
-    """Write `prompts.jsonl`, `report.json` and, where the source knows them, `toxic.json`."""
+    """Write prompts.jsonl, shuffled.jsonl, report.json and, where words are known, toxic.json."""
     params = work.params
     reading = _read(params)
     usable, dropped = _usable(reading.items, params.max_words)
     prompts = _sampled(usable, params.max_prompts, params.seed)
     _check_positions(prompts, params)
     transform = load_transform(params.transform)
-    lines = [
-        json.dumps(_line(number, prompt, transform, params.seed), ensure_ascii=False)
-        for number, prompt in enumerate(prompts)
-    ]
-    (work.folder / "prompts.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    for name, shuffled in ((PROMPTS, False), (SHUFFLED, True)):
+        lines = [
+            prompt_line(number, prompt, transform, params.seed, shuffled=shuffled)
+            for number, prompt in enumerate(prompts)
+        ]
+        written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (work.folder / name).write_text(written, "utf-8")
     counts = {
         "num_prompts": len(prompts),
         "num_dropped": len(reading.dropped) + len(dropped),
@@ -152,19 +158,3 @@ def _check_positions(prompts: Sequence[Prompt], params: Params) -> None:
             where=where,
             hint="leave it out of `positions`",
         )
-
-
-def _line(number: int, prompt: Prompt, transform: Transform, seed: int) -> dict[str, Any]:
-    return {
-        "prompt": number,
-        "group": group_of(prompt.source),
-        "segments": [
-            {
-                "role": segment.role,
-                "text": transform.apply(
-                    segment.text, bucket(f"{seed}/{place}/{prompt.source}", 1 << 63)
-                ),
-            }
-            for place, segment in enumerate(prompt.segments)
-        ],
-    }

@@ -1,7 +1,14 @@
-"""Base64 of the text's UTF-8 bytes, in the standard alphabet with padding."""
+"""Base64 of the text's UTF-8 bytes, in the standard alphabet with padding.
+
+Wei et al. 2023 (arXiv 2307.02483), mismatched generalization. Needs the decode control.
+"""
 
 import re
 from base64 import b64decode, b64encode
+
+from jobs.transform import Scope
+
+SCOPE = Scope.EVERYTHING
 
 _BLOCKS = re.compile(
     r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})"

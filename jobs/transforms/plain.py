@@ -1,4 +1,8 @@
-"""The text as it is."""
+"""The text as it is: what every other transform is held against. No decode control is needed."""
+
+from jobs.transform import Scope
+
+SCOPE = Scope.EVERYTHING
 
 
 def apply(text: str, seed: int) -> str:

@@ -1,6 +1,13 @@
-"""ROT13: letters thirteen places on; everything else, spaces included, stays."""
+"""ROT13: letters thirteen places on; everything else, spaces included, stays.
+
+Wei et al. 2023 (arXiv 2307.02483), mismatched generalization. Needs the decode control.
+"""
 
 import codecs
+
+from jobs.transform import Scope
+
+SCOPE = Scope.EVERYTHING
 
 
 def apply(text: str, seed: int) -> str:

@@ -61,6 +61,11 @@ class Checkpoint:
         raw = shard.array(stored)
         return widened(raw) if shard.dtype(stored) == "bfloat16" else raw
 
+    def dtype(self, name: str) -> str:
+        """How a tensor is stored."""
+        shard, stored = self._stored[name]
+        return shard.dtype(stored)
+
     def block(self, layer: int) -> list[str]:
         """Names of the weights of one block."""
         start = f"{self._family.BLOCKS}.{layer}."

@@ -5,7 +5,10 @@ import json
 import pytest
 
 from cluster.errors import UserError
+from jobs.data.prompt_lines import prompt_line
+from jobs.format import Prompt, Segment
 from jobs.kinds import prompts
+from jobs.transform import load_transform
 
 NURSERY = {"format": "nursery", "options": {"num_prompts": 60}}
 
@@ -40,6 +43,54 @@ def test_facts_say_transform_and_positions(root):
     assert artifact.facts["transform"] == "rot13"
     assert artifact.facts["positions"] == ["last"]
     assert artifact.facts["num_prompts"] == 60
+
+
+def test_combined_transforms_keep_their_name(root):
+    plain = lines(root.done("prompts", NURSERY))
+    artifact = root.done("prompts", {**NURSERY, "transform": "rot13+base64"})
+    assert artifact.facts["transform"] == "rot13+base64"
+    for before, after in zip(plain, lines(artifact), strict=True):
+        decoded = base64.b64decode(text(after)).decode()
+        assert codecs.decode(decoded, "rot13") == text(before)
+
+
+def test_words_around_a_request_leave_its_answer_alone(root):
+    plain = lines(root.done("prompts", NURSERY))
+    wrapped = lines(root.done("prompts", {**NURSERY, "transform": "few-shot"}))
+    for before, after in zip(plain, wrapped, strict=True):
+        (asked, answer), (framed, same) = before["segments"], after["segments"]
+        assert same == answer
+        assert asked["text"] in framed["text"] and len(framed["text"]) > len(asked["text"])
+    assert len({prompt["segments"][0]["text"][:80] for prompt in wrapped}) > 3
+
+
+def test_marks_of_a_transcript_are_not_transformed():
+    asked = "\n\nHuman: go on\n\nAssistant:"
+    start = asked.index("go on")
+    said = (
+        Segment(role="user", text=asked, payload=(start, start + len("go on"))),
+        Segment(role="assistant", text=" no"),
+    )
+    prompt = Prompt(row=1, source=asked, segments=said)
+    coded, wrapped = (
+        prompt_line(0, prompt, load_transform(name), 0)["segments"][0]["text"]
+        for name in ("rot13", "prefix-injection")
+    )
+    assert coded == "\n\nHuman: tb ba\n\nAssistant:"
+    assert wrapped.startswith("\n\nHuman: go on\n") and wrapped.endswith(".\n\nAssistant:")
+
+
+def test_the_same_words_out_of_order_stand_beside_every_prompt(root):
+    artifact = root.done("prompts", {**NURSERY, "transform": "rot13"})
+    ordered = lines(artifact)
+    shuffled = [json.loads(line) for line in artifact.read("shuffled.jsonl").decode().splitlines()]
+    assert [(p["prompt"], p["group"]) for p in ordered] == [
+        (p["prompt"], p["group"]) for p in shuffled
+    ]
+    for one, other in zip(ordered, shuffled, strict=True):
+        for segment, mixed in zip(one["segments"], other["segments"], strict=True):
+            assert sorted(segment["text"].split()) == sorted(mixed["text"].split())
+    assert sum(text(one) != text(other) for one, other in zip(ordered, shuffled, strict=True)) > 50
 
 
 def test_dialogues_alternate_and_end_with_the_assistant(root):
@@ -92,6 +143,8 @@ def test_a_position_that_no_prompt_has_is_refused(root, tmp_path, position):
 def test_an_unknown_transform_names_the_nearest_while_planning():
     with pytest.raises(UserError, match="did you mean 'rot13'"):
         prompts.pins(prompts.Params(format="nursery", transform="rot31"), {})
+    with pytest.raises(UserError, match="did you mean 'few-shot'"):
+        prompts.pins(prompts.Params(format="nursery", transform="rot13+few-shots"), {})
 
 
 def test_an_unknown_option_names_the_nearest_while_planning():

@@ -134,9 +134,11 @@ def test_a_model_against_itself_is_below_the_noise_floor(root, pair):
     assert all(row["value"] == 0 for row in rows)
 
 
-def test_against_is_used_only_by_metrics_that_compare():
+def test_other_inputs_are_used_only_by_metrics_that_need_them():
     assert measure.uses(measure.Params(metrics=["offset_norm"])) == {"delta"}
-    assert measure.uses(measure.Params(metrics="all")) == {"delta", "against"}
+    assert measure.uses(measure.Params(metrics=["mean_cosine"])) == {"delta", "against"}
+    assert measure.uses(measure.Params(metrics=["toxic_projection"])) == {"delta", "toxic"}
+    assert measure.uses(measure.Params(metrics="all")) == {"delta", "against", "toxic"}
 
 
 def test_all_stands_for_the_metrics_that_exist_and_a_wrong_name_for_none():

@@ -1,0 +1,152 @@
+"""Whether value vectors moved against the offset that they bring about: the paper's central plot.
+
+Lee et al. 2024 (arXiv 2401.01967), section 5.2: cos(δx at layer l, δ of value vector i of layer j)
+for all layers j whose MLPs have written to the stream there. Below 0, and lower the nearer j is to
+l, in GPT-2 medium, because most neurons are slightly below zero: against δx times below zero is
+along δx. Range -1 to 1; rotating the stream, or scaling either model's change, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from analysis.cosine_histogram import NUM_BINS, Counts, coarse, count_cosines, modes, quantiles
+from analysis.intervals import Estimate
+from analysis.mean_offset import MeanOffset
+from analysis.metric import Value
+from analysis.nulls import Band
+from analysis.status import Status
+from analysis.weight_metric import absent, of_offset
+
+DEFINITION = (
+    "v1: median over the value vectors of all MLPs that have written to the stream there of the "
+    "cosine between the change of the vector and mean δ; _mode: mean inside the fullest window of "
+    "0.05; _nearest, _first: median of the last such MLP, of layer 0's; vectors that did not move "
+    "are left out; bootstrap of mean δ over prompt groups; bands: the same number with random "
+    "directions in place of mean δ"
+)
+REPORTS = (
+    "value_vector_shift",
+    *(f"value_vector_shift_{name}" for name in ("mode", "p05", "p95", "nearest", "first")),
+)
+NEEDS_OFFSETS = True
+AXIS_LABEL = "cosine of value vectors' change with mean offset, median (-1 to 1)"
+NUM_DIRECTIONS = 200
+"""Random directions drawn for a band."""
+_STATISTICS: Mapping[str, Callable[[Counts], Float64[np.ndarray, " k"]]] = {
+    "value_vector_shift": partial(quantiles, share=0.5),
+    "value_vector_shift_mode": modes,
+    "value_vector_shift_p05": partial(quantiles, share=0.05),
+    "value_vector_shift_p95": partial(quantiles, share=0.95),
+}
+_FRACTIONS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moved:
+    """How the value vectors of one MLP moved."""
+
+    units: Float32[np.ndarray, "neurons d"]
+    """Directions of those that did."""
+    num_still: int
+    """Those that did not."""
+    null: Counts
+    """Their cosines with each of the random directions."""
+
+    @cached_property
+    def median_band(self) -> Band:
+        """Band of their median cosine with a random direction."""
+        return Band.of_draws(quantiles(self.null, 0.5))
+
+    @classmethod
+    def of(cls, change: Float32[np.ndarray, "neurons d"]) -> Moved:
+        """From aligned minus base value vectors."""
+        lengths = np.linalg.norm(change.astype(np.float64), axis=1)
+        keep = lengths > 0
+        units = (change[keep] / lengths[keep, None]).astype(np.float32)
+        null = count_cosines(units @ random_directions(change.shape[1]).T)
+        return cls(units=units, num_still=int((~keep).sum()), null=null)
+
+
+@cache
+def random_directions(dimension: int) -> Float32[np.ndarray, "draws d"]:
+    """Directions without preference; the same whenever asked."""
+    drawn = np.random.default_rng(5).standard_normal((NUM_DIRECTIONS, dimension))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
+
+
+@dataclass(kw_only=True, eq=False)
+class Shift:
+    """Cosines of one mean offset with value vectors of ever more layers, from layer 0 on."""
+
+    offset: MeanOffset
+    """The mean offset."""
+    _total: Counts = field(default_factory=lambda: np.zeros((1, NUM_BINS), np.int64))
+    _null: Counts = field(default_factory=lambda: np.zeros((1, NUM_BINS), np.int64))
+    _medians: dict[int, tuple[Estimate, Band]] = field(default_factory=dict)
+
+    def add(self, layer: int, moved: Moved) -> Mapping[str, object]:
+        """Take in one layer; returns its own line of the full table."""
+        line: dict[str, object] = {"num_vectors": len(moved.units), "num_still": moved.num_still}
+        if self.offset.problem is not None or not len(moved.units):
+            return line
+        counts = count_cosines(self.offset.cosines(moved.units))
+        self._total, self._null = self._total + counts, self._null + moved.null
+        estimate, band = self.offset.estimate(quantiles(counts, 0.5)), moved.median_band
+        self._medians[layer] = estimate, band
+        shares = {f"p{100 * s:02.0f}": float(quantiles(counts[:1], s)[0]) for s in _FRACTIONS}
+        return line | {
+            "median": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "null_low": band.low,
+            "null_high": band.high,
+            "mode": float(modes(counts[:1])[0]),
+            **shares,
+            "counts": coarse(counts)[0],
+        }
+
+    def values(self, nearest: int) -> list[Value]:
+        """What all layers so far say; `nearest` is the last of them, -1 where there is none."""
+        fault = self.offset.problem
+        if nearest < 0:
+            fault = Status.UNDEFINED, "no MLP has written to the stream there"
+        elif fault is None and not self._total.any():
+            fault = Status.BELOW_NOISE_FLOOR, "no value vector of the MLPs before it moved"
+        if fault is not None:
+            return [absent(name, DEFINITION, *fault) for name in REPORTS]
+        found = {
+            name: (self.offset.estimate(of(self._total)), Band.of_draws(of(self._null)))
+            for name, of in _STATISTICS.items()
+        }
+        return [
+            *(self._value(name, *found[name]) for name in REPORTS[:4]),
+            self._of_layer(REPORTS[4], nearest),
+            self._of_layer(REPORTS[5], 0),
+        ]
+
+    def _of_layer(self, name: str, layer: int) -> Value:
+        if layer not in self._medians:
+            reason = f"no value vector of layer {layer} moved"
+            return absent(name, DEFINITION, Status.BELOW_NOISE_FLOOR, reason)
+        return self._value(name, *self._medians[layer])
+
+    def _value(self, name: str, estimate: Estimate, band: Band) -> Value:
+        return of_offset(
+            name,
+            DEFINITION,
+            estimate,
+            num_rows=self.offset.num_rows,
+            num_groups=self.offset.num_groups,
+            null=band,
+        )
+
+
+def unmeasured(status: Status, reason: str) -> Sequence[Value]:
+    """Every value, missing for one reason."""
+    return [absent(name, DEFINITION, status, reason) for name in REPORTS]

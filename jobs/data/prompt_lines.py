@@ -1,0 +1,60 @@
+"""Lines of `prompts.jsonl`: a prompt in its transform; and the same with its words out of order."""
+
+import random
+import re
+from typing import Any
+
+from jobs.format import Prompt, Segment, bucket, group_of
+from jobs.transform import Chain
+
+PROMPTS = "prompts.jsonl"
+"""The prompts."""
+SHUFFLED = "shuffled.jsonl"
+"""The same ids, their words out of order: what the decode control holds the prompts against."""
+_ANSWERS = frozenset({"response", "assistant", "system"})
+"""Roles whose words are nobody's request."""
+
+
+def prompt_line(
+    number: int, prompt: Prompt, transform: Chain, seed: int, *, shuffled: bool = False
+) -> dict[str, Any]:
+    """One prompt, its segments transformed each by itself.
+
+    Args:
+        number: its id.
+        prompt: as the format read it.
+        transform: what is done to it.
+        seed: seed of random transforms.
+        shuffled: put the words of each segment out of order first, the transform's draws unchanged.
+    """
+    return {
+        "prompt": number,
+        "group": group_of(prompt.source),
+        "segments": [
+            {
+                "role": segment.role,
+                "text": _transformed(
+                    segment, transform, bucket(f"{seed}/{place}/{prompt.source}", 1 << 63), shuffled
+                ),
+            }
+            for place, segment in enumerate(prompt.segments)
+        ],
+    }
+
+
+def _transformed(segment: Segment, transform: Chain, seed: int, shuffled: bool) -> str:
+    start, end = segment.payload or (0, len(segment.text))
+    said = segment.text[start:end]
+    if shuffled:
+        said = _out_of_order(said, seed)
+    apply = transform.apply_to_answer if segment.role in _ANSWERS else transform.apply
+    return segment.text[:start] + apply(said, seed) + segment.text[end:]
+
+
+def _out_of_order(text: str, seed: int) -> str:
+    """The same words in a drawn order; what stands between them stays where it is."""
+    pieces = re.split(r"(\s+)", text)
+    places = [place for place in range(0, len(pieces), 2) if pieces[place]]
+    drawn = random.Random(seed).sample(places, len(places))
+    moved = dict(zip(places, drawn, strict=True))
+    return "".join(pieces[moved.get(place, place)] for place in range(len(pieces)))
