@@ -91,6 +91,7 @@ def _trained(
     objective = lookup.find("objectives", params.objective)
     device = _device(layout)
     model = _loaded(params, work.input("model").directory("model"), device)
+    ranks.barrier()  # what follows has the short patience of a step
     # Trainers write special tokens into both configs; the aligned model differs in weights alone.
     untouched = copy.deepcopy((model.config, model.generation_config))
     scored = _scored(work, model, pairs, needed=objective.USES_REFERENCE)
