@@ -33,6 +33,16 @@ class NoOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A piece of a prompt with one speaker."""
+
+    role: str
+    """`prompt`, `response`, `user`, `assistant` or `system`."""
+    text: str
+    """Its text, any separator included."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """A prompt with a preferred and a dispreferred continuation; texts join as they are."""
 
@@ -44,16 +54,8 @@ class Pair:
     """The preferred continuation."""
     rejected: str
     """The other one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A piece of a prompt with one speaker."""
-
-    role: str
-    """`prompt`, `response`, `user` or `assistant`."""
-    text: str
-    """Its text, any separator included."""
+    turns: tuple[Segment, ...] = ()
+    """The prompt by speaker, without what marks turns, where the source says who speaks."""
 
 
 @dataclass(frozen=True, kw_only=True)

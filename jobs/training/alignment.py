@@ -25,6 +25,7 @@ from jobs.training.adapters.adapter_reference import scored_by_base
 from jobs.training.adapters.lora import add_adapter, in_single_precision, save_adapter
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.adapters.quantisation import quantisation
+from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.in_force import check_before_training
 from jobs.training.layout import Layout
 from jobs.training.model_card import base_on_hub, write_model_card
@@ -46,7 +47,9 @@ def align(work: Work) -> dict[str, Any]:
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
     limit = length_limit(load_config(folder), params.max_length)
-    pairs = read_tokenized_pairs(work.input("pairs").path("pairs.parquet"), tokenizer, limit)
+    template = template_for(params.template, tokenizer, work.input("model"))
+    path = work.input("pairs").path("pairs.parquet")
+    pairs = read_tokenized_pairs(path, tokenizer, limit, template)
     counted = Counter(pair.split for pair in pairs)
     recipe = params.recipe(_num_steps(params, counted["train"]))
     with engine.session(layout, recipe):
@@ -59,6 +62,7 @@ def align(work: Work) -> dict[str, Any]:
         "num_validation": counted["validation"],
         "num_truncated": sum(pair.truncated for pair in pairs),
         "tokens_digest": tokens_digest(pairs),
+        "template": template_digest(template),
         "layout": layout.execution,
     }
     if ranks.is_first():
