@@ -37,7 +37,7 @@ _CONNECT_S = 10.0
 """How long a Ray that is to be joined may take to answer."""
 _OBJECT_STORE_BYTES = 100_000_000
 """Payloads and answers are small text; the rest of the memory is the calls'."""
-_NODE_IN_MESSAGE = re.compile(r"Node IP: ([^,\s]+)|\(ip=([^,)\s]+)")
+_NODE_IN_MESSAGE = re.compile(r"(?:Node IP: |\(ip=|\(IP: )([^,)\s]+)")
 
 
 class Executor:
@@ -275,7 +275,7 @@ def _first_line(fault: Exception) -> str:
 
 def _node_named_in(message: str) -> str | None:
     found = _NODE_IN_MESSAGE.search(message)
-    return next((name for name in found.groups() if name), None) if found else None
+    return found[1] if found else None
 
 
 def _require_answer(address: str) -> None:
