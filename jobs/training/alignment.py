@@ -1,6 +1,7 @@
 """One alignment run: inputs to lesson, lesson to trainer, trainer to checkpoint."""
 
 import copy
+import gc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,9 @@ def align(work: Work) -> dict[str, Any]:
     recipe = params.recipe(_num_steps(params, counted["train"]))
     with engine.session(layout, recipe):
         facts = _trained(work, engine, recipe, pairs, tokenizer)
+    # Trainer and callbacks hold each other, and with them a model and its moments that nothing
+    # needs any more; this process loads others.
+    gc.collect()
     if params.lora is not None:
         facts["adapter"] = merge_into_base(work)
     facts["training"] |= {

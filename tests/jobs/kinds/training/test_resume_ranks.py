@@ -119,6 +119,31 @@ def test_a_gang_whose_ranks_are_killed_together_again_and_again_ends_with_the_sa
 
 
 @pytest.mark.slow
+def test_three_ranks_that_were_killed_end_with_the_same_bits(root, tiny_model, word_tokenizer):
+    """Sums of three depend on their order, and gradients of this size go in several messages."""
+    from jobs.models.loading import save_checkpoint
+
+    model, tokenizer = tiny_model("gpt2", d_model=128), word_tokenizer(eos_token="<end>")
+    root.publish(
+        "model", "pretrained", lambda folder: save_checkpoint(model, tokenizer, folder / "model")
+    )
+    of_it = {"model": "model", "pairs": "pairs"}
+    assert root.run("reference", "reference", {"max_length": 32}, of_it)["state"] == "done"
+    three = {"num_ranks": 3, "global_batch": 6, "micro_batch": 1}
+    first = [
+        job(root, "whole", changed=three),
+        job(root, "killed", changed=three, kill_at={"2": 8}),
+    ]
+    whole, _ = root.run_jobs_on_ranks(first, 3)
+    assert states(whole) == ["done"] * 3
+    (again,) = root.run_jobs_on_ranks([job(root, "killed", "2", changed=three)], 3)
+    assert states(again) == ["done"] * 3
+    assert resume(root, "killed")["exact"]
+    assert weights(root, "killed") == weights(root, "whole")
+    assert root.log_of("killed") == root.log_of("whole")
+
+
+@pytest.mark.slow
 def test_shards_of_a_gang_that_was_stopped_or_killed_come_back_bit_for_bit(scored):
     root, engines = scored, ("zero1", "zero2", "zero3")
     first = [
