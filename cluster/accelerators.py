@@ -4,7 +4,7 @@ Names are whatever a driver, Ray or a user calls them: `NVIDIA H100 80GB HBM3`, 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,15 @@ _KNOWN = {
     "H100": Accelerator(memory_gb=80, half_flops=989e12, single_flops=67e12),
     "H200": Accelerator(memory_gb=141, half_flops=989e12, single_flops=67e12),
     "H20": Accelerator(memory_gb=96, half_flops=148e12, single_flops=44e12),
+    "GH200": Accelerator(memory_gb=96, half_flops=989e12, single_flops=67e12),
     "B200": Accelerator(memory_gb=180, half_flops=2250e12, single_flops=75e12),
     "GB200": Accelerator(memory_gb=186, half_flops=2500e12, single_flops=80e12),
 }
 """By Ray's name. Of a product sold with different memories, the least, unless its name says more.
 """
+
+_OF_THE_HOST = ("GH200",)
+"""Products whose drivers name them with the memory of the processor beside them."""
 
 _MEMORY = re.compile(r"(?<![0-9A-Z])([0-9]+) ?(?:GB|G)(?![0-9A-Z])")
 
@@ -45,13 +49,11 @@ _MEMORY = re.compile(r"(?<![0-9A-Z])([0-9]+) ?(?:GB|G)(?![0-9A-Z])")
 def find_accelerator(name: str) -> Accelerator | None:
     """The product that a name means, with the memory the name gives; None when it is not known."""
     words = re.split(r"[^0-9A-Z]+", name.upper())
-    found = next((_KNOWN[word] for word in words if word in _KNOWN), None)
-    said = _MEMORY.search(name.upper())
-    if found is None or said is None:
-        return found
-    return Accelerator(
-        memory_gb=float(said[1]), half_flops=found.half_flops, single_flops=found.single_flops
-    )
+    known = next((word for word in words if word in _KNOWN), None)
+    if known is None:
+        return None
+    said = None if known in _OF_THE_HOST else _said_gb(name)
+    return _KNOWN[known] if said is None else replace(_KNOWN[known], memory_gb=said)
 
 
 def gpu_memory_gb(name: str) -> float:
@@ -59,8 +61,13 @@ def gpu_memory_gb(name: str) -> float:
     found = find_accelerator(name)
     if found is not None:
         return found.memory_gb
-    said = _MEMORY.search(name.upper())
-    return float(said[1]) if said else 0.0
+    return _said_gb(name) or 0.0
+
+
+def _said_gb(name: str) -> float | None:
+    """The memory in a name; of a part of a GPU (`H100 80GB HBM3 MIG 1g.10gb`), the part's."""
+    said = _MEMORY.findall(name.upper())
+    return float(said[-1]) if said else None
 
 
 def slowest_with(memory_gb: float) -> Accelerator | None:

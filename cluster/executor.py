@@ -26,6 +26,8 @@ class Ending(Enum):
     """The process or node died under it; nothing is known but `Outcome.error`."""
     OUT_OF_MEMORY = "out of memory"
     """It was killed because its node had no host memory left, as far as the cluster can tell."""
+    NO_ROOM = "no room"
+    """It did not begin: no place for it got free in time, though the machines could hold it."""
     CANCELLED = "cancelled"
     """It was asked to stop and did, or was stopped."""
 
@@ -73,6 +75,12 @@ class Executor(Protocol):
 
     def nodes(self) -> list[Resources]:
         """What each node offers; a call must fit on one of them or it would wait for ever."""
+
+    def free(self) -> list[Resources]:
+        """What each node has left just now, as far as it is known; it may be a moment old."""
+
+    def most_ranks(self) -> float:
+        """Ranks that a call may have at most, however large the nodes are."""
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call; returns at once. Tickets are unique."""

@@ -19,8 +19,10 @@ from typing import Any
 
 from cluster.executor import Ending, Outcome
 from cluster.gang_board import Order, Seen
-from cluster.gang_placement import bundle, place
+from cluster.gang_network import torch_config
+from cluster.gang_placement import NoRoom, bundle, place
 from cluster.gang_rank import run_rank
+from cluster.gpu_variables import gpu_variables
 from cluster.ray_nodes import Preemption
 from cluster.resources import Resources
 
@@ -29,7 +31,9 @@ _GRACE_S = 10.0
 """How long the ranks of a cancelled call may save what they have before they are ended."""
 _ENDING_S = 5.0
 """How long the others may go on after the first report."""
-_PLACED_WITHIN_S = 600.0
+_DEAF_S = 60.0
+"""How long ranks that were told to leave may take, those that are still starting included."""
+_PLACED_WITHIN_S = 60.0
 """How long a gang may wait for its place; only what other launches took can be in its way."""
 _COLLECTIVE_S = 1800
 """How long one collective operation may take; the death of a rank is noticed long before."""
@@ -66,14 +70,16 @@ def run_gang(board: Any, ticket: str, entry: str, payload: str, resources: Resou
     training = _Training(board, ticket, entry, payload, resources)
     training.start()
     preemption = Preemption()
-    overdue_at = math.inf
-    while not training.ended.is_set():
+    overdue_at = deaf_at = math.inf
+    while not training.ended.is_set() and time.monotonic() < deaf_at:
         with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
             training.ended.wait(_LOOK_EVERY_S)
             seen = ray.get(board.look.remote())
             if cancelled():
+                training.is_abandoned.set()
                 overdue_at = min(overdue_at, time.monotonic() + _GRACE_S)
             if seen.decided_s > _ENDING_S or time.monotonic() > overdue_at:
+                deaf_at = min(deaf_at, time.monotonic() + _DEAF_S)
                 ray.get(board.order.remote(Order.LEAVE))
             elif cancelled() or preemption.of_any(seen.node_ids):
                 ray.get(board.order.remote(Order.STOP))
@@ -92,6 +98,7 @@ class _Training(threading.Thread):
         self.fault: Exception | None = None
         # Not `join`: in Python 3.11 an interrupt there marks a running thread as ended.
         self.ended = threading.Event()
+        self.is_abandoned = threading.Event()
         self._asked = resources
         self._config = {
             "board": board,
@@ -115,21 +122,28 @@ class _Training(threading.Thread):
 
     def _trainer(self, folder: str) -> Any:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
+        from ray.train.torch import TorchTrainer
         from ray.train.v2._internal.constants import is_v2_enabled
 
         assert is_v2_enabled(), "Ray Train V1 would run this gang"
-        placement = place(self._ticket, self._asked, within_s=_PLACED_WITHIN_S)
+        selectors = place(
+            self._ticket,
+            self._asked,
+            within_s=_PLACED_WITHIN_S,
+            is_abandoned=self.is_abandoned.is_set,
+        )
         return TorchTrainer(
             run_rank,
             train_loop_config=self._config,
-            torch_config=TorchConfig(backend=self._config["backend"], timeout_s=_COLLECTIVE_S),
+            torch_config=torch_config(
+                self._config["board"], backend=self._config["backend"], timeout_s=_COLLECTIVE_S
+            ),
             scaling_config=ScalingConfig(
                 num_workers=self._asked.num_ranks,
                 use_gpu=self._asked.num_gpus > 0,
                 resources_per_worker=bundle(self._asked),
-                placement_strategy=placement.strategy,
-                label_selector=placement.selectors,
+                placement_strategy="SPREAD",  # over the nodes that the selectors name
+                label_selector=selectors,
             ),
             run_config=RunConfig(
                 name="gang",
@@ -149,14 +163,13 @@ def _backend(resources: Resources) -> str:
 
 
 def _rank_variables(resources: Resources) -> dict[str, str]:
-    variables = dict(_OF_RANKS)
-    if not resources.num_gpus:
-        variables["CUDA_VISIBLE_DEVICES"] = ""
-    return variables
+    return _OF_RANKS | (gpu_variables() if resources.num_gpus else {"CUDA_VISIBLE_DEVICES": ""})
 
 
 def _outcome(ticket: str, seen: Seen, fault: Exception | None, *, is_cancelled: bool) -> Outcome:
     """What became of the call: who died without a word comes before what the others then said."""
+    if not is_cancelled and not seen.seats and _is_no_room(fault):
+        return Outcome(ticket=ticket, ending=Ending.NO_ROOM, error=_told(fault))
     causes = _causes(fault)
     dead = [rank for rank in seen.silent if rank in causes] or seen.silent
     if is_cancelled and not seen.reports:
@@ -172,6 +185,14 @@ def _outcome(ticket: str, seen: Seen, fault: Exception | None, *, is_cancelled: 
         error=None if first.error is None else f"rank {first.rank}: {first.error}",
         node=seen.nodes,
     )
+
+
+def _is_no_room(fault: Exception | None) -> bool:
+    from ray.train import ControllerError
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+
+    cause = fault.controller_failure if isinstance(fault, ControllerError) else fault
+    return isinstance(cause, NoRoom | WorkerGroupStartupTimeoutError)
 
 
 def _lost(

@@ -31,8 +31,6 @@ class Seat:
     """Ray's name of that node; several may share an address."""
     pid: int
     """Its process."""
-    placement_group: str
-    """Ray's name of what holds its place."""
 
     def described(self) -> str:
         """As people read it."""
@@ -61,6 +59,8 @@ class Seen:
     """In the order in which they came."""
     left: frozenset[int] = frozenset()
     """Ranks that were told to leave and heard it."""
+    places: frozenset[str] = frozenset()
+    """Ray's names of the placement groups that hold the place of the ranks."""
     decided_s: float = 0.0
     """Seconds since the first report; 0 before."""
 
@@ -94,8 +94,13 @@ class Board:
         self._seats: dict[int, Seat] = {}
         self._reports: list[Report] = []
         self._left: set[int] = set()
+        self._places: set[str] = set()
         self._first_report_at = 0.0
         self._order = Order.GO_ON
+
+    def hold(self, placement_group: str) -> None:
+        """A rank that is being prepared says what holds its place."""
+        self._places.add(placement_group)
 
     def sign_in(self, seat: Seat) -> None:
         """A rank says where it is."""
@@ -128,5 +133,6 @@ class Board:
             seats=dict(self._seats),
             reports=tuple(self._reports),
             left=frozenset(self._left),
+            places=frozenset(self._places),
             decided_s=time.monotonic() - self._first_report_at if self._reports else 0.0,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.gang import run_gang
 from cluster.gang_board import Board, Order
+from cluster.gang_placement import give_up_place
 from cluster.ray_nodes import NODE_ID
 from cluster.resources import Resources
 
@@ -47,6 +48,7 @@ class GangCalls:
         board = self._boards.pop(ticket, None)
         if board is None:
             return
+        give_up_place(ticket)
         try:
             _clear(board)
         except ray.exceptions.RayError:
@@ -64,5 +66,5 @@ def _clear(board: Any) -> None:
 
     ray.get(board.order.remote(Order.LEAVE), timeout=_CLEARED_WITHIN_S)
     seen = ray.get(board.look.remote(), timeout=_CLEARED_WITHIN_S)
-    for group in {seat.placement_group for seat in seen.seats.values()}:
+    for group in seen.places:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))

@@ -1,23 +1,24 @@
 """Where the ranks of a gang go: all on one node, or evenly over as many as it asks for.
 
-Ray Train itself knows only to pack or to spread as far as it can; nodes are pinned by label.
+Room is reserved for a moment to find nodes that have it, and the ranks are then pinned to those
+nodes by label: Ray Train itself knows only to pack or to spread as far as it can, and what it waits
+for stays reserved when its driver is killed.
 """
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 from cluster.errors import SurroundingsError
 from cluster.ray_nodes import NODE_ID, living_nodes
 from cluster.resources import Resources
 
+_LOOK_EVERY_S = 0.25
 
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """What Ray Train is told."""
 
-    strategy: str
-    """Of its placement group."""
-    selectors: list[dict[str, str]] | None
-    """Label selector of each rank; None where any node will do."""
+class NoRoom(SurroundingsError):
+    """No nodes got free in time, or nobody waits for them any more."""
 
 
 def bundle(resources: Resources) -> dict[str, float]:
@@ -31,34 +32,41 @@ def bundle(resources: Resources) -> dict[str, float]:
 
 
 def selector_of(resources: Resources) -> dict[str, str] | None:
-    """A label selector for the nodes whose GPUs are large enough; None where all are."""
-    nodes = living_nodes()
-    asked = resources.gpu_memory_gb if resources.num_gpus else 0
-    # What is not known is not refused.
-    fit = [n for n in nodes if not n.offers.gpu_memory_gb or asked <= n.offers.gpu_memory_gb]
-    if len(fit) == len(nodes):
+    """A label selector against the nodes whose GPUs are too small; None where none are.
+
+    It names what will not do: a call that waits may still go to a node that joins meanwhile.
+    """
+    if not resources.num_gpus:
         return None
-    if not fit:
-        raise SurroundingsError(f"no node has GPUs of {asked:g} GB any more")
-    return {NODE_ID: f"in({','.join(node.name for node in fit)})"}
+    # What is not known is not refused.
+    small = [
+        node.name
+        for node in living_nodes()
+        if 0 < node.offers.gpu_memory_gb < resources.gpu_memory_gb
+    ]
+    return {NODE_ID: f"!in({','.join(small)})"} if small else None
 
 
-def place(ticket: str, resources: Resources, *, within_s: float) -> Placement:
-    """Find nodes. Raises SurroundingsError when none got free in time."""
-    selector = selector_of(resources)
-    if resources.num_nodes == 1:
-        selectors = None if selector is None else [selector] * resources.num_ranks
-        return Placement(strategy="STRICT_PACK", selectors=selectors)
-    names = _free_nodes(ticket, resources, selector, within_s)
+def place(
+    ticket: str, resources: Resources, *, within_s: float, is_abandoned: Callable[[], bool]
+) -> list[dict[str, str]]:
+    """A label selector for each rank. Raises NoRoom when no nodes got free in time."""
     on_each, rest = divmod(resources.num_ranks, resources.num_nodes)
     assert rest == 0, f"{resources} does not spread evenly"
-    return Placement(
-        strategy="SPREAD", selectors=[{NODE_ID: name} for name in names for _ in range(on_each)]
-    )
+    names = _free_nodes(ticket, resources, within_s, is_abandoned)
+    return [{NODE_ID: name} for name in names for _ in range(on_each)]
+
+
+def give_up_place(ticket: str) -> None:
+    """Let go of what a driver that died while it looked for nodes left reserved."""
+    from ray.util.placement_group import get_placement_group, remove_placement_group
+
+    with suppress(ValueError):  # there is none, as nearly always
+        remove_placement_group(get_placement_group(_name(ticket)))
 
 
 def _free_nodes(
-    ticket: str, resources: Resources, selector: dict[str, str] | None, within_s: float
+    ticket: str, resources: Resources, within_s: float, is_abandoned: Callable[[], bool]
 ) -> list[str]:
     """Names of nodes on which Ray could reserve a share each, just now."""
     from ray.util.placement_group import (
@@ -68,15 +76,30 @@ def _free_nodes(
     )
 
     shares = [bundle(resources.on_each_node)] * resources.num_nodes
+    selector = selector_of(resources)
     group = placement_group(
         shares,
         strategy="STRICT_SPREAD",
-        name=f"nodes of {ticket}",
+        name=_name(ticket),
         bundle_label_selector=None if selector is None else [selector] * len(shares),
     )
     try:
-        if not group.wait(within_s):
-            raise SurroundingsError(f"no place for {resources.described()} within {within_s:g} s")
+        _wait_for(group, resources, time.monotonic() + within_s, is_abandoned)
         return sorted(placement_group_table(group)["bundles_to_node_id"].values())
     finally:
         remove_placement_group(group)
+
+
+def _wait_for(
+    group: Any, resources: Resources, until: float, is_abandoned: Callable[[], bool]
+) -> None:
+    while not group.wait(_LOOK_EVERY_S):
+        if is_abandoned():
+            raise NoRoom("it was cancelled before it had a place")
+        if time.monotonic() > until:
+            on_each = resources.on_each_node.described()
+            raise NoRoom(f"no room for {resources.described()} just now: {on_each} on each node")
+
+
+def _name(ticket: str) -> str:
+    return f"nodes of {ticket}"

@@ -33,7 +33,6 @@ def run_rank(config: dict[str, Any]) -> None:
         node=ray.util.get_node_ip_address(),
         node_id=ray.get_runtime_context().get_node_id(),
         pid=os.getpid(),
-        placement_group=ray.util.get_current_placement_group().id.hex(),
     )
     ray.get(board.sign_in.remote(seat))
     asked = threading.Event()

@@ -11,7 +11,7 @@ from cluster.resources import Resources
 NODE_ID = "ray.io/node-id"
 """Ray's label of a node's own name, for selectors."""
 _ACCELERATOR = "ray.io/accelerator-type"
-_MEMORY = "gpu_memory_gb"
+GPU_MEMORY = "gpu_memory_gb"
 """A label or resource by which whoever starts a node says how much memory each of its GPUs has."""
 _LOOK_EVERY_S = 5.0
 
@@ -28,13 +28,22 @@ class Node:
 
 def living_nodes() -> list[Node]:
     """Every living node of the Ray that this process is connected to."""
-    import ray
-
     return [
         Node(name=node["NodeID"], offers=_offered(node["Resources"], node["Labels"]))
-        for node in ray.nodes()
-        if node["Alive"]
+        for node in _alive()
     ]
+
+
+def free_on_nodes() -> list[Resources]:
+    """What calls may still use of every living node; a moment old."""
+    left = _state().available_resources_per_node()
+    return [_offered(left.get(node["NodeID"], {}), node["Labels"]) for node in _alive()]
+
+
+def _alive() -> list[dict[str, Any]]:
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _offered(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resources:
@@ -47,7 +56,7 @@ def _offered(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resou
 
 
 def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) -> float:
-    said = labels.get(_MEMORY) or resources.get(_MEMORY)
+    said = labels.get(GPU_MEMORY) or resources.get(GPU_MEMORY)
     return float(said) if said else gpu_memory_gb(labels.get(_ACCELERATOR, ""))
 
 

@@ -33,6 +33,19 @@ class NoOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A piece of a prompt with one speaker."""
+
+    role: str
+    """`prompt`, `response`, `user`, `assistant` or `system`."""
+    text: str
+    """Its text, any separator included."""
+    payload: tuple[int, int] | None = None
+    """Where in the text what is said stands, from and to, the marks of a transcript around it left
+    out: only this is transformed. None: all of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """A prompt with a preferred and a dispreferred continuation; texts join as they are."""
 
@@ -44,19 +57,8 @@ class Pair:
     """The preferred continuation."""
     rejected: str
     """The other one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A piece of a prompt with one speaker."""
-
-    role: str
-    """`prompt`, `response`, `user`, `assistant` or `system`."""
-    text: str
-    """Its text, any separator included."""
-    payload: tuple[int, int] | None = None
-    """Where in the text what is said stands, from and to, the marks of a transcript around it left
-    out: only this is transformed. None: all of it."""
+    turns: tuple[Segment, ...] = ()
+    """The prompt by speaker, without what marks turns, where the source says who speaks."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,13 @@
 """`Gang`: the ranks of one job outside of training: they begin together and end together.
 
-Torch's process group stands before a job of several ranks begins. What is agreed here goes through
-a group of its own, because it may take long: one rank publishes while the others wait for it.
+Torch's process group stands before a job of several ranks begins. What is agreed here may take
+long: one rank publishes while the others wait for it.
 """
 
-from datetime import timedelta
 from typing import Any
 
 from cluster.executor import Surroundings
 from jobs.training import ranks
-
-_PATIENCE = timedelta(hours=24)
-"""The death of a rank is noticed at once; this bounds only how long one may publish."""
 
 
 class Gang:
@@ -21,7 +17,7 @@ class Gang:
         self._surroundings = surroundings
         self._group: Any = None
         if surroundings.num_ranks > 1:
-            self._group = _own_group(surroundings)
+            self._group = _patient_group(surroundings)
 
     def __str__(self) -> str:
         """For the first line of a log; nothing where one process is alone."""
@@ -41,11 +37,11 @@ class Gang:
         return found[0]
 
 
-def _own_group(surroundings: Surroundings) -> Any:
+def _patient_group(surroundings: Surroundings) -> Any:
     import torch.distributed as dist
 
     assert dist.is_initialized(), f"{surroundings.num_ranks} ranks without a process group"
     stands = (dist.get_rank(), dist.get_world_size())
     assert stands == (surroundings.rank, surroundings.num_ranks), (stands, surroundings)
     assert stands == (ranks.rank(), ranks.num_ranks()), (stands, "RANK and WORLD_SIZE differ")
-    return dist.new_group(backend="gloo", timeout=_PATIENCE)
+    return ranks.group(may_take_long=True)

@@ -66,7 +66,11 @@ def _begun(
     if found != "go":
         return _answer(found)
     answer = _attempted(spec, artifact, surroundings, gang)
-    return answer if json.loads(answer)["state"] == "failed" else gang.of_first(answer)
+    if json.loads(answer)["state"] == "failed":
+        return answer
+    agreed = gang.of_first(answer)
+    assert isinstance(agreed, str), f"this rank ended with {answer}, the first goes on"
+    return agreed
 
 
 def _answer(state: str, seconds: float = 0.0, error: Mapping[str, Any] | None = None) -> str:

@@ -1,9 +1,10 @@
 """The dispatcher, the only loop: submits what the policy picks and believes only records."""
 
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from cluster.executor import Executor, Outcome
+from cluster.resources import Resources
 from jobs.job import Job
 from jobs.kind import Fit
 from jobs.logs import redacted
@@ -166,14 +167,15 @@ class Dispatcher:
     def _submit(self) -> None:
         if self.cancelled:
             return
-        while (key := self._ready.take(self._load())) is not None:
+        free = self._machines.free_for(offer.resources for offer in self._ready.offers())
+        while (key := self._ready.take(self._load(free))) is not None:
             self._start(key)
         waiting = self._ready.offers()
-        while (key := self._crews.growing(self._running, waiting, self._load())) is not None:
+        while (key := self._crews.growing(self._running, waiting, self._load(free))) is not None:
             self._attempt(self._board.jobs[key])
 
-    def _load(self) -> Load:
-        return self._running.load(self._machines.capacity)
+    def _load(self, free: Sequence[Resources] | None) -> Load:
+        return self._running.load(self._machines.capacity, free)
 
     def _start(self, key: str) -> None:
         job = self._board.jobs[key]
@@ -317,7 +319,7 @@ class Dispatcher:
         if found is not None:
             self._layouts[key] = found
             self._board.jobs[key] = fitted(asked, found)
-        return unfit(asked, found, machines.nodes)
+        return unfit(asked, found, machines.nodes, machines.most_ranks)
 
     def _is_waiting(self, key: str) -> bool:
         return self._board.states[key] is JobState.WAITING

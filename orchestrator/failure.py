@@ -28,6 +28,8 @@ class Result(Enum):
     """The job raised something that may or may not happen again."""
     MISTAKE = "mistake"
     """The job raised what only the user can mend."""
+    NO_ROOM = "no-room"
+    """It did not begin: what others hold on these machines was in its way."""
     CANCELLED = "cancelled"
     """It was asked to stop."""
 

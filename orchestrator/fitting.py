@@ -4,6 +4,7 @@ Asked when a job is about to run, because only then what it reads, what ran out 
 others of its kind took are known; and by `plan`, as far as they are.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -69,11 +70,15 @@ def fitted(job: Job, found: Fit) -> Job:
     return replace(job, params={**job.params, **found.execution}, resources=found.resources)
 
 
-def unfit(job: Job, found: Fit | None, machines: Sequence[Resources]) -> str | None:
+def unfit(
+    job: Job, found: Fit | None, machines: Sequence[Resources], most_ranks: float = math.inf
+) -> str | None:
     """Why a job cannot be done on these machines; None when it can."""
     if found is not None and found.refusal is not None:
         return found.refusal
     resources = job.resources if found is None else found.resources
+    if resources.num_ranks > most_ranks:
+        return f"needs {resources.num_ranks} ranks; this executor runs {most_ranks:g} at a time"
     return None if can_hold(machines, resources) else refusal(machines, resources)
 
 

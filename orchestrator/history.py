@@ -14,7 +14,7 @@ class JobHistory:
     """One job's past, gathered event by event."""
 
     num_attempts: int = 0
-    """Attempts handed to an executor, less those that found another launch at it."""
+    """Attempts handed to an executor, less those that found another launch at it or in its way."""
     failures: Counter[Result] = field(default_factory=Counter)
     """Failures by class since the retry budget was last renewed."""
     seconds: float = 0.0
@@ -114,8 +114,9 @@ def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
         job.result = event.result
     job.seconds += event.seconds
     job.gpu_seconds += event.seconds * (job.submitted.num_gpus if job.submitted else 0)
-    if event.result is Result.BUSY:
+    if event.result in (Result.BUSY, Result.NO_ROOM):
         job.num_attempts -= 1
+        job.message = event.message or job.message
     if event.result in RETRIES:
         job.message = event.message if not job.given_up else job.message
         # The others take over what one of several workers was at; a mistake is everyone's.

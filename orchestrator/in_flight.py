@@ -87,8 +87,8 @@ class InFlight:
         """Ids of the attempts that are at a job."""
         return tuple(self._crews.get(key, ()))
 
-    def load(self, capacity: Resources) -> Load:
-        """What the policy needs to know."""
+    def load(self, capacity: Resources, nodes: Sequence[Resources] | None = None) -> Load:
+        """What the policy needs to know; `nodes` is what each has left, where that matters."""
         slots = 0
         if len(self._shapes) == 1:
             (shape,) = self._shapes
@@ -99,6 +99,7 @@ class InFlight:
             shapes=frozenset(self._shapes),
             num_ahead=max(0, len(self._attempts) - slots),
             most_ahead=slots + _MORE_AHEAD if self._is_short() else 0,
+            nodes=nodes,
         )
 
     def _is_short(self) -> bool:

@@ -1,11 +1,16 @@
 """The machines a launch has or a plan is made for, and whether they could hold a job."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cluster.executor import Executor
 from cluster.resources import Resources
+
+
+def is_wide(asked: Resources) -> bool:
+    """True for a job that takes more of one node than the next call of one GPU leaves there."""
+    return asked.num_ranks > 1 or asked.num_gpus > 1
 
 
 class Machines:
@@ -14,6 +19,7 @@ class Machines:
     def __init__(self, executor: Executor) -> None:
         self.capacity = Resources(num_cpus=0)
         self.nodes: Sequence[Resources] = ()
+        self.most_ranks = executor.most_ranks()
         self._executor = executor
 
     def look(self) -> bool:
@@ -21,6 +27,12 @@ class Machines:
         self.capacity = self._executor.capacity()
         before, self.nodes = self.nodes, tuple(self._executor.nodes())
         return self.nodes != before
+
+    def free_for(self, shapes: Iterable[Resources]) -> Sequence[Resources] | None:
+        """What each node has left now; None where the sums say as much, and nobody is asked."""
+        if len(self.nodes) == 1 or not any(is_wide(shape) for shape in shapes):
+            return None
+        return tuple(self._executor.free())
 
     @property
     def at_hand(self) -> list[Resources]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cluster.resources import Resources
 from jobs.job import Job
+from orchestrator.machines import can_hold, is_wide
 
 PATIENCE = 8
 """Jobs that may start before a waiting job of higher priority."""
@@ -45,11 +46,23 @@ class Load:
     """Submitted jobs beyond what fits at once."""
     most_ahead: int
     """How many may be, so that no worker waits for the next one."""
+    nodes: Sequence[Resources] | None = None
+    """What each node has left; None where no ready job needs much of one node, or there is one."""
 
     @property
     def free(self) -> Resources:
         """What is not in use."""
         return self.capacity.minus(self.in_use)
+
+    def holds(self, asked: Resources) -> bool:
+        """Whether there is room for one more: in sum, and on nodes where it needs much of one."""
+        return asked.fits(self.free) and not self.is_scattered(asked)
+
+    def is_scattered(self, asked: Resources) -> bool:
+        """Whether there would be room, were it not in pieces on several nodes."""
+        if self.nodes is None or not is_wide(asked) or not asked.fits(self.free):
+            return False
+        return not can_hold(self.nodes, asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +84,10 @@ def choose(offers: Sequence[Offer], load: Load) -> Choice | None:
     if not load.shapes:
         # Whatever the sums say: an idle executor starts the foremost job.
         return Choice(offer=first)
-    if first.resources.fits(load.free):
+    if load.holds(first.resources):
         return Choice(offer=first)
     for offer in ordered[1:]:
-        if offer.resources.fits(load.free) and _may_pass(offer, first, load):
+        if load.holds(offer.resources) and _may_pass(offer, first, load):
             return Choice(offer=offer, passes=first)
     if load.shapes == {first.resources} and load.num_ahead < load.most_ahead:
         # Only behind jobs of its own shape: a queue of mixed shapes would let the executor
@@ -85,7 +98,7 @@ def choose(offers: Sequence[Offer], load: Load) -> Choice | None:
 
 def may_join(resources: Resources, waiting: Sequence[Offer], load: Load) -> bool:
     """Whether one more worker may join a running job: only on what no ready job waits for."""
-    return resources.fits(load.free) and all(
+    return load.holds(resources) and all(
         _leaves_room(resources, offer.resources, load) for offer in waiting
     )
 
@@ -121,10 +134,15 @@ def _may_pass(offer: Offer, waiting: Offer, load: Load) -> bool:
 
 
 def _leaves_room(resources: Resources, waiting: Resources, load: Load) -> bool:
-    """Whether something may start that never delays what waits: only where both fit together."""
+    """Whether something may start that never delays what waits: only where both fit together.
+
+    While nodes are emptied for what waits, nothing that it needs is taken from any of them.
+    """
+    emptied = ("num_gpus" if waiting.num_gpus else "num_cpus") if load.is_scattered(waiting) else ""
     left = load.capacity.minus(waiting)
     used = load.in_use.plus(resources)
     return all(
-        getattr(resources, of) == 0 or getattr(used, of) <= getattr(left, of) + 1e-9
+        getattr(resources, of) == 0
+        or (getattr(used, of) <= getattr(left, of) + 1e-9 and of != emptied)
         for of in ("num_cpus", "num_gpus", "memory_gb")
     )

@@ -14,7 +14,7 @@ class Consequence(Enum):
     FINISH = "finish"
     """It is done."""
     PARK = "park"
-    """Another launch is at it: ask again later."""
+    """Another launch is at it, or in its way: ask again later."""
     CANCEL = "cancel"
     """It was asked to stop, and nobody is at it any more."""
     AGAIN = "again"
@@ -51,6 +51,6 @@ def consequence(
         return Consequence.NONE
     if is_cancelled or result is Result.CANCELLED:
         return Consequence.CANCEL
-    if result is Result.BUSY:
+    if result in (Result.BUSY, Result.NO_ROOM):
         return Consequence.PARK
     return Consequence.AGAIN if decide(failures) is Verdict.AGAIN else Consequence.GIVE_UP

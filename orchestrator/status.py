@@ -162,6 +162,8 @@ def _why_not_started(one: JobHistory, *, is_running: bool) -> str:
     if is_running:
         if one.result is Result.BUSY:
             return "another launch on this root is at the same job"
+        if one.result is Result.NO_ROOM:
+            return one.message or "others hold what it needs"
         again = f"to be tried again: {one.message}; " if one.failures.total() else ""
         return f"{again}all resources are in use"
     if one.result is Result.CANCELLED:

@@ -132,6 +132,7 @@ def _fault(error: Mapping[str, Any]) -> Result:
 _ENDINGS = {
     Ending.CANCELLED: Result.CANCELLED,
     Ending.LOST: Result.LOST,
+    Ending.NO_ROOM: Result.NO_ROOM,
     Ending.OUT_OF_MEMORY: Result.OUT_OF_MEMORY,
     Ending.RAISED: Result.ERROR,
 }

@@ -19,7 +19,6 @@ class Executor:
 
     def __init__(self) -> None:
         self._queue: deque[tuple[str, str, str]] = deque()
-        self._refused: list[Outcome] = []
         self._cancelled: set[str] = set()
 
     def start(self) -> None:
@@ -34,19 +33,21 @@ class Executor:
         """One node that refuses nothing."""
         return [Resources(num_cpus=math.inf, num_gpus=math.inf, memory_gb=math.inf)]
 
+    def free(self) -> list[Resources]:
+        """The same: nothing is enforced."""
+        return self.nodes()
+
+    def most_ranks(self) -> float:
+        """Here is one process."""
+        return 1
+
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
-        """Queue one call; one of several ranks ends at once, for here is one process."""
-        if resources.num_ranks > 1:
-            error = f"the local executor runs one process, this call is {resources.described()}"
-            self._refused.append(Outcome(ticket=ticket, ending=Ending.RAISED, error=error))
-            return
+        """Queue one call."""
+        assert resources.num_ranks == 1, f"one process cannot be {resources.described()}"
         self._queue.append((ticket, entry, payload))
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Run the oldest queued call to its end, however long; sleep when there is none."""
-        if self._refused:
-            refused, self._refused = self._refused, []
-            return refused
         if not self._queue:
             time.sleep(timeout_s)
             return []

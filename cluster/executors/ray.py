@@ -8,6 +8,7 @@ ever tried again here: the one retry loop is the orchestrator's, so Ray's are al
 
 import importlib
 import logging
+import math
 import os
 import re
 import shutil
@@ -23,16 +24,20 @@ from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome, Surroundings, load_entry
 from cluster.gang_call import GangCalls
 from cluster.gang_placement import selector_of
-from cluster.ray_nodes import Preemption, living_nodes
+from cluster.gpu_variables import gpu_variables
+from cluster.ray_nodes import GPU_MEMORY, Preemption, free_on_nodes, living_nodes
 from cluster.resources import Resources, this_machine
 
 _GRACE_S = 10.0
 """How long an interrupted call may save what it has before its process is killed."""
+_GANG_GRACE_S = 90.0
+"""The same for the driver of a gang, which gives its ranks their grace and then ends them itself;
+killed before they are all there, it would leave their place taken."""
 _CONNECT_S = 10.0
 """How long a Ray that is to be joined may take to answer."""
 _OBJECT_STORE_BYTES = 100_000_000
 """Payloads and answers are small text; the rest of the memory is the calls'."""
-_NODE_IN_MESSAGE = re.compile(r"Node IP: ([^,\s]+)|\(ip=([^,)\s]+)")
+_NODE_IN_MESSAGE = re.compile(r"(?:Node IP: |\(ip=|\(IP: )([^,)\s]+)")
 
 
 class Executor:
@@ -76,6 +81,9 @@ class Executor:
                 "num_gpus": int(offered.num_gpus),
                 "object_store_memory": _OBJECT_STORE_BYTES,
             }
+            if offered.num_gpus and offered.gpu_memory_gb:
+                # What the driver says of these GPUs; Ray knows only products, and not all.
+                options["labels"] = {GPU_MEMORY: f"{offered.gpu_memory_gb:g}"}
         else:
             options |= {"address": self._address, "runtime_env": self._carried()}
         try:
@@ -105,6 +113,14 @@ class Executor:
         """What each living node offers."""
         return [node.offers for node in living_nodes()]
 
+    def free(self) -> list[Resources]:
+        """What each living node has left, as Ray last heard."""
+        return free_on_nodes()
+
+    def most_ranks(self) -> float:
+        """As many as the nodes hold."""
+        return math.inf
+
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call as one Ray task; of several ranks, as a task that runs the gang."""
         if resources.num_ranks > 1:
@@ -121,7 +137,7 @@ class Executor:
             options |= {
                 "num_gpus": resources.num_gpus,
                 "label_selector": selector_of(resources),
-                "runtime_env": {"env_vars": {"DELTASCALE_GPU_WORKER": "1"}},
+                "runtime_env": {"env_vars": {"DELTASCALE_GPU_WORKER": "1", **gpu_variables()}},
             }
         if resources.memory_gb:
             options["memory"] = int(resources.memory_gb * 1e9)
@@ -147,9 +163,8 @@ class Executor:
         import ray
 
         if ticket in self._refs and ticket not in self._kill_at:
-            # The driver of a gang gives its ranks their grace, and then ends them.
-            grace = _GRACE_S * (2 if ticket in self._gangs else 1)
-            self._kill_at[ticket] = time.monotonic() + grace
+            grace_s = _GANG_GRACE_S if ticket in self._gangs else _GRACE_S
+            self._kill_at[ticket] = time.monotonic() + grace_s
             # Not what the call started itself: a gang is told by its driver.
             ray.cancel(self._refs[ticket], force=False, recursive=False)
 
@@ -260,7 +275,7 @@ def _first_line(fault: Exception) -> str:
 
 def _node_named_in(message: str) -> str | None:
     found = _NODE_IN_MESSAGE.search(message)
-    return next((name for name in found.groups() if name), None) if found else None
+    return found[1] if found else None
 
 
 def _require_answer(address: str) -> None:

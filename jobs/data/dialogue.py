@@ -84,6 +84,7 @@ def _pair(preference: Preference, markers: Markers) -> Pair | Dropped:
         prompt=spoken + markers["assistant"],
         chosen=chosen.text,
         rejected=rejected.text,
+        turns=tuple(Segment(role=turn.role, text=turn.text) for turn in asked),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,15 @@ def _write_table(path: Path, pairs: Sequence[Pair], splits: Sequence[Split]) -> 
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    turn = pa.struct({"role": pa.string(), "text": pa.string()})
     columns = {
         "pair": pa.array(range(len(pairs)), pa.int64()),
         "prompt": pa.array([pair.prompt for pair in pairs], pa.string()),
         "chosen": pa.array([pair.chosen for pair in pairs], pa.string()),
         "rejected": pa.array([pair.rejected for pair in pairs], pa.string()),
+        "turns": pa.array(
+            [[asdict(each) for each in pair.turns] for pair in pairs], pa.list_(turn)
+        ),
         "split": pa.array([split.value for split in splits], pa.string()),
         "group": pa.array([group_of(pair.prompt) for pair in pairs], pa.int64()),
     }

@@ -12,10 +12,11 @@ from jaxtyping import Float64
 from analysis.depth import layer_at
 from cluster.errors import UserError
 from jobs.data.pair_artifact import PAIRS
+from jobs.data.prompt_lines import PROMPTS
 from jobs.data.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.data.split import Split
 from jobs.direction import Contrast, load_direction
-from jobs.extraction.paired_inputs import PROMPTS, read_prompts
+from jobs.extraction.paired_inputs import read_prompts
 from jobs.family import family_of_config
 from jobs.format import Dropped
 from jobs.generation.residuals import means_of_sides, plan_of_sides

@@ -1,7 +1,7 @@
 """Kind `align`: a model trained towards preferences with TRL, from pairs and reference scores."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -59,6 +59,11 @@ class Params(TrainingParams):
         ge=2,
         description="Longest prompt with completion, in tokens; longer ones are cut. "
         "Null: the model's positions.",
+    )
+    template: Literal["none", "chat"] = Field(
+        "none",
+        description="`chat`: pairs stand in the model's chat template, the prompt as what the user "
+        "says.",
     )
     lora: Lora | None = Field(
         None, description="Train an adapter beside the frozen model. Null: train all weights."

@@ -18,7 +18,7 @@ from jobs.data.split import Split, SplitParams
 from jobs.kind import Input, data_path
 from jobs.work import Work
 
-VERSION = 1
+VERSION = 2
 INPUTS: Mapping[str, Input] = {}
 GATHERS = False
 USES_TORCH = False

@@ -2,7 +2,8 @@
 
 For trying a new cluster or root by hand (`seconds` to watch it wait, `fail` to see a failure) and
 for measuring what one job costs there; with `parts` and `workers`, several processes share one job.
-With `holds_gb` it shows what becomes of a job that runs out of memory. It computes nothing.
+With `holds_gb` it shows what becomes of a job that runs out of memory, with `num_ranks` whether
+several processes start together and hear each other. It computes nothing.
 """
 
 import time
@@ -15,6 +16,7 @@ from cluster.errors import OutOfMemory, UserError
 from cluster.resources import Resources
 from jobs import kind
 from jobs.kind import Fit, Input, Upstream, execution
+from jobs.training import ranks
 from jobs.work import Stopped, Work
 
 VERSION = 1
@@ -47,8 +49,10 @@ class Params(kind.Params):
     limit_gb: float | None = execution(
         None, "Say that memory ran out where a piece is larger than this.", ge=0
     )
-    num_cpus: float = execution(1.0, "Processor cores it asks for.", gt=0)
-    num_gpus: float = execution(0.0, "Accelerators it asks for.", ge=0)
+    num_cpus: float = execution(1.0, "Processor cores it asks for, for each rank.", gt=0)
+    num_gpus: float = execution(0.0, "Accelerators it asks for, for each rank.", ge=0)
+    num_ranks: int = execution(1, "Processes that do it together.", ge=1)
+    num_nodes: int = execution(1, "Nodes that they are spread over evenly.", ge=1)
 
 
 def uses(params: Params) -> frozenset[str]:
@@ -64,7 +68,11 @@ def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
 def resources(params: Params) -> Resources:
     """What it was told to ask for."""
     return Resources(
-        num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=_piece_gb(params)
+        num_cpus=params.num_cpus,
+        num_gpus=params.num_gpus,
+        memory_gb=_piece_gb(params),
+        num_ranks=params.num_ranks,
+        num_nodes=params.num_nodes,
     )
 
 
@@ -114,7 +122,8 @@ def run(work: Work) -> dict[str, Any]:
         _share(work)
     if params.fail:
         raise UserError("this probe was told to fail", where="param fail")
-    (work.folder / "probe.txt").write_text(f"{params.index}\n", encoding="utf-8")
+    if work.rank == 0:
+        (work.folder / "probe.txt").write_text(f"{params.index}\n", encoding="utf-8")
     return {"index": params.index, "depth": depth}
 
 
@@ -141,8 +150,8 @@ def _share(work: Work) -> None:
 def _stay(work: Work, seconds: float, before: float = 0.0, share: float = 1.0) -> None:
     """Wait, and say how far it is when this is a `share` of all, and `before` of all is done."""
     ends = time.monotonic() + seconds
-    while (rest := ends - time.monotonic()) > 0:
-        if work.stop_requested:
+    while (rest := max(ranks.gathered(ends - time.monotonic()))) > 0:
+        if ranks.any_of(work.stop_requested):
             raise Stopped
-        work.progress(before + share * (1 - rest / seconds), "waiting")
+        work.progress(before + share * (1 - min(1.0, rest / seconds)), "waiting")
         time.sleep(min(rest, 0.05))

@@ -20,13 +20,18 @@ USES_TORCH = True
 
 
 class Params(KindParams):
-    """How to score. Must agree with the `align` jobs that read it in `max_length`."""
+    """How to score. Must agree with the `align` jobs that read it, in all but execution."""
 
     max_length: int | None = Field(
         None,
         ge=2,
         description="Longest prompt with completion, in tokens; longer ones are cut. "
         "Null: the model's positions.",
+    )
+    template: Literal["none", "chat"] = Field(
+        "none",
+        description="`chat`: pairs stand in the model's chat template, the prompt as what the user "
+        "says.",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="Computed in; the weights are fp32 either way."
@@ -64,6 +69,7 @@ def run(work: Work) -> dict[str, Any]:
     from jobs.models.loading import load_model, load_tokenizer
     from jobs.models.spreading import place_of
     from jobs.training.alignment import length_limit
+    from jobs.training.chat_pairs import template_digest, template_for
     from jobs.training.reference_scores import CHUNK, scored_in_chunks
     from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
 
@@ -74,7 +80,9 @@ def run(work: Work) -> dict[str, Any]:
     model = load_model(folder, dtype="float32", device=place, attention=params.attention)
     max_length = length_limit(model.config, params.max_length)
     path = work.input("pairs").path("pairs.parquet")
-    pairs = read_tokenized_pairs(path, load_tokenizer(folder), max_length)
+    tokenizer = load_tokenizer(folder)
+    template = template_for(params.template, tokenizer, work.input("model"))
+    pairs = read_tokenized_pairs(path, tokenizer, max_length, template)
     digest = tokens_digest(pairs)
 
     def after_batch(done: int) -> None:
@@ -102,6 +110,8 @@ def run(work: Work) -> dict[str, Any]:
         "num_truncated": sum(pair.truncated for pair in pairs),
         "max_length": max_length,
         "tokens_digest": digest,
+        "template": params.template,
+        "template_digest": template_digest(template),
         "dtype": params.dtype,
         "attention": params.attention,
         "weights": work.input("model").key,

@@ -24,7 +24,7 @@ _ANSWERER = "assistant"
 _SPACE = "\t \t"
 """Around a stand-in: what a template cuts off a content it cuts off here."""
 _MARK = "<[{}]>"
-_WITHOUT = "leave such prompts out, or extract with template: none"
+_WITHOUT = "leave it out, or set template: none"
 # Templates that print today would make other tokens tomorrow. Formats follow strftime.
 _TODAY = {"%Y": "2024", "%y": "24", "%m": "07", "%d": "26", "%B": "July", "%b": "Jul"}
 _DATED = (
@@ -50,10 +50,14 @@ class Frame:
 class ChatRows:
     """Rows of tokens in one template, by one tokenizer."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, template: str, called: str = "prompt"
+    ) -> None:
+        """`called` is what faults call that which they name by its number."""
         self._tokenizer = tokenizer
         self._template = (_DATED if "strftime_now" in template else "") + template
         self._backend = _without_marking(tokenizer)
+        self._called = called
         self._frames: dict[tuple[str, ...], Frame] = {}
 
     def rows(self, prompts: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -75,7 +79,7 @@ class ChatRows:
 
     def _rendered(self, prompt: Mapping[str, Any]) -> tuple[str, list[tuple[int, int]]]:
         """The text of a prompt, and where in it each segment stands."""
-        segments, where = prompt["segments"], _named(prompt)
+        segments, where = prompt["segments"], self._named(prompt)
         if len(segments) > 1 and not segments[-1]["text"].strip():
             segments = segments[:-1]  # an answer of no words is one still to come
         roles = tuple(_SPEAKERS.get(each["role"], each["role"]) for each in segments)
@@ -173,12 +177,15 @@ class ChatRows:
             if beside.strip():
                 raise UserError(
                     "one token holds text of the prompt and of the chat template",
-                    where=_named(prompt),
+                    where=self._named(prompt),
                     hint=_WITHOUT,
                 )
             row.append((token, prompt["segments"][number]["role"], number))
         self._check_one_bos(prompt, ids)
         return row
+
+    def _named(self, prompt: Mapping[str, Any]) -> str:
+        return f"{self._called} {prompt['prompt']}"
 
     def _check_one_bos(self, prompt: Mapping[str, Any], ids: Sequence[int]) -> None:
         bos = self._tokenizer.bos_token_id
@@ -189,8 +196,8 @@ class ChatRows:
         if ids[:2].count(bos) > 1 or (not ends_too and ids.count(bos) > 1):
             raise UserError(
                 f"more than one {self._tokenizer.bos_token} begins the text",
-                where=_named(prompt),
-                hint="texts of prompts must not bring their own where the chat template puts one",
+                where=self._named(prompt),
+                hint="texts must not bring their own where the chat template puts one",
             )
 
 
@@ -229,7 +236,3 @@ def _is_answered(roles: Sequence[str]) -> bool:
 def _stripped(text: str, at_start: bool, at_end: bool) -> str:
     text = text.lstrip() if at_start else text
     return text.rstrip() if at_end else text
-
-
-def _named(prompt: Mapping[str, Any]) -> str:
-    return f"prompt {prompt['prompt']}"

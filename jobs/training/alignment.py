@@ -1,6 +1,7 @@
 """One alignment run: inputs to lesson, lesson to trainer, trainer to checkpoint."""
 
 import copy
+import gc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from jobs.training.adapters.adapter_reference import scored_by_base
 from jobs.training.adapters.lora import add_adapter, in_single_precision, save_adapter
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.adapters.quantisation import quantisation
+from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.in_force import check_before_training
 from jobs.training.layout import Layout
 from jobs.training.model_card import base_on_hub, write_model_card
@@ -46,11 +48,16 @@ def align(work: Work) -> dict[str, Any]:
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
     limit = length_limit(load_config(folder), params.max_length)
-    pairs = read_tokenized_pairs(work.input("pairs").path("pairs.parquet"), tokenizer, limit)
+    template = template_for(params.template, tokenizer, work.input("model"))
+    path = work.input("pairs").path("pairs.parquet")
+    pairs = read_tokenized_pairs(path, tokenizer, limit, template)
     counted = Counter(pair.split for pair in pairs)
     recipe = params.recipe(_num_steps(params, counted["train"]))
     with engine.session(layout, recipe):
         facts = _trained(work, engine, recipe, pairs, tokenizer)
+    # Trainer and callbacks hold each other, and with them a model and its moments that nothing
+    # needs any more; this process loads others.
+    gc.collect()
     if params.lora is not None:
         facts["adapter"] = merge_into_base(work)
     facts["training"] |= {
@@ -59,6 +66,7 @@ def align(work: Work) -> dict[str, Any]:
         "num_validation": counted["validation"],
         "num_truncated": sum(pair.truncated for pair in pairs),
         "tokens_digest": tokens_digest(pairs),
+        "template": template_digest(template),
         "layout": layout.execution,
     }
     if ranks.is_first():
@@ -91,6 +99,7 @@ def _trained(
     objective = lookup.find("objectives", params.objective)
     device = _device(layout)
     model = _loaded(params, work.input("model").directory("model"), device)
+    ranks.barrier()  # what follows has the short patience of a step
     # Trainers write special tokens into both configs; the aligned model differs in weights alone.
     untouched = copy.deepcopy((model.config, model.generation_config))
     scored = _scored(work, model, pairs, needed=objective.USES_REFERENCE)

@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
 from jobs.training import ranks
+from jobs.training.trained_weights import held
 from jobs.work import AttemptFolder
 
 LOG = "training_log.jsonl"
@@ -123,20 +124,29 @@ class Health:
             SilentLoader,
             f"the data gave no batch for step {step} within {limit_s:g} s",
             "is the file system that holds it answering?",
+            alone=True,
         )
 
     def check_weights(self, model: Any) -> None:
-        """The last step shows in no loss, only in the weights. Raises Diverged."""
+        """The last step shows in no loss, only in the weights. All ranks call it.
+
+        Raises:
+            Diverged: on all ranks, whichever of them holds the weight.
+        """
         import torch
 
-        for name, weight in model.named_parameters():
-            # Of a weight that ZeRO-3 divided, each rank looks at its own piece.
-            if not torch.isfinite(getattr(weight, "ds_tensor", weight)).all():
-                raise self._fault(
-                    Diverged,
-                    f"training diverged: {name} holds NaN or infinity after the last step",
-                    "lower learning_rate or max_grad_norm, or add warmup_steps",
-                )
+        mine = (
+            name
+            for name, weight in model.named_parameters()
+            if not torch.isfinite(held(weight)).all()
+        )
+        found = [name for name in ranks.gathered(next(mine, None)) if name is not None]
+        if found:
+            raise self._fault(
+                Diverged,
+                f"training diverged: {found[0]} holds NaN or infinity after the last step",
+                "lower learning_rate or max_grad_norm, or add warmup_steps",
+            )
 
     def _take(self, row: Mapping[str, float]) -> None:
         self._first = self._first or row
@@ -179,10 +189,12 @@ class Health:
         assert self._first is not None
         return self._first["loss"]
 
-    def _fault(self, kind: type[DeltascaleError], error: str, hint: str) -> DeltascaleError:
+    def _fault(
+        self, kind: type[DeltascaleError], error: str, hint: str, *, alone: bool = False
+    ) -> DeltascaleError:
         """The fault, once its evidence stands where it survives the attempt.
 
-        What every rank finds, the first writes down.
+        What every rank finds, the first writes down; what one finds `alone`, that one does.
         """
         evidence = {
             "fault": kind.__name__,
@@ -190,7 +202,7 @@ class Health:
             "log": LOG,
             "last": [{name: _as_json(value) for name, value in row.items()} for row in self._last],
         }
-        if ranks.is_first():
+        if alone or ranks.is_first():
             path = self._attempt.path / EVIDENCE
             path.write_text(json.dumps(evidence, indent=1) + "\n", encoding="utf-8")
             for name in (EVIDENCE, LOG):

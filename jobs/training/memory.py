@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.errors import OutOfMemory
+from jobs.out_of_memory import is_out_of_memory
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-_ON_CPU = re.compile(r"DefaultCPUAllocator: (can't|not enough)|Cannot allocate memory", re.I)
-"""What torch's allocator for processors says; it raises a RuntimeError like any other."""
 
 
 def reset_peak(*, on_gpu: bool) -> None:
@@ -51,17 +50,7 @@ def out_of_memory_is_ours(doing: str) -> Iterator[None]:
     try:
         yield
     except Exception as fault:
-        if not _is_out_of_memory(fault):
+        if not is_out_of_memory(fault):
             raise
         first = str(fault).strip().partition("\n")[0]
         raise OutOfMemory(f"{doing} ran out of memory: {first or type(fault).__name__}") from fault
-
-
-def _is_out_of_memory(fault: Exception) -> bool:
-    if isinstance(fault, MemoryError):
-        return True
-    import torch
-
-    if isinstance(fault, torch.OutOfMemoryError):
-        return True
-    return isinstance(fault, RuntimeError) and bool(_ON_CPU.search(str(fault)))

@@ -83,9 +83,11 @@ class MemoryWatch:
         trainer, alone = self._trainer, self._layout.num_ranks == 1
         accumulates = self._layout.accumulation(self._training.global_batch) > 1
         model.train()
-        for _ in range(2):
+        # DDP sends its first gradients in other portions than all later ones, and sums of more than
+        # two ranks depend on that: a resumed run would differ in its first step.
+        for sending in (_unsent(model), nullcontext()):
             batch = trainer.data_collator([trainer.train_dataset[row] for row in self._rows])
-            with _unsent(model), trainer.compute_loss_context_manager():
+            with sending, trainer.compute_loss_context_manager():
                 loss = trainer.compute_loss(model, trainer._prepare_inputs(batch))
                 trainer.accelerator.backward(loss)
             if alone and not accumulates:  # its steps never see gradients of an earlier pass
@@ -205,7 +207,7 @@ def _drop_gradients(model: Any) -> None:
 
 
 def _unsent(model: Any) -> AbstractContextManager[None]:
-    """Gradients of several ranks stay where they are."""
+    """In it, gradients of several ranks stay where they are."""
     found: AbstractContextManager[None] = getattr(model, "no_sync", nullcontext)()
     return found
 

@@ -16,7 +16,7 @@ from jobs.training.tokenized_pairs import TokenizedPair
 CHUNK = 256
 """Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""
 
-_AGREED = ("dtype", "attention")
+_AGREED = ("dtype", "attention", "template")
 """Params that a reference and the job that reads it must have in common."""
 
 
@@ -72,11 +72,12 @@ def require_fitting(facts: Mapping[str, Any], params: Any, digest: str) -> None:
     for name in _AGREED:
         here, there = getattr(params, name), facts[name]
         if here != there:
+            why = "they see other tokens" if name == "template" else "a model differs by rounding"
             raise UserError(
                 f"the reference was computed with {name} {there!r}, this job has {here!r}",
                 where="input reference",
-                hint=f"give both stages the same {name}: else a model differs from itself by "
-                "rounding, and margins start away from zero",
+                hint=f"give both stages the same {name}: else {why}, and margins start away "
+                "from zero",
             )
     if facts["tokens_digest"] != digest:
         raise UserError(

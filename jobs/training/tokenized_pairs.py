@@ -1,20 +1,21 @@
 """Preference pairs as token ids: made once, by one function, for `reference` and `align` alike.
 
 Prompt and completion are tokenised apart, so that the completion starts at the same token for both
-sides. Nothing is appended and no pair is dropped.
+sides, and nothing is appended; in a chat template see `chat_pairs`. No pair is dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from cluster.errors import UserError
 from jobs.tokens.plan import bos_ids
+from jobs.training.chat_pairs import chat_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,31 +42,56 @@ class TokenizedPair:
 
 
 def read_tokenized_pairs(
-    path: Path, tokenizer: PreTrainedTokenizerBase, max_length: int
+    path: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    template: str | None = None,
 ) -> list[TokenizedPair]:
     """Every pair of a `pairs.parquet`, in the file's order.
 
+    Args:
+        path: of the file.
+        tokenizer: the model's.
+        max_length: the most tokens of a prompt with a completion.
+        template: a chat template (Jinja) that pairs are put into; None: texts as they are.
+
     Raises:
-        UserError: a pair has a completion without tokens.
+        UserError: a pair has a completion without tokens, or the template does not take it.
     """
     import pyarrow.parquet as parquet
 
-    columns = parquet.read_table(path, columns=list(_COLUMNS)).to_pydict()
-    texts = columns["prompt"] + columns["chosen"] + columns["rejected"]
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    count = len(columns["pair"])
-    start = bos_ids(tokenizer)
+    columns = [*_COLUMNS] if template is None else [*_COLUMNS, "turns"]
+    rows = parquet.read_table(path, columns=columns).to_pylist()
+    if template is None:
+        ids, start = _plain_ids(rows, tokenizer), bos_ids(tokenizer)
+    else:
+        # A template writes its own BOS.
+        bos = tokenizer.bos_token_id
+        ids = chat_ids(rows, tokenizer, template)
+        start = [bos] if ids and bos is not None and ids[0][0][:1] == [bos] else []
     return [
         _fitted(
-            pair=columns["pair"][row],
-            split=columns["split"][row],
-            prompt=ids[row],
-            completions=(ids[count + row], ids[2 * count + row]),
+            pair=row["pair"],
+            split=row["split"],
+            prompt=prompt,
+            completions=completions,
             start=start,
             max_length=max_length,
         )
-        for row in range(count)
+        for row, (prompt, completions) in zip(rows, ids, strict=True)
     ]
+
+
+def _plain_ids(
+    rows: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+) -> list[tuple[list[int], tuple[list[int], list[int]]]]:
+    """Of each pair the tokens of its prompt, and of both completions."""
+    if not rows:
+        return []
+    texts = [row[name] for name in ("prompt", "chosen", "rejected") for row in rows]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    count = len(rows)
+    return [(ids[row], (ids[count + row], ids[2 * count + row])) for row in range(count)]
 
 
 def tokens_digest(pairs: Sequence[TokenizedPair]) -> str:
@@ -97,7 +123,8 @@ def _fitted(
                 f"the {side} completion of pair {pair} has no token to predict",
                 where="pairs.parquet",
             )
-    start = [] if prompt[:1] == start else start
+    # A text may bring the BOS, which a cut leaves where it is.
+    prompt = prompt[len(start) :] if prompt[: len(start)] == start else prompt
     first = len(start) + min(len(prompt), 1)
     chosen, rejected = (completion[: max_length - first] for completion in completions)
     room = max_length - len(start) - max(len(chosen), len(rejected))

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from jobs.training import ranks
+
 WEIGHT = "weight"
 """The part that is the parameter itself."""
 
@@ -30,6 +32,15 @@ def owners(weights: Mapping[str, Any], num_ranks: int) -> dict[str, int]:
         found[name] = totals.index(min(totals))
         totals[found[name]] += sizes[name]
     return found
+
+
+def held(weight: Any) -> Any:
+    """Of a weight what this rank has of it between steps: all, or its piece."""
+    if hasattr(weight, "ds_tensor"):
+        piece = weight.ds_tensor.detach().flatten()
+        # ZeRO-3 makes pieces equal: beyond the end of the weight the last ones hold anything.
+        return piece[: max(0, weight.ds_numel - ranks.rank() * piece.numel())]
+    return weight.to_local() if hasattr(weight, "to_local") else weight
 
 
 def whole(weight: Any, changed_by: int | None = None) -> AbstractContextManager[Any]:

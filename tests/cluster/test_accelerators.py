@@ -23,6 +23,8 @@ esac
         ("A100-40G", 40),
         ("NVIDIA H200", 141),
         ("Tesla V100-SXM2-32GB", 32),
+        ("NVIDIA GH200 480GB", 96),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", 10),
         ("NVIDIA GH900 96GB", 96),
         ("something else", 0),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
+from cluster.gang_network import interface_of
 from cluster.resources import Resources
 
 CALLS = '''
@@ -25,8 +26,9 @@ def together(value=1.0):
     return total.item()
 
 def add(payload, surroundings):
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES")
-    seen = {name: os.environ.get(name) for name in (*names, "SLURM_PROCID")}
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES",
+             "GLOO_SOCKET_IFNAME", "SLURM_PROCID")
+    seen = {name: os.environ.get(name) for name in names}
     total = together(surroundings.rank + 1.0)
     asked = [surroundings.rank, surroundings.num_ranks, surroundings.local_rank]
     Path(f"{payload}-{surroundings.rank}").write_text(json.dumps([asked, seen, os.getcwd()]))
@@ -56,6 +58,11 @@ def stay(payload, surroundings):
         together()
         time.sleep(0.01)
     return "saved"
+
+def wait_for(payload, surroundings):
+    while not Path(payload).exists():
+        time.sleep(0.01)
+    return "done"
 
 def insist(payload, surroundings):
     """Says that it runs; hears nothing."""
@@ -128,7 +135,7 @@ def test_two_ranks_add_up_and_know_who_they_are(executor, tmp_path):
     executor.submit("a", "gang_calls:add", str(tmp_path / "saw"), PAIR)
     outcome = finish(executor)
     assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "3.0"), outcome.error
-    assert outcome.node
+    assert interface_of(outcome.node)
     for rank in range(2):
         asked, seen, folder = json.loads((tmp_path / f"saw-{rank}").read_text())
         assert asked == [rank, 2, rank]
@@ -138,6 +145,7 @@ def test_two_ranks_add_up_and_know_who_they_are(executor, tmp_path):
             "LOCAL_RANK": str(rank),
             "LOCAL_WORLD_SIZE": "2",
             "CUDA_VISIBLE_DEVICES": "",
+            "GLOO_SOCKET_IFNAME": interface_of(outcome.node),
             "SLURM_PROCID": None,
         }
         assert folder == os.getcwd()
@@ -193,6 +201,55 @@ def test_a_gang_that_will_not_stop_is_ended_after_its_grace(executor, tmp_path):
     assert finish(executor).ending is Ending.CANCELLED
     assert all(gone(pid) for pid in pids)
     assert all_cores_are_free()
+
+
+@pytest.fixture
+def occupied(executor, tmp_path):
+    """One of the two cores is taken by a call that stays until this is over."""
+    executor.submit("b", "gang_calls:wait_for", str(tmp_path / "go"), Resources())
+    yield
+    (tmp_path / "go").touch()
+    assert finish(executor).ticket == "b"
+
+
+@pytest.mark.slow
+def test_a_gang_that_is_cancelled_while_it_waits_for_its_place_leaves_nothing_behind(
+    executor, occupied
+):
+    executor.submit("a", "gang_calls:second_fails", "", PAIR)
+    until = time.monotonic() + 60
+    while not any(group["state"] == "PENDING" for group in groups()):
+        assert time.monotonic() < until
+        assert not executor.wait(0.1)
+    executor.cancel("a")
+    assert finish(executor, limit_s=10).ending is Ending.CANCELLED
+    assert not any(group["state"] in ("PENDING", "CREATED") for group in groups())
+
+
+@pytest.mark.slow
+def test_a_driver_killed_while_it_waits_for_a_place_waits_no_more(executor, occupied):
+    executor.submit("a", "gang_calls:second_fails", "", PAIR)
+    until = time.monotonic() + 60
+    while not any(group["state"] == "PENDING" for group in groups()):
+        assert time.monotonic() < until
+        assert not executor.wait(0.1)
+    os.kill(driver_of("a"), signal.SIGKILL)
+    assert finish(executor, limit_s=30).ending is Ending.LOST
+    assert not any(group["state"] in ("PENDING", "CREATED") for group in groups())
+
+
+@pytest.mark.slow
+def test_a_gang_whose_place_others_keep_did_not_begin_and_says_what_it_needs(executor, occupied):
+    executor.submit("a", "gang_calls:second_fails", "", PAIR)
+    outcome = finish(executor, limit_s=100)
+    assert outcome.ending is Ending.NO_ROOM
+    assert "no room for 2 x (1 CPU) on 1 node just now: 2 CPUs on each node" in outcome.error
+
+
+def groups():
+    from ray.util import placement_group_table
+
+    return list(placement_group_table().values())
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ from cluster.gang_board import Board, Order, Report, Seat
 
 
 def seat(rank, node="10.0.0.1"):
-    return Seat(rank=rank, node=node, node_id=f"id of {node}", pid=100 + rank, placement_group="f0")
+    return Seat(rank=rank, node=node, node_id=f"id of {node}", pid=100 + rank)
 
 
 def board_of(*seats):

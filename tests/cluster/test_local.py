@@ -69,13 +69,8 @@ def test_no_call_is_too_large(executor):
     assert Resources(num_cpus=512, num_gpus=64, memory_gb=4000).fits(executor.nodes()[0])
 
 
-def test_a_call_of_several_ranks_is_refused_and_the_next_one_runs(executor):
-    executor.submit("a", "local_calls:echo", "", Resources(num_ranks=2))
-    executor.submit("b", "local_calls:echo", "", Resources())
-    (refused,) = executor.wait(0)
-    assert (refused.ticket, refused.ending) == ("a", Ending.RAISED)
-    assert "runs one process, this call is 2 x (1 CPU) on 1 node" in refused.error
-    assert executor.wait(0)[0].ticket == "b"
+def test_it_says_that_it_runs_one_process(executor):
+    assert executor.most_ranks() == 1
 
 
 def test_it_does_not_import_ray():

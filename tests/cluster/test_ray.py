@@ -27,6 +27,9 @@ def where(payload, surroundings):
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return json.dumps({"pid": os.getpid(), "gpus": seen, "node": surroundings.node})
 
+def allocator(payload, surroundings):
+    return os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "")
+
 def fail(payload, surroundings):
     raise OSError("no such thing")
 
@@ -73,7 +76,7 @@ def executor(tmp_path_factory):
     (folder / "ray_calls.py").write_text(CALLS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        executor = Executor(offered=Resources(num_cpus=2, num_gpus=1))
+        executor = Executor(offered=Resources(num_cpus=2, num_gpus=1, gpu_memory_gb=47.5))
         executor.start()
         yield executor
         executor.close()
@@ -107,7 +110,7 @@ def test_a_call_returns_its_answer_and_where_it_ran(executor):
 
 def test_it_offers_what_it_was_given(executor):
     (node,) = executor.nodes()
-    assert (node.num_cpus, node.num_gpus) == (2, 1)
+    assert (node.num_cpus, node.num_gpus, node.gpu_memory_gb) == (2, 1, 47.5)
     assert executor.capacity() == node
 
 
@@ -132,6 +135,20 @@ def test_a_call_sees_exactly_the_gpus_it_asked_for(executor):
     outcomes = finish(executor, 3)
     seen = {ticket: json.loads(outcome.answer)["gpus"] for ticket, outcome in outcomes.items()}
     assert seen == {"none": "", "one": "0", "none again": ""}
+
+
+def test_memory_of_gpus_is_taken_in_segments_that_grow(executor):
+    executor.submit("none", "ray_calls:allocator", "", Resources())
+    executor.submit("one", "ray_calls:allocator", "", Resources(num_gpus=1))
+    said = {ticket: outcome.answer for ticket, outcome in finish(executor, 2).items()}
+    assert said == {"none": "", "one": "expandable_segments:True"}
+
+
+def test_a_call_whose_gpus_are_gone_meanwhile_waits_and_does_not_end_the_launch(executor):
+    executor.submit("a", "ray_calls:where", "", Resources(num_gpus=1, gpu_memory_gb=80))
+    assert executor.wait(0.5) == []
+    executor.cancel("a")
+    assert finish(executor)["a"].ending is Ending.CANCELLED
 
 
 def test_what_a_call_raises_is_its_outcome(executor):

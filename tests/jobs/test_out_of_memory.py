@@ -32,3 +32,16 @@ def test_other_faults_are_no_lack_of_memory():
     with pytest.raises(RuntimeError, match="shape"):
         in_halves(4, 1, lambda size: torch.zeros(size).reshape(3))
     assert is_out_of_memory(MemoryError()) and not is_out_of_memory(RuntimeError("else"))
+    assert not is_out_of_memory(ValueError("a text that says: can't allocate memory"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes.",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_libraries_that_lack_memory_are_understood(said):
+    assert is_out_of_memory(RuntimeError(said))

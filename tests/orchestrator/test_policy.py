@@ -214,3 +214,34 @@ def test_workers_of_one_job_are_numbered_from_0_and_a_free_number_is_given_again
     running.end("b")
     assert running.add("d", "key", ONE) == 1
     assert set(running.crew("key")) == {"a", "c", "d"}
+
+
+FOUR_RANKS = Resources(num_cpus=1, num_gpus=1, num_ranks=4)
+ONE_GPU = Resources(num_cpus=1, num_gpus=1)
+
+
+def two_nodes(*free):
+    """Two nodes of four GPUs, so many of each left."""
+    busy = Resources(num_cpus=8 - sum(free), num_gpus=8 - sum(free))
+    return Load(
+        capacity=Resources(num_cpus=64, num_gpus=8),
+        in_use=busy,
+        shapes=frozenset({ONE_GPU}),
+        num_ahead=0,
+        most_ahead=0,
+        nodes=tuple(Resources(num_cpus=28, num_gpus=each) for each in free),
+    )
+
+
+def test_a_gang_of_one_node_does_not_start_on_room_in_two_halves():
+    assert choose([offer("gang", 1, FOUR_RANKS)], two_nodes(2, 3)) is None
+    assert choose([offer("gang", 1, FOUR_RANKS)], two_nodes(0, 4)).offer.key == "gang"
+    two_by_two = Resources(num_cpus=1, num_gpus=1, num_ranks=4, num_nodes=2)
+    assert choose([offer("gang", 1, two_by_two)], two_nodes(2, 2)).offer.key == "gang"
+
+
+def test_no_gpu_is_taken_from_nodes_that_are_emptied_for_a_gang():
+    gang = offer("gang", 1, FOUR_RANKS, passed=PATIENCE)
+    assert choose([gang, offer("gpu", 2, ONE_GPU)], two_nodes(3, 3)) is None
+    assert choose([gang, offer("cpu", 2, ONE)], two_nodes(3, 3)).offer.key == "cpu"
+    assert not may_join(ONE_GPU, [gang], two_nodes(3, 3))

@@ -1,5 +1,6 @@
 """What training an adapter leaves beside `adapter/`: `model/`, its base with it added, in fp32."""
 
+import gc
 from typing import Any
 
 from jobs.models.adapter_folder import read_adapter_config
@@ -16,6 +17,7 @@ def merge_into_base(work: Work) -> dict[str, Any]:
     """
     if not ranks.is_first():
         return {}
+    gc.collect()  # the trained model: trainers are rings of references
     folder = work.folder / "adapter"
     quantised = work.params.lora.quantised
     beside = "the base in fp32" if quantised is None else f"the base in {quantised}"

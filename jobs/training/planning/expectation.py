@@ -72,8 +72,9 @@ class Expected:
             execution=layout.execution,
             peak_memory_gb=peak_gb,
             hours=self.hours(layout),
-            why=f"{described(layout)}: {peak_gb:.3g} GB at "
-            f"{self.training.sequence_length} tokens{of_most(layout, self.machines)}",
+            why=f"{self.training.model.num_parameters / 1e9:.2f} B weights by {described(layout)}: "
+            f"{peak_gb:.3g} GB{of_most(layout, self.machines)} at "
+            f"{self.training.sequence_length} tokens",
         )
 
     def resources(self, layout: Layout) -> Resources:
@@ -86,7 +87,12 @@ class Expected:
         return replace(asked, memory_gb=max(asked.memory_gb, round(self.peak_gb(layout), 1)))
 
     def hours(self, layout: Layout) -> float | None:
-        """Wall time of its steps, all rows as long as the longest; None where not known."""
+        """Wall time of its steps, all rows as long as the longest.
+
+        None where not known, which is so of an optimizer in host memory: its time is the host's.
+        """
+        if layout.offload:
+            return None
         rate = self._flops_per_second(layout)
         if self.num_steps is None or rate is None:
             return None
@@ -119,13 +125,15 @@ def _alike(one: Layout, other: Layout) -> bool:
     return bool(one.num_gpus) == bool(other.num_gpus)
 
 
-def allowed(params: Any, layout: Layout) -> bool:
-    """Whether the params take this layout: an objective or an adapter may refuse an engine."""
+def forbidden(params: Any, layout: Layout) -> str | None:
+    """Why the params do not take this layout (an adapter may refuse an engine); None: they do."""
     try:
         with_layout(params, layout)
-    except (UserError, ValidationError):
-        return False
-    return True
+    except UserError as fault:
+        return fault.error
+    except ValidationError as fault:
+        return str(fault.errors()[0]["msg"])
+    return None
 
 
 def with_layout(params: Any, layout: Layout) -> Any:

@@ -9,7 +9,7 @@ from jobs import lookup
 from jobs.kind import Fit, Upstream
 from jobs.objective import needs_whole_batch
 from jobs.training.layout import Layout
-from jobs.training.planning.expectation import Expected, allowed, with_layout
+from jobs.training.planning.expectation import Expected, forbidden, with_layout
 from jobs.training.planning.footprint import Model, Training
 from jobs.training.planning.ladder import rungs
 from jobs.training.planning.placement import described, have_gpus, lacking
@@ -43,7 +43,7 @@ def fit_training(
     # decides, and it would rather wait for a step than for more GPUs.
     in_order = layouts if before else sorted(layouts, key=lambda each: each.offload)
     for layout in in_order:
-        if expected.holds(layout, machines) and allowed(params, layout):
+        if expected.holds(layout, machines) and not forbidden(params, layout):
             return expected.fit(layout)
     return _refused(params, expected, layouts, machines)
 
@@ -71,6 +71,7 @@ def training_with(params: Any, model: Model, sequence_length: int) -> Training:
         global_batch=params.global_batch,
         adapter_rank=None if lora is None else lora.rank,
         quantised=lora is not None and lora.quantised is not None,
+        keeps_best=params.early_stopping is not None,
     )
 
 
@@ -123,7 +124,7 @@ def _unknown(params: Any, layouts: Sequence[Layout], machines: Sequence[Resource
     """The first rung: nothing says yet which model it is."""
     why = "the model's sizes are not known yet"
     held = [each for each in layouts if not machines or have_gpus(each, machines)]
-    taken = [each for each in held if allowed(params, each)]
+    taken = [each for each in held if not forbidden(params, each)]
     if taken:
         first = taken[0]
         return Fit(
@@ -135,7 +136,7 @@ def _unknown(params: Any, layouts: Sequence[Layout], machines: Sequence[Resource
         resources=params.resources(),
         execution={},
         why=why,
-        refusal=lacking(params.layout(), machines, None) if not held else "nothing is left to try",
+        refusal=_exhausted(params, held) if held else lacking(params.layout(), machines, None),
     )
 
 
@@ -145,7 +146,7 @@ def _refused(
     """Why nothing fits: what would, had a node more GPUs; else what is needed of one at least."""
     wanted = _with_more_gpus(params, expected, machines) or _least(expected, layouts)
     if wanted is None:
-        why = "every layout was tried and ran out of memory"
+        why = _exhausted(params, layouts)
         return Fit(resources=params.resources(), execution={}, why=why, refusal=why)
     peak_gb = round(expected.peak_gb(wanted), 3)
     return Fit(
@@ -155,6 +156,12 @@ def _refused(
         why=described(wanted),
         refusal=lacking(wanted, machines, peak_gb),
     )
+
+
+def _exhausted(params: Any, layouts: Sequence[Layout]) -> str:
+    """Why none is left: what the params forbid of the first, or that all were tried."""
+    forbidding = forbidden(params, layouts[0]) if layouts else None
+    return forbidding or "every layout was tried and ran out of memory"
 
 
 def _with_more_gpus(
@@ -169,7 +176,7 @@ def _with_more_gpus(
         if (
             layout.num_gpus > largest.num_gpus
             and expected.holds(layout, wide)
-            and allowed(params, layout)
+            and not forbidden(params, layout)
         ):
             return layout
     return None
@@ -177,5 +184,5 @@ def _with_more_gpus(
 
 def _least(expected: Expected, layouts: Sequence[Layout]) -> Layout | None:
     """The rung that takes the least."""
-    taken = [each for each in layouts if allowed(expected.params, each)]
+    taken = [each for each in layouts if not forbidden(expected.params, each)]
     return min(reversed(taken), key=expected.peak_gb, default=None)

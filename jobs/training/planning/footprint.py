@@ -83,6 +83,8 @@ class Training:
     """Of an adapter that is trained instead of the weights."""
     quantised: bool = False
     """Whether the weights beside an adapter are held in 4 bits."""
+    keeps_best: bool = False
+    """Whether the weights of the lowest validation loss are kept."""
 
     @property
     def num_trained(self) -> int:
@@ -118,7 +120,8 @@ class Footprint:
     moments: float
     """Of these, the optimizer's, which come with the first step."""
     host: float
-    """In host memory beside a GPU: the snapshot for a checkpoint, and what is offloaded."""
+    """In host memory beside a GPU: the snapshot for a checkpoint, what is offloaded, and what the
+    first rank writes from there; the most at any time."""
 
     @property
     def peak(self) -> float:
@@ -139,16 +142,16 @@ def footprint(training: Training, layout: Layout) -> Footprint:
     gradients = trained / ranks[Held.GRADIENTS]
     sent = _sent(training, layout, is_zero)
     temporary = _temporary(training, layout) / ranks[Held.MOMENTS]
-    # Checkpoints of the plain engine are copied to host memory before they are written.
-    snapshot = 0.0 if is_zero else training.weight_bytes + moments
-    host = snapshot
+    kept = _kept_aside(training, layout, is_zero)
+    host = kept
     if layout.offload:
-        host, moments, master, temporary = moments + 2 * master, 0.0, 0.0, 0.0
+        host, moments, master, temporary = kept + moments + 2 * master, 0.0, 0.0, 0.0
         if Held.WEIGHTS in engine.SHARDED:
             host, weights = host + weights, 0.0
+    host = max(host, _written_from_host(training, layout, Held.WEIGHTS in engine.SHARDED))
     if Held.WEIGHTS in engine.SHARDED:
         weights += min(training.weight_bytes, SINGLE * _MOST_GATHERED)
-    fixed = weights + master + moments + (0.0 if layout.num_gpus else snapshot)
+    fixed = weights + master + moments + (0.0 if layout.num_gpus else kept)
     working = _working(training, layout)
     standing, working = _with_gradients(training, layout, gradients + sent, working)
     return Footprint(
@@ -158,6 +161,27 @@ def footprint(training: Training, layout: Layout) -> Footprint:
         moments=moments,
         host=host,
     )
+
+
+def _kept_aside(training: Training, layout: Layout, is_zero: bool) -> float:
+    """A rank's share of what is copied to host memory: for a checkpoint, and the best weights."""
+    trained = SINGLE * training.num_trained
+    copies = 1 + (2 if training.optimizer == "adamw" else 1)
+    if is_zero:  # DeepSpeed's first rank writes all weights once more, beside everybody's shards
+        copies += layout.num_nodes
+    if training.keeps_best:  # those before may be on their way to disk
+        copies += 2
+    return copies * trained / layout.num_ranks
+
+
+def _written_from_host(training: Training, layout: Layout, divided: bool) -> float:
+    """A rank's share of what the first rank has in host memory after training.
+
+    That is the whole model: a divided one put together, or a base that an adapter is merged with.
+    """
+    if not divided and training.adapter_rank is None:
+        return 0.0
+    return SINGLE * training.model.num_parameters * layout.num_nodes / layout.num_ranks
 
 
 def _with_gradients(

@@ -58,7 +58,8 @@ def adopt_newest(attempt: AttemptFolder, layout: Layout) -> Adopted:
     older ones.
     """
     refused = None
-    for found in ranks.gathered(_candidates(attempt) if ranks.is_first() else [])[0]:
+    known = _candidates(attempt) if ranks.is_first() else []
+    for found in ranks.gathered(known, may_take_long=True)[0]:
         reason = layout.cannot_continue(found.marker.layout)
         if reason is not None:
             refused = refused or f"checkpoint of step {found.marker.step}: {reason}"
@@ -102,13 +103,13 @@ def _adopted(attempt: AttemptFolder, found: _Candidate) -> Path | None:
         _bring(attempt, found.attempt, found.name)
     # Ranks on one machine are neighbours in number; the first of them has it.
     reader = 0 if is_local else ranks.rank() - ranks.local_rank()
-    path: Path = ranks.gathered(target)[reader]
+    path: Path = ranks.gathered(target, may_take_long=True)[reader]
     names = sorted(found.marker.files)
     if is_local:
         names = names[ranks.rank() :: ranks.num_ranks()]
     elif ranks.local_rank():
         names = []
-    if all(ranks.gathered(_is_whole(path, found.marker, names))):
+    if all(ranks.gathered(_is_whole(path, found.marker, names), may_take_long=True)):
         return path
     if path == target:
         shutil.rmtree(target, ignore_errors=True)

@@ -67,26 +67,30 @@ class Checkpointing:
             SurroundingsError: a rank could not write.
         """
         done = self._writing is not None and self._writing.done()
-        return self._agree(stop=stop, ask=done)
+        return self._agree(stop=stop, ask=done, waits=False)
 
     def settle(self) -> None:
         """Wait until the checkpoint on its way is complete. Raises as `heard` does."""
         if self._begun is not None:
-            self._agree(stop=False, ask=True)
+            self._agree(stop=False, ask=True, waits=True)
         if self._marking is not None:
             wait([self._marking])
-        self._agree(stop=False, ask=False)
+        self._agree(stop=False, ask=False, waits=True)
 
     def close(self) -> None:
         """Wait for the thread, whatever becomes of what it does."""
         self._thread.shutdown(wait=True)
 
-    def _agree(self, *, stop: bool, ask: bool) -> bool:
-        """Tell each other, of what is being written only if asked to; that is waited for."""
+    def _agree(self, *, stop: bool, ask: bool, waits: bool) -> bool:
+        """Tell each other, of what is being written only if asked to; that is waited for.
+
+        `waits`: whether any rank may still be writing.
+        """
         fault, written = _outcome(self._writing) if ask else (None, None)
         if self._marking is not None and self._marking.done():
-            fault, _ = _outcome(self._marking)
-        words = ranks.gathered(_Word(stop=stop, fault=fault, written=written))
+            fault = fault or _outcome(self._marking)[0]
+        word = _Word(stop=stop, fault=fault, written=written)
+        words = ranks.gathered(word, may_take_long=waits)
         for rank, word in enumerate(words):
             if word.fault is not None:
                 raise SurroundingsError(f"rank {rank} could not keep a checkpoint: {word.fault}")

@@ -317,3 +317,36 @@ def test_a_launch_runs_on_a_root_that_is_not_a_local_path(make_probe):
         Result.DONE,
         Result.DONE,
     ]
+
+
+def test_a_job_of_several_ranks_is_refused_where_there_is_one_process_and_charged_nothing(
+    launch, make_probe, root
+):
+    gang, other = make_probe(0, num_ranks=2), make_probe(1)
+
+    report = launch([gang, other])
+
+    assert report.failed == {gang.key: "needs 2 ranks; this executor runs 1 at a time"}
+    assert report.ran == [other.key]
+    assert not gather(read_events(root, "study")).of(gang.key).failures
+
+
+def test_a_job_that_found_no_room_is_charged_nothing_and_asked_for_again(launch, make_probe, root):
+    class Crowded(LocalExecutor):
+        times = 2
+
+        def wait(self, timeout_s):
+            if not self.times or not self._queue:
+                return super().wait(timeout_s)
+            self.times -= 1
+            ticket, _, _ = self._queue.popleft()
+            return [Outcome(ticket=ticket, ending=Ending.NO_ROOM, error="others are there")]
+
+    job = make_probe(0)
+
+    report = launch([job], executor=Crowded())
+
+    assert results_of(root, job) == [Result.NO_ROOM, Result.NO_ROOM, Result.DONE]
+    assert report.state is LaunchState.COMPLETE
+    past = gather(read_events(root, "study")).of(job.key)
+    assert (past.num_attempts, past.failures.total()) == (1, 0)

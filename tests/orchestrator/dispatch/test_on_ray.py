@@ -63,6 +63,22 @@ def pid_at(artifact) -> int:
     raise AssertionError(f"nobody has {claim} open")
 
 
+def pid_of_second_rank(artifact) -> int:
+    """The process that has the log of the second of two ranks open."""
+    folder = str(artifact.storage.path(artifact.folder))
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        for entry in Path("/proc").glob("[0-9]*/fd/*"):
+            try:
+                name = os.readlink(entry)
+            except OSError:
+                continue
+            if name.startswith(folder) and name.endswith("/log-rank-1.txt"):
+                return int(entry.parts[2])
+        TICK.wait(0.05)
+    raise AssertionError("the second rank did not start")
+
+
 def results_of(root, job):
     return [
         event.result
@@ -124,4 +140,43 @@ def test_one_running_job_is_cancelled_and_the_others_go_on(ray, launch, make_pro
     canceller.join()
     assert report.cancelled == [endless.key]
     assert sorted(report.ran) == sorted(job.key for job in others)
+    assert results_of(root, endless) == [Result.CANCELLED]
+
+
+@pytest.mark.slow
+def test_a_gang_with_a_killed_rank_is_lost_and_tried_again_while_others_run(
+    ray, launch, make_probe, root
+):
+    gang = make_probe(0, num_ranks=2, seconds=2.0)
+    below = make_probe(1, after=gang)
+    others = [make_probe(index) for index in range(2, 5)]
+    artifact = launch.artifact(gang)
+    killer = in_background(lambda: os.kill(pid_of_second_rank(artifact), signal.SIGKILL))
+
+    report = launch([gang, below, *others], executor=ray, executor_name="ray")
+
+    killer.join()
+    assert report.state is LaunchState.COMPLETE
+    assert results_of(root, gang) == [Result.LOST, Result.DONE]
+    lost = next(event for event in read_events(root, "study") if isinstance(event, Ended)
+                and event.result is Result.LOST)  # fmt: skip
+    assert lost.message.startswith("rank 1 on ")
+    assert len(report.ran) == 5
+
+
+@pytest.mark.slow
+def test_a_running_gang_is_cancelled_and_the_others_go_on(ray, launch, make_probe, root):
+    endless = make_probe(0, num_ranks=2, seconds=3600)
+    other = make_probe(1)
+
+    def cancel():
+        pid_of_second_rank(launch.artifact(endless))
+        ask_to_cancel(root, "study", [endless.key])
+
+    canceller = in_background(cancel)
+    report = launch([endless, other], executor=ray, executor_name="ray")
+
+    canceller.join()
+    assert report.cancelled == [endless.key]
+    assert report.ran == [other.key]
     assert results_of(root, endless) == [Result.CANCELLED]

@@ -150,3 +150,13 @@ def test_an_edited_file_is_checked_again(tmp_path):
 def test_an_unknown_format_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'paradetox'"):
         pairs.pins(pairs.Params(source="x.tsv", format="paradetoxx"), {})
+
+
+def test_a_source_that_says_who_speaks_keeps_the_turns_without_their_markers(root, tmp_path):
+    asked = [{"role": "user", "content": "the"}, {"role": "assistant", "content": "that"}]
+    asked.append({"role": "user", "content": "who"})
+    sides = {name: [{"role": "assistant", "content": name}] for name in ("chosen", "rejected")}
+    source = write(tmp_path / "chats.jsonl", [{"prompt": asked, **sides}])
+    (found,) = table(root.done("pairs", {"source": source, "format": "messages"}))
+    assert [turn["role"] for turn in found["turns"]] == ["user", "assistant", "user"]
+    assert [turn["text"].strip() for turn in found["turns"]] == ["the", "that", "who"]

@@ -115,3 +115,19 @@ def test_without_validation_pairs_it_is_refused(root, texts):
     given = {"model": "model", "pairs": "only training"}
     answer = root.run("none", "align", {**SURE, "objective": "sft"}, given)
     assert answer["error"]["user"] and "validation pairs" in answer["error"]["message"]
+
+
+def test_an_adapter_that_stops_early_is_that_of_the_lowest_loss(contradicted):
+    """Beside a frozen base the best weights are the adapter's; a shorter run ends with them."""
+    lora = {"lora": {"rank": 4, "alpha": 8.0}}
+    answer = contradicted.run("adapted", "align", {**SURE, **lora}, INPUTS)
+    assert answer["state"] == "done", answer
+    said = facts(contradicted, "adapted")["early_stopping"]
+    losses = evaluations(contradicted, "adapted")
+    best = min(losses, key=losses.get)
+    assert said["best_step"] == best < said["stopped_at"] < SURE["steps"]
+    short = {**SURE, **lora, "steps": best, "early_stopping": None}
+    assert contradicted.run("short", "align", short, INPUTS)["state"] == "done"
+    for name in ("adapter/adapter_model.safetensors", "model/model.safetensors"):
+        mine, other = (contradicted.artifact(each).read(name) for each in ("adapted", "short"))
+        assert mine == other, name

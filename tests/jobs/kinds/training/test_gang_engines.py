@@ -3,6 +3,8 @@
 import sys
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from safetensors.numpy import load
 
@@ -104,6 +106,29 @@ def test_two_ranks_train_what_one_process_trains_and_zero3_keeps_tiny_updates(di
     require_same_run(divided, "zero3", "alone")
     # Weights of 0.02 move by a thousandth of themselves at most, which 16 bits would not hold.
     assert cosine(update(divided, "tiny"), update(divided, "alone, tiny")) >= 0.999
+
+
+@pytest.mark.slow
+def test_weights_that_the_last_step_ruined_are_found_on_whichever_rank_they_lie(divided, texts):
+    """Nothing else sees them: without validation pairs no loss comes after the last step."""
+    table = pyarrow.Table.from_pylist([{**row, "split": "train"} for row in texts])
+    divided.publish(
+        "pairs",
+        "pairs",
+        lambda folder: pyarrow.parquet.write_table(table, folder / "pairs.parquet"),
+    )
+    given = {"model": "model", "pairs": "pairs"}
+    ruined = {**PARAMS, **TINY, "objective": "sft", "steps": 1, "learning_rate": 1e38}
+    engines = ("ddp", "zero2", "zero3", "fsdp2")
+    jobs = [
+        divided.Job(
+            name=name, kind="align", params={**ruined, "engine": name, "num_ranks": 2}, inputs=given
+        )
+        for name in engines
+    ]
+    for name, answers in zip(engines, divided.run_jobs_on_ranks(jobs), strict=True):
+        assert [answer["error"]["type"] for answer in answers] == ["Diverged"] * 2, name
+        assert "after the last step" in answers[1]["error"]["message"]
 
 
 @pytest.mark.slow

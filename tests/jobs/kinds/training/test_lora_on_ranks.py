@@ -20,6 +20,7 @@ LAYOUTS = {
     "zero2": {"engine": "zero2", "micro_batch": 1},
     "zero3": {"engine": "zero3"},
     "zero3-again": {"engine": "zero3", "activation_checkpointing": True},
+    "fsdp2": {"engine": "fsdp2", "micro_batch": 1},
 }
 
 

@@ -1,5 +1,7 @@
 """Memory of a training job: probed without a trace, measured, and what happens when it runs out."""
 
+import gc
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -50,6 +52,13 @@ def test_the_peak_of_a_process_is_counted_anew():
     del block
     reset_peak(on_gpu=False)
     assert peak_bytes(on_gpu=False) < before + 100_000_000
+
+
+def test_a_process_that_goes_on_holds_nothing_of_a_model_it_has_trained(scored):
+    from transformers import Trainer
+
+    aligned(scored, "aligned")
+    assert not [each for each in gc.get_objects() if isinstance(each, Trainer)]
 
 
 def test_memory_that_runs_out_is_a_fault_of_its_own_and_names_the_layout():

@@ -4,7 +4,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def table_of(root, name):
@@ -149,3 +149,71 @@ def test_a_model_in_several_places_gives_the_scores_of_one(scored):
     expected = table_of(scored, "reference")
     assert found.chosen == pytest.approx(expected["ref_chosen_logps"], abs=1e-5)
     assert found.rejected == pytest.approx(expected["ref_rejected_logps"], abs=1e-5)
+
+
+def with_template(root, tiny_model, word_tokenizer):
+    """`chat`: the tiny model with a template of words that its tokenizer knows."""
+    from jobs.models.loading import save_checkpoint
+
+    tokenizer = word_tokenizer(eos_token="<end>")
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ 'word18 ' + message['content'] + ' <end> ' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'word18 ' }}{% endif %}"
+    )
+    root.publish(
+        "chat",
+        "pretrained",
+        lambda folder: save_checkpoint(tiny_model("gpt2"), tokenizer, folder / "model"),
+    )
+
+
+def turned(root, texts):
+    """`pairs in turns`: those pairs, as kind `pairs` writes them: nobody says who speaks."""
+    rows = [{**row, "turns": []} for row in texts]
+    table = pyarrow.Table.from_pylist(rows)
+    root.publish(
+        "pairs in turns",
+        "pairs",
+        lambda folder: pyarrow.parquet.write_table(table, folder / "pairs.parquet"),
+    )
+
+
+def test_in_a_chat_template_both_see_the_same_tokens_and_say_which(
+    root, texts, tiny_model, word_tokenizer
+):
+    with_template(root, tiny_model, word_tokenizer)
+    turned(root, texts)
+    inputs = {"model": "chat", "pairs": "pairs in turns"}
+    asked = {"max_length": 40, "template": "chat"}
+    assert root.run("scores", "reference", asked, inputs)["state"] == "done"
+    facts = root.artifact("scores").facts
+    model = AutoModelForCausalLM.from_pretrained(root.artifact("chat").directory("model"))
+    row = texts[0]
+    words = f"word18 {row['prompt']} <end> word18 {row['chosen']} <end>"
+    tokenizer = AutoTokenizer.from_pretrained(root.artifact("chat").directory("model"))
+    ids = torch.tensor([tokenizer(words)["input_ids"]])
+    with torch.no_grad():
+        found = model(ids).logits[0].log_softmax(-1)
+    start = ids.shape[1] - len(row["chosen"].split()) - 1
+    expected = sum(found[at - 1, ids[0, at]].item() for at in range(start, ids.shape[1]))
+    scored = table_of(root, "scores")["ref_chosen_logps"][0]
+    assert scored == pytest.approx(expected, abs=1e-4)
+
+    training = {"objective": "dpo", "steps": 2, "global_batch": 4, **asked}
+    trained = {**inputs, "reference": "scores"}
+    assert root.run("aligned", "align", training, trained)["state"] == "done"
+    told = root.artifact("aligned").facts["training"]
+    assert told["tokens_digest"] == facts["tokens_digest"]
+    assert told["template"] == facts["template_digest"] is not None
+
+    answer = root.run("plain", "align", {**training, "template": "none"}, trained)
+    assert "template 'chat', this job has 'none'" in answer["error"]["message"]
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused_by_the_name_of_its_model(root):
+    inputs = {"model": "model", "pairs": "pairs"}
+    for kind, more in (("reference", {}), ("align", {"objective": "sft", "steps": 1})):
+        answer = root.run(kind, kind, {"template": "chat", **more}, inputs)
+        assert answer["state"] == "failed" and answer["error"]["user"]
+        assert "has no chat template" in answer["error"]["message"]
+        assert root.artifact("model").folder in answer["error"]["message"]

@@ -1,6 +1,7 @@
 """Training that was killed or stopped ends where an undisturbed run ends, bit for bit."""
 
 import itertools
+import random
 import signal
 
 import pytest
@@ -100,6 +101,19 @@ def test_a_killed_training_continues_and_ends_with_the_same_bits(scored, job):
     assert all(torch.equal(resumed[name], undisturbed[name]) for name in undisturbed)
     ours = (checkpoint(root, "killed", "2", 9) / "rank-0-of-1.json").read_text()
     assert ours == (checkpoint(root, "whole", "1", 9) / "rank-0-of-1.json").read_text()
+
+
+def test_a_training_killed_at_step_after_step_ends_with_the_same_bits(scored):
+    root, (kind, params) = scored, JOBS["dpo"]
+    params, draw = {**params, "checkpoint_every": 1}, random.Random(4)
+    assert root.run("whole", kind, params, INPUTS)["state"] == "done"
+    for attempt in range(1, 4):
+        steps = draw.randint(3, 4)  # the checkpoint of two steps before is whole
+        root.run_and_kill("killed", kind, params, INPUTS, str(attempt), at_step=steps)
+    assert root.run("killed", kind, params, INPUTS, "4")["state"] == "done"
+    assert resumed_from(root, "killed") >= 3
+    assert weights(root, "killed") == weights(root, "whole")
+    assert root.log_of("killed") == root.log_of("whole")
 
 
 def test_a_stopped_training_saves_what_it_has_and_continues_from_there(scored):

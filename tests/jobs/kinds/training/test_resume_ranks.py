@@ -1,5 +1,8 @@
 """Training on several ranks that was killed or stopped: all agree where it goes on, and it does."""
 
+from functools import partial
+from itertools import chain, repeat
+
 import numpy as np
 import pytest
 from safetensors.numpy import load
@@ -42,6 +45,17 @@ def change(root, name):
     return np.concatenate([(after[each] - before[each]).ravel() for each in sorted(before)])
 
 
+def require_same_course(root, name, expected):
+    """Every step once; numbers and end equal to what sums in another order give."""
+    rows, wanted = root.log_of(name), root.log_of(expected)
+    assert [row["step"] for row in rows] == list(range(1, PARAMS["steps"] + 1))
+    for metric in ("loss", "rewards/margins"):
+        ours, theirs = ([row[metric] for row in each] for each in (rows, wanted))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    ours, theirs = change(root, name), change(root, expected)
+    assert ours @ theirs > 0.999 * np.linalg.norm(ours) * np.linalg.norm(theirs)
+
+
 def test_a_gang_that_lost_a_rank_or_was_stopped_continues_as_if_nothing_had_been(scored):
     root = scored
     first = [
@@ -67,13 +81,66 @@ def test_a_gang_that_lost_a_rank_or_was_stopped_continues_as_if_nothing_had_been
         "exact": False,
         "layout_changed": True,
     }
-    one, two = root.log_of("stopped"), root.log_of("whole")
-    assert [row["step"] for row in one] == [row["step"] for row in two]
-    for name in ("loss", "rewards/margins"):
-        ours, theirs = ([row[name] for row in rows] for rows in (one, two))
-        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
-    ours, theirs = change(root, "stopped"), change(root, "whole")
-    assert ours @ theirs > 0.999 * np.linalg.norm(ours) * np.linalg.norm(theirs)
+    require_same_course(root, "stopped", "whole")
+
+
+def test_a_run_goes_on_on_more_ranks_or_in_other_passes_over_the_same_rows(scored):
+    root, alone = scored, {**PARAMS, "num_ranks": 1}
+    assert root.run("whole", "align", alone, INPUTS)["state"] == "done"
+    for name in ("on two", "in halves"):
+        asked = chain([False] * 4, repeat(True))
+        first = root.run(name, "align", alone, INPUTS, stop=partial(next, asked))
+        assert first["state"] == "stopped"
+    halves = {**alone, "micro_batch": 2}
+    assert root.run("in halves", "align", halves, INPUTS, "2")["state"] == "done"
+    (on_two,) = root.run_jobs_on_ranks([job(root, "on two", "2")])
+    assert states(on_two) == ["done", "done"]
+    for name in ("on two", "in halves"):
+        assert resume(root, name) == {"resumed_from": 5, "exact": False, "layout_changed": True}
+        require_same_course(root, name, "whole")
+
+
+def test_a_gang_whose_ranks_are_killed_together_again_and_again_ends_with_the_same_bits(scored):
+    root, often = scored, {"checkpoint_every": 1}
+    draw = np.random.default_rng(8)
+    attempts = [str(number) for number in range(1, 5)]
+    for attempt in attempts[:-1]:
+        at = int(draw.integers(3, 5))  # the checkpoint of two steps before is whole
+        ended = root.run_jobs_on_ranks(
+            [job(root, "killed", attempt, changed=often, kill_at={"0": at, "1": at})]
+        )
+        assert ended == [[None, None]]
+    again = [job(root, "killed", attempts[-1], changed=often), job(root, "whole", changed=often)]
+    assert [states(answers) for answers in root.run_jobs_on_ranks(again)] == [["done", "done"]] * 2
+    assert resume(root, "killed")["resumed_from"] >= 3
+    assert resume(root, "killed")["exact"]
+    assert weights(root, "killed") == weights(root, "whole")
+    assert root.log_of("killed") == root.log_of("whole")
+
+
+@pytest.mark.slow
+def test_three_ranks_that_were_killed_end_with_the_same_bits(root, tiny_model, word_tokenizer):
+    """Sums of three depend on their order, and gradients of this size go in several messages."""
+    from jobs.models.loading import save_checkpoint
+
+    model, tokenizer = tiny_model("gpt2", d_model=128), word_tokenizer(eos_token="<end>")
+    root.publish(
+        "model", "pretrained", lambda folder: save_checkpoint(model, tokenizer, folder / "model")
+    )
+    of_it = {"model": "model", "pairs": "pairs"}
+    assert root.run("reference", "reference", {"max_length": 32}, of_it)["state"] == "done"
+    three = {"num_ranks": 3, "global_batch": 6, "micro_batch": 1}
+    first = [
+        job(root, "whole", changed=three),
+        job(root, "killed", changed=three, kill_at={"2": 8}),
+    ]
+    whole, _ = root.run_jobs_on_ranks(first, 3)
+    assert states(whole) == ["done"] * 3
+    (again,) = root.run_jobs_on_ranks([job(root, "killed", "2", changed=three)], 3)
+    assert states(again) == ["done"] * 3
+    assert resume(root, "killed")["exact"]
+    assert weights(root, "killed") == weights(root, "whole")
+    assert root.log_of("killed") == root.log_of("whole")
 
 
 @pytest.mark.slow

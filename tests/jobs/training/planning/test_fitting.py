@@ -183,6 +183,45 @@ def test_done_jobs_of_smaller_models_correct_the_prediction():
     )
 
 
+def test_a_quantised_base_without_a_gpu_is_refused_for_that():
+    lora = {"rank": 8, "quantised": "nf4"}
+    on_processor = [Resources(num_cpus=8, memory_gb=64)]
+    for config in (GPT2_MEDIUM, None):
+        found = fitted(config, on_processor, lora=lora)
+        assert found.refusal == "a quantised base needs a GPU, not num_gpus 0"
+        assert fitted(config, [H100], lora=lora).refusal is None
+
+
+def test_host_memory_holds_the_base_that_an_adapter_is_merged_with():
+    found = fitted(MISTRAL, [H100], lora={"rank": 8}, micro_batch=1)
+    assert found.resources.memory_gb > 4 * 7.2
+    quantised = fitted(MISTRAL, [H100], lora={"rank": 8, "quantised": "nf4"}, micro_batch=1)
+    assert quantised.peak_memory_gb < found.peak_memory_gb
+    assert quantised.resources.memory_gb > 4 * 7.2
+
+
+def test_host_memory_of_one_node_holds_a_divided_model_that_is_put_together():
+    given = {"engine": "fsdp2", "num_gpus": 4, "offload": False, "lora": {"rank": 1}}
+    found = fitted(MISTRAL, [H100], **given)
+    assert 4 * 7.2 < 4 * (found.resources.memory_gb + 0.1) < 4 * 7.2 + 2
+    apart = fitted(MISTRAL, [replace(H100, num_gpus=2)] * 2, **given)
+    assert apart.resources.memory_gb > 2 * 7.2
+
+
+def test_host_memory_holds_what_checkpoints_copy_and_the_best_weights_whatever_the_engine():
+    for engine, most in (("ddp", 8), ("zero2", 12)):
+        given = {"engine": engine, "num_gpus": 2, "offload": False}
+        found = fitted(GPT2_MEDIUM, [H100], **given).resources.memory_gb
+        assert 2 * found > 0.354 * most - 0.1, engine
+        stops = fitted(GPT2_MEDIUM, [H100], **given, early_stopping={"every": 1, "patience": 1})
+        assert 2 * (stops.resources.memory_gb - found) > 0.354 * 8 - 0.2
+
+
+def test_nobody_knows_how_long_an_optimizer_in_host_memory_takes():
+    found = fitted(MISTRAL, [replace(H100, num_gpus=1)])
+    assert found.execution["offload"] and found.hours is None
+
+
 def test_fitting_imports_no_torch():
     code = (
         "import sys; from jobs.kinds import align; from cluster.resources import Resources;"

@@ -73,6 +73,18 @@ def test_a_fault_of_the_disk_ends_training_and_leaves_no_marker(attempt, checkpo
     assert marked(attempt) == []
 
 
+def test_a_fault_ends_training_after_checkpoints_that_were_kept_too(attempt, checkpointing):
+    def fails(path):
+        raise OSError(28, "No space left on device")
+
+    checkpointing.save(1, {"weights": lambda path: path.write_bytes(b"weights")})
+    checkpointing.settle()
+    checkpointing.save(2, {"weights": fails})
+    with pytest.raises(SurroundingsError, match="rank 0 .*No space left"):
+        checkpointing.settle()
+    assert marked(attempt) == ["checkpoint-1"]
+
+
 def test_a_fault_is_raised_by_the_step_after_it(attempt, checkpointing):
     failed = threading.Event()
 
