@@ -35,8 +35,9 @@ _DEAF_S = 60.0
 """How long ranks that were told to leave may take, those that are still starting included."""
 _PLACED_WITHIN_S = 60.0
 """How long a gang may wait for its place; only what other launches took can be in its way."""
-_COLLECTIVE_S = 1800
-"""How long one collective operation may take; the death of a rank is noticed long before."""
+_COLLECTIVE_S = 900
+"""How long one collective operation of a step may take: a batch may take 600 s. Ranks that load and
+save wait in groups of their own; the death of a rank is noticed long before."""
 
 _OF_RAY_TRAIN = {
     "RAY_TRAIN_V2_ENABLED": "1",

@@ -32,6 +32,8 @@ class Engine(Protocol):
     """True when it cannot run on processors."""
     CAN_OFFLOAD: bool
     """True when it can keep optimizer state in host memory."""
+    CAN_KEEP_BEST: bool
+    """True when it can go back to the weights of the lowest validation loss."""
 
     def arguments(self, layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
         """Arguments of a Hugging Face Trainer beyond the recipe's, all written out."""

@@ -17,6 +17,7 @@ from jobs.training.whole_weights import save_whole
 SHARDED: frozenset[Held] = frozenset()
 NEEDS_GPU = False
 CAN_OFFLOAD = False
+CAN_KEEP_BEST = True
 
 
 def arguments(layout: Layout, recipe: Recipe) -> Mapping[str, Any]:

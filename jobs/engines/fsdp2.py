@@ -21,6 +21,7 @@ from jobs.training.whole_weights import gathered, save_whole
 SHARDED = frozenset(Held)
 NEEDS_GPU = False
 CAN_OFFLOAD = False
+CAN_KEEP_BEST = False
 
 
 def arguments(layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
@@ -46,12 +47,6 @@ def prepare(trainer: Any, layout: Layout) -> None:
 
     from jobs.family import family_of_config
 
-    if trainer.supervision.early_stopping is not None:
-        raise UserError(
-            "engine 'fsdp2' cannot keep the best weights aside, which early_stopping needs",
-            where="engine",
-            allowed=["ddp", "zero1", "zero2", "zero3"],
-        )
     model = trainer.model
     mesh = init_device_mesh(trainer.accelerator.device.type, (layout.num_ranks,))
     for block in model.get_submodule(family_of_config(model.config).BLOCKS):

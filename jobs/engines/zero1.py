@@ -14,6 +14,7 @@ from jobs.training.whole_weights import save_whole
 SHARDED = frozenset({Held.MOMENTS})
 NEEDS_GPU = False
 CAN_OFFLOAD = True
+CAN_KEEP_BEST = True
 _STAGE = 1
 
 

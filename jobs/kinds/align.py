@@ -188,6 +188,13 @@ class Params(TrainingParams):
         if self.offload and not engine.CAN_OFFLOAD:
             able = [each for each in lookup.names("engines") if _engine(each).CAN_OFFLOAD]
             raise UserError(f"engine {self.engine!r} cannot offload", where="offload", allowed=able)
+        if self.early_stopping is not None and not engine.CAN_KEEP_BEST:
+            raise UserError(
+                f"engine {self.engine!r} cannot keep the best weights aside, which "
+                "early_stopping needs",
+                where="engine",
+                allowed=[each for each in lookup.names("engines") if _engine(each).CAN_KEEP_BEST],
+            )
 
     def layout(self) -> Layout:
         """How the run lies on its machines; where nothing was chosen: ddp, a rank per GPU."""

@@ -1,12 +1,12 @@
 """Kind `reference`: what the base gives every pair, once for all objectives, betas and seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from cluster.resources import Resources
-from jobs.kind import Input, execution
+from jobs.kind import Fit, Input, Upstream, execution
 from jobs.kind import Params as KindParams
 from jobs.work import Stopped, Work
 
@@ -37,10 +37,15 @@ class Params(KindParams):
         "float32", description="Computed in; the weights are fp32 either way."
     )
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
-    micro_batch: int = execution(16, "Sequences per forward pass.", ge=1)
+    micro_batch: int | None = execution(
+        None, "Sequences per forward pass. Null: chosen by what fits, or 16.", ge=1
+    )
     num_cpus: float = execution(1, "Processor cores.", gt=0)
-    num_gpus: float = execution(
-        0, "GPUs; 0 computes on the processor, several hold one model together.", ge=0
+    num_gpus: float | None = execution(
+        None,
+        "GPUs; 0 computes on the processor, several hold one model together. Null: as few of one "
+        "node's as hold it; none where there are none.",
+        ge=0,
     )
     memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
@@ -57,11 +62,33 @@ def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
 
 def resources(params: Params) -> Resources:
     """As the params say."""
-    return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=params.memory_gb)
+    return Resources(
+        num_cpus=params.num_cpus, num_gpus=params.num_gpus or 0, memory_gb=params.memory_gb
+    )
+
+
+def fit(
+    params: Params,
+    inputs: Mapping[str, Upstream],
+    machines: Sequence[Resources],
+    tried: Sequence[Mapping[str, Any]],
+    done: Sequence[Mapping[str, Any]],
+) -> Fit:
+    """GPUs and rows at a time, from the model's config and the machines."""
+    from jobs.training.planning.scoring import fit_scoring
+
+    return fit_scoring(params, inputs, machines, tried)
 
 
 def run(work: Work) -> dict[str, Any]:
     """Write `reference.parquet`: sums of log-probability over the tokens of both completions."""
+    from jobs.training.memory import out_of_memory_is_ours
+
+    with out_of_memory_is_ours("scoring pairs"):
+        return _scored(work)
+
+
+def _scored(work: Work) -> dict[str, Any]:
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -76,7 +103,7 @@ def run(work: Work) -> dict[str, Any]:
     params: Params = work.params
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
-    place = place_of(folder, params.num_gpus)
+    place = place_of(folder, params.num_gpus or 0)
     model = load_model(folder, dtype="float32", device=place, attention=params.attention)
     max_length = length_limit(model.config, params.max_length)
     path = work.input("pairs").path("pairs.parquet")
@@ -95,7 +122,7 @@ def run(work: Work) -> dict[str, Any]:
         model,
         pairs,
         chunks,
-        batch_size=params.micro_batch,
+        batch_size=params.micro_batch or 16,
         dtype=params.dtype,
         after_batch=after_batch,
     )

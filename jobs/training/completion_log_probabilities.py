@@ -70,12 +70,20 @@ def _batch_sums(model: Any, batch: Sequences, dtype: str) -> Float64[np.ndarray,
         logits = model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
     # Of a model on several devices, logits come from the last one.
     token_ids, predicted = token_ids.to(logits.device), is_completion[:, 1:].to(logits.device)
-    rows = logits[:, :-1][predicted].float()
-    chosen = rows.gather(1, token_ids[:, 1:][predicted][:, None])[:, 0] - rows.logsumexp(dim=1)
-    sums = torch.zeros(predicted.shape, dtype=torch.float64, device=rows.device)
-    sums[predicted] = chosen.double()
-    found: Float64[np.ndarray, " batch"] = sums.sum(dim=1).cpu().numpy()
+    # One after another: copies of all logits in fp32 would be the most memory of a forward pass.
+    sums = [
+        _sum(each[:-1][where], ids[1:][where])
+        for each, ids, where in zip(logits, token_ids, predicted, strict=True)
+    ]
+    found: Float64[np.ndarray, " batch"] = torch.stack(sums).cpu().numpy()
     return found
+
+
+def _sum(logits: Tensor, token_ids: Tensor) -> Tensor:
+    """Of log p over the tokens of one completion [1]; logits [token, vocabulary]."""
+    rows = logits.float()
+    chosen = rows.gather(1, token_ids[:, None])[:, 0] - rows.logsumexp(dim=1)
+    return chosen.double().sum()
 
 
 def _padded(batch: Sequences) -> tuple[Tensor, Tensor, Tensor]:

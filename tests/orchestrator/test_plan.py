@@ -54,6 +54,7 @@ def test_jobs_carry_validated_params_with_defaults_and_resources():
     assert job.params == {
         "index": 1, "waits": True, "fail": False, "seconds": 0.5, "parts": 1, "workers": 1,
         "holds_gb": 0.0, "pieces": 1, "limit_gb": None, "num_cpus": 1.0, "num_gpus": 0.0,
+        "num_ranks": 1, "num_nodes": 1,
     }  # fmt: skip
     assert dict(job.cell) == {"model": "m2", "seed": "1"}
     assert job.inputs["after"][0].cell == {"model": "m2"}

@@ -50,11 +50,11 @@ def fit_training(
 
 def training_of(params: Any, inputs: Mapping[str, Upstream]) -> Training | None:
     """What decides the job's memory; None while nothing says which model it is."""
-    config = _config(inputs.get("model"))
+    config = config_of(inputs.get("model"))
     if config is None:
         return None
     model = Model.of(config)
-    return training_with(params, model, _longest(params, inputs, model.shape.max_positions))
+    return training_with(params, model, longest_of(params, inputs, model.shape.max_positions))
 
 
 def training_with(params: Any, model: Model, sequence_length: int) -> Training:
@@ -86,7 +86,7 @@ def _num_steps(params: Any, inputs: Mapping[str, Upstream]) -> int | None:
     return max(1, round(rows / int(params.global_batch)))
 
 
-def _config(model: Upstream | None) -> Mapping[str, Any] | None:
+def config_of(model: Upstream | None) -> Mapping[str, Any] | None:
     """The config of the model that a job leaves, through any number of trainings."""
     if model is None:
         return None
@@ -94,10 +94,10 @@ def _config(model: Upstream | None) -> Mapping[str, Any] | None:
     if known and "vocab_size" in known:
         found: Mapping[str, Any] = known
         return found
-    return _config(model.inputs.get("model"))
+    return config_of(model.inputs.get("model"))
 
 
-def _longest(params: Any, inputs: Mapping[str, Upstream], positions: int) -> int:
+def longest_of(params: Any, inputs: Mapping[str, Upstream], positions: int) -> int:
     """Tokens of the longest sequence, at most."""
     reference = inputs.get("reference")
     given = params.max_length or (reference and (reference.facts or {}).get("max_length"))

@@ -116,7 +116,7 @@ class Footprint:
     working: float
     """The rest of a forward and backward pass: activations, copies in 16 bits, pieces of logits."""
     step: float
-    """All there is in the optimizer's step."""
+    """All there is in the optimizer's step, or in a validation."""
     moments: float
     """Of these, the optimizer's, which come with the first step."""
     host: float
@@ -157,7 +157,7 @@ def footprint(training: Training, layout: Layout) -> Footprint:
     return Footprint(
         states=fixed + standing,
         working=working,
-        step=fixed + gradients + sent + temporary,
+        step=fixed + max(gradients + sent + temporary, _scoring(training, layout)),
         moments=moments,
         host=host,
     )
@@ -203,6 +203,18 @@ def _sent(training: Training, layout: Layout, is_zero: bool) -> float:
         # One bucket is filled while another is sent.
         return min(2 * SINGLE * BUCKET, 2 * trained)
     return trained if layout.num_ranks > 1 else 0.0
+
+
+def _scoring(training: Training, layout: Layout) -> float:
+    """A forward pass of a validation: all logits, copies of one sequence's, and 16-bit weights.
+
+    It takes both sides of as many pairs as a training pass does; gradients are gone by then.
+    """
+    wide = SINGLE if training.dtype == "float32" else HALF
+    logits = 2 * layout.micro_batch * training.sequence_length * training.model.shape.vocab_size
+    copied = 2 * SINGLE * training.sequence_length * training.model.shape.vocab_size
+    copies = 0.0 if training.dtype == "float32" else HALF * training.model.num_inside
+    return wide * logits + copied + copies
 
 
 def _temporary(training: Training, layout: Layout) -> float:

@@ -34,6 +34,11 @@ def test_the_layout_is_execution_and_survives_a_round_trip():
         ({"num_ranks": 2, "micro_batch": 4}, "micro_batch", "does not divide the 2 pairs"),
         ({"engine": "zero9"}, "engine", "unknown engine 'zero9'"),
         ({"engine": "ddp", "offload": True}, "offload", "cannot offload"),
+        (
+            {"engine": "fsdp2", "early_stopping": {"every": 1, "patience": 1}},
+            "engine",
+            "cannot keep the best weights",
+        ),
         ({"objective": "aot", "num_ranks": 2}, "num_ranks", "in one, not 2 ranks"),
     ],
 )

@@ -111,6 +111,16 @@ def test_weights_gradients_moment_and_the_optimizers_copy_make_a_full_step():
     assert footprint(adamw, alone).step == 16 * 7_248_023_552
 
 
+def test_validation_with_a_large_vocabulary_may_take_more_than_a_step():
+    rows = Layout(micro_batch=16, num_gpus=1, activation_checkpointing=True)
+    words = {"adapter_rank": 8, "dtype": "float32", "global_batch": 16}
+    found = footprint(
+        training_of({**MISTRAL, "vocab_size": 128256}, sequence_length=1024, **words), rows
+    )
+    logits = 4 * 32 * 1024 * 128256
+    assert found.step - found.states > logits
+
+
 def test_every_lever_saves_memory():
     alone = Layout(micro_batch=2, num_gpus=1)
     whole = peak_gb(alone, dtype="bfloat16")

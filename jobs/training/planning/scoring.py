@@ -1,0 +1,99 @@
+"""How pairs are to be scored on the machines at hand: on how many GPUs, how many rows at a time."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cluster.resources import Resources
+from jobs.kind import Fit, Upstream
+from jobs.training.layout import Layout
+from jobs.training.planning.correction import GB, ON_PROCESSOR_GB
+from jobs.training.planning.fitting import config_of, longest_of
+from jobs.training.planning.footprint import HALF, SINGLE, Model
+from jobs.training.planning.placement import (
+    CONTEXT_GB,
+    USABLE,
+    described,
+    have_gpus,
+    lacking,
+    of_most,
+    usable_gb,
+)
+
+_ROWS = (16, 8, 4, 2, 1)
+"""Sequences of a forward pass; more would be no faster."""
+_WIDTHS = 6
+"""Vectors as wide as the stream, and three as wide as the neurons, that a forward pass holds."""
+
+
+def fit_scoring(
+    params: Any,
+    inputs: Mapping[str, Upstream],
+    machines: Sequence[Resources],
+    tried: Sequence[Mapping[str, Any]],
+) -> Fit:
+    """The fewest GPUs of one node, and on them the most rows, that are expected to hold it.
+
+    A run halves its rows by itself, so what ran out of memory is tried again on more GPUs only.
+    """
+    config = config_of(inputs.get("model"))
+    model = None if config is None else Model.of(config)
+    after = max((int(each.get("num_gpus") or 0) for each in tried), default=-1)
+    for gpus in _counts(params.num_gpus, machines):
+        for rows in [params.micro_batch] if params.micro_batch else _ROWS:
+            place = Layout(engine="one model", num_gpus=gpus, micro_batch=rows)
+            peak_gb = None if model is None else _peak_gb(params, inputs, model, place)
+            most = usable_gb(place, machines)
+            held = not machines or not gpus or have_gpus(place, machines)
+            if gpus > after and held and (peak_gb is None or most is None or peak_gb <= most):
+                found = _fit(params, place, peak_gb, of_most(place, machines))
+                size = f"{model.num_parameters / 1e9:.2f} B weights as " if model else ""
+                return replace(found, why=size + found.why)
+    said = "every layout was tried and ran out of memory"
+    last = replace(_fit(params, place, peak_gb, ""), execution={})
+    return replace(last, refusal=said if tried else lacking(place, machines, peak_gb))
+
+
+def _fit(params: Any, place: Layout, peak_gb: float | None, of_gpu: str) -> Fit:
+    size = "its size is not known yet" if peak_gb is None else f"{peak_gb:.3g} GB{of_gpu}"
+    num_gpus = place.num_gpus if params.num_gpus is None else params.num_gpus
+    return Fit(
+        resources=_resources(params, num_gpus, peak_gb),
+        execution={"num_gpus": num_gpus, "micro_batch": place.micro_batch},
+        peak_memory_gb=peak_gb,
+        why=f"{described(place)}: {size}",
+    )
+
+
+def _counts(given: float | None, machines: Sequence[Resources]) -> list[int]:
+    """Numbers of GPUs, fewest first; of parts of one GPU, one."""
+    if given is not None:
+        return [math.ceil(given)]
+    most = int(max((node.num_gpus for node in machines), default=0))
+    return list(range(1, most + 1)) or [0]
+
+
+def _peak_gb(params: Any, inputs: Mapping[str, Upstream], model: Model, place: Layout) -> float:
+    """Of the fullest GPU: its blocks in fp32, 16-bit copies, a pass, and all logits of it."""
+    shape, parts = model.shape, max(1, place.num_gpus)
+    length = longest_of(params, inputs, shape.max_positions)
+    tokens = place.micro_batch * length
+    wide = SINGLE if params.dtype == "float32" else HALF
+    share = math.ceil(shape.num_layers / parts) / shape.num_layers
+    held = (SINGLE + (0 if wide == SINGLE else HALF)) * model.num_inside * share
+    held += SINGLE * (model.num_parameters - model.num_inside)
+    scores = shape.num_heads * length * 2 if params.attention == "eager" else 0
+    working = SINGLE * tokens * (_WIDTHS * shape.d_model + 3 * shape.d_mlp + scores)
+    logits = (wide * tokens + 2 * SINGLE * length) * shape.vocab_size
+    base_gb = 0.0 if place.num_gpus else ON_PROCESSOR_GB
+    return round((held + working + logits) / GB + base_gb, 3)
+
+
+def _resources(params: Any, num_gpus: float, peak_gb: float | None) -> Resources:
+    asked = Resources(num_cpus=params.num_cpus, memory_gb=params.memory_gb, num_gpus=num_gpus)
+    if peak_gb is None:
+        return asked
+    if num_gpus:
+        return replace(asked, gpu_memory_gb=round(peak_gb / USABLE + CONTEXT_GB, 1))
+    return replace(asked, memory_gb=max(params.memory_gb, round(peak_gb, 1)))
