@@ -50,6 +50,8 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.moments
 	$(BIN)/python -m benchmarks.analysis
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.recovery
 
 $(RIVALS)/.ready: constraints.txt benchmarks/rivals.txt
 	@test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
