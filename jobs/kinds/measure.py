@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from analysis.lookup import load_metric, metric_names
-from cluster.errors import unknown_name
 from cluster.resources import Resources
+from jobs.chosen_metrics import chosen_metrics, one_or_many
 from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
 from jobs.work import Work
@@ -37,18 +37,12 @@ class Params(KindParams):
     @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
+        return one_or_many(given)
 
     @field_validator("metrics", mode="after")
     @classmethod
     def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        """The names as files spell them, sorted: a new metric makes a new job of `all`."""
-        known = metric_names()
-        chosen = known if given == ("all",) else [name.replace("-", "_") for name in given]
-        for name in chosen:
-            if name not in known:
-                raise unknown_name("metric", name, [*known, "all"], where="metrics")
-        return tuple(sorted(set(chosen)))
+        return chosen_metrics(given, metric_names(), "metric")
 
 
 def uses(params: Params) -> frozenset[str]:
