@@ -95,7 +95,9 @@ def _attempted(
             state = "stopped"
         except Exception as fault:  # the boundary: a fault becomes an answer and a log
             traceback.print_exc(file=sys.stderr)
-            state, error = "failed", _described(fault)
+            # An interrupt that meets a library's import or callback comes out as a fault of its.
+            is_ours = isinstance(fault, UserError) or not surroundings.stop_requested()
+            state, error = ("failed", _described(fault)) if is_ours else ("stopped", None)
         _tell(f"{label}: {state} after {time.monotonic() - started:.1f} s")
     if not artifact.storage.is_local:
         attempt.publish(log)

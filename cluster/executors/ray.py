@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,10 @@ class Executor:
         del self._refs[ticket]
         cancelled = self._kill_at.pop(ticket, None) is not None
         self._gangs.end(ticket)
-        return _outcome(ticket, ref, cancelled)
+        outcome = _outcome(ticket, ref, cancelled)
+        if cancelled and outcome.ending is Ending.RAISED:  # in its way out of the interrupt
+            return replace(outcome, ending=Ending.CANCELLED)
+        return outcome
 
     def _kill_overdue(self) -> None:
         import ray

@@ -45,6 +45,15 @@ def stay(payload, surroundings):
     except KeyboardInterrupt:
         return "saved"
 
+def stumble(payload, surroundings):
+    """Says that it runs; meets its interrupt where a library makes a fault of it."""
+    Path(payload).write_text(str(os.getpid()))
+    try:
+        while True:
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        raise SystemError("initialisation raised unreported exception") from None
+
 def insist(payload, surroundings):
     """Says that it runs; hears nothing."""
     Path(payload).write_text(str(os.getpid()))
@@ -171,6 +180,15 @@ def test_a_cancelled_call_is_interrupted_and_may_save(executor, tmp_path):
     executor.cancel("a")
     outcome = finish(executor)["a"]
     assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "saved")
+
+
+def test_a_cancelled_call_that_fails_on_its_way_out_was_cancelled(executor, tmp_path):
+    executor.submit("a", "ray_calls:stumble", str(tmp_path / "runs"), Resources())
+    written(tmp_path / "runs")
+    executor.cancel("a")
+    outcome = finish(executor)["a"]
+    assert outcome.ending is Ending.CANCELLED
+    assert "unreported" in outcome.error
 
 
 def test_a_cancelled_call_that_has_not_started_never_does(executor, tmp_path):
