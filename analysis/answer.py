@@ -1,0 +1,81 @@
+"""Contract: an answer to one of the study's questions, made of measurements. They are `answers/`.
+
+An answer file's name is its name in views; it is given rows combined over seeds and says what they
+show, never what they do not hold. No number is rounded into a verdict: every verdict follows from
+intervals, floors and null bands by the rule in the file's docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from analysis.measurement import Row
+
+
+class Verdict(StrEnum):
+    """What the evidence comes to."""
+
+    YES = "yes"
+    NO = "no"
+    MIXED = "mixed"
+    """Some cells say yes and some no."""
+    UNDECIDED = "undecided"
+    """Intervals, floors or controls do not allow a verdict."""
+    NOT_MEASURED = "not measured"
+    """The study holds nothing that bears on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One number that bears on a question, with its controls."""
+
+    text: str
+    """One sentence, with the value, its interval and its control in it."""
+    metric: str
+    """What was measured."""
+    cell: Mapping[str, str]
+    """Axis -> value."""
+    value: float | None
+    """The number; None where it is missing, and then the text says why."""
+    low: float | None
+    """Lower end of the 95 % interval."""
+    high: float | None
+    """Upper end of it."""
+    keys: tuple[str, ...]
+    """Jobs behind it."""
+    supports: bool | None
+    """Whether it says yes (True), no (False) or neither."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a study says about one question."""
+
+    name: str
+    """The file's name."""
+    question: str
+    """The question, as a sentence."""
+    verdict: Verdict
+    """What the evidence comes to."""
+    summary: str
+    """One or two sentences with the deciding numbers."""
+    evidence: tuple[Evidence, ...] = ()
+    """The numbers, those that decide first."""
+    caveats: tuple[str, ...] = ()
+    """What a reader must know: controls that are missing, model organisms, few sizes."""
+
+
+class AnswerFile(Protocol):
+    """The names a module in `answers/` defines."""
+
+    QUESTION: str
+    """The question, as a sentence."""
+    ORDER: int
+    """Its number among the questions, from 1."""
+
+    def answer(self, rows: Sequence[Row], *, seeds: str | None) -> Answer:
+        """What these measurements (of every seed, site and layer) say. Never raises on the data."""
+        ...
