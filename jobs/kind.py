@@ -121,8 +121,10 @@ class Kind(Protocol):
     def resources(self, params: Any) -> Resources:
         """What one such job needs; each of its workers, where several share it."""
 
-    # Four more names are optional: `spares_of`, `workers_of`, `expected_bytes_of` and `fit_of` ask
-    # for them.
+    # Five more names are optional: `measuring_kinds` (comparing/), `spares_of`, `workers_of`,
+    # `expected_bytes_of` and `fit_of` ask for them.
+    # - MEASURES: tuple[str, ...]: the kind writes `measurements.parquet`; names of the values in
+    #   it, of which `NAME` stands for `NAME_…` too. What has them can be gathered by `compare`.
     # - spares(params) -> frozenset[str]: inputs that it uses where they are given, and that these
     #   params let it do without; none where absent.
     # - workers(params) -> int: most attempts that may share one job at a time; 1 where absent.

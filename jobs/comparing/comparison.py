@@ -9,6 +9,7 @@ from cluster.errors import UserError, unknown_name
 from jobs.comparing.view import View
 
 if TYPE_CHECKING:
+    from analysis.figure import Detail
     from analysis.layout import Layout
     from analysis.measurement import Row
     from analysis.selection import Selection
@@ -23,6 +24,8 @@ class Comparison:
     """Measurements, missing ones included."""
     order: Mapping[str, Sequence[str]]
     """Axis -> its values, both in the study's order."""
+    details: "Callable[[str], Sequence[Detail]]" = lambda name: ()
+    """Name of a detail -> what the gathered jobs left of it, read where a figure asks."""
 
     @property
     def axes(self) -> list[str]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from jobs.artifact import Artifact
 from jobs.comparing.comparison import Comparison
+from jobs.comparing.details import details
 from jobs.job import Cell
 from jobs.models.facts import MODEL_FACTS
 
@@ -50,7 +52,9 @@ def collect(sources: Sequence[Source]) -> Comparison:
             rows += _missing(source, seen or source.metrics, rows)
     table = to_table(rows, [axis for axis in order if axis != "model"])
     return Comparison(
-        rows=to_rows(table), order={axis: list(values) for axis, values in order.items()}
+        rows=to_rows(table),
+        order={axis: list(values) for axis, values in order.items()},
+        details=partial(details, sources),
     )
 
 

@@ -4,14 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field, field_validator
 
-from analysis.lookup import metric_names, weight_metric_names
 from cluster.errors import unknown_name
+from jobs.comparing.measuring_kinds import value_names
 from jobs.kind import Params
-
-BEHAVIOUR = ("toxic_mass", "toxic_rate", "perplexity", "decode_loss")
-"""Names that the kind `behave` measures."""
-PROBE = ("probe_auc", "probe_balanced_accuracy", "probe_accuracy", "probe_majority")
-"""Names that the kind `probe-direction` measures."""
 
 
 class View(Params):
@@ -41,7 +36,7 @@ class View(Params):
     @classmethod
     def _exist(cls, metrics: Sequence[str] | None) -> Sequence[str] | None:
         """A wrong name is told before anything runs; a metric reports `NAME` and `NAME_…`."""
-        known = [*BEHAVIOUR, *PROBE, *metric_names(), *weight_metric_names()]
+        known = value_names()
         for name in metrics or ():
             if not any(name == one or name.startswith(f"{one}_") for one in known):
                 raise unknown_name("metric", name, known)

@@ -8,7 +8,7 @@ from pydantic import Field
 from cluster.resources import Resources
 from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
-from jobs.scorer import load_scorer
+from jobs.scorer import ScorerChoice, chosen_scorer
 from jobs.work import Work
 
 VERSION = 1
@@ -22,10 +22,14 @@ INPUTS: Mapping[str, Input] = {
 }
 GATHERS = False
 USES_TORCH = True
+MEASURES = (
+    *("toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "token_f1_legacy"),
+    *("decode_loss", "decode_loss_shuffled", "decode_loss_gap"),
+)
 
-Metric = Literal["toxic_mass", "toxic_rate", "perplexity", "decode_loss"]
-_WORDLESS = frozenset({"perplexity", "decode_loss"})
-"""Metrics for which no word is toxic."""
+Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "decode_loss"]
+_JUDGED = frozenset({"toxic_rate", "toxic_score"})
+"""Metrics that the scorer decides."""
 
 
 class Params(KindParams):
@@ -35,15 +39,15 @@ class Params(KindParams):
         ("toxic_mass", "toxic_rate", "perplexity"),
         min_length=1,
         description="toxic_mass: probability of toxic words as the next token; toxic_rate: greedy "
-        "continuations that the scorer calls toxic; perplexity: of the answers; decode_loss: the "
-        "decode control, loss per token on what is asked beside that on its words out of order.",
+        "continuations that the scorer calls toxic; toxic_score: mean of its scores; perplexity: of "
+        "the answers; token_f1: words shared with the answers; decode_loss: the decode control, loss per token on what is asked beside that on its words out of order.",
     )
     toxic_words: Literal["lexicon", "prompts"] = Field(
         "lexicon",
         description="Whose words are toxic: those of the input `lexicon`, known or learned from "
         "pairs; or those that the source of the prompts knows.",
     )
-    scorer: str = Field("lexicon", description="Judge of continuations: `jobs/scorers/`.")
+    scorer: ScorerChoice = "lexicon"
     new_tokens: int = Field(20, ge=1, description="Most tokens of a greedy continuation.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
@@ -64,7 +68,10 @@ class Params(KindParams):
     @property
     def counts_words(self) -> bool:
         """True when a metric needs to know which words are toxic."""
-        return not _WORDLESS.issuperset(self.metrics)
+        judged_by_words = chosen_scorer(self.scorer).uses_words
+        return "toxic_mass" in self.metrics or (
+            judged_by_words and not _JUDGED.isdisjoint(self.metrics)
+        )
 
 
 def uses(params: Params) -> frozenset[str]:
@@ -74,9 +81,18 @@ def uses(params: Params) -> frozenset[str]:
 
 
 def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """It reads nothing from outside. Raises UserError for no such scorer."""
-    load_scorer(params.scorer)
-    return {}
+    """Of the model that the scorer reads. Raises UserError when there is none."""
+    return chosen_scorer(params.scorer).pins(known)
+
+
+def known_name(params: Params) -> str:
+    """Under what name a launch remembers the scorer's model; empty where it reads none."""
+    return chosen_scorer(params.scorer).known_name
+
+
+def resolve(params: Params) -> tuple[str, str] | None:
+    """(known_name, commit) of the scorer's model on the hub; None where nothing is to resolve."""
+    return chosen_scorer(params.scorer).resolve()
 
 
 def resources(params: Params) -> Resources:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.resources import Resources
+from jobs.comparing.measuring_kinds import measuring_kinds
 from jobs.comparing.view import View as Params
 from jobs.kind import Input
 from jobs.work import Work
@@ -11,7 +12,7 @@ from jobs.work import Work
 __all__ = ["Params"]
 
 VERSION = 1
-INPUTS = {"gathered": Input(kinds=frozenset({"measure", "behave", "weights", "probe-direction"}))}
+INPUTS = {"gathered": Input(kinds=frozenset(measuring_kinds()))}
 GATHERS = True
 USES_TORCH = False
 

@@ -20,6 +20,7 @@ INPUTS: Mapping[str, Input] = {
 }
 GATHERS = False
 USES_TORCH = False
+MEASURES = tuple(metric_names())
 
 
 class Params(KindParams):

@@ -17,6 +17,7 @@ INPUTS: Mapping[str, Input] = {
 }
 GATHERS = False
 USES_TORCH = True
+MEASURES = ("probe_auc", "probe_balanced_accuracy", "probe_accuracy", "probe_majority")
 
 
 class Params(kind.Params):

@@ -23,6 +23,7 @@ INPUTS: Mapping[str, Input] = {
 }
 GATHERS = False
 USES_TORCH = False
+MEASURES = tuple(weight_metric_names())
 
 
 class Params(kind.Params):
