@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from jobs.kinds.behave import Params
 
+NO_WORDS = "the list of toxic words is empty"
+"""Why there is no toxic behaviour to measure."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
