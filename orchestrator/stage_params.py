@@ -7,7 +7,7 @@ have more than some hundred different ones.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -68,6 +68,7 @@ class StageParams:
         self._prepared: dict[Row, Prepared] = {}
         self._paths = _marked(kind.Params, "path")
         self._sources = _marked(kind.Params, "model_source")
+        self._inner_sources = _marked_inside(kind.Params, "model_source_in")
         self._executions = _marked(kind.Params, "execution")
 
     def at(self, row: Row) -> Prepared:
@@ -108,6 +109,9 @@ class StageParams:
         for name in (*self._paths, *self._sources):
             if name in raw:
                 raw[name] = self._resolved(raw[name])
+        for name, inner in self._inner_sources:
+            if isinstance(raw.get(name), dict) and inner in raw[name]:
+                raw[name] = {**raw[name], inner: self._resolved(raw[name][inner])}
         try:
             params, pins, used, resources = self._judged(raw)
             workers = workers_of(self._kind, params)
@@ -175,6 +179,10 @@ class StageParams:
         for name in self._sources:
             if "://" not in str(identity[name]):
                 del identity[name]
+        for name, inner in self._inner_sources:
+            held = identity[name]
+            if isinstance(held, dict) and "://" not in str(held.get(inner, "://")):
+                identity[name] = {each: held[each] for each in held if each != inner}
         for name in self._paths:
             try:
                 identity[name] = _digested(identity[name])
@@ -193,6 +201,16 @@ def _marked(model: type[Params], mark: str) -> tuple[str, ...]:
         name
         for name, declared in model.model_fields.items()
         if isinstance(declared.json_schema_extra, dict) and declared.json_schema_extra.get(mark)
+    )
+
+
+def _marked_inside(model: type[Params], mark: str) -> tuple[tuple[str, str], ...]:
+    """(param, entry) of the entries of mappings that the declarations of params name."""
+    return tuple(
+        (name, inner)
+        for name, declared in model.model_fields.items()
+        if isinstance(declared.json_schema_extra, dict)
+        for inner in cast("list[str]", declared.json_schema_extra.get(mark, []))
     )
 
 

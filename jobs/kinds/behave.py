@@ -39,8 +39,10 @@ class Params(KindParams):
         ("toxic_mass", "toxic_rate", "perplexity"),
         min_length=1,
         description="toxic_mass: probability of toxic words as the next token; toxic_rate: greedy "
-        "continuations that the scorer calls toxic; toxic_score: mean of its scores; perplexity: of "
-        "the answers; token_f1: words shared with the answers; decode_loss: the decode control, loss per token on what is asked beside that on its words out of order.",
+        "continuations that the scorer calls toxic; toxic_score: the mean of its scores; "
+        "perplexity: of the answers; token_f1: tokens that continuation and answer share; "
+        "decode_loss: the decode control, loss per token on what is asked beside that on its words "
+        "out of order.",
     )
     toxic_words: Literal["lexicon", "prompts"] = Field(
         "lexicon",
