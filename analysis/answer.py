@@ -1,18 +1,23 @@
 """Contract: an answer to one of the study's questions, made of measurements. They are `answers/`.
 
-An answer file's name is its name in views; it is given rows combined over seeds and says what they
-show, never what they do not hold. No number is rounded into a verdict: every verdict follows from
-intervals, floors and null bands by the rule in the file's docstring.
+An answer file's name is its name in views; it is given findings (numbers over seeds, each with its
+circumstances) and says what they show, never what they do not hold. No number is rounded into a
+verdict: every verdict follows from intervals, floors and null bands by the file's docstring.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
-from analysis.measurement import Row
+if TYPE_CHECKING:
+    from analysis.findings import Findings
+
+FOLDER = Path(__file__).parent / "answers"
 
 
 class Verdict(StrEnum):
@@ -69,13 +74,31 @@ class Answer:
 
 
 class AnswerFile(Protocol):
-    """The names a module in `answers/` defines."""
+    """The names a module in `answers/` defines; its docstring is the rule of its verdict."""
 
     QUESTION: str
     """The question, as a sentence."""
     ORDER: int
     """Its number among the questions, from 1."""
+    METRICS: Sequence[str]
+    """Names of the values it reads: of no other is a row read."""
 
-    def answer(self, rows: Sequence[Row], *, seeds: str | None) -> Answer:
-        """What these measurements (of every seed, site and layer) say. Never raises on the data."""
+    def answer(self, findings: Findings) -> Answer:
+        """What these findings say. Never raises on the data."""
         ...
+
+
+def answer_names() -> list[str]:
+    """Names of all answers, in the order of their questions."""
+    names = [path.stem for path in FOLDER.glob("[a-z]*.py")]
+    return sorted(names, key=lambda name: (load_answer(name).ORDER, name))
+
+
+def load_answer(name: str) -> AnswerFile:
+    """The module of one answer that exists."""
+    return cast("AnswerFile", importlib.import_module(f"analysis.answers.{name}"))
+
+
+def metrics_read() -> list[str]:
+    """Names of the values that any answer reads."""
+    return sorted({metric for name in answer_names() for metric in load_answer(name).METRICS})

@@ -1,0 +1,102 @@
+"""Whether the mechanism is there at every size, and does not weaken with it.
+
+Yes: both; the exponent of consistency over size, in a family of four sizes or more, is not below 0.
+Mixed: there at some sizes only, or at all but weakening (below 0 with its interval, whichever size
+is left out). No: at none. Without four sizes in a family the trend is refused: undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.answer import Answer, Evidence, Verdict
+from analysis.evidence import caveats, counted, number, verdict
+from analysis.findings import Findings
+from analysis.fits import MIXED, PowerLaw, fit_families
+from analysis.mechanism import METRICS as MECHANISM
+from analysis.mechanism import Mechanism, mechanisms
+from analysis.status import Status
+
+QUESTION = "Does the offset mechanism hold as models grow?"
+ORDER = 1
+METRICS = MECHANISM
+
+
+def answer(findings: Findings) -> Answer:
+    """What the ladder says; see the rule above."""
+    found = mechanisms(findings, findings.aligned)
+    holds = [each.holds for each in found]
+    laws = _laws(found)
+    fitted = [law for law in laws if law.family != MIXED and law.exponent is not None]
+    trends = [_does_not_weaken(law) for law in fitted]
+    used = [each.consistency for each in found]
+    used += [each.behaviour for each in found if each.behaviour]
+    told = caveats(findings, used=used)
+    if any(law.descriptive for law in fitted):
+        told.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
+    return Answer(
+        name="holds_as_models_grow",
+        question=QUESTION,
+        verdict=_verdict(holds, trends),
+        summary=_summary(holds, laws),
+        evidence=(
+            *(_trend(law, found) for law in laws if law.family != MIXED),
+            *(sign for each in found for sign in each.evidence),
+        ),
+        caveats=tuple(told),
+    )
+
+
+def _laws(found: Sequence[Mechanism]) -> Sequence[PowerLaw]:
+    """The power law of consistency over counted parameters, in every family."""
+    return fit_families([each.consistency.row for each in found]) if found else ()
+
+
+def _does_not_weaken(law: PowerLaw) -> bool | None:
+    """False: the exponent is below 0 with its whole interval and whichever size is left out."""
+    assert law.low is not None and law.high is not None and law.leave_one_out_high is not None
+    if law.high < 0 and law.leave_one_out_high < 0:
+        return False
+    return True if law.high >= 0 else None
+
+
+def _verdict(holds: Sequence[bool | None], trends: Sequence[bool | None]) -> Verdict:
+    there = verdict(holds)
+    if there is not Verdict.YES:
+        return there
+    if None in holds or not trends or None in trends:
+        return Verdict.UNDECIDED
+    return Verdict.MIXED if False in trends else Verdict.YES
+
+
+def _summary(holds: Sequence[bool | None], laws: Sequence[PowerLaw]) -> str:
+    if not holds:
+        return "No aligned model has offsets on plain prompts."
+    said = counted(holds, "aligned models")
+    trends = [_in_words(law) for law in laws if law.family != MIXED]
+    return f"The mechanism is there: {said}. Consistency over size: {'; '.join(trends)}."
+
+
+def _in_words(law: PowerLaw) -> str:
+    if law.status is not Status.OK:
+        return f"{law.family} has too few sizes ({law.reason})"
+    least, most = law.leave_one_out_low, law.leave_one_out_high
+    return (
+        f"{law.family} exponent {number(law.exponent, law.low, law.high)} over {law.num_sizes} "
+        f"sizes ({least:.2g} to {most:.2g} with one left out)"
+    )
+
+
+def _trend(law: PowerLaw, found: Sequence[Mechanism]) -> Evidence:
+    own = [each.consistency for each in found if str(each.consistency.row["family"]) == law.family]
+    decided = law.exponent is not None
+    return Evidence(
+        text=f"Consistency as a power of counted parameters: {_in_words(law)}.",
+        metric="consistency",
+        cell={"family": law.family},
+        value=law.exponent,
+        low=law.low,
+        high=law.high,
+        keys=tuple(dict.fromkeys(key for each in own for key in each.keys)),
+        supports=_does_not_weaken(law) if decided else None,
+    )

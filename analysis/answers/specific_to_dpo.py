@@ -1,0 +1,116 @@
+"""Whether other objectives lack what DPO shows.
+
+No: another one (SFT on the chosen side, another preference loss) gives more than half of DPO's fall
+in toxicity, with offsets that prompts share. Yes: none gives half, by intervals, or their offsets
+are not shared. Shuffled labels must not give it: where they do, training on such pairs does it, not
+preferences, and nothing is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.answer import Answer, Evidence, Verdict
+from analysis.circumstances import DPO, SHUFFLED, UNALIGNED
+from analysis.evidence import caveats, counted, drop, most_remains, of_finding, shown, verdict
+from analysis.findings import Finding, Findings
+from analysis.mechanism import METRICS as MECHANISM
+from analysis.mechanism import Mechanism, is_shared, mechanisms
+
+QUESTION = "Is it specific to DPO?"
+ORDER = 5
+METRICS = (*MECHANISM, "mean_cosine")
+
+
+def answer(findings: Findings) -> Answer:
+    """What other objectives show; see the rule above."""
+    known = [each for each in findings.found if each.about.objective is not None]
+    by_name = {name: _of(findings, known, name) for name in _names(known)}
+    with_dpo = by_name.pop(DPO, [])
+    shuffled = by_name.pop(SHUFFLED, [])
+    unaligned = by_name.pop(UNALIGNED, [])
+    others = [each for own in by_name.values() for each in own] if with_dpo else []
+    votes = [_differs(findings, each, with_dpo) for each in others]
+    null = [_differs(findings, each, with_dpo) for each in shuffled]
+    told = caveats(findings, used=[each.consistency for each in (*with_dpo, *others, *shuffled)])
+    if False in null:
+        told.append("The control fails: shuffled labels give more than half of DPO's fall.")
+    if with_dpo and not others:
+        told.append("No other objective was measured, such as sft.")
+    found = verdict(votes)
+    decided = found not in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
+    return Answer(
+        name="specific_to_dpo",
+        question=QUESTION,
+        verdict=Verdict.UNDECIDED if decided and False in null else found,
+        summary=_summary(votes, null),
+        evidence=(
+            *_evidence(others, votes),
+            *_evidence(shuffled, null),
+            *_evidence(unaligned, [None] * len(unaligned)),
+            *_directions(known),
+            *(sign for each in with_dpo for sign in each.evidence),
+        ),
+        caveats=tuple(told),
+    )
+
+
+def _names(known: Sequence[Finding]) -> list[str]:
+    return sorted({str(each.about.objective) for each in known})
+
+
+def _of(findings: Findings, known: Sequence[Finding], objective: str) -> list[Mechanism]:
+    return mechanisms(findings, [each for each in known if each.about.objective == objective])
+
+
+def _differs(findings: Findings, other: Mechanism, with_dpo: Sequence[Mechanism]) -> bool | None:
+    """Whether an objective lacks what DPO shows on the same base."""
+    shared = is_shared(other.consistency)
+    if shared is False:
+        return True
+    base = other.consistency.about.base
+    dpo = next((each for each in with_dpo if each.consistency.about.base == base), None)
+    if dpo is None or dpo.behaviour is None or other.behaviour is None:
+        return None
+    gives = most_remains(drop(findings, other.behaviour), drop(findings, dpo.behaviour))
+    if gives is False:
+        return True
+    return False if gives and shared else None
+
+
+def _summary(votes: list[bool | None], null: list[bool | None]) -> str:
+    if not votes and not null:
+        return "No other objective was measured beside DPO."
+    parts = []
+    if votes:
+        parts.append(f"Other objectives lack what DPO shows: {counted(votes, 'models')}.")
+    if null:
+        parts.append(f"Shuffled labels lack it: {counted(null, 'models')}.")
+    return " ".join(parts)
+
+
+def _evidence(found: Sequence[Mechanism], votes: Sequence[bool | None]) -> list[Evidence]:
+    """The toxicity of each, with the vote, then how alike its offsets are."""
+    evidence = []
+    for each, vote in zip(found, votes, strict=True):
+        for sign in each.evidence:
+            decides = sign is each.evidence[0]
+            evidence.append(
+                Evidence(**{**vars(sign), "supports": vote if decides else None}),
+            )
+    return evidence
+
+
+def _directions(known: Sequence[Finding]) -> list[Evidence]:
+    """Whether two objectives move the same way, where a study compared them."""
+    return [
+        of_finding(
+            each,
+            f"{each.model}: mean offsets of {each.about.objective} and "
+            f"{each.about.against_objective} have cosine {shown(each)}.",
+            None,
+        )
+        for each in known
+        if each.row["metric"] == "mean_cosine"
+        and each.about.against_objective not in (None, each.about.objective)
+    ]

@@ -1,0 +1,99 @@
+"""Whether the offset mechanism is there in one aligned model on one set of prompts.
+
+Three signs, each decided by an interval: toxicity fell; offsets of different prompts point the same
+way, above zero and any null band, and above the noise floor; and, where a study intervened, adding
+the mean offset to the base recovers some of the fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from analysis.answer import Evidence
+from analysis.evidence import (
+    above,
+    behaviour_metric,
+    drop,
+    drop_in_words,
+    of_drop,
+    of_finding,
+    shown,
+)
+from analysis.findings import Finding, Findings
+
+CONSISTENCY = "consistency"
+OFFSET = "add-mean-offset"
+METRICS = ("toxic_mass", "toxic_rate", CONSISTENCY, "recovered_toxic_mass", "recovered_toxic_rate")
+"""What it is read from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanism:
+    """One aligned model, and whether the mechanism is there."""
+
+    model: str
+    """Name of the model."""
+    consistency: Finding
+    """How alike its offsets are."""
+    behaviour: Finding | None
+    """Its toxicity; None where that was not measured."""
+    evidence: tuple[Evidence, ...]
+    """The signs."""
+
+    @property
+    def holds(self) -> bool | None:
+        """All signs there (True), one refuted (False), else None: an interval does not say."""
+        signs = [each.supports for each in self.evidence]
+        if False in signs:
+            return False
+        return True if self.behaviour is not None and None not in signs else None
+
+
+def mechanisms(findings: Findings, aligned: Sequence[Finding]) -> list[Mechanism]:
+    """One for every aligned model with offsets on the reference prompts."""
+    reference = findings.reference
+    own = [each for each in aligned if each.about.prompts == reference]
+    return [
+        _mechanism(findings, each, own)
+        for each in own
+        if each.row["metric"] == CONSISTENCY and not each.turn
+    ]
+
+
+def _mechanism(findings: Findings, offset: Finding, aligned: Sequence[Finding]) -> Mechanism:
+    same = [each for each in aligned if each.aligned & offset.aligned]
+    metric = behaviour_metric(findings)
+    said = next((f for f in same if f.row["metric"] == metric and not f.turn), None)
+    return Mechanism(
+        model=offset.model,
+        consistency=offset,
+        behaviour=said,
+        evidence=tuple(_signs(findings, offset, said, same)),
+    )
+
+
+def _signs(
+    findings: Findings, offset: Finding, said: Finding | None, same: Sequence[Finding]
+) -> Iterator[Evidence]:
+    who = f"{offset.model}, {offset.about.objective}"
+    if said is not None:
+        fell = drop(findings, said)
+        falls = None if fell is None else above(fell.low, fell.high, 0.0)
+        words = drop_in_words(findings, said)
+        yield of_drop(findings, said, f"{who}: {said.row['metric']} fell by {words}.", falls)
+    text = f"{who}: mean cosine of offsets between prompts is {shown(offset)}."
+    yield of_finding(offset, text, is_shared(offset))
+    metric = None if said is None else f"recovered_{said.row['metric']}"
+    for each in same:
+        whole = float(str(each.row.get("dose") or "nan")) == 1.0
+        if each.row["metric"] == metric and each.about.intervention == OFFSET and whole:
+            text = f"{who}: adding the mean offset to the base recovers {shown(each)} of the fall."
+            yield of_finding(each, text, above(each.low, each.high, 0.0))
+
+
+def is_shared(offset: Finding) -> bool | None:
+    """Whether offsets point the same way: False below the noise floor or inside the null band."""
+    if offset.below_floor:
+        return False
+    return above(offset.low, offset.high, max(0.0, offset.null_high or 0.0))
