@@ -12,14 +12,18 @@ from analysis.measurement import FIXED, Scalar, axes_of, to_table
 if TYPE_CHECKING:
     import pandas as pd
 
+_BATCH = 65_536
+"""Rows that are Python's own at a time."""
+
 
 def to_csv(table: pa.Table) -> bytes:
     """Full precision (the shortest text that reads back equal); a missing entry is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table.column_names)
-    for row in table.to_pylist():
-        writer.writerow(_spell(value) for value in row.values())
+    for batch in table.to_batches(max_chunksize=_BATCH):  # a million Python rows take gigabytes
+        for row in batch.to_pylist():
+            writer.writerow(_spell(value) for value in row.values())
     return out.getvalue().encode()
 
 

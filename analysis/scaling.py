@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from analysis.fits import PowerLaw, fit_families
 from analysis.layout import Layout, axes_across, axis_values, blank_name, metrics_shown
 from analysis.layout import variant_labels as labels_of
-from analysis.measurement import Row, to_rows
+from analysis.measurement import Row
+from analysis.narrowing import LongTable, applied
 from analysis.seeds import over_seeds
-from analysis.selection import VARIANT, Selection, describe, resolve, select
+from analysis.selection import VARIANT, Selection, describe, select
 from analysis.table import Cell, Header, Table, annotate
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ def scaling_table(
 
     Fewer than four sizes give a dash with the reason; four and five are footnoted descriptive.
     """
-    layout, measured = layout or Layout(), to_rows(data)
-    chosen = resolve(selection or Selection(), measured)
-    metrics = metrics_shown(measured, layout.metrics)
-    rows = over_seeds(select(measured, chosen), layout.seeds)
+    layout, measured = layout or Layout(), LongTable.of(data)
+    chosen = measured.resolved(selection or Selection())
+    metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
+    narrowed = select(measured.of_metrics(metrics).rows(chosen), applied(chosen))
+    rows = over_seeds(narrowed, layout.seeds)
     axes = axes_across(rows, layout)
     sides: list[Header] = []
     cells: list[tuple[Cell, ...]] = []

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.view import View
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from analysis.circumstances import Circumstances
     from analysis.figure import Detail
     from analysis.layout import Layout
     from analysis.measurement import Row
@@ -18,14 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All measurements of the gathered jobs, as canonical rows, and the order of the axes."""
+    """All measurements of the gathered jobs, and the order of the axes."""
 
-    rows: "Sequence[Row]"
-    """Measurements, missing ones included."""
+    measurements: "pa.Table"
+    """The long table, missing ones included."""
     order: Mapping[str, Sequence[str]]
-    """Axis -> its values, both in the study's order."""
+    """Axis -> its values, in the study's order; none of an axis that a job swept by itself."""
     details: "Callable[[str], Sequence[Detail]]" = lambda name: ()
     """Name of a detail -> what the gathered jobs left of it, read where a figure asks."""
+    circumstances: "Callable[[], Mapping[str, Circumstances]]" = dict
+    """Key of a job -> under which circumstances it measured; read where answers ask."""
+
+    @cached_property
+    def rows(self) -> "Sequence[Row]":
+        """All measurements as Python's own rows: a gigabyte per million of them."""
+        from analysis.measurement import to_rows
+
+        return to_rows(self.measurements)
 
     @property
     def axes(self) -> list[str]:
@@ -36,7 +49,7 @@ class Comparison:
         """How `analysis` is told to lay the table out."""
         from analysis.layout import METRIC_ORDER, Layout
 
-        measured = {row["metric"] for row in self.rows}
+        measured = set(self.measurements["metric"].unique().to_pylist())
         shown = METRIC_ORDER if view.metrics is None else view.metrics
         return Layout(
             rows=tuple(view.rows),
@@ -52,7 +65,7 @@ class Comparison:
 
         layout, selection = self.layout(view), selection_of(view)
         try:
-            return compare(self.rows, layout=layout, selection=selection, title=view.title)
+            return compare(self.measurements, layout=layout, selection=selection, title=view.title)
         except ValueError as fault:
             raise UserError(str(fault), where="compare") from fault
 
@@ -62,7 +75,7 @@ class Comparison:
 
         layout, selection = self.layout(view), selection_of(view)
         return scaling_table(
-            self.rows, layout=layout, selection=selection, against=("num_parameters",)
+            self.measurements, layout=layout, selection=selection, against=("num_parameters",)
         )
 
 
@@ -93,7 +106,6 @@ def rendered(table: "Table", form: str) -> bytes:
 
 def long_table(comparison: Comparison, form: str) -> bytes:
     """All measurements as csv, parquet or json, full precision."""
-    from analysis.measurement import to_table
     from analysis.measurement_formats import to_csv, to_parquet
 
     writers: Mapping[str, Callable[[Any], bytes]] = {
@@ -103,5 +115,4 @@ def long_table(comparison: Comparison, form: str) -> bytes:
     }
     if form not in writers:
         raise unknown_name("format of the long table", form, writers, where="--format")
-    axes = [axis for axis in comparison.axes if axis != "model"]
-    return writers[form](to_table(comparison.rows, axes))
+    return writers[form](comparison.measurements)

@@ -3,13 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.artifact import Artifact
+from jobs.comparing.circumstances import circumstances_of
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.details import details
 from jobs.job import Cell
 from jobs.models.facts import MODEL_FACTS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FILE = "measurements.parquet"
+"""What a measuring job leaves behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,59 +40,112 @@ class Source:
 def collect(sources: Sequence[Source]) -> Comparison:
     """Read what the sources measured; a source without an artifact gives rows with its reason.
 
+    A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
     """
-    from analysis.measurement import axis_column, to_rows, to_table
+    from analysis.gathering import conformed, gathered
+    from analysis.measurement import axes_of, to_table
 
     sources = sorted(sources, key=lambda source: source.stage)
-    axes = sorted({axis for source in sources for axis in source.cell})
-    order: dict[str, dict[str, None]] = {axis_column(axis): {} for axis in axes}
-    for source in sources:
-        for axis, value in source.cell.items():
-            order[axis_column(axis)][value] = None
-    measured = {id(source): list(_measured(source)) for source in sources if source.artifact}
-    rows = [row for found in measured.values() for row in found]
-    for source in sources:
-        if source.artifact is None:
-            siblings = [found for found in sources if found.stage == source.stage]
-            seen = [row["metric"] for found in siblings for row in measured.get(id(found), ())]
-            rows += _missing(source, seen or source.metrics, rows)
-    table = to_table(rows, [axis for axis in order if axis != "model"])
+    read = {id(source): _read(source) for source in sources if source.artifact is not None}
+    swept = {name for table in read.values() for name in axes_of(table.column_names)}
+    order = _order(sources, swept)
+    axes = [axis for axis in order if axis != "model"]
+    tables = [
+        conformed(read[id(source)], axes, _known(source, read[id(source)]))
+        for source in sources
+        if id(source) in read
+    ]
+    facts = _facts(tables)
+    seen = _seen(sources, read, sorted(swept))
+    missing = [
+        row
+        for source in sources
+        if source.artifact is None
+        for row in _missing(source, seen.get(source.stage, []), facts)
+    ]
     return Comparison(
-        rows=to_rows(table),
-        order={axis: list(values) for axis, values in order.items()},
+        measurements=gathered([*tables, to_table(missing, axes)], axes),
+        order={axis: tuple(values) for axis, values in order.items()},
         details=partial(details, sources),
+        circumstances=partial(
+            circumstances_of, [each.artifact for each in sources if each.artifact is not None]
+        ),
     )
 
 
-def _measured(source: Source) -> Iterator[dict[str, Any]]:
+def _read(source: Source) -> "pa.Table":
     from analysis.measurement_formats import from_parquet
 
     assert source.artifact is not None
-    own = _columns(source.cell) | {"key": source.artifact.key}
-    for row in from_parquet(source.artifact.read("measurements.parquet")).to_pylist():
-        yield {**row, "model": _model_name(row), **own}
+    return from_parquet(source.artifact.read(FILE))
+
+
+def _order(sources: Sequence[Source], swept: set[str]) -> dict[str, dict[str, None]]:
+    """Axis column -> values in the study's order; none of an axis that jobs sweep: as numbers."""
+    from analysis.measurement import axis_column
+
+    named = {axis_column(axis) for source in sources for axis in source.cell}
+    order: dict[str, dict[str, None]] = {axis: {} for axis in sorted(named | swept)}
+    for source in sources:
+        for axis, value in source.cell.items():
+            order[axis_column(axis)][value] = None
+    return order
+
+
+def _known(source: Source, table: "pa.Table") -> dict[str, str | None]:
+    """What the cell says of every row; a model has a name where the study has no axis `model`."""
+    assert source.artifact is not None
+    known: dict[str, str | None] = {"model": None, "key": source.artifact.key}
+    if len(table):
+        family, size = table["family"][0].as_py(), table["num_parameters"][0].as_py()
+        known["model"] = f"{family}-{size}" if size is not None else str(family)
+    return known | _columns(source.cell)
+
+
+def _facts(tables: "Sequence[pa.Table]") -> dict[str, dict[str, Any]]:
+    """Name of each model that something was measured of -> its facts."""
+    facts: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        if len(table):
+            first = {name: table[name][0].as_py() for name in MODEL_FACTS}
+            facts.setdefault(str(table["model"][0]), first)
+    return facts
+
+
+def _seen(
+    sources: Sequence[Source], read: "Mapping[int, pa.Table]", swept: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Stage -> what its jobs measured: metrics, each with the values of the axes they sweep."""
+    from analysis.gathering import distinct
+
+    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for source in sources:
+        if (table := read.get(id(source))) is not None:
+            columns = ["metric", *(name for name in swept if name in table.column_names)]
+            own = found.setdefault(source.stage, {})
+            for row in distinct(table, columns):
+                own.setdefault(tuple(row.items()), row)
+    return {stage: list(rows.values()) for stage, rows in found.items()}
 
 
 def _missing(
-    source: Source, metrics: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    source: Source, seen: Sequence[Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """One row per metric, with the reason and no value."""
+    """One row per metric (and place on a swept axis), with the reason and no value."""
     from analysis.lookup import reports_of
 
     own = _columns(source.cell)
-    same_model = next((row for row in rows if row.get("model") == own.get("model")), {})
-    facts = {name: same_model.get(name) for name in MODEL_FACTS}
-    for metric in dict.fromkeys(value for name in metrics for value in reports_of(name)):
-        yield {**facts, **own, "metric": metric, "status": source.status, "reason": source.reason}
+    same_model = facts.get(own.get("model", ""), {})
+    if not seen:
+        values = [value for name in source.metrics for value in reports_of(name)]
+        seen = [{"metric": value} for value in dict.fromkeys(values)]
+    for place in seen:
+        why = {"status": source.status, "reason": source.reason}
+        yield {**same_model, **own, **place, **why}
 
 
 def _columns(cell: Cell) -> dict[str, str]:
     from analysis.measurement import axis_column
 
     return {axis_column(axis): value for axis, value in cell.items()}
-
-
-def _model_name(row: Mapping[str, Any]) -> str:
-    """A model's name where the study has no axis `model`: its family and counted parameters."""
-    return f"{row['family']}-{row['num_parameters']}"
