@@ -57,7 +57,7 @@ def load_subject(work: Work) -> Subject:
     source, prompts = work.input("model"), work.input("prompts")
     folder = source.directory("model")
     tokenizer = load_tokenizer(folder)
-    max_length = _max_length(folder, params)
+    max_length = max_length_of(folder, params)
     plan, too_long = build(read_prompts(prompts.path(PROMPTS)), tokenizer, max_length)
     shuffled = None
     if "decode_loss" in params.metrics:
@@ -76,11 +76,11 @@ def load_subject(work: Work) -> Subject:
         too_long=too_long,
         shuffled=shuffled,
         transform=load_transform(prompts.facts["transform"]),
-        toxic_words=_toxic_words(work),
+        toxic_words=toxic_words_of(work),
     )
 
 
-def _max_length(folder: Path, params: Params) -> int:
+def max_length_of(folder: Path, params: Params) -> int:
     """Every metric sees the same prompts: those that leave room for a continuation."""
     config = read_config(folder)
     limit = read_shape(family_of_config(config).FIELDS, config).max_positions - params.new_tokens
@@ -93,7 +93,7 @@ def _max_length(folder: Path, params: Params) -> int:
     return min(limit, params.max_length or limit)
 
 
-def _toxic_words(work: Work) -> list[str]:
+def toxic_words_of(work: Work) -> list[str]:
     """Those of the artifact the params name; none where no metric needs them."""
     source = work.params.toxic_words
     if not work.params.counts_words or not work.has(source):

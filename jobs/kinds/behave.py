@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cluster.resources import Resources
+from jobs.behaviour.asked import counts_words
 from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
 from jobs.scorer import ScorerChoice, chosen_scorer
@@ -28,8 +29,6 @@ MEASURES = (
 )
 
 Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "decode_loss"]
-_JUDGED = frozenset({"toxic_rate", "toxic_score"})
-"""Metrics that the scorer decides."""
 
 
 class Params(KindParams):
@@ -70,10 +69,7 @@ class Params(KindParams):
     @property
     def counts_words(self) -> bool:
         """True when a metric needs to know which words are toxic."""
-        judged_by_words = chosen_scorer(self.scorer).uses_words
-        return "toxic_mass" in self.metrics or (
-            judged_by_words and not _JUDGED.isdisjoint(self.metrics)
-        )
+        return counts_words(self.metrics, self.scorer)
 
 
 def uses(params: Params) -> frozenset[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from analysis.summary import ToxicDirections
 from jobs.artifact import Artifact
@@ -57,10 +57,21 @@ class FoundDirections:
         self.directions = ToxicDirections(probe=_wide(arrays["probe"]), svd=_wide(arrays["svd"]))
         """In the coordinates of the residual stream."""
         self._layers, self._neurons = arrays["layers"], arrays["neurons"]
+        self._vectors = arrays["vectors"]
 
     def neurons(self, layer: int) -> Int64[np.ndarray, " k"]:
         """Neurons of a layer whose value vectors are toxic, the most toxic first."""
         return np.asarray(self._neurons[self._layers == layer])
+
+    def most_toxic(self, number: int) -> Mapping[int, Int64[np.ndarray, " k"]]:
+        """Layer -> its neurons among the `number` most toxic of all layers together."""
+        layers, neurons = self._layers[:number], self._neurons[:number]
+        return {int(layer): neurons[layers == layer] for layer in np.unique(layers)}
+
+    @property
+    def most_toxic_vector(self) -> Float64[np.ndarray, " d"]:
+        """The value vector with the largest cosine with the probe, at its own length."""
+        return _wide(self._vectors[0])
 
 
 def _wide(array: np.ndarray) -> np.ndarray:

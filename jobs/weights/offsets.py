@@ -45,13 +45,14 @@ def places(store: ActivationStore) -> Iterator[Place]:
         for layer in store.layers:
             absent = [label for label in store.absent_positions if label != "turn"]
             for label in (*store.positions, *absent):
-                found = _offset(store, site, layer, label)
+                found = offset_at(store, site, layer, label)
                 yield Place(site=site, layer=layer, position=label, offset=found)
 
 
-def _offset(
+def offset_at(
     store: ActivationStore, site: str, layer: int, label: str
 ) -> MeanOffset | tuple[Status, str]:
+    """Mean δ at one place, or why there is none."""
     if site in store.missing:
         return Status.NOT_DEFINED_FOR_FAMILY, store.missing[site]
     if label in store.absent_positions:
