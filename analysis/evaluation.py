@@ -126,7 +126,20 @@ def require_spectra(sample: Sample, centred: bool) -> Spectra:
     require_energy(traces)
     if not isfinite(float(traces.sum())):
         raise UnmeasurableError("the squared norms of the rows overflow")
+    if centred:
+        _require_spread(sample, float(traces.sum() / sample.spectra.counts.sum()))
     return sample.spectra
+
+
+def _require_spread(sample: Sample, square: float) -> None:
+    """Refuse rows that differ from their mean by no more than the base differs from itself."""
+    rounding = 0.0 if sample.rounding is None else float(sample.rounding.sum())
+    noise = max(rounding, (sample.floor or 0.0) ** 2)
+    if not square > noise:
+        reason = (
+            f"rows differ from their mean by {square**0.5:.3g}, by noise alone {noise**0.5:.3g}"
+        )
+        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
 
 
 def require_kept(sample: Sample) -> Reservoir:

@@ -25,7 +25,7 @@ class Spectrum:
     """Eigenvalues of a scatter matrix of rows and its leading axes."""
 
     eigenvalues: Float64[np.ndarray, " rank"]
-    """Those that are not zero, largest first."""
+    """Those that are not zero nor rounding of the rows, largest first."""
     axes: Float64[np.ndarray, "d k"]
     """Orthonormal eigenvectors of the first min(NUM_AXES, rank) of them."""
 
@@ -33,8 +33,15 @@ class Spectrum:
 class Spectra:
     """All that spectral metrics share of one sample; every part is computed once, when asked."""
 
-    def __init__(self, groups: Sequence[Moments]) -> None:
-        """Spectra of the rows in `groups`: at least one, each with rows."""
+    def __init__(
+        self, groups: Sequence[Moments], rounding: Float64[np.ndarray, " d"] | None = None
+    ) -> None:
+        """Spectra of the rows in `groups`: at least one, each with rows.
+
+        Args:
+            groups: the rows.
+            rounding: mean square of the error of each coordinate of a row, where it is known.
+        """
         self._scatters = tuple(group.scatter for group in groups)
         self._left: dict[int | None, dict[bool, Spectrum]] = {}
         self.counts = np.array([float(group.num_rows) for group in groups])
@@ -42,6 +49,8 @@ class Spectra:
         self.point = np.asarray(self.counts @ self.means / self.counts.sum())
         """Mean of all rows: about it nothing cancels when a group is left out."""
         self.shifts = self.means - self.point
+        # Its median: the error of a few massive coordinates is not that of the others.
+        self._error = 0.0 if rounding is None else float(np.median(rounding))
 
     @property
     def dimension(self) -> int:
@@ -118,10 +127,17 @@ class Spectra:
         form = Tridiagonal.of(self._dense(without, num_left), mean * num_left**0.5)
         found = {}
         for centred in (False, True):
-            values = form.eigenvalues(not centred)
+            values = self._real(form.eigenvalues(not centred), num_left)
             axes = form.axes(not centred, min(NUM_AXES, len(values)))
             found[centred] = Spectrum(eigenvalues=values, axes=axes)
         return found
+
+    def _real(
+        self, values: Float64[np.ndarray, " k"], num_rows: float
+    ) -> Float64[np.ndarray, " rank"]:
+        """Those above the largest that errors alone would give (Marchenko and Pastur 1967)."""
+        edge = self._error * (num_rows**0.5 + self.dimension**0.5) ** 2
+        return values[: max(int((values > edge).sum()), 1)]
 
     @cached_property
     def _whole(self) -> tuple[Float64[np.ndarray, "groups groups"], Float64[np.ndarray, "d d"]]:
@@ -191,7 +207,7 @@ class Spectra:
         found = {}
         for centred in (False, True):
             part = whole.without_first() if centred else whole
-            values = part.eigenvalues(False)
+            values = self._real(part.eigenvalues(False), num_left)
             axes = part.axes(False, min(NUM_AXES, len(values)))
             found[centred] = Spectrum(eigenvalues=values, axes=lift(axes, values[: axes.shape[1]]))
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, reduce
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Float, Float32, Float64, Int, Int64
 
 from analysis.base_rows import BaseRows
 from analysis.directions import DirectionSums
@@ -15,6 +15,10 @@ from analysis.histogram import Histogram
 from analysis.moments import Moments
 from analysis.neurons import NeuronSums
 from analysis.spectra import Spectra
+
+RESOLUTION = 2**-21
+"""Of activations in float32: four times the 2^-23 that a last bit is worth, because sums before it
+rounded too: a planted bias left 0.1 to 0.4 of it about its mean in models of three layers."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -214,6 +218,8 @@ class Sample:
     `toxic_activation_drop` and `reactivation`; None at sites whose coordinates are no neurons."""
     turn: int | None = None
     """Number of the dialogue turn these rows stand at, from 1; None at other positions."""
+    floor: float | None = None
+    """Median norm of a row of the base against itself; None where it was not measured."""
     earlier: Mapping[int, Sample] = field(default_factory=dict)
     """Turn -> the rows of that earlier turn of the same dialogues, for `turn_drift`."""
 
@@ -223,7 +229,20 @@ class Sample:
         found = [group.moments for group in self.groups.values() if group.num_rows]
         kept = [moments for moments in found if moments is not None]
         assert kept and len(kept) == len(found), "spectra need moments"
-        return Spectra(kept)
+        return Spectra(kept, rounding=self.rounding)
+
+    @cached_property
+    def rounding(self) -> Float64[np.ndarray, " d"] | None:
+        """Mean square of what float32 leaves of each coordinate of a row; None without base rows.
+
+        A row is the difference of two numbers of the base row's size, each the end of a chain of
+        sums. Offsets that are all one direction keep so much of every other.
+        """
+        kept = self.reservoir
+        if kept is None or kept.base is None or not kept.base.size:
+            return None
+        squares = np.square(kept.base, dtype=np.float64).mean(axis=0)
+        return np.asarray(RESOLUTION**2 * squares) if np.isfinite(squares).all() else None
 
     @cached_property
     def base(self) -> BaseRows | None:

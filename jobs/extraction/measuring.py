@@ -16,6 +16,7 @@ from analysis.status import Status
 from analysis.summary import Sample
 from cluster.errors import UserError
 from jobs.extraction.activation_store import ActivationStore
+from jobs.extraction.measured_details import MeasuredDetails
 from jobs.extraction.samples import Samples
 from jobs.models.facts import MODEL_FACTS
 from jobs.probing.directions_file import FoundDirections
@@ -40,17 +41,20 @@ def measure(work: Work) -> dict[str, Any]:
     against = ActivationStore(work.input("against")) if uses_against else None
     samples = Samples(store, _toxic(work))
     metrics = {name: load_metric(name) for name in work.params.metrics}
+    details = MeasuredDetails()
     about = {name: artifact.facts["model"][name] for name in MODEL_FACTS}
     rows: list[Row] = []
     for number, layer in enumerate(store.layers):
         work.progress(number / len(store.layers), f"layer {layer}")
         found = [about | row for row in _at_layer(store, samples, against, metrics, layer)]
+        _keep_details(details, store, layer)
         for row in found:
             row["depth"] = depth_of(layer, about["num_layers"])
         _mirror(work, layer, found)
         rows += found
     table = to_table(rows, []).drop_columns(_ADDED_LATER)
     (work.folder / FILE).write_bytes(to_parquet(table))
+    details.write(work.folder)
     return {"rows": dict(sorted(Counter(str(row["status"]) for row in rows).items()))}
 
 
@@ -66,6 +70,14 @@ def _at_layer(
             place = {"site": site, "layer": layer, "position": label}
             for value in _values(store, samples, against, metrics, site, layer, label):
                 yield place | _row(value, store.floor(site, layer, label))
+
+
+def _keep_details(details: MeasuredDetails, store: ActivationStore, layer: int) -> None:
+    """What figures draw of this layer."""
+    for site in store.sites:
+        for label in store.positions if site not in store.missing else ():
+            place = {"site": site, "layer": layer, "position": label}
+            details.add(place, store.rows(site, layer, label))
 
 
 def _toxic(work: Work) -> FoundDirections | None:
@@ -101,10 +113,12 @@ def _values(
         return _absent(metrics, Status.NOT_DEFINED_FOR_FAMILY, store.missing[site])
     if label in store.absent_positions:
         return _absent(metrics, Status.NOT_RUN, f"no prompt has a token at {label}")
-    sample = samples.at(site, layer, label)
+    floor = store.floor(site, layer, label)
+    sample = _with_floor(samples.at(site, layer, label), floor)
     other = None
     if against and against.has(site, layer, label):
-        other = against.sample(site, layer, label)
+        theirs = against.floor(site, layer, label)
+        other = _with_floor(against.sample(site, layer, label), theirs)
     values = []
     for metric in metrics.values():
         found = metric.measure(sample, other)
@@ -112,8 +126,12 @@ def _values(
             reason = f"the other condition has no rows at {site}, layer {layer}, {label}"
             found = [replace(value, reason=reason) for value in found]
         values += found
-    floor = store.floor(site, layer, label)
     return _screened(values, floor) if floor else values
+
+
+def _with_floor(sample: Sample, floor: Mapping[str, float] | None) -> Sample:
+    """The sample beside what the base against itself reads there."""
+    return replace(sample, floor=floor["offset_norm"]) if floor else sample
 
 
 def _absent(metrics: Mapping[str, Metric], status: Status, reason: str) -> list[Value]:

@@ -12,7 +12,7 @@ from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
 from jobs.work import Work
 
-VERSION = 2
+VERSION = 3
 INPUTS: Mapping[str, Input] = {
     "delta": Input(kinds=frozenset({"extract"})),
     "against": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),

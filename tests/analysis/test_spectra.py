@@ -66,3 +66,22 @@ def test_a_large_common_mean_does_not_disturb_the_centred_spectrum() -> None:
         spectra[1].of(True, without=1).eigenvalues,
         rtol=1e-6,
     )
+
+
+@pytest.mark.parametrize("dimension", [30, 400])
+@pytest.mark.parametrize("centred", [False, True])
+def test_axes_that_only_rounding_filled_are_not_there(dimension: int, centred: bool) -> None:
+    rng = np.random.default_rng(6)
+    base = 400 * rng.standard_normal((200, dimension)).astype(np.float32)
+    moved = base + (rng.standard_normal((200, 3)) @ rng.standard_normal((3, dimension)) + 1).astype(
+        np.float32
+    )
+    rows = moved - base  # exact, but of two rounded numbers
+    moments = [Moments.from_rows(part) for part in np.split(rows, 10)]
+    rounding = 2.0**-42 * np.square(base, dtype=np.float64).mean(axis=0)
+    rounding[0] *= 1e8  # a massive coordinate does not hide the others
+    rank = 4 - centred
+    for without in (None, 2):
+        assert len(Spectra(moments).of(centred, without).eigenvalues) > rank
+        spectrum = Spectra(moments, rounding=rounding).of(centred, without)
+        assert (len(spectrum.eigenvalues), spectrum.axes.shape) == (rank, (dimension, rank))

@@ -1,5 +1,6 @@
 """participation_ratio, effective_rank and components_90 against closed forms and brute force."""
 
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -211,3 +212,23 @@ def test_a_position_policy_without_moments_says_so(sample_of) -> None:
         for value in module.measure(sample, None):
             assert value.value is None and value.status is Status.NOT_RUN
             assert value.reason == "no moments are kept at this position policy"
+
+
+def test_rows_that_are_their_mean_but_for_rounding_or_the_floor_have_no_centred_spectrum(
+    sample_of,
+) -> None:
+    rng = np.random.default_rng(11)
+    base = rng.standard_normal((80, 12)).astype(np.float32)
+    bias = np.float32(0.3)
+    rounded = sample_of((base + bias) - base, base=base)
+    noisy = replace(sample_of(0.3 + 0.01 * rng.standard_normal((80, 12)), base=base), floor=0.1)
+    for module in MODULES:
+        for sample in (rounded, noisy):
+            for (_, centred), value in values_of(module, sample).items():
+                expected = Status.BELOW_NOISE_FLOOR if centred else Status.OK
+                assert value.status is expected
+                assert (
+                    centred or value.value == pytest.approx(1, abs=0.02) or "share" in value.metric
+                )
+        quiet = values_of(module, replace(noisy, floor=0.01))
+        assert all(value.status is Status.OK for value in quiet.values())
