@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.depth import layer_at
 from cluster.errors import UserError
@@ -97,7 +97,7 @@ def decide(work: Work) -> Extraction:
             where=prompts.folder,
             hint="turn needs dialogues; response needs prompts with a response",
         )
-    layers = _layers(params, int(model["num_layers"]))
+    layers = chosen_layers(params.layers, params.depths, int(model["num_layers"]))
     sites = family.sites(config)
     missing: dict[str, str] = {
         site: tap.reason for site in params.sites if isinstance(tap := sites[site], Missing)
@@ -124,16 +124,22 @@ def _template_digest(params: Params, base: Artifact, aligned: Artifact) -> str |
     return digest_bytes(chat_template(base, aligned).encode())
 
 
-def _layers(params: Params, num_layers: int) -> list[int]:
-    if params.layers == "all":
+def chosen_layers(
+    asked: Literal["all"] | Sequence[int] | None, depths: Sequence[float], num_layers: int
+) -> list[int]:
+    """The layers asked for, ascending; those at the depths for None.
+
+    Raises UserError for one that the model does not have.
+    """
+    if asked == "all":
         return list(range(num_layers))
-    if params.layers is None:
-        return sorted({layer_at(depth, num_layers) for depth in params.depths})
-    beyond = [layer for layer in params.layers if layer >= num_layers]
+    if asked is None:
+        return sorted({layer_at(depth, num_layers) for depth in depths})
+    beyond = [layer for layer in asked if layer >= num_layers]
     if beyond:
         raise UserError(
             f"there is no layer {beyond[0]}: the model has layers 0 to {num_layers - 1}",
             where="layers",
             hint="depths name the same relative depth in every model",
         )
-    return sorted(set(params.layers))
+    return sorted(set(asked))

@@ -32,7 +32,7 @@ _MOST_NAMES_SHOWN = 3
 
 
 class Switched:
-    """One state of a resident model: its backbone with the adapter on, or off, which is the base.
+    """One state of a resident model: it with the adapter on, or off, which is the base.
 
     It stands wherever activations are read of a model. Both states share one set of weights, so
     only one of them runs at a time.
@@ -50,6 +50,11 @@ class Switched:
         return self._model.config
 
     @property
+    def generation_config(self) -> Any:
+        """What the base's checkpoint says of generation."""
+        return self._model.generation_config
+
+    @property
     def device(self) -> Any:
         """Where its weights are."""
         return self._model.device
@@ -65,11 +70,19 @@ class Switched:
 
     def base_model(self, **inputs: Any) -> Any:
         """Run the backbone, without unembedding, in this state."""
+        self._switch()
+        return self._model.base_model(**inputs)
+
+    def __call__(self, **inputs: Any) -> Any:
+        """Run the whole model in this state; its output has `logits`."""
+        self._switch()
+        return self._model(**inputs)
+
+    def _switch(self) -> None:
         # Set each time and not as a context: the other state may have run in between. Peft's own
         # switches walk the whole model: 59 and 36 ms a pair with 224 adapted modules, this 8.
         for module in self._adapted:
             module.enable_adapters(self._adapter_on)
-        return self._model.base_model(**inputs)
 
 
 def load_pair_with_adapter(

@@ -1,0 +1,124 @@
+"""From two models to rows of measurements of what they predict. One model is held at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analysis.measurement import to_table
+from analysis.measurement_formats import to_parquet
+from jobs.extraction.measuring import FILE
+from jobs.extraction.pair_loading import PairLoading
+from jobs.models.facts import MODEL_FACTS
+from jobs.models.loading import pick_device
+from jobs.predicting.divergence import divergences, final_rows
+from jobs.predicting.head import Head
+from jobs.predicting.lens import Lens, lens
+from jobs.predicting.outputs import Outputs, outputs_of
+from jobs.predicting.question import Question, settle
+from jobs.predicting.rows import Row, divergence_rows, lens_rows
+from jobs.work import Work
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """What was read of one model."""
+
+    lens: Lens | None
+    """By layer; None where it was not asked for, or the family has none of the sites."""
+    outputs: Outputs | None
+    """What is said after the prompts; None where divergences were not asked for."""
+    rows: Tensor | None
+    """What leaves the last block where each output is predicted."""
+
+
+def predict(work: Work) -> dict[str, Any]:
+    """Measure everything asked for and write it; returns the record's facts."""
+    question = settle(work)
+    rows = _rows(work, question)
+    about = {name: question.model[name] for name in MODEL_FACTS}
+    table = to_table([about | row for row in rows], []).drop_columns(["model", "key"])
+    (work.folder / FILE).write_bytes(to_parquet(table))
+    _mirror(work, rows)
+    return {
+        "rows": dict(sorted(Counter(row["status"] for row in rows).items())),
+        "num_prompts": len(question.plan.prompts),
+        "num_too_long": len(question.too_long),
+        "num_toxic_words": question.toxic.num_words,
+        "num_toxic_words_covered": question.toxic.num_covered,
+    }
+
+
+def _rows(work: Work, question: Question) -> list[Row]:
+    loading = PairLoading(work, dtype=question.dtype, device=pick_device(work.params.num_gpus))
+    resident = loading.switched() if loading.has_adapter else None
+    # The aligned model first: it says what stands where a prompt has no answer.
+    model = resident[1] if resident else loading.one("aligned")
+    aligned = _look(work, question, model, "aligned", None)
+    head = Head(model) if resident else Head.left_of(model)
+    model = resident[0] if resident else loading.one("base")
+    base = _look(work, question, model, "base", aligned.outputs)
+    rows: list[Row] = []
+    if "logit_lens" in question.params.metrics:
+        rows += lens_rows(question, base.lens, aligned.lens)
+    if aligned.outputs is not None:
+        assert aligned.rows is not None and base.rows is not None
+        nats = divergences((head, aligned.rows), (Head(model), base.rows))
+        rows += divergence_rows(aligned.outputs, nats)
+    return rows
+
+
+def _look(work: Work, question: Question, model: Any, name: str, outputs: Outputs | None) -> Seen:
+    """Read one model; the outputs are the aligned one's, found when there are none yet."""
+    params, plan = question.params, question.plan
+
+    def show(doing: str) -> Callable[[int], None]:
+        return lambda done: work.progress(done / len(plan.prompts), f"{name}: {doing}")
+
+    found, rows = None, None
+    if "logit_lens" in params.metrics and question.places:
+        found = lens(
+            model,
+            plan,
+            positions=question.asked,
+            places=question.places,
+            token_set=question.toxic.token_ids,
+            token_budget=params.token_budget,
+            after_batch=show("reading layers"),
+        )
+    if "token_kl" in params.metrics:
+        budget = params.token_budget
+        outputs = outputs or outputs_of(
+            model,
+            plan,
+            params.num_positions,
+            token_budget=budget,
+            after_batch=show("continuing prompts"),
+        )
+        rows = final_rows(
+            Head(model), outputs, token_budget=budget, after_batch=show("reading outputs")
+        )
+    return Seen(lens=found, outputs=outputs, rows=rows)
+
+
+def _mirror(work: Work, rows: Sequence[Row]) -> None:
+    """One point of each curve per layer, and per output."""
+    along: dict[tuple[str, int], dict[str, float]] = {}
+    for row in rows:
+        place = str(row["position"])
+        if row.get("value") is None:
+            continue
+        if row["layer"] is not None:
+            point, curve = ("layer", row["layer"]), f"{row['metric']}/{row['site']} {place}"
+        elif place.startswith("output-"):
+            point, curve = ("output", int(place.removeprefix("output-"))), str(row["metric"])
+        else:
+            continue
+        along.setdefault(point, {})[curve] = float(row["value"])
+    for (axis, step), values in sorted(along.items()):
+        work.tracker.log(values, axis=axis, step=step)

@@ -1,0 +1,103 @@
+"""`Question`: what one `predictions` job asks of both models, settled before either is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import UserError
+from jobs.behaviour.subject import toxic_words_of
+from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
+from jobs.extraction.paired_inputs import common_model, shared_plan
+from jobs.extraction.planning import chosen_layers
+from jobs.family import Missing, family_of_config
+from jobs.models.facts import Dtype, compute_dtype
+from jobs.models.folder import read_config
+from jobs.models.loading import load_tokenizer
+from jobs.models.shape import read_shape
+from jobs.tokens.plan import TokenPlan
+from jobs.tokens.positions import Position, positions
+from jobs.transform import load_transform
+from jobs.work import Work
+
+if TYPE_CHECKING:
+    from jobs.extraction.taps import Place
+    from jobs.kinds.predictions import Params
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Question:
+    """What is to be read of both models."""
+
+    params: Params
+    """As the study says."""
+    model: Mapping[str, Any]
+    """Facts of the base model."""
+    plan: TokenPlan
+    """The tokens that both see."""
+    too_long: Sequence[int]
+    """Ids of prompts left out for their length."""
+    asked: Sequence[Position]
+    """Where the lens reads: the last token before the answer, and of each turn."""
+    places: Sequence[Place]
+    """Sites that exist, at every layer that is read."""
+    missing: Mapping[Place, str]
+    """Sites that do not, at every layer, and why."""
+    toxic: ToxicTokens
+    """Tokens of the toxic set; none where nobody knows any."""
+
+    @property
+    def dtype(self) -> Dtype:
+        """Compute dtype of both models."""
+        return compute_dtype(self.params.dtype, self.model["num_parameters"])
+
+
+def settle(work: Work) -> Question:
+    """What the job asks. Raises UserError for what cannot be done."""
+    params: Params = work.params
+    base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
+    model = common_model(base, aligned)
+    folder = base.directory("model")
+    config = read_config(folder)
+    family = family_of_config(config)
+    longest = _longest(params, read_shape(family.FIELDS, config).max_positions)
+    plan, too_long = shared_plan(base, aligned, prompts, longest, params.template)
+    asked = positions(plan, ("last", "turn"), 0)
+    if not any(position.label == "last" for position in asked):
+        raise UserError(
+            "every prompt starts with its answer: nothing is asked", where=prompts.folder
+        )
+    layers = chosen_layers(params.layers, (), int(model["num_layers"]))
+    sites = {site: family.sites(config)[site] for site in params.sites}
+    return Question(
+        params=params,
+        model=model,
+        plan=plan,
+        too_long=too_long,
+        asked=asked,
+        places=[(s, n) for s, tap in sites.items() for n in layers if not isinstance(tap, Missing)],
+        missing={
+            (s, n): tap.reason
+            for s, tap in sites.items()
+            for n in layers
+            if isinstance(tap, Missing)
+        },
+        toxic=find_toxic_tokens(
+            toxic_words_of(work),
+            load_tokenizer(folder),
+            load_transform(prompts.facts["transform"]),
+        ),
+    )
+
+
+def _longest(params: Params, max_positions: int) -> int:
+    """Both metrics see the same prompts: those that leave room for outputs."""
+    limit = max_positions - params.num_positions
+    if limit < 1:
+        raise UserError(
+            f"num_positions {params.num_positions} leaves no room for a prompt in the "
+            f"{max_positions} positions of the model",
+            where="num_positions",
+        )
+    return min(limit, params.max_length or limit)

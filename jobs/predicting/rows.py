@@ -1,0 +1,147 @@
+"""Measurements of predictions: means over prompts with intervals, or why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from analysis.depth import depth_of
+from analysis.status import Status
+from jobs.behaviour.group_estimate import estimated_mean, measured, unmeasured
+from jobs.behaviour.subject import NO_WORDS
+from jobs.predicting.lens import Lens
+from jobs.predicting.outputs import Outputs, has_answer
+from jobs.predicting.question import Question
+from jobs.tokens.positions import Position
+
+if TYPE_CHECKING:
+    from jobs.extraction.taps import Place
+
+Row = dict[str, Any]
+
+TOXIC, ANSWER = "logit_lens", "logit_lens_answer"
+"""Metrics of the toxic set, and of the first token of the prompt's answer."""
+_WHOSE = {
+    TOXIC: "of the whole toxic words, plain or transformed,",
+    ANSWER: "of the first token of the prompt's own answer",
+}
+_LENS = (
+    "v1: mean over prompts of the probability {whose} as the next token, the residual stream read "
+    "through the {name} model's own final norm and unembedding; delete-group jackknife"
+)
+_DROP = (
+    "v1: {metric}_base less {metric}_aligned, prompt by prompt; above 0 where the aligned model "
+    "expects it less; delete-group jackknife of the mean difference"
+)
+_KL = (
+    "v1: mean over prompts of KL(aligned‖base) of the next token, in nats, at {where} of a "
+    "prompt's own answer, teacher-forced, or where it has none of the aligned model's greedy "
+    "continuation, its end included; delete-group jackknife"
+)
+
+
+def lens_rows(question: Question, base: Lens | None, aligned: Lens | None) -> Iterator[Row]:
+    """Base, aligned and drop of both metrics, at every site, layer and position."""
+    for position in question.asked:
+        for metric in (TOXIC, ANSWER) if position.label == "last" else (TOXIC,):
+            for place, reason in question.missing.items():
+                absent = unmeasured(reason) | {"status": Status.NOT_DEFINED_FOR_FAMILY.value}
+                yield from (row | absent for row in _unfilled(question, metric, place, position))
+            yield from _filled(question, metric, position, base, aligned)
+
+
+def divergence_rows(outputs: Outputs, nats: Float64[np.ndarray, " outputs"]) -> Iterator[Row]:
+    """KL at each output, and over all of them."""
+    groups = outputs.plan.groups[outputs.plan.owners[outputs.after]]
+    most = int(outputs.numbers.max())
+    for number in range(1, most + 1):
+        here = outputs.numbers == number
+        where = f"output {number}"
+        yield _kl("token_kl", where, f"output-{number}") | _mean(
+            nats[here], groups[here], (0.0, np.inf), None
+        )
+    where = f"all of the first {most} outputs"
+    yield _kl("token_kl_mean", where, "response") | _mean(nats, groups, (0.0, np.inf), None)
+
+
+def _kl(metric: str, where: str, position: str) -> Row:
+    nowhere = {"site": None, "layer": None, "depth": None}
+    definition = _KL.format(where=where)
+    return {"metric": metric, "definition": definition, "position": position, **nowhere}
+
+
+def _filled(
+    question: Question, metric: str, position: Position, base: Lens | None, aligned: Lens | None
+) -> Iterator[Row]:
+    """Rows of one metric and position at the sites that exist."""
+    tokens = np.flatnonzero(position.tokens)
+    if metric == ANSWER:
+        tokens = tokens[has_answer(question.plan)[question.plan.owners[tokens]]]
+    groups = question.plan.groups[question.plan.owners[tokens]]
+    reason, note = _reservations(question, metric, tokens)
+    for number, place in enumerate(question.places):
+        rows = _unfilled(question, metric, place, position)
+        if reason is not None:
+            yield from (row | unmeasured(reason) for row in rows)
+            continue
+        assert base is not None and aligned is not None
+        first, second = (_read(each, metric, number, tokens) for each in (base, aligned))
+        yield rows[0] | _mean(first, groups, (0.0, 1.0), note)
+        yield rows[1] | _mean(second, groups, (0.0, 1.0), note)
+        yield rows[2] | _mean(first - second, groups, (-1.0, 1.0), note)
+
+
+def _unfilled(question: Question, metric: str, place: Place, position: Position) -> list[Row]:
+    """Base, aligned and drop at one place, without numbers."""
+    site, layer = place
+    named = {
+        name: _LENS.format(whose=_WHOSE[metric], name=name) for name in ("base", "aligned")
+    } | {"drop": _DROP.format(metric=metric)}
+    where = {
+        "site": site,
+        "layer": layer,
+        "depth": depth_of(layer, question.model["num_layers"]),
+        "position": position.label,
+    }
+    return [
+        {"metric": f"{metric}_{name}", "definition": definition, **where}
+        for name, definition in named.items()
+    ]
+
+
+def _reservations(
+    question: Question, metric: str, tokens: Int64[np.ndarray, " tokens"]
+) -> tuple[str | None, str | None]:
+    """Why there is no number, and what to know about one."""
+    toxic = question.toxic
+    if metric == ANSWER:
+        return (None if len(tokens) else "no prompt has an answer"), None
+    if not toxic.num_words:
+        return NO_WORDS, None
+    covered = f"{toxic.num_covered} of {toxic.num_words} toxic words are one token"
+    if not toxic.num_covered:
+        return covered, None
+    return None, covered if toxic.num_covered < toxic.num_words else None
+
+
+def _read(
+    lens: Lens, metric: str, place: int, tokens: Int64[np.ndarray, " tokens"]
+) -> Float64[np.ndarray, " tokens"]:
+    columns = np.searchsorted(lens.tokens, tokens)
+    of_metric = lens.toxic if metric == TOXIC else lens.following
+    return np.asarray(of_metric[place, columns])
+
+
+def _mean(
+    values: Float64[np.ndarray, " rows"],
+    groups: Int64[np.ndarray, " rows"],
+    limits: tuple[float, float],
+    note: str | None,
+) -> Row:
+    num_bad = int((~np.isfinite(values)).sum())
+    if num_bad:
+        return unmeasured(f"{num_bad} of {len(values)} predictions are not numbers")
+    return measured(estimated_mean(values, groups).within(*limits), groups, note)
