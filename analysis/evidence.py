@@ -14,6 +14,7 @@ from math import hypot
 from analysis.answer import Evidence, Verdict
 from analysis.circumstances import SHUFFLED
 from analysis.findings import Finding, Findings
+from analysis.status import MEANINGS, Status
 
 BEHAVIOUR = ("toxic_mass", "toxic_rate")
 """Toxicity, the first that was measured: the mass is exact, the rate all or nothing per prompt."""
@@ -152,21 +153,27 @@ def counted(supports: Sequence[bool | None], what: str) -> str:
     return ", ".join([*parts, f"{undecided} undecided"] if undecided else parts)
 
 
-def caveats(findings: Findings, *, used: Sequence[Finding]) -> list[str]:
-    """What a reader of any answer must know: organism, seeds, missing controls and cells."""
+def caveats(
+    findings: Findings, *, used: Sequence[Finding], metrics: Sequence[str]
+) -> tuple[str, ...]:
+    """What a reader of any answer must know: organism, place, seeds, controls, missing numbers."""
     told = [ORGANISM] if any(each.about.from_scratch for each in used) else []
     if any(each.row["site"] is not None for each in used):
         told.append(f"Activations are read at {findings.place}.")
+    told += _of_seeds(used)
+    if used and not any(each.about.objective == SHUFFLED for each in findings.found):
+        told.append("No dpo-shuffled control: training on pairs as such is not ruled out.")
+    reasons = Counter(str(each.row["reason"]) for each in used if each.value is None)
+    told += [f"{n} of {len(used)} numbers are missing: {why}." for why, n in reasons.items()]
+    lost = Counter(str(row["status"]) for row in findings.lost if row["metric"] in metrics)
+    told += [f"{n} numbers are missing: {MEANINGS[Status(why)]}." for why, n in lost.items()]
+    return tuple(told)
+
+
+def _of_seeds(used: Sequence[Finding]) -> list[str]:
     seeds = {int(each.row["num_seeds"] or 0) for each in used if each.aligned}
     if seeds and max(seeds) < 2:
-        told.append("One seed: intervals are over prompts, not over trainings.")
-    elif 1 in seeds:
-        told.append("Some models have one seed: their intervals are over prompts only.")
-    if not any(each.about.objective == SHUFFLED for each in findings.found):
-        told.append(
-            "No control with shuffled labels (dpo-shuffled): training on pairs as such is not ruled out."
-        )
-    missing = [each for each in used if each.value is None]
-    for reason, count in Counter(str(each.row["reason"]) for each in missing).items():
-        told.append(f"{count} of {len(used)} numbers are missing: {reason}.")
-    return told
+        return ["One seed: intervals are over prompts, not over trainings."]
+    if 1 in seeds:
+        return ["Some models have one seed: their intervals are over prompts only."]
+    return []

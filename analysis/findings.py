@@ -92,6 +92,8 @@ class Findings:
     """Each of them, in canonical order."""
     place: str
     """In words, where activations were read."""
+    lost: Sequence[Row] = ()
+    """Rows of jobs that left nothing: not run, failed, out of memory."""
 
     @classmethod
     def of(
@@ -104,15 +106,18 @@ class Findings:
     ) -> Findings:
         """Rows of every seed, site and layer, at the selection's place and combined over seeds.
 
-        Rows of jobs without circumstances (not run, failed) are left out.
+        Rows of jobs without circumstances (not run, failed) are `lost`.
         """
-        known = [row for row in rows if row["key"] in circumstances]
+        known: list[Row] = []
+        lost: list[Row] = []
+        for row in rows:
+            (known if row["key"] in circumstances else lost).append(row)
         by_metric: dict[str, list[Row]] = {}
         for row in known:
             by_metric.setdefault(str(row["metric"]), []).append(row)
         kept = [row for own in by_metric.values() for row in _at_place(own, selection)]
         found = [_finding(row, circumstances) for row in over_seeds(kept, seeds)]
-        return cls(found=found, place=_place(resolve(selection, known)))
+        return cls(found=found, place=_place(resolve(selection, known)), lost=lost)
 
     def of_metric(self, *metrics: str) -> list[Finding]:
         """Those of these metrics that were measured or say why not."""

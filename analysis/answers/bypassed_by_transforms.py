@@ -40,7 +40,7 @@ def answer(findings: Findings) -> Answer:
     deciding = [_evidence(findings, each) for each in said]
     beside = [each for each in under if each.row["metric"] in GEOMETRY]
     votes = [each.supports for each in deciding]
-    told = caveats(findings, used=[*said, *beside])
+    told = [*caveats(findings, used=[*said, *beside], metrics=METRICS)]
     unread = sum(not _reads(findings, each) for each in said)
     if unread:
         told.append(

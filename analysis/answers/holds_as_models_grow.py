@@ -31,7 +31,7 @@ def answer(findings: Findings) -> Answer:
     trends = [_does_not_weaken(law) for law in fitted]
     used = [each.consistency for each in found]
     used += [each.behaviour for each in found if each.behaviour]
-    told = caveats(findings, used=used)
+    told = [*caveats(findings, used=used, metrics=METRICS)]
     if any(law.descriptive for law in fitted):
         told.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
     return Answer(

@@ -46,7 +46,7 @@ def answer(findings: Findings) -> Answer:
         verdict=verdict(votes),
         summary=_summary(votes),
         evidence=(*deciding, *(_slope(each) for each in slopes)),
-        caveats=tuple(caveats(findings, used=[*drifts, *_last(said)])),
+        caveats=caveats(findings, used=[*drifts, *_last(said)], metrics=METRICS),
     )
 
 

@@ -32,7 +32,8 @@ def answer(findings: Findings) -> Answer:
     others = [each for own in by_name.values() for each in own] if with_dpo else []
     votes = [_differs(findings, each, with_dpo) for each in others]
     null = [_differs(findings, each, with_dpo) for each in shuffled]
-    told = caveats(findings, used=[each.consistency for each in (*with_dpo, *others, *shuffled)])
+    used = [each.consistency for each in (*with_dpo, *others, *shuffled)]
+    told = [*caveats(findings, used=used, metrics=METRICS)]
     if False in null:
         told.append("The control fails: shuffled labels give more than half of DPO's fall.")
     if with_dpo and not others:

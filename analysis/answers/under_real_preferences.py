@@ -30,7 +30,8 @@ def answer(findings: Findings) -> Answer:
     deciding = collected or by_origin[Origin.LANGUAGE]
     steered = by_origin[Origin.STEERED]
     votes = [each.holds for each in deciding]
-    told = caveats(findings, used=[each.consistency for each in (*deciding, *steered)])
+    used = [each.consistency for each in (*deciding, *steered)]
+    told = [*caveats(findings, used=used, metrics=METRICS)]
     if deciding and not steered:
         told.append("No steered pairs beside: whether narrow pairs do more is not measured.")
     if deciding and not collected:

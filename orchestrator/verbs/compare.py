@@ -30,6 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--long", action="store_true", help="the long table of all measurements (csv or parquet)"
     )
+    parser.add_argument(
+        "--answers",
+        action="store_true",
+        help="what the study says about its questions (terminal, markdown or json)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,6 +48,10 @@ def run(options: argparse.Namespace) -> int:
         from jobs.comparing.comparison import long_table
 
         data = long_table(comparison, "csv" if form == "terminal" else form)
+    elif options.answers:
+        from jobs.comparing.answers import answers, rendered_answers
+
+        data = rendered_answers(answers(comparison, view), form)
     else:
         data = rendered(comparison.table(view), form)
     if form == "parquet" and sys.stdout.isatty():

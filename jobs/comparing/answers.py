@@ -1,0 +1,105 @@
+"""The answers of a study to its questions, as `answers.md` and `answers.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from analysis.answer import Answer, Evidence
+from cluster.errors import unknown_name
+from jobs.comparing.comparison import Comparison
+from jobs.comparing.view import View
+
+MARKDOWN, JSON = "answers.md", "answers.json"
+SHOWN = 12
+"""Pieces of evidence per answer in Markdown; `answers.json` has all."""
+_SIGNS = {True: "yes", False: "no", None: "-"}
+
+
+def answers(comparison: Comparison, view: View) -> list[Answer]:
+    """One per question, at the place that the view shows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from analysis.answer import answer_names, load_answer, metrics_read
+    from analysis.findings import Findings
+    from analysis.measurement import to_rows
+    from analysis.selection import Selection
+
+    measurements = comparison.measurements
+    wanted = pc.is_in(measurements["metric"], pa.array(metrics_read(), pa.string()))
+    findings = Findings.of(
+        to_rows(measurements.filter(wanted)),
+        comparison.circumstances(),
+        selection=Selection(site=view.site, position=view.position, depths=(view.depth,)),
+        seeds=view.seeds,
+    )
+    return [load_answer(name).answer(findings) for name in answer_names()]
+
+
+def write_answers(found: Sequence[Answer], folder: Path) -> None:
+    """Both files."""
+    (folder / MARKDOWN).write_text(as_markdown(found), encoding="utf-8")
+    (folder / JSON).write_text(as_json(found), encoding="utf-8")
+
+
+def rendered_answers(found: Sequence[Answer], form: str) -> bytes:
+    """The answers for a terminal, or as one of the two files. Raises UserError for another form."""
+    forms = {"terminal": as_text, "markdown": as_markdown, "json": as_json}
+    if form not in forms:
+        raise unknown_name("format of answers", form, forms, where="--format")
+    return forms[form](found).encode()
+
+
+def as_text(found: Sequence[Answer]) -> str:
+    """Verdicts and summaries in plain lines, evidence below them with its vote."""
+    return "\n".join(line for answer in found for line in _lines(answer))
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    yield answer.question
+    yield f"  {answer.verdict.value.upper()}: {answer.summary}"
+    yield from (f"    [{_SIGNS[each.supports]:>3}] {each.text}" for each in answer.evidence)
+    yield from (f"  ! {caveat}" for caveat in answer.caveats)
+    yield ""
+
+
+def as_json(found: Sequence[Answer]) -> str:
+    """All answers with all their evidence."""
+    return json.dumps([asdict(answer) for answer in found], indent=1, ensure_ascii=False) + "\n"
+
+
+def as_markdown(found: Sequence[Answer]) -> str:
+    """The answers as a page; a question that was not measured says so."""
+    return "\n".join(line for answer in found for line in _section(answer))
+
+
+def _section(answer: Answer) -> Iterator[str]:
+    yield f"## {answer.question}\n"
+    yield f"**{answer.verdict.value.capitalize()}.** {_plain(answer.summary)}\n"
+    if answer.evidence:
+        yield "| says yes | evidence |"
+        yield "| --- | --- |"
+        for each in answer.evidence[:SHOWN]:
+            yield _line(each)
+        yield ""
+    if len(answer.evidence) > SHOWN:
+        yield f"{len(answer.evidence) - SHOWN} more in `{JSON}`.\n"
+    for caveat in answer.caveats:
+        yield f"- {_plain(caveat)}"
+    if answer.caveats:
+        yield ""
+
+
+def _line(each: Evidence) -> str:
+    return f"| {_SIGNS[each.supports]} | {_plain(each.text)} |"
+
+
+def _plain(text: str) -> str:
+    """Text in which no name can end a cell or begin markup."""
+    escaped = text.replace("\\", "\\\\")
+    for mark in "|*_`<>[]":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return escaped

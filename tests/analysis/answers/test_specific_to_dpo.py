@@ -1,0 +1,55 @@
+"""What other objectives and shuffled labels do beside DPO."""
+
+from typing import Any
+
+import pytest
+
+from analysis.answer import Verdict
+
+NAME = "specific_to_dpo"
+
+
+@pytest.mark.parametrize(
+    ("mass", "verdict"), [(0.1, Verdict.NO), (0.45, Verdict.YES), (0.27, Verdict.UNDECIDED)]
+)
+def test_sft_decides_by_its_share_of_the_fall(study: Any, mass: float, verdict: Verdict) -> None:
+    study.aligned("a")
+    study.aligned("a", objective="sft", mass=mass)
+    assert study.answer(NAME).verdict is verdict
+
+
+def test_sft_without_a_shared_offset_lacks_the_mechanism(study: Any) -> None:
+    study.aligned("a")
+    study.aligned("a", objective="sft", mass=0.05, like=-0.1)
+    assert study.answer(NAME).verdict is Verdict.YES
+
+
+def test_shuffled_labels_that_do_as_much_leave_the_answer_undecided(study: Any) -> None:
+    study.aligned("a")
+    study.aligned("a", objective="sft", mass=0.45)
+    study.aligned("a", objective="dpo-shuffled", mass=0.06)
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert any("control fails" in caveat for caveat in answer.caveats)
+
+
+def test_shuffled_labels_that_do_nothing_are_the_control_that_is_asked_for(study: Any) -> None:
+    study.aligned("a")
+    study.aligned("a", objective="sft", mass=0.45)
+    study.aligned("a", objective="dpo-shuffled", mass=0.5, like=0.0)
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.YES
+    assert not any("dpo-shuffled" in caveat for caveat in answer.caveats)
+
+
+def test_dpo_alone_measures_no_specificity(study: Any) -> None:
+    study.aligned("a")
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.NOT_MEASURED
+    assert any("such as sft" in caveat for caveat in answer.caveats)
+
+
+def test_the_base_saved_once_more_has_no_vote(study: Any) -> None:
+    study.aligned("a")
+    study.aligned("a", objective="unaligned", mass=0.5, like=0.0)
+    assert study.answer(NAME).verdict is Verdict.NOT_MEASURED
