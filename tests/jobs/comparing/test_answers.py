@@ -1,0 +1,69 @@
+"""Answers as files: all evidence in JSON, a page that no name can break, lines for a terminal."""
+
+import json
+
+import pytest
+
+from analysis.answer import Answer, Evidence, Verdict
+from cluster.errors import UserError
+from jobs.comparing.answers import JSON, MARKDOWN, SHOWN, rendered_answers, write_answers
+
+NASTY = "a|b *c* `d` <script> [e](f) \\"
+
+
+def _evidence(supports: bool | None, text: str = "0.5 [0.4, 0.6]") -> Evidence:
+    return Evidence(
+        text=text,
+        metric="toxic_mass",
+        cell={"model": "m"},
+        value=0.5,
+        low=0.4,
+        high=0.6,
+        keys=("k1", "k2"),
+        supports=supports,
+    )
+
+
+def _answer(*evidence: Evidence, text: str = "All of it.") -> Answer:
+    return Answer(
+        name="q",
+        question="Is it so?",
+        verdict=Verdict.NOT_MEASURED,
+        summary=text,
+        evidence=evidence,
+        caveats=(text,),
+    )
+
+
+def test_json_holds_every_number_and_the_jobs_behind_it(tmp_path):
+    write_answers([_answer(*[_evidence(True)] * (SHOWN + 3))], tmp_path)
+    (found,) = json.loads((tmp_path / JSON).read_text())
+    assert found["verdict"] == "not measured" and len(found["evidence"]) == SHOWN + 3
+    assert found["evidence"][0]["keys"] == ["k1", "k2"]
+    assert found["evidence"][0]["cell"] == {"model": "m"}
+
+
+def test_the_page_says_how_much_more_evidence_there_is(tmp_path):
+    write_answers([_answer(*[_evidence(None)] * (SHOWN + 3))], tmp_path)
+    page = (tmp_path / MARKDOWN).read_text()
+    assert "3 more in" in page and page.count("0.5 ") == SHOWN
+
+
+def test_no_name_ends_a_cell_or_begins_markup():
+    page = rendered_answers([_answer(_evidence(False, NASTY), text=NASTY)], "markdown").decode()
+    for line in page.splitlines():
+        bare = line.replace("\\\\", "").replace("\\|", "").replace("\\<", "").replace("\\[", "")
+        assert "<script" not in bare and "[e" not in bare
+        assert bare.count("|") in (0, 3)
+
+
+def test_a_terminal_shows_verdict_votes_and_caveats():
+    votes = [_evidence(True), _evidence(False), _evidence(None)]
+    lines = rendered_answers([_answer(*votes)], "terminal").decode().splitlines()
+    assert lines[0] == "Is it so?" and lines[1].strip().startswith("NOT MEASURED: ")
+    assert [line.split("]")[0].strip() for line in lines[2:5]] == ["[yes", "[ no", "[  -"]
+
+
+def test_another_form_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="markdwn"):
+        rendered_answers([], "markdwn")

@@ -1,0 +1,94 @@
+"""Circumstances are read off the jobs behind a number, whatever a study calls its axes."""
+
+import pytest
+
+from analysis.circumstances import Origin
+from cluster.storage import Storage
+from jobs.artifact import Artifact
+from jobs.comparing.circumstances import circumstances_of
+from orchestrator.plan import make_plan
+from orchestrator.study import parse_study
+from orchestrator.submission import write_request
+
+STUDY = """\
+study: ladder
+axes:
+  rung: [{name: small, config: {family: gpt2, num_layers: 2, d_model: 16, num_heads: 2}}]
+  towards: [dpo, sft]
+  draw: [0, 1]
+  asked:
+    - {name: straight, transform: plain, positions: [last]}
+    - {name: turned, transform: rot13, positions: [last]}
+    - {name: talk, transform: plain, positions: [last, turn]}
+stages:
+  base:
+    kind: pretrain
+    over: [rung]
+    params: {config: "${rung.config}", format: nursery, steps: 1}
+  pairs: {kind: pairs, params: {format: nursery}}
+  texts:
+    kind: prompts
+    over: [asked]
+    params: {format: nursery, transform: "${asked.transform}", positions: "${asked.positions}"}
+  reference: {kind: reference, inputs: {model: base, pairs: pairs}}
+  aligned:
+    kind: align
+    over: [towards, draw]
+    inputs: {model: base, pairs: pairs, reference: reference}
+    params: {objective: "${towards}", seed: "${draw}", steps: 1}
+  delta: {kind: extract, inputs: {base: base, aligned: aligned, prompts: texts}}
+  geometry:
+    kind: measure
+    inputs: {delta: delta, against: {stage: delta, where: {asked: straight}}}
+  behaviour:
+    kind: behave
+    inputs: {model: aligned, prompts: texts}
+    params: {toxic_words: prompts}
+  before: {kind: behave, inputs: {model: base, prompts: texts}, params: {toxic_words: prompts}}
+  table: {kind: compare, gather: [geometry, behaviour, before]}
+"""
+
+
+@pytest.fixture(params=["local", "memory"])
+def found(request, tmp_path):
+    """Circumstances of every job that measures, by its label."""
+    root = Storage(tmp_path if request.param == "local" else f"memory://{tmp_path}")
+    plan = make_plan(parse_study(STUDY))
+    for job in plan.jobs:
+        write_request(root, job)
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    return {job.label: known[job.key] for job in measuring}
+
+
+def test_a_geometry_knows_its_models_prompts_and_what_it_is_held_against(found):
+    about = found["geometry[rung=small,towards=sft,draw=1,asked=turned]"]
+    assert (about.objective, about.transform, about.dialogue) == ("sft", "rot13", False)
+    assert about.from_scratch and about.preferences is Origin.LANGUAGE
+    plain = found["geometry[rung=small,towards=sft,draw=1,asked=straight]"]
+    assert plain.is_plain and about.against_prompts == plain.prompts == plain.against_prompts
+    assert about.source == plain.source and about.prompts != plain.prompts
+
+
+def test_what_a_base_says_is_of_no_objective_and_has_the_same_base_and_prompts(found):
+    before = found["before[rung=small,asked=turned]"]
+    after = found["behaviour[rung=small,towards=dpo,draw=0,asked=turned]"]
+    assert before.aligned is None and before.objective is None and before.preferences is None
+    assert after.aligned is not None and after.objective == "dpo"
+    assert (before.base, before.prompts) == (after.base, after.prompts)
+
+
+def test_prompts_with_turns_are_a_dialogue_and_not_plain(found):
+    about = found["behaviour[rung=small,towards=dpo,draw=0,asked=talk]"]
+    assert about.dialogue and about.transform == "plain" and not about.is_plain
+
+
+def test_two_seeds_are_two_models_of_one_objective(found):
+    first, second = (
+        found[f"behaviour[rung=small,towards=dpo,draw={draw},asked=talk]"] for draw in (0, 1)
+    )
+    assert first.aligned != second.aligned and first.objective == second.objective
+
+
+def test_a_job_whose_request_is_gone_has_no_circumstances(tmp_path):
+    assert circumstances_of([Artifact(Storage(tmp_path), "measure", "0" * 64)]) == {}
