@@ -40,8 +40,8 @@ def model_source(default: Any, description: str, **limits: Any) -> Any:
     """A param that names a model: `hf://org/name`, or a folder, which the kind's pins digest.
 
     A relative folder resolves against the study file. A folder does not enter the key (its pin
-    stands for it); an `hf://` source does, beside the pin of its revision. A param that is a
-    mapping names such entries in the mark `model_source_in` instead.
+    stands for it); an `hf://` source does, beside the pin of its revision. A param that
+    chooses an entry of a folder with its settings (mark `settings_of`) heeds that entry's marks.
     """
     return Field(
         default, description=description, json_schema_extra={"model_source": True}, **limits

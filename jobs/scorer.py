@@ -133,7 +133,7 @@ ScorerChoice = Annotated[
     Field(
         description="Judge of continuations: a name in `jobs/scorers/`, or a mapping with `name` "
         "and what that scorer takes.",
-        json_schema_extra={"model_source_in": ["model"]},
+        json_schema_extra={"settings_of": "scorers"},
     ),
 ]
 """Type of the param `scorer` of a kind."""

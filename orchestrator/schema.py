@@ -11,7 +11,7 @@ from orchestrator.wiring import gathered_kinds, gathers
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
-_MARKS = ("execution", "path", "model_source", "model_source_in")
+_MARKS = ("execution", "path", "model_source", "settings_of")
 
 
 def schema() -> dict[str, Any]:

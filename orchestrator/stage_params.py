@@ -7,12 +7,13 @@ have more than some hundred different ones.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cluster.errors import UserError
 from cluster.resources import Resources
+from jobs import lookup
 from jobs.identity import canonical_json
 from jobs.kind import Params, spares_of, workers_of
 from orchestrator.digests import digest_of
@@ -68,7 +69,7 @@ class StageParams:
         self._prepared: dict[Row, Prepared] = {}
         self._paths = _marked(kind.Params, "path")
         self._sources = _marked(kind.Params, "model_source")
-        self._inner_sources = _marked_inside(kind.Params, "model_source_in")
+        self._choices = _choices(kind.Params)
         self._executions = _marked(kind.Params, "execution")
 
     def at(self, row: Row) -> Prepared:
@@ -109,8 +110,8 @@ class StageParams:
         for name in (*self._paths, *self._sources):
             if name in raw:
                 raw[name] = self._resolved(raw[name])
-        for name, inner in self._inner_sources:
-            if isinstance(raw.get(name), dict) and inner in raw[name]:
+        for name, folder in self._choices:
+            for inner in _marked_inside(folder, raw.get(name), "model_source"):
                 raw[name] = {**raw[name], inner: self._resolved(raw[name][inner])}
         try:
             params, pins, used, resources = self._judged(raw)
@@ -179,10 +180,18 @@ class StageParams:
         for name in self._sources:
             if "://" not in str(identity[name]):
                 del identity[name]
-        for name, inner in self._inner_sources:
+        for name, folder in self._choices:
             held = identity[name]
-            if isinstance(held, dict) and "://" not in str(held.get(inner, "://")):
-                identity[name] = {each: held[each] for each in held if each != inner}
+            left_out = {
+                *_marked_inside(folder, held, "execution"),
+                *(
+                    inner
+                    for inner in _marked_inside(folder, held, "model_source")
+                    if "://" not in str(held[inner])
+                ),
+            }
+            if left_out:
+                identity[name] = {each: held[each] for each in held if each not in left_out}
         for name in self._paths:
             try:
                 identity[name] = _digested(identity[name])
@@ -195,7 +204,7 @@ class StageParams:
         return identity
 
 
-def _marked(model: type[Params], mark: str) -> tuple[str, ...]:
+def _marked(model: type[BaseModel], mark: str) -> tuple[str, ...]:
     """Names of the params whose declaration carries a mark of `jobs.kind`."""
     return tuple(
         name
@@ -204,14 +213,22 @@ def _marked(model: type[Params], mark: str) -> tuple[str, ...]:
     )
 
 
-def _marked_inside(model: type[Params], mark: str) -> tuple[tuple[str, str], ...]:
-    """(param, entry) of the entries of mappings that the declarations of params name."""
+def _choices(model: type[Params]) -> tuple[tuple[str, str], ...]:
+    """(param, folder) of the params that choose an entry of a folder together with its settings."""
     return tuple(
-        (name, inner)
+        (name, str(declared.json_schema_extra["settings_of"]))
         for name, declared in model.model_fields.items()
         if isinstance(declared.json_schema_extra, dict)
-        for inner in cast("list[str]", declared.json_schema_extra.get(mark, []))
+        and "settings_of" in declared.json_schema_extra
     )
+
+
+def _marked_inside(folder: str, written: Any, mark: str) -> list[str]:
+    """Settings in the mapping that choose an entry whose declaration carries a mark."""
+    if not isinstance(written, dict) or written.get("name") not in lookup.names(folder):
+        return []
+    marked = _marked(lookup.find(folder, written["name"]).Params, mark)
+    return [name for name in marked if name in written]
 
 
 def _digested(value: Any) -> Any:

@@ -13,6 +13,8 @@ SHUFFLED = "shuffled.jsonl"
 """The same ids, their words out of order: what the decode control holds the prompts against."""
 _ANSWERS = frozenset({"response", "assistant", "system"})
 """Roles whose words are nobody's request."""
+_PLAIN = ("prompt", "response")
+"""Roles of prompts that are no dialogues."""
 
 
 def prompt_line(
@@ -31,24 +33,29 @@ def prompt_line(
         "prompt": number,
         "group": group_of(prompt.source),
         "segments": [
-            {
-                "role": segment.role,
-                "text": _transformed(
-                    segment, transform, bucket(f"{seed}/{place}/{prompt.source}", 1 << 63), shuffled
-                ),
-            }
+            _transformed(
+                segment, transform, bucket(f"{seed}/{place}/{prompt.source}", 1 << 63), shuffled
+            )
             for place, segment in enumerate(prompt.segments)
         ],
     }
 
 
-def _transformed(segment: Segment, transform: Chain, seed: int, shuffled: bool) -> str:
+def _transformed(
+    segment: Segment, transform: Chain, seed: int, shuffled: bool
+) -> dict[str, str | list[int]]:
+    """Role and text; of a turn, where in the text what is said stands, too."""
     start, end = segment.payload or (0, len(segment.text))
     said = segment.text[start:end]
     if shuffled:
         said = _out_of_order(said, seed)
     apply = transform.apply_to_answer if segment.role in _ANSWERS else transform.apply
-    return segment.text[:start] + apply(said, seed) + segment.text[end:]
+    said = apply(said, seed)
+    line: dict[str, str | list[int]] = {
+        "role": segment.role,
+        "text": segment.text[:start] + said + segment.text[end:],
+    }
+    return line if segment.role in _PLAIN else {**line, "said": [start, start + len(said)]}
 
 
 def _out_of_order(text: str, seed: int) -> str:

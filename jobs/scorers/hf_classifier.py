@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from cluster.errors import UserError, unknown_name
+from jobs.kind import execution, model_source
 from jobs.models.folder import DESCRIPTIONS, INDEX, WEIGHTS, no_safetensors, weight_files
 from jobs.models.source import Layout, Source
 from jobs.scorer import ScorerParams
@@ -29,8 +30,10 @@ _MOST_TOKENS = 512
 class Params(ScorerParams):
     """Which classifier, and when its word counts."""
 
-    model: str = Field(min_length=1, description="`hf://org/name`, or a folder in that layout.")
-    revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
+    model: str = model_source(..., "`hf://org/name`, or a folder in that layout.", min_length=1)
+    revision: str | None = execution(
+        None, "Branch, tag or commit on the hub; the commit it stands for at launch is pinned."
+    )
     label: str = Field("toxic", description="The label whose probability is the score.")
     threshold: float = Field(0.5, gt=0, le=1, description="Toxic from this probability on.")
 

@@ -1,0 +1,1 @@
+"""Asking a service over HTTP, politely and for long: pace, patience, and what was answered kept."""
