@@ -24,8 +24,9 @@ $(READY): constraints.txt pyproject.toml
 study: $(READY)
 	$(BIN)/deltascale launch studies/nursery.yaml
 
+# Two processes on two cores, one thread each; a file's tests stay together, they share set-up.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not cluster and not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not cluster and not slow and not gpu"
 
 test-cluster: $(READY)
 	$(BIN)/python -m pytest -m "cluster and not gpu"
