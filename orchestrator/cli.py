@@ -19,7 +19,7 @@ from orchestrator.verb import Verb
 
 _ORDER = (
     "new", "schema", "plan", "launch", "resume", "status",
-    "logs", "cancel", "compare", "verify", "gc",
+    "logs", "cancel", "compare", "report", "verify", "gc",
 )  # fmt: skip
 """How `--help` lists the verbs; a verb that is not named here comes after them."""
 

@@ -54,13 +54,13 @@ def refresh_views(root: Storage, outlook: Outlook) -> list[Path | str]:
             if made is None:
                 continue
             for place in ("tables", "figures"):
-                root.remove(f"{folder}/{place}/{_view_name(job)}")
+                root.remove(f"{folder}/{place}/{view_name(job)}")
             for file in sorted(path for path in made.rglob("*") if path.is_file()):
                 place = "figures" if file.parent.name == "figures" else "tables"
-                root.write(f"{folder}/{place}/{_view_name(job)}/{file.name}", file.read_bytes())
+                root.write(f"{folder}/{place}/{view_name(job)}/{file.name}", file.read_bytes())
             if job.key in outlook.keys(Decision.REUSE):
                 root.write(_whole(outlook, job), f"{job.key}\n".encode())
-            shown = f"{folder}/figures/{_view_name(job)}"
+            shown = f"{folder}/figures/{view_name(job)}"
             if root.exists(shown):
                 figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
     return figures
@@ -82,7 +82,7 @@ def standing_views(root: Storage, outlook: Outlook) -> list[Path | str]:
 
 def _whole(outlook: Outlook, job: Job) -> str:
     """Written last into a view: the key of the comparison that it shows, whole."""
-    return f"studies/{outlook.plan.study.name}/tables/{_view_name(job)}/key"
+    return f"studies/{outlook.plan.study.name}/tables/{view_name(job)}/key"
 
 
 def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | None:
@@ -119,7 +119,8 @@ def _source(root: Storage, ref: InputRef, each: Explained) -> "Source":
     )
 
 
-def _view_name(job: Job) -> str:
+def view_name(job: Job) -> str:
+    """Name of a comparison's folders under `tables/` and `figures/`."""
     return ",".join([job.stage, *job.cell.values()])
 
 

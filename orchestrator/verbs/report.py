@@ -1,0 +1,32 @@
+"""Verb `report`: a study's answers, tables, figures and traces as one self-contained HTML page."""
+
+import argparse
+from dataclasses import asdict
+
+from orchestrator.verb import chosen_root, say, say_json, study_argument
+
+HELP = "write one self-contained HTML page: answers, tables, figures, where every number comes from"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY."""
+    study_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the page from what stands now; missing cells say why."""
+    from orchestrator.outlook import find_study, look
+    from orchestrator.study_page import write_page
+
+    root = chosen_root(options)
+    study = find_study(root, options.study)
+    page = write_page(root, look(root, study))
+    if options.json:
+        say_json({"study": study.name, **asdict(page), "place": str(page.place)})
+        return 0
+    say(
+        f"{page.cells:,} cells, {page.figures} figures, {page.artifacts:,} artifacts, "
+        f"{page.bytes / 1e6:.1f} MB"
+    )
+    say(f"report: {page.place}")
+    return 0
