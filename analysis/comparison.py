@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from analysis.absence import absent
+from analysis.circumstances import Circumstances
+from analysis.decode_control import DecodeControls
 from analysis.layout import (
     Layout,
     Side,
@@ -20,9 +23,10 @@ from analysis.layout import (
 )
 from analysis.measurement import Row, Scalar, axes_of
 from analysis.narrowing import LongTable, applied
+from analysis.reference_lines import places, reference_lines
 from analysis.seeds import over_seeds
 from analysis.selection import VARIANT, Selection, describe, select
-from analysis.status import MEANINGS, Status
+from analysis.status import Status
 from analysis.table import Cell, Header, Table, annotate
 
 if TYPE_CHECKING:
@@ -50,14 +54,18 @@ def compare(
     layout: Layout | None = None,
     selection: Selection | None = None,
     title: str = "Comparison across model sizes",
+    references: Sequence[str] = (),
+    circumstances: Mapping[str, Circumstances] | None = None,
 ) -> Table:
     """The table of a study's measurements.
 
-    Every combination of a row and a column has a cell; one without a number says why. Raises
+    Every combination of a row and a column has a cell; one without a number says why. References
+    stand below, under circumstances that tell of transforms bypass claims are footnoted. Raises
     ValueError for names that do not exist, with what does and the nearest match, and for axes
     across that do not tell all numbers apart.
     """
     layout, measured = layout or Layout(), LongTable.of(data)
+    controls = DecodeControls.of(measured, circumstances or {})
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
@@ -71,21 +79,27 @@ def compare(
 
     def cell(side: Side, column: Column) -> Cell:
         if (row := numbers.get((side, column))) is not None:
-            return _cell(row)
-        reason = MEANINGS[Status.NOT_RUN]
-        if (*side, column.metric, *column.where) in elsewhere():
-            reason = f"measured, but not at {describe(replace(chosen, where={}))}"
-        return Cell(status=Status.NOT_RUN, reason=reason)
+            return _cell(row, controls.remark(row))
+        found = (*side, column.metric, *column.where) in elsewhere()
+        reason = f"measured, but not at {describe(replace(chosen, where={}))}" if found else None
+        return absent(sides[side]["family"], column.metric, reason)
 
+    lines = [
+        (side_header(row, layout, beside), tuple(cell(side, column) for column in columns))
+        for side, row in sides.items()
+    ]
+    across = places(rows, [(column.metric, column.where) for column in columns], axes)
+    lines += reference_lines(references, across, layout, len(beside))
     return annotate(
         Table(
             title=title,
             row_levels=row_levels(layout, beside),
-            rows=tuple(side_header(row, layout, beside) for row in sides.values()),
+            rows=tuple(header for header, _ in lines),
             column_levels=("metric", *axes),
             columns=tuple(columns.values()),
-            cells=tuple(tuple(cell(side, column) for column in columns) for side in sides),
+            cells=tuple(cells for _, cells in lines),
             caption=_caption(rows, chosen, layout, axes),
+            controls=layout.controls,
         )
     )
 
@@ -129,18 +143,24 @@ def _values(row: Row, names: Sequence[str]) -> Values:
     return tuple(row[name] for name in names)
 
 
-def _cell(row: Row) -> Cell:
+def _cell(row: Row, remark: str | None) -> Cell:
     def number(name: str) -> float | None:
         value = row[name]
         return None if value is None else float(value)
 
+    said = [str(part) for part in (row["reason"], remark) if part]
     return Cell(
         value=number("value"),
         low=number("low"),
         high=number("high"),
+        floor=number("floor"),
+        null_low=number("null_low"),
+        null_high=number("null_high"),
+        base_null_low=number("base_null_low"),
+        base_null_high=number("base_null_high"),
         num_seeds=int(row["num_seeds"] or 0),
         status=Status(str(row["status"])),
-        reason=None if row["reason"] is None else str(row["reason"]),
+        reason="; ".join(said) or None,
         keys=tuple(str(row["key"]).split()) if row["key"] else (),
     )
 

@@ -14,11 +14,12 @@ Side = tuple[Scalar, ...]
 Header = tuple[str, ...]
 
 METRIC_ORDER = (
-    *("toxic_mass", "toxic_rate", "perplexity", "token_f1"),
+    *("toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"),
     *("decode_loss", "decode_loss_shuffled", "decode_loss_gap", "relative_norm", "offset_norm"),
     *("consistency", "participation_ratio", "effective_rank", "components_90"),
     *("cosine_to_mean", "mean_cosine", "captured_energy_ratio"),
-    *("value_vector_shift", "down_projection_rank1", "weight_drift_whole"),
+    *("toxic_projection", "value_vector_shift", "down_projection_rank1", "weight_drift_whole"),
+    *("logit_lens_drop", "token_kl_mean", "recovered_toxic_mass", "recovered_toxic_rate"),
 )
 """Order in which a reader meets the metrics: what changed, how much, in which shape."""
 
@@ -42,6 +43,8 @@ class Layout:
     """Axis -> its values in the study's order; sorted where not given."""
     blanks: Mapping[str, str] | None = None
     """Axis -> name of "does not have this axis"; BLANKS where not given."""
+    controls: bool = False
+    """Whether interval, noise floor and null bands stand beside each value."""
 
 
 def metrics_shown(rows: Sequence[Row], asked: Sequence[str] | None) -> list[str]:

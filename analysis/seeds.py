@@ -16,7 +16,8 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
     """One row per cell: the measurements that agree on everything but the seed.
 
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
-    one it keeps the interval over prompt groups. Failed seeds are left out of the mean and named
+    one it keeps the interval over prompt groups. Floor and null bands are the outermost of any
+    seed's. Failed seeds are left out of the mean and named
     in `reason`; `key` lists every job behind the number. Raises ValueError where one cell and seed
     hold two different numbers.
     """
@@ -67,7 +68,6 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         return good[0] | blank | {"num_seeds": 1, "reason": "; ".join([*reasons, _lost(bad)])}
     values = [number for row in good if (number := _number(row)) is not None]
     low, high = t_interval(values)
-    of_one_seed: Row = dict.fromkeys(("floor", *NULLS))
     of_all: Row = {
         "value": math.fsum(values) / len(values),
         "low": low,
@@ -78,7 +78,19 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         "status": Status.OK.value,
         "reason": _lost(bad) if bad else None,
     }
-    return good[0] | blank | of_one_seed | of_all
+    return good[0] | blank | _outermost(good) | of_all
+
+
+def _outermost(rows: Sequence[Row]) -> Row:
+    """Controls of a mean: the largest floor of any seed, and bands that hold every seed's."""
+    found: Row = {}
+    for name in ("floor", *NULLS):
+        known = [float(row[name]) for row in rows if row[name] is not None]  # type: ignore[arg-type]
+        if name == "floor":
+            found[name] = max(known, key=abs, default=None)
+        else:
+            found[name] = (min if name.endswith("low") else max)(known, default=None)
+    return found
 
 
 def _number(row: Row) -> float | None:

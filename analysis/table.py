@@ -30,6 +30,18 @@ class Cell:
     """The status in the case at hand."""
     keys: tuple[str, ...] = ()
     """Jobs that measured it."""
+    floor: float | None = None
+    """The same of the base model against itself."""
+    null_low: float | None = None
+    """Lower end of the 95 % band of random directions or subspaces."""
+    null_high: float | None = None
+    """Upper end of it."""
+    base_null_low: float | None = None
+    """Lower end of the band of the base activations' own covariance."""
+    base_null_high: float | None = None
+    """Upper end of it."""
+    shown: str | None = None
+    """Text in place of the value's own: an interval or a band that stands by itself."""
     mark: str = ""
     """Mark of the footnote that gives the reason; set by `annotate`."""
 
@@ -39,6 +51,8 @@ class Cell:
 
         A value below the noise floor is not shown: it would be read as an effect.
         """
+        if self.shown is not None:
+            return self.shown
         if self.value is None or self.status == Status.BELOW_NOISE_FLOOR:
             return MISSING
         shown = format_value(self.value, self.low, self.high)
@@ -65,6 +79,8 @@ class Table:
     """How the numbers were chosen and what the intervals are."""
     footnotes: Mapping[str, str] = field(default_factory=dict)
     """Mark -> text, in order of first appearance."""
+    controls: bool = False
+    """Whether interval, noise floor and null bands stand beside each value."""
 
     def __post_init__(self) -> None:
         assert len(self.cells) == len(self.rows)

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from analysis.measurement import NULLS
 from analysis.table import Cell, Header, Table
 
 SUFFIX = ".csv"
@@ -16,18 +17,23 @@ def render(table: Table) -> bytes:
     names = (
         f"{'/'.join(filter(None, header))}{part}"
         for header in table.columns
-        for part in ("", "_low", "_high", "_seeds", "_status")
+        for part in ("", *(f"_{name}" for name in _numbers(table)), "_seeds", "_status")
     )
     writer.writerow([*table.row_levels, *names])
     for header, line in zip(table.rows, table.cells, strict=True):
-        writer.writerow(list(_line(header, line)))
+        writer.writerow(list(_line(header, line, _numbers(table))))
     return out.getvalue().encode()
 
 
-def _line(header: Header, line: tuple[Cell, ...]) -> Iterator[str]:
+def _numbers(table: Table) -> tuple[str, ...]:
+    """What stands beside each value: its interval, and its controls where they are asked for."""
+    return ("low", "high", *(("floor", *NULLS) if table.controls else ()))
+
+
+def _line(header: Header, line: tuple[Cell, ...], names: tuple[str, ...]) -> Iterator[str]:
     yield from header
     for cell in line:
-        for number in (cell.value, cell.low, cell.high):
+        for number in (cell.value, *(getattr(cell, name) for name in names)):
             yield "" if number is None else repr(number).removesuffix(".0")
         yield str(cell.num_seeds)
         yield str(cell.status)

@@ -2,13 +2,17 @@
 
 import json
 
+from analysis.measurement import NULLS
 from analysis.table import Cell, Table
 
 SUFFIX = ".json"
 
 
 def render(table: Table) -> bytes:
-    """`cells[row][column]` holds value, low, high (null when missing), text, status and reason."""
+    """`cells[row][column]` holds value, interval and controls (null when missing), status, reason.
+
+    The schema of the document is `table_schema`.
+    """
     document = {
         "title": table.title,
         "caption": table.caption,
@@ -28,6 +32,8 @@ def _cell(cell: Cell) -> dict[str, object]:
         "value": cell.value,
         "low": cell.low,
         "high": cell.high,
+        "floor": cell.floor,
+        **{name: getattr(cell, name) for name in NULLS},
         "num_seeds": cell.num_seeds,
         "text": cell.text,
         "status": cell.status,

@@ -1,7 +1,10 @@
 """LaTeX for a paper: booktabs, header spans, footnotes by threeparttable."""
 
+import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 
+from analysis.controls import laid_out
 from analysis.table import Cell, Header, Table, shared_header, spans, split, without_repeats
 
 SUFFIX = ".tex"
@@ -22,26 +25,56 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # after a line's end it would begin an argument, and so would a star
+    "]": "{]}",
+    "*": "{*}",
     "±": r"$\pm$",
     "×": r"$\times$",
     "δ": r"$\delta$",
     "—": "---",
     "–": "--",
-    "\n": " ",
+    "−": "$-$",
+    "‖": r"$\Vert$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "→": r"$\rightarrow$",
+    "·": r"$\cdot$",
+    "…": r"\ldots{}",
+}
+_ACCENTS = {
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0308": '"',
+    "\u0327": "c",
 }
 
 
 def render(table: Table) -> bytes:
     r"""One `table*` environment per block; needs \usepackage{booktabs,threeparttable}."""
     lines = ["% Needs \\usepackage{booktabs,threeparttable}"]
-    for block in split(table, lambda part: len(part.columns) <= MAX_COLUMNS):
+    for block in split(laid_out(table), lambda part: len(part.columns) <= MAX_COLUMNS):
         lines += _environment(block)
     return ("\n".join(lines) + "\n").encode()
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it is."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+    """Text that LaTeX sets as it is, in ASCII; a character that it may not know, by its number."""
+    return "".join(_set(character, before) for before, character in pairwise(f"\n{text}"))
+
+
+def _set(character: str, before: str) -> str:
+    if character in _SPECIAL:
+        return _SPECIAL[character]
+    if character == before == "-":
+        return "{}-"  # two together would become a dash
+    if character.isascii():
+        return character if character.isprintable() else " "
+    letter, *marks = list(unicodedata.normalize("NFD", character))
+    if len(marks) == 1 and letter.isascii() and letter.isalpha() and marks[0] in _ACCENTS:
+        return rf"\{_ACCENTS[marks[0]]}{{{letter}}}"
+    return rf"{{[}}U+{ord(character):04X}{{]}}"
 
 
 def _environment(block: Table) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from analysis.controls import laid_out
 from analysis.table import Cell, Table, shared_header, split, without_repeats
 
 SUFFIX = ".md"
@@ -11,7 +12,7 @@ MAX_COLUMNS = 9
 
 def render(table: Table) -> bytes:
     """A heading, one table per block (cut by metric first), caption and footnotes."""
-    return ("\n".join(_lines(table)).rstrip() + "\n").encode()
+    return ("\n".join(_lines(laid_out(table))).rstrip() + "\n").encode()
 
 
 def _lines(table: Table) -> Iterator[str]:

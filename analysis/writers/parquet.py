@@ -5,7 +5,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.measurement import axis_column
+from analysis.measurement import NULLS, axis_column
 from analysis.table import Table
 
 SUFFIX = ".parquet"
@@ -14,6 +14,8 @@ _CELL = [
     ("value", pa.float64()),
     ("low", pa.float64()),
     ("high", pa.float64()),
+    ("floor", pa.float64()),
+    *((name, pa.float64()) for name in NULLS),
     ("num_seeds", pa.int64()),
     ("text", pa.string()),
     ("status", pa.string()),

@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from analysis.controls import laid_out
 from analysis.table import Cell, Table, shared_header, split, without_repeats
 
 SUFFIX = ".txt"
@@ -23,6 +24,7 @@ def render(table: Table) -> bytes:
 
 def renderable(table: Table, width: int) -> RenderableType:
     """The table for a rich console of this width: one block per metric, or fewer columns still."""
+    table = laid_out(table)
     parts: list[RenderableType] = [Text(table.title, style="bold"), Text()]
     if not table.columns or not table.rows:
         parts.append(Text("No measurements."))
