@@ -1,19 +1,30 @@
 """How many directions as strong as the first would hold all the variance."""
 
 from functools import partial
-from math import log
+from math import exp, log
 
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import evaluate
+from analysis.evaluation import (
+    Measured,
+    UnmeasurableError,
+    evaluate,
+    require_groups,
+    require_spectra,
+)
+from analysis.intervals import Estimate, jackknife
 from analysis.metric import Value
+from analysis.spectra import Spectra
 from analysis.spectral import SpectralNumber
+from analysis.status import Status
 from analysis.summary import Sample
 
 DEFINITION = (
-    "v1: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2; bias corrected by delete-group "
-    "jackknife of the logarithm; _share: over min(num_rows, d)"
+    "v2: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of each "
+    "prompt group along the leading axis of the others; interval: delete-group jackknife of the "
+    "logarithm, axes fixed, joined with that of the bias-corrected ratio of all rows; _share: over "
+    "min(num_rows, d)"
 )
 NEEDS_AGAINST = False
 REPORTS = ("stable_rank", "stable_rank_share")
@@ -23,12 +34,14 @@ AXIS_LABEL = "stable rank (1 to d)"
 def measure(sample: Sample, against: Sample | None) -> list[Value]:
     """Uncentred and centred (Rudelson and Vershynin 2007, *Sampling from large matrices*).
 
-    Rotating or scaling all rows changes nothing.
+    1 to d; rotating or scaling all rows changes nothing. The largest eigenvalue of the rows at hand
+    is larger than the population's, and no jackknife sees it where the spectrum is flat: 50 equal
+    ones read 22 % low at 960 rows, crossed 0.3 %. What crossing loses while the axis is being
+    learned makes it read high: 5 % at 80 rows with one strong direction, 1 % at 960.
     """
-    number = SpectralNumber(sample=sample, logarithm=log_stable_rank)
     return [
-        evaluate(name, DEFINITION, centred, sample, partial(compute, centred))
-        for name, compute in zip(REPORTS, (number.measured, number.share), strict=True)
+        evaluate(name, DEFINITION, centred, sample, partial(compute, sample, centred))
+        for name, compute in zip(REPORTS, (_rank, _share), strict=True)
         for centred in (False, True)
     ]
 
@@ -36,3 +49,49 @@ def measure(sample: Sample, against: Sample | None) -> list[Value]:
 def log_stable_rank(eigenvalues: Float64[np.ndarray, " rank"]) -> float:
     """Logarithm of the stable rank."""
     return log(float(eigenvalues.sum() / eigenvalues[0]))
+
+
+def _rank(sample: Sample, centred: bool) -> Measured:
+    spectra = require_spectra(sample, centred)
+    require_groups(spectra.num_groups, 2)
+    traces, along = spectra.traces(centred), _crossed_energies(spectra, centred)
+    if not along.sum() > 0:
+        raise UnmeasurableError("groups share no variance", Status.BELOW_NOISE_FLOOR)
+    rest = along.sum() - along
+    left_out = np.full(len(along), np.nan)
+    if (rest > 0).all():
+        left_out = np.log((traces.sum() - traces) / rest)
+    whole = log(float(traces.sum() / along.sum()))
+    crossed = jackknife(whole, left_out, spectra.counts).map(exp)
+    in_sample = SpectralNumber(sample=sample, logarithm=log_stable_rank).measured(centred).estimate
+    return Measured(
+        estimate=_joined(crossed, in_sample).within(1.0, float(spectra.dimension)),
+        num_rows=int(spectra.counts.sum()),
+        num_groups=spectra.num_groups,
+    )
+
+
+def _share(sample: Sample, centred: bool) -> Measured:
+    """The same over min(N, d), beyond which no number of rows can go."""
+    found = _rank(sample, centred)
+    most = min(found.num_rows, sample.spectra.dimension)
+    estimate = found.estimate.map(lambda number: number / most).within(0.0, 1.0)
+    return Measured(estimate=estimate, num_rows=found.num_rows, num_groups=found.num_groups)
+
+
+def _crossed_energies(spectra: Spectra, centred: bool) -> Float64[np.ndarray, " groups"]:
+    """Energy of each group along the leading axis of the others; 0 where these have none."""
+    axes = np.zeros((spectra.dimension, spectra.num_groups))
+    for group in range(spectra.num_groups):
+        leading = spectra.of(centred, group).axes[:, :1]
+        axes[:, group] = leading.sum(axis=1)
+    return np.asarray(np.diag(spectra.energies(centred, axes)))
+
+
+def _joined(crossed: Estimate, in_sample: Estimate) -> Estimate:
+    """The crossed number between the ends of both intervals: one errs high, the other low."""
+    if crossed.low is None or crossed.high is None:
+        return crossed
+    lows = [end for end in (crossed.low, in_sample.low) if end is not None]
+    highs = [end for end in (crossed.high, in_sample.high) if end is not None]
+    return Estimate(value=crossed.value, low=min(lows), high=max(highs))
