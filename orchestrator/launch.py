@@ -166,7 +166,7 @@ def _mirror(root: Storage, outlook: Outlook, report: Report, figures: Sequence[P
             folder=str(origin.mirror_folder),
             config={},
         ),
-        tables=[compared(root, outlook, job).table(View(**job.params)) for job in done],
+        comparisons=[(compared(root, outlook, job), View(**job.params)) for job in done],
         figures=sorted(pictures),
         reused=_labels(outlook, set(report.reused)),
     )

@@ -1,30 +1,51 @@
-"""A study's summary run in W&B: the comparison as a table, the figures, and what was reused."""
+"""A study's summary run in W&B: its tables, answers and figures, its geometry as lines."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.tracking import RunName, mirror_summary, tracking_mode
+from jobs.comparing.answers import answers
+from jobs.comparing.comparison import Comparison
+from jobs.comparing.curves import curves
+from jobs.comparing.view import View
+from jobs.tracking import Line, RunName, Summary, TableRows, mirror_summary, tracking_mode
 
 if TYPE_CHECKING:
     from analysis.table import Table
 
+_ANSWERS = ("question", "verdict", "summary", "caveats")
+
 
 def mirror_study(
-    name: RunName, tables: "Sequence[Table]", figures: Sequence[Path], reused: Sequence[str]
+    name: RunName,
+    comparisons: Sequence[tuple[Comparison, View]],
+    figures: Sequence[Path],
+    reused: Sequence[str],
 ) -> None:
-    """Mirror a study's outcome: each comparison table, its figures, and the reused jobs' labels."""
+    """Mirror a study's outcome: what each comparison shows, and the reused jobs' labels."""
     if tracking_mode() == "disabled":
         return
-    mirror_summary(
-        name,
-        tables={table.title: _flat(table) for table in tables},
+    tables: dict[str, TableRows] = {}
+    lines: list[Line] = []
+    verdicts: dict[str, str] = {}
+    for comparison, view in comparisons:
+        tables[view.title] = _flat(comparison.table(view))
+        found = answers(comparison, view)
+        rows = [[a.question, a.verdict.value, a.summary, " ".join(a.caveats)] for a in found]
+        tables[f"{view.title}: answers"] = (_ANSWERS, rows)
+        verdicts |= {answer.name: answer.verdict.value for answer in found}
+        lines += [(each.name, each.against, each.points) for each in curves(comparison, view)]
+    summary = Summary(
+        tables=tables,
         figures={path.stem: path for path in figures},
+        lines=lines,
+        verdicts=verdicts,
         reused=reused,
     )
+    mirror_summary(name, summary)
 
 
-def _flat(table: "Table") -> tuple[list[str], list[list[object]]]:
+def _flat(table: "Table") -> TableRows:
     """One line per row of the table, one column per header, as W&B wants it."""
     columns = [*table.row_levels, *(" / ".join(filter(None, head)) for head in table.columns)]
     rows = [

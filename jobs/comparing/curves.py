@@ -1,0 +1,82 @@
+"""A comparison as lines: each metric against layer, one line per model, and against size.
+
+What is shown is what the view shows; below the noise floor there is no point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.status import Status
+from jobs.comparing.comparison import Comparison, selection_of
+from jobs.comparing.view import View
+
+if TYPE_CHECKING:
+    from analysis.measurement import Row
+
+LAYER, SIZE = "layer", "num_parameters"
+"""What lines are drawn against: columns of the long table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One line."""
+
+    name: str
+    """What it shows: metric, then the cell."""
+    against: str
+    """LAYER or SIZE."""
+    points: tuple[tuple[float, float], ...]
+    """Where, and the value there, from the left."""
+
+
+def curves(comparison: Comparison, view: View) -> list[Curve]:
+    """All lines of at least two points, in canonical order."""
+    found = []
+    for against, every_layer in ((LAYER, True), (SIZE, False)):
+        lines: dict[str, dict[float, float]] = {}
+        for row in _rows(comparison, view, every_layer=every_layer):
+            if row[against] is not None:
+                points = lines.setdefault(_name(row, against), {})
+                points[_number(row, against)] = _number(row, "value")
+        found += [
+            Curve(name=name, against=against, points=tuple(sorted(points.items())))
+            for name, points in lines.items()
+            if len(points) > 1
+        ]
+    return found
+
+
+def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[Row]:
+    """Numbers over seeds of the metrics shown; spectra centred."""
+    from analysis.layout import metrics_shown
+    from analysis.narrowing import LongTable, applied
+    from analysis.seeds import over_seeds
+    from analysis.selection import select
+
+    whole = LongTable.of(comparison.measurements)
+    shown = metrics_shown(whole.distinct("metric"), comparison.layout(view).metrics)
+    for metric in shown:
+        own = whole.of_metrics([metric])
+        chosen = own.resolved(selection_of(view, every_layer=every_layer))
+        for row in over_seeds(select(own.rows(chosen), applied(chosen)), view.seeds):
+            usable = row["value"] is not None and row["status"] != Status.BELOW_NOISE_FLOOR
+            if usable and row["centred"] is not False:
+                yield row
+
+
+def _name(row: Row, against: str) -> str:
+    """The metric and everything but what the line is drawn against; sizes only within a family."""
+    from analysis.measurement import axes_of
+
+    cell: Sequence[str] = [str(row[axis]) for axis in axes_of(row) if row[axis] is not None]
+    line = row["family"] if against == SIZE else row["model"]
+    return "/".join([str(row["metric"]), " ".join([str(line), *cell])])
+
+
+def _number(row: Row, column: str) -> float:
+    value = row[column]
+    assert isinstance(value, int | float)
+    return float(value)
