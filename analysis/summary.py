@@ -211,11 +211,14 @@ class Sample:
     """Prompt group -> summary; groups without rows are absent."""
     reservoir: Reservoir | None
     """Some of the rows; None where the position policy keeps none."""
+    site: str | None = None
+    """Where in a block the rows were read, for metrics that are of one site alone; None where that
+    is not known, and then they take the rows to be theirs."""
     toxic: ToxicDirections | None = None
     """For `toxic_projection`; None at sites whose coordinates are not the residual stream's."""
     toxic_neurons: Int64[np.ndarray, " k"] | None = None
-    """Coordinates of the layer's toxic value vectors, the most toxic first, for
-    `toxic_activation_drop` and `reactivation`; None at sites whose coordinates are no neurons."""
+    """Coordinates of the layer's toxic value vectors, the most toxic first, for metrics of toxic
+    neurons; None at sites whose coordinates are no neurons."""
     turn: int | None = None
     """Number of the dialogue turn these rows stand at, from 1; None at other positions."""
     floor: float | None = None

@@ -1,4 +1,4 @@
-"""Sums of the activations of neurons by prompt group, and which neurons are the toxic ones."""
+"""Activations of the toxic neurons of a layer: sums by group, means, random ones beside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 
-from analysis.evaluation import UnmeasurableError
+from analysis.evaluation import Measured, UnmeasurableError
+from analysis.intervals import jackknife
+from analysis.nulls import NUM_DIRECTIONS, Band
 from analysis.status import Status
 from analysis.summary import Sample
 
@@ -51,3 +53,39 @@ def require_toxic(sample: Sample) -> Int[np.ndarray, " k"]:
     if len(sample.toxic_neurons) == 0:
         raise UnmeasurableError("none of the toxic value vectors is in this layer")
     return sample.toxic_neurons
+
+
+def require_site(sample: Sample, site: str) -> None:
+    """Refuse rows of another site; those of no site in particular are taken as they come."""
+    if sample.site not in (None, site):
+        raise UnmeasurableError(f"it is read at {site}", Status.NOT_RUN)
+
+
+def mean_of_toxic(
+    sample: Sample, found: GroupedSums, sums: Float64[np.ndarray, "groups d"]
+) -> Measured:
+    """Mean over rows and the layer's toxic neurons; beside it that of as many random neurons.
+
+    Args:
+        sample: whose neurons they are.
+        found: its sums.
+        sums: what to average, summed over the rows of each group: of `found`, or made of it.
+    """
+    toxic = require_toxic(sample)
+    if not (found.base - found.aligned)[:, toxic].any():
+        raise UnmeasurableError("no toxic neuron moved", Status.BELOW_NOISE_FLOOR)
+    own, counts = sums[:, toxic].mean(axis=1), found.counts
+    rest, nothing = counts.sum() - counts, np.full(len(counts), np.nan)
+    left_out = np.divide(own.sum() - own, rest, out=nothing, where=rest > 0)
+    return Measured(
+        estimate=jackknife(float(own.sum() / counts.sum()), left_out, counts),
+        num_rows=int(counts.sum()),
+        num_groups=len(counts),
+        null=_of_random_neurons(sums.sum(axis=0) / counts.sum(), len(toxic)),
+    )
+
+
+def _of_random_neurons(means: Float64[np.ndarray, " d"], size: int) -> Band:
+    draw = np.random.default_rng(5)
+    chosen = (draw.choice(len(means), size, replace=False) for _ in range(NUM_DIRECTIONS))
+    return Band.of_draws(np.array([means[each].mean() for each in chosen]))

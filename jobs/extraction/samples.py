@@ -45,7 +45,8 @@ class Samples:
 
     def at(self, site: str, layer: int, label: str) -> Sample:
         """The sample of a place and position that were extracted."""
-        sample = self._with_toxic(self._store.sample(site, layer, label), site, layer)
+        sample = replace(self._store.sample(site, layer, label), site=site)
+        sample = self._with_toxic(sample, site, layer)
         turn = turn_of(label)
         if turn is None:
             return sample

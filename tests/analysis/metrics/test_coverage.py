@@ -157,6 +157,8 @@ def truths() -> dict[Key, float]:
     found["cka", None] = float(np.linalg.norm(base) / np.linalg.norm(aligned))
     found["toxic_activation_drop", None] = -float(other.mean[TOXIC].mean())
     found["toxic_activation_drop_base", None] = 0.0
+    for half in ("gate", "linear"):  # at a site of their own: here of the same rows
+        found[f"gate_linear_split_{half}", None] = found["toxic_activation_drop", None]
     spread = np.diag(BASE_ROOT)[TOXIC]
     found["reactivation", None] = float(((other.mean - plain.mean)[TOXIC] / spread).mean())
     found["turn_drift", None] = DRIFT[3]

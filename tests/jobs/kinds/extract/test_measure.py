@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from analysis.lookup import metric_names
+from analysis.lookup import load_metric, metric_names
 from analysis.measurement_formats import from_parquet
 from cluster.errors import UserError
 from jobs.extraction.activation_store import ActivationStore
 from jobs.kinds import measure
+
+REPORTED = {value for name in metric_names() for value in load_metric(name).REPORTS}
 
 
 def rows_of(artifact):
@@ -23,7 +25,7 @@ def delta(root, pair):
 
 def test_every_metric_is_measured_at_every_place(root, delta):
     rows = rows_of(root.done("measure", {}, delta=delta, against=delta))
-    assert {row["metric"] for row in rows} >= set(metric_names())
+    assert {row["metric"] for row in rows} == REPORTED
     places = {(row["site"], row["layer"], row["depth"], row["position"]) for row in rows}
     assert places == {
         (site, layer, layer / 2, position)
@@ -33,7 +35,7 @@ def test_every_metric_is_measured_at_every_place(root, delta):
     }
     assert {(row["family"], row["d_model"], row["num_layers"]) for row in rows} == {("gpt2", 16, 3)}
     missing = {row["metric"] for row in rows if row["status"] != "ok"}
-    assert all(name.startswith(("toxic", "turn", "reactivation")) for name in missing)
+    assert all(name.startswith(("toxic", "turn", "reactivation", "gate")) for name in missing)
     assert all(row["status"] in ("ok", "not_run") for row in rows)
     assert not {"model", "key"} & set(rows[0])
 
@@ -121,7 +123,7 @@ def test_a_job_of_nothing_but_missing_sites_says_so_and_does_not_fail(
         prompts=root.prompts("plain", plain_prompts),
     )
     rows = rows_of(root.done("measure", {}, delta=delta))
-    assert {row["metric"] for row in rows} >= set(metric_names())
+    assert {row["metric"] for row in rows} == REPORTED
     assert {row["status"] for row in rows} == {"not_defined_for_family"}
 
 

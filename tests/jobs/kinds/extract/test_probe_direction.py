@@ -204,3 +204,35 @@ def test_the_same_work_gives_the_same_bytes(root, inputs):
     )
     assert first.key != second.key and first.record.files == second.record.files
     assert probe_direction.uses(probe_direction.Params()) == {"model", "pairs"}
+
+
+def test_of_a_gated_family_gate_and_linear_part_are_measured_where_they_are_read(
+    root, pairs, tiny_model, word_tokenizer, plain_prompts
+):
+    """The aligned model's toxic neuron lets half as much through, and its gate is as it was."""
+    base = tiny_model("llama", max_positions=32)
+    with torch.no_grad():
+        base.model.embed_tokens.weight[2 + TOXIC[0] : 2 + TOXIC[-1] + 1] += 2 * direction()
+        base.model.layers[1].mlp.down_proj.weight[:, 4] = direction()
+    aligned = copy.deepcopy(base)
+    with torch.no_grad():
+        aligned.model.layers[1].mlp.up_proj.weight[4] *= 0.5
+    tokenizer = word_tokenizer(eos_token="<end>")
+    models = {
+        "base": root.model("base", base, tokenizer),
+        "aligned": root.model("aligned", aligned, tokenizer, "align"),
+    }
+    params = {"layers": [1], "sites": ["mlp_act", "mlp_gate", "mlp_linear"], "positions": ["all"]}
+    delta = root.done("extract", params, **models, prompts=root.prompts("plain", plain_prompts))
+    probe = {"num_vectors": 1, "inverse_penalty": 0.1}
+    toxic = root.done("probe-direction", probe, model=models["base"], pairs=pairs)
+    metrics = ["gate_linear_split", "toxic_activation_drop"]
+    job = root.done("measure", {"metrics": metrics}, delta=delta, toxic=toxic)
+    rows = from_parquet(job.read("measurements.parquet")).to_pylist()
+    found = {(row["metric"], row["site"]): row for row in rows}
+    linear = ActivationStore(delta).rows("mlp_linear", 1, "all").base[:, 4].mean()
+    half = found["gate_linear_split_linear", "mlp_linear"]
+    assert half["value"] == pytest.approx(linear / 2, rel=1e-4) and half["status"] == "ok"
+    assert found["gate_linear_split_gate", "mlp_gate"]["status"] == "below_noise_floor"
+    assert found["toxic_activation_drop", "mlp_act"]["status"] == "ok"
+    assert found["toxic_activation_drop", "mlp_gate"]["reason"] == "it is read at mlp_act"
