@@ -23,7 +23,7 @@ METRIC_ORDER = (
 )
 """Order in which a reader meets the metrics: what changed, how much, in which shape."""
 
-BLANKS = {"objective": "unaligned"}
+BLANKS = {"objective": "base"}
 """Name of a column for numbers that do not have the axis, beside numbers that do."""
 
 

@@ -38,10 +38,10 @@ def test_objectives_stand_side_by_side_with_the_unaligned_model_for_behaviour_on
     assert table.column_levels == ("metric", "condition", "objective")
     behaviour = [header[1:] for header in table.columns if header[0] == "toxic_mass"]
     assert behaviour[:4] == [
-        ("plain", "unaligned"),
+        ("plain", "base"),
         ("plain", "dpo"),
         ("plain", "sft"),
-        ("rot13", "unaligned"),
+        ("rot13", "base"),
     ]
     assert [h[1:] for h in table.columns if h[0] == "offset_norm"] == [
         (condition, objective)
