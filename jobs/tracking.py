@@ -194,7 +194,8 @@ def _mirror_summary(name: RunName, summary: Summary) -> None:
     figures = {
         f"figures/{title}": wandb.Image(str(path)) for title, path in summary.figures.items()
     }
-    run.log(figures)
+    if figures:
+        run.log(figures)
     _log_lines(run, summary.lines)
     run.log({"reused jobs": wandb.Table(columns=["job"], data=[[it] for it in summary.reused])})
     run.summary["num_reused"] = len(summary.reused)
