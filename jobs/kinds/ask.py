@@ -23,7 +23,7 @@ INPUTS: Mapping[str, Input] = {
     ),
 }
 GATHERS = False
-USES_TORCH = True
+USES_TORCH = False  # a scorer that does sets its own threads
 MEASURES = ("toxic_rate", "toxic_score", "token_f1")
 
 _JUDGED = frozenset({"toxic_rate", "toxic_score"})

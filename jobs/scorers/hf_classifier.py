@@ -13,6 +13,7 @@ from pydantic import Field
 from cluster.errors import UserError, unknown_name
 from jobs.kind import execution, model_source
 from jobs.models.folder import DESCRIPTIONS, INDEX, WEIGHTS, no_safetensors, weight_files
+from jobs.models.loading import pick_device
 from jobs.models.source import Layout, Source
 from jobs.scorer import ScorerParams
 
@@ -62,7 +63,8 @@ def open_judge(params: Params, work: Work, toxic_words: frozenset[str]) -> HfCla
         threshold=params.threshold,
         label=names.index(params.label),
         folder=folder,
-        device="cuda" if work.params.num_gpus > 0 else "cpu",
+        device=pick_device(work.params.num_gpus),
+        threads=work.threads,
     )
 
 
@@ -80,6 +82,8 @@ class HfClassifier:
     """Where the classifier is."""
     device: str
     """Where it computes."""
+    threads: int
+    """Compute threads: a job that only asks a service has set none before."""
     _loaded: tuple[Any, Any, int] | None = None
 
     def scores(self, texts: Sequence[str]) -> list[float | None]:
@@ -109,15 +113,16 @@ class HfClassifier:
 
     def _ready(self) -> tuple[Any, Any, int]:
         if self._loaded is None:
-            self._loaded = _load(self.folder, self.device)
+            self._loaded = _load(self.folder, self.device, self.threads)
         return self._loaded
 
 
-def _load(folder: Path, device: str) -> tuple[Any, Any, int]:
+def _load(folder: Path, device: str, threads: int) -> tuple[Any, Any, int]:
     """Tokenizer, classifier and the most tokens of a text."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    torch.set_num_threads(threads)
     words = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **words)

@@ -20,6 +20,8 @@ class Job:
     class params:  # noqa: N801
         num_gpus = 0
 
+    threads = 1
+
     def __init__(self, folder, pins):
         self.folder, self.pins = folder, pins
 
@@ -37,8 +39,13 @@ def saved(tmp_path_factory, word_tokenizer):
 
         folder = tmp_path_factory.mktemp("classifiers") / name
         config = GPT2Config(
-            **{"n_layer": 1, "n_embd": 8, "n_head": 2, "vocab_size": 22, "n_positions": 16},
-            **{"pad_token_id": 1, "id2label": dict(enumerate(LABELS))},
+            n_layer=1,
+            n_embd=8,
+            n_head=2,
+            n_positions=16,
+            vocab_size=22,
+            pad_token_id=1,
+            id2label=dict(enumerate(LABELS)),
             problem_type=problem_type,
         )
         torch.manual_seed(0)
@@ -136,15 +143,14 @@ def rates_job(scorer, folder, known=None):
 
 def test_a_folder_resolves_against_the_study_and_counts_by_its_bytes(saved, tmp_path):
     folder = saved("beside")
-    written = "{name: hf-classifier, model: %s}"
-    job = rates_job(written % "beside", folder.parent)
-    again = rates_job(written % folder, tmp_path)
+    job = rates_job("{name: hf-classifier, model: beside}", folder.parent)
+    again = rates_job(f"{{name: hf-classifier, model: {folder}}}", tmp_path)
     assert job.params["scorer"]["model"] == str(folder) and job.key == again.key
-    other = rates_job("{name: hf-classifier, model: %s, threshold: 0.6}" % folder, tmp_path)
+    other = rates_job("{name: hf-classifier, model: beside, threshold: 0.6}", folder.parent)
     assert other.key != job.key
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "layer_norm_epsilon": 1e-3}))
-    assert rates_job(written % "beside", folder.parent).key != job.key
+    assert rates_job("{name: hf-classifier, model: beside}", folder.parent).key != job.key
 
 
 def test_a_classifier_on_the_hub_is_pinned_to_its_commit(tmp_path):

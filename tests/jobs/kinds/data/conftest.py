@@ -33,6 +33,11 @@ class Root:
 
     def answer(self, kind, params, *, attempt="one", stop=lambda: False, **inputs):
         """What the worker says, and the artifact it was about."""
+        spec, artifact = self.spec(kind, params, attempt=attempt, **inputs)
+        return json.loads(run.run(json.dumps(spec), Surroundings(stop_requested=stop))), artifact
+
+    def spec(self, kind, params, *, attempt="one", **inputs):
+        """What a worker is told, and the artifact that it is about."""
         keys = {name: artifact.key for name, artifact in inputs.items()}
         artifact = Artifact(
             self.storage, kind, key_of({"kind": kind, "params": params, "inputs": keys})
@@ -59,7 +64,7 @@ class Root:
                 "config": {},
             },
         }
-        return json.loads(run.run(json.dumps(spec), Surroundings(stop_requested=stop))), artifact
+        return spec, artifact
 
     def done(self, kind, params, **inputs):
         """The artifact of a job that must succeed."""

@@ -1,0 +1,96 @@
+"""A service over real HTTP on this machine that answers, or misbehaves, as a test asks."""
+
+import contextlib
+import http.server
+import json
+import socket
+import threading
+
+import pytest
+
+
+class Request(http.server.BaseHTTPRequestHandler):
+    """One request: `content` is its JSON; the service's rule answers with one of these methods."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self):  # noqa: N802
+        self.content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.service.lock:
+            self.service.seen.append((self.content, self.headers))
+            number = len(self.service.seen)
+        with contextlib.suppress(OSError):
+            self.service.rule(self, number)
+
+    def log_message(self, *words):
+        pass
+
+    def give(self, content, status=200, **headers):
+        body = json.dumps(content).encode()
+        self.begin(len(body), status, **headers)
+        self.wfile.write(body)
+
+    def begin(self, length, status=200, **headers):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+
+    def say(self, text):
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        self.give({"id": "1", "model": "tiny-2026", "choices": [choice]})
+
+    def refuse(self, status, **headers):
+        """With the key and the prompt in the message, as some services do."""
+        said = f"{self.headers['Authorization']} {self.content}"
+        self.give({"error": {"message": said, "code": said}}, status, **headers)
+
+    def talk_nonsense(self):
+        self.begin(9)
+        self.wfile.write(b"{nonsense")
+
+    def cut_off(self):
+        self.begin(1000)
+        self.wfile.write(b'{"choices": [{"message": {"content": "wo')
+        self.hang_up()
+
+    def hang_up(self):
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def drip(self):
+        """A blank now and then, for ever: no single wait is long."""
+        self.begin(1_000_000)
+        while not self.service.closed.wait(0.05):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+
+
+class Service:
+    """Counts and answers requests."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.closed = threading.Event()
+        self.seen = []
+        self.rule = lambda request, number: request.say("")
+        handler = type("Bound", (Request,), {"service": self})
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+
+@pytest.fixture
+def service():
+    """A service that says nothing until a test gives it a rule."""
+    served = Service()
+    yield served
+    served.closed.set()
+    served.server.shutdown()
+    served.server.server_close()
