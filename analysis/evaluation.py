@@ -63,7 +63,7 @@ def evaluate(
             low=None,
             high=None,
             num_rows=sum(group.num_rows for group in sample.groups.values()),
-            num_groups=len(sample.groups),
+            num_groups=sum(group.num_rows > 0 for group in sample.groups.values()),
             status=problem.status,
             reason=str(problem),
         )

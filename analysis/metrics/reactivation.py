@@ -1,5 +1,6 @@
 """Whether toxic neurons fire again under a transform: how much of their silencing is undone."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,13 +14,15 @@ from analysis.summary import Sample
 from analysis.toxic_neurons import GroupedSums, grouped_sums, require_toxic
 
 DEFINITION = (
-    "v1: (aligned - base) mean activation of this condition minus that of the other one, over the "
+    "v2: (aligned - base) mean activation of this condition minus that of the other one, over the "
     "standard deviation of the base model in the other one, mean over the layer's toxic neurons; "
-    "delete-group jackknife"
+    "_ratio: (aligned - base) / base of their mean activation in this condition over that in the "
+    "other one, where the base's means and the other's change are told from 0; delete-group "
+    "jackknife"
 )
 NEEDS_AGAINST = True
 NEEDS_TOXIC = True
-REPORTS = ("reactivation",)
+REPORTS = ("reactivation", "reactivation_ratio")
 AXIS_LABEL = "reactivation of toxic neurons (standard deviations)"
 
 
@@ -28,40 +31,97 @@ def measure(sample: Sample, against: Sample | None) -> list[Value]:
 
     Above 0: under this condition the neurons are silenced less than in the other one (plain), and
     a model that cannot read the transform does the same, so a decode control belongs beside it.
-    Ratios of activations explode and change sign where the base hardly fires: none is reported.
+    The ratio is 1 where they are silenced alike and 0 where they fire as in the base; where the
+    base hardly fires it would explode and change sign, and is missing. Any real number, both;
+    scaling the activations of all conditions together changes neither.
     """
-    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_difference, sample, against))]
+    return [
+        evaluate(name, DEFINITION, None, sample, partial(compute, sample, against))
+        for name, compute in zip(REPORTS, (_difference, _ratio), strict=True)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Left:
+    """Sums over the rows of one condition at its toxic neurons: of all, then without each group."""
+
+    counts: Float64[np.ndarray, "leave 1"]
+    """Rows."""
+    moved: Float64[np.ndarray, "leave k"]
+    """Of aligned - base."""
+    base: Float64[np.ndarray, "leave k"]
+    """Of the base."""
+    square: Float64[np.ndarray, "leave k"]
+    """Of its square."""
+
+    @property
+    def rows(self) -> Float64[np.ndarray, " groups"]:
+        """Rows of each group."""
+        return np.asarray(self.counts[0, 0] - self.counts[1:, 0])
+
+    def mean(self, sums: Float64[np.ndarray, "leave k"]) -> Float64[np.ndarray, " leave"]:
+        """Of some sums, over rows and neurons."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((sums / self.counts).mean(axis=1))
 
 
 def _difference(sample: Sample, against: Sample | None) -> Measured:
-    other = require_against(against)
-    toxic = require_toxic(sample)
-    pair = grouped_sums(sample), grouped_sums(other)
-    for found in pair:
-        if not (found.base - found.aligned)[:, toxic].any():
-            raise UnmeasurableError("no toxic neuron moved", Status.BELOW_NOISE_FLOOR)
-    numbers = sorted({*pair[0].numbers, *pair[1].numbers})
-    counts, moved, _, _ = _left(pair[0], numbers, toxic)
-    other_counts, other_moved, base, square = _left(pair[1], numbers, toxic)
+    own, other = _conditions(sample, against)
     with np.errstate(invalid="ignore", divide="ignore"):
-        change = moved / counts - other_moved / other_counts
-        variance = (square - np.square(base) / other_counts) / (other_counts - 1)
+        change = own.moved / own.counts - other.moved / other.counts
+        variance = (other.square - np.square(other.base) / other.counts) / (other.counts - 1)
         usable = variance[0] > 0
         if not usable.any():
             raise UnmeasurableError("toxic neurons are constant in the base model")
         found = (change / np.sqrt(variance))[:, usable].mean(axis=1)
-    rows = np.array([counts[0, 0] - counts[1:, 0], other_counts[0, 0] - other_counts[1:, 0]])
-    estimate = jackknife(float(found[0]), found[1:], rows.sum(axis=0))
-    return Measured(estimate=estimate, num_rows=int(rows[0].sum()), num_groups=len(numbers))
+    return _measured(found, own, other)
 
 
-Left = Float64[np.ndarray, "leave k"]
+def _ratio(sample: Sample, against: Sample | None) -> Measured:
+    own, other = _conditions(sample, against)
+    bases = [half.mean(half.base) for half in (own, other)]
+    changes = [half.mean(half.moved) for half in (own, other)]
+    for half, base in zip((own, other), bases, strict=True):
+        _require_told_apart(base, half, "the base model's toxic neurons hardly fire", positive=True)
+    _require_told_apart(changes[1], other, "alignment hardly moves them in the other condition")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = [change / base for change, base in zip(changes, bases, strict=True)]
+        found = relative[0] / relative[1]
+    return _measured(found, own, other)
 
 
-def _left(
-    sums: GroupedSums, numbers: list[int], toxic: np.ndarray
-) -> tuple[Float64[np.ndarray, "leave 1"], Left, Left, Left]:
-    """Rows, and sums of aligned - base, base and its square: of all, then without each group."""
+def _require_told_apart(
+    numbers: Float64[np.ndarray, " leave"], half: Left, otherwise: str, positive: bool = False
+) -> None:
+    """Refuse a denominator whose interval holds 0, or that must be above it and is not."""
+    filled = half.rows > 0
+    estimate = jackknife(float(numbers[0]), numbers[1:][filled], half.rows[filled])
+    if estimate.low is None or estimate.high is None:
+        groups = f"{int(filled.sum())} prompt groups hold rows"
+        raise UnmeasurableError(f"{groups}, too few to tell 0 from not", Status.TOO_FEW_GROUPS)
+    if not (estimate.low > 0 or (estimate.high < 0 and not positive)):
+        raise UnmeasurableError(f"{otherwise}: 0 is in its interval", Status.BELOW_NOISE_FLOOR)
+
+
+def _measured(found: Float64[np.ndarray, " leave"], own: Left, other: Left) -> Measured:
+    rows = own.rows + other.rows
+    estimate = jackknife(float(found[0]), found[1:], rows)
+    return Measured(estimate=estimate, num_rows=int(own.rows.sum()), num_groups=len(rows))
+
+
+def _conditions(sample: Sample, against: Sample | None) -> tuple[Left, Left]:
+    """Both conditions, each without the same groups in turn."""
+    given = require_against(against)
+    toxic = require_toxic(sample)
+    pair = grouped_sums(sample), grouped_sums(given)
+    for found in pair:
+        if not (found.base - found.aligned)[:, toxic].any():
+            raise UnmeasurableError("no toxic neuron moved", Status.BELOW_NOISE_FLOOR)
+    numbers = sorted({*pair[0].numbers, *pair[1].numbers})
+    return _left(pair[0], numbers, toxic), _left(pair[1], numbers, toxic)
+
+
+def _left(sums: GroupedSums, numbers: list[int], toxic: np.ndarray) -> Left:
     places = {number: place for place, number in enumerate(sums.numbers)}
 
     def leave(parts: np.ndarray) -> np.ndarray:
@@ -70,6 +130,9 @@ def _left(
         whole = parts.sum(axis=0)
         return np.concatenate([whole[None], whole - own])
 
-    moved = (sums.aligned - sums.base)[:, toxic]
-    base, square = sums.base[:, toxic], sums.base_square[:, toxic]
-    return leave(sums.counts[:, None]), leave(moved), leave(base), leave(square)
+    return Left(
+        counts=leave(sums.counts[:, None]),
+        moved=leave((sums.aligned - sums.base)[:, toxic]),
+        base=leave(sums.base[:, toxic]),
+        square=leave(sums.base_square[:, toxic]),
+    )

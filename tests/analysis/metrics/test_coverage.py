@@ -70,10 +70,15 @@ DRIFT = {2: 0.8, 3: 0.5}
 
 
 TOXIC = [2, 0]
+FIRING = 2.5
+"""Mean activation of the base model's neurons: without one, a change relative to it is nothing."""
+ELSEWHERE = {"intrinsic_dimension": "needs a manifold", "reactivation_ratio": "needs a change"}
+"""Values whose coverage has a test of its own, on rows for which they exist, and why."""
 
 
 def fired(sample: Sample, base: np.ndarray, rows: np.ndarray) -> Sample:
     """The sample, its coordinates taken for neurons."""
+    base = base + FIRING
     groups = {
         number: replace(group, neurons=NeuronSums.from_rows(base[at], (base + rows)[at]))
         for number, group in sample.groups.items()
@@ -156,7 +161,7 @@ def truths() -> dict[Key, float]:
     base, aligned = np.square(BASE_ROOT), np.square(BASE_ROOT) + other.moment(True)
     found["cka", None] = float(np.linalg.norm(base) / np.linalg.norm(aligned))
     found["toxic_activation_drop", None] = -float(other.mean[TOXIC].mean())
-    found["toxic_activation_drop_base", None] = 0.0
+    found["toxic_activation_drop_base", None] = FIRING
     for half in ("gate", "linear"):  # at a site of their own: here of the same rows
         found[f"gate_linear_split_{half}", None] = found["toxic_activation_drop", None]
     spread = np.diag(BASE_ROOT)[TOXIC]
@@ -194,11 +199,15 @@ def truths_of_the_draw(draw: Draw) -> dict[Key, float]:
 def measured(draw: Draw) -> Iterator[tuple[Key, Estimate]]:
     """Every number of every metric, and the count of components before it is rounded up."""
     for name in metric_names():
-        if name != "intrinsic_dimension":
-            for value in load_metric(name).measure(draw.sample, draw.against):
-                assert value.low is not None and value.value is not None, value
-                estimate = Estimate(value=value.value, low=value.low, high=value.high)
-                yield (value.metric, value.centred), estimate
+        metric = load_metric(name)
+        if set(metric.REPORTS) <= ELSEWHERE.keys():
+            continue
+        for value in metric.measure(draw.sample, draw.against):
+            if value.metric in ELSEWHERE:
+                continue
+            assert value.low is not None and value.value is not None, value
+            estimate = Estimate(value=value.value, low=value.low, high=value.high)
+            yield (value.metric, value.centred), estimate
     number = SpectralNumber(sample=draw.sample, logarithm=log_components)
     for centred in (False, True):
         yield (PARTLY, centred), number.measured(centred).estimate
@@ -238,9 +247,9 @@ def test_every_interval_covers_the_truth_in_90_to_98_percent_of_200_draws(sample
         assert least <= share <= most + 1e-9, (key, share)
 
 
-def test_every_interval_covers_the_truth_in_most_of_20_draws(sample_of) -> None:
-    for key, share in covered(20, sample_of).items():
-        assert share >= 0.75, (key, share)
+def test_every_interval_covers_the_truth_in_most_of_12_draws(sample_of) -> None:
+    for key, share in covered(12, sample_of).items():
+        assert share >= 0.66, (key, share)
 
 
 def torus(rng: np.random.Generator) -> np.ndarray:

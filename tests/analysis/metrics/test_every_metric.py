@@ -25,7 +25,7 @@ def sample_of(sample_of) -> Callable[..., Sample]:
 
     def make(rows: np.ndarray, **known: Any) -> Sample:
         rng = np.random.default_rng(9)
-        base = 5 * rng.standard_normal(rows.shape) + 1
+        base = 5 * rng.standard_normal(rows.shape) + 10
         sample = sample_of(rows, base=base, **known)
         probe, svd = rng.standard_normal(rows.shape[1]), rng.standard_normal((3, rows.shape[1]))
         numbers = known.get("groups", known.get("prompts", np.arange(len(rows))) % 20)
