@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.answer import Answer, Evidence, Verdict
-from analysis.evidence import caveats, counted, number, verdict
+from analysis.circumstances import SHUFFLED
+from analysis.evidence import caveats, counted, number, of_finding, shown, verdict
 from analysis.findings import Findings
 from analysis.fits import MIXED, PowerLaw, fit_families
 from analysis.mechanism import METRICS as MECHANISM
-from analysis.mechanism import Mechanism, mechanisms
+from analysis.mechanism import Mechanism, is_shared, mechanisms
 from analysis.status import Status
 
 QUESTION = "Does the offset mechanism hold as models grow?"
 ORDER = 1
-METRICS = MECHANISM
+METRICS = (*MECHANISM, "mean_cosine")
 
 
 def answer(findings: Findings) -> Answer:
@@ -32,6 +33,7 @@ def answer(findings: Findings) -> Answer:
     used = [each.consistency for each in found]
     used += [each.behaviour for each in found if each.behaviour]
     told = [*caveats(findings, used=used, metrics=METRICS)]
+    told += _of_controls(findings)
     if any(law.descriptive for law in fitted):
         told.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
     return Answer(
@@ -42,9 +44,39 @@ def answer(findings: Findings) -> Answer:
         evidence=(
             *(_trend(law, found) for law in laws if law.family != MIXED),
             *(sign for each in found for sign in each.evidence),
+            *_elsewhere(findings),
         ),
         caveats=tuple(told),
     )
+
+
+def _of_controls(findings: Findings) -> list[str]:
+    """What training on shuffled labels takes from the signs of the mechanism."""
+    control = [each for each in findings.found if each.about.objective == SHUFFLED]
+    shared = [each for each in mechanisms(findings, control) if is_shared(each.consistency)]
+    if not shared:
+        return []
+    values = "; ".join(f"{each.model} {shown(each.consistency)}" for each in shared)
+    return [
+        "Offsets after training on shuffled labels are shared by prompts too, so sharing by itself "
+        f"is no sign of preferences: {values}."
+    ]
+
+
+def _elsewhere(findings: Findings) -> list[Evidence]:
+    """Control: mean offsets on other plain prompts, such as unrelated ones. They decide nothing."""
+    return [
+        of_finding(
+            each,
+            f"Control, {each.model}, {each.about.objective}: the cosine of the mean offset on other "
+            f"prompts with that on the prompts above is {shown(each)}.",
+            None,
+        )
+        for each in findings.aligned
+        if each.row["metric"] == "mean_cosine"
+        and each.about.is_plain
+        and each.about.against_prompts not in (None, each.about.prompts)
+    ]
 
 
 def _laws(found: Sequence[Mechanism]) -> Sequence[PowerLaw]:

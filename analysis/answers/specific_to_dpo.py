@@ -19,7 +19,7 @@ from analysis.mechanism import Mechanism, is_shared, mechanisms
 
 QUESTION = "Is it specific to DPO?"
 ORDER = 5
-METRICS = (*MECHANISM, "mean_cosine")
+METRICS = (*MECHANISM, "mean_cosine", "relative_norm")
 
 
 def answer(findings: Findings) -> Answer:
@@ -49,6 +49,7 @@ def answer(findings: Findings) -> Answer:
             *_evidence(others, votes),
             *_evidence(shuffled, null),
             *_evidence(unaligned, [None] * len(unaligned)),
+            *_sizes(findings, known),
             *_directions(known),
             *(sign for each in with_dpo for sign in each.evidence),
         ),
@@ -100,6 +101,22 @@ def _evidence(found: Sequence[Mechanism], votes: Sequence[bool | None]) -> list[
                 Evidence(**{**vars(sign), "supports": vote if decides else None}),
             )
     return evidence
+
+
+def _sizes(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
+    """How far each objective moves the residual stream, beside its noise floor."""
+    return [
+        of_finding(
+            each,
+            f"{each.model}, {each.about.objective}: offsets have {shown(each)} of the norm of what "
+            "they move.",
+            None,
+        )
+        for each in known
+        if each.row["metric"] == "relative_norm"
+        and not each.turn
+        and each.about.prompts == findings.reference
+    ]
 
 
 def _directions(known: Sequence[Finding]) -> list[Evidence]:

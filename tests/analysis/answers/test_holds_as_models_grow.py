@@ -99,3 +99,23 @@ def test_the_jobs_behind_a_fall_are_those_of_both_models(study: Any) -> None:
     assert len(fall.keys) == 2
     assert fall.value == 0.45
     assert set(fall.keys) <= set(study.circumstances)
+
+
+def test_shuffled_labels_whose_offsets_are_shared_too_are_told(study: Any) -> None:
+    study.aligned("a")
+    study.aligned("a", objective="dpo-shuffled", mass=0.5, like=0.0)
+    assert not any("shuffled labels are shared" in each for each in study.answer(NAME).caveats)
+    study.aligned("b")
+    study.aligned("b", objective="dpo-shuffled", mass=0.5, like=0.8)
+    (told,) = [each for each in study.answer(NAME).caveats if "shuffled labels are" in each]
+    assert "b 0.8" in told and "a 0" not in told
+
+
+def test_unrelated_prompts_stand_beside_as_a_control(study: Any) -> None:
+    study.aligned("a")
+    place = {"site": "resid_mid", "layer": 3}
+    other = {"source": "other texts", "transform": "plain", "against_prompts": "plain"}
+    study.add("mean_cosine", 0.4, model="a", condition="unrelated", about=other, **place)
+    control = study.answer(NAME).evidence[-1]
+    assert control.metric == "mean_cosine" and control.value == 0.4
+    assert control.supports is None and control.text.startswith("Control")
