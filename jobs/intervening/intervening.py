@@ -1,0 +1,168 @@
+"""One `intervene` job: both models as they are, then one of them at every dose and control."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from analysis.measurement import to_table
+from analysis.measurement_formats import to_parquet
+from jobs.behaviour.outcome import Outcome, Row
+from jobs.behaviour.outcomes import outcomes
+from jobs.behaviour.subject import Subject
+from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
+from jobs.chunks import Chunks
+from jobs.extraction.measuring import FILE
+from jobs.intervening.kept_outcomes import from_arrays, to_arrays
+from jobs.intervening.patching import patched
+from jobs.intervening.rows import AXIS, Measured, rows
+from jobs.intervening.subjects import Subjects
+from jobs.intervening.targets import Absent, find_target
+from jobs.intervention import Edit, Intervention, Target, load_intervention
+from jobs.scorer import Judge, chosen_scorer
+from jobs.work import Stopped, Work
+
+_OTHER = {"base": "aligned", "aligned": "base"}
+
+
+def intervene(work: Work) -> dict[str, Any]:
+    """Measure everything and write it; returns the record's facts."""
+    params = work.params
+    intervention = load_intervention(params.intervention)
+    subjects = Subjects(work)
+    passes = Passes(work, subjects.common)
+    other = passes.outcomes(lambda: subjects.load(_OTHER[params.subject]))
+    subject = subjects.load(params.subject)
+    plain = passes.outcomes(lambda: subject)
+    target = find_target(work, subject, intervention)
+    doses: dict[float, Measured | Absent] = {
+        dose: target
+        if isinstance(target, Absent)
+        else _at_dose(passes, subject, intervention, target, dose)
+        for dose in params.doses
+    }
+    about = subjects.common.about
+    found = [
+        {**about, **row} for row in rows(plain, other, doses, _definition(params, intervention))
+    ]
+    table = to_table(found, [AXIS]).drop_columns(["model", "key"])
+    (work.folder / FILE).write_bytes(to_parquet(table))
+    _mirror(work, found)
+    return {
+        "rows": dict(sorted(Counter(str(row["status"]) for row in found).items())),
+        "num_prompts": len(subject.plan.prompts),
+        "num_too_long": len(subject.too_long),
+        "num_toxic_words": passes.toxic.num_words,
+        "num_toxic_words_covered": passes.toxic.num_covered,
+        "passes_taken_over": passes.num_taken_over,
+        **_of_target(target),
+    }
+
+
+class Passes:
+    """Measures behaviour pass after pass, each kept once it is done."""
+
+    def __init__(self, work: Work, common: Subject) -> None:
+        params = work.params
+        self.toxic: ToxicTokens = find_toxic_tokens(
+            common.toxic_words, common.tokenizer, common.transform
+        )
+        self._work = work
+        self._chunks = Chunks(work.attempt, common.plan.hash)
+        self._done = 0
+        self._all = 2 + len(params.doses) * (1 + params.random_controls)
+
+        @cache
+        def judge() -> Judge:
+            return chosen_scorer(params.scorer).open(work, common.toxic_words)
+
+        self._judge = judge
+
+    @property
+    def num_taken_over(self) -> int:
+        """Passes that an earlier attempt had made."""
+        return self._chunks.num_taken_over
+
+    def controls(self, target: Target) -> list[Target]:
+        """Random ones in its place, the same at every dose."""
+        params = self._work.params
+        return [
+            target.randomised(np.random.default_rng([params.seed, number]))
+            for number in range(params.random_controls)
+        ]
+
+    def outcomes(self, subject: Callable[[], Subject], edits: Sequence[Edit] = ()) -> list[Outcome]:
+        """What the subject, loaded when it is needed, does under these edits."""
+        arrays = self._chunks.get(self._done, lambda: to_arrays(self._measured(subject(), edits)))
+        self._done += 1
+        return from_arrays(arrays)
+
+    def _measured(self, subject: Subject, edits: Sequence[Edit]) -> list[Outcome]:
+        def show(done: int, doing: str) -> None:
+            if self._work.stop_requested:
+                raise Stopped
+            share = done / len(subject.plan.prompts)
+            self._work.progress(
+                (self._done + share) / self._all, f"pass {self._done + 1} of {self._all}: {doing}"
+            )
+
+        with patched(subject.model, edits):
+            return list(
+                outcomes(subject, self.toxic, self._work.params, judge=self._judge, show=show)
+            )
+
+
+def _at_dose(
+    passes: Passes, subject: Subject, intervention: Intervention, target: Target, dose: float
+) -> Measured:
+    found = [
+        passes.outcomes(lambda: subject, intervention.edits(each, dose))
+        for each in (target, *passes.controls(target))
+    ]
+    return Measured(patched=found[0], controls=found[1:])
+
+
+def _definition(params: Any, intervention: Intervention) -> str:
+    """What was done, before what was measured."""
+    made = {
+        "neurons": f"the {params.num_vectors} most toxic neurons",
+        "mean-offset": f"mean δ at {params.position}",
+    }.get(params.made_of, f"{params.made_of} direction")
+    if intervention.MADE == "direction":
+        unit = "the median norm there" if params.dose_unit == "typical-norm" else "length 1"
+        made += f", dose 1 of {unit}"
+    where = f" at {params.site}, depth {params.depth:g}" if intervention.PLACE is None else ""
+    control = "others of their layers" if params.made_of == "neurons" else "random directions"
+    return (
+        f"v1: {{metric}} of the {params.subject} model under {params.intervention}{where} "
+        f"({intervention.DEFINITION}; {made}), at every position; recovered: the share of the way "
+        f"to the other model, paired by prompt group; null band: {params.random_controls} "
+        f"{control}; {{metric}}: "
+    )
+
+
+def _of_target(target: Target | Absent) -> dict[str, Any]:
+    if isinstance(target, Absent):
+        return {"layer": None, "step": None, "neurons": []}
+    neurons = [[layer, int(each)] for layer in target.neurons for each in target.neurons[layer]]
+    along = target.direction is not None
+    return {
+        "layer": target.layer if along else None,
+        "step": target.step if along else None,
+        "neurons": neurons,
+    }
+
+
+def _mirror(work: Work, found: Sequence[Row]) -> None:
+    """One row of behaviour per dose."""
+    by_dose: dict[float, dict[str, float]] = {}
+    for row in found:
+        if row.get("value") is not None:
+            curve = f"{row['metric']}/{row['position']}"
+            by_dose.setdefault(float(row[AXIS]), {})[curve] = float(row["value"])
+    for dose, values in sorted(by_dose.items()):
+        work.tracker.log(values, axis=AXIS, step=dose)

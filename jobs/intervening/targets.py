@@ -1,0 +1,135 @@
+"""What an intervention is made of, from the artifacts of a job: its direction or its neurons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.depth import layer_at
+from analysis.mean_offset import MeanOffset
+from analysis.status import Status
+from cluster.errors import UserError
+from jobs.behaviour.subject import Subject
+from jobs.extraction.activation_store import ActivationStore
+from jobs.extraction.pair import Inputs, activations
+from jobs.family import family_of_config
+from jobs.intervening.patching import why_missing
+from jobs.intervention import Intervention, Target
+from jobs.models.shape import read_shape
+from jobs.probing.directions_file import FoundDirections
+from jobs.tokens.batches import cut, padded
+from jobs.tokens.positions import positions
+from jobs.weights.offsets import offset_at
+from jobs.work import Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """Why there is nothing to intervene with."""
+
+    status: Status
+    """What stands in the table."""
+    reason: str
+    """What its footnote says."""
+
+
+def find_target(work: Work, subject: Subject, intervention: Intervention) -> Target | Absent:
+    """The target in this model. Raises UserError when an input is of other models."""
+    params, config = work.params, subject.model.config
+    place = intervention.PLACE or params.site
+    missing = why_missing(subject.model, place)
+    if missing is not None:
+        return Absent(status=Status.NOT_DEFINED_FOR_FAMILY, reason=missing)
+    shape = read_shape(family_of_config(config).FIELDS, config)
+    blank = Target(
+        site=params.site,
+        layer=layer_at(params.depth, shape.num_layers),
+        neurons={},
+        num_neurons=shape.d_mlp,
+    )
+    if params.made_of == "mean-offset":
+        return _mean_offset(work, subject, intervention, blank)
+    found = _toxic(work)
+    if params.made_of == "neurons":
+        return replace(blank, neurons=found.most_toxic(params.num_vectors))
+    direction = _direction(found, params.made_of)
+    return replace(blank, direction=_unit(direction), step=_step(work, subject, blank))
+
+
+def _direction(found: FoundDirections, name: str) -> Float64[np.ndarray, " d"]:
+    if name == "value-vector":
+        return found.most_toxic_vector
+    return found.directions.probe if name == "probe" else found.directions.svd[0]
+
+
+def _mean_offset(
+    work: Work, subject: Subject, intervention: Intervention, blank: Target
+) -> Target | Absent:
+    """Mean δ where it is applied, with the base's mean; as long as it is, or as a direction."""
+    artifact, params = work.input("delta"), work.params
+    for name in ("base", "aligned"):
+        if work.input(name).key not in artifact.record.inputs:
+            raise UserError(
+                f"the extraction does not compare this {name} model",
+                where=artifact.folder,
+                hint="give as `delta` an extraction of the same base and aligned model",
+            )
+    store = ActivationStore(artifact)
+    place = (blank.site, blank.layer, params.position)
+    base = np.asarray(store.base(*place)[:], dtype=np.float64)
+    offset = offset_at(store, *place)
+    problem = offset.problem if isinstance(offset, MeanOffset) else offset
+    if problem is not None:
+        return Absent(status=problem[0], reason=problem[1])
+    assert isinstance(offset, MeanOffset)
+    if not len(base):
+        return Absent(status=Status.NOT_RUN, reason="the extraction kept no rows of the base")
+    mean = offset.sums.sum(axis=0) / offset.counts.sum()
+    own = intervention.MADE == "mean-offset"
+    return replace(
+        blank,
+        direction=_unit(mean),
+        step=float(np.linalg.norm(mean)) if own else _step(work, subject, blank),
+        base_mean=base.mean(axis=0),
+    )
+
+
+def _toxic(work: Work) -> FoundDirections:
+    artifact = work.input("toxic")
+    if not {work.input(name).key for name in ("base", "aligned")} & set(artifact.record.inputs):
+        raise UserError(
+            "the toxic directions are of another model",
+            where=artifact.folder,
+            hint="give `probe-direction` the base, or the aligned model, as its `model`",
+        )
+    return FoundDirections(artifact)
+
+
+def _step(work: Work, subject: Subject, target: Target) -> float:
+    """Length of dose 1: the median norm over all tokens but each prompt's first, or 1."""
+    if work.params.dose_unit == "absolute":
+        return 1.0
+    work.progress(None, "measuring activations")
+    place = (target.site, target.layer)
+    plan = subject.plan
+    tokens = positions(plan, ["all-but-first"], 0)
+    norms = []
+    for members in cut(plan, np.arange(len(plan.prompts)), work.params.token_budget):
+        batch = padded(plan, members, tokens)
+        if len(batch.gathered):
+            rows = activations(subject.model, Inputs(batch, subject.model.device), [place])[place]
+            norms.append(rows.double().norm(dim=1).cpu().numpy())
+    if not norms:
+        raise UserError(
+            "no prompt has a second token to measure the typical norm at",
+            where="dose_unit",
+            allowed=["absolute"],
+        )
+    return float(np.median(np.concatenate(norms)))
+
+
+def _unit(vector: Float64[np.ndarray, " d"]) -> Float64[np.ndarray, " d"]:
+    exact = np.asarray(vector, dtype=np.float64)
+    return np.asarray(exact / np.linalg.norm(exact))

@@ -1,0 +1,97 @@
+"""Contract: a change to what a model computes while it runs; those are `interventions/`.
+
+An intervention is one direction, or a few neurons, and a dose; weights are never edited. Importing
+one imports no heavy library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from jobs import lookup
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEYS = "mlp_key"
+"""Beside the sites of a family: k.x of every neuron, before its bias; in a gated MLP the gate's."""
+
+Made = Literal["direction", "mean-offset", "neurons"]
+"""What an intervention acts along or on: a direction of the study's choice, the mean offset between
+the two models, or the most toxic neurons."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Edit:
+    """What is added at one place, at every position that is forwarded."""
+
+    place: str
+    """A site, or KEYS."""
+    layer: int
+    """Layer, from 0."""
+    shift: Callable[[Tensor], Tensor]
+    """Activations [..., d or columns] in float32 -> what is added to them."""
+    columns: Int64[np.ndarray, " columns"] | None = None
+    """Neurons that it is confined to; None for all coordinates."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """What an intervention is made of."""
+
+    site: str
+    """Where in a block a direction is applied."""
+    layer: int
+    """Its layer."""
+    direction: Float64[np.ndarray, " d"] | None = None
+    """Of length 1; None for interventions on neurons."""
+    step: float = 1.0
+    """How long a shift of dose 1 is."""
+    base_mean: Float64[np.ndarray, " d"] | None = None
+    """Mean of the base's activations there, where it is known."""
+    neurons: Mapping[int, Int64[np.ndarray, " k"]]
+    """Layer -> toxic neurons; empty for interventions along a direction."""
+    num_neurons: int
+    """Neurons of an MLP."""
+
+    def randomised(self, draw: np.random.Generator) -> Target:
+        """The same with a random direction of equal length, or as many others of its neurons."""
+        neurons = {
+            layer: draw.choice(
+                np.setdiff1d(np.arange(self.num_neurons), chosen), len(chosen), replace=False
+            )
+            for layer, chosen in sorted(self.neurons.items())
+        }
+        if self.direction is None:
+            return replace(self, neurons=neurons)
+        drawn = draw.standard_normal(len(self.direction))
+        return replace(self, direction=drawn / np.linalg.norm(drawn))
+
+
+class Intervention(Protocol):
+    """The names a module in `interventions/` defines."""
+
+    DEFINITION: str
+    """What is done, part of the measurement's definition."""
+    MADE: Made
+    """What it acts along or on."""
+    SUBJECT: Literal["base", "aligned"]
+    """The model that is changed unless a study says otherwise."""
+    DOSES: tuple[float, ...]
+    """Doses unless a study says otherwise; 0 stands for the unchanged model."""
+    PLACE: str | None
+    """Site of the neurons it acts on, or KEYS; None for the study's own choice of a site."""
+
+    def edits(self, target: Target, dose: float) -> Sequence[Edit]:
+        """The edits of one dose."""
+
+
+def load_intervention(name: str, *, where: str | None = None) -> Intervention:
+    """The intervention of this name. Raises UserError with what exists and the nearest match."""
+    found: Intervention = lookup.find("interventions", name, where=where)
+    return found

@@ -1,0 +1,228 @@
+"""Edits of a running model against models whose weights really were changed, in every family."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from jobs.behaviour.continuing import continuations
+from jobs.extraction.taps import blocks_of, reading, taps_of
+from jobs.family import Missing, family_of, names
+from jobs.intervening.patching import patched, why_missing
+from jobs.intervention import KEYS, Edit, Target, load_intervention
+
+IDS = torch.tensor([[2, 3, 4, 5, 6], [7, 8, 9, 10, 11]])
+FOLLOWING = {
+    "resid_pre": ("attn_out", "mlp_out"),
+    "resid_mid": ("mlp_out",),
+    "attn_out": ("mlp_out",),
+    "mlp_out": (),
+}
+"""What a block still adds to the stream after each site."""
+GATED = [name for name in names() if family_of(name).MLP.gate is not None]
+NEURONS = {0: np.array([1, 4]), 1: np.array([3])}
+
+
+def logits(model):
+    with torch.no_grad():
+        return model(IDS).logits
+
+
+def read(model, *places):
+    with torch.no_grad(), reading(model, places, lambda x: x.clone()) as found:
+        model(IDS)
+    return [found[place] for place in places]
+
+
+def adding(place, layer, size=0.5):
+    vector = size * torch.randn(16, generator=torch.Generator().manual_seed(2))
+    return vector, Edit(place=place, layer=layer, shift=lambda x: vector.to(x).expand_as(x))
+
+
+def on_neurons(model, name, dose):
+    target = Target(
+        site="resid_post",
+        layer=0,
+        neurons=NEURONS,
+        num_neurons=int(blocks_of(model)[0].get_submodule(mlp_of(model).down).weight.numel() / 16),
+    )
+    return load_intervention(name).edits(target, dose)
+
+
+def mlp_of(model):
+    return family_of(model.config.model_type).MLP
+
+
+def scaled(model, path, factor):
+    """A copy whose weights into the neurons, not their biases, are multiplied."""
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        for layer, neurons in NEURONS.items():
+            weight = blocks_of(changed)[layer].get_submodule(path).weight
+            rows = weight.T if mlp_of(model).inputs_first else weight
+            rows[neurons] *= factor
+    return changed
+
+
+@pytest.fixture(params=names())
+def model(request, tiny_model):
+    made = tiny_model(request.param).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(4)  # so that every change shows
+            else:  # biases start at 0
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator()))
+    return made
+
+
+@pytest.mark.parametrize("site", FOLLOWING)
+def test_the_stream_takes_a_shift_and_all_that_follows_sees_it(model, site):
+    """The stream itself moves, not only what a norm reads of it."""
+    if why_missing(model, site):
+        assert isinstance(taps_of(model)[site], Missing)
+        return
+    parallel = why_missing(model, "resid_mid") is not None
+    following = () if parallel and site == "attn_out" else FOLLOWING[site]
+    vector, edit = adding(site, 0)
+    wanted = vector.expand(2, 5, 16)
+    for part in ("resid_post", *following):
+        (before,) = read(model, (part, 0))
+        with patched(model, [edit]):
+            (after,) = read(model, (part, 0))
+        moved = (after - before).reshape(2, 5, 16)
+        if part == "resid_post":
+            found = moved
+        else:
+            wanted = wanted + moved
+    torch.testing.assert_close(found, wanted, atol=2e-5, rtol=0)
+
+
+def test_what_a_block_hands_on_is_what_the_next_is_handed(model):
+    plain = logits(model)
+    with patched(model, [adding("resid_post", 0)[1]]):
+        after = logits(model)
+    with patched(model, [adding("resid_pre", 1)[1]]):
+        torch.testing.assert_close(logits(model), after)
+    assert not torch.allclose(after, plain)
+
+
+def test_scaled_keys_are_those_of_a_model_whose_keys_were_multiplied(model):
+    mlp = mlp_of(model)
+    truth = logits(scaled(model, mlp.gate or mlp.up, 10.0))
+    with patched(model, on_neurons(model, "scale-keys", 10.0)):
+        torch.testing.assert_close(logits(model), truth, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(logits(model), truth, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", GATED)
+def test_a_scaled_linear_part_is_that_of_a_model_whose_weights_were_multiplied(family, tiny_model):
+    model = tiny_model(family).eval()
+    truth = logits(scaled(model, mlp_of(model).up, 3.0))
+    with patched(model, on_neurons(model, "scale-linear", 3.0)):
+        torch.testing.assert_close(logits(model), truth, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", GATED)
+def test_set_gates_are_open_whatever_they_were(family, tiny_model):
+    model = tiny_model(family).eval()
+    plain = read(model, ("mlp_act", 0), ("mlp_linear", 0))
+    with patched(model, on_neurons(model, "set-gates", 1.0)):
+        act, linear = read(model, ("mlp_act", 0), ("mlp_linear", 0))
+    torch.testing.assert_close(act[..., NEURONS[0]], linear[..., NEURONS[0]])
+    others = np.setdiff1d(np.arange(act.shape[-1]), NEURONS[0])
+    torch.testing.assert_close(act[..., others], plain[0][..., others])
+
+
+@pytest.mark.parametrize("family", [name for name in names() if name not in GATED])
+def test_families_without_a_gate_say_so(family, tiny_model):
+    model = tiny_model(family)
+    assert "no gate" in why_missing(model, "mlp_gate")
+    assert "no gate" in why_missing(model, "mlp_linear")
+    assert why_missing(model, KEYS) is None
+
+
+@pytest.mark.parametrize("family", names())
+def test_a_cache_and_padding_change_nothing_of_what_a_changed_model_says(family, tiny_model):
+    model = tiny_model(family).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(5)  # so that the likeliest token is clear, and changes
+    model.config.eos_token_id = model.generation_config.eos_token_id = None
+    prompts = [[3, 7, 5], [9], [4, 4, 8, 11, 2, 6], [12, 3]]
+    site = "attn_out" if why_missing(model, "resid_mid") else "resid_mid"
+    edits = [adding(site, 1, size=3.0)[1], *on_neurons(model, "scale-keys", 10.0)]
+    plain = continuations(model, prompts, 5, token_budget=1000)
+    with patched(model, edits):
+        cached = continuations(model, prompts, 5, token_budget=1000)
+        for prompt, said in zip(prompts, cached, strict=True):
+            token_ids = list(prompt)
+            for _ in range(5):
+                with torch.no_grad():
+                    token_ids.append(int(model(torch.tensor([token_ids])).logits[0, -1].argmax()))
+            assert token_ids[len(prompt) :] == said
+    assert cached != plain
+
+
+def test_an_adapter_has_a_part_in_the_keys_that_are_scaled(tiny_model):
+    from peft import LoraConfig, get_peft_model
+
+    from jobs.models.adapters import Switched
+
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        settings = LoraConfig(r=2, target_modules=["c_fc"], init_lora_weights=False)
+        adapted = get_peft_model(tiny_model("gpt2"), settings).eval()
+    aligned = Switched(adapted, adapter_on=True)
+    with torch.no_grad(), patched(aligned, on_neurons(aligned, "scale-keys", 10.0)):
+        found = aligned(input_ids=IDS).logits
+    merged = copy.deepcopy(adapted).merge_and_unload()
+    torch.testing.assert_close(
+        found, logits(scaled(merged, "mlp.c_fc", 10.0)), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_projecting_out_leaves_the_bases_mean_along_the_direction(tiny_model):
+    model = tiny_model("gpt2").eval()
+    direction = np.eye(16)[3]
+    target = Target(
+        site="resid_mid",
+        layer=1,
+        direction=direction,
+        base_mean=0.25 * direction,
+        neurons={},
+        num_neurons=64,
+    )
+    (plain,) = read(model, ("resid_mid", 1))
+    for dose, wanted in ((1.0, torch.full((2, 5), 0.25)), (0.5, plain[..., 3] / 2 + 0.125)):
+        with patched(model, load_intervention("project-out").edits(target, dose)):
+            (found,) = read(model, ("resid_mid", 1))
+        torch.testing.assert_close(found[..., 3], wanted)
+        others = [column for column in range(16) if column != 3]
+        torch.testing.assert_close(found[..., others], plain[..., others])
+
+
+def test_hooks_are_gone_afterwards_whatever_happened(tiny_model):
+    model = tiny_model("gpt2").eval()
+    before = logits(model)
+    with pytest.raises(RuntimeError, match="mine"), patched(model, [adding("resid_mid", 0)[1]]):
+        raise RuntimeError("mine")
+    torch.testing.assert_close(logits(model), before, atol=0, rtol=0)
+
+
+def test_random_controls_are_as_long_and_as_many_and_none_of_the_toxic():
+    toxic = {0: np.arange(10), 2: np.array([63])}
+    target = Target(site="resid_post", layer=1, neurons=toxic, num_neurons=64)
+    drawn = target.randomised(np.random.default_rng(0)).neurons
+    assert {layer: len(set(chosen)) for layer, chosen in drawn.items()} == {0: 10, 2: 1}
+    assert not set(drawn[0]) & set(toxic[0])
+    assert set(drawn[2]) != {63}
+    along = Target(
+        site="resid_post", layer=1, direction=np.eye(8)[0], step=3.0, neurons={}, num_neurons=64
+    )
+    first, second = (along.randomised(np.random.default_rng(seed)) for seed in (0, 1))
+    assert np.linalg.norm(first.direction) == pytest.approx(1.0)
+    assert first.step == 3.0
+    assert not np.allclose(first.direction, second.direction)
