@@ -80,7 +80,8 @@ def _cell(numbers: Sequence[Published], column: Place, columns: Sequence[Place])
     ]
     if len(found) != 1:
         return Cell(status=Status.NOT_RUN, reason="not published")
-    return Cell(value=found[0].value, reason=found[0].note)
+    value = found[0].value
+    return Cell(value=value, shown=f"{value:.4g}", reason=found[0].note)
 
 
 def _fits(number: Published, column: Place) -> bool:

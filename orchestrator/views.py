@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 from cluster.storage import Storage
 from jobs.artifact import Artifact
 from jobs.job import InputRef, Job
+from orchestrator.absences import why_missing
 from orchestrator.explain import Decision, Explained
 from orchestrator.outlook import Outlook
 
 if TYPE_CHECKING:
     from jobs.comparing.comparison import Comparison
     from jobs.comparing.sources import Source
-
-_FAILED = (Decision.FAILED, Decision.BLOCKED)
 
 
 def comparisons(outlook: Outlook) -> list[Job]:
@@ -31,7 +30,8 @@ def comparisons(outlook: Outlook) -> list[Job]:
 def sources(root: Storage, outlook: Outlook, job: Job) -> "list[Source]":
     """What a gathering job takes, with the reason wherever there is nothing yet."""
     by_key = {each.job.key: each for each in outlook.explained}
-    return [_source(root, ref, by_key[ref.key]) for refs in job.inputs.values() for ref in refs]
+    refs = [ref for refs in job.inputs.values() for ref in refs]
+    return [_source(root, outlook, ref, by_key[ref.key]) for ref in refs]
 
 
 def compared(root: Storage, outlook: Outlook, job: Job) -> "Comparison":
@@ -104,18 +104,20 @@ def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | No
     return scratch
 
 
-def _source(root: Storage, ref: InputRef, each: Explained) -> "Source":
+def _source(root: Storage, outlook: Outlook, ref: InputRef, each: Explained) -> "Source":
+    from jobs.comparing.measuring_kinds import expected_values
     from jobs.comparing.sources import Source
 
     if each.decision is Decision.REUSE:
         return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))
+    status, reason = why_missing(outlook, each)
     return Source(
         stage=ref.stage,
         cell=ref.cell,
         artifact=None,
-        status="job_failed" if each.decision in _FAILED else "not_run",
-        reason=f"{each.job.label} {each.decision.value}: {each.why}",
-        metrics=each.job.params.get("metrics", ()),
+        status=status,
+        reason=reason,
+        metrics=expected_values(ref.kind, each.job.params),
     )
 
 

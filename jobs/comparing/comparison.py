@@ -57,6 +57,7 @@ class Comparison:
             metrics=tuple(name for name in shown if name in measured),
             seeds=view.seeds,
             order=self.order,
+            controls=view.controls,
         )
 
     def table(self, view: View) -> "Table":
@@ -65,7 +66,14 @@ class Comparison:
 
         layout, selection = self.layout(view), selection_of(view)
         try:
-            return compare(self.measurements, layout=layout, selection=selection, title=view.title)
+            return compare(
+                self.measurements,
+                layout=layout,
+                selection=selection,
+                title=view.title,
+                references=view.references,
+                circumstances=self.circumstances(),
+            )
         except ValueError as fault:
             raise UserError(str(fault), where="compare") from fault
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from jobs.artifact import Artifact
@@ -68,8 +68,8 @@ def collect(sources: Sequence[Source]) -> Comparison:
         measurements=gathered([*tables, to_table(missing, axes)], axes),
         order={axis: tuple(values) for axis, values in order.items()},
         details=partial(details, sources),
-        circumstances=partial(
-            circumstances_of, [each.artifact for each in sources if each.artifact is not None]
+        circumstances=cache(
+            partial(circumstances_of, [each.artifact for each in sources if each.artifact])
         ),
     )
 

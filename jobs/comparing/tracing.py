@@ -71,6 +71,10 @@ class Tracer:
         self._traced: dict[str, Trace] = {}
         self._kinds: dict[str, str] | None = None
 
+    def knows(self, key: str) -> bool:
+        """Whether the root holds anything of a job."""
+        return self._kind_of(key) is not None
+
     def trace(self, key: str) -> Trace:
         """The chain behind a job. Raises UserError where no job of the root has such a key.
 

@@ -30,6 +30,12 @@ class View(Params):
         None, description="position policy shown; null = last where it was measured"
     )
     depth: float = Field(0.75, ge=0, le=1, description="relative depth shown")
+    controls: bool = Field(
+        False, description="show interval, noise floor and null bands beside each value"
+    )
+    references: Sequence[str] = Field(
+        (), description="published numbers shown below, such as lee2024; they enter no fit"
+    )
     figures: bool = Field(True, description="draw the figures too")
 
     @field_validator("metrics")
@@ -41,6 +47,17 @@ class View(Params):
             if not any(name == one or name.startswith(f"{one}_") for one in known):
                 raise unknown_name("metric", name, known)
         return metrics
+
+    @field_validator("references")
+    @classmethod
+    def _published(cls, references: Sequence[str]) -> Sequence[str]:
+        from analysis.reference import reference_names  # brings pyarrow, which no plan needs
+
+        known = reference_names() if references else []
+        for name in references:
+            if name not in known:
+                raise unknown_name("reference", name, known)
+        return references
 
     def filters(self) -> dict[str, list[str]]:
         """`where` with every value a list."""

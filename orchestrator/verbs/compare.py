@@ -2,10 +2,13 @@
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
 from orchestrator.verb import chosen_root
+
+if TYPE_CHECKING:
+    from orchestrator.several_studies import Gathered
 
 HELP = "print cross-scale tables: rows, columns, metrics and format as you like"
 
@@ -13,7 +16,11 @@ HELP = "print cross-scale tables: rows, columns, metrics and format as you like"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """STUDIES and how they are shown; what is not given is as the study's own compare stage."""
     parser.add_argument(
-        "studies", nargs="+", metavar="STUDY", help="study files, or names known in the root"
+        "studies",
+        nargs="+",
+        metavar="STUDY",
+        help="study files, or names known in the root; ROOT::STUDY is one under another root; "
+        "of several studies the axis `study` says which",
     )
     parser.add_argument("--rows", metavar="AXES", help="axes down the side, comma-separated")
     parser.add_argument("--columns", metavar="AXES", help="axes across, comma-separated")
@@ -31,6 +38,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--long", action="store_true", help="the long table of all measurements (csv or parquet)"
     )
     parser.add_argument(
+        "--controls",
+        action="store_true",
+        default=None,
+        help="interval, noise floor and null bands beside each value",
+    )
+    parser.add_argument(
+        "--references", metavar="NAMES", help="published numbers shown below, such as lee2024"
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="METRIC,AXIS=VALUE,…",
+        help="where the number of one cell comes from: as measured, and every artifact behind it",
+    )
+    parser.add_argument(
         "--answers",
         action="store_true",
         help="what the study says about its questions (terminal, markdown or json)",
@@ -39,21 +60,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Gather what the studies measured and print it; missing cells say why."""
-    from jobs.comparing.comparison import rendered
-    from jobs.comparing.view import View
+    from orchestrator.several_studies import gather_studies
 
-    view, comparison = _gathered(options, View)
+    gathered = gather_studies(chosen_root(options), options.studies, _chosen(options))
     form = "json" if options.json else options.format
-    if options.long:
-        from jobs.comparing.comparison import long_table
+    if options.trace:
+        from orchestrator.traced import show_trace
 
-        data = long_table(comparison, "csv" if form == "terminal" else form)
-    elif options.answers:
-        from jobs.comparing.answers import answers, rendered_answers
-
-        data = rendered_answers(answers(comparison, view), form)
-    else:
-        data = rendered(comparison.table(view), form)
+        show_trace(gathered, options.trace, as_json=form == "json")
+        return 0
+    data = _printed(options, gathered, form)
     if form == "parquet" and sys.stdout.isatty():
         raise UserError(
             "parquet is not for a terminal", where="--format", hint="redirect it: > FILE"
@@ -62,37 +78,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _gathered(options: argparse.Namespace, view_type: Any) -> tuple[Any, Any]:
-    from dataclasses import replace
+def _printed(options: argparse.Namespace, gathered: "Gathered", form: str) -> bytes:
+    comparison, view = gathered.comparison, gathered.view
+    if options.long:
+        from jobs.comparing.comparison import long_table
 
-    from pydantic import ValidationError
+        return long_table(comparison, "csv" if form == "terminal" else form)
+    if options.answers:
+        from jobs.comparing.answers import answers, rendered_answers
 
-    from jobs.comparing.sources import collect
-    from orchestrator.outlook import find_study, look
-    from orchestrator.views import comparisons, sources, view_params
+        return rendered_answers(answers(comparison, view), form)
+    from jobs.comparing.comparison import rendered
 
-    root = chosen_root(options)
-    found, first = [], None
-    for text in options.studies:
-        study = find_study(root, text)
-        outlook = look(root, study)
-        jobs = comparisons(outlook)
-        if not jobs:
-            raise UserError(f"the study {study.name!r} has no stage of kind compare", where=text)
-        first = first or jobs[0]
-        for job in jobs:
-            for source in sources(root, outlook, job):
-                named = {**source.cell, "study": study.name} if options.studies[1:] else source.cell
-                found.append(replace(source, cell=named))
-    assert first is not None
-    unique = {(s.stage, tuple(s.cell.items())): s for s in found}
-    try:
-        view = view_type(**view_params(first, _chosen(options)))
-    except ValidationError as fault:
-        wrong = fault.errors()[0]
-        where = f"--{'-'.join(str(part) for part in wrong['loc'])}"
-        raise UserError(str(wrong["msg"]), where=where) from fault
-    return view, collect(list(unique.values()))
+    return rendered(comparison.table(view), form)
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Any]:
@@ -110,6 +108,8 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
         "site": options.site,
         "position": options.position,
         "depth": options.depth,
+        "controls": options.controls,
+        "references": _listed(options.references),
     }
 
 

@@ -1,0 +1,33 @@
+"""Why a job of a study has measured nothing, as a Status of the Measurement schema and in words."""
+
+from orchestrator.explain import Decision, Explained
+from orchestrator.failure import Result
+from orchestrator.outlook import Outlook
+
+_BARRED = (Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT)
+
+
+def why_missing(outlook: Outlook, each: Explained) -> tuple[str, str]:
+    """Status and reason of everything that a job which is not done would have measured.
+
+    A job that waits for one that failed is missing for that one's reason.
+    """
+    cause = _cause(each, {found.job.key: found for found in outlook.explained})
+    past = outlook.history.of(cause.job.key)
+    reason = f"{each.job.label} {each.decision.value}: {each.why}"
+    if cause is not each:
+        reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"
+    if cause.decision not in _BARRED:
+        return "not_run", f"{reason}; {past.refused}" if past.refused else reason
+    no_memory = past.result is Result.OUT_OF_MEMORY or cause.decision is Decision.WILL_NOT_FIT
+    return "out_of_memory" if no_memory else "job_failed", reason
+
+
+def _cause(each: Explained, known: dict[str, Explained]) -> Explained:
+    """The job upstream that stands in the way, or the job itself."""
+    if each.decision is Decision.BLOCKED:
+        for refs in each.job.inputs.values():
+            for ref in refs:
+                if known[ref.key].decision in _BARRED:
+                    return _cause(known[ref.key], known)
+    return each
