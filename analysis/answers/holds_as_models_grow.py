@@ -68,8 +68,8 @@ def _elsewhere(findings: Findings) -> list[Evidence]:
     return [
         of_finding(
             each,
-            f"Control, {each.model}, {each.about.objective}: the cosine of the mean offset on other "
-            f"prompts with that on the prompts above is {shown(each)}.",
+            f"Control, {each.model}, {each.about.objective}: the mean offset on other prompts and "
+            f"the one on the prompts above have cosine {shown(each)}.",
             None,
         )
         for each in findings.aligned

@@ -52,6 +52,12 @@ def command(tmp_path: Path) -> Command:
 
 
 @pytest.fixture(scope="session")
+def command_at() -> type[Command]:
+    """`deltascale` against a root of one's own: for fixtures that outlive a test."""
+    return Command
+
+
+@pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """The miniature, run once without Ray and without disturbance."""
     command = Command(root=tmp_path_factory.mktemp("undisturbed") / "results")
