@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from analysis.figure import Figure
     from analysis.metric import Metric
     from analysis.weight_metric import WeightMetric
 
 FOLDER = Path(__file__).parent / "metrics"
 WEIGHT_FOLDER = Path(__file__).parent / "weight_metrics"
+FIGURE_FOLDER = Path(__file__).parent / "figures"
 
 
 def metric_names() -> list[str]:
@@ -43,6 +45,16 @@ def weight_metric_names() -> list[str]:
 def load_weight_metric(name: str) -> WeightMetric:
     """The module of one of `weight_metric_names()`."""
     return cast("WeightMetric", importlib.import_module(f"analysis.weight_metrics.{name}"))
+
+
+def figure_names() -> list[str]:
+    """Names of all figures, sorted; imports nothing."""
+    return sorted(path.stem for path in FIGURE_FOLDER.glob("*.py") if path.stem[0] != "_")
+
+
+def load_figure(name: str) -> Figure:
+    """The module of one of `figure_names()`."""
+    return cast("Figure", importlib.import_module(f"analysis.figures.{name}"))
 
 
 def reports_of(name: str) -> Sequence[str]:

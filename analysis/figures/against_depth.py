@@ -1,28 +1,48 @@
 """A metric against relative depth: where in the network is it, at every size?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
-from analysis.figure import (
-    MARKERS,
+from analysis.drawing import (
     drawable,
     finish,
     half_widths,
     label_values,
+    missing_note,
     number,
     panels,
     readable,
+    spectrum_label,
     style,
     value_limits,
 )
+from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
-from analysis.measurement import Row, Scalar
-from analysis.rounding import format_count
+from analysis.measurement import Row
+from analysis.model_styles import ModelStyle, model_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+CAPTION = (
+    "{label} against relative depth, 0 the first block and 1 the last: one line per model, darker "
+    "for larger, with 95 % intervals."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One of every metric shown that has layers."""
+    for metric in material.metrics:
+        rows = material.rows(metric, layers=True)
+        if any(row["layer"] is not None for row in drawable(rows)):
+            label = spectrum_label(metric, rows)
+            yield Drawing(
+                name=f"{metric}-against-depth",
+                caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                canvas=draw(rows, layout=material.layout, label=label),
+            )
 
 
 def draw(
@@ -45,14 +65,14 @@ def draw(
     titles = [", ".join(part for part in key if part) or " " for key in keys]
     with style():
         figure, axes = panels(titles, across=len(values[used[-1]]) if used else 1)
-        shades = _shades(known)
+        styles = model_styles(known)
         for axis, key in zip(axes, keys, strict=True):
-            _lines(axis, [row for row in known if _key(row, used) == key], shades)
+            _lines(axis, [row for row in known if _key(row, used) == key], styles)
             axis.set_xlim(-0.03, 1.03)
             axis.set_xlabel("relative depth")
             axis.set_ylim(value_limits(known, log=False))
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        finish(figure, axes)
+        finish(figure, axes, missing_note(rows))
     return figure
 
 
@@ -60,36 +80,19 @@ def _key(row: Row, names: Sequence[str]) -> tuple[str | None, ...]:
     return tuple(None if row[name] is None else str(row[name]) for name in names)
 
 
-def _lines(axis: "Axes", rows: Sequence[Row], shades: dict[Scalar, tuple[str, str, str]]) -> None:
-    for model, (text, shade, marker) in shades.items():
+def _lines(axis: "Axes", rows: Sequence[Row], styles: dict[str, ModelStyle]) -> None:
+    for model, look in styles.items():
         own = [row for row in rows if row["model"] == model]
         own.sort(key=lambda row: number(row, "depth"))
         axis.errorbar(
             [number(row, "depth") for row in own],
             [number(row, "value") for row in own],
             yerr=half_widths(own) if own else None,
-            color=shade,
-            marker=marker,
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.dashes,
             markersize=3.5,
             elinewidth=0.6,
             capsize=0,
-            label=text,
+            label=look.label,
         )
-
-
-def _shades(rows: Sequence[Row]) -> dict[Scalar, tuple[str, str, str]]:
-    """Model -> legend text, colour by rank of size (viridis but its pale end), family marker."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    facts = {row["model"]: row for row in rows}
-    models = sorted(facts, key=lambda model: (number(facts[model], "num_parameters"), str(model)))
-    families = sorted({str(row["family"]) for row in rows})
-    shades: dict[Scalar, tuple[str, str, str]] = {}
-    for rank, model in enumerate(models):
-        size, family = facts[model]["num_parameters"], str(facts[model]["family"])
-        fraction = 0.88 * (1 - rank / max(len(models) - 1, 1))
-        text = f"{model} ({'?' if size is None else format_count(int(size))})"
-        marker = MARKERS[families.index(family) % len(MARKERS)]
-        shades[model] = (text, to_hex(colormaps["viridis"](fraction)), marker)
-    return shades

@@ -1,28 +1,35 @@
 """A metric against counted parameters: does it hold as models grow?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.figure import (
+from analysis.drawing import (
     DASHES,
+    FILLS,
     MARKERS,
     OKABE_ITO,
+    SMALLEST,
     drawable,
     finish,
     half_widths,
     label_values,
+    missing_note,
+    notes,
     number,
     panels,
     readable,
+    spectrum_label,
     style,
     value_limits,
 )
+from analysis.figure import Drawing, Material
 from analysis.fits import PowerLaw, fit_rows
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
+from analysis.null_bands import Null, draw_nulls
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +45,27 @@ SIZE_NAMES = {
 }
 
 
+CAPTION = (
+    "{label} against counted parameters, at one relative depth. Lines are power laws a · size^b "
+    "where a family has four sizes, b with its 95 % interval above the panel; grey bands are what "
+    "random directions and the base activations' own covariance give, the dashed line is the noise "
+    "floor of the base model against itself."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One of every metric shown of which two sizes have a number."""
+    for metric in material.metrics:
+        rows = material.rows(metric)
+        if len({row["num_parameters"] for row in drawable(rows)}) > 1:
+            label = spectrum_label(metric, rows)
+            yield Drawing(
+                name=f"{metric}-against-size",
+                caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                canvas=draw(rows, layout=material.layout, label=label),
+            )
+
+
 def draw(
     rows: Sequence[Row],
     *,
@@ -47,7 +75,7 @@ def draw(
     against: str = "num_parameters",
     label: str | None = None,
 ) -> "Figure":
-    """One panel per value of `panel`; colour is `colour`, marker and line style the family.
+    """One panel per value of `panel`; colour and marker are `colour`, fill and dashes the family.
 
     `rows` are of one metric at one place, combined over seeds. The line is the power law where
     there are four sizes or more of a family, with its exponent in the panel.
@@ -57,29 +85,34 @@ def draw(
     titles = axis_values(rows, panel, layout)
     families = sorted({str(row["family"]) for row in rows})
     shown = [row for row in drawable(rows) if row[against] is not None]
-    log = bool(shown) and all(number(row, "value") > 0 for row in shown)
+    nulls = Null.of_rows(shown, against)
+    log = bool(shown) and all(number(row, "value") > 0 for row in shown) and not nulls.signed
     sizes = [number(row, against) for row in shown] or [1.0]
+    limits = nulls.widened(value_limits(shown, log), log)
     with style():
-        figure, axes = panels([name or " " for name in titles])
+        figure, axes = panels([name or " " for name in titles], across=2)
+        found: list[str] = []
         for axis, title in zip(axes, titles, strict=True):
             axis.set_xscale("log")
             axis.set_yscale("log" if log else "linear")
-            axis.set_xlim(min(sizes) / 1.25, max(sizes) * 1.25)
-            axis.set_ylim(value_limits(shown, log))
+            axis.set_xlim(min(sizes) / 1.3, max(sizes) * 1.3)
+            axis.set_ylim(limits)
             _ticks(axis, against, log)
-            notes: list[tuple[str, str]] = []
+            here = [row for row in shown if panel is None or row.get(panel) == title]
+            draw_nulls(axis, Null.of_rows(here, against), limits)
+            laws: list[tuple[str, str]] = []
             for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
-                picked = [row for row in shown if row["family"] == family]
+                picked = [row for row in here if row["family"] == family]
                 picked = [row for row in picked if colour is None or row.get(colour) == name]
-                picked = [row for row in picked if panel is None or row.get(panel) == title]
                 shade = OKABE_ITO[index % len(OKABE_ITO)]
                 text = ", ".join(filter(None, (name, family)))
                 aside = DODGE ** (index - (len(colours) - 1) / 2)
-                law = _series(axis, picked, against, text, shade, rank, aside)
-                notes += [(law, shade)] if law else []
-            _annotate(axis, notes)
+                law = _series(axis, picked, against, text, index, rank, aside)
+                laws += [(law, shade)] if law else []
+            _annotate(axis, laws)
+            found += [text for text, _ in laws]
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        finish(figure, axes)
+        finish(figure, axes, notes(missing_note(rows), _about_fits(found)))
     return figure
 
 
@@ -88,13 +121,14 @@ def _series(
     rows: Sequence[Row],
     against: str,
     text: str,
-    shade: str,
+    index: int,
     rank: int,
     aside: float,
 ) -> str | None:
     """Points with intervals, and the fitted line or a thin one through them; the fit in words."""
     if not rows:
         return None
+    shade = OKABE_ITO[index % len(OKABE_ITO)]
     rows = sorted(rows, key=lambda row: number(row, against))
     sizes = [number(row, against) for row in rows]
     values = [number(row, "value") for row in rows]
@@ -102,9 +136,9 @@ def _series(
         [size * aside for size in sizes],
         values,
         yerr=half_widths(rows),
-        fmt=MARKERS[rank % len(MARKERS)],
+        fmt=MARKERS[index % len(MARKERS)],
         color=shade,
-        markerfacecolor=shade if rank == 0 else "white",
+        fillstyle=FILLS[rank % len(FILLS)],
         elinewidth=0.9,
         label=text,
     )
@@ -121,15 +155,23 @@ def _series(
 def describe(law: PowerLaw) -> str:
     """The exponent with its interval, and whether it is more than a description."""
     assert law.exponent is not None and law.low is not None and law.high is not None
-    few = " (descriptive)" if law.descriptive else ""
-    return f"exponent {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], n = {law.num_sizes}{few}"
+    few = "*" if law.descriptive else ""
+    return f"b = {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], n = {law.num_sizes}{few}"
 
 
-def _annotate(axis: "Axes", notes: list[tuple[str, str]]) -> None:
+def _about_fits(laws: Sequence[str]) -> str:
+    """What a reader of the exponents, or of lines without any, must know."""
+    if not laws:
+        return "No power law: a family needs four sizes."
+    few = any(text.endswith("*") for text in laws)
+    return "* Under six sizes: describes these sizes, is no law." if few else ""
+
+
+def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:
     """Exponents under the panel's title, in the colour of their line."""
-    if notes:
-        axis.set_title(axis.get_title(), pad=6 + 9 * len(notes))
-    for index, (text, shade) in enumerate(reversed(notes)):
+    if laws:
+        axis.set_title(axis.get_title(), pad=6 + 9 * len(laws))
+    for index, (text, shade) in enumerate(reversed(laws)):
         axis.annotate(
             text,
             (0.5, 1.0),
@@ -138,7 +180,7 @@ def _annotate(axis: "Axes", notes: list[tuple[str, str]]) -> None:
             textcoords="offset points",
             ha="center",
             color=shade,
-            fontsize=6.5,
+            fontsize=SMALLEST,
         )
 
 

@@ -1,23 +1,28 @@
 """Behaviour of every model, unaligned beside each objective: what did alignment change?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from analysis.figure import (
+from analysis.drawing import (
+    HATCHES,
     MISSING,
     OKABE_ITO,
+    PAGE_WIDTH,
     drawable,
     finish,
     half_widths,
     label_values,
+    missing_note,
     number,
     panels,
     readable,
     style,
     value_limits,
 )
+from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values, blank_name
 from analysis.measurement import Row
+from analysis.model_styles import by_family
 from analysis.rounding import format_count
 
 if TYPE_CHECKING:
@@ -26,6 +31,26 @@ if TYPE_CHECKING:
 
 UNALIGNED_SHADE = "#9A9A9A"
 GROUP_WIDTH = 0.8
+
+
+CAPTION = (
+    "{label} of every model, by family and size, before alignment and after; 95 % intervals. A "
+    "cross is a missing number."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One of every metric shown that no layer has."""
+    for metric in material.metrics:
+        rows = material.rows(metric)
+        measured = [row for row in rows if row["value"] is not None]
+        if measured and all(row["layer"] is None for row in measured):
+            label = readable(metric)
+            yield Drawing(
+                name=f"{metric}-behaviour",
+                caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                canvas=draw(rows, layout=material.layout),
+            )
 
 
 def draw(
@@ -46,9 +71,10 @@ def draw(
     titles = axis_values(rows, panel, layout)
     models = _models(rows)
     with style():
-        figure, axes = panels([title or " " for title in titles])
-        if len(models) > 6:
-            figure.set_size_inches(figure.get_figwidth() * len(models) / 6, figure.get_figheight())
+        across = 3 if len(models) * len(names) <= 12 else 2 if len(models) * len(names) <= 24 else 1
+        figure, axes = panels([title or " " for title in titles], across=across)
+        if across == 1 and len(models) * len(names) > 12:
+            figure.set_figwidth(PAGE_WIDTH)
         for axis, title in zip(axes, titles, strict=True):
             here = [row for row in rows if panel is None or row.get(panel) == title]
             colours = iter(OKABE_ITO)
@@ -56,14 +82,15 @@ def draw(
                 shade = UNALIGNED_SHADE if name is None else next(colours)
                 text = name or blank_name(bars, True, layout)
                 own = {str(row["model"]): row for row in here if row.get(bars) == name}
-                _bars(axis, own, models, index, len(names), shade, text)
+                hatch = HATCHES[index % len(HATCHES)]
+                _bars(axis, own, models, index, len(names), shade, hatch, text)
             axis.set_xticks(range(len(models)), models.values(), rotation=35, ha="right")
             axis.grid(False, axis="x")
             bottom, top = value_limits(drawable(rows), log=False)
             negative = any(number(row, "value") < 0 for row in drawable(rows))
             axis.set_ylim(bottom if negative else 0.0, top)
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        finish(figure, axes)
+        finish(figure, axes, missing_note(rows))
     return figure
 
 
@@ -74,6 +101,7 @@ def _bars(
     index: int,
     count: int,
     shade: str,
+    hatch: str,
     text: str,
 ) -> None:
     width = GROUP_WIDTH / count
@@ -87,6 +115,9 @@ def _bars(
         width * 0.92,
         yerr=half_widths([row for _, row in drawn]) if drawn else None,
         color=shade,
+        edgecolor="white",
+        hatch=hatch,
+        linewidth=0,
         ecolor="#303030",
         error_kw={"elinewidth": 0.7, "capsize": 1.5},
         label=text,
@@ -100,10 +131,7 @@ def _bars(
 def _models(rows: Sequence[Row]) -> dict[str, str]:
     """Models by family and counted parameters, with the tick text of each."""
     facts = {str(row["model"]): row for row in rows}
-    ordered = sorted(
-        facts.values(), key=lambda row: (str(row["family"]), number(row, "num_parameters"))
-    )
-    sizes = {str(row["model"]): row["num_parameters"] for row in ordered}
+    sizes = {model: facts[model]["num_parameters"] for model in by_family(rows)}
     counted = {
         name: "?" if size is None else format_count(int(size)) for name, size in sizes.items()
     }

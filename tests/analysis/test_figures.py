@@ -2,9 +2,10 @@ import warnings
 
 import pytest
 
-from analysis.figure import to_bytes, value_limits
+from analysis.drawing import value_limits
+from analysis.figure import to_bytes
 from analysis.figures import against_depth, against_size, behaviour
-from analysis.layout import Layout
+from analysis.layout import Layout, blank_name
 from analysis.measurement import to_rows
 from analysis.seeds import over_seeds
 from analysis.selection import Selection, resolve, select
@@ -60,7 +61,7 @@ def test_size_is_logarithmic_and_a_fit_of_four_sizes_is_called_descriptive(figur
     assert (axis.get_xscale(), axis.get_yscale(), axis.get_xlabel()) == ("log", "log", "parameters")
     assert [panel.get_title() for panel in figures[0].axes] == ["plain", "rot13", "base64"]
     assert len(texts(figures[0])) == 6
-    assert all("gpt2: exponent" in text and "n = 4 (desc" in text for text in texts(figures[0]))
+    assert all("gpt2: b = " in text and text.endswith("n = 4*") for text in texts(figures[0]))
 
 
 def test_values_that_are_not_all_positive_are_drawn_on_a_linear_scale(study):
@@ -80,7 +81,7 @@ def test_depth_has_one_line_per_model_in_every_panel(figures):
 def test_behaviour_marks_a_missing_model_and_does_not_draw_it_as_zero(figures):
     (legend,) = figures[2].legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "unaligned",
+        blank_name("objective", True, LAYOUT),
         "dpo",
         "sft",
         "dpo, missing",

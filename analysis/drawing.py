@@ -1,0 +1,219 @@
+"""What all figures share: style, panels at their size in print, colours that all can tell apart.
+
+Figures are matplotlib `Figure` objects made inside `style()`; pyplot and its state are never used.
+A figure is as wide as a column or a page of a paper, so that no letter is under 7 points there.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from analysis.measurement import Row
+from analysis.status import Status
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Okabe & Ito (2008), the strongest contrasts on white first; its yellow is too pale for a line."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "///", "\\\\\\", "xxx", "---", "|||")
+FILLS = ("full", "none", "left", "top", "right")
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.75
+"""Inches, of the two-column papers that figures go to."""
+PANEL_HEIGHT = 2.1
+MAX_PANELS_ACROSS = 3
+SMALLEST = 7.0
+"""Points, of ticks, legends and notes."""
+LETTER = 0.56
+"""Width of a letter over its size, a little above the mean of the font."""
+ROOM = 0.4  # share of the values' span that intervals may add
+
+MISSING = ", missing"  # end of the legend text of what could not be drawn
+QUIET = Status.BELOW_NOISE_FLOOR
+
+_STYLE = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+    "legend.fontsize": SMALLEST,
+    "legend.handlelength": 2.6,  # room for the dashes
+    "figure.labelsize": SMALLEST,
+    "hatch.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.which": "major",
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "errorbar.capsize": 2,
+    "svg.hashsalt": "deltascale",  # else every id in an SVG is random
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save inside this: our settings, whatever the user's matplotlibrc says."""
+    from matplotlib import rc_context, rcdefaults
+
+    with rc_context():
+        rcdefaults()
+        with rc_context(_STYLE):  # type: ignore[arg-type]  # the stubs want a literal
+            yield
+
+
+def panels(
+    titles: Sequence[str],
+    across: int = MAX_PANELS_ACROSS,
+    *,
+    height: float = PANEL_HEIGHT,
+    share: bool = True,
+) -> "tuple[Figure, list[Axes]]":
+    """A figure with one titled panel per entry, on one scale (`share`) where they compare."""
+    from matplotlib.figure import Figure
+
+    across = max(1, min(across, len(titles), MAX_PANELS_ACROSS))
+    down = max(-(-len(titles) // across), 1)
+    width = COLUMN_WIDTH if across == 1 else PAGE_WIDTH
+    figure = Figure(figsize=(width, height * down + 0.6), layout="constrained")
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(w_pad=0.07)  # type: ignore[call-arg]  # it stops a little short of the last label
+    grid = figure.subplots(down, across, sharex=share, sharey=share, squeeze=False)
+    axes = [axis for line in grid for axis in line]
+    for spare in axes[len(titles) :]:
+        spare.remove()
+    for axis, title in zip(axes, titles, strict=False):
+        axis.set_title(wrapped(title, 0.8 * width / across, 8))
+        axis.tick_params(labelbottom=True)
+    return figure, axes[: len(titles)]
+
+
+def wrapped(text: str, width: float, size: float = SMALLEST) -> str:
+    """Text in lines of at most so many inches; a single word is never cut."""
+    letters = max(int(width * 72 / (size * LETTER)), 8)
+    return "\n".join(fill(line, letters, break_long_words=False) for line in text.split("\n"))
+
+
+def label_values(axes: Sequence["Axes"], text: str) -> None:
+    """Name the values once per line of panels."""
+    for axis in axes:
+        place = axis.get_subplotspec()
+        if place is None or place.is_first_col():
+            axis.set_ylabel(wrapped(text, PANEL_HEIGHT, 7.5))
+
+
+def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
+    """One legend under all panels, each entry once, and a note; then the layout is settled.
+
+    Constrained layout moves a little at every save, which would change the bytes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    entries: dict[str, Artist] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    width = figure.get_figwidth()
+    told = wrapped(note, 0.94 * width) or None
+    if entries:
+        labels = sorted(entries, key=lambda label: label.endswith(MISSING))
+        longest = max(map(len, labels)) * SMALLEST * LETTER + 38  # points, with its handle
+        columns = max(1, min(4, int(width * 72 / longest), len(labels)))
+        legend = figure.legend(
+            [entries[label] for label in labels],
+            labels,
+            loc="outside lower center",
+            ncols=columns,
+            title=told,
+            title_fontsize=SMALLEST,
+        )
+        legend.get_title().set_multialignment("center")
+    elif told:
+        figure.supxlabel(told)
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def missing_note(rows: Sequence[Row]) -> str:
+    """What could not be drawn and why, in words; empty where all of it was."""
+    lost = Counter(str(row["status"]) for row in rows if not _drawn(row))
+    if not lost:
+        return ""
+    reasons = ", ".join(f"{count} {status}" for status, count in sorted(lost.items()))
+    return f"Not drawn: {reasons} of {len(rows)} values."
+
+
+def notes(*parts: str) -> str:
+    """Sentences that are not empty, as one note."""
+    return " ".join(part for part in parts if part)
+
+
+def value_limits(rows: Sequence[Row], log: bool) -> tuple[float, float]:
+    """Ends of the value axis: all values, and their intervals unless these are beyond measure.
+
+    Two seeds give t intervals of thirteen standard errors; one such bar may leave the panel
+    rather than flatten all the others.
+    """
+    values = [number(row, "value") for row in rows]
+    lows = [low for row in rows if math.isfinite(low := number(row, "low"))] + values
+    highs = [high for row in rows if math.isfinite(high := number(row, "high"))] + values
+    if not values:
+        return (1.0, 10.0) if log else (0.0, 1.0)
+    if log:
+        bottom = max(min((low for low in lows if low > 0), default=0.0), min(values) / 2.5)
+        return bottom / 1.1, min(max(highs), max(values) * 2.5) * 1.1
+    span = max(*values, 0.0) - min(*values, 0.0) or 1.0
+    bottom = max(min(lows), min(values) - span * ROOM)
+    top = min(max(highs), max(values) + span * ROOM)
+    bottom, top = min(bottom, 0.0) * 1.05, max(top, 0.0) * 1.05
+    return (bottom, top) if top > bottom else (0.0, 1.0)
+
+
+def number(row: Row, name: str) -> float:
+    """A field as a number to draw; a missing one is NaN, which matplotlib leaves out."""
+    value = row[name]
+    return float("nan") if value is None else float(value)
+
+
+def drawable(rows: Sequence[Row]) -> list[Row]:
+    """Rows that have a number above the noise floor."""
+    return [row for row in rows if _drawn(row)]
+
+
+def _drawn(row: Row) -> bool:
+    return row["value"] is not None and row["status"] != QUIET
+
+
+def half_widths(rows: Sequence[Row]) -> list[list[float]]:
+    """Distances from the values to their interval's ends, as error bars want them."""
+    below = [max(number(row, "value") - number(row, "low"), 0.0) for row in rows]
+    above = [max(number(row, "high") - number(row, "value"), 0.0) for row in rows]
+    return [[0.0 if span != span else span for span in side] for side in (below, above)]
+
+
+def readable(metric: str) -> str:
+    """A metric's name as an axis label."""
+    return metric.replace("_", " ")
+
+
+def spectrum_label(metric: str, rows: Sequence[Row]) -> str:
+    """A metric's name on an axis; a spectrum says that it is the centred one."""
+    centred = any(row["centred"] for row in rows)
+    return f"{readable(metric)} (centred)" if centred else readable(metric)

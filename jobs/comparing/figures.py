@@ -1,0 +1,36 @@
+"""The figures of a comparison: every drawing of every figure there is, as files."""
+
+import json
+from pathlib import Path
+
+from jobs.comparing.comparison import Comparison, selection_of
+from jobs.comparing.view import View
+
+SUFFIXES = ("png", "pdf", "svg")
+CAPTIONS = "captions.json"
+"""Beside the figures: name -> what it shows and what its marks mean."""
+
+
+def draw_figures(comparison: Comparison, view: View, folder: Path) -> None:
+    """Write every figure that has something to draw, in every format, and their captions."""
+    from analysis.figure import Material, to_bytes
+    from analysis.lookup import figure_names, load_figure
+    from analysis.narrowing import LongTable
+
+    material = Material(
+        measured=LongTable.of(comparison.measurements),
+        layout=comparison.layout(view),
+        selection=selection_of(view),
+        details=comparison.details,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    captions: dict[str, str] = {}
+    for name in figure_names():
+        for drawing in load_figure(name).drawings(material):
+            assert drawing.name not in captions, f"two figures are called {drawing.name}"
+            captions[drawing.name] = drawing.caption
+            for suffix in SUFFIXES:
+                file = folder / f"{drawing.name}.{suffix}"
+                file.write_bytes(to_bytes(drawing.canvas, suffix))
+    text = json.dumps(captions, indent=1, sort_keys=True, ensure_ascii=False)
+    (folder / CAPTIONS).write_text(f"{text}\n", encoding="utf-8")
