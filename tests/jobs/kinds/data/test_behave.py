@@ -194,3 +194,78 @@ def test_prompts_too_long_for_model_and_continuation_are_left_out_and_counted(ro
     artifact = root.done("behave", {**FEW, "max_length": min(lengths)}, **given)
     assert artifact.facts["num_prompts"] == lengths.count(min(lengths))
     assert artifact.facts["num_too_long"] == len(lengths) - lengths.count(min(lengths))
+
+
+def test_token_f1_is_that_of_the_tokens_said_against_those_of_the_answer(root, inputs, tmp_path):
+    given = inputs()
+    first = continuations(root.done("behave", {**FEW, "metrics": ["toxic_rate"]}, **given))
+    likely = train_tokenizer().decode([token for each in first.values() for token in each[:2]][:3])
+    rows_of_it = [
+        {"prompt": prompt["segments"][0]["text"], "chosen": likely, "rejected": "x"}
+        for prompt in prompts_of(given["prompts"])
+    ]
+    source = tmp_path / "pairs.jsonl"
+    source.write_text("".join(json.dumps(each) + "\n" for each in rows_of_it))
+    params = {"format": "prompt-chosen-rejected", "source": str(source)}
+    given = {**given, "prompts": root.done("prompts", params)}
+    artifact = root.done("behave", {**FEW, "metrics": ["token_f1"]}, **given)
+    said = continuations(artifact)
+    plain, legacy = [], []
+    for prompt in prompts_of(given["prompts"]):
+        asked, answered = (ids(segment["text"]) for segment in prompt["segments"])
+        for scores, spoken in ((plain, []), (legacy, asked)):
+            spoken = [*spoken, *said[prompt["prompt"]]]
+            shared = sum(min(spoken.count(token), answered.count(token)) for token in set(spoken))
+            precision, recall = shared / max(1, len(spoken)), shared / len(answered)
+            both = precision + recall
+            scores.append(2 * precision * recall / both if both else 0.0)
+    found = row(artifact, "token_f1", "response")
+    assert found["value"] == pytest.approx(np.mean(plain)) and 0 < found["value"] < 1
+    assert found["low"] <= found["value"] <= found["high"]
+    whole = row(artifact, "token_f1_legacy", "response")
+    assert (
+        whole["value"] == pytest.approx(np.mean(legacy)) and "prompt before" in whole["definition"]
+    )
+
+
+def test_prompts_without_answers_have_no_token_f1_and_say_so(root, inputs, tmp_path):
+    source = tmp_path / "prompts.txt"
+    source.write_text("".join(f"{word} \n" for word in the_language().words))
+    prompts = root.done(
+        "prompts",
+        {"format": "realtoxicityprompts", "source": str(source), "positions": ["last"]},
+    )
+    given = {**inputs(), "prompts": prompts}
+    artifact = root.done("behave", {"metrics": ["token_f1"]}, **given)
+    found = row(artifact, "token_f1", "response")
+    assert (found["value"], found["reason"]) == (None, "no prompt has an answer")
+
+
+def test_a_classifier_judges_what_a_model_says_and_the_row_says_which(root, inputs, tmp_path):
+    import torch
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    torch.manual_seed(0)
+    config = GPT2Config(n_layer=1, n_embd=8, n_head=2, vocab_size=len(train_tokenizer()))
+    config.id2label = {0: "clean", 1: "toxic"}
+    config.bos_token_id = config.eos_token_id = config.pad_token_id = 0
+    classifier = GPT2ForSequenceClassification(config).eval()
+    classifier.score.weight.data.mul_(100)
+    folder = tmp_path / "toxicity-of-mine"
+    classifier.save_pretrained(folder)
+    train_tokenizer().save_pretrained(folder)
+    scorer = {"name": "hf-classifier", "model": str(folder), "threshold": 0.05}
+    metrics = ["toxic_rate", "toxic_score"]
+    artifact = root.done("behave", {**FEW, "metrics": metrics, "scorer": scorer}, **inputs())
+    alone = []
+    for token_ids in continuations(artifact).values():
+        text = train_tokenizer().decode(token_ids, skip_special_tokens=True)
+        again = torch.tensor([train_tokenizer()(text)["input_ids"]])
+        with torch.no_grad():
+            alone.append(float(classifier(again).logits[0].softmax(-1)[1]))
+    rate, score = (row(artifact, metric, "response") for metric in metrics)
+    assert score["value"] == pytest.approx(np.mean(alone), abs=1e-4)
+    assert rate["value"] == np.mean(np.array(alone) >= 0.05) and 0 < rate["value"] < 1
+    assert "'toxic' from hf-classifier toxicity-of-mine" in rate["definition"]
+    assert str(tmp_path) not in rate["definition"]
+    assert not [name for name in artifact.record.files if "scorer" in name]
