@@ -8,7 +8,8 @@ import pytest
 from jobs.kinds import align
 from jobs.models.loading import load_model
 
-EXTRACT = {"sites": ["resid_mid"], "positions": ["last", "response"], "layers": [0, 2]}
+SITES = ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act"]
+EXTRACT = {"sites": SITES, "positions": ["last", "response", "mean"], "layers": [0, 1, 2]}
 
 
 @pytest.fixture
@@ -34,13 +35,16 @@ def test_nothing_that_is_measured_of_it_stands_above_the_noise_floor(root, contr
     delta, _, _ = control
     measured = root.done("measure", {}, delta=delta)
     rows = pandas.read_parquet(measured.path("measurements.parquet"))
-    norms = rows[rows.metric.isin(["offset_norm", "relative_norm"])]
-    assert len(norms) and set(norms.value) == {0.0}
-    assert (norms.value <= norms.floor).all()
-    assert len(rows) > len(norms)
-    assert not (rows.status == "ok")[~rows.metric.isin(["offset_norm", "relative_norm"])].any(), (
-        rows[rows.status == "ok"][["metric", "value", "status"]]
-    )
+    with_floor = rows[rows.floor.notna()]
+    places = with_floor[["site", "layer", "position"]].drop_duplicates()
+    assert len(places) == len(SITES) * 3 * 3
+    assert (with_floor.value <= with_floor.floor).all()
+    assert not (with_floor.status == "ok").any()
+    without = rows[
+        rows.floor.isna() & ~rows.metric.str.startswith(("offset_norm", "relative_norm"))
+    ]
+    assert len(without)
+    assert not (without.status == "ok").any(), without[without.status == "ok"]
 
 
 def test_it_reads_its_model_alone_whatever_a_study_gives():
