@@ -68,7 +68,12 @@ def _rows(work: Work, question: Question) -> list[Row]:
         rows += lens_rows(question, base.lens, aligned.lens)
     if aligned.outputs is not None:
         assert aligned.rows is not None and base.rows is not None
-        nats = divergences((head, aligned.rows), (Head(model), base.rows))
+        total = len(aligned.rows)
+        nats = divergences(
+            (head, aligned.rows),
+            (Head(model), base.rows),
+            lambda done: work.progress(done / total, "comparing outputs"),
+        )
         rows += divergence_rows(aligned.outputs, nats)
     return rows
 
