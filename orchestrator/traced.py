@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jobs.comparing.tracing import Trace, Tracer
 
 _MOST_FILES = 8
+_WIDEST = 10_000
 _NUMBERS = (
     *("value", "low", "high", "floor", "null_low", "null_high", "base_null_low", "base_null_high"),
     *("num_rows", "num_groups"),
@@ -61,14 +62,14 @@ def _print(
     from rich.text import Text
     from rich.tree import Tree
 
-    console = Console(highlight=False, soft_wrap=True)
+    # As wide as its lines: a path that is cut or broken cannot be opened.
+    console = Console(highlight=False, width=_WIDEST, soft_wrap=True)
     for row in rows:
         console.print(Text("\n".join(_said(row))))
     for root, chain in chains.values():
-        tree = Tree(_line(chain))
+        tree = Tree(Text(_line(chain)))
         _grow(tree, chain, root, set())
         console.print()
-        console.print(Text(root.url, style="dim"))
         console.print(tree)
 
 
@@ -95,12 +96,14 @@ def _grow(tree: "Tree", chain: "Trace", root: Storage, shown: set[str]) -> None:
     shown.add(chain.key)
     if chain.missing:
         tree.add(Text(f"cannot be read: {chain.missing}"))
-    for name, size, digest in chain.files[:_MOST_FILES]:
-        tree.add(Text(f"{root.url}/{chain.folder}/{name}  {size:,} bytes  xxh3 {digest}"))
-    if len(chain.files) > _MOST_FILES:
-        tree.add(Text(f"... and {len(chain.files) - _MOST_FILES} more in {chain.folder}"))
+    else:
+        files = tree.add(Text(f"{root.url}/{chain.folder}/"))
+        for name, size, digest in chain.files[:_MOST_FILES]:
+            files.add(Text(f"{name}  {size:,} bytes  xxh3 {digest}"))
+        if len(chain.files) > _MOST_FILES:
+            files.add(Text(f"... and {len(chain.files) - _MOST_FILES} more"))
     for found in chain.inputs:
         if found.key in shown:
-            tree.add(Text(f"{_line(found)}  (as above)"))
+            tree.add(Text(f"{_line(found)}  as above"))
         else:
             _grow(tree.add(Text(_line(found))), found, root, shown)

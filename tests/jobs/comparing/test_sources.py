@@ -1,0 +1,79 @@
+"""Measurements of many jobs as one table."""
+
+from analysis.measurement import to_table
+from jobs.comparing.comparison import long_table
+from jobs.comparing.sources import collect
+from jobs.comparing.view import View
+
+
+def value(metric="toxic_mass", number=0.5, **over):
+    return {"metric": metric, "value": number, **over}
+
+
+def found(comparison, **where):
+    return [
+        row for row in comparison.rows if all(row[name] == wanted for name, wanted in where.items())
+    ]
+
+
+def test_cells_become_axes_and_the_order_of_stages_changes_nothing(done):
+    sources = [
+        done("rates", {"model": "b", "seed": "1"}, [value(number=0.2)]),
+        done("rates", {"model": "a", "seed": "10"}, [value(number=0.1), value("perplexity", 9.0)]),
+        done("geometry", {"model": "a", "objective": "dpo"}, [value("cka", layer=1, depth=0.5)]),
+    ]
+    comparison = collect(sources)
+    assert comparison.order == {
+        "model": ("a", "b"), "objective": ("dpo",), "seed": ("1", "10"),
+    }  # fmt: skip
+    (row,) = found(comparison, metric="perplexity")
+    assert (row["model"], row["seed"], row["objective"], row["value"]) == ("a", "10", None, 9.0)
+    assert row["key"] == sources[1].artifact.key
+    again = collect(sources[::-1])
+    assert long_table(again, "parquet") == long_table(comparison, "parquet")
+    axes = [axis for axis in comparison.axes if axis != "model"]
+    assert to_table(comparison.rows, axes).equals(comparison.measurements)
+
+
+def test_a_model_without_an_axis_is_named_by_family_and_size(done):
+    comparison = collect([done("rates", {}, [value()])])
+    assert [row["model"] for row in comparison.rows] == ["gpt2-1000"]
+
+
+def test_an_axis_that_a_job_sweeps_stands_beside_those_of_the_cell(done):
+    doses = [value("patched_toxic_mass", dose / 10, dose=f"{dose:g}") for dose in (0, 2, 10)]
+    patched = done("patched", {"model": "a"}, doses, swept=["dose"])
+    comparison = collect([patched, done("rates", {"model": "a"}, [value()])])
+    assert {row["dose"]: row["value"] for row in comparison.rows if row["dose"]} == {
+        "0": 0.0, "2": 0.2, "10": 1.0,
+    }  # fmt: skip
+    table = comparison.table(View(metrics=["toxic_mass"], columns=["dose"]))
+    assert [cell.value for cell in table.cells[0]] == [0.5]
+    assert "dose" in comparison.order
+
+
+def test_a_job_that_failed_is_missing_at_every_dose_that_others_measured(done, lost):
+    doses = [value("patched_toxic_mass", dose / 10, dose=f"{dose:g}") for dose in (0, 10)]
+    patched = done("patched", {"model": "a"}, doses, swept=["dose"])
+    comparison = collect([patched, lost("patched", {"model": "b"})])
+    missing = found(comparison, model="b")
+    assert [(row["dose"], row["status"], row["reason"]) for row in missing] == [
+        ("0", "job_failed", "killed"),
+        ("10", "job_failed", "killed"),
+    ]
+
+
+def test_a_failure_keeps_its_models_facts_and_says_what_it_would_have_measured(done, lost):
+    rates = done("rates", {"model": "a"}, [value()])
+    comparison = collect([rates, lost("geometry", {"model": "a"}, ["captured_energy", "cka"])])
+    missing = found(comparison, status="job_failed")
+    names = [row["metric"] for row in missing]
+    assert "cka" in names and "captured_energy_ratio" in names
+    assert {row["num_parameters"] for row in missing} == {1000}
+
+
+def test_a_million_measurements_stay_columns(done):
+    """Rows are made only where asked for: the table holds what was gathered."""
+    comparison = collect([done("rates", {"model": "a"}, [value()])])
+    comparison.table(View())
+    assert "rows" not in vars(comparison)
