@@ -20,7 +20,12 @@ AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
 
 
 def measure(sample: Sample, against: Sample | None) -> list[Value]:
-    """(|S|^2 - sum_p |S_p|^2) / (N^2 - sum_p n_p^2): no pair within a prompt, so noise gives 0."""
+    """(|S|^2 - sum_p |S_p|^2) / (N^2 - sum_p n_p^2): no pair within a prompt, so noise gives 0.
+
+    S = sum of unit rows, S_p of prompt p's: a U-statistic (Hoeffding 1948) in place of the mean
+    resultant length (Mardia and Jupp 2000, *Directional statistics*). -1 to 1; rotating all rows,
+    or scaling each by a number above 0, changes nothing.
+    """
     return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_consistency, sample))]
 
 

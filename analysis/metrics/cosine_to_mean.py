@@ -24,7 +24,10 @@ AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
 
 
 def measure(sample: Sample, against: Sample | None) -> list[Value]:
-    """Median, 5 % and 95 % quantiles."""
+    """Median, 5 % and 95 % quantiles of x_i.m_i / |x_i||m_i|, m_i the mean over other prompts.
+
+    -1 to 1; rotating or scaling all rows changes nothing.
+    """
     ranked = cache(partial(_rank, sample))
     return [
         evaluate(name, DEFINITION, None, sample, partial(_quantile, ranked, share))

@@ -31,7 +31,12 @@ AXIS_LABEL = "cosine of mean offsets (-1 to 1)"
 
 
 def measure(sample: Sample, against: Sample | None) -> list[Value]:
-    """Crossing groups keeps the noise of each mean out of the norms, so nothing is attenuated."""
+    """a.b / (|a||b|) of two means a, b, every product over pairs of different prompt groups only.
+
+    The noise of each mean stays out of the norms, so nothing is attenuated (Spearman 1904, *The
+    proof and measurement of association between two things*). -1 to 1; rotating both conditions
+    together or scaling either changes nothing.
+    """
     return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_cosine, sample, against))]
 
 

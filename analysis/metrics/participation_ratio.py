@@ -30,7 +30,12 @@ AXIS_LABEL = "participation ratio (1 to d)"
 
 
 def measure(sample: Sample, against: Sample | None) -> list[Value]:
-    """Corrected and plug-in, uncentred and centred."""
+    """Corrected and plug-in, uncentred and centred.
+
+    Gao et al. 2017, *A theory of multineuronal dimensionality, dynamics and measurement*. 1 to d,
+    the corrected one with noise about it; rotating or scaling all rows changes nothing. Of
+    isotropic rows the plug-in reads d / (1 + d / N) (Marchenko and Pastur 1967).
+    """
     estimators = zip(REPORTS, (crossed, plugin), strict=True)
     return [
         evaluate(name, DEFINITION, centred, sample, partial(estimator, sample, centred))
