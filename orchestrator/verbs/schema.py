@@ -1,19 +1,34 @@
-"""Verb `schema`: the JSON Schema of study files, for editors and for checking."""
+"""Verb `schema`: the JSON Schema of study files, for editors and for checking, and of tables."""
 
 import argparse
 
 from orchestrator.verb import say_json
 
-HELP = "print the JSON Schema of study files"
+HELP = "print the JSON Schema of study files, of tables or of measurements"
+STUDY = "study"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
+    """Of what."""
+    from jobs.comparing.schemas import NAMES
+
+    parser.add_argument(
+        "--of",
+        choices=(STUDY, *NAMES),
+        default=STUDY,
+        help="study: a study file; table: what `compare --json` prints; measurements: "
+        "what `compare --long --json` prints (default: study)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
-    from orchestrator.schema import schema
+    if options.of == STUDY:
+        from orchestrator.schema import schema
 
-    say_json(schema())
+        say_json(schema())
+    else:
+        from jobs.comparing.schemas import published_schema
+
+        say_json(published_schema(options.of))
     return 0

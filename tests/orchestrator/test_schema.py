@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import jsonschema
@@ -5,6 +6,7 @@ import pytest
 import yaml
 
 from jobs import lookup
+from orchestrator.cli import main
 from orchestrator.schema import schema
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -65,3 +67,9 @@ def test_what_it_does_not_allow_does_not_fit(stage, said):
 @pytest.mark.parametrize("axes", [{"a": []}, {"a": 1}, {"a": [{"size": 1}]}, {"a": [None]}])
 def test_an_axis_has_values_and_a_mapping_has_a_name(axes):
     assert faults({"kind": "probe"}, axes=axes)
+
+
+@pytest.mark.parametrize("name", ["study", "table", "measurements"])
+def test_the_verb_prints_each_schema_that_is_published(name, capsys):
+    assert main(["schema", "--of", name]) == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
