@@ -43,7 +43,8 @@ def scaling_table(
         for header, own in _series([row for row in rows if row["metric"] == metric], axes, layout):
             for laws in zip(*(fit_families(own, size) for size in against), strict=True):
                 sides.append((*header, laws[0].family))
-                cells.append(tuple(cell for law in laws for cell in _cells(law)))
+                keys = _keys(own, laws[0].family)
+                cells.append(tuple(cell for law in laws for cell in _cells(law, keys)))
     caption = (
         f"{describe(chosen)}. Least squares in logarithms, one point per size; 95 % intervals by "
         "Student's t with n - 2; the range over fits that leave one size out. Families are fitted "
@@ -86,7 +87,13 @@ def _series(
             yield (label, *names), groups[key]
 
 
-def _cells(law: PowerLaw) -> tuple[Cell, ...]:
+def _keys(rows: Sequence[Row], family: str) -> tuple[str, ...]:
+    """Jobs that measured the points of a family's fit, or of the mixed one."""
+    own = [row for row in rows if row["family"] == family] or rows
+    return tuple(dict.fromkeys(key for row in own for key in str(row["key"] or "").split()))
+
+
+def _cells(law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:
     """The PARTS of one fit; what was dropped or is only descriptive becomes a footnote."""
     remarks = []
     if law.descriptive:
@@ -95,10 +102,10 @@ def _cells(law: PowerLaw) -> tuple[Cell, ...]:
         remarks.append(f"left out: {law.dropped}")
     reason = law.reason or "; ".join(remarks) or None
     exponent = Cell(
-        value=law.exponent, low=law.low, high=law.high, status=law.status, reason=reason
+        value=law.exponent, low=law.low, high=law.high, status=law.status, reason=reason, keys=keys
     )
     ends = (
-        Cell(value=value, status=law.status, reason=law.reason)
+        Cell(value=value, status=law.status, reason=law.reason, keys=keys)
         for value in (law.leave_one_out_low, law.leave_one_out_high)
     )
-    return (exponent, *ends, Cell(value=float(law.num_sizes)))
+    return (exponent, *ends, Cell(value=float(law.num_sizes), keys=keys))

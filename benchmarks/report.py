@@ -118,7 +118,7 @@ def _load(file: Path) -> list[str]:
         painted = page.evaluate(_SHOWN)
         began = time.perf_counter()
         page.fill("#filter", "metric_07 gpt2-4")
-        page.wait_for_function("document.getElementById('found').textContent.includes(' of ')")
+        page.locator("#found", has_text=" of ").wait_for()
         filtered = time.perf_counter() - began
         elements = page.evaluate("document.querySelectorAll('*').length")
         browser.close()

@@ -11,7 +11,7 @@ from jobs.comparing.tracing import Tracer
 from jobs.job import Job
 from orchestrator.explain import Decision
 from orchestrator.outlook import Outlook
-from orchestrator.views import compared, comparisons, standing_views, view_name
+from orchestrator.views import comparisons, sources, standing_views, view_name
 
 if TYPE_CHECKING:
     from jobs.reporting.contents import Section
@@ -71,18 +71,21 @@ def write_page(root: Storage, outlook: Outlook) -> StudyPage:
 
 
 def _section(root: Storage, outlook: Outlook, job: Job) -> "Section | None":
+    from jobs.comparing.answers import answers
+    from jobs.comparing.sources import collect
     from jobs.comparing.view import View
     from jobs.reporting.contents import Section
     from jobs.reporting.page import figure_files
 
-    comparison = compared(root, outlook, job)
-    if not comparison.rows:
+    found = sources(root, outlook, job)
+    if not any(source.artifact for source in found):
         return None
-    view = View(**job.params)
+    comparison, view = collect(found), View(**job.params)
     folder = f"studies/{outlook.plan.study.name}/figures/{view_name(job)}"
     shown = [name for name in root.list(folder) if not name.endswith(".pdf")]
     return Section(
         name=view_name(job),
+        answers=answers(comparison, view),
         tables=[comparison.table(view), comparison.scaling(view)],
         figures=figure_files({name: root.read(f"{folder}/{name}") for name in shown}),
     )

@@ -91,7 +91,7 @@ class Grid {
       column.name || "value",
       element("span", { class: "arrow", "aria-hidden": "true" }, { none: "", ascending: "▲", descending: "▼" }[state]),
     );
-    return element("th", { scope: "col", "aria-sort": state, class: column.side ? "side" : null, title: column.name, style: { left: column.side ? `${column.left}px` : "auto" } }, button);
+    return element("th", { scope: "col", "aria-sort": state, class: [column.side && "side", column.text && "words"].filter(Boolean).join(" ") || null, title: column.name, style: { left: column.side ? `${column.left}px` : "auto" } }, button);
   }
 
   drawSoon() {

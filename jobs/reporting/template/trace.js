@@ -46,8 +46,8 @@ function node(key, role, above, opened) {
     artifact.inputs.length ? element("ul", {}, artifact.inputs.map(([as, input]) => node(input, as, above, false))) : null);
 }
 
-function chain(keys) {
-  if (!keys.length) return element("p", {}, "No artifact: nothing was measured here.");
+function chain(keys, value = null) {
+  if (!keys.length) return element("p", {}, value === null ? "No artifact: nothing was measured here." : "Not measured in this study: see the status above.");
   const above = new Set();
   return element("ul", { class: "chain" }, keys.map((key) => node(key, "", above, keys.length < 4)));
 }
@@ -77,7 +77,7 @@ function followAddress() {
     const list = table && table.cells[row] && table.cells[row][column];
     if (!list) return;
     const cell = cellOf(list);
-    openTrace([...table.rows[row], ...table.columns[column]].filter(Boolean).join(" · "), cellFacts(cell), element("h3", {}, "Where it comes from"), chain(cell.keys));
+    openTrace([...table.rows[row], ...table.columns[column]].filter(Boolean).join(" · "), cellFacts(cell), element("h3", {}, "Where it comes from"), chain(cell.keys, cell.value));
   } else if (what === "job") openTrace(`Job ${rest[0]}`, chain([rest[0]]));
   else if (traceDialog.open) traceDialog.close();
 }
