@@ -11,7 +11,7 @@ from jobs.work import Work
 
 __all__ = ["Params"]
 
-VERSION = 1
+VERSION = 2
 INPUTS = {"gathered": Input(kinds=frozenset(measuring_kinds()))}
 GATHERS = True
 USES_TORCH = False

@@ -34,6 +34,22 @@ def test_dpo_changes_what_the_model_says_and_where_its_residual_stream_lies(
     assert moved and min(moved) > 1e-3
 
 
+def test_answers_stand_beside_the_table_and_every_number_leads_to_its_jobs(
+    undisturbed: Any,
+) -> None:
+    tables = undisturbed.root / "studies/miniature/tables/table"
+    answers = json.loads((tables / "answers.json").read_text())
+    assert {answer["name"]: answer["verdict"] for answer in answers}["over_dialogue_turns"] == (
+        "not measured"
+    )
+    assert len(answers) == 5 and (tables / "answers.md").read_text().count("## ") == 5
+    keys = {key for answer in answers for each in answer["evidence"] for key in each["keys"]}
+    done = {json.loads(path.read_text())["key"] for path in undisturbed.records()}
+    assert keys and keys <= done
+    shown = undisturbed.run("compare", MINIATURE, "--answers", "--format", "json")
+    assert json.loads(shown.stdout) == answers
+
+
 def test_the_same_command_again_runs_nothing_and_starts_no_ray(undisturbed: Any) -> None:
     before = [(path, path.stat().st_mtime_ns) for path in undisturbed.records()]
     code = (
