@@ -6,7 +6,7 @@ from analysis.table import Cell
 ENDPOINT = "endpoint"
 """Family of a model behind an endpoint: what it says is known, its weights are not."""
 
-ANSWERABLE = frozenset({"toxic_rate", "toxic_score", "token_f1", "token_f1_legacy"})
+ANSWERABLE = frozenset({"toxic_rate", "toxic_score", "word_f1"})
 """Metrics that need no more of a model than what it says."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.absence import ENDPOINT
 from analysis.measurement import to_table
 from analysis.measurement_formats import to_parquet
 from jobs.asking.asked_prompts import AskedPrompts, Reading
@@ -23,14 +24,13 @@ from jobs.asking.pace import Pace
 from jobs.asking.patience import Unanswered, patiently
 from jobs.behaviour.outcome import Outcome
 from jobs.behaviour.subject import NO_WORDS, toxic_words_of
-from jobs.behaviour.token_f1 import DEFINITION, NO_ANSWER, unigram_f1
+from jobs.behaviour.token_f1 import word_f1, word_f1_outcome
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import toxic_outcomes, toxicities
-from jobs.data.lexicon import words_of
 from jobs.data.prompt_lines import PROMPTS
 from jobs.extraction.measuring import FILE
 from jobs.extraction.paired_inputs import read_prompts
-from jobs.models.facts import ENDPOINT, MODEL_FACTS
+from jobs.models.facts import MODEL_FACTS
 from jobs.scorer import Judge, chosen_scorer
 from jobs.transform import load_transform
 from jobs.work import Work
@@ -45,7 +45,7 @@ def ask(work: Work) -> dict[str, Any]:
     scorer = chosen_scorer(work.params.scorer)
     wordless = NO_WORDS if scorer.uses_words and not words else None
     judge = scorer.open(work, words)
-    if wordless and "token_f1" not in work.params.metrics:
+    if wordless and "word_f1" not in work.params.metrics:
         asked = []  # there is nothing to read off an answer
     found, missing, num_taken_over = _readings(work, asked, judge)
     answered = [each for each in asked if each.prompt in found]
@@ -100,14 +100,8 @@ def _readings(
             (score,) = toxicities([answer.text], transform, judge).tolist()
             if np.isnan(score):
                 raise Unanswered("the scorer has no score for the answer")
-        reference = asked.reference
-        return {
-            "served": answer.served,
-            "score": score,
-            "f1": None
-            if reference is None
-            else unigram_f1(words_of(answer.text), words_of(reference)),
-        }
+        f1 = None if asked.reference is None else word_f1(answer.text, asked.reference)
+        return {"served": answer.served, "score": score, "f1": f1}
 
     kept = KeptLines(work.attempt, "answers")
     all_of_them = AskedPrompts(
@@ -141,13 +135,7 @@ def _outcomes(
             params.new_tokens,
             wordless,
         )
-    if "token_f1" in params.metrics:
-        with_reference = [each for each in answered if each.reference is not None]
-        yield Outcome(
-            metric="token_f1",
-            definition=DEFINITION.format(units="words", new_tokens=params.new_tokens, prompt=""),
-            position="response",
-            values=np.array([found[each.prompt]["f1"] for each in with_reference], np.float64),
-            groups=np.array([each.group for each in with_reference], dtype=np.int64),
-            missing=None if with_reference else NO_ANSWER,
-        )
+    if "word_f1" in params.metrics:
+        compared = [each for each in answered if each.reference is not None]
+        scores = [found[each.prompt]["f1"] for each in compared]
+        yield word_f1_outcome(scores, [each.group for each in compared], params.new_tokens)

@@ -10,7 +10,7 @@ from jobs.behaviour.outcome import Outcome
 from jobs.behaviour.said import Said, say
 from jobs.behaviour.subject import NO_WORDS, Subject
 from jobs.behaviour.token_f1 import METRICS as OVERLAPS
-from jobs.behaviour.token_f1 import token_f1_outcomes
+from jobs.behaviour.token_f1 import overlap_outcomes
 from jobs.behaviour.toxic_tokens import ToxicTokens
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import toxic_outcomes, toxicities
@@ -58,7 +58,7 @@ def outcomes(
         after_batch=lambda done: show(done, "continuing prompts"),
     )
     after_saying(said)
-    yield from token_f1_outcomes(subject.plan, said, params.metrics)
+    yield from overlap_outcomes(subject, said, params.metrics)
     if not TOXIC.isdisjoint(params.metrics):
         yield from _judged(subject, said, params, judge())
 

@@ -1,7 +1,8 @@
 """Unigram F1 of what a model says against the answer that the prompt comes with.
 
-Lee et al. 2024 report it as a check that ability stays; their code counts the prompt among what was
-said, which is reproduced beside as `token_f1_legacy`.
+Lee et al. 2024 report `token_f1` as a check that ability stays; their code counts the prompt among
+what was said, which is reproduced beside as `token_f1_legacy`. Tokens are those of each model:
+`word_f1` compares models with different tokenizers, and models behind an endpoint.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import numpy as np
 
 from jobs.behaviour.outcome import Outcome
 from jobs.behaviour.said import Said
+from jobs.behaviour.subject import Subject
+from jobs.data.lexicon import words_of
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import positions
 
-METRICS = frozenset({"token_f1"})
+METRICS = frozenset({"token_f1", "word_f1"})
 DEFINITION = (
     "v1: mean over prompts of the harmonic mean of precision and recall of the {units} of "
     "{new_tokens} greedy tokens{prompt} against those of the answer, each counted as often as it "
@@ -25,18 +28,48 @@ DEFINITION = (
 NO_ANSWER = "no prompt has an answer"
 
 
+def word_f1(said: str, reference: str) -> float:
+    """Unigram F1 of the words of two texts."""
+    return unigram_f1(words_of(said), words_of(reference))
+
+
+def word_f1_outcome(scores: Sequence[float], groups: Sequence[int], new_tokens: int) -> Outcome:
+    """Over prompts with an answer: their `word_f1`, and their groups."""
+    return Outcome(
+        metric="word_f1",
+        definition=DEFINITION.format(units="words", new_tokens=new_tokens, prompt=""),
+        position="response",
+        values=np.array(scores, dtype=np.float64),
+        groups=np.array(groups, dtype=np.int64),
+        missing=None if len(scores) else NO_ANSWER,
+    )
+
+
 def unigram_f1(said: Sequence[Hashable], reference: Sequence[Hashable]) -> float:
     """Harmonic mean of precision and recall of two bags; 0 where they share nothing."""
     shared = (Counter(said) & Counter(reference)).total()
     return 2 * shared / (len(said) + len(reference)) if shared else 0.0
 
 
-def token_f1_outcomes(plan: TokenPlan, said: Said, metrics: Collection[str]) -> Iterator[Outcome]:
-    """Over prompts with an answer, by the model's own tokens: `token_f1`, and the legacy one."""
+def overlap_outcomes(subject: Subject, said: Said, metrics: Collection[str]) -> Iterator[Outcome]:
+    """Those of METRICS that are asked for, over prompts with an answer; the legacy one beside."""
     if METRICS.isdisjoint(metrics):
         return
+    plan = subject.plan
     answers = _answers(plan)
     places = [number for number, place in enumerate(said.places) if place in answers]
+    if "word_f1" in metrics:
+        ids = [answers[said.places[each]] for each in places]
+        references = subject.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        words = [word_f1(said.texts[each], of) for each, of in zip(places, references, strict=True)]
+        yield word_f1_outcome(words, plan.groups[said.places[places]].tolist(), said.new_tokens)
+    if "token_f1" in metrics:
+        yield from _by_tokens(plan, said, places, answers)
+
+
+def _by_tokens(
+    plan: TokenPlan, said: Said, places: Sequence[int], answers: dict[int, list[int]]
+) -> Iterator[Outcome]:
     for metric, with_prompt in (("token_f1", False), ("token_f1_legacy", True)):
         scores = [
             unigram_f1(

@@ -43,7 +43,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
     A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
     """
-    from analysis.gathering import conformed, gathered
+    from analysis.gathering import conformed, joined
     from analysis.measurement import axes_of, to_table
 
     sources = sorted(sources, key=lambda source: source.stage)
@@ -65,7 +65,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
         for row in _missing(source, seen.get(source.stage, []), facts)
     ]
     return Comparison(
-        measurements=gathered([*tables, to_table(missing, axes)], axes),
+        gathered=joined([*tables, to_table(missing, axes)], axes),
         order={axis: tuple(values) for axis, values in order.items()},
         details=partial(details, sources),
         circumstances=cache(
@@ -99,7 +99,8 @@ def _known(source: Source, table: "pa.Table") -> dict[str, str | None]:
     known: dict[str, str | None] = {"model": None, "key": source.artifact.key}
     if len(table):
         family, size = table["family"][0].as_py(), table["num_parameters"][0].as_py()
-        known["model"] = f"{family}-{size}" if size is not None else str(family)
+        served = source.artifact.facts.get("model", {}).get("name")  # behind an endpoint
+        known["model"] = f"{family}-{size}" if size is not None else served or str(family)
     return known | _columns(source.cell)
 
 

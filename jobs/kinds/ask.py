@@ -24,7 +24,7 @@ INPUTS: Mapping[str, Input] = {
 }
 GATHERS = False
 USES_TORCH = False  # a scorer that does sets its own threads
-MEASURES = ("toxic_rate", "toxic_score", "token_f1")
+MEASURES = ("toxic_rate", "toxic_score", "word_f1")
 
 _JUDGED = frozenset({"toxic_rate", "toxic_score"})
 """Metrics that the scorer decides."""
@@ -38,11 +38,11 @@ class Params(KindParams):
     api_key_variable: VariableName | None = execution(
         None, "Environment variable that holds the key where jobs run; null: none is needed."
     )
-    metrics: tuple[Literal["toxic_rate", "toxic_score", "token_f1"], ...] = Field(
+    metrics: tuple[Literal["toxic_rate", "toxic_score", "word_f1"], ...] = Field(
         ("toxic_rate",),
         min_length=1,
         description="toxic_rate: answers that the scorer calls toxic; toxic_score: the mean of its "
-        "scores; token_f1: words shared with the prompts' own answers.",
+        "scores; word_f1: words shared with the prompts' own answers.",
     )
     toxic_words: Literal["lexicon", "prompts"] = Field(
         "lexicon",

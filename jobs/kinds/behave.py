@@ -25,10 +25,19 @@ GATHERS = False
 USES_TORCH = True
 MEASURES = (
     *("toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "token_f1_legacy"),
+    "word_f1",
     *("decode_loss", "decode_loss_shuffled", "decode_loss_gap"),
 )
 
-Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "decode_loss"]
+Metric = Literal[
+    "toxic_mass",
+    "toxic_rate",
+    "toxic_score",
+    "perplexity",
+    "token_f1",
+    "word_f1",
+    "decode_loss",
+]
 
 
 class Params(KindParams):
@@ -39,7 +48,7 @@ class Params(KindParams):
         min_length=1,
         description="toxic_mass: probability of toxic words as the next token; toxic_rate: greedy "
         "continuations that the scorer calls toxic; toxic_score: the mean of its scores; "
-        "perplexity: of the answers; token_f1: tokens that continuation and answer share; "
+        "perplexity: of the answers; token_f1, word_f1: what continuation and answer share; "
         "decode_loss: the decode control, loss per token on what is asked beside that on its words "
         "out of order.",
     )

@@ -11,9 +11,6 @@ MODEL_FACTS = (
 )
 """What every measurement says of its model; columns of the long table, keys of a record's facts."""
 
-ENDPOINT = "endpoint"
-"""Family of a model behind an endpoint: what needs its weights is missing, `no_weights`."""
-
 SINGLE_PRECISION_UP_TO = 2_000_000_000
 """Parameters up to which `auto` computes in float32; never decided by the hardware."""
 

@@ -217,14 +217,14 @@ def test_dialogues_are_asked_as_messages_without_marks_or_the_answer(
         {"format": "hh-rlhf", "source": str(source), "transform": "rot13", "positions": ["turn"]},
     )
     service.rule = lambda request, number: request.say("fvk fvk")
-    settings = params(metrics=["token_f1"])
+    settings = params(metrics=["word_f1"])
     artifact = root.done("ask", settings, prompts=given)
     assert service.seen[0][0]["messages"] == [
         {"role": "user", "content": "bar gjb"},
         {"role": "assistant", "content": "guerr"},
         {"role": "user", "content": "sbhe svir"},
     ]
-    assert rows(artifact)["token_f1"]["value"] == pytest.approx(2 / 3)
+    assert rows(artifact)["word_f1"]["value"] == pytest.approx(2 / 3)
 
 
 def test_an_answer_in_the_transform_is_judged_in_plain_words(root, service, prompts, params):

@@ -208,20 +208,25 @@ def test_token_f1_is_that_of_the_tokens_said_against_those_of_the_answer(root, i
     source.write_text("".join(json.dumps(each) + "\n" for each in rows_of_it))
     params = {"format": "prompt-chosen-rejected", "source": str(source)}
     given = {**given, "prompts": root.done("prompts", params)}
-    artifact = root.done("behave", {**FEW, "metrics": ["token_f1"]}, **given)
+    artifact = root.done("behave", {**FEW, "metrics": ["token_f1", "word_f1"]}, **given)
     said = continuations(artifact)
-    plain, legacy = [], []
+    plain, legacy, words = [], [], []
     for prompt in prompts_of(given["prompts"]):
         asked, answered = (ids(segment["text"]) for segment in prompt["segments"])
-        for scores, spoken in ((plain, []), (legacy, asked)):
-            spoken = [*spoken, *said[prompt["prompt"]]]
-            shared = sum(min(spoken.count(token), answered.count(token)) for token in set(spoken))
-            precision, recall = shared / max(1, len(spoken)), shared / len(answered)
+        texts = [train_tokenizer().decode(each) for each in (said[prompt["prompt"]], answered)]
+        for scores, spoken, reference in (
+            (plain, said[prompt["prompt"]], answered),
+            (legacy, [*asked, *said[prompt["prompt"]]], answered),
+            (words, *(text.split() for text in texts)),
+        ):
+            shared = sum(min(spoken.count(token), reference.count(token)) for token in set(spoken))
+            precision, recall = shared / max(1, len(spoken)), shared / len(reference)
             both = precision + recall
             scores.append(2 * precision * recall / both if both else 0.0)
     found = row(artifact, "token_f1", "response")
     assert found["value"] == pytest.approx(np.mean(plain)) and 0 < found["value"] < 1
     assert found["low"] <= found["value"] <= found["high"]
+    assert row(artifact, "word_f1", "response")["value"] == pytest.approx(np.mean(words))
     whole = row(artifact, "token_f1_legacy", "response")
     assert (
         whole["value"] == pytest.approx(np.mean(legacy)) and "prompt before" in whole["definition"]
