@@ -32,9 +32,14 @@ def conformed(table: pa.Table, axes: Sequence[str], known: Mapping[str, str | No
     return pa.table(columns, schema=schema(axes))
 
 
-def gathered(tables: Sequence[pa.Table], axes: Sequence[str]) -> pa.Table:
-    """Conformed tables as one, rows in the order of `to_table`; equal ones stay as they came."""
-    whole = pa.concat_tables([schema(axes).empty_table(), *tables]).combine_chunks()
+def joined(tables: Sequence[pa.Table], axes: Sequence[str]) -> pa.Table:
+    """Conformed tables one after another; nothing is copied."""
+    return pa.concat_tables([schema(axes).empty_table(), *tables])
+
+
+def canonical(whole: pa.Table, axes: Sequence[str]) -> pa.Table:
+    """The rows in the order of `to_table`; equal ones stay as they came."""
+    whole = whole.combine_chunks()
     names = list(dict.fromkeys([*(n for n in whole.column_names if n in axes), *IDENTITY, "key"]))
     order, most = np.zeros(len(whole), dtype=np.int64), 1
     for name in names:

@@ -92,7 +92,7 @@ def show_tables(root: Storage, outlook: Outlook, chosen: Mapping[str, Any] | Non
     console = Console(width=width, highlight=False)
     for job in comparisons(outlook):
         comparison = compared(root, outlook, job)
-        if not len(comparison.measurements):
+        if not len(comparison.gathered):
             say(f"{job.label}: nothing was measured yet")
             continue
         view = View(**view_params(job, chosen or {}))

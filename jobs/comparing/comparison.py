@@ -24,14 +24,21 @@ if TYPE_CHECKING:
 class Comparison:
     """All measurements of the gathered jobs, and the order of the axes."""
 
-    measurements: "pa.Table"
-    """The long table, missing ones included."""
+    gathered: "pa.Table"
+    """All measurements, missing ones included, as they were read: enough for tables."""
     order: Mapping[str, Sequence[str]]
     """Axis -> its values, in the study's order; none of an axis that a job swept by itself."""
     details: "Callable[[str], Sequence[Detail]]" = lambda name: ()
     """Name of a detail -> what the gathered jobs left of it, read where a figure asks."""
     circumstances: "Callable[[], Mapping[str, Circumstances]]" = dict
     """Key of a job -> under which circumstances it measured; read where answers ask."""
+
+    @cached_property
+    def measurements(self) -> "pa.Table":
+        """The long table: the same in canonical order, whatever was read first."""
+        from analysis.gathering import canonical
+
+        return canonical(self.gathered, self.axes)
 
     @cached_property
     def rows(self) -> "Sequence[Row]":
@@ -49,7 +56,7 @@ class Comparison:
         """How `analysis` is told to lay the table out."""
         from analysis.layout import METRIC_ORDER, Layout
 
-        measured = set(self.measurements["metric"].unique().to_pylist())
+        measured = set(self.gathered["metric"].unique().to_pylist())
         shown = METRIC_ORDER if view.metrics is None else view.metrics
         return Layout(
             rows=tuple(view.rows),
@@ -67,7 +74,7 @@ class Comparison:
         layout, selection = self.layout(view), selection_of(view)
         try:
             return compare(
-                self.measurements,
+                self.gathered,
                 layout=layout,
                 selection=selection,
                 title=view.title,
@@ -78,13 +85,14 @@ class Comparison:
             raise UserError(str(fault), where="compare") from fault
 
     def scaling(self, view: View) -> "Table":
-        """The table of power laws over counted parameters."""
+        """The table of power laws over counted parameters, with and without embeddings, and width.
+
+        What was published elsewhere is no point of them.
+        """
         from analysis.scaling import scaling_table
 
         layout, selection = self.layout(view), selection_of(view)
-        return scaling_table(
-            self.measurements, layout=layout, selection=selection, against=("num_parameters",)
-        )
+        return scaling_table(self.gathered, layout=layout, selection=selection)
 
 
 def selection_of(view: View, *, every_layer: bool = False) -> "Selection":

@@ -28,7 +28,7 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> "list[Row]":
     from analysis.selection import select
 
     metric, named = _parsed(text)
-    measured = comparison.measurements
+    measured = comparison.gathered
     known = measured["metric"].unique().to_pylist()
     if metric not in known:
         raise unknown_name("metric", metric, known, where=f"{WHERE} {text!r}")

@@ -46,4 +46,4 @@ def run(work: Work) -> dict[str, Any]:
     comparison = collect(sources)
     work.progress(None, "writing tables and figures")
     write_views(comparison, work.params, work.folder)
-    return {"num_measurements": len(comparison.measurements), "num_jobs": len(sources)}
+    return {"num_measurements": len(comparison.gathered), "num_jobs": len(sources)}

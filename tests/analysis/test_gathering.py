@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.gathering import conformed, gathered
+from analysis.gathering import canonical, conformed, joined
 from analysis.measurement import to_table
 
 AXES = ["objective", "dose"]
@@ -33,8 +33,8 @@ def test_parts_joined_are_the_canonical_table(rows, cut):
     keyed = [row | {"key": f"k{number}"} for number, row in enumerate(rows)]
     parts = [to_table(part, AXES) for part in (keyed[:cut], keyed[cut:])]
     whole = to_table(keyed, AXES)
-    assert gathered(parts, AXES).equals(whole)
-    assert gathered(parts[::-1], AXES).equals(whole)
+    assert canonical(joined(parts, AXES), AXES).equals(whole)
+    assert canonical(joined(parts[::-1], AXES), AXES).equals(whole)
 
 
 def test_a_jobs_own_axis_goes_before_what_its_cell_says():
@@ -44,4 +44,4 @@ def test_a_jobs_own_axis_goes_before_what_its_cell_says():
 
 
 def test_nothing_gathered_is_the_empty_table():
-    assert gathered([], AXES).equals(pa.Table.from_pylist([], to_table([], AXES).schema))
+    assert joined([], AXES).equals(pa.Table.from_pylist([], to_table([], AXES).schema))

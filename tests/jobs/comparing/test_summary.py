@@ -46,7 +46,7 @@ def records(tmp_path_factory):
     silent = {"status": "below_noise_floor", "reason": "the base reads as much"}
     rows[-1] |= silent  # the last layer of the large one
     comparison = Comparison(
-        measurements=to_table(rows, ["objective"]),
+        gathered=to_table(rows, ["objective"]),
         order={"model": list(SIZES), "objective": ["dpo"]},
     )
     view = View(title="Sizes", metrics=["consistency"], depth=0.5)
