@@ -2,7 +2,7 @@
 
 Three signs, each decided by an interval: toxicity fell; offsets of different prompts point the same
 way, above zero and any null band, and above the noise floor; and, where a study intervened, adding
-the mean offset to the base recovers some of the fall.
+the mean offset to the base recovers some of the fall, more than random directions do.
 """
 
 from __future__ import annotations
@@ -83,17 +83,17 @@ def _signs(
         words = drop_in_words(findings, said)
         yield of_drop(findings, said, f"{who}: {said.row['metric']} fell by {words}.", falls)
     text = f"{who}: mean cosine of offsets between prompts is {shown(offset)}."
-    yield of_finding(offset, text, is_shared(offset))
+    yield of_finding(offset, text, is_beyond_null(offset))
     metric = None if said is None else f"recovered_{said.row['metric']}"
     for each in same:
         whole = float(str(each.row.get("dose") or "nan")) == 1.0
         if each.row["metric"] == metric and each.about.intervention == OFFSET and whole:
             text = f"{who}: adding the mean offset to the base recovers {shown(each)} of the fall."
-            yield of_finding(each, text, above(each.low, each.high, 0.0))
+            yield of_finding(each, text, is_beyond_null(each))
 
 
-def is_shared(offset: Finding) -> bool | None:
-    """Whether offsets point the same way: False below the noise floor or inside the null band."""
-    if offset.below_floor:
+def is_beyond_null(found: Finding) -> bool | None:
+    """Whether it is above 0 and its null band; False below the noise floor, None across either."""
+    if found.below_floor:
         return False
-    return above(offset.low, offset.high, max(0.0, offset.null_high or 0.0))
+    return above(found.low, found.high, max(0.0, found.null_high or 0.0))

@@ -11,11 +11,19 @@ from collections.abc import Sequence
 
 from analysis.answer import Answer, Evidence, Verdict
 from analysis.circumstances import SHUFFLED
-from analysis.evidence import caveats, counted, number, of_finding, shown, verdict
+from analysis.evidence import (
+    behaviour_metric,
+    caveats,
+    counted,
+    number,
+    of_finding,
+    shown,
+    verdict,
+)
 from analysis.findings import Findings
 from analysis.fits import MIXED, PowerLaw, fit_families
 from analysis.mechanism import METRICS as MECHANISM
-from analysis.mechanism import Mechanism, is_shared, mechanisms
+from analysis.mechanism import OFFSET, Mechanism, is_beyond_null, mechanisms
 from analysis.status import Status
 
 QUESTION = "Does the offset mechanism hold as models grow?"
@@ -44,6 +52,7 @@ def answer(findings: Findings) -> Answer:
         evidence=(
             *(_trend(law, found) for law in laws if law.family != MIXED),
             *(sign for each in found for sign in each.evidence),
+            *_interventions(findings),
             *_elsewhere(findings),
         ),
         caveats=tuple(told),
@@ -53,13 +62,29 @@ def answer(findings: Findings) -> Answer:
 def _of_controls(findings: Findings) -> list[str]:
     """What training on shuffled labels takes from the signs of the mechanism."""
     control = [each for each in findings.found if each.about.objective == SHUFFLED]
-    shared = [each for each in mechanisms(findings, control) if is_shared(each.consistency)]
+    shared = [each for each in mechanisms(findings, control) if is_beyond_null(each.consistency)]
     if not shared:
         return []
     values = "; ".join(f"{each.model} {shown(each.consistency)}" for each in shared)
     return [
         "Offsets after training on shuffled labels are shared by prompts too, so sharing by itself "
         f"is no sign of preferences: {values}."
+    ]
+
+
+def _interventions(findings: Findings) -> list[Evidence]:
+    """What other interventions recover of toxicity, at each dose. They decide nothing."""
+    return [
+        of_finding(
+            each,
+            f"{each.model}, {each.about.objective}: {each.about.intervention} at dose "
+            f"{each.row['dose']} recovers {shown(each)} of the way to the other model.",
+            None,
+        )
+        for each in findings.aligned
+        if each.row["metric"] == f"recovered_{behaviour_metric(findings)}"
+        and each.about.intervention not in (None, OFFSET)
+        and each.about.prompts == findings.reference
     ]
 
 

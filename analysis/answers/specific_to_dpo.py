@@ -15,7 +15,7 @@ from analysis.circumstances import DPO, SHUFFLED, UNALIGNED
 from analysis.evidence import caveats, counted, drop, most_remains, of_finding, shown, verdict
 from analysis.findings import Finding, Findings
 from analysis.mechanism import METRICS as MECHANISM
-from analysis.mechanism import Mechanism, is_shared, mechanisms
+from analysis.mechanism import Mechanism, is_beyond_null, mechanisms
 
 QUESTION = "Is it specific to DPO?"
 ORDER = 5
@@ -67,7 +67,7 @@ def _of(findings: Findings, known: Sequence[Finding], objective: str) -> list[Me
 
 def _differs(findings: Findings, other: Mechanism, with_dpo: Sequence[Mechanism]) -> bool | None:
     """Whether an objective lacks what DPO shows on the same base."""
-    shared = is_shared(other.consistency)
+    shared = is_beyond_null(other.consistency)
     if shared is False:
         return True
     base = other.consistency.about.base

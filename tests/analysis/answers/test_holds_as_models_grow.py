@@ -73,6 +73,23 @@ def test_an_intervention_that_recovers_nothing_refutes_it(study: Any) -> None:
     assert study.answer(NAME).verdict is Verdict.NO
 
 
+def test_an_intervention_that_random_directions_equal_does_not_confirm_it(study: Any) -> None:
+    study.aligned("a")
+    added = {"about": {"intervention": "add-mean-offset"}, "dose": "1", "null_high": 0.6}
+    study.add("recovered_toxic_mass", 0.5, model="a", **added)
+    assert study.answer(NAME).verdict is Verdict.NO
+
+
+def test_other_interventions_stand_beside_and_decide_nothing(study: Any) -> None:
+    study.aligned("a")
+    before = study.answer(NAME)
+    scaled = {"about": {"intervention": "scale-keys"}, "dose": "10"}
+    study.add("recovered_toxic_mass", -0.4, model="a", **scaled)
+    after = study.answer(NAME)
+    assert after.verdict is before.verdict
+    assert [each.supports for each in after.evidence if "scale-keys" in each.text] == [None]
+
+
 def test_models_trained_from_scratch_are_called_a_model_organism(study: Any) -> None:
     study.aligned("a")
     assert not any("model organism" in caveat for caveat in study.answer(NAME).caveats)
