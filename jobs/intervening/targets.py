@@ -53,9 +53,30 @@ def find_target(work: Work, subject: Subject, intervention: Intervention) -> Tar
         return _mean_offset(work, subject, intervention, blank)
     found = _toxic(work)
     if params.made_of == "neurons":
-        return replace(blank, neurons=found.most_toxic(params.num_vectors))
+        target = replace(blank, neurons=found.most_toxic(params.num_vectors))
+        _check_neurons(work, target)
+        return target
     direction = _direction(found, params.made_of)
     return replace(blank, direction=_unit(direction), step=_step(work, subject, blank))
+
+
+def _check_neurons(work: Work, target: Target) -> None:
+    """As many as asked for, and as many others in each layer to hold them against."""
+    params = work.params
+    counts = [len(chosen) for chosen in target.neurons.values()]
+    if sum(counts) < params.num_vectors:
+        raise UserError(
+            f"the probe kept {sum(counts)} toxic value vectors, not {params.num_vectors}",
+            where="num_vectors",
+            hint="give `probe-direction` a larger num_vectors",
+        )
+    if params.random_controls and 2 * max(counts) > target.num_neurons:
+        raise UserError(
+            f"{max(counts)} of the {target.num_neurons} neurons of one layer are toxic: there are "
+            "not as many others for a random control",
+            where="num_vectors",
+            hint="give a smaller num_vectors, or random_controls: 0",
+        )
 
 
 def _direction(found: FoundDirections, name: str) -> Float64[np.ndarray, " d"]:

@@ -263,9 +263,8 @@ def test_models_that_do_not_differ_have_nothing_to_recover(root, ladder):
     inputs = ladder("gpt2", lambda base, aligned: None)
     toxic = probe(root, inputs["base"], [(1, NEURON)])
     delta = extraction(root, inputs)
-    keys = rows(
-        root.done("intervene", {**FEW, "intervention": "scale-keys"}, **inputs, toxic=toxic)
-    )
+    params = {**FEW, "intervention": "scale-keys", "num_vectors": 1}
+    keys = rows(root.done("intervene", params, **inputs, toxic=toxic))
     assert keys["recovered_toxic_mass", "last", "10"]["reason"] == "the two models do not differ"
     params = {**FEW, **PLACE, "intervention": "project-out", "position": "all"}
     none = rows(root.done("intervene", params, **inputs, delta=delta))
@@ -275,7 +274,7 @@ def test_models_that_do_not_differ_have_nothing_to_recover(root, ladder):
 def test_a_job_that_was_stopped_goes_on_after_the_passes_it_made(root, ladder):
     inputs = ladder("gpt2", with_weak_neuron)
     toxic = probe(root, inputs["base"], [(1, NEURON)])
-    params = {**FEW, "intervention": "scale-keys", "token_budget": 100_000}
+    params = {**FEW, "intervention": "scale-keys", "num_vectors": 1, "token_budget": 100_000}
     asked = iter([False] * 3 + [True] * 100)
     answer, _ = root.run(
         "intervene", params, attempt="a", stop=lambda: next(asked), **inputs, toxic=toxic
@@ -300,6 +299,17 @@ def test_artifacts_of_other_models_are_refused(root, ladder, tiny_model, word_to
         "intervene", {**FEW, **PLACE, "intervention": "project-out"}, **inputs, delta=delta
     )
     assert "does not compare this aligned model" in json.dumps(answer)
+
+
+def test_too_many_neurons_are_refused(root, ladder):
+    inputs = ladder("gpt2", with_weak_neuron)
+    toxic = probe(root, inputs["base"], [(1, neuron) for neuron in range(40)])
+    for number, said in ((41, "the probe kept 40"), (40, "40 of the 64 neurons")):
+        params = {**FEW, "intervention": "scale-keys", "num_vectors": number}
+        answer, _ = root.run("intervene", params, **inputs, toxic=toxic)
+        assert said in json.dumps(answer)
+    params["random_controls"] = 0
+    assert len(root.done("intervene", params, **inputs, toxic=toxic).facts["neurons"]) == 40
 
 
 def test_params_say_what_exists_and_write_out_what_follows():
