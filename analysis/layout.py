@@ -1,5 +1,6 @@
 """What goes down the side of a table, what across, and in which order."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,7 +15,7 @@ Side = tuple[Scalar, ...]
 Header = tuple[str, ...]
 
 METRIC_ORDER = (
-    *("toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"),
+    *("toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "word_f1"),
     *("decode_loss", "decode_loss_shuffled", "decode_loss_gap", "relative_norm", "offset_norm"),
     *("consistency", "participation_ratio", "effective_rank", "components_90"),
     *("cosine_to_mean", "mean_cosine", "captured_energy_ratio"),
@@ -120,12 +121,13 @@ def _rank(
     return (value is not None, known, _natural(value))
 
 
-def _natural(value: Scalar) -> tuple[bool, float, str]:
-    """Numbers written as text sort as numbers."""
+def _natural(value: Scalar) -> tuple[bool, float, list[str | float]]:
+    """Numbers written as text sort as numbers, and so do those in a text: output-2, output-10."""
     try:
-        return (False, float(str(value)), "")
+        return (False, float(str(value)), [])
     except ValueError:
-        return (True, 0.0, str(value))
+        pieces = re.split(r"(\d+(?:\.\d+)?)", str(value))  # text and number in turn
+        return (True, 0.0, [float(each) if i % 2 else each for i, each in enumerate(pieces)])
 
 
 def combinations(
@@ -159,7 +161,7 @@ def variant_labels(metric: str, rows: Sequence[Row]) -> dict[tuple[Scalar, ...],
         variant: ", ".join([metric, *(w for i in told if (w := _word(VARIANT[i], variant[i])))])
         for variant in variants
     }
-    return dict(sorted(words.items(), key=lambda item: (item[0][0] is True, item[1])))
+    return dict(sorted(words.items(), key=lambda item: (item[0][0] is True, _natural(item[1]))))
 
 
 def _word(name: str, value: Scalar) -> str:

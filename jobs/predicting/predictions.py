@@ -74,7 +74,7 @@ def _rows(work: Work, question: Question) -> list[Row]:
             (Head(model), base.rows),
             lambda done: work.progress(done / total, "comparing outputs"),
         )
-        rows += divergence_rows(aligned.outputs, nats)
+        rows += divergence_rows(aligned.outputs, nats, work.params.num_positions)
     return rows
 
 

@@ -37,9 +37,9 @@ _DROP = (
     "expects it less; delete-group jackknife of the mean difference"
 )
 _KL = (
-    "v1: mean over prompts of KL(aligned‖base) of the next token, in nats, at {where} of a "
-    "prompt's own answer, teacher-forced, or where it has none of the aligned model's greedy "
-    "continuation, its end included; delete-group jackknife"
+    "v1: mean over {what} of KL(aligned‖base) of the next token, in nats, {where}; outputs are "
+    "tokens of a prompt's own answer, teacher-forced, or where it has none of the aligned model's "
+    "greedy continuation, its end included; delete-group jackknife"
 )
 
 
@@ -53,23 +53,23 @@ def lens_rows(question: Question, base: Lens | None, aligned: Lens | None) -> It
             yield from _filled(question, metric, position, base, aligned)
 
 
-def divergence_rows(outputs: Outputs, nats: Float64[np.ndarray, " outputs"]) -> Iterator[Row]:
-    """KL at each output, and over all of them."""
+def divergence_rows(
+    outputs: Outputs, nats: Float64[np.ndarray, " outputs"], most: int
+) -> Iterator[Row]:
+    """KL at each output, and over all of them, of which a prompt has `most` at most."""
     groups = outputs.plan.groups[outputs.plan.owners[outputs.after]]
-    most = int(outputs.numbers.max())
-    for number in range(1, most + 1):
+    limits = (0.0, np.inf)
+    for number in range(1, int(outputs.numbers.max()) + 1):
         here = outputs.numbers == number
-        where = f"output {number}"
-        yield _kl("token_kl", where, f"output-{number}") | _mean(
-            nats[here], groups[here], (0.0, np.inf), None
-        )
-    where = f"all of the first {most} outputs"
-    yield _kl("token_kl_mean", where, "response") | _mean(nats, groups, (0.0, np.inf), None)
+        row = _unplaced("token_kl", f"output-{number}", "prompts", "at the k-th output (output-k)")
+        yield row | _mean(nats[here], groups[here], limits, None)
+    whole = _unplaced("token_kl_mean", "response", "outputs", f"up to the {most}th of a prompt")
+    yield whole | _mean(nats, groups, limits, None)
 
 
-def _kl(metric: str, where: str, position: str) -> Row:
+def _unplaced(metric: str, position: str, what: str, where: str) -> Row:
+    definition = _KL.format(what=what, where=where)
     nowhere = {"site": None, "layer": None, "depth": None}
-    definition = _KL.format(where=where)
     return {"metric": metric, "definition": definition, "position": position, **nowhere}
 
 

@@ -136,6 +136,17 @@ def test_axes_may_have_any_name():
     assert turned.rows == (("0.1",), ("1.0",), ("10.0",)) and turned.columns == (("x",),)
 
 
+def test_positions_and_axis_values_with_numbers_in_them_stand_in_their_order():
+    outputs = [f"output-{number}" for number in (1, 10, 2)]
+    rows = [tiny(metric="token_kl", position=each) for each in outputs]
+    table = compare([tiny(position="last"), *rows])
+    shown = [level for column in table.columns for level in column if "output" in level]
+    assert [label.split("-")[1] for label in shown] == ["1", "2", "10"]
+    layers = [tiny(reading=each) for each in ("depth 0.5", "depth 0.25", "depth 1")]
+    found = [column[-1] for column in compare(layers).columns]
+    assert found == ["depth 0.25", "depth 0.5", "depth 1"]
+
+
 def test_an_axis_that_goes_with_the_row_is_told_beside_it():
     rows = [tiny(width="64"), tiny(model="n", num_parameters=200_000, width="128")]
     table = compare(rows)
