@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from jobs.models.facts import MODEL_FACTS
 from jobs.scorer import Judge, chosen_scorer
 from jobs.transform import load_transform
 from jobs.work import Work
+
+if TYPE_CHECKING:
+    from jobs.kinds.ask import Params
 
 
 def ask(work: Work) -> dict[str, Any]:
@@ -73,13 +76,7 @@ def _readings(
 ) -> tuple[dict[int, Reading], Mapping[str, int], int]:
     """What was read off the answers, why some are missing, how many earlier attempts had asked."""
     params = work.params
-    endpoint = Endpoint(
-        base_url=params.base_url,
-        model=params.model,
-        key=key_from(params.api_key_variable),
-        timeout_s=params.timeout_s,
-        at_once=params.at_once,
-    )
+    endpoint = _endpoint(params)
     pace = Pace(params.requests_per_minute, lambda: work.stop_requested)
     transform = load_transform(work.input("prompts").facts["transform"])
     settings = {params.tokens_field: params.new_tokens}
@@ -115,6 +112,16 @@ def _readings(
         return all_of_them.readings(asked, params.at_once), all_of_them.missing, kept.num_taken_over
     finally:
         endpoint.close()
+
+
+def _endpoint(params: Params) -> Endpoint:
+    return Endpoint(
+        base_url=params.base_url,
+        model=params.model,
+        key=key_from(params.api_key_variable),
+        timeout_s=params.timeout_s,
+        at_once=params.at_once,
+    )
 
 
 def _outcomes(
