@@ -40,7 +40,7 @@ class Params(KindParams):
         ("logit_lens", "token_kl"),
         min_length=1,
         description="logit_lens: probability, by layer, of toxic words and of the answer's first "
-        "token; token_kl: KL(aligned‖base) of the next token at each output.",
+        "token; token_kl: KL(aligned||base) of the next token at each output.",
     )
     sites: tuple[Literal["resid_pre", "resid_mid", "resid_post"], ...] = Field(
         ("resid_mid", "resid_post"),

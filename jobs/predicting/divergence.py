@@ -1,4 +1,4 @@
-"""How far apart two models are at each output: KL(aligned‖base) of their next-token distributions.
+"""How far apart two models are at each output: KL(aligned||base) of their next-token distributions.
 
 Qi et al. 2025, *Safety alignment should be made more than just a few tokens deep*, section 2.
 """
@@ -52,7 +52,7 @@ def divergences(
     base: tuple[Head, Tensor],
     after_chunk: Callable[[int], None] = lambda done: None,
 ) -> Float64[np.ndarray, " outputs"]:
-    """KL(aligned‖base) in nats at every output, over the tokens that both models know.
+    """KL(aligned||base) in nats at every output, over the tokens that both models know.
 
     In fp64 from fp32 logits: at 1e-7 of the logits apart, an fp32 softmax is all rounding.
     """

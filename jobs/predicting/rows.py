@@ -37,7 +37,7 @@ _DROP = (
     "expects it less; delete-group jackknife of the mean difference"
 )
 _KL = (
-    "v1: mean over {what} of KL(aligned‖base) of the next token, in nats, {where}; outputs are "
+    "v1: mean over {what} of KL(aligned||base) of the next token, in nats, {where}; outputs are "
     "tokens of a prompt's own answer, teacher-forced, or where it has none of the aligned model's "
     "greedy continuation, its end included; delete-group jackknife"
 )
@@ -63,7 +63,7 @@ def divergence_rows(
         here = outputs.numbers == number
         row = _unplaced("token_kl", f"output-{number}", "prompts", "at the k-th output (output-k)")
         yield row | _mean(nats[here], groups[here], limits, None)
-    whole = _unplaced("token_kl_mean", "response", "outputs", f"up to the {most}th of a prompt")
+    whole = _unplaced("token_kl_mean", "response", "outputs", f"of the first {most} of a prompt")
     yield whole | _mean(nats, groups, limits, None)
 
 
