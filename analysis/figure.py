@@ -11,6 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.layout import Layout, metrics_shown
 from analysis.measurement import Row, Scalar
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 DPI = 200
+DOSE = "dose"
+"""Axis that an intervention sweeps by itself."""
 METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
@@ -67,8 +70,9 @@ class Material:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics that the view shows, in its order."""
-        return metrics_shown(self.measured.distinct("metric"), self.layout.metrics)
+        """Metrics that the view shows, in its order, but those against a dose."""
+        shown = metrics_shown(self.measured.distinct("metric"), self.layout.metrics)
+        return [name for name in shown if not self.values(name, DOSE)]
 
     def measures(self, metric: str) -> bool:
         """Whether there are measurements of a metric, shown in tables or not."""
@@ -88,7 +92,7 @@ class Material:
         of the view's where they are given.
         """
         own = self.measured.of_metrics([metric])
-        known = [*own.distinct("site"), *own.distinct("position")]
+        known = [*_numbers(own).distinct("site"), *_numbers(own).distinct("position")]
         found: list[Row] = []
         for site, position in product(sites, positions):
             chosen = replace(
@@ -104,9 +108,17 @@ class Material:
         return over_seeds(kept, self.layout.seeds)
 
     def values(self, metric: str, column: str) -> list[str]:
-        """Sites or positions at which a metric was measured, sorted."""
-        own = self.measured.of_metrics([metric])
+        """Sites, positions or doses at which a metric has a number, sorted."""
+        if column not in self.measured.columns.column_names:
+            return []
+        own = _numbers(self.measured.of_metrics([metric]))
         return sorted(str(row[column]) for row in own.distinct(column))
+
+
+def _numbers(measured: LongTable) -> LongTable:
+    """Measurements with a number, or all where none has: where a reader wants to look."""
+    valid = measured.columns.filter(pc.is_valid(measured.columns["value"]))
+    return LongTable(columns=valid) if len(valid) else measured
 
 
 class Figure(Protocol):

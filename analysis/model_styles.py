@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analysis.drawing import DASHES, MARKERS
 from analysis.measurement import Scalar
@@ -18,7 +19,7 @@ class ModelStyle:
     """By rank of size, dark for large: viridis without its pale end, so that grey tells it too."""
     marker: str
     """By family."""
-    dashes: object
+    dashes: Any
     """By rank of size, as matplotlib's linestyle."""
 
 

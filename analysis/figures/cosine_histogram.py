@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DETAIL = "cosine_histogram"
-BINS = 50
+BINS = 100
 CAPTION = (
     "Cosine of each row of δ to the mean δ of the other prompts: share of the kept rows in bins of "
-    "0.04, one line per condition."
+    "0.02, one line per condition."
 )
 
 Line = dict[str, Any]
@@ -52,12 +52,19 @@ def draw(
                 own = [line for line in lines if line["model"] == model and line.get(by) == name]
                 for line in own:
                     _outline(axis, line, index, name or "rows of δ")
-            axis.set_xlim(-1.02, 1.02)
+            axis.set_xlim(_ends(lines))
             axis.set_xlabel("cosine to mean δ of other prompts")
         axes[0].set_ylim(bottom=0)
         label_values(axes, "share of rows")
         finish(figure, axes, note)
     return figure
+
+
+def _ends(lines: Sequence[Line]) -> tuple[float, float]:
+    """Of the occupied part of -1 to 1, with some room."""
+    total = np.asarray([line["counts"] for line in lines], dtype=float).sum(axis=0)
+    occupied = np.flatnonzero(total) * 2 / len(total) - 1
+    return max(float(occupied[0]) - 0.1, -1.02), min(float(occupied[-1]) + 0.12, 1.02)
 
 
 def _outline(axis: "Axes", line: Line, index: int, label: str) -> None:

@@ -47,7 +47,9 @@ def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
     of_model = {model: [line for line in lines if line["model"] == model] for model in models}
     with style():
         figure, axes = panels(
-            [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()], height=2.4
+            [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()],
+            height=2.4,
+            share=False,
         )
         for axis, own in zip(axes, of_model.values(), strict=True):
             _ridges(axis, sorted(own, key=lambda line: int(line["value_layer"])))

@@ -1,0 +1,109 @@
+"""Dose and response: what an intervention of growing strength does to behaviour."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from analysis.cuts import cuts
+from analysis.drawing import (
+    drawable,
+    finish,
+    half_widths,
+    label_values,
+    missing_note,
+    notes,
+    number,
+    panels,
+    readable,
+    style,
+    value_limits,
+    wrapped,
+)
+from analysis.figure import DOSE, Drawing, Material
+from analysis.measurement import Row
+from analysis.model_styles import ModelStyle, model_styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+KINDS = {
+    "patched_": "{behaviour}",
+    "recovered_": "{behaviour}: share recovered",
+}
+CAPTION = (
+    "{label} under interventions of growing dose: one line per model, darker for larger, with 95 % "
+    "intervals; dose 0 is the model as it is. Shaded, where random directions or neurons of equal "
+    "size lead."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One per behaviour and objective, a panel per intervention."""
+    metrics = [str(row["metric"]) for row in material.measured.distinct("metric")]
+    for metric in sorted(metrics):
+        prefix = next((each for each in KINDS if metric.startswith(each)), None)
+        rows = material.rows(metric) if prefix else []
+        if prefix is None or not rows or DOSE not in rows[0]:
+            continue
+        label = KINDS[prefix].format(behaviour=readable(metric.removeprefix(prefix)))
+        for cut in cuts([row for row in rows if row[DOSE]], material.layout, inside=(DOSE,)):
+            if drawable(cut.rows):
+                yield Drawing(
+                    name=f"{metric}-against-dose{cut.suffix}",
+                    caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                    canvas=draw(cut.rows, label=label, note=cut.note),
+                )
+
+
+def draw(rows: Sequence[Row], *, label: str | None = None, note: str = "") -> "Figure":
+    """`rows` are of one metric at several values of the axis `dose`."""
+    known = drawable(rows)
+    names = sorted({intervention_of(row) for row in rows})
+    styles = model_styles(known)
+    with style():
+        figure, axes = panels(names, across=2 if len(names) > 1 else 1, share=False)
+        for axis, name in zip(axes, names, strict=True):
+            own = [row for row in known if intervention_of(row) == name]
+            for model, look in styles.items():
+                _line(axis, [row for row in own if row["model"] == model], look)
+            axis.set_ylim(_limits(known))
+            axis.axhline(0, color="#808080", linewidth=0.6)
+            if str(rows[0]["metric"]).startswith("recovered_"):
+                axis.axhline(1, color="#808080", linewidth=0.6, linestyle=(0, (4, 3)))
+            axis.set_xlabel("dose")
+        label_values(axes, wrapped(label or readable(str(rows[0]["metric"]) if rows else ""), 2))
+        finish(figure, axes, notes(missing_note(rows), note))
+    return figure
+
+
+def intervention_of(row: Row) -> str:
+    """What was done, from the definition, which names it between `under` and a bracket."""
+    told = str(row["definition"] or "")
+    return told.partition(" under ")[2].partition(" (")[0] or told or " "
+
+
+def _limits(rows: Sequence[Row]) -> tuple[float, float]:
+    """Of the values, and of null bands unless they are beyond all values."""
+    bottom, top = value_limits(rows, log=False)
+    span = top - bottom
+    lows = [number(row, "null_low") for row in rows if row["null_low"] is not None]
+    highs = [number(row, "null_high") for row in rows if row["null_high"] is not None]
+    bottom = max(min([bottom, *lows]), bottom - span / 2)
+    return bottom, min(max([top, *highs]), top + span / 2)
+
+
+def _line(axis: "Axes", rows: Sequence[Row], look: ModelStyle) -> None:
+    own = sorted(rows, key=lambda row: float(str(row[DOSE])))
+    doses = [float(str(row[DOSE])) for row in own]
+    lows, highs = ([number(row, end) for row in own] for end in ("null_low", "null_high"))
+    axis.fill_between(doses, lows, highs, color=look.colour, alpha=0.13, linewidth=0)
+    axis.errorbar(
+        doses,
+        [number(row, "value") for row in own],
+        yerr=half_widths(own) if own else None,
+        color=look.colour,
+        marker=look.marker,
+        linestyle=look.dashes,
+        elinewidth=0.7,
+        label=look.label,
+    )

@@ -1,0 +1,91 @@
+"""Drift over the turns of a dialogue: one line per model."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from analysis.cuts import cuts
+from analysis.drawing import (
+    drawable,
+    finish,
+    half_widths,
+    label_values,
+    missing_note,
+    notes,
+    number,
+    panels,
+    readable,
+    style,
+    value_limits,
+)
+from analysis.figure import Drawing, Material
+from analysis.layout import Layout, axis_values
+from analysis.measurement import Row
+from analysis.model_styles import model_styles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METRICS = {
+    "turn_drift": "projection on turn 1's mean δ",
+    "relative_norm": "norm of δ / norm of the base row",
+    "logit_lens_drop": "drop of P(toxic words)",
+}
+TURN = "turn-"
+CAPTION = (
+    "{label} at the last token of each turn of the user, at one relative depth: one line per "
+    "model, darker for larger, with 95 % intervals."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One per metric that was measured at several turns, a panel per objective."""
+    for metric, label in METRICS.items():
+        turns = [name for name in material.values(metric, "position") if name.startswith(TURN)]
+        rows = material.rows(metric, positions=turns) if len(turns) > 1 else []
+        rows = [row for row in rows if str(row["position"]).startswith(TURN)]
+        for cut in cuts(rows, material.layout, each=(), inside=("objective",)):
+            if drawable(cut.rows):
+                yield Drawing(
+                    name=f"{metric}-over-turns",
+                    caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                    canvas=draw(cut.rows, layout=material.layout, label=label, note=cut.note),
+                )
+
+
+def draw(
+    rows: Sequence[Row],
+    *,
+    panel: str = "objective",
+    layout: Layout | None = None,
+    label: str | None = None,
+    note: str = "",
+) -> "Figure":
+    """`rows` are of one metric at several positions `turn-1`, `turn-2`, and so on."""
+    known = drawable(rows)
+    titles, styles = axis_values(rows, panel, layout or Layout()), model_styles(known)
+    with style():
+        figure, axes = panels([title or " " for title in titles])
+        for axis, title in zip(axes, titles, strict=True):
+            for model, look in styles.items():
+                own = [row for row in known if row["model"] == model and row.get(panel) == title]
+                own.sort(key=_turn)
+                axis.errorbar(
+                    [_turn(row) for row in own],
+                    [number(row, "value") for row in own],
+                    yerr=half_widths(own) if own else None,
+                    color=look.colour,
+                    marker=look.marker,
+                    linestyle=look.dashes,
+                    elinewidth=0.7,
+                    label=look.label,
+                )
+            axis.set_xticks(sorted({_turn(row) for row in known}))
+            axis.set_ylim(value_limits(known, log=False))
+            axis.set_xlabel("turn")
+        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        finish(figure, axes, notes(missing_note(rows), note))
+    return figure
+
+
+def _turn(row: Row) -> int:
+    return int(str(row["position"]).removeprefix(TURN))
