@@ -53,10 +53,18 @@ class Circumstances:
     """Key of the prompts it is compared with."""
     against_objective: str | None = None
     """Objective of the model it is compared with."""
+    against_aligned: str | None = None
+    """Key of that model."""
     intervention: str | None = None
     """What was done to the model while it ran."""
     from_scratch: bool = False
     """Whether the base was trained for this study: a model organism."""
+
+    @property
+    def is_of_another_seed(self) -> bool:
+        """Whether it is compared with a model that differs in its seed, as far as is known."""
+        same = self.against_prompts == self.prompts and self.against_objective == self.objective
+        return same and self.against_aligned != self.aligned
 
     @property
     def is_plain(self) -> bool:

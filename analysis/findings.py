@@ -116,7 +116,11 @@ class Findings:
         for row in known:
             by_metric.setdefault(str(row["metric"]), []).append(row)
         kept = [row for own in by_metric.values() for row in _at_place(own, selection)]
-        found = [_finding(row, circumstances) for row in over_seeds(kept, seeds)]
+        found = [
+            _finding(row, circumstances)
+            for part in _comparable(kept, circumstances)
+            for row in over_seeds(part, seeds)
+        ]
         return cls(found=found, place=_place(resolve(selection, known)), lost=lost)
 
     def of_metric(self, *metrics: str) -> list[Finding]:
@@ -185,6 +189,26 @@ def _finding(row: Row, circumstances: Mapping[str, Circumstances]) -> Finding:
     known = [circumstances[key] for key in str(row["key"]).split()]
     aligned = frozenset(about.aligned for about in known if about.aligned)
     return Finding(row=row, about=known[0], aligned=aligned)
+
+
+def _comparable(
+    rows: Sequence[Row], circumstances: Mapping[str, Circumstances]
+) -> Iterator[list[Row]]:
+    """Rows apart by what they are compared with: stages may compare one cell with several things.
+
+    The same number measured by two such stages is kept once.
+    """
+    parts: dict[tuple[object, ...], list[Row]] = {}
+    seen = set()
+    for row in rows:
+        about = circumstances[str(row["key"])]
+        same = tuple(value for name, value in row.items() if name != "key")
+        if same not in seen:
+            seen.add(same)
+            own = about.against_aligned == about.aligned
+            with_what = (about.against_prompts, about.against_objective, own, about.intervention)
+            parts.setdefault(with_what, []).append(row)
+    yield from parts.values()
 
 
 def _at_place(rows: Sequence[Row], selection: Selection) -> Iterator[Row]:

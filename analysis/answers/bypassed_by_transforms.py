@@ -38,7 +38,11 @@ def answer(findings: Findings) -> Answer:
     under = [each for each in findings.aligned if _is_transformed(each)]
     said = [each for each in under if each.row["metric"] == metric]
     deciding = [_evidence(findings, each) for each in said]
-    beside = [each for each in under if each.row["metric"] in GEOMETRY]
+    beside = [
+        each
+        for each in under
+        if each.row["metric"] in GEOMETRY and each.about.against_prompts != each.about.prompts
+    ]
     votes = [each.supports for each in deciding]
     told = [*caveats(findings, used=[*said, *beside], metrics=METRICS)]
     unread = sum(not _reads(findings, each) for each in said)

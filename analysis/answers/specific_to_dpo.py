@@ -120,15 +120,22 @@ def _sizes(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
 
 
 def _directions(known: Sequence[Finding]) -> list[Evidence]:
-    """Whether two objectives move the same way, where a study compared them."""
+    """Whether two objectives, or two seeds of one, move the same way, where that was compared."""
     return [
         of_finding(
             each,
             f"{each.model}: mean offsets of {each.about.objective} and "
-            f"{each.about.against_objective} have cosine {shown(each)}.",
+            f"{_other(each)} have cosine {shown(each)}.",
             None,
         )
         for each in known
-        if each.row["metric"] == "mean_cosine"
-        and each.about.against_objective not in (None, each.about.objective)
+        if each.row["metric"] == "mean_cosine" and _other(each)
     ]
+
+
+def _other(finding: Finding) -> str | None:
+    """What a model's offsets are compared with: another objective, another seed; else None."""
+    about = finding.about
+    if about.against_objective not in (None, about.objective):
+        return about.against_objective
+    return "another seed" if about.against_aligned and about.is_of_another_seed else None

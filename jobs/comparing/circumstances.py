@@ -93,6 +93,7 @@ def _circumstances(asked: _Asked) -> Circumstances:
         dialogue="turn" in params.get("positions", ()),
         against_prompts=None if other is None else other.prompts,
         against_objective=None if other is None else other.objective,
+        against_aligned=None if other is None else other.aligned,
         intervention=asked.params.get("intervention"),
         from_scratch=base is not None and base.kind == "pretrain",
     )

@@ -38,10 +38,10 @@ def _of(rows: pandas.DataFrame, metric: str, objective: str) -> pandas.DataFrame
 
 def test_every_control_stands_in_the_table_under_its_own_name(study: Any) -> None:
     shown = study.run("compare", str(CONTROLS), "--metric", "toxic_mass", "--format", "csv")
-    header = shown.stdout.splitlines()[0]
-    for name in ("base", "dpo", "sft", "dpo-shuffled", "unaligned"):
-        assert sum(part.split(" / ")[-1].strip('" ') == name for part in header.split(",")) >= 1
-    assert "neutral" in header and "provoking" in header
+    header = shown.stdout.splitlines()[0].split(",")
+    for condition in ("provoking", "neutral"):
+        for name in ("base", "dpo", "sft", "dpo-shuffled", "unaligned"):
+            assert f"toxic_mass/{condition}/{name}" in header
 
 
 def test_the_base_against_itself_is_below_the_noise_floor_everywhere(

@@ -53,3 +53,17 @@ def test_the_base_saved_once_more_has_no_vote(study: Any) -> None:
     study.aligned("a")
     study.aligned("a", objective="unaligned", mass=0.5, like=0.0)
     assert study.answer(NAME).verdict is Verdict.NOT_MEASURED
+
+
+def test_a_second_seed_may_be_compared_with_the_first_beside_what_is_compared_with_plain_prompts(
+    study: Any,
+) -> None:
+    study.aligned("a")
+    place = {"model": "a", "seed": "1", "site": "resid_mid", "layer": 3}
+    with_itself = {"against_prompts": "plain", "against_objective": "dpo"}
+    study.add("mean_cosine", 1.0, about={**with_itself, "against_aligned": "a dpo 1"}, **place)
+    other = {**with_itself, "against_aligned": "a dpo 0"}
+    study.add("mean_cosine", 0.8, about=other, **place, null_high=0.3)
+    told = [each for each in study.answer(NAME).evidence if each.metric == "mean_cosine"]
+    assert [each.value for each in told] == [0.8]
+    assert "another seed" in told[0].text
