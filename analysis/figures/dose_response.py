@@ -64,6 +64,7 @@ def draw(rows: Sequence[Row], *, label: str | None = None, note: str = "") -> "F
         figure, axes = panels(names, across=2 if len(names) > 1 else 1, share=False)
         for axis, name in zip(axes, names, strict=True):
             own = [row for row in known if intervention_of(row) == name]
+            _null(axis, [row for row in own if row["null_low"] is not None])
             for model, look in styles.items():
                 _line(axis, [row for row in own if row["model"] == model], look)
             axis.set_ylim(_limits(known))
@@ -92,11 +93,22 @@ def _limits(rows: Sequence[Row]) -> tuple[float, float]:
     return bottom, min(max([top, *highs]), top + span / 2)
 
 
+def _null(axis: "Axes", rows: Sequence[Row]) -> None:
+    """Envelope over models of where the control interventions lead."""
+    ends: dict[float, tuple[float, float]] = {}
+    for row in rows:
+        low, high = number(row, "null_low"), number(row, "null_high")
+        known = ends.get(float(str(row[DOSE])), (low, high))
+        ends[float(str(row[DOSE]))] = min(low, known[0]), max(high, known[1])
+    if ends:
+        doses = sorted(ends)
+        lows, highs = zip(*(ends[dose] for dose in doses), strict=True)
+        axis.fill_between(doses, lows, highs, color="#DDDDDD", linewidth=0, label="null: random")
+
+
 def _line(axis: "Axes", rows: Sequence[Row], look: ModelStyle) -> None:
     own = sorted(rows, key=lambda row: float(str(row[DOSE])))
     doses = [float(str(row[DOSE])) for row in own]
-    lows, highs = ([number(row, end) for row in own] for end in ("null_low", "null_high"))
-    axis.fill_between(doses, lows, highs, color=look.colour, alpha=0.13, linewidth=0)
     axis.errorbar(
         doses,
         [number(row, "value") for row in own],

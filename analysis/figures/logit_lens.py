@@ -57,6 +57,8 @@ def _rows(material: Material, metric: str) -> list[Row]:
 
 def draw(rows: Sequence[Row], *, label: str = "probability", note: str = "") -> "Figure":
     """`rows` are of `…_base` and `…_aligned`, at every layer of one position."""
+    from matplotlib.ticker import MaxNLocator
+
     known = [row for row in rows if row["layer"] is not None]
     models = by_family(drawable(known))
     with style():
@@ -69,6 +71,7 @@ def draw(rows: Sequence[Row], *, label: str = "probability", note: str = "") -> 
                 _line(axis, sorted(line, key=_passed), name, shade, dashes, marker)
             axis.set_ylim(0, top * 1.12)
             axis.set_xlim(left=0)
+            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axis.set_xlabel("blocks passed")
         label_values(axes, label)
         # A family without a site is no gap in its line: parallel blocks have no middle.
