@@ -19,7 +19,7 @@ from jobs.chunks import Chunks
 from jobs.extraction.measuring import FILE
 from jobs.intervening.kept_outcomes import from_arrays, to_arrays
 from jobs.intervening.patching import patched
-from jobs.intervening.rows import AXIS, Measured, rows
+from jobs.intervening.rows import AXIS, NAME, Measured, rows
 from jobs.intervening.subjects import Subjects
 from jobs.intervening.targets import Absent, find_target
 from jobs.intervention import Edit, Intervention, Target, load_intervention
@@ -45,14 +45,15 @@ def intervene(work: Work) -> dict[str, Any]:
         else _at_dose(passes, subject, intervention, target, dose)
         for dose in params.doses
     }
-    about = subjects.common.about
+    about = {**subjects.common.about, NAME: params.intervention}
     found = [
         {**about, **row} for row in rows(plain, other, doses, _definition(params, intervention))
     ]
-    table = to_table(found, [AXIS]).drop_columns(["model", "key"])
+    table = to_table(found, [NAME, AXIS]).drop_columns(["model", "key"])
     (work.folder / FILE).write_bytes(to_parquet(table))
     _mirror(work, found)
     return {
+        "definition": intervention.DEFINITION,
         "rows": dict(sorted(Counter(str(row["status"]) for row in found).items())),
         "num_prompts": len(subject.plan.prompts),
         "num_too_long": len(subject.too_long),
@@ -127,21 +128,18 @@ def _at_dose(
 
 
 def _definition(params: Any, intervention: Intervention) -> str:
-    """What was done, before what was measured."""
-    made = {
-        "neurons": f"the {params.num_vectors} most toxic neurons",
-        "mean-offset": f"mean δ at {params.position}",
-    }.get(params.made_of, f"{params.made_of} direction")
-    if intervention.MADE == "direction":
-        unit = "the median norm there" if params.dose_unit == "typical-norm" else "length 1"
-        made += f", dose 1 of {unit}"
-    where = f" at {params.site}, depth {params.depth:g}" if intervention.PLACE is None else ""
-    control = "others of their layers" if params.made_of == "neurons" else "random directions"
+    """What was done, before what was measured: the same words whatever the axis `intervention`.
+
+    A table has a column for each definition, and interventions are to stand side by side.
+    """
+    unit = "the median norm there" if params.dose_unit == "typical-norm" else "length 1"
+    changed = "" if params.subject == intervention.SUBJECT else f"; the {params.subject} is changed"
     return (
-        f"v1: {{metric}} of the {params.subject} model under {params.intervention}{where} "
-        f"({intervention.DEFINITION}; {made}), at every position; recovered: the share of the way "
-        f"to the other model, paired by prompt group; null band: {params.random_controls} "
-        f"{control}; {{metric}}: "
+        f"v1: {{metric}} with activations changed at every position (directions: at {params.site}, "
+        f"depth {params.depth:g}, {params.direction}, dose 1 of {unit}, mean δ at "
+        f"{params.position}; neurons: the {params.num_vectors} most toxic{changed}); recovered: "
+        f"share of the way to the other model, paired by prompt group; null band: "
+        f"{params.random_controls} random directions, or sets of other neurons; {{metric}}: "
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.intervals import Estimate
 from analysis.status import Status
@@ -13,6 +12,8 @@ from jobs.behaviour.outcome import Outcome, Row
 from jobs.intervening.recovery import band, recovered
 from jobs.intervening.targets import Absent
 
+NAME = "intervention"
+"""The axis that says what was done, in studies that have no axis of this name themselves."""
 AXIS = "dose"
 """The axis that the job sweeps itself: `0` is the unchanged model."""
 
@@ -65,10 +66,10 @@ def _patched(outcome: Outcome, controls: Sequence[Outcome]) -> Row:
     if outcome.missing is not None:
         return unmeasured(outcome.missing)
     estimate = outcome.reported(estimated_mean(outcome.values, outcome.groups))
-    drawn = [float(each.values.mean()) for each in controls if each.missing is None]
-    null = band(drawn)
-    ends = outcome.reported(Estimate(value=drawn[0], low=null[0], high=null[1])) if null else None
-    return measured(estimate, outcome.groups, outcome.note) | _null(ends)
+    null = _null(controls)
+    ends = outcome.reported(Estimate(value=null[0], low=null[0], high=null[1])) if null else None
+    row = measured(estimate, outcome.groups, outcome.note)
+    return row | ({"null_low": ends.low, "null_high": ends.high} if ends else {})
 
 
 def _recovered(
@@ -80,14 +81,22 @@ def _recovered(
     share = recovered(plain, patched, other)
     if isinstance(share, str):
         return unmeasured(share)
-    drawn = [recovered(plain, each, other) for each in controls if each.missing is None]
-    null = band([each.value for each in drawn if isinstance(each, Estimate)])
-    ends = Estimate(value=0.0, low=null[0], high=null[1]) if null else None
-    return measured(share, plain.groups, None) | _null(ends)
+    row = measured(share, plain.groups, None)
+    null = _null(controls)
+    if null is None:
+        return row
+    start = plain.values.mean()
+    ends = sorted(float((end - start) / (other.values.mean() - start)) for end in null)
+    return row | {"null_low": ends[0], "null_high": ends[1]}
 
 
-def _null(ends: Estimate | None) -> dict[str, Any]:
-    return {} if ends is None else {"null_low": ends.low, "null_high": ends.high}
+def _null(controls: Sequence[Outcome]) -> tuple[float, float] | None:
+    """Where the mean would lie under one more random control, as far as it can go."""
+    drawn = [each for each in controls if each.missing is None]
+    found = band([float(each.values.mean()) for each in drawn])
+    if found is None or drawn[0].is_loss:
+        return found
+    return max(found[0], 0.0), min(found[1], 1.0)
 
 
 def _absent(absent: Absent) -> Row:

@@ -203,7 +203,7 @@ def resources(params: Params) -> Resources:
 
 
 def run(work: Work) -> dict[str, Any]:
-    """Write `measurements.parquet`, whose axis `dose` is the job's own."""
+    """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""
     from jobs.intervening.intervening import intervene
 
     return intervene(work)

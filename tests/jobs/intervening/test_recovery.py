@@ -80,6 +80,20 @@ def test_a_band_holds_one_more_control_19_times_in_20():
     assert band([1.0]) is None
 
 
+def test_no_band_goes_where_no_model_can():
+    """Random controls that scatter between 0 and 1 could not take a share beyond the whole way."""
+    groups = np.arange(20)
+    plain, other = (outcome(np.full(20, mean), groups) for mean in (0.5, 0.1))
+    controls = [[outcome(np.full(20, mean), groups)] for mean in (0.0, 0.9, 0.4)]
+    doses = {1.0: Measured(patched=[other], controls=controls)}
+    found = {
+        row["metric"]: row for row in rows([plain], [other], doses, "v1: ") if row["dose"] == "1"
+    }
+    patched, share = found["patched_toxic_mass"], found["recovered_toxic_mass"]
+    assert (patched["null_low"], patched["null_high"]) == (0, 1)
+    assert (share["null_low"], share["null_high"]) == pytest.approx((-1.25, 1.25))
+
+
 def test_rows_keep_shares_and_losses_apart():
     plain, patched, other = next(iter(draws(1)))
     loss = {"metric": "perplexity", "position": "response", "is_loss": True}

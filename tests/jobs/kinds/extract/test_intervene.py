@@ -133,7 +133,8 @@ def test_the_mean_offset_of_a_planted_bias_is_all_there_is(root, ladder):
     assert (share["value"], share["low"], share["high"]) == pytest.approx((1, 1, 1), abs=1e-3)
     assert 0 < found["recovered_toxic_mass", "last", "0.5"]["value"] < 1
     assert share["null_high"] < 1  # a random direction of equal length does not do it
-    assert "add-mean-offset at resid_post, depth 0.5" in share["definition"]
+    assert share["intervention"] == "add-mean-offset"
+    assert "at resid_post, depth 0.5" in share["definition"]
     assert done.facts["layer"] == 1
 
 
