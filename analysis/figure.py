@@ -136,7 +136,23 @@ def to_bytes(canvas: "Canvas", suffix: str) -> bytes:
     kind = suffix.removeprefix(".")
     if kind not in METADATA:
         raise ValueError(f"figures are written as {', '.join(METADATA)}, not {suffix!r}")
-    out = io.BytesIO()
+    out, dpi = io.BytesIO(), canvas.get_dpi()
     with style():
-        canvas.savefig(out, format=kind, dpi=DPI, metadata=METADATA[kind])
+        # savefig would lay the figure out once more before drawing it; `finish` has done so.
+        try:
+            canvas.set_dpi(DPI)
+            _printer(canvas, kind)(out, metadata=METADATA[kind])
+        finally:
+            canvas.set_dpi(dpi)
     return out.getvalue()
+
+
+def _printer(canvas: "Canvas", kind: str) -> Callable[..., object]:
+    """What writes a figure in a format; its canvas is the one of that format from here on."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    if kind == "png":
+        return FigureCanvasAgg(canvas).print_png
+    return FigureCanvasPdf(canvas).print_pdf if kind == "pdf" else FigureCanvasSVG(canvas).print_svg
