@@ -15,6 +15,8 @@ from analysis.status import Status
 
 NUM_DRAWS = 200
 """Bootstrap draws of prompt groups; they give a standard error, to 5 %, and no quantiles."""
+MOST_LENGTHENED = 2**0.5
+"""Most that cosines with a noisy mean are made larger."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,25 +62,41 @@ class MeanOffset:
         if self.floor is not None and length <= self.floor:
             reason = f"the mean offset is {length:.3g} long, a row of the base against itself"
             return Status.BELOW_NOISE_FLOOR, f"{reason} {self.floor:.3g}"
-        # What rows of different groups share of the mean's squared length: the rest is noise.
-        agreed = crossed(self.sums, self.counts, self.sums, self.counts)[0]
-        if self.num_groups > 1 and not agreed > 0:
+        if self.num_groups > 1 and not self._agreed > 0:
             return Status.BELOW_NOISE_FLOOR, "prompt groups do not agree on a mean offset"
         return None
 
+    @cached_property
+    def _agreed(self) -> float:
+        """What rows of different groups share of the mean's squared length: the rest is noise."""
+        return float(crossed(self.sums, self.counts, self.sums, self.counts)[0])
+
+    @cached_property
+    def _lengthened(self) -> float:
+        """How much longer noise makes the mean, by which it makes every cosine with it smaller.
+
+        At most MOST_LENGTHENED: where noise is half of the mean's square, what it took is a guess.
+        """
+        if self.num_groups < 2 or not self._agreed > 0:
+            return 1.0
+        length = float(np.linalg.norm(self.sums.sum(axis=0)) / self.counts.sum())
+        return min(max(length / float(np.sqrt(self._agreed)), 1.0), MOST_LENGTHENED)
+
     def cosine(self, direction: Float64[np.ndarray, " d"]) -> Estimate:
-        """Cosine of the mean with a unit direction; delete-group jackknife."""
+        """Cosine of the mean, without its noise, with a unit direction; delete-group jackknife."""
         left_out = self.sums.sum(axis=0) - self.sums
         sums = np.concatenate([self.sums.sum(axis=0)[None], left_out])
         lengths = np.linalg.norm(sums, axis=1)
         nothing = np.full(len(sums), np.nan)
         found = np.divide(sums @ direction, lengths, out=nothing, where=lengths > 0)
+        found *= self._lengthened
         return jackknife(float(found[0]), found[1:], self.counts).within(-1.0, 1.0)
 
     def cosines(self, units: Float32[np.ndarray, "vectors d"]) -> Float32[np.ndarray, "vectors k"]:
         """Of unit vectors with the mean, then with the mean of every bootstrap draw of groups.
 
         A draw's mean is a sum of the groups' means, so every vector is multiplied only with those.
+        Noise may leave a cosine of 1 a little above it.
         """
         draws = group_draws(self.num_groups)[: NUM_DRAWS if self.num_groups >= MIN_GROUPS else 0]
         weights = np.concatenate([np.ones((1, self.num_groups)), draws])
@@ -86,6 +104,7 @@ class MeanOffset:
         nothing = np.zeros_like(weights)
         shares = np.divide(weights, lengths[:, None], out=nothing, where=lengths[:, None] > 0)
         scale = lengths[0]
+        shares *= self._lengthened
         near = units @ (self.sums / scale).T.astype(np.float32)
         return np.asarray(near @ (shares * scale).T.astype(np.float32))
 

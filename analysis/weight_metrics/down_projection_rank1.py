@@ -23,10 +23,11 @@ from analysis.status import Status
 from analysis.weight_metric import absent, of_offset, of_weights
 
 DEFINITION = (
-    "v1: squared top singular value of aligned - base value vectors [neurons, d] over their "
+    "v2: squared top singular value of aligned - base value vectors [neurons, d] over their "
     "squared norm; _constancy: squared cosine of the neurons' coefficients with a constant; "
     "_cosine: of the top direction, turned so that the mean coefficient is above 0, with minus "
-    "mean δ, for the last MLP that has written to the stream there, delete-group jackknife; bands: "
+    "mean δ, for the last MLP that has written to the stream there, the mean's length over pairs "
+    "of rows of different prompt groups, delete-group jackknife; bands: "
     "random matrices of the same shape, random directions"
 )
 REPORTS = (

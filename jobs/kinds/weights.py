@@ -15,7 +15,7 @@ from jobs.chosen_metrics import chosen_metrics, one_or_many
 from jobs.kind import Input, execution
 from jobs.work import Work
 
-VERSION = 1
+VERSION = 2
 INPUTS: Mapping[str, Input] = {
     "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
     "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
