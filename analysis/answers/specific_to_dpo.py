@@ -50,7 +50,7 @@ def answer(findings: Findings) -> Answer:
             *_evidence(shuffled, null),
             *_evidence(unaligned, [None] * len(unaligned)),
             *_sizes(findings, known),
-            *_directions(known),
+            *_directions(findings, known),
             *(sign for each in with_dpo for sign in each.evidence),
         ),
         caveats=tuple(told),
@@ -108,8 +108,7 @@ def _sizes(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
     return [
         of_finding(
             each,
-            f"{each.model}, {each.about.objective}: offsets have {shown(each)} of the norm of what "
-            "they move.",
+            f"{each.model}, {each.about.objective}: relative norm of offsets is {shown(each)}.",
             None,
         )
         for each in known
@@ -119,7 +118,7 @@ def _sizes(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
     ]
 
 
-def _directions(known: Sequence[Finding]) -> list[Evidence]:
+def _directions(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
     """Whether two objectives, or two seeds of one, move the same way, where that was compared."""
     return [
         of_finding(
