@@ -37,6 +37,9 @@ def main() -> None:
     written = time.perf_counter() - began
     cells = asked.models * asked.metrics * asked.conditions
     print(f"{cells:,} cells, {asked.figures} figures: {len(page) / 1e6:.1f} MB, {written:.2f} s")
+    if not CHROMIUM.exists():
+        print(f"  loading is not measured: there is no {CHROMIUM}")
+        return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.html"
         file.write_bytes(page)

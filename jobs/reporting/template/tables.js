@@ -121,7 +121,7 @@ class List {
 function listColumns(table) {
   const cell = (row, column) => cellOf(table.cells[row][column]);
   const control = (name) => (row, column) => (cell(row, column).controls || {})[name] ?? null;
-  const controlled = ["floor", "null_low", "null_high", "base_null_low", "base_null_high"].filter((name) =>
+  const controlled = CONTROLS.filter((name) =>
     table.cells.some((line) => line.some((list) => list[9] && name in list[9])));
   const short = (value) => (value === null ? "" : Number(value.toPrecision(3)));
   return [

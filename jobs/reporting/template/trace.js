@@ -55,7 +55,7 @@ function chain(keys, value = null) {
 function cellFacts(cell) {
   const entries = [["value", exactly(cell.value)]];
   if (cell.value !== null) entries.push(["95 % interval", interval(cell.low, cell.high) || "none"]);
-  for (const [name, value] of Object.entries(cell.controls || {})) entries.push([words(name), exactly(value)]);
+  for (const name of CONTROLS) if (cell.controls && name in cell.controls) entries.push([words(name), exactly(cell.controls[name])]);
   if (cell.seeds > 1) entries.push(["seeds", String(cell.seeds)]);
   entries.push(["status", `${words(cell.status)}: ${cell.reason || data.meanings[cell.status]}`]);
   return pairs(entries);

@@ -95,6 +95,16 @@ def test_a_filter_keeps_rows_and_columns_that_hold_a_matching_cell(shown, small)
     assert page.locator("#filter").input_value() == ""
 
 
+def test_typing_a_filter_brings_the_tables_into_sight(shown, small):
+    section = small.sections[0]
+    page = shown(replace(small, sections=[replace(section, answers=section.answers * 20)]))
+    assert page.locator(".block thead").count() == 0
+    page.keyboard.press("/")
+    page.keyboard.type("m2")
+    page.locator(".block thead").first.wait_for()
+    expect(page.locator("#tables-title")).to_be_in_viewport()
+
+
 def test_a_status_button_keeps_the_cells_of_that_status(shown, small):
     page = shown(small)
     button = page.locator('[data-status="not_run"].status')
@@ -182,6 +192,19 @@ def test_a_missing_cell_tells_why(shown, small):
     page = shown(small)
     page.locator(".block tbody td a").nth(2).click()
     assert "not run: it was stopped" in page.locator("#trace").inner_text()
+
+
+def test_controls_stand_beside_the_value_in_the_list_and_in_the_trace(shown, small):
+    section = small.sections[0]
+    whole = section.tables[0]
+    first = replace(whole.cells[0][0], floor=0.25, null_low=-1.0, null_high=1.0)
+    changed = replace(whole, cells=((first, *whole.cells[0][1:]), *whole.cells[1:]))
+    page = shown(replace(small, sections=[replace(section, tables=[changed])]))
+    page.locator('[data-shape="list"]').click()
+    line = page.locator('.list [aria-rowindex="2"]')
+    expect(line).to_contain_text("2.00 ± 0.50[1.5, 2.5]0.25-11")
+    line.locator("a").click()
+    expect(page.locator("#trace .pairs").first).to_contain_text("floor0.25null low-1null high1")
 
 
 def test_an_address_of_a_cell_opens_its_trace(shown, small):
