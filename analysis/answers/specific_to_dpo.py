@@ -128,7 +128,9 @@ def _directions(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
             None,
         )
         for each in known
-        if each.row["metric"] == "mean_cosine" and _other(each)
+        if each.row["metric"] == "mean_cosine"
+        and each.about.prompts == findings.reference
+        and _other(each)
     ]
 
 
