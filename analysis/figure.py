@@ -5,6 +5,7 @@ that has none of them it makes no drawing.
 """
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -105,7 +106,7 @@ class Material:
             chosen = resolve(chosen, known)
             found += select(own.rows(replace(chosen, where=self.selection.where)), chosen)
         kept = [row for row in found if row["centred"] is not False]
-        return over_seeds(kept, self.layout.seeds)
+        return over_seeds(_of_one_comparison(kept), self.layout.seeds)
 
     def values(self, metric: str, column: str) -> list[str]:
         """Sites, positions or doses at which a metric has a number, sorted."""
@@ -113,6 +114,13 @@ class Material:
             return []
         own = _numbers(self.measured.of_metrics([metric]))
         return sorted(str(row[column]) for row in own.distinct(column))
+
+
+def _of_one_comparison(rows: Sequence[Row]) -> list[Row]:
+    """Rows of the stage that compared the most conditions with another one, where several did."""
+    counted = Counter(row["compared_by"] for row in rows if row["compared_by"] is not None)
+    most = min(counted, key=lambda name: (-counted[name], str(name)), default=None)
+    return [row for row in rows if row["compared_by"] in (None, most)]
 
 
 def _numbers(measured: LongTable) -> LongTable:

@@ -32,6 +32,13 @@ def conformed(table: pa.Table, axes: Sequence[str], known: Mapping[str, str | No
     return pa.table(columns, schema=schema(axes))
 
 
+def labelled(table: pa.Table, column: str, label: str, metrics: Sequence[str]) -> pa.Table:
+    """The table with a label in a text column wherever the metric is one of these."""
+    chosen = pc.is_in(table["metric"], pa.array(metrics, pa.string()))
+    values = pc.if_else(chosen, pa.scalar(label), table[column])
+    return table.set_column(table.column_names.index(column), column, values)
+
+
 def joined(tables: Sequence[pa.Table], axes: Sequence[str]) -> pa.Table:
     """Conformed tables one after another; nothing is copied."""
     return pa.concat_tables([schema(axes).empty_table(), *tables])

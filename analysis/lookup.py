@@ -37,6 +37,12 @@ def load_metric(name: str) -> Metric:
     return cast("Metric", importlib.import_module(f"analysis.metrics.{asked}"))
 
 
+def comparing_values() -> list[str]:
+    """Values of the metrics that compare a sample with another one."""
+    metrics = [load_metric(name) for name in metric_names()]
+    return [value for metric in metrics if metric.NEEDS_AGAINST for value in metric.REPORTS]
+
+
 def weight_metric_names() -> list[str]:
     """Names of all metrics of weights, sorted; imports nothing."""
     return sorted(path.stem for path in WEIGHT_FOLDER.glob("*.py") if path.stem[0] != "_")

@@ -30,6 +30,7 @@ FIXED = pa.schema(
         ("num_layers", pa.int64()),
         ("metric", pa.string()),
         ("definition", pa.string()),  # which of a metric's written definitions
+        ("compared_by", pa.string()),  # stage that compared two conditions, where one did
         ("site", pa.string()),  # site, layer, position, centred: missing for behaviour
         ("layer", pa.int64()),  # from 0
         ("depth", pa.float64()),  # layer / (num_layers - 1)
@@ -54,7 +55,7 @@ FIXED = pa.schema(
 """Columns that every measurement has; the study's axes stand before them, as strings."""
 
 IDENTITY = (
-    *("family", "num_parameters", "model", "metric", "definition"),
+    *("family", "num_parameters", "model", "metric", "definition", "compared_by"),
     *("site", "layer", "depth", "position", "centred"),
 )
 """The fixed columns that say *what* a number is, in the order rows are sorted by."""

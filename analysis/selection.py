@@ -13,7 +13,7 @@ PREFERRED = {
 }
 """What is shown when nothing is asked for: the first of these that was measured."""
 
-VARIANT = ("centred", "site", "position", "depth", "definition")
+VARIANT = ("centred", "site", "position", "depth", "compared_by", "definition")
 """What may tell two numbers of one metric in one cell apart."""
 
 

@@ -43,7 +43,8 @@ def collect(sources: Sequence[Source]) -> Comparison:
     A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
     """
-    from analysis.gathering import conformed, joined
+    from analysis.gathering import conformed, joined, labelled
+    from analysis.lookup import comparing_values
     from analysis.measurement import axes_of, to_table
 
     sources = sorted(sources, key=lambda source: source.stage)
@@ -51,11 +52,15 @@ def collect(sources: Sequence[Source]) -> Comparison:
     swept = {name for table in read.values() for name in axes_of(table.column_names)}
     order = _order(sources, swept)
     axes = [axis for axis in order if axis != "model"]
-    tables = [
-        conformed(read[id(source)], axes, _known(source, read[id(source)]))
-        for source in sources
-        if id(source) in read
-    ]
+    compares = comparing_values()
+
+    def named(source: Source, table: "pa.Table") -> "pa.Table":
+        # Two stages may compare one sample with different ones: their numbers are not one number.
+        return labelled(
+            conformed(table, axes, _known(source, table)), "compared_by", source.stage, compares
+        )
+
+    tables = [named(source, read[id(source)]) for source in sources if id(source) in read]
     facts = _facts(tables)
     seen = _seen(sources, read, sorted(swept))
     missing = [
@@ -134,15 +139,16 @@ def _missing(
     source: Source, seen: Sequence[Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """One row per metric (and place on a swept axis), with the reason and no value."""
-    from analysis.lookup import reports_of
+    from analysis.lookup import comparing_values, reports_of
 
-    own = _columns(source.cell)
+    own, compares = _columns(source.cell), comparing_values()
     same_model = facts.get(own.get("model", ""), {})
     if not seen:
         values = [value for name in source.metrics for value in reports_of(name)]
         seen = [{"metric": value} for value in dict.fromkeys(values)]
     for place in seen:
-        why = {"status": source.status, "reason": source.reason}
+        by = source.stage if place["metric"] in compares else None
+        why = {"status": source.status, "reason": source.reason, "compared_by": by}
         yield {**same_model, **own, **place, **why}
 
 
