@@ -53,6 +53,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.recovery
+	$(BIN)/python -m benchmarks.report
 
 $(RIVALS)/.ready: constraints.txt benchmarks/rivals.txt
 	@test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)

@@ -81,6 +81,10 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
     _tell(study.name, launched)
     for folder in launched.figures:
         say(f"figures: {folder}")
+    if launched.figures:
+        shown = f" --root {options.root}" if options.root else ""
+        say(f"answers: `deltascale compare {study.name} --answers{shown}`")
+        say(f"page:    `deltascale report {study.name}{shown}`")
     return launched.exit_code
 
 
