@@ -1,15 +1,75 @@
-"""What params ask of a behaviour, as far as a plan must know: whether words matter."""
+"""What kinds that measure behaviour share: params, and the model that a scorer reads as a pin."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal
 
-from jobs.scorer import chosen_scorer
+from pydantic import Field
+
+from jobs.kind import Params, execution
+from jobs.scorer import ScorerChoice, chosen_scorer
 
 JUDGED = frozenset({"toxic_rate", "toxic_score"})
 """Metrics that the scorer decides."""
 
 
-def counts_words(metrics: Collection[str], scorer: str | Mapping[str, Any]) -> bool:
-    """True when one of the metrics needs to know which words are toxic."""
-    judged_by_words = chosen_scorer(scorer).uses_words
-    return "toxic_mass" in metrics or (judged_by_words and not JUDGED.isdisjoint(metrics))
+class JudgedParams(Params):
+    """Of a kind that has what a model says judged."""
+
+    metrics: tuple[str, ...]
+    """What is measured; each kind says which there are."""
+    toxic_words: Literal["lexicon", "prompts"] = Field(
+        "lexicon",
+        description="Whose words are toxic: those of the input `lexicon`, known or learned from "
+        "pairs; or those that the source of the prompts knows.",
+    )
+    scorer: ScorerChoice = "lexicon"
+    new_tokens: int = Field(20, ge=1, description="Most tokens of a continuation.")
+
+    @property
+    def counts_words(self) -> bool:
+        """True when a metric needs to know which words are toxic."""
+        judged_by_words = chosen_scorer(self.scorer).uses_words
+        return "toxic_mass" in self.metrics or (
+            judged_by_words and not JUDGED.isdisjoint(self.metrics)
+        )
+
+    @property
+    def words_input(self) -> frozenset[str]:
+        """The input `lexicon`, only where its words matter."""
+        wanted = self.counts_words and self.toxic_words == "lexicon"
+        return frozenset({"lexicon"} if wanted else ())
+
+
+class SubjectParams(JudgedParams):
+    """Of a kind that runs the model itself."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
+    )
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+    max_length: int | None = Field(
+        None,
+        ge=1,
+        description="Longer prompts (in tokens, answer included) are left out and counted; "
+        "the model's limit less new_tokens if null.",
+    )
+    token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
+    num_cpus: float = execution(1, "Processor cores.", gt=0)
+    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
+
+
+def pins(params: JudgedParams, known: Mapping[str, str]) -> Mapping[str, str]:
+    """Of the model that the scorer reads. Raises UserError when there is none."""
+    return chosen_scorer(params.scorer).pins(known)
+
+
+def known_name(params: JudgedParams) -> str:
+    """Under what name a launch remembers the scorer's model; empty where it reads none."""
+    return chosen_scorer(params.scorer).known_name
+
+
+def resolve(params: JudgedParams) -> tuple[str, str] | None:
+    """(known_name, commit) of the scorer's model on the hub; None where nothing is to resolve."""
+    return chosen_scorer(params.scorer).resolve()

@@ -17,6 +17,7 @@ from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer, pick_device
 from jobs.models.shape import read_shape
 from jobs.tokens.plan import TokenPlan, build
+from jobs.tokens.room import longest_prompt
 from jobs.transform import Chain, load_transform
 from jobs.work import Work
 
@@ -83,14 +84,8 @@ def load_subject(work: Work) -> Subject:
 def max_length_of(folder: Path, params: Params) -> int:
     """Every metric sees the same prompts: those that leave room for a continuation."""
     config = read_config(folder)
-    limit = read_shape(family_of_config(config).FIELDS, config).max_positions - params.new_tokens
-    if limit < 1:
-        raise UserError(
-            f"new_tokens {params.new_tokens} leaves no room for a prompt in the "
-            f"{limit + params.new_tokens} positions of the model",
-            where="new_tokens",
-        )
-    return min(limit, params.max_length or limit)
+    shape = read_shape(family_of_config(config).FIELDS, config)
+    return longest_prompt(shape.max_positions, params, "new_tokens")
 
 
 def toxic_words_of(work: Work) -> list[str]:

@@ -26,6 +26,7 @@ from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.shape import read_shape
 from jobs.models.spreading import place_of
 from jobs.tokens.plan import ROLES, TokenPlan, build
+from jobs.tokens.room import longest_prompt
 from jobs.work import Stopped, Work
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def load_author(work: Work) -> Author:
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
     shape = read_shape(family_of_config(read_config(folder)).FIELDS, read_config(folder))
-    limit = _max_length(shape.max_positions, params)
+    limit = longest_prompt(shape.max_positions, params, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
     texts = {int(prompt["prompt"]): _asked(prompt) for prompt in prompts}
     plan, too_long = build([_as_one(each, texts) for each in prompts], tokenizer, limit)
@@ -94,17 +95,6 @@ def load_author(work: Work) -> Author:
         shift=_shift(params, contrast),
         typical_norm=contrast.typical_norm,
     )
-
-
-def _max_length(max_positions: int, params: Params) -> int:
-    limit = max_positions - params.new_tokens
-    if limit < 1:
-        raise UserError(
-            f"new_tokens {params.new_tokens} leaves no room for a prompt in the "
-            f"{max_positions} positions of the model",
-            where="new_tokens",
-        )
-    return min(limit, params.max_length or limit)
 
 
 def _asked(prompt: Mapping[str, Any]) -> str:

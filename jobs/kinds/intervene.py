@@ -5,17 +5,15 @@ One intervention at several doses, each beside random directions or neurons; wei
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs.behaviour.asked import counts_words
+from jobs.behaviour import asked
 from jobs.intervention import load_intervention
-from jobs.kind import Input, execution
-from jobs.kind import Params as KindParams
-from jobs.scorer import ScorerChoice, chosen_scorer
+from jobs.kind import Input
 from jobs.tokens.policy import Policy
 from jobs.work import Work
 
@@ -32,18 +30,13 @@ INPUTS: Mapping[str, Input] = {
 }
 GATHERS = False
 USES_TORCH = True
-MEASURES = (
-    *("patched_toxic_mass", "patched_toxic_rate", "patched_toxic_score"),
-    *("patched_perplexity", "patched_token_f1"),
-    *("recovered_toxic_mass", "recovered_toxic_rate", "recovered_toxic_score"),
-    *("recovered_perplexity", "recovered_token_f1"),
-)
 
 Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"]
+MEASURES = tuple(f"{what}_{name}" for what in ("patched", "recovered") for name in get_args(Metric))
 _FEWEST_CONTROLS = 3
 
 
-class Params(KindParams):
+class Params(asked.SubjectParams):
     """What is changed, by how much, and what is measured of it."""
 
     intervention: str = Field(description="Its name: `jobs/interventions/`.")
@@ -93,28 +86,6 @@ class Params(KindParams):
         min_length=1,
         description="Behaviours, as `behave` measures them.",
     )
-    toxic_words: Literal["lexicon", "prompts"] = Field(
-        "lexicon",
-        description="Whose words are toxic: those of the input `lexicon`, known or learned from "
-        "pairs; or those that the source of the prompts knows.",
-    )
-    scorer: ScorerChoice = "lexicon"
-    new_tokens: int = Field(20, ge=1, description="Most tokens of a greedy continuation.")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
-        description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
-    )
-    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
-    max_length: int | None = Field(
-        None,
-        ge=1,
-        description="Longer prompts (in tokens, answer included) are left out and counted; "
-        "the model's limit less new_tokens if null.",
-    )
-    token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
-    num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
-    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
     @field_validator("intervention")
     @classmethod
@@ -149,11 +120,6 @@ class Params(KindParams):
         return number
 
     @property
-    def counts_words(self) -> bool:
-        """True when a metric needs to know which words are toxic."""
-        return counts_words(self.metrics, self.scorer)
-
-    @property
     def made_of(self) -> str:
         """`neurons`, or what direction it is: `mean-offset`, `probe`, `svd`, `value-vector`."""
         made = load_intervention(self.intervention).MADE
@@ -177,24 +143,12 @@ def _checked(doses: tuple[float, ...]) -> tuple[float, ...]:
 def uses(params: Params) -> frozenset[str]:
     """Mean offsets come from `delta`, everything else that is acted on from `toxic`."""
     source = "delta" if params.made_of == "mean-offset" else "toxic"
-    needs_lexicon = params.counts_words and params.toxic_words == "lexicon"
-    words = {"lexicon"} if needs_lexicon else set()
-    return frozenset({"base", "aligned", "prompts", source} | words)
+    return params.words_input | {"base", "aligned", "prompts", source}
 
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """Of the model that the scorer reads. Raises UserError when there is none."""
-    return chosen_scorer(params.scorer).pins(known)
-
-
-def known_name(params: Params) -> str:
-    """Under what name a launch remembers the scorer's model; empty where it reads none."""
-    return chosen_scorer(params.scorer).known_name
-
-
-def resolve(params: Params) -> tuple[str, str] | None:
-    """(known_name, commit) of the scorer's model on the hub; None where nothing is to resolve."""
-    return chosen_scorer(params.scorer).resolve()
+pins = asked.pins
+known_name = asked.known_name
+resolve = asked.resolve
 
 
 def resources(params: Params) -> Resources:

@@ -18,6 +18,7 @@ from jobs.models.loading import load_tokenizer
 from jobs.models.shape import read_shape
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, positions
+from jobs.tokens.room import longest_prompt
 from jobs.transform import load_transform
 from jobs.work import Work
 
@@ -61,7 +62,9 @@ def settle(work: Work) -> Question:
     folder = base.directory("model")
     config = read_config(folder)
     family = family_of_config(config)
-    longest = _longest(params, read_shape(family.FIELDS, config).max_positions)
+    longest = longest_prompt(
+        read_shape(family.FIELDS, config).max_positions, params, "num_positions"
+    )
     plan, too_long = shared_plan(base, aligned, prompts, longest, params.template)
     asked = positions(plan, ("last", "turn"), 0)
     if not any(position.label == "last" for position in asked):
@@ -89,15 +92,3 @@ def settle(work: Work) -> Question:
             load_transform(prompts.facts["transform"]),
         ),
     )
-
-
-def _longest(params: Params, max_positions: int) -> int:
-    """Both metrics see the same prompts: those that leave room for outputs."""
-    limit = max_positions - params.num_positions
-    if limit < 1:
-        raise UserError(
-            f"num_positions {params.num_positions} leaves no room for a prompt in the "
-            f"{max_positions} positions of the model",
-            where="num_positions",
-        )
-    return min(limit, params.max_length or limit)
