@@ -57,6 +57,8 @@ class Circumstances:
     """Key of that model."""
     intervention: str | None = None
     """What was done to the model while it ran."""
+    changed: str | None = None
+    """To which model of the pair: `base` or `aligned`."""
     from_scratch: bool = False
     """Whether the base was trained for this study: a model organism."""
 

@@ -57,6 +57,23 @@ def drop(findings: Findings, after: Finding) -> Difference | None:
     return Difference(value=value, low=value - down, high=value + up)
 
 
+def lost_share(findings: Findings, after: Finding) -> Difference | None:
+    """The fall as a share of what the base had: what it can lose differs between prompts.
+
+    Ends by adding the errors of both numbers in squares (Zou and Donner 2008, *Construction of
+    confidence limits about effect measures*); None where the base's interval reaches 0.
+    """
+    before = findings.before(after)
+    if drop(findings, after) is None or before is None or not (before.low or 0.0) > 0:
+        return None
+    assert before.value and before.low and before.high and after.value is not None
+    assert after.low is not None and after.high is not None
+    left = after.value / before.value
+    up = hypot((after.high - after.value) / before.value, left * (before.value / before.low - 1))
+    down = hypot((after.value - after.low) / before.value, left * (1 - before.value / before.high))
+    return Difference(value=1 - left, low=1 - left - up, high=1 - left + down)
+
+
 def above(low: float | None, high: float | None, threshold: float) -> bool | None:
     """Whether an interval lies above a threshold (True), at or below it (False), or across it."""
     if low is None or high is None:
@@ -125,24 +142,27 @@ def of_drop(findings: Findings, after: Finding, text: str, supports: bool | None
 
 
 def drop_in_words(findings: Findings, after: Finding) -> str:
-    """The fall with its interval and both ends, or what is missing for it."""
+    """The fall with its interval, its share and both ends, or what is missing for it."""
     found, before = drop(findings, after), findings.before(after)
+    share = lost_share(findings, after)
     if before is None:
         return f"an unknown amount (to {shown(after)}, with no number of the base beside it)"
     ends = f"from {shown(before)} to {shown(after)}"
     if found is None:
         return f"an unknown amount ({ends}, without an interval)"
-    return f"{number(found.value, found.low, found.high)} ({ends})"
+    part = "" if share is None else f"a share of {number(share.value, share.low, share.high)}, "
+    return f"{number(found.value, found.low, found.high)} ({part}{ends})"
 
 
 def verdict(supports: Sequence[bool | None]) -> Verdict:
-    """What decided evidence agrees on; undecided evidence has no vote."""
-    votes = Counter(vote for vote in supports if vote is not None)
-    if not votes:
-        return Verdict.UNDECIDED if supports else Verdict.NOT_MEASURED
-    if len(votes) == 2:
+    """Yes or no where all evidence says so; mixed where some says yes and some no."""
+    if not supports:
+        return Verdict.NOT_MEASURED
+    if True in supports and False in supports:
         return Verdict.MIXED
-    return Verdict.YES if votes[True] else Verdict.NO
+    if None in supports:
+        return Verdict.UNDECIDED
+    return Verdict.YES if True in supports else Verdict.NO
 
 
 def counted(supports: Sequence[bool | None], what: str) -> str:

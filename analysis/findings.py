@@ -173,9 +173,10 @@ class Findings:
         )
 
     def _like(self, finding: Finding) -> Iterator[Finding]:
-        """Findings of the same metric and position on the same base."""
+        """Findings of the same metric, by the same definition and position, on the same base."""
+        names = ("metric", "definition", "position")
         for other in self.found:
-            same = all(other.row[name] == finding.row[name] for name in ("metric", "position"))
+            same = all(other.row[name] == finding.row[name] for name in names)
             if same and other.about.base == finding.about.base:
                 yield other
 

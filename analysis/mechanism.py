@@ -2,7 +2,8 @@
 
 Three signs, each decided by an interval: toxicity fell; offsets of different prompts point the same
 way, above zero and any null band, and above the noise floor; and, where a study intervened, adding
-the mean offset to the base recovers some of the fall, more than random directions do.
+the mean offset to the base recovers some of the fall, more than random directions do (refuted: no
+more than they do on average; where several such additions disagree, nothing is decided).
 """
 
 from __future__ import annotations
@@ -84,12 +85,32 @@ def _signs(
         yield of_drop(findings, said, f"{who}: {said.row['metric']} fell by {words}.", falls)
     text = f"{who}: mean cosine of offsets between prompts is {shown(offset)}."
     yield of_finding(offset, text, is_beyond_null(offset))
-    metric = None if said is None else f"recovered_{said.row['metric']}"
-    for each in same:
-        whole = float(str(each.row.get("dose") or "nan")) == 1.0
-        if each.row["metric"] == metric and each.about.intervention == OFFSET and whole:
-            text = f"{who}: adding the mean offset to the base recovers {shown(each)} of the fall."
-            yield of_finding(each, text, is_beyond_null(each))
+    added = [] if said is None else [each for each in same if _adds_offset(each, said)]
+    votes = [_is_beyond_random(each) for each in added]
+    agree = not (True in votes and False in votes)
+    for each, vote in zip(added, votes, strict=True):
+        text = f"{who}: adding the mean offset to the base recovers {shown(each)} of the fall."
+        yield of_finding(each, text, vote if agree else None)
+
+
+def _adds_offset(each: Finding, said: Finding) -> bool:
+    """Whether it is the share recovered of this toxicity by the whole mean offset in the base."""
+    about = each.about
+    whole = float(str(each.row.get("dose") or "nan")) == 1.0
+    is_it = about.intervention == OFFSET and about.changed != "aligned"
+    return whole and is_it and each.row["metric"] == f"recovered_{said.row['metric']}"
+
+
+def _is_beyond_random(found: Finding) -> bool | None:
+    """Whether it is above 0 and the band of random directions; False at or below their middle.
+
+    A few random directions make a wide band: to lie inside it refutes nothing.
+    """
+    ends = [end for end in (found.row["null_low"], found.row["null_high"]) if end is not None]
+    middle = sum(map(float, ends)) / len(ends) if len(ends) == 2 else 0.0
+    if above(found.low, found.high, max(0.0, middle)) is False:
+        return False
+    return above(found.low, found.high, max(0.0, found.null_high or 0.0)) or None
 
 
 def is_beyond_null(found: Finding) -> bool | None:

@@ -1,8 +1,10 @@
 """Whether the mechanism is there at every size, and does not weaken with it.
 
-Yes: both; the exponent of consistency over size, in a family of four sizes or more, is not below 0.
-Mixed: there at some sizes only, or at all but weakening (below 0 with its interval, whichever size
-is left out). No: at none. Without four sizes in a family the trend is refused: undecided.
+Yes: both; in a family of four sizes or more the fitted consistency keeps more than half of itself
+from the smallest size to the largest, by the interval of its exponent. Mixed: there at some sizes
+only, or at all but weakening (exponent below 0 with its interval, whichever size is left out). No:
+at none. Else undecided: an exponent that may be anything shows nothing, and without four sizes in a
+family there is none.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from analysis.answer import Answer, Evidence, Verdict
 from analysis.circumstances import SHUFFLED
 from analysis.evidence import (
+    HALF,
     behaviour_metric,
     caveats,
     counted,
@@ -20,7 +23,7 @@ from analysis.evidence import (
     shown,
     verdict,
 )
-from analysis.findings import Findings
+from analysis.findings import Finding, Findings
 from analysis.fits import MIXED, PowerLaw, fit_families
 from analysis.mechanism import METRICS as MECHANISM
 from analysis.mechanism import OFFSET, Mechanism, is_beyond_null, mechanisms
@@ -37,7 +40,7 @@ def answer(findings: Findings) -> Answer:
     holds = [each.holds for each in found]
     laws = _laws(found)
     fitted = [law for law in laws if law.family != MIXED and law.exponent is not None]
-    trends = [_does_not_weaken(law) for law in fitted]
+    trends = [_does_not_weaken(law, found) for law in fitted]
     used = [each.consistency for each in found]
     used += [each.behaviour for each in found if each.behaviour]
     told = [*caveats(findings, used=used, metrics=METRICS)]
@@ -109,12 +112,19 @@ def _laws(found: Sequence[Mechanism]) -> Sequence[PowerLaw]:
     return fit_families([each.consistency.row for each in found]) if found else ()
 
 
-def _does_not_weaken(law: PowerLaw) -> bool | None:
-    """False: the exponent is below 0 with its whole interval and whichever size is left out."""
+def _does_not_weaken(law: PowerLaw, found: Sequence[Mechanism]) -> bool | None:
+    """By the whole interval of the exponent; see the rule above."""
     assert law.low is not None and law.high is not None and law.leave_one_out_high is not None
     if law.high < 0 and law.leave_one_out_high < 0:
         return False
-    return True if law.high >= 0 else None
+    own = _of_family(law, found)
+    sizes = [float(each.row["num_parameters"] or 0) for each in own if (each.value or 0.0) > 0]
+    return True if (max(sizes) / min(sizes)) ** law.low > HALF else None
+
+
+def _of_family(law: PowerLaw, found: Sequence[Mechanism]) -> list[Finding]:
+    """The consistencies behind a fit within one family."""
+    return [each.consistency for each in found if str(each.consistency.row["family"]) == law.family]
 
 
 def _verdict(holds: Sequence[bool | None], trends: Sequence[bool | None]) -> Verdict:
@@ -145,7 +155,7 @@ def _in_words(law: PowerLaw) -> str:
 
 
 def _trend(law: PowerLaw, found: Sequence[Mechanism]) -> Evidence:
-    own = [each.consistency for each in found if str(each.consistency.row["family"]) == law.family]
+    own = _of_family(law, found)
     decided = law.exponent is not None
     return Evidence(
         text=f"Consistency as a power of counted parameters: {_in_words(law)}.",
@@ -155,5 +165,5 @@ def _trend(law: PowerLaw, found: Sequence[Mechanism]) -> Evidence:
         low=law.low,
         high=law.high,
         keys=tuple(dict.fromkeys(key for each in own for key in each.keys)),
-        supports=_does_not_weaken(law) if decided else None,
+        supports=_does_not_weaken(law, found) if decided else None,
     )

@@ -1,6 +1,7 @@
-"""Whether more than half of the first turn's offset and fall in toxicity is left at the last turn.
+"""Whether more than half of what alignment does at the first turn is left at the last one.
 
-Yes: of both, where measured, by intervals. No: of neither. The slope per turn stands beside.
+Yes: of the offset, and of the share of its toxicity that the base loses, where measured, by
+intervals. No: of neither. The slope per turn stands beside.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from analysis.evidence import (
     behaviour_metric,
     caveats,
     counted,
-    drop,
     drop_in_words,
+    lost_share,
     most_remains,
     of_drop,
     of_finding,
@@ -57,10 +58,13 @@ def _summary(votes: list[bool | None]) -> str:
 
 
 def _last(found: Sequence[Finding]) -> list[Finding]:
-    """Of every aligned model and set of prompts, the last turn after the first with a number."""
+    """Of every aligned model and set of prompts, the last turn after the first that was measured.
+
+    One below the noise floor was: what stood there before it must not speak for it.
+    """
     last: dict[tuple[object, ...], Finding] = {}
     for each in found:
-        if each.turn > 1 and each.value is not None:
+        if each.turn > 1 and (each.value is not None or each.below_floor):
             place = (each.model, each.aligned, each.about.prompts)
             last[place] = max(last.get(place, each), each, key=lambda one: one.turn)
     return list(last.values())
@@ -81,11 +85,13 @@ def _slope(finding: Finding) -> Evidence:
 
 def _behaviour(findings: Findings, last: Finding, said: Sequence[Finding]) -> Evidence:
     first = next((each for each in said if each.turn == 1 and _same(each, last)), None)
-    whole = None if first is None else drop(findings, first)
+    whole = None if first is None else lost_share(findings, first)
     beside = "" if first is None else f", at turn 1 by {drop_in_words(findings, first)}"
     text = f"{_who(last)}: {last.row['metric']} fell by {drop_in_words(findings, last)}{beside}."
-    return of_drop(findings, last, text, most_remains(drop(findings, last), whole))
+    return of_drop(findings, last, text, most_remains(lost_share(findings, last), whole))
 
 
 def _same(first: Finding, second: Finding) -> bool:
-    return first.about.prompts == second.about.prompts and bool(first.aligned & second.aligned)
+    same = first.row["definition"] == second.row["definition"]
+    same = same and first.about.prompts == second.about.prompts
+    return same and bool(first.aligned & second.aligned)

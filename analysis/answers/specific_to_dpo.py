@@ -70,14 +70,29 @@ def _differs(findings: Findings, other: Mechanism, with_dpo: Sequence[Mechanism]
     shared = is_beyond_null(other.consistency)
     if shared is False:
         return True
-    base = other.consistency.about.base
-    dpo = next((each for each in with_dpo if each.consistency.about.base == base), None)
+    dpo = _beside(other.consistency, with_dpo)
     if dpo is None or dpo.behaviour is None or other.behaviour is None:
         return None
     gives = most_remains(drop(findings, other.behaviour), drop(findings, dpo.behaviour))
     if gives is False:
         return True
     return False if gives and shared else None
+
+
+def _beside(other: Finding, with_dpo: Sequence[Mechanism]) -> Mechanism | None:
+    """DPO on the same base and kind of preferences, in the cell that differs least."""
+    about = other.about
+    same = [
+        each
+        for each in with_dpo
+        if each.consistency.about.base == about.base
+        and each.consistency.about.preferences == about.preferences
+    ]
+    return max(
+        same,
+        key=lambda each: len(each.consistency.cell.items() & other.cell.items()),
+        default=None,
+    )
 
 
 def _summary(votes: list[bool | None], null: list[bool | None]) -> str:

@@ -95,6 +95,7 @@ def _circumstances(asked: _Asked) -> Circumstances:
         against_objective=None if other is None else other.objective,
         against_aligned=None if other is None else other.aligned,
         intervention=asked.params.get("intervention"),
+        changed=asked.params.get("subject"),
         from_scratch=base is not None and base.kind == "pretrain",
     )
 

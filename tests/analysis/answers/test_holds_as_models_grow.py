@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from analysis.answer import Verdict
 from analysis.circumstances import Circumstances
 
@@ -36,6 +38,15 @@ def test_a_direction_that_weakens_with_size_makes_the_answer_mixed(
     assert answer.verdict is Verdict.MIXED
     assert answer.evidence[0].supports is False
     assert answer.evidence[0].high is not None and answer.evidence[0].high < 0
+
+
+def test_an_exponent_that_may_be_anything_does_not_show_that_it_holds(
+    ladder: Callable[..., Any],
+) -> None:
+    scattered = {"a": 0.9, "b": 0.3, "c": 0.9, "d": 0.3}
+    answer = ladder(**{model: {"like": like} for model, like in scattered.items()}).answer(NAME)
+    assert "4 of 4" in answer.summary
+    assert answer.verdict is Verdict.UNDECIDED
 
 
 def test_three_sizes_are_too_few_for_an_answer(study: Any) -> None:
@@ -73,11 +84,40 @@ def test_an_intervention_that_recovers_nothing_refutes_it(study: Any) -> None:
     assert study.answer(NAME).verdict is Verdict.NO
 
 
-def test_an_intervention_that_random_directions_equal_does_not_confirm_it(study: Any) -> None:
+def _sign(study: Any, share: float, low: float, high: float, **about: Any) -> bool | None:
+    """The vote of the mean offset beside random directions between `low` and `high`."""
     study.aligned("a")
-    added = {"about": {"intervention": "add-mean-offset"}, "dose": "1", "null_high": 0.6}
-    study.add("recovered_toxic_mass", 0.5, model="a", **added)
-    assert study.answer(NAME).verdict is Verdict.NO
+    added = {"about": {"intervention": "add-mean-offset", **about}, "dose": "1"}
+    band = {"null_low": low, "null_high": high}
+    study.add("recovered_toxic_mass", share, model="a", **added, **band)
+    (vote,) = [e.supports for e in study.answer(NAME).evidence if e.metric.startswith("recovered")]
+    return vote
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "vote"),
+    [(-0.1, 0.1, True), (-0.6, 0.6, None), (0.4, 0.6, None), (0.5, 0.7, False)],
+)
+def test_an_intervention_is_held_against_random_directions(
+    study: Any, low: float, high: float, vote: bool | None
+) -> None:
+    assert _sign(study, 0.5, low, high) is vote
+
+
+def test_additions_that_disagree_decide_nothing(study: Any) -> None:
+    study.aligned("a")
+    for share, depth in ((0.5, "0.75"), (-0.1, "0.1")):
+        added = {"about": {"intervention": "add-mean-offset"}, "dose": "1", "position": depth}
+        study.add("recovered_toxic_mass", share, model="a", **added)
+    told = [e.supports for e in study.answer(NAME).evidence if e.metric.startswith("recovered")]
+    assert told == [None, None]
+
+
+def test_an_offset_added_to_the_aligned_model_is_no_sign(study: Any) -> None:
+    study.aligned("a")
+    about = {"intervention": "add-mean-offset", "changed": "aligned"}
+    study.add("recovered_toxic_mass", -0.5, model="a", dose="1", about=about)
+    assert {e.metric for e in study.answer(NAME).evidence} == {"toxic_mass", "consistency"}
 
 
 def test_other_interventions_stand_beside_and_decide_nothing(study: Any) -> None:

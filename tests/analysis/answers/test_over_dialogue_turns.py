@@ -44,6 +44,21 @@ def test_behaviour_that_comes_back_makes_a_persisting_offset_mixed(study: Any) -
     assert [each.supports for each in answer.evidence] == [True, False]
 
 
+def test_a_last_turn_below_the_noise_floor_is_not_spoken_for_by_the_one_before(study: Any) -> None:
+    _turns(study, 1.0, 0.9, 0.01)
+    study.rows[-1] |= {"status": "below_noise_floor", "reason": "offset_norm of the base is 0.1"}
+    assert study.answer(NAME).verdict is Verdict.UNDECIDED
+
+
+def test_a_base_that_is_less_toxic_at_later_turns_loses_the_same_share(study: Any) -> None:
+    _turns(study, 1.0, 0.9)
+    for turn, base, mass in ((1, 0.5, 0.05), (2, 0.2, 0.02)):
+        place = {"condition": "turns", "position": f"turn-{turn}", "half": 0.005}
+        study.add("toxic_mass", base, model="a", objective=None, **place)
+        study.add("toxic_mass", mass, model="a", **place)
+    assert study.answer(NAME).verdict is Verdict.YES
+
+
 def test_one_turn_measures_no_persistence(study: Any) -> None:
     _turns(study, 1.0)
     assert study.answer(NAME).verdict is Verdict.NOT_MEASURED

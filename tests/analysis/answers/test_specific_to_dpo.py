@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from analysis.answer import Verdict
+from analysis.circumstances import Origin
 
 NAME = "specific_to_dpo"
 
@@ -16,6 +17,14 @@ def test_sft_decides_by_its_share_of_the_fall(study: Any, mass: float, verdict: 
     study.aligned("a")
     study.aligned("a", objective="sft", mass=mass)
     assert study.answer(NAME).verdict is verdict
+
+
+def test_sft_is_held_against_dpo_on_the_same_kind_of_pairs(study: Any) -> None:
+    for origin, mass in ((Origin.STEERED, 0.05), (Origin.COLLECTED, 0.4)):
+        place = {"seed": "0", "about": {"preferences": origin, "aligned": f"dpo on {origin}"}}
+        study.aligned("a", mass=mass, pairs=str(origin), **place)
+    study.aligned("a", objective="sft", mass=0.4, pairs="collected")
+    assert study.answer(NAME).verdict is Verdict.NO
 
 
 def test_sft_without_a_shared_offset_lacks_the_mechanism(study: Any) -> None:

@@ -17,6 +17,14 @@ def test_collected_preferences_decide(study: Any) -> None:
     assert "Stand-in" not in answer.summary
 
 
+def test_models_that_are_undecided_keep_the_answer_open(study: Any) -> None:
+    study.aligned("a")
+    study.aligned("b", like=0.05, half=0.2)
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "1 of 2" in answer.summary
+
+
 def test_steered_pairs_alone_are_not_measured_and_their_numbers_stand_beside(study: Any) -> None:
     study.aligned("a", about={"preferences": Origin.STEERED})
     answer = study.answer(NAME)

@@ -44,6 +44,10 @@ stages:
     kind: behave
     inputs: {model: aligned, prompts: texts}
     params: {toxic_words: prompts}
+  patched:
+    kind: intervene
+    inputs: {base: base, aligned: aligned, prompts: texts, delta: delta}
+    params: {intervention: add-mean-offset, toxic_words: prompts}
   before: {kind: behave, inputs: {model: base, prompts: texts}, params: {toxic_words: prompts}}
   table: {kind: compare, gather: [geometry, behaviour, before]}
 """
@@ -56,7 +60,7 @@ def found(request, tmp_path):
     plan = make_plan(parse_study(STUDY))
     for job in plan.jobs:
         write_request(root, job)
-    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave")]
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave", "intervene")]
     known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
     return {job.label: known[job.key] for job in measuring}
 
@@ -76,6 +80,12 @@ def test_what_a_base_says_is_of_no_objective_and_has_the_same_base_and_prompts(f
     assert before.aligned is None and before.objective is None and before.preferences is None
     assert after.aligned is not None and after.objective == "dpo"
     assert (before.base, before.prompts) == (after.base, after.prompts)
+
+
+def test_an_intervention_knows_which_model_it_changed(found):
+    about = found["patched[rung=small,towards=dpo,draw=0,asked=straight]"]
+    assert (about.intervention, about.changed) == ("add-mean-offset", "base")
+    assert about.aligned == found["geometry[rung=small,towards=dpo,draw=0,asked=straight]"].aligned
 
 
 def test_prompts_with_turns_are_a_dialogue_and_not_plain(found):
