@@ -1,12 +1,15 @@
 """How each model is drawn wherever models are lines: darker for larger, a marker per family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from analysis.drawing import DASHES, MARKERS
-from analysis.measurement import Scalar
+from analysis.drawing import DASHES, MARKERS, half_widths, number
+from analysis.measurement import Row, Scalar
 from analysis.rounding import format_count
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,28 @@ def model_styles(rows: Sequence[Mapping[str, Scalar]]) -> dict[str, ModelStyle]:
             dashes=DASHES[rank % len(DASHES)],
         )
     return styles
+
+
+def draw_models(
+    axis: "Axes",
+    rows: Sequence[Row],
+    styles: Mapping[str, ModelStyle],
+    at: Callable[[Row], float],
+    **bars: float,
+) -> None:
+    """One line per model with its intervals, from left to right; `at` says where a row stands."""
+    for model, look in styles.items():
+        own = sorted((row for row in rows if row["model"] == model), key=at)
+        axis.errorbar(
+            [at(row) for row in own],
+            [number(row, "value") for row in own],
+            yerr=half_widths(own) if own else None,
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.dashes,
+            label=look.label,
+            **{"elinewidth": 0.7, **bars},  # type: ignore[arg-type]  # the stubs want each by name
+        )
 
 
 def ordered_models(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from analysis.drawing import (
     drawable,
     finish,
-    half_widths,
     label_values,
     missing_note,
     number,
@@ -20,10 +19,9 @@ from analysis.drawing import (
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
-from analysis.model_styles import ModelStyle, model_styles
+from analysis.model_styles import draw_models, model_styles
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CAPTION = (
@@ -67,7 +65,8 @@ def draw(
         figure, axes = panels(titles, across=len(values[used[-1]]) if used else 1)
         styles = model_styles(known)
         for axis, key in zip(axes, keys, strict=True):
-            _lines(axis, [row for row in known if _key(row, used) == key], styles)
+            own = [row for row in known if _key(row, used) == key]
+            draw_models(axis, own, styles, _depth, markersize=3.5, elinewidth=0.6, capsize=0)
             axis.set_xlim(-0.03, 1.03)
             axis.set_xlabel("relative depth")
             axis.set_ylim(value_limits(known, log=False))
@@ -80,19 +79,5 @@ def _key(row: Row, names: Sequence[str]) -> tuple[str | None, ...]:
     return tuple(None if row[name] is None else str(row[name]) for name in names)
 
 
-def _lines(axis: "Axes", rows: Sequence[Row], styles: dict[str, ModelStyle]) -> None:
-    for model, look in styles.items():
-        own = [row for row in rows if row["model"] == model]
-        own.sort(key=lambda row: number(row, "depth"))
-        axis.errorbar(
-            [number(row, "depth") for row in own],
-            [number(row, "value") for row in own],
-            yerr=half_widths(own) if own else None,
-            color=look.colour,
-            marker=look.marker,
-            linestyle=look.dashes,
-            markersize=3.5,
-            elinewidth=0.6,
-            capsize=0,
-            label=look.label,
-        )
+def _depth(row: Row) -> float:
+    return number(row, "depth")

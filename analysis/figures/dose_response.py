@@ -7,7 +7,6 @@ from analysis.cuts import cuts
 from analysis.drawing import (
     drawable,
     finish,
-    half_widths,
     label_values,
     missing_note,
     notes,
@@ -20,7 +19,7 @@ from analysis.drawing import (
 )
 from analysis.figure import DOSE, Drawing, Material
 from analysis.measurement import Row
-from analysis.model_styles import ModelStyle, model_styles
+from analysis.model_styles import draw_models, model_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,8 +64,7 @@ def draw(rows: Sequence[Row], *, label: str | None = None, note: str = "") -> "F
         for axis, name in zip(axes, names, strict=True):
             own = [row for row in known if intervention_of(row) == name]
             _null(axis, [row for row in own if row["null_low"] is not None])
-            for model, look in styles.items():
-                _line(axis, [row for row in own if row["model"] == model], look)
+            draw_models(axis, own, styles, _dose)
             axis.set_ylim(_limits(known))
             axis.axhline(0, color="#808080", linewidth=0.6)
             if str(rows[0]["metric"]).startswith("recovered_"):
@@ -98,24 +96,13 @@ def _null(axis: "Axes", rows: Sequence[Row]) -> None:
     ends: dict[float, tuple[float, float]] = {}
     for row in rows:
         low, high = number(row, "null_low"), number(row, "null_high")
-        known = ends.get(float(str(row[DOSE])), (low, high))
-        ends[float(str(row[DOSE]))] = min(low, known[0]), max(high, known[1])
+        known = ends.get(_dose(row), (low, high))
+        ends[_dose(row)] = min(low, known[0]), max(high, known[1])
     if ends:
         doses = sorted(ends)
         lows, highs = zip(*(ends[dose] for dose in doses), strict=True)
         axis.fill_between(doses, lows, highs, color="#DDDDDD", linewidth=0, label="null: random")
 
 
-def _line(axis: "Axes", rows: Sequence[Row], look: ModelStyle) -> None:
-    own = sorted(rows, key=lambda row: float(str(row[DOSE])))
-    doses = [float(str(row[DOSE])) for row in own]
-    axis.errorbar(
-        doses,
-        [number(row, "value") for row in own],
-        yerr=half_widths(own) if own else None,
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.dashes,
-        elinewidth=0.7,
-        label=look.label,
-    )
+def _dose(row: Row) -> float:
+    return float(str(row[DOSE]))

@@ -7,11 +7,9 @@ from analysis.cuts import cuts
 from analysis.drawing import (
     drawable,
     finish,
-    half_widths,
     label_values,
     missing_note,
     notes,
-    number,
     panels,
     readable,
     style,
@@ -20,7 +18,7 @@ from analysis.drawing import (
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
-from analysis.model_styles import model_styles
+from analysis.model_styles import draw_models, model_styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,19 +64,7 @@ def draw(
     with style():
         figure, axes = panels([title or " " for title in titles])
         for axis, title in zip(axes, titles, strict=True):
-            for model, look in styles.items():
-                own = [row for row in known if row["model"] == model and row.get(panel) == title]
-                own.sort(key=_turn)
-                axis.errorbar(
-                    [_turn(row) for row in own],
-                    [number(row, "value") for row in own],
-                    yerr=half_widths(own) if own else None,
-                    color=look.colour,
-                    marker=look.marker,
-                    linestyle=look.dashes,
-                    elinewidth=0.7,
-                    label=look.label,
-                )
+            draw_models(axis, [row for row in known if row.get(panel) == title], styles, _turn)
             axis.set_xticks(sorted({_turn(row) for row in known}))
             axis.set_ylim(value_limits(known, log=False))
             axis.set_xlabel("turn")
