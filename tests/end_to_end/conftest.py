@@ -1,5 +1,6 @@
 """Launches as a user types them: a command, a root, an exit code."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -59,9 +60,14 @@ def command_at() -> type[Command]:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """The miniature, run once without Ray and without disturbance."""
-    command = Command(root=tmp_path_factory.mktemp("undisturbed") / "results")
-    done = command.run("launch", str(MINIATURE), "--executor", "local")
+    """The miniature, run once without Ray and without disturbance, for all processes of pytest."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    command = Command(root=folder / "undisturbed")
+    with (folder / "undisturbed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = command.run("launch", str(MINIATURE), "--executor", "local")
     assert done.returncode == 0, done.stderr
     return command
 

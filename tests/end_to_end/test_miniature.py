@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 MINIATURE = str(Path(__file__).parent / "miniature.yaml")
 
 
@@ -65,6 +67,7 @@ def test_the_same_command_again_runs_nothing_and_starts_no_ray(undisturbed: Any)
     assert [(path, path.stat().st_mtime_ns) for path in undisturbed.records()] == before
 
 
+@pytest.mark.slow  # the launches on Ray that are killed end with these bytes too
 def test_ray_gives_the_same_measurements_as_one_process_byte_for_byte(
     undisturbed: Any, command: Any
 ) -> None:
@@ -93,13 +96,14 @@ def test_a_failed_job_stops_only_what_needs_it_and_its_cells_say_so(
             "objective: [{name: dpo, rate: 1.0e-3}, {name: sft, rate: 1.0e+30}]",
         ),
         ("learning_rate: 1.0e-3", 'learning_rate: "${objective.rate}"'),
+        ("condition: [plain, rot13]", "condition: [plain]"),
     )
     done = command.run("launch", broken, "--executor", "local", "--json")
     told = json.loads(done.stdout)
     assert done.returncode == 1
     assert told["state"] == "failed"
     assert len(told["failed"]) == 3  # sft on two models, one of them with two seeds
-    assert len(told["blocked"]) == 3 * 6 + 1  # 2 extract, 2 measure, 2 behave each; table
+    assert len(told["blocked"]) == 3 * 3 + 1  # extract, measure and behave each; table
     table = command.run("compare", broken)
     assert table.returncode == 0
     assert "job_failed" in table.stdout

@@ -59,7 +59,11 @@ def published(tmp_path: Path, saved_models: Path) -> Callable[[str, str | Path],
     return put
 
 
-@pytest.mark.parametrize("name", ["gpt2-toxicity", "pythia-ladder", "llama-mistral"])
+@pytest.mark.parametrize(
+    "name",
+    # The stages of pythia-ladder are those of llama-mistral.
+    ["gpt2-toxicity", "llama-mistral", pytest.param("pythia-ladder", marks=pytest.mark.slow)],
+)
 def test_a_study_for_gpus_runs_whole_on_tiny_checkpoints(
     name: str,
     command: Any,
@@ -75,13 +79,18 @@ def test_a_study_for_gpus_runs_whole_on_tiny_checkpoints(
         .replace("max_length: 256", "max_length: 32")
         .replace("validation_fraction: 0.003", "validation_fraction: 0.2")  # of thousands of pairs
     )
-    models = study["axes"]["model"]
-    kept = [models[0], models[-1]]
-    for model in kept:
+    kept = list({model["config"]["family"]: model for model in study["axes"]["model"]}.values())
+    for model in kept:  # one of each family
         published(model["source"], model.pop("config")["family"])
     study["axes"] |= {"model": kept, "objective": ["dpo"], "seed": [0], "condition": ["plain"]}
     del study["stages"]["base"]["params"]["config"]
     study["stages"]["aligned"]["params"]["learning_rate"] = 1e-3
+    if "seeds" in study["stages"]:
+        study["axes"]["seed"] = [0, 1]
+        study["stages"]["seeds"]["where"]["seed"] = 1
+    if "patched" in study["stages"]:
+        study["axes"]["intervention"] = ["add-mean-offset", "scale-keys"]
+        study["stages"]["patched"]["params"] |= {"doses": [1], "new_tokens": 2}
     for stage in ("rates", "rates-before", "fluency"):
         study["stages"][stage]["params"]["new_tokens"] = 2
     study["stages"]["table"]["params"]["figures"] = False
