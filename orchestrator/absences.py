@@ -6,6 +6,12 @@ from orchestrator.outlook import Outlook
 
 _BARRED = (Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT)
 
+_WAITS = {
+    Decision.NEW: "is not run yet",
+    Decision.CHANGED: "is asked for otherwise now, and not run since",
+    Decision.STALE: "is made from what has changed since, and not run again",
+}
+
 
 def why_missing(outlook: Outlook, each: Explained) -> tuple[str, str]:
     """Status and reason of everything that a job which is not done would have measured.
@@ -18,7 +24,9 @@ def why_missing(outlook: Outlook, each: Explained) -> tuple[str, str]:
     if cause is not each:
         reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"
     if cause.decision not in _BARRED:
-        return "not_run", f"{reason}; {past.refused}" if past.refused else reason
+        # One sentence for all cells of a stage: a table gives each sentence one footnote.
+        waits = f"stage {each.job.stage} {_WAITS[each.decision]}"
+        return "not_run", f"{reason}; {past.refused}" if past.refused else waits
     no_memory = past.result is Result.OUT_OF_MEMORY or cause.decision is Decision.WILL_NOT_FIT
     return "out_of_memory" if no_memory else "job_failed", reason
 

@@ -57,6 +57,6 @@ def test_what_failed_otherwise_is_a_failed_job(missing):
 
 
 def test_what_was_never_tried_is_not_run_and_one_refused_says_what_it_needs(missing):
-    assert missing()["base"] == ("not_run", "base new: not run yet")
+    assert missing()["base"] == ("not_run", "stage base is not run yet")
     status, reason = missing(refused="needs 80 GB, there are 24")["base"]
     assert status == "not_run" and "needs 80 GB" in reason
