@@ -1,12 +1,13 @@
 """The noise floor: the base against itself, the same prompts in batches of another composition.
 
 What δ would read if alignment had done nothing but change which kernels ran. One batch of the plan
-is forwarded whole, then as two halves of other widths.
+is forwarded whole, then as two halves of other widths; where weights are rounded to 16 bits, also
+whole with weights that were rounded once more, and the larger of both is the floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from jaxtyping import Float32, Int64
 from jobs.extraction.activation_units import array_prefix
 from jobs.extraction.pair import Inputs, activations
 from jobs.extraction.taps import Place
+from jobs.extraction.weight_rounding import rounded_once_more
 from jobs.tokens.batches import padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash
@@ -32,8 +34,12 @@ def noise_floor(
     positions: Sequence[Position],
     places: Sequence[Place],
     num_prompts: int,
+    *,
+    rounds_weights: bool = False,
 ) -> dict[str, dict[str, float]]:
     """`SITE.LAYER.LABEL` -> medians of |x - x'| and of |x - x'| / |x| over rows of the sample.
+
+    Where weights are rounded, the part of that alone stands beside as `weight_rounding_NAME`.
 
     Args:
         base: the base model, where it computes.
@@ -41,12 +47,17 @@ def noise_floor(
         positions: whose rows.
         places: sites and layers.
         num_prompts: most prompts in the sample; fewer where they are long, at least two.
+        rounds_weights: whether weights of 16 bits stand for the aligned model's own.
     """
     sample = _sample(plan, num_prompts)
     if len(sample) < 2:
         return {}
     whole, tokens = _rows(base, plan, positions, places, [sample])
     halves, _ = _rows(base, plan, positions, places, [sample[0::2], sample[1::2]])
+    rounded = None
+    if rounds_weights:
+        with rounded_once_more(base):
+            rounded, _ = _rows(base, plan, positions, places, [sample])
     floors = {}
     for position in positions:
         chosen = np.flatnonzero(position.tokens[tokens])
@@ -54,10 +65,20 @@ def noise_floor(
             continue
         starts = _starts(plan, tokens[chosen]) if position.pooled else None
         for place in places:
-            delta = _reduced(halves[place][chosen] - whole[place][chosen], starts)
             norms = np.linalg.norm(_reduced(whole[place][chosen], starts), axis=1)
-            floors[array_prefix(place, position.label).rstrip(".")] = _medians(delta, norms)
+            batches, weights = (
+                _medians(_reduced(rows[place][chosen] - whole[place][chosen], starts), norms)
+                for rows in (halves, rounded or whole)
+            )
+            floor = _larger(batches, weights) if rounded else batches
+            floors[array_prefix(place, position.label).rstrip(".")] = floor
     return floors
+
+
+def _larger(batches: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    """Of both the larger, and what the weights' rounding gives by itself."""
+    beside = {f"weight_rounding_{name}": value for name, value in weights.items()}
+    return {name: max(value, weights[name]) for name, value in batches.items()} | beside
 
 
 def _sample(plan: TokenPlan, num_prompts: int) -> Int64[np.ndarray, " members"]:

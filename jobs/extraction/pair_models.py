@@ -62,6 +62,7 @@ class PairModels:
                 extraction.positions,
                 extraction.places,
                 extraction.params.noise_floor_prompts,
+                rounds_weights=extraction.rounds_weights,
             )
         return rows_of(model, extraction.places)
 

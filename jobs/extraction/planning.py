@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from analysis.depth import layer_at
 from cluster.errors import UserError
 from jobs.artifact import Artifact, digest_bytes
-from jobs.extraction.paired_inputs import chat_template, common_model, shared_plan
+from jobs.extraction.paired_inputs import adapter_on, chat_template, common_model, shared_plan
 from jobs.extraction.unit_rows import Keeping
 from jobs.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.facts import Dtype, compute_dtype
@@ -51,6 +51,8 @@ class Extraction:
     """xxh3-64 of the chat template that the tokens stand in; None without one."""
     d_mlp: int
     """Neurons of a block."""
+    rounds_weights: bool
+    """Whether weights of 16 bits stand for the aligned model's own; an adapter stays as it is."""
 
     @property
     def dtype(self) -> Dtype:
@@ -114,6 +116,8 @@ def decide(work: Work) -> Extraction:
         missing=missing,
         places=[(site, layer) for site in present for layer in layers],
         d_mlp=shape.d_mlp,
+        rounds_weights=compute_dtype(params.dtype, model["num_parameters"]) != "float32"
+        and adapter_on(base, aligned) is None,
         template_digest=_template_digest(params, base, aligned),
     )
 

@@ -103,6 +103,7 @@ class Spool:
             "rows": digest_bytes(self._rows.tobytes()),
             "places": [list(place) for place in extraction.places],
             "dtype": extraction.dtype,
+            "rounds_weights": extraction.rounds_weights,
             "attention": extraction.params.attention,
             "unit_tokens": extraction.params.unit_tokens,
             "token_budget": token_budget,

@@ -12,7 +12,7 @@ from jobs.kind import Params as KindParams
 from jobs.tokens.policy import Policy
 from jobs.work import Work
 
-VERSION = 3
+VERSION = 4
 INPUTS: Mapping[str, Input] = {
     "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
     "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),

@@ -337,5 +337,6 @@ def test_noise_in_the_weights_is_measured_in_proportion_and_below_the_floor_not_
     quiet, small, large = found.values()
     assert quiet["status"] == "below_noise_floor"  # no weight reached the next number of 16 bits
     assert small["status"] == large["status"] == "ok"
-    assert small["low"] > 10 * small["floor"]
+    # The floor is what 16 bits do to gains of 1: they end 0.008 apart.
+    assert small["low"] > 4 * small["floor"]
     assert large["value"] / small["value"] == pytest.approx(2, rel=0.1)
