@@ -7,17 +7,15 @@ verdict: every verdict follows from intervals, floors and null bands by the file
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
+
+from analysis.lookup import entry_names, load_entry
 
 if TYPE_CHECKING:
     from analysis.findings import Findings
-
-FOLDER = Path(__file__).parent / "answers"
 
 
 class Verdict(StrEnum):
@@ -90,13 +88,12 @@ class AnswerFile(Protocol):
 
 def answer_names() -> list[str]:
     """Names of all answers, in the order of their questions."""
-    names = [path.stem for path in FOLDER.glob("[a-z]*.py")]
-    return sorted(names, key=lambda name: (load_answer(name).ORDER, name))
+    return sorted(entry_names("answers"), key=lambda name: (load_answer(name).ORDER, name))
 
 
 def load_answer(name: str) -> AnswerFile:
     """The module of one answer that exists."""
-    return cast("AnswerFile", importlib.import_module(f"analysis.answers.{name}"))
+    return cast("AnswerFile", load_entry("answers", name, "answer"))
 
 
 def metrics_read() -> list[str]:

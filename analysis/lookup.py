@@ -1,4 +1,4 @@
-"""From the name of a metric in a study file to the file that bears it."""
+"""From a name to the file that bears it: metrics, figures, answers, references, writers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -13,28 +14,36 @@ if TYPE_CHECKING:
     from analysis.metric import Metric
     from analysis.weight_metric import WeightMetric
 
-FOLDER = Path(__file__).parent / "metrics"
-WEIGHT_FOLDER = Path(__file__).parent / "weight_metrics"
-FIGURE_FOLDER = Path(__file__).parent / "figures"
+_HERE = Path(__file__).parent
 
 
-def metric_names() -> list[str]:
-    """Names of all metrics, sorted. Reads the folder and imports nothing."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+def entry_names(folder: str) -> list[str]:
+    """Names of all files of a plural folder (`metrics`, `writers`), sorted; imports nothing."""
+    return sorted(path.stem for path in (_HERE / folder).glob("[a-z]*.py"))
 
 
-def load_metric(name: str) -> Metric:
-    """The module of a metric; a hyphen in the name stands for the file's underscore.
+def load_entry(folder: str, name: str, what: str) -> ModuleType:
+    """The module behind a name; a hyphen in the name stands for the file's underscore.
 
     Raises:
-        ValueError: there is no such metric; says which exist and which is nearest.
+        ValueError: there is no such `what`; says which exist and which is nearest.
     """
-    names, asked = metric_names(), name.replace("-", "_")
+    names, asked = entry_names(folder), name.replace("-", "_")
     if asked not in names:
         nearest = difflib.get_close_matches(asked, names, n=1, cutoff=0.0)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"no metric {name!r}; there are: {', '.join(names)}{hint}")
-    return cast("Metric", importlib.import_module(f"analysis.metrics.{asked}"))
+        raise ValueError(f"no {what} {name!r}; there are: {', '.join(names)}{hint}")
+    return importlib.import_module(f"analysis.{folder}.{asked}")
+
+
+def metric_names() -> list[str]:
+    """Names of all metrics, sorted."""
+    return entry_names("metrics")
+
+
+def load_metric(name: str) -> Metric:
+    """The module of a metric; ValueError with what exists and the nearest match."""
+    return cast("Metric", load_entry("metrics", name, "metric"))
 
 
 def comparing_values() -> list[str]:
@@ -44,23 +53,23 @@ def comparing_values() -> list[str]:
 
 
 def weight_metric_names() -> list[str]:
-    """Names of all metrics of weights, sorted; imports nothing."""
-    return sorted(path.stem for path in WEIGHT_FOLDER.glob("*.py") if path.stem[0] != "_")
+    """Names of all metrics of weights, sorted."""
+    return entry_names("weight_metrics")
 
 
 def load_weight_metric(name: str) -> WeightMetric:
     """The module of one of `weight_metric_names()`."""
-    return cast("WeightMetric", importlib.import_module(f"analysis.weight_metrics.{name}"))
+    return cast("WeightMetric", load_entry("weight_metrics", name, "metric of weights"))
 
 
 def figure_names() -> list[str]:
-    """Names of all figures, sorted; imports nothing."""
-    return sorted(path.stem for path in FIGURE_FOLDER.glob("*.py") if path.stem[0] != "_")
+    """Names of all figures, sorted."""
+    return entry_names("figures")
 
 
 def load_figure(name: str) -> Figure:
     """The module of one of `figure_names()`."""
-    return cast("Figure", importlib.import_module(f"analysis.figures.{name}"))
+    return cast("Figure", load_entry("figures", name, "figure"))
 
 
 def reports_of(name: str) -> Sequence[str]:

@@ -4,14 +4,11 @@ A reference is never measured again, never has our intervals, and never enters a
 numbers says how it was measured otherwise than ours.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-import analysis.references
-from analysis.selection import nearest
+from analysis.lookup import entry_names, load_entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +42,9 @@ class Reference(Protocol):
 
 def reference_names() -> list[str]:
     """Names of the references that exist; imports none of them."""
-    return sorted(module.name for module in pkgutil.iter_modules(analysis.references.__path__))
+    return entry_names("references")
 
 
 def load_reference(name: str) -> Reference:
     """The module of a reference; ValueError with what exists and the nearest match."""
-    if name not in reference_names():
-        raise ValueError(f"there is no reference {name!r}{nearest(name, reference_names())}")
-    return cast(Reference, importlib.import_module(f"analysis.references.{name}"))
+    return cast(Reference, load_entry("references", name, "reference"))

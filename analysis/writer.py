@@ -1,11 +1,8 @@
 """The contract of a table writer, and how one is found: `writers/NAME.py` is the format NAME."""
 
-import importlib
-import pkgutil
 from typing import Protocol, cast
 
-import analysis.writers
-from analysis.selection import nearest
+from analysis.lookup import entry_names, load_entry
 from analysis.table import Table
 
 
@@ -21,11 +18,9 @@ class Writer(Protocol):
 
 def formats() -> list[str]:
     """Names of the formats that exist; imports none of them."""
-    return sorted(module.name for module in pkgutil.iter_modules(analysis.writers.__path__))
+    return entry_names("writers")
 
 
 def writer(name: str) -> Writer:
     """The writer of a format; ValueError with what exists and the nearest match."""
-    if name not in formats():
-        raise ValueError(f"there is no table format {name!r}{nearest(name, formats())}")
-    return cast(Writer, importlib.import_module(f"analysis.writers.{name}"))
+    return cast(Writer, load_entry("writers", name, "table format"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field, field_validator
 
+from analysis.reference import reference_names
 from cluster.errors import unknown_name
 from jobs.comparing.measuring_kinds import value_names
 from jobs.kind import Params
@@ -51,12 +52,9 @@ class View(Params):
     @field_validator("references")
     @classmethod
     def _published(cls, references: Sequence[str]) -> Sequence[str]:
-        from analysis.reference import reference_names  # brings pyarrow, which no plan needs
-
-        known = reference_names() if references else []
         for name in references:
-            if name not in known:
-                raise unknown_name("reference", name, known)
+            if name not in reference_names():
+                raise unknown_name("reference", name, reference_names())
         return references
 
     def filters(self) -> dict[str, list[str]]:
