@@ -1,4 +1,4 @@
-"""A service over real HTTP on this machine that answers, or misbehaves, as a test asks."""
+"""A service over real HTTP that answers, or misbehaves, as a test asks; models that speak up."""
 
 import contextlib
 import http.server
@@ -94,3 +94,41 @@ def service():
     served.closed.set()
     served.server.shutdown()
     served.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def decided_model(tiny_model):
+    """A function: family -> a model whose likeliest token is clear, changes, and never ends."""
+
+    def build(family):
+        import torch
+
+        model = tiny_model(family).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim > 1:
+                    parameter.mul_(5)
+        model.config.eos_token_id = model.generation_config.eos_token_id = None
+        return model
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def said_alone():
+    """A function: model, prompts, count -> likeliest tokens, one whole forward pass for each."""
+
+    def speak(model, prompts, count):
+        import torch
+
+        said = []
+        for prompt in prompts:
+            token_ids = list(prompt)
+            for _ in range(count):
+                with torch.no_grad():
+                    logits = model(torch.tensor([token_ids])).logits
+                token_ids.append(int(logits[0, -1].argmax()))
+            said.append(token_ids[len(prompt) :])
+        return said
+
+    return speak

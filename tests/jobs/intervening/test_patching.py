@@ -144,25 +144,17 @@ def test_families_without_a_gate_say_so(family, tiny_model):
 
 
 @pytest.mark.parametrize("family", names())
-def test_a_cache_and_padding_change_nothing_of_what_a_changed_model_says(family, tiny_model):
-    model = tiny_model(family).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(5)  # so that the likeliest token is clear, and changes
-    model.config.eos_token_id = model.generation_config.eos_token_id = None
+def test_a_cache_and_padding_change_nothing_of_what_a_changed_model_says(
+    family, decided_model, said_alone
+):
+    model = decided_model(family)
     prompts = [[3, 7, 5], [9], [4, 4, 8, 11, 2, 6], [12, 3]]
     site = "attn_out" if why_missing(model, "resid_mid") else "resid_mid"
     edits = [adding(site, 1, size=3.0)[1], *on_neurons(model, "scale-keys", 10.0)]
     plain = continuations(model, prompts, 5, token_budget=1000)
     with patched(model, edits):
         cached = continuations(model, prompts, 5, token_budget=1000)
-        for prompt, said in zip(prompts, cached, strict=True):
-            token_ids = list(prompt)
-            for _ in range(5):
-                with torch.no_grad():
-                    token_ids.append(int(model(torch.tensor([token_ids])).logits[0, -1].argmax()))
-            assert token_ids[len(prompt) :] == said
+        assert cached == said_alone(model, prompts, 5)
     assert cached != plain
 
 

@@ -56,6 +56,14 @@ def row(artifact, metric, position):
     return found
 
 
+def unanswered(root, folder, text):
+    """Prompts, one a line, that have no answers and know no toxic words."""
+    source = folder / "prompts.txt"
+    source.write_text(text)
+    params = {"format": "realtoxicityprompts", "source": str(source), "positions": ["last"]}
+    return root.done("prompts", params)
+
+
 def prompts_of(artifact):
     return [json.loads(line) for line in artifact.read("prompts.jsonl").decode().splitlines()]
 
@@ -162,25 +170,15 @@ def test_few_groups_give_a_value_without_an_interval(root, inputs):
 
 
 def test_prompts_without_answers_have_no_perplexity_and_say_so(root, inputs, tmp_path):
-    source = tmp_path / "prompts.txt"
-    source.write_text("".join(f"{word} \n" for word in the_language().words))
-    prompts = root.done(
-        "prompts",
-        {"format": "realtoxicityprompts", "source": str(source), "positions": ["last"]},
-    )
-    given = {**inputs(), "prompts": prompts}
+    words = "".join(f"{word} \n" for word in the_language().words)
+    given = {**inputs(), "prompts": unanswered(root, tmp_path, words)}
     found = row(root.done("behave", {"metrics": ["perplexity"]}, **given), "perplexity", "response")
     assert (found["value"], found["status"]) == (None, "undefined")
     assert found["reason"] == "no prompt has an answer"
 
 
 def test_prompts_that_know_no_toxic_words_cannot_be_asked_for_them(root, inputs, tmp_path):
-    source = tmp_path / "prompts.txt"
-    source.write_text("one two\n")
-    prompts = root.done(
-        "prompts",
-        {"format": "realtoxicityprompts", "source": str(source), "positions": ["last"]},
-    )
+    prompts = unanswered(root, tmp_path, "one two\n")
     answer, _ = root.answer("behave", FEW, **{**inputs(), "prompts": prompts})
     assert answer["error"]["user"] and "knows no toxic words" in answer["error"]["message"]
 
@@ -234,13 +232,8 @@ def test_token_f1_is_that_of_the_tokens_said_against_those_of_the_answer(root, i
 
 
 def test_prompts_without_answers_have_no_token_f1_and_say_so(root, inputs, tmp_path):
-    source = tmp_path / "prompts.txt"
-    source.write_text("".join(f"{word} \n" for word in the_language().words))
-    prompts = root.done(
-        "prompts",
-        {"format": "realtoxicityprompts", "source": str(source), "positions": ["last"]},
-    )
-    given = {**inputs(), "prompts": prompts}
+    words = "".join(f"{word} \n" for word in the_language().words)
+    given = {**inputs(), "prompts": unanswered(root, tmp_path, words)}
     artifact = root.done("behave", {"metrics": ["token_f1"]}, **given)
     found = row(artifact, "token_f1", "response")
     assert (found["value"], found["reason"]) == (None, "no prompt has an answer")
