@@ -217,10 +217,11 @@ def _at_place(rows: Sequence[Row], selection: Selection) -> Iterator[Row]:
 
     Spectra are taken centred: an uncentred rank near 1 may only say that there is a mean.
     """
-    sites = {row["site"] for row in rows}
-    if selection.site not in sites:
+    # A site that a metric is not of has rows too, which say so: they are no place to take it at.
+    measured = [row for row in rows if row["value"] is not None] or rows
+    if selection.site not in {row["site"] for row in measured}:
         selection = replace(selection, site=None)
-    chosen = resolve(selection, rows)
+    chosen = resolve(selection, measured)
     depths = chosen.depths or (0.75,)
     for row in rows:
         layer, layers = row["layer"], row["num_layers"]

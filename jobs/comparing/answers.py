@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from analysis.answer import Answer, Evidence
-from cluster.errors import unknown_name
+from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
 
@@ -19,7 +19,10 @@ _SIGNS = {True: "yes", False: "no", None: "-"}
 
 
 def answers(comparison: Comparison, view: View) -> list[Answer]:
-    """One per question, at the place that the view shows."""
+    """One per question, at the place that the view shows.
+
+    Raises UserError where two jobs measured one number and differ.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -30,12 +33,15 @@ def answers(comparison: Comparison, view: View) -> list[Answer]:
 
     measurements = comparison.measurements
     wanted = pc.is_in(measurements["metric"], pa.array(metrics_read(), pa.string()))
-    findings = Findings.of(
-        to_rows(measurements.filter(wanted)),
-        comparison.circumstances(),
-        selection=Selection(site=view.site, position=view.position, depths=(view.depth,)),
-        seeds=view.seeds,
-    )
+    try:
+        findings = Findings.of(
+            to_rows(measurements.filter(wanted)),
+            comparison.circumstances(),
+            selection=Selection(site=view.site, position=view.position, depths=(view.depth,)),
+            seeds=view.seeds,
+        )
+    except ValueError as fault:
+        raise UserError(str(fault), where="compare") from fault
     return [load_answer(name).answer(findings) for name in answer_names()]
 
 

@@ -74,6 +74,15 @@ def test_a_study_on_plain_prompts_does_not_measure_it(study: Any) -> None:
     assert study.answer(NAME).verdict is Verdict.NOT_MEASURED
 
 
+def test_reactivation_is_taken_where_neurons_are_read(study: Any) -> None:
+    _under(study, 0.4)
+    for site, value in (("resid_mid", None), ("mlp_act", 2.0)):
+        study.add("reactivation", value, model="a", condition="rot13", site=site, layer=3)
+    study.offsets(0.9, model="a", condition="rot13")
+    (found,) = [e for e in study.answer(NAME).evidence if e.metric == "reactivation"]
+    assert found.value == 2.0
+
+
 def test_direction_and_reactivation_stand_beside_and_decide_nothing(study: Any) -> None:
     _under(study, 0.4)
     for metric, value in (("mean_cosine", 0.9), ("reactivation", 2.0)):

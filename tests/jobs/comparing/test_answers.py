@@ -5,8 +5,19 @@ import json
 import pytest
 
 from analysis.answer import Answer, Evidence, Verdict
+from analysis.circumstances import Circumstances
+from analysis.measurement import to_table
 from cluster.errors import UserError
-from jobs.comparing.answers import JSON, MARKDOWN, SHOWN, rendered_answers, write_answers
+from jobs.comparing.answers import (
+    JSON,
+    MARKDOWN,
+    SHOWN,
+    answers,
+    rendered_answers,
+    write_answers,
+)
+from jobs.comparing.comparison import Comparison
+from jobs.comparing.view import View
 
 NASTY = "a|b *c* `d` <script> [e](f) \\"
 
@@ -67,3 +78,14 @@ def test_a_terminal_shows_verdict_votes_and_caveats():
 def test_another_form_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="markdwn"):
         rendered_answers([], "markdwn")
+
+
+def test_two_numbers_for_one_cell_are_the_users_to_tell_apart():
+    about = Circumstances(base="m", prompts="p")
+    row = {"model": "m", "metric": "toxic_mass", "definition": "v1", "position": "last"}
+    table = to_table([row | {"value": float(n), "key": str(n), "status": "ok"} for n in (0, 1)], [])
+    both = Comparison(
+        gathered=table, order={}, circumstances=lambda: dict.fromkeys(("0", "1"), about)
+    )
+    with pytest.raises(UserError, match="two different numbers for one cell"):
+        answers(both, View())
