@@ -131,7 +131,7 @@ def _verdict(holds: Sequence[bool | None], trends: Sequence[bool | None]) -> Ver
     there = verdict(holds)
     if there is not Verdict.YES:
         return there
-    if None in holds or not trends or None in trends:
+    if not trends or None in trends:
         return Verdict.UNDECIDED
     return Verdict.MIXED if False in trends else Verdict.YES
 

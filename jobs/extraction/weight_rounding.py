@@ -20,7 +20,7 @@ _AT_ONCE = 1 << 24
 def rounded_once_more(model: Any) -> Iterator[None]:
     """While this runs, the last bit of one weight in 12 is the other one, in every matrix alike.
 
-    Flipping it again gives the very bits back. The weights must be of 16 bits.
+    Flipping it again gives the very bits back. Weights that a family keeps in fp32 stay.
     """
     _flip(model)
     try:
@@ -33,7 +33,8 @@ def _flip(model: Any) -> None:
     import torch
 
     for number, parameter in enumerate(model.parameters()):
-        assert parameter.dtype.itemsize == 2, "these weights are not of 16 bits"
+        if parameter.dtype.itemsize != 2:
+            continue
         bits = parameter.data.view(torch.int16).view(-1)
         draw = torch.Generator(device=bits.device).manual_seed(number)
         for part in bits.split(_AT_ONCE):

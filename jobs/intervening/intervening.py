@@ -136,9 +136,10 @@ def _definition(params: Any, intervention: Intervention) -> str:
     changed = "" if params.subject == intervention.SUBJECT else f"; the {params.subject} is changed"
     return (
         f"v1: {{metric}} with activations changed at every position (directions: at {params.site}, "
-        f"depth {params.depth:g}, {params.direction}, dose 1 of {unit}, mean δ at "
-        f"{params.position}; neurons: the {params.num_vectors} most toxic{changed}); recovered: "
-        f"share of the way to the other model, paired by prompt group; null band: "
+        f"depth {params.depth:g}, {params.direction}, dose 1 of {unit}, of a mean offset its own "
+        f"length, mean δ at {params.position}; neurons: the {params.num_vectors} most "
+        f"toxic{changed}); recovered: share of the way to the other model, paired by prompt "
+        f"group; null band: "
         f"{params.random_controls} random directions, or sets of other neurons; {{metric}}: "
     )
 

@@ -17,7 +17,7 @@ from jobs.kind import Input
 from jobs.tokens.policy import Policy
 from jobs.work import Work
 
-VERSION = 1
+VERSION = 2
 INPUTS: Mapping[str, Input] = {
     "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
     "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
