@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+INTERVENTION = "intervention"
+"""The axis that says what was done."""
 KINDS = {
     "patched_": "{behaviour}",
     "recovered_": "{behaviour}: share recovered",
@@ -45,7 +47,8 @@ def drawings(material: Material) -> Iterator[Drawing]:
         if prefix is None or not rows or DOSE not in rows[0]:
             continue
         label = KINDS[prefix].format(behaviour=readable(metric.removeprefix(prefix)))
-        for cut in cuts([row for row in rows if row[DOSE]], material.layout, inside=(DOSE,)):
+        dosed = [row for row in rows if row[DOSE]]
+        for cut in cuts(dosed, material.layout, inside=(DOSE, INTERVENTION)):
             if drawable(cut.rows):
                 yield Drawing(
                     name=f"{metric}-against-dose{cut.suffix}",
@@ -76,9 +79,8 @@ def draw(rows: Sequence[Row], *, label: str | None = None, note: str = "") -> "F
 
 
 def intervention_of(row: Row) -> str:
-    """What was done, from the definition, which names it between `under` and a bracket."""
-    told = str(row["definition"] or "")
-    return told.partition(" under ")[2].partition(" (")[0] or told or " "
+    """What was done, by its name."""
+    return str(row.get(INTERVENTION) or " ")
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:

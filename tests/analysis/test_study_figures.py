@@ -35,7 +35,8 @@ CELL = {"objective": "dpo", "condition": "plain"}
 
 
 def material(rows, **more):
-    axes = sorted({name for row in rows for name in row} & {"objective", "condition", "dose"})
+    known = {"objective", "condition", "dose", "intervention"}
+    axes = sorted({name for row in rows for name in row} & known)
     return Material(measured=LongTable.of(to_table([MODEL | row for row in rows], axes)), **more)
 
 
@@ -71,15 +72,17 @@ def test_bars_of_the_aligned_model_are_the_base_less_the_drop():
 
 
 def test_a_dose_is_a_number_and_what_has_no_share_is_stated():
-    told = "v1: toxic_mass of the base model under scale-keys (many), at every position"
-    rows = [number("patched_toxic_mass", 0.1 * x, dose=f"{x}", definition=told) for x in (10, 2, 0)]
+    keys, gates = ({"intervention": name} for name in ("scale-keys", "set-gates"))
+    rows = [number("patched_toxic_mass", 0.1 * x, dose=f"{x}", **keys) for x in (10, 2, 0)]
+    rows += [number("patched_toxic_mass", 0.1 * x, dose=f"{x}", **gates) for x in (1, 0)]
     gone = {"value": None, "low": None, "high": None, "status": "undefined", "reason": "no gap"}
-    rows += [number("recovered_toxic_mass", 1.0, dose="2", definition=told)]
-    rows += [number("recovered_toxic_mass", 0.0, dose="10", definition=told) | gone]
+    rows += [number("recovered_toxic_mass", 1.0, dose="2", **keys)]
+    rows += [number("recovered_toxic_mass", 0.0, dose="10", **keys) | gone]
     patched, recovered = dose_response.drawings(material(rows))
-    (panel,) = patched.canvas.axes
-    assert panel.get_title() == "scale-keys"
-    assert list(panel.lines[0].get_xdata()) == [0, 2, 10]
+    scaled, gated = patched.canvas.axes
+    assert (scaled.get_title(), gated.get_title()) == ("scale-keys", "set-gates")
+    assert list(scaled.lines[0].get_xdata()) == [0, 2, 10]
+    assert list(gated.lines[0].get_xdata()) == [0, 1]
     assert (
         recovered.canvas.legends[0].get_title().get_text() == "Not drawn: 1 undefined of 2 values."
     )
