@@ -4,15 +4,10 @@ Figures are matplotlib `Figure` objects made inside `style()`; pyplot and its st
 A figure is as wide as a column or a page of a paper, so that no letter is under 7 points there.
 """
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
 from typing import TYPE_CHECKING
-
-from analysis.measurement import Row
-from analysis.status import Status
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -34,10 +29,8 @@ SMALLEST = 7.0
 """Points, of ticks, legends and notes."""
 LETTER = 0.56
 """Width of a letter over its size, a little above the mean of the font."""
-ROOM = 0.4  # share of the values' span that intervals may add
 
 MISSING = ", missing"  # end of the legend text of what could not be drawn
-QUIET = Status.BELOW_NOISE_FLOOR
 
 _STYLE = {
     "font.size": 7.5,
@@ -151,69 +144,6 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
     figure.set_layout_engine("none")
 
 
-def missing_note(rows: Sequence[Row]) -> str:
-    """What could not be drawn and why, in words; empty where all of it was."""
-    lost = Counter(str(row["status"]) for row in rows if not _drawn(row))
-    if not lost:
-        return ""
-    reasons = ", ".join(f"{count} {status}" for status, count in sorted(lost.items()))
-    return f"Not drawn: {reasons} of {len(rows)} values."
-
-
 def notes(*parts: str) -> str:
     """Sentences that are not empty, as one note."""
     return " ".join(part for part in parts if part)
-
-
-def value_limits(rows: Sequence[Row], log: bool) -> tuple[float, float]:
-    """Ends of the value axis: all values, and their intervals unless these are beyond measure.
-
-    Two seeds give t intervals of thirteen standard errors; one such bar may leave the panel
-    rather than flatten all the others.
-    """
-    values = [number(row, "value") for row in rows]
-    lows = [low for row in rows if math.isfinite(low := number(row, "low"))] + values
-    highs = [high for row in rows if math.isfinite(high := number(row, "high"))] + values
-    if not values:
-        return (1.0, 10.0) if log else (0.0, 1.0)
-    if log:
-        bottom = max(min((low for low in lows if low > 0), default=0.0), min(values) / 2.5)
-        return bottom / 1.1, min(max(highs), max(values) * 2.5) * 1.1
-    span = max(*values, 0.0) - min(*values, 0.0) or 1.0
-    bottom = max(min(lows), min(values) - span * ROOM)
-    top = min(max(highs), max(values) + span * ROOM)
-    bottom, top = min(bottom, 0.0) * 1.05, max(top, 0.0) * 1.05
-    return (bottom, top) if top > bottom else (0.0, 1.0)
-
-
-def number(row: Row, name: str) -> float:
-    """A field as a number to draw; a missing one is NaN, which matplotlib leaves out."""
-    value = row[name]
-    return float("nan") if value is None else float(value)
-
-
-def drawable(rows: Sequence[Row]) -> list[Row]:
-    """Rows that have a number above the noise floor."""
-    return [row for row in rows if _drawn(row)]
-
-
-def _drawn(row: Row) -> bool:
-    return row["value"] is not None and row["status"] != QUIET
-
-
-def half_widths(rows: Sequence[Row]) -> list[list[float]]:
-    """Distances from the values to their interval's ends, as error bars want them."""
-    below = [max(number(row, "value") - number(row, "low"), 0.0) for row in rows]
-    above = [max(number(row, "high") - number(row, "value"), 0.0) for row in rows]
-    return [[0.0 if span != span else span for span in side] for side in (below, above)]
-
-
-def readable(metric: str) -> str:
-    """A metric's name as an axis label."""
-    return metric.replace("_", " ")
-
-
-def spectrum_label(metric: str, rows: Sequence[Row]) -> str:
-    """A metric's name on an axis; a spectrum says that it is the centred one."""
-    centred = any(row["centred"] for row in rows)
-    return f"{readable(metric)} (centred)" if centred else readable(metric)

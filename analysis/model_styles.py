@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.drawing import DASHES, MARKERS, half_widths, number
+from analysis.drawable import half_widths, number
+from analysis.drawing import DASHES, MARKERS
 from analysis.measurement import Row, Scalar
 from analysis.rounding import format_count
 

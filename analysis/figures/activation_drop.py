@@ -7,18 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
-from analysis.drawing import (
-    HATCHES,
-    OKABE_ITO,
-    drawable,
-    finish,
-    label_values,
-    missing_note,
-    notes,
-    number,
-    panels,
-    style,
-)
+from analysis.drawable import drawable, missing_note, number
+from analysis.drawing import HATCHES, OKABE_ITO, finish, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.measurement import Row, Scalar
 from analysis.model_styles import by_family

@@ -4,18 +4,15 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
-from analysis.drawing import (
+from analysis.drawable import (
     drawable,
-    finish,
-    label_values,
     missing_note,
     number,
-    panels,
     readable,
     spectrum_label,
-    style,
     value_limits,
 )
+from analysis.drawing import finish, label_values, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row

@@ -6,24 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.drawable import (
+    drawable,
+    half_widths,
+    missing_note,
+    number,
+    readable,
+    spectrum_label,
+    value_limits,
+)
 from analysis.drawing import (
     DASHES,
     FILLS,
     MARKERS,
     OKABE_ITO,
     SMALLEST,
-    drawable,
     finish,
-    half_widths,
     label_values,
-    missing_note,
     notes,
-    number,
     panels,
-    readable,
-    spectrum_label,
     style,
-    value_limits,
 )
 from analysis.figure import Drawing, Material
 from analysis.fits import PowerLaw, fit_rows

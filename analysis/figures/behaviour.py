@@ -3,21 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.drawable import drawable, half_widths, missing_note, number, readable, value_limits
 from analysis.drawing import (
     HATCHES,
     MISSING,
     OKABE_ITO,
     PAGE_WIDTH,
-    drawable,
     finish,
-    half_widths,
     label_values,
-    missing_note,
-    number,
     panels,
-    readable,
     style,
-    value_limits,
 )
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values, blank_name

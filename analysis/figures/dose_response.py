@@ -4,19 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
-from analysis.drawing import (
-    drawable,
-    finish,
-    label_values,
-    missing_note,
-    notes,
-    number,
-    panels,
-    readable,
-    style,
-    value_limits,
-    wrapped,
-)
+from analysis.drawable import drawable, missing_note, number, readable, value_limits
+from analysis.drawing import finish, label_values, notes, panels, style, wrapped
 from analysis.figure import DOSE, Drawing, Material
 from analysis.measurement import Row
 from analysis.model_styles import draw_models, model_styles

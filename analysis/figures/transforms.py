@@ -4,18 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
-from analysis.drawing import (
-    QUIET,
-    SMALLEST,
-    drawable,
-    finish,
-    missing_note,
-    notes,
-    number,
-    panels,
-    readable,
-    style,
-)
+from analysis.drawable import QUIET, drawable, missing_note, number, readable
+from analysis.drawing import SMALLEST, finish, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row

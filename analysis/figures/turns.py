@@ -4,17 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
-from analysis.drawing import (
-    drawable,
-    finish,
-    label_values,
-    missing_note,
-    notes,
-    panels,
-    readable,
-    style,
-    value_limits,
-)
+from analysis.drawable import drawable, missing_note, readable, value_limits
+from analysis.drawing import finish, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row

@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 
-from analysis.drawing import value_limits
+from analysis.drawable import value_limits
 from analysis.figure import to_bytes
 from analysis.figures import against_depth, against_size, behaviour
 from analysis.layout import Layout, blank_name
