@@ -188,9 +188,13 @@ def fit_of(
 
 def execution_names(params: type[Params]) -> frozenset[str]:
     """Names of the params that are execution."""
-    return frozenset(
+    return frozenset(marked(params, "execution"))
+
+
+def marked(params: type[BaseModel], mark: str) -> tuple[str, ...]:
+    """Names of the params whose declaration carries a mark, such as `path`."""
+    return tuple(
         name
         for name, declared in params.model_fields.items()
-        if isinstance(declared.json_schema_extra, dict)
-        and declared.json_schema_extra.get("execution")
+        if isinstance(declared.json_schema_extra, dict) and declared.json_schema_extra.get(mark)
     )

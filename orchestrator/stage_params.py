@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs import lookup
 from jobs.identity import canonical_json
-from jobs.kind import Params, spares_of, workers_of
+from jobs.kind import Params, marked, spares_of, workers_of
 from orchestrator.digests import digest_of
+from orchestrator.entry_settings import choices, marked_inside
 from orchestrator.expressions import (
     DATA_VARIABLE,
     Scope,
@@ -67,10 +67,10 @@ class StageParams:
             (axis, grid.axes.index(axis), list(study.axes[axis].values.items())) for axis in named
         ]
         self._prepared: dict[Row, Prepared] = {}
-        self._paths = _marked(kind.Params, "path")
-        self._sources = _marked(kind.Params, "model_source")
-        self._choices = _choices(kind.Params)
-        self._executions = _marked(kind.Params, "execution")
+        self._paths = marked(kind.Params, "path")
+        self._sources = marked(kind.Params, "model_source")
+        self._choices = choices(kind.Params)
+        self._executions = marked(kind.Params, "execution")
 
     def at(self, row: Row) -> Prepared:
         """What the params say in one cell. Raises UserError with file and line."""
@@ -111,7 +111,7 @@ class StageParams:
             if name in raw:
                 raw[name] = self._resolved(raw[name])
         for name, folder in self._choices:
-            for inner in _marked_inside(folder, raw.get(name), "model_source"):
+            for inner in marked_inside(folder, raw.get(name), "model_source"):
                 raw[name] = {**raw[name], inner: self._resolved(raw[name][inner])}
         try:
             params, pins, used, resources = self._judged(raw)
@@ -183,10 +183,10 @@ class StageParams:
         for name, folder in self._choices:
             held = identity[name]
             left_out = {
-                *_marked_inside(folder, held, "execution"),
+                *marked_inside(folder, held, "execution"),
                 *(
                     inner
-                    for inner in _marked_inside(folder, held, "model_source")
+                    for inner in marked_inside(folder, held, "model_source")
                     if "://" not in str(held[inner])
                 ),
             }
@@ -202,33 +202,6 @@ class StageParams:
         except (TypeError, ValueError) as error:
             raise UserError(f"a param has no exact form: {error}", where=where(())) from None
         return identity
-
-
-def _marked(model: type[BaseModel], mark: str) -> tuple[str, ...]:
-    """Names of the params whose declaration carries a mark of `jobs.kind`."""
-    return tuple(
-        name
-        for name, declared in model.model_fields.items()
-        if isinstance(declared.json_schema_extra, dict) and declared.json_schema_extra.get(mark)
-    )
-
-
-def _choices(model: type[Params]) -> tuple[tuple[str, str], ...]:
-    """(param, folder) of the params that choose an entry of a folder together with its settings."""
-    return tuple(
-        (name, str(declared.json_schema_extra["settings_of"]))
-        for name, declared in model.model_fields.items()
-        if isinstance(declared.json_schema_extra, dict)
-        and "settings_of" in declared.json_schema_extra
-    )
-
-
-def _marked_inside(folder: str, written: Any, mark: str) -> list[str]:
-    """Settings in the mapping that choose an entry whose declaration carries a mark."""
-    if not isinstance(written, dict) or written.get("name") not in lookup.names(folder):
-        return []
-    marked = _marked(lookup.find(folder, written["name"]).Params, mark)
-    return [name for name in marked if name in written]
 
 
 def _digested(value: Any) -> Any:
