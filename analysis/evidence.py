@@ -13,7 +13,8 @@ from math import hypot
 
 from analysis.answer import Evidence, Verdict
 from analysis.circumstances import SHUFFLED
-from analysis.findings import Finding, Findings
+from analysis.finding import Finding
+from analysis.findings import Findings
 from analysis.status import MEANINGS, Status
 
 BEHAVIOUR = ("toxic_mass", "toxic_rate")
@@ -98,7 +99,7 @@ def number(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def shown(finding: Finding) -> str:
-    """A finding's value with interval, null band and number of seeds, or why it is missing."""
+    """A finding's value with interval, null band, seeds and footnote, or why it is missing."""
     row = finding.row
     if finding.value is None:
         return f"missing ({row['status']}: {row['reason']})"
@@ -109,6 +110,8 @@ def shown(finding: Finding) -> str:
         parts.append(f"null bands end at {finding.null_high:.3g}")
     if int(row["num_seeds"] or 0) > 1:
         parts.append(f"{row['num_seeds']} seeds")
+    if row["reason"]:
+        parts.append(str(row["reason"]))
     return "; ".join(parts)
 
 

@@ -150,6 +150,14 @@ def test_a_second_seed_widens_nothing_away_and_is_told(ladder: Callable[..., Any
     assert not any("One seed" in caveat for caveat in answer.caveats)
 
 
+def test_a_seed_below_the_noise_floor_is_told_beside_the_others(study: Any) -> None:
+    study.aligned("a")
+    study.aligned("a", seed="1")
+    study.rows[-1] |= {"status": "below_noise_floor", "reason": "offset_norm of the base is 0.1"}
+    told = [each.text for each in study.answer(NAME).evidence if each.metric == "consistency"]
+    assert any("1 seed missing (1 × below_noise_floor" in text for text in told)
+
+
 def test_the_jobs_behind_a_fall_are_those_of_both_models(study: Any) -> None:
     study.aligned("a")
     fall = next(e for e in study.answer(NAME).evidence if e.metric == "toxic_mass")
