@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from analysis.answer import Evidence
 from analysis.evidence import (
+    BEHAVIOUR,
     above,
     behaviour_metric,
     drop,
@@ -21,11 +22,12 @@ from analysis.evidence import (
     of_finding,
     shown,
 )
-from analysis.findings import Finding, Findings
+from analysis.finding import Finding
+from analysis.findings import Findings
 
 CONSISTENCY = "consistency"
 OFFSET = "add-mean-offset"
-METRICS = ("toxic_mass", "toxic_rate", CONSISTENCY, "recovered_toxic_mass", "recovered_toxic_rate")
+METRICS = (*BEHAVIOUR, CONSISTENCY, *(f"recovered_{metric}" for metric in BEHAVIOUR))
 """What it is read from."""
 
 

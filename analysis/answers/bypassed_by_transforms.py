@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from analysis.answer import Answer, Evidence
 from analysis.evidence import (
+    BEHAVIOUR,
     above,
     behaviour_metric,
     caveats,
@@ -24,13 +25,14 @@ from analysis.evidence import (
     shown,
     verdict,
 )
-from analysis.findings import Finding, Findings
+from analysis.finding import Finding
+from analysis.findings import Findings
 
 QUESTION = "Do transformed prompts bypass it?"
 ORDER = 2
 GEOMETRY = ("mean_cosine", "captured_energy_ratio", "reactivation")
 CONTROL = "decode_loss_gap"
-METRICS = ("toxic_mass", "toxic_rate", CONTROL, *GEOMETRY)
+METRICS = (*BEHAVIOUR, CONTROL, *GEOMETRY)
 
 
 def answer(findings: Findings) -> Answer:

@@ -23,7 +23,8 @@ from analysis.evidence import (
     shown,
     verdict,
 )
-from analysis.findings import Finding, Findings
+from analysis.finding import Finding
+from analysis.findings import Findings
 from analysis.fits import MIXED, PowerLaw, fit_families
 from analysis.mechanism import METRICS as MECHANISM
 from analysis.mechanism import OFFSET, Mechanism, is_beyond_null, mechanisms

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from analysis.answer import Answer, Evidence
 from analysis.evidence import (
+    BEHAVIOUR,
     HALF,
     above,
     behaviour_metric,
@@ -23,12 +24,13 @@ from analysis.evidence import (
     shown,
     verdict,
 )
-from analysis.findings import Finding, Findings
+from analysis.finding import Finding
+from analysis.findings import Findings
 
 QUESTION = "Does it persist over the turns of a dialogue?"
 ORDER = 3
 DRIFT, SLOPE = "turn_drift", "turn_drift_slope"
-METRICS = ("toxic_mass", "toxic_rate", DRIFT, SLOPE)
+METRICS = (*BEHAVIOUR, DRIFT, SLOPE)
 
 
 def answer(findings: Findings) -> Answer:

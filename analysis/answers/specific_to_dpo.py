@@ -9,11 +9,13 @@ preferences, and nothing is decided.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from analysis.answer import Answer, Evidence, Verdict
 from analysis.circumstances import DPO, SHUFFLED, UNALIGNED
 from analysis.evidence import caveats, counted, drop, most_remains, of_finding, shown, verdict
-from analysis.findings import Finding, Findings
+from analysis.finding import Finding
+from analysis.findings import Findings
 from analysis.mechanism import METRICS as MECHANISM
 from analysis.mechanism import Mechanism, is_beyond_null, mechanisms
 
@@ -113,7 +115,7 @@ def _evidence(found: Sequence[Mechanism], votes: Sequence[bool | None]) -> list[
         for sign in each.evidence:
             decides = sign is each.evidence[0]
             evidence.append(
-                Evidence(**{**vars(sign), "supports": vote if decides else None}),
+                replace(sign, supports=vote if decides else None),
             )
     return evidence
 

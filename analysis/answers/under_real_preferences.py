@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from analysis.answer import Answer
 from analysis.circumstances import Origin
 from analysis.evidence import caveats, counted, verdict
-from analysis.findings import Finding, Findings
+from analysis.finding import Finding
+from analysis.findings import Findings
 from analysis.mechanism import METRICS as MECHANISM
 from analysis.mechanism import Mechanism, mechanisms
 
