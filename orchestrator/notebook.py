@@ -19,6 +19,7 @@ from cluster.storage import Storage
 from jobs import lookup
 from jobs.artifact import Artifact
 from jobs.job import Cell
+from jobs.measured_rows import FILE
 from orchestrator.names import value_name
 from orchestrator.study_folder import known_studies, launched_jobs
 from orchestrator.wiring import gathers
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from jobs.extraction.activation_store import ActivationStore
 
 _Jobs = Sequence[tuple[Cell, Artifact]]
-_MEASURED = "measurements.parquet"
 
 
 def open_root(path_or_url: str | Path) -> "Root":
@@ -136,7 +136,7 @@ class LaunchedStudy:
         from jobs.comparing.sources import Source
 
         done = {artifact.key for _, artifact in jobs if artifact.find_record() is not None}
-        if not any(_MEASURED in each.record.files for _, each in jobs if each.key in done):
+        if not any(FILE in each.record.files for _, each in jobs if each.key in done):
             return []
         return [
             Source(stage=stage, cell=cell, artifact=artifact)

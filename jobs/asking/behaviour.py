@@ -5,7 +5,6 @@ As `jobs/behaviour/rates.py` measures a model whose weights are here, as far as 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.absence import ENDPOINT
-from analysis.measurement import to_table
-from analysis.measurement_formats import to_parquet
 from jobs.asking.asked_prompts import AskedPrompts, Reading
 from jobs.asking.conversation import Conversation, conversation
 from jobs.asking.endpoint import Answer, Endpoint
@@ -28,8 +25,8 @@ from jobs.behaviour.token_f1 import word_f1, word_f1_outcome
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import toxic_outcomes, toxicities
 from jobs.data.prompt_lines import PROMPTS
-from jobs.extraction.measuring import FILE
 from jobs.extraction.paired_inputs import read_prompts
+from jobs.measured_rows import write_rows
 from jobs.models.facts import MODEL_FACTS
 from jobs.scorer import Judge, chosen_scorer
 from jobs.transform import load_transform
@@ -59,11 +56,10 @@ def ask(work: Work) -> dict[str, Any]:
         {**about, **replace(outcome, note=note if missing else outcome.note).as_row()}
         for outcome in outcomes
     ]
-    (work.folder / FILE).write_bytes(to_parquet(to_table(rows, []).drop_columns(["model", "key"])))
     return {
         "model": {**about, "name": work.params.model},
         "served": sorted({str(each["served"]) for each in found.values()}),
-        "rows": dict(sorted(Counter(row["status"] for row in rows).items())),
+        "rows": write_rows(work.folder, rows),
         "num_prompts": len(lines),
         "num_answered": len(answered),
         "num_taken_over": num_taken_over,

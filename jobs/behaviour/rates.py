@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from analysis.measurement import to_table
-from analysis.measurement_formats import to_parquet
 from jobs.behaviour.decode_control import decode_control
 from jobs.behaviour.outcome import Row
 from jobs.behaviour.outcomes import outcomes
 from jobs.behaviour.said import write_continuations
 from jobs.behaviour.subject import Subject, load_subject
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
-from jobs.extraction.measuring import FILE
+from jobs.measured_rows import write_rows
 from jobs.scorer import Judge, chosen_scorer
 from jobs.work import Work
 
@@ -25,11 +22,9 @@ def behave(work: Work) -> dict[str, Any]:
     subject = load_subject(work)
     toxic = find_toxic_tokens(subject.toxic_words, subject.tokenizer, subject.transform)
     rows = [{**subject.about, **row} for row in _rows(work, subject, toxic)]
-    table = to_table(rows, []).drop_columns(["model", "key"])
-    (work.folder / FILE).write_bytes(to_parquet(table))
     _mirror(work, rows)
     return {
-        "rows": dict(sorted(Counter(row["status"] for row in rows).items())),
+        "rows": write_rows(work.folder, rows),
         "num_prompts": len(subject.plan.prompts),
         "num_too_long": len(subject.too_long),
         "num_toxic_words": toxic.num_words,

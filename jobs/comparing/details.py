@@ -5,6 +5,7 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from jobs.measured_rows import FILE
 from jobs.models.facts import MODEL_FACTS
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _about(source: "Source", artifact: "Artifact") -> "dict[str, Scalar]":
     """What a row of measurements of the same job says of its cell and model."""
     from analysis.measurement import axis_column
 
-    table = _read(artifact, "measurements.parquet", MODEL_FACTS).slice(0, 1)
+    table = _read(artifact, FILE, MODEL_FACTS).slice(0, 1)
     facts: dict[str, Scalar] = table.to_pylist()[0] if len(table) else dict.fromkeys(MODEL_FACTS)
     named = f"{facts['family']}-{facts['num_parameters']}"  # where the study has no axis `model`
     cell = {axis_column(axis): value for axis, value in source.cell.items()}

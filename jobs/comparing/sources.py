@@ -10,13 +10,11 @@ from jobs.comparing.circumstances import circumstances_of
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.details import details
 from jobs.job import Cell
+from jobs.measured_rows import FILE
 from jobs.models.facts import MODEL_FACTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-FILE = "measurements.parquet"
-"""What a measuring job leaves behind."""
 
 
 @dataclass(frozen=True, kw_only=True)

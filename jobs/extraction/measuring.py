@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.depth import depth_of
 from analysis.lookup import load_metric
-from analysis.measurement import to_table
-from analysis.measurement_formats import to_parquet
 from analysis.metric import Value
 from analysis.status import Status
 from analysis.summary import Sample
@@ -18,6 +15,7 @@ from cluster.errors import UserError
 from jobs.extraction.activation_store import ActivationStore
 from jobs.extraction.measured_details import MeasuredDetails
 from jobs.extraction.samples import Samples
+from jobs.measured_rows import write_rows
 from jobs.models.facts import MODEL_FACTS
 from jobs.probing.directions_file import FoundDirections
 from jobs.work import Work
@@ -25,10 +23,8 @@ from jobs.work import Work
 if TYPE_CHECKING:
     from analysis.metric import Metric
 
-FILE = "measurements.parquet"
 FLOORS = ("offset_norm", "relative_norm")
 """Values that have a noise floor of their own; under it every other value is noise too."""
-_ADDED_LATER = ["model", "key"]
 
 Row = dict[str, Any]
 
@@ -52,10 +48,8 @@ def measure(work: Work) -> dict[str, Any]:
             row["depth"] = depth_of(layer, about["num_layers"])
         _mirror(work, layer, found)
         rows += found
-    table = to_table(rows, []).drop_columns(_ADDED_LATER)
-    (work.folder / FILE).write_bytes(to_parquet(table))
     details.write(work.folder)
-    return {"rows": dict(sorted(Counter(str(row["status"]) for row in rows).items()))}
+    return {"rows": write_rows(work.folder, rows)}
 
 
 def _at_layer(

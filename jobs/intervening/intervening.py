@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from analysis.measurement import to_table
-from analysis.measurement_formats import to_parquet
 from jobs.behaviour.outcome import Outcome, Row
 from jobs.behaviour.outcomes import outcomes
 from jobs.behaviour.subject import Subject
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
 from jobs.chunks import Chunks
-from jobs.extraction.measuring import FILE
 from jobs.intervening.kept_outcomes import from_arrays, to_arrays
 from jobs.intervening.patching import patched
 from jobs.intervening.rows import AXIS, NAME, Measured, rows
 from jobs.intervening.subjects import Subjects
 from jobs.intervening.targets import Absent, find_target
 from jobs.intervention import Edit, Intervention, Target, load_intervention
+from jobs.measured_rows import write_rows
 from jobs.scorer import Judge, chosen_scorer
 from jobs.work import Stopped, Work
 
@@ -49,12 +46,10 @@ def intervene(work: Work) -> dict[str, Any]:
     found = [
         {**about, **row} for row in rows(plain, other, doses, _definition(params, intervention))
     ]
-    table = to_table(found, [NAME, AXIS]).drop_columns(["model", "key"])
-    (work.folder / FILE).write_bytes(to_parquet(table))
     _mirror(work, found)
     return {
         "definition": intervention.DEFINITION,
-        "rows": dict(sorted(Counter(str(row["status"]) for row in found).items())),
+        "rows": write_rows(work.folder, found, [NAME, AXIS]),
         "num_prompts": len(subject.plan.prompts),
         "num_too_long": len(subject.too_long),
         "num_toxic_words": passes.toxic.num_words,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.measurement import to_table
-from analysis.measurement_formats import to_parquet
-from jobs.extraction.measuring import FILE
 from jobs.extraction.pair_loading import PairLoading
+from jobs.measured_rows import write_rows
 from jobs.models.facts import MODEL_FACTS
 from jobs.models.loading import pick_device
 from jobs.predicting.divergence import divergences, final_rows
@@ -42,11 +39,9 @@ def predict(work: Work) -> dict[str, Any]:
     question = settle(work)
     rows = _rows(work, question)
     about = {name: question.model[name] for name in MODEL_FACTS}
-    table = to_table([about | row for row in rows], []).drop_columns(["model", "key"])
-    (work.folder / FILE).write_bytes(to_parquet(table))
     _mirror(work, rows)
     return {
-        "rows": dict(sorted(Counter(row["status"] for row in rows).items())),
+        "rows": write_rows(work.folder, [about | row for row in rows]),
         "num_prompts": len(question.plan.prompts),
         "num_too_long": len(question.too_long),
         "num_toxic_words": question.toxic.num_words,

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from analysis.measurement import to_table
-from analysis.measurement_formats import to_parquet
 from cluster.errors import UserError
 from jobs.behaviour.group_estimate import measured
-from jobs.extraction.measuring import FILE
 from jobs.extraction.taps import Place, taps_of
 from jobs.family import Missing
+from jobs.measured_rows import write_rows
 from jobs.models.facts import MODEL_FACTS, compute_dtype
 from jobs.models.loading import load_model, load_tokenizer, pick_device
 from jobs.probing.directions_file import write
@@ -178,9 +176,7 @@ def _write_measurements(work: Work, judgement: Judgement, texts: Sequence[Labell
     model = work.input("model").facts["model"]
     about = {name: model[name] for name in MODEL_FACTS}
     groups = np.array([text.group for text in texts if text.held_out])
-    rows = [about | row for row in _rows(work.params, judgement, groups)]
-    table = to_table(rows, []).drop_columns(["model", "key"])
-    (work.folder / FILE).write_bytes(to_parquet(table))
+    write_rows(work.folder, [about | row for row in _rows(work.params, judgement, groups)])
 
 
 def _rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,6 @@ from jaxtyping import Float32
 
 from analysis.depth import depth_of
 from analysis.mean_offset import MeanOffset
-from analysis.measurement import to_table
 from analysis.measurement_formats import to_parquet
 from analysis.metric import Value
 from analysis.status import Status
@@ -23,14 +21,13 @@ from cluster.errors import UserError
 from jobs.artifact import Artifact
 from jobs.extraction.activation_store import ActivationStore
 from jobs.extraction.paired_inputs import common_model
+from jobs.measured_rows import write_rows
 from jobs.models.facts import MODEL_FACTS
 from jobs.weights import tables
 from jobs.weights.checkpoint import Checkpoint
 from jobs.weights.offsets import STREAM, Place, places
 from jobs.work import Work
 
-FILE = "measurements.parquet"
-_ADDED_LATER = ["model", "key"]
 _NO_EXTRACTION = "no extraction of this pair was given: mean δ is not known"
 
 VECTOR_METRICS = {"value_vector_shift", "down_projection_rank1"}
@@ -47,12 +44,10 @@ def measure(work: Work) -> dict[str, Any]:
     for row in rows:
         if row["layer"] is not None:
             row["depth"] = depth_of(row["layer"], about["num_layers"])
-    table = to_table(rows, []).drop_columns(_ADDED_LATER)
-    (work.folder / FILE).write_bytes(to_parquet(table))
     (work.folder / tables.SHIFTS).write_bytes(to_parquet(tables.of_shifts(survey.lines)))
     (work.folder / tables.DRIFTS).write_bytes(to_parquet(tables.of_drifts(survey.drifts)))
     _mirror(work, rows)
-    return {"rows": dict(sorted(Counter(str(row["status"]) for row in rows).items()))}
+    return {"rows": write_rows(work.folder, rows)}
 
 
 class Survey:
