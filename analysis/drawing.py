@@ -144,6 +144,11 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
     figure.set_layout_engine("none")
 
 
+def captioned(caption: str, label: str) -> str:
+    """A caption that begins with what is drawn."""
+    return caption.format(label=label[:1].upper() + label[1:])
+
+
 def notes(*parts: str) -> str:
     """Sentences that are not empty, as one note."""
     return " ".join(part for part in parts if part)

@@ -12,7 +12,7 @@ from analysis.drawable import (
     spectrum_label,
     value_limits,
 )
-from analysis.drawing import finish, label_values, panels, style
+from analysis.drawing import captioned, finish, label_values, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
@@ -35,7 +35,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             label = spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-depth",
-                caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                caption=captioned(CAPTION, label),
                 canvas=draw(rows, layout=material.layout, label=label),
             )
 

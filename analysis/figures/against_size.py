@@ -21,6 +21,7 @@ from analysis.drawing import (
     MARKERS,
     OKABE_ITO,
     SMALLEST,
+    captioned,
     finish,
     label_values,
     notes,
@@ -63,7 +64,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             label = spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-size",
-                caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                caption=captioned(CAPTION, label),
                 canvas=draw(rows, layout=material.layout, label=label),
             )
 
@@ -104,13 +105,12 @@ def draw(
             draw_nulls(axis, Null.of_rows(here, against), limits)
             laws: list[tuple[str, str]] = []
             for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
-                picked = [row for row in here if row["family"] == family]
-                picked = [row for row in picked if colour is None or row.get(colour) == name]
-                shade = OKABE_ITO[index % len(OKABE_ITO)]
+                own = [row for row in here if row["family"] == family]
+                own = [row for row in own if colour is None or row.get(colour) == name]
                 text = ", ".join(filter(None, (name, family)))
                 aside = DODGE ** (index - (len(colours) - 1) / 2)
-                law = _series(axis, picked, against, text, index, rank, aside)
-                laws += [(law, shade)] if law else []
+                law = _series(axis, own, against, text, index, rank, aside)
+                laws += [(law, OKABE_ITO[index % len(OKABE_ITO)])] if law else []
             _annotate(axis, laws)
             found += [text for text, _ in laws]
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))

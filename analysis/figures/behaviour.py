@@ -9,6 +9,7 @@ from analysis.drawing import (
     MISSING,
     OKABE_ITO,
     PAGE_WIDTH,
+    captioned,
     finish,
     label_values,
     panels,
@@ -43,7 +44,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             label = readable(metric)
             yield Drawing(
                 name=f"{metric}-behaviour",
-                caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                caption=captioned(CAPTION, label),
                 canvas=draw(rows, layout=material.layout),
             )
 

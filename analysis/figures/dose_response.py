@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
 from analysis.drawable import drawable, missing_note, number, readable, value_limits
-from analysis.drawing import finish, label_values, notes, panels, style, wrapped
+from analysis.drawing import captioned, finish, label_values, notes, panels, style, wrapped
 from analysis.figure import DOSE, Drawing, Material
 from analysis.measurement import Row
 from analysis.model_styles import draw_models, model_styles
@@ -41,7 +41,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             if drawable(cut.rows):
                 yield Drawing(
                     name=f"{metric}-against-dose{cut.suffix}",
-                    caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                    caption=captioned(CAPTION, label),
                     canvas=draw(cut.rows, label=label, note=cut.note),
                 )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
 from analysis.drawable import drawable, missing_note, readable, value_limits
-from analysis.drawing import finish, label_values, notes, panels, style
+from analysis.drawing import captioned, finish, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
@@ -36,7 +36,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             if drawable(cut.rows):
                 yield Drawing(
                     name=f"{metric}-over-turns",
-                    caption=CAPTION.format(label=label[:1].upper() + label[1:]),
+                    caption=captioned(CAPTION, label),
                     canvas=draw(cut.rows, layout=material.layout, label=label, note=cut.note),
                 )
 
