@@ -5,6 +5,7 @@ Exit codes: 0 complete, 1 finished with failed jobs or damage found, 2 the user'
 """
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -23,6 +24,9 @@ _ORDER = (
 )  # fmt: skip
 """How `--help` lists the verbs; a verb that is not named here comes after them."""
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Faults of a disk that holds no more, or no more of this user."""
+
 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes have the same form as all others."""
@@ -39,19 +43,38 @@ class _Parser(argparse.ArgumentParser):
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     words = list(sys.argv[1:] if words is None else words)
-    options = _parser(words).parse_args(words)
-    verb: Verb = options.verb_module
     try:
-        return verb.run(options)
-    except DeltascaleError as fault:
-        return _tell(fault, options.json)
+        return _run(words)
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return 0
+    except OSError as fault:
+        if fault.errno not in _FULL:
+            raise
+        _say_no_more()
+        place = fault.filename or "standard output"
+        sys.stderr.write(f"deltascale: cannot write: {fault.strerror}\n  where:   {place}\n")
+        return 3
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command resumes\n")
         return 130
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        options = _parser(words).parse_args(words)
+        verb: Verb = options.verb_module
+        try:
+            return verb.run(options)
+        except DeltascaleError as fault:
+            return _tell(fault, options.json)
+    finally:
+        sys.stdout.flush()  # what cannot be printed is told here, not lost at exit
+
+
+def _say_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def verb_names() -> list[str]:

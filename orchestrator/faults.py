@@ -24,6 +24,7 @@ def user_error(
     by_place: dict[Place, list[Any]] = {}
     for error in fault.errors(include_url=False):
         by_place.setdefault(_place(error), []).append(error)
+    _drop_consequences(by_place)
     # A misspelt name comes before the required one that it leaves missing.
     groups = sorted(by_place.values(), key=lambda errors: errors[0]["type"] != "extra_forbidden")
     first, *others = (_one(errors, model, what, where) for errors in groups)
@@ -33,6 +34,14 @@ def user_error(
         allowed=first.allowed,
         hint=first.hint,
     )
+
+
+def _drop_consequences(by_place: dict[Place, list[Any]]) -> None:
+    """A sequence without its wrong members may be too short: told by its members."""
+    for place in list(by_place):
+        inside = (other for other in by_place if other[: len(place)] == place != other)
+        if by_place[place][0]["type"] == "too_short" and any(inside):
+            del by_place[place]
 
 
 def _one(

@@ -52,7 +52,12 @@ def estimated_gap(
 def measured(
     estimate: Estimate, groups: Int64[np.ndarray, " rows"], note: str | None
 ) -> dict[str, Any]:
-    """Value, interval, counts and status; `note` says what to know about a good value."""
+    """Value, interval, counts and status; `note` says what to know about a good value.
+
+    A model may compute numbers that are not finite, under a huge dose or in 16 bits: no value then.
+    """
+    if not np.isfinite(estimate.value):
+        return unmeasured("what the model computes is not finite")
     num_groups = len(np.unique(groups))
     few = num_groups < MIN_GROUPS
     return {

@@ -72,7 +72,7 @@ def _parsed(text: str) -> "tuple[str, dict[str, list[str]]]":
 def _filtered(rows: "list[Row]", named: Mapping[str, Sequence[str]], text: str) -> "list[Row]":
     from analysis.measurement import IDENTITY, axes_of
 
-    columns = [*axes_of(rows[0]), *IDENTITY, "layer", "key"]
+    columns = list(dict.fromkeys([*axes_of(rows[0]), *IDENTITY, "layer", "key"]))
     kept = rows
     for column, values in named.items():
         if column not in columns:

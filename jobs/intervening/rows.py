@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from analysis.intervals import Estimate
 from analysis.status import Status
 from jobs.behaviour.group_estimate import estimated_mean, measured, unmeasured
@@ -93,7 +95,8 @@ def _recovered(
 def _null(controls: Sequence[Outcome]) -> tuple[float, float] | None:
     """Where the mean would lie under one more random control, as far as it can go."""
     drawn = [each for each in controls if each.missing is None]
-    found = band([float(each.values.mean()) for each in drawn])
+    means = [float(each.values.mean()) for each in drawn]
+    found = band(means) if np.isfinite(means).all() else None
     if found is None or drawn[0].is_loss:
         return found
     return max(found[0], 0.0), min(found[1], 1.0)

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
     gathered = gather_studies(chosen_root(options), options.studies, _chosen(options))
     form = "json" if options.json else options.format
-    if options.trace:
+    if options.trace is not None:
         from orchestrator.traced import show_trace
 
         show_trace(gathered, options.trace, as_json=form == "json")

@@ -66,6 +66,18 @@ def test_all_faults_of_one_jobs_params_come_in_one_message():
     assert f"study.yaml:{at}: param 'learning_rate'" in caught.value.error
 
 
+def test_a_wrong_choice_in_a_list_is_not_also_a_list_too_short():
+    text = (
+        STUDY
+        + "  more: {kind: behave, inputs: {model: base, prompts: texts},\n"
+        + "    params: {metrics: [toxic_mas]}}\n"
+    )
+    with pytest.raises(UserError) as caught:
+        plan_of(text)
+    assert "also" not in caught.value.error
+    assert "toxic_mass" in caught.value.hint
+
+
 MODEL = 'study: s\nstages:\n  base: {kind: pretrained, params: {source: "%s"%s}}\n'
 
 

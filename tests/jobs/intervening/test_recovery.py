@@ -125,3 +125,15 @@ def test_a_kept_outcome_is_the_outcome():
     ):
         assert before.as_row() == after.as_row()
         assert np.array_equal(before.values, after.values)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_what_is_not_finite_is_missing_and_says_why(broken):
+    plain, _, other = next(iter(draws(1)))
+    patched = outcome(np.where(GROUPS == 3, broken, 0.5), is_loss=True)
+    controls = [[outcome(np.full(len(GROUPS), broken))] for _ in range(3)]
+    at_dose = Measured(patched=[patched], controls=controls)
+    found = list(rows([plain], [other], {1e300: at_dose}, "v1: {metric}: "))
+    assert [row["status"] for row in found] == ["ok", "undefined", "undefined"]
+    assert all(row.get("value") is None and row["reason"] for row in found[1:])
+    assert all(row.get("null_low") is None for row in found)
