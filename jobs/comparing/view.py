@@ -1,13 +1,17 @@
 """`View`: which measurements a comparison shows, and how it lays them out."""
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from pydantic import Field, field_validator
 
 from analysis.reference import reference_names
 from cluster.errors import unknown_name
 from jobs.comparing.measuring_kinds import value_names
+from jobs.family import SITES
 from jobs.kind import Params
+from jobs.tokens.policy import Policy
 
 
 class View(Params):
@@ -48,6 +52,23 @@ class View(Params):
             if not any(name == one or name.startswith(f"{one}_") for one in known):
                 raise unknown_name("metric", name, known)
         return metrics
+
+    @field_validator("site")
+    @classmethod
+    def _of_a_block(cls, site: str | None) -> str | None:
+        if site is not None and site not in SITES:
+            raise unknown_name("site", site, SITES)
+        return site
+
+    @field_validator("position")
+    @classmethod
+    def _of_tokens(cls, position: str | None) -> str | None:
+        """A policy, or one numbered place such as `turn-2` or `output-1`."""
+        if position is not None:
+            numbered = re.fullmatch(r"(turn|output)-[0-9]+", position)
+            if numbered is None and position not in get_args(Policy):
+                raise unknown_name("position", position, [*get_args(Policy), "turn-1", "output-1"])
+        return position
 
     @field_validator("references")
     @classmethod

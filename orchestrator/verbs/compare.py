@@ -34,7 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", default="terminal", help="terminal, csv, markdown, latex, parquet or json"
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--long", action="store_true", help="the long table of all measurements (csv or parquet)"
     )
     parser.add_argument(
@@ -46,12 +47,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--references", metavar="NAMES", help="published numbers shown below, such as lee2024"
     )
-    parser.add_argument(
+    instead.add_argument(
         "--trace",
         metavar="METRIC,AXIS=VALUE,…",
         help="where the number of one cell comes from: as measured, and every artifact behind it",
     )
-    parser.add_argument(
+    instead.add_argument(
         "--answers",
         action="store_true",
         help="what the study says about its questions (terminal, markdown or json)",
