@@ -1,15 +1,15 @@
 """Whether the mechanism is there in models aligned on preferences that were collected.
 
 Yes: in every one, no: in none. What steered (synthetic, narrow) pairs give stands beside. A study
-whose language is generated has no collected pairs: pairs drawn from that language stand in for
-them, and the answer says so.
+whose language is generated has no collected pairs: what pairs drawn from that language give is told
+as a stand-in for them, and leaves the question undecided.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.answer import Answer
+from analysis.answer import Answer, Verdict
 from analysis.circumstances import Origin
 from analysis.evidence import caveats, counted, verdict
 from analysis.finding import Finding
@@ -40,7 +40,7 @@ def answer(findings: Findings) -> Answer:
     return Answer(
         name="under_real_preferences",
         question=QUESTION,
-        verdict=verdict(votes),
+        verdict=verdict(votes) if collected or not votes else Verdict.UNDECIDED,
         summary=_summary(votes, bool(collected), steered),
         evidence=tuple(sign for each in (*deciding, *steered) for sign in each.evidence),
         caveats=tuple(told),
