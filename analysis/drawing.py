@@ -7,7 +7,7 @@ A figure is as wide as a column or a page of a paper, so that no letter is under
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -75,9 +75,12 @@ def panels(
     across: int = MAX_PANELS_ACROSS,
     *,
     height: float = PANEL_HEIGHT,
-    share: bool = True,
+    share: bool | Literal["values"] = True,
 ) -> "tuple[Figure, list[Axes]]":
-    """A figure with one titled panel per entry, on one scale (`share`) where they compare."""
+    """A figure with one titled panel per entry, on one scale (`share`) where they compare.
+
+    With `values` only the values are, and each panel has its own places.
+    """
     from matplotlib.figure import Figure
 
     across = max(1, min(across, len(titles), MAX_PANELS_ACROSS))
@@ -87,7 +90,7 @@ def panels(
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.set(w_pad=0.07)  # type: ignore[call-arg]  # it stops a little short of the last label
-    grid = figure.subplots(down, across, sharex=share, sharey=share, squeeze=False)
+    grid = figure.subplots(down, across, sharex=share is True, sharey=bool(share), squeeze=False)
     axes = [axis for line in grid for axis in line]
     for spare in axes[len(titles) :]:
         spare.remove()
@@ -140,7 +143,9 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
     elif told:
         figure.supxlabel(told)
     FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
     figure.set_layout_engine("none")
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from analysis.cuts import Cut, cuts
 from analysis.depth import layer_at
 from analysis.figure import Detail, Material
-from analysis.selection import resolve
+from analysis.selection import Selection, resolve
 
 DEFAULT_DEPTH = 0.75
 
@@ -48,21 +48,22 @@ def lines_at(material: Material, details: Sequence[Detail]) -> list[Line]:
 
     Of a model whose layer at that depth was not kept, the nearest layer that was.
     """
-    found: list[Line] = []
-    for detail in details:
-        table = detail.read()
-        if len(table):
-            found += [{**detail.about, **line} for line in _at_place(material, detail, table)]
-    return found
-
-
-def _at_place(material: Material, detail: Detail, table: pa.Table) -> list[Line]:
-    known: list[Line] = [
-        *({"site": site, "position": None} for site in table["site"].unique().to_pylist()),
-        *({"site": None, "position": name} for name in table["position"].unique().to_pylist()),
-    ]
+    tables = [(detail, table) for detail in details if len(table := detail.read())]
+    known: list[Line] = []
+    for _, table in tables:
+        places = table.select(["site", "position"]).group_by(["site", "position"]).aggregate([])
+        known += places.to_pylist()
+    # One place for all: another stage may have looked at other sites of the same models.
     chosen = resolve(material.selection, known)
-    depth = (material.selection.depths or (DEFAULT_DEPTH,))[0]
+    return [
+        {**detail.about, **line}
+        for detail, table in tables
+        for line in _at_place(detail, table, chosen)
+    ]
+
+
+def _at_place(detail: Detail, table: pa.Table, chosen: Selection) -> list[Line]:
+    depth = (chosen.depths or (DEFAULT_DEPTH,))[0]
     wanted = layer_at(depth, int(detail.about["num_layers"] or 1))
     at_place = table.filter(
         pc.and_(pc.equal(table["site"], chosen.site), pc.equal(table["position"], chosen.position))

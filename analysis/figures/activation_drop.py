@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
-from analysis.drawable import drawable, missing_note, number
+from analysis.drawable import drawable, missing_note, number, place_note
 from analysis.drawing import HATCHES, OKABE_ITO, finish, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.measurement import Row, Scalar
@@ -50,7 +50,7 @@ def draw(rows: Sequence[Row], *, note: str = "") -> "Figure":
             _bars(axis, own, [number(bases[_place(row)], "value") for row in own])
         label_values(axes, "mean activation")
         asked = [row for row in rows if row["metric"] == DROP]
-        finish(figure, axes, notes(missing_note(asked), note))
+        finish(figure, axes, notes(place_note(both), missing_note(asked), note))
     return figure
 
 

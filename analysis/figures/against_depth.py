@@ -8,11 +8,13 @@ from analysis.drawable import (
     drawable,
     missing_note,
     number,
+    of_two,
+    place_note,
     readable,
     spectrum_label,
     value_limits,
 )
-from analysis.drawing import captioned, finish, label_values, panels, style
+from analysis.drawing import captioned, finish, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
@@ -30,13 +32,13 @@ CAPTION = (
 def drawings(material: Material) -> Iterator[Drawing]:
     """One of every metric shown that has layers."""
     for metric in material.metrics:
-        rows = material.rows(metric, layers=True)
+        rows, left = of_two(material.rows(metric, layers=True))
         if any(row["layer"] is not None for row in drawable(rows)):
             label = spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-depth",
                 caption=captioned(CAPTION, label),
-                canvas=draw(rows, layout=material.layout, label=label),
+                canvas=draw(rows, layout=material.layout, label=label, note=left),
             )
 
 
@@ -46,6 +48,7 @@ def draw(
     panels_by: Sequence[str] = ("objective", "condition"),
     layout: Layout | None = None,
     label: str | None = None,
+    note: str = "",
 ) -> "Figure":
     """One panel per combination of `panels_by`; one line per model, darker for larger.
 
@@ -68,7 +71,7 @@ def draw(
             axis.set_xlabel("relative depth")
             axis.set_ylim(value_limits(known, log=False))
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        finish(figure, axes, missing_note(rows))
+        finish(figure, axes, notes(place_note(known), missing_note(rows), note))
     return figure
 
 

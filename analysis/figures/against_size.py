@@ -11,6 +11,8 @@ from analysis.drawable import (
     half_widths,
     missing_note,
     number,
+    of_two,
+    place_note,
     readable,
     spectrum_label,
     value_limits,
@@ -30,12 +32,13 @@ from analysis.drawing import (
 )
 from analysis.figure import Drawing, Material
 from analysis.fits import PowerLaw, fit_rows
-from analysis.layout import Layout, axis_values
+from analysis.layout import Layout, axis_values, blank_name
 from analysis.measurement import Row
 from analysis.null_bands import Null, draw_nulls
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 
@@ -59,13 +62,13 @@ CAPTION = (
 def drawings(material: Material) -> Iterator[Drawing]:
     """One of every metric shown of which two sizes have a number."""
     for metric in material.metrics:
-        rows = material.rows(metric)
+        rows, left = of_two(material.rows(metric))
         if len({row["num_parameters"] for row in drawable(rows)}) > 1:
             label = spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-size",
                 caption=captioned(CAPTION, label),
-                canvas=draw(rows, layout=material.layout, label=label),
+                canvas=draw(rows, layout=material.layout, label=label, note=left),
             )
 
 
@@ -77,6 +80,7 @@ def draw(
     layout: Layout | None = None,
     against: str = "num_parameters",
     label: str | None = None,
+    note: str = "",
 ) -> "Figure":
     """One panel per value of `panel`; colour and marker are `colour`, fill and dashes the family.
 
@@ -85,9 +89,10 @@ def draw(
     """
     layout = layout or Layout()
     colours = axis_values(rows, colour, layout)
-    titles = axis_values(rows, panel, layout)
+    blank = blank_name(colour, len(colours) > 1, layout) if colour else ""
     families = sorted({str(row["family"]) for row in rows})
     shown = [row for row in drawable(rows) if row[against] is not None]
+    titles = axis_values(shown or rows, panel, layout)
     nulls = Null.of_rows(shown, against)
     log = bool(shown) and all(number(row, "value") > 0 for row in shown) and not nulls.signed
     sizes = [number(row, against) for row in shown] or [1.0]
@@ -107,14 +112,14 @@ def draw(
             for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
                 own = [row for row in here if row["family"] == family]
                 own = [row for row in own if colour is None or row.get(colour) == name]
-                text = ", ".join(filter(None, (name, family)))
+                text = ", ".join(filter(None, (name or blank, family)))
                 aside = DODGE ** (index - (len(colours) - 1) / 2)
                 law = _series(axis, own, against, text, index, rank, aside)
                 laws += [(law, OKABE_ITO[index % len(OKABE_ITO)])] if law else []
             _annotate(axis, laws)
             found += [text for text, _ in laws]
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        finish(figure, axes, notes(missing_note(rows), _about_fits(found)))
+        finish(figure, axes, notes(place_note(shown), missing_note(rows), note, _about_fits(found)))
     return figure
 
 
@@ -177,7 +182,7 @@ def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:
         axis.annotate(
             text,
             (0.5, 1.0),
-            (0, 3 + 9 * index),
+            (0, 4 + 9 * index),
             xycoords="axes fraction",
             textcoords="offset points",
             ha="center",
@@ -188,16 +193,24 @@ def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:
 
 def _ticks(axis: "Axes", against: str, log: bool) -> None:
     """Sizes as 30k, 100k, 300k; values as plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter
 
     axis.set_xlabel(SIZE_NAMES.get(against, against))
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    _log_ticks(axis.xaxis, axis.get_xlim())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
-    axis.xaxis.set_minor_formatter(NullFormatter())
     if log:
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        _log_ticks(axis.yaxis, axis.get_ylim())
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _log_ticks(axis: "Axis", ends: tuple[float, float]) -> None:
+    """Few, and never none: a short axis has no power of ten, a long one no room for others."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    times = ends[1] / ends[0]
+    subs = (1, 2, 5) if times < 10 else (1, 3) if times < 100 else (1,)
+    axis.set_major_locator(MaxNLocator(4) if times < 4 else LogLocator(subs=subs))
+    axis.set_minor_locator(NullLocator())
 
 
 def _short(size: float) -> str:

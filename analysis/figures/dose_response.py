@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
 from analysis.drawable import drawable, missing_note, number, readable, value_limits
-from analysis.drawing import captioned, finish, label_values, notes, panels, style, wrapped
+from analysis.drawing import captioned, finish, label_values, notes, panels, style
 from analysis.figure import DOSE, Drawing, Material
+from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
 from analysis.model_styles import draw_models, model_styles
 
@@ -16,14 +17,13 @@ if TYPE_CHECKING:
 
 INTERVENTION = "intervention"
 """The axis that says what was done."""
-KINDS = {
-    "patched_": "{behaviour}",
-    "recovered_": "{behaviour}: share recovered",
-}
+SHARE = "recovered_"
+KINDS = {"patched_": "{behaviour}", SHARE: "{behaviour}: share recovered"}
+MOST_TICKS = 6
 CAPTION = (
     "{label} under interventions of growing dose: one line per model, darker for larger, with 95 % "
-    "intervals; dose 0 is the model as it is. Shaded, where random directions or neurons of equal "
-    "size lead."
+    "intervals, from the model as it is (none). Hatched, where random directions or neurons of "
+    "equal size lead in any of these models, as far as the values reach."
 )
 
 
@@ -42,57 +42,80 @@ def drawings(material: Material) -> Iterator[Drawing]:
                 yield Drawing(
                     name=f"{metric}-against-dose{cut.suffix}",
                     caption=captioned(CAPTION, label),
-                    canvas=draw(cut.rows, label=label, note=cut.note),
+                    canvas=draw(cut.rows, layout=material.layout, label=label, note=cut.note),
                 )
 
 
-def draw(rows: Sequence[Row], *, label: str | None = None, note: str = "") -> "Figure":
+def draw(
+    rows: Sequence[Row],
+    *,
+    layout: Layout | None = None,
+    label: str | None = None,
+    note: str = "",
+) -> "Figure":
     """`rows` are of one metric at several values of the axis `dose`."""
+    metric = str(rows[0]["metric"]) if rows else ""
     known = drawable(rows)
-    names = sorted({intervention_of(row) for row in rows})
+    names = axis_values(rows, INTERVENTION, layout or Layout())
     styles = model_styles(known)
+    if metric.startswith(SHARE):
+        known = [*_untouched(known), *known]
     with style():
-        figure, axes = panels(names, across=2 if len(names) > 1 else 1, share=False)
+        figure, axes = panels([name or " " for name in names], share="values")
         for axis, name in zip(axes, names, strict=True):
-            own = [row for row in known if intervention_of(row) == name]
-            _null(axis, [row for row in own if row["null_low"] is not None])
+            own = [row for row in known if row.get(INTERVENTION) == name]
+            _null(axis, own)
             draw_models(axis, own, styles, _dose)
-            axis.set_ylim(_limits(known))
             axis.axhline(0, color="#808080", linewidth=0.6)
-            if str(rows[0]["metric"]).startswith("recovered_"):
+            if metric.startswith(SHARE):
                 axis.axhline(1, color="#808080", linewidth=0.6, linestyle=(0, (4, 3)))
+            _ticks(axis, sorted({_dose(row) for row in own}))
             axis.set_xlabel("dose")
-        label_values(axes, wrapped(label or readable(str(rows[0]["metric"]) if rows else ""), 2))
+        axes[0].set_ylim(value_limits(known, log=False))
+        label_values(axes, label or readable(metric))
         finish(figure, axes, notes(missing_note(rows), note))
     return figure
 
 
-def intervention_of(row: Row) -> str:
-    """What was done, by its name."""
-    return str(row.get(INTERVENTION) or " ")
-
-
-def _limits(rows: Sequence[Row]) -> tuple[float, float]:
-    """Of the values, and of null bands unless they are beyond all values."""
-    bottom, top = value_limits(rows, log=False)
-    span = top - bottom
-    lows = [number(row, "null_low") for row in rows if row["null_low"] is not None]
-    highs = [number(row, "null_high") for row in rows if row["null_high"] is not None]
-    bottom = max(min([bottom, *lows]), bottom - span / 2)
-    return bottom, min(max([top, *highs]), top + span / 2)
+def _untouched(rows: Sequence[Row]) -> list[Row]:
+    """At dose 0, nothing of the difference is recovered, with or without a direction."""
+    nothing: Row = {DOSE: "0", "value": 0.0, "low": 0.0, "high": 0.0, "null_low": None}
+    found = {(row["model"], row.get(INTERVENTION)): {**row, **nothing} for row in rows}
+    return list(found.values())
 
 
 def _null(axis: "Axes", rows: Sequence[Row]) -> None:
-    """Envelope over models of where the control interventions lead."""
-    ends: dict[float, tuple[float, float]] = {}
+    """Envelope over models of where the control interventions lead, from the untouched models."""
+    ends: dict[float, list[float]] = {}
+    controlled = {row["model"] for row in rows if row["null_low"] is not None}
     for row in rows:
-        low, high = number(row, "null_low"), number(row, "null_high")
-        known = ends.get(_dose(row), (low, high))
-        ends[_dose(row)] = min(low, known[0]), max(high, known[1])
-    if ends:
-        doses = sorted(ends)
-        lows, highs = zip(*(ends[dose] for dose in doses), strict=True)
-        axis.fill_between(doses, lows, highs, color="#DDDDDD", linewidth=0, label="null: random")
+        if row["null_low"] is not None:
+            ends.setdefault(_dose(row), []).extend(
+                (number(row, "null_low"), number(row, "null_high"))
+            )
+        elif _dose(row) == 0 and row["model"] in controlled:
+            ends.setdefault(0.0, []).append(number(row, "value"))
+    if not ends:
+        return
+    doses = sorted(ends)
+    axis.fill_between(
+        doses,
+        [min(ends[dose]) for dose in doses],
+        [max(ends[dose]) for dose in doses],
+        facecolor="#F2F2F2",
+        edgecolor="#B5B5B5",
+        hatch="////",
+        linewidth=0.4,
+        zorder=0.5,
+        label="null: random",
+    )
+
+
+def _ticks(axis: "Axes", doses: Sequence[float]) -> None:
+    """At the doses, where there is room for each; dose 0 of a factor is no factor of 0."""
+    if not 1 < len(doses) <= MOST_TICKS:
+        return
+    axis.set_xticks(doses, ["none" if dose == 0 else f"{dose:g}" for dose in doses])
 
 
 def _dose(row: Row) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.cuts import cuts
-from analysis.drawable import drawable, missing_note, number
+from analysis.drawable import drawable, missing_note, number, place_note
 from analysis.drawing import OKABE_ITO, finish, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.measurement import Row
@@ -67,7 +67,7 @@ def draw(rows: Sequence[Row], *, label: str = "probability", note: str = "") -> 
         label_values(axes, label)
         # A family without a site is no gap in its line: parallel blocks have no middle.
         lost = [row for row in known if row["status"] != "not_defined_for_family"]
-        finish(figure, axes, notes(missing_note(lost), note))
+        finish(figure, axes, notes(place_note(known), missing_note(lost), note))
     return figure
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
-from analysis.drawable import QUIET, drawable, missing_note, number, readable
+from analysis.drawable import QUIET, drawable, missing_note, number, of_two, readable
 from analysis.drawing import SMALLEST, finish, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
@@ -24,8 +24,7 @@ METRICS = (
 """What tells whether a transform gets past alignment, as a reader asks."""
 CAPTION = (
     "Every transform against every metric, one panel per model, at one relative depth. Shades run "
-    "from the least to the greatest number of a column in the whole figure. A cross is a missing "
-    "number, a circle one below the noise floor."
+    "from the least to the greatest number of a column in the whole figure."
 )
 
 
@@ -43,7 +42,9 @@ def drawings(material: Material) -> Iterator[Drawing]:
 
 def draw(rows: Sequence[Row], *, layout: Layout | None = None, note: str = "") -> "Figure":
     """`rows` are of several metrics and conditions, of one objective."""
-    names = [name for name in METRICS if any(row["metric"] == name for row in rows)]
+    told = {row["metric"] for row in drawable(of_two(rows)[0])}
+    names = [name for name in METRICS if name in told]
+    rows = [row for row in rows if row["metric"] in told]
     conditions = [name for name in axis_values(rows, AXIS, layout or Layout()) if name is not None]
     models = by_family(rows)
     ends = {name: _ends([row for row in rows if row["metric"] == name]) for name in names}
@@ -63,7 +64,9 @@ def draw(rows: Sequence[Row], *, layout: Layout | None = None, note: str = "") -
             axis.set_xticks(range(len(names)), map(readable, names), rotation=40, ha="right")
             axis.set_yticks(range(len(conditions)), conditions)
             axis.grid(False)
-        finish(figure, axes, notes(missing_note(rows), note))
+        finish(
+            figure, axes, notes("× no number, ○ below the noise floor.", missing_note(rows), note)
+        )
     return figure
 
 
@@ -85,9 +88,20 @@ def _square(
         assert row is not None
         value = number(row, "value")
         share = (value - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.0
-        text = format_number(value, 2)
+        text = _brief(value)
     shade = colormaps["cividis_r"](0.05 + 0.9 * share) if there else "white"
     corner = (across - 0.48, down - 0.48)
     axis.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=shade, edgecolor="none"))
     ink = "white" if there and share > 0.5 else "black"
     axis.text(across, down, text, ha="center", va="center", color=ink, fontsize=SMALLEST)
+
+
+def _brief(value: float) -> str:
+    """Two digits, fewer of a small number: a square has room for five letters."""
+    size = abs(value)
+    if size == 0 or size >= 0.01:
+        return format_number(value, 2)
+    if size >= 0.0005:
+        return f"{value:.3f}"
+    digit, exponent = f"{value:.0e}".split("e")
+    return f"{digit}e{int(exponent)}"

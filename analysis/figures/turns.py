@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
-from analysis.drawable import drawable, missing_note, readable, value_limits
+from analysis.drawable import drawable, missing_note, place_note, readable, value_limits
 from analysis.drawing import captioned, finish, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
@@ -60,7 +60,7 @@ def draw(
             axis.set_ylim(value_limits(known, log=False))
             axis.set_xlabel("turn")
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        finish(figure, axes, notes(missing_note(rows), note))
+        finish(figure, axes, notes(place_note(known), missing_note(rows), note))
     return figure
 
 

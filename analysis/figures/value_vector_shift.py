@@ -11,6 +11,7 @@ import numpy as np
 from analysis.drawing import finish, label_values, panels, style
 from analysis.figure import Drawing, Material
 from analysis.model_styles import by_family
+from analysis.ridges import OVERLAP, draw_ridge
 from analysis.view_details import cuts_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ DETAIL = "value_vector_shift"
 MOST_LAYERS = 10
 """Histograms in one panel; of deeper models, layers evenly spread."""
 BINS = 50
-OVERLAP = 0.9
-"""Height of the highest histogram, in distances between two."""
 CAPTION = (
     "Cosine between mean δ at a layer and the change of value vectors of each earlier MLP: one "
     "histogram per MLP, all of one height, their medians marked; hatched where medians with random "
@@ -64,18 +63,8 @@ def _ridges(axis: "Axes", lines: Sequence[Line]) -> None:
     """One filled histogram above the other."""
     at = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), MOST_LAYERS)).round().astype(int))
     shown = [lines[index] for index in at]
-    edges = np.linspace(-1, 1, BINS + 1)
     for place, line in enumerate(shown):
-        counts = np.asarray(line["counts"], dtype=float).reshape(BINS, -1).sum(axis=1)
-        axis.stairs(
-            place + OVERLAP * counts / counts.max(),
-            edges,
-            baseline=place,
-            fill=True,
-            facecolor="#9ECAE1",
-            edgecolor="#0072B2",
-            linewidth=0.7,
-        )
+        draw_ridge(axis, place, line["counts"], BINS)
         axis.plot(
             [line["median"]] * 2,
             [place, place + OVERLAP],

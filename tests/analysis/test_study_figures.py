@@ -9,7 +9,9 @@ from analysis.drawing import SMALLEST
 from analysis.figure import Detail, Material
 from analysis.figures import (
     activation_drop,
+    against_depth,
     against_size,
+    cosine_histogram,
     dose_response,
     logit_lens,
     principal_components,
@@ -89,6 +91,56 @@ def test_a_dose_is_a_number_and_what_has_no_share_is_stated():
     assert list(against_size.drawings(material(rows))) == []
 
 
+def test_a_recovered_share_starts_at_no_dose_and_its_band_never_stretches_the_axis():
+    band = {"null_low": -9.0, "null_high": 0.2}
+    rows = [
+        number("recovered_toxic_mass", 0.8, dose="2", intervention=name) | band
+        for name in ("scale-keys", "set-gates")
+    ]
+    (drawing,) = dose_response.drawings(material(rows))
+    for panel in drawing.canvas.axes:
+        assert list(panel.lines[0].get_xdata()) == [0, 2]
+        assert list(panel.lines[0].get_ydata()) == [0, 0.8]
+        assert [tick.get_text() for tick in panel.get_xticklabels()] == ["none", "2"]
+        bottom, top = panel.get_ylim()
+        assert bottom == 0 and 0.8 < top < 1
+        shade = next(each for each in panel.collections if each.get_label() == "null: random")
+        ends = shade.get_paths()[0].vertices
+        assert (ends[:, 0].min(), ends[:, 1].min(), ends[:, 1].max()) == (0, -9.0, 0.2)
+
+
+def test_legend_and_labels_of_one_panel_with_many_models_stand_apart():
+    rows = [
+        number("patched_perplexity", 9.0 - size, dose=dose, intervention="add-mean-offset")
+        | {"model": f"Mistral-7B-v0.{size}", "num_parameters": 10**size}
+        for size in range(3, 9)
+        for dose in ("0", "1")
+    ]
+    (drawing,) = dose_response.drawings(material(rows))
+    canvas = drawing.canvas
+    (panel,), (legend,) = canvas.axes, canvas.legends
+    assert legend.get_window_extent().y1 <= panel.get_tightbbox().y0
+    assert canvas.bbox.x0 <= legend.get_window_extent().x0
+    assert legend.get_window_extent().x1 <= canvas.bbox.x1
+    assert canvas.bbox.y0 <= legend.get_window_extent().y0
+
+
+def test_a_sample_compared_with_itself_has_no_panel_and_no_law():
+    rows = [
+        number("mean_cosine", 1.0 if condition == "plain" else 0.5, **place(2))
+        | {"condition": condition, "compared_by": "geometry", "num_parameters": 10**size}
+        | {"model": f"m{size}", "low": 1.0 if condition == "plain" else 0.4}
+        for size in range(5, 9)
+        for condition in ("plain", "rot13")
+    ]
+    for module in (against_size, against_depth):
+        (drawing,) = module.drawings(material(rows))
+        (panel,) = drawing.canvas.axes
+        assert "rot13" in panel.get_title()
+        told = drawing.canvas.legends[0].get_title().get_text()
+        assert "Left out: plain compared with itself." in told.replace("\n", " ")
+
+
 def test_turns_are_drawn_in_their_order():
     rows = [number("turn_drift", 1 / t, **place(2, position=f"turn-{t}")) for t in (10, 2, 1)]
     (drawing,) = turns.drawings(material(rows))
@@ -106,6 +158,19 @@ def test_a_heat_map_tells_missing_from_zero_and_from_noise():
     order = {"condition": ["plain", "rot13", "base64"]}
     (drawing,) = transforms.drawings(material(rows, layout=Layout(order=order)))
     assert [text.get_text() for text in drawing.canvas.axes[0].texts] == ["0", "×", "○"]
+
+
+def test_a_heat_map_has_no_column_without_a_number_and_none_wider_than_its_squares():
+    lost = {"value": None, "low": None, "high": None, "status": "not_run", "reason": "why"}
+    rows = [
+        number(metric, value, condition=condition) | more
+        for metric, value, more in (("toxic_mass", 0.000264, {}), ("toxic_rate", 0.0, lost))
+        for condition in ("plain", "rot13")
+    ]
+    (drawing,) = transforms.drawings(material(rows))
+    (panel,) = drawing.canvas.axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["toxic mass"]
+    assert [text.get_text() for text in panel.texts] == ["3e-4", "3e-4"]
 
 
 def shift_details(objectives):
@@ -143,6 +208,29 @@ def test_histograms_are_of_the_layer_that_the_view_shows_and_one_seed_stands_for
     assert panel.get_title() == "Mistral-7B-v0.3, layer 2"
     assert [label.get_text() for label in panel.get_yticklabels()] == ["0", "1"]
     assert "Shown for seed 0 only." in first.canvas.legends[0].get_title().get_text()
+
+
+def cosines(site, bins, condition):
+    counts = np.zeros(200, dtype=int)
+    counts[bins] = 5
+    table = pa.Table.from_pylist([{"counts": counts.tolist(), **place(2, site)}])
+    return Detail(about=MODEL | CELL | {"condition": condition}, read=lambda: table)
+
+
+def test_details_of_other_sites_than_the_one_shown_are_left_out():
+    found = [
+        cosines("mlp_act", slice(0, 10), "plain"),
+        cosines("resid_mid", slice(190, 200), "plain"),
+        cosines("resid_mid", slice(100, 104), "rot13"),
+    ]
+    shown = material([number("toxic_mass", 0.1)], details=lambda name: found)
+    (drawing,) = cosine_histogram.drawings(shown)
+    (panel,) = drawing.canvas.axes
+    medians = [line.get_xdata()[0] for line in panel.lines]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["rot13", "plain"]
+    assert medians == pytest.approx([0.02, 0.95])
+    note = drawing.canvas.legends[0].get_title().get_text()
+    assert note == "resid_mid, position last."
 
 
 def test_the_plane_s_first_axis_is_the_mean_offset_and_its_second_what_varies_besides():
