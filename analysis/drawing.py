@@ -94,9 +94,10 @@ def panels(
     axes = [axis for line in grid for axis in line]
     for spare in axes[len(titles) :]:
         spare.remove()
-    for axis, title in zip(axes, titles, strict=False):
+    for index, (axis, title) in enumerate(zip(axes, titles, strict=False)):
         axis.set_title(wrapped(title, 0.8 * width / across, 8))
-        axis.tick_params(labelbottom=True)
+        # The last panel of each column, above a spare place too.
+        axis.tick_params(labelbottom=share is not True or index + across >= len(titles))
     return figure, axes[: len(titles)]
 
 
@@ -104,6 +105,13 @@ def wrapped(text: str, width: float, size: float = SMALLEST) -> str:
     """Text in lines of at most so many inches; a single word is never cut."""
     letters = max(int(width * 72 / (size * LETTER)), 8)
     return "\n".join(fill(line, letters, break_long_words=False) for line in text.split("\n"))
+
+
+def label_places(axes: Sequence["Axes"], text: str) -> None:
+    """Name the places under every panel that has its own, else once per column."""
+    for axis in axes:
+        if axis.xaxis.get_tick_params()["labelbottom"]:
+            axis.set_xlabel(text)
 
 
 def label_values(axes: Sequence["Axes"], text: str) -> None:
@@ -120,6 +128,7 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
     Constrained layout moves a little at every save, which would change the bytes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
     entries: dict[str, Artist] = {}
     for axis in axes:
@@ -142,6 +151,8 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
         legend.get_title().set_multialignment("center")
     elif told:
         figure.supxlabel(told)
+    for text in figure.findobj(Text):
+        text.set_fontfeatures(["-liga"])  # a PDF would hold one more font for each ligature
     FigureCanvasAgg(figure)
     engine = figure.get_layout_engine()
     assert engine is not None

@@ -14,7 +14,7 @@ from analysis.drawable import (
     spectrum_label,
     value_limits,
 )
-from analysis.drawing import captioned, finish, label_values, notes, panels, style
+from analysis.drawing import captioned, finish, label_places, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
@@ -68,9 +68,9 @@ def draw(
             own = [row for row in known if _key(row, used) == key]
             draw_models(axis, own, styles, _depth, markersize=3.5, elinewidth=0.6, capsize=0)
             axis.set_xlim(-0.03, 1.03)
-            axis.set_xlabel("relative depth")
             axis.set_ylim(value_limits(known, log=False))
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        label_places(axes, "relative depth")
         finish(figure, axes, notes(place_note(known), missing_note(rows), note))
     return figure
 

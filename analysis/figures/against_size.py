@@ -25,6 +25,7 @@ from analysis.drawing import (
     SMALLEST,
     captioned,
     finish,
+    label_places,
     label_values,
     notes,
     panels,
@@ -105,7 +106,7 @@ def draw(
             axis.set_yscale("log" if log else "linear")
             axis.set_xlim(min(sizes) / 1.3, max(sizes) * 1.3)
             axis.set_ylim(limits)
-            _ticks(axis, against, log)
+            _ticks(axis, log)
             here = [row for row in shown if panel is None or row.get(panel) == title]
             draw_nulls(axis, Null.of_rows(here, against), limits)
             laws: list[tuple[str, str]] = []
@@ -119,6 +120,7 @@ def draw(
             _annotate(axis, laws)
             found += [text for text, _ in laws]
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        label_places(axes, SIZE_NAMES.get(against, against))
         finish(figure, axes, notes(place_note(shown), missing_note(rows), note, _about_fits(found)))
     return figure
 
@@ -191,11 +193,10 @@ def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:
         )
 
 
-def _ticks(axis: "Axes", against: str, log: bool) -> None:
+def _ticks(axis: "Axes", log: bool) -> None:
     """Sizes as 30k, 100k, 300k; values as plain numbers."""
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_xlabel(SIZE_NAMES.get(against, against))
     _log_ticks(axis.xaxis, axis.get_xlim())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
     if log:

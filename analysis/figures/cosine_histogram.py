@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.drawing import OKABE_ITO, finish, panels, style
+from analysis.drawing import OKABE_ITO, finish, label_places, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.model_styles import by_family
@@ -53,9 +53,9 @@ def draw(
                         draw_ridge(axis, place, line["counts"], BINS)
                         axis.plot([_median(line)] * 2, [place, place + OVERLAP], **MEDIAN)
             axis.set_xlim(_ends(lines))
-            axis.set_xlabel("cosine to mean δ of other prompts")
             axis.grid(False, axis="y")
         axes[0].set_yticks(range(len(names)), [name or "rows of δ" for name in names])
+        label_places(axes, "cosine to mean δ of other prompts")
         finish(figure, axes, note)
     return figure
 

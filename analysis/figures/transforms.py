@@ -22,6 +22,8 @@ METRICS = (
     *("captured_energy_ratio", "toxic_projection", "reactivation"),
 )
 """What tells whether a transform gets past alignment, as a reader asks."""
+GONE, FAINT = "×", "○"
+MARKS = {GONE: "no number", FAINT: "below the noise floor"}
 CAPTION = (
     "Every transform against every metric, one panel per model, at one relative depth. Shades run "
     "from the least to the greatest number of a column in the whole figure."
@@ -64,10 +66,15 @@ def draw(rows: Sequence[Row], *, layout: Layout | None = None, note: str = "") -
             axis.set_xticks(range(len(names)), map(readable, names), rotation=40, ha="right")
             axis.set_yticks(range(len(conditions)), conditions)
             axis.grid(False)
-        finish(
-            figure, axes, notes("× no number, ○ below the noise floor.", missing_note(rows), note)
-        )
+        finish(figure, axes, notes(_marks(axes), missing_note(rows), note))
     return figure
+
+
+def _marks(axes: "Sequence[Axes]") -> str:
+    """What the marks that stand for a number mean, of those drawn."""
+    drawn = {text.get_text() for axis in axes for text in axis.texts}
+    told = [f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in drawn]
+    return f"{', '.join(told)}." if told else ""
 
 
 def _ends(rows: Sequence[Row]) -> tuple[float, float]:
@@ -83,7 +90,7 @@ def _square(
     from matplotlib.patches import Rectangle
 
     there = row is not None and bool(drawable([row]))
-    share, text = 0.0, "×" if row is None or row["status"] != QUIET else "○"
+    share, text = 0.0, GONE if row is None or row["status"] != QUIET else FAINT
     if there:
         assert row is not None
         value = number(row, "value")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from analysis.cuts import cuts
 from analysis.drawable import drawable, missing_note, place_note, readable, value_limits
-from analysis.drawing import captioned, finish, label_values, notes, panels, style
+from analysis.drawing import captioned, finish, label_places, label_values, notes, panels, style
 from analysis.figure import Drawing, Material
 from analysis.layout import Layout, axis_values
 from analysis.measurement import Row
@@ -58,8 +58,8 @@ def draw(
             draw_models(axis, [row for row in known if row.get(panel) == title], styles, _turn)
             axis.set_xticks(sorted({_turn(row) for row in known}))
             axis.set_ylim(value_limits(known, log=False))
-            axis.set_xlabel("turn")
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        label_places(axes, "turn")
         finish(figure, axes, notes(place_note(known), missing_note(rows), note))
     return figure
 

@@ -49,6 +49,11 @@ def test_equal_figures_give_equal_bytes_in_every_format(study, figures):
         assert suffix != ".png" or b"matplotlib" not in data[:500].lower()
 
 
+def test_a_pdf_holds_one_font(study):
+    canvas = against_depth.draw(chosen(study, "consistency", None), label="efflux of a flow")
+    assert to_bytes(canvas, "pdf").count(b"/Type /FontDescriptor") == 1
+
+
 def test_another_format_is_refused(figures):
     with pytest.raises(ValueError, match="png, pdf, svg, not 'jpeg'"):
         to_bytes(figures[0], "jpeg")
@@ -59,7 +64,7 @@ def texts(figure):
 
 
 def test_size_is_logarithmic_and_a_fit_of_four_sizes_is_called_descriptive(figures):
-    axis = figures[0].axes[0]
+    axis = figures[0].axes[-1]
     assert (axis.get_xscale(), axis.get_yscale(), axis.get_xlabel()) == ("log", "log", "parameters")
     assert [panel.get_title() for panel in figures[0].axes] == ["plain", "rot13", "base64"]
     assert len(texts(figures[0])) == 6

@@ -158,6 +158,8 @@ def test_a_heat_map_tells_missing_from_zero_and_from_noise():
     order = {"condition": ["plain", "rot13", "base64"]}
     (drawing,) = transforms.drawings(material(rows, layout=Layout(order=order)))
     assert [text.get_text() for text in drawing.canvas.axes[0].texts] == ["0", "×", "○"]
+    (note,) = [text.get_text() for text in drawing.canvas.texts]
+    assert note.startswith("× no number, ○ below the noise floor.")
 
 
 def test_a_heat_map_has_no_column_without_a_number_and_none_wider_than_its_squares():
