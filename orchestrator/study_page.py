@@ -41,7 +41,7 @@ def write_page(root: Storage, outlook: Outlook) -> StudyPage:
     Raises:
         UserError: the study compares nothing, or nothing was measured yet.
     """
-    from jobs.reporting.contents import Contents
+    from jobs.reporting.contents import Contents, answering
     from jobs.reporting.page import render
 
     study = outlook.plan.study.name
@@ -56,7 +56,7 @@ def write_page(root: Storage, outlook: Outlook) -> StudyPage:
             where=root.url,
             hint=f"`deltascale launch {study}` runs it",
         )
-    contents = Contents(study=study, jobs=_standing(outlook), sections=sections)
+    contents = Contents(study=study, jobs=_standing(outlook), sections=answering(sections))
     tracer = Tracer(root)
     contents = contents.with_traces([tracer.trace(key) for key in contents.keys])
     page, name = render(contents), f"studies/{study}/{PAGE}"

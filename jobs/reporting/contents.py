@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from analysis.answer import Verdict
+
 if TYPE_CHECKING:
     from analysis.answer import Answer
     from analysis.table import Table
@@ -36,6 +38,21 @@ class Section:
     """Its figures, in the order shown."""
     answers: "Sequence[Answer]" = ()
     """What it says about the study's questions."""
+
+    @property
+    def answers_something(self) -> bool:
+        """Whether it holds anything that bears on a question."""
+        return any(answer.verdict is not Verdict.NOT_MEASURED for answer in self.answers)
+
+
+def answering(sections: "Sequence[Section]") -> "list[Section]":
+    """The sections, without the answers of those that answer nothing where another one does."""
+    if not any(section.answers_something for section in sections):
+        return list(sections)
+    return [
+        section if section.answers_something else replace(section, answers=())
+        for section in sections
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
