@@ -122,10 +122,13 @@ class Kind(Protocol):
     def resources(self, params: Any) -> Resources:
         """What one such job needs; each of its workers, where several share it."""
 
-    # Five more names are optional: `measuring_kinds` (comparing/), `spares_of`, `workers_of`,
-    # `expected_bytes_of` and `fit_of` ask for them.
+    # Seven more names are optional: `measuring_kinds` (comparing/), the planner, `spares_of`,
+    # `workers_of`, `expected_bytes_of` and `fit_of` ask for them.
     # - MEASURES: tuple[str, ...]: the kind writes `measurements.parquet`; names of the values in
     #   it, of which `NAME` stands for `NAME_…` too. What has them can be gathered by `compare`.
+    # - SWEEPS: tuple[str, ...]: axes that its jobs add to their measurements by themselves.
+    # - axes_named(params) -> Mapping[str, Sequence[str]]: of a kind that gathers: param -> axes
+    #   that it names, which what it gathers must have; a wrong one is told before anything runs.
     # - spares(params) -> frozenset[str]: inputs that it uses where they are given, and that these
     #   params let it do without; none where absent.
     # - workers(params) -> int: most attempts that may share one job at a time; 1 where absent.

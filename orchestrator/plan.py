@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cluster.errors import unknown_name
+from jobs import lookup
 from jobs.job import Cell, InputRef, Job
 from orchestrator.cells import agreements, gathered_rows, stage_grid
 from orchestrator.grid import Grid, Row
@@ -78,6 +80,8 @@ class _Planner:
                 f"so its jobs along that axis are one job"
             )
         inputs = self._gathered(stage) if gathers(kind) else self._agreeing(stage)
+        if gathers(kind) and grid.rows:
+            self._check_named_axes(stage, kind, params.at(grid.rows[0]))
         names = [list(self.study.axes[axis].values) for axis in grid.axes]
         refs = self._refs[stage.name] = {}
         for row in grid.rows:
@@ -85,6 +89,21 @@ class _Planner:
             job = self._job(stage, kind, cell, params.at(row), inputs(row))
             self.jobs.append(job)
             refs[row] = InputRef(kind=stage.kind, key=job.key, stage=stage.name, cell=cell)
+
+    def _check_named_axes(self, stage: Stage, kind: Any, prepared: Prepared) -> None:
+        """Raise UserError where its params name an axis that nothing it gathers has."""
+        named = getattr(kind, "axes_named", None)
+        if named is None:
+            return
+        known = {axis for name in stage.gather for axis in self._grids[name].axes}
+        for name in stage.gather:
+            upstream = lookup.find("kinds", self.study.stages[name].kind)
+            known.update(getattr(upstream, "SWEEPS", ()))
+        for param, axes in named(kind.Params(**prepared.params)).items():
+            for axis in axes:
+                if axis.removeprefix("axis_") not in known:
+                    where = self.study.where("stages", stage.name, "params", param)
+                    raise unknown_name("axis", axis, sorted(known), where=where)
 
     def _job(self, stage: Stage, kind: Any, cell: Cell, prepared: Prepared, inputs: _Inputs) -> Job:
         used = self._used(stage, kind, prepared, inputs)

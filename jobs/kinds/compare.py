@@ -1,6 +1,6 @@
 """Kind `compare`: gathers what other jobs measured into tables and figures across sizes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.resources import Resources
@@ -20,6 +20,12 @@ USES_TORCH = False
 def uses(params: Params) -> frozenset[str]:
     """Everything gathered."""
     return frozenset(INPUTS)
+
+
+def axes_named(params: Params) -> Mapping[str, Sequence[str]]:
+    """Axes that lay the table out; `seeds` may name one that a study does without."""
+    named = {"rows": params.rows, "columns": params.columns or ()}
+    return {param: [axis for axis in axes if axis != "model"] for param, axes in named.items()}
 
 
 def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:

@@ -32,6 +32,7 @@ GATHERS = False
 USES_TORCH = True
 
 Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"]
+SWEEPS = ("intervention", "dose")
 MEASURES = tuple(f"{what}_{name}" for what in ("patched", "recovered") for name in get_args(Metric))
 _FEWEST_CONTROLS = 3
 

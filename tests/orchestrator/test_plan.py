@@ -265,3 +265,28 @@ def test_any_study_plans_in_order_and_its_stages_may_be_written_in_any_order(siz
     assert {job.label: job.key for job in shuffled.jobs} == {
         job.label: job.key for job in plan.jobs
     }
+
+
+COMPARED = """\
+study: s
+axes:
+  model: [{name: m1, config: {family: gpt2, num_layers: 1, d_model: 16, num_heads: 2}}]
+  condition: [plain, rot13]
+stages:
+  base: {kind: pretrain, over: [model],
+         params: {config: "${model.config}", format: nursery, steps: 1}}
+  prompts: {kind: prompts, over: [condition], params: {format: nursery, transform: "${condition}"}}
+  before: {kind: behave, inputs: {model: base, prompts: prompts}, params: {toxic_words: prompts}}
+  table: {kind: compare, gather: [before], params: {LAYOUT}}
+"""
+
+
+@pytest.mark.parametrize("layout", ["rows: [model, conditon]", "columns: [conditon]"])
+def test_an_axis_of_a_table_that_nothing_gathered_has_is_told_before_anything_runs(layout):
+    fault = refused(COMPARED.replace("LAYOUT", layout))
+    assert "unknown axis 'conditon'" in fault.error and "condition" in str(fault.hint)
+
+
+@pytest.mark.parametrize("layout", ["rows: [model, condition]", "columns: []", "figures: false"])
+def test_axes_that_what_is_gathered_has_may_lay_a_table_out(layout):
+    assert plan_of(COMPARED.replace("LAYOUT", layout)).jobs[-1].kind == "compare"
