@@ -105,14 +105,17 @@ def noisy(offset_of):
     return build
 
 
-def test_95_percent_intervals_cover_the_truth_each_number_its_own(noisy):
+@pytest.mark.parametrize(
+    ("draws", "least", "most"), [(24, 20, 24), pytest.param(120, 106, 119, marks=pytest.mark.slow)]
+)
+def test_95_percent_intervals_cover_the_truth_each_number_its_own(noisy, draws, least, most):
     truth = {name: value.value for name, value in noisy(0.0).items()}
     covered = dict.fromkeys(REPORTS, 0)
-    for seed in range(1000, 1120):
+    for seed in range(1000, 1000 + draws):
         for name, value in noisy(0.5, seed).items():
             covered[name] += value.low <= truth[name] <= value.high
     # The vectors are these and no others: how they happen to lie is a small bias of its own.
-    assert all(106 <= hits <= 119 for hits in covered.values()), covered
+    assert all(least <= hits <= most for hits in covered.values()), covered
 
 
 def test_noise_in_the_offset_does_not_make_cosines_smaller(noisy):
