@@ -10,16 +10,24 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from analysis.figure import Figure
     from analysis.metric import Metric
     from analysis.weight_metric import WeightMetric
 
 _HERE = Path(__file__).parent
+_HOMES = {
+    "metrics": "metrics",
+    "weight_metrics": "weight_metrics",
+    "figures": "drawing/figures",
+    "answers": "answering/answers",
+    "references": "tables/references",
+    "writers": "tables/writers",
+}
+"""Folder of entries -> where it lies in `analysis/`."""
 
 
 def entry_names(folder: str) -> list[str]:
     """Names of all files of a plural folder (`metrics`, `writers`), sorted; imports nothing."""
-    return sorted(path.stem for path in (_HERE / folder).glob("[a-z]*.py"))
+    return sorted(path.stem for path in (_HERE / _HOMES[folder]).glob("[a-z]*.py"))
 
 
 def load_entry(folder: str, name: str, what: str) -> ModuleType:
@@ -33,7 +41,7 @@ def load_entry(folder: str, name: str, what: str) -> ModuleType:
         nearest = difflib.get_close_matches(asked, names, n=1, cutoff=0.0)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(f"no {what} {name!r}; there are: {', '.join(names)}{hint}")
-    return importlib.import_module(f"analysis.{folder}.{asked}")
+    return importlib.import_module(f"analysis.{_HOMES[folder].replace('/', '.')}.{asked}")
 
 
 def metric_names() -> list[str]:
@@ -60,16 +68,6 @@ def weight_metric_names() -> list[str]:
 def load_weight_metric(name: str) -> WeightMetric:
     """The module of one of `weight_metric_names()`."""
     return cast("WeightMetric", load_entry("weight_metrics", name, "metric of weights"))
-
-
-def figure_names() -> list[str]:
-    """Names of all figures, sorted."""
-    return entry_names("figures")
-
-
-def load_figure(name: str) -> Figure:
-    """The module of one of `figure_names()`."""
-    return cast("Figure", load_entry("figures", name, "figure"))
 
 
 def reports_of(name: str) -> Sequence[str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 
 @dataclass(frozen=True, kw_only=True)

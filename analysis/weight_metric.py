@@ -10,9 +10,9 @@ from __future__ import annotations
 from math import isfinite
 from typing import Protocol
 
-from analysis.intervals import MIN_GROUPS, Estimate
+from analysis.estimates.intervals import MIN_GROUPS, Estimate
+from analysis.estimates.nulls import Band
 from analysis.metric import Value
-from analysis.nulls import Band
 from analysis.status import Status
 
 

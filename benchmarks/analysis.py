@@ -15,12 +15,12 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 
-from analysis.comparison import compare
-from analysis.gathering import canonical, conformed, joined
 from analysis.lookup import load_metric, metric_names
-from analysis.measurement import FIXED, axes_of, schema
-from analysis.moments import Moments
-from analysis.summary import GroupSummary, Reservoir, Sample, ToxicDirections
+from analysis.rows.moments import Moments
+from analysis.rows.summary import GroupSummary, Reservoir, Sample, ToxicDirections
+from analysis.tables.comparison import compare
+from analysis.tables.gathering import canonical, conformed, joined
+from analysis.tables.measurement import FIXED, axes_of, schema
 
 _GROUPS, _KEPT = 20, 2048
 _JACKKNIFED = (

@@ -29,7 +29,7 @@ from benchmarks.workload import (
     settled,
     timed,
 )
-from jobs.extraction.pair import Inputs, activations
+from jobs.taps.pair import Inputs, activations
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.positions import positions
 

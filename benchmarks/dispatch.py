@@ -22,10 +22,10 @@ from benchmarks.planning import finish, flat_study, tree_study
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
 from cluster.storage import Storage
-from orchestrator.execution import new_launch_id, run_study
-from orchestrator.ledger import Ended, Submitted, read_events
-from orchestrator.plan import make_plan
-from orchestrator.study import load_study
+from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.plan.plan import make_plan
+from orchestrator.records.ledger import Ended, Submitted, read_events
+from orchestrator.study.study import load_study
 
 _QUEUE = 8
 """Bare tasks in flight: more gave no more on 2 cores."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.depth import layer_at
+from analysis.tables.depth import layer_at
 from benchmarks.workload import (
     WORKLOADS,
     Workload,
@@ -29,12 +29,12 @@ from benchmarks.workload import (
     settled,
     timed,
 )
-from jobs.extraction.pair import Inputs
 from jobs.extraction.passes import rows_of
 from jobs.extraction.pipeline import Pipeline
-from jobs.extraction.taps import Place, StopForward, blocks_of
 from jobs.extraction.unit_engine import UnitEngine
 from jobs.extraction.unit_rows import Keeping
+from jobs.taps.pair import Inputs
+from jobs.taps.taps import Place, StopForward, blocks_of
 from jobs.tokens.batches import Unit, cut, padded, units
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.policy import Policy

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from analysis.moments import Moments
+from analysis.rows.moments import Moments
 from benchmarks.workload import WORKLOADS, arguments, random_plan, settled
 from jobs.extraction.reduction import Reduction
-from jobs.extraction.row_views import row_views
+from jobs.taps.row_views import row_views
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import positions

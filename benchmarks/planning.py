@@ -14,23 +14,23 @@ import tempfile
 from pathlib import Path
 
 from cluster.storage import Storage
-from jobs.artifact import FileEntry, Record, digest_bytes
-from jobs.job import Job
-from orchestrator.explain import explain
-from orchestrator.plan import make_plan
-from orchestrator.plan_document import plan_document
-from orchestrator.study import load_study
-from orchestrator.study_folder import write_study
+from jobs.artifacts.artifact import FileEntry, Record, digest_bytes
+from jobs.artifacts.job import Job
+from orchestrator.plan.decisions import explain
+from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan_document import plan_document
+from orchestrator.plan.study_folder import write_study
+from orchestrator.study.study import load_study
 
 _MEASURED = """
 import resource, sys, time
 began = time.perf_counter()
 from cluster.storage import Storage
-from orchestrator.explain import explain
-from orchestrator.plan import make_plan
-from orchestrator.plan_document import plan_document
-from orchestrator.study import load_study
-from orchestrator.study_folder import document_text
+from orchestrator.plan.decisions import explain
+from orchestrator.plan.plan import make_plan
+from orchestrator.plan.plan_document import plan_document
+from orchestrator.study.study import load_study
+from orchestrator.plan.study_folder import document_text
 imported = time.perf_counter()
 plan = make_plan(load_study(sys.argv[1]))
 planned = time.perf_counter()

@@ -1,6 +1,6 @@
 """A random model, random pairs and an output root, for the benchmarks of training.
 
-Nothing is downloaded. Jobs run through the worker's own entry, `jobs.run:run`.
+Nothing is downloaded. Jobs run through the worker's own entry, `jobs.worker.run:run`.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from typing import Any
 
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs.artifact import Artifact, Record
-from jobs.run import run
-from jobs.work import AttemptFolder
+from jobs.artifacts.artifact import Artifact, Record
+from jobs.worker.run import run
+from jobs.worker.work import AttemptFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def random_checkpoint(workload: PreferenceWorkload, folder: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-    from jobs.family import family_of
+    from jobs.models.family import family_of
     from jobs.models.loading import save_checkpoint
 
     torch.manual_seed(3)

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from analysis.status import Status
-from analysis.table import Cell, Table, annotate
+from analysis.tables.table import Cell, Table, annotate
+from jobs.comparing.reporting.contents import Contents, FigureFile, Section
+from jobs.comparing.reporting.page import render
 from jobs.comparing.tracing import Trace
-from jobs.reporting.contents import Contents, FigureFile, Section
-from jobs.reporting.page import render
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (

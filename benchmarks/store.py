@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.workload import arguments, settled, timed
-from jobs.artifact import digest_file
-from jobs.extraction.activation_units import RowBlock, UnitWriter
+from jobs.artifacts.artifact import digest_file
 from jobs.extraction.pipeline import Pipeline
+from jobs.store.activation_units import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit
 
 _PLACES = [(site, layer) for site in ("resid_mid", "resid_post", "mlp_out") for layer in range(8)]

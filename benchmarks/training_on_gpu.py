@@ -23,19 +23,19 @@ from benchmarks.workload import arguments, settled
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs import lookup
-from jobs.artifact import Artifact
-from jobs.family import family_of
+from jobs.artifacts.artifact import Artifact
 from jobs.kinds.align import Params
-from jobs.objective import Lesson, ScoredPairs
-from jobs.tracking import Silent
+from jobs.models.family import family_of
 from jobs.training.in_force import check_before_training
+from jobs.training.objective import Lesson, ScoredPairs
 from jobs.training.planning.correction import GB, corrected_by
 from jobs.training.planning.fitting import training_with
 from jobs.training.planning.footprint import Model, footprint
 from jobs.training.recipe import data_order
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair
-from jobs.work import AttemptFolder, Work
+from jobs.worker.tracking import Silent
+from jobs.worker.work import AttemptFolder, Work
 
 PEAK_FLOPS = 989e12
 """Of an H100 or H200 in 16 bits, without sparsity (their maker's data sheet)."""

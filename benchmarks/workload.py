@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cluster.resources import processor_name
-from jobs.family import family_of
+from jobs.models.family import family_of
 from jobs.tokens.plan import TokenPlan
 
 NUM_GROUPS = 4

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cluster.resources import Resources
 
 if TYPE_CHECKING:
-    from jobs.work import Work
+    from jobs.worker.work import Work
 
 
 class Params(BaseModel):

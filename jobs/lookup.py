@@ -11,6 +11,18 @@ from typing import Any
 from cluster.errors import unknown_name
 
 _HERE = Path(__file__).parent
+_HOMES = {
+    "kinds": "kinds",
+    "families": "models/families",
+    "formats": "text/formats",
+    "transforms": "text/transforms",
+    "objectives": "training/objectives",
+    "engines": "training/engines",
+    "scorers": "behaviour/scorers",
+    "directions": "generation/directions",
+    "interventions": "intervening/interventions",
+}
+"""Folder of entries -> where it lies in `jobs/`."""
 _SINGULAR = {"families": "model family", "kinds": "kind"}
 
 
@@ -22,7 +34,7 @@ def names(folder: str) -> list[str]:
 @cache
 def _names(folder: str) -> tuple[str, ...]:
     # Planning 10,000 jobs asks 200,000 times: listing the folder each time took half of it.
-    files = (_HERE / folder).glob("[a-z]*.py")
+    files = (_HERE / _HOMES[folder]).glob("[a-z]*.py")
     return tuple(sorted(file.stem.replace("_", "-") for file in files))
 
 
@@ -31,4 +43,5 @@ def find(folder: str, name: str, *, where: str | None = None) -> Any:
     if name.replace("_", "-") not in names(folder):
         what = _SINGULAR.get(folder, folder.removesuffix("s"))
         raise unknown_name(what, name, names(folder), where=where)
-    return importlib.import_module(f"jobs.{folder}.{name.replace('-', '_')}")
+    package = _HOMES[folder].replace("/", ".")
+    return importlib.import_module(f"jobs.{package}.{name.replace('-', '_')}")

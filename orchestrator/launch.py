@@ -7,22 +7,22 @@ from pathlib import Path
 
 from cluster.executor import Executor
 from cluster.storage import Storage
-from jobs.job import Job
-from orchestrator.execution import new_launch_id, run_study
-from orchestrator.explain import Decision
-from orchestrator.lock import study_lock
-from orchestrator.outlook import Outlook, look
-from orchestrator.plan_document import plan_document
-from orchestrator.policy import needs
-from orchestrator.report import LaunchState, Report
-from orchestrator.revisions import known_revisions, remember_revisions, resolve_revisions
-from orchestrator.room import room
-from orchestrator.selector import select
-from orchestrator.study import Study
-from orchestrator.study_folder import cell_key, read_index, write_study
-from orchestrator.submission import Origin, root_id
-from orchestrator.views import compared, comparisons, refresh_views, standing_views
-from orchestrator.watcher import Watcher
+from jobs.artifacts.job import Job
+from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.policy import needs
+from orchestrator.dispatch.report import LaunchState, Report
+from orchestrator.dispatch.submission import Origin, root_id
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.plan.decided_plan import Outlook, look
+from orchestrator.plan.decisions import Decision
+from orchestrator.plan.disk_space import room
+from orchestrator.plan.plan_document import plan_document
+from orchestrator.plan.revisions import known_revisions, remember_revisions, resolve_revisions
+from orchestrator.plan.study_folder import cell_key, read_index, write_study
+from orchestrator.records.lock import study_lock
+from orchestrator.study.selector import select
+from orchestrator.study.study import Study
+from orchestrator.views.study_views import compared, comparisons, refresh_views, standing_views
 
 _MOST_ROUNDS = 3
 """Rounds until nothing is stale; one, unless an artifact came out with other bytes."""
@@ -146,7 +146,7 @@ def _mirror(root: Storage, outlook: Outlook, report: Report, figures: Sequence[P
     """The summary run in W&B. A mirror that breaks must not cost the study its result."""
     from jobs.comparing.summary import mirror_study
     from jobs.comparing.view import View
-    from jobs.tracking import RunName
+    from jobs.worker.tracking import RunName
 
     done = [job for job in comparisons(outlook) if job.key in outlook.keys(Decision.REUSE)]
     if not done or report.state is not LaunchState.COMPLETE:

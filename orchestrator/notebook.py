@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import UserError, unknown_name
 from cluster.storage import Storage
 from jobs import lookup
-from jobs.artifact import Artifact
-from jobs.job import Cell
-from jobs.measured_rows import FILE
-from orchestrator.names import value_name
-from orchestrator.study_folder import known_studies, launched_jobs
-from orchestrator.wiring import gathers
+from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.job import Cell
+from jobs.worker.measured_rows import FILE
+from orchestrator.plan.study_folder import known_studies, launched_jobs
+from orchestrator.study.names import value_name
+from orchestrator.study.stage_checks import gathers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jobs.comparing.sources import Source
-    from jobs.extraction.activation_store import ActivationStore
+    from jobs.comparing.source import Source
+    from jobs.store.activation_store import ActivationStore
 
 _Jobs = Sequence[tuple[Cell, Artifact]]
 
@@ -108,7 +108,7 @@ class LaunchedStudy:
 
     def activations(self, stage: str, **cell: Any) -> "ActivationStore":
         """The activation store of one cell of a stage of kind `extract`. Raises as `artifact`."""
-        from jobs.extraction.activation_store import ActivationStore
+        from jobs.store.activation_store import ActivationStore
 
         artifact = self.artifact(stage, **cell)
         if artifact.kind != "extract":
@@ -133,7 +133,7 @@ class LaunchedStudy:
 
     def _sources(self, stage: str, jobs: "_Jobs") -> "list[Source]":
         """The jobs of a stage, done or not, when some of them measured something."""
-        from jobs.comparing.sources import Source
+        from jobs.comparing.source import Source
 
         done = {artifact.key for _, artifact in jobs if artifact.find_record() is not None}
         if not any(FILE in each.record.files for _, each in jobs if each.key in done):

@@ -5,10 +5,8 @@ Every verb takes `--root` and `--json`. A verb imports what it needs inside `run
 """
 
 import argparse
-import json
 import os
-import sys
-from typing import Any, Protocol
+from typing import Protocol
 
 from cluster.storage import Storage
 
@@ -29,22 +27,6 @@ class Verb(Protocol):
 def chosen_root(options: argparse.Namespace) -> Storage:
     """The output root: `--root`, else `$DELTASCALE_ROOT`, else `./results`."""
     return Storage(options.root or os.environ.get("DELTASCALE_ROOT") or "results")
-
-
-def say(text: str = "") -> None:
-    """One line for the person at the terminal, on standard output."""
-    sys.stdout.write(text + "\n")
-
-
-def say_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
-
-
-def note(text: str) -> None:
-    """One line beside the answer, on standard error, so that `--json` stays parseable."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
 
 
 def study_argument(parser: argparse.ArgumentParser) -> None:

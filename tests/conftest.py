@@ -46,7 +46,7 @@ def tiny_model(tiny_sizes):
         import torch
         from transformers import AutoModelForCausalLM
 
-        from jobs.family import family_of
+        from jobs.models.family import family_of
 
         fields = {"family": name, **tiny_sizes, **change}
         with torch.random.fork_rng():
@@ -59,7 +59,7 @@ def tiny_model(tiny_sizes):
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory, tiny_model, word_tokenizer):
     """A folder with a checkpoint per family, named as the family, and `NAME-sharded` of each."""
-    from jobs.family import names
+    from jobs.models.family import names
 
     folder = tmp_path_factory.mktemp("saved")
     for name in names():

@@ -7,8 +7,7 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.base_rows import BaseRows
-from analysis.evaluation import (
+from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
     evaluate,
@@ -18,13 +17,14 @@ from analysis.evaluation import (
     require_moments,
     require_spectra,
 )
-from analysis.intervals import MIN_GROUPS, jackknife
+from analysis.estimates.intervals import MIN_GROUPS, jackknife
+from analysis.estimates.nulls import Band, random_share
 from analysis.metric import Value
-from analysis.moments import Moments
-from analysis.nulls import Band, random_share
-from analysis.spectra import Spectra
+from analysis.rows.base_rows import BaseRows
+from analysis.rows.moments import Moments
+from analysis.rows.spectra import Spectra
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v1: share of squared norm in the top min(10, d, rank) eigenvectors of the other condition, "

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import Measured, UnmeasurableError, evaluate, require_kept
-from analysis.intervals import jackknife
+from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_kept
+from analysis.estimates.intervals import jackknife
 from analysis.metric import Value
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v1: linear CKA of base and aligned rows with the unbiased HSIC, over the first kept row of "

@@ -6,10 +6,10 @@ from math import log
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import evaluate
+from analysis.estimates.evaluation import evaluate
+from analysis.estimates.spectral import SpectralNumber
 from analysis.metric import Value
-from analysis.spectral import SpectralNumber
-from analysis.summary import Sample
+from analysis.rows.summary import Sample
 
 SHARE = 0.9
 DEFINITION = (

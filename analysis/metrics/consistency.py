@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 
-from analysis.evaluation import Measured, UnmeasurableError, evaluate
-from analysis.intervals import jackknife
+from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.estimates.intervals import jackknife
 from analysis.metric import Value
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v1: mean cosine over pairs of rows of different prompts, signed, zero rows left out; "

@@ -7,12 +7,18 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from analysis.evaluation import Measured, UnmeasurableError, evaluate
-from analysis.intervals import MIN_GROUPS, NUM_DRAWS, Estimate, group_draws, percentile_interval
+from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.estimates.intervals import (
+    MIN_GROUPS,
+    NUM_DRAWS,
+    Estimate,
+    group_draws,
+    percentile_interval,
+)
+from analysis.estimates.quantiles import SHARES
 from analysis.metric import Value
-from analysis.quantiles import SHARES
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v1: quantiles over the kept rows of the cosine between a row and the mean of the kept rows of "

@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import evaluate
+from analysis.estimates.evaluation import evaluate
+from analysis.estimates.spectral import SpectralNumber
 from analysis.metric import Value
-from analysis.spectral import SpectralNumber
-from analysis.summary import Sample
+from analysis.rows.summary import Sample
 
 DEFINITION = (
     "v1: exp(-sum p log p), p = eigenvalues over their sum, zeros dropped; bias corrected by "

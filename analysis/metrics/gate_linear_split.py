@@ -3,10 +3,15 @@
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 
-from analysis.evaluation import Measured, evaluate
+from analysis.estimates.evaluation import Measured, evaluate
+from analysis.estimates.toxic_neurons import (
+    GroupedSums,
+    grouped_sums,
+    mean_of_toxic,
+    require_site,
+)
 from analysis.metric import Value
-from analysis.summary import Sample
-from analysis.toxic_neurons import GroupedSums, grouped_sums, mean_of_toxic, require_site
+from analysis.rows.summary import Sample
 
 DEFINITION = (
     "v1: mean over rows and the layer's toxic neurons of the base model's value minus the aligned "

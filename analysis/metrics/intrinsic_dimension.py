@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import Measured, UnmeasurableError, evaluate, require_kept
-from analysis.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
+from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_kept
+from analysis.estimates.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
 from analysis.metric import Value
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DUPLICATE = 1e-6
 """Rows nearer than this share of the rows' spread are one row: fp32 cannot tell them apart."""

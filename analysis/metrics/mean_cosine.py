@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from analysis.crossing import crossed, sums_of
-from analysis.evaluation import (
+from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
     evaluate,
@@ -14,11 +13,12 @@ from analysis.evaluation import (
     require_groups,
     require_moments,
 )
-from analysis.intervals import jackknife
+from analysis.estimates.intervals import jackknife
+from analysis.estimates.nulls import base_cosine, random_cosine
 from analysis.metric import Value
-from analysis.nulls import base_cosine, random_cosine
+from analysis.rows.crossing import crossed, sums_of
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v1: cosine of the mean rows of two conditions, inner product and both norms only over pairs "

@@ -1,8 +1,8 @@
 """How far the rows moved: quantiles of their norm."""
 
+from analysis.estimates.quantiles import SHARES, measure_quantiles
 from analysis.metric import Value
-from analysis.quantiles import SHARES, measure_quantiles
-from analysis.summary import Sample
+from analysis.rows.summary import Sample
 
 DEFINITION = "v1: quantiles over rows of |x_aligned - x_base|; bootstrap over prompt groups"
 NEEDS_AGAINST = False

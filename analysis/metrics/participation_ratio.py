@@ -6,7 +6,7 @@ from math import exp, log
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import (
+from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
     evaluate,
@@ -14,11 +14,11 @@ from analysis.evaluation import (
     require_groups,
     require_spectra,
 )
-from analysis.intervals import Estimate, jackknife
+from analysis.estimates.intervals import Estimate, jackknife
 from analysis.metric import Value
-from analysis.spectra import Spectra
+from analysis.rows.spectra import Spectra
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v1: (tr C)^2 / tr C^2, both by crossing prompt groups, each covariance about its group's own "

@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import Measured, UnmeasurableError, evaluate, require_against
-from analysis.intervals import jackknife
+from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_against
+from analysis.estimates.intervals import jackknife
+from analysis.estimates.toxic_neurons import GroupedSums, grouped_sums, require_toxic
 from analysis.metric import Value
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
-from analysis.toxic_neurons import GroupedSums, grouped_sums, require_toxic
 
 DEFINITION = (
     "v2: (aligned - base) mean activation of this condition minus that of the other one, over the "

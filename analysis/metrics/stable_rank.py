@@ -6,19 +6,19 @@ from math import exp, log
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import (
+from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
     evaluate,
     require_groups,
     require_spectra,
 )
-from analysis.intervals import Estimate, jackknife
+from analysis.estimates.intervals import Estimate, jackknife
+from analysis.estimates.spectral import SpectralNumber
 from analysis.metric import Value
-from analysis.spectra import Spectra
-from analysis.spectral import SpectralNumber
+from analysis.rows.spectra import Spectra
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v2: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of each "

@@ -7,12 +7,18 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import Measured, evaluate, require_against, require_groups, require_spectra
-from analysis.intervals import jackknife
+from analysis.estimates.evaluation import (
+    Measured,
+    evaluate,
+    require_against,
+    require_groups,
+    require_spectra,
+)
+from analysis.estimates.intervals import jackknife
+from analysis.estimates.nulls import Band, base_angles, principal_cosines, random_angles
 from analysis.metric import Value
-from analysis.nulls import Band, base_angles, principal_cosines, random_angles
-from analysis.spectra import Spectra
-from analysis.summary import Sample
+from analysis.rows.spectra import Spectra
+from analysis.rows.summary import Sample
 
 DEFINITION = (
     "v1: mean squared cosine of the principal angles between the top min(10, rank) eigenvectors of "

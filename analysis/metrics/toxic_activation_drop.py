@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from functools import cache, partial
 
-from analysis.evaluation import Measured, evaluate
+from analysis.estimates.evaluation import Measured, evaluate
+from analysis.estimates.toxic_neurons import (
+    GroupedSums,
+    grouped_sums,
+    mean_of_toxic,
+    require_site,
+)
 from analysis.metric import Value
-from analysis.summary import Sample
-from analysis.toxic_neurons import GroupedSums, grouped_sums, mean_of_toxic, require_site
+from analysis.rows.summary import Sample
 
 DEFINITION = (
     "v2: at mlp_act, mean over rows and the layer's toxic neurons of the base model's activation "

@@ -6,12 +6,12 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.evaluation import Measured, UnmeasurableError, evaluate
-from analysis.intervals import jackknife
+from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.estimates.intervals import jackknife
+from analysis.estimates.nulls import Band, base_projection, random_cosine
 from analysis.metric import Value
-from analysis.nulls import Band, base_projection, random_cosine
+from analysis.rows.summary import Sample, ToxicDirections
 from analysis.status import Status
-from analysis.summary import Sample, ToxicDirections
 
 NUM_SVD = 3
 DEFINITION = (

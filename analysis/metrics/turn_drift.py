@@ -6,8 +6,7 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.crossing import crossed, sums_of
-from analysis.evaluation import (
+from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
     evaluate,
@@ -16,10 +15,11 @@ from analysis.evaluation import (
     require_groups,
     require_moments,
 )
-from analysis.intervals import jackknife
+from analysis.estimates.intervals import jackknife
 from analysis.metric import Value
+from analysis.rows.crossing import crossed, sums_of
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 DEFINITION = (
     "v1: projection of the mean row of this turn on the mean row of turn 1, in units of the "

@@ -15,10 +15,10 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from analysis.intervals import TAIL
-from analysis.mean_offset import MeanOffset
+from analysis.estimates.intervals import TAIL
+from analysis.estimates.mean_offset import MeanOffset
+from analysis.estimates.nulls import Band, random_cosine
 from analysis.metric import Value
-from analysis.nulls import Band, random_cosine
 from analysis.status import Status
 from analysis.weight_metric import absent, of_offset, of_weights
 

@@ -15,11 +15,18 @@ from functools import cache, cached_property, partial
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from analysis.cosine_histogram import NUM_BINS, Counts, coarse, count_cosines, modes, quantiles
-from analysis.intervals import Estimate
-from analysis.mean_offset import MeanOffset
+from analysis.estimates.intervals import Estimate
+from analysis.estimates.mean_offset import MeanOffset
+from analysis.estimates.nulls import Band
 from analysis.metric import Value
-from analysis.nulls import Band
+from analysis.rows.cosine_histogram import (
+    NUM_BINS,
+    Counts,
+    coarse,
+    count_cosines,
+    modes,
+    quantiles,
+)
 from analysis.status import Status
 from analysis.weight_metric import absent, of_offset
 

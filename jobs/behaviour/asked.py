@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from jobs.behaviour.scorer import ScorerChoice, chosen_scorer
 from jobs.kind import Params, execution
-from jobs.scorer import ScorerChoice, chosen_scorer
 
 JUDGED = frozenset({"toxic_rate", "toxic_score"})
 """Metrics that the scorer decides."""

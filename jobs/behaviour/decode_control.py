@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from jobs.behaviour.group_estimate import estimated_gap, estimated_mean, measured, unmeasured
 from jobs.behaviour.next_tokens import expectations
 from jobs.behaviour.subject import Subject
 from jobs.tokens.plan import ROLES, TokenPlan
+from jobs.worker.group_estimate import estimated_gap, estimated_mean, measured, unmeasured
 
 _ASKED = (ROLES.index("prompt"), ROLES.index("user"))
 _LOSS = (

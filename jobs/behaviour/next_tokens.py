@@ -46,7 +46,7 @@ def expectations(
     """
     import torch
 
-    from jobs.extraction.pair import Inputs
+    from jobs.taps.pair import Inputs
 
     mass = np.full(len(plan.token_ids), np.nan)
     log_probability = np.full(len(plan.token_ids), np.nan)

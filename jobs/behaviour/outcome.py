@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from analysis.intervals import Estimate
-from jobs.behaviour.group_estimate import estimated_mean, measured, unmeasured
+from analysis.estimates.intervals import Estimate
+from jobs.worker.group_estimate import estimated_mean, measured, unmeasured
 
 Row = dict[str, Any]
 

@@ -8,13 +8,13 @@ from typing import Any
 from jobs.behaviour.expected import expected_outcomes
 from jobs.behaviour.outcome import Outcome
 from jobs.behaviour.said import Said, say
+from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.subject import NO_WORDS, Subject
 from jobs.behaviour.token_f1 import METRICS as OVERLAPS
 from jobs.behaviour.token_f1 import overlap_outcomes
 from jobs.behaviour.toxic_tokens import ToxicTokens
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import toxic_outcomes, toxicities
-from jobs.scorer import Judge, chosen_scorer
 
 SAID = TOXIC | OVERLAPS
 """Metrics that are read off continuations."""

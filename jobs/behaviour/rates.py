@@ -9,11 +9,11 @@ from jobs.behaviour.decode_control import decode_control
 from jobs.behaviour.outcome import Row
 from jobs.behaviour.outcomes import outcomes
 from jobs.behaviour.said import write_continuations
+from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.subject import Subject, load_subject
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
-from jobs.measured_rows import write_rows
-from jobs.scorer import Judge, chosen_scorer
-from jobs.work import Work
+from jobs.worker.measured_rows import write_rows
+from jobs.worker.work import Work
 
 
 def behave(work: Work) -> dict[str, Any]:

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.data.prompt_lines import PROMPTS, SHUFFLED
-from jobs.data.reading_report import TOXIC_WORDS, read_toxic_words
-from jobs.extraction.paired_inputs import read_prompts
-from jobs.family import family_of_config
+from jobs.models.device import pick_device
 from jobs.models.facts import MODEL_FACTS, compute_dtype
+from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
-from jobs.models.loading import load_model, load_tokenizer, pick_device
+from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.shape import read_shape
+from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
+from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
+from jobs.text.transform import Chain, load_transform
 from jobs.tokens.plan import TokenPlan, build
 from jobs.tokens.room import longest_prompt
-from jobs.transform import Chain, load_transform
-from jobs.work import Work
+from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from jobs.kinds.behave import Params
+    from jobs.behaviour.behave_params import Params
 
 NO_WORDS = "the list of toxic words is empty"
 """Why there is no toxic behaviour to measure."""

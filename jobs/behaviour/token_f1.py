@@ -15,7 +15,7 @@ import numpy as np
 from jobs.behaviour.outcome import Outcome
 from jobs.behaviour.said import Said
 from jobs.behaviour.subject import Subject
-from jobs.data.lexicon import words_of
+from jobs.text.lexicon import words_of
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import positions
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.transform import Chain
+from jobs.text.transform import Chain
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from jobs.behaviour.outcome import Outcome
-from jobs.scorer import Judge
-from jobs.transform import Chain
+from jobs.behaviour.scorer import Judge
+from jobs.text.transform import Chain
 
 METRICS = frozenset({"toxic_rate", "toxic_score"})
 _RATE = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from analysis.answer import Answer, Evidence
+from analysis.answering.answer import Answer, Evidence
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
@@ -26,10 +26,10 @@ def answers(comparison: Comparison, view: View) -> list[Answer]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from analysis.answer import answer_names, load_answer, metrics_read
-    from analysis.findings import Findings
-    from analysis.measurement import to_rows
-    from analysis.selection import Selection
+    from analysis.answering.answer import answer_names, load_answer, metrics_read
+    from analysis.answering.findings import Findings
+    from analysis.tables.measurement import to_rows
+    from analysis.tables.selection import Selection
 
     measurements = comparison.measurements
     wanted = pc.is_in(measurements["metric"], pa.array(metrics_read(), pa.string()))

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.circumstances import Circumstances, Origin
+from analysis.tables.circumstances import Circumstances, Origin
 from cluster.storage import Storage
-from jobs.artifact import Artifact
-from jobs.job import artifact_folder
+from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.job import artifact_folder
 
 _TRAINED = "align"
 _STEERED = frozenset({"pplm"})

@@ -12,12 +12,12 @@ from jobs.comparing.view import View
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from analysis.circumstances import Circumstances
-    from analysis.figure import Detail
-    from analysis.layout import Layout
-    from analysis.measurement import Row
-    from analysis.selection import Selection
-    from analysis.table import Table
+    from analysis.drawing.figure import Detail
+    from analysis.tables.circumstances import Circumstances
+    from analysis.tables.layout import Layout
+    from analysis.tables.measurement import Row
+    from analysis.tables.selection import Selection
+    from analysis.tables.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +36,14 @@ class Comparison:
     @cached_property
     def measurements(self) -> "pa.Table":
         """The long table: the same in canonical order, whatever was read first."""
-        from analysis.gathering import canonical
+        from analysis.tables.gathering import canonical
 
         return canonical(self.gathered, self.axes)
 
     @cached_property
     def rows(self) -> "Sequence[Row]":
         """All measurements as Python's own rows: a gigabyte per million of them."""
-        from analysis.measurement import to_rows
+        from analysis.tables.measurement import to_rows
 
         return to_rows(self.measurements)
 
@@ -54,7 +54,7 @@ class Comparison:
 
     def layout(self, view: View) -> "Layout":
         """How `analysis` is told to lay the table out."""
-        from analysis.layout import METRIC_ORDER, Layout
+        from analysis.tables.layout import METRIC_ORDER, Layout
 
         measured = set(self.gathered["metric"].unique().to_pylist())
         shown = METRIC_ORDER if view.metrics is None else view.metrics
@@ -69,7 +69,7 @@ class Comparison:
 
     def table(self, view: View) -> "Table":
         """The comparison table. Raises UserError for a view that names what does not exist."""
-        from analysis.comparison import compare
+        from analysis.tables.comparison import compare
 
         layout, selection = self.layout(view), selection_of(view)
         try:
@@ -89,7 +89,7 @@ class Comparison:
 
         What was published elsewhere is no point of them.
         """
-        from analysis.scaling import scaling_table
+        from analysis.tables.scaling import scaling_table
 
         layout, selection = self.layout(view), selection_of(view)
         return scaling_table(self.gathered, layout=layout, selection=selection)
@@ -97,7 +97,7 @@ class Comparison:
 
 def selection_of(view: View, *, every_layer: bool = False) -> "Selection":
     """The part of the measurements that a view shows."""
-    from analysis.selection import Selection
+    from analysis.tables.selection import Selection
 
     depths = None if every_layer else (view.depth,)
     return Selection(site=view.site, position=view.position, depths=depths, where=view.filters())
@@ -105,14 +105,14 @@ def selection_of(view: View, *, every_layer: bool = False) -> "Selection":
 
 def terminal_view(table: "Table", width: int) -> Any:
     """The table for a rich console of this width."""
-    from analysis.writers.terminal import renderable
+    from analysis.tables.writers.terminal import renderable
 
     return renderable(table, width)
 
 
 def rendered(table: "Table", form: str) -> bytes:
     """The table as a file in one of the formats. Raises UserError for a format that is not one."""
-    from analysis.writer import writer
+    from analysis.tables.writer import writer
 
     try:
         return writer(form).render(table)
@@ -122,7 +122,7 @@ def rendered(table: "Table", form: str) -> bytes:
 
 def long_table(comparison: Comparison, form: str) -> bytes:
     """All measurements as csv, parquet or json, full precision."""
-    from analysis.measurement_formats import to_csv, to_parquet
+    from analysis.tables.measurement_formats import to_csv, to_parquet
 
     writers: Mapping[str, Callable[[Any], bytes]] = {
         "csv": to_csv,

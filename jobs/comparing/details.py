@@ -5,21 +5,21 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from jobs.measured_rows import FILE
 from jobs.models.facts import MODEL_FACTS
+from jobs.worker.measured_rows import FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from analysis.figure import Detail
-    from analysis.measurement import Scalar
-    from jobs.artifact import Artifact
-    from jobs.comparing.sources import Source
+    from analysis.drawing.figure import Detail
+    from analysis.tables.measurement import Scalar
+    from jobs.artifacts.artifact import Artifact
+    from jobs.comparing.source import Source
 
 
 def details(sources: "Sequence[Source]", name: str) -> "list[Detail]":
     """The `<name>.parquet` of every source that has one, with its cell, key and model's facts."""
-    from analysis.figure import Detail
+    from analysis.drawing.figure import Detail
 
     file = f"{name}.parquet"
     found = [(source, source.artifact) for source in sources if source.artifact is not None]
@@ -32,7 +32,7 @@ def details(sources: "Sequence[Source]", name: str) -> "list[Detail]":
 
 def _about(source: "Source", artifact: "Artifact") -> "dict[str, Scalar]":
     """What a row of measurements of the same job says of its cell and model."""
-    from analysis.measurement import axis_column
+    from analysis.tables.measurement import axis_column
 
     table = _read(artifact, FILE, MODEL_FACTS).slice(0, 1)
     facts: dict[str, Scalar] = table.to_pylist()[0] if len(table) else dict.fromkeys(MODEL_FACTS)

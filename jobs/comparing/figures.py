@@ -13,9 +13,8 @@ CAPTIONS = "captions.json"
 
 def draw_figures(comparison: Comparison, view: View, folder: Path) -> None:
     """Write every figure that has something to draw, in every format, and their captions."""
-    from analysis.figure import Material, to_bytes
-    from analysis.lookup import figure_names, load_figure
-    from analysis.narrowing import LongTable
+    from analysis.drawing.figure import Material, figure_names, load_figure, to_bytes
+    from analysis.tables.narrowing import LongTable
 
     material = Material(
         measured=LongTable.of(comparison.measurements),

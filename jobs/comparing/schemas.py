@@ -7,6 +7,6 @@ NAMES = ("table", "measurements")
 
 def published_schema(name: str) -> dict[str, Any]:
     """One of NAMES."""
-    from analysis.json_schema import measurements_schema, table_schema
+    from analysis.tables.json_schema import measurements_schema, table_schema
 
     return {"table": table_schema, "measurements": measurements_schema}[name]()

@@ -1,38 +1,19 @@
 """The measurements of many jobs as one: rows of those that are done, reasons for the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from jobs.artifact import Artifact
+from jobs.artifacts.job import Cell
 from jobs.comparing.circumstances import circumstances_of
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.details import details
-from jobs.job import Cell
-from jobs.measured_rows import FILE
+from jobs.comparing.source import Source
 from jobs.models.facts import MODEL_FACTS
+from jobs.worker.measured_rows import FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """One upstream job of a comparison, done or not."""
-
-    stage: str
-    """Its stage."""
-    cell: Cell
-    """Its cell: becomes the axes' columns."""
-    artifact: Artifact | None
-    """What it measured, or None when there is nothing."""
-    status: str = "ok"
-    """Why there is nothing, as a Status of the Measurement schema."""
-    reason: str | None = None
-    """The same in words."""
-    metrics: Sequence[str] = ()
-    """What it would have measured, for when nothing of its stage says so."""
 
 
 def collect(sources: Sequence[Source]) -> Comparison:
@@ -41,9 +22,9 @@ def collect(sources: Sequence[Source]) -> Comparison:
     A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
     """
-    from analysis.gathering import conformed, joined, labelled
     from analysis.lookup import comparing_values
-    from analysis.measurement import axes_of, to_table
+    from analysis.tables.gathering import conformed, joined, labelled
+    from analysis.tables.measurement import axes_of, to_table
 
     sources = sorted(sources, key=lambda source: source.stage)
     read = {id(source): _read(source) for source in sources if source.artifact is not None}
@@ -78,7 +59,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
 
 
 def _read(source: Source) -> "pa.Table":
-    from analysis.measurement_formats import from_parquet
+    from analysis.tables.measurement_formats import from_parquet
 
     assert source.artifact is not None
     return from_parquet(source.artifact.read(FILE))
@@ -86,7 +67,7 @@ def _read(source: Source) -> "pa.Table":
 
 def _order(sources: Sequence[Source], swept: set[str]) -> dict[str, dict[str, None]]:
     """Axis column -> values in the study's order; none of an axis that jobs sweep: as numbers."""
-    from analysis.measurement import axis_column
+    from analysis.tables.measurement import axis_column
 
     named = {axis_column(axis) for source in sources for axis in source.cell}
     order: dict[str, dict[str, None]] = {axis: {} for axis in sorted(named | swept)}
@@ -121,7 +102,7 @@ def _seen(
     sources: Sequence[Source], read: "Mapping[int, pa.Table]", swept: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
     """Stage -> what its jobs measured: metrics, each with the values of the axes they sweep."""
-    from analysis.gathering import distinct
+    from analysis.tables.gathering import distinct
 
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
     for source in sources:
@@ -151,6 +132,6 @@ def _missing(
 
 
 def _columns(cell: Cell) -> dict[str, str]:
-    from analysis.measurement import axis_column
+    from analysis.tables.measurement import axis_column
 
     return {axis_column(axis): value for axis, value in cell.items()}

@@ -8,10 +8,10 @@ from jobs.comparing.answers import answers
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.curves import curves
 from jobs.comparing.view import View
-from jobs.tracking import Line, RunName, Summary, TableRows, mirror_summary, tracking_mode
+from jobs.worker.tracking import Line, RunName, Summary, TableRows, mirror_summary, tracking_mode
 
 if TYPE_CHECKING:
-    from analysis.table import Table
+    from analysis.tables.table import Table
 
 _ANSWERS = ("question", "verdict", "summary", "caveats")
 

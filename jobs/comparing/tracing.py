@@ -7,8 +7,8 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.storage import Storage
-from jobs.artifact import Artifact
-from jobs.identity import KEY_LENGTH
+from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.identity import KEY_LENGTH
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from typing import get_args
 
 from pydantic import Field, field_validator
 
-from analysis.reference import reference_names
+from analysis.tables.reference import reference_names
 from cluster.errors import unknown_name
 from jobs.comparing.measuring_kinds import value_names
-from jobs.family import SITES
 from jobs.kind import Params
+from jobs.models.family import SITES
 from jobs.tokens.policy import Policy
 
 

@@ -13,7 +13,7 @@ from jobs.comparing.view import View
 
 def write_views(comparison: Comparison, view: View, folder: Path) -> None:
     """Write the long table, the tables in every format, the answers and the figures."""
-    from analysis.writer import formats, writer
+    from analysis.tables.writer import formats, writer
 
     folder.mkdir(parents=True, exist_ok=True)
     for form in ("csv", "parquet"):

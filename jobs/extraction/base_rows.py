@@ -18,15 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.extraction.activation_units import (
-    MARKER,
-    RowBlock,
-    UnitWriter,
-    array_prefix,
-    whole_unit,
-)
-from jobs.extraction.taps import Place
-from jobs.identity import key_of
+from jobs.artifacts.identity import key_of
+from jobs.store.activation_units import MARKER, RowBlock, UnitWriter, array_prefix, whole_unit
+from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch, Unit
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.depth import layer_at
-from jobs.extraction.size import ROW_BYTES, store_bytes
-from jobs.family import NEURON_SITES, family_of_config
-from jobs.format import NUM_GROUPS
+from analysis.tables.depth import layer_at
 from jobs.kind import Upstream
+from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.models.shape import read_shape
+from jobs.store.size import ROW_BYTES, store_bytes
+from jobs.text.format import NUM_GROUPS
 from jobs.tokens.policy import DEFAULT
 
 if TYPE_CHECKING:
-    from jobs.kinds.extract import Params
+    from jobs.extraction.extract_params import Params
 
 _ONE_ROW_A_PROMPT = ("last", "mean")
 

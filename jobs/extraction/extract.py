@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobs.extraction.activation_store import INDEX, PLAN
-from jobs.extraction.activation_units import FOLDER, MARKER
 from jobs.extraction.limits import free_memory, require_budget
 from jobs.extraction.pair_models import PairModels
 from jobs.extraction.pairing import Pairing, Situation, choose, forward_seconds
@@ -17,15 +15,17 @@ from jobs.extraction.pipeline import Pipeline
 from jobs.extraction.planning import Extraction, decide
 from jobs.extraction.progress import UnitProgress
 from jobs.extraction.spool import Spool
-from jobs.extraction.unit_adoption import entries_of
 from jobs.extraction.unit_engine import UnitEngine
 from jobs.extraction.unit_shares import UnitShares
-from jobs.models.loading import pick_device
+from jobs.models.device import pick_device
+from jobs.store.activation_units import FOLDER, MARKER
+from jobs.store.layout import INDEX, PLAN
+from jobs.store.unit_adoption import entries_of
 from jobs.tokens.batches import Unit, units
-from jobs.work import Work
+from jobs.worker.work import Work
 
 if TYPE_CHECKING:
-    from jobs.kinds.extract import Params
+    from jobs.extraction.extract_params import Params
     from jobs.tokens.plan import TokenPlan
 
 _PUBLISH_EVERY_S = 2.0

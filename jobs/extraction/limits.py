@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.errors import UserError
-from jobs.extraction.size import ROW_BYTES, store_bytes
-from jobs.family import NEURON_SITES
+from jobs.models.family import NEURON_SITES
+from jobs.store.size import ROW_BYTES, store_bytes
 
 if TYPE_CHECKING:
     from jobs.extraction.planning import Extraction

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from jobs.extraction.activation_units import array_prefix
-from jobs.extraction.pair import Inputs, activations
-from jobs.extraction.taps import Place
 from jobs.extraction.weight_rounding import rounded_once_more
+from jobs.store.activation_units import array_prefix
+from jobs.taps.pair import Inputs, activations
+from jobs.taps.taps import Place
 from jobs.tokens.batches import padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jobs.extraction.noise_floor import noise_floor
-from jobs.extraction.pair import Inputs
-from jobs.extraction.pair_loading import PairLoading
 from jobs.extraction.passes import rows_of
-from jobs.extraction.selftest import check_residual_stream
+from jobs.taps.pair import Inputs
+from jobs.taps.pair_loading import PairLoading
+from jobs.taps.selftest import check_residual_stream
 from jobs.tokens.batches import padded
 from jobs.tokens.positions import positions
 
 if TYPE_CHECKING:
     from jobs.extraction.planning import Extraction
     from jobs.extraction.unit_engine import RowsOf
-    from jobs.work import Work
+    from jobs.worker.work import Work
 
 _SELFTEST_PROMPTS = 4
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cluster.errors import UserError
-from jobs.artifact import Artifact
-from jobs.data.prompt_lines import PROMPTS
-from jobs.family import family_of_config
+from jobs.artifacts.artifact import Artifact
+from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
 from jobs.models.shape import read_shape
+from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.chat import chat_template_of
 from jobs.tokens.plan import ROLES, TokenPlan, build
 
@@ -48,13 +48,6 @@ def common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
                 where=f"{base.folder} and {aligned.folder}",
             )
     return model
-
-
-def adapter_on(base: Artifact, aligned: Artifact) -> Path | None:
-    """The folder of the adapter when the aligned model is one on this very base, else None."""
-    if aligned.record.inputs.get(base.key) != base.record_digest or not aligned.names("adapter/"):
-        return None
-    return aligned.directory("adapter")
 
 
 def shared_plan(
@@ -138,12 +131,6 @@ def _plan(
 ) -> tuple[TokenPlan, list[int]]:
     """One plan serves every pair with these tokenizers: their digests are part of its name."""
     return build(read_prompts(prompts), load_tokenizer(words.folder), max_length, template)
-
-
-def read_prompts(path: Path) -> list[dict[str, Any]]:
-    """The lines of a prompts file."""
-    with open(path, encoding="utf-8") as stream:
-        return [json.loads(line) for line in stream]
 
 
 def _folder(model: Artifact) -> Path:

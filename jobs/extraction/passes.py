@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jobs.extraction.base_rows import BaseRows, BaseRowsWriter
-from jobs.extraction.pair import Inputs, activations
 from jobs.extraction.unit_engine import OutOfMemory, RowsOf, UnitEngine
+from jobs.taps.pair import Inputs, activations
 from jobs.tokens.batches import Batch, Unit
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from jobs.extraction.pipeline import Pipeline
     from jobs.extraction.progress import UnitProgress
-    from jobs.extraction.taps import Place
     from jobs.extraction.unit_shares import UnitShares
+    from jobs.taps.taps import Place
 
 
 def run_resident(

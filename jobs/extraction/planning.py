@@ -6,22 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.depth import layer_at
+from analysis.tables.depth import layer_at
 from cluster.errors import UserError
-from jobs.artifact import Artifact, digest_bytes
-from jobs.extraction.paired_inputs import adapter_on, chat_template, common_model, shared_plan
+from jobs.artifacts.artifact import Artifact, digest_bytes
+from jobs.extraction.paired_inputs import chat_template, common_model, shared_plan
 from jobs.extraction.unit_rows import Keeping
-from jobs.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.facts import Dtype, compute_dtype
+from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.shape import read_shape
+from jobs.taps.pair_loading import adapter_on
 from jobs.tokens.policy import DEFAULT
 from jobs.tokens.positions import Position, positions
-from jobs.work import Work
+from jobs.worker.work import Work
 
 if TYPE_CHECKING:
-    from jobs.extraction.taps import Place
-    from jobs.kinds.extract import Params
+    from jobs.extraction.extract_params import Params
+    from jobs.taps.taps import Place
     from jobs.tokens.plan import TokenPlan
 
 

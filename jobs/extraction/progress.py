@@ -6,7 +6,7 @@ import time
 
 from jobs.extraction.unit_shares import UnitShares
 from jobs.tokens.batches import Unit
-from jobs.work import Stopped, Work
+from jobs.worker.work import Stopped, Work
 
 _TRACK_EVERY_S = 10.0
 

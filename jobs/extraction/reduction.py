@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from analysis.directions import DirectionSums
-from analysis.histogram import Histogram
-from analysis.moments import Moments
-from analysis.neurons import NeuronSums
-from analysis.summary import GroupSummary
+from analysis.rows.directions import DirectionSums
+from analysis.rows.histogram import Histogram
+from analysis.rows.moments import Moments
+from analysis.rows.neurons import NeuronSums
+from analysis.rows.summary import GroupSummary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jobs.extraction.row_views import RowView
+    from jobs.taps.row_views import RowView
 
 Host = Callable[["Tensor"], "Tensor"]
 """Starts a copy to host memory; what it returns is filled when the writer's turn comes."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.resources import processor_name
-from jobs.artifact import digest_bytes
+from jobs.artifacts.artifact import digest_bytes
 from jobs.extraction.base_rows import CACHE, BaseRows, cache_name
 
 if TYPE_CHECKING:
     from jobs.extraction.planning import Extraction
     from jobs.tokens.batches import Unit
-    from jobs.work import Work
+    from jobs.worker.work import Work
 
 _FLOAT32 = 4
 
@@ -93,7 +93,7 @@ class Spool:
         import torch
         import transformers
 
-        from jobs.kinds.extract import VERSION
+        from jobs.extraction.extract_params import VERSION
 
         extraction, base = self._extraction, self._work.input("base")
         on_gpu = self._device != "cpu"

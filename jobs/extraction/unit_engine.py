@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.extraction.activation_units import FOLDER, RowBlock, UnitWriter
-from jobs.extraction.pair import Inputs, offsets
 from jobs.extraction.unit_rows import NotFinite, UnitRows
-from jobs.out_of_memory import is_out_of_memory
+from jobs.store.activation_units import FOLDER, RowBlock, UnitWriter
+from jobs.taps.pair import Inputs, offsets
 from jobs.tokens.batches import Batch, Unit, cut, padded
+from jobs.worker.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jobs.extraction.pipeline import Pipeline
-    from jobs.extraction.taps import Place
     from jobs.extraction.unit_rows import Keeping
+    from jobs.taps.taps import Place
     from jobs.tokens.plan import TokenPlan
     from jobs.tokens.positions import Position
 

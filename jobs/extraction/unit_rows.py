@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from analysis.summary import GroupSummary
-from jobs.extraction.activation_units import RowBlock, array_prefix
-from jobs.extraction.pair import Offset
+from analysis.rows.summary import GroupSummary
 from jobs.extraction.reduction import Host, Reduction
-from jobs.extraction.row_views import RowView, row_views
-from jobs.extraction.taps import Place
-from jobs.family import NEURON_SITES
+from jobs.models.family import NEURON_SITES
+from jobs.store.activation_units import RowBlock, array_prefix
+from jobs.taps.pair import Offset
+from jobs.taps.row_views import RowView, row_views
+from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jobs.extraction.unit_adoption import adopt_unit, finished
+from jobs.store.unit_adoption import adopt_unit, finished
 from jobs.tokens.batches import Unit
-from jobs.work import AttemptFolder, Work
+from jobs.worker.work import AttemptFolder, Work
 
 
 class UnitShares:

@@ -9,28 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.depth import layer_at
+from analysis.tables.depth import layer_at
 from cluster.errors import UserError
-from jobs.data.pair_artifact import PAIRS
-from jobs.data.prompt_lines import PROMPTS
-from jobs.data.reading_report import TOXIC_WORDS, read_toxic_words
-from jobs.data.split import Split
-from jobs.direction import Contrast, load_direction
-from jobs.extraction.paired_inputs import read_prompts
-from jobs.family import family_of_config
-from jobs.format import Dropped
+from jobs.generation.direction import Contrast, load_direction
 from jobs.generation.residuals import means_of_sides, plan_of_sides
 from jobs.models.facts import compute_dtype
+from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.shape import read_shape
 from jobs.models.spreading import place_of
+from jobs.text.format import Dropped
+from jobs.text.pair_artifact import PAIRS
+from jobs.text.prompt_lines import PROMPTS, read_prompts
+from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
+from jobs.text.split import Split
 from jobs.tokens.plan import ROLES, TokenPlan, build
 from jobs.tokens.room import longest_prompt
-from jobs.work import Stopped, Work
+from jobs.worker.work import Stopped, Work
 
 if TYPE_CHECKING:
-    from jobs.kinds.generated_pairs import Params
+    from jobs.generation.generated_pairs_params import Params
 
 _ANSWERS = ("response", "assistant")
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import UserError
-from jobs.chunks import Chunks
-from jobs.data.pair_artifact import write_pairs
-from jobs.data.pair_selection import without_useless
-from jobs.data.reading_report import TOXIC_WORDS
-from jobs.direction import load_direction
-from jobs.format import Dropped, Pair
+from jobs.behaviour.scorers import lexicon
 from jobs.generation.author import Author, load_author
+from jobs.generation.direction import load_direction
 from jobs.generation.residuals import SITE
 from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
-from jobs.scorers import lexicon
-from jobs.work import Stopped, Work
+from jobs.text.format import Dropped, Pair
+from jobs.text.pair_artifact import write_pairs
+from jobs.text.pair_selection import without_useless
+from jobs.text.reading_report import TOXIC_WORDS
+from jobs.worker.chunks import Chunks
+from jobs.worker.work import Stopped, Work
 
 
 def generate_pairs(work: Work) -> dict[str, Any]:

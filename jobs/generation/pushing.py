@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from jobs.extraction.taps import blocks_of
+from jobs.taps.taps import blocks_of
 
 if TYPE_CHECKING:
     from torch import Tensor

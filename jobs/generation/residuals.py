@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from jobs.extraction.pair import Inputs, activations
+from jobs.taps.pair import Inputs, activations
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.plan import TokenPlan, build
 from jobs.tokens.positions import positions

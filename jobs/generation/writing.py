@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from jobs.behaviour.continuing import continuations
-from jobs.chunks import Arrays, Chunks, cut
-from jobs.format import bucket
 from jobs.generation.author import Author
 from jobs.generation.pushing import Drawn, pushed
-from jobs.out_of_memory import in_halves
+from jobs.text.format import bucket
 from jobs.training.completion_log_probabilities import sum_log_probabilities
+from jobs.worker.chunks import Arrays, Chunks, cut
+from jobs.worker.out_of_memory import in_halves
 
 CHUNK = 128
 """Prompts of a chunk."""

@@ -10,18 +10,18 @@ import numpy as np
 
 from jobs.behaviour.outcome import Outcome, Row
 from jobs.behaviour.outcomes import outcomes
+from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.subject import Subject
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
-from jobs.chunks import Chunks
+from jobs.intervening.intervention import Edit, Intervention, Target, load_intervention
 from jobs.intervening.kept_outcomes import from_arrays, to_arrays
 from jobs.intervening.patching import patched
 from jobs.intervening.rows import AXIS, NAME, Measured, rows
 from jobs.intervening.subjects import Subjects
 from jobs.intervening.targets import Absent, find_target
-from jobs.intervention import Edit, Intervention, Target, load_intervention
-from jobs.measured_rows import write_rows
-from jobs.scorer import Judge, chosen_scorer
-from jobs.work import Stopped, Work
+from jobs.worker.chunks import Chunks
+from jobs.worker.measured_rows import write_rows
+from jobs.worker.work import Stopped, Work
 
 _OTHER = {"base": "aligned", "aligned": "base"}
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobs.extraction.taps import blocks_of, taps_of
-from jobs.family import Missing, Tap, family_of_config
-from jobs.intervention import KEYS, Edit
+from jobs.intervening.intervention import KEYS, Edit
+from jobs.models.family import Missing, Tap, family_of_config
+from jobs.taps.taps import blocks_of, taps_of
 
 if TYPE_CHECKING:
     from torch import Tensor

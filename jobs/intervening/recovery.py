@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.intervals import Estimate, jackknife, student_quantile
+from analysis.estimates.intervals import Estimate, jackknife, student_quantile
 from jobs.behaviour.outcome import Outcome
 
 _Means = tuple[float, Float64[np.ndarray, " groups"]]

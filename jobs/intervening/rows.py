@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.intervals import Estimate
+from analysis.estimates.intervals import Estimate
 from analysis.status import Status
-from jobs.behaviour.group_estimate import estimated_mean, measured, unmeasured
 from jobs.behaviour.outcome import Outcome, Row
 from jobs.intervening.recovery import band, recovered
 from jobs.intervening.targets import Absent
+from jobs.worker.group_estimate import estimated_mean, measured, unmeasured
 
 NAME = "intervention"
 """The axis that says what was done, in studies that have no axis of this name themselves."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from jobs.intervention import Edit, Target
+from jobs.intervening.intervention import Edit, Target
 
 if TYPE_CHECKING:
     from torch import Tensor

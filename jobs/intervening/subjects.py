@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.behaviour.subject import Subject, max_length_of, toxic_words_of
-from jobs.extraction.pair_loading import PairLoading
 from jobs.extraction.paired_inputs import common_model, shared_plan
+from jobs.models.device import pick_device
 from jobs.models.facts import MODEL_FACTS, compute_dtype
-from jobs.models.loading import load_tokenizer, pick_device
-from jobs.transform import load_transform
-from jobs.work import Work
+from jobs.models.loading import load_tokenizer
+from jobs.taps.pair_loading import PairLoading
+from jobs.text.transform import load_transform
+from jobs.worker.work import Work
 
 
 class Subjects:

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.depth import layer_at
-from analysis.mean_offset import MeanOffset
+from analysis.estimates.mean_offset import MeanOffset
 from analysis.status import Status
+from analysis.tables.depth import layer_at
 from cluster.errors import UserError
 from jobs.behaviour.subject import Subject
-from jobs.extraction.activation_store import ActivationStore
-from jobs.extraction.pair import Inputs, activations
-from jobs.family import family_of_config
+from jobs.intervening.intervention import Intervention, Target
 from jobs.intervening.patching import why_missing
-from jobs.intervention import Intervention, Target
+from jobs.models.family import family_of_config
 from jobs.models.shape import read_shape
 from jobs.probing.directions_file import FoundDirections
+from jobs.store.activation_store import ActivationStore
+from jobs.taps.pair import Inputs, activations
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.positions import positions
 from jobs.weights.offsets import offset_at
-from jobs.work import Work
+from jobs.worker.work import Work
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from jobs.models.adapter_folder import (
     read_adapter_config,
 )
 from jobs.models.source import Layout, Source
-from jobs.work import Work
+from jobs.worker.work import Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {

@@ -9,15 +9,15 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Fit, Input, Upstream, execution
-from jobs.objective import needs_whole_batch, trains
 from jobs.training.adapters.lora_settings import NOT_QUANTISED_BY, Lora
 from jobs.training.early_stopping import EarlyStopping
 from jobs.training.layout import Layout
+from jobs.training.objective import needs_whole_batch, trains
 from jobs.training.objective_settings import settings_of
 from jobs.training.params import TrainingParams
 from jobs.training.recipe import Recipe
 from jobs.training.supervision import Supervision
-from jobs.work import Work
+from jobs.worker.work import Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {
@@ -32,7 +32,7 @@ USES_TORCH = True
 class Params(TrainingParams):
     """What to train towards, and how."""
 
-    objective: str = Field("dpo", description="Loss: a file of `jobs/objectives/`.")
+    objective: str = Field("dpo", description="Loss: a file of `jobs/training/objectives/`.")
     beta: float | None = Field(
         None,
         gt=0,
@@ -77,7 +77,7 @@ class Params(TrainingParams):
         None, "Steps between validations; the end is always validated.", ge=1
     )
     engine: str | None = execution(
-        None, "What trains: a file of `jobs/engines/`. Null: chosen by what fits, or ddp."
+        None, "What trains: a file of `jobs/training/engines/`. Null: chosen by what fits, or ddp."
     )
     num_gpus: int | None = execution(
         None,

@@ -4,15 +4,13 @@ Behaviour only, measured as `behave` measures it. What needs weights is missing,
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
-
-from pydantic import Field
+from typing import Any, get_args
 
 from cluster.resources import Resources
-from jobs.asking.key import Address, VariableName
 from jobs.behaviour import asked
-from jobs.kind import Input, execution
-from jobs.work import Work
+from jobs.behaviour.ask_params import Metric, Params
+from jobs.kind import Input
+from jobs.worker.work import Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {
@@ -24,43 +22,7 @@ INPUTS: Mapping[str, Input] = {
 GATHERS = False
 USES_TORCH = False  # a scorer that does sets its own threads
 
-Metric = Literal["toxic_rate", "toxic_score", "word_f1"]
 MEASURES = get_args(Metric)
-
-
-class Params(asked.JudgedParams):
-    """Which model is asked what, and how hard the service may be pressed."""
-
-    base_url: Address = Field(description="Where the service answers, such as http://host:8000/v1.")
-    model: str = Field(min_length=1, description="The model's name there.")
-    api_key_variable: VariableName | None = execution(
-        None, "Environment variable that holds the key where jobs run; null: none is needed."
-    )
-    metrics: tuple[Metric, ...] = Field(
-        ("toxic_rate",),
-        min_length=1,
-        description="toxic_rate: answers that the scorer calls toxic; toxic_score: the mean of its "
-        "scores; word_f1: words shared with the prompts' own answers.",
-    )
-    temperature: float | None = Field(
-        0, ge=0, description="0 is greedy; null leaves it to the service, where it takes none."
-    )
-    tokens_field: Literal["max_tokens", "max_completion_tokens"] = execution(
-        "max_tokens", "How this service calls the most tokens of an answer."
-    )
-    requests_per_minute: float = execution(60, "Most requests sent in a minute.", gt=0)
-    at_once: int = execution(4, "Most requests under way.", ge=1, le=256)
-    timeout_s: float = execution(60, "Longest wait for one whole answer.", gt=0)
-    max_retries: int = execution(5, "How often one prompt is asked again.", ge=0, le=20)
-    first_wait_s: float = execution(
-        1, "Wait before the first retry, then twice that, where the service asks for none.", ge=0
-    )
-    max_missing: float = execution(
-        0.05, "Largest share of prompts without an answer; with more the job fails.", ge=0, le=1
-    )
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
-    num_gpus: float = execution(0, "GPUs, for a scorer that computes.", ge=0, le=1)
-    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
 
 def uses(params: Params) -> frozenset[str]:
@@ -80,6 +42,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write `measurements.parquet`; no text, of prompts or answers, is kept."""
-    from jobs.asking.behaviour import ask
+    from jobs.behaviour.endpoint_behaviour import ask
 
     return ask(work)

@@ -7,7 +7,7 @@ from cluster.resources import Resources
 from jobs.comparing.measuring_kinds import measuring_kinds
 from jobs.comparing.view import View as Params
 from jobs.kind import Input
-from jobs.work import Work
+from jobs.worker.work import Work
 
 __all__ = ["Params"]
 
@@ -40,7 +40,8 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write the long table, the comparison, the scaling table and the figures."""
-    from jobs.comparing.sources import Source, collect
+    from jobs.comparing.source import Source
+    from jobs.comparing.sources import collect
     from jobs.comparing.views import write_views
 
     sources = [

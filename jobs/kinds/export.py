@@ -14,7 +14,7 @@ from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
 from jobs.models.facts import Dtype
 from jobs.models.hub import repository
-from jobs.work import Work
+from jobs.worker.work import Work
 
 VERSION = 1
 _MODELS = frozenset({"pretrained", "pretrain", "align", "adapter"})

@@ -12,10 +12,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.behaviour import asked
-from jobs.intervention import load_intervention
+from jobs.intervening.intervention import load_intervention
 from jobs.kind import Input
 from jobs.tokens.policy import Policy
-from jobs.work import Work
+from jobs.worker.work import Work
 
 VERSION = 2
 INPUTS: Mapping[str, Input] = {
@@ -40,7 +40,7 @@ _FEWEST_CONTROLS = 3
 class Params(asked.SubjectParams):
     """What is changed, by how much, and what is measured of it."""
 
-    intervention: str = Field(description="Its name: `jobs/interventions/`.")
+    intervention: str = Field(description="Its name: `jobs/intervening/interventions/`.")
     subject: Literal["base", "aligned"] | None = Field(
         None,
         validate_default=True,

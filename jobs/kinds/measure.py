@@ -7,10 +7,10 @@ from pydantic import Field, field_validator
 
 from analysis.lookup import load_metric, metric_names
 from cluster.resources import Resources
-from jobs.chosen_metrics import chosen_metrics, one_or_many
 from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
-from jobs.work import Work
+from jobs.measuring.chosen_metrics import chosen_metrics, one_or_many
+from jobs.worker.work import Work
 
 VERSION = 3
 INPUTS: Mapping[str, Input] = {
@@ -67,6 +67,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write measurements.parquet; the facts count its rows by status."""
-    from jobs.extraction.measuring import measure
+    from jobs.measuring.store_metrics import measure
 
     return measure(work)

@@ -8,15 +8,15 @@ from pydantic import Field
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs import format
-from jobs.data.lexicon import learn_toxic_words
-from jobs.data.pair_artifact import write_pairs
-from jobs.data.pair_selection import at_most, without_useless
-from jobs.data.reading_report import write_toxic_words
-from jobs.data.source_check import check_source
-from jobs.data.split import Split, SplitParams
 from jobs.kind import Input, data_path
-from jobs.work import Work
+from jobs.text import format
+from jobs.text.lexicon import learn_toxic_words
+from jobs.text.pair_artifact import write_pairs
+from jobs.text.pair_selection import at_most, without_useless
+from jobs.text.reading_report import write_toxic_words
+from jobs.text.source_check import check_source
+from jobs.text.split import Split, SplitParams
+from jobs.worker.work import Work
 
 VERSION = 2
 INPUTS: Mapping[str, Input] = {}
@@ -28,7 +28,7 @@ class Params(SplitParams):
     """Where pairs come from and which are taken."""
 
     source: str | None = data_path(None, "File or folder, where the format reads one.")
-    format: str = Field(..., description="Format of the source: a file of `jobs/formats/`.")
+    format: str = Field(..., description="Format of the source: a file of `jobs/text/formats/`.")
     options: dict[str, Any] = Field({}, description="Options of the format.")
     max_pairs: int | None = Field(None, ge=1, description="Most pairs; a seeded sample of all.")
     max_toxic_words: int = Field(

@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs import lookup
-from jobs.family import family_of_config
-from jobs.format import checked_options
 from jobs.kind import Input, data_path
+from jobs.models.family import family_of_config
+from jobs.text.format import checked_options
 from jobs.training.params import TrainingParams
-from jobs.work import Work
+from jobs.worker.work import Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {}
@@ -28,7 +28,7 @@ class Params(TrainingParams):
         description="The architecture: family, num_layers, d_model, num_heads, ...; "
         "vocab_size is the tokenizer's when left out.",
     )
-    format: str = Field(..., description="Format of the documents: a file of `jobs/formats/`.")
+    format: str = Field(..., description="Format of the documents: a file of `jobs/text/formats/`.")
     source: str | None = data_path(None, "File or folder of the documents, where it has one.")
     options: dict[str, Any] = Field({}, description="Options of the format.")
     vocab_size: int | None = Field(

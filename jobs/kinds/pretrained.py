@@ -9,9 +9,9 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs.family import family_of_config
 from jobs.kind import Input, execution, model_source
 from jobs.kind import Params as KindParams
+from jobs.models.family import family_of_config
 from jobs.models.folder import (
     DESCRIPTIONS,
     INDEX,
@@ -23,7 +23,7 @@ from jobs.models.folder import (
 from jobs.models.loading import describe_model
 from jobs.models.shape import read_shape
 from jobs.models.source import Layout, Source
-from jobs.work import Work
+from jobs.worker.work import Work
 
 VERSION = 1
 INPUTS: Mapping[str, Input] = {}

@@ -16,8 +16,8 @@ from cluster.errors import OutOfMemory, UserError
 from cluster.resources import Resources
 from jobs import kind
 from jobs.kind import Fit, Input, Upstream, execution
-from jobs.training import ranks
-from jobs.work import Stopped, Work
+from jobs.worker import ranks
+from jobs.worker.work import Stopped, Work
 
 VERSION = 1
 INPUTS = {"after": Input(kinds=frozenset({"probe"}), required=False)}

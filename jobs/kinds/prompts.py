@@ -15,16 +15,16 @@ from pydantic import Field
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs import format
-from jobs.data.prompt_lines import PROMPTS, SHUFFLED, prompt_line
-from jobs.data.reading_report import write_report, write_toxic_words
-from jobs.data.source_check import check_source
-from jobs.format import Dropped, Prompt, Reading, bucket
 from jobs.kind import Input, data_path
 from jobs.kind import Params as KindParams
+from jobs.text import format
+from jobs.text.format import Dropped, Prompt, Reading, bucket
+from jobs.text.prompt_lines import PROMPTS, SHUFFLED, prompt_line
+from jobs.text.reading_report import write_report, write_toxic_words
+from jobs.text.source_check import check_source
+from jobs.text.transform import load_transform
 from jobs.tokens.policy import Policy
-from jobs.transform import load_transform
-from jobs.work import Work
+from jobs.worker.work import Work
 
 VERSION = 2
 INPUTS: Mapping[str, Input] = {}
@@ -38,10 +38,11 @@ class Params(KindParams):
     source: str | tuple[str, ...] | None = data_path(
         None, "File or folder, or a list of them, where the format reads one."
     )
-    format: str = Field(..., description="Format of the source: a file of `jobs/formats/`.")
+    format: str = Field(..., description="Format of the source: a file of `jobs/text/formats/`.")
     options: dict[str, Any] = Field({}, description="Options of the format.")
     transform: str = Field(
-        "plain", description="A file of `jobs/transforms/`, or several joined by `+`, left first."
+        "plain",
+        description="A file of `jobs/text/transforms/`, or several joined by `+`, left first.",
     )
     positions: tuple[Policy, ...] = Field(
         ("last", "response"), min_length=1, description="Which tokens give rows."

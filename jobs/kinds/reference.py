@@ -8,7 +8,7 @@ from pydantic import Field
 from cluster.resources import Resources
 from jobs.kind import Fit, Input, Upstream, execution
 from jobs.kind import Params as KindParams
-from jobs.work import Stopped, Work
+from jobs.worker.work import Stopped, Work
 
 VERSION = 2
 INPUTS: Mapping[str, Input] = {
@@ -92,13 +92,13 @@ def _scored(work: Work) -> dict[str, Any]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    from jobs.chunks import Chunks
     from jobs.models.loading import load_model, load_tokenizer
     from jobs.models.spreading import place_of
     from jobs.training.alignment import length_limit
     from jobs.training.chat_pairs import template_digest, template_for
     from jobs.training.reference_scores import CHUNK, scored_in_chunks
     from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
+    from jobs.worker.chunks import Chunks
 
     params: Params = work.params
     work.progress(None, "loading")

@@ -11,9 +11,9 @@ from pydantic import Field, field_validator
 from analysis.lookup import load_weight_metric, weight_metric_names
 from cluster.resources import Resources
 from jobs import kind
-from jobs.chosen_metrics import chosen_metrics, one_or_many
 from jobs.kind import Input, execution
-from jobs.work import Work
+from jobs.measuring.chosen_metrics import chosen_metrics, one_or_many
+from jobs.worker.work import Work
 
 VERSION = 2
 INPUTS: Mapping[str, Input] = {

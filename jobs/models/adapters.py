@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
-    from jobs.models.spreading import DeviceMap
+    from jobs.models.device import DeviceMap
 
 _PREFIX = "base_model.model."
 """What peft puts before the name of every tensor."""

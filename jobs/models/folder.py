@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.family import family_of_config
+from jobs.models.family import family_of_config
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import SurroundingsError, UserError
-from jobs.family import attention_kernel, family_of_config
+from cluster.errors import UserError
 from jobs.models.facts import Dtype
+from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config
 from jobs.models.shape import as_mapping, read_shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from jobs.models.spreading import DeviceMap
+    from jobs.models.device import DeviceMap
 
 SHARD_SIZE = "5GB"
 """Weights of a model are written in files of at most this size."""
@@ -158,24 +158,6 @@ def save_checkpoint(
     tokenizer.save_pretrained(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-
-
-def pick_device(num_gpus: float) -> str:
-    """`cuda` when GPUs were given to the job, else `cpu`; the hardware alone decides nothing.
-
-    Raises:
-        SurroundingsError: a GPU was given and torch cannot use it.
-    """
-    if num_gpus <= 0:
-        return "cpu"
-    import torch
-
-    if not torch.cuda.is_available():
-        raise SurroundingsError(
-            f"the job was given {num_gpus:g} GPUs and torch sees none",
-            hint="check the driver and that this torch is a CUDA build",
-        )
-    return "cuda"
 
 
 def describe_model(config: Any) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import xxhash
 
 from cluster.errors import UserError
 from cluster.local_disk import link_or_copy
-from jobs.artifact import digest_file
+from jobs.artifacts.artifact import digest_file
 from jobs.models import hub
-from jobs.work import Work
+from jobs.worker.work import Work
 
 UNRESOLVED = "unresolved"
 """How the pin of a revision starts that no launch has resolved yet."""

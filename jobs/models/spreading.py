@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.family import family_of_config
+from jobs.models.device import DeviceMap, pick_device
+from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
-from jobs.models.loading import pick_device
-
-DeviceMap = dict[str, Any]
-"""Path of a module -> device, as transformers takes it."""
 
 
 def place_of(folder: Path, num_gpus: float) -> str | DeviceMap:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Float64
 
-from jobs.extraction.pair import Inputs
 from jobs.predicting.head import Head
 from jobs.predicting.outputs import Outputs
+from jobs.taps.pair import Inputs
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.positions import Position
 

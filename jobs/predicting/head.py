@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, Float32
 
-from jobs.extraction.taps import blocks_of
+from jobs.taps.taps import blocks_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jobs.extraction.pair import Inputs
+    from jobs.taps.pair import Inputs
 
 _MOST_LOGITS = 1 << 24
 """Numbers held of one chunk of rows: 64 MiB in fp32, and twice that where a softmax is in fp64."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from jobs.extraction.pair import Inputs, activations
 from jobs.predicting.head import Head
+from jobs.taps.pair import Inputs, activations
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
@@ -23,7 +23,7 @@ from jobs.tokens.positions import Position
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jobs.extraction.taps import Place
+    from jobs.taps.taps import Place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

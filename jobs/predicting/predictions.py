@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jobs.extraction.pair_loading import PairLoading
-from jobs.measured_rows import write_rows
+from jobs.models.device import pick_device
 from jobs.models.facts import MODEL_FACTS
-from jobs.models.loading import pick_device
 from jobs.predicting.divergence import divergences, final_rows
 from jobs.predicting.head import Head
 from jobs.predicting.lens import Lens, lens
 from jobs.predicting.outputs import Outputs, outputs_of
 from jobs.predicting.question import Question, settle
 from jobs.predicting.rows import Row, divergence_rows, lens_rows
-from jobs.work import Work
+from jobs.taps.pair_loading import PairLoading
+from jobs.worker.measured_rows import write_rows
+from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,20 +11,20 @@ from jobs.behaviour.subject import toxic_words_of
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
 from jobs.extraction.paired_inputs import common_model, shared_plan
 from jobs.extraction.planning import chosen_layers
-from jobs.family import Missing, family_of_config
 from jobs.models.facts import Dtype, compute_dtype
+from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
 from jobs.models.shape import read_shape
+from jobs.text.transform import load_transform
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, positions
 from jobs.tokens.room import longest_prompt
-from jobs.transform import load_transform
-from jobs.work import Work
+from jobs.worker.work import Work
 
 if TYPE_CHECKING:
-    from jobs.extraction.taps import Place
-    from jobs.kinds.predictions import Params
+    from jobs.predicting.predictions_params import Params
+    from jobs.taps.taps import Place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from analysis.depth import depth_of
 from analysis.status import Status
-from jobs.behaviour.group_estimate import estimated_mean, measured, unmeasured
+from analysis.tables.depth import depth_of
 from jobs.behaviour.subject import NO_WORDS
 from jobs.predicting.lens import Lens
 from jobs.predicting.outputs import Outputs, has_answer
 from jobs.predicting.question import Question
 from jobs.tokens.positions import Position
+from jobs.worker.group_estimate import estimated_mean, measured, unmeasured
 
 if TYPE_CHECKING:
-    from jobs.extraction.taps import Place
+    from jobs.taps.taps import Place
 
 Row = dict[str, Any]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from analysis.summary import ToxicDirections
-from jobs.artifact import Artifact
+from analysis.rows.summary import ToxicDirections
+from jobs.artifacts.artifact import Artifact
 from jobs.probing.linear_probe import LinearProbe
 from jobs.probing.toxic_value_vectors import SharedDirections, ToxicValueVectors
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.format import bucket
+from jobs.text.format import bucket
 
 _STEPS = 10_000
 

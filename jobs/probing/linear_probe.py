@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
-from analysis.intervals import Estimate, jackknife
+from analysis.estimates.intervals import Estimate, jackknife
 
 if TYPE_CHECKING:
     from collections.abc import Callable

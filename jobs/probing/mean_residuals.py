@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from jobs.extraction.pair import Inputs, activations
-from jobs.extraction.row_views import row_views
-from jobs.extraction.taps import Place
+from jobs.taps.pair import Inputs, activations
+from jobs.taps.row_views import row_views
+from jobs.taps.taps import Place
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.plan import ANSWERS, TokenPlan
 from jobs.tokens.positions import Position

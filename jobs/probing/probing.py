@@ -10,12 +10,10 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from cluster.errors import UserError
-from jobs.behaviour.group_estimate import measured
-from jobs.extraction.taps import Place, taps_of
-from jobs.family import Missing
-from jobs.measured_rows import write_rows
+from jobs.models.device import pick_device
 from jobs.models.facts import MODEL_FACTS, compute_dtype
-from jobs.models.loading import load_model, load_tokenizer, pick_device
+from jobs.models.family import Missing
+from jobs.models.loading import load_model, load_tokenizer
 from jobs.probing.directions_file import write
 from jobs.probing.labelled_texts import LabelledText, prompt_lines, read_labelled_texts
 from jobs.probing.linear_probe import Judgement, LinearProbe, judge
@@ -27,12 +25,15 @@ from jobs.probing.toxic_value_vectors import (
     shared_directions,
 )
 from jobs.probing.vocabulary import read_out
+from jobs.store.checkpoint import Checkpoint
+from jobs.taps.taps import Place, taps_of
 from jobs.tokens.plan import build
-from jobs.weights.checkpoint import Checkpoint
-from jobs.work import Stopped, Work
+from jobs.worker.group_estimate import measured
+from jobs.worker.measured_rows import write_rows
+from jobs.worker.work import Stopped, Work
 
 if TYPE_CHECKING:
-    from jobs.kinds.probe_direction import Params
+    from jobs.probing.probe_direction_params import Params
 
 SITE = "resid_post"
 _VECTORS_READ_OUT = 16

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from jobs.artifact import digest_bytes
+from jobs.artifacts.artifact import digest_bytes
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
 

@@ -11,25 +11,19 @@ import numpy as np
 
 from cluster.errors import UserError
 from jobs import lookup
-from jobs.engine import Engine, prepare
-from jobs.models.loading import (
-    describe_model,
-    load_config,
-    load_model,
-    load_tokenizer,
-    pick_device,
-)
-from jobs.objective import Lesson, ScoredPairs
-from jobs.training import ranks
+from jobs.models.device import pick_device
+from jobs.models.loading import describe_model, load_config, load_model, load_tokenizer
 from jobs.training.adapters.adapter_outcome import merge_into_base
 from jobs.training.adapters.adapter_reference import scored_by_base
 from jobs.training.adapters.lora import add_adapter, in_single_precision, save_adapter
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.adapters.quantisation import quantisation
 from jobs.training.chat_pairs import template_digest, template_for
+from jobs.training.engine import Engine, prepare
 from jobs.training.in_force import check_before_training
 from jobs.training.layout import Layout
 from jobs.training.model_card import base_on_hub, write_model_card
+from jobs.training.objective import Lesson, ScoredPairs
 from jobs.training.probe import watch_memory
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import require_fitting
@@ -37,7 +31,8 @@ from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair, read_tokenized_pairs, tokens_digest
 from jobs.training.validation import validator
 from jobs.training.whole_weights import save_trained
-from jobs.work import Work
+from jobs.worker import ranks
+from jobs.worker.work import Work
 
 
 def align(work: Work) -> dict[str, Any]:

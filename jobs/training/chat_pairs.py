@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.artifact import Artifact, digest_bytes
+from jobs.artifacts.artifact import Artifact, digest_bytes
 from jobs.tokens.chat import ChatRows, Row, chat_template_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from jobs.objective import ScoredPairs
+from jobs.training.objective import ScoredPairs
 from jobs.training.tokenized_pairs import TokenizedPair
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from jobs.models.loading import describe_model, load_model, load_tokenizer, save_checkpoint
-from jobs.training import ranks
 from jobs.training.model_card import base_on_hub, write_model_card
-from jobs.work import Work
+from jobs.worker import ranks
+from jobs.worker.work import Work
 
 
 def leave_as_is(work: Work) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from statistics import median
 from typing import Any
 
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
-from jobs.training import ranks
 from jobs.training.trained_weights import held
-from jobs.work import AttemptFolder
+from jobs.worker import ranks
+from jobs.worker.work import AttemptFolder
 
 LOG = "training_log.jsonl"
 """The metrics of record: one row per logged step, no times, equal for equal runs."""

@@ -6,7 +6,7 @@ for granted that can be asked.
 
 from typing import Any
 
-from jobs.engine import Engine
+from jobs.training.engine import Engine
 from jobs.training.layout import Layout
 
 

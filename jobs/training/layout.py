@@ -12,7 +12,7 @@ class Layout:
     """Ranks, engine, and what each rank holds at a time."""
 
     engine: str = "ddp"
-    """A file of `jobs/engines/`."""
+    """A file of `jobs/training/engines/`."""
     num_ranks: int = 1
     """Processes that train together; one per GPU where there are GPUs."""
     num_nodes: int = 1

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from jobs.objective import ScoredPairs
+from jobs.training.objective import ScoredPairs
 
 Pairs = Float64[np.ndarray, " pairs"]
 

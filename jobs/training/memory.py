@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.errors import OutOfMemory
-from jobs.out_of_memory import is_out_of_memory
+from jobs.worker.out_of_memory import is_out_of_memory
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 

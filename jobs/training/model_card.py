@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.artifact import CARD, Artifact
+from jobs.artifacts.artifact import CARD, Artifact
 from jobs.models.hub import is_on_hub, repository
-from jobs.work import Work
+from jobs.worker.work import Work
 
 _NUM_KEY_DIGITS = 12
 _NOT_TOLD = ("last", "resumed_from", "resume")

@@ -11,7 +11,7 @@ from jobs.kind import Params, execution
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
 from jobs.training.supervision import Supervision
-from jobs.work import Work
+from jobs.worker.work import Work
 
 
 class TrainingParams(Params):

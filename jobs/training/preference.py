@@ -8,7 +8,7 @@ tokenises again, moves the prompt's end, appends EOS and drops long prompts.
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.objective import Lesson, ScoredPairs
+from jobs.training.objective import Lesson, ScoredPairs
 
 
 class OurRows:

@@ -8,15 +8,16 @@ import numpy as np
 from jaxtyping import Int64
 
 from cluster.errors import UserError
-from jobs.artifact import digest_bytes
-from jobs.data import corpus
-from jobs.family import family_of_config
-from jobs.models.loading import describe_model, pick_device, save_checkpoint
+from jobs.artifacts.artifact import digest_bytes
+from jobs.models.device import pick_device
+from jobs.models.family import family_of_config
+from jobs.models.loading import describe_model, save_checkpoint
+from jobs.text import corpus
 from jobs.training.model_card import write_model_card
 from jobs.training.packing import packed_rows
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.supervision import Supervised, train
-from jobs.work import Work
+from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from torch import Tensor

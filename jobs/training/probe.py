@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import OutOfMemory
-from jobs.training import ranks
 from jobs.training.layout import Layout
 from jobs.training.memory import device_bytes, peak_bytes, reset_peak
 from jobs.training.planning.correction import GB, Correction, corrected_by
 from jobs.training.planning.fitting import training_with
 from jobs.training.planning.footprint import Footprint, Model, Training, flops_per_row, footprint
 from jobs.training.recipe import data_order
+from jobs.worker import ranks
 
 _UNDISTURBED = "ddp"
 """The engine whose gradients can be dropped; others keep them in buffers of their own."""

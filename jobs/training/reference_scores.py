@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import UserError
-from jobs.chunks import Arrays, Chunks, cut
-from jobs.objective import ScoredPairs
-from jobs.out_of_memory import in_halves
 from jobs.training.completion_log_probabilities import sum_log_probabilities
+from jobs.training.objective import ScoredPairs
 from jobs.training.tokenized_pairs import TokenizedPair
+from jobs.worker.chunks import Arrays, Chunks, cut
+from jobs.worker.out_of_memory import in_halves
 
 CHUNK = 256
 """Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from jobs.objective import ScoredPairs
-from jobs.training import ranks
 from jobs.training.completion_log_probabilities import score_pairs
+from jobs.training.objective import ScoredPairs
 from jobs.training.tokenized_pairs import TokenizedPair
+from jobs.worker import ranks
 
 
 def score_pairs_together(model: Any, pairs: Sequence[TokenizedPair], **how: Any) -> ScoredPairs:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.training import ranks
 from jobs.training.batch_supply import LIMIT_S, WatchedBatches
 from jobs.training.early_stopping import LOSS, EarlyStopping, Verdict, verdict
 from jobs.training.health import Health
@@ -17,7 +16,8 @@ from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
 from jobs.training.resume.continuation import Continuation
 from jobs.training.training_log import append_row, write_logs
-from jobs.work import Stopped, Work
+from jobs.worker import ranks
+from jobs.worker.work import Stopped, Work
 
 _NOT_LOGGED = ("epoch", "num_tokens")
 """Left out of the log: the share of our one long epoch, and a count that restarts on resume."""

@@ -30,7 +30,7 @@ class TokenizedPair:
     pair: int
     """Its id in the pairs artifact."""
     split: str
-    """What it is for: a value of `jobs.data.split.Split`."""
+    """What it is for: a value of `jobs.text.split.Split`."""
     prompt_ids: list[int]
     """Tokens of the prompt, BOS included where the tokenizer puts one."""
     chosen_ids: list[int]

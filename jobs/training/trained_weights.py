@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from jobs.training import ranks
+from jobs.worker import ranks
 
 WEIGHT = "weight"
 """The part that is the parameter itself."""

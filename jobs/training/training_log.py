@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.training import ranks
 from jobs.training.early_stopping import LOSS
 from jobs.training.health import LOG
+from jobs.worker import ranks
 
 EVALUATION = "evaluation.jsonl"
 """The validations of record: those rows of the log that have one."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs.engine import Engine, Held
-from jobs.objective import ScoredPairs
+from jobs.training.engine import Engine, Held
 from jobs.training.log_ratios import margins
+from jobs.training.objective import ScoredPairs
 from jobs.training.shared_scoring import score_pairs_together
 
 

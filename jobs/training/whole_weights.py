@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.engine import Engine
-from jobs.training import ranks
+from jobs.training.engine import Engine
+from jobs.worker import ranks
 
 
 def save_whole(model: Any, folder: Path, state: Mapping[str, Any] | None = None) -> None:

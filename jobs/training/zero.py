@@ -1,6 +1,6 @@
 """DeepSpeed's ZeRO as our engines use it: its settings, what of them is in force, its weights.
 
-The stages differ in what they divide among the ranks; see `jobs/engines/zero*.py`.
+The stages differ in what they divide among the ranks; see `jobs/training/engines/zero*.py`.
 """
 
 import os
@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from jobs.training import ranks
 from jobs.training.in_force import require_layout
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
+from jobs.worker import ranks
 
 BUCKET = 50_000_000
 """Elements that are sent at a time: 200 MB, large enough for a network, small beside a model."""

@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from analysis.depth import depth_of
-from analysis.mean_offset import MeanOffset
-from analysis.measurement_formats import to_parquet
+from analysis.estimates.mean_offset import MeanOffset
 from analysis.metric import Value
 from analysis.status import Status
+from analysis.tables.depth import depth_of
+from analysis.tables.measurement_formats import to_parquet
 from analysis.weight_metrics import down_projection_rank1 as rank1
 from analysis.weight_metrics import value_vector_shift as shift
 from analysis.weight_metrics import weight_drift as drift
 from cluster.errors import UserError
-from jobs.artifact import Artifact
-from jobs.extraction.activation_store import ActivationStore
+from jobs.artifacts.artifact import Artifact
 from jobs.extraction.paired_inputs import common_model
-from jobs.measured_rows import write_rows
 from jobs.models.facts import MODEL_FACTS
+from jobs.store.activation_store import ActivationStore
+from jobs.store.checkpoint import Checkpoint
 from jobs.weights import tables
-from jobs.weights.checkpoint import Checkpoint
 from jobs.weights.offsets import STREAM, Place, places
-from jobs.work import Work
+from jobs.worker.measured_rows import write_rows
+from jobs.worker.work import Work
 
 _NO_EXTRACTION = "no extraction of this pair was given: mean δ is not known"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.mean_offset import MeanOffset
+from analysis.estimates.mean_offset import MeanOffset
 from analysis.status import Status
-from jobs.extraction.activation_store import ActivationStore
-from jobs.extraction.activation_units import array_prefix
+from jobs.store.activation_store import ActivationStore
+from jobs.store.activation_units import array_prefix
 
 STREAM = ("resid_pre", "resid_mid", "resid_post")
 """Sites whose coordinates are those of value vectors."""

@@ -2,7 +2,8 @@
 
 import argparse
 
-from orchestrator.verb import chosen_root, say, say_json, study_argument
+from orchestrator.console import say, say_json
+from orchestrator.verb import chosen_root, study_argument
 
 HELP = "stop a running launch, or some of its jobs; launching again resumes"
 
@@ -20,10 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Leave a request where the running launch looks."""
-    from orchestrator.lock import current_holder
-    from orchestrator.outlook import find_study, look
-    from orchestrator.requests import ask_to_cancel
-    from orchestrator.selector import select
+    from orchestrator.dispatch.cancel_requests import ask_to_cancel
+    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.records.lock import current_holder
+    from orchestrator.study.selector import select
 
     root = chosen_root(options)
     study = find_study(root, options.study)

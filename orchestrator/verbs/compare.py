@@ -8,7 +8,7 @@ from cluster.errors import UserError
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
-    from orchestrator.several_studies import Gathered
+    from orchestrator.views.several_studies import Gathered
 
 HELP = "print cross-scale tables: rows, columns, metrics and format as you like"
 
@@ -61,12 +61,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Gather what the studies measured and print it; missing cells say why."""
-    from orchestrator.several_studies import gather_studies
+    from orchestrator.views.several_studies import gather_studies
 
     gathered = gather_studies(chosen_root(options), options.studies, _chosen(options))
     form = "json" if options.json else options.format
     if options.trace is not None:
-        from orchestrator.traced import show_trace
+        from orchestrator.views.trace_output import show_trace
 
         show_trace(gathered, options.trace, as_json=form == "json")
         return 0

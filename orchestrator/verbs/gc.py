@@ -6,7 +6,8 @@ from contextlib import ExitStack, contextmanager
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from orchestrator.verb import chosen_root, say, say_json
+from orchestrator.console import say, say_json
+from orchestrator.verb import chosen_root
 
 HELP = "list what the root no longer needs (superseded keys, spent checkpoints); --apply deletes"
 
@@ -18,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List, and delete when asked and no launch is running on the root."""
-    from orchestrator.garbage import find_garbage
+    from orchestrator.records.garbage import find_garbage
 
     root = chosen_root(options)
     if options.apply:
@@ -49,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
 @contextmanager
 def _quiet(root: Storage) -> Iterator[list[str]]:
     """Hold the lock of every study of the root, so that none is launched while the block runs."""
-    from orchestrator.execution import new_launch_id
-    from orchestrator.lock import study_lock
+    from orchestrator.dispatch.execution import new_launch_id
+    from orchestrator.records.lock import study_lock
 
     studies = _studies(root)
     identifier = new_launch_id()

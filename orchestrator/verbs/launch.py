@@ -6,7 +6,8 @@ from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from orchestrator.verb import chosen_root, note, say, say_json, study_argument
+from orchestrator.console import note, say, say_json
+from orchestrator.verb import chosen_root, study_argument
 
 if TYPE_CHECKING:
     from cluster.executor import Executor
@@ -51,11 +52,11 @@ def run(options: argparse.Namespace) -> int:
 
 def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = frozenset()) -> int:
     """Launch, tell what became of it, print the tables."""
-    from orchestrator.interruption import heed
+    from orchestrator.dispatch.interruption import heed
     from orchestrator.launch import launch
-    from orchestrator.outlook import find_study
-    from orchestrator.progress import shown_progress
-    from orchestrator.shown import show_tables
+    from orchestrator.plan.decided_plan import find_study
+    from orchestrator.views.progress_view import shown_progress
+    from orchestrator.views.text_output import show_tables
 
     heed()
     root = chosen_root(options)
@@ -91,7 +92,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
 def _executor(options: argparse.Namespace) -> "Executor":
     from cluster.lookup import executor_class
     from cluster.resources import Resources, this_machine
-    from orchestrator.execution import PACKAGES
+    from orchestrator.dispatch.execution import PACKAGES
 
     chosen = executor_class(options.executor)
     if options.executor != "ray":
@@ -113,7 +114,7 @@ def _executor(options: argparse.Namespace) -> "Executor":
 
 
 def _tell(study: str, launched: "Launched") -> None:
-    from orchestrator.progress import first_line
+    from orchestrator.text import first_line
 
     report, by_key = launched.report, launched.outlook.plan.by_key
     if report is None:

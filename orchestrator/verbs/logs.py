@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from cluster.errors import UserError
-from orchestrator.verb import chosen_root, note, say_json, study_argument
+from orchestrator.console import note, say_json
+from orchestrator.verb import chosen_root, study_argument
 
 HELP = "print a job's log (newest attempt)"
 
@@ -20,10 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print, and follow while it runs."""
-    from jobs.artifact import Artifact
-    from orchestrator.following import attempts_with_log, follow, log_name
-    from orchestrator.outlook import find_study, look
-    from orchestrator.selector import select
+    from jobs.artifacts.artifact import Artifact
+    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.study.selector import select
+    from orchestrator.views.log_follower import attempts_with_log, follow, log_name
 
     root = chosen_root(options)
     study = find_study(root, options.study)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from cluster.errors import SurroundingsError, UserError
-from orchestrator.verb import say, say_json
+from orchestrator.console import say, say_json
 
 HELP = "write a commented study to start from"
 
@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write it, unless something stands there."""
-    from orchestrator.template import study_template
+    from orchestrator.study.template import study_template
 
     path = Path(options.file)
     if path.suffix not in (".yaml", ".yml"):

@@ -2,8 +2,9 @@
 
 import argparse
 
-from orchestrator.machine_list import GRAMMAR, machines_named
-from orchestrator.verb import chosen_root, note, say, say_json, study_argument
+from orchestrator.console import note, say, say_json
+from orchestrator.plan.machine_list import GRAMMAR, machines_named
+from orchestrator.verb import chosen_root, study_argument
 
 HELP = "show what a launch would do and why; spends and writes nothing"
 
@@ -22,10 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the plan by stage."""
     from cluster.resources import this_machine
-    from orchestrator.outlook import find_study, look
-    from orchestrator.plan_document import plan_document
-    from orchestrator.room import room
-    from orchestrator.shown import show_plan
+    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.plan.disk_space import room
+    from orchestrator.plan.plan_document import plan_document
+    from orchestrator.views.text_output import show_plan
 
     root = chosen_root(options)
     machines = machines_named(options.machines) if options.machines else [this_machine()]

@@ -3,7 +3,8 @@
 import argparse
 from dataclasses import asdict
 
-from orchestrator.verb import chosen_root, say, say_json, study_argument
+from orchestrator.console import say, say_json
+from orchestrator.verb import chosen_root, study_argument
 
 HELP = "write one self-contained HTML page: answers, tables, figures, where every number comes from"
 
@@ -15,8 +16,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page from what stands now; missing cells say why."""
-    from orchestrator.outlook import find_study, look
-    from orchestrator.study_page import write_page
+    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.views.study_page import write_page
 
     root = chosen_root(options)
     study = find_study(root, options.study)

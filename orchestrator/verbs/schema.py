@@ -2,7 +2,7 @@
 
 import argparse
 
-from orchestrator.verb import say_json
+from orchestrator.console import say_json
 
 HELP = "print the JSON Schema of study files, of tables or of measurements"
 STUDY = "study"
@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print it."""
     if options.of == STUDY:
-        from orchestrator.schema import schema
+        from orchestrator.study.schema import schema
 
         say_json(schema())
     else:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import DeltascaleError
 from cluster.storage import Storage
-from orchestrator.verb import chosen_root, say, say_json
+from orchestrator.console import say, say_json
+from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
-    from orchestrator.study import Study
+    from orchestrator.study.study import Study
 
 HELP = "how far a study is and why each unfinished job waits; all studies when none is named"
 
@@ -43,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(root: Storage, named: str | None) -> list[dict[str, Any]]:
-    from orchestrator.outlook import find_study
-    from orchestrator.study_folder import known_studies
+    from orchestrator.plan.decided_plan import find_study
+    from orchestrator.plan.study_folder import known_studies
 
     if named is not None:
         return [_status(root, find_study(root, named))]
@@ -52,9 +53,9 @@ def _found(root: Storage, named: str | None) -> list[dict[str, Any]]:
 
 
 def _status(root: Storage, study: "Study") -> dict[str, Any]:
-    from orchestrator.explain import Decision
-    from orchestrator.outlook import look
-    from orchestrator.status import status_of
+    from orchestrator.plan.decided_plan import look
+    from orchestrator.plan.decisions import Decision
+    from orchestrator.views.status import status_of
 
     outlook = look(root, study)
     done = outlook.keys(Decision.REUSE)
@@ -62,8 +63,8 @@ def _status(root: Storage, study: "Study") -> dict[str, Any]:
 
 
 def _status_or_error(root: Storage, name: str) -> dict[str, Any]:
-    from orchestrator.progress import first_line
-    from orchestrator.study_folder import open_study
+    from orchestrator.plan.study_folder import open_study
+    from orchestrator.text import first_line
 
     try:
         return _status(root, open_study(root, name))
@@ -75,8 +76,8 @@ def _status_or_error(root: Storage, name: str) -> dict[str, Any]:
 
 
 def _show(one: dict[str, Any], *, details: bool) -> None:
-    from orchestrator.progress import duration
-    from orchestrator.shown import laid_out
+    from orchestrator.text import duration
+    from orchestrator.views.text_output import laid_out
 
     if one["state"] == "unreadable":
         say(f"{one['study']}: unreadable; {one['error']}")

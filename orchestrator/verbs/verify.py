@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.verb import chosen_root, note, say, say_json, study_argument
+from orchestrator.console import note, say, say_json
+from orchestrator.verb import chosen_root, study_argument
 
 if TYPE_CHECKING:
     from cluster.storage import Storage
-    from orchestrator.verification import Damage
+    from orchestrator.records.verification import Damage
 
 HELP = "re-hash everything a study made; --repair computes again what is damaged"
 
@@ -26,8 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check every record; 1 when something is damaged and not repaired."""
-    from orchestrator.outlook import find_study, look
-    from orchestrator.verification import find_damage
+    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.records.verification import find_damage
 
     root = chosen_root(options)
     study = find_study(root, options.study)
@@ -56,10 +57,10 @@ def _repair(
     options: argparse.Namespace, root: "Storage", study: str, damages: "Sequence[Damage]"
 ) -> int:
     """Take away what is not whole, then launch: what is whole is taken over by the new attempt."""
-    from orchestrator.execution import new_launch_id
-    from orchestrator.lock import study_lock
+    from orchestrator.dispatch.execution import new_launch_id
+    from orchestrator.records.lock import study_lock
+    from orchestrator.records.verification import Fault, take_away
     from orchestrator.verbs import launch
-    from orchestrator.verification import Fault, take_away
 
     with study_lock(root, study, new_launch_id()):
         take_away(root, damages)

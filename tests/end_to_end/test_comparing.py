@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.artifact import digest_file
+from jobs.artifacts.artifact import digest_file
 from orchestrator.cli import main
 
 CELL = "relative_norm,model=gpt2-tiny,objective=dpo,condition=rot13"

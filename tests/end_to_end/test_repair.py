@@ -10,11 +10,11 @@ import pytest
 
 from cluster.executors.local import Executor
 from cluster.storage import Storage
-from jobs.artifact import Artifact
+from jobs.artifacts.artifact import Artifact
+from orchestrator.dispatch.watcher import Nobody
 from orchestrator.launch import launch
-from orchestrator.outlook import look
-from orchestrator.study import load_study
-from orchestrator.watcher import Nobody
+from orchestrator.plan.decided_plan import look
+from orchestrator.study.study import load_study
 
 STUDY = """\
 study: repaired

@@ -5,8 +5,8 @@ from typing import Any
 
 from jobs.models.adapter_folder import read_adapter_config
 from jobs.models.adapters import merge_adapter
-from jobs.training import ranks
-from jobs.work import Work
+from jobs.worker import ranks
+from jobs.worker.work import Work
 
 
 def merge_into_base(work: Work) -> dict[str, Any]:

@@ -6,12 +6,12 @@ Computed before the first step, in the same process: no second model, no job of 
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.objective import ScoredPairs
-from jobs.training import ranks
 from jobs.training.adapters.lora import adapter_off
+from jobs.training.objective import ScoredPairs
 from jobs.training.shared_scoring import score_pairs_together
 from jobs.training.tokenized_pairs import TokenizedPair
-from jobs.work import Stopped, Work
+from jobs.worker import ranks
+from jobs.worker.work import Stopped, Work
 
 
 def scored_by_base(work: Work, model: Any, pairs: Sequence[TokenizedPair]) -> ScoredPairs:

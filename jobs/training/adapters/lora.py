@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import unknown_name
-from jobs.family import family_of_config
 from jobs.models.adapter_folder import WEIGHTS
-from jobs.training import ranks
+from jobs.models.family import family_of_config
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.trained_weights import whole
+from jobs.worker import ranks
 
 if TYPE_CHECKING:
     from torch import Tensor

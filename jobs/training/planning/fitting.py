@@ -7,8 +7,8 @@ from typing import Any
 from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Fit, Upstream
-from jobs.objective import needs_whole_batch
 from jobs.training.layout import Layout
+from jobs.training.objective import needs_whole_batch
 from jobs.training.planning.expectation import Expected, forbidden, with_layout
 from jobs.training.planning.footprint import Model, Training
 from jobs.training.planning.ladder import rungs

@@ -1,6 +1,6 @@
 """`Footprint`: the memory one rank of a training run takes, in closed form from a model's sizes.
 
-Imports no torch. What autograd keeps of a block is the family's own count (`jobs.family.Saved`).
+Imports no torch. What autograd keeps of a block is the family's own count (`Saved` there).
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs import lookup
-from jobs.engine import Held
-from jobs.family import Saved, attention_kernel, family_of_config
+from jobs.models.family import Saved, attention_kernel, family_of_config
 from jobs.models.shape import Shape, as_mapping, read_shape
+from jobs.training.engine import Held
 from jobs.training.layout import Layout
 from jobs.training.zero import BUCKET
 

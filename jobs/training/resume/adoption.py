@@ -12,11 +12,11 @@ from pathlib import Path
 
 from cluster.errors import SurroundingsError
 from cluster.local_disk import link_or_copy
-from jobs.artifact import digest_file
-from jobs.training import ranks
+from jobs.artifacts.artifact import digest_file
 from jobs.training.layout import Layout
 from jobs.training.resume.checkpoints import FOLDER, MARKER, Marker, step_of
-from jobs.work import AttemptFolder
+from jobs.worker import ranks
+from jobs.worker.work import AttemptFolder
 
 
 @dataclass(frozen=True, kw_only=True)

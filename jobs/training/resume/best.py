@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.training import ranks
 from jobs.training.resume.checkpoints import Files
 from jobs.training.trained_weights import (
     WEIGHT,
@@ -18,6 +17,7 @@ from jobs.training.trained_weights import (
     whole,
     write_tensors,
 )
+from jobs.worker import ranks
 
 _PREFIX = "best-rank-"
 

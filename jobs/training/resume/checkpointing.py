@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.errors import DeltascaleError, SurroundingsError
-from jobs.artifact import FileEntry
-from jobs.training import ranks
+from jobs.artifacts.artifact import FileEntry
 from jobs.training.layout import Layout
 from jobs.training.resume.checkpoints import (
     Files,
@@ -19,7 +18,8 @@ from jobs.training.resume.checkpoints import (
     mark_complete,
     write_files,
 )
-from jobs.work import AttemptFolder
+from jobs.worker import ranks
+from jobs.worker.work import AttemptFolder
 
 Entries = Mapping[str, FileEntry]
 """Name in a folder -> size and digest."""

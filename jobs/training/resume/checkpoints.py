@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jobs.artifact import FileEntry, digest_file
+from jobs.artifacts.artifact import FileEntry, digest_file
 from jobs.training.layout import Layout
-from jobs.work import AttemptFolder
+from jobs.worker.work import AttemptFolder
 
 FOLDER = "checkpoints"
 """Where an attempt keeps them."""

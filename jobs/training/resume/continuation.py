@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.training import ranks
 from jobs.training.layout import Layout
 from jobs.training.resume.adoption import adopt_newest
 from jobs.training.resume.best import BestWeights
@@ -20,7 +19,8 @@ from jobs.training.resume.random_state import generators, restore_generators
 from jobs.training.resume.shards import Sharded
 from jobs.training.resume.snapshot import Replicated
 from jobs.training.resume.tensor_shards import Divided, is_divided
-from jobs.work import AttemptFolder
+from jobs.worker import ranks
+from jobs.worker.work import AttemptFolder
 
 _STATE = "trainer_state.json"
 """The Trainer's own: steps done and the log so far. It looks for it under this name."""

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.training import ranks
 from jobs.training.resume.checkpoints import Files
 from jobs.training.trained_weights import (
     WEIGHT,
@@ -19,6 +18,7 @@ from jobs.training.trained_weights import (
     trained_weights,
     write_tensors,
 )
+from jobs.worker import ranks
 
 
 class Replicated:

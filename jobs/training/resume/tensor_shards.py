@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.training import ranks
 from jobs.training.resume.checkpoints import Files
 from jobs.training.trained_weights import WEIGHT, stored_tensors, trained_weights, write_tensors
+from jobs.worker import ranks
 
 
 def is_divided(trainer: Any) -> bool:

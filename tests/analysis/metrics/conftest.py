@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.summary import GroupSummary, Reservoir, Sample
+from analysis.rows.summary import GroupSummary, Reservoir, Sample
 
 MakeSample = Callable[..., Sample]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.metrics import captured_energy
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 
 def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], float | None]:

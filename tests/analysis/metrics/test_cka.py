@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.metrics import cka
+from analysis.rows.summary import Reservoir, Sample
 from analysis.status import Status
-from analysis.summary import Reservoir, Sample
 
 
 def hsic_by_hand(first: np.ndarray, second: np.ndarray) -> float:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.metrics import cosine_to_mean
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 
 def by_hand(rows: np.ndarray, prompts: np.ndarray) -> np.ndarray:

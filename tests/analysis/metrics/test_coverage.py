@@ -12,14 +12,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from analysis.intervals import Estimate
+from analysis.estimates.intervals import Estimate
+from analysis.estimates.nulls import principal_cosines
+from analysis.estimates.spectral import SpectralNumber
 from analysis.lookup import load_metric, metric_names
 from analysis.metrics.components_90 import log_components
 from analysis.metrics.effective_rank import entropy
-from analysis.neurons import NeuronSums
-from analysis.nulls import principal_cosines
-from analysis.spectral import SpectralNumber
-from analysis.summary import Sample, ToxicDirections
+from analysis.rows.neurons import NeuronSums
+from analysis.rows.summary import Sample, ToxicDirections
 
 D, NUM_PROMPTS, ROWS_EACH, K = 24, 240, 4, 10
 PROMPTS = np.repeat(np.arange(NUM_PROMPTS), ROWS_EACH)

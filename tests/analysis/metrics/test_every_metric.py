@@ -9,9 +9,9 @@ import pytest
 
 from analysis.lookup import load_metric, metric_names
 from analysis.metric import Value
-from analysis.neurons import NeuronSums
+from analysis.rows.neurons import NeuronSums
+from analysis.rows.summary import GroupSummary, Sample, ToxicDirections
 from analysis.status import Status
-from analysis.summary import GroupSummary, Sample, ToxicDirections
 
 SPECTRAL = {
     *("participation_ratio", "effective_rank", "stable_rank", "components_90"),

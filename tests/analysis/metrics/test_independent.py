@@ -5,9 +5,9 @@ import pytest
 import scipy.stats
 from sklearn.decomposition import PCA
 
-from analysis.intervals import student_quantile
+from analysis.estimates.intervals import student_quantile
+from analysis.estimates.nulls import random_angles, random_cosine, random_share
 from analysis.metrics import effective_rank, intrinsic_dimension, participation_ratio
-from analysis.nulls import random_angles, random_cosine, random_share
 from analysis.weight_metrics.down_projection_rank1 import random_constancy
 
 

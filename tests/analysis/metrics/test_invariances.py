@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from analysis.lookup import load_metric, metric_names
 from analysis.metric import Value
-from analysis.neurons import NeuronSums
-from analysis.summary import Sample, ToxicDirections
+from analysis.rows.neurons import NeuronSums
+from analysis.rows.summary import Sample, ToxicDirections
 
 D, NUM_ROWS = 6, 60
 NEURONS = {"toxic_activation_drop", "gate_linear_split", "reactivation"}
@@ -57,7 +57,7 @@ Make = Callable[[Drawn], tuple[Sample, Sample]]
 
 @pytest.fixture(scope="session")
 def samples() -> Make:
-    from analysis.summary import GroupSummary, Reservoir
+    from analysis.rows.summary import GroupSummary, Reservoir
 
     def one(drawn: Drawn, place: int) -> Sample:
         rows, base, groups = drawn.rows[place], drawn.base[place], drawn.groups

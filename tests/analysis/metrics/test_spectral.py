@@ -8,8 +8,8 @@ import pytest
 
 from analysis.metric import Value
 from analysis.metrics import components_90, effective_rank, participation_ratio, stable_rank
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 MODULES = (components_90, effective_rank, participation_ratio, stable_rank)
 

@@ -6,8 +6,8 @@ from scipy.linalg import subspace_angles
 
 from analysis.metric import Value
 from analysis.metrics import subspace_overlap
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 
 def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], Value]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.metrics import gate_linear_split, reactivation, toxic_activation_drop
-from analysis.neurons import NeuronSums
+from analysis.rows.neurons import NeuronSums
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 TOXIC = np.array([7, 2])
 

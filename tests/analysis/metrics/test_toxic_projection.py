@@ -7,8 +7,8 @@ import pytest
 
 from analysis.metric import Value
 from analysis.metrics import toxic_projection
+from analysis.rows.summary import Sample, ToxicDirections
 from analysis.status import Status
-from analysis.summary import Sample, ToxicDirections
 
 
 def values_of(sample: Sample, probe: np.ndarray, svd: np.ndarray) -> dict[str, Value]:

@@ -7,8 +7,8 @@ import pytest
 
 from analysis.metric import Value
 from analysis.metrics import turn_drift
+from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.summary import Sample
 
 
 def values_of(turns: list[Sample]) -> dict[str, Value]:

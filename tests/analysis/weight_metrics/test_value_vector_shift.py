@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.mean_offset import MeanOffset
+from analysis.estimates.mean_offset import MeanOffset
 from analysis.status import Status
 from analysis.weight_metrics.value_vector_shift import REPORTS, Moved, Shift
 

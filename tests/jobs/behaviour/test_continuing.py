@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jobs.behaviour.continuing import continuations
-from jobs.family import names
+from jobs.models.family import names
 
 PROMPTS = [[3, 7, 5], [9], [4, 4, 8, 11, 2, 6], [12, 3]]
 NUM_TOKENS = 5

@@ -1,8 +1,8 @@
 import pytest
 
 from jobs.behaviour.toxic_tokens import find_toxic_tokens
-from jobs.data import corpus
-from jobs.transform import load_transform
+from jobs.text import corpus
+from jobs.text.transform import load_transform
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_transformed_forms_count_beside_plain_ones(tokenizer):
 
 
 def test_the_unknown_token_stands_for_no_word():
-    from jobs.nursery.vocabulary import train_tokenizer
+    from jobs.text.nursery.vocabulary import train_tokenizer
 
     found = find_toxic_tokens(["unseen"], train_tokenizer(), load_transform("plain"))
     assert found.token_ids == [] and found.num_covered == 0

@@ -2,13 +2,13 @@
 
 import pytest
 
-from analysis.measurement import to_table
-from analysis.measurement_formats import to_parquet
+from analysis.tables.measurement import to_table
+from analysis.tables.measurement_formats import to_parquet
 from cluster.storage import Storage
-from jobs.artifact import Artifact, Record
-from jobs.comparing.sources import Source
-from jobs.identity import key_of
-from jobs.work import AttemptFolder
+from jobs.artifacts.artifact import Artifact, Record
+from jobs.artifacts.identity import key_of
+from jobs.comparing.source import Source
+from jobs.worker.work import AttemptFolder
 
 FACTS = {"family": "gpt2", "num_parameters": 1000, "num_layers": 3, "d_model": 8}
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from analysis.answer import Answer, Evidence, Verdict
-from analysis.circumstances import Circumstances
-from analysis.measurement import to_table
+from analysis.answering.answer import Answer, Evidence, Verdict
+from analysis.tables.circumstances import Circumstances
+from analysis.tables.measurement import to_table
 from cluster.errors import UserError
 from jobs.comparing.answers import (
     JSON,

@@ -2,13 +2,13 @@
 
 import pytest
 
-from analysis.circumstances import Origin
+from analysis.tables.circumstances import Origin
 from cluster.storage import Storage
-from jobs.artifact import Artifact
+from jobs.artifacts.artifact import Artifact
 from jobs.comparing.circumstances import circumstances_of
-from orchestrator.plan import make_plan
-from orchestrator.study import parse_study
-from orchestrator.submission import write_request
+from orchestrator.dispatch.submission import write_request
+from orchestrator.plan.plan import make_plan
+from orchestrator.study.study import parse_study
 
 STUDY = """\
 study: ladder

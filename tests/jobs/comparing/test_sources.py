@@ -1,6 +1,6 @@
 """Measurements of many jobs as one table."""
 
-from analysis.measurement import to_table
+from analysis.tables.measurement import to_table
 from jobs.comparing.comparison import long_table
 from jobs.comparing.sources import collect
 from jobs.comparing.view import View

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.measurement import to_table
+from analysis.tables.measurement import to_table
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.summary import mirror_study
 from jobs.comparing.view import View
-from jobs.tracking import RunName
+from jobs.worker.tracking import RunName
 
 SIZES = {"small": 1000, "large": 4000}
 

@@ -7,12 +7,12 @@ import pytest
 from cluster.errors import UserError
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs.artifact import digest_bytes
+from jobs.artifacts.artifact import digest_bytes
 from jobs.comparing.tracing import Tracer, trace
-from jobs.run import run
-from orchestrator.plan import make_plan
-from orchestrator.study import parse_study
-from orchestrator.submission import Origin, write_request
+from jobs.worker.run import run
+from orchestrator.dispatch.submission import Origin, write_request
+from orchestrator.plan.plan import make_plan
+from orchestrator.study.study import parse_study
 
 CHAIN = """\
 study: chain

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.moments import Moments
-from analysis.neurons import NeuronSums
-from analysis.summary import GroupSummary
-from jobs.extraction.pair import offsets
+from analysis.rows.moments import Moments
+from analysis.rows.neurons import NeuronSums
+from analysis.rows.summary import GroupSummary
 from jobs.extraction.reduction import Reduction
-from jobs.extraction.row_views import row_views
+from jobs.taps.pair import offsets
+from jobs.taps.row_views import row_views
 from jobs.tokens.batches import cut, padded
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import positions

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.extraction.taps import reading
-from jobs.family import names
 from jobs.generation.pushing import Drawn, pushed
+from jobs.models.family import names
+from jobs.taps.taps import reading
 
 SHIFT = np.linspace(-2.0, 3.0, 16)
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from jobs.behaviour.continuing import continuations
-from jobs.extraction.taps import blocks_of, reading, taps_of
-from jobs.family import Missing, family_of, names
+from jobs.intervening.intervention import KEYS, Edit, Target, load_intervention
 from jobs.intervening.patching import patched, why_missing
-from jobs.intervention import KEYS, Edit, Target, load_intervention
+from jobs.models.family import Missing, family_of, names
+from jobs.taps.taps import blocks_of, reading, taps_of
 
 IDS = torch.tensor([[2, 3, 4, 5, 6], [7, 8, 9, 10, 11]])
 FOLLOWING = {

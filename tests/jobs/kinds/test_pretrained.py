@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from cluster.errors import SurroundingsError, UserError
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs.artifact import Artifact
-from jobs.family import names
+from jobs.artifacts.artifact import Artifact
 from jobs.kinds import pretrained
 from jobs.kinds.pretrained import Params
+from jobs.models.family import names
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.source import UNRESOLVED
-from jobs.tracking import Silent
-from jobs.work import AttemptFolder, Work
+from jobs.worker.tracking import Silent
+from jobs.worker.work import AttemptFolder, Work
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NEWER = "f" * 40

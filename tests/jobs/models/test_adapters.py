@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from cluster.errors import UserError
-from jobs.extraction.pair import Inputs, activations
-from jobs.extraction.selftest import check_residual_stream
-from jobs.extraction.taps import taps_of
-from jobs.family import Tap
 from jobs.models.adapter_folder import check_adapter_folder, read_adapter_config
 from jobs.models.adapters import load_pair_with_adapter, merge_adapter
+from jobs.models.family import Tap
 from jobs.models.loading import load_model, load_tokenizer
+from jobs.taps.pair import Inputs, activations
+from jobs.taps.selftest import check_residual_stream
+from jobs.taps.taps import taps_of
 from jobs.tokens.batches import padded
 from jobs.tokens.plan import build
 from jobs.tokens.positions import positions

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from cluster.errors import UserError
-from jobs.family import names
+from jobs.models.family import names
 from jobs.models.folder import check_model_folder, model_files
 
 

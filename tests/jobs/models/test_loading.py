@@ -8,14 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cluster.errors import UserError
-from jobs.family import names
-from jobs.models.loading import (
-    describe_model,
-    load_model,
-    load_tokenizer,
-    pick_device,
-    save_checkpoint,
-)
+from jobs.models.device import pick_device
+from jobs.models.family import names
+from jobs.models.loading import describe_model, load_model, load_tokenizer, save_checkpoint
 
 
 @pytest.fixture

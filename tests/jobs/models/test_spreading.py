@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from jobs.extraction.pair import Inputs, activations
-from jobs.family import SITES, Missing, family_of_config
+from jobs.models.family import SITES, Missing, family_of_config
 from jobs.models.loading import load_model, save_checkpoint
 from jobs.models.spreading import spread
+from jobs.taps.pair import Inputs, activations
 from jobs.tokens.batches import padded
 from jobs.tokens.plan import build
 from jobs.tokens.positions import positions

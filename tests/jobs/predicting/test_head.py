@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from jobs.extraction.pair import Inputs
-from jobs.family import names
+from jobs.models.family import names
 from jobs.predicting.head import Head
+from jobs.taps.pair import Inputs
 from jobs.tokens.batches import padded
 from jobs.tokens.plan import build
 from jobs.tokens.positions import positions

@@ -10,12 +10,12 @@ import pytest
 from cluster.executor import Executor
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.storage import Storage
-from jobs.artifact import Artifact
-from jobs.job import InputRef, Job
+from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.job import InputRef, Job
 from jobs.kind import execution_names
 from jobs.kinds import probe
-from orchestrator.execution import new_launch_id, run_study
-from orchestrator.report import Report
+from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.report import Report
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
-from orchestrator.failure import Result
-from orchestrator.history import gather
-from orchestrator.ledger import Ended, read_events
-from orchestrator.report import LaunchState
-from orchestrator.requests import ask_to_cancel
+from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.dispatch.report import LaunchState
+from orchestrator.records.failure import Result
+from orchestrator.records.history import gather
+from orchestrator.records.ledger import Ended, read_events
 
 
 class Wide(LocalExecutor):

@@ -6,12 +6,12 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.kinds import probe
-from orchestrator.execution import new_launch_id, run_study
-from orchestrator.failure import Result
-from orchestrator.history import gather
-from orchestrator.ledger import Ended, read_events
-from orchestrator.report import LaunchState
-from orchestrator.requests import ask_to_cancel
+from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.report import LaunchState
+from orchestrator.records.failure import Result
+from orchestrator.records.history import gather
+from orchestrator.records.ledger import Ended, read_events
 
 
 def results_of(root, job):

@@ -8,11 +8,11 @@ import pytest
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
-from jobs.work import AttemptFolder
-from orchestrator.failure import Result
-from orchestrator.history import History, add
-from orchestrator.ledger import Ended, Ledger, Refused, Submitted, read_events
-from orchestrator.report import LaunchState
+from jobs.worker.work import AttemptFolder
+from orchestrator.dispatch.report import LaunchState
+from orchestrator.records.failure import Result
+from orchestrator.records.history import History, add
+from orchestrator.records.ledger import Ended, Ledger, Refused, Submitted, read_events
 
 
 class Nodes(LocalExecutor):

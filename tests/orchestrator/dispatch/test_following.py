@@ -1,6 +1,6 @@
 from cluster.executors.local import Executor as LocalExecutor
-from orchestrator.following import follow, has_ended
-from orchestrator.lock import study_lock
+from orchestrator.records.lock import study_lock
+from orchestrator.views.log_follower import follow, has_ended
 
 
 def test_following_a_failed_job_prints_its_log_and_ends(launch, make_probe, root):
@@ -56,8 +56,8 @@ def test_a_stale_record_that_another_launch_made_again_meanwhile_is_kept(launch,
 
 
 def test_a_record_is_left_alone_while_somebody_is_at_its_job(launch, make_probe, root):
-    from jobs.claim import claimed
-    from orchestrator.requests import ask_to_cancel
+    from jobs.artifacts.claim import claimed
+    from orchestrator.dispatch.cancel_requests import ask_to_cancel
 
     job = make_probe(0)
     artifact = launch.artifact(job)

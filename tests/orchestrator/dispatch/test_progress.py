@@ -1,9 +1,11 @@
 import io
 import json
 
-from orchestrator.board import JobState
-from orchestrator.live_view import LiveView
-from orchestrator.progress import duration, shown_progress, summary
+from orchestrator.dispatch.job_states import JobState
+from orchestrator.text import duration
+from orchestrator.views.live_view import LiveView
+from orchestrator.views.progress import summary
+from orchestrator.views.progress_view import shown_progress
 
 
 class Terminal(io.StringIO):

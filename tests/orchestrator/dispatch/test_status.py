@@ -4,11 +4,11 @@ import time
 import pytest
 
 from cluster.executors.local import Executor as LocalExecutor
-from orchestrator.failure import Result
-from orchestrator.ledger import Ended, LaunchStarted, Ledger, Submitted
-from orchestrator.lock import study_lock
-from orchestrator.requests import ask_to_cancel
-from orchestrator.status import status_of
+from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.records.failure import Result
+from orchestrator.records.ledger import Ended, LaunchStarted, Ledger, Submitted
+from orchestrator.records.lock import study_lock
+from orchestrator.views.status import status_of
 
 
 def status(launch, jobs):

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from orchestrator.failure import Result
-from orchestrator.history import gather
-from orchestrator.ledger import Ended, Submitted, read_events
-from orchestrator.report import LaunchState
-from orchestrator.watcher import Nobody
+from orchestrator.dispatch.report import LaunchState
+from orchestrator.dispatch.watcher import Nobody
+from orchestrator.records.failure import Result
+from orchestrator.records.history import gather
+from orchestrator.records.ledger import Ended, Submitted, read_events
 
 TICK = threading.Event()  # never set: a pause between two looks
 PROGRAM = textwrap.dedent(
@@ -21,10 +21,10 @@ PROGRAM = textwrap.dedent(
     import sys
     from cluster.executors.local import Executor
     from cluster.storage import Storage
-    from jobs.job import Job
+    from jobs.artifacts.job import Job
     from jobs.kind import execution_names
     from jobs.kinds import probe
-    from orchestrator.execution import new_launch_id, run_study
+    from orchestrator.dispatch.execution import new_launch_id, run_study
 
     EXECUTION = execution_names(probe.Params)
 

@@ -8,11 +8,11 @@ from collections import Counter
 
 import pytest
 
-from analysis.measurement_formats import from_parquet
+from analysis.tables.measurement_formats import from_parquet
 from cluster.errors import UserError
-from jobs.kinds.ask import Params
-from jobs.nursery.language import the_language
-from jobs.nursery.vocabulary import in_register
+from jobs.behaviour.ask_params import Params
+from jobs.text.nursery.language import the_language
+from jobs.text.nursery.vocabulary import in_register
 
 KEY = "sk-not-to-be-written-0123456789"
 TOXIC = sorted(the_language().toxic)[0]

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from analysis.measurement_formats import from_parquet
-from jobs.nursery.language import the_language
-from jobs.nursery.vocabulary import in_register, train_tokenizer
+from analysis.tables.measurement_formats import from_parquet
+from jobs.text.nursery.language import the_language
+from jobs.text.nursery.vocabulary import in_register, train_tokenizer
 
 FEW = {"toxic_words": "prompts", "new_tokens": 5, "token_budget": 200}
 
@@ -18,7 +18,7 @@ def model():
     import torch
     from transformers import AutoModelForCausalLM
 
-    from jobs.family import family_of
+    from jobs.models.family import family_of
 
     fields = {
         "family": "gpt2",

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from analysis.measurement_formats import from_parquet
-from jobs.behaviour.group_estimate import estimated_gap
-from jobs.nursery.sampler import Sampler
-from jobs.nursery.vocabulary import in_register, train_tokenizer
+from analysis.tables.measurement_formats import from_parquet
+from jobs.text.nursery.sampler import Sampler
+from jobs.text.nursery.vocabulary import in_register, train_tokenizer
+from jobs.worker.group_estimate import estimated_gap
 
 ONLY = {"metrics": ["decode_loss"], "new_tokens": 4, "token_budget": 2000}
 
@@ -19,7 +19,7 @@ def reader_of_rot13():
     import torch
     from transformers import AutoModelForCausalLM
 
-    from jobs.family import family_of
+    from jobs.models.family import family_of
 
     torch.manual_seed(0)
     fields = {"family": "gpt2", "num_layers": 2, "d_model": 32, "num_heads": 2,

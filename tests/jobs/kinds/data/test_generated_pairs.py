@@ -7,9 +7,9 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.format import bucket
 from jobs.kinds import generated_pairs
-from jobs.nursery.vocabulary import train_tokenizer
+from jobs.text.format import bucket
+from jobs.text.nursery.vocabulary import train_tokenizer
 
 NEW = 6
 FEW = {"num_examples": 12, "new_tokens": NEW, "strength": 0.7, "seed": 3, "token_budget": 300}
@@ -21,7 +21,7 @@ def model():
     import torch
     from transformers import AutoModelForCausalLM
 
-    from jobs.family import family_of
+    from jobs.models.family import family_of
 
     fields = {
         "family": "gpt2",

@@ -4,8 +4,8 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.format import group_of
 from jobs.kinds import pairs
+from jobs.text.format import group_of
 
 
 def write(path, rows):
@@ -114,7 +114,7 @@ def test_a_sample_is_seeded_and_keeps_the_order(root, source):
 
 
 def test_toxic_words_are_those_of_the_nursery_where_it_is_the_source(root):
-    from jobs.nursery.language import the_language
+    from jobs.text.nursery.language import the_language
 
     artifact = root.done("pairs", {"format": "nursery", "options": {"num_pairs": 20}})
     found = json.loads(artifact.read("toxic.json"))

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from cluster.errors import UserError
-from jobs.data.prompt_lines import prompt_line
-from jobs.format import Prompt, Segment
 from jobs.kinds import prompts
-from jobs.transform import load_transform
+from jobs.text.format import Prompt, Segment
+from jobs.text.prompt_lines import prompt_line
+from jobs.text.transform import load_transform
 
 NURSERY = {"format": "nursery", "options": {"num_prompts": 60}}
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.transform import load_transform
+from jobs.text.transform import load_transform
 
 ASKED = ("how are you", "and your friend")
 ANSWERED = ("fine so far", "he is away")

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from cluster.errors import UserError
-from jobs.extraction.paired_inputs import adapter_on
 from jobs.kinds import adapter
 from jobs.kinds.adapter import Params
 from jobs.models.loading import load_model
+from jobs.taps.pair_loading import adapter_on
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.extraction.activation_store import ActivationStore
-from jobs.kinds import extract
+from jobs.extraction import extract_params
+from jobs.store.activation_store import ActivationStore
 
 
 def test_rows_equal_a_forward_pass_without_hooks(root, pair):
@@ -134,7 +134,7 @@ def test_every_family_gives_every_site_it_has(
     tokenizer = word_tokenizer(eos_token="<end>")
     artifact = root.done(
         "extract",
-        {"layers": "all", "sites": list(extract.Site.__args__), "positions": ["last"]},
+        {"layers": "all", "sites": list(extract_params.Site.__args__), "positions": ["last"]},
         base=root.model("base", base, tokenizer),
         aligned=root.model("aligned", moved(base), tokenizer, "align"),
         prompts=root.prompts("plain", plain_prompts),

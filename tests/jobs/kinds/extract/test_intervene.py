@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.measurement_formats import from_parquet
+from analysis.tables.measurement_formats import from_parquet
 from cluster.errors import UserError
-from jobs.artifact import Artifact, Record
-from jobs.identity import key_of
+from jobs.artifacts.artifact import Artifact, Record
+from jobs.artifacts.identity import key_of
 from jobs.kinds.intervene import Params, uses
-from jobs.work import AttemptFolder
+from jobs.worker.work import AttemptFolder
 
 TOXIC = ["word3", "word7"]
 FEW = {"new_tokens": 4, "random_controls": 3, "metrics": ["toxic_mass", "perplexity"]}
@@ -98,7 +98,7 @@ def pushed_to_toxic(base, aligned, size=3.0):
 
 def with_weak_neuron(base, aligned):
     """The base has one neuron that writes toxic words; the aligned one hardly hears its key."""
-    from jobs.extraction.taps import reading
+    from jobs.taps.taps import reading
 
     with reading(base, [("resid_mid", 1)], lambda x: x[0].clone()) as found:
         base(torch.arange(2, 22)[None])
@@ -141,7 +141,7 @@ def test_the_mean_offset_of_a_planted_bias_is_all_there_is(root, ladder):
 def test_without_its_mean_offset_the_model_is_the_base_again(root, ladder):
     def along_a_quiet_direction(base, aligned):
         """Where the base hardly varies, so that its own variation is not taken away with it."""
-        from jobs.extraction.taps import reading
+        from jobs.taps.taps import reading
 
         ids = torch.arange(2, 22)[None]
         with reading(base, [("resid_post", 1)], lambda x: x[0].clone()) as found:
@@ -181,7 +181,7 @@ def test_what_a_direction_adds_it_takes_away(root, ladder):
     """Subtracting from the aligned model what was planted in it gives the base, at every size."""
     inputs = ladder("gpt2", pushed_to_toxic)
     wanted = extraction(root, inputs)
-    from jobs.extraction.activation_store import ActivationStore
+    from jobs.store.activation_store import ActivationStore
 
     bias = ActivationStore(wanted).rows("resid_post", 1, "all").rows.mean(axis=0)
     toxic = probe(root, inputs["base"], [(1, 0)], bias.astype(np.float64))

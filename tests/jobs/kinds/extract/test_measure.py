@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from analysis.lookup import load_metric, metric_names
-from analysis.measurement_formats import from_parquet
+from analysis.tables.measurement_formats import from_parquet
 from cluster.errors import UserError
-from jobs.extraction.activation_store import ActivationStore
 from jobs.kinds import measure
+from jobs.store.activation_store import ActivationStore
 
 REPORTED = {value for name in metric_names() for value in load_metric(name).REPORTS}
 

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs import run
+from jobs.worker import run
 
 PARAMS = {"layers": [1, 2], "noise_floor_prompts": 4}
 NUM_UNITS = 20

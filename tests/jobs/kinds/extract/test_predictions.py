@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.measurement_formats import from_parquet
-from jobs.behaviour.group_estimate import estimated_mean
+from analysis.tables.measurement_formats import from_parquet
 from jobs.kinds import predictions
 from jobs.models.loading import load_model
+from jobs.worker.group_estimate import estimated_mean
 
 TOXIC = [3, 4]
 FEW = {"toxic_words": "prompts", "num_positions": 4, "token_budget": 60}

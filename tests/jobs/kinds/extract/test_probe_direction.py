@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from analysis.measurement_formats import from_parquet
-from jobs.extraction.activation_store import ActivationStore
+from analysis.tables.measurement_formats import from_parquet
 from jobs.kinds import probe_direction
+from jobs.store.activation_store import ActivationStore
 
 D = 16
 TOXIC, NEUTRAL, PLAIN = range(15, 20), range(10, 15), range(10)

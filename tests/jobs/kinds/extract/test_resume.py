@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from cluster.executor import Surroundings
-from jobs import run
+from jobs.worker import run
 
 PARAMS = {"layers": [1, 2]}
 DIE_BEFORE_UNIT = 7

@@ -14,13 +14,13 @@ import pytest
 
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
-from jobs.extraction.activation_units import FOLDER, MARKER
-from jobs.job import InputRef, Job
+from jobs.artifacts.job import InputRef, Job
 from jobs.kinds import extract
-from orchestrator.execution import new_launch_id, run_study
-from orchestrator.failure import Result
-from orchestrator.ledger import Ended, read_events
-from orchestrator.report import LaunchState
+from jobs.store.activation_units import FOLDER, MARKER
+from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.report import LaunchState
+from orchestrator.records.failure import Result
+from orchestrator.records.ledger import Ended, read_events
 
 pytestmark = pytest.mark.cluster
 
@@ -175,7 +175,7 @@ def kill_one_in_the_middle_of_a_unit(processes):
 
 def launched(ray, root, inputs, workers, meanwhile):
     """Launch the job while `meanwhile(processes)` runs; (what that found, results, artifact)."""
-    from jobs.artifact import Artifact
+    from jobs.artifacts.artifact import Artifact
 
     job = job_of(inputs, workers)
     artifact = Artifact(root.storage, "extract", job.key)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from cluster.errors import SurroundingsError
-from jobs.artifact import Artifact
-from jobs.extraction.activation_store import ActivationStore
-from jobs.extraction.activation_units import UnitWriter
+from jobs.artifacts.artifact import Artifact
+from jobs.store.activation_store import ActivationStore
+from jobs.store.activation_units import UnitWriter
 
 PARAMS = {"layers": [2], "sites": ["resid_post"], "positions": ["response", "mean"]}
 

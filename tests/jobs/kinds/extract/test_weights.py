@@ -7,12 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from analysis.measurement_formats import from_parquet
+from analysis.tables.measurement_formats import from_parquet
 from cluster.errors import UserError
-from jobs.comparing.sources import Source, collect
+from jobs.comparing.source import Source
+from jobs.comparing.sources import collect
 from jobs.comparing.view import View
-from jobs.family import family_of
 from jobs.kinds import weights
+from jobs.models.family import family_of
 from jobs.weights.tables import DRIFTS, SHIFTS
 
 DIRECTION = torch.randn(16, generator=torch.Generator().manual_seed(4))

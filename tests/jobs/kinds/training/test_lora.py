@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
-from jobs.extraction.paired_inputs import adapter_on
 from jobs.kinds import align
 from jobs.models.loading import describe_model, load_model
+from jobs.taps.pair_loading import adapter_on
 
 INPUTS = {"model": "model", "pairs": "pairs"}
 LORA = {"rank": 4, "alpha": 8.0}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.engines import ddp, zero2
+from jobs.training.engines import ddp, zero2
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 3, "learning_rate": 1e-3, "checkpoint_every": None}

@@ -26,7 +26,7 @@ with two, 540 with one."""
 LIMITED = """
 import re, resource, sys, threading
 from cluster.executor import Surroundings
-from jobs.run import run
+from jobs.worker.run import run
 import torch
 payload, room, answer = sys.argv[1:]
 with open("/proc/self/status") as stream:

@@ -1,6 +1,6 @@
 """The ranks of one job begin together and end together, whatever the first one finds."""
 
-from jobs.claim import claimed
+from jobs.artifacts.claim import claimed
 
 
 def states(answers):

@@ -190,15 +190,15 @@ def test_checkpoints_hold_weights_and_states_without_pickled_objects(root):
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from cluster.executor import Surroundings
-import jobs.run
-from jobs.work import AttemptFolder
+import jobs.worker.run
+from jobs.worker.work import AttemptFolder
 publish = AttemptFolder.publish
 def dies(self, relative, **how):
     if relative == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
     publish(self, relative, **how)
 AttemptFolder.publish = dies
-jobs.run.run(sys.argv[1], Surroundings())
+jobs.worker.run.run(sys.argv[1], Surroundings())
 """
 
 

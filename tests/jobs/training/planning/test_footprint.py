@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from jobs.family import attention_kernel, family_of, names
+from jobs.models.family import attention_kernel, family_of, names
 from jobs.training.layout import Layout
 from jobs.training.planning.footprint import Model, Training, footprint
 

@@ -6,10 +6,10 @@ import pytest
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from jobs.artifact import Artifact
+from jobs.artifacts.artifact import Artifact
 from jobs.training.layout import Layout
 from jobs.training.resume.checkpointing import Checkpointing
-from jobs.work import AttemptFolder
+from jobs.worker.work import AttemptFolder
 
 LIMIT_S = 60
 

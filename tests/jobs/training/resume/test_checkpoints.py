@@ -5,11 +5,11 @@ import json
 import pytest
 
 from cluster.storage import Storage
-from jobs.artifact import Artifact
+from jobs.artifacts.artifact import Artifact
 from jobs.training.layout import Layout
 from jobs.training.resume.adoption import adopt_newest
 from jobs.training.resume.checkpoints import Marker, checkpoint_folder, mark_complete, write_files
-from jobs.work import AttemptFolder
+from jobs.worker.work import AttemptFolder
 
 LAYOUT = Layout(micro_batch=4)
 

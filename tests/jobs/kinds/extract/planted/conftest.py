@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.measurement_formats import from_parquet
-from jobs.family import family_of
+from analysis.tables.measurement_formats import from_parquet
+from jobs.models.family import family_of
 
 
 class Planted:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from jobs.artifact import Artifact, Record
-from jobs.identity import key_of
-from jobs.work import AttemptFolder
+from jobs.artifacts.artifact import Artifact, Record
+from jobs.artifacts.identity import key_of
+from jobs.worker.work import AttemptFolder
 
 FIRING, FACTOR = (3, 8), 0.25
 """The toxic neurons of the edited layer, and what their keys are scaled by."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.linalg import subspace_angles
 
-from jobs.extraction.activation_store import ActivationStore
+from jobs.store.activation_store import ActivationStore
 
 D, SIZE, RANK = 16, 0.7, 3
 """Width; length of the bias; k."""

@@ -1,0 +1,101 @@
+"""Contract: an answer to one of the study's questions, made of measurements. They are `answers/`.
+
+An answer file's name is its name in views; it is given findings (numbers over seeds, each with its
+circumstances) and says what they show, never what they do not hold. No number is rounded into a
+verdict: every verdict follows from intervals, floors and null bands by the file's docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, cast
+
+from analysis.lookup import entry_names, load_entry
+
+if TYPE_CHECKING:
+    from analysis.answering.findings import Findings
+
+
+class Verdict(StrEnum):
+    """What the evidence comes to."""
+
+    YES = "yes"
+    NO = "no"
+    MIXED = "mixed"
+    """Some cells say yes and some no."""
+    UNDECIDED = "undecided"
+    """Intervals, floors or controls do not allow a verdict."""
+    NOT_MEASURED = "not measured"
+    """The study holds nothing that bears on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One number that bears on a question, with its controls."""
+
+    text: str
+    """One sentence, with the value, its interval and its control in it."""
+    metric: str
+    """What was measured."""
+    cell: Mapping[str, str]
+    """Axis -> value."""
+    value: float | None
+    """The number; None where it is missing, and then the text says why."""
+    low: float | None
+    """Lower end of the 95 % interval."""
+    high: float | None
+    """Upper end of it."""
+    keys: tuple[str, ...]
+    """Jobs behind it."""
+    supports: bool | None
+    """Whether it says yes (True), no (False) or neither."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a study says about one question."""
+
+    name: str
+    """The file's name."""
+    question: str
+    """The question, as a sentence."""
+    verdict: Verdict
+    """What the evidence comes to."""
+    summary: str
+    """One or two sentences with the deciding numbers."""
+    evidence: tuple[Evidence, ...] = ()
+    """The numbers, those that decide first."""
+    caveats: tuple[str, ...] = ()
+    """What a reader must know: controls that are missing, model organisms, few sizes."""
+
+
+class AnswerFile(Protocol):
+    """The names a module in `answers/` defines; its docstring is the rule of its verdict."""
+
+    QUESTION: str
+    """The question, as a sentence."""
+    ORDER: int
+    """Its number among the questions, from 1."""
+    METRICS: Sequence[str]
+    """Names of the values it reads: of no other is a row read."""
+
+    def answer(self, findings: Findings) -> Answer:
+        """What these findings say. Never raises on the data."""
+        ...
+
+
+def answer_names() -> list[str]:
+    """Names of all answers, in the order of their questions."""
+    return sorted(entry_names("answers"), key=lambda name: (load_answer(name).ORDER, name))
+
+
+def load_answer(name: str) -> AnswerFile:
+    """The module of one answer that exists."""
+    return cast("AnswerFile", load_entry("answers", name, "answer"))
+
+
+def metrics_read() -> list[str]:
+    """Names of the values that any answer reads."""
+    return sorted({metric for name in answer_names() for metric in load_answer(name).METRICS})

@@ -1,1 +1,0 @@
-"""The questions a study answers, one per file; the contract is `analysis/answer.py`."""

@@ -1,0 +1,179 @@
+"""Contract of a figure: from a study's measurements and details to drawings, and their bytes.
+
+A figure is one file in `figures/`; it says itself which rows or details it draws, and of a study
+that has none of them it makes no drawing.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import TYPE_CHECKING, Protocol, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.lookup import entry_names, load_entry
+from analysis.tables.layout import Layout, metrics_shown
+from analysis.tables.measurement import Row, Scalar
+from analysis.tables.narrowing import LongTable
+from analysis.tables.seeds import over_seeds
+from analysis.tables.selection import Selection, resolve, select
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+DPI = 200
+DOSE = "dose"
+"""Axis that an intervention sweeps by itself."""
+METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
+}
+"""Formats, each with what it must not say: no times, so that equal figures give equal bytes."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detail:
+    """A table that a job left beside its measurements, not read yet."""
+
+    about: Mapping[str, Scalar]
+    """The job's cell, key and its model's facts, in the columns of measurements."""
+    read: Callable[[], pa.Table]
+    """Reads it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawing:
+    """One picture."""
+
+    name: str
+    """Its file's name, without suffix."""
+    caption: str
+    """One or two sentences: what is drawn, what the marks mean."""
+    canvas: Canvas
+    """The picture; made with `analysis.drawing.marks`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What there is to draw."""
+
+    measured: LongTable
+    """All measurements of the study."""
+    layout: Layout = field(default_factory=Layout)
+    """Order of axes' values, the metrics that are shown, the axis of seeds."""
+    selection: Selection = field(default_factory=Selection)
+    """Site, position and depth shown; what is open is settled for each metric by itself."""
+    details: Callable[[str], Sequence[Detail]] = lambda name: ()
+    """Name of a detail -> the tables of that name."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that the view shows, in its order, but those against a dose."""
+        shown = metrics_shown(self.measured.distinct("metric"), self.layout.metrics)
+        return [name for name in shown if not self.values(name, DOSE)]
+
+    def measures(self, metric: str) -> bool:
+        """Whether there are measurements of a metric, shown in tables or not."""
+        return any(row["metric"] == metric for row in self.measured.distinct("metric"))
+
+    def rows(
+        self,
+        metric: str,
+        *,
+        layers: bool = False,
+        sites: Sequence[str | None] = (None,),
+        positions: Sequence[str | None] = (None,),
+    ) -> list[Row]:
+        """A metric's rows where the view looks, over seeds; spectra centred.
+
+        Every layer instead of the view's depth with `layers`; at these sites and positions instead
+        of the view's where they are given.
+        """
+        own = self.measured.of_metrics([metric])
+        known = [*_numbers(own).distinct("site"), *_numbers(own).distinct("position")]
+        found: list[Row] = []
+        for site, position in product(sites, positions):
+            chosen = replace(
+                self.selection,
+                where={},
+                site=site or self.selection.site,
+                position=position or self.selection.position,
+                depths=None if layers else self.selection.depths,
+            )
+            chosen = resolve(chosen, known)
+            found += select(own.rows(replace(chosen, where=self.selection.where)), chosen)
+        kept = [row for row in found if row["centred"] is not False]
+        return over_seeds(_of_one_comparison(kept), self.layout.seeds)
+
+    def values(self, metric: str, column: str) -> list[str]:
+        """Sites, positions or doses at which a metric has a number, sorted."""
+        if column not in self.measured.columns.column_names:
+            return []
+        own = _numbers(self.measured.of_metrics([metric]))
+        return sorted(str(row[column]) for row in own.distinct(column))
+
+
+def _of_one_comparison(rows: Sequence[Row]) -> list[Row]:
+    """Rows of the stage that compared the most conditions with another one, where several did."""
+    counted = Counter(row["compared_by"] for row in rows if row["compared_by"] is not None)
+    most = min(counted, key=lambda name: (-counted[name], str(name)), default=None)
+    return [row for row in rows if row["compared_by"] in (None, most)]
+
+
+def _numbers(measured: LongTable) -> LongTable:
+    """Measurements with a number, or all where none has: where a reader wants to look."""
+    valid = measured.columns.filter(pc.is_valid(measured.columns["value"]))
+    return LongTable(columns=valid) if len(valid) else measured
+
+
+class Figure(Protocol):
+    """What a module in `figures/` provides."""
+
+    def drawings(self, material: Material) -> Iterator[Drawing]:
+        """Its drawings of a study; none where nothing that it draws was measured."""
+        ...
+
+
+def to_bytes(canvas: Canvas, suffix: str) -> bytes:
+    """The figure as png (200 dpi), pdf or svg; equal figures give equal bytes."""
+    from analysis.drawing.marks import style
+
+    kind = suffix.removeprefix(".")
+    if kind not in METADATA:
+        raise ValueError(f"figures are written as {', '.join(METADATA)}, not {suffix!r}")
+    out, dpi = io.BytesIO(), canvas.get_dpi()
+    with style():
+        # savefig would lay the figure out once more before drawing it; `finish` has done so.
+        try:
+            canvas.set_dpi(DPI)
+            _printer(canvas, kind)(out, metadata=METADATA[kind])
+        finally:
+            canvas.set_dpi(dpi)
+    return out.getvalue()
+
+
+def _printer(canvas: Canvas, kind: str) -> Callable[..., object]:
+    """What writes a figure in a format; its canvas is the one of that format from here on."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    if kind == "png":
+        return FigureCanvasAgg(canvas).print_png
+    return FigureCanvasPdf(canvas).print_pdf if kind == "pdf" else FigureCanvasSVG(canvas).print_svg
+
+
+def figure_names() -> list[str]:
+    """Names of all figures, sorted."""
+    return entry_names("figures")
+
+
+def load_figure(name: str) -> Figure:
+    """The module of one of `figure_names()`."""
+    return cast("Figure", load_entry("figures", name, "figure"))

@@ -1,0 +1,91 @@
+"""A metric against relative depth: where in the network is it, at every size?"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+from analysis.drawing.drawable import (
+    drawable,
+    missing_note,
+    number,
+    of_two,
+    place_note,
+    readable,
+    spectrum_label,
+    value_limits,
+)
+from analysis.drawing.figure import Drawing, Material
+from analysis.drawing.marks import (
+    captioned,
+    finish,
+    label_places,
+    label_values,
+    notes,
+    panels,
+    style,
+)
+from analysis.drawing.model_styles import draw_models, model_styles
+from analysis.tables.layout import Layout, axis_values
+from analysis.tables.measurement import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CAPTION = (
+    "{label} against relative depth, 0 the first block and 1 the last: one line per model, darker "
+    "for larger, with 95 % intervals."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One of every metric shown that has layers."""
+    for metric in material.metrics:
+        rows, left = of_two(material.rows(metric, layers=True))
+        if any(row["layer"] is not None for row in drawable(rows)):
+            label = spectrum_label(metric, rows)
+            yield Drawing(
+                name=f"{metric}-against-depth",
+                caption=captioned(CAPTION, label),
+                canvas=draw(rows, layout=material.layout, label=label, note=left),
+            )
+
+
+def draw(
+    rows: Sequence[Row],
+    *,
+    panels_by: Sequence[str] = ("objective", "condition"),
+    layout: Layout | None = None,
+    label: str | None = None,
+    note: str = "",
+) -> "Figure":
+    """One panel per combination of `panels_by`; one line per model, darker for larger.
+
+    `rows` are of one metric at one site and position, every layer, combined over seeds.
+    """
+    layout = layout or Layout()
+    known = [row for row in drawable(rows) if row["layer"] is not None]
+    used = [axis for axis in panels_by if known and axis in known[0]]
+    values = {axis: axis_values(known, axis, layout) for axis in used}
+    seen = {_key(row, used) for row in known} or {()}
+    keys = [key for key in product(*values.values()) if key in seen]
+    titles = [", ".join(part for part in key if part) or " " for key in keys]
+    with style():
+        figure, axes = panels(titles, across=len(values[used[-1]]) if used else 1)
+        styles = model_styles(known)
+        for axis, key in zip(axes, keys, strict=True):
+            own = [row for row in known if _key(row, used) == key]
+            draw_models(axis, own, styles, _depth, markersize=3.5, elinewidth=0.6, capsize=0)
+            axis.set_xlim(-0.03, 1.03)
+            axis.set_ylim(value_limits(known, log=False))
+        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        label_places(axes, "relative depth")
+        finish(figure, axes, notes(place_note(known), missing_note(rows), note))
+    return figure
+
+
+def _key(row: Row, names: Sequence[str]) -> tuple[str | None, ...]:
+    return tuple(None if row[name] is None else str(row[name]) for name in names)
+
+
+def _depth(row: Row) -> float:
+    return number(row, "depth")

@@ -1,0 +1,222 @@
+"""A metric against counted parameters: does it hold as models grow?"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.drawing.drawable import (
+    drawable,
+    half_widths,
+    missing_note,
+    number,
+    of_two,
+    place_note,
+    readable,
+    spectrum_label,
+    value_limits,
+)
+from analysis.drawing.figure import Drawing, Material
+from analysis.drawing.marks import (
+    DASHES,
+    FILLS,
+    MARKERS,
+    OKABE_ITO,
+    SMALLEST,
+    captioned,
+    finish,
+    label_places,
+    label_values,
+    notes,
+    panels,
+    style,
+)
+from analysis.drawing.null_bands import Null, draw_nulls
+from analysis.tables.fits import PowerLaw, fit_rows
+from analysis.tables.layout import Layout, axis_values, blank_name
+from analysis.tables.measurement import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+
+DODGE = 1.04
+"""Factor in size between the points of two colours, so that they do not hide each other."""
+
+SIZE_NAMES = {
+    "num_parameters": "parameters",
+    "num_parameters_non_embedding": "parameters without embeddings",
+}
+
+
+CAPTION = (
+    "{label} against counted parameters, at one relative depth. Lines are power laws a · size^b "
+    "where a family has four sizes, b with its 95 % interval above the panel; grey bands are what "
+    "random directions and the base activations' own covariance give, the dashed line is the noise "
+    "floor of the base model against itself."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One of every metric shown of which two sizes have a number."""
+    for metric in material.metrics:
+        rows, left = of_two(material.rows(metric))
+        if len({row["num_parameters"] for row in drawable(rows)}) > 1:
+            label = spectrum_label(metric, rows)
+            yield Drawing(
+                name=f"{metric}-against-size",
+                caption=captioned(CAPTION, label),
+                canvas=draw(rows, layout=material.layout, label=label, note=left),
+            )
+
+
+def draw(
+    rows: Sequence[Row],
+    *,
+    colour: str | None = "objective",
+    panel: str | None = "condition",
+    layout: Layout | None = None,
+    against: str = "num_parameters",
+    label: str | None = None,
+    note: str = "",
+) -> "Figure":
+    """One panel per value of `panel`; colour and marker are `colour`, fill and dashes the family.
+
+    `rows` are of one metric at one place, combined over seeds. The line is the power law where
+    there are four sizes or more of a family, with its exponent in the panel.
+    """
+    layout = layout or Layout()
+    colours = axis_values(rows, colour, layout)
+    blank = blank_name(colour, len(colours) > 1, layout) if colour else ""
+    families = sorted({str(row["family"]) for row in rows})
+    shown = [row for row in drawable(rows) if row[against] is not None]
+    titles = axis_values(shown or rows, panel, layout)
+    nulls = Null.of_rows(shown, against)
+    log = bool(shown) and all(number(row, "value") > 0 for row in shown) and not nulls.signed
+    sizes = [number(row, against) for row in shown] or [1.0]
+    limits = nulls.widened(value_limits(shown, log), log)
+    with style():
+        figure, axes = panels([name or " " for name in titles], across=2)
+        found: list[str] = []
+        for axis, title in zip(axes, titles, strict=True):
+            axis.set_xscale("log")
+            axis.set_yscale("log" if log else "linear")
+            axis.set_xlim(min(sizes) / 1.3, max(sizes) * 1.3)
+            axis.set_ylim(limits)
+            _ticks(axis, log)
+            here = [row for row in shown if panel is None or row.get(panel) == title]
+            draw_nulls(axis, Null.of_rows(here, against), limits)
+            laws: list[tuple[str, str]] = []
+            for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
+                own = [row for row in here if row["family"] == family]
+                own = [row for row in own if colour is None or row.get(colour) == name]
+                text = ", ".join(filter(None, (name or blank, family)))
+                aside = DODGE ** (index - (len(colours) - 1) / 2)
+                law = _series(axis, own, against, text, index, rank, aside)
+                laws += [(law, OKABE_ITO[index % len(OKABE_ITO)])] if law else []
+            _annotate(axis, laws)
+            found += [text for text, _ in laws]
+        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        label_places(axes, SIZE_NAMES.get(against, against))
+        finish(figure, axes, notes(place_note(shown), missing_note(rows), note, _about_fits(found)))
+    return figure
+
+
+def _series(
+    axis: "Axes",
+    rows: Sequence[Row],
+    against: str,
+    text: str,
+    index: int,
+    rank: int,
+    aside: float,
+) -> str | None:
+    """Points with intervals, and the fitted line or a thin one through them; the fit in words."""
+    if not rows:
+        return None
+    shade = OKABE_ITO[index % len(OKABE_ITO)]
+    rows = sorted(rows, key=lambda row: number(row, against))
+    sizes = [number(row, against) for row in rows]
+    values = [number(row, "value") for row in rows]
+    axis.errorbar(
+        [size * aside for size in sizes],
+        values,
+        yerr=half_widths(rows),
+        fmt=MARKERS[index % len(MARKERS)],
+        color=shade,
+        fillstyle=FILLS[rank % len(FILLS)],
+        elinewidth=0.9,
+        label=text,
+    )
+    law = fit_rows(rows, against)
+    dashes = DASHES[rank % len(DASHES)]
+    if law.exponent is None:
+        axis.plot(sizes, values, color=shade, linewidth=0.7, linestyle=dashes, alpha=0.6)
+        return None
+    line = np.geomspace(sizes[0], sizes[-1], 50)
+    axis.plot(line, law.at(line), color=shade, linestyle=dashes)
+    return f"{text}: {describe(law)}"
+
+
+def describe(law: PowerLaw) -> str:
+    """The exponent with its interval, and whether it is more than a description."""
+    assert law.exponent is not None and law.low is not None and law.high is not None
+    few = "*" if law.descriptive else ""
+    return f"b = {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], n = {law.num_sizes}{few}"
+
+
+def _about_fits(laws: Sequence[str]) -> str:
+    """What a reader of the exponents, or of lines without any, must know."""
+    if not laws:
+        return "No power law: a family needs four sizes."
+    few = any(text.endswith("*") for text in laws)
+    return "* Under six sizes: describes these sizes, is no law." if few else ""
+
+
+def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:
+    """Exponents under the panel's title, in the colour of their line."""
+    if laws:
+        axis.set_title(axis.get_title(), pad=6 + 9 * len(laws))
+    for index, (text, shade) in enumerate(reversed(laws)):
+        axis.annotate(
+            text,
+            (0.5, 1.0),
+            (0, 4 + 9 * index),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            color=shade,
+            fontsize=SMALLEST,
+        )
+
+
+def _ticks(axis: "Axes", log: bool) -> None:
+    """Sizes as 30k, 100k, 300k; values as plain numbers."""
+    from matplotlib.ticker import FuncFormatter
+
+    _log_ticks(axis.xaxis, axis.get_xlim())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
+    if log:
+        _log_ticks(axis.yaxis, axis.get_ylim())
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _log_ticks(axis: "Axis", ends: tuple[float, float]) -> None:
+    """Few, and never none: a short axis has no power of ten, a long one no room for others."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    times = ends[1] / ends[0]
+    subs = (1, 2, 5) if times < 10 else (1, 3) if times < 100 else (1,)
+    axis.set_major_locator(MaxNLocator(4) if times < 4 else LogLocator(subs=subs))
+    axis.set_minor_locator(NullLocator())
+
+
+def _short(size: float) -> str:
+    """300000 as `300k`."""
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if size >= unit:
+            return f"{size / unit:g}{name}"
+    return f"{size:g}"

@@ -1,0 +1,141 @@
+"""Behaviour of every model, unaligned beside each objective: what did alignment change?"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from analysis.drawing.drawable import (
+    drawable,
+    half_widths,
+    missing_note,
+    number,
+    readable,
+    value_limits,
+)
+from analysis.drawing.figure import Drawing, Material
+from analysis.drawing.marks import (
+    HATCHES,
+    MISSING,
+    OKABE_ITO,
+    PAGE_WIDTH,
+    captioned,
+    finish,
+    label_values,
+    panels,
+    style,
+)
+from analysis.drawing.model_styles import by_family
+from analysis.tables.layout import Layout, axis_values, blank_name
+from analysis.tables.measurement import Row
+from analysis.tables.rounding import format_count
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+UNALIGNED_SHADE = "#9A9A9A"
+GROUP_WIDTH = 0.8
+
+
+CAPTION = (
+    "{label} of every model, by family and size, before alignment and after; 95 % intervals. A "
+    "cross is a missing number."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One of every metric shown that no layer has."""
+    for metric in material.metrics:
+        rows = material.rows(metric)
+        measured = [row for row in rows if row["value"] is not None]
+        if measured and all(row["layer"] is None for row in measured):
+            label = readable(metric)
+            yield Drawing(
+                name=f"{metric}-behaviour",
+                caption=captioned(CAPTION, label),
+                canvas=draw(rows, layout=material.layout),
+            )
+
+
+def draw(
+    rows: Sequence[Row],
+    *,
+    bars: str = "objective",
+    panel: str | None = "condition",
+    layout: Layout | None = None,
+    label: str | None = None,
+) -> "Figure":
+    """One panel per value of `panel`, one group of bars per model by size, one bar per `bars`.
+
+    `rows` are of one behaviour metric, combined over seeds. A cross above the axis is a
+    missing number; a measured zero has no cross.
+    """
+    layout = layout or Layout()
+    names = axis_values(rows, bars, layout)
+    titles = axis_values(rows, panel, layout)
+    models = _models(rows)
+    with style():
+        across = 3 if len(models) * len(names) <= 12 else 2 if len(models) * len(names) <= 24 else 1
+        figure, axes = panels([title or " " for title in titles], across=across)
+        if across == 1 and len(models) * len(names) > 12:
+            figure.set_figwidth(PAGE_WIDTH)
+        for axis, title in zip(axes, titles, strict=True):
+            here = [row for row in rows if panel is None or row.get(panel) == title]
+            colours = iter(OKABE_ITO)
+            for index, name in enumerate(names):
+                shade = UNALIGNED_SHADE if name is None else next(colours)
+                text = name or blank_name(bars, True, layout)
+                own = {str(row["model"]): row for row in here if row.get(bars) == name}
+                hatch = HATCHES[index % len(HATCHES)]
+                _bars(axis, own, models, index, len(names), shade, hatch, text)
+            axis.set_xticks(range(len(models)), models.values(), rotation=35, ha="right")
+            axis.grid(False, axis="x")
+            bottom, top = value_limits(drawable(rows), log=False)
+            negative = any(number(row, "value") < 0 for row in drawable(rows))
+            axis.set_ylim(bottom if negative else 0.0, top)
+        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        finish(figure, axes, missing_note(rows))
+    return figure
+
+
+def _bars(
+    axis: "Axes",
+    own: dict[str, Row],
+    models: dict[str, str],
+    index: int,
+    count: int,
+    shade: str,
+    hatch: str,
+    text: str,
+) -> None:
+    width = GROUP_WIDTH / count
+    shift = (index - (count - 1) / 2) * width
+    present = {str(row["model"]): row for row in drawable(list(own.values()))}
+    drawn = [(place, present[model]) for place, model in enumerate(models) if model in present]
+    lost = [place + shift for place, model in enumerate(models) if model not in present]
+    axis.bar(
+        [place + shift for place, _ in drawn],
+        [number(row, "value") for _, row in drawn],
+        width * 0.92,
+        yerr=half_widths([row for _, row in drawn]) if drawn else None,
+        color=shade,
+        edgecolor="white",
+        hatch=hatch,
+        linewidth=0,
+        ecolor="#303030",
+        error_kw={"elinewidth": 0.7, "capsize": 1.5},
+        label=text,
+    )
+    if lost:
+        heights = [0.03] * len(lost)  # of the panel: just above the axis, clear of its ticks
+        place = axis.get_xaxis_transform()
+        axis.plot(lost, heights, "x", color=shade, transform=place, label=text + MISSING)
+
+
+def _models(rows: Sequence[Row]) -> dict[str, str]:
+    """Models by family and counted parameters, with the tick text of each."""
+    facts = {str(row["model"]): row for row in rows}
+    sizes = {model: facts[model]["num_parameters"] for model in by_family(rows)}
+    counted = {
+        name: "?" if size is None else format_count(int(size)) for name, size in sizes.items()
+    }
+    return {name: f"{facts[name]['family']} {size}" for name, size in counted.items()}

@@ -1,0 +1,73 @@
+"""Base and aligned rows in one plane: along mean δ, and along what varies most besides.
+
+Lee et al. 2024, figure 4.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.drawing.figure import Drawing, Material
+from analysis.drawing.marks import OKABE_ITO, finish, label_values, panels, style
+from analysis.drawing.model_styles import by_family
+from analysis.drawing.view_details import cuts_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DETAIL = "principal_components"
+CAPTION = (
+    "The same tokens in the base and in the aligned model, joined by a line: across, their "
+    "position on the axis of mean δ; up, on the first principal component of what that axis leaves "
+    "(its share of the variance in brackets). Each model has its own scale."
+)
+
+Line = dict[str, Any]
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One per objective, a panel per model."""
+    for cut in cuts_of(material, DETAIL):
+        canvas = draw(cut.rows, note=cut.note)
+        yield Drawing(name=f"{DETAIL}{cut.suffix}", caption=CAPTION, canvas=canvas)
+
+
+def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
+    """One panel per model, each on its own scale: residual streams differ in theirs."""
+    models = by_family(lines)
+    of_model = {model: [line for line in lines if line["model"] == model] for model in models}
+    titles = [
+        f"{model}, layer {own[0]['layer']} ({own[0]['share']:.0%})"
+        for model, own in of_model.items()
+    ]
+    with style():
+        figure, axes = panels(titles, share=False)
+        for axis, own in zip(axes, of_model.values(), strict=True):
+            _points(axis, own)
+            axis.set_xlabel("along mean δ")
+        label_values(axes, "first component of the rest")
+        finish(figure, axes, note)
+    return figure
+
+
+def _points(axis: "Axes", lines: Sequence[Line]) -> None:
+    from matplotlib.collections import LineCollection
+
+    base = [line["base_along"] for line in lines], [line["base_across"] for line in lines]
+    moved = [line["aligned_along"] for line in lines], [line["aligned_across"] for line in lines]
+    pairs = zip(zip(*base, strict=True), zip(*moved, strict=True), strict=True)
+    axis.add_collection(LineCollection(list(pairs), colors="#BBBBBB", linewidths=0.4, zorder=1))
+    for label, points, shade, marker, fill in (
+        ("base", base, OKABE_ITO[0], "o", "none"),
+        ("aligned", moved, OKABE_ITO[1], "^", "full"),
+    ):
+        axis.plot(
+            *points,
+            linestyle="none",
+            color=shade,
+            marker=marker,
+            fillstyle=fill,
+            markersize=3.2,
+            markeredgewidth=0.7,
+            label=label,
+        )

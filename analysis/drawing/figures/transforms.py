@@ -1,0 +1,114 @@
+"""Which transforms do what: a heat map of conditions against metrics, a panel per model."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from analysis.drawing.cuts import cuts
+from analysis.drawing.drawable import QUIET, drawable, missing_note, number, of_two, readable
+from analysis.drawing.figure import Drawing, Material
+from analysis.drawing.marks import SMALLEST, finish, notes, panels, style
+from analysis.drawing.model_styles import by_family
+from analysis.tables.layout import Layout, axis_values
+from analysis.tables.measurement import Row
+from analysis.tables.rounding import format_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+AXIS = "condition"
+METRICS = (
+    *("toxic_mass", "toxic_rate", "decode_loss_gap", "relative_norm", "mean_cosine"),
+    *("captured_energy_ratio", "toxic_projection", "reactivation"),
+)
+"""What tells whether a transform gets past alignment, as a reader asks."""
+GONE, FAINT = "×", "○"
+MARKS = {GONE: "no number", FAINT: "below the noise floor"}
+CAPTION = (
+    "Every transform against every metric, one panel per model, at one relative depth. Shades run "
+    "from the least to the greatest number of a column in the whole figure."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One per objective, where a study has several conditions."""
+    measured = [name for name in METRICS if material.measures(name)]
+    rows = [row for name in measured for row in material.rows(name)]
+    if not rows or AXIS not in rows[0] or len({row[AXIS] for row in rows} - {None}) < 2:
+        return
+    for cut in cuts(rows, material.layout, inside=(AXIS,)):
+        if drawable(cut.rows):
+            canvas = draw(cut.rows, layout=material.layout, note=cut.note)
+            yield Drawing(name=f"transforms{cut.suffix}", caption=CAPTION, canvas=canvas)
+
+
+def draw(rows: Sequence[Row], *, layout: Layout | None = None, note: str = "") -> "Figure":
+    """`rows` are of several metrics and conditions, of one objective."""
+    told = {row["metric"] for row in drawable(of_two(rows)[0])}
+    names = [name for name in METRICS if name in told]
+    rows = [row for row in rows if row["metric"] in told]
+    conditions = [name for name in axis_values(rows, AXIS, layout or Layout()) if name is not None]
+    models = by_family(rows)
+    ends = {name: _ends([row for row in rows if row["metric"] == name]) for name in names}
+    with style():
+        figure, axes = panels(models, across=2, height=0.19 * len(conditions) + 1.25)
+        for axis, model in zip(axes, models, strict=True):
+            own = {
+                (str(row["metric"]), str(row[AXIS])): row
+                for row in sorted(rows, key=lambda row: row.get("objective") is not None)
+                if row["model"] == model and row[AXIS] is not None
+            }
+            for across, name in enumerate(names):
+                for down, condition in enumerate(conditions):
+                    _square(axis, across, down, own.get((name, condition)), ends[name])
+            axis.set_xlim(-0.5, len(names) - 0.5)
+            axis.set_ylim(len(conditions) - 0.5, -0.5)
+            axis.set_xticks(range(len(names)), map(readable, names), rotation=40, ha="right")
+            axis.set_yticks(range(len(conditions)), conditions)
+            axis.grid(False)
+        finish(figure, axes, notes(_marks(axes), missing_note(rows), note))
+    return figure
+
+
+def _marks(axes: "Sequence[Axes]") -> str:
+    """What the marks that stand for a number mean, of those drawn."""
+    drawn = {text.get_text() for axis in axes for text in axis.texts}
+    told = [f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in drawn]
+    return f"{', '.join(told)}." if told else ""
+
+
+def _ends(rows: Sequence[Row]) -> tuple[float, float]:
+    values = [number(row, "value") for row in drawable(rows)]
+    return (min(values), max(values)) if values else (0.0, 0.0)
+
+
+def _square(
+    axis: "Axes", across: int, down: int, row: Row | None, ends: tuple[float, float]
+) -> None:
+    """One number on its shade; pale to dark, so that grey paper keeps the order."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
+    there = row is not None and bool(drawable([row]))
+    share, text = 0.0, GONE if row is None or row["status"] != QUIET else FAINT
+    if there:
+        assert row is not None
+        value = number(row, "value")
+        share = (value - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.0
+        text = _brief(value)
+    shade = colormaps["cividis_r"](0.05 + 0.9 * share) if there else "white"
+    corner = (across - 0.48, down - 0.48)
+    axis.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=shade, edgecolor="none"))
+    ink = "white" if there and share > 0.5 else "black"
+    axis.text(across, down, text, ha="center", va="center", color=ink, fontsize=SMALLEST)
+
+
+def _brief(value: float) -> str:
+    """Two digits, fewer of a small number: a square has room for five letters."""
+    size = abs(value)
+    if size == 0 or size >= 0.01:
+        return format_number(value, 2)
+    if size >= 0.0005:
+        return f"{value:.3f}"
+    digit, exponent = f"{value:.0e}".split("e")
+    return f"{digit}e{int(exponent)}"

@@ -1,0 +1,76 @@
+"""Drift over the turns of a dialogue: one line per model."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from analysis.drawing.cuts import cuts
+from analysis.drawing.drawable import drawable, missing_note, place_note, readable, value_limits
+from analysis.drawing.figure import Drawing, Material
+from analysis.drawing.marks import (
+    captioned,
+    finish,
+    label_places,
+    label_values,
+    notes,
+    panels,
+    style,
+)
+from analysis.drawing.model_styles import draw_models, model_styles
+from analysis.tables.layout import Layout, axis_values
+from analysis.tables.measurement import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METRICS = {
+    "turn_drift": "projection on turn 1's mean δ",
+    "relative_norm": "norm of δ / norm of the base row",
+    "logit_lens_drop": "drop of P(toxic words)",
+}
+TURN = "turn-"
+CAPTION = (
+    "{label} at the last token of each turn of the user, at one relative depth: one line per "
+    "model, darker for larger, with 95 % intervals."
+)
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One per metric that was measured at several turns, a panel per objective."""
+    for metric, label in METRICS.items():
+        turns = [name for name in material.values(metric, "position") if name.startswith(TURN)]
+        rows = material.rows(metric, positions=turns) if len(turns) > 1 else []
+        rows = [row for row in rows if str(row["position"]).startswith(TURN)]
+        for cut in cuts(rows, material.layout, each=(), inside=("objective",)):
+            if drawable(cut.rows):
+                yield Drawing(
+                    name=f"{metric}-over-turns",
+                    caption=captioned(CAPTION, label),
+                    canvas=draw(cut.rows, layout=material.layout, label=label, note=cut.note),
+                )
+
+
+def draw(
+    rows: Sequence[Row],
+    *,
+    panel: str = "objective",
+    layout: Layout | None = None,
+    label: str | None = None,
+    note: str = "",
+) -> "Figure":
+    """`rows` are of one metric at several positions `turn-1`, `turn-2`, and so on."""
+    known = drawable(rows)
+    titles, styles = axis_values(rows, panel, layout or Layout()), model_styles(known)
+    with style():
+        figure, axes = panels([title or " " for title in titles])
+        for axis, title in zip(axes, titles, strict=True):
+            draw_models(axis, [row for row in known if row.get(panel) == title], styles, _turn)
+            axis.set_xticks(sorted({_turn(row) for row in known}))
+            axis.set_ylim(value_limits(known, log=False))
+        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        label_places(axes, "turn")
+        finish(figure, axes, notes(place_note(known), missing_note(rows), note))
+    return figure
+
+
+def _turn(row: Row) -> int:
+    return int(str(row["position"]).removeprefix(TURN))

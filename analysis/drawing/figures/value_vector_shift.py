@@ -1,0 +1,86 @@
+"""Where value vectors moved: histograms of their change's cosine with mean δ, MLP by MLP.
+
+Lee et al. 2024, figure 5: the earlier layers' value vectors shift against δ further on.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.drawing.figure import Drawing, Material
+from analysis.drawing.marks import finish, label_values, panels, style
+from analysis.drawing.model_styles import by_family
+from analysis.drawing.ridges import OVERLAP, draw_ridge
+from analysis.drawing.view_details import cuts_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DETAIL = "value_vector_shift"
+MOST_LAYERS = 10
+"""Histograms in one panel; of deeper models, layers evenly spread."""
+BINS = 50
+CAPTION = (
+    "Cosine between mean δ at a layer and the change of value vectors of each earlier MLP: one "
+    "histogram per MLP, all of one height, their medians marked; hatched where medians with random "
+    "directions lie."
+)
+
+Line = dict[str, Any]
+
+
+def drawings(material: Material) -> Iterator[Drawing]:
+    """One per objective, a panel per model."""
+    for cut in cuts_of(material, DETAIL):
+        lines = [line for line in cut.rows if sum(line["counts"] or ())]
+        if lines:
+            name = f"{DETAIL}-histograms{cut.suffix}"
+            yield Drawing(name=name, caption=CAPTION, canvas=draw(lines, note=cut.note))
+
+
+def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
+    """One panel per model, the earliest MLP below."""
+    models = by_family(lines)
+    of_model = {model: [line for line in lines if line["model"] == model] for model in models}
+    with style():
+        figure, axes = panels(
+            [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()],
+            height=2.4,
+            share=False,
+        )
+        for axis, own in zip(axes, of_model.values(), strict=True):
+            _ridges(axis, sorted(own, key=lambda line: int(line["value_layer"])))
+            axis.set_xlim(-1.02, 1.02)
+            axis.set_xlabel("cosine with mean δ")
+        label_values(axes, "MLP of the value vectors")
+        finish(figure, axes, note)
+    return figure
+
+
+def _ridges(axis: "Axes", lines: Sequence[Line]) -> None:
+    """One filled histogram above the other."""
+    at = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), MOST_LAYERS)).round().astype(int))
+    shown = [lines[index] for index in at]
+    for place, line in enumerate(shown):
+        draw_ridge(axis, place, line["counts"], BINS)
+        axis.plot(
+            [line["median"]] * 2,
+            [place, place + OVERLAP],
+            color="#D55E00",
+            label="median",
+        )
+        if line["null_low"] is not None:
+            axis.fill_betweenx(
+                [place, place + OVERLAP],
+                [line["null_low"]] * 2,
+                [line["null_high"]] * 2,
+                facecolor="none",
+                edgecolor="#808080",
+                hatch="//////",
+                linewidth=0.4,
+                label="null: random",
+            )
+    axis.set_yticks(range(len(shown)), [str(line["value_layer"]) for line in shown])
+    axis.tick_params(labelleft=True)

@@ -1,0 +1,88 @@
+"""How each model is drawn wherever models are lines: darker for larger, a marker per family."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analysis.drawing.drawable import half_widths, number
+from analysis.drawing.marks import DASHES, MARKERS
+from analysis.tables.measurement import Row, Scalar
+from analysis.tables.rounding import format_count
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStyle:
+    """Of one model."""
+
+    label: str
+    """Its name and counted parameters."""
+    colour: str
+    """By rank of size, dark for large: viridis without its pale end, so that grey tells it too."""
+    marker: str
+    """By family."""
+    dashes: Any
+    """By rank of size, as matplotlib's linestyle."""
+
+
+def model_styles(rows: Sequence[Mapping[str, Scalar]]) -> dict[str, ModelStyle]:
+    """Models by counted parameters, then name."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    facts = {str(row["model"]): row for row in rows}
+    families = sorted({str(row["family"]) for row in facts.values()})
+    styles: dict[str, ModelStyle] = {}
+    for rank, model in enumerate(ordered_models(rows)):
+        size, family = facts[model]["num_parameters"], str(facts[model]["family"])
+        fraction = 0.88 * (1 - rank / max(len(facts) - 1, 1))
+        styles[model] = ModelStyle(
+            label=f"{model} ({'?' if size is None else format_count(int(size))})",
+            colour=to_hex(colormaps["viridis"](fraction)),
+            marker=MARKERS[families.index(family) % len(MARKERS)],
+            dashes=DASHES[rank % len(DASHES)],
+        )
+    return styles
+
+
+def draw_models(
+    axis: "Axes",
+    rows: Sequence[Row],
+    styles: Mapping[str, ModelStyle],
+    at: Callable[[Row], float],
+    **bars: float,
+) -> None:
+    """One line per model with its intervals, from left to right; `at` says where a row stands."""
+    for model, look in styles.items():
+        own = sorted((row for row in rows if row["model"] == model), key=at)
+        axis.errorbar(
+            [at(row) for row in own],
+            [number(row, "value") for row in own],
+            yerr=half_widths(own) if own else None,
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.dashes,
+            label=look.label,
+            **{"elinewidth": 0.7, **bars},  # type: ignore[arg-type]  # the stubs want each by name
+        )
+
+
+def ordered_models(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
+    """Models by counted parameters, then name."""
+    facts = {str(row["model"]): row for row in rows}
+    return sorted(facts, key=lambda model: (_size(facts[model]), model))
+
+
+def by_family(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
+    """Models by family, then counted parameters: the order of panels and bars."""
+    facts = {str(row["model"]): row for row in rows}
+    return sorted(
+        facts, key=lambda model: (str(facts[model]["family"]), _size(facts[model]), model)
+    )
+
+
+def _size(row: Mapping[str, Scalar]) -> float:
+    size = row["num_parameters"]
+    return float("inf") if size is None else float(size)

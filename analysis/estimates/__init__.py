@@ -1,0 +1,1 @@
+"""How sure is a number? Intervals over prompt groups, null bands, bias taken off few rows."""

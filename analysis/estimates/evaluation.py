@@ -1,0 +1,168 @@
+"""From a sample to a Value: what must hold before a metric may speak, and what it says if not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from analysis.estimates.intervals import MIN_GROUPS, Estimate
+from analysis.estimates.nulls import Band
+from analysis.metric import Value
+from analysis.rows.moments import Moments
+from analysis.rows.spectra import Spectra
+from analysis.rows.summary import Reservoir, Sample
+from analysis.status import Status
+
+
+class UnmeasurableError(Exception):
+    """The metric has no value on these rows; `status` and the message say why."""
+
+    def __init__(self, reason: str, status: Status = Status.UNDEFINED) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """An estimate and what it rests on."""
+
+    estimate: Estimate
+    """The number and its interval."""
+    num_rows: int
+    """Rows that entered."""
+    num_groups: int
+    """Prompt groups that entered."""
+    null: Band | None = None
+    """What random directions or subspaces give, where that is defined."""
+    base_null: Band | None = None
+    """What the base activations' covariance gives; None where no base rows are kept."""
+
+
+def evaluate(
+    metric: str,
+    definition: str,
+    centred: bool | None,
+    sample: Sample,
+    compute: Callable[[], Measured],
+) -> Value:
+    """The Value of `compute()`, or a Value without a number where it is unmeasurable."""
+    try:
+        require_finite(sample)
+        measured = compute()
+        if not isfinite(measured.estimate.value):
+            raise UnmeasurableError("the result overflows or is not a number")
+    except UnmeasurableError as problem:
+        return Value(
+            metric=metric,
+            definition=definition,
+            centred=centred,
+            value=None,
+            low=None,
+            high=None,
+            num_rows=sum(group.num_rows for group in sample.groups.values()),
+            num_groups=sum(group.num_rows > 0 for group in sample.groups.values()),
+            status=problem.status,
+            reason=str(problem),
+        )
+    few = measured.num_groups < MIN_GROUPS
+    estimate = measured.estimate
+    bounded = all(end is not None and isfinite(end) for end in (estimate.low, estimate.high))
+    reason = f"{measured.num_groups} prompt groups hold rows, an interval needs {MIN_GROUPS}"
+    return Value(
+        metric=metric,
+        definition=definition,
+        centred=centred,
+        value=estimate.value,
+        low=estimate.low if bounded else None,
+        high=estimate.high if bounded else None,
+        num_rows=measured.num_rows,
+        num_groups=measured.num_groups,
+        status=Status.TOO_FEW_GROUPS if few else Status.OK,
+        reason=reason if few else None,
+        null_low=measured.null.low if measured.null else None,
+        null_high=measured.null.high if measured.null else None,
+        base_null_low=measured.base_null.low if measured.base_null else None,
+        base_null_high=measured.base_null.high if measured.base_null else None,
+    )
+
+
+def require_finite(sample: Sample) -> None:
+    """Refuse samples without rows, or with rows that are not numbers."""
+    num_rows = sum(group.num_rows for group in sample.groups.values())
+    num_bad = sum(group.num_nonfinite for group in sample.groups.values())
+    if num_bad:
+        total = num_rows + num_bad
+        raise UnmeasurableError(f"{num_bad} of {total} rows hold NaN or infinity")
+    if num_rows == 0:
+        raise UnmeasurableError("there are no rows", Status.TOO_FEW_GROUPS)
+
+
+def require_against(sample: Sample | None) -> Sample:
+    """The sample to compare with, if it was given and can be used."""
+    if sample is None:
+        raise UnmeasurableError("no condition to compare with was given", Status.NOT_RUN)
+    require_finite(sample)
+    return sample
+
+
+def require_moments(sample: Sample) -> dict[int, Moments]:
+    """Moments of every group with rows."""
+    found = {
+        number: summary.moments for number, summary in sample.groups.items() if summary.num_rows
+    }
+    kept = {number: moments for number, moments in found.items() if moments is not None}
+    if len(kept) < len(found):
+        raise UnmeasurableError("no moments are kept at this position policy", Status.NOT_RUN)
+    return kept
+
+
+def require_spectra(sample: Sample, centred: bool) -> Spectra:
+    """What spectral metrics share, of rows that have some variance."""
+    require_moments(sample)
+    traces = sample.spectra.traces(centred)
+    require_energy(traces)
+    if not isfinite(float(traces.sum())):
+        raise UnmeasurableError("the squared norms of the rows overflow")
+    if centred:
+        _require_spread(sample, float(traces.sum() / sample.spectra.counts.sum()))
+    return sample.spectra
+
+
+def _require_spread(sample: Sample, square: float) -> None:
+    """Refuse rows that differ from their mean by no more than the base differs from itself."""
+    rounding = 0.0 if sample.rounding is None else float(sample.rounding.sum())
+    noise = max(rounding, (sample.floor or 0.0) ** 2)
+    if not square > noise:
+        reason = (
+            f"rows differ from their mean by {square**0.5:.3g}, by noise alone {noise**0.5:.3g}"
+        )
+        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
+
+
+def require_kept(sample: Sample) -> Reservoir:
+    """One kept row of every prompt, in which something moved."""
+    if sample.reservoir is None:
+        raise UnmeasurableError("no rows are kept at this position policy", Status.NOT_RUN)
+    kept = sample.reservoir.one_per_prompt()
+    if not np.isfinite(kept.rows).all():
+        raise UnmeasurableError("kept rows hold NaN or infinity")
+    if not kept.rows.any():
+        raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)
+    return kept
+
+
+def require_groups(num_groups: int, least: int) -> None:
+    """Refuse what does not even have a value with so few groups."""
+    if num_groups < least:
+        reason = f"{num_groups} usable prompt groups, at least {least} are needed"
+        raise UnmeasurableError(reason, Status.TOO_FEW_GROUPS)
+
+
+def require_energy(energies: Iterable[float]) -> None:
+    """Refuse rows that are all zero (or, centred, all equal): they have no geometry."""
+    if not max(energies, default=0.0) > 0:
+        reason = "all rows are zero, or equal to their mean"
+        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)

@@ -1,0 +1,129 @@
+"""`MeanOffset`: the mean of δ at one place, and how sure its direction is over prompt groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from analysis.estimates.intervals import (
+    MIN_GROUPS,
+    Estimate,
+    group_draws,
+    jackknife,
+    student_quantile,
+)
+from analysis.rows.crossing import crossed
+from analysis.status import Status
+
+NUM_DRAWS = 200
+"""Bootstrap draws of prompt groups; they give a standard error, to 5 %, and no quantiles."""
+MOST_LENGTHENED = 2**0.5
+"""Most that cosines with a noisy mean are made larger."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeanOffset:
+    """Rows at one site, layer and position policy, as a sum for each prompt group."""
+
+    sums: Float64[np.ndarray, "groups d"]
+    """Sum of each group's rows."""
+    counts: Float64[np.ndarray, " groups"]
+    """Rows of each group."""
+    floor: float | None
+    """Median norm of a row of the base against itself; None where it was not measured."""
+
+    @classmethod
+    def of_groups(
+        cls,
+        groups: Mapping[int, tuple[Float64[np.ndarray, " d"], int]],
+        floor: float | None = None,
+    ) -> MeanOffset:
+        """From the mean and number of rows of every prompt group with rows (at least one)."""
+        counts = np.array([float(count) for _, count in groups.values()])
+        sums = np.stack([mean for mean, _ in groups.values()]) * counts[:, None]
+        return cls(sums=sums, counts=counts, floor=floor)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all groups."""
+        return int(self.counts.sum())
+
+    @property
+    def num_groups(self) -> int:
+        """Groups with rows."""
+        return len(self.counts)
+
+    @cached_property
+    def problem(self) -> tuple[Status, str] | None:
+        """Why its direction says nothing; None when it does."""
+        length = float(np.linalg.norm(self.sums.sum(axis=0)) / self.counts.sum())
+        if not np.isfinite(length):
+            return Status.UNDEFINED, "the mean offset holds NaN or infinity"
+        if length == 0:
+            return Status.BELOW_NOISE_FLOOR, "the mean offset is zero"
+        if self.floor is not None and length <= self.floor:
+            reason = f"the mean offset is {length:.3g} long, a row of the base against itself"
+            return Status.BELOW_NOISE_FLOOR, f"{reason} {self.floor:.3g}"
+        if self.num_groups > 1 and not self._agreed > 0:
+            return Status.BELOW_NOISE_FLOOR, "prompt groups do not agree on a mean offset"
+        return None
+
+    @cached_property
+    def _agreed(self) -> float:
+        """What rows of different groups share of the mean's squared length: the rest is noise."""
+        return float(crossed(self.sums, self.counts, self.sums, self.counts)[0])
+
+    @cached_property
+    def _lengthened(self) -> float:
+        """How much longer noise makes the mean, by which it makes every cosine with it smaller.
+
+        At most MOST_LENGTHENED: where noise is half of the mean's square, what it took is a guess.
+        """
+        if self.num_groups < 2 or not self._agreed > 0:
+            return 1.0
+        length = float(np.linalg.norm(self.sums.sum(axis=0)) / self.counts.sum())
+        return min(max(length / float(np.sqrt(self._agreed)), 1.0), MOST_LENGTHENED)
+
+    def cosine(self, direction: Float64[np.ndarray, " d"]) -> Estimate:
+        """Cosine of the mean, without its noise, with a unit direction; delete-group jackknife."""
+        left_out = self.sums.sum(axis=0) - self.sums
+        sums = np.concatenate([self.sums.sum(axis=0)[None], left_out])
+        lengths = np.linalg.norm(sums, axis=1)
+        nothing = np.full(len(sums), np.nan)
+        found = np.divide(sums @ direction, lengths, out=nothing, where=lengths > 0)
+        found *= self._lengthened
+        return jackknife(float(found[0]), found[1:], self.counts).within(-1.0, 1.0)
+
+    def cosines(self, units: Float32[np.ndarray, "vectors d"]) -> Float32[np.ndarray, "vectors k"]:
+        """Of unit vectors with the mean, then with the mean of every bootstrap draw of groups.
+
+        A draw's mean is a sum of the groups' means, so every vector is multiplied only with those.
+        Noise may leave a cosine of 1 a little above it.
+        """
+        draws = group_draws(self.num_groups)[: NUM_DRAWS if self.num_groups >= MIN_GROUPS else 0]
+        weights = np.concatenate([np.ones((1, self.num_groups)), draws])
+        lengths = np.linalg.norm(weights @ self.sums, axis=1)
+        nothing = np.zeros_like(weights)
+        shares = np.divide(weights, lengths[:, None], out=nothing, where=lengths[:, None] > 0)
+        scale = lengths[0]
+        shares *= self._lengthened
+        near = units @ (self.sums / scale).T.astype(np.float32)
+        return np.asarray(near @ (shares * scale).T.astype(np.float32))
+
+    def estimate(self, numbers: Float64[np.ndarray, " k"]) -> Estimate:
+        """A number and its interval, from its value at the mean and at every bootstrap draw's.
+
+        By standard error and t(G - 1): a jackknife of a quantile over few vectors counts how they
+        happen to lie as noise (it covered 200 of 200 truths at 95 %).
+        """
+        value = float(numbers[0])
+        if len(numbers) == 1:
+            return Estimate(value=value)
+        # Resampling G groups lacks a G-th of the variance.
+        error = float(numbers[1:].std()) * (self.num_groups / (self.num_groups - 1)) ** 0.5
+        half = student_quantile(self.num_groups - 1) * error
+        return Estimate(value=value, low=value - half, high=value + half).within(-1.0, 1.0)

@@ -1,0 +1,132 @@
+"""Null bands: where a number lies when nothing but chance, or the base's anisotropy, is at work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.estimates.intervals import TAIL
+from analysis.rows.base_rows import BaseRows
+
+NUM_DIRECTIONS = 1000
+"""Pairs of directions drawn from the base covariance for a band of cosines."""
+NUM_SUBSPACES = 200
+"""Pairs of subspaces drawn for a band of principal angles."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """Where 95 % of the numbers lie under the null."""
+
+    low: float
+    """The 2.5 % point."""
+    high: float
+    """The 97.5 % point."""
+
+    @classmethod
+    def of_draws(cls, draws: Float64[np.ndarray, " draws"]) -> Band:
+        """The band of simulated numbers."""
+        low, high = np.quantile(draws, (TAIL, 1 - TAIL))
+        return cls(low=float(low), high=float(high))
+
+    def times(self, factor: float) -> Band:
+        """The band of numbers that are `factor` >= 0 times as large."""
+        return Band(low=self.low * factor, high=self.high * factor)
+
+
+@cache
+def random_cosine(dimension: int) -> Band:
+    """Cosine of two random directions: (1 + cos) / 2 is Beta((d - 1) / 2, (d - 1) / 2)."""
+    from scipy.special import betaincinv
+
+    if dimension < 2:
+        return Band(low=-1.0, high=1.0)
+    half = float(1 - 2 * betaincinv((dimension - 1) / 2, (dimension - 1) / 2, TAIL))
+    return Band(low=-half, high=half)
+
+
+def random_share(num_axes: int, dimension: int, purity: float) -> Band:
+    """Share of the energy of given rows inside a random subspace, as a matched Beta.
+
+    The mean is k / d and the variance 2 k (d - k) (purity - 1 / d) / (d (d - 1) (d + 2)), purity
+    the sum of squared eigenvalues over the squared sum: from the second moments of a random
+    projection (Collins and Sniady 2006, real orthogonal group). With one row, the Beta is exact.
+    """
+    from scipy.special import betaincinv
+
+    mean = num_axes / dimension
+    excess = max(purity - 1 / dimension, 0.0)
+    if num_axes >= dimension or excess < 1e-12:
+        return Band(low=mean, high=mean)
+    freedom = dimension * (dimension - 1) * (dimension + 2)
+    variance = 2 * num_axes * (dimension - num_axes) * excess / freedom
+    scale = mean * (1 - mean) / variance - 1
+    low, high = betaincinv(mean * scale, (1 - mean) * scale, np.array([TAIL, 1 - TAIL]))
+    return Band(low=float(low), high=float(high))
+
+
+def base_cosine(first: BaseRows | None, second: BaseRows | None) -> Band | None:
+    """Cosine of two directions, each drawn from the base covariance of its own condition."""
+    if first is None or second is None:
+        return None
+    pair = first.directions(NUM_DIRECTIONS, 1), second.directions(NUM_DIRECTIONS, 2)
+    lengths = np.linalg.norm(pair[0], axis=1) * np.linalg.norm(pair[1], axis=1)
+    return Band.of_draws(np.einsum("ij,ij->i", *pair) / lengths)
+
+
+def base_projection(base: BaseRows | None, row: Float64[np.ndarray, " d"]) -> Band | None:
+    """Inner product of a row with unit directions drawn from the base covariance."""
+    if base is None:
+        return None
+    drawn = base.directions(NUM_DIRECTIONS, 1)
+    return Band.of_draws(drawn @ row / np.linalg.norm(drawn, axis=1))
+
+
+Cosines = Float64[np.ndarray, "draws k"]
+"""Cosines of the principal angles of drawn pairs of subspaces, the largest first."""
+
+
+@cache
+def random_angles(num_axes: int, others: int, dimension: int) -> Cosines:
+    """Between subspaces spanned by so many random directions each; the same whenever asked."""
+    draw = np.random.default_rng(3)
+    fixed = np.eye(dimension, min(num_axes, dimension))  # only the angle between them matters
+    return np.stack(
+        [
+            principal_cosines(fixed, _orthonormal(draw.standard_normal((others, dimension))))
+            for _ in range(NUM_SUBSPACES)
+        ]
+    )
+
+
+def base_angles(
+    first: BaseRows | None, second: BaseRows | None, num_axes: int, others: int
+) -> Cosines | None:
+    """Between subspaces spanned by directions drawn from the base covariances of two conditions."""
+    if first is None or second is None:
+        return None
+    drawn = (
+        first.directions(NUM_SUBSPACES * num_axes, 1).reshape(NUM_SUBSPACES, num_axes, -1),
+        second.directions(NUM_SUBSPACES * others, 2).reshape(NUM_SUBSPACES, others, -1),
+    )
+    return np.stack(
+        [principal_cosines(_orthonormal(a), _orthonormal(b)) for a, b in zip(*drawn, strict=True)]
+    )
+
+
+def principal_cosines(
+    first: Float64[np.ndarray, "d k"], second: Float64[np.ndarray, "d m"]
+) -> Float64[np.ndarray, " least"]:
+    """Cosines of the principal angles of two orthonormal bases, the largest first.
+
+    Bjorck and Golub 1973, *Numerical methods for computing angles between linear subspaces*.
+    """
+    cosines = np.linalg.svd(first.T @ second, compute_uv=False)
+    return np.asarray(np.clip(cosines, 0.0, 1.0))
+
+
+def _orthonormal(directions: Float64[np.ndarray, "k d"]) -> Float64[np.ndarray, "d m"]:
+    return np.asarray(np.linalg.qr(directions.T)[0])

@@ -1,0 +1,1 @@
+"""What is kept of rows of activations? Mergeable sums, samples, histograms, their spectra."""

@@ -1,0 +1,95 @@
+"""The plane in which base and aligned rows are drawn: mean δ across, what varies most besides up.
+
+Lee et al. 2024, figure 4, with a unit axis and no z-scores: distances along it are those of δ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from analysis.rows.summary import Reservoir
+
+MAX_FITTED = 512
+"""Rows that the component is of: its Gram matrix of both models' rows takes 0.3 s to solve."""
+MAX_DRAWN = 64
+"""Rows that are kept to be drawn."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PrincipalPlane:
+    """Where the same tokens' rows lie in the base and in the aligned model."""
+
+    base: Float64[np.ndarray, "rows 2"]
+    """Along the unit mean of δ, and on the first principal component of what is left."""
+    aligned: Float64[np.ndarray, "rows 2"]
+    """The same of the aligned model; both from the mean of all rows of both."""
+    groups: Int64[np.ndarray, " rows"]
+    """Prompt group of each row."""
+    share: float
+    """Share of the variance left beside the mean's axis that the component takes."""
+
+    @classmethod
+    def of(cls, reservoir: Reservoir) -> PrincipalPlane | None:
+        """Of rows whose base is kept; None where there are fewer than 3, or mean δ is zero.
+
+        The component's sign is such that its largest coordinate is positive.
+        """
+        if reservoir.base is None or len(reservoir.rows) < 3:
+            return None
+        fitted = _evenly(len(reservoir.rows), MAX_FITTED)
+        base = reservoir.base[fitted].astype(np.float64)
+        delta = reservoir.rows[fitted].astype(np.float64)
+        length = float(np.linalg.norm(delta.mean(axis=0)))
+        if not (np.isfinite(delta).all() and np.isfinite(base).all()) or length == 0:
+            return None
+        both = np.concatenate([base, base + delta])
+        both -= both.mean(axis=0)
+        along = both @ (delta.mean(axis=0) / length)
+        both -= np.outer(along, delta.mean(axis=0) / length)
+        across, share = _first_component(both)
+        drawn = _evenly(len(fitted), MAX_DRAWN)
+        points = np.stack([along, across], axis=1)
+        return cls(
+            base=points[drawn],
+            aligned=points[len(fitted) + drawn],
+            groups=reservoir.groups[fitted][drawn],
+            share=share,
+        )
+
+    def lines(self) -> Iterator[dict[str, float | int]]:
+        """One line of a table per row."""
+        for base, aligned, group in zip(self.base, self.aligned, self.groups, strict=True):
+            yield {
+                "group": int(group),
+                "base_along": float(base[0]),
+                "base_across": float(base[1]),
+                "aligned_along": float(aligned[0]),
+                "aligned_across": float(aligned[1]),
+                "share": self.share,
+            }
+
+
+def _first_component(
+    rows: Float64[np.ndarray, "rows d"],
+) -> tuple[Float64[np.ndarray, " rows"], float]:
+    """Coordinates of centred rows on their first principal component, and its share."""
+    from scipy.linalg import eigh
+
+    gram = rows @ rows.T
+    total = float(np.trace(gram))
+    if total <= 0:
+        return np.zeros(len(rows)), 0.0
+    last = len(gram) - 1
+    values, vectors = eigh(gram, subset_by_index=(last, last))
+    axis = vectors[:, 0] @ rows
+    sign = 1.0 if axis[np.argmax(np.abs(axis))] >= 0 else -1.0
+    return sign * vectors[:, 0] * max(values[0], 0.0) ** 0.5, float(values[0] / total)
+
+
+def _evenly(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
+    """At most so many of `count` indices, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))

@@ -1,0 +1,1 @@
+"""How do measurements become a table? Selection, layout, seeds, controls, fits, writers."""

@@ -1,0 +1,186 @@
+"""Measurements to a comparison table: select, combine seeds, put each number into its cell."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from analysis.status import Status
+from analysis.tables.absence import absent
+from analysis.tables.circumstances import Circumstances
+from analysis.tables.decode_control import DecodeControls
+from analysis.tables.layout import (
+    Layout,
+    Side,
+    axes_across,
+    axes_beside,
+    blank_name,
+    combinations,
+    metrics_shown,
+    row_levels,
+    rows_down,
+    side_header,
+    variant_labels,
+)
+from analysis.tables.measurement import Row, Scalar, axes_of
+from analysis.tables.narrowing import LongTable, applied
+from analysis.tables.reference_lines import places, reference_lines
+from analysis.tables.seeds import over_seeds
+from analysis.tables.selection import VARIANT, Selection, describe, select
+from analysis.tables.table import Cell, Header, Table, annotate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Values = tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Column:
+    """What one column of the table is about."""
+
+    metric: str
+    """The metric."""
+    where: Values
+    """Its values of the axes across."""
+    variant: Values
+    """Its values of VARIANT."""
+
+
+def compare(
+    data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]",
+    *,
+    layout: Layout | None = None,
+    selection: Selection | None = None,
+    title: str = "Comparison across model sizes",
+    references: Sequence[str] = (),
+    circumstances: Mapping[str, Circumstances] | None = None,
+) -> Table:
+    """The table of a study's measurements.
+
+    Every combination of a row and a column has a cell; one without a number says why. References
+    stand below, under circumstances that tell of transforms bypass claims are footnoted. Raises
+    ValueError for names that do not exist, with what does and the nearest match, and for axes
+    across that do not tell all numbers apart.
+    """
+    layout, measured = layout or Layout(), LongTable.of(data)
+    controls = DecodeControls.of(measured, circumstances or {})
+    chosen = measured.resolved(selection or Selection())
+    metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
+    measured = measured.of_metrics(metrics)
+    narrowed = select(measured.rows(chosen), applied(chosen))
+    rows = over_seeds(narrowed, layout.seeds)
+    axes = axes_across(rows, layout)
+    sides, beside = rows_down(rows, layout), axes_beside(rows, layout, axes)
+    columns = _columns(rows, metrics, axes, layout)
+    numbers = _place(rows, layout.rows, axes)
+    elsewhere = cache(partial(measured.combinations, (*layout.rows, "metric", *axes)))
+
+    def cell(side: Side, column: Column) -> Cell:
+        if (row := numbers.get((side, column))) is not None:
+            return _cell(row, controls.remark(row))
+        found = (*side, column.metric, *column.where) in elsewhere()
+        reason = f"measured, but not at {describe(replace(chosen, where={}))}" if found else None
+        return absent(sides[side]["family"], column.metric, reason)
+
+    lines = [
+        (side_header(row, layout, beside), tuple(cell(side, column) for column in columns))
+        for side, row in sides.items()
+    ]
+    across = places(rows, [(column.metric, column.where) for column in columns], axes)
+    lines += reference_lines(references, across, layout, len(beside))
+    return annotate(
+        Table(
+            title=title,
+            row_levels=row_levels(layout, beside),
+            rows=tuple(header for header, _ in lines),
+            column_levels=("metric", *axes),
+            columns=tuple(columns.values()),
+            cells=tuple(cells for _, cells in lines),
+            caption=_caption(rows, chosen, layout, axes),
+            controls=layout.controls,
+        )
+    )
+
+
+def _columns(
+    rows: Sequence[Row], metrics: Sequence[str], axes: Sequence[str], layout: Layout
+) -> dict[Column, Header]:
+    """Columns in the order shown, each with its header."""
+    columns: dict[Column, Header] = {}
+    for metric in metrics:
+        own = [row for row in rows if row["metric"] == metric]
+        having = [axis for axis in axes if any(row[axis] is not None for row in own)]
+        for variant, label in variant_labels(metric, own).items():
+            for where in combinations(own, axes, layout):
+                named = (
+                    blank_name(axis, axis in having, layout) if value is None else str(value)
+                    for axis, value in zip(axes, where, strict=True)
+                )
+                columns[Column(metric, where, variant)] = (label, *named)
+    return columns
+
+
+def _place(
+    rows: Sequence[Row], down: Sequence[str], axes: Sequence[str]
+) -> dict[tuple[Side, Column], Row]:
+    """The number of each cell; ValueError where two fall into one."""
+    numbers: dict[tuple[Side, Column], Row] = {}
+    for row in rows:
+        column = Column(str(row["metric"]), _values(row, axes), _values(row, VARIANT))
+        other = numbers.setdefault((_values(row, down), column), row)
+        if other is not row:
+            names = [name for name in ("model", *axes_of(row)) if other[name] != row[name]]
+            raise ValueError(
+                f"several numbers fall into one cell of {column.metric}: they differ in "
+                f"{', '.join(names)}; add that to the rows or columns, or pick one with where"
+            )
+    return numbers
+
+
+def _values(row: Row, names: Sequence[str]) -> Values:
+    return tuple(row[name] for name in names)
+
+
+def _cell(row: Row, remark: str | None) -> Cell:
+    def number(name: str) -> float | None:
+        value = row[name]
+        return None if value is None else float(value)
+
+    said = [str(part) for part in (row["reason"], remark) if part]
+    return Cell(
+        value=number("value"),
+        low=number("low"),
+        high=number("high"),
+        floor=number("floor"),
+        null_low=number("null_low"),
+        null_high=number("null_high"),
+        base_null_low=number("base_null_low"),
+        base_null_high=number("base_null_high"),
+        num_seeds=int(row["num_seeds"] or 0),
+        status=Status(str(row["status"])),
+        reason="; ".join(said) or None,
+        keys=tuple(str(row["key"]).split()) if row["key"] else (),
+    )
+
+
+def _caption(rows: Sequence[Row], chosen: Selection, layout: Layout, axes: Sequence[str]) -> str:
+    """What a reader needs to know to trust the numbers."""
+    parts = [describe(chosen)]
+    for axis in axes_of(rows[0] if rows else ()):
+        values = {str(row[axis]) for row in rows if row[axis] is not None}
+        if axis not in (layout.seeds, *axes, *chosen.where) and len(values) == 1:
+            parts.append(f"{axis} {values.pop()}")
+    where = "; ".join(part for part in parts if part)
+    several = any(int(row["num_seeds"] or 0) > 1 for row in rows)
+    sentences = [
+        f"{where[0].upper()}{where[1:]}." if where else "",
+        "Intervals are 95 %, over prompt groups."
+        if not several
+        else f"Intervals are 95 %: where a number in brackets counts the {layout.seeds}s behind a "
+        "mean, Student's t over them, elsewhere over prompt groups.",
+        "Parameters are counted, embeddings included." if "model" in layout.rows else "",
+        "A dash is a missing number, not a zero.",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)

@@ -1,0 +1,47 @@
+"""Relative depth: which layer of a model stands at a fraction of its depth, by one written rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.tables.measurement import Row
+
+
+def layer_at(fraction: float, num_layers: int) -> int:
+    """Layer (from 0) at a fraction of the depth: floor(f (L - 1) + 1/2), so that halves go up.
+
+    Python's own `round` sends 0.5 to 0 and 1.5 to 2, which would shift rungs against each other.
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"depth {fraction} is not between 0 and 1")
+    assert num_layers >= 1
+    # 0.29 * 50 is 14.499999999999998 in binary: take off the last digits before the half decides.
+    return math.floor(round(fraction * (num_layers - 1), 9) + 0.5)
+
+
+def depth_of(layer: int, num_layers: int) -> float:
+    """Relative depth of a layer: 0 is the first block, 1 the last; a single block is at 0."""
+    assert 0 <= layer < num_layers
+    return layer / (num_layers - 1) if num_layers > 1 else 0.0
+
+
+def align(rows: Iterable[Row], fractions: Sequence[float]) -> list[Row]:
+    """Rows of the layers at these fractions, each with its `depth` set to the fraction asked for.
+
+    A shallow model's layer may stand at several fractions; its rows then come once for each.
+    Rows with no layer (behaviour) have no depth and are left out.
+    """
+    return [
+        {**row, "depth": fraction} for row in rows for fraction in fractions if _at(row, fraction)
+    ]
+
+
+def _at(row: Row, fraction: float) -> bool:
+    layer, num_layers = row["layer"], row["num_layers"]
+    if layer is None:
+        return False
+    assert isinstance(num_layers, int), "a row with a layer says how many layers its model has"
+    return layer == layer_at(fraction, num_layers)

@@ -1,0 +1,208 @@
+"""What goes down the side of a table, what across, and in which order."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from analysis.tables.measurement import Row, Scalar, axes_of
+from analysis.tables.rounding import format_count
+from analysis.tables.selection import VARIANT, nearest
+
+Side = tuple[Scalar, ...]
+"""The values of the row axes of one row."""
+
+Header = tuple[str, ...]
+
+METRIC_ORDER = (
+    *("toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "word_f1"),
+    *("decode_loss", "decode_loss_shuffled", "decode_loss_gap", "relative_norm", "offset_norm"),
+    *("consistency", "participation_ratio", "effective_rank", "components_90"),
+    *("cosine_to_mean", "mean_cosine", "captured_energy_ratio"),
+    *("toxic_projection", "value_vector_shift", "down_projection_rank1", "weight_drift_whole"),
+    *("logit_lens_drop", "token_kl_mean", "recovered_toxic_mass", "recovered_toxic_rate"),
+)
+"""Order in which a reader meets the metrics: what changed, how much, in which shape."""
+
+BLANKS = {"objective": "base"}
+"""Name of a column for numbers that do not have the axis, beside numbers that do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a table is laid out."""
+
+    rows: tuple[str, ...] = ("model",)
+    """Axes down the side."""
+    columns: tuple[str, ...] | None = None
+    """Axes across, under the metric; None takes every other axis that varies."""
+    metrics: tuple[str, ...] | None = None
+    """Metrics shown, in this order; None takes all, in METRIC_ORDER."""
+    seeds: str | None = "seed"
+    """Axis that is averaged over, with a t interval."""
+    order: Mapping[str, Sequence[str]] | None = None
+    """Axis -> its values in the study's order; sorted where not given."""
+    blanks: Mapping[str, str] | None = None
+    """Axis -> name of "does not have this axis"; BLANKS where not given."""
+    controls: bool = False
+    """Whether interval, noise floor and null bands stand beside each value."""
+
+
+def metrics_shown(rows: Sequence[Row], asked: Sequence[str] | None) -> list[str]:
+    """The metrics asked for, or all; ValueError for one that nothing was measured of."""
+    found = {str(row["metric"]) for row in rows}
+    known = [name for name in METRIC_ORDER if name in found]
+    known += sorted(found - set(known))
+    for name in asked or ():
+        if name not in known:
+            raise ValueError(f"no measurement is of metric {name!r}{nearest(name, known)}")
+    return list(asked) if asked is not None else known
+
+
+def axes_across(rows: Sequence[Row], layout: Layout) -> tuple[str, ...]:
+    """Axes across the top: those asked for, or all that vary and are not down the side."""
+    known = ["model", *axes_of(rows[0] if rows else ())]
+    for axis in (*layout.rows, *(layout.columns or ())):
+        if axis not in known:
+            raise ValueError(f"there is no axis {axis!r}{nearest(axis, known)}")
+    if layout.columns is not None:
+        return layout.columns
+    free = [axis for axis in known if axis not in layout.rows and axis != layout.seeds]
+    return tuple(
+        axis for axis in free if _varies(rows, axis) and not _follows(rows, axis, layout.rows)
+    )
+
+
+def _varies(rows: Sequence[Row], axis: str) -> bool:
+    """Whether some metric has several values of the axis, or some with and some without."""
+    seen: dict[Scalar, set[Scalar]] = {}
+    for row in rows:
+        seen.setdefault(row["metric"], set()).add(row[axis])
+    return any(len(values) > 1 for values in seen.values())
+
+
+def _follows(rows: Sequence[Row], axis: str, sides: Sequence[str]) -> bool:
+    """Whether each row of the table has one value of the axis, so that no column need tell it."""
+    seen: dict[Side, set[Scalar]] = {}
+    for row in rows:
+        seen.setdefault(tuple(row[side] for side in sides), set()).add(row[axis])
+    return len(seen) > 1 and all(len(values) == 1 for values in seen.values())
+
+
+def axes_beside(rows: Sequence[Row], layout: Layout, axes: Sequence[str]) -> list[str]:
+    """Axes that vary from row to row and never within one: told in the row header."""
+    known = [name for name in axes_of(rows[0] if rows else ()) if name != layout.seeds]
+    free = [name for name in known if name not in layout.rows and name not in axes]
+    return [axis for axis in free if _varies(rows, axis) and _follows(rows, axis, layout.rows)]
+
+
+def rows_down(rows: Sequence[Row], layout: Layout) -> dict[Side, Row]:
+    """Row keys in the order shown, each with a row that has its model's facts."""
+    sides: dict[Side, Row] = {}
+    for row in rows:
+        sides.setdefault(tuple(row[axis] for axis in layout.rows), row)
+
+    def rank(item: tuple[Side, Row]) -> list[tuple[object, ...]]:
+        return [_rank(axis, item[1][axis], item[1], layout.order) for axis in layout.rows]
+
+    return dict(sorted(sides.items(), key=rank))
+
+
+def _rank(
+    axis: str, value: Scalar, row: Row, order: Mapping[str, Sequence[str]] | None
+) -> tuple[object, ...]:
+    """Models by family and counted parameters, other values in the study's order, blank first."""
+    if axis == "model":
+        size = row["num_parameters"]
+        unknown = float("inf") if size is None else float(size)
+        return (str(row["family"]), unknown, str(value))
+    given = list((order or {}).get(axis, ()))
+    known = given.index(str(value)) if str(value) in given else len(given)
+    return (value is not None, known, _natural(value))
+
+
+def _natural(value: Scalar) -> tuple[bool, float, list[str | float]]:
+    """Numbers written as text sort as numbers, and so do those in a text: output-2, output-10."""
+    try:
+        return (False, float(str(value)), [])
+    except ValueError:
+        pieces = re.split(r"(\d+(?:\.\d+)?)", str(value))  # text and number in turn
+        return (True, 0.0, [float(each) if i % 2 else each for i, each in enumerate(pieces)])
+
+
+def combinations(
+    rows: Sequence[Row], axes: Sequence[str], layout: Layout
+) -> list[tuple[Scalar, ...]]:
+    """Column keys of one metric: all its axes' values crossed, and those seen with a blank."""
+    seen = {tuple(row[axis] for axis in axes): row for row in rows}
+    values = [
+        sorted({key[i] for key in seen if key[i] is not None}, key=str) for i in range(len(axes))
+    ]
+    full = set(product(*(options or [None] for options in values)))
+    facts = {(axis, row[axis]): row for row in rows for axis in axes}
+
+    def rank(key: tuple[Scalar, ...]) -> list[tuple[object, ...]]:
+        pairs = zip(axes, key, strict=True)
+        return [_rank(axis, value, facts[axis, value], layout.order) for axis, value in pairs]
+
+    return sorted(full | set(seen), key=rank)
+
+
+def variant_labels(metric: str, rows: Sequence[Row]) -> dict[tuple[Scalar, ...], str]:
+    """Variants of a metric that were measured, named by no more than tells them apart."""
+    measured = [row for row in rows if row["value"] is not None] or rows
+    variants = {tuple(row[name] for name in VARIANT) for row in measured}
+    told: list[int] = []
+    for index in range(len(VARIANT)):
+        apart = len({tuple(v[i] for i in told) for v in variants}) == len(variants)
+        if not apart and len({v[index] for v in variants}) > 1:
+            told.append(index)
+    words = {
+        variant: ", ".join([metric, *(w for i in told if (w := _word(VARIANT[i], variant[i])))])
+        for variant in variants
+    }
+    return dict(sorted(words.items(), key=lambda item: (item[0][0] is True, _natural(item[1]))))
+
+
+def _word(name: str, value: Scalar) -> str:
+    if value is None:
+        return ""
+    if name == "centred":
+        return "centred" if value else "uncentred"
+    return f"depth {value:g}" if name == "depth" else str(value)
+
+
+def row_levels(layout: Layout, extra: Sequence[str]) -> Header:
+    """Names of the parts of a row header: a model is told by its family, name and size."""
+    named = [
+        ("family", "model", "parameters") if axis == "model" else (axis,) for axis in layout.rows
+    ]
+    return (*(name for names in named for name in names), *extra)
+
+
+def side_header(row: Row, layout: Layout, extra: Sequence[str]) -> Header:
+    """The row header of any of a row's measurements."""
+    header: list[str] = []
+    for axis in layout.rows:
+        if axis == "model":
+            size = row["num_parameters"]
+            counted = "unknown" if size is None else format_count(int(size))
+            header += [str(row["family"] or "unknown"), str(row["model"]), counted]
+        else:
+            header.append("" if row[axis] is None else str(row[axis]))
+    return (*header, *("" if row[axis] is None else str(row[axis]) for axis in extra))
+
+
+def blank_name(axis: str, others_have_it: bool, layout: Layout) -> str:
+    """What a column without a value of an axis is called: nothing if its whole metric has none."""
+    named = BLANKS if layout.blanks is None else layout.blanks
+    return named.get(axis, "none") if others_have_it else ""
+
+
+def axis_values(rows: Sequence[Row], axis: str | None, layout: Layout) -> list[str | None]:
+    """Values of an axis in the order shown, blank first; one blank where there is no such axis."""
+    if axis is None or not rows or axis not in rows[0]:
+        return [None]
+    facts = {row[axis]: row for row in rows}
+    ordered = sorted(facts, key=lambda value: _rank(axis, value, facts[value], layout.order))
+    return [None if value is None else str(value) for value in ordered]

@@ -1,0 +1,81 @@
+"""The long table of measurements as csv, Parquet and pandas: exact, the same bytes each time."""
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.tables.measurement import FIXED, Scalar, axes_of, to_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BATCH = 65_536
+"""Rows that are Python's own at a time."""
+
+
+def to_csv(table: pa.Table) -> bytes:
+    """Full precision (the shortest text that reads back equal); a missing entry is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches(max_chunksize=_BATCH):  # a million Python rows take gigabytes
+        for row in batch.to_pylist():
+            writer.writerow(_spell(value) for value in row.values())
+    return out.getvalue().encode()
+
+
+def from_csv(data: bytes) -> pa.Table:
+    """The table that `to_csv` wrote."""
+    lines = csv.DictReader(io.StringIO(data.decode(), newline=""))
+    rows = [{name: _read(name, text) for name, text in line.items()} for line in lines]
+    return to_table(rows, axes_of(lines.fieldnames or []))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Parquet bytes that depend on nothing but the rows (and the version of pyarrow)."""
+    out = io.BytesIO()
+    pq.write_table(table.combine_chunks(), out, compression="zstd", row_group_size=1 << 20)
+    return out.getvalue()
+
+
+def from_parquet(data: bytes) -> pa.Table:
+    """The table that `to_parquet` wrote."""
+    table: pa.Table = pq.read_table(io.BytesIO(data))
+    return table
+
+
+def to_pandas(table: pa.Table) -> "pd.DataFrame":
+    """A DataFrame with nullable types: counts stay whole numbers, a missing value is NA."""
+    import pandas as pd
+
+    kinds = {
+        pa.string(): pd.StringDtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.float64(): pd.Float64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+    }
+    frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
+    return frame
+
+
+def _spell(value: Scalar) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value)
+
+
+def _read(name: str, text: str) -> Scalar:
+    """One entry back in its column's type; an axis is text."""
+    kind = FIXED.field(name).type if name in FIXED.names else pa.string()
+    if text == "" or pa.types.is_string(kind):
+        return text or None
+    if pa.types.is_boolean(kind):
+        return text == "true"
+    return int(text) if pa.types.is_integer(kind) else float(text)

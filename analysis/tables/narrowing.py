@@ -1,0 +1,106 @@
+"""From a long table to the few rows a comparison shows, without making a Python row of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.tables.depth import layer_at
+from analysis.tables.measurement import Row, Scalar, axes_of, schema, to_rows
+from analysis.tables.selection import Selection, filter_where, resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LongTable:
+    """All measurements, in the columns of `schema`."""
+
+    columns: pa.Table
+    """The measurements."""
+
+    @classmethod
+    def of(cls, data: pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]) -> LongTable:
+        """The measurements of a table, of a DataFrame or of dicts."""
+        if isinstance(data, pa.Table) and data.schema == schema(axes_of(data.column_names)):
+            return cls(columns=data)
+        rows = to_rows(data)
+        whole = schema(axes_of(rows[0] if rows else ()))
+        return cls(columns=pa.Table.from_pylist(rows, schema=whole))
+
+    def distinct(self, column: str) -> list[Row]:
+        """One row, empty but for this column, per value of it."""
+        empty: Row = dict.fromkeys(self.columns.column_names)
+        return [{**empty, column: value} for value in self._values(column)]
+
+    def resolved(self, selection: Selection) -> Selection:
+        """The selection with its open choices filled, its `where` checked. Raises ValueError."""
+        for column, values in selection.where.items():
+            known = column in self.columns.column_names and len(self.columns)
+            filter_where(self.distinct(column if known else "metric"), {column: values})
+        return resolve(selection, [*self.distinct("site"), *self.distinct("position")])
+
+    def of_metrics(self, metrics: Sequence[str]) -> LongTable:
+        """The measurements of these metrics."""
+        wanted = pa.array(metrics, pa.string())
+        return LongTable(columns=self.columns.filter(pc.is_in(self.columns["metric"], wanted)))
+
+    def rows(self, selection: Selection) -> list[Row]:
+        """The rows that `select` may keep of a resolved selection; its `where` is applied."""
+        mask = pa.array([True]).take(pa.repeat(0, len(self.columns)))
+        for part in self._masks(selection):
+            mask = pc.and_(mask, part)
+        return to_rows(self.columns.filter(mask))
+
+    def combinations(self, columns: Sequence[str]) -> set[tuple[Scalar, ...]]:
+        """The combinations of values in these columns that have a number somewhere."""
+        measured = self.columns.filter(pc.is_valid(self.columns["value"]))
+        found = _combinations(measured, columns)
+        return {tuple(row[column] for column in columns) for row in found}
+
+    def _masks(self, selection: Selection) -> Iterator[Any]:
+        """What each part of the selection keeps; a missing entry always stays."""
+        for column, values in selection.where.items():
+            kept = [value for value in self._values(column) if str(value) in values]
+            yield self._among(column, kept)
+        yield self._among("site", [selection.site])
+        anywhere = pc.is_null(self.columns["site"])
+        yield pc.or_(self._among("position", [selection.position]), anywhere)
+        if selection.depths is not None:
+            yield self._at(selection.depths)
+
+    def _at(self, depths: Sequence[float]) -> Any:
+        """Rows of the layers at these relative depths, and those without a layer."""
+        mask = pc.is_null(self.columns["layer"])
+        for num_layers in self._values("num_layers"):
+            assert isinstance(num_layers, int)
+            layers = [layer_at(depth, num_layers) for depth in depths]
+            own = pc.fill_null(pc.equal(self.columns["num_layers"], num_layers), False)
+            mask = pc.or_(mask, pc.and_(own, self._among("layer", layers)))
+        return pc.or_(mask, pc.is_null(self.columns["num_layers"]))
+
+    def _among(self, column: str, values: Sequence[Scalar]) -> Any:
+        kind = self.columns.schema.field(column).type
+        wanted = pa.array([value for value in values if value is not None], kind)
+        found = pc.is_in(self.columns[column], wanted)
+        return pc.or_(found, pc.is_null(self.columns[column]))
+
+    def _values(self, column: str) -> list[Scalar]:
+        """Values of a column, missing left out."""
+        values: list[Scalar] = pc.unique(self.columns[column]).to_pylist()
+        return [value for value in values if value is not None]
+
+
+def applied(selection: Selection) -> Selection:
+    """The selection without the part that `LongTable.rows` has applied."""
+    return replace(selection, where={})
+
+
+def _combinations(table: pa.Table, columns: Sequence[str]) -> list[Row]:
+    found: list[Row] = table.group_by(list(dict.fromkeys(columns))).aggregate([]).to_pylist()
+    return found

@@ -1,0 +1,100 @@
+"""Rows of a table for what others published: each number in the column of its metric and cell."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.status import Status
+from analysis.tables.layout import Layout
+from analysis.tables.measurement import Row, axes_of
+from analysis.tables.reference import Published, load_reference
+from analysis.tables.rounding import format_count
+from analysis.tables.table import Cell, Header
+
+_PLAIN = "plain"
+"""Published numbers are of prompts as they stand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a column of the table stands."""
+
+    metric: str
+    """Its metric."""
+    where: Mapping[str, str | None]
+    """Axis -> its value, of the axes across and of those that are the same all over the table."""
+    across: frozenset[str]
+    """The axes that tell columns apart."""
+
+
+def places(
+    rows: Sequence[Row], columns: Sequence[tuple[str, Sequence[object]]], axes: Sequence[str]
+) -> list[Place]:
+    """The place of each column, given as metric and values of the axes across."""
+    constant = {}
+    for axis in axes_of(rows[0] if rows else ()):
+        values = {row[axis] for row in rows}
+        if axis not in axes and len(values) == 1:
+            constant[axis] = _text(values.pop())
+    return [
+        Place(
+            metric=metric,
+            where=constant | dict(zip(axes, map(_text, values), strict=True)),
+            across=frozenset(axes),
+        )
+        for metric, values in columns
+    ]
+
+
+def reference_lines(
+    names: Sequence[str], columns: Sequence[Place], layout: Layout, num_beside: int
+) -> Iterator[tuple[Header, tuple[Cell, ...]]]:
+    """Header and cells of every published model; ValueError for a name that does not exist.
+
+    Models must go down the side: a published number belongs to one.
+    """
+    if names and "model" not in layout.rows:
+        raise ValueError("references are rows of models: the axis 'model' is not among the rows")
+    for name in names:
+        reference = load_reference(name)
+        for model in dict.fromkeys(number.model for number in reference.NUMBERS):
+            own = [number for number in reference.NUMBERS if number.model == model]
+            header = _header(own[0], reference.CITATION, layout) + ("",) * num_beside
+            yield header, tuple(_cell(own, column, columns) for column in columns)
+
+
+def _header(number: Published, citation: str, layout: Layout) -> Header:
+    header: list[str] = []
+    for axis in layout.rows:
+        told = (number.family, f"{number.model} ({citation})", format_count(number.num_parameters))
+        header += told if axis == "model" else [""]
+    return tuple(header)
+
+
+def _cell(numbers: Sequence[Published], column: Place, columns: Sequence[Place]) -> Cell:
+    shown = {each.metric for each in columns}
+    found = [
+        number
+        for number in numbers
+        if column.metric == next((name for name in number.metrics if name in shown), None)
+        and _fits(number, column)
+    ]
+    if len(found) != 1:
+        return Cell(status=Status.NOT_RUN, reason="not published")
+    value = found[0].value
+    return Cell(value=value, shown=f"{value:.4g}", reason=found[0].note)
+
+
+def _fits(number: Published, column: Place) -> bool:
+    """Whether a column is of what was done to the model, on plain prompts, and of nothing else."""
+    if not set(number.cell) <= set(column.where):
+        return False
+    for axis, value in column.where.items():
+        published = number.cell.get(axis)
+        told = axis in number.cell or axis in column.across or axis == "objective"
+        if told and value != published and not (published is None and value == _PLAIN):
+            return False
+    return True
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

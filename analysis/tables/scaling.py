@@ -1,0 +1,111 @@
+"""The table of power laws: how each metric grows with size, per family; refused where thin."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from analysis.tables.fits import PowerLaw, fit_families
+from analysis.tables.layout import Layout, axes_across, axis_values, blank_name, metrics_shown
+from analysis.tables.layout import variant_labels as labels_of
+from analysis.tables.measurement import Row
+from analysis.tables.narrowing import LongTable, applied
+from analysis.tables.seeds import over_seeds
+from analysis.tables.selection import VARIANT, Selection, describe, select
+from analysis.tables.table import Cell, Header, Table, annotate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SIZES = ("num_parameters", "num_parameters_non_embedding", "d_model")
+PARTS = ("exponent", "leave one out, least", "leave one out, most", "sizes")
+
+
+def scaling_table(
+    data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]",
+    *,
+    layout: Layout | None = None,
+    selection: Selection | None = None,
+    against: Sequence[str] = SIZES,
+) -> Table:
+    """Exponents of value = prefactor * size ^ exponent, one row per metric, condition and family.
+
+    Fewer than four sizes give a dash with the reason; four and five are footnoted descriptive.
+    """
+    layout, measured = layout or Layout(), LongTable.of(data)
+    chosen = measured.resolved(selection or Selection())
+    metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
+    narrowed = select(measured.of_metrics(metrics).rows(chosen), applied(chosen))
+    rows = over_seeds(narrowed, layout.seeds)
+    axes = axes_across(rows, layout)
+    sides: list[Header] = []
+    cells: list[tuple[Cell, ...]] = []
+    for metric in metrics:
+        for header, own in _series([row for row in rows if row["metric"] == metric], axes, layout):
+            for laws in zip(*(fit_families(own, size) for size in against), strict=True):
+                sides.append((*header, laws[0].family))
+                keys = _keys(own, laws[0].family)
+                cells.append(tuple(cell for law in laws for cell in _cells(law, keys)))
+    caption = (
+        f"{describe(chosen)}. Least squares in logarithms, one point per size; 95 % intervals by "
+        "Student's t with n - 2; the range over fits that leave one size out. Families are fitted "
+        "apart; `mixed` confounds size with architecture."
+    )
+    return annotate(
+        Table(
+            title="Scaling exponents",
+            row_levels=("metric", *axes, "family"),
+            rows=tuple(sides),
+            column_levels=("against", "part"),
+            columns=tuple((size, part) for size in against for part in PARTS),
+            cells=tuple(cells),
+            caption=caption.lstrip(". "),
+        )
+    )
+
+
+def _series(
+    rows: Sequence[Row], axes: Sequence[str], layout: Layout
+) -> Iterable[tuple[Header, list[Row]]]:
+    """Rows of one metric, variant and condition, with their header, in the order of the tables."""
+    orders = {axis: axis_values(rows, axis, layout) for axis in axes}
+    having = {axis: any(value is not None for value in orders[axis]) for axis in axes}
+    for variant, label in labels_of(str(rows[0]["metric"]) if rows else "", rows).items():
+        groups: dict[tuple[str | None, ...], list[Row]] = {}
+        for row in rows:
+            if tuple(row[name] for name in VARIANT) == variant:
+                key = tuple(None if row[axis] is None else str(row[axis]) for axis in axes)
+                groups.setdefault(key, []).append(row)
+
+        def rank(key: tuple[str | None, ...]) -> list[int]:
+            return [orders[axis].index(value) for axis, value in zip(axes, key, strict=True)]
+
+        for key in sorted(groups, key=rank):
+            names = (
+                value if value is not None else blank_name(axis, having[axis], layout)
+                for axis, value in zip(axes, key, strict=True)
+            )
+            yield (label, *names), groups[key]
+
+
+def _keys(rows: Sequence[Row], family: str) -> tuple[str, ...]:
+    """Jobs that measured the points of a family's fit, or of the mixed one."""
+    own = [row for row in rows if row["family"] == family] or rows
+    return tuple(dict.fromkeys(key for row in own for key in str(row["key"] or "").split()))
+
+
+def _cells(law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:
+    """The PARTS of one fit; what was dropped or is only descriptive becomes a footnote."""
+    remarks = []
+    if law.descriptive:
+        remarks.append("descriptive: 4 or 5 sizes do not make a law")
+    if law.exponent is not None and law.dropped:
+        remarks.append(f"left out: {law.dropped}")
+    reason = law.reason or "; ".join(remarks) or None
+    exponent = Cell(
+        value=law.exponent, low=law.low, high=law.high, status=law.status, reason=reason, keys=keys
+    )
+    ends = (
+        Cell(value=value, status=law.status, reason=law.reason, keys=keys)
+        for value in (law.leave_one_out_low, law.leave_one_out_high)
+    )
+    return (exponent, *ends, Cell(value=float(law.num_sizes), keys=keys))

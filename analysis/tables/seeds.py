@@ -1,0 +1,113 @@
+"""Measurements over seeds: mean and t interval where there are several, one row's own otherwise."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from analysis.status import Status
+from analysis.tables.measurement import IDENTITY, NULLS, Row, Scalar, axes_of
+
+CONFIDENCE = 0.95
+
+
+def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
+    """One row per cell: the measurements that agree on everything but the seed.
+
+    With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
+    one it keeps the interval over prompt groups. Floor and null bands are the outermost of any
+    seed's. Failed seeds are left out of the mean and named
+    in `reason`; `key` lists every job behind the number. Raises ValueError where one cell and seed
+    hold two different numbers.
+    """
+    axes = axes_of(rows[0]) if rows else []
+    names = [*(axis for axis in axes if axis != seeds), *IDENTITY]
+    cells: dict[tuple[Scalar, ...], list[Row]] = {}
+    for row in rows:
+        cells.setdefault(tuple(row[name] for name in names), []).append(row)
+    return [_combine(_one_per_seed(cell, seeds, names), seeds) for cell in cells.values()]
+
+
+def t_interval(values: Iterable[float]) -> tuple[float, float]:
+    """95 % Student interval of the mean of two or more independent values."""
+    from scipy.special import stdtrit
+
+    sample = np.asarray(list(values), dtype=np.float64)
+    assert len(sample) >= 2
+    error = sample.std(ddof=1) / math.sqrt(len(sample))
+    half = float(stdtrit(len(sample) - 1, 0.5 + CONFIDENCE / 2) * error)
+    return float(sample.mean()) - half, float(sample.mean()) + half
+
+
+def _one_per_seed(cell: list[Row], seeds: str | None, names: Sequence[str]) -> list[Row]:
+    """The cell's rows, the same number gathered twice (by two stages) counted once."""
+    kept: dict[Scalar, Row] = {}
+    for row in cell:
+        seed = row.get(seeds) if seeds else None
+        other = kept.setdefault(seed, row)
+        if other["value"] != row["value"]:
+            where = ", ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
+            raise ValueError(
+                f"two different numbers for one cell ({where}, {seeds or 'seed'}={seed}): "
+                f"{other['value']} from {other['key']} and {row['value']} from {row['key']}"
+            )
+    return list(kept.values())
+
+
+def _combine(cell: list[Row], seeds: str | None) -> Row:
+    good = [row for row in cell if _number(row) is not None]
+    bad = [row for row in cell if _number(row) is None]
+    blank: Row = {seeds: None} if seeds in cell[0] else {}
+    if len(cell) == 1:
+        return cell[0] | blank | {"num_seeds": len(good)}
+    if not good:
+        return _most_common(bad) | blank | {"num_seeds": 0, "reason": _lost(bad)}
+    if len(good) == 1:
+        reasons = [str(good[0]["reason"])] if good[0]["reason"] else []
+        return good[0] | blank | {"num_seeds": 1, "reason": "; ".join([*reasons, _lost(bad)])}
+    values = [number for row in good if (number := _number(row)) is not None]
+    low, high = t_interval(values)
+    of_all: Row = {
+        "value": math.fsum(values) / len(values),
+        "low": low,
+        "high": high,
+        "num_seeds": len(good),
+        "key": " ".join(sorted({str(row["key"]) for row in good})),
+        # An interval over seeds stands by itself: too few groups within one no longer matter.
+        "status": Status.OK.value,
+        "reason": _lost(bad) if bad else None,
+    }
+    return good[0] | blank | _outermost(good) | of_all
+
+
+def _outermost(rows: Sequence[Row]) -> Row:
+    """Controls of a mean: the largest floor of any seed, and bands that hold every seed's."""
+    found: Row = {}
+    for name in ("floor", *NULLS):
+        known = [float(row[name]) for row in rows if row[name] is not None]  # type: ignore[arg-type]
+        if name == "floor":
+            found[name] = max(known, key=abs, default=None)
+        else:
+            found[name] = (min if name.endswith("low") else max)(known, default=None)
+    return found
+
+
+def _number(row: Row) -> float | None:
+    """The row's value if it may be shown: below the noise floor a number says nothing."""
+    value = row["value"]
+    assert value is None or isinstance(value, int | float)
+    return None if value is None or row["status"] == Status.BELOW_NOISE_FLOOR else float(value)
+
+
+def _most_common(rows: Sequence[Row]) -> Row:
+    """The first row with the most frequent status."""
+    status = Counter(row["status"] for row in rows).most_common(1)[0][0]
+    return next(row for row in rows if row["status"] == status)
+
+
+def _lost(rows: Sequence[Row]) -> str:
+    """Why seeds are missing, in one line."""
+    counted = Counter(f"{row['status']}: {row['reason'] or 'no reason recorded'}" for row in rows)
+    why = "; ".join(f"{count} × {reason}" for reason, count in sorted(counted.items()))
+    return f"{len(rows)} seed{'s' * (len(rows) > 1)} missing ({why})"

@@ -1,0 +1,133 @@
+"""Which measurements a table or a figure is about: site, relative depth, position, and `where`."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from analysis.tables.depth import align, layer_at
+from analysis.tables.measurement import Row, Scalar
+
+PREFERRED = {
+    "site": ("resid_mid", "resid_post", "resid_pre"),
+    "position": ("last", "response", "mean", "all"),
+}
+"""What is shown when nothing is asked for: the first of these that was measured."""
+
+VARIANT = ("centred", "site", "position", "depth", "compared_by", "definition")
+"""What may tell two numbers of one metric in one cell apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The part of a study's measurements that is shown."""
+
+    site: str | None = None
+    """Site of the activations; None takes the first of PREFERRED that was measured."""
+    position: str | None = None
+    """Position policy; None takes the first of PREFERRED that was measured."""
+    depths: tuple[float, ...] | None = (0.75,)
+    """Relative depths, by the rule of depth.py; None keeps every layer."""
+    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Column -> values to keep; a number that does not depend on the column is kept."""
+
+
+def resolve(selection: Selection, rows: Sequence[Row]) -> Selection:
+    """The selection with its open choices filled from what was measured."""
+    site = selection.site or _first("site", rows)
+    return replace(selection, site=site, position=selection.position or _first("position", rows))
+
+
+def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
+    """Rows of a resolved selection, `depth` set to the fraction asked for.
+
+    Rows without a site, layer or position (behaviour, or a job that failed before it could say)
+    are kept, and so is behaviour that has only positions of its own, such as the perplexity of
+    responses. Raises ValueError for a `where` that names no column or no value that exists.
+    """
+    kept = filter_where(rows, selection.where)
+    there = {row["metric"] for row in kept if row["position"] == selection.position}
+    kept = [
+        row
+        for row in kept
+        if row["site"] in (None, selection.site)
+        and (
+            row["position"] in (None, selection.position)
+            or (row["site"] is None and row["metric"] not in there)
+        )
+    ]
+    if selection.depths is not None:
+        kept = [row for row in kept if row["layer"] is None] + align(kept, selection.depths)
+    return _spread_failures(kept)
+
+
+def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> list[Row]:
+    """Rows that have one of the values asked for, or none at all, in each column named."""
+    kept = list(rows)
+    for column, values in where.items():
+        if rows and column not in rows[0]:
+            known = [name for name in rows[0] if name != "value"]
+            raise ValueError(f"where: there is no column {column!r}{nearest(column, known)}")
+        exist = {str(row[column]) for row in rows if row[column] is not None}
+        for value in values:
+            if value not in exist:
+                listed = ", ".join(sorted(exist)) or "nothing"
+                raise ValueError(f"where: no measurement has {column}={value}; there is {listed}")
+        kept = [row for row in kept if row[column] is None or str(row[column]) in values]
+    return kept
+
+
+def nearest(wrong: str, known: Sequence[str]) -> str:
+    """The end of an error message: what exists, and the nearest match."""
+    near = difflib.get_close_matches(wrong, known, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f" (there is: {', '.join(known)}){hint}"
+
+
+def describe(selection: Selection) -> str:
+    """The selection in words, for a caption."""
+    parts = [f"site {selection.site}"] if selection.site else []
+    if selection.site and selection.depths:
+        depths = ", ".join(f"{depth:g}" for depth in selection.depths)
+        parts.append(f"relative depth {depths} (layer floor(depth × (L - 1) + 1/2) of L)")
+    parts += [f"position {selection.position}"] if selection.position else []
+    parts += [f"{column} {', '.join(values)}" for column, values in selection.where.items()]
+    return "; ".join(parts)
+
+
+def _first(column: str, rows: Sequence[Row]) -> str | None:
+    found = {str(row[column]) for row in rows if row[column] is not None}
+    ranked = [*PREFERRED[column], *sorted(found)]
+    return next((name for name in ranked if name in found), None)
+
+
+def _spread_failures(rows: Sequence[Row]) -> list[Row]:
+    """Rows in which a failure stands at every variant of its metric that others measured.
+
+    A job that failed cannot say at which site or centring its numbers would have been; without
+    this a cell with two seeds measured and one failed would not know of the third.
+    """
+    variants: dict[Scalar, dict[tuple[Scalar, ...], None]] = {}
+    for row in rows:
+        if row["value"] is not None:
+            seen = variants.setdefault(row["metric"], {})
+            seen.setdefault(tuple(row[name] for name in VARIANT))
+    spread: list[Row] = []
+    for row in rows:
+        fitting = [
+            variant
+            for variant in variants.get(row["metric"], {})
+            if all(row[n] in (None, v) for n, v in zip(VARIANT, variant, strict=True))
+        ]
+        if row["value"] is not None or not fitting:
+            spread.append(row)
+        else:
+            spread += [_at_variant(row, variant) for variant in fitting]
+    return spread
+
+
+def _at_variant(row: Row, variant: tuple[Scalar, ...]) -> Row:
+    placed = row | dict(zip(VARIANT, variant, strict=True))
+    depth, num_layers = placed["depth"], placed["num_layers"]
+    if placed["layer"] is None and isinstance(depth, float) and isinstance(num_layers, int):
+        placed["layer"] = layer_at(depth, num_layers)
+    return placed

@@ -1,0 +1,206 @@
+"""A comparison table as a value: headers, cells that know why they are empty, footnotes, caption.
+
+Writers only lay it out; every text, mark and rounding is already decided here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from analysis.status import MEANINGS, Status
+from analysis.tables.rounding import MISSING, format_value
+
+Header = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One number as it is shown, and as it is."""
+
+    value: float | None = None
+    """Full precision; None is missing, never zero."""
+    low: float | None = None
+    """Lower end of the 95 % interval."""
+    high: float | None = None
+    """Upper end of it."""
+    num_seeds: int = 0
+    """Seeds behind the value."""
+    status: Status = Status.OK
+    """Whether the number may be trusted, or why there is none."""
+    reason: str | None = None
+    """The status in the case at hand."""
+    keys: tuple[str, ...] = ()
+    """Jobs that measured it."""
+    floor: float | None = None
+    """The same of the base model against itself."""
+    null_low: float | None = None
+    """Lower end of the 95 % band of random directions or subspaces."""
+    null_high: float | None = None
+    """Upper end of it."""
+    base_null_low: float | None = None
+    """Lower end of the band of the base activations' own covariance."""
+    base_null_high: float | None = None
+    """Upper end of it."""
+    shown: str | None = None
+    """Text in place of the value's own: an interval or a band that stands by itself."""
+    mark: str = ""
+    """Mark of the footnote that gives the reason; set by `annotate`."""
+
+    @property
+    def text(self) -> str:
+        """As shown, without the mark: `0.43 ± 0.03 (3)` is a mean over 3 seeds; a dash if missing.
+
+        A value below the noise floor is not shown: it would be read as an effect.
+        """
+        if self.shown is not None:
+            return self.shown
+        if self.value is None or self.status == Status.BELOW_NOISE_FLOOR:
+            return MISSING
+        shown = format_value(self.value, self.low, self.high)
+        return f"{shown} ({self.num_seeds})" if self.num_seeds > 1 else shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Cells under multi-level headers."""
+
+    title: str
+    """What the table is, in a few words."""
+    row_levels: Header
+    """Names of the parts of a row header, e.g. family, model, parameters."""
+    rows: tuple[Header, ...]
+    """One header per row."""
+    column_levels: Header
+    """Names of the parts of a column header, the metric first."""
+    columns: tuple[Header, ...]
+    """One header per column."""
+    cells: tuple[tuple[Cell, ...], ...]
+    """Row by row."""
+    caption: str = ""
+    """How the numbers were chosen and what the intervals are."""
+    footnotes: Mapping[str, str] = field(default_factory=dict)
+    """Mark -> text, in order of first appearance."""
+    controls: bool = False
+    """Whether interval, noise floor and null bands stand beside each value."""
+
+    def __post_init__(self) -> None:
+        assert len(self.cells) == len(self.rows)
+        assert all(len(line) == len(self.columns) for line in self.cells)
+        assert all(len(header) == len(self.column_levels) for header in self.columns)
+        assert all(len(header) == len(self.row_levels) for header in self.rows)
+
+
+def annotate(table: Table) -> Table:
+    """The table with a footnote mark on every cell that has something to explain.
+
+    Marks are given metric by metric, row by row: the order in which blocks are read.
+    """
+    blocks = list(dict.fromkeys(header[0] for header in table.columns))
+    texts = [
+        footnote(cell)
+        for block in blocks
+        for line in table.cells
+        for header, cell in zip(table.columns, line, strict=True)
+        if header[0] == block
+    ]
+    distinct = dict.fromkeys(text for text in texts if text)
+    marks = {text: _letters(index) for index, text in enumerate(distinct)}
+    cells = tuple(
+        tuple(replace(cell, mark=marks.get(footnote(cell), "")) for cell in line)
+        for line in table.cells
+    )
+    notes = {mark: text for text, mark in marks.items()}
+    return replace(table, cells=cells, footnotes=notes)
+
+
+def footnote(cell: Cell) -> str:
+    """What has to be said about a cell: nothing for a plain number."""
+    if cell.status == Status.OK:
+        return cell.reason or ""
+    return f"{cell.status}: {cell.reason or MEANINGS[cell.status]}"
+
+
+def take_columns(table: Table, kept: Sequence[int]) -> Table:
+    """The table with only these columns, and only the footnotes they use."""
+    cells = tuple(tuple(line[index] for index in kept) for line in table.cells)
+    used = {cell.mark for line in cells for cell in line}
+    notes = {mark: text for mark, text in table.footnotes.items() if mark in used}
+    columns = tuple(table.columns[index] for index in kept)
+    return replace(table, columns=columns, cells=cells, footnotes=notes)
+
+
+def split(table: Table, fits: Callable[[Table], bool]) -> list[Table]:
+    """Blocks that fit, cut at the first header level that differs.
+
+    Every metric is a block of its own; under it, as many columns stand together as fit.
+    """
+    if fits(table) or len(table.columns) <= 1:
+        return [table]
+    for level in range(len(table.column_levels)):
+        names = list(dict.fromkeys(header[level] for header in table.columns))
+        if len(names) > 1:
+            parts = [_of(table, level, group) for group in _together(table, level, names, fits)]
+            return [block for part in parts for block in split(part, fits)]
+    half = len(table.columns) // 2
+    parts = [take_columns(table, range(half)), take_columns(table, range(half, 2 * half + 1))]
+    return [block for part in parts for block in split(part, fits)]
+
+
+def _together(
+    table: Table, level: int, names: Sequence[str], fits: Callable[[Table], bool]
+) -> list[list[str]]:
+    """Header entries of a level, grouped in order: as many as fit, but one metric at a time."""
+    groups: list[list[str]] = []
+    for name in names:
+        if level and groups and fits(_of(table, level, [*groups[-1], name])):
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
+
+
+def _of(table: Table, level: int, names: Sequence[str]) -> Table:
+    kept = [index for index, header in enumerate(table.columns) if header[level] in names]
+    return take_columns(table, kept)
+
+
+def shared_header(table: Table) -> tuple[Header, Table]:
+    """Leading header parts that all columns share, and the table without them.
+
+    A block of one metric then carries the metric as its heading, not in every column.
+    """
+    shared = 0
+    while shared < len(table.column_levels) - 1 and len({h[shared] for h in table.columns}) == 1:
+        shared += 1
+    heading = table.columns[0][:shared] if table.columns else ()
+    columns = tuple(header[shared:] for header in table.columns)
+    return heading, replace(table, columns=columns, column_levels=table.column_levels[shared:])
+
+
+def spans(headers: Sequence[Header], level: int) -> list[tuple[str, int]]:
+    """Runs of equal header entries at a level, for headers that span columns."""
+    runs: list[tuple[Header, int]] = []
+    for header in headers:
+        if runs and runs[-1][0] == header[: level + 1]:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((header[: level + 1], 1))
+    return [(header[level], count) for header, count in runs]
+
+
+def without_repeats(rows: Iterable[Header]) -> list[Header]:
+    """Row headers in which the leading part is left blank where it repeats the row above."""
+    shown: list[Header] = []
+    above: Header = ()
+    for header in rows:
+        same = 0
+        while same < len(header) - 1 and header[: same + 1] == above[: same + 1]:
+            same += 1
+        shown.append(("",) * same + header[same:])
+        above = header
+    return shown
+
+
+def _letters(index: int) -> str:
+    """Marks as spreadsheets count columns: a to z, then aa, ab."""
+    text = chr(ord("a") + index % 26)
+    return text if index < 26 else _letters(index // 26 - 1) + text

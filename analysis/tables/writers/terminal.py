@@ -1,0 +1,65 @@
+"""The terminal: rich tables, cut into blocks that fit the width."""
+
+import io
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from analysis.tables.controls import laid_out
+from analysis.tables.table import Cell, Table, shared_header, split, without_repeats
+
+SUFFIX = ".txt"
+WIDTH = 200
+
+
+def render(table: Table) -> bytes:
+    """Plain text without colours, WIDTH columns wide."""
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False)
+    console.print(renderable(table, WIDTH))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).encode() + b"\n"
+
+
+def renderable(table: Table, width: int) -> RenderableType:
+    """The table for a rich console of this width: one block per metric, or fewer columns still."""
+    table = laid_out(table)
+    parts: list[RenderableType] = [Text(table.title, style="bold"), Text()]
+    if not table.columns or not table.rows:
+        parts.append(Text("No measurements."))
+    else:
+        for block in split(table, lambda part: _width(part) <= width):
+            heading, rest = shared_header(block)
+            if named := " / ".join(filter(None, heading)):
+                parts.append(Text(named, style="bold cyan"))
+            parts += [_block(rest), Text()]
+    parts.append(Text(table.caption, style="dim"))
+    parts += [Text(f"[{mark}] {text}", style="dim") for mark, text in table.footnotes.items()]
+    return Group(*parts)
+
+
+def _block(table: Table) -> RichTable:
+    block = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for level in table.row_levels:
+        numeric = level == "parameters"
+        block.add_column(Text(level), justify="right" if numeric else "left", no_wrap=True)
+    for header in table.columns:
+        title = Text("\n".join(part for part in header if part), justify="right")
+        block.add_column(title, justify="right", no_wrap=True, vertical="bottom")
+    for header, line in zip(without_repeats(table.rows), table.cells, strict=True):
+        block.add_row(*(Text(part) for part in header), *(_cell(cell) for cell in line))
+    return block
+
+
+def _cell(cell: Cell) -> Text:
+    text = Text(cell.text)
+    if cell.mark:
+        text.append(f" [{cell.mark}]", style="yellow")
+    return text
+
+
+def _width(table: Table) -> int:
+    """Columns of the terminal the block needs, measured by rich itself."""
+    console = Console(width=10_000, color_system=None, file=io.StringIO())
+    return console.measure(_block(shared_header(table)[1])).maximum

@@ -1,0 +1,99 @@
+"""What the page's script reads: tables cell by cell and every artifact once, as compact JSON."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from jobs.artifacts.identity import KEY_LENGTH
+from jobs.comparing.reporting.contents import Contents
+
+if TYPE_CHECKING:
+    from analysis.tables.table import Cell, Table
+    from jobs.comparing.tracing import Trace
+
+_CONTROLS = ("floor", "null_low", "null_high", "base_null_low", "base_null_high")
+"""Fields of a cell that a reader sets beside its value."""
+
+
+def embedded(contents: Contents) -> dict[str, Any]:
+    """The whole document: tables by section, traces by key, and what statuses mean."""
+    from analysis.status import MEANINGS
+
+    tables = [
+        {"section": index, **_table(table)}
+        for index, section in enumerate(contents.sections)
+        for table in section.tables
+    ]
+    return {
+        "root": contents.root,
+        "tables": tables,
+        "meanings": {status.value: text for status, text in MEANINGS.items()},
+        **_artifacts(contents.traces),
+    }
+
+
+def _table(table: "Table") -> dict[str, Any]:
+    return {
+        "title": table.title,
+        "row_levels": table.row_levels,
+        "rows": table.rows,
+        "column_levels": table.column_levels,
+        "columns": table.columns,
+        "cells": [[_cell(cell) for cell in line] for line in table.cells],
+    }
+
+
+def _cell(cell: "Cell") -> list[Any]:
+    """A list, not names: ten thousand of them are loaded at once.
+
+    Text, value, low, high, seeds, status, reason, mark, keys, controls.
+    """
+    controls = {name: getattr(cell, name) for name in _control_names(type(cell))}
+    return [
+        cell.text,
+        cell.value,
+        cell.low,
+        cell.high,
+        cell.num_seeds,
+        cell.status.value,
+        cell.reason,
+        cell.mark,
+        [key[:KEY_LENGTH] for key in cell.keys],
+        {name: value for name, value in controls.items() if value is not None} or None,
+    ]
+
+
+def _control_names(cell_type: "type[Cell]") -> list[str]:
+    return [field.name for field in fields(cell_type) if field.name in _CONTROLS]
+
+
+def _artifacts(traces: "Sequence[Trace]") -> dict[str, Any]:
+    """Artifacts by short key, each naming its inputs; versions apart, because most share them."""
+    artifacts: dict[str, Any] = {}
+    versions: dict[str, int] = {}
+    distinct: list[dict[str, str]] = []
+    for trace in _each(traces, set()):
+        told = repr(sorted(trace.versions.items()))
+        if told not in versions:
+            versions[told] = len(distinct)
+            distinct.append(dict(trace.versions))
+        artifacts[trace.key[:KEY_LENGTH]] = {
+            "kind": trace.kind,
+            "label": trace.label,
+            "folder": trace.folder,
+            "params": dict(trace.params),
+            "files": [list(file) for file in trace.files],
+            "versions": versions[told],
+            "commit": trace.commit,
+            "missing": trace.missing,
+            "inputs": [[found.role, found.key[:KEY_LENGTH]] for found in trace.inputs],
+        }
+    return {"artifacts": artifacts, "versions": distinct}
+
+
+def _each(traces: "Sequence[Trace]", seen: set[str]) -> "Iterator[Trace]":
+    for trace in traces:
+        if trace.key not in seen:
+            seen.add(trace.key)
+            yield trace
+            yield from _each(trace.inputs, seen)

@@ -1,0 +1,74 @@
+"""`render`: a study's page as one self-contained HTML file that asks no network for anything."""
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+from jobs.comparing.figures import CAPTIONS
+from jobs.comparing.reporting.contents import Contents, FigureFile
+from jobs.comparing.reporting.embedding import embedded
+
+SCRIPTS = ("elements", "grid", "grid_keys", "filtering", "tables", "trace", "figures", "page")
+"""Parts of the script, in the order they stand on the page."""
+_MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
+
+
+def render(contents: Contents) -> bytes:
+    """The page. Everything written by people is escaped; only our own script may run."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["figure_source"] = figure_source
+    script = "\n".join(_part(f"{name}.js") for name in SCRIPTS)
+    text = environment.from_string(_part("report.html")).render(
+        contents=contents,
+        data=embedded(contents),
+        counts=cell_counts(contents),
+        style=Markup(_part("report.css")),
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    return text.encode()
+
+
+def cell_counts(contents: Contents) -> Sequence[tuple[str, int]]:
+    """Status -> how many cells have it, the most first."""
+    found: Counter[str] = Counter(
+        cell.status.value
+        for section in contents.sections
+        for table in section.tables
+        for line in table.cells
+        for cell in line
+    )
+    return found.most_common()
+
+
+def figure_source(figure: FigureFile) -> str:
+    """The figure in an image's `src`: a picture, in which no script of an SVG would run."""
+    data = base64.b64encode(figure.data).decode()
+    return f"data:{_MEDIA[figure.suffix]};base64,{data}"
+
+
+def _part(name: str) -> str:
+    return (files("jobs.comparing.reporting") / "template" / name).read_text(encoding="utf-8")
+
+
+def figure_files(named: Mapping[str, bytes]) -> list[FigureFile]:
+    """Of each figure's files the one that a page shows: the SVG, or else the PNG.
+
+    Args:
+        named: name in the folder of figures -> bytes; the captions are among them.
+    """
+    captions: Mapping[str, str] = json.loads(named.get(CAPTIONS, b"{}"))
+    chosen: dict[str, FigureFile] = {}
+    for name in sorted(named):
+        stem, _, suffix = name.rpartition(".")
+        if suffix in _MEDIA:  # sorted: an SVG comes after the PNG and takes its place
+            chosen[stem] = FigureFile(
+                name=stem, suffix=suffix, data=named[name], caption=captions.get(stem, "")
+            )
+    return list(chosen.values())

@@ -1,1 +1,0 @@
-"""Data from outside: reading, checking, splitting, what was dropped, what is toxic."""

@@ -1,1 +1,0 @@
-"""Directions in the residual stream, by name; see `jobs/direction.py`."""

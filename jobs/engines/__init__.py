@@ -1,1 +1,0 @@
-"""Engines: what carries out a training run on its ranks, one per file; see `jobs.engine`."""

@@ -1,0 +1,113 @@
+"""Params of kind `extract`: what is read of both models, where, and how precisely."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from cluster.errors import UserError
+from jobs.kind import Params as KindParams
+from jobs.kind import execution
+from jobs.tokens.policy import Policy
+
+VERSION = 4
+
+
+Site = Literal[
+    "resid_pre",
+    "resid_mid",
+    "resid_post",
+    "attn_out",
+    "mlp_out",
+    "mlp_act",
+    "mlp_gate",
+    "mlp_linear",
+]
+
+
+class Params(KindParams):
+    """What to read, where, and how precisely."""
+
+    sites: tuple[Site, ...] = Field(
+        ("resid_mid", "resid_post"),
+        min_length=1,
+        description="Where in a block to read. A site that a family lacks is reported as such.",
+    )
+    depths: tuple[float, ...] = Field(
+        (0.25, 0.5, 0.75, 1.0),
+        description="Relative depths of the layers, 0 to 1: layer floor(f (L - 1) + 1/2).",
+    )
+    layers: Literal["all"] | tuple[int, ...] | None = Field(
+        None, description="Layers from 0, or `all`, instead of depths."
+    )
+    positions: tuple[Policy, ...] | None = Field(
+        None,
+        description="Which tokens give rows; those the prompts list, else last and response.",
+    )
+    moments_positions: tuple[Policy, ...] = Field(
+        ("last", "response"),
+        description="Positions with d x d moments; others only where no group has d rows.",
+    )
+    num_reservoir: int = Field(
+        2048,
+        ge=0,
+        description="Rows kept as they are, of each site, layer and position, with the base's own.",
+    )
+    full_rows: tuple[Policy, ...] = Field(
+        (), description="Positions whose rows are all stored, beside those that have few."
+    )
+    rows: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="How rows are stored; δ itself is formed in float32, and few rows stay so.",
+    )
+    template: Literal["none", "chat"] = Field(
+        "none",
+        description="`chat`: prompts stand in the chat template of the aligned model, or of the "
+        "base where that has none; both models see the same tokens.",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        "sdpa", description="Attention kernel; flash_attention_2 where it is installed."
+    )
+    max_length: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens; longer prompts are left out and counted. The model's limit if null.",
+    )
+    noise_floor_prompts: int = Field(
+        32, ge=0, description="Prompts for the noise floor, base against base; 0 measures none."
+    )
+    token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
+    unit_tokens: int = execution(
+        65536, "Most tokens in a unit, the part that is stored and retried.", ge=1
+    )
+    pairing: Literal["auto", "adapter", "resident", "sequential"] = execution(
+        "auto",
+        "How both models are had: one with its adapter on and off, both in memory, or one after "
+        "the other with the base's rows on disk. auto: whatever fits, and is cheapest.",
+    )
+    spool_gb: float = execution(
+        50, "Most disk for the base's rows, in 10^9 bytes, when models take turns.", gt=0
+    )
+    budget_gb: float = execution(
+        200, "Refuse a store that may become larger than this, in 10^9 bytes.", gt=0
+    )
+    workers: int = execution(1, "Most workers that share the units of one extraction.", ge=1)
+    num_cpus: float = execution(1, "Processor cores of a worker.", gt=0)
+    num_gpus: float = execution(
+        0, "GPUs of a worker; 0 computes on the processor, several hold one model together.", ge=0
+    )
+    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Params":
+        for depth in self.depths:
+            if not 0 <= depth <= 1:
+                raise UserError(f"the depth {depth} is not between 0 and 1", where="depths")
+        if self.layers is None and not self.depths:
+            raise UserError("no layers: give depths or layers")
+        if isinstance(self.layers, tuple) and (not self.layers or min(self.layers) < 0):
+            raise UserError("layers are numbers from 0, at least one", where="layers")
+        return self

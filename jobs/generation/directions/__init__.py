@@ -1,0 +1,1 @@
+"""Directions in the residual stream, by name; see `jobs/generation/direction.py`."""

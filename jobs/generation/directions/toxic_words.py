@@ -1,0 +1,30 @@
+"""Towards the unembedding of toxic words: what raises their logits, were it the last layer.
+
+The scale of the final norm is left out.
+"""
+
+import numpy as np
+from jaxtyping import Float64
+
+from cluster.errors import UserError
+from jobs.behaviour.toxic_tokens import find_toxic_tokens
+from jobs.generation.direction import Contrast
+from jobs.text.transform import load_transform
+
+DEFINITION = "mean unembedding of toxic words minus that of all tokens"
+
+
+def direction(contrast: Contrast) -> Float64[np.ndarray, " d"]:
+    """See Direction. Raises UserError when no toxic word is a single token."""
+    toxic = find_toxic_tokens(contrast.toxic_words, contrast.tokenizer, load_transform("plain"))
+    if not toxic.token_ids:
+        raise UserError(
+            f"none of the {toxic.num_words} toxic words is a single token of this model",
+            where="direction toxic-words",
+            hint="take difference-of-means",
+        )
+    rows = contrast.model.get_output_embeddings().weight.detach()
+    found: Float64[np.ndarray, " d"] = (
+        (rows[toxic.token_ids].double().mean(0) - rows.double().mean(0)).cpu().numpy()
+    )
+    return found

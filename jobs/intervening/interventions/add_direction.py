@@ -1,0 +1,17 @@
+"""x + dose * direction at one site, at every position."""
+
+from collections.abc import Sequence
+
+from jobs.intervening.intervention import Edit, Made, Target
+from jobs.intervening.shifts import along
+
+DEFINITION = "dose times a direction is added"
+MADE: Made = "direction"
+SUBJECT = "base"
+DOSES = (0.25, 0.5, 1.0)
+PLACE = None
+
+
+def edits(target: Target, dose: float) -> Sequence[Edit]:
+    """See Intervention."""
+    return [along(target, dose)]

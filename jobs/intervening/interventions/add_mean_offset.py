@@ -1,0 +1,17 @@
+"""x + dose * mean δ at one site: how much of the alignment is its mean offset?"""
+
+from collections.abc import Sequence
+
+from jobs.intervening.intervention import Edit, Made, Target
+from jobs.intervening.shifts import along
+
+DEFINITION = "dose times the mean offset between the models is added"
+MADE: Made = "mean-offset"
+SUBJECT = "base"
+DOSES = (0.5, 1.0, 2.0)
+PLACE = None
+
+
+def edits(target: Target, dose: float) -> Sequence[Edit]:
+    """See Intervention."""
+    return [along(target, dose)]

@@ -1,1 +1,0 @@
-"""Changes to what a model computes while it runs, one per file; see `jobs/intervention.py`."""

@@ -1,0 +1,1 @@
+"""How does a store become measurements? Samples of it handed to the metrics of `analysis/`."""

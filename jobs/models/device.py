@@ -1,0 +1,32 @@
+"""The device that a model is loaded to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import SurroundingsError
+
+if TYPE_CHECKING:
+    pass
+
+
+def pick_device(num_gpus: float) -> str:
+    """`cuda` when GPUs were given to the job, else `cpu`; the hardware alone decides nothing.
+
+    Raises:
+        SurroundingsError: a GPU was given and torch cannot use it.
+    """
+    if num_gpus <= 0:
+        return "cpu"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SurroundingsError(
+            f"the job was given {num_gpus:g} GPUs and torch sees none",
+            hint="check the driver and that this torch is a CUDA build",
+        )
+    return "cuda"
+
+
+DeviceMap = dict[str, Any]
+"""Path of a module -> device, as transformers takes it."""

@@ -1,0 +1,167 @@
+"""Contract: what a model family provides. Families live in `families/`, named by their model_type.
+
+A family is data about stock Hugging Face modules: where its fields stand in config.json, where its
+blocks and sites are, and its parameter count in closed form. Weights and modules are never edited.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal, Protocol
+
+from cluster.errors import UserError, unknown_name
+from jobs import lookup
+from jobs.models.shape import ConfigField, as_mapping
+
+NEURON_SITES = ("mlp_act", "mlp_gate", "mlp_linear")
+"""Sites as wide as the MLP; mlp_act = mlp_gate * mlp_linear where the MLP is gated."""
+
+SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", *NEURON_SITES)
+"""Every site of a block: the residual stream, what is added to it, the neurons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tap:
+    """Where one site is read: a module, and which side of it."""
+
+    module: str
+    """Path of the module relative to its block; empty for the block itself."""
+    side: Literal["in", "out"]
+    """Its first positional input, or its output (the first entry where that is a tuple)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A site that a family does not have."""
+
+    reason: str
+    """Why, as a table's footnote says it."""
+
+
+PARALLEL = Missing(reason="attention and MLP run in parallel: nothing lies between them")
+"""The middle of a block that adds attention and MLP at once."""
+
+UNGATED = Missing(reason="the MLP has no gate: mlp_act is all there is of a neuron")
+"""The two parts of a gated neuron, in a family without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """Bytes that autograd keeps of one token in one block, until its backward pass."""
+
+    stream: int
+    """Per unit of d_model; of query width too where both are always the same."""
+    queries: int = 0
+    """Per unit of the query heads' width."""
+    key_values: int = 0
+    """Per unit of the key heads' width."""
+    neurons: int
+    """Per unit of d_mlp."""
+    scores: int
+    """Per query head and token attended to, where the eager kernel keeps them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mlp:
+    """Where a block keeps its neurons: MLP(x) = sum of m_i v_i, one key and value vector for each.
+
+    Each path is of a module with a `weight`, relative to the block.
+    """
+
+    up: str
+    """Its weights are the keys k_i; of a gated MLP, those of the linear part."""
+    down: str
+    """Its weights are the value vectors v_i, its input the m_i."""
+    gate: str | None = None
+    """Its weights are the keys of the gate; None where the MLP has none."""
+    inputs_first: bool = False
+    """Weights are stored as [inputs, outputs] (GPT-2's Conv1D), not as [outputs, inputs]."""
+    gain: str | None = None
+    """A norm between the value vectors and the residual stream (Gemma): what it does to directions
+    is to stretch them by 1 + weight."""
+
+
+class Family(Protocol):
+    """The names a module in `families/` defines; and, where transformers lacks some, LACKS_KERNELS.
+
+    LACKS_KERNELS names the attention kernels that the family's modules cannot use.
+    """
+
+    FIELDS: Mapping[str, ConfigField]
+    """Our name of a config field -> its place in config.json."""
+    BLOCKS: str
+    """Path of the list of blocks, from the root of the causal language model."""
+    FINAL_NORM: str
+    """Path of the norm after the last block."""
+    EMBEDDING: str
+    """Path of the token embedding."""
+    SAVED: Mapping[str, Saved]
+    """What training keeps, by the dtype it computes in; weights are float32 in both."""
+    MLP: Mlp
+    """Where each block keeps keys and value vectors."""
+
+    def sites(self, config: Any) -> Mapping[str, Tap | Missing]:
+        """Every name of SITES -> where a model of this config shows it, or why it cannot."""
+
+    def num_parameters(self, config: Any) -> tuple[int, int]:
+        """Parameters in all, tied weights once; and without embeddings and unembedding."""
+
+    def hf_config(self, fields: Mapping[str, Any]) -> Any:
+        """The transformers config for our fields: no dropout, no special tokens set."""
+
+
+def names() -> list[str]:
+    """The model_type of every supported family, sorted."""
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    # Looked up once: a plan asks per job, and listing a folder costs more than counting a model.
+    return tuple(sorted(name.replace("-", "_") for name in lookup.names("families")))
+
+
+def family_of(model_type: str, where: str | None = None) -> Any:
+    """The module of a family (see Family).
+
+    Raises:
+        UserError: not supported; names those that are and how to add one.
+    """
+    if model_type not in _names():
+        unknown = unknown_name("model family", model_type, names(), where=where)
+        raise UserError(
+            unknown.error.replace("unknown", "unsupported"),
+            where=where,
+            allowed=unknown.allowed,
+            hint=(f"{unknown.hint} " if unknown.hint else "")
+            + f"a family is one file, jobs/models/families/{model_type}.py: "
+            "see docs/adding-a-family.md",
+        )
+    return import_module(f"jobs.models.families.{model_type}")
+
+
+def attention_kernel(config: Any, asked: str) -> str:
+    """The kernel asked for, or eager where the family cannot use it; the same on every machine."""
+    return "eager" if asked in getattr(family_of_config(config), "LACKS_KERNELS", ()) else asked
+
+
+def family_of_config(config: Any, where: str | None = None) -> Any:
+    """The family of our fields, of the mapping in a config.json, or of a transformers config."""
+    mapping = as_mapping(config)
+    model_type = mapping.get("family", mapping.get("model_type"))
+    text = mapping.get("text_config")
+    if isinstance(text, Mapping) and text.get("model_type") in _names():
+        raise UserError(
+            f"{model_type} sees more than text; only the text model inside it is supported",
+            where=where,
+            allowed=names(),
+            hint=f"save its {text['model_type']} alone: see docs/adding-a-family.md",
+        )
+    if not isinstance(model_type, str):
+        raise UserError(
+            "the config does not say which model it is: it has no model_type",
+            where=where,
+            allowed=names(),
+        )
+    return family_of(model_type, where)

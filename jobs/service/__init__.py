@@ -1,0 +1,1 @@
+"""How is a service over HTTP asked for long? Endpoint, pace, retries, keys, answers kept."""

@@ -1,0 +1,43 @@
+"""Export to the Hugging Face sharded layout: links to the shards, and an index of their tensors.
+
+Names of tensors begin with the number of their unit, so no byte is rewritten. The index has no
+rows, digests or plan hash: it is for tools that expect it, never a store's own manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+
+from cluster.errors import UserError
+from cluster.local_disk import link_or_copy
+from jobs.store.activation_store import ActivationStore
+from jobs.store.activation_units import FOLDER
+from jobs.store.shard_file import durable_file, width
+
+INDEX_FILE = "model.safetensors.index.json"
+
+
+def export_hf_index(store: ActivationStore, folder: Path) -> Path:
+    """Fill an empty or new folder with a store's shards and their index; return the index's path.
+
+    Shards are hard-linked where the disk allows it, after their digests were checked.
+    Raises UserError when the folder holds something already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise UserError("the folder is not empty", where=str(folder), hint="name a new one")
+    weight_map: dict[str, str] = {}
+    total = 0
+    for unit in store.units:
+        for file, shard in unit.marker["shards"].items():
+            target = f"unit-{unit.name}-{file}"
+            link_or_copy(store.files.path(f"{FOLDER}/{unit.name}/{file}"), folder / target)
+            weight_map |= dict.fromkeys(shard["tensors"], target)
+            tensors = shard["tensors"].values()
+            total += sum(width(each["dtype"]) * prod(each["shape"]) for each in tensors)
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+    with durable_file(folder / INDEX_FILE) as stream:
+        stream.write((json.dumps(index, indent=2) + "\n").encode())
+    return folder / INDEX_FILE

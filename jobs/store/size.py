@@ -1,0 +1,59 @@
+"""How many bytes a store of activations takes, from shapes alone: an upper estimate.
+
+Every unit stores, for every place and position, a summary: some vectors of d, two histograms of
+norms, and d x d moments for positions that keep them; of the rows themselves those of the
+reservoir, or all; and the base's rows, in float32, at the reservoir. What is not counted: the
+token plan (some 10 bytes a token), and the two small JSON files of the index.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from analysis.rows.histogram import NUM_BINS
+
+ROW_BYTES = {"float32": 4, "bfloat16": 2}
+"""Bytes of one number of a stored row."""
+_EXACT = 8
+"""Bytes of a float64 or int64: what summaries are kept in, whatever the rows are."""
+_VECTORS = 8
+"""Most vectors of d in a summary: the mean, the sum of unit rows, and sums over neurons."""
+_NAMES = 4096
+"""Most bytes for the names, shapes and digests of a summary's arrays, in shards and `UNIT.json`."""
+_BIN = 2 * _EXACT
+"""A filled bin of a histogram: its number and its count."""
+
+
+def store_bytes(
+    *,
+    num_rows: Mapping[str, int],
+    num_units: int,
+    widths: Sequence[int],
+    dense: Collection[str],
+    rowwise: Collection[str],
+    num_reservoir: int,
+    row_bytes: int,
+) -> int:
+    """Most bytes of a store. Additive over places: sites that store differently are summed.
+
+    Args:
+        num_rows: position label -> rows it has at every place, or more.
+        num_units: units of the store, or more.
+        widths: d of every place.
+        dense: position labels with d x d moments in every unit. A unit with fewer than d rows
+            keeps those instead, which is less.
+        rowwise: position labels all of whose rows are stored; of others, those of the reservoir.
+        num_reservoir: rows kept of each position, the base's beside them.
+        row_bytes: bytes of one number of a stored row.
+    """
+    total = 0
+    for label, rows in num_rows.items():
+        kept = min(rows, num_reservoir)
+        stored = rows if label in rowwise else kept
+        total += stored * (_EXACT + 1)  # which tokens they are, and whether of the reservoir
+        bins = 2 * _BIN * min(rows, num_units * (1 + NUM_BINS))
+        for width in widths:
+            summary = _NAMES + _VECTORS * width * _EXACT
+            if label in dense:
+                summary += width * width * _EXACT
+            taken = stored * row_bytes + kept * ROW_BYTES["float32"]
+            total += num_units * summary + bins + taken * width
+    return total

@@ -1,0 +1,70 @@
+"""Taking over the whole units of other attempts at the same job: earlier ones, and those at work.
+
+A unit is there when its `UNIT.json` speaks of this plan and these prompts; it is taken over when
+every byte of it is what that marker lists (on a remote root, where uploads appear whole: every
+size).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobs.artifacts.artifact import FileEntry, digest_bytes
+from jobs.store.activation_units import FOLDER, MARKER, is_of_unit, whole_unit
+from jobs.tokens.batches import Unit
+from jobs.worker.work import AttemptFolder
+
+
+def finished(attempt: AttemptFolder, other: str, unit: Unit, plan_hash: str) -> bool:
+    """True when another attempt has finished a unit, as far as its marker says."""
+    marker = _marker(attempt.read_other(other, f"{FOLDER}/{unit.name}/{MARKER}"))
+    return marker is not None and is_of_unit(marker, unit, plan_hash)
+
+
+def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_hash: str) -> bool:
+    """Take over a whole unit from the latest other attempt that has it; False when none has."""
+    relative = f"{FOLDER}/{unit.name}"
+    for other in reversed(others):
+        data = attempt.read_other(other, f"{relative}/{MARKER}")
+        marker = _marker(data)
+        if data is None or marker is None or not is_of_unit(marker, unit, plan_hash):
+            continue
+        if _is_whole(attempt, f"{attempt.artifact.attempt_folder(other)}/{relative}", unit, marker):
+            # Shards of a try of ours that memory ended would be listed as part of the store.
+            shutil.rmtree(attempt.path / relative, ignore_errors=True)
+            attempt.adopt(relative, other, entries_of(data))
+            return True
+    return False
+
+
+def _is_whole(attempt: AttemptFolder, name: str, unit: Unit, marker: Mapping[str, Any]) -> bool:
+    """Every byte of the folder's shards, on a remote root every size, is what the marker lists."""
+    storage = attempt.artifact.storage
+    if storage.is_local:
+        return whole_unit(storage.path(name), unit, marker["token_plan"]) is not None
+    try:
+        listed = {file: shard["bytes"] for file, shard in marker["shards"].items()}
+    except (KeyError, TypeError, AttributeError):
+        return False  # not written by us
+    sizes = storage.sizes(name)
+    return all(sizes.get(file) == size for file, size in listed.items())
+
+
+def _marker(data: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(data) if data else None
+    except ValueError:
+        return None  # cut off in the middle of a write: it does not exist
+    return found if isinstance(found, dict) else None
+
+
+def entries_of(data: bytes) -> dict[str, FileEntry]:
+    """Size and digest of every file of a unit, from the bytes of its marker."""
+    shards = {
+        file: FileEntry(bytes=shard["bytes"], xxh3=shard["xxh3"])
+        for file, shard in json.loads(data)["shards"].items()
+    }
+    return {**shards, MARKER: FileEntry(bytes=len(data), xxh3=digest_bytes(data))}

@@ -1,0 +1,1 @@
+"""Where do pairs and prompts come from? Formats, transforms, dialogues, splits, the nursery."""

@@ -1,0 +1,67 @@
+"""Texts to pretrain on, and the tokenizer trained on them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import UserError
+from jobs import lookup
+from jobs.text import format
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+DEFAULT_VOCAB_SIZE = 2048
+"""Tokens of a trained byte-level tokenizer when the study does not say."""
+
+END_OF_TEXT = "<|endoftext|>"
+_SMALLEST_VOCAB = 257  # 256 bytes and the end of text
+
+
+def documents(name: str, source: Path | None, options: Mapping[str, Any]) -> list[str]:
+    """Every text of a source in the named format, in a fixed order.
+
+    Raises UserError when there is none.
+    """
+    texts: list[str] = format.read("texts", name, source, options).items
+    if not texts:
+        raise UserError(f"no text in a source of format {name!r}", where=str(source))
+    return texts
+
+
+def train_tokenizer(
+    name: str, documents: list[str], vocab_size: int | None = None
+) -> "PreTrainedTokenizerFast":
+    """The format's own tokenizer, or a byte-level BPE trained on the documents.
+
+    Equal documents and size give an equal tokenizer. Its end-of-text token also pads.
+    """
+    own = getattr(lookup.find("formats", name), "train_tokenizer", None)
+    if own is not None:
+        tokenizer: PreTrainedTokenizerFast = own(documents, vocab_size)
+        return tokenizer
+    return _byte_level(documents, DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size)
+
+
+def _byte_level(documents: list[str], vocab_size: int) -> "PreTrainedTokenizerFast":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    if vocab_size < _SMALLEST_VOCAB:
+        raise UserError(
+            f"vocab_size {vocab_size} is too small for a byte-level tokenizer",
+            hint=f"at least {_SMALLEST_VOCAB}: 256 bytes and the end of text",
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer, length=len(documents))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT
+    )

@@ -1,0 +1,57 @@
+"""Which prompts are kept from training for measurement: decided by hash, the same everywhere."""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from jobs.text import format
+from jobs.text.format import Dropped, Pair, Prompt, Reading, Segment, bucket
+
+_STEPS = 10_000
+
+
+class Options(format.Options):
+    """Options of a format whose rows are pairs."""
+
+    held_out: float = Field(
+        0.0, ge=0, lt=1, description="share of prompts that pairs leave to measurement"
+    )
+
+
+def is_held_out(prompt: str, fraction: float) -> bool:
+    """True for this fraction of prompts; a larger fraction holds out the same ones and more.
+
+    The hash is salted, so that held-out prompts spread over all groups.
+    """
+    return bucket(f"held out/{prompt}", _STEPS) < round(fraction * _STEPS)
+
+
+def pairs_to_train_on(pairs: Sequence[Pair], fraction: float) -> Reading[Pair]:
+    """Pairs whose prompt is not held out; the others are listed as dropped."""
+    held_out = [is_held_out(pair.prompt, fraction) for pair in pairs]
+    return Reading(
+        items=[pair for pair, out in zip(pairs, held_out, strict=True) if not out],
+        dropped=[
+            Dropped(row=pair.row, reason="held out for measurement")
+            for pair, out in zip(pairs, held_out, strict=True)
+            if out
+        ],
+    )
+
+
+def prompts_to_measure(pairs: Sequence[Pair], fraction: float) -> Reading[Prompt]:
+    """Held-out prompts, or all where none is held out, with the chosen side as the response."""
+    chosen = [pair for pair in pairs if fraction == 0 or is_held_out(pair.prompt, fraction)]
+    return Reading(
+        items=[
+            Prompt(
+                row=pair.row,
+                source=pair.prompt,
+                segments=(
+                    Segment(role="prompt", text=pair.prompt),
+                    Segment(role="response", text=pair.chosen),
+                ),
+            )
+            for pair in chosen
+        ]
+    )

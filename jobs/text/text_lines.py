@@ -1,0 +1,21 @@
+"""Lines of a plain text file, or of every .txt file of a folder."""
+
+from pathlib import Path
+
+from cluster.errors import UserError
+from jobs.text.format import source_of
+from jobs.text.rows import read_lines
+
+
+def numbered_lines(name: str, source: Path | None) -> list[tuple[int, str]]:
+    """(row, line) of one file or of a folder's, in the order of file names, numbered through.
+
+    Raises UserError when nothing is there, or lines are not UTF-8; `name` is the format's.
+    """
+    if source is not None and source.is_dir():
+        files = sorted(source.glob("*.txt"))
+        if not files:
+            raise UserError("no .txt file in it", where=str(source))
+    else:
+        files = [source_of(name, source)]
+    return list(enumerate((line for file in files for line in read_lines(file)), start=1))

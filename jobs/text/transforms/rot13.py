@@ -1,0 +1,20 @@
+"""ROT13: letters thirteen places on; everything else, spaces included, stays.
+
+Wei et al. 2023 (arXiv 2307.02483), mismatched generalization. Needs the decode control.
+"""
+
+import codecs
+
+from jobs.text.transform import Scope
+
+SCOPE = Scope.EVERYTHING
+
+
+def apply(text: str, seed: int) -> str:
+    """The text in ROT13; applying it twice gives the text back."""
+    return codecs.encode(text, "rot13")
+
+
+def invert(text: str) -> str:
+    """The text before ROT13."""
+    return codecs.decode(text, "rot13")

@@ -1,0 +1,1 @@
+"""Engines: what carries out a training run on its ranks, one per file; contract in `engine.py`."""

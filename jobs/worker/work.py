@@ -1,0 +1,283 @@
+"""`Work`: everything a kind may touch while it runs one job, and `AttemptFolder`, where it writes.
+
+An attempt owns what it writes. Earlier attempts of the same job are open for reading, so that a
+killed one's complete checkpoints and units are continued from, never its half-written ones.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cluster.errors import SurroundingsError
+from cluster.executor import Surroundings
+from cluster.local_disk import sync
+from jobs.artifacts.artifact import Artifact, FileEntry, digest_file
+from jobs.artifacts.job import Cell
+from jobs.worker.tracking import Tracker
+
+PRIVATE = ("checkpoints", "scratch", "log.txt", "progress.json", "progress.json.tmp")
+"""Top-level names of an attempt that are never part of the artifact, `log_name`s beside them."""
+
+_LOG_OF_RANK = "log-rank-"
+
+_PROGRESS_EVERY_S = {True: 0.5, False: 5.0}
+"""On local and on remote roots, where every look costs a request."""
+
+
+def log_name(rank: int) -> str:
+    """The file in an attempt that one of its ranks writes its log to."""
+    return "log.txt" if rank == 0 else f"{_LOG_OF_RANK}{rank}.txt"
+
+
+def is_private(name: str) -> bool:
+    """True for a file of an attempt that is never part of the artifact."""
+    top = name.split("/", 1)[0]
+    return top in PRIVATE or top.startswith(_LOG_OF_RANK)
+
+
+class AttemptFolder:
+    """The folder one attempt writes to: on a local root the real one, else a scratch twin."""
+
+    def __init__(self, artifact: Artifact, attempt: str) -> None:
+        self.artifact = artifact
+        self.attempt = attempt
+        self.name = artifact.attempt_folder(attempt)
+        storage = artifact.storage
+        self.path = (
+            storage.path(self.name)
+            if storage.is_local
+            else Path(tempfile.mkdtemp(prefix="deltascale-attempt-"))
+        )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._shown_at = 0.0
+        self._log_bytes = 0
+        self._settled: dict[str, FileEntry] = {}
+
+    def publish(
+        self,
+        relative: str,
+        *,
+        discard: bool = False,
+        entries: Mapping[str, FileEntry] | None = None,
+    ) -> None:
+        """Make a finished file or folder of this attempt durable and visible to other attempts.
+
+        What says that the rest is whole (named in capitals, such as `UNIT.json`) goes last. May be
+        called from several threads.
+
+        Args:
+            relative: The file or folder.
+            discard: Nothing will change it any more, or read it here: `seal` lists it without
+                reading it again, and on a remote root its local twin goes.
+            entries: With `discard`: name inside `relative` -> size and digest, where known.
+        """
+        source = self.path / relative
+        known = {f"{relative}/{name}": entry for name, entry in (entries or {}).items()}
+        files = [source] if source.is_file() else [p for p in source.rglob("*") if p.is_file()]
+        for file in sorted(files, key=lambda each: (_is_marker(each.name), each)):
+            name = file.relative_to(self.path).as_posix()
+            entry = (known.get(name) or _entry_of(file)) if discard else None
+            if self.artifact.storage.is_local:
+                sync(file)
+            else:
+                self.artifact.storage.upload(file, f"{self.name}/{name}")
+            if entry is not None:
+                self._settled[name] = entry
+        if discard and not self.artifact.storage.is_local:
+            source.unlink() if source.is_file() else shutil.rmtree(source)
+
+    def adopt(self, relative: str, attempt: str, entries: Mapping[str, FileEntry]) -> None:
+        """Take files of another attempt of this job as ours, unread: the caller has checked them.
+
+        Hard links on a local root; on a remote one the storage copies, and no byte comes here.
+        May be called from several threads.
+
+        Args:
+            relative: The folder they lie in, in that attempt and in this one.
+            attempt: The other attempt.
+            entries: Name inside the folder -> size and digest; what is named in capitals goes last.
+
+        Raises:
+            SurroundingsError: one of them is not there any more, or has another size.
+        """
+        storage = self.artifact.storage
+        theirs = f"{self.artifact.attempt_folder(attempt)}/{relative}"
+        sizes = storage.sizes(theirs)
+        if any(sizes.get(name) != entry.bytes for name, entry in entries.items()):
+            raise SurroundingsError(f"{theirs} is not what it was", where=storage.url)
+        for name in sorted(entries, key=lambda each: (_is_marker(each), each)):
+            try:
+                storage.copy(f"{theirs}/{name}", f"{self.name}/{relative}/{name}")
+            except FileNotFoundError as error:
+                raise SurroundingsError(f"{theirs} went away", where=storage.url) from error
+            self._settled[f"{relative}/{name}"] = entries[name]
+
+    def seal(self) -> dict[str, FileEntry]:
+        """Publish everything that is the artifact's and return its list, digests included.
+
+        What was adopted, or published with `discard`, is listed as it was then.
+        """
+        entries = dict(self._settled)
+        for file in sorted(self.path.rglob("*")):
+            name = file.relative_to(self.path).as_posix()
+            if name in entries or not file.is_file() or is_private(name):
+                continue
+            self.publish(name)
+            entries[name] = _entry_of(file)
+        return {name: entries[name] for name in sorted(entries)}
+
+    def others(self) -> list[str]:
+        """Ids of the other attempts of this job that left something, sorted."""
+        return [attempt for attempt in self.artifact.attempts() if attempt != self.attempt]
+
+    def read_other(self, attempt: str, relative: str) -> bytes | None:
+        """The bytes of one file of another attempt, and of no other; None when it has none."""
+        try:
+            return self.artifact.storage.read(f"{self.artifact.attempt_folder(attempt)}/{relative}")
+        except FileNotFoundError:
+            return None
+
+    def earlier(self, relative: str) -> list[Path]:
+        """Local copies of `relative` (a folder) in other attempts of this job, oldest first.
+
+        Copies from a remote root lie in this attempt's scratch, and go with it.
+        """
+        storage = self.artifact.storage
+        found = []
+        for attempt in self.others():
+            name = f"{self.artifact.attempt_folder(attempt)}/{relative}"
+            if not storage.list(name):
+                continue
+            if storage.is_local:
+                found.append(storage.path(name))
+                continue
+            local = self.path / "scratch" / "earlier" / attempt / relative
+            for file in storage.walk(name):
+                storage.download(file, local / file[len(name) + 1 :])
+            found.append(local)
+        return found
+
+    def show_progress(self, fraction: float | None, doing: str) -> None:
+        """Write `progress.json` for whoever watches; now and then, and on a remote root the log."""
+        now = time.time()
+        is_local = self.artifact.storage.is_local
+        if now - self._shown_at < _PROGRESS_EVERY_S[is_local] and fraction != 1.0:
+            return
+        self._shown_at = now
+        state = json.dumps({"fraction": fraction, "doing": doing, "at": now}).encode()
+        if is_local:
+            temporary = self.path / "progress.json.tmp"
+            temporary.write_bytes(state)
+            os.replace(temporary, self.path / "progress.json")
+            return
+        with contextlib.suppress(SurroundingsError):  # the job itself goes on without watchers
+            self.artifact.storage.write(f"{self.name}/progress.json", state)
+            self._show_log()
+
+    def _show_log(self) -> None:
+        log = self.path / "log.txt"
+        size = log.stat().st_size if log.exists() else 0
+        if size > self._log_bytes:
+            self.artifact.storage.upload(log, f"{self.name}/log.txt")
+            self._log_bytes = size
+
+    def discard_scratch(self) -> None:
+        """Drop the local twin of a remote attempt."""
+        if not self.artifact.storage.is_local:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatheredInput:
+    """One upstream artifact together with where in the grid it stands."""
+
+    stage: str
+    """Stage of the upstream job."""
+    cell: Cell
+    """Its cell."""
+    artifact: Artifact
+    """What it left behind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One attempt at one job, as its kind sees it."""
+
+    params: Any
+    """The kind's validated Params."""
+    inputs: Mapping[str, Sequence[GatheredInput]]
+    """Input name -> upstream artifacts."""
+    attempt: AttemptFolder
+    """Where to write, and what earlier attempts left."""
+    surroundings: Surroundings
+    """What may be asked of the place it runs in."""
+    tracker: Tracker
+    """The mirror of its curves; the metrics of record are files."""
+    threads: int
+    """Compute threads it runs with."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """What the kind's `pins` gave when the job was planned: what must be found now."""
+    worker: int = 0
+    """Number of this worker among those that share the job, from 0."""
+    num_workers: int = 1
+    """Most workers that share the job; 1 where nobody else is at it."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the interpreter and libraries in force."""
+    commit: str | None = None
+    """Commit of this code; None when unknown."""
+
+    @property
+    def folder(self) -> Path:
+        """The local folder to write files into."""
+        return self.attempt.path
+
+    def input(self, name: str) -> Artifact:
+        """The one artifact under an input name."""
+        (found,) = self.inputs[name]
+        return found.artifact
+
+    def has(self, name: str) -> bool:
+        """True when the study gave this input."""
+        return bool(self.inputs.get(name))
+
+    def progress(self, fraction: float | None, doing: str) -> None:
+        """Say how far it is (0 to 1, or None when unknown) and what it is doing.
+
+        Of several ranks the first one says it.
+        """
+        if self.rank == 0:
+            self.attempt.show_progress(fraction, doing)
+
+    @property
+    def rank(self) -> int:
+        """Number of this process among those that do the job together, from 0."""
+        return self.surroundings.rank
+
+    @property
+    def num_ranks(self) -> int:
+        """How many processes do the job together."""
+        return self.surroundings.num_ranks
+
+    @property
+    def stop_requested(self) -> bool:
+        """True once it should checkpoint and return by raising `Stopped`."""
+        return self.surroundings.stop_requested()
+
+
+class Stopped(Exception):
+    """Raised by a kind that was asked to stop and has saved what it had."""
+
+
+def _is_marker(name: str) -> bool:
+    return PurePosixPath(name).stem.isupper()
+
+
+def _entry_of(file: Path) -> FileEntry:
+    return FileEntry(bytes=file.stat().st_size, xxh3=digest_file(file))

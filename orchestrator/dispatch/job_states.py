@@ -1,0 +1,119 @@
+"""Where every job of a launch stands, and what the end of one means for the others."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from enum import Enum
+
+from jobs.artifacts.job import Job
+from orchestrator.dispatch.policy import needs
+
+
+class JobState(Enum):
+    """Where one job stands."""
+
+    WAITING = "waiting"
+    """For jobs it needs, or for its turn."""
+    RUNNING = "running"
+    """Submitted."""
+    DONE = "done"
+    """Its record stands."""
+    FAILED = "failed"
+    """Given up."""
+    CANCELLED = "cancelled"
+    """Somebody asked for it not to run in this launch."""
+    BLOCKED = "blocked"
+    """It needs a job that failed, was cancelled, or is no part of this launch."""
+
+
+class Board:
+    """All jobs of a launch by key; two cells with equal work are one job."""
+
+    def __init__(self, jobs: Sequence[Job], done: Set[str]) -> None:
+        self.jobs: dict[str, Job] = {}
+        for job in jobs:
+            self.jobs.setdefault(job.key, job)
+        self.states = {key: JobState.DONE if key in done else JobState.WAITING for key in self.jobs}
+        self.because: dict[str, str] = {}
+        self._unmet: dict[str, set[str]] = {}
+        self._dependants: dict[str, list[str]] = {}
+        self._counts = Counter(self.states.values())
+        for key, job in self.jobs.items():
+            if self.states[key] is JobState.WAITING:
+                self._link(key, needs(job) - done)
+
+    def _link(self, key: str, unmet: set[str]) -> None:
+        self._unmet[key] = unmet
+        for upstream in unmet:
+            self._dependants.setdefault(upstream, []).append(key)
+
+    @property
+    def counts(self) -> Mapping[JobState, int]:
+        """Jobs in each state."""
+        return self._counts
+
+    @property
+    def unsettled(self) -> int:
+        """Jobs that may still come to something."""
+        return self._counts[JobState.WAITING] + self._counts[JobState.RUNNING]
+
+    def in_state(self, state: JobState) -> list[str]:
+        """Keys of the jobs in a state, in the plan's order."""
+        return [key for key, now in self.states.items() if now is state]
+
+    def startable(self) -> list[str]:
+        """Keys of waiting jobs that need nothing more, in the plan's order."""
+        return [key for key in self.in_state(JobState.WAITING) if not self._unmet[key]]
+
+    def block_strays(self) -> None:
+        """Block the jobs that need one which is neither done nor part of this launch."""
+        for key in self.in_state(JobState.WAITING):
+            strays = sorted(self._unmet[key] - self.jobs.keys())
+            if strays and self.states[key] is JobState.WAITING:
+                self._move(key, JobState.BLOCKED)
+                self.because[key] = f"it needs {strays[0][:16]}, which this launch does not include"
+                self._block_below(key)
+
+    def start(self, key: str) -> None:
+        """It was submitted."""
+        self._move(key, JobState.RUNNING)
+
+    def put_back(self, key: str) -> None:
+        """It waits again."""
+        self._move(key, JobState.WAITING)
+
+    def finish(self, key: str) -> list[str]:
+        """Its record stands; returns the jobs that can start now."""
+        self._move(key, JobState.DONE)
+        startable = []
+        for dependant in self._dependants.get(key, ()):
+            self._unmet[dependant].discard(key)
+            if not self._unmet[dependant] and self.states[dependant] is JobState.WAITING:
+                startable.append(dependant)
+        return startable
+
+    def drop(self, key: str, state: JobState, because: str) -> list[str]:
+        """It failed or was cancelled; returns the jobs that are blocked now."""
+        self._move(key, state)
+        self.because[key] = because
+        return self._block_below(key)
+
+    def _block_below(self, key: str) -> list[str]:
+        blocked = []
+        below = [key]
+        while below:
+            upstream = below.pop()
+            for dependant in self._dependants.get(upstream, ()):
+                if self.states[dependant] is JobState.WAITING:
+                    self._move(dependant, JobState.BLOCKED)
+                    self.because[dependant] = self._blocking(upstream)
+                    blocked.append(dependant)
+                    below.append(dependant)
+        return blocked
+
+    def _blocking(self, upstream: str) -> str:
+        return f"{self.jobs[upstream].label} is {self.states[upstream].value}"
+
+    def _move(self, key: str, state: JobState) -> None:
+        self._counts[self.states[key]] -= 1
+        self._counts[state] += 1
+        self.states[key] = state

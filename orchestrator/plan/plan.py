@@ -1,0 +1,152 @@
+"""`Plan`: the jobs that answer a study, in an order in which each comes after all it reads."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cluster.errors import unknown_name
+from jobs import lookup
+from jobs.artifacts.job import Cell, InputRef, Job
+from orchestrator.plan.cells import agreements, gathered_rows, stage_grid
+from orchestrator.plan.grid import Grid, Row
+from orchestrator.plan.stage_params import Prepared, StageParams
+from orchestrator.study.stage_checks import gathers, missing_input, wired_stages
+from orchestrator.study.study import Stage, Study
+
+_Inputs = dict[str, Sequence[InputRef]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The jobs of a study."""
+
+    study: Study
+    """The question."""
+    jobs: tuple[Job, ...]
+    """All jobs, upstream first. Two may have one key: they are the same work, done once."""
+    notes: tuple[str, ...] = ()
+    """What the user should look at, though it is no error; each with file and line."""
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Job]:
+        """Key -> the first job that has it; upstream first."""
+        found: dict[str, Job] = {}
+        for job in self.jobs:
+            found.setdefault(job.key, job)
+        return found
+
+    @cached_property
+    def stages(self) -> Mapping[str, tuple[Job, ...]]:
+        """Stage -> its jobs, upstream stages first."""
+        found: dict[str, list[Job]] = {}
+        for job in self.jobs:
+            found.setdefault(job.stage, []).append(job)
+        return {stage: tuple(jobs) for stage, jobs in found.items()}
+
+
+def make_plan(study: Study, known: Mapping[str, str] | None = None) -> Plan:
+    """Plan every job of a study. Raises UserError with file and line; writes nothing.
+
+    Args:
+        study: the question.
+        known: what earlier launches resolved (`hf://id@revision` -> revision), for kinds' pins.
+    """
+    planner = _Planner(study, known or {})
+    for stage, kind in wired_stages(study):
+        planner.add(stage, kind)
+    return Plan(study=study, jobs=tuple(planner.jobs), notes=tuple(planner.notes()))
+
+
+class _Planner:
+    """Grows the plan stage by stage, upstream first."""
+
+    def __init__(self, study: Study, known: Mapping[str, str]) -> None:
+        self.study = study
+        self.known = known
+        self.jobs: list[Job] = []
+        self._notes: list[str] = []
+        self._grids: dict[str, Grid] = {}
+        self._refs: dict[str, dict[Row, InputRef]] = {}
+
+    def add(self, stage: Stage, kind: Any) -> None:
+        """Plan the jobs of one more stage."""
+        grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
+        params = StageParams(stage, kind, self.study, grid, self.known)
+        if params.unused:
+            where = self.study.where("stages", stage.name, "over")
+            self._notes.append(
+                f"{where}: no param of the stage {stage.name!r} names ${{{params.unused[0]}}}, "
+                f"so its jobs along that axis are one job"
+            )
+        inputs = self._gathered(stage) if gathers(kind) else self._agreeing(stage)
+        if gathers(kind) and grid.rows:
+            self._check_named_axes(stage, kind, params.at(grid.rows[0]))
+        names = [list(self.study.axes[axis].values) for axis in grid.axes]
+        refs = self._refs[stage.name] = {}
+        for row in grid.rows:
+            cell = {axis: names[at][row[at]] for at, axis in enumerate(grid.axes)}
+            job = self._job(stage, kind, cell, params.at(row), inputs(row))
+            self.jobs.append(job)
+            refs[row] = InputRef(kind=stage.kind, key=job.key, stage=stage.name, cell=cell)
+
+    def _check_named_axes(self, stage: Stage, kind: Any, prepared: Prepared) -> None:
+        """Raise UserError where its params name an axis that nothing it gathers has."""
+        named = getattr(kind, "axes_named", None)
+        if named is None:
+            return
+        known = {axis for name in stage.gather for axis in self._grids[name].axes}
+        for name in stage.gather:
+            upstream = lookup.find("kinds", self.study.stages[name].kind)
+            known.update(getattr(upstream, "SWEEPS", ()))
+        for param, axes in named(kind.Params(**prepared.params)).items():
+            for axis in axes:
+                if axis.removeprefix("axis_") not in known:
+                    where = self.study.where("stages", stage.name, "params", param)
+                    raise unknown_name("axis", axis, sorted(known), where=where)
+
+    def _job(self, stage: Stage, kind: Any, cell: Cell, prepared: Prepared, inputs: _Inputs) -> Job:
+        used = self._used(stage, kind, prepared, inputs)
+        return Job(
+            kind=stage.kind,
+            version=kind.VERSION,
+            params=prepared.params,
+            identity_params=prepared.identity,
+            pins=prepared.pins,
+            inputs={name: refs for name, refs in inputs.items() if name in used},
+            used=used,
+            gathers=gathers(kind),
+            stage=stage.name,
+            cell=cell,
+            resources=prepared.resources,
+            workers=prepared.workers,
+        )
+
+    def _used(self, stage: Stage, kind: Any, prepared: Prepared, inputs: _Inputs) -> frozenset[str]:
+        """The inputs a job reads: all it gathers, or those that its params make it use."""
+        if gathers(kind):
+            return frozenset(inputs)
+        for name in prepared.used - inputs.keys() - prepared.spared:
+            raise missing_input(stage, name, kind.INPUTS[name].kinds, self.study)
+        return prepared.used & inputs.keys()
+
+    def _agreeing(self, stage: Stage) -> Callable[[Row], _Inputs]:
+        agreed = agreements(stage, self.study, self._grids)
+        upstream = [(name, agreement, self._refs[agreement.stage]) for name, agreement in agreed]
+        return lambda row: {name: (refs[found.row(row)],) for name, found, refs in upstream}
+
+    def _gathered(self, stage: Stage) -> Callable[[Row], _Inputs]:
+        found: dict[Row, _Inputs] = {row: {} for row in self._grids[stage.name].rows}
+        for upstream in stage.gather:
+            refs = self._refs[upstream]
+            for row, theirs in gathered_rows(stage, upstream, self._grids):
+                found[row][upstream] = tuple(refs[their] for their in theirs)
+        return found.__getitem__
+
+    def notes(self) -> list[str]:
+        """What the user should look at."""
+        taken = {axis for grid in self._grids.values() for axis in grid.axes}
+        unused = [axis for axis in self.study.axes if axis not in taken]
+        return self._notes + [
+            f"{self.study.where('axes', axis)}: no stage has the axis {axis!r}" for axis in unused
+        ]

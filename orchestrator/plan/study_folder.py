@@ -1,0 +1,97 @@
+"""`studies/<study>/` under the root: the study as planned last, its plan, and cell -> key.
+
+Views for people and for the next plan's explanations; nothing here says what is done.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import unknown_name
+from cluster.storage import Storage
+from jobs.artifacts.job import Cell
+from orchestrator.plan.plan import Plan
+from orchestrator.study.study import Study, study_of
+from orchestrator.study.study_file import parse_study_file
+
+CellKey = tuple[str, frozenset[tuple[str, str]]]
+"""Stage and cell of a job."""
+
+
+def write_study(root: Storage, plan: Plan, plan_document: Mapping[str, Any]) -> None:
+    """Put `study.yaml`, `plan.json` and `index.json`, the index last."""
+    folder = f"studies/{plan.study.name}"
+    root.write(f"{folder}/study.yaml", plan.study.file.text.encode())
+    root.write(f"{folder}/plan.json", document_text(plan_document).encode())
+    root.write(f"{folder}/index.json", _index_text(plan).encode())
+
+
+def read_index(root: Storage, study: str) -> Mapping[CellKey, str]:
+    """Stage and cell -> key, as planned at the last launch; empty when there was none."""
+    index = _index(root, study) or {"stages": {}}
+    return {
+        cell_key(stage, entry["cell"]): entry["key"]
+        for stage, entries in index["stages"].items()
+        for entry in entries
+    }
+
+
+def launched_jobs(root: Storage, study: str) -> dict[str, list[tuple[Cell, str, str]]]:
+    """Stage -> cell, kind and key of each of its jobs, as planned at the last launch."""
+    index = _index(root, study) or {"stages": {}}
+    return {
+        stage: [(entry["cell"], entry["kind"], entry["key"]) for entry in entries]
+        for stage, entries in index["stages"].items()
+    }
+
+
+def cell_key(stage: str, cell: Cell) -> CellKey:
+    """Stage and cell, hashable; the order of axes does not matter."""
+    return stage, frozenset(cell.items())
+
+
+def known_studies(root: Storage) -> list[str]:
+    """Names of the studies that were launched under this root."""
+    return [name for name in root.list("studies") if root.exists(f"studies/{name}/index.json")]
+
+
+def open_study(root: Storage, name: str) -> Study:
+    """A study known in the root, as launched last; paths resolve where they did then."""
+    index = _index(root, name) if name in known_studies(root) else None
+    if index is None:
+        raise unknown_name("study", name, known_studies(root), where=root.url)
+    text = root.read(f"studies/{name}/study.yaml").decode()
+    return study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
+
+
+def document_text(document: Mapping[str, Any]) -> str:
+    """A document with a list of jobs as JSON, one job a line."""
+    head = {name: value for name, value in document.items() if name != "jobs"}
+    jobs = _lines(document["jobs"], " ")
+    return f'{json.dumps(head, indent=1)[:-2]},\n "jobs": {jobs}\n}}\n'
+
+
+def _index(root: Storage, study: str) -> Any:
+    try:
+        return json.loads(root.read(f"studies/{study}/index.json"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def _index_text(plan: Plan) -> str:
+    stages = []
+    for stage, jobs in plan.stages.items():
+        entries = ({"cell": job.cell, "key": job.key, "kind": job.kind} for job in jobs)
+        stages.append(f"  {json.dumps(stage)}: {_lines(entries, '  ')}")
+    head = {
+        "study": plan.study.name,
+        "file": plan.study.file.name,
+        "folder": str(plan.study.folder),
+    }
+    return json.dumps(head, indent=1)[:-2] + ',\n "stages": {\n' + ",\n".join(stages) + "\n }\n}\n"
+
+
+def _lines(items: Iterable[Any], margin: str) -> str:
+    lines = [f"{margin} {json.dumps(item)}" for item in items]
+    return "[\n" + ",\n".join(lines) + f"\n{margin}]" if lines else "[]"

@@ -1,0 +1,1 @@
+"""What happened before, and who is at work? Ledger, failures, locks, verification, garbage."""

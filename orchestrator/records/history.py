@@ -1,0 +1,151 @@
+"""What the ledger says of each job: tries, failures that still count, time spent, the last word."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.records.failure import RETRIES, Result, Verdict, decide
+from orchestrator.records.ledger import (
+    Ended,
+    Event,
+    LaunchEnded,
+    LaunchStarted,
+    Refused,
+    Submitted,
+)
+
+
+@dataclass(kw_only=True, slots=True)
+class JobHistory:
+    """One job's past, gathered event by event."""
+
+    num_attempts: int = 0
+    """Attempts handed to an executor, less those that found another launch at it or in its way."""
+    failures: Counter[Result] = field(default_factory=Counter)
+    """Failures by class since the retry budget was last renewed."""
+    seconds: float = 0.0
+    """Wall time of all its attempts that ended."""
+    gpu_seconds: float = 0.0
+    """The same, times the accelerators that each of them held."""
+    attempt: str | None = None
+    """Attempt that was submitted last."""
+    open: dict[str, float] = field(default_factory=dict)
+    """Attempts that have no ending yet -> when they were submitted."""
+    result: Result | None = None
+    """How the latest attempt ended; a DONE stays until the job is submitted again."""
+    message: str | None = None
+    """What the latest failure said."""
+    refused: str | None = None
+    """Why the latest launch could not hold it."""
+    submitted: Submitted | None = None
+    """The latest submission: how it is, or was, laid out."""
+    tried: list[Mapping[str, Any]] = field(default_factory=list)
+    """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
+    fraction: float = 0.0
+    """How far it was when the machine stopped it, at most."""
+
+    @property
+    def open_since(self) -> float | None:
+        """Since when an attempt is at it; None when there is none."""
+        return min(self.open.values(), default=None)
+
+    @property
+    def given_up(self) -> bool:
+        """True when its retry budget is spent."""
+        return decide(self.failures) is Verdict.GIVE_UP
+
+
+@dataclass(kw_only=True)
+class History:
+    """A study's past."""
+
+    jobs: dict[str, JobHistory] = field(default_factory=dict)
+    """Key -> past of that job; jobs never tried are absent."""
+    launch: LaunchStarted | None = None
+    """The latest launch."""
+    ended: LaunchEnded | None = None
+    """Its end; None while it runs, or when it was killed."""
+    num_launches: int = 0
+    """Launches so far."""
+
+    def of(self, key: str) -> JobHistory:
+        """The past of one job, empty when it was never tried."""
+        return self.jobs.get(key) or JobHistory()
+
+
+def gather(events: Iterable[Event]) -> History:
+    """Read a ledger into a History; memory grows with jobs, not with events."""
+    history = History()
+    for event in events:
+        add(history, event)
+    return history
+
+
+def add(history: History, event: Event) -> None:
+    """Take one more event in."""
+    if isinstance(event, LaunchStarted):
+        _begin(history, event)
+    elif isinstance(event, LaunchEnded):
+        history.ended = event
+    else:
+        _add_to_job(history.jobs.setdefault(event.key, JobHistory()), event)
+
+
+def _begin(history: History, event: LaunchStarted) -> None:
+    history.launch, history.ended = event, None
+    history.num_launches += 1
+    for job in history.jobs.values():
+        # An attempt without an ending belongs to a launch that was killed: charged to nothing.
+        job.open.clear()
+        job.refused = None
+        if event.fresh:
+            job.failures.clear()
+            _forget_layouts(job)
+
+
+def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
+    if isinstance(event, Submitted):
+        job.num_attempts += 1
+        if not job.open:
+            job.result = None
+        job.attempt, job.submitted = event.attempt, event
+        job.open[event.attempt] = event.at
+        return
+    if isinstance(event, Refused):
+        job.open.clear()
+        job.refused = job.message = event.message
+        return
+    job.open.pop(event.attempt, None)
+    if job.result is not Result.DONE:
+        job.result = event.result
+    job.seconds += event.seconds
+    job.gpu_seconds += event.seconds * (job.submitted.num_gpus if job.submitted else 0)
+    if event.result in (Result.BUSY, Result.NO_ROOM):
+        job.num_attempts -= 1
+        job.message = event.message or job.message
+    if event.result in RETRIES:
+        job.message = event.message if not job.given_up else job.message
+        # The others take over what one of several workers was at; a mistake is everyone's.
+        if not job.open or event.result is Result.MISTAKE:
+            _charge(job, event)
+
+
+def _forget_layouts(job: JobHistory) -> None:
+    """Begin again with what its kind likes best, unless it ended well as it was laid out."""
+    if job.submitted is not None and job.submitted.execution in job.tried:
+        job.submitted = None
+    job.tried.clear()
+
+
+def _charge(job: JobHistory, event: Ended) -> None:
+    """Count a failure, unless it brought the job on: further, or to a layout to leave behind."""
+    laid_out = job.submitted.execution if job.submitted else {}
+    if event.result is Result.OUT_OF_MEMORY and laid_out and laid_out not in job.tried:
+        job.tried.append(laid_out)
+        job.fraction = 0.0  # laid out otherwise, it may begin again
+    elif event.result is Result.PREEMPTED and (event.fraction or 0) > job.fraction:
+        job.fraction = event.fraction or 0
+        job.failures[Result.PREEMPTED] = 0
+    else:
+        job.failures[event.result] += 1

@@ -1,0 +1,210 @@
+"""The ledger: every event of every attempt of a study, in order. History, never truth about "done".
+
+One file per launch on a local root, appended in batches. Elsewhere objects cannot grow: the newest
+is put again, whole, until it is large enough for the next to begin.
+A line that does not parse is what a crash left half-written, and is passed over.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from cluster.storage import Storage
+from orchestrator.records.failure import Result
+
+_SYNC_EVERY_S = 1.0
+_PART_BYTES = 256 * 1024
+"""Of a remote ledger: about a thousand events, so that reading 10,000 jobs' asks ten times."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchStarted:
+    """A launch took the study's lock and began."""
+
+    at: float
+    """Seconds since the epoch."""
+    launch: str
+    """Its id; ids sort by time."""
+    host: str
+    """Machine of the coordinator."""
+    pid: int
+    """Its process."""
+    executor: str
+    """Where it runs jobs."""
+    fresh: bool
+    """True when earlier failures no longer count (`resume`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitted:
+    """One attempt was handed to the executor."""
+
+    at: float
+    """Seconds since the epoch."""
+    key: str
+    """Key of the job."""
+    attempt: str
+    """Id of the attempt."""
+    num_gpus: float = 0
+    """Accelerators it holds, all ranks together."""
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    """How its kind lays it out on these machines; empty when it is done as the study says."""
+    peak_memory_gb: float | None = None
+    """Most memory it is expected to take, of each GPU or else of each process; None: not known."""
+    why: str = ""
+    """What decided it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """One attempt ended."""
+
+    at: float
+    """Seconds since the epoch."""
+    key: str
+    """Key of the job."""
+    attempt: str
+    """Id of the attempt."""
+    result: Result
+    """How."""
+    seconds: float
+    """Wall time of the attempt, as the worker or else the dispatcher saw it."""
+    node: str | None = None
+    """Where it ran, when known."""
+    message: str | None = None
+    """What went wrong, without secrets."""
+    fraction: float | None = None
+    """How far the job was, when the machine stopped it; None: not known, or not stopped."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """A job that the machines of this launch cannot hold was not tried."""
+
+    at: float
+    """Seconds since the epoch."""
+    key: str
+    """Key of the job."""
+    message: str
+    """What it needs and what there is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchEnded:
+    """A launch ended in its own time; one that was killed leaves no such event."""
+
+    at: float
+    """Seconds since the epoch."""
+    launch: str
+    """Its id."""
+    state: str
+    """`complete`, `failed`, `cancelled` or `interrupted`."""
+
+
+Event = LaunchStarted | Submitted | Ended | Refused | LaunchEnded
+
+_NAMES: dict[type, str] = {
+    LaunchStarted: "launch-started",
+    Submitted: "submitted",
+    Ended: "ended",
+    Refused: "refused",
+    LaunchEnded: "launch-ended",
+}
+_TYPES = {name: event for event, name in _NAMES.items()}
+
+
+def ledger_folder(study: str) -> str:
+    """Where a study's ledger lies, relative to the root."""
+    return f"studies/{study}/ledger"
+
+
+class Ledger:
+    """The ledger of one launch, open for appending."""
+
+    def __init__(self, storage: Storage, study: str, launch: str) -> None:
+        self._storage = storage
+        self._name = f"{ledger_folder(study)}/{launch}"
+        self._lines: list[str] = []
+        self._part = b""
+        self._num_parts = 0
+        self._descriptor: int | None = None
+        self._synced_at = 0.0
+        if storage.is_local:
+            path = storage.path(f"{self._name}.jsonl")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def append(self, event: Event) -> None:
+        """Keep an event until the next flush."""
+        self._lines.append(
+            json.dumps({"event": _NAMES[type(event)], **asdict(event)}, default=_plain)
+        )
+
+    def flush(self) -> None:
+        """Write what was appended; on disk at most a second later, or at close."""
+        if self._lines:
+            batch = ("\n".join(self._lines) + "\n").encode()
+            self._lines.clear()
+            if self._descriptor is None:
+                self._part += batch
+                self._storage.write(f"{self._name}.{self._num_parts:06d}.jsonl", self._part)
+                if len(self._part) >= _PART_BYTES:
+                    self._part, self._num_parts = b"", self._num_parts + 1
+            else:
+                _write_all(self._descriptor, batch)
+        if self._descriptor is not None and time.monotonic() - self._synced_at > _SYNC_EVERY_S:
+            os.fsync(self._descriptor)
+            self._synced_at = time.monotonic()
+
+    def close(self) -> None:
+        """Flush for good."""
+        self._synced_at = 0.0
+        self.flush()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def read_events(storage: Storage, study: str) -> Iterator[Event]:
+    """All events of a study, launch by launch, without holding them in memory."""
+    folder = ledger_folder(study)
+    for name in storage.list(folder):
+        for line in _lines_of(storage, f"{folder}/{name}"):
+            event = _parsed(line)
+            if event is not None:
+                yield event
+
+
+def _lines_of(storage: Storage, name: str) -> Iterator[bytes]:
+    if storage.is_local:
+        with open(storage.path(name), "rb") as stream:
+            yield from stream
+    else:
+        yield from storage.read(name).splitlines()
+
+
+def _parsed(line: bytes) -> Event | None:
+    with suppress(ValueError, KeyError, TypeError):
+        values = json.loads(line)
+        event = _TYPES[values.pop("event")]
+        if event is Ended:
+            values["result"] = Result(values["result"])
+        known = {each.name for each in fields(event)}
+        found: Event = event(**{name: value for name, value in values.items() if name in known})
+        return found
+    return None
+
+
+def _plain(value: Any) -> Any:
+    assert isinstance(value, Enum), f"{value!r} has no place in the ledger"
+    return value.value
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

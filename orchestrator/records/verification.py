@@ -1,0 +1,99 @@
+"""Re-hash every file of a study's artifacts, say everything that is damaged, and take it away."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from cluster.storage import Storage
+from jobs.artifacts.artifact import Artifact, Record, standing_digest
+from jobs.artifacts.job import Job
+from jobs.worker.work import is_private
+
+
+class Fault(Enum):
+    """What can be wrong with one file."""
+
+    UNREADABLE = "this record is unreadable"
+    """The record does not parse, or is another job's."""
+    MISSING = "missing"
+    """The record lists it, and it is not there."""
+    SIZE = "cut short or grown: its size is not what its record lists"
+    """A truncated shard, for one."""
+    BYTES = "its bytes are not those its record lists"
+    """A flipped bit, for one."""
+    FOREIGN = "foreign: its record does not list it"
+    """It stands in the folder of the attempt that won, and nobody of ours put it there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """One file that is not what it should be."""
+
+    job: Job
+    """The job whose artifact it is in."""
+    name: str
+    """The file, relative to the root."""
+    fault: Fault
+    """What is wrong with it."""
+
+
+def find_damage(root: Storage, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[Damage]]]:
+    """Check the jobs that left a record, one by one; a job that never ran is not damage."""
+    for job in jobs:
+        artifact = Artifact(root, job.kind, job.key)
+        data = artifact.record_bytes()
+        if data is not None:
+            faults = _faults(artifact, data)
+            yield job, [Damage(job=job, name=name, fault=faults[name]) for name in sorted(faults)]
+
+
+def take_away(root: Storage, damages: Sequence[Damage]) -> None:
+    """Delete damaged and foreign files, so that a repair keeps only what is whole.
+
+    A damaged file that an earlier attempt shares (a hard link) goes there too: it would be taken
+    over from there. Records stay; the launch that repairs retires them.
+    """
+    for damage in damages:
+        if damage.fault is Fault.FOREIGN:
+            root.remove(damage.name)
+        elif damage.fault in (Fault.SIZE, Fault.BYTES):
+            _remove_twins(root, damage)
+
+
+def _remove_twins(root: Storage, damage: Damage) -> None:
+    artifact = Artifact(root, damage.job.kind, damage.job.key)
+    record = _record(artifact, artifact.record_bytes() or b"")
+    assert record is not None, "only an artifact with a record has damaged files"
+    inside = damage.name.removeprefix(f"{artifact.attempt_folder(record.attempt)}/")
+    for attempt in artifact.attempts():
+        twin = f"{artifact.attempt_folder(attempt)}/{inside}"
+        if standing_digest(root, twin) not in (None, record.files[inside].xxh3):
+            root.remove(twin)
+
+
+def _faults(artifact: Artifact, data: bytes) -> Mapping[str, Fault]:
+    """Name relative to the root -> what is wrong there."""
+    record = _record(artifact, data)
+    if record is None:
+        return {artifact.record_name: Fault.UNREADABLE}
+    folder = artifact.attempt_folder(record.attempt)
+    sizes = artifact.storage.sizes(folder)
+    found = {
+        name: Fault.FOREIGN for name in sizes.keys() - record.files.keys() if not is_private(name)
+    }
+    for name, entry in record.files.items():
+        if name not in sizes:
+            found[name] = Fault.MISSING
+        elif sizes[name] != entry.bytes:
+            found[name] = Fault.SIZE
+        elif standing_digest(artifact.storage, f"{folder}/{name}") != entry.xxh3:
+            found[name] = Fault.BYTES
+    return {f"{folder}/{name}": fault for name, fault in found.items()}
+
+
+def _record(artifact: Artifact, data: bytes) -> Record | None:
+    try:
+        record = Record.from_json(data)
+    except ValueError:
+        return None
+    return record if record.key == artifact.key else None

@@ -1,0 +1,1 @@
+"""What did the user write? Reads and checks study files; knows no root, runs nothing."""

@@ -1,0 +1,104 @@
+"""The one way to point at jobs: on the command line and wherever a study picks some of them.
+
+stage                         all jobs of a stage
+stage:axis=value,value        those whose axis has one of the values
+stage:axis=value:axis=value   and another axis, too
+axis=value                    in whatever stage
+3f9a                          jobs whose key starts so (4 hex digits or more)
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cluster.errors import UserError, unknown_name
+from jobs.artifacts.job import Job
+from orchestrator.study.names import value_name
+from orchestrator.study.study_file import parse_scalar
+
+_KEY = re.compile(r"[0-9a-f]{4,64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector:
+    """Which jobs are meant."""
+
+    text: str
+    """As the user wrote it."""
+    stage: str | None = None
+    """Stage, when given."""
+    values: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Axis -> accepted names of values."""
+    key: str | None = None
+    """How the key starts, when given."""
+
+    def matches(self, job: Job) -> bool:
+        """True when the job is meant."""
+        return (
+            (self.key is None or job.key.startswith(self.key))
+            and (self.stage is None or job.stage == self.stage)
+            and all(job.cell.get(axis) in names for axis, names in self.values.items())
+        )
+
+
+def parse_selector(text: str, jobs: Sequence[Job]) -> Selector:
+    """Read a selector against the jobs it may choose from.
+
+    Raises UserError when it does not parse or names what no job has.
+    """
+    stages = list(dict.fromkeys(job.stage for job in jobs))
+    first, *rest = [part.strip() for part in text.split(":")]
+    if "=" in first:
+        return Selector(text=text, values=_values([first, *rest], text, jobs))
+    if first in stages:
+        chosen = [job for job in jobs if job.stage == first]
+        return Selector(text=text, stage=first, values=_values(rest, text, chosen))
+    if _KEY.fullmatch(first) and not rest:
+        return Selector(text=text, key=first)
+    raise unknown_name("stage", first, stages, where=f"selector {text!r}")
+
+
+def select(jobs: Sequence[Job], *texts: str) -> list[Job]:
+    """The jobs that any of the selectors means, in their order; all when there is none.
+
+    Raises UserError when one of them means no job.
+    """
+    if not texts:
+        return list(jobs)
+    selectors = [parse_selector(text, jobs) for text in texts]
+    for selector in selectors:
+        if not any(selector.matches(job) for job in jobs):
+            raise UserError(
+                "this selects no job",
+                where=f"selector {selector.text!r}",
+                allowed=None if selector.key else sorted({job.label for job in jobs})[:20],
+                hint="stage:axis=value,value, axis=value, or the start of a key",
+            )
+    return [job for job in jobs if any(selector.matches(job) for selector in selectors)]
+
+
+def _values(parts: Sequence[str], text: str, jobs: Sequence[Job]) -> dict[str, frozenset[str]]:
+    where = f"selector {text!r}"
+    found: dict[str, frozenset[str]] = {}
+    for part in parts:
+        axis, equals, listed = part.partition("=")
+        if not equals or not listed:
+            raise UserError(
+                f"{part!r} is not axis=value", where=where, hint="stage:axis=value,value:axis=value"
+            )
+        if axis in found:
+            raise UserError(f"the axis {axis!r} is named twice", where=where)
+        found[axis] = frozenset(_value(axis, name, where, jobs) for name in listed.split(","))
+    return found
+
+
+def _value(axis: str, written: str, where: str, jobs: Sequence[Job]) -> str:
+    """The name of a value; a number may be written in any way that a study file may."""
+    axes = {known for job in jobs for known in job.cell}
+    if axis not in axes:
+        raise unknown_name("axis", axis, axes, where=where)
+    names = {job.cell[axis] for job in jobs if axis in job.cell}
+    for name in (written, value_name(parse_scalar(written))):
+        if name in names:
+            return name
+    raise unknown_name(f"value of axis {axis!r}", written, names, where=where)

@@ -1,0 +1,196 @@
+"""`Study`: a question asked over a grid, read from one YAML file and checked name by name."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cluster.errors import UserError, unknown_name
+from orchestrator.study.names import require_name, require_value_name, value_name
+from orchestrator.study.pydantic_errors import user_error
+from orchestrator.study.study_file import StudyFile, parse_study_file, read_study_file
+from orchestrator.study.study_shape import StageShape, StudyShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One direction of the grid."""
+
+    name: str
+    """Its name."""
+    values: Mapping[str, Any]
+    """Name of a value -> the value: a scalar, or a mapping with a name; in the file's order."""
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """Name of a value -> its position."""
+        return {name: position for position, name in enumerate(self.values)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInput:
+    """Where one input of a stage comes from."""
+
+    stage: str
+    """Stage whose jobs are taken."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Axis -> the one value taken; pinned axes are not inherited."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One kind of job over cells of the grid."""
+
+    name: str
+    """Its name."""
+    kind: str
+    """Kind of its jobs."""
+    over: tuple[str, ...]
+    """Axes it adds to those of its inputs."""
+    inputs: Mapping[str, StageInput]
+    """Input name -> where it comes from."""
+    gather: tuple[str, ...]
+    """Stages of which it takes all jobs."""
+    per: tuple[str, ...]
+    """Axes that a gathering stage keeps."""
+    where: tuple[Mapping[str, frozenset[str]], ...]
+    """A cell is kept when it matches any of these: axis -> accepted values. Empty: all are kept."""
+    params: Mapping[str, Any]
+    """As written, expressions included."""
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Stages whose jobs it reads."""
+        return (*self.gather, *(source.stage for source in self.inputs.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A question asked over a grid."""
+
+    name: str
+    """Its name, and that of its folder under the root."""
+    file: StudyFile
+    """The text it was read from."""
+    folder: Path
+    """Against which its relative paths resolve."""
+    axes: Mapping[str, Axis]
+    """Axes by name, in the file's order."""
+    stages: Mapping[str, Stage]
+    """Stages by name, in the file's order."""
+
+    def where(self, *place: str | int) -> str:
+        """`file:line` of a place in the study file."""
+        return self.file.where(*place)
+
+
+def load_study(path: str | Path) -> Study:
+    """The study in a file. Raises UserError with file and line."""
+    path = Path(path)
+    return study_of(read_study_file(path), path.absolute().parent)
+
+
+def parse_study(text: str, *, name: str = "study.yaml", folder: Path | None = None) -> Study:
+    """The study in a text; `name` is how messages call it, `folder` where its paths start."""
+    return study_of(parse_study_file(text, name), folder or Path.cwd())
+
+
+def study_of(file: StudyFile, folder: Path) -> Study:
+    """The study that a parsed file describes."""
+    if not isinstance(file.data, dict):
+        raise UserError(
+            "a study file is a mapping",
+            where=file.where(),
+            allowed=StudyShape.model_fields,
+            hint="`deltascale new my-study.yaml` writes one to start from",
+        )
+    try:
+        shape = StudyShape.model_validate(file.data)
+    except ValidationError as fault:
+        raise user_error(fault, StudyShape, "field", lambda place: file.where(*place)) from None
+    require_name("the study's name", shape.study, file.where("study"))
+    axes = {name: _axis(name, values, file) for name, values in shape.axes.items()}
+    stages = {name: _stage(name, stage, axes, file) for name, stage in shape.stages.items()}
+    return Study(name=shape.study, file=file, folder=folder, axes=axes, stages=stages)
+
+
+def _axis(name: str, values: list[Any], file: StudyFile) -> Axis:
+    require_name("the axis", name, file.where("axes", name))
+    if not values:
+        raise UserError(f"the axis {name!r} has no values", where=file.where("axes", name))
+    named: dict[str, Any] = {}
+    for position, value in enumerate(values):
+        where = file.where("axes", name, position)
+        label = _value_label(name, value, where)
+        if label in named:
+            raise UserError(f"the axis {name!r} has the value {label!r} twice", where=where)
+        named[label] = value
+    return Axis(name=name, values=named)
+
+
+def _value_label(axis: str, value: Any, where: str) -> str:
+    label = value.get("name") if isinstance(value, dict) else value
+    if label is None or isinstance(label, (dict, list)):
+        raise UserError(
+            f"a value of the axis {axis!r} must be a scalar, or a mapping with a name", where=where
+        )
+    return require_value_name(f"the value of axis {axis!r}", value_name(label), where)
+
+
+def _stage(name: str, shape: StageShape, axes: Mapping[str, Axis], file: StudyFile) -> Stage:
+    place = ("stages", name)
+    require_name("the stage", name, file.where(*place))
+    for listed in ("over", "per", "gather"):
+        _require_once(listed, getattr(shape, listed), file.where(*place, listed))
+    for listed in ("over", "per"):
+        for axis in getattr(shape, listed):
+            require_axis(axis, axes, file.where(*place, listed))
+    inputs = {}
+    for input_name, source in shape.inputs.items():
+        where = file.where(*place, "inputs", input_name, "where")
+        pins = {axis: _position(axis, value, axes, where) for axis, value in source.where.items()}
+        inputs[input_name] = StageInput(stage=source.stage, pins=pins)
+    where = file.where(*place, "where")
+    picks = tuple(
+        {
+            axis: frozenset(_position(axis, value, axes, where) for value in values)
+            for axis, values in pick.items()
+        }
+        for pick in shape.where
+    )
+    return Stage(
+        name=name,
+        kind=shape.kind.replace("_", "-"),
+        over=tuple(shape.over),
+        inputs=inputs,
+        gather=tuple(shape.gather),
+        per=tuple(shape.per),
+        where=picks,
+        params=shape.params,
+    )
+
+
+def require_axis(name: str, axes: Mapping[str, Axis], where: str) -> Axis:
+    """The axis of this name. Raises UserError with the nearest match."""
+    if name not in axes:
+        raise unknown_name("axis", name, axes, where=where)
+    return axes[name]
+
+
+def _position(axis: str, value: Any, axes: Mapping[str, Axis], where: str) -> str:
+    name = value_name(value)
+    values = require_axis(axis, axes, where).values
+    if name not in values:
+        raise unknown_name(f"value of axis {axis!r}", name, values, where=where)
+    return name
+
+
+def _require_once(listed: str, names: Iterable[str], where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UserError(f"{listed} names {name!r} twice", where=where)
+        seen.add(name)

@@ -1,0 +1,177 @@
+"""Reads a study file as YAML and knows the line of everything in it.
+
+Scalars follow YAML 1.2 (`1e-6` is a number, `no` is text). A key written twice, a tag or a secret
+is refused, each with file and line.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cluster.errors import UserError
+from jobs.worker.logs import CREDENTIALS_IN_URL, SECRET_IN_QUERY
+
+Place = tuple[str | int, ...]
+"""Where something stands inside a document: keys and positions from the top."""
+
+_KNOWN_TOKEN = re.compile(
+    r"\bhf_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}",
+    re.IGNORECASE,
+)
+_TAG = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFile:
+    """A parsed file together with the line of every key and item."""
+
+    name: str
+    """How messages call it."""
+    text: str
+    """Its text."""
+    data: Any
+    """What it says: mappings, lists and scalars."""
+    lines: Mapping[Place, int]
+    """Place -> line, from 1."""
+
+    def where(self, *place: str | int) -> str:
+        """`file:line` of a place, or of the nearest thing around it that the file has."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return f"{self.name}:{self.lines.get(place, 1)}"
+
+
+def read_study_file(path: Path) -> StudyFile:
+    """Read a file. Raises UserError when it cannot be read, is not UTF-8 or not YAML."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError("there is no such study file", where=str(path)) from None
+    except IsADirectoryError:
+        raise UserError("a study is a file, this is a folder", where=str(path)) from None
+    except OSError as error:
+        raise UserError(
+            f"the study file cannot be read: {error.strerror}", where=str(path)
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError("the file is not UTF-8 text", where=f"{path}:{line}") from None
+    return parse_study_file(text, str(path))
+
+
+def parse_study_file(text: str, name: str) -> StudyFile:
+    """Parse text; `name` is how messages call it."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        refuse_secret(line, f"{name}:{number}")
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise UserError(f"not YAML: {said}", where=name + place) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"not YAML: {error}".splitlines()[0], where=name) from None
+    reader = _Reader(name)
+    data = None if root is None else reader.value(root, ())
+    return StudyFile(name=name, text=text, data=data, lines=reader.lines)
+
+
+def refuse_secret(text: str, where: str) -> None:
+    """Raise UserError when text holds what looks like credentials: it would reach records."""
+    if any(look.search(text) for look in (CREDENTIALS_IN_URL, SECRET_IN_QUERY, _KNOWN_TOKEN)):
+        raise UserError(
+            "this looks like a secret, and would be copied into records",
+            where=where,
+            hint="give credentials to the storage or the hub through the environment",
+        )
+
+
+class _Loader(yaml.CSafeLoader):
+    """libyaml, with the scalars of YAML 1.2's core schema only."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+
+
+for _name, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), _first)
+
+
+class _Reader:
+    """Turns YAML nodes into values and keeps their lines."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[Place, int] = {}
+        self._open: set[int] = set()
+
+    def value(self, node: yaml.Node, place: Place) -> Any:
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if id(node) in self._open:
+            raise self._fault(node, "an anchor contains itself")
+        self._open.add(id(node))
+        value: Any
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            value = self._mapping(node, place)
+        elif isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            value = [self.value(item, (*place, i)) for i, item in enumerate(node.value)]
+        else:
+            raise self._fault(node, f"the tag {node.tag!r} is not allowed")
+        self._open.discard(id(node))
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+        value: dict[str, Any] = {}
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self._fault(key, "a key must be one word, not a list or mapping")
+            if key.value in value:
+                first = self.lines[(*place, key.value)]
+                raise self._fault(key, f"{key.value!r} is written twice (first on line {first})")
+            self.lines[(*place, key.value)] = key.start_mark.line + 1
+            value[key.value] = self.value(item, (*place, key.value))
+        return value
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return _constructed(node.tag, node.value)
+        except ValueError as error:
+            raise self._fault(node, str(error)) from None
+
+    def _fault(self, node: yaml.Node, error: str) -> UserError:
+        mark = node.start_mark
+        return UserError(error, where=f"{self.name}:{mark.line + 1}:{mark.column + 1}")
+
+
+def parse_scalar(text: str) -> Any:
+    """One scalar as a study file would read it; what is nothing else is text."""
+    for tag, pattern in _Loader.yaml_implicit_resolvers.get(text[:1], ()):
+        if pattern.match(text):
+            return _constructed(tag, text)
+    return text
+
+
+def _constructed(tag: str, text: str) -> Any:
+    match tag.removeprefix(_TAG):
+        case "str":
+            return text
+        case "null":
+            return None
+        case "bool":
+            return text.lower() == "true"
+        case "int":
+            return int(text)
+        case "float":
+            return float(text)
+    raise ValueError(f"the tag {tag!r} is not allowed")

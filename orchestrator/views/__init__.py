@@ -1,0 +1,1 @@
+"""What does a person see? Status, progress, tables, pages, traces; nothing decides by them."""

@@ -1,0 +1,119 @@
+"""The live view of a launch on a terminal: one bar for the study, one line per running job."""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cluster.storage import Storage
+from jobs.artifacts.job import Job
+from orchestrator.dispatch.job_states import JobState
+from orchestrator.records.attempt_progress import read_progress
+from orchestrator.records.failure import RETRIES, Result
+from orchestrator.text import duration, first_line
+from orchestrator.views.progress import Running, crews, summary
+
+_MOST_SHOWN = 8
+_REFRESHES_PER_S = 4
+
+
+class LiveView:
+    """A watcher that draws on a terminal; failures scroll by above the view.
+
+    It holds on to the stream it was given, because jobs that run in this process point
+    `sys.stdout` at their own logs.
+    """
+
+    def __init__(self, storage: Storage, stream: TextIO) -> None:
+        self._storage = storage
+        self._console = Console(file=stream)
+        self._running: dict[str, Running] = {}
+        self._counts: Mapping[JobState, int] = {}
+        self._done_before: int | None = None
+        self._began = time.monotonic()
+        self._changing = threading.Lock()
+        self._live = Live(
+            get_renderable=self._drawn,
+            console=self._console,
+            refresh_per_second=_REFRESHES_PER_S,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+        )
+
+    def __enter__(self) -> "LiveView":
+        self._live.start()
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._live.stop()
+        if self._counts:
+            self._console.print(self._headline())
+
+    def started(self, job: Job, attempt: str) -> None:
+        """One more line."""
+        with self._changing:
+            self._running[attempt] = Running(job=job, since=time.monotonic())
+
+    def ended(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
+        """One line less; a failure stays on the screen."""
+        with self._changing:
+            self._running.pop(attempt, None)
+        if result in RETRIES:
+            self._scroll(result.value, "yellow", job, message)
+
+    def dropped(self, job: Job, state: JobState, because: str) -> None:
+        """It stays on the screen."""
+        self._scroll(state.value, "red", job, because)
+
+    def tick(self, counts: Mapping[JobState, int]) -> None:
+        """Take the counts over."""
+        if self._done_before is None:
+            self._done_before = counts[JobState.DONE]
+        self._counts = dict(counts)
+
+    def _scroll(self, word: str, colour: str, job: Job, message: str | None) -> None:
+        self._console.print(Text.assemble((word, colour), f" {job.label}: {first_line(message)}"))
+
+    def _drawn(self) -> RenderableType:
+        with self._changing:
+            running = dict(self._running)
+        table = Table.grid(padding=(0, 2))
+        for crew in crews(running)[:_MOST_SHOWN]:
+            first = running[crew[0]]
+            said = read_progress(self._storage, first.job, crew)
+            fraction = said.get("fraction")
+            doing = [f"{len(crew)} workers"] if len(crew) > 1 else []
+            doing += [str(said["doing"])] if said.get("doing") else []
+            table.add_row(
+                Text(first.job.label),
+                Text(duration(time.monotonic() - first.since), style="dim"),
+                Text("" if fraction is None else f"{fraction:.0%}"),
+                Text(", ".join(doing), style="dim"),
+            )
+        return Group(self._bar(), table)
+
+    def _bar(self) -> RenderableType:
+        total = sum(self._counts.values()) or 1
+        row = Table.grid(padding=(0, 2))
+        done = self._counts.get(JobState.DONE, 0)
+        row.add_row(ProgressBar(total=total, completed=done, width=24), self._headline())
+        return row
+
+    def _headline(self) -> Text:
+        if not self._counts:
+            return Text("starting")
+        spent = time.monotonic() - self._began
+        text = f"{summary({state: self._counts.get(state, 0) for state in JobState})}, "
+        return Text(text + duration(spent) + self._remaining(spent))
+
+    def _remaining(self, spent: float) -> str:
+        done = self._counts.get(JobState.DONE, 0) - (self._done_before or 0)
+        left = self._counts.get(JobState.WAITING, 0) + self._counts.get(JobState.RUNNING, 0)
+        return f", about {duration(spent * left / done)} to go" if done > 0 and left else ""

@@ -1,0 +1,172 @@
+"""The status of a study, derived at every look: done from records, the rest from the ledger."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from cluster.storage import Storage
+from jobs.artifacts.job import Job
+from orchestrator.dispatch.job_states import Board, JobState
+from orchestrator.dispatch.policy import needs
+from orchestrator.records.attempt_progress import read_progress
+from orchestrator.records.failure import Result
+from orchestrator.records.history import History, JobHistory, gather
+from orchestrator.records.holder import Holder
+from orchestrator.records.ledger import read_events
+from orchestrator.records.lock import current_holder
+
+_MOST_NAMED = 3
+
+
+def status_of(
+    storage: Storage, study: str, jobs: Sequence[Job], *, done: Set[str]
+) -> dict[str, Any]:
+    """Everything `deltascale status` tells, as JSON.
+
+    Args:
+        storage: The output root.
+        study: Name of the study.
+        jobs: Its jobs in topological order.
+        done: Keys of those that need nothing.
+    """
+    past = gather(read_events(storage, study))
+    holder = current_holder(storage, study)
+    board = _board(jobs, done, past, is_running=holder is not None)
+    counts = {state.value: board.counts[state] for state in _REPORTED}
+    return {
+        "study": study,
+        "state": _state(board, past, holder),
+        "jobs": counts,
+        "launch": _launch(past, holder),
+        "launches": past.num_launches,
+        "attempts": sum(one.num_attempts for one in past.jobs.values()),
+        "seconds_used": round(sum(one.seconds for one in past.jobs.values()), 1),
+        "gpu_hours_used": round(sum(one.gpu_seconds for one in past.jobs.values()) / 3600, 3),
+        "eta_seconds": _eta(board, past),
+        "unfinished": [
+            _described(storage, board, past, key, is_running=holder is not None)
+            for key, state in board.states.items()
+            if state is not JobState.DONE
+        ],
+    }
+
+
+_REPORTED = (
+    JobState.DONE,
+    JobState.RUNNING,
+    JobState.WAITING,
+    JobState.BLOCKED,
+    JobState.FAILED,
+)
+"""A job that was cancelled waits for the next launch."""
+
+
+def _board(jobs: Sequence[Job], done: Set[str], past: History, *, is_running: bool) -> Board:
+    board = Board(jobs, done)
+    for key, job in past.jobs.items():
+        if board.states.get(key) is not JobState.WAITING:
+            continue
+        if is_running and job.open_since is not None:
+            board.start(key)
+        elif job.refused or job.given_up:
+            board.drop(key, JobState.FAILED, job.refused or job.message or "it failed")
+    return board
+
+
+def _state(board: Board, past: History, holder: Holder | None) -> str:
+    if holder is not None:
+        return "running"
+    if board.counts[JobState.DONE] == len(board.jobs):
+        return "complete"
+    if past.launch is None:
+        return "new"
+    # A launch that was killed had no time to write how it ended.
+    return past.ended.state if past.ended else "interrupted"
+
+
+def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
+    if past.launch is None:
+        return None
+    return {
+        "id": past.launch.launch,
+        "executor": past.launch.executor,
+        "started": past.launch.at,
+        "ended": past.ended.at if past.ended else None,
+        "held_by": str(holder) if holder else None,
+    }
+
+
+def _eta(board: Board, past: History) -> float | None:
+    """Mean time of finished jobs of each kind, over the jobs left, side by side as now."""
+    spent: dict[str, list[float]] = {}
+    for key, one in past.jobs.items():
+        if key in board.jobs and one.result is Result.DONE:
+            spent.setdefault(board.jobs[key].kind, []).append(one.seconds)
+    if not spent or not board.unsettled:
+        return None
+    means = {kind: sum(times) / len(times) for kind, times in spent.items()}
+    typical = sum(means.values()) / len(means)
+    running = board.in_state(JobState.RUNNING)
+    left = running + board.in_state(JobState.WAITING)
+    total = sum(means.get(board.jobs[key].kind, typical) for key in left)
+    return round(total / max(1, len(running)), 1)
+
+
+def _described(
+    storage: Storage, board: Board, past: History, key: str, *, is_running: bool
+) -> dict[str, Any]:
+    job, one, state = board.jobs[key], past.of(key), board.states[key]
+    said: Mapping[str, Any] = {}
+    if state is JobState.RUNNING:
+        said = read_progress(storage, job, one.open)
+    return {
+        "key": key,
+        "stage": job.stage,
+        "kind": job.kind,
+        "cell": dict(job.cell),
+        "state": state.value,
+        "why": _why(board, one, key, is_running=is_running),
+        "attempts": one.num_attempts,
+        "seconds_used": round(one.seconds, 1),
+        "attempt": one.attempt,
+        "workers": len(one.open) if state is JobState.RUNNING else 0,
+        "fraction": said.get("fraction"),
+        "doing": said.get("doing"),
+        "num_gpus": one.submitted.num_gpus if one.submitted else None,
+        "peak_memory_gb": one.submitted.peak_memory_gb if one.submitted else None,
+        "execution": dict(one.submitted.execution) if one.submitted else {},
+        "fitted_by": (one.submitted.why or None) if one.submitted else None,
+    }
+
+
+def _why(board: Board, one: JobHistory, key: str, *, is_running: bool) -> str:
+    if key in board.because:
+        return board.because[key]
+    if board.states[key] is JobState.RUNNING:
+        workers = f", {len(one.open)} workers" if len(one.open) > 1 else ""
+        return f"attempt {one.num_attempts}{workers}"
+    unmet = [
+        upstream
+        for upstream in sorted(needs(board.jobs[key]))
+        if board.states.get(upstream) is not JobState.DONE and upstream in board.jobs
+    ]
+    if unmet:
+        named = [
+            f"{board.jobs[upstream].label} ({board.states[upstream].value})"
+            for upstream in unmet[:_MOST_NAMED]
+        ]
+        more = f" and {len(unmet) - _MOST_NAMED} more" if len(unmet) > _MOST_NAMED else ""
+        return f"needs {', '.join(named)}{more}"
+    return _why_not_started(one, is_running=is_running)
+
+
+def _why_not_started(one: JobHistory, *, is_running: bool) -> str:
+    if is_running:
+        if one.result is Result.BUSY:
+            return "another launch on this root is at the same job"
+        if one.result is Result.NO_ROOM:
+            return one.message or "others hold what it needs"
+        again = f"to be tried again: {one.message}; " if one.failures.total() else ""
+        return f"{again}all resources are in use"
+    if one.result is Result.CANCELLED:
+        return "cancelled; the next launch runs it"
+    return "its launch ended first; the next one runs it" if one.attempt else "not launched yet"

@@ -1,0 +1,101 @@
+"""The page of a study: what stands of it now, as `report.html` beside its tables and figures."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.errors import UserError
+from cluster.storage import Storage
+from jobs.artifacts.job import Job
+from jobs.comparing.tracing import Tracer
+from orchestrator.plan.decided_plan import Outlook
+from orchestrator.plan.decisions import Decision
+from orchestrator.views.study_views import comparisons, sources, standing_views, view_name
+
+if TYPE_CHECKING:
+    from jobs.comparing.reporting.contents import Section
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPage:
+    """A page that was written."""
+
+    place: Path | str
+    """Where it stands: a path, or a URL on a remote root."""
+    bytes: int
+    """Its size."""
+    cells: int
+    """Cells of all its tables."""
+    figures: int
+    """Figures on it."""
+    artifacts: int
+    """Artifacts whose chains it tells."""
+
+
+def write_page(root: Storage, outlook: Outlook) -> StudyPage:
+    """Write the page, and the views it shows where they are not whole.
+
+    Raises:
+        UserError: the study compares nothing, or nothing was measured yet.
+    """
+    from jobs.comparing.reporting.contents import Contents, answering
+    from jobs.comparing.reporting.page import render
+
+    study = outlook.plan.study.name
+    jobs = comparisons(outlook)
+    if not jobs:
+        raise UserError(f"the study {study!r} has no stage of kind compare", where=study)
+    standing_views(root, outlook)
+    sections = [section for job in jobs if (section := _section(root, outlook, job)) is not None]
+    if not sections:
+        raise UserError(
+            f"nothing of the study {study!r} was measured yet",
+            where=root.url,
+            hint=f"`deltascale launch {study}` runs it",
+        )
+    contents = Contents(study=study, jobs=_standing(outlook), sections=answering(sections))
+    tracer = Tracer(root)
+    contents = contents.with_traces([tracer.trace(key) for key in contents.keys])
+    page, name = render(contents), f"studies/{study}/{PAGE}"
+    root.write(name, page)
+    return StudyPage(
+        place=root.path(name) if root.is_local else f"{root.url}/{name}",
+        bytes=len(page),
+        cells=contents.num_cells,
+        figures=sum(len(section.figures) for section in sections),
+        artifacts=len({each.key for found in contents.traces for _, each in found.walk()}),
+    )
+
+
+def _section(root: Storage, outlook: Outlook, job: Job) -> "Section | None":
+    from jobs.comparing.answers import answers
+    from jobs.comparing.reporting.contents import Section
+    from jobs.comparing.reporting.page import figure_files
+    from jobs.comparing.sources import collect
+    from jobs.comparing.view import View
+
+    found = sources(root, outlook, job)
+    if not any(source.artifact for source in found):
+        return None
+    comparison, view = collect(found), View(**job.params)
+    folder = f"studies/{outlook.plan.study.name}/figures/{view_name(job)}"
+    shown = [name for name in root.list(folder) if not name.endswith(".pdf")]
+    return Section(
+        name=view_name(job),
+        answers=answers(comparison, view),
+        tables=[comparison.table(view), comparison.scaling(view)],
+        figures=figure_files({name: root.read(f"{folder}/{name}") for name in shown}),
+    )
+
+
+def _standing(outlook: Outlook) -> dict[str, int]:
+    """What became of the jobs, in words."""
+    found = Counter(each.decision for each in outlook.explained)
+    told = {"done" if each is Decision.REUSE else each.value: found[each] for each in Decision}
+    return {
+        "jobs": sum(found.values()),
+        **{words: number for words, number in told.items() if number},
+    }

@@ -1,0 +1,131 @@
+"""The tables and figures of a study under its folder: views, which can be deleted and rebuilt.
+
+A finished `compare` job's files are taken as they are; where something is missing, the same view
+is made from what there is, every missing cell with its reason.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.storage import Storage
+from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.job import InputRef, Job
+from orchestrator.plan.decided_plan import Outlook
+from orchestrator.plan.decisions import Decision, Explained
+from orchestrator.views.missing_reasons import why_missing
+
+if TYPE_CHECKING:
+    from jobs.comparing.comparison import Comparison
+    from jobs.comparing.source import Source
+
+
+def comparisons(outlook: Outlook) -> list[Job]:
+    """The jobs of a study that gather into a table."""
+    return [job for job in outlook.plan.jobs if job.kind == "compare"]
+
+
+def sources(root: Storage, outlook: Outlook, job: Job) -> "list[Source]":
+    """What a gathering job takes, with the reason wherever there is nothing yet."""
+    by_key = {each.job.key: each for each in outlook.explained}
+    refs = [ref for refs in job.inputs.values() for ref in refs]
+    return [_source(root, outlook, ref, by_key[ref.key]) for ref in refs]
+
+
+def compared(root: Storage, outlook: Outlook, job: Job) -> "Comparison":
+    """All measurements that a gathering job takes, missing ones included."""
+    from jobs.comparing.sources import collect
+
+    return collect(sources(root, outlook, job))
+
+
+def refresh_views(root: Storage, outlook: Outlook) -> list[Path | str]:
+    """Write `tables/` and `figures/` of a study; returns the folders of figures.
+
+    A comparison of which nothing was measured yet gives no view.
+    """
+    folder = f"studies/{outlook.plan.study.name}"
+    figures: list[Path | str] = []
+    for job in comparisons(outlook):
+        with tempfile.TemporaryDirectory(prefix="deltascale-views-") as scratch:
+            made = _made(root, outlook, job, Path(scratch))
+            if made is None:
+                continue
+            for place in ("tables", "figures"):
+                root.remove(f"{folder}/{place}/{view_name(job)}")
+            for file in sorted(path for path in made.rglob("*") if path.is_file()):
+                place = "figures" if file.parent.name == "figures" else "tables"
+                root.write(f"{folder}/{place}/{view_name(job)}/{file.name}", file.read_bytes())
+            if job.key in outlook.keys(Decision.REUSE):
+                root.write(_whole(outlook, job), f"{job.key}\n".encode())
+            shown = f"{folder}/figures/{view_name(job)}"
+            if root.exists(shown):
+                figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
+    return figures
+
+
+def standing_views(root: Storage, outlook: Outlook) -> list[Path | str]:
+    """Folders of figures of a finished study; made again where they are not whole and its own."""
+    for job in comparisons(outlook):
+        try:
+            whole = root.read(_whole(outlook, job)).decode().strip() == job.key
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            return refresh_views(root, outlook)
+    folder = f"studies/{outlook.plan.study.name}/figures"
+    names = [f"{folder}/{name}" for name in root.list(folder)]
+    return [root.path(name) if root.is_local else f"{root.url}/{name}" for name in names]
+
+
+def _whole(outlook: Outlook, job: Job) -> str:
+    """Written last into a view: the key of the comparison that it shows, whole."""
+    return f"studies/{outlook.plan.study.name}/tables/{view_name(job)}/key"
+
+
+def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | None:
+    artifact = Artifact(root, job.kind, job.key)
+    if job.key in outlook.keys(Decision.REUSE):
+        for name in artifact.names():
+            target = scratch / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(artifact.path(name), target)
+        return scratch
+    from jobs.comparing.sources import collect
+    from jobs.comparing.view import View
+    from jobs.comparing.views import write_views
+
+    found = sources(root, outlook, job)
+    if not any(source.artifact for source in found):
+        return None
+    write_views(collect(found), View(**job.params), scratch)
+    return scratch
+
+
+def _source(root: Storage, outlook: Outlook, ref: InputRef, each: Explained) -> "Source":
+    from jobs.comparing.measuring_kinds import expected_values
+    from jobs.comparing.source import Source
+
+    if each.decision is Decision.REUSE:
+        return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))
+    status, reason = why_missing(outlook, each)
+    return Source(
+        stage=ref.stage,
+        cell=ref.cell,
+        artifact=None,
+        status=status,
+        reason=reason,
+        metrics=expected_values(ref.kind, each.job.params),
+    )
+
+
+def view_name(job: Job) -> str:
+    """Name of a comparison's folders under `tables/` and `figures/`."""
+    return ",".join([job.stage, *job.cell.values()])
+
+
+def view_params(job: Job, chosen: Mapping[str, object]) -> dict[str, object]:
+    """A comparison's own params with what the user chose instead."""
+    return {**job.params, **{name: value for name, value in chosen.items() if value is not None}}

@@ -1,0 +1,109 @@
+"""A cell's numbers as they were measured, and the chain of artifacts behind them, for people."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cluster.storage import Storage
+from orchestrator.console import say_json
+from orchestrator.views.several_studies import Gathered
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from jobs.comparing.tracing import Trace, Tracer
+
+_MOST_FILES = 8
+_WIDEST = 10_000
+_NUMBERS = (
+    *("value", "low", "high", "floor", "null_low", "null_high", "base_null_low", "base_null_high"),
+    *("num_rows", "num_groups"),
+)
+
+
+def show_trace(gathered: Gathered, text: str, *, as_json: bool) -> None:
+    """Print the numbers of the cell that the text names, and where each comes from."""
+    from jobs.comparing.named_cell import rows_of_cell
+    from jobs.comparing.tracing import Tracer
+
+    rows = rows_of_cell(gathered.comparison, gathered.view, text)
+    tracers = [Tracer(root) for root in gathered.roots]
+    chains = {
+        key: _traced(tracers, gathered.roots, key)
+        for key in dict.fromkeys(str(row["key"]) for row in rows if row["key"])
+    }
+    if as_json:
+        say_json(
+            {
+                "measurements": rows,
+                "traces": {
+                    key: {"root": root.url, **chain.as_json()}
+                    for key, (root, chain) in chains.items()
+                },
+            }
+        )
+    else:
+        _print(rows, chains)
+
+
+def _traced(
+    tracers: "Sequence[Tracer]", roots: Sequence[Storage], key: str
+) -> "tuple[Storage, Trace]":
+    """The chain under the first root that holds the job."""
+    for tracer, root in zip(tracers, roots, strict=True):
+        if tracer.knows(key):
+            return root, tracer.trace(key)
+    return roots[0], tracers[0].trace(key)
+
+
+def _print(
+    rows: Sequence[Mapping[str, Any]], chains: "Mapping[str, tuple[Storage, Trace]]"
+) -> None:
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    # As wide as its lines: a path that is cut or broken cannot be opened.
+    console = Console(highlight=False, width=_WIDEST, soft_wrap=True)
+    for row in rows:
+        console.print(Text("\n".join(_said(row))))
+    for root, chain in chains.values():
+        tree = Tree(Text(_line(chain)))
+        _grow(tree, chain, root, set())
+        console.print()
+        console.print(tree)
+
+
+def _said(row: Mapping[str, Any]) -> Iterator[str]:
+    """One measurement in full precision, line by line."""
+    told = {name for name in row if name not in (*_NUMBERS, "metric", "definition", "reason")}
+    where = (f"{name}={row[name]}" for name in row if name in told and row[name] is not None)
+    yield f"{row['metric']}  {' '.join(where)}"
+    yield "  " + "  ".join(f"{name} {row[name]!r}" for name in _NUMBERS if row[name] is not None)
+    for name in ("reason", "definition"):
+        if row[name]:
+            yield f"  {name}: {row[name]}"
+
+
+def _line(chain: "Trace") -> str:
+    role = f"{chain.role}: " if chain.role else ""
+    commit = f"  commit {chain.commit[:12]}" if chain.commit else ""
+    return f"{role}{chain.label}  ({chain.kind} {chain.key[:16]}){commit}"
+
+
+def _grow(tree: "Tree", chain: "Trace", root: Storage, shown: set[str]) -> None:
+    from rich.text import Text
+
+    shown.add(chain.key)
+    if chain.missing:
+        tree.add(Text(f"cannot be read: {chain.missing}"))
+    else:
+        files = tree.add(Text(f"{root.url}/{chain.folder}/"))
+        for name, size, digest in chain.files[:_MOST_FILES]:
+            files.add(Text(f"{name}  {size:,} bytes  xxh3 {digest}"))
+        if len(chain.files) > _MOST_FILES:
+            files.add(Text(f"... and {len(chain.files) - _MOST_FILES} more"))
+    for found in chain.inputs:
+        if found.key in shown:
+            tree.add(Text(f"{_line(found)}  as above"))
+        else:
+            _grow(tree.add(Text(_line(found))), found, root, shown)

@@ -1,0 +1,57 @@
+"""Every answer keeps the contract, and none raises on a study that measured nothing of it."""
+
+from typing import Any
+
+import pytest
+
+from analysis.answering.answer import Verdict, answer_names, load_answer, metrics_read
+
+
+def test_the_five_questions_come_in_their_order() -> None:
+    assert answer_names() == [
+        "holds_as_models_grow",
+        "bypassed_by_transforms",
+        "over_dialogue_turns",
+        "under_real_preferences",
+        "specific_to_dpo",
+    ]
+
+
+@pytest.mark.parametrize("name", answer_names())
+def test_an_empty_study_answers_nothing(name: str, study: Any) -> None:
+    answer = study.answer(name)
+    assert answer.verdict is Verdict.NOT_MEASURED
+    assert answer.name == name
+    assert answer.question == load_answer(name).QUESTION
+    assert not answer.evidence
+
+
+@pytest.mark.parametrize("name", answer_names())
+def test_missing_numbers_decide_nothing_and_say_why(name: str, study: Any) -> None:
+    for metric in load_answer(name).METRICS:
+        for objective in (None, "dpo", "sft"):
+            for condition in ("plain", "rot13", "turns"):
+                place = {"objective": objective, "condition": condition, "model": "a"}
+                study.add(metric, None, position="last", **place)
+    assert study.answer(name).verdict in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
+
+
+@pytest.mark.parametrize("name", answer_names())
+def test_jobs_that_left_nothing_are_counted(name: str, study: Any) -> None:
+    metric = load_answer(name).METRICS[0]
+    study.add(metric, None, model="a")
+    study.rows[-1] |= {"key": None, "status": "job_failed", "reason": "killed"}
+    assert any("1 numbers are missing: the job failed" in c for c in study.answer(name).caveats)
+
+
+@pytest.mark.parametrize("name", answer_names())
+def test_every_answer_states_its_rule(name: str) -> None:
+    rule = load_answer(name).__doc__
+    assert rule is not None
+    assert "Yes:" in rule
+    assert "no:" in rule.lower()
+
+
+def test_all_metrics_that_are_read_are_listed_once() -> None:
+    assert len(metrics_read()) == len(set(metrics_read()))
+    assert {"toxic_mass", "consistency", "turn_drift", "decode_loss_gap"} <= set(metrics_read())

@@ -1,0 +1,128 @@
+import warnings
+
+import pytest
+
+from analysis.drawing.drawable import value_limits
+from analysis.drawing.figure import to_bytes
+from analysis.drawing.figures import against_depth, against_size, behaviour
+from analysis.tables.layout import Layout, blank_name
+from analysis.tables.measurement import to_rows
+from analysis.tables.seeds import over_seeds
+from analysis.tables.selection import Selection, resolve, select
+
+LAYOUT = Layout(order={"condition": ["plain", "rot13", "base64"]})
+
+
+@pytest.fixture(autouse=True)
+def no_warning_is_acceptable():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def chosen(study, metric, depths=(0.75,)):
+    rows = [row for row in to_rows(study) if row["metric"] == metric]
+    return over_seeds(select(rows, resolve(Selection(depths=depths), rows)))
+
+
+def drawn(study):
+    return [
+        against_size.draw(chosen(study, "offset_norm"), layout=LAYOUT),
+        against_depth.draw(chosen(study, "consistency", None), layout=LAYOUT),
+        behaviour.draw(chosen(study, "toxic_mass"), layout=LAYOUT),
+    ]
+
+
+@pytest.fixture(scope="module")
+def figures(study):
+    return drawn(study)
+
+
+def test_equal_figures_give_equal_bytes_in_every_format(study, figures):
+    again = drawn(study)
+    for first, second in zip(figures[1:], again[1:], strict=True):
+        assert to_bytes(first, "svg") == to_bytes(second, "svg")
+    for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")):
+        data = to_bytes(figures[0], suffix)
+        assert data.startswith(start)
+        assert data == to_bytes(again[0], suffix)
+        assert suffix != ".png" or b"matplotlib" not in data[:500].lower()
+
+
+def test_a_pdf_holds_one_font(study):
+    canvas = against_depth.draw(chosen(study, "consistency", None), label="efflux of a flow")
+    assert to_bytes(canvas, "pdf").count(b"/Type /FontDescriptor") == 1
+
+
+def test_another_format_is_refused(figures):
+    with pytest.raises(ValueError, match="png, pdf, svg, not 'jpeg'"):
+        to_bytes(figures[0], "jpeg")
+
+
+def texts(figure):
+    return [text.get_text() for axis in figure.axes for text in axis.texts]
+
+
+def test_size_is_logarithmic_and_a_fit_of_four_sizes_is_called_descriptive(figures):
+    axis = figures[0].axes[-1]
+    assert (axis.get_xscale(), axis.get_yscale(), axis.get_xlabel()) == ("log", "log", "parameters")
+    assert [panel.get_title() for panel in figures[0].axes] == ["plain", "rot13", "base64"]
+    assert len(texts(figures[0])) == 6
+    assert all("gpt2: b = " in text and text.endswith("n = 4*") for text in texts(figures[0]))
+
+
+def test_values_that_are_not_all_positive_are_drawn_on_a_linear_scale(study):
+    rows = chosen(study, "offset_norm")
+    rows[0] |= {"value": -0.1, "low": -0.2, "high": 0.0}
+    assert against_size.draw(rows).axes[0].get_yscale() == "linear"
+
+
+def test_depth_has_one_line_per_model_in_every_panel(figures):
+    titles = [axis.get_title() for axis in figures[1].axes]
+    assert titles == [f"{c}, {o}" for c in ("dpo", "sft") for o in ("plain", "rot13", "base64")]
+    (legend,) = figures[1].legends
+    assert [text.get_text() for text in legend.get_texts()][0] == "gpt2-33k (0.033 M)"
+    assert len(legend.get_texts()) == 6
+
+
+def test_behaviour_marks_a_missing_model_and_does_not_draw_it_as_zero(figures):
+    (legend,) = figures[2].legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        blank_name("objective", True, LAYOUT),
+        "dpo",
+        "sft",
+        "dpo, missing",
+    ]
+    assert len(figures[2].axes[0].patches) == 17
+
+
+def test_no_text_leaves_the_figure(figures):
+    for figure in figures:
+        figure.draw_without_rendering()
+        frame = figure.bbox
+        found = [axis.get_tightbbox() for axis in figure.axes]
+        for box in [*found, *(legend.get_window_extent() for legend in figure.legends)]:
+            assert frame.x0 <= box.x0 and box.x1 <= frame.x1
+            assert frame.y0 <= box.y0 and box.y1 <= frame.y1
+
+
+def test_an_interval_of_two_seeds_does_not_flatten_the_others():
+    rows = to_rows(
+        [
+            {"metric": "m", "value": 1.0, "low": 0.9, "high": 1.1},
+            {"metric": "m", "value": 2.0, "low": -90.0, "high": 94.0},
+        ]
+    )
+    bottom, top = value_limits(rows, log=False)
+    assert bottom == 0 and 2 < top < 3.5
+    bottom, top = value_limits(rows, log=True)
+    assert 0.3 < bottom < 0.9 and 2 < top < 6
+
+
+def test_figures_of_nothing_and_of_one_number_can_be_drawn():
+    one = to_rows(
+        [{"model": "m", "family": "f", "num_parameters": 10, "metric": "x", "value": 0.0}]
+    )
+    for module in (against_size, against_depth, behaviour):
+        assert to_bytes(module.draw([]), "png")
+        assert to_bytes(module.draw(one), "png")

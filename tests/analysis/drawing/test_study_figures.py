@@ -1,0 +1,285 @@
+"""Figures of a made-up study: what is drawn, what is said to be missing, and that it fits."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analysis.drawing.cuts import cuts
+from analysis.drawing.figure import Detail, Material
+from analysis.drawing.figures import (
+    activation_drop,
+    against_depth,
+    against_size,
+    cosine_histogram,
+    dose_response,
+    logit_lens,
+    principal_components,
+    transforms,
+    turns,
+    value_vector_shift,
+)
+from analysis.drawing.marks import SMALLEST
+from analysis.rows.principal_plane import PrincipalPlane
+from analysis.rows.summary import Reservoir
+from analysis.tables.layout import Layout
+from analysis.tables.measurement import to_table
+from analysis.tables.narrowing import LongTable
+
+SITES = ("resid_mid", "resid_post")
+MODEL = {
+    "model": "Mistral-7B-v0.3",
+    "family": "mistral",
+    "num_parameters": 7_248_023_552,
+    "num_layers": 4,
+    "key": "k",
+}
+CELL = {"objective": "dpo", "condition": "plain"}
+
+
+def material(rows, **more):
+    known = {"objective", "condition", "dose", "intervention"}
+    axes = sorted({name for row in rows for name in row} & known)
+    return Material(measured=LongTable.of(to_table([MODEL | row for row in rows], axes)), **more)
+
+
+def number(metric, value, **more):
+    return CELL | {"metric": metric, "value": value, "low": value, "high": value} | more
+
+
+def place(layer, site="resid_mid", position="last"):
+    return {"layer": layer, "depth": layer / 3, "site": site, "position": position}
+
+
+def test_the_lens_reads_attention_and_mlp_of_a_layer_one_after_the_other():
+    rows = [
+        number(f"logit_lens_{model}", layer / 10, **place(layer, site))
+        for model in ("base", "aligned")
+        for layer in range(4)
+        for site in SITES
+    ]
+    (drawing,) = logit_lens.drawings(material(rows))
+    base, aligned = drawing.canvas.axes[0].lines
+    assert list(base.get_xdata()) == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]
+    assert list(aligned.get_ydata()) == [0, 0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
+
+
+def test_bars_of_the_aligned_model_are_the_base_less_the_drop():
+    rows = [number("toxic_activation_drop", 0.3, **place(1, "mlp_act")) | {"low": 0.2, "high": 0.5}]
+    rows += [number("toxic_activation_drop_base", 0.4, **place(1, "mlp_act"))]
+    (drawing,) = activation_drop.drawings(material(rows))
+    base, aligned = drawing.canvas.axes[0].patches
+    assert (base.get_height(), aligned.get_height()) == pytest.approx((0.4, 0.1))
+    ((bottom, top),) = drawing.canvas.axes[0].collections[0].get_segments()
+    assert (bottom[1], top[1]) == pytest.approx((-0.1, 0.2))
+
+
+def test_a_dose_is_a_number_and_what_has_no_share_is_stated():
+    keys, gates = ({"intervention": name} for name in ("scale-keys", "set-gates"))
+    rows = [number("patched_toxic_mass", 0.1 * x, dose=f"{x}", **keys) for x in (10, 2, 0)]
+    rows += [number("patched_toxic_mass", 0.1 * x, dose=f"{x}", **gates) for x in (1, 0)]
+    gone = {"value": None, "low": None, "high": None, "status": "undefined", "reason": "no gap"}
+    rows += [number("recovered_toxic_mass", 1.0, dose="2", **keys)]
+    rows += [number("recovered_toxic_mass", 0.0, dose="10", **keys) | gone]
+    patched, recovered = dose_response.drawings(material(rows))
+    scaled, gated = patched.canvas.axes
+    assert (scaled.get_title(), gated.get_title()) == ("scale-keys", "set-gates")
+    assert list(scaled.lines[0].get_xdata()) == [0, 2, 10]
+    assert list(gated.lines[0].get_xdata()) == [0, 1]
+    assert (
+        recovered.canvas.legends[0].get_title().get_text() == "Not drawn: 1 undefined of 2 values."
+    )
+    assert list(against_size.drawings(material(rows))) == []
+
+
+def test_a_recovered_share_starts_at_no_dose_and_its_band_never_stretches_the_axis():
+    band = {"null_low": -9.0, "null_high": 0.2}
+    rows = [
+        number("recovered_toxic_mass", 0.8, dose="2", intervention=name) | band
+        for name in ("scale-keys", "set-gates")
+    ]
+    (drawing,) = dose_response.drawings(material(rows))
+    for panel in drawing.canvas.axes:
+        assert list(panel.lines[0].get_xdata()) == [0, 2]
+        assert list(panel.lines[0].get_ydata()) == [0, 0.8]
+        assert [tick.get_text() for tick in panel.get_xticklabels()] == ["none", "2"]
+        bottom, top = panel.get_ylim()
+        assert bottom == 0 and 0.8 < top < 1
+        shade = next(each for each in panel.collections if each.get_label() == "null: random")
+        ends = shade.get_paths()[0].vertices
+        assert (ends[:, 0].min(), ends[:, 1].min(), ends[:, 1].max()) == (0, -9.0, 0.2)
+
+
+def test_legend_and_labels_of_one_panel_with_many_models_stand_apart():
+    rows = [
+        number("patched_perplexity", 9.0 - size, dose=dose, intervention="add-mean-offset")
+        | {"model": f"Mistral-7B-v0.{size}", "num_parameters": 10**size}
+        for size in range(3, 9)
+        for dose in ("0", "1")
+    ]
+    (drawing,) = dose_response.drawings(material(rows))
+    canvas = drawing.canvas
+    (panel,), (legend,) = canvas.axes, canvas.legends
+    assert legend.get_window_extent().y1 <= panel.get_tightbbox().y0
+    assert canvas.bbox.x0 <= legend.get_window_extent().x0
+    assert legend.get_window_extent().x1 <= canvas.bbox.x1
+    assert canvas.bbox.y0 <= legend.get_window_extent().y0
+
+
+def test_a_sample_compared_with_itself_has_no_panel_and_no_law():
+    rows = [
+        number("mean_cosine", 1.0 if condition == "plain" else 0.5, **place(2))
+        | {"condition": condition, "compared_by": "geometry", "num_parameters": 10**size}
+        | {"model": f"m{size}", "low": 1.0 if condition == "plain" else 0.4}
+        for size in range(5, 9)
+        for condition in ("plain", "rot13")
+    ]
+    for module in (against_size, against_depth):
+        (drawing,) = module.drawings(material(rows))
+        (panel,) = drawing.canvas.axes
+        assert "rot13" in panel.get_title()
+        told = drawing.canvas.legends[0].get_title().get_text()
+        assert "Left out: plain compared with itself." in told.replace("\n", " ")
+
+
+def test_turns_are_drawn_in_their_order():
+    rows = [number("turn_drift", 1 / t, **place(2, position=f"turn-{t}")) for t in (10, 2, 1)]
+    (drawing,) = turns.drawings(material(rows))
+    assert list(drawing.canvas.axes[0].lines[0].get_xdata()) == [1, 2, 10]
+
+
+def test_a_heat_map_tells_missing_from_zero_and_from_noise():
+    quiet = {"status": "below_noise_floor", "reason": "no more than the floor"}
+    failed = {"value": None, "low": None, "high": None, "status": "job_failed", "reason": "why"}
+    rows = [
+        number("toxic_mass", 0.0),
+        number("toxic_mass", 0.0, condition="rot13") | failed,
+        number("toxic_mass", 0.3, condition="base64") | quiet,
+    ]
+    order = {"condition": ["plain", "rot13", "base64"]}
+    (drawing,) = transforms.drawings(material(rows, layout=Layout(order=order)))
+    assert [text.get_text() for text in drawing.canvas.axes[0].texts] == ["0", "×", "○"]
+    (note,) = [text.get_text() for text in drawing.canvas.texts]
+    assert note.startswith("× no number, ○ below the noise floor.")
+
+
+def test_a_heat_map_has_no_column_without_a_number_and_none_wider_than_its_squares():
+    lost = {"value": None, "low": None, "high": None, "status": "not_run", "reason": "why"}
+    rows = [
+        number(metric, value, condition=condition) | more
+        for metric, value, more in (("toxic_mass", 0.000264, {}), ("toxic_rate", 0.0, lost))
+        for condition in ("plain", "rot13")
+    ]
+    (drawing,) = transforms.drawings(material(rows))
+    (panel,) = drawing.canvas.axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["toxic mass"]
+    assert [text.get_text() for text in panel.texts] == ["3e-4", "3e-4"]
+
+
+def shift_details(objectives):
+    counts = np.zeros(200, dtype=int)
+    counts[20] = 7
+    lines = [
+        {
+            "value_layer": j,
+            "median": -0.8,
+            "null_low": -0.1,
+            "null_high": 0.1,
+            "counts": counts.tolist(),
+            **place(layer),
+        }
+        for layer in range(4)
+        for j in range(layer)
+    ]
+    table = pa.Table.from_pylist(lines)
+    return [
+        Detail(about=MODEL | CELL | {"objective": name, "seed": seed}, read=lambda: table)
+        for name in objectives
+        for seed in ("0", "1")
+    ]
+
+
+def test_histograms_are_of_the_layer_that_the_view_shows_and_one_seed_stands_for_all():
+    found = shift_details(["dpo", "sft"])
+    shown = material([number("toxic_mass", 0.1)], details=lambda name: found)
+    first, second = value_vector_shift.drawings(shown)
+    assert (first.name, second.name) == (
+        "value_vector_shift-histograms-dpo",
+        "value_vector_shift-histograms-sft",
+    )
+    (panel,) = first.canvas.axes
+    assert panel.get_title() == "Mistral-7B-v0.3, layer 2"
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["0", "1"]
+    assert "Shown for seed 0 only." in first.canvas.legends[0].get_title().get_text()
+
+
+def cosines(site, bins, condition):
+    counts = np.zeros(200, dtype=int)
+    counts[bins] = 5
+    table = pa.Table.from_pylist([{"counts": counts.tolist(), **place(2, site)}])
+    return Detail(about=MODEL | CELL | {"condition": condition}, read=lambda: table)
+
+
+def test_details_of_other_sites_than_the_one_shown_are_left_out():
+    found = [
+        cosines("mlp_act", slice(0, 10), "plain"),
+        cosines("resid_mid", slice(190, 200), "plain"),
+        cosines("resid_mid", slice(100, 104), "rot13"),
+    ]
+    shown = material([number("toxic_mass", 0.1)], details=lambda name: found)
+    (drawing,) = cosine_histogram.drawings(shown)
+    (panel,) = drawing.canvas.axes
+    medians = [line.get_xdata()[0] for line in panel.lines]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["rot13", "plain"]
+    assert medians == pytest.approx([0.02, 0.95])
+    note = drawing.canvas.legends[0].get_title().get_text()
+    assert note == "resid_mid, position last."
+
+
+def test_the_plane_s_first_axis_is_the_mean_offset_and_its_second_what_varies_besides():
+    rng = np.random.default_rng(0)
+    base = np.zeros((40, 6), dtype=np.float32)
+    base[:, 3] = rng.normal(size=40) * 5
+    delta = np.zeros_like(base)
+    delta[:, 0] = 2.0
+    numbers = np.arange(40)
+    kept = Reservoir(rows=delta, prompts=numbers, groups=numbers % 20, base=base)
+    plane = PrincipalPlane.of(kept)
+    assert plane is not None
+    np.testing.assert_allclose(plane.aligned[:, 0] - plane.base[:, 0], 2.0)
+    np.testing.assert_allclose(plane.base[:, 1], base[:, 3] - base[:, 3].mean(), atol=1e-5)
+    assert plane.share == pytest.approx(1.0)
+    assert PrincipalPlane.of(Reservoir(rows=delta * 0, prompts=numbers, groups=numbers)) is None
+    lines = [{**line, **place(3)} for line in plane.lines()]
+    detail = Detail(about=MODEL | CELL, read=lambda: pa.Table.from_pylist(lines))
+    shown = material([number("toxic_mass", 0.1)], details=lambda name: [detail])
+    (drawing,) = principal_components.drawings(shown)
+    assert [len(line.get_xdata()) for line in drawing.canvas.axes[0].lines] == [40, 40]
+
+
+def test_a_cut_keeps_what_does_not_depend_on_an_axis():
+    rows = [{"a": "x", "objective": "dpo"}, {"a": "y", "objective": "sft"}]
+    rows += [{"a": None, "objective": None}]
+    found = list(cuts(rows, Layout()))
+    assert [(cut.suffix, len(cut.rows)) for cut in found] == [("-dpo", 2), ("-sft", 1)]
+    assert found[0].note == "Shown for a x only."
+
+
+def test_no_letter_is_smaller_than_seven_points_and_no_figure_wider_than_a_page():
+    nulls = {"null_low": -0.1, "null_high": 0.1, "floor": 0.05}
+    rows = [
+        number("mean_cosine", 0.5, num_parameters=size, model=f"Mistral-7B-v0.{size}", **place(2))
+        | nulls
+        for size in (10**6, 10**7, 10**8, 10**9)
+    ]
+    (drawing,) = against_size.drawings(material(rows))
+    canvas = drawing.canvas
+    assert canvas.get_figwidth() <= 6.75
+    assert (
+        min(
+            text.get_fontsize()
+            for text in canvas.findobj(lambda each: hasattr(each, "get_fontsize"))
+        )
+        >= SMALLEST
+    )
+    labels = [text.get_text() for text in canvas.legends[0].get_texts()]
+    assert {"null: random", "noise floor"} <= set(labels)

@@ -1,0 +1,47 @@
+"""Many tables as one: the order of `to_table`, whatever came first."""
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.tables.gathering import canonical, conformed, joined
+from analysis.tables.measurement import to_table
+
+AXES = ["objective", "dose"]
+NAMES = st.sampled_from(["a", "b", "é", None])
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "model": NAMES,
+            "objective": NAMES,
+            "dose": st.sampled_from(["0", "2", "10", None]),
+            "metric": st.sampled_from(["cka", "toxic_mass"]),
+            "layer": st.sampled_from([0, 1, 10, None]),
+            "depth": st.sampled_from([0.0, 0.5, None]),
+            "centred": st.sampled_from([True, False, None]),
+            "num_parameters": st.sampled_from([10, 2**40, None]),
+            "value": st.just(1.0),
+        }
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.integers(0, 12))
+def test_parts_joined_are_the_canonical_table(rows, cut):
+    keyed = [row | {"key": f"k{number}"} for number, row in enumerate(rows)]
+    parts = [to_table(part, AXES) for part in (keyed[:cut], keyed[cut:])]
+    whole = to_table(keyed, AXES)
+    assert canonical(joined(parts, AXES), AXES).equals(whole)
+    assert canonical(joined(parts[::-1], AXES), AXES).equals(whole)
+
+
+def test_a_jobs_own_axis_goes_before_what_its_cell_says():
+    own = to_table([{"metric": "x", "value": 1.0, "dose": "2"}], ["dose"])
+    (row,) = conformed(own, AXES, {"objective": "dpo", "dose": "1", "model": "m"}).to_pylist()
+    assert (row["dose"], row["objective"], row["model"]) == ("2", "dpo", "m")
+
+
+def test_nothing_gathered_is_the_empty_table():
+    assert joined([], AXES).equals(pa.Table.from_pylist([], to_table([], AXES).schema))

@@ -1,0 +1,153 @@
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.tables.measurement import (
+    FIXED,
+    axis_column,
+    axis_columns,
+    schema,
+    to_rows,
+    to_table,
+)
+from analysis.tables.measurement_formats import (
+    from_csv,
+    from_parquet,
+    to_csv,
+    to_pandas,
+    to_parquet,
+)
+
+AXES = ["model", "objective", "seed", "condition"]
+
+
+def measured(**over):
+    row = {
+        "model": "gpt2-110k",
+        "family": "gpt2",
+        "num_parameters": 110_336,
+        "num_layers": 4,
+        "objective": "dpo",
+        "seed": 0,
+        "condition": "plain",
+        "metric": "offset_norm",
+        "site": "resid_mid",
+        "layer": 2,
+        "depth": 2 / 3,
+        "position": "last",
+        "centred": False,
+        "value": 0.1,
+        "low": 0.05,
+        "high": 0.15,
+        "key": "abc",
+    }
+    return row | over
+
+
+def test_columns_are_the_axes_and_then_the_schema_of_the_design():
+    table = to_table([measured()], AXES)
+    assert " ".join(table.column_names) == (
+        "objective seed condition model family num_parameters num_parameters_non_embedding d_model"
+        " num_layers metric definition compared_by site layer depth position centred value low high"
+        " floor null_low null_high base_null_low base_null_high num_rows num_groups num_seeds"
+        " status reason key"
+    )
+    assert table.schema == schema(AXES)
+    assert table.schema.field("seed").type == pa.string()
+
+
+def test_an_axis_named_as_a_fixed_column_does_not_shadow_it():
+    assert axis_column("layer") == "axis_layer"
+    assert axis_columns(["model", "layer", "beta"]) == ["axis_layer", "beta"]
+
+
+def test_the_order_of_the_rows_given_does_not_change_a_byte():
+    rows = [
+        measured(model=model, seed=seed, layer=layer, centred=centred, metric=metric)
+        for model in ("a", "b")
+        for seed in range(3)
+        for layer in (None, 0, 2, 10)
+        for centred in (None, True, False)
+        for metric in ("x", "y")
+    ]
+    shuffled = random.Random(0).sample(rows, len(rows))
+    one, two = to_table(rows, AXES), to_table(shuffled, AXES)
+    assert to_csv(one) == to_csv(two)
+    assert to_parquet(one) == to_parquet(two)
+
+
+def test_layers_sort_as_numbers():
+    table = to_table([measured(layer=layer) for layer in (10, 2, None)], AXES)
+    assert table["layer"].to_pylist() == [None, 2, 10]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.none() | st.floats(allow_nan=False, allow_infinity=False),
+            st.none() | st.booleans(),
+            st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\r\0")),
+        ),
+        max_size=8,
+    )
+)
+def test_csv_and_parquet_give_back_exactly_what_they_were_given(entries):
+    rows = [
+        measured(value=value, low=low, centred=centred, condition=text)
+        for value, low, centred, text in entries
+    ]
+    table = to_table(rows, AXES)
+    assert from_csv(to_csv(table)).equals(table)
+    assert from_parquet(to_parquet(table)).equals(table)
+
+
+def test_a_true_zero_is_printed_and_a_missing_value_is_empty():
+    rows = [
+        measured(value=0.0, low=-0.0, high=0),
+        measured(seed=1, value=None, low=None, high=None, status="job_failed", reason="killed"),
+    ]
+    lines = to_csv(to_table(rows, AXES)).decode().splitlines()
+    assert ",false,0,0,0,," in lines[1]
+    assert ",false,,,,," in lines[2] and lines[2].endswith(",job_failed,killed,abc")
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"value": None}, "a missing value needs a status"),
+        ({"value": float("nan")}, "a missing value needs a status"),
+        ({"value": None, "status": "job_failed"}, "a missing value needs a status .* and a reason"),
+        ({"value": None, "status": "ok", "reason": "?"}, "a missing value needs a status"),
+        ({"status": "fine"}, "status 'fine' .* is not one of ok, "),
+        ({"value": float("inf")}, "value is infinite at .*metric=offset_norm"),
+        ({"metrics": 1}, "no column 'metrics'; the nearest is 'metric'"),
+    ],
+)
+def test_a_row_that_hides_something_is_refused(over, message):
+    with pytest.raises(ValueError, match=message):
+        to_table([measured(**over)], AXES)
+
+
+def test_pandas_keeps_counts_whole_and_missing_missing():
+    rows = [measured(), measured(seed=1, layer=None, centred=None, value=0)]
+    frame = to_pandas(to_table(rows, AXES))
+    assert str(frame["layer"].dtype) == "Int64"
+    assert frame["layer"].isna().tolist() == [False, True]
+    assert frame["value"].tolist() == [0.1, 0.0]
+
+
+def test_rows_read_the_same_from_a_table_a_frame_and_dicts():
+    rows = [measured(), measured(seed=1, layer=None, centred=None, value=0)]
+    table = to_table(rows, AXES)
+    assert to_rows(table) == to_rows(to_pandas(table)) == to_rows(table.to_pylist())
+    assert set(FIXED.names) <= set(to_rows(rows)[0])
+
+
+def test_an_empty_study_still_has_its_columns():
+    table = to_table([], AXES)
+    assert from_csv(to_csv(table)).equals(table)
+    assert from_parquet(to_parquet(table)).equals(table)

@@ -1,0 +1,66 @@
+import pytest
+
+from analysis.tables.measurement import to_rows
+from analysis.tables.seeds import over_seeds, t_interval
+
+
+def cell(*values, **over):
+    return to_rows(
+        [
+            {"model": "m", "metric": "toxic_mass", "seed": seed, "value": value, "key": f"k{seed}"}
+            | ({"low": 0.0, "high": 1.0} if value is not None else {})
+            | ({"status": "job_failed", "reason": "killed"} if value is None else {})
+            | over
+            for seed, value in enumerate(values)
+        ]
+    )
+
+
+def test_three_seeds_give_their_mean_and_students_interval():
+    (row,) = over_seeds(cell(1.0, 2.0, 3.0))
+    half = 4.302652729911275 / 3**0.5  # t(2) at 0.975, standard deviation 1
+    assert row["value"] == 2.0
+    assert (row["low"], row["high"]) == pytest.approx((2 - half, 2 + half))
+    assert row["num_seeds"] == 3 and row["seed"] is None
+    assert row["key"] == "k0 k1 k2"
+
+
+def test_one_seed_keeps_its_own_interval():
+    (row,) = over_seeds(cell(0.5))
+    assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.5, 0.0, 1.0, 1)
+
+
+def test_a_failed_seed_is_left_out_of_the_mean_and_named():
+    (row,) = over_seeds(cell(1.0, None, 3.0))
+    assert row["value"] == 2.0 and row["num_seeds"] == 2
+    assert row["reason"] == "1 seed missing (1 × job_failed: killed)"
+
+
+def test_a_cell_whose_seeds_all_failed_stays_missing():
+    (row,) = over_seeds(cell(None, None))
+    assert row["value"] is None and row["status"] == "job_failed" and row["num_seeds"] == 0
+    assert row["reason"] == "2 seeds missing (2 × job_failed: killed)"
+
+
+def test_a_seed_below_the_noise_floor_is_no_number():
+    rows = cell(1.0, 3.0)
+    rows[0] |= {"status": "below_noise_floor", "reason": "floor 2.0"}
+    (row,) = over_seeds(rows)
+    assert (row["value"], row["num_seeds"]) == (3.0, 1)
+
+
+def test_a_true_zero_counts_as_a_seed():
+    (row,) = over_seeds(cell(0.0, 1.0))
+    assert (row["value"], row["num_seeds"]) == (0.5, 2)
+
+
+def test_the_same_number_gathered_twice_counts_once_and_a_conflict_is_refused():
+    assert over_seeds(cell(1.0) + cell(1.0))[0]["num_seeds"] == 1
+    with pytest.raises(
+        ValueError, match=r"two different numbers .*metric=toxic_mass.*1\.0 from k0"
+    ):
+        over_seeds(cell(1.0) + cell(2.0))
+
+
+def test_the_interval_of_equal_values_has_no_width():
+    assert t_interval([2.0, 2.0]) == (2.0, 2.0)

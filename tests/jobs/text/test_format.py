@@ -1,0 +1,54 @@
+import pytest
+
+from cluster.errors import UserError
+from jobs.text import format
+
+
+def test_a_format_that_does_not_hold_what_is_asked_names_those_that_do(tmp_path):
+    with pytest.raises(UserError, match="'text' holds no preference pairs") as caught:
+        format.read("pairs", "text", tmp_path, {})
+    assert caught.value.allowed == [
+        "hh-rlhf",
+        "messages",
+        "nursery",
+        "paradetox",
+        "pplm",
+        "prompt-chosen-rejected",
+    ]
+
+
+def test_an_unknown_option_names_the_nearest():
+    with pytest.raises(UserError, match="unknown option 'min_word'") as caught:
+        format.read("texts", "text", None, {"min_word": 3})
+    assert caught.value.hint == "did you mean 'min_words'?"
+    assert caught.value.where == "format text"
+
+
+def test_an_option_of_the_wrong_value_says_what_is_allowed():
+    with pytest.raises(UserError, match="option held_out: input should be less than 1"):
+        format.read("texts", "text", None, {"held_out": 2})
+
+
+def test_a_missing_source_names_the_nearest_file(tmp_path):
+    (tmp_path / "pairs.jsonl").touch()
+    with pytest.raises(UserError) as caught:
+        format.source_of("pplm", tmp_path / "pair.jsonl")
+    assert caught.value.hint == "did you mean 'pairs.jsonl'?"
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_file_is_no_folder_and_a_folder_no_file(tmp_path, folder):
+    file = tmp_path / "a.txt"
+    file.touch()
+    with pytest.raises(UserError, match="this is not one"):
+        format.source_of("pplm", file if folder else tmp_path, folder=folder)
+
+
+def test_a_format_that_needs_a_source_says_so():
+    with pytest.raises(UserError, match="needs a source"):
+        format.source_of("pplm", None)
+
+
+def test_groups_never_move():
+    """Pinned: a moved group would make artifacts of two versions look comparable."""
+    assert [format.group_of(text) for text in ("", "a", "prompt")] == [18, 19, 1]

@@ -1,0 +1,47 @@
+import pytest
+
+from jobs.worker.logs import redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:hunter2@host/data",
+        "https://hunter2@host/data",
+        "s3://me:hunter2/with/slashes@host/data",
+        "https://host/data?a=1&token=hunter2",
+        "https://host/data?X-Amz-Signature=hunter2&b=1",
+        "https://host/data?Access-Token=hunter2",
+        "https://host/data?api_key=hunter2",
+        "https://host/data?apikey=hunter2",
+        "https://host/data?sig=hunter2",
+        "https://host/data?key=hunter2",
+        "https://host/data?PASSWORD=hunter2",
+    ],
+)
+def test_credentials_in_a_url_are_taken_out(text):
+    assert "hunter2" not in redacted(f"cannot open {text} now")
+    assert redacted(f"cannot open {text} now").endswith(" now")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host:8080/path/me@there",
+        "hf://org/name@main",
+        "hf://name@main",
+        "ssh://git@host/repository",
+        "https://host/data?page=2&monkey=1",
+        "memory://folder and me@there",
+    ],
+)
+def test_an_ordinary_url_stays_as_it_is(text):
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["DB_PASS", "BASIC_AUTH", "MY_PRIVATE_KEY", "SIGNATURE", "A_TOKEN"]
+)
+def test_the_value_of_a_secret_variable_is_replaced_by_its_name(name, monkeypatch):
+    monkeypatch.setenv(name, "correct-horse")
+    assert redacted("it said correct-horse") == f"it said <{name}>"

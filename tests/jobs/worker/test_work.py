@@ -1,0 +1,129 @@
+"""An attempt's folder, on a disk, in memory and on an object storage alike."""
+
+import tempfile
+
+import pytest
+
+from cluster.errors import SurroundingsError
+from cluster.storage import Storage
+from jobs.artifacts.artifact import Artifact, FileEntry, Record, digest_bytes
+from jobs.worker.work import AttemptFolder
+
+KEY = "b" * 64
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def artifact(request, tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    urls = {
+        "local": lambda: str(tmp_path / "root"),
+        "memory": lambda: f"memory://{tmp_path.name}-work",
+        "s3": lambda: f"{request.getfixturevalue('bucket')}/root",
+    }
+    return Artifact(Storage(urls[request.param]()), "probe", KEY)
+
+
+def entry(data):
+    return FileEntry(bytes=len(data), xxh3=digest_bytes(data))
+
+
+def write_unit(attempt, name, data):
+    folder = attempt.path / "units" / name
+    folder.mkdir(parents=True)
+    (folder / "UNIT.json").write_bytes(b"{}")
+    (folder / "shard.bin").write_bytes(data)
+    return f"units/{name}"
+
+
+def commit(attempt):
+    record = Record(key=KEY, kind="probe", attempt=attempt.attempt, files=attempt.seal())
+    assert attempt.artifact.storage.create(attempt.artifact.record_name, record.to_json())
+    attempt.discard_scratch()
+    return Artifact(attempt.artifact.storage, "probe", KEY)
+
+
+def bytes_on_this_machine(attempt):
+    return sum(file.stat().st_size for file in attempt.path.rglob("*") if file.is_file())
+
+
+def test_units_published_for_good_leave_this_machine_and_are_still_listed(artifact):
+    attempt = AttemptFolder(artifact, "one")
+    written = {}
+    for number in range(4):
+        data = bytes([number]) * 50_000
+        attempt.publish(write_unit(attempt, f"{number}", data), discard=True)
+        written[f"units/{number}/shard.bin"] = data
+        if not artifact.storage.is_local:
+            assert bytes_on_this_machine(attempt) == 0
+    (attempt.path / "store.json").write_bytes(b"store")
+
+    done = commit(attempt)
+
+    assert done.find_record() is not None
+    assert done.names() == sorted(
+        ["store.json", *written, *(f"units/{number}/UNIT.json" for number in range(4))]
+    )
+    assert {name: done.read(name) for name in written} == written
+    assert done.read("store.json") == b"store"
+
+
+def test_digests_that_are_known_are_taken_as_given(artifact):
+    attempt = AttemptFolder(artifact, "one")
+    known = FileEntry(bytes=3, xxh3="0" * 16)
+    attempt.publish(write_unit(attempt, "0", b"abc"), discard=True, entries={"shard.bin": known})
+    assert attempt.seal() == {"units/0/UNIT.json": entry(b"{}"), "units/0/shard.bin": known}
+
+
+def test_what_says_that_a_unit_is_whole_goes_up_last(tmp_path, monkeypatch):
+    storage = Storage(f"memory://{tmp_path.name}-order")
+    order = []
+    upload = storage.upload
+    monkeypatch.setattr(
+        storage, "upload", lambda local, name: (order.append(local.name), upload(local, name))
+    )
+    attempt = AttemptFolder(Artifact(storage, "probe", KEY), "one")
+    attempt.publish(write_unit(attempt, "0", b"abc"))
+    assert order == ["shard.bin", "UNIT.json"]
+    attempt.discard_scratch()
+
+
+def test_units_of_another_attempt_are_adopted_without_coming_here(artifact):
+    first = AttemptFolder(artifact, "first")
+    first.publish(write_unit(first, "0", b"abc"), discard=True)
+    first.discard_scratch()
+    second = AttemptFolder(artifact, "second")
+    assert second.others() == ["first"]
+    assert second.read_other("first", "units/0/UNIT.json") == b"{}"
+    assert second.read_other("first", "units/1/UNIT.json") is None
+
+    second.adopt("units/0", "first", {"shard.bin": entry(b"abc"), "UNIT.json": entry(b"{}")})
+
+    if not artifact.storage.is_local:
+        assert bytes_on_this_machine(second) == 0
+    done = commit(second)
+    artifact.storage.remove(artifact.attempt_folder("first"))  # as `gc` does
+    assert done.read("units/0/shard.bin") == b"abc"
+    assert done.find_record() is not None
+
+
+def test_a_unit_that_is_not_there_as_listed_is_not_adopted(artifact):
+    first = AttemptFolder(artifact, "first")
+    first.publish(write_unit(first, "0", b"abc"))
+    second = AttemptFolder(artifact, "second")
+    with pytest.raises(SurroundingsError, match="not what it was"):
+        second.adopt("units/0", "first", {"shard.bin": entry(b"abcd")})
+    with pytest.raises(SurroundingsError, match="not what it was"):
+        second.adopt("units/1", "first", {"shard.bin": entry(b"abc")})
+    assert second.seal() == {}
+    first.discard_scratch()
+    second.discard_scratch()
+
+
+def test_the_log_of_a_running_attempt_can_be_read_from_a_remote_root(tmp_path):
+    artifact = Artifact(Storage(f"memory://{tmp_path.name}-log"), "probe", KEY)
+    attempt = AttemptFolder(artifact, "one")
+    (attempt.path / "log.txt").write_text("so far\n")
+    attempt.show_progress(1.0, "working")
+    assert AttemptFolder(artifact, "two").read_other("one", "log.txt") == b"so far\n"
+    attempt.discard_scratch()

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from orchestrator.plan.machine_list import machines_named
+from orchestrator.plan.machines import can_hold, refusal
+
+
+def gang(num_gpus_each, num_ranks, num_nodes=1):
+    return Resources(
+        num_cpus=1, num_gpus=num_gpus_each, gpu_memory_gb=80, num_ranks=num_ranks,
+        num_nodes=num_nodes,
+    )  # fmt: skip
+
+
+def nodes(*gpus):
+    return [Resources(num_cpus=64, num_gpus=each, gpu_memory_gb=80) for each in gpus]
+
+
+def test_a_gang_of_one_node_is_not_held_by_two_halves():
+    assert can_hold(nodes(8, 4), gang(1, 8))
+    assert not can_hold(nodes(4, 4), gang(1, 8))
+    assert can_hold(nodes(4, 4), gang(1, 8, num_nodes=2))
+    assert not can_hold(nodes(4, 4), gang(1, 8, num_nodes=3))
+
+
+def test_a_refusal_says_what_one_node_needs_and_what_the_largest_has():
+    said = refusal(nodes(4, 2), gang(1, 8))
+    assert "needs 8 x 80 GB on one node; the largest node has 4" in said
+    assert "1 of the 2 nodes" in refusal(nodes(8, 2), gang(1, 16, num_nodes=2))
+
+
+def test_gpus_that_are_too_small_do_not_hold_a_job():
+    small = [Resources(num_cpus=64, num_gpus=8, gpu_memory_gb=40)]
+    assert not can_hold(small, gang(1, 8))
+    assert "of 80 GB" in refusal(small, gang(1, 8)) and "of 40 GB" in refusal(small, gang(1, 8))
+
+
+def test_machines_are_named_by_nodes_gpus_and_type():
+    found = machines_named("2x8xH100-80GB, 1x4xA100,1x0")
+    assert [(node.num_gpus, node.gpu_memory_gb) for node in found] == [
+        (8, 80), (8, 80), (4, 40), (0, 0),
+    ]  # fmt: skip
+    assert all(math.isinf(node.num_cpus) for node in found)
+
+
+@pytest.mark.parametrize("text", ["", "8xH100", "0x8xH100", "2x8", "2x8xH100,", "2*8*H100"])
+def test_what_names_no_machines_is_refused_with_the_grammar(text):
+    with pytest.raises(UserError) as caught:
+        machines_named(text)
+    assert caught.value.where == "--machines" and "NODESxGPUSxTYPE" in caught.value.hint
+
+
+def test_a_type_of_unknown_memory_is_refused_with_the_known_ones():
+    with pytest.raises(UserError) as caught:
+        machines_named("1x8xFX9")
+    assert "H100" in caught.value.allowed and "1x8xFX9-80GB" in caught.value.hint
+    assert machines_named("1x8xFX9-80GB")[0].gpu_memory_gb == 80

@@ -1,0 +1,127 @@
+import pytest
+
+from cluster.storage import Storage
+from orchestrator.records.failure import Result
+from orchestrator.records.history import gather
+from orchestrator.records.ledger import (
+    Ended,
+    LaunchEnded,
+    LaunchStarted,
+    Ledger,
+    Refused,
+    Submitted,
+    read_events,
+)
+
+STARTED = LaunchStarted(at=1.0, launch="1", host="here", pid=7, executor="local", fresh=False)
+SUBMITTED = Submitted(at=2.0, key="k", attempt="1-000001")
+LOST = Ended(
+    at=3.0,
+    key="k",
+    attempt="1-000001",
+    result=Result.LOST,
+    seconds=1.0,
+    node="node-3",
+    message="gone",
+)
+REFUSED = Refused(at=4.0, key="other", message="too large")
+OVER = LaunchEnded(at=5.0, launch="1", state="failed")
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def root(request, tmp_path):
+    if request.param == "s3":
+        return Storage(f"{request.getfixturevalue('bucket')}/root")
+    return Storage(tmp_path if request.param == "local" else f"memory://{tmp_path.name}")
+
+
+def write(root, launch, *batches):
+    ledger = Ledger(root, "study", launch)
+    for batch in batches:
+        for event in batch:
+            ledger.append(event)
+        ledger.flush()
+    ledger.close()
+
+
+def test_events_come_back_as_they_were_written(root):
+    events = [STARTED, SUBMITTED, LOST, REFUSED, OVER]
+    write(root, "1", events[:2], [], events[2:])
+    assert list(read_events(root, "study")) == events
+
+
+def test_launches_are_read_in_the_order_of_their_ids(root):
+    later = LaunchStarted(at=9.0, launch="2", host="h", pid=1, executor="ray", fresh=False)
+    write(root, "2", [later])
+    write(root, "1", [STARTED, OVER])
+    assert list(read_events(root, "study")) == [STARTED, OVER, later]
+
+
+def test_a_study_without_a_ledger_has_no_events(root):
+    assert list(read_events(root, "study")) == []
+
+
+def test_a_line_that_a_crash_left_half_written_is_passed_over(tmp_path):
+    root = Storage(tmp_path)
+    write(root, "1", [STARTED, SUBMITTED, LOST])
+    path = root.path("studies/study/ledger/1.jsonl")
+    whole = path.read_bytes()
+    last = len(whole.splitlines(keepends=True)[-1])
+    for cut in range(1, last):
+        path.write_bytes(whole[:-cut])
+        read = list(read_events(root, "study"))
+        # Without its line break alone, the last line is whole.
+        assert read == ([STARTED, SUBMITTED, LOST] if cut == 1 else [STARTED, SUBMITTED])
+
+
+def test_history_counts_failures_tries_and_time(root):
+    write(root, "1", [STARTED, SUBMITTED, LOST, SUBMITTED, LOST])
+    job = gather(read_events(root, "study")).of("k")
+    assert job.failures == {Result.LOST: 2}
+    assert (job.num_attempts, job.seconds, job.message) == (2, 2.0, "gone")
+
+
+def test_an_attempt_that_a_dead_launch_left_open_is_not_open_in_the_next(root):
+    again = LaunchStarted(at=9.0, launch="2", host="h", pid=1, executor="ray", fresh=False)
+    write(root, "1", [STARTED, SUBMITTED])
+    assert gather(read_events(root, "study")).of("k").open_since == 2.0
+    write(root, "2", [again])
+    history = gather(read_events(root, "study"))
+    assert history.of("k").open_since is None
+    assert not history.of("k").failures
+    assert history.launch == again
+
+
+def test_after_a_fresh_launch_earlier_failures_no_longer_count(root):
+    fresh = LaunchStarted(at=9.0, launch="2", host="h", pid=1, executor="ray", fresh=True)
+    write(root, "1", [STARTED, *[SUBMITTED, LOST] * 4, OVER])
+    assert gather(read_events(root, "study")).of("k").given_up
+    write(root, "2", [fresh])
+    assert not gather(read_events(root, "study")).of("k").given_up
+
+
+def test_a_long_launch_is_read_back_in_few_requests(tmp_path):
+    root = Storage(f"memory://{tmp_path.name}-long")
+    events = [Submitted(at=float(number), key="k" * 64, attempt="1") for number in range(5000)]
+    write(root, "1", *(events[start : start + 10] for start in range(0, 5000, 10)))
+    assert list(read_events(root, "study")) == events
+    assert len(root.list("studies/study/ledger")) <= 5
+
+
+def test_a_failure_counts_only_when_nobody_else_is_at_the_job_and_a_mistake_always():
+    def submitted(attempt):
+        return Submitted(at=1.0, key="k", attempt=attempt)
+
+    def ended(attempt, result, message=None):
+        return Ended(at=2.0, key="k", attempt=attempt, result=result, seconds=1.0, message=message)
+
+    both = [submitted("a"), submitted("b")]
+    shared = gather([*both, ended("a", Result.LOST, "gone")]).of("k")
+    assert (shared.failures.total(), set(shared.open)) == (0, {"b"})
+    alone = gather([*both, ended("a", Result.LOST), ended("b", Result.LOST, "gone too")]).of("k")
+    assert (alone.failures[Result.LOST], alone.message, alone.open_since) == (1, "gone too", None)
+    mistaken = [ended("a", Result.MISTAKE, "yours"), ended("b", Result.CANCELLED, "stopped")]
+    found = gather([*both, *mistaken]).of("k")
+    assert (found.given_up, found.message) == (True, "yours")
+    done = gather([*both, ended("a", Result.DONE), ended("b", Result.REUSED)]).of("k")
+    assert done.result is Result.DONE

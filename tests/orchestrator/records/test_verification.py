@@ -1,0 +1,194 @@
+"""Every way in which a finished artifact may be damaged, found and repaired by the verb."""
+
+import json
+from argparse import Namespace
+
+import pytest
+
+from cluster.executors.local import Executor
+from cluster.storage import Storage
+from jobs.artifacts.artifact import Artifact
+from orchestrator.dispatch.watcher import Nobody
+from orchestrator.launch import launch
+from orchestrator.plan.decided_plan import look
+from orchestrator.records.verification import Fault, find_damage
+from orchestrator.study.study import load_study
+from orchestrator.verbs import verify
+
+STUDY = """\
+study: s
+axes: {index: [0, 1, 2]}
+stages:
+  one: {kind: probe, over: [index], params: {index: "${index}"}}
+"""
+
+
+class Launched:
+    def __init__(self, tmp_path):
+        self.root = Storage(tmp_path / "root")
+        self.study = tmp_path / "study.yaml"
+        self.study.write_text(STUDY)
+        launch(
+            self.root,
+            load_study(self.study),
+            executor=Executor(),
+            executor_name="local",
+            progress=nobody,
+        )
+        self.jobs = list(look(self.root, load_study(self.study)).plan.by_key.values())
+        self.artifacts = [Artifact(self.root, job.kind, job.key) for job in self.jobs]
+
+    def file(self, at):
+        artifact = self.artifacts[at]
+        return self.root.path(f"{artifact.attempt_folder(artifact.record.attempt)}/probe.txt")
+
+    def damages(self):
+        return [damage for _, found in find_damage(self.root, self.jobs) for damage in found]
+
+    def verify(self, **options):
+        asked = {
+            "root": self.root.url,
+            "study": str(self.study),
+            "json": False,
+            "repair": False,
+            "executor": "local",
+            "address": None,
+            "cpus": None,
+            "only": [],
+            "takeover": False,
+        }
+        return verify.run(Namespace(**{**asked, **options}))
+
+
+def nobody():
+    from contextlib import nullcontext
+
+    return nullcontext(Nobody())
+
+
+@pytest.fixture
+def launched(tmp_path):
+    return Launched(tmp_path)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def remove(path):
+    path.unlink()
+
+
+def put_beside(path):
+    (path.parent / "notes").mkdir()
+    (path.parent / "notes" / "foreign.txt").write_text("not ours")
+
+
+def spoil_record(path):
+    record = path.parent.parent.parent / "record.json"
+    record.write_bytes(record.read_bytes()[:40])
+
+
+def swap_record(path):
+    record = path.parent.parent.parent / "record.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "key": "0" * 64}))
+
+
+DAMAGES = [
+    (flip, Fault.BYTES, "probe.txt"),
+    (cut, Fault.SIZE, "probe.txt"),
+    (remove, Fault.MISSING, "probe.txt"),
+    (put_beside, Fault.FOREIGN, "notes/foreign.txt"),
+    (spoil_record, Fault.UNREADABLE, "record.json"),
+    (swap_record, Fault.UNREADABLE, "record.json"),
+]
+
+
+@pytest.mark.parametrize(("harm", "fault", "name"), DAMAGES)
+def test_a_damage_is_found_named_and_repaired(launched, capsys, harm, fault, name):
+    before = [artifact.record.content_digest for artifact in launched.artifacts]
+    harm(launched.file(1))
+
+    (damage,) = launched.damages()
+    assert (damage.fault, damage.job.key) == (fault, launched.jobs[1].key)
+    assert damage.name.endswith(f"/{name}")
+    assert launched.verify() == 1
+    assert damage.name in capsys.readouterr().out
+
+    assert launched.verify(repair=True) == 0
+    assert launched.damages() == []
+    assert launched.verify() == 0
+    again = [Artifact(launched.root, job.kind, job.key) for job in launched.jobs]
+    assert [artifact.record.content_digest for artifact in again] == before
+    attempts = [len(artifact.attempts()) for artifact in again]
+    assert attempts == [1, 1 if fault is Fault.FOREIGN else 2, 1]
+
+
+def test_every_damage_is_told_not_only_the_first(launched, capsys):
+    flip(launched.file(0))
+    put_beside(launched.file(0))
+    cut(launched.file(2))
+
+    assert launched.verify(json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["checked"] == 3
+    keys = [job.key for job in launched.jobs]
+    assert sorted((each["key"], each["fault"]) for each in told["damaged"]) == sorted(
+        [(keys[0], "bytes"), (keys[0], "foreign"), (keys[2], "size")]
+    )
+
+
+def test_a_log_and_checkpoints_are_not_foreign_and_jobs_never_run_are_no_damage(launched):
+    folder = launched.file(0).parent
+    (folder / "log.txt").write_text("said")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "state").write_text("kept")
+    launched.root.remove(launched.artifacts[1].folder)
+    assert launched.damages() == []
+    assert launched.verify() == 0
+
+
+def test_verifying_alone_changes_nothing(launched):
+    flip(launched.file(0))
+    put_beside(launched.file(0))
+    before = {path: path.stat().st_mtime_ns for path in launched.root.path("artifacts").rglob("*")}
+    launched.verify()
+    after = {path: path.stat().st_mtime_ns for path in launched.root.path("artifacts").rglob("*")}
+    assert after == before
+
+
+def test_a_remote_root_is_read_where_it_is_and_never_from_a_copy(make_remote):
+    root, job, name = make_remote
+    assert [found for _, found in find_damage(root, [job])] == [[]]
+    data = bytearray(root.read(name))
+    data[0] ^= 1
+    root.write(name, bytes(data))
+    ((_, (damage,)),) = find_damage(root, [job])
+    assert (damage.name, damage.fault) == (name, Fault.BYTES)
+
+
+@pytest.fixture
+def make_remote(tmp_path):
+    """A root in memory with one finished probe whose file was read before."""
+    from contextlib import nullcontext
+
+    study = tmp_path / "study.yaml"
+    study.write_text(STUDY)
+    root = Storage(f"memory://{tmp_path.name}")
+    launch(
+        root,
+        load_study(study),
+        executor=Executor(),
+        executor_name="local",
+        progress=lambda: nullcontext(Nobody()),
+    )
+    job = look(root, load_study(study)).plan.jobs[0]
+    artifact = Artifact(root, job.kind, job.key)
+    artifact.path("probe.txt")
+    return root, job, f"{artifact.attempt_folder(artifact.record.attempt)}/probe.txt"

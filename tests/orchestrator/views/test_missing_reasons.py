@@ -1,0 +1,62 @@
+"""Why a job measured nothing: its own failure, memory, or the job that it waits for."""
+
+import pytest
+
+from cluster.storage import Storage
+from orchestrator.plan.decided_plan import Outlook
+from orchestrator.plan.decisions import explain
+from orchestrator.plan.plan import make_plan
+from orchestrator.records.failure import Result
+from orchestrator.records.history import gather
+from orchestrator.records.ledger import Ended, LaunchStarted, Refused, Submitted
+from orchestrator.study.study import parse_study
+from orchestrator.views.missing_reasons import why_missing
+
+CHAIN = """\
+study: chain
+stages:
+  base: {kind: probe, params: {index: 1}}
+  next: {kind: probe, inputs: {after: base}, params: {index: 1, waits: true}}
+  last: {kind: probe, inputs: {after: next}, params: {index: 2, waits: true}}
+"""
+
+
+@pytest.fixture
+def missing(tmp_path):
+    """A function: how the tries of `base` ended -> stage: status and reason."""
+
+    def tell(*results, refused=None):
+        plan = make_plan(parse_study(CHAIN))
+        base = plan.jobs[0].key
+        events = [LaunchStarted(at=0, launch="l", host="h", pid=1, executor="local", fresh=False)]
+        for number, result in enumerate(results):
+            attempt = {"at": 1.0, "key": base, "attempt": str(number)}
+            events.append(Submitted(**attempt))
+            events.append(Ended(**attempt, result=result, seconds=1, message="it broke"))
+        if refused:
+            events.append(Refused(at=2.0, key=base, message=refused))
+        history = gather(events)
+        failed = {key: "it broke" for key, past in history.jobs.items() if past.given_up}
+        explained = explain(plan, Storage(tmp_path), failed, past=history)
+        outlook = Outlook(plan=plan, explained=explained, history=history)
+        return {each.job.stage: why_missing(outlook, each) for each in explained}
+
+    return tell
+
+
+def test_what_ran_out_of_memory_takes_all_that_waits_for_it_along(missing):
+    found = missing(Result.OUT_OF_MEMORY, Result.OUT_OF_MEMORY)
+    assert {status for status, _ in found.values()} == {"out_of_memory"}
+    assert "base failed: it broke" in found["last"][1]
+
+
+def test_what_failed_otherwise_is_a_failed_job(missing):
+    found = missing(Result.MISTAKE)
+    assert {status for status, _ in found.values()} == {"job_failed"}
+    assert found["next"][1].endswith("base failed: it broke")
+
+
+def test_what_was_never_tried_is_not_run_and_one_refused_says_what_it_needs(missing):
+    assert missing()["base"] == ("not_run", "stage base is not run yet")
+    status, reason = missing(refused="needs 80 GB, there are 24")["base"]
+    assert status == "not_run" and "needs 80 GB" in reason
