@@ -10,6 +10,10 @@ from jobs.artifacts.identity import KEY_LENGTH, key_of
 
 Cell = Mapping[str, str]
 """A point of the grid: axis name -> the name of the value there."""
+Scalar = int | float | bool | str | None
+"""A JSON scalar."""
+AxisValues = Mapping[str, Scalar]
+"""The same point, typed: axis name -> the value as the study wrote it; of a mapping, its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class InputRef:
     """Its stage in the study that asked."""
     cell: Cell
     """Its cell. Part of a gathering job's identity, because its table names it."""
+    values: AxisValues = field(default_factory=dict)
+    """The typed values behind the cell; never identity. Empty where they are not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,8 @@ class Job:
     """Stage of the study that asked."""
     cell: Cell = field(default_factory=dict)
     """Where in the grid."""
+    axis_values: AxisValues = field(default_factory=dict)
+    """The typed values behind the cell; never identity."""
     resources: Resources = field(default_factory=Resources)
     """What it needs of a machine; each of its workers, where several share it."""
     workers: int = 1

@@ -197,6 +197,7 @@ def _opened(storage: Storage, ref: Mapping[str, Any]) -> GatheredInput:
         stage=ref["stage"],
         cell=ref["cell"],
         artifact=Artifact(storage, ref["kind"], ref["key"]),
+        values=ref.get("values", {}),
     )
 
 

@@ -19,7 +19,7 @@ from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
 from cluster.local_disk import sync
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_file
-from jobs.artifacts.job import Cell
+from jobs.artifacts.job import AxisValues, Cell
 from jobs.worker.tracking import Tracker
 
 PRIVATE = ("checkpoints", "scratch", "log.txt", "progress.json", "progress.json.tmp")
@@ -204,6 +204,8 @@ class GatheredInput:
     """Its cell."""
     artifact: Artifact
     """What it left behind."""
+    values: AxisValues = field(default_factory=dict)
+    """The typed values behind the cell; empty where the job that reads it does not gather."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -148,7 +148,13 @@ def _inputs(job: Job) -> dict[str, list[dict[str, Any]]]:
     """The inputs that the job's params make it use; the others are not even opened."""
     return {
         name: [
-            {"kind": ref.kind, "key": ref.key, "stage": ref.stage, "cell": dict(ref.cell)}
+            {
+                "kind": ref.kind,
+                "key": ref.key,
+                "stage": ref.stage,
+                "cell": dict(ref.cell),
+                **({"values": dict(ref.values)} if job.gathers else {}),
+            }
             for ref in job.inputs[name]
         ]
         for name in sorted(job.inputs)

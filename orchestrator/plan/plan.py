@@ -88,7 +88,13 @@ class _Planner:
             cell = {axis: names[at][row[at]] for at, axis in enumerate(grid.axes)}
             job = self._job(stage, kind, cell, params.at(row), inputs(row))
             self.jobs.append(job)
-            refs[row] = InputRef(kind=stage.kind, key=job.key, stage=stage.name, cell=cell)
+            refs[row] = InputRef(
+                kind=stage.kind,
+                key=job.key,
+                stage=stage.name,
+                cell=cell,
+                values=job.axis_values,
+            )
 
     def _check_named_axes(self, stage: Stage, kind: Any, prepared: Prepared) -> None:
         """Raise UserError where its params name an axis that nothing it gathers has."""
@@ -118,6 +124,7 @@ class _Planner:
             gathers=gathers(kind),
             stage=stage.name,
             cell=cell,
+            axis_values={axis: self.study.axes[axis].typed(name) for axis, name in cell.items()},
             resources=prepared.resources,
             workers=prepared.workers,
         )

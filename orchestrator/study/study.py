@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cluster.errors import UserError, unknown_name
+from jobs.artifacts.job import Scalar
 from orchestrator.study.names import require_name, require_value_name, value_name
 from orchestrator.study.pydantic_errors import user_error
 from orchestrator.study.study_file import StudyFile, parse_study_file, read_study_file
@@ -23,6 +24,12 @@ class Axis:
     """Its name."""
     values: Mapping[str, Any]
     """Name of a value -> the value: a scalar, or a mapping with a name; in the file's order."""
+
+    def typed(self, name: str) -> Scalar:
+        """Return the value of this name as the file wrote it; of a mapping, its own `name`."""
+        value = self.values[name]
+        scalar: Scalar = value["name"] if isinstance(value, Mapping) else value
+        return scalar
 
     @cached_property
     def positions(self) -> Mapping[str, int]:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -290,3 +291,32 @@ def test_an_axis_of_a_table_that_nothing_gathered_has_is_told_before_anything_ru
 @pytest.mark.parametrize("layout", ["rows: [model, condition]", "columns: []", "figures: false"])
 def test_axes_that_what_is_gathered_has_may_lay_a_table_out(layout):
     assert plan_of(COMPARED.replace("LAYOUT", layout)).jobs[-1].kind == "compare"
+
+
+TYPED = """
+study: typed
+axes:
+  model: [{name: 70, config: {}}, {name: small, config: {}}]
+  beta: [1e-2, 1.0, "0.5"]
+  masked: [true, false]
+stages:
+  data: {kind: pairs, params: {format: nursery}}
+  first: {kind: behave, over: [model, beta, masked], inputs: {model: base, prompts: texts},
+          params: {new_tokens: 4}}
+  base: {kind: pretrain,
+         params: {config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1},
+                  format: nursery, steps: 1, learning_rate: 1e-3}}
+  texts: {kind: prompts, params: {format: nursery}}
+  table: {kind: compare, gather: [first], per: []}
+"""
+
+
+def test_typed_axis_values_travel_beside_the_cell_and_never_into_the_key() -> None:
+    plan = plan_of(TYPED)
+    first = plan.stages["first"]
+    assert first[0].axis_values == {"model": 70, "beta": 0.01, "masked": True}
+    assert {type(job.axis_values["beta"]) for job in first} == {float, str}
+    (table,) = plan.stages["table"]
+    assert [ref.values for ref in table.inputs["first"]] == [job.axis_values for job in first]
+    untyped = {"first": [replace(ref, values={}) for ref in table.inputs["first"]]}
+    assert replace(table, inputs=untyped).key == table.key
