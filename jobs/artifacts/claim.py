@@ -1,19 +1,17 @@
-"""The claim on a job: of two launches or studies on one root that share it, one computes it.
+"""The claim on a job: of two launches or studies on one root that share a job, one computes it.
 
-Attempts of a job that several workers may share hold it together, and keep all others out.
-Only a saving of work. What keeps results apart is that a record is published create-only, so a
-claim is left aside wherever it cannot be trusted: on remote roots, on file systems without locks,
-and when its holder has shown no sign of life for a minute.
+Attempts of a job that several workers may share hold its claim together, and keep all others out.
+A claim only saves work. What keeps results apart is that a record is published create-only, so a
+claim is ignored wherever it cannot be trusted: on remote roots, on file systems without locks, and
+when its holder has shown no sign of life for a minute.
 """
 
 import contextlib
-import errno
-import fcntl
 import os
-import threading
 import time
 from collections.abc import Iterator
 
+from cluster.locks import heartbeat, try_lock
 from jobs.artifacts.artifact import Artifact
 
 _BEAT_EVERY_S = 10.0
@@ -26,10 +24,10 @@ class Busy(Exception):
 
 @contextlib.contextmanager
 def claimed(artifact: Artifact, *, shared: bool = False) -> Iterator[None]:
-    """Hold the claim on a job while the block runs, alone or with others that share it.
+    """Hold the claim on a job while the block runs, alone or with others that share the job.
 
     Raises:
-        Busy: somebody else holds it, and not both of us would share.
+        Busy: another attempt holds the claim, and does not share it or may not.
     """
     if not artifact.storage.is_local:
         yield
@@ -38,42 +36,29 @@ def claimed(artifact: Artifact, *, shared: bool = False) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+        if not _lock(descriptor, shared=shared):
             yield
             return
-        with _beating(descriptor):
+        os.utime(descriptor)
+        with heartbeat(lambda: _touch(descriptor), _BEAT_EVERY_S):
             yield
     finally:
         os.close(descriptor)  # which frees the lock, as the death of this process would
 
 
-def _lock(descriptor: int, how: int) -> bool:
-    """True when the lock is ours, False when we go on without one."""
+def _lock(descriptor: int, *, shared: bool) -> bool:
+    """Return True when this attempt holds the lock, False when it goes on without one."""
     try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except OSError as fault:
-        if fault.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            return False  # this file system has no locks
-        if time.time() - os.fstat(descriptor).st_mtime < _STALE_AFTER_S:
-            raise Busy from fault
-        return False
-    return True
+        if try_lock(descriptor, shared=shared):
+            return True
+    except OSError:
+        return False  # this file system has no locks
+    if time.time() - os.fstat(descriptor).st_mtime < _STALE_AFTER_S:
+        raise Busy
+    return False
 
 
-@contextlib.contextmanager
-def _beating(descriptor: int) -> Iterator[None]:
-    """Touch the claim now and then, so that others see that its holder lives."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(_BEAT_EVERY_S):
-            os.utime(descriptor)
-
+def _touch(descriptor: int) -> bool:
+    """Show other attempts that the holder of the claim lives."""
     os.utime(descriptor)
-    thread = threading.Thread(target=beat, name="claim", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return True

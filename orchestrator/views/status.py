@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+from cluster.locks import Holder
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import Board, JobState
@@ -10,7 +11,6 @@ from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, JobHistory, gather
-from orchestrator.records.holder import Holder
 from orchestrator.records.ledger import read_events
 from orchestrator.records.lock import current_holder
 

@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import itertools
 import json
 import os
 import platform
@@ -10,10 +11,9 @@ import time
 
 import pytest
 
-import orchestrator.records.lease
 from cluster.errors import SurroundingsError
+from cluster.locks import Holder, Lease
 from cluster.storage import Storage
-from orchestrator.records.lease import EXPIRES_AFTER_S
 from orchestrator.records.lock import current_holder, lock_name, study_lock
 
 HOLDS = """
@@ -141,7 +141,7 @@ def test_a_live_lease_is_refused_and_given_only_to_one_who_insists(remote):
 
 
 def test_a_lease_without_a_heartbeat_is_taken_without_a_word(remote):
-    leave_lease(remote, at=time.time() - EXPIRES_AFTER_S - 1)
+    leave_lease(remote, at=time.time() - 91)
     with study_lock(remote, "study", "mine"):
         assert current_holder(remote, "study").launch == "mine"
 
@@ -163,30 +163,49 @@ def test_one_that_lost_its_lease_does_not_mark_the_new_holders_as_released(remot
     assert current_holder(remote, "study").launch == "theirs"
 
 
-def test_a_heartbeat_that_the_storage_refuses_once_is_given_again(remote, monkeypatch):
-    refused, given = threading.Event(), threading.Event()
-    write = Storage.write
+class Refusing(Storage):
+    """A root that refuses the first so many writes."""
 
-    def first_refuse(storage, name, data):
-        if not refused.is_set():
-            refused.set()
+    def __init__(self, url, num_refusals):
+        super().__init__(url)
+        self.num_refusals = num_refusals
+        self.written = threading.Event()
+
+    def write(self, name, data):
+        if self.num_refusals:
+            self.num_refusals -= 1
             raise SurroundingsError("the storage keeps answering SlowDown")
-        write(storage, name, data)
-        given.set()
-
-    monkeypatch.setattr(orchestrator.records.lease, "HEARTBEAT_S", 0.01)
-    monkeypatch.setattr(Storage, "write", first_refuse)
-    with study_lock(remote, "study", "mine"):
-        assert given.wait(60)
-        assert current_holder(remote, "study").launch == "mine"
+        super().write(name, data)
+        self.written.set()
 
 
-def test_one_that_cannot_renew_its_lease_in_time_is_interrupted(remote, monkeypatch):
-    def refuse(storage, name, data):
-        raise SurroundingsError("the storage does not answer")
+MINE = Holder.this_process("mine")
 
-    monkeypatch.setattr(orchestrator.records.lease, "HEARTBEAT_S", 0.01)
-    monkeypatch.setattr(orchestrator.records.lease, "EXPIRES_AFTER_S", 0.05)
-    monkeypatch.setattr(Storage, "write", refuse)
-    with pytest.raises(KeyboardInterrupt), study_lock(remote, "study", "mine"):
+
+def test_a_heartbeat_that_the_storage_refuses_once_is_given_again(remote):
+    refusing = Refusing(remote.url, num_refusals=1)
+    lease = Lease(refusing, "lock", heartbeat_s=0.01)
+    with lease.held(MINE):
+        assert refusing.written.wait(60)
+        assert refusing.num_refusals == 0
+        assert lease.holder() == MINE
+
+
+def test_one_that_cannot_renew_its_lease_in_time_is_interrupted(remote):
+    now = itertools.count(start=0, step=10)
+    lease = Lease(
+        Refusing(remote.url, num_refusals=1000),
+        "lock",
+        heartbeat_s=0.001,
+        expires_after_s=90,
+        clock=lambda: float(next(now)),
+    )
+    with pytest.raises(KeyboardInterrupt), lease.held(MINE):
+        threading.Event().wait(60)
+
+
+def test_one_that_was_passed_over_is_interrupted(remote):
+    lease = Lease(remote, "lock", heartbeat_s=0.01)
+    theirs = Lease(remote, "lock").held(Holder.this_process("theirs"), takeover=True)
+    with pytest.raises(KeyboardInterrupt), lease.held(MINE), theirs:
         threading.Event().wait(60)
