@@ -24,8 +24,8 @@ from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs import lookup
 from jobs.artifacts.artifact import Artifact
-from jobs.kinds.align import Params
 from jobs.models.family import family_of
+from jobs.training.align_params import Params
 from jobs.training.in_force import check_before_training
 from jobs.training.objective import Lesson, ScoredPairs
 from jobs.training.planning.correction import GB, corrected_by

@@ -28,7 +28,12 @@ from jobs.training.probe import watch_memory
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import require_fitting
 from jobs.training.supervision import train
-from jobs.training.tokenized_pairs import TokenizedPair, read_tokenized_pairs, tokens_digest
+from jobs.training.tokenized_pairs import (
+    TokenizedPair,
+    length_limit,
+    read_tokenized_pairs,
+    tokens_digest,
+)
 from jobs.training.validation import validator
 from jobs.training.whole_weights import save_trained
 from jobs.worker import ranks
@@ -161,22 +166,6 @@ def _loaded(params: Any, folder: Path, device: str) -> Any:
     if lora is not None:
         add_adapter(model, lora, params.seed)
     return model
-
-
-def length_limit(config: Any, max_length: int | None) -> int:
-    """The most tokens of a sequence: as asked for, or all positions of the model.
-
-    Raises UserError when the model has fewer positions than asked for.
-    """
-    limit: int = config.max_position_embeddings
-    if max_length is None:
-        return limit
-    if max_length > limit:
-        raise UserError(
-            f"max_length {max_length} is more than the {limit} positions of the model",
-            where="max_length",
-        )
-    return max_length
 
 
 def _num_steps(params: Any, num_pairs: int) -> int:

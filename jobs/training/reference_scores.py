@@ -7,17 +7,80 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import UserError
+from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 from jobs.training.objective import ScoredPairs
-from jobs.training.tokenized_pairs import TokenizedPair
+from jobs.training.reference_params import Params
+from jobs.training.tokenized_pairs import (
+    TokenizedPair,
+    length_limit,
+    read_tokenized_pairs,
+    tokens_digest,
+)
 from jobs.worker.chunks import Arrays, Chunks, cut
 from jobs.worker.out_of_memory import in_halves
+from jobs.worker.work import Stopped, Work
 
 CHUNK = 256
 """Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""
 
 _AGREED = ("dtype", "attention", "template")
 """Params that a reference and the job that reads it must have in common."""
+
+
+def score_reference(work: Work) -> dict[str, Any]:
+    """Score the pairs, write `reference.parquet`, and return the record's facts."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    from jobs.models.loading import load_model, load_tokenizer
+    from jobs.models.spreading import place_of
+
+    params: Params = work.params
+    work.progress(None, "loading")
+    folder = work.input("model").directory("model")
+    place = place_of(folder, params.num_gpus or 0)
+    model = load_model(folder, dtype="float32", device=place, attention=params.attention)
+    max_length = length_limit(model.config, params.max_length)
+    path = work.input("pairs").path("pairs.parquet")
+    tokenizer = load_tokenizer(folder)
+    template = template_for(params.template, tokenizer, work.input("model"))
+    pairs = read_tokenized_pairs(path, tokenizer, max_length, template)
+    digest = tokens_digest(pairs)
+
+    def after_batch(done: int) -> None:
+        if work.stop_requested:
+            raise Stopped
+        work.progress(done / (2 * len(pairs)), f"{done // 2} of {len(pairs)} pairs")
+
+    chunks = Chunks(work.attempt, f"{digest} {CHUNK}")
+    scored, batch_size = scored_in_chunks(
+        model,
+        pairs,
+        chunks,
+        batch_size=params.micro_batch or 16,
+        dtype=params.dtype,
+        after_batch=after_batch,
+    )
+    columns = {
+        "pair": pyarrow.array([pair.pair for pair in pairs], pyarrow.int64()),
+        "ref_chosen_logps": pyarrow.array(scored.chosen, pyarrow.float64()),
+        "ref_rejected_logps": pyarrow.array(scored.rejected, pyarrow.float64()),
+    }
+    parquet.write_table(pyarrow.table(columns), work.folder / "reference.parquet")
+    return {
+        "num_pairs": len(pairs),
+        "num_truncated": sum(pair.truncated for pair in pairs),
+        "max_length": max_length,
+        "tokens_digest": digest,
+        "template": params.template,
+        "template_digest": template_digest(template),
+        "dtype": params.dtype,
+        "attention": params.attention,
+        "weights": work.input("model").key,
+        "micro_batch": batch_size,
+        "chunks_taken_over": chunks.num_taken_over,
+    }
 
 
 def scored_in_chunks(

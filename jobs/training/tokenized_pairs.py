@@ -18,7 +18,7 @@ from jobs.tokens.plan import bos_ids
 from jobs.training.chat_pairs import chat_ids
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 _COLUMNS = ("pair", "prompt", "chosen", "rejected", "split")
 
@@ -39,6 +39,23 @@ class TokenizedPair:
     """Tokens of the other one."""
     truncated: bool
     """True when it was longer than allowed."""
+
+
+def length_limit(config: PretrainedConfig, max_length: int | None) -> int:
+    """Return the most tokens that a sequence may have: `max_length`, or the model's positions.
+
+    Raises:
+        UserError: the model has fewer positions than `max_length`.
+    """
+    limit: int = config.max_position_embeddings
+    if max_length is None:
+        return limit
+    if max_length > limit:
+        raise UserError(
+            f"max_length {max_length} is more than the {limit} positions of the model",
+            where="max_length",
+        )
+    return max_length
 
 
 def read_tokenized_pairs(

@@ -1,0 +1,237 @@
+"""Params of kind `align`: what a model is trained towards, and how the work is done."""
+
+from typing import Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from cluster.errors import UserError
+from cluster.resources import Resources
+from jobs import lookup
+from jobs.kind import execution
+from jobs.training.adapters.lora_settings import NOT_QUANTISED_BY, Lora
+from jobs.training.early_stopping import EarlyStopping
+from jobs.training.layout import Layout
+from jobs.training.objective import needs_whole_batch
+from jobs.training.objective_settings import settings_of
+from jobs.training.params import TrainingParams
+from jobs.training.recipe import Recipe
+from jobs.training.supervision import Supervision
+from jobs.worker.work import Work
+
+
+class Params(TrainingParams):
+    """What to train towards, and how."""
+
+    objective: str = Field("dpo", description="Loss: a file of `jobs/training/objectives/`.")
+    beta: float | None = Field(
+        None,
+        gt=0,
+        description="Strength of the tie to the reference. Null: 0.1, in objectives that have it.",
+    )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=0.5,
+        description="Share of labels held to be wrong. Null: 0.1 for robust, 0.001 for exo-pair, "
+        "0 for aot and aot-unpaired.",
+    )
+    discopop_tau: float | None = Field(
+        None,
+        gt=0,
+        description="Width of the blend of both halves of discopop. Null: 0.05.",
+    )
+    steps: int | None = Field(None, ge=1, description="Optimizer steps; null: by epochs.")
+    epochs: float | None = Field(
+        None, gt=0, description="Passes over the training pairs; 1 when steps are null too."
+    )
+    max_length: int | None = Field(
+        None,
+        ge=2,
+        description="Longest prompt with completion, in tokens; longer ones are cut. "
+        "Null: the model's positions.",
+    )
+    template: Literal["none", "chat"] = Field(
+        "none",
+        description="`chat`: pairs stand in the model's chat template, the prompt as what the user "
+        "says.",
+    )
+    lora: Lora | None = Field(
+        None, description="Train an adapter beside the frozen model. Null: train all weights."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None,
+        description="Stop when the validation loss stops falling; the model has the weights of "
+        "its lowest. Null: the last step's.",
+    )
+    validate_every: int | None = execution(
+        None, "Steps between validations; the end is always validated.", ge=1
+    )
+    engine: str | None = execution(
+        None, "What trains: a file of `jobs/training/engines/`. Null: chosen by what fits, or ddp."
+    )
+    num_gpus: int | None = execution(
+        None,
+        "GPUs of all ranks together; 0 computes on the processor. Null: as many of the GPUs at "
+        "hand as are needed; none where there are none.",
+        ge=0,
+    )
+    num_ranks: int | None = execution(
+        None, "Processes that train together. Null: one per GPU, or one.", ge=1
+    )
+    num_nodes: int | None = execution(
+        None, "Nodes that the ranks are spread over. Null: as few as hold them.", ge=1
+    )
+    micro_batch: int | None = execution(
+        None,
+        "Pairs per forward pass of a rank; the rest of the global batch is accumulated. Null: "
+        "chosen by what fits, or the rank's share of the global batch.",
+        ge=1,
+    )
+    activation_checkpointing: bool | None = execution(
+        None,
+        "Compute activations again in the backward pass, to save memory. Null: where needed.",
+    )
+    offload: bool | None = execution(
+        None, "Keep optimizer state in host memory, to save a GPU's. Null: where needed."
+    )
+    num_cpus: float = execution(1, "Processor cores of each rank.", gt=0)
+    memory_gb: float = execution(
+        0, "Host memory to set aside for each rank, in 10^9 bytes; 0: none.", ge=0
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Params":
+        self.settings()
+        self._check_whole_batch()
+        self._check_layout()
+        if self.steps is not None and self.epochs is not None:
+            raise UserError("give steps or epochs, not both", where="steps")
+        return self
+
+    def _check_whole_batch(self) -> None:
+        whole = needs_whole_batch(lookup.find("objectives", self.objective))
+        if not whole:
+            return
+        for name, value, allowed in (
+            ("micro_batch", self.micro_batch, self.global_batch),
+            ("num_ranks", self.num_ranks, 1),
+            ("num_gpus", self.num_gpus if (self.num_gpus or 0) > 1 else None, 1),
+        ):
+            if value not in (None, allowed):
+                raise UserError(
+                    f"objective {self.objective!r} sorts the pairs of a forward pass: it needs the "
+                    f"global batch of {self.global_batch} in one, not {value} {_SPLIT[name]}",
+                    where=name,
+                    allowed=[str(allowed)],
+                )
+
+    def _check_layout(self) -> None:
+        """What of the layout is given agrees with itself and divides the global batch."""
+        layout, whole = self.layout(), self.global_batch
+        self._check_engine()
+        if layout.num_gpus not in (0, layout.num_ranks):
+            raise UserError(
+                f"{layout.num_gpus} GPUs for {layout.num_ranks} ranks: each rank has one",
+                where="num_gpus",
+                allowed=["0", str(layout.num_ranks)],
+            )
+        if whole % layout.num_ranks:
+            raise UserError(
+                f"{layout.num_ranks} ranks do not divide global_batch {whole}",
+                where="num_gpus" if self.num_ranks is None else "num_ranks",
+                allowed=[str(number) for number in range(1, whole + 1) if whole % number == 0],
+            )
+        if layout.num_ranks % layout.num_nodes:
+            raise UserError(
+                f"{layout.num_ranks} ranks cannot lie evenly on {layout.num_nodes} nodes",
+                where="num_nodes",
+            )
+        share = whole // layout.num_ranks
+        if share % layout.micro_batch:
+            raise UserError(
+                f"micro_batch {layout.micro_batch} does not divide the {share} pairs that each of "
+                f"{layout.num_ranks} ranks has of global_batch {whole}",
+                where="micro_batch",
+                allowed=[str(rows) for rows in range(1, share + 1) if share % rows == 0],
+            )
+
+    def _check_quantised(self) -> None:
+        if self.lora is None or self.lora.quantised is None:
+            return
+        if self.num_gpus == 0:
+            raise UserError("a quantised base needs a GPU, not num_gpus 0", where="num_gpus")
+        if self.engine in NOT_QUANTISED_BY:
+            raise UserError(
+                f"engine {self.engine!r} cuts weights into pieces, which a quantised base "
+                "does not survive",
+                where="engine",
+                allowed=[each for each in lookup.names("engines") if each not in NOT_QUANTISED_BY],
+            )
+
+    def _check_engine(self) -> None:
+        self._check_quantised()
+        if self.engine is None:
+            return
+        engine = _engine(self.engine)
+        if engine.NEEDS_GPU and self.num_gpus == 0:
+            raise UserError(f"engine {self.engine!r} needs GPUs, not num_gpus 0", where="engine")
+        if self.offload and not engine.CAN_OFFLOAD:
+            able = [each for each in lookup.names("engines") if _engine(each).CAN_OFFLOAD]
+            raise UserError(f"engine {self.engine!r} cannot offload", where="offload", allowed=able)
+        if self.early_stopping is not None and not engine.CAN_KEEP_BEST:
+            raise UserError(
+                f"engine {self.engine!r} cannot keep the best weights aside, which "
+                "early_stopping needs",
+                where="engine",
+                allowed=[each for each in lookup.names("engines") if _engine(each).CAN_KEEP_BEST],
+            )
+
+    def layout(self) -> Layout:
+        """How the run lies on its machines; where nothing was chosen: ddp, a rank per GPU."""
+        num_ranks = self.num_ranks or self.num_gpus or 1
+        return Layout(
+            engine=self.engine or "ddp",
+            num_ranks=num_ranks,
+            num_nodes=self.num_nodes or 1,
+            num_gpus=self.num_gpus or 0,
+            micro_batch=self.micro_batch or max(1, self.global_batch // num_ranks),
+            activation_checkpointing=bool(self.activation_checkpointing),
+            offload=bool(self.offload),
+        )
+
+    def resources(self) -> Resources:
+        """What a job with this layout needs."""
+        layout = self.layout()
+        return Resources(
+            num_cpus=self.num_cpus,
+            num_gpus=layout.num_gpus // layout.num_ranks,
+            memory_gb=self.memory_gb,
+            num_ranks=layout.num_ranks,
+            num_nodes=layout.num_nodes,
+        )
+
+    def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
+        """The surroundings of a run with these params."""
+        return super().supervision(work, recipe, early_stopping=self.early_stopping, **more)
+
+    @model_serializer(mode="wrap")
+    def _written_out(self, plainly: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings with their defaults, and none that the objective does not have."""
+        written = plainly(self)
+        return {name: written[name] for name in written if name not in _SETTINGS} | self.settings()
+
+    def settings(self) -> dict[str, float]:
+        """The objective's hyper-parameters, defaults written out."""
+        given = {name: getattr(self, name) for name in _SETTINGS}
+        return dict(settings_of(self.objective, given))
+
+
+_SPLIT = {"micro_batch": "at a time", "num_ranks": "ranks", "num_gpus": "GPUs"}
+
+
+def _engine(name: str) -> Any:
+    return lookup.find("engines", name, where="engine")
+
+
+_SETTINGS = ("beta", "label_smoothing", "discopop_tau")
+"""The params that an objective may have or lack."""
