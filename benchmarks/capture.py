@@ -29,9 +29,9 @@ from benchmarks.workload import (
     settled,
     timed,
 )
-from jobs.taps.pair import Inputs, activations
-from jobs.tokens.batches import cut, padded
-from jobs.tokens.positions import positions
+from jobs.taps.activations import Inputs, read_activations
+from jobs.tokens.batches import cut_batches, pad_batch
+from jobs.tokens.positions import find_positions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,9 +76,9 @@ def _be_quiet() -> None:
 
 def _batches(workload: Workload, device: str) -> list[Inputs]:
     plan = random_plan(workload)
-    wanted = positions(plan, ("all",), 0)
-    members = cut(plan, np.arange(workload.num_prompts), workload.token_budget)
-    return [Inputs(padded(plan, each, wanted), device) for each in members]
+    wanted = find_positions(plan, ("all",), 0)
+    members = cut_batches(plan, np.arange(workload.num_prompts), workload.token_budget)
+    return [Inputs(pad_batch(plan, each, wanted), device) for each in members]
 
 
 def _ways(folder: str, device: str) -> dict[str, Capture]:
@@ -99,7 +99,7 @@ def _ways(folder: str, device: str) -> dict[str, Capture]:
 
 def _ours(model: Any, inputs: Inputs) -> "list[Tensor]":
     places = [("resid_post", layer) for layer in LAYERS]
-    found = activations(model, inputs, places)
+    found = read_activations(model, inputs, places)
     return [found[place] for place in places]
 
 

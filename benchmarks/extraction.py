@@ -29,16 +29,16 @@ from benchmarks.workload import (
     settled,
     timed,
 )
-from jobs.extraction.passes import rows_of
-from jobs.extraction.pipeline import Pipeline
-from jobs.extraction.unit_engine import UnitEngine
-from jobs.extraction.unit_rows import Keeping
-from jobs.taps.pair import Inputs
+from jobs.extraction.forward_passes import activation_reader
+from jobs.extraction.unit_extractor import UnitExtractor
+from jobs.extraction.unit_rows import StoredParts
+from jobs.extraction.writer_thread import WriterThread
+from jobs.taps.activations import Inputs
 from jobs.taps.taps import Place, StopForward, blocks_of
-from jobs.tokens.batches import Unit, cut, padded, units
+from jobs.tokens.batches import Unit, cut_batches, cut_units, pad_batch
 from jobs.tokens.plan import TokenPlan
-from jobs.tokens.policy import Policy
-from jobs.tokens.positions import Position, positions
+from jobs.tokens.position_policy import Policy
+from jobs.tokens.positions import Position, find_positions
 
 _EIGHTHS = tuple(eighth / 8 for eighth in range(1, 9))
 _MOST_ROWS_KEPT = 2048
@@ -104,8 +104,8 @@ def _measured(setting: Setting, case: Case, rounds: int) -> str:
     layers = sorted({layer_at(depth, num_layers) for depth in case.depths})
     places = [(site, layer) for site in case.sites for layer in layers]
     num_kept = 0 if "all" in case.policies else _MOST_ROWS_KEPT
-    wanted = positions(setting.plan, case.policies, num_kept)
-    planned = units(setting.plan, 1 << 30)
+    wanted = find_positions(setting.plan, case.policies, num_kept)
+    planned = cut_units(setting.plan, 1 << 30)
     sides = (
         partial(_bare, setting, layers[-1]),
         partial(_paired, setting, places, wanted, case),
@@ -136,8 +136,8 @@ def _bare(setting: Setting, last_layer: int, unit: Unit) -> None:
     def stop(*_: Any) -> None:
         raise StopForward
 
-    for members in cut(setting.plan, unit.members, setting.workload.token_budget):
-        inputs = Inputs(padded(setting.plan, members, []), setting.device)
+    for members in cut_batches(setting.plan, unit.members, setting.workload.token_budget):
+        inputs = Inputs(pad_batch(setting.plan, members, []), setting.device)
         for model in setting.models:
             handle = blocks_of(model)[last_layer].register_forward_hook(stop)
             with suppress(StopForward), torch.inference_mode():
@@ -159,15 +159,15 @@ def _paired(
     """One unit whole, its files included; nothing of its writing hides behind another unit."""
     import torch
 
-    base, aligned = (rows_of(model, places) for model in setting.models)
+    base, aligned = (activation_reader(model, places) for model in setting.models)
     moments = frozenset(case.moments)
     few = frozenset({"last"}) & moments
-    keeping = Keeping(dense=moments - few, rowwise=few, full=frozenset(), rows="float32")
+    keeping = StoredParts(dense=moments - few, rowwise=few, full=frozenset(), rows="float32")
     with (
         tempfile.TemporaryDirectory() as folder,
-        Pipeline(torch.device(setting.device)) as pipeline,
+        WriterThread(torch.device(setting.device)) as pipeline,
     ):
-        engine = UnitEngine(
+        engine = UnitExtractor(
             plan=setting.plan,
             positions=wanted,
             places=places,

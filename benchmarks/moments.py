@@ -17,9 +17,9 @@ from analysis.rows.moments import Moments
 from benchmarks.workload import WORKLOADS, arguments, random_plan, settled
 from jobs.extraction.reduction import Reduction
 from jobs.taps.row_views import row_views
-from jobs.tokens.batches import cut, padded
+from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan
-from jobs.tokens.positions import positions
+from jobs.tokens.positions import find_positions
 
 _D = 512
 _NUM_UNITS = 16
@@ -65,10 +65,10 @@ def _reduced(
     """Through the batches and the reduction of an extraction."""
     import torch
 
-    (wanted,) = positions(plan, ("all",), 0)
+    (wanted,) = find_positions(plan, ("all",), 0)
     reduction = Reduction(dense=True, neurons=False)
-    for members in cut(plan, prompts, budget):
-        (view,) = row_views(plan, padded(plan, members, [wanted]), [wanted], device)
+    for members in cut_batches(plan, prompts, budget):
+        (view,) = row_views(plan, pad_batch(plan, members, [wanted]), [wanted], device)
         delta = torch.from_numpy(rows[view.tokens]).to(device)
         norms = delta.square().sum(dim=1).sqrt()
         reduction.add(view, delta, (norms, norms))

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.workload import arguments, settled, timed
 from jobs.artifacts.artifact import digest_file
-from jobs.extraction.pipeline import Pipeline
+from jobs.extraction.writer_thread import WriterThread
 from jobs.store.activation_units import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit
 
@@ -143,7 +143,7 @@ def _stream(folder: Path, source: np.ndarray, gigabytes: float) -> None:
     peaks: list[float] = []
     at_start = _memory("VmRSS")
     _forget_peak()
-    with Pipeline(torch.device("cpu")) as pipeline:
+    with WriterThread(torch.device("cpu")) as pipeline:
         for number, blocks in enumerate(_units(source, int(gigabytes * 1e9))):
             writer = UnitWriter(folder, _unit(number), "plan")
             for block in blocks:

@@ -11,7 +11,7 @@ from jobs.behaviour.next_tokens import Expectations, expectations
 from jobs.behaviour.outcome import Outcome
 from jobs.behaviour.subject import NO_WORDS, Subject
 from jobs.behaviour.toxic_tokens import ToxicTokens
-from jobs.tokens.positions import Position, positions
+from jobs.tokens.positions import Position, find_positions
 
 METRICS = frozenset({"toxic_mass", "perplexity"})
 _MASS = (
@@ -35,7 +35,7 @@ def expected_outcomes(
     """Those of METRICS that are asked for; the mass at the last token and at every turn."""
     if METRICS.isdisjoint(metrics):
         return
-    places = positions(subject.plan, ("last", "turn", "response"), 0)
+    places = find_positions(subject.plan, ("last", "turn", "response"), 0)
     asked = [place for place in places if place.label != "response"]
     found = expectations(
         subject.model,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from jobs.tokens.batches import cut, padded
+from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan
 
 
@@ -46,15 +46,15 @@ def expectations(
     """
     import torch
 
-    from jobs.taps.pair import Inputs
+    from jobs.taps.activations import Inputs
 
     mass = np.full(len(plan.token_ids), np.nan)
     log_probability = np.full(len(plan.token_ids), np.nan)
     scored = scored & (plan.within > 0)
     wanted = mass_after | np.append(scored[1:], False)  # a token is expected by the one before it
     done = 0
-    for members in cut(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = padded(plan, members, [])
+    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
+        batch = pad_batch(plan, members, [])
         real = batch.attention_mask.astype(bool)
         source = (plan.offsets[members][:, None] + np.arange(real.shape[1]))[real]
         real[real] = wanted[source]

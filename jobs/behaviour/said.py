@@ -11,7 +11,7 @@ from jaxtyping import Int64
 
 from jobs.behaviour.continuing import continuations
 from jobs.behaviour.subject import Subject
-from jobs.tokens.positions import positions
+from jobs.tokens.positions import find_positions
 
 CONTINUATIONS = "continuations.parquet"
 
@@ -35,7 +35,7 @@ def say(
 ) -> Said:
     """Continue every prompt from its last token before the final answer."""
     plan = subject.plan
-    last = [place.tokens for place in positions(plan, ("last",), 0)]
+    last = [place.tokens for place in find_positions(plan, ("last",), 0)]
     ends = np.flatnonzero(last[0]) if last else np.zeros(0, dtype=np.int64)
     starts = plan.offsets[plan.owners[ends]]
     said = continuations(

@@ -17,7 +17,7 @@ from jobs.models.shape import read_shape
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
-from jobs.tokens.plan import TokenPlan, build
+from jobs.tokens.plan import TokenPlan, build_token_plan
 from jobs.tokens.room import longest_prompt
 from jobs.worker.work import Work
 
@@ -59,10 +59,10 @@ def load_subject(work: Work) -> Subject:
     folder = source.directory("model")
     tokenizer = load_tokenizer(folder)
     max_length = max_length_of(folder, params)
-    plan, too_long = build(read_prompts(prompts.path(PROMPTS)), tokenizer, max_length)
+    plan, too_long = build_token_plan(read_prompts(prompts.path(PROMPTS)), tokenizer, max_length)
     shuffled = None
     if "decode_loss" in params.metrics:
-        shuffled, _ = build(read_prompts(prompts.path(SHUFFLED)), tokenizer, max_length)
+        shuffled, _ = build_token_plan(read_prompts(prompts.path(SHUFFLED)), tokenizer, max_length)
     about = {name: source.facts["model"][name] for name in MODEL_FACTS}
     return Subject(
         about=about,

@@ -17,7 +17,7 @@ from jobs.behaviour.said import Said
 from jobs.behaviour.subject import Subject
 from jobs.text.lexicon import words_of
 from jobs.tokens.plan import TokenPlan
-from jobs.tokens.positions import positions
+from jobs.tokens.positions import find_positions
 
 METRICS = frozenset({"token_f1", "word_f1"})
 DEFINITION = (
@@ -98,7 +98,7 @@ def _by_tokens(
 def _answers(plan: TokenPlan) -> dict[int, list[int]]:
     """Token ids of the final answer by prompt, of prompts that have one."""
     found: dict[int, list[int]] = {}
-    for place in positions(plan, ("response",), 0):
+    for place in find_positions(plan, ("response",), 0):
         for token in np.flatnonzero(place.tokens):
             found.setdefault(int(plan.owners[token]), []).append(int(plan.token_ids[token]))
     return found

@@ -11,7 +11,7 @@ from cluster.errors import unknown_name
 from jobs.comparing.measuring_kinds import value_names
 from jobs.kind import Params
 from jobs.models.family import SITES
-from jobs.tokens.policy import Policy
+from jobs.tokens.position_policy import Policy
 
 
 class View(Params):

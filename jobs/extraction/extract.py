@@ -7,21 +7,26 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobs.extraction.limits import free_memory, require_budget
+from jobs.extraction.extraction_plan import ExtractionPlan, plan_extraction
+from jobs.extraction.forward_passes import AlternatingPasses, run_both_models
 from jobs.extraction.pair_models import PairModels
-from jobs.extraction.pairing import Pairing, Situation, choose, forward_seconds
-from jobs.extraction.passes import Turns, run_resident
-from jobs.extraction.pipeline import Pipeline
-from jobs.extraction.planning import Extraction, decide
-from jobs.extraction.progress import UnitProgress
+from jobs.extraction.pairing import (
+    Pairing,
+    PairingConditions,
+    choose_pairing,
+    estimate_forward_seconds,
+)
 from jobs.extraction.spool import Spool
-from jobs.extraction.unit_engine import UnitEngine
+from jobs.extraction.store_budget import free_memory, require_budget
+from jobs.extraction.unit_extractor import UnitExtractor
+from jobs.extraction.unit_progress import UnitProgress
 from jobs.extraction.unit_shares import UnitShares
+from jobs.extraction.writer_thread import WriterThread
 from jobs.models.device import pick_device
 from jobs.store.activation_units import FOLDER, MARKER
-from jobs.store.layout import INDEX, PLAN
-from jobs.store.unit_adoption import entries_of
-from jobs.tokens.batches import Unit, units
+from jobs.store.store_files import INDEX, PLAN
+from jobs.store.unit_adoption import list_unit_files
+from jobs.tokens.batches import Unit, cut_units
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -43,8 +48,8 @@ def extract(work: Work) -> dict[str, Any]:
 
     # A warm worker may come from a training job; TF32 has 10 bits where δ needs 23.
     torch.set_float32_matmul_precision("highest")
-    extraction = decide(work)
-    planned = units(extraction.plan, extraction.params.unit_tokens)
+    extraction = plan_extraction(work)
+    planned = cut_units(extraction.plan, extraction.params.unit_tokens)
     require_budget(extraction, planned)
     shares = UnitShares(work, planned, extraction.plan.hash)
     run = _Run(work, extraction, shares)
@@ -63,7 +68,7 @@ def extract(work: Work) -> dict[str, Any]:
 class _Run:
     """The part that needs models."""
 
-    def __init__(self, work: Work, extraction: Extraction, shares: UnitShares) -> None:
+    def __init__(self, work: Work, extraction: ExtractionPlan, shares: UnitShares) -> None:
         self._work = work
         self._extraction = extraction
         self._shares = shares
@@ -71,7 +76,7 @@ class _Run:
         self._device = pick_device(self._params.num_gpus)
         self._spool = Spool(work, extraction, self._device)
         self.models = PairModels(work, extraction, self._device)
-        self._choice = choose(self._params.pairing, self._situation())
+        self._choice = choose_pairing(self._params.pairing, self._situation())
         self._published = time.monotonic()
         self._unpublished: list[Unit] = []
 
@@ -90,7 +95,7 @@ class _Run:
 
         progress = UnitProgress(self._work, self._shares, len(self._extraction.plan.token_ids))
         try:
-            with Pipeline(torch.device(self._device)) as pipeline:
+            with WriterThread(torch.device(self._device)) as pipeline:
                 engine = self._engine(pipeline)
                 if self._choice.pairing is Pairing.SEQUENTIAL:
                     self._take_turns(engine, pipeline, progress)
@@ -100,9 +105,9 @@ class _Run:
             self._publish()
             progress.track()
 
-    def _engine(self, pipeline: Pipeline) -> UnitEngine:
+    def _engine(self, pipeline: WriterThread) -> UnitExtractor:
         extraction = self._extraction
-        return UnitEngine(
+        return UnitExtractor(
             plan=extraction.plan,
             positions=extraction.positions,
             places=extraction.places,
@@ -113,20 +118,22 @@ class _Run:
             written=self._written,
         )
 
-    def _together(self, engine: UnitEngine, progress: UnitProgress) -> None:
+    def _together(self, engine: UnitExtractor, progress: UnitProgress) -> None:
         if self._choice.pairing is Pairing.ADAPTER:
             base, aligned = self.models.switched()
         else:
             base, aligned = self.models.base(), self.models.aligned()
         budget = self._params.token_budget
-        run_resident(engine, self._shares, progress, budget, base, aligned)
+        run_both_models(engine, self._shares, progress, budget, base, aligned)
 
-    def _take_turns(self, engine: UnitEngine, pipeline: Pipeline, progress: UnitProgress) -> None:
+    def _take_turns(
+        self, engine: UnitExtractor, pipeline: WriterThread, progress: UnitProgress
+    ) -> None:
         rows = self._spool.at(self._params.token_budget)
         known = rows.facts()
         if known is not None:
             self.models.floor = known["floor"]
-        turns = Turns(
+        turns = AlternatingPasses(
             engine=engine,
             shares=self._shares,
             progress=progress,
@@ -143,16 +150,16 @@ class _Run:
         if known is None:
             rows.keep_facts({"floor": dict(self.models.floor or {})})
 
-    def _situation(self) -> Situation:
+    def _situation(self) -> PairingConditions:
         model, plan = self._extraction.model, self._extraction.plan
         num_parameters = int(model["num_parameters"])
-        return Situation(
+        return PairingConditions(
             has_adapter=self.models.has_adapter,
             weight_bytes=num_parameters * (4 if self._extraction.dtype == "float32" else 2),
             memory_bytes=free_memory(self._device, self._params.memory_gb),
             spool_bytes=self._spool.bytes,
             is_shared=self._spool.is_shared,
-            forward_s=forward_seconds(
+            forward_s=estimate_forward_seconds(
                 num_parameters, len(plan.token_ids), self._device, self._work.threads
             ),
         )
@@ -168,14 +175,14 @@ class _Run:
         while self._unpublished:
             unit = self._unpublished[0]
             place = f"{FOLDER}/{unit.name}"
-            entries = entries_of((self._work.folder / place / MARKER).read_bytes())
+            entries = list_unit_files((self._work.folder / place / MARKER).read_bytes())
             self._work.attempt.publish(place, discard=True, entries=entries)
             del self._unpublished[0]
         self._published = time.monotonic()
 
 
 def _index(
-    extraction: Extraction, planned: Sequence[Unit], floor: Mapping[str, Any]
+    extraction: ExtractionPlan, planned: Sequence[Unit], floor: Mapping[str, Any]
 ) -> dict[str, Any]:
     present = {position.policy for position in extraction.positions}
     return {

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from cluster.errors import UserError
 from jobs.kind import Params as KindParams
 from jobs.kind import execution
-from jobs.tokens.policy import Policy
+from jobs.tokens.position_policy import Policy
 
 VERSION = 4
 

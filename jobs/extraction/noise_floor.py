@@ -15,9 +15,9 @@ from jaxtyping import Float32, Int64
 
 from jobs.extraction.weight_rounding import rounded_once_more
 from jobs.store.activation_units import array_prefix
-from jobs.taps.pair import Inputs, activations
+from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.taps import Place
-from jobs.tokens.batches import padded
+from jobs.tokens.batches import pad_batch
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash
 
@@ -100,10 +100,10 @@ def _rows(
     tokens: list[np.ndarray] = []
     rows: dict[Place, list[np.ndarray]] = {place: [] for place in places}
     for members in batches:
-        batch = padded(plan, members, positions)
+        batch = pad_batch(plan, members, positions)
         width = batch.token_ids.shape[1]
         tokens.append(plan.offsets[members[batch.owners]] + batch.gathered % width)
-        for place, found in activations(base, Inputs(batch, base.device), places).items():
+        for place, found in read_activations(base, Inputs(batch, base.device), places).items():
             rows[place].append(found.float().cpu().numpy())
     stood = np.concatenate(tokens)
     order = np.argsort(stood)

@@ -23,7 +23,7 @@ from jobs.models.loading import load_tokenizer
 from jobs.models.shape import read_shape
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.chat import chat_template_of
-from jobs.tokens.plan import ROLES, TokenPlan, build
+from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -36,7 +36,7 @@ _TOKENIZER_FILES = (
 _OWN = "δx is defined on identical token ids: align the base with its own tokenizer"
 
 
-def common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
+def require_common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
     """The facts of the base model. Raises UserError when the aligned one has another shape."""
     model: Mapping[str, Any] = base.facts["model"]
     other = aligned.facts["model"]
@@ -50,7 +50,7 @@ def common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
     return model
 
 
-def shared_plan(
+def build_shared_plan(
     base: Artifact,
     aligned: Artifact,
     prompts: Artifact,
@@ -69,7 +69,7 @@ def shared_plan(
         _require_same_tokenizer(first, second)
     shape = read_config(second.folder)
     most = read_shape(family_of_config(shape).FIELDS, shape).max_positions
-    chat = chat_template(base, aligned) if template == "chat" else None
+    chat = find_chat_template(base, aligned) if template == "chat" else None
     # Without a template only the base's tokenizer counts: one plan serves every model of a base.
     plan, too_long = _plan(
         prompts.path(PROMPTS),
@@ -84,7 +84,7 @@ def shared_plan(
     return plan, too_long
 
 
-def chat_template(base: Artifact, aligned: Artifact) -> str:
+def find_chat_template(base: Artifact, aligned: Artifact) -> str:
     """The aligned model's chat template (Jinja), or the base's where it has none.
 
     Raises:
@@ -130,7 +130,9 @@ def _plan(
     template: str | None,
 ) -> tuple[TokenPlan, list[int]]:
     """One plan serves every pair with these tokenizers: their digests are part of its name."""
-    return build(read_prompts(prompts), load_tokenizer(words.folder), max_length, template)
+    return build_token_plan(
+        read_prompts(prompts), load_tokenizer(words.folder), max_length, template
+    )
 
 
 def _folder(model: Artifact) -> Path:

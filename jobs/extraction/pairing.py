@@ -33,7 +33,7 @@ class Pairing(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
+class PairingConditions:
     """What the choice depends on."""
 
     has_adapter: bool
@@ -51,7 +51,7 @@ class Situation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class PairingChoice:
     """What was chosen."""
 
     pairing: Pairing
@@ -60,7 +60,7 @@ class Choice:
     """As the record says it."""
 
 
-def choose(asked: str, now: Situation) -> Choice:
+def choose_pairing(asked: str, now: PairingConditions) -> PairingChoice:
     """What the study asks for, or what fits and is cheapest.
 
     Raises:
@@ -73,24 +73,28 @@ def choose(asked: str, now: Situation) -> Choice:
             allowed=["auto", "resident", "sequential"],
         )
     if asked != "auto":
-        return Choice(pairing=Pairing(asked), why="the study asks for it")
+        return PairingChoice(pairing=Pairing(asked), why="the study asks for it")
     if now.has_adapter:
-        return Choice(pairing=Pairing.ADAPTER, why="the aligned model is an adapter on the base")
+        return PairingChoice(
+            pairing=Pairing.ADAPTER, why="the aligned model is an adapter on the base"
+        )
     needed = 2 * ROOM * now.weight_bytes
     if needed > now.memory_bytes:
         why = f"two models need {needed / 1e9:.1f} GB, there are {now.memory_bytes / 1e9:.1f}"
-        return Choice(pairing=Pairing.SEQUENTIAL, why=why)
+        return PairingChoice(pairing=Pairing.SEQUENTIAL, why=why)
     disk_s = 2 * now.spool_bytes / DISK_BYTES_PER_S
     if now.is_shared and now.forward_s >= WORTH_SAVING_S and disk_s < now.forward_s:
         why = (
             f"the base's rows are {now.spool_bytes / 1e9:.2g} GB, about {disk_s:.2g} s of disk, "
             f"its forward passes about {now.forward_s:.2g} s: kept for others of this base"
         )
-        return Choice(pairing=Pairing.SEQUENTIAL, why=why)
-    return Choice(pairing=Pairing.RESIDENT, why="both models fit into memory")
+        return PairingChoice(pairing=Pairing.SEQUENTIAL, why=why)
+    return PairingChoice(pairing=Pairing.RESIDENT, why="both models fit into memory")
 
 
-def forward_seconds(num_parameters: int, num_tokens: int, device: str, threads: int) -> float:
+def estimate_forward_seconds(
+    num_parameters: int, num_tokens: int, device: str, threads: int
+) -> float:
     """Roughly, at two operations for each parameter and token."""
     speed = FLOPS_PER_S[device] * (threads if device == "cpu" else 1)
     return 2 * num_parameters * num_tokens / speed

@@ -11,10 +11,10 @@ import numpy as np
 
 from cluster.resources import processor_name
 from jobs.artifacts.artifact import digest_bytes
-from jobs.extraction.base_rows import CACHE, BaseRows, cache_name
+from jobs.extraction.spooled_rows import CACHE, SpooledRows, cache_name
 
 if TYPE_CHECKING:
-    from jobs.extraction.planning import Extraction
+    from jobs.extraction.extraction_plan import ExtractionPlan
     from jobs.tokens.batches import Unit
     from jobs.worker.work import Work
 
@@ -24,7 +24,7 @@ _FLOAT32 = 4
 class Spool:
     """The base's rows at any token budget."""
 
-    def __init__(self, work: Work, extraction: Extraction, device: str) -> None:
+    def __init__(self, work: Work, extraction: ExtractionPlan, device: str) -> None:
         self._work = work
         self._extraction = extraction
         self._device = device
@@ -64,11 +64,11 @@ class Spool:
         """Bytes of all rows."""
         return int(self._rows.sum()) * self._row_bytes
 
-    def at(self, token_budget: int) -> BaseRows:
+    def at(self, token_budget: int) -> SpooledRows:
         """The rows as they come out at a token budget."""
         own = self._work.folder / "scratch" / "base_rows" / str(token_budget)
         folder = self._shared(token_budget) if self.is_shared else own
-        return BaseRows(folder, self._extraction.plan.hash, self._extraction.places)
+        return SpooledRows(folder, self._extraction.plan.hash, self._extraction.places)
 
     def _shared(self, token_budget: int) -> Path:
         cache = self._work.attempt.artifact.storage.path(CACHE)

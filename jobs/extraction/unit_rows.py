@@ -19,7 +19,7 @@ from analysis.rows.summary import GroupSummary
 from jobs.extraction.reduction import Host, Reduction
 from jobs.models.family import NEURON_SITES
 from jobs.store.activation_units import RowBlock, array_prefix
-from jobs.taps.pair import Offset
+from jobs.taps.activations import Offset
 from jobs.taps.row_views import RowView, row_views
 from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keeping:
+class StoredParts:
     """What is kept of each position, beside what all of them have; all by position label."""
 
     dense: frozenset[str]
@@ -61,7 +61,7 @@ class UnitRows:
         self,
         plan: TokenPlan,
         positions: Sequence[Position],
-        keeping: Keeping,
+        keeping: StoredParts,
         *,
         host: Host,
         store: Callable[[RowBlock], None],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jobs.store.unit_adoption import adopt_unit, finished
+from jobs.store.unit_adoption import adopt_unit, is_finished
 from jobs.tokens.batches import Unit
 from jobs.worker.work import AttemptFolder, Work
 
@@ -45,7 +45,7 @@ class UnitShares:
             return True
         attempt, plan_hash = self._attempt, self._plan_hash
         return not any(
-            finished(attempt, other, unit, plan_hash) for other in self._attempt.others()
+            is_finished(attempt, other, unit, plan_hash) for other in self._attempt.others()
         )
 
     def insist_on(self, units: Sequence[Unit]) -> None:

@@ -24,7 +24,7 @@ from jobs.text.pair_artifact import PAIRS
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.split import Split
-from jobs.tokens.plan import ROLES, TokenPlan, build
+from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
 from jobs.tokens.room import longest_prompt
 from jobs.worker.work import Stopped, Work
 
@@ -70,7 +70,7 @@ def load_author(work: Work) -> Author:
     limit = longest_prompt(shape.max_positions, params, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
     texts = {int(prompt["prompt"]): _asked(prompt) for prompt in prompts}
-    plan, too_long = build([_as_one(each, texts) for each in prompts], tokenizer, limit)
+    plan, too_long = build_token_plan([_as_one(each, texts) for each in prompts], tokenizer, limit)
     num_parameters = work.input("model").facts["model"]["num_parameters"]
     model = load_model(
         folder,

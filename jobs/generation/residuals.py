@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from jobs.taps.pair import Inputs, activations
-from jobs.tokens.batches import cut, padded
-from jobs.tokens.plan import TokenPlan, build
-from jobs.tokens.positions import positions
+from jobs.taps.activations import Inputs, read_activations
+from jobs.tokens.batches import cut_batches, pad_batch
+from jobs.tokens.plan import TokenPlan, build_token_plan
+from jobs.tokens.positions import find_positions
 
 SITE = "resid_post"
 """Where a model is read and pushed: what a block hands on."""
@@ -34,7 +34,7 @@ def plan_of_sides(pairs: Sequence[Mapping[str, str]], tokenizer: Any, max_length
         for number, pair in enumerate(pairs)
         for place, side in enumerate(("chosen", "rejected"))
     ]
-    plan, _ = build(prompts, tokenizer, max_length)
+    plan, _ = build_token_plan(prompts, tokenizer, max_length)
     return plan
 
 
@@ -55,12 +55,12 @@ def means_of_sides(
         token_budget: most tokens forwarded together, padding included.
         after_batch: called after each.
     """
-    answers = positions(plan, ["response"], 0)
+    answers = find_positions(plan, ["response"], 0)
     sums, counts = np.zeros(2, dtype=object), np.zeros(2)
     norms = []
-    for members in cut(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = padded(plan, members, answers)
-        found = activations(model, Inputs(batch, model.device), [(SITE, layer)])
+    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
+        batch = pad_batch(plan, members, answers)
+        found = read_activations(model, Inputs(batch, model.device), [(SITE, layer)])
         rows: Float32[np.ndarray, "rows d"] = found[SITE, layer].float().cpu().numpy()
         sides = plan.prompts[members][batch.owners] % 2
         for side in (0, 1):

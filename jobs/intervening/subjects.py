@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.behaviour.subject import Subject, max_length_of, toxic_words_of
-from jobs.extraction.paired_inputs import common_model, shared_plan
+from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
 from jobs.models.device import pick_device
 from jobs.models.facts import MODEL_FACTS, compute_dtype
 from jobs.models.loading import load_tokenizer
@@ -21,9 +21,9 @@ class Subjects:
     def __init__(self, work: Work) -> None:
         """Raises UserError when the two are no pair, or no prompt fits them."""
         base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
-        facts, params = common_model(base, aligned), work.params
+        facts, params = require_common_model(base, aligned), work.params
         folder = base.directory("model")
-        plan, too_long = shared_plan(base, aligned, prompts, max_length_of(folder, params))
+        plan, too_long = build_shared_plan(base, aligned, prompts, max_length_of(folder, params))
         self._loading = PairLoading(
             work,
             dtype=compute_dtype(params.dtype, facts["num_parameters"]),

@@ -16,12 +16,12 @@ from jobs.intervening.intervention import Intervention, Target
 from jobs.intervening.patching import why_missing
 from jobs.models.family import family_of_config
 from jobs.models.shape import read_shape
-from jobs.probing.directions_file import FoundDirections
+from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
-from jobs.taps.pair import Inputs, activations
-from jobs.tokens.batches import cut, padded
-from jobs.tokens.positions import positions
-from jobs.weights.offsets import offset_at
+from jobs.taps.activations import Inputs, read_activations
+from jobs.tokens.batches import cut_batches, pad_batch
+from jobs.tokens.positions import find_positions
+from jobs.weights.mean_offsets import find_mean_offset
 from jobs.worker.work import Work
 
 
@@ -79,7 +79,7 @@ def _check_neurons(work: Work, target: Target) -> None:
         )
 
 
-def _direction(found: FoundDirections, name: str) -> Float64[np.ndarray, " d"]:
+def _direction(found: StoredDirections, name: str) -> Float64[np.ndarray, " d"]:
     if name == "value-vector":
         return found.most_toxic_vector
     return found.directions.probe if name == "probe" else found.directions.svd[0]
@@ -100,7 +100,7 @@ def _mean_offset(
     store = ActivationStore(artifact)
     place = (blank.site, blank.layer, params.position)
     base = np.asarray(store.base(*place)[:], dtype=np.float64)
-    offset = offset_at(store, *place)
+    offset = find_mean_offset(store, *place)
     problem = offset.problem if isinstance(offset, MeanOffset) else offset
     if problem is not None:
         return Absent(status=problem[0], reason=problem[1])
@@ -117,7 +117,7 @@ def _mean_offset(
     )
 
 
-def _toxic(work: Work) -> FoundDirections:
+def _toxic(work: Work) -> StoredDirections:
     artifact = work.input("toxic")
     if not {work.input(name).key for name in ("base", "aligned")} & set(artifact.record.inputs):
         raise UserError(
@@ -125,7 +125,7 @@ def _toxic(work: Work) -> FoundDirections:
             where=artifact.folder,
             hint="give `probe-direction` the base, or the aligned model, as its `model`",
         )
-    return FoundDirections(artifact)
+    return StoredDirections(artifact)
 
 
 def _step(work: Work, subject: Subject, target: Target) -> float:
@@ -135,12 +135,14 @@ def _step(work: Work, subject: Subject, target: Target) -> float:
     work.progress(None, "measuring activations")
     place = (target.site, target.layer)
     plan = subject.plan
-    tokens = positions(plan, ["all-but-first"], 0)
+    tokens = find_positions(plan, ["all-but-first"], 0)
     norms = []
-    for members in cut(plan, np.arange(len(plan.prompts)), work.params.token_budget):
-        batch = padded(plan, members, tokens)
+    for members in cut_batches(plan, np.arange(len(plan.prompts)), work.params.token_budget):
+        batch = pad_batch(plan, members, tokens)
         if len(batch.gathered):
-            rows = activations(subject.model, Inputs(batch, subject.model.device), [place])[place]
+            rows = read_activations(subject.model, Inputs(batch, subject.model.device), [place])[
+                place
+            ]
             norms.append(rows.double().norm(dim=1).cpu().numpy())
     if not norms:
         raise UserError(

@@ -40,9 +40,9 @@ def workers(params: Params) -> int:
 
 def expected_bytes(params: Params, inputs: Mapping[str, Upstream]) -> int | None:
     """Most bytes of the store; known once the prompts stand and the model's sizes are known."""
-    from jobs.extraction.expected_size import expected_store_bytes
+    from jobs.extraction.planned_store_size import bound_planned_store_bytes
 
-    return expected_store_bytes(params, inputs)
+    return bound_planned_store_bytes(params, inputs)
 
 
 def run(work: Work) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from cluster.resources import Resources
 from jobs.behaviour import asked
 from jobs.intervening.intervention import load_intervention
 from jobs.kind import Input
-from jobs.tokens.policy import Policy
+from jobs.tokens.position_policy import Policy
 from jobs.worker.work import Work
 
 VERSION = 2

@@ -9,7 +9,7 @@ from analysis.lookup import load_metric, metric_names
 from cluster.resources import Resources
 from jobs.kind import Input, execution
 from jobs.kind import Params as KindParams
-from jobs.measuring.chosen_metrics import chosen_metrics, one_or_many
+from jobs.measuring.metric_names import as_names, resolve_metric_names
 from jobs.worker.work import Work
 
 VERSION = 3
@@ -38,12 +38,12 @@ class Params(KindParams):
     @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, given: Any) -> Any:
-        return one_or_many(given)
+        return as_names(given)
 
     @field_validator("metrics", mode="after")
     @classmethod
     def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        return chosen_metrics(given, metric_names(), "metric")
+        return resolve_metric_names(given, metric_names(), "metric")
 
 
 def uses(params: Params) -> frozenset[str]:
@@ -67,6 +67,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write measurements.parquet; the facts count its rows by status."""
-    from jobs.measuring.store_metrics import measure
+    from jobs.measuring.store_measurements import measure
 
     return measure(work)

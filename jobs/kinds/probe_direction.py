@@ -35,6 +35,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write the directions, what they say, and how good the probe is as `measurements.parquet`."""
-    from jobs.probing.probing import find_directions
+    from jobs.probing.toxic_directions import find_directions
 
     return find_directions(work)

@@ -23,7 +23,7 @@ from jobs.text.prompt_lines import PROMPTS, SHUFFLED, prompt_line
 from jobs.text.reading_report import write_report, write_toxic_words
 from jobs.text.source_check import check_source
 from jobs.text.transform import load_transform
-from jobs.tokens.policy import Policy
+from jobs.tokens.position_policy import Policy
 from jobs.worker.work import Work
 
 VERSION = 2

@@ -12,7 +12,7 @@ from analysis.lookup import load_weight_metric, weight_metric_names
 from cluster.resources import Resources
 from jobs import kind
 from jobs.kind import Input, execution
-from jobs.measuring.chosen_metrics import chosen_metrics, one_or_many
+from jobs.measuring.metric_names import as_names, resolve_metric_names
 from jobs.worker.work import Work
 
 VERSION = 2
@@ -42,12 +42,12 @@ class Params(kind.Params):
     @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, given: Any) -> Any:
-        return one_or_many(given)
+        return as_names(given)
 
     @field_validator("metrics", mode="after")
     @classmethod
     def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        return chosen_metrics(given, weight_metric_names(), "metric of weights")
+        return resolve_metric_names(given, weight_metric_names(), "metric of weights")
 
 
 def uses(params: Params) -> frozenset[str]:
@@ -68,6 +68,6 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write measurements.parquet and the full tables; the facts count rows by status."""
-    from jobs.weights.measuring import measure
+    from jobs.weights.weight_measurements import measure
 
     return measure(work)

@@ -12,18 +12,18 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from jobs.predicting.head import Head
-from jobs.predicting.outputs import Outputs
-from jobs.taps.pair import Inputs
-from jobs.tokens.batches import cut, padded
+from jobs.predicting.output_tokens import OutputTokens
+from jobs.taps.activations import Inputs
+from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.positions import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def final_rows(
+def read_final_rows(
     head: Head,
-    outputs: Outputs,
+    outputs: OutputTokens,
     *,
     token_budget: int,
     after_batch: Callable[[int], None] = lambda done: None,
@@ -36,8 +36,8 @@ def final_rows(
 
     plan, position = outputs.plan, _position(outputs)
     parts, order, done = [], [], 0
-    for members in cut(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = padded(plan, members, [position])
+    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
+        batch = pad_batch(plan, members, [position])
         if len(batch.gathered):
             parts.append(head.rows(Inputs(batch, head.device)).cpu())
             order.append(np.searchsorted(outputs.after, batch.tokens))
@@ -47,7 +47,7 @@ def final_rows(
     return torch.cat(parts)[torch.from_numpy(back)]
 
 
-def divergences(
+def measure_divergences(
     aligned: tuple[Head, Tensor],
     base: tuple[Head, Tensor],
     after_chunk: Callable[[int], None] = lambda done: None,
@@ -71,7 +71,7 @@ def divergences(
     return found
 
 
-def _position(outputs: Outputs) -> Position:
+def _position(outputs: OutputTokens) -> Position:
     marked = np.zeros(len(outputs.plan.token_ids), dtype=bool)
     marked[outputs.after] = True
     return Position(

@@ -17,7 +17,7 @@ from jobs.taps.taps import blocks_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jobs.taps.pair import Inputs
+    from jobs.taps.activations import Inputs
 
 _MOST_LOGITS = 1 << 24
 """Numbers held of one chunk of rows: 64 MiB in fp32, and twice that where a softmax is in fp64."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.models.device import pick_device
 from jobs.models.facts import MODEL_FACTS
-from jobs.predicting.divergence import divergences, final_rows
+from jobs.predicting.divergence import measure_divergences, read_final_rows
 from jobs.predicting.head import Head
-from jobs.predicting.lens import Lens, lens
-from jobs.predicting.outputs import Outputs, outputs_of
-from jobs.predicting.question import Question, settle
-from jobs.predicting.rows import Row, divergence_rows, lens_rows
+from jobs.predicting.logit_lens import LensReadings, read_lens
+from jobs.predicting.output_tokens import OutputTokens, find_output_tokens
+from jobs.predicting.prediction_measurements import Row, measure_divergence, measure_lens
+from jobs.predicting.prediction_plan import PredictionPlan, plan_predictions
 from jobs.taps.pair_loading import PairLoading
 from jobs.worker.measured_rows import write_rows
 from jobs.worker.work import Work
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
+class ModelReadings:
     """What was read of one model."""
 
-    lens: Lens | None
+    lens: LensReadings | None
     """By layer; None where it was not asked for, or the family has none of the sites."""
-    outputs: Outputs | None
+    outputs: OutputTokens | None
     """What is said after the prompts; None where divergences were not asked for."""
     rows: Tensor | None
     """What leaves the last block where each output is predicted."""
@@ -36,7 +36,7 @@ class Seen:
 
 def predict(work: Work) -> dict[str, Any]:
     """Measure everything asked for and write it; returns the record's facts."""
-    question = settle(work)
+    question = plan_predictions(work)
     rows = _rows(work, question)
     about = {name: question.model[name] for name in MODEL_FACTS}
     _mirror(work, rows)
@@ -49,7 +49,7 @@ def predict(work: Work) -> dict[str, Any]:
     }
 
 
-def _rows(work: Work, question: Question) -> list[Row]:
+def _rows(work: Work, question: PredictionPlan) -> list[Row]:
     loading = PairLoading(work, dtype=question.dtype, device=pick_device(work.params.num_gpus))
     resident = loading.switched() if loading.has_adapter else None
     # The aligned model first: it says what stands where a prompt has no answer.
@@ -60,20 +60,22 @@ def _rows(work: Work, question: Question) -> list[Row]:
     base = _look(work, question, model, "base", aligned.outputs)
     rows: list[Row] = []
     if "logit_lens" in question.params.metrics:
-        rows += lens_rows(question, base.lens, aligned.lens)
+        rows += measure_lens(question, base.lens, aligned.lens)
     if aligned.outputs is not None:
         assert aligned.rows is not None and base.rows is not None
         total = len(aligned.rows)
-        nats = divergences(
+        nats = measure_divergences(
             (head, aligned.rows),
             (Head(model), base.rows),
             lambda done: work.progress(done / total, "comparing outputs"),
         )
-        rows += divergence_rows(aligned.outputs, nats, work.params.num_positions)
+        rows += measure_divergence(aligned.outputs, nats, work.params.num_positions)
     return rows
 
 
-def _look(work: Work, question: Question, model: Any, name: str, outputs: Outputs | None) -> Seen:
+def _look(
+    work: Work, question: PredictionPlan, model: Any, name: str, outputs: OutputTokens | None
+) -> ModelReadings:
     """Read one model; the outputs are the aligned one's, found when there are none yet."""
     params, plan = question.params, question.plan
 
@@ -82,7 +84,7 @@ def _look(work: Work, question: Question, model: Any, name: str, outputs: Output
 
     found, rows = None, None
     if "logit_lens" in params.metrics and question.places:
-        found = lens(
+        found = read_lens(
             model,
             plan,
             positions=question.asked,
@@ -93,17 +95,17 @@ def _look(work: Work, question: Question, model: Any, name: str, outputs: Output
         )
     if "token_kl" in params.metrics:
         budget = params.token_budget
-        outputs = outputs or outputs_of(
+        outputs = outputs or find_output_tokens(
             model,
             plan,
             params.num_positions,
             token_budget=budget,
             after_batch=show("continuing prompts"),
         )
-        rows = final_rows(
+        rows = read_final_rows(
             Head(model), outputs, token_budget=budget, after_batch=show("reading outputs")
         )
-    return Seen(lens=found, outputs=outputs, rows=rows)
+    return ModelReadings(lens=found, outputs=outputs, rows=rows)
 
 
 def _mirror(work: Work, rows: Sequence[Row]) -> None:

@@ -47,7 +47,7 @@ def write(
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
 
 
-class FoundDirections:
+class StoredDirections:
     """The toxic directions of one model, as metrics take them."""
 
     def __init__(self, artifact: Artifact) -> None:

@@ -78,7 +78,7 @@ class Judgement:
     """Accuracy of always naming the commoner class."""
 
 
-def judge(
+def judge_scores(
     scores: Float64[np.ndarray, " rows"],
     toxic: Bool[np.ndarray, " rows"],
     groups: Int64[np.ndarray, " rows"],

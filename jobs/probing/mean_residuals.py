@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from jobs.taps.pair import Inputs, activations
+from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.row_views import row_views
 from jobs.taps.taps import Place
-from jobs.tokens.batches import cut, padded
+from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import ANSWERS, TokenPlan
 from jobs.tokens.positions import Position
 
@@ -43,11 +43,11 @@ def mean_residuals(
 
     position = _position(plan, averaged)
     rows, texts, done = [], [], 0
-    for members in cut(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = padded(plan, members, [position])
+    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
+        batch = pad_batch(plan, members, [position])
         for view in row_views(plan, batch, [position], model.device):
             with torch.inference_mode():
-                found = activations(model, Inputs(batch, model.device), [place])[place]
+                found = read_activations(model, Inputs(batch, model.device), [place])[place]
                 rows.append(view.rows(found.float()).cpu().numpy())
             texts.append(view.prompts)
         done += len(members)

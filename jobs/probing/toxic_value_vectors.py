@@ -23,7 +23,7 @@ class ToxicValueVectors:
     """Itself, at its own length."""
 
 
-def rank(
+def rank_value_vectors(
     direction: Float64[np.ndarray, " d"],
     num_layers: int,
     value_vectors: Callable[[int], Float32[np.ndarray, "neurons d"]],
@@ -74,7 +74,7 @@ class SharedDirections:
     """With W_toxic: near 0 the side means nothing."""
 
 
-def shared_directions(
+def find_shared_directions(
     found: ToxicValueVectors, direction: Float64[np.ndarray, " d"], most: int
 ) -> SharedDirections:
     """SVD of the vectors as they are, neither centred nor normalised (Lee et al. 2024, 3.2)."""

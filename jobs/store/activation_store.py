@@ -19,8 +19,8 @@ from analysis.rows.moments import Moments
 from analysis.rows.summary import GroupSummary, Reservoir, Sample
 from cluster.errors import SurroundingsError, UserError, unknown_name
 from jobs.store.activation_units import array_prefix
-from jobs.store.layout import INDEX, PLAN
 from jobs.store.row_index import RowIndex
+from jobs.store.store_files import INDEX, PLAN
 from jobs.store.stored_rows import Framework, StoredRows
 from jobs.store.unit_arrays import StoreFiles, UnitArrays
 from jobs.tokens.plan import TokenPlan
@@ -52,9 +52,9 @@ class ActivationStore:
         if INDEX in files.names():
             self._index: Mapping[str, Any] = json.loads(files.read(INDEX))
         else:
-            from jobs.store.store_folder import rebuilt_index
+            from jobs.store.store_folder import rebuild_index
 
-            self._index = rebuilt_index(files)
+            self._index = rebuild_index(files)
 
     @property
     def sites(self) -> Sequence[str]:

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Int64
 
 from cluster.local_disk import sync
 from jobs.artifacts.artifact import digest_file
-from jobs.store.shard_file import Pieces, durable_file, write_shard
+from jobs.store.shard_file import Pieces, open_durably, write_shard
 from jobs.taps.taps import Place
 from jobs.tokens.batches import Unit
 
@@ -112,7 +112,7 @@ class UnitWriter:
             self._note(*self._write(self._open))
         marker = {**self._identity, **facts, "shards": self._shards}
         sync(self._place)
-        with durable_file(self._place / MARKER) as stream:
+        with open_durably(self._place / MARKER) as stream:
             stream.write((json.dumps(marker, sort_keys=True) + "\n").encode())
         sync(self._place)
         sync(self._place.parent)
@@ -231,7 +231,7 @@ def is_of_unit(marker: Mapping[str, Any], unit: Unit, plan_hash: str) -> bool:
     return all(marker.get(name) == value for name, value in _identity(unit, plan_hash).items())
 
 
-def whole_unit(place: Path, unit: Unit, plan_hash: str) -> list[str] | None:
+def list_whole_shards(place: Path, unit: Unit, plan_hash: str) -> list[str] | None:
     """Names of the shards when every byte of the unit is what its marker says, else None."""
     try:
         marker = json.loads((place / MARKER).read_bytes())

@@ -12,7 +12,7 @@ from jobs.models.family import family_of_config
 from jobs.models.folder import INDEX, read_config, weight_files
 from jobs.models.shape import read_shape
 from jobs.store.shard_file import Shard
-from jobs.store.unit_arrays import widened
+from jobs.store.unit_arrays import widen_bfloat16
 
 _READABLE = ("float64", "float32", "float16", "bfloat16")
 _NO_WEIGHTS = "rotary_emb.inv_freq"
@@ -59,7 +59,7 @@ class Checkpoint:
             raise UserError(f"the weights lack {name}", where=self._where)
         shard, stored = self._stored[name]
         raw = shard.array(stored)
-        return widened(raw) if shard.dtype(stored) == "bfloat16" else raw
+        return widen_bfloat16(raw) if shard.dtype(stored) == "bfloat16" else raw
 
     def dtype(self, name: str) -> str:
         """How a tensor is stored."""

@@ -14,7 +14,7 @@ from cluster.errors import UserError
 from cluster.local_disk import link_or_copy
 from jobs.store.activation_store import ActivationStore
 from jobs.store.activation_units import FOLDER
-from jobs.store.shard_file import durable_file, width
+from jobs.store.shard_file import bytes_per_number, open_durably
 
 INDEX_FILE = "model.safetensors.index.json"
 
@@ -36,8 +36,8 @@ def export_hf_index(store: ActivationStore, folder: Path) -> Path:
             link_or_copy(store.files.path(f"{FOLDER}/{unit.name}/{file}"), folder / target)
             weight_map |= dict.fromkeys(shard["tensors"], target)
             tensors = shard["tensors"].values()
-            total += sum(width(each["dtype"]) * prod(each["shape"]) for each in tensors)
+            total += sum(bytes_per_number(each["dtype"]) * prod(each["shape"]) for each in tensors)
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-    with durable_file(folder / INDEX_FILE) as stream:
+    with open_durably(folder / INDEX_FILE) as stream:
         stream.write((json.dumps(index, indent=2) + "\n").encode())
     return folder / INDEX_FILE

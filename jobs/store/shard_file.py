@@ -71,11 +71,13 @@ def write_shard(path: Path, tensors: Mapping[str, Pieces]) -> dict[str, Any]:
     Raises SurroundingsError when the disk does not take it; nothing is left then.
     """
     # Widest first, so that every tensor starts at a multiple of its own width.
-    names = sorted(tensors, key=lambda name: (-width(tensors[name].dtype), name))
+    names = sorted(tensors, key=lambda name: (-bytes_per_number(tensors[name].dtype), name))
     header, end = {}, 0
     for name in names:
         start, end = end, end + tensors[name].nbytes
-        assert end - start == width(tensors[name].dtype) * prod(tensors[name].shape), name
+        assert end - start == bytes_per_number(tensors[name].dtype) * prod(tensors[name].shape), (
+            name
+        )
         header[name] = {
             "dtype": _CODES[tensors[name].dtype],
             "shape": list(tensors[name].shape),
@@ -85,7 +87,7 @@ def write_shard(path: Path, tensors: Mapping[str, Pieces]) -> dict[str, Any]:
     text += b" " * (-len(text) % 8)
     hasher = xxhash.xxh3_64()
     flushing = 0
-    with durable_file(path) as stream:
+    with open_durably(path) as stream:
         head = memoryview(len(text).to_bytes(8, "little") + text)
         for piece in chain([head], _bytes(tensors, names)):
             hasher.update(piece)
@@ -109,7 +111,7 @@ def _bytes(tensors: Mapping[str, Pieces], names: Sequence[str]) -> Iterator[memo
                 yield flat[start : start + _FLUSH_BYTES].data
 
 
-def width(dtype: str) -> int:
+def bytes_per_number(dtype: str) -> int:
     """Bytes of one number."""
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
@@ -127,7 +129,7 @@ def _start_flushing(stream: Any, since: int) -> int:
 
 
 @contextmanager
-def durable_file(path: Path) -> Iterator[Any]:
+def open_durably(path: Path) -> Iterator[Any]:
     """A file to write, beside its place until it is whole and on disk; never half there.
 
     Raises SurroundingsError when the disk is full, read-only or broken.

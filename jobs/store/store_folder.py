@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import digest_file
 from jobs.store.activation_units import FOLDER, MARKER
-from jobs.store.layout import PLAN
+from jobs.store.store_files import PLAN
 from jobs.store.unit_arrays import StoreFiles, UnitArrays
 from jobs.tokens.plan import TokenPlan
 
@@ -53,7 +53,7 @@ class StoreFolder:
         return self.path(name).read_bytes()
 
 
-def rebuilt_index(files: StoreFiles) -> dict[str, Any]:
+def rebuild_index(files: StoreFiles) -> dict[str, Any]:
     """What `store.json` says, from the units and the token plan.
 
     Raises SurroundingsError when a unit is missing, foreign, or not of this plan.

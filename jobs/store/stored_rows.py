@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from jobs.store.row_index import RowIndex
-from jobs.store.unit_arrays import widened
+from jobs.store.unit_arrays import widen_bfloat16
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ class StoredRows:
         if self._framework == "torch":
             found = _as_torch(raw, self.dtype)
         elif self.dtype == "bfloat16":
-            found = widened(raw)
+            found = widen_bfloat16(raw)
         return found if np.ndim(chosen) else found[0]
 
     def _gathered(self, chosen: Int64[np.ndarray, " chosen"]) -> np.ndarray:

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.artifacts.artifact import FileEntry, digest_bytes
-from jobs.store.activation_units import FOLDER, MARKER, is_of_unit, whole_unit
+from jobs.store.activation_units import FOLDER, MARKER, is_of_unit, list_whole_shards
 from jobs.tokens.batches import Unit
 from jobs.worker.work import AttemptFolder
 
 
-def finished(attempt: AttemptFolder, other: str, unit: Unit, plan_hash: str) -> bool:
+def is_finished(attempt: AttemptFolder, other: str, unit: Unit, plan_hash: str) -> bool:
     """True when another attempt has finished a unit, as far as its marker says."""
     marker = _marker(attempt.read_other(other, f"{FOLDER}/{unit.name}/{MARKER}"))
     return marker is not None and is_of_unit(marker, unit, plan_hash)
@@ -35,7 +35,7 @@ def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_h
         if _is_whole(attempt, f"{attempt.artifact.attempt_folder(other)}/{relative}", unit, marker):
             # Shards of a try of ours that memory ended would be listed as part of the store.
             shutil.rmtree(attempt.path / relative, ignore_errors=True)
-            attempt.adopt(relative, other, entries_of(data))
+            attempt.adopt(relative, other, list_unit_files(data))
             return True
     return False
 
@@ -44,7 +44,7 @@ def _is_whole(attempt: AttemptFolder, name: str, unit: Unit, marker: Mapping[str
     """Every byte of the folder's shards, on a remote root every size, is what the marker lists."""
     storage = attempt.artifact.storage
     if storage.is_local:
-        return whole_unit(storage.path(name), unit, marker["token_plan"]) is not None
+        return list_whole_shards(storage.path(name), unit, marker["token_plan"]) is not None
     try:
         listed = {file: shard["bytes"] for file, shard in marker["shards"].items()}
     except (KeyError, TypeError, AttributeError):
@@ -61,7 +61,7 @@ def _marker(data: bytes | None) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def entries_of(data: bytes) -> dict[str, FileEntry]:
+def list_unit_files(data: bytes) -> dict[str, FileEntry]:
     """Size and digest of every file of a unit, from the bytes of its marker."""
     shards = {
         file: FileEntry(bytes=shard["bytes"], xxh3=shard["xxh3"])

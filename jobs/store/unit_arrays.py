@@ -48,7 +48,7 @@ class UnitArrays(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         """An array; bfloat16 as float32."""
         array = self.raw(name)
-        return widened(array) if self.dtype(name) == "bfloat16" else array
+        return widen_bfloat16(array) if self.dtype(name) == "bfloat16" else array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._where)
@@ -87,6 +87,6 @@ class UnitArrays(Mapping[str, np.ndarray]):
         return self._shards[file]
 
 
-def widened(raw: np.ndarray) -> np.ndarray:
+def widen_bfloat16(raw: np.ndarray) -> np.ndarray:
     """The float32 values of bfloat16 bits, which are their upper half."""
     return (raw.astype(np.uint32) << 16).view(np.float32)

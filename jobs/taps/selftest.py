@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import UserError
 from jobs.models.family import NEURON_SITES, Tap, family_of_config
 from jobs.models.shape import read_shape
-from jobs.taps.pair import Inputs, activations
+from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.taps import Place, blocks_of, taps_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check_residual_stream(name: str, model: Any, inputs: Inputs, last_layer: int
     neurons = [(site, last_layer) for site in shown if site in NEURON_SITES]
     places = [(site, layer) for site in stream for layer in range(last_layer + 1)]
     # A model that lies on several devices shows its rows there; sums are made on one.
-    found = activations(model, inputs, places + neurons)
+    found = read_activations(model, inputs, places + neurons)
     rows = {place: each.to(inputs.device) for place, each in found.items()}
     if summed:
         _check_sum(name, model, rows, last_layer)

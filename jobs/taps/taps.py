@@ -35,7 +35,7 @@ def blocks_of(model: Any) -> Any:
 
 
 @contextmanager
-def reading(
+def read_sites(
     model: Any, places: Sequence[Place], keep: Callable[[Tensor], Tensor]
 ) -> Iterator[dict[Place, Tensor]]:
     """While the block runs, one forward pass of `model` fills the yielded dict and ends early.

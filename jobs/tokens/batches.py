@@ -61,7 +61,7 @@ class Batch:
     """Position label -> its tokens, as indices into `gathered`."""
 
 
-def units(plan: TokenPlan, unit_tokens: int) -> list[Unit]:
+def cut_units(plan: TokenPlan, unit_tokens: int) -> list[Unit]:
     """Cut every group, in plan order, wherever a unit would exceed `unit_tokens` tokens."""
     found: list[Unit] = []
     for group in np.unique(plan.groups):
@@ -83,7 +83,7 @@ def units(plan: TokenPlan, unit_tokens: int) -> list[Unit]:
     return found
 
 
-def cut(
+def cut_batches(
     plan: TokenPlan, members: Int64[np.ndarray, " members"], token_budget: int
 ) -> list[Int64[np.ndarray, " batch"]]:
     """Prompts sorted by length, cut so that prompts times longest stays within the budget."""
@@ -99,7 +99,7 @@ def cut(
     return batches
 
 
-def padded(
+def pad_batch(
     plan: TokenPlan, members: Int64[np.ndarray, " batch"], positions: Sequence[Position]
 ) -> Batch:
     """The batch of these prompts, in this order, with the rows these positions need."""

@@ -90,7 +90,7 @@ class TokenPlan:
         return cls(**arrays)
 
 
-def build(
+def build_token_plan(
     prompts: Sequence[Mapping[str, Any]],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
 from jobs.tokens.plan import ANSWERS, ROLES, TokenPlan
-from jobs.tokens.policy import Policy
+from jobs.tokens.position_policy import Policy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +36,7 @@ class Position:
     """Most rows that one prompt group has."""
 
 
-def positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> list[Position]:
+def find_positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> list[Position]:
     """Positions of these policies that have rows, in the order asked; `num_kept` rows kept of each.
 
     The kept rows are those of the smallest hashes, so that every model of a plan keeps the same.

@@ -10,11 +10,11 @@ from analysis.rows.moments import Moments
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.summary import GroupSummary
 from jobs.extraction.reduction import Reduction
-from jobs.taps.pair import offsets
+from jobs.taps.activations import form_offsets
 from jobs.taps.row_views import row_views
-from jobs.tokens.batches import cut, padded
+from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan
-from jobs.tokens.positions import positions
+from jobs.tokens.positions import find_positions
 
 D = 24
 
@@ -45,10 +45,10 @@ BASE = DRAW.normal(size=(57, D)).astype(np.float32)
 
 def reduced(policy, budget, order=slice(None)):
     """The summary of all rows of a position, batch by batch."""
-    (position,) = positions(PLAN, [policy], 0)
+    (position,) = find_positions(PLAN, [policy], 0)
     reduction = Reduction(dense=True, neurons=True)
-    for members in cut(PLAN, np.arange(10)[order], budget):
-        batch = padded(PLAN, members, [position])
+    for members in cut_batches(PLAN, np.arange(10)[order], budget):
+        batch = pad_batch(PLAN, members, [position])
         for view in row_views(PLAN, batch, [position], "cpu"):
             delta, base = (
                 view.rows(torch.from_numpy(rows[batch.tokens])) for rows in (DELTA, BASE)
@@ -61,7 +61,7 @@ def reduced(policy, budget, order=slice(None)):
 
 def expected(policy):
     """The same rows at once."""
-    (position,) = positions(PLAN, [policy], 0)
+    (position,) = find_positions(PLAN, [policy], 0)
     owners = PLAN.owners[position.tokens]
     delta, base = DELTA[position.tokens], BASE[position.tokens]
     if position.pooled:
@@ -109,8 +109,8 @@ def test_padding_is_in_no_sum():
 
 
 def test_rows_with_nan_are_counted_and_in_no_histogram():
-    (position,) = positions(PLAN, ["all"], 0)
-    batch = padded(PLAN, np.arange(10), [position])
+    (position,) = find_positions(PLAN, ["all"], 0)
+    batch = pad_batch(PLAN, np.arange(10), [position])
     (view,) = row_views(PLAN, batch, [position], "cpu")
     delta = torch.from_numpy(DELTA[batch.tokens])
     delta[4, 2] = torch.nan
@@ -148,16 +148,16 @@ def test_rows_of_16_bits_are_summed_in_64(dtype):
     last digit is above 9, and one in float16 is infinite after 7,280 rows.
     """
     plan, place = plan_of([50] * 1000), ("mlp_act", 0)
-    (position,) = positions(plan, ["all"], 0)
+    (position,) = find_positions(plan, ["all"], 0)
     generator = torch.Generator().manual_seed(8)
     base = (9 + torch.randn(50_000, 6, generator=generator)).to(dtype)
     aligned = (base.float() + 9 + torch.randn(50_000, 6, generator=generator)).to(dtype)
     reduction = Reduction(dense=True, neurons=True)
-    for members in cut(plan, np.arange(1000), 5000):
-        batch = padded(plan, members, [position])
+    for members in cut_batches(plan, np.arange(1000), 5000):
+        batch = pad_batch(plan, members, [position])
         (view,) = row_views(plan, batch, [position], "cpu")
         own, others = ({place: view.rows(rows[batch.tokens])} for rows in (base, aligned))
-        (offset,) = offsets(own, others, [place])
+        (offset,) = form_offsets(own, others, [place])
         norms = [torch.linalg.vector_norm(rows, dim=1) for rows in (offset.delta, offset.base)]
         reduction.add(view, offset.delta, (norms[0], norms[1]))
         reduction.add_neurons(offset.base, offset.aligned)
@@ -174,8 +174,8 @@ def test_rows_of_16_bits_are_summed_in_64(dtype):
 
 
 def test_blocks_of_the_symmetric_product_join_to_the_whole():
-    (position,) = positions(PLAN, ["all"], 0)
-    batch = padded(PLAN, np.arange(10), [position])
+    (position,) = find_positions(PLAN, ["all"], 0)
+    batch = pad_batch(PLAN, np.arange(10), [position])
     (view,) = row_views(PLAN, batch, [position], "cpu")
     wide = np.random.default_rng(4).normal(size=(57, 600)).astype(np.float32)  # two blocks and some
     delta = torch.from_numpy(wide[batch.tokens])

@@ -7,7 +7,7 @@ import torch
 from jobs.extraction.noise_floor import noise_floor
 from jobs.extraction.weight_rounding import rounded_once_more
 from jobs.tokens.plan import ROLES, TokenPlan
-from jobs.tokens.positions import positions
+from jobs.tokens.positions import find_positions
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_floor_is_the_larger_of_both_and_says_what_rounding_gives(model):
         segments=np.zeros(48, dtype=np.int32),
         final_segments=np.zeros(8, dtype=np.int32),
     )
-    asked = plan, positions(plan, ["last"], 0), [("resid_post", 1)], 8
+    asked = plan, find_positions(plan, ["last"], 0), [("resid_post", 1)], 8
     batches = noise_floor(model, *asked)["resid_post.1.last"]
     floor = noise_floor(model, *asked, rounds_weights=True)["resid_post.1.last"]
     assert batches.keys() == {"offset_norm", "relative_norm"}

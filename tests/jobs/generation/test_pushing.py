@@ -6,13 +6,13 @@ import torch
 
 from jobs.generation.pushing import Drawn, pushed
 from jobs.models.family import names
-from jobs.taps.taps import reading
+from jobs.taps.taps import read_sites
 
 SHIFT = np.linspace(-2.0, 3.0, 16)
 
 
 def entering_the_second_block(model, token_ids):
-    with torch.inference_mode(), reading(model, [("resid_pre", 1)], torch.clone) as found:
+    with torch.inference_mode(), read_sites(model, [("resid_pre", 1)], torch.clone) as found:
         model(token_ids, use_cache=False)
     return found["resid_pre", 1]
 

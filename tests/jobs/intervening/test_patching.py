@@ -10,7 +10,7 @@ from jobs.behaviour.continuing import continuations
 from jobs.intervening.intervention import KEYS, Edit, Target, load_intervention
 from jobs.intervening.patching import patched, why_missing
 from jobs.models.family import Missing, family_of, names
-from jobs.taps.taps import blocks_of, reading, taps_of
+from jobs.taps.taps import blocks_of, read_sites, taps_of
 
 IDS = torch.tensor([[2, 3, 4, 5, 6], [7, 8, 9, 10, 11]])
 FOLLOWING = {
@@ -30,7 +30,7 @@ def logits(model):
 
 
 def read(model, *places):
-    with torch.no_grad(), reading(model, places, lambda x: x.clone()) as found:
+    with torch.no_grad(), read_sites(model, places, lambda x: x.clone()) as found:
         model(IDS)
     return [found[place] for place in places]
 

@@ -11,12 +11,12 @@ from jobs.models.adapter_folder import check_adapter_folder, read_adapter_config
 from jobs.models.adapters import load_pair_with_adapter, merge_adapter
 from jobs.models.family import Tap
 from jobs.models.loading import load_model, load_tokenizer
-from jobs.taps.pair import Inputs, activations
+from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.selftest import check_residual_stream
 from jobs.taps.taps import taps_of
-from jobs.tokens.batches import padded
-from jobs.tokens.plan import build
-from jobs.tokens.positions import positions
+from jobs.tokens.batches import pad_batch
+from jobs.tokens.plan import build_token_plan
+from jobs.tokens.positions import find_positions
 
 TARGETS = {
     "gpt2": ["c_attn", "c_fc", "mlp.c_proj"],  # Conv1D, whose weights lie the other way round
@@ -67,8 +67,8 @@ def inputs(word_tokenizer):
         }
         for number in range(5)
     ]
-    plan, _ = build(prompts, word_tokenizer(), 100)
-    return Inputs(padded(plan, torch.arange(5).numpy(), positions(plan, ["all"], 0)), "cpu")
+    plan, _ = build_token_plan(prompts, word_tokenizer(), 100)
+    return Inputs(pad_batch(plan, torch.arange(5).numpy(), find_positions(plan, ["all"], 0)), "cpu")
 
 
 def everywhere(model):
@@ -113,10 +113,10 @@ def test_on_is_the_merged_model_and_off_is_the_base_at_every_site(
     off, on = load_pair_with_adapter(base, folder)
     plain, merged = load_model(base), load_model(tmp_path / "model")
     places = everywhere(plain)
-    expected = activations(plain, inputs, places), activations(merged, inputs, places)
+    expected = read_activations(plain, inputs, places), read_activations(merged, inputs, places)
     for _ in range(2):  # either may run first, and again
-        assert same(activations(off, inputs, places), expected[0])
-        assert same(activations(on, inputs, places), expected[1])
+        assert same(read_activations(off, inputs, places), expected[0])
+        assert same(read_activations(on, inputs, places), expected[1])
     assert not same(expected[0], expected[1])
     assert on.config.model_type == family and on.device == plain.device
     for name, model in (("base", off), ("aligned", on)):
@@ -127,10 +127,10 @@ def test_stopping_early_leaves_the_other_state_as_it_is(adapter, inputs, saved_m
     folder = adapter("llama")
     off, on = load_pair_with_adapter(saved_models / "llama", folder)
     first, last = [("resid_pre", 0)], [("resid_post", 1)]
-    before = activations(off, inputs, last)
-    activations(on, inputs, first)
-    assert same(activations(off, inputs, last), before)
-    assert not same(activations(on, inputs, last), before)
+    before = read_activations(off, inputs, last)
+    read_activations(on, inputs, first)
+    assert same(read_activations(off, inputs, last), before)
+    assert not same(read_activations(on, inputs, last), before)
 
 
 def test_in_half_precision_the_adapter_itself_is_not_rounded(adapter, inputs, saved_models):
@@ -144,7 +144,7 @@ def test_in_half_precision_the_adapter_itself_is_not_rounded(adapter, inputs, sa
     assert kept == {torch.float32}
     places = everywhere(off)
     exact = load_pair_with_adapter(saved_models / "llama", folder)[1]
-    rows, wanted = activations(on, inputs, places), activations(exact, inputs, places)
+    rows, wanted = read_activations(on, inputs, places), read_activations(exact, inputs, places)
     for place in places:
         assert rows[place].dtype == torch.bfloat16
         assert float((rows[place].float() - wanted[place]).norm() / wanted[place].norm()) < 0.05

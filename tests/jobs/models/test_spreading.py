@@ -6,10 +6,10 @@ import torch
 from jobs.models.family import SITES, Missing, family_of_config
 from jobs.models.loading import load_model, save_checkpoint
 from jobs.models.spreading import spread
-from jobs.taps.pair import Inputs, activations
-from jobs.tokens.batches import padded
-from jobs.tokens.plan import build
-from jobs.tokens.positions import positions
+from jobs.taps.activations import Inputs, read_activations
+from jobs.tokens.batches import pad_batch
+from jobs.tokens.plan import build_token_plan
+from jobs.tokens.positions import find_positions
 
 PROMPTS = [
     {
@@ -32,8 +32,8 @@ def test_blocks_on_two_devices_give_the_bits_of_one(family, tiny_model, word_tok
     where = [found[f"{blocks}.{layer}"] for layer in range(4)]
     assert where == ["cpu", "cpu", "disk", "disk"]
     split = load_model(tmp_path, device=found)
-    plan, _ = build(PROMPTS, tokenizer, 32)
-    batch = padded(plan, torch.arange(4).numpy(), positions(plan, ["all"], 0))
+    plan, _ = build_token_plan(PROMPTS, tokenizer, 32)
+    batch = pad_batch(plan, torch.arange(4).numpy(), find_positions(plan, ["all"], 0))
     sites = family_of_config(whole.config).sites(whole.config)
     places = [
         (site, layer)
@@ -42,7 +42,9 @@ def test_blocks_on_two_devices_give_the_bits_of_one(family, tiny_model, word_tok
         for layer in range(4)
     ]
     for _ in range(2):  # the first one stops in the middle of a block that had come from the disk
-        one, two = (activations(model, Inputs(batch, "cpu"), places) for model in (whole, split))
+        one, two = (
+            read_activations(model, Inputs(batch, "cpu"), places) for model in (whole, split)
+        )
         for place in places:
             assert torch.equal(one[place], two[place]), place
 

@@ -5,10 +5,10 @@ import torch
 
 from jobs.models.family import names
 from jobs.predicting.head import Head
-from jobs.taps.pair import Inputs
-from jobs.tokens.batches import padded
-from jobs.tokens.plan import build
-from jobs.tokens.positions import positions
+from jobs.taps.activations import Inputs
+from jobs.tokens.batches import pad_batch
+from jobs.tokens.plan import build_token_plan
+from jobs.tokens.positions import find_positions
 
 
 @pytest.fixture
@@ -28,8 +28,10 @@ def loud(tiny_model):
 
 def last_rows(model, plan_prompts, tokenizer):
     """(what leaves the last block, the model's own logits) at every token of the prompts."""
-    plan, _ = build(plan_prompts, tokenizer, 32)
-    batch = padded(plan, torch.arange(len(plan.prompts)).numpy(), positions(plan, ["all"], 0))
+    plan, _ = build_token_plan(plan_prompts, tokenizer, 32)
+    batch = pad_batch(
+        plan, torch.arange(len(plan.prompts)).numpy(), find_positions(plan, ["all"], 0)
+    )
     inputs = Inputs(batch, "cpu")
     rows = Head(model).rows(inputs)
     with torch.inference_mode():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from jobs.probing.linear_probe import LinearProbe, judge
+from jobs.probing.linear_probe import LinearProbe, judge_scores
 
 D, N = 32, 600
 
@@ -41,7 +41,7 @@ def test_the_direction_turns_with_the_coordinates_and_does_not_see_scale_or_shif
 def test_auc_is_the_statistic_of_mann_and_whitney_and_the_majority_is_that_of_the_classes():
     rows, toxic, groups, direction = planted(3, strength=1)
     scores = rows @ direction - 7 * direction.sum()
-    found = judge(scores, toxic, groups)
+    found = judge_scores(scores, toxic, groups)
     statistic = mannwhitneyu(scores[toxic], scores[~toxic]).statistic
     assert found.auc.value == pytest.approx(statistic / (toxic.sum() * (~toxic).sum()))
     right = (scores > 0) == toxic
@@ -57,7 +57,7 @@ def test_labels_that_say_nothing_leave_the_auc_at_one_half():
     for seed in range(12):
         rows, toxic, groups, _ = planted(seed, strength=0)
         probe = LinearProbe.fit(rows[:400], toxic[:400], 1.0)
-        auc = judge(probe.scores(rows[400:]), toxic[400:], groups[400:]).auc
+        auc = judge_scores(probe.scores(rows[400:]), toxic[400:], groups[400:]).auc
         covered += auc.low <= 0.5 <= auc.high
     assert covered >= 9
 
@@ -69,5 +69,5 @@ def test_rows_that_are_all_the_same_have_no_direction():
 
 def test_a_class_that_lies_in_one_group_gives_a_number_without_an_interval():
     scores, toxic = np.arange(12.0), np.arange(12) >= 9
-    found = judge(scores, toxic, np.arange(12) // 3)
+    found = judge_scores(scores, toxic, np.arange(12) // 3)
     assert found.auc.value == 1 and found.auc.low is None

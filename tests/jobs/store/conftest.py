@@ -7,9 +7,9 @@ from analysis.rows.summary import GroupSummary
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.store.activation_store import ActivationStore
 from jobs.store.activation_units import FOLDER, RowBlock, UnitWriter, array_prefix
-from jobs.store.layout import INDEX, PLAN
-from jobs.store.store_folder import StoreFolder, rebuilt_index
-from jobs.tokens.batches import units
+from jobs.store.store_files import INDEX, PLAN
+from jobs.store.store_folder import StoreFolder, rebuild_index
+from jobs.tokens.batches import cut_units
 from jobs.tokens.plan import TokenPlan
 
 PLACES = (("resid_mid", 1), ("resid_mid", 3), ("mlp_out", 1), ("mlp_out", 3))
@@ -92,7 +92,7 @@ def write_store(plan):
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        for unit in units(plan, unit_tokens):
+        for unit in cut_units(plan, unit_tokens):
             writer = UnitWriter(folder / FOLDER, unit, plan.hash, shard_bytes=shard_bytes)
             for block in blocks_of(plan, unit, dtype):
                 writer.add(block)
@@ -101,7 +101,7 @@ def write_store(plan):
         save_file(plan.to_arrays(), folder / PLAN)
         known = {"missing": {"mlp_act": "it has none"}}
         known["rowwise"] = [] if dtype == "bfloat16" else ["all"]
-        index = rebuilt_index(StoreFolder(folder)) | known
+        index = rebuild_index(StoreFolder(folder)) | known
         (folder / INDEX).write_text(json.dumps(index))
         return folder
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cluster.errors import SurroundingsError, UserError
 from jobs.store.activation_store import ActivationStore
 from jobs.store.activation_units import MARKER
-from jobs.store.layout import INDEX
 from jobs.store.row_index import RowIndex
+from jobs.store.store_files import INDEX
 from jobs.store.store_folder import StoreFolder
 from jobs.store.unit_arrays import UnitArrays
 

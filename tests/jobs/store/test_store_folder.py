@@ -8,8 +8,8 @@ import pytest
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import Artifact
 from jobs.store.activation_store import ActivationStore
-from jobs.store.layout import INDEX
-from jobs.store.store_folder import StoreFolder, rebuilt_index
+from jobs.store.store_files import INDEX
+from jobs.store.store_folder import StoreFolder, rebuild_index
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -19,7 +19,7 @@ def test_a_deleted_index_is_made_again_from_the_units(write_store, tmp_path, dty
     whole = ActivationStore(StoreFolder(folder)).sample("resid_mid", 3, "all")
     (folder / INDEX).unlink()
     store = ActivationStore(StoreFolder(folder))
-    assert rebuilt_index(StoreFolder(folder)) == index | {"missing": {}}
+    assert rebuild_index(StoreFolder(folder)) == index | {"missing": {}}
     again = store.sample("resid_mid", 3, "all")
     np.testing.assert_array_equal(again.reservoir.rows, whole.reservoir.rows)
     np.testing.assert_array_equal(again.total.moments.mean, whole.total.moments.mean)

@@ -9,7 +9,7 @@ import pytest
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_bytes
 from jobs.store.activation_units import FOLDER, MARKER, RowBlock, UnitWriter
-from jobs.store.unit_adoption import adopt_unit, finished
+from jobs.store.unit_adoption import adopt_unit, is_finished
 from jobs.tokens.batches import Unit
 from jobs.worker.work import AttemptFolder
 
@@ -114,7 +114,7 @@ def swapped(place):
 def test_a_size_is_no_digest(attempt, damage):
     """Lesson 34: existence is not completeness, and neither is a size."""
     leave(attempt("a"), damage)
-    assert finished(attempt("b"), "a", UNIT, "plan")  # as far as its marker says
+    assert is_finished(attempt("b"), "a", UNIT, "plan")  # as far as its marker says
     assert not adopts(attempt("b"))
 
 
@@ -127,7 +127,7 @@ def test_a_unit_of_something_else_is_not_taken_over(attempt, field):
         (place / MARKER).write_text(json.dumps(marker | {field: "another"}))
 
     leave(attempt("a"), changed)
-    assert not finished(attempt("b"), "a", UNIT, "plan")
+    assert not is_finished(attempt("b"), "a", UNIT, "plan")
     assert not adopts(attempt("b"))
 
 

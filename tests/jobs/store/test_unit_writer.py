@@ -15,7 +15,7 @@ from jobs.store.activation_store import ActivationStore
 from jobs.store.activation_units import MARKER, RowBlock, UnitWriter
 from jobs.store.shard_file import Pieces, Shard, write_shard
 from jobs.store.store_folder import StoreFolder
-from jobs.tokens.batches import Unit, units
+from jobs.tokens.batches import Unit, cut_units
 
 UNIT = Unit(number=3, group=1, members=np.arange(5), num_tokens=40)
 PLACES = [("resid_mid", 0), ("resid_mid", 1)]
@@ -191,4 +191,4 @@ def test_units_of_a_plan_are_all_there_or_the_index_is_refused(write_store, tmp_
     shutil.rmtree(folder / "units" / "000002")
     with pytest.raises(SurroundingsError, match="not all units"):
         ActivationStore(StoreFolder(folder))
-    assert len(units(plan, 20)) > 5
+    assert len(cut_units(plan, 20)) > 5

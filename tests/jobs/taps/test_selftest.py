@@ -6,12 +6,12 @@ import torch
 
 from cluster.errors import UserError
 from jobs.models.family import SITES, Missing, Tap, family_of, names
-from jobs.taps.pair import Inputs
+from jobs.taps.activations import Inputs
 from jobs.taps.selftest import check_residual_stream
 from jobs.taps.taps import blocks_of
-from jobs.tokens.batches import padded
-from jobs.tokens.plan import build
-from jobs.tokens.positions import positions
+from jobs.tokens.batches import pad_batch
+from jobs.tokens.plan import build_token_plan
+from jobs.tokens.positions import find_positions
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def inputs(word_tokenizer):
         }
         for number in range(3)
     ]
-    plan, _ = build(prompts, word_tokenizer(), 20)
-    return Inputs(padded(plan, np.arange(3), positions(plan, ["all"], 0)), "cpu")
+    plan, _ = build_token_plan(prompts, word_tokenizer(), 20)
+    return Inputs(pad_batch(plan, np.arange(3), find_positions(plan, ["all"], 0)), "cpu")
 
 
 @pytest.mark.parametrize("family", names())

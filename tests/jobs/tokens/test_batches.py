@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.tokens.batches import cut, padded, units
+from jobs.tokens.batches import cut_batches, cut_units, pad_batch
 from jobs.tokens.plan import TokenPlan
-from jobs.tokens.positions import positions
+from jobs.tokens.positions import find_positions
 
 lengths_and_groups = st.lists(
     st.tuples(st.integers(1, 30), st.integers(0, 4)), min_size=1, max_size=40
@@ -33,7 +33,7 @@ def plan_of(shape):
 @given(lengths_and_groups, st.integers(1, 100))
 def test_units_hold_every_prompt_once_and_one_group_each(shape, unit_tokens):
     plan = plan_of(shape)
-    found = units(plan, unit_tokens)
+    found = cut_units(plan, unit_tokens)
     assert sorted(np.concatenate([unit.members for unit in found])) == list(range(len(shape)))
     assert [unit.number for unit in found] == list(range(len(found)))
     for unit in found:
@@ -46,7 +46,7 @@ def test_units_hold_every_prompt_once_and_one_group_each(shape, unit_tokens):
 def test_batches_hold_every_prompt_once_within_the_budget(shape, budget):
     plan = plan_of(shape)
     everyone = np.arange(len(shape))
-    batches = cut(plan, everyone, budget)
+    batches = cut_batches(plan, everyone, budget)
     assert sorted(np.concatenate(batches)) == list(everyone)
     for batch in batches:
         size = len(batch) * plan.lengths[batch].max()
@@ -61,8 +61,8 @@ def test_padding_is_masked_and_never_selected(shape, random):
     plan = plan_of(shape)
     order = list(range(len(shape)))
     random.shuffle(order)
-    wanted = positions(plan, ["last", "response", "mean"], 5)
-    batch = padded(plan, np.array(order), wanted)
+    wanted = find_positions(plan, ["last", "response", "mean"], 5)
+    batch = pad_batch(plan, np.array(order), wanted)
     assert batch.attention_mask.sum(axis=1).tolist() == plan.lengths[order].tolist()
     assert ((batch.token_ids > 0) == (batch.attention_mask == 1)).all()
     flat = batch.token_ids.ravel()

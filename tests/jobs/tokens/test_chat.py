@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import UserError
-from jobs.tokens.plan import ROLES, build
-from jobs.tokens.positions import positions
+from jobs.tokens.plan import ROLES, build_token_plan
+from jobs.tokens.positions import find_positions
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' "
@@ -102,7 +102,8 @@ def texts_by_role(tokenizer, plan):
 
 def marked(plan, policy):
     return {
-        each.label: np.flatnonzero(each.tokens).tolist() for each in positions(plan, [policy], 9)
+        each.label: np.flatnonzero(each.tokens).tolist()
+        for each in find_positions(plan, [policy], 9)
     }
 
 
@@ -116,7 +117,7 @@ def test_every_token_is_its_speakers_or_the_templates(contents, name, trim_offse
     template = TEMPLATES[name]
     speakers = ["user", "assistant"] * 3
     one = prompt(*zip(speakers, contents, strict=False))
-    plan, _ = build([one], BYTES, 10_000, template)
+    plan, _ = build_token_plan([one], BYTES, 10_000, template)
     whole = BYTES.decode(plan.token_ids, skip_special_tokens=False)
     trims = {"llama3": ("user", "assistant"), "mistral": ("assistant",)}.get(name, ())
     found = texts_by_role(BYTES, plan)
@@ -155,7 +156,7 @@ def test_every_token_is_its_speakers_or_the_templates(contents, name, trim_offse
 @pytest.mark.parametrize("tokenizer", [BYTES, PIECES], ids=["bytes", "pieces"])
 def test_ids_are_those_of_the_tokenizers_own_templating(name, tokenizer):
     one = prompt(("prompt", "the user said"), ("response", "that [ said"))
-    plan, _ = build([one], tokenizer, 1000, TEMPLATES[name])
+    plan, _ = build_token_plan([one], tokenizer, 1000, TEMPLATES[name])
     expected = tokenizer.apply_chat_template(messages(one), chat_template=TEMPLATES[name])
     assert plan.token_ids.tolist() == expected["input_ids"]
     answer = tokenizer.decode(plan.token_ids[marked(plan, "response")["response"]])
@@ -166,7 +167,7 @@ def test_ids_are_those_of_the_tokenizers_own_templating(name, tokenizer):
 
 def test_chatml_token_by_token():
     one = prompt(("system", "ab"), ("user", "the"), ("assistant", "that"))
-    plan, _ = build([one], BYTES, 1000, CHATML)
+    plan, _ = build_token_plan([one], BYTES, 1000, CHATML)
     assert texts_by_role(BYTES, plan) == {
         "template": [
             "<|im_start|>system\n",
@@ -185,7 +186,7 @@ def test_chatml_token_by_token():
 
 
 def test_what_a_template_puts_in_by_itself_is_its_own():
-    plan, _ = build([prompt(("prompt", "the"))], BYTES, 1000, QWEN)
+    plan, _ = build_token_plan([prompt(("prompt", "the"))], BYTES, 1000, QWEN)
     found = texts_by_role(BYTES, plan)
     assert found["prompt"] == ["the"]
     assert "You are helpful." in found["template"][0]
@@ -193,22 +194,26 @@ def test_what_a_template_puts_in_by_itself_is_its_own():
 
 
 def test_a_template_that_prints_today_gives_the_same_tokens_every_day():
-    plan, _ = build([prompt(("prompt", "the"))], BYTES, 1000, LLAMA3)
+    plan, _ = build_token_plan([prompt(("prompt", "the"))], BYTES, 1000, LLAMA3)
     found = texts_by_role(BYTES, plan)
     assert found["bos"] == ["<s>"]
     assert found["template"][0].startswith("Today Date: 26 Jul 2024")
 
 
 def test_an_answer_without_words_is_still_to_come():
-    with_it, _ = build([prompt(("prompt", "the"), ("response", " \n"))], BYTES, 1000, CHATML)
-    without, _ = build([prompt(("prompt", "the"))], BYTES, 1000, CHATML)
+    with_it, _ = build_token_plan(
+        [prompt(("prompt", "the"), ("response", " \n"))], BYTES, 1000, CHATML
+    )
+    without, _ = build_token_plan([prompt(("prompt", "the"))], BYTES, 1000, CHATML)
     assert with_it.token_ids.tolist() == without.token_ids.tolist()
     assert marked(with_it, "last") == marked(without, "last")
 
 
 def test_the_blank_that_begins_an_answer_is_part_of_it_be_it_a_token_or_half_of_one():
     for answer in ("that", "]"):
-        plan, _ = build([prompt(("prompt", "the"), ("response", answer))], BYTES, 1000, MISTRAL)
+        plan, _ = build_token_plan(
+            [prompt(("prompt", "the"), ("response", answer))], BYTES, 1000, MISTRAL
+        )
         assert texts_by_role(BYTES, plan)["response"] == [f" {answer}"]
         (last,) = marked(plan, "last")["last"]
         assert BYTES.decode(plan.token_ids[: last + 1]).endswith("[/INST]")
@@ -217,7 +222,7 @@ def test_the_blank_that_begins_an_answer_is_part_of_it_be_it_a_token_or_half_of_
 def test_words_of_the_markup_may_be_said():
     one = prompt(("user", "user"), ("assistant", "assistant user"), ("user", "[/INST]"))
     for name in ("chatml", "mistral"):
-        found = texts_by_role(BYTES, build([one], BYTES, 1000, TEMPLATES[name])[0])
+        found = texts_by_role(BYTES, build_token_plan([one], BYTES, 1000, TEMPLATES[name])[0])
         assert [text.strip() for text in found["user"]] == ["user", "[/INST]"]
 
 
@@ -246,31 +251,33 @@ def test_a_template_that_does_not_say_what_is_said_is_refused_by_prompt(template
     fine = prompt(("prompt", "ab"), ("response", "b"), number=3)
     one = prompt(("prompt", "that tha"), ("response", "said that"), number=8)
     with pytest.raises(UserError, match=told) as caught:
-        build([one, fine], BYTES, 1000, template)
+        build_token_plan([one, fine], BYTES, 1000, template)
     assert "prompt 8" in str(caught.value)
 
 
 def test_a_system_message_where_the_template_takes_none_is_refused_by_prompt():
     one = prompt(("system", "ab"), ("user", "the"), number=5)
     with pytest.raises(UserError, match="Only user and assistant") as caught:
-        build([one], BYTES, 1000, MISTRAL)
+        build_token_plan([one], BYTES, 1000, MISTRAL)
     assert "prompt 5" in str(caught.value)
 
 
 def test_a_text_that_brings_a_second_bos_is_refused_by_prompt():
     with pytest.raises(UserError, match="more than one <s>") as caught:
-        build([prompt(("prompt", "<s> the"), number=4)], BYTES, 1000, MISTRAL)
+        build_token_plan([prompt(("prompt", "<s> the"), number=4)], BYTES, 1000, MISTRAL)
     assert "prompt 4" in str(caught.value)
 
 
 def test_the_hash_knows_the_template():
     one = prompt(("prompt", "the"), ("response", "that"))
-    hashes = {build([one], BYTES, 1000, each)[0].hash for each in (None, *TEMPLATES.values())}
+    hashes = {
+        build_token_plan([one], BYTES, 1000, each)[0].hash for each in (None, *TEMPLATES.values())
+    }
     assert len(hashes) == 5
 
 
 def test_long_prompts_are_counted_with_their_markup():
     prompts = [prompt(("prompt", "the"), number=1), prompt(("prompt", "the that said"), number=2)]
-    length = len(build(prompts[:1], BYTES, 1000, CHATML)[0].token_ids)
-    plan, too_long = build(prompts, BYTES, length, CHATML)
+    length = len(build_token_plan(prompts[:1], BYTES, 1000, CHATML)[0].token_ids)
+    plan, too_long = build_token_plan(prompts, BYTES, length, CHATML)
     assert (plan.prompts.tolist(), too_long) == ([1], [2])

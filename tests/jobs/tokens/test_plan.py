@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cluster.errors import UserError
-from jobs.tokens.plan import ROLES, TokenPlan, build
+from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
 
 
 def prompt(number, *segments, group=0):
@@ -39,7 +39,7 @@ def with_bos():
 
 
 def test_segments_are_joined_token_by_token_with_their_roles(word_tokenizer):
-    plan, too_long = build(PLAIN, word_tokenizer(), 10)
+    plan, too_long = build_token_plan(PLAIN, word_tokenizer(), 10)
     assert too_long == []
     assert plan.prompts.tolist() == [7, 9] and plan.groups.tolist() == [4, 2]
     assert plan.token_ids.tolist() == [3, 4, 5, 6, 7, 8]
@@ -52,20 +52,22 @@ def test_segments_are_joined_token_by_token_with_their_roles(word_tokenizer):
 
 
 def test_one_bos_stands_first_and_never_between_segments(with_bos):
-    plan, _ = build(PLAIN, with_bos, 10)
+    plan, _ = build_token_plan(PLAIN, with_bos, 10)
     assert plan.token_ids.tolist() == [1, 3, 4, 5, 1, 6, 7, 8]
     assert [ROLES[role] for role in plan.roles[:2]] == ["bos", "prompt"]
 
 
 def test_a_text_that_brings_its_bos_gets_no_second(with_bos):
     """Lesson 20: no double BOS."""
-    plan, _ = build([prompt(0, ("prompt", "<s> word1"), ("response", " word2"))], with_bos, 10)
+    plan, _ = build_token_plan(
+        [prompt(0, ("prompt", "<s> word1"), ("response", " word2"))], with_bos, 10
+    )
     assert plan.token_ids.tolist() == [1, 3, 4]
 
 
 def test_the_hash_changes_with_anything_that_is_seen(word_tokenizer):
-    plan, _ = build(PLAIN, word_tokenizer(), 10)
-    again, _ = build(PLAIN, word_tokenizer(), 10)
+    plan, _ = build_token_plan(PLAIN, word_tokenizer(), 10)
+    again, _ = build_token_plan(PLAIN, word_tokenizer(), 10)
     assert plan.hash == again.hash == TokenPlan.from_arrays(plan.to_arrays()).hash
     changed = [
         dataclasses.replace(plan, **{name: array + 1})
@@ -76,7 +78,7 @@ def test_the_hash_changes_with_anything_that_is_seen(word_tokenizer):
 
 
 def test_long_prompts_are_left_out_by_id(word_tokenizer):
-    plan, too_long = build(
+    plan, too_long = build_token_plan(
         [*PLAIN, prompt(3, ("prompt", "word1 word1 word1 word1"))], word_tokenizer(), 3
     )
     assert (plan.prompts.tolist(), too_long) == ([7, 9], [3])
@@ -85,13 +87,15 @@ def test_long_prompts_are_left_out_by_id(word_tokenizer):
 
 def test_a_prompt_without_tokens_is_an_error_that_names_it(word_tokenizer):
     with pytest.raises(UserError, match="prompt 5 has no tokens"):
-        build([*PLAIN, prompt(5, ("prompt", " "), ("response", ""))], word_tokenizer(), 10)
+        build_token_plan(
+            [*PLAIN, prompt(5, ("prompt", " "), ("response", ""))], word_tokenizer(), 10
+        )
 
 
 def test_ids_are_those_of_each_segment_alone(word_tokenizer):
     """Lesson 19: nothing is decoded and tokenised again."""
     tokenizer = word_tokenizer()
-    plan, _ = build(PLAIN, tokenizer, 10)
+    plan, _ = build_token_plan(PLAIN, tokenizer, 10)
     expected = [
         token
         for each in PLAIN

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.tokens.plan import build
-from jobs.tokens.positions import positions, row_hash
+from jobs.tokens.plan import build_token_plan
+from jobs.tokens.positions import find_positions, row_hash
 
 PLAIN = [("prompt", "a b c"), ("response", "x y")]
 DIALOGUE = [
@@ -27,7 +27,7 @@ def plan_of(word_tokenizer):
             }
             for number, segments in enumerate(dialogues)
         ]
-        return build(prompts, word_tokenizer(), 100)[0]
+        return build_token_plan(prompts, word_tokenizer(), 100)[0]
 
     return build_plan
 
@@ -35,7 +35,7 @@ def plan_of(word_tokenizer):
 def marked(plan, *policies, num_kept=100):
     return {
         position.label: np.flatnonzero(position.tokens).tolist()
-        for position in positions(plan, policies, num_kept)
+        for position in find_positions(plan, policies, num_kept)
     }
 
 
@@ -76,7 +76,7 @@ def test_dialogues_of_different_lengths_share_labels(plan_of):
 
 
 def test_the_mean_is_one_row_per_prompt(plan_of):
-    (mean,) = positions(plan_of(PLAIN, DIALOGUE), ["mean"], 1)
+    (mean,) = find_positions(plan_of(PLAIN, DIALOGUE), ["mean"], 1)
     assert (mean.pooled, mean.largest_group) == (True, 1)
     kept = np.flatnonzero(mean.kept).tolist()
     assert kept in ([1, 2, 3, 4], [6, 7, 8, 9, 10])
@@ -85,7 +85,8 @@ def test_the_mean_is_one_row_per_prompt(plan_of):
 def test_kept_rows_are_as_many_as_asked_and_grow_without_changing(plan_of):
     plan = plan_of(*[PLAIN] * 30)
     few, more, all_of_them = (
-        set(np.flatnonzero(positions(plan, ["response"], count)[0].kept)) for count in (7, 20, 1000)
+        set(np.flatnonzero(find_positions(plan, ["response"], count)[0].kept))
+        for count in (7, 20, 1000)
     )
     assert (len(few), len(more), len(all_of_them)) == (7, 20, 60)
     assert few < more < all_of_them

@@ -98,9 +98,9 @@ def pushed_to_toxic(base, aligned, size=3.0):
 
 def with_weak_neuron(base, aligned):
     """The base has one neuron that writes toxic words; the aligned one hardly hears its key."""
-    from jobs.taps.taps import reading
+    from jobs.taps.taps import read_sites
 
-    with reading(base, [("resid_mid", 1)], lambda x: x[0].clone()) as found:
+    with read_sites(base, [("resid_mid", 1)], lambda x: x[0].clone()) as found:
         base(torch.arange(2, 22)[None])
     heard = base.transformer.h[1].ln_2(found["resid_mid", 1]).mean(dim=0)
     base.transformer.h[1].mlp.c_fc.weight[:, NEURON] = 2 * heard / heard.norm()
@@ -141,10 +141,10 @@ def test_the_mean_offset_of_a_planted_bias_is_all_there_is(root, ladder):
 def test_without_its_mean_offset_the_model_is_the_base_again(root, ladder):
     def along_a_quiet_direction(base, aligned):
         """Where the base hardly varies, so that its own variation is not taken away with it."""
-        from jobs.taps.taps import reading
+        from jobs.taps.taps import read_sites
 
         ids = torch.arange(2, 22)[None]
-        with reading(base, [("resid_post", 1)], lambda x: x[0].clone()) as found:
+        with read_sites(base, [("resid_post", 1)], lambda x: x[0].clone()) as found:
             base(ids)
         quiet = torch.linalg.svd(found["resid_post", 1]).Vh[-1]
         aligned.transformer.h[1].mlp.c_proj.bias.add_(8 * quiet)

@@ -5,7 +5,11 @@ from itertools import count
 import pytest
 
 from cluster.errors import UserError
-from jobs.extraction.paired_inputs import chat_template, common_model, shared_plan
+from jobs.extraction.paired_inputs import (
+    build_shared_plan,
+    find_chat_template,
+    require_common_model,
+)
 
 CHATML = (
     "{% for message in messages %}{{ '<|start|> ' + message['role'] + ' ' "
@@ -53,10 +57,10 @@ def test_tokens_that_the_chat_model_added_are_used_where_the_base_has_rows_for_t
     models, prompts
 ):
     base, chat = models(24, 32)
-    plan, _ = shared_plan(base, chat, prompts, 100, "chat")
+    plan, _ = build_shared_plan(base, chat, prompts, 100, "chat")
     assert {22, 23} <= set(plan.token_ids.tolist())
-    assert common_model(base, chat)["vocab_size"] == 24
-    plain, _ = shared_plan(base, chat, prompts, 100)
+    assert require_common_model(base, chat)["vocab_size"] == 24
+    plain, _ = build_shared_plan(base, chat, prompts, 100)
     assert plain.token_ids.max() < 22
     assert plain.hash != plan.hash
 
@@ -65,12 +69,12 @@ def test_tokens_that_the_chat_model_added_are_used_where_the_base_has_rows_for_t
 def test_a_token_without_an_embedding_is_named_with_its_prompt(models, prompts, rows):
     base, chat = models(*rows)
     with pytest.raises(UserError, match="the chat template uses '<|".replace("|", r"\|")) as caught:
-        shared_plan(base, chat, prompts, 100, "chat")
+        build_shared_plan(base, chat, prompts, 100, "chat")
     told = str(caught.value)
     assert ("the base has no embedding" in told) == (rows[0] < 24)
     assert ("the aligned model has no embedding" in told) == (rows[0] == 24)
     assert "prompt 0" in told and "template: none" in told
-    shared_plan(base, chat, prompts, 100)  # its text alone is fine
+    build_shared_plan(base, chat, prompts, 100)  # its text alone is fine
 
 
 def test_a_prompt_that_says_such_a_token_is_named(models, root):
@@ -80,7 +84,7 @@ def test_a_prompt_that_says_such_a_token_is_named(models, root):
     said = [{"role": "prompt", "text": "word3 <|end|>"}]
     prompts = root.prompts("said", [{"prompt": 6, "group": 0, "segments": said}])
     with pytest.raises(UserError, match=r"the prompt uses '<\|end\|>'") as caught:
-        shared_plan(base, chat, prompts, 100, "chat")
+        build_shared_plan(base, chat, prompts, 100, "chat")
     assert "prompt 6" in str(caught.value)
 
 
@@ -102,9 +106,9 @@ def test_a_token_under_another_id_is_refused(models, prompts, chat_tokenizer, wo
     with pytest.raises(
         UserError, match="differ in 2 entries, for one '<|end|>'".replace("|", r"\|")
     ):
-        shared_plan(larger, other, prompts, 100)
+        build_shared_plan(larger, other, prompts, 100)
     with pytest.raises(UserError, match="differ in 2 entries"):  # the base knows more
-        shared_plan(larger, base, prompts, 100)
+        build_shared_plan(larger, base, prompts, 100)
 
 
 def test_a_tokenizer_that_cuts_otherwise_is_refused(models, prompts, chat_tokenizer):
@@ -115,24 +119,24 @@ def test_a_tokenizer_that_cuts_otherwise_is_refused(models, prompts, chat_tokeni
     lower.backend_tokenizer.normalizer = normalizers.Lowercase()
     base, chat = models(24, 24, lower)
     with pytest.raises(UserError, match="cut or mark texts differently"):
-        shared_plan(base, chat, prompts, 100)
+        build_shared_plan(base, chat, prompts, 100)
 
 
 def test_the_template_is_the_aligned_models_else_the_bases(
     root, models, tiny_model, chat_tokenizer
 ):
     base, chat = models(24, 24)
-    assert chat_template(base, chat) == CHATML
+    assert find_chat_template(base, chat) == CHATML
     own = chat_tokenizer("<|start|>", "<|end|>", template="{{ messages[0].content }}")
     with_one = root.model("with", tiny_model("llama", vocab_size=24), own)
-    assert chat_template(with_one, chat) == CHATML
-    assert chat_template(with_one, base) == "{{ messages[0].content }}"
+    assert find_chat_template(with_one, chat) == CHATML
+    assert find_chat_template(with_one, base) == "{{ messages[0].content }}"
 
 
 def test_without_any_template_chat_is_refused(models, prompts):
     base, _ = models(24, 24)
     with pytest.raises(UserError, match="neither the aligned model nor its base"):
-        shared_plan(base, base, prompts, 100, "chat")
+        build_shared_plan(base, base, prompts, 100, "chat")
 
 
 def test_two_chat_models_of_one_base_have_their_own_plans(
@@ -144,7 +148,7 @@ def test_two_chat_models_of_one_base_have_their_own_plans(
     second = root.model("second", tiny_model("llama", vocab_size=24), tokenizer)
     again = root.model("again", tiny_model("llama", vocab_size=24), tokenizer)
     first, one, same = (
-        shared_plan(base, each, prompts, 100, "chat")[0] for each in (chat, second, again)
+        build_shared_plan(base, each, prompts, 100, "chat")[0] for each in (chat, second, again)
     )
     assert first.hash != one.hash
     assert same is one  # read once for all models with these tokens
@@ -156,6 +160,6 @@ def test_prompts_beyond_either_models_positions_are_left_out(
     tokenizer = word_tokenizer(eos_token="<end>")
     base = root.model("long", tiny_model("gpt2", max_positions=32), tokenizer)
     short = root.model("short", tiny_model("gpt2", max_positions=8), tokenizer)
-    plan, too_long = shared_plan(base, short, prompts, 32)
+    plan, too_long = build_shared_plan(base, short, prompts, 32)
     assert plan.lengths.max() == 8
     assert len(plan.prompts) + len(too_long) == len(plain_prompts)

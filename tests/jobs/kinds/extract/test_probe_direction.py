@@ -113,9 +113,9 @@ def test_rows_are_means_of_the_last_block_over_those_tokens(
     base, word_tokenizer, averaged, plain_prompts
 ):
     from jobs.probing.mean_residuals import mean_residuals
-    from jobs.tokens.plan import build
+    from jobs.tokens.plan import build_token_plan
 
-    plan, _ = build(plain_prompts, word_tokenizer(), 32)
+    plan, _ = build_token_plan(plain_prompts, word_tokenizer(), 32)
     base.eval()
     rows, texts = mean_residuals(base, plan, ("resid_post", 1), averaged, token_budget=40)
     np.testing.assert_array_equal(texts, plan.prompts)

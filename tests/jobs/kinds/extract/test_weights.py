@@ -14,7 +14,7 @@ from jobs.comparing.sources import collect
 from jobs.comparing.view import View
 from jobs.kinds import weights
 from jobs.models.family import family_of
-from jobs.weights.tables import DRIFTS, SHIFTS
+from jobs.weights.full_tables import DRIFTS, SHIFTS
 
 DIRECTION = torch.randn(16, generator=torch.Generator().manual_seed(4))
 DIRECTION /= DIRECTION.norm()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from jobs.models.family import SITES, Missing, family_of, names
-from jobs.taps.pair import Inputs, activations
-from jobs.tokens.batches import padded
-from jobs.tokens.plan import build
-from jobs.tokens.positions import positions
+from jobs.taps.activations import Inputs, read_activations
+from jobs.tokens.batches import pad_batch
+from jobs.tokens.plan import build_token_plan
+from jobs.tokens.positions import find_positions
 
 LAYERS = 3
 SIZES = {"num_layers": LAYERS, "d_model": 32, "num_heads": 4, "d_mlp": 52, "vocab_size": 22}
@@ -281,7 +281,7 @@ def prompts(word_tokenizer):
     """A plan of prompts of 9, 2 and 6 tokens, and them in one batch."""
     texts = ["word1 word5 word7 word2 word2 word9 word0 word11 word3", "word4 word8"]
     texts.append("word19 word6 word7 word0 word13 word1")
-    plan, _ = build(
+    plan, _ = build_token_plan(
         [
             {"prompt": number, "group": 0, "segments": [{"role": "prompt", "text": text}]}
             for number, text in enumerate(texts)
@@ -289,7 +289,7 @@ def prompts(word_tokenizer):
         word_tokenizer(),
         20,
     )
-    return plan, padded(plan, np.arange(3), positions(plan, ["all"], 0))
+    return plan, pad_batch(plan, np.arange(3), find_positions(plan, ["all"], 0))
 
 
 def test_every_family_is_here():
@@ -304,7 +304,7 @@ def test_every_site_at_every_layer_is_what_the_weights_say(fields, change, promp
     taps = family_of(fields["family"]).sites(model.config)
     shown = [site for site in SITES if not isinstance(taps[site], Missing)]
     places = [(site, layer) for site in shown for layer in range(LAYERS)]
-    rows = activations(model, Inputs(batch, "cpu"), places)
+    rows = read_activations(model, Inputs(batch, "cpu"), places)
     for member in range(3):
         ids = plan.token_ids[plan.offsets[member] : plan.offsets[member] + plan.lengths[member]]
         expected = recomputed(ids, model)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import UserError
 from jobs.extraction.unit_rows import NotFinite, UnitRows
 from jobs.store.activation_units import FOLDER, RowBlock, UnitWriter
-from jobs.taps.pair import Inputs, offsets
-from jobs.tokens.batches import Batch, Unit, cut, padded
+from jobs.taps.activations import Inputs, form_offsets
+from jobs.tokens.batches import Batch, Unit, cut_batches, pad_batch
 from jobs.worker.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from jobs.extraction.pipeline import Pipeline
-    from jobs.extraction.unit_rows import Keeping
+    from jobs.extraction.unit_rows import StoredParts
+    from jobs.extraction.writer_thread import WriterThread
     from jobs.taps.taps import Place
     from jobs.tokens.plan import TokenPlan
     from jobs.tokens.positions import Position
 
-RowsOf = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
+ActivationReader = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
 """One model's gathered rows [rows, d] of a batch at every place."""
 
 
-class OutOfMemory(Exception):  # noqa: N818 - no fault: it is tried again in smaller batches
+class BatchesTooLarge(Exception):  # noqa: N818 - no fault: it is tried again in smaller batches
     """Memory ran out in a unit that can be cut into smaller batches."""
 
 
-class UnitEngine:
+class UnitExtractor:
     """Runs units of one extraction, their rows and summaries written by a pipeline."""
 
     def __init__(
@@ -46,9 +46,9 @@ class UnitEngine:
         plan: TokenPlan,
         positions: Sequence[Position],
         places: Sequence[Place],
-        keeping: Keeping,
+        keeping: StoredParts,
         folder: Path,
-        pipeline: Pipeline,
+        pipeline: WriterThread,
         device: Any,
         written: Callable[[Unit], None] = lambda unit: None,
     ) -> None:
@@ -64,12 +64,14 @@ class UnitEngine:
 
     def batches(self, unit: Unit, budget: int) -> Iterator[tuple[Batch, Inputs]]:
         """The unit's batches at a token budget, on the device; those without rows left out."""
-        for members in cut(self._plan, unit.members, budget):
-            batch = padded(self._plan, members, self._positions)
+        for members in cut_batches(self._plan, unit.members, budget):
+            batch = pad_batch(self._plan, members, self._positions)
             if len(batch.gathered):
                 yield batch, Inputs(batch, self._device)
 
-    def run(self, unit: Unit, budget: int, base: RowsOf, aligned: RowsOf) -> None:
+    def run(
+        self, unit: Unit, budget: int, base: ActivationReader, aligned: ActivationReader
+    ) -> None:
         """Compute a unit, and hand all of it to the writer.
 
         Raises OutOfMemory, with nothing left of the unit, when smaller batches may help.
@@ -89,12 +91,12 @@ class UnitEngine:
             with self.memory_for(unit, budget), torch.inference_mode():
                 for batch, inputs in self.batches(unit, budget):
                     base_rows = base(batch, inputs)
-                    rows.add(batch, offsets(base_rows, aligned(batch, inputs), self._places))
+                    rows.add(batch, form_offsets(base_rows, aligned(batch, inputs), self._places))
                     self._pipeline.check()
                 size = rows.summary_bytes
                 self._pipeline.make_room(size)
                 arrays = rows.finish()
-        except OutOfMemory:
+        except BatchesTooLarge:
             call(lambda: writer.it.abandon())
             raise
         facts = {"token_budget": budget, "rows": rows.num_rows()}
@@ -109,7 +111,7 @@ class UnitEngine:
             longest = int(self._plan.lengths[unit.members].max())
             if not is_out_of_memory(error) or budget <= longest:
                 raise
-            raise OutOfMemory(str(error).partition("\n")[0]) from None
+            raise BatchesTooLarge(str(error).partition("\n")[0]) from None
 
     def _finish(
         self,

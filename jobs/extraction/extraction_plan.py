@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from analysis.tables.depth import layer_at
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
-from jobs.extraction.paired_inputs import chat_template, common_model, shared_plan
-from jobs.extraction.unit_rows import Keeping
+from jobs.extraction.paired_inputs import (
+    build_shared_plan,
+    find_chat_template,
+    require_common_model,
+)
+from jobs.extraction.unit_rows import StoredParts
 from jobs.models.facts import Dtype, compute_dtype
 from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.shape import read_shape
 from jobs.taps.pair_loading import adapter_on
-from jobs.tokens.policy import DEFAULT
-from jobs.tokens.positions import Position, positions
+from jobs.tokens.position_policy import DEFAULT
+from jobs.tokens.positions import Position, find_positions
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Extraction:
+class ExtractionPlan:
     """What is to be extracted, decided before a model is loaded."""
 
     params: Params
@@ -65,7 +69,7 @@ class Extraction:
         return self.d_mlp if place[0] in NEURON_SITES else int(self.model["d_model"])
 
     @property
-    def keeping(self) -> Keeping:
+    def keeping(self) -> StoredParts:
         """What is kept of each position: its rows while they are fewer than d, else moments."""
         few = {
             position.label
@@ -74,7 +78,7 @@ class Extraction:
         }
         many = [position for position in self.positions if position.label not in few]
         params = self.params
-        return Keeping(
+        return StoredParts(
             dense=frozenset(p.label for p in many if p.policy in params.moments_positions),
             rowwise=frozenset(few),
             full=frozenset(p.label for p in many if p.policy in params.full_rows),
@@ -82,31 +86,31 @@ class Extraction:
         )
 
 
-def decide(work: Work) -> Extraction:
+def plan_extraction(work: Work) -> ExtractionPlan:
     """Settle tokens, rows, layers and sites. Raises UserError for what cannot be done."""
     params: Params = work.params
     base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
-    model = common_model(base, aligned)
+    model = require_common_model(base, aligned)
     config = read_config(base.path("model/config.json").parent)
     family = family_of_config(config)
     shape = read_shape(family.FIELDS, config)
     longest = min(shape.max_positions, params.max_length or shape.max_positions)
-    plan, too_long = shared_plan(base, aligned, prompts, longest, params.template)
+    plan, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
-    found = positions(plan, policies, params.num_reservoir)
+    found = find_positions(plan, policies, params.num_reservoir)
     if not found:
         raise UserError(
             f"no prompt has a token at {' or '.join(policies)}",
             where=prompts.folder,
             hint="turn needs dialogues; response needs prompts with a response",
         )
-    layers = chosen_layers(params.layers, params.depths, int(model["num_layers"]))
+    layers = choose_layers(params.layers, params.depths, int(model["num_layers"]))
     sites = family.sites(config)
     missing: dict[str, str] = {
         site: tap.reason for site in params.sites if isinstance(tap := sites[site], Missing)
     }
     present = [site for site in dict.fromkeys(params.sites) if site not in missing]
-    return Extraction(
+    return ExtractionPlan(
         params=params,
         model=model,
         plan=plan,
@@ -126,10 +130,10 @@ def decide(work: Work) -> Extraction:
 def _template_digest(params: Params, base: Artifact, aligned: Artifact) -> str | None:
     if params.template == "none":
         return None
-    return digest_bytes(chat_template(base, aligned).encode())
+    return digest_bytes(find_chat_template(base, aligned).encode())
 
 
-def chosen_layers(
+def choose_layers(
     asked: Literal["all"] | Sequence[int] | None, depths: Sequence[float], num_layers: int
 ) -> list[int]:
     """The layers asked for, ascending; those at the depths for None.

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from jobs.predicting.head import Head
-from jobs.taps.pair import Inputs, activations
-from jobs.tokens.batches import cut, padded
+from jobs.taps.activations import Inputs, read_activations
+from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lens:
+class LensReadings:
     """Probabilities that one model's layers give, a column per token that was read."""
 
     tokens: Int64[np.ndarray, " read"]
@@ -38,7 +38,7 @@ class Lens:
     """That the next token is the one that stands there; nothing to read at the end of a prompt."""
 
 
-def lens(
+def read_lens(
     model: Any,
     plan: TokenPlan,
     *,
@@ -47,7 +47,7 @@ def lens(
     token_set: Sequence[int],
     token_budget: int,
     after_batch: Callable[[int], None] = lambda done: None,
-) -> Lens:
+) -> LensReadings:
     """Read every place at every position, each prompt forwarded once.
 
     Args:
@@ -60,16 +60,16 @@ def lens(
         after_batch: told how many prompts are done.
     """
     tokens = np.flatnonzero(np.logical_or.reduce([each.tokens for each in positions]))
-    found = Lens(
+    found = LensReadings(
         tokens=tokens,
         toxic=np.full((len(places), len(tokens)), np.nan),
         following=np.full((len(places), len(tokens)), np.nan),
     )
     head, done = Head(model), 0
-    for members in cut(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = padded(plan, members, positions)
+    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
+        batch = pad_batch(plan, members, positions)
         if len(batch.gathered):
-            rows = activations(model, Inputs(batch, model.device), places)
+            rows = read_activations(model, Inputs(batch, model.device), places)
             columns = np.searchsorted(tokens, batch.tokens)
             following = plan.token_ids[np.minimum(batch.tokens + 1, len(plan.token_ids) - 1)]
             stacked = _stacked(rows, places)

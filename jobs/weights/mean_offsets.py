@@ -21,7 +21,7 @@ _Sums = dict[int, tuple[Float64[np.ndarray, " d"], int]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Place:
+class StreamPlace:
     """One site, layer and position, and what is known of δ there."""
 
     site: str
@@ -39,17 +39,17 @@ class Place:
         return self.layer if self.site == "resid_post" else self.layer - 1
 
 
-def places(store: ActivationStore) -> Iterator[Place]:
+def find_stream_places(store: ActivationStore) -> Iterator[StreamPlace]:
     """Every place of the residual stream, those that are missing with their reason."""
     for site in (name for name in STREAM if name in store.sites):
         for layer in store.layers:
             absent = [label for label in store.absent_positions if label != "turn"]
             for label in (*store.positions, *absent):
-                found = offset_at(store, site, layer, label)
-                yield Place(site=site, layer=layer, position=label, offset=found)
+                found = find_mean_offset(store, site, layer, label)
+                yield StreamPlace(site=site, layer=layer, position=label, offset=found)
 
 
-def offset_at(
+def find_mean_offset(
     store: ActivationStore, site: str, layer: int, label: str
 ) -> MeanOffset | tuple[Status, str]:
     """Mean δ at one place, or why there is none."""

@@ -11,9 +11,9 @@ from jaxtyping import Float64, Int64
 from analysis.status import Status
 from analysis.tables.depth import depth_of
 from jobs.behaviour.subject import NO_WORDS
-from jobs.predicting.lens import Lens
-from jobs.predicting.outputs import Outputs, has_answer
-from jobs.predicting.question import Question
+from jobs.predicting.logit_lens import LensReadings
+from jobs.predicting.output_tokens import OutputTokens, has_answer
+from jobs.predicting.prediction_plan import PredictionPlan
 from jobs.tokens.positions import Position
 from jobs.worker.group_estimate import estimated_mean, measured, unmeasured
 
@@ -43,7 +43,9 @@ _KL = (
 )
 
 
-def lens_rows(question: Question, base: Lens | None, aligned: Lens | None) -> Iterator[Row]:
+def measure_lens(
+    question: PredictionPlan, base: LensReadings | None, aligned: LensReadings | None
+) -> Iterator[Row]:
     """Base, aligned and drop of both metrics, at every site, layer and position."""
     for position in question.asked:
         for metric in (TOXIC, ANSWER) if position.label == "last" else (TOXIC,):
@@ -53,8 +55,8 @@ def lens_rows(question: Question, base: Lens | None, aligned: Lens | None) -> It
             yield from _filled(question, metric, position, base, aligned)
 
 
-def divergence_rows(
-    outputs: Outputs, nats: Float64[np.ndarray, " outputs"], most: int
+def measure_divergence(
+    outputs: OutputTokens, nats: Float64[np.ndarray, " outputs"], most: int
 ) -> Iterator[Row]:
     """KL at each output, and over all of them, of which a prompt has `most` at most."""
     groups = outputs.plan.groups[outputs.plan.owners[outputs.after]]
@@ -74,7 +76,11 @@ def _unplaced(metric: str, position: str, what: str, where: str) -> Row:
 
 
 def _filled(
-    question: Question, metric: str, position: Position, base: Lens | None, aligned: Lens | None
+    question: PredictionPlan,
+    metric: str,
+    position: Position,
+    base: LensReadings | None,
+    aligned: LensReadings | None,
 ) -> Iterator[Row]:
     """Rows of one metric and position at the sites that exist."""
     tokens = np.flatnonzero(position.tokens)
@@ -94,7 +100,7 @@ def _filled(
         yield rows[2] | _mean(first - second, groups, (-1.0, 1.0), note)
 
 
-def _unfilled(question: Question, metric: str, place: Place, position: Position) -> list[Row]:
+def _unfilled(question: PredictionPlan, metric: str, place: Place, position: Position) -> list[Row]:
     """Base, aligned and drop at one place, without numbers."""
     site, layer = place
     named = {
@@ -113,7 +119,7 @@ def _unfilled(question: Question, metric: str, place: Place, position: Position)
 
 
 def _reservations(
-    question: Question, metric: str, tokens: Int64[np.ndarray, " tokens"]
+    question: PredictionPlan, metric: str, tokens: Int64[np.ndarray, " tokens"]
 ) -> tuple[str | None, str | None]:
     """Why there is no number, and what to know about one."""
     toxic = question.toxic
@@ -128,7 +134,7 @@ def _reservations(
 
 
 def _read(
-    lens: Lens, metric: str, place: int, tokens: Int64[np.ndarray, " tokens"]
+    lens: LensReadings, metric: str, place: int, tokens: Int64[np.ndarray, " tokens"]
 ) -> Float64[np.ndarray, " tokens"]:
     columns = np.searchsorted(lens.tokens, tokens)
     of_metric = lens.toxic if metric == TOXIC else lens.following

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobs.extraction.base_rows import BaseRows, BaseRowsWriter
-from jobs.extraction.unit_engine import OutOfMemory, RowsOf, UnitEngine
-from jobs.taps.pair import Inputs, activations
+from jobs.extraction.spooled_rows import SpooledRows, SpooledUnitWriter
+from jobs.extraction.unit_extractor import ActivationReader, BatchesTooLarge, UnitExtractor
+from jobs.taps.activations import Inputs, read_activations
 from jobs.tokens.batches import Batch, Unit
 
 if TYPE_CHECKING:
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from jobs.extraction.pipeline import Pipeline
-    from jobs.extraction.progress import UnitProgress
+    from jobs.extraction.unit_progress import UnitProgress
     from jobs.extraction.unit_shares import UnitShares
+    from jobs.extraction.writer_thread import WriterThread
     from jobs.taps.taps import Place
 
 
-def run_resident(
-    engine: UnitEngine,
+def run_both_models(
+    engine: UnitExtractor,
     shares: UnitShares,
     progress: UnitProgress,
     budget: int,
-    base: RowsOf,
-    aligned: RowsOf,
+    base: ActivationReader,
+    aligned: ActivationReader,
 ) -> None:
     """Every unit with both models at hand. Raises Stopped when asked to stop."""
     for unit in shares.left():
@@ -39,16 +39,16 @@ def run_resident(
         progress.after(unit)
 
 
-class Turns:
+class AlternatingPasses:
     """Models that take turns: the base's rows are spooled, a round of units at a time."""
 
     def __init__(
         self,
-        engine: UnitEngine,
+        engine: UnitExtractor,
         shares: UnitShares,
         progress: UnitProgress,
-        pipeline: Pipeline,
-        spool: Callable[[int], BaseRows],
+        pipeline: WriterThread,
+        spool: Callable[[int], SpooledRows],
         budget: int,
         unit_bytes: Callable[[Unit], int],
         most_bytes: float,
@@ -66,7 +66,9 @@ class Turns:
         self._first_budget = budget
         self._budgets: dict[int, int] = {}
 
-    def run(self, base: Callable[[], RowsOf], aligned: Callable[[], RowsOf]) -> None:
+    def run(
+        self, base: Callable[[], ActivationReader], aligned: Callable[[], ActivationReader]
+    ) -> None:
         """Every unit; each model is loaded when its turn comes and let go after it.
 
         Raises Stopped when asked to stop.
@@ -95,12 +97,12 @@ class Turns:
             chosen.append(unit)
         return chosen
 
-    def _fill(self, unit: Unit, base: RowsOf) -> None:
+    def _fill(self, unit: Unit, base: ActivationReader) -> None:
         self._progress.before(unit)
         while not _fits(lambda: self._write(unit, base)):
             self._halve(unit)
 
-    def _write(self, unit: Unit, base: RowsOf) -> None:
+    def _write(self, unit: Unit, base: ActivationReader) -> None:
         import torch
 
         budget = self._budget(unit)
@@ -110,19 +112,19 @@ class Turns:
                 for batch, inputs in self._engine.batches(unit, budget):
                     rows = {place: rows.float() for place, rows in base(batch, inputs).items()}
                     self._spool_batch(writer, batch, rows)
-        except OutOfMemory:
+        except BatchesTooLarge:
             self._pipeline.call(writer.abandon)
             raise
         self._pipeline.call(writer.finish)
 
     def _spool_batch(
-        self, writer: BaseRowsWriter, batch: Batch, rows: Mapping[Place, Tensor]
+        self, writer: SpooledUnitWriter, batch: Batch, rows: Mapping[Place, Tensor]
     ) -> None:
         host = {place: self._pipeline.host(each) for place, each in rows.items()}
         size = sum(each.nbytes for each in host.values())
         self._pipeline.call(lambda: writer.add(batch, host), size)
 
-    def _pair(self, unit: Unit, aligned: RowsOf) -> None:
+    def _pair(self, unit: Unit, aligned: ActivationReader) -> None:
         self._progress.before(unit)
         spooled = self._of(unit).rows(unit)
         if spooled is None:
@@ -150,19 +152,19 @@ class Turns:
     def _halve(self, unit: Unit) -> None:
         self._budgets[unit.number] = self._budget(unit) // 2
 
-    def _of(self, unit: Unit) -> BaseRows:
+    def _of(self, unit: Unit) -> SpooledRows:
         return self._spool(self._budget(unit))
 
 
-def rows_of(model: Any, places: Sequence[Place]) -> RowsOf:
+def activation_reader(model: Any, places: Sequence[Place]) -> ActivationReader:
     """A model's own rows."""
-    return lambda batch, inputs: activations(model, inputs, places)
+    return lambda batch, inputs: read_activations(model, inputs, places)
 
 
 def _fits(work: Callable[[], None]) -> bool:
     """False when memory ran out; whatever held it is let go before anything is tried again."""
     try:
         work()
-    except OutOfMemory:
+    except BatchesTooLarge:
         return False
     return True

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.artifacts.identity import key_of
-from jobs.store.activation_units import MARKER, RowBlock, UnitWriter, array_prefix, whole_unit
+from jobs.store.activation_units import (
+    MARKER,
+    RowBlock,
+    UnitWriter,
+    array_prefix,
+    list_whole_shards,
+)
 from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch, Unit
 
@@ -32,7 +38,7 @@ _LABEL = "base"
 _FACTS = "facts.json"
 
 
-class BaseRows:
+class SpooledRows:
     """A folder of units, each holding the gathered rows of its batches in order."""
 
     def __init__(self, folder: Path, plan_hash: str, places: Sequence[Place]) -> None:
@@ -42,16 +48,16 @@ class BaseRows:
 
     def has(self, unit: Unit) -> bool:
         """True when every byte of the unit's rows is there."""
-        return whole_unit(self._folder / unit.name, unit, self._plan_hash) is not None
+        return list_whole_shards(self._folder / unit.name, unit, self._plan_hash) is not None
 
-    def writer(self, unit: Unit) -> BaseRowsWriter:
+    def writer(self, unit: Unit) -> SpooledUnitWriter:
         """Where the rows of a unit's batches are written."""
-        return BaseRowsWriter(self._folder, unit, self._plan_hash)
+        return SpooledUnitWriter(self._folder, unit, self._plan_hash)
 
-    def rows(self, unit: Unit) -> UnitBaseRows | None:
+    def rows(self, unit: Unit) -> SpooledUnitReader | None:
         """The rows of a unit, open, so that no deleting disturbs them; None when not there."""
         with suppress(FileNotFoundError):
-            return UnitBaseRows(self._folder / unit.name, self._places)
+            return SpooledUnitReader(self._folder / unit.name, self._places)
         return None
 
     def drop(self, unit: Unit) -> None:
@@ -73,7 +79,7 @@ class BaseRows:
         os.replace(temporary, self._folder / _FACTS)
 
 
-class BaseRowsWriter:
+class SpooledUnitWriter:
     """Writes the rows of one unit, batch after batch; it appears whole or not at all."""
 
     def __init__(self, folder: Path, unit: Unit, plan_hash: str) -> None:
@@ -91,7 +97,7 @@ class BaseRowsWriter:
         """Make the unit appear, unless somebody else was first, with the same bytes."""
         try:
             self._writer.finish({}, {})
-            if whole_unit(self._target, self._unit, self._plan_hash) is None:
+            if list_whole_shards(self._target, self._unit, self._plan_hash) is None:
                 shutil.rmtree(self._target, ignore_errors=True)
             with suppress(OSError):
                 os.rename(self._own / self._target.name, self._target)
@@ -104,7 +110,7 @@ class BaseRowsWriter:
         shutil.rmtree(self._own, ignore_errors=True)
 
 
-class UnitBaseRows:
+class SpooledUnitReader:
     """Reads one unit's rows from the start, batch after batch."""
 
     def __init__(self, folder: Path, places: Sequence[Place]) -> None:

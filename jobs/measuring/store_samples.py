@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int64
 
 from analysis.rows.summary import GroupSummary, Sample
 from jobs.models.family import NEURON_SITES
-from jobs.probing.directions_file import FoundDirections
+from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
 
 _TURN = re.compile(r"turn-(\d+)")
@@ -34,10 +34,10 @@ class _Turn:
     """The group of each."""
 
 
-class Samples:
+class StoreSamples:
     """Reads samples; rows of the dialogue turns of one site and layer are held until the next."""
 
-    def __init__(self, store: ActivationStore, toxic: FoundDirections | None = None) -> None:
+    def __init__(self, store: ActivationStore, toxic: StoredDirections | None = None) -> None:
         self._store = store
         self._toxic = toxic
         self._place: tuple[str, int] | None = None

@@ -16,18 +16,18 @@ from jobs.models.family import Missing
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.probing.directions_file import write
 from jobs.probing.labelled_texts import LabelledText, prompt_lines, read_labelled_texts
-from jobs.probing.linear_probe import Judgement, LinearProbe, judge
+from jobs.probing.linear_probe import Judgement, LinearProbe, judge_scores
 from jobs.probing.mean_residuals import mean_residuals
 from jobs.probing.toxic_value_vectors import (
     SharedDirections,
     ToxicValueVectors,
-    rank,
-    shared_directions,
+    find_shared_directions,
+    rank_value_vectors,
 )
 from jobs.probing.vocabulary import read_out
 from jobs.store.checkpoint import Checkpoint
 from jobs.taps.taps import Place, taps_of
-from jobs.tokens.plan import build
+from jobs.tokens.plan import build_token_plan
 from jobs.worker.group_estimate import measured
 from jobs.worker.measured_rows import write_rows
 from jobs.worker.work import Stopped, Work
@@ -69,10 +69,10 @@ def find_directions(work: Work) -> dict[str, Any]:
     rows, texts, too_long = reader.rows(labelling.texts)
     kept = [labelling.texts[number] for number in texts]
     probe, judgement = _fitted(rows, kept, params)
-    found = rank(
+    found = rank_value_vectors(
         probe.direction, checkpoint.shape.num_layers, checkpoint.value_vectors, params.num_vectors
     )
-    shared = shared_directions(found, probe.direction, params.num_svd)
+    shared = find_shared_directions(found, probe.direction, params.num_svd)
     facts = {
         "site": SITE,
         "layer": reader.place[1],
@@ -117,7 +117,7 @@ class _Reader:
     ) -> tuple[Float32[np.ndarray, "rows d"], Int64[np.ndarray, " rows"], int]:
         """A row per text that has one, which texts those are, and how many were too long."""
         params: Params = self._work.params
-        plan, too_long = build(prompt_lines(texts), self._tokenizer, self._max_length)
+        plan, too_long = build_token_plan(prompt_lines(texts), self._tokenizer, self._max_length)
 
         def after_batch(done: int) -> None:
             if self._work.stop_requested:
@@ -170,7 +170,7 @@ def _fitted(
     probe = LinearProbe.fit(rows[~held_out], toxic[~held_out], params.inverse_penalty)
     if not probe.direction.any():
         raise UserError("all texts leave the same residuals: there is no direction", where="pairs")
-    return probe, judge(probe.scores(rows[held_out]), toxic[held_out], groups[held_out])
+    return probe, judge_scores(probe.scores(rows[held_out]), toxic[held_out], groups[held_out])
 
 
 def _write_measurements(work: Work, judgement: Judgement, texts: Sequence[LabelledText]) -> None:

@@ -22,7 +22,7 @@ _BIN = 2 * _EXACT
 """A filled bin of a histogram: its number and its count."""
 
 
-def store_bytes(
+def bound_store_bytes(
     *,
     num_rows: Mapping[str, int],
     num_units: int,

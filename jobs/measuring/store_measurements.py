@@ -12,10 +12,10 @@ from analysis.rows.summary import Sample
 from analysis.status import Status
 from analysis.tables.depth import depth_of
 from cluster.errors import UserError
-from jobs.measuring.figure_details import MeasuredDetails
-from jobs.measuring.samples import Samples
+from jobs.measuring.figure_tables import FigureTables
+from jobs.measuring.store_samples import StoreSamples
 from jobs.models.facts import MODEL_FACTS
-from jobs.probing.directions_file import FoundDirections
+from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
 from jobs.worker.measured_rows import write_rows
 from jobs.worker.work import Work
@@ -35,9 +35,9 @@ def measure(work: Work) -> dict[str, Any]:
     store = ActivationStore(artifact)
     uses_against = work.has("against")
     against = ActivationStore(work.input("against")) if uses_against else None
-    samples = Samples(store, _toxic(work))
+    samples = StoreSamples(store, _toxic(work))
     metrics = {name: load_metric(name) for name in work.params.metrics}
-    details = MeasuredDetails()
+    details = FigureTables()
     about = {name: artifact.facts["model"][name] for name in MODEL_FACTS}
     rows: list[Row] = []
     for number, layer in enumerate(store.layers):
@@ -54,7 +54,7 @@ def measure(work: Work) -> dict[str, Any]:
 
 def _at_layer(
     store: ActivationStore,
-    samples: Samples,
+    samples: StoreSamples,
     against: ActivationStore | None,
     metrics: Mapping[str, Metric],
     layer: int,
@@ -66,7 +66,7 @@ def _at_layer(
                 yield place | _row(value, store.floor(site, layer, label))
 
 
-def _keep_details(details: MeasuredDetails, store: ActivationStore, layer: int) -> None:
+def _keep_details(details: FigureTables, store: ActivationStore, layer: int) -> None:
     """What figures draw of this layer."""
     for site in store.sites:
         for label in store.positions if site not in store.missing else ():
@@ -74,7 +74,7 @@ def _keep_details(details: MeasuredDetails, store: ActivationStore, layer: int) 
             details.add(place, store.rows(site, layer, label))
 
 
-def _toxic(work: Work) -> FoundDirections | None:
+def _toxic(work: Work) -> StoredDirections | None:
     """What a probe found. Raises UserError when it is of another model than the extraction."""
     if not work.has("toxic"):
         return None
@@ -85,7 +85,7 @@ def _toxic(work: Work) -> FoundDirections | None:
             where=toxic.folder,
             hint="give `probe-direction` the base of the extraction as its `model`",
         )
-    return FoundDirections(toxic)
+    return StoredDirections(toxic)
 
 
 def _named(policies: Sequence[str]) -> list[str]:
@@ -95,7 +95,7 @@ def _named(policies: Sequence[str]) -> list[str]:
 
 def _values(
     store: ActivationStore,
-    samples: Samples,
+    samples: StoreSamples,
     against: ActivationStore | None,
     metrics: Mapping[str, Metric],
     site: str,

@@ -12,9 +12,9 @@ from analysis.tables.depth import layer_at
 from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.models.shape import read_shape
-from jobs.store.size import ROW_BYTES, store_bytes
+from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 from jobs.text.format import NUM_GROUPS
-from jobs.tokens.policy import DEFAULT
+from jobs.tokens.position_policy import DEFAULT
 
 if TYPE_CHECKING:
     from jobs.extraction.extract_params import Params
@@ -36,7 +36,7 @@ class _Sizes:
     """Longest prompt in tokens, where known."""
 
 
-def expected_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) -> int | None:
+def bound_planned_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) -> int | None:
     """Most bytes of a store; None while the model's sizes or the prompts are not known."""
     sizes, prompts = _sizes(inputs["base"]), inputs["prompts"]
     if sizes is None or prompts.facts is None:
@@ -57,7 +57,9 @@ def expected_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) -> in
         num_rows = num_prompts if policy in _ONE_ROW_A_PROMPT else num_tokens
         for widths, has_moments in _places(params, sizes):
             forms = _forms(params, policy, num_rows, sizes.d_model, has_moments)
-            total += max(store_bytes(num_units=num_units, widths=widths, **form) for form in forms)
+            total += max(
+                bound_store_bytes(num_units=num_units, widths=widths, **form) for form in forms
+            )
     return total
 
 

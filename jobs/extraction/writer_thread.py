@@ -26,7 +26,7 @@ _BUFFER_BYTES = 32 * 2**20
 """Copies of 32 MiB reach the full speed of a PCIe link; four keep it busy."""
 
 
-class Pipeline:
+class WriterThread:
     """A context: leaving it waits for all that was handed over, also when the block failed."""
 
     def __init__(self, device: Any) -> None:
@@ -37,7 +37,7 @@ class Pipeline:
         self._ring = _Ring() if device.type == "cuda" else None
         self._thread = threading.Thread(target=self._run, name="unit-writer", daemon=True)
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> WriterThread:
         self._thread.start()
         return self
 

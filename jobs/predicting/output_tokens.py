@@ -14,13 +14,13 @@ from jaxtyping import Bool, Int64
 
 from jobs.behaviour.continuing import continuations
 from jobs.tokens.plan import ROLES, TokenPlan
-from jobs.tokens.positions import positions
+from jobs.tokens.positions import find_positions
 
 _SAID = ROLES.index("response")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Outputs:
+class OutputTokens:
     """Prompts with what is said after them."""
 
     plan: TokenPlan
@@ -33,14 +33,14 @@ class Outputs:
     """Prompts that had no answer of their own."""
 
 
-def outputs_of(
+def find_output_tokens(
     model: Any,
     plan: TokenPlan,
     most: int,
     *,
     token_budget: int,
     after_batch: Callable[[int], None] = lambda done: None,
-) -> Outputs:
+) -> OutputTokens:
     """The first outputs of every prompt, `most` at most.
 
     Of an answer each token is one; where the model goes on, so is the end of the text, if it comes.
@@ -63,10 +63,10 @@ def outputs_of(
         )
     counts = np.where(ends >= 0, np.minimum(answers, most), 0)
     counts[silent] = [len(each) + 1 for each in said]
-    longer = with_answers(plan, silent, said)
+    longer = append_answers(plan, silent, said)
     starts = ends + (longer.offsets - plan.offsets)[:-1]
     numbers = np.concatenate([np.arange(count) for count in counts])
-    return Outputs(
+    return OutputTokens(
         plan=longer,
         after=np.repeat(starts, counts) + numbers,
         numbers=numbers + 1,
@@ -79,7 +79,7 @@ def has_answer(plan: TokenPlan) -> Bool[np.ndarray, " prompts"]:
     return np.asarray(_answer_lengths(plan) > 0)
 
 
-def with_answers(
+def append_answers(
     plan: TokenPlan, which: Int64[np.ndarray, " some"], said: Sequence[Sequence[int]]
 ) -> TokenPlan:
     """The plan with tokens put behind some of its prompts, as an answer of its own."""
@@ -101,7 +101,7 @@ def with_answers(
 
 
 def _answer_lengths(plan: TokenPlan) -> Int64[np.ndarray, " prompts"]:
-    answers = positions(plan, ["response"], 0)
+    answers = find_positions(plan, ["response"], 0)
     if not answers:
         return np.zeros(len(plan.prompts), dtype=np.int64)
     return np.bincount(plan.owners[answers[0].tokens], minlength=len(plan.prompts))
@@ -110,7 +110,7 @@ def _answer_lengths(plan: TokenPlan) -> Int64[np.ndarray, " prompts"]:
 def _ends(plan: TokenPlan) -> Int64[np.ndarray, " prompts"]:
     """The token before the answer of each prompt; -1 where nothing stands before it."""
     found = np.full(len(plan.prompts), -1)
-    for last in positions(plan, ["last"], 0):
+    for last in find_positions(plan, ["last"], 0):
         tokens = np.flatnonzero(last.tokens)
         found[plan.owners[tokens]] = tokens
     return found

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cluster.errors import SurroundingsError
-from jobs.extraction.pipeline import Pipeline
+from jobs.extraction.writer_thread import WriterThread
 
 CPU = torch.device("cpu")
 
@@ -17,7 +17,7 @@ def fail():
 
 def test_everything_is_done_in_order_before_the_block_ends():
     done = []
-    with Pipeline(CPU) as pipeline:
+    with WriterThread(CPU) as pipeline:
         for number in range(200):
             pipeline.call(lambda number=number: done.append(number))
     assert done == list(range(200))
@@ -35,7 +35,7 @@ def test_what_is_begun_and_no_longer_in_the_queue_is_waited_for():
         pipeline.wait()
         waited.set()
 
-    with Pipeline(CPU) as pipeline:
+    with WriterThread(CPU) as pipeline:
         pipeline.call(work)
         assert begun.wait(30)
         waiter = threading.Thread(target=wait, args=(pipeline,))
@@ -50,7 +50,7 @@ def test_an_error_of_the_writer_stops_the_producer_at_its_next_batch():
     """Lesson 33: a swallowed writer error is a missing shard."""
     failed = threading.Event()
     batches = 0
-    with pytest.raises(SurroundingsError, match="disk is full"), Pipeline(CPU) as pipeline:
+    with pytest.raises(SurroundingsError, match="disk is full"), WriterThread(CPU) as pipeline:
         pipeline.call(fail)
         pipeline.call(failed.set)  # not done: what comes after an error is left undone
         while True:
@@ -63,13 +63,13 @@ def test_an_error_of_the_writer_stops_the_producer_at_its_next_batch():
 
 
 def test_an_error_at_the_very_end_is_raised_too():
-    with pytest.raises(SurroundingsError, match="disk is full"), Pipeline(CPU) as pipeline:
+    with pytest.raises(SurroundingsError, match="disk is full"), WriterThread(CPU) as pipeline:
         pipeline.call(fail)
 
 
 def test_what_was_handed_over_is_done_also_when_the_producer_fails():
     done = []
-    with pytest.raises(KeyboardInterrupt), Pipeline(CPU) as pipeline:
+    with pytest.raises(KeyboardInterrupt), WriterThread(CPU) as pipeline:
         pipeline.call(lambda: done.append("a finished unit"))
         raise KeyboardInterrupt
     assert done == ["a finished unit"]
@@ -83,7 +83,7 @@ def test_little_memory_waits_however_fast_the_producer_is():
         pipeline.call(lambda: None, 400 * 2**20)
         handed_over.set()
 
-    with Pipeline(CPU) as pipeline:
+    with WriterThread(CPU) as pipeline:
         pipeline.call(lambda: go_on.wait(30) and None, 400 * 2**20)
         producer = threading.Thread(target=produce, args=(pipeline,))
         producer.start()
@@ -94,7 +94,7 @@ def test_little_memory_waits_however_fast_the_producer_is():
 
 
 def test_a_waiting_producer_is_let_go_when_the_writer_fails():
-    with pytest.raises(SurroundingsError), Pipeline(CPU) as pipeline:
+    with pytest.raises(SurroundingsError), WriterThread(CPU) as pipeline:
         pipeline.call(fail, 500 * 2**20)
         for _ in range(100):
             pipeline.call(lambda: None, 500 * 2**20)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float32, Int64
 
-from jobs.taps.taps import Place, reading
+from jobs.taps.taps import Place, read_sites
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,14 +52,14 @@ class Inputs:
         return flat if self._all else flat.index_select(0, self._gathered.to(flat.device))
 
 
-def activations(model: Any, inputs: Inputs, places: Sequence[Place]) -> dict[Place, Tensor]:
+def read_activations(model: Any, inputs: Inputs, places: Sequence[Place]) -> dict[Place, Tensor]:
     """The gathered rows [rows, d] of one model at these places, in its compute dtype.
 
     Runs the backbone only (no unembedding), and no further than the last place.
     """
     import torch
 
-    with torch.inference_mode(), reading(model, places, inputs.gather) as found:
+    with torch.inference_mode(), read_sites(model, places, inputs.gather) as found:
         # No mask: padding is on the right, where a causal model never looks from a real token, and
         # without one the attention kernel may use its causal form (4 % of a forward on a CPU).
         model.base_model(
@@ -68,7 +68,7 @@ def activations(model: Any, inputs: Inputs, places: Sequence[Place]) -> dict[Pla
     return found
 
 
-def offsets(
+def form_offsets(
     base_rows: dict[Place, Tensor], aligned_rows: dict[Place, Tensor], places: Sequence[Place]
 ) -> Iterator[Offset]:
     """δ at every place, formed in fp32 from rows of identical inputs, in order of `places`.

@@ -44,7 +44,7 @@ HISTOGRAM_COLUMNS = pa.schema(
 )
 
 
-class MeasuredDetails:
+class FigureTables:
     """Gathers the details of one place after the other."""
 
     def __init__(self) -> None:

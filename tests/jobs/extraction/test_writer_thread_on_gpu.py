@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from jobs.extraction.pipeline import Pipeline
+from jobs.extraction.writer_thread import WriterThread
 
 pytestmark = [
     pytest.mark.gpu,
@@ -28,7 +28,7 @@ def test_what_arrives_is_what_stood_there_though_its_memory_is_taken_again_at_on
     def look(number, host):
         received.append((len(host), bool((host == number).all())))
 
-    with torch.inference_mode(), Pipeline(torch.device("cuda")) as pipeline:
+    with torch.inference_mode(), WriterThread(torch.device("cuda")) as pipeline:
         busy = torch.randn(2048, 2048, device="cuda")
         for number in range(NUM_TENSORS):
             busy = (busy @ busy).sigmoid()
@@ -43,7 +43,7 @@ def test_what_arrives_is_what_stood_there_though_its_memory_is_taken_again_at_on
 
 def test_copies_of_other_types_and_shapes_come_whole():
     received = {}
-    with torch.inference_mode(), Pipeline(torch.device("cuda")) as pipeline:
+    with torch.inference_mode(), WriterThread(torch.device("cuda")) as pipeline:
         sources = {
             "bfloat16": torch.randn(3000, 777, device="cuda").bfloat16(),
             "transposed": torch.randn(500, 300, device="cuda").T,
@@ -70,7 +70,7 @@ def test_a_failed_writer_frees_a_producer_that_waits_for_a_buffer():
     with (
         pytest.raises(OSError, match="the disk is gone"),
         torch.inference_mode(),
-        Pipeline(torch.device("cuda")) as pipeline,
+        WriterThread(torch.device("cuda")) as pipeline,
     ):
         rows = torch.zeros(64 * 2**20, device="cuda")
         pipeline.call(fail)

@@ -6,12 +6,14 @@ from typing import Any
 from cluster.errors import unknown_name
 
 
-def one_or_many(given: Any) -> Any:
+def as_names(given: Any) -> Any:
     """A single name as a list of one."""
     return (given,) if isinstance(given, str) else given
 
 
-def chosen_metrics(given: tuple[str, ...], known: Sequence[str], what: str) -> tuple[str, ...]:
+def resolve_metric_names(
+    given: tuple[str, ...], known: Sequence[str], what: str
+) -> tuple[str, ...]:
     """The names as files spell them, sorted: a new metric makes a new job of `all`.
 
     Raises UserError for a name that is not known; `what` says of what.

@@ -10,10 +10,10 @@ import numpy as np
 
 from cluster.errors import UserError
 from jobs.models.family import NEURON_SITES
-from jobs.store.size import ROW_BYTES, store_bytes
+from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 
 if TYPE_CHECKING:
-    from jobs.extraction.planning import Extraction
+    from jobs.extraction.extraction_plan import ExtractionPlan
     from jobs.tokens.batches import Unit
 
 
@@ -29,7 +29,7 @@ def free_memory(device: str, memory_gb: float) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
-def require_budget(extraction: Extraction, planned: Sequence[Unit]) -> None:
+def require_budget(extraction: ExtractionPlan, planned: Sequence[Unit]) -> None:
     """Raise UserError, saying what takes the room, when the store may exceed its budget."""
     size = _most_bytes(extraction, len(planned))
     budget = extraction.params.budget_gb
@@ -45,7 +45,7 @@ def require_budget(extraction: Extraction, planned: Sequence[Unit]) -> None:
         )
 
 
-def _most_bytes(extraction: Extraction, num_units: int) -> int:
+def _most_bytes(extraction: ExtractionPlan, num_units: int) -> int:
     keeping = extraction.keeping
     num_rows = {
         position.label: _num_rows(position.tokens, extraction.plan.owners, position.pooled)
@@ -58,7 +58,7 @@ def _most_bytes(extraction: Extraction, num_units: int) -> int:
             for place in extraction.places
             if (place[0] in NEURON_SITES) == neurons
         ]
-        total += store_bytes(
+        total += bound_store_bytes(
             num_rows=num_rows,
             num_units=num_units,
             widths=widths,

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from analysis.rows.summary import Reservoir
-from jobs.measuring.figure_details import MeasuredDetails
+from jobs.measuring.figure_tables import FigureTables
 
 
 def kept(rows):
@@ -18,7 +18,7 @@ def place(site):
 
 
 def test_rows_that_all_point_one_way_fill_the_last_bin_and_neurons_have_no_plane(tmp_path):
-    found = MeasuredDetails()
+    found = FigureTables()
     found.add(place("resid_mid"), kept(np.ones((30, 5), dtype=np.float32)))
     found.add(place("mlp_act"), kept(np.ones((30, 5), dtype=np.float32)))
     found.write(tmp_path)
@@ -29,7 +29,7 @@ def test_rows_that_all_point_one_way_fill_the_last_bin_and_neurons_have_no_plane
 
 
 def test_where_nothing_moved_the_files_are_there_and_empty(tmp_path):
-    found = MeasuredDetails()
+    found = FigureTables()
     found.add(place("resid_mid"), kept(np.zeros((30, 5), dtype=np.float32)))
     found.write(tmp_path)
     for name in ("cosine_histogram", "principal_components"):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import UserError
 from jobs.behaviour.subject import toxic_words_of
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
-from jobs.extraction.paired_inputs import common_model, shared_plan
-from jobs.extraction.planning import chosen_layers
+from jobs.extraction.extraction_plan import choose_layers
+from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
 from jobs.models.facts import Dtype, compute_dtype
 from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
@@ -18,7 +18,7 @@ from jobs.models.loading import load_tokenizer
 from jobs.models.shape import read_shape
 from jobs.text.transform import load_transform
 from jobs.tokens.plan import TokenPlan
-from jobs.tokens.positions import Position, positions
+from jobs.tokens.positions import Position, find_positions
 from jobs.tokens.room import longest_prompt
 from jobs.worker.work import Work
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Question:
+class PredictionPlan:
     """What is to be read of both models."""
 
     params: Params
@@ -54,26 +54,26 @@ class Question:
         return compute_dtype(self.params.dtype, self.model["num_parameters"])
 
 
-def settle(work: Work) -> Question:
+def plan_predictions(work: Work) -> PredictionPlan:
     """What the job asks. Raises UserError for what cannot be done."""
     params: Params = work.params
     base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
-    model = common_model(base, aligned)
+    model = require_common_model(base, aligned)
     folder = base.directory("model")
     config = read_config(folder)
     family = family_of_config(config)
     longest = longest_prompt(
         read_shape(family.FIELDS, config).max_positions, params, "num_positions"
     )
-    plan, too_long = shared_plan(base, aligned, prompts, longest, params.template)
-    asked = positions(plan, ("last", "turn"), 0)
+    plan, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
+    asked = find_positions(plan, ("last", "turn"), 0)
     if not any(position.label == "last" for position in asked):
         raise UserError(
             "every prompt starts with its answer: nothing is asked", where=prompts.folder
         )
-    layers = chosen_layers(params.layers, (), int(model["num_layers"]))
+    layers = choose_layers(params.layers, (), int(model["num_layers"]))
     sites = {site: family.sites(config)[site] for site in params.sites}
-    return Question(
+    return PredictionPlan(
         params=params,
         model=model,
         plan=plan,

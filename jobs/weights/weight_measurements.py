@@ -19,12 +19,12 @@ from analysis.weight_metrics import value_vector_shift as shift
 from analysis.weight_metrics import weight_drift as drift
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
-from jobs.extraction.paired_inputs import common_model
+from jobs.extraction.paired_inputs import require_common_model
 from jobs.models.facts import MODEL_FACTS
 from jobs.store.activation_store import ActivationStore
 from jobs.store.checkpoint import Checkpoint
-from jobs.weights import tables
-from jobs.weights.offsets import STREAM, Place, places
+from jobs.weights import full_tables
+from jobs.weights.mean_offsets import STREAM, StreamPlace, find_stream_places
 from jobs.worker.measured_rows import write_rows
 from jobs.worker.work import Work
 
@@ -44,8 +44,8 @@ def measure(work: Work) -> dict[str, Any]:
     for row in rows:
         if row["layer"] is not None:
             row["depth"] = depth_of(row["layer"], about["num_layers"])
-    (work.folder / tables.SHIFTS).write_bytes(to_parquet(tables.of_shifts(survey.lines)))
-    (work.folder / tables.DRIFTS).write_bytes(to_parquet(tables.of_drifts(survey.drifts)))
+    (work.folder / full_tables.SHIFTS).write_bytes(to_parquet(full_tables.of_shifts(survey.lines)))
+    (work.folder / full_tables.DRIFTS).write_bytes(to_parquet(full_tables.of_drifts(survey.drifts)))
     _mirror(work, rows)
     return {"rows": write_rows(work.folder, rows)}
 
@@ -55,7 +55,7 @@ class Survey:
 
     def __init__(self, work: Work) -> None:
         base, aligned = work.input("base"), work.input("aligned")
-        self.model = common_model(base, aligned)
+        self.model = require_common_model(base, aligned)
         self.lines: list[Row] = []
         """A line per place and layer of value vectors: the full table of `value_vector_shift`."""
         self.drifts: list[drift.TensorDrift] = []
@@ -71,13 +71,13 @@ class Survey:
             if isinstance(place.offset, MeanOffset)
         }
 
-    def _found(self, work: Work) -> list[Place]:
+    def _found(self, work: Work) -> list[StreamPlace]:
         if not work.has("delta"):
             return []
         delta = work.input("delta")
         for name in ("base", "aligned"):
             _require_same(delta, work.input(name), name)
-        return list(places(ActivationStore(delta)))
+        return list(find_stream_places(ActivationStore(delta)))
 
     def rows(self) -> Iterator[Row]:
         """All rows of the chosen metrics: of each place, of each layer, of the model."""
@@ -147,7 +147,7 @@ class Survey:
             for value in (*self._shifted(place, chosen), *self._ranked(place, top, chosen)):
                 yield _row(value, site=place.site, layer=place.layer, position=place.position)
 
-    def _shifted(self, place: Place, chosen: set[str]) -> Sequence[Value]:
+    def _shifted(self, place: StreamPlace, chosen: set[str]) -> Sequence[Value]:
         if "value_vector_shift" not in chosen:
             return []
         if not isinstance(place.offset, MeanOffset):
@@ -155,7 +155,7 @@ class Survey:
         return self._shifts[place].values(place.nearest)
 
     def _ranked(
-        self, place: Place, top: rank1.TopDirection | None, chosen: set[str]
+        self, place: StreamPlace, top: rank1.TopDirection | None, chosen: set[str]
     ) -> Sequence[Value]:
         if "down_projection_rank1" not in chosen:
             return []
