@@ -13,7 +13,6 @@ from jobs.models.facts import MODEL_FACTS, compute_dtype
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer
-from jobs.models.shape import read_shape
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
@@ -84,7 +83,7 @@ def load_subject(work: Work) -> Subject:
 def max_length_of(folder: Path, params: Params) -> int:
     """Every metric sees the same prompts: those that leave room for a continuation."""
     config = read_config(folder)
-    shape = read_shape(family_of_config(config).FIELDS, config)
+    shape = family_of_config(config).shape(config)
     return longest_prompt(shape.max_positions, params, "new_tokens")
 
 

@@ -17,7 +17,6 @@ from jobs.models.facts import compute_dtype
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer
-from jobs.models.shape import read_shape
 from jobs.models.spreading import place_of
 from jobs.text.format import Dropped
 from jobs.text.pair_artifact import PAIRS
@@ -66,7 +65,8 @@ def load_author(work: Work) -> Author:
     params: Params = work.params
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
-    shape = read_shape(family_of_config(read_config(folder)).FIELDS, read_config(folder))
+    config = read_config(folder)
+    shape = family_of_config(config).shape(config)
     limit = longest_prompt(shape.max_positions, params, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
     texts = {int(prompt["prompt"]): _asked(prompt) for prompt in prompts}

@@ -15,7 +15,6 @@ from jobs.behaviour.subject import Subject
 from jobs.intervening.intervention import Intervention, Target
 from jobs.intervening.patching import why_missing
 from jobs.models.family import family_of_config
-from jobs.models.shape import read_shape
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
 from jobs.taps.activations import Inputs, read_activations
@@ -42,7 +41,7 @@ def find_target(work: Work, subject: Subject, intervention: Intervention) -> Tar
     missing = why_missing(subject.model, place)
     if missing is not None:
         return Absent(status=Status.NOT_DEFINED_FOR_FAMILY, reason=missing)
-    shape = read_shape(family_of_config(config).FIELDS, config)
+    shape = family_of_config(config).shape(config)
     blank = Target(
         site=params.site,
         layer=layer_at(params.depth, shape.num_layers),

@@ -4,15 +4,19 @@ A family is data about stock Hugging Face modules: where its fields stand in con
 blocks and sites are, and its parameter count in closed form. Weights and modules are never edited.
 """
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cluster.errors import UserError, unknown_name
-from jobs import lookup
-from jobs.models.shape import ConfigField, as_mapping
+from jobs.door import Door
+from jobs.models.shape import ConfigField, ModelConfig, Shape, as_mapping, hf_settings, read_shape
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 NEURON_SITES = ("mlp_act", "mlp_gate", "mlp_linear")
 """Sites as wide as the MLP; mlp_act = mlp_gate * mlp_linear where the MLP is gated."""
@@ -82,53 +86,65 @@ class Mlp:
     is to stretch them by 1 + weight."""
 
 
-class Family(Protocol):
-    """The names a module in `families/` defines; and, where transformers lacks some, LACKS_KERNELS.
+class Family(ABC):
+    """What one model family provides; the class is named after its file (`gpt_neox`: `GptNeox`)."""
 
-    LACKS_KERNELS names the attention kernels that the family's modules cannot use.
-    """
-
-    FIELDS: Mapping[str, ConfigField]
+    FIELDS: ClassVar[Mapping[str, ConfigField]]
     """Our name of a config field -> its place in config.json."""
-    BLOCKS: str
+    BLOCKS: ClassVar[str]
     """Path of the list of blocks, from the root of the causal language model."""
-    FINAL_NORM: str
+    FINAL_NORM: ClassVar[str]
     """Path of the norm after the last block."""
-    EMBEDDING: str
+    EMBEDDING: ClassVar[str]
     """Path of the token embedding."""
-    SAVED: Mapping[str, Saved]
+    SAVED: ClassVar[Mapping[str, Saved]]
     """What training keeps, by the dtype it computes in; weights are float32 in both."""
-    MLP: Mlp
+    MLP: ClassVar[Mlp]
     """Where each block keeps keys and value vectors."""
+    HF_CONFIG: ClassVar[str]
+    """Name of the config class in `transformers`."""
+    LACKS_KERNELS: ClassVar[tuple[str, ...]] = ()
+    """Attention kernels that the family's modules cannot use."""
 
-    def sites(self, config: Any) -> Mapping[str, Tap | Missing]:
-        """Every name of SITES -> where a model of this config shows it, or why it cannot."""
+    @abstractmethod
+    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
+        """Map every name of SITES to where a model of this config shows it, or why it cannot."""
 
-    def num_parameters(self, config: Any) -> tuple[int, int]:
-        """Parameters in all, tied weights once; and without embeddings and unembedding."""
+    @abstractmethod
+    def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
+        """Count all parameters, tied weights once; and those outside both embeddings."""
 
-    def hf_config(self, fields: Mapping[str, Any]) -> Any:
-        """The transformers config for our fields: no dropout, no special tokens set."""
+    def hf_extras(self, shape: Shape) -> Mapping[str, object]:
+        """Return settings of the transformers config beyond FIELDS, such as no dropout."""
+        return {}
+
+    def shape(self, config: ModelConfig) -> Shape:
+        """Read the sizes that a config describes; see `read_shape`."""
+        return read_shape(self.FIELDS, config)
+
+    def hf_config(self, fields: Mapping[str, object]) -> PretrainedConfig:
+        """Build the transformers config for our fields: no dropout, no special tokens set."""
+        import transformers
+
+        settings = hf_settings(self.FIELDS, fields, **self.hf_extras(self.shape(fields)))
+        return getattr(transformers, self.HF_CONFIG)(**settings)
+
+
+FAMILIES: Door[Family] = Door("model family", "jobs.models.families", separator="_")
 
 
 def names() -> list[str]:
-    """The model_type of every supported family, sorted."""
-    return list(_names())
+    """List the model_type of every supported family, sorted."""
+    return FAMILIES.names()
 
 
-@cache
-def _names() -> tuple[str, ...]:
-    # Looked up once: a plan asks per job, and listing a folder costs more than counting a model.
-    return tuple(sorted(name.replace("-", "_") for name in lookup.names("families")))
-
-
-def family_of(model_type: str, where: str | None = None) -> Any:
-    """The module of a family (see Family).
+def family_of(model_type: str, where: str | None = None) -> Family:
+    """Return the family of a model_type.
 
     Raises:
         UserError: not supported; names those that are and how to add one.
     """
-    if model_type not in _names():
+    if model_type not in names():
         unknown = unknown_name("model family", model_type, names(), where=where)
         raise UserError(
             unknown.error.replace("unknown", "unsupported"),
@@ -138,20 +154,24 @@ def family_of(model_type: str, where: str | None = None) -> Any:
             + f"a family is one file, jobs/models/families/{model_type}.py: "
             "see docs/adding-a-family.md",
         )
-    return import_module(f"jobs.models.families.{model_type}")
+    return FAMILIES.find(model_type)
 
 
-def attention_kernel(config: Any, asked: str) -> str:
-    """The kernel asked for, or eager where the family cannot use it; the same on every machine."""
-    return "eager" if asked in getattr(family_of_config(config), "LACKS_KERNELS", ()) else asked
+def attention_kernel(config: ModelConfig, wanted: str) -> str:
+    """Return the wanted kernel, or `eager` where the family lacks it, on every machine alike."""
+    return "eager" if wanted in family_of_config(config).LACKS_KERNELS else wanted
 
 
-def family_of_config(config: Any, where: str | None = None) -> Any:
-    """The family of our fields, of the mapping in a config.json, or of a transformers config."""
+def family_of_config(config: ModelConfig, where: str | None = None) -> Family:
+    """Return the family of our fields, of the mapping in a config.json, or of a HF config.
+
+    Raises:
+        UserError: no model_type, or a family that is not supported.
+    """
     mapping = as_mapping(config)
     model_type = mapping.get("family", mapping.get("model_type"))
     text = mapping.get("text_config")
-    if isinstance(text, Mapping) and text.get("model_type") in _names():
+    if isinstance(text, Mapping) and text.get("model_type") in names():
         raise UserError(
             f"{model_type} sees more than text; only the text model inside it is supported",
             where=where,

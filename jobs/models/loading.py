@@ -14,7 +14,7 @@ from cluster.errors import UserError
 from jobs.models.facts import Dtype
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config
-from jobs.models.shape import as_mapping, read_shape
+from jobs.models.shape import ModelConfig, as_mapping
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -164,7 +164,7 @@ def describe_model(config: Any) -> dict[str, Any]:
     """The fact `model` of a checkpoint: family and sizes, counted and never taken from a label."""
     mapping = as_mapping(config)
     family = family_of_config(mapping)
-    shape = read_shape(family.FIELDS, mapping)
+    shape = family.shape(mapping)
     total, inside = family.num_parameters(mapping)
     name = mapping.get("family", mapping.get("model_type"))
     return {

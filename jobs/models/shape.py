@@ -5,7 +5,7 @@ Imports neither torch nor transformers, so that a study of thousands of models p
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from cluster.errors import UserError, unknown_name
 
@@ -17,18 +17,29 @@ _FLAGS = (
 _WIDTH_STEP = 8
 
 
+class HfConfig(Protocol):
+    """A transformers config, as far as sizes are read from it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its settings by name."""
+
+
+ModelConfig: TypeAlias = Mapping[str, Any] | HfConfig
+"""Our fields (they have `family`), the mapping in a config.json, or a transformers config."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConfigField:
     """Where transformers keeps one field of ours."""
 
     name: str
     """Its name in config.json."""
-    default: Any = None
+    default: int | bool | None = None
     """What the transformers class assumes when config.json leaves it out; None = derived."""
     also: str | None = None
     """A second name that transformers accepts."""
     from_width: Callable[[int], int] | None = None
-    """How it follows from d_model where it is left out."""
+    """Computes it from d_model where it is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,50 +80,51 @@ class Shape:
     """Width of the token embedding where it is projected into the stream; None = d_model."""
 
     def counts(self, inside: int, positions: int = 0) -> tuple[int, int]:
-        """(all parameters, those inside): `inside` blocks and norms, `positions` learned rows."""
+        """Return (all parameters, `inside`), given those of blocks and norms.
+
+        Args:
+            inside: parameters of the blocks, the final norm and projections.
+            positions: rows of a learned position table.
+        """
         tokens = self.vocab_size * (1 if self.tie else 2) * (self.d_embedding or self.d_model)
         return inside + tokens + positions * self.d_model, inside
 
 
-def as_mapping(config: Any) -> Mapping[str, Any]:
-    """A config as a mapping, be it one already or a transformers config."""
-    if isinstance(config, Mapping):
-        return config
-    mapping: Mapping[str, Any] = config.to_dict()
-    return mapping
+def as_mapping(config: ModelConfig) -> Mapping[str, Any]:
+    """Return a config as a mapping."""
+    return config if isinstance(config, Mapping) else config.to_dict()
 
 
-def read_shape(fields: Mapping[str, ConfigField], config: Any) -> Shape:
-    """The sizes that a config describes.
+def read_shape(fields: Mapping[str, ConfigField], config: ModelConfig) -> Shape:
+    """Read the sizes that a config describes.
 
     Args:
         fields: the family's FIELDS.
-        config: our fields (they have `family`), the mapping in a config.json, or a transformers
-            config.
+        config: see ModelConfig.
 
     Raises:
         UserError: a field is missing, unknown, or not the number or flag it must be.
     """
     mapping = as_mapping(config)
     ours = "family" in mapping
-    found = _our_values(fields, mapping) if ours else _hf_values(fields, mapping)
+    sizes = _our_values(fields, mapping) if ours else _hf_values(fields, mapping)
     where = f"config of family {mapping['family']}" if ours else "config.json"
-    for name, value in found.items():
+    for name, value in sizes.items():
         if value is not None:
             _check(name if ours else fields[name].name, value, name in _FLAGS, where)
     for name, field in fields.items():
-        if found[name] is None and field.from_width is not None:
-            found[name] = field.from_width(found["d_model"])
-    return Shape(**_with_heads(found, where))
+        if sizes[name] is None and field.from_width is not None:
+            sizes[name] = field.from_width(sizes["d_model"])
+    return Shape(**_with_heads(sizes, where))
 
 
 def four_widths(d_model: int) -> int:
-    """The MLP of GPT: four times as wide as the residual stream."""
+    """Return the width of GPT's MLP: four times that of the residual stream."""
     return 4 * d_model
 
 
 def gated_width(d_model: int) -> int:
-    """8/3 of the width, rounded up to a multiple of 8: three matrices for the price of two of 4d.
+    """Return 8/3 of d_model rounded up to 8n: three such matrices cost what two of 4 d_model do.
 
     Shazeer, GLU Variants Improve Transformer (arXiv 2002.05202), section 3.
     """
@@ -120,12 +132,12 @@ def gated_width(d_model: int) -> int:
 
 
 def hf_settings(
-    fields: Mapping[str, ConfigField], config: Mapping[str, Any], **settings: Any
-) -> dict[str, Any]:
-    """Our fields under transformers' names, no special tokens, and a family's own settings."""
+    fields: Mapping[str, ConfigField], config: ModelConfig, **extras: object
+) -> dict[str, object]:
+    """Return our fields under transformers' names, no special tokens, and a family's extras."""
     shape = read_shape(fields, config)
     named = {field.name: getattr(shape, name) for name, field in fields.items()}
-    return {**named, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None, **settings}
+    return {**named, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None, **extras}
 
 
 def _our_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,32 +156,32 @@ def _our_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -
 
 
 def _hf_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+    values = {}
     for name, field in fields.items():
         second = mapping.get(field.also, field.default) if field.also else field.default
-        found[name] = mapping.get(field.name, second)
-    return found
+        values[name] = mapping.get(field.name, second)
+    return values
 
 
-def _check(name: str, value: Any, flag: bool, where: str) -> None:
+def _check(name: str, value: object, flag: bool, where: str) -> None:
     if flag != isinstance(value, bool) or (not flag and not (isinstance(value, int) and value > 0)):
         wanted = "true or false" if flag else "a whole number above 0"
         raise UserError(f"{name} is {value!r}, which is not {wanted}", where=where)
 
 
-def _with_heads(found: dict[str, Any], where: str) -> dict[str, Any]:
-    d_model, num_heads = found["d_model"], found["num_heads"]
-    if found.get("d_head") is None:
+def _with_heads(sizes: dict[str, Any], where: str) -> dict[str, Any]:
+    d_model, num_heads = sizes["d_model"], sizes["num_heads"]
+    if sizes.get("d_head") is None:
         if d_model % num_heads:
             raise UserError(
                 f"d_model {d_model} is not a multiple of {num_heads} heads", where=where
             )
-        found["d_head"] = d_model // num_heads
-    if found.get("num_key_value_heads") is None:
-        found["num_key_value_heads"] = num_heads
-    if num_heads % found["num_key_value_heads"]:
+        sizes["d_head"] = d_model // num_heads
+    if sizes.get("num_key_value_heads") is None:
+        sizes["num_key_value_heads"] = num_heads
+    if num_heads % sizes["num_key_value_heads"]:
         raise UserError(
-            f"{num_heads} heads cannot share {found['num_key_value_heads']} key-value heads evenly",
+            f"{num_heads} heads cannot share {sizes['num_key_value_heads']} key-value heads evenly",
             where=where,
         )
-    return found
+    return sizes

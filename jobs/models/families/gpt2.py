@@ -1,59 +1,58 @@
 """GPT-2: LayerNorm, learned positions, GELU, biases everywhere, tied embeddings."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from jobs.models.family import UNGATED, Missing, Mlp, Saved, Tap
-from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
-
-FIELDS = {
-    "num_layers": ConfigField(name="n_layer", default=12, also="num_hidden_layers"),
-    "d_model": ConfigField(name="n_embd", default=768, also="hidden_size"),
-    "num_heads": ConfigField(name="n_head", default=12, also="num_attention_heads"),
-    "d_mlp": ConfigField(name="n_inner", from_width=four_widths),
-    "vocab_size": ConfigField(name="vocab_size", default=50257),
-    "max_positions": ConfigField(name="n_positions", default=1024, also="max_position_embeddings"),
-    "tie": ConfigField(name="tie_word_embeddings", default=True),
-}
-BLOCKS = "transformer.h"
-FINAL_NORM = "transformer.ln_f"
-EMBEDDING = "transformer.wte"
-SAVED = {
-    "float32": Saved(stream=32, neurons=20, scores=4),
-    "bfloat16": Saved(stream=20, neurons=10, scores=6),
-}
-MLP = Mlp(up="mlp.c_fc", down="mlp.c_proj", inputs_first=True)
+from jobs.models.family import UNGATED, Family, Missing, Mlp, Saved, Tap
+from jobs.models.shape import ConfigField, ModelConfig, Shape, four_widths
 
 
-def sites(config: Any) -> Mapping[str, Tap | Missing]:
-    """Where each site is; see Family."""
-    return {
-        "resid_pre": Tap(module="ln_1", side="in"),
-        "resid_mid": Tap(module="ln_2", side="in"),
-        "resid_post": Tap(module="", side="out"),
-        "attn_out": Tap(module="attn", side="out"),
-        "mlp_out": Tap(module="mlp", side="out"),
-        "mlp_act": Tap(module="mlp.c_proj", side="in"),
-        "mlp_gate": UNGATED,
-        "mlp_linear": UNGATED,
+class Gpt2(Family):
+    """GPT-2's block."""
+
+    FIELDS = {
+        "num_layers": ConfigField(name="n_layer", default=12, also="num_hidden_layers"),
+        "d_model": ConfigField(name="n_embd", default=768, also="hidden_size"),
+        "num_heads": ConfigField(name="n_head", default=12, also="num_attention_heads"),
+        "d_mlp": ConfigField(name="n_inner", from_width=four_widths),
+        "vocab_size": ConfigField(name="vocab_size", default=50257),
+        "max_positions": ConfigField(
+            name="n_positions", default=1024, also="max_position_embeddings"
+        ),
+        "tie": ConfigField(name="tie_word_embeddings", default=True),
     }
+    BLOCKS = "transformer.h"
+    FINAL_NORM = "transformer.ln_f"
+    EMBEDDING = "transformer.wte"
+    SAVED = {
+        "float32": Saved(stream=32, neurons=20, scores=4),
+        "bfloat16": Saved(stream=20, neurons=10, scores=6),
+    }
+    MLP = Mlp(up="mlp.c_fc", down="mlp.c_proj", inputs_first=True)
+    HF_CONFIG = "GPT2Config"
 
+    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
+        """Return the place of every site."""
+        return {
+            "resid_pre": Tap(module="ln_1", side="in"),
+            "resid_mid": Tap(module="ln_2", side="in"),
+            "resid_post": Tap(module="", side="out"),
+            "attn_out": Tap(module="attn", side="out"),
+            "mlp_out": Tap(module="mlp", side="out"),
+            "mlp_act": Tap(module="mlp.c_proj", side="in"),
+            "mlp_gate": UNGATED,
+            "mlp_linear": UNGATED,
+        }
 
-def num_parameters(config: Any) -> tuple[int, int]:
-    """Counts in closed form; see Family."""
-    shape = read_shape(FIELDS, config)
-    d, m = shape.d_model, shape.d_mlp
-    attention = 4 * d * d + 4 * d
-    mlp = 2 * d * m + m + d
-    norms = 4 * d
-    inside = shape.num_layers * (attention + mlp + norms) + 2 * d
-    return shape.counts(inside, positions=shape.max_positions)
+    def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
+        """Count parameters in closed form."""
+        shape = self.shape(config)
+        d, m = shape.d_model, shape.d_mlp
+        attention = 4 * d * d + 4 * d
+        mlp = 2 * d * m + m + d
+        norms = 4 * d
+        inside = shape.num_layers * (attention + mlp + norms) + 2 * d
+        return shape.counts(inside, positions=shape.max_positions)
 
-
-def hf_config(fields: Mapping[str, Any]) -> Any:
-    """The transformers config for our fields; see Family."""
-    from transformers import GPT2Config
-
-    return GPT2Config(
-        **hf_settings(FIELDS, fields, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
-    )
+    def hf_extras(self, shape: Shape) -> Mapping[str, object]:
+        """Turn dropout off."""
+        return {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}

@@ -1,59 +1,54 @@
 """GPT-NeoX (Pythia): LayerNorm, rotary positions, GELU, biases, usually parallel blocks."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from jobs.models.family import PARALLEL, UNGATED, Missing, Mlp, Saved, Tap
-from jobs.models.shape import ConfigField, four_widths, hf_settings, read_shape
-
-FIELDS = {
-    "num_layers": ConfigField(name="num_hidden_layers", default=44),
-    "d_model": ConfigField(name="hidden_size", default=6144),
-    "num_heads": ConfigField(name="num_attention_heads", default=64),
-    "d_mlp": ConfigField(name="intermediate_size", default=24576, from_width=four_widths),
-    "vocab_size": ConfigField(name="vocab_size", default=50432),
-    "max_positions": ConfigField(name="max_position_embeddings", default=2048),
-    "tie": ConfigField(name="tie_word_embeddings", default=False),
-    "parallel": ConfigField(name="use_parallel_residual", default=True),
-    "attention_bias": ConfigField(name="attention_bias", default=True),
-}
-BLOCKS = "gpt_neox.layers"
-FINAL_NORM = "gpt_neox.final_layer_norm"
-EMBEDDING = "gpt_neox.embed_in"
-SAVED = {
-    "float32": Saved(stream=40, neurons=8, scores=4),
-    "bfloat16": Saved(stream=22, neurons=4, scores=6),
-}
-MLP = Mlp(up="mlp.dense_h_to_4h", down="mlp.dense_4h_to_h")
+from jobs.models.family import PARALLEL, UNGATED, Family, Missing, Mlp, Saved, Tap
+from jobs.models.shape import ConfigField, ModelConfig, four_widths
 
 
-def sites(config: Any) -> Mapping[str, Tap | Missing]:
-    """Where each site is; see Family."""
-    parallel = read_shape(FIELDS, config).parallel
-    return {
-        "resid_pre": Tap(module="input_layernorm", side="in"),
-        "resid_mid": PARALLEL if parallel else Tap(module="post_attention_layernorm", side="in"),
-        "resid_post": Tap(module="", side="out"),
-        "attn_out": Tap(module="post_attention_dropout", side="out"),
-        "mlp_out": Tap(module="post_mlp_dropout", side="out"),
-        "mlp_act": Tap(module="mlp.dense_4h_to_h", side="in"),
-        "mlp_gate": UNGATED,
-        "mlp_linear": UNGATED,
+class GptNeox(Family):
+    """The block of GPT-NeoX, serial or parallel by a flag of the config."""
+
+    FIELDS = {
+        "num_layers": ConfigField(name="num_hidden_layers", default=44),
+        "d_model": ConfigField(name="hidden_size", default=6144),
+        "num_heads": ConfigField(name="num_attention_heads", default=64),
+        "d_mlp": ConfigField(name="intermediate_size", default=24576, from_width=four_widths),
+        "vocab_size": ConfigField(name="vocab_size", default=50432),
+        "max_positions": ConfigField(name="max_position_embeddings", default=2048),
+        "tie": ConfigField(name="tie_word_embeddings", default=False),
+        "parallel": ConfigField(name="use_parallel_residual", default=True),
+        "attention_bias": ConfigField(name="attention_bias", default=True),
     }
+    BLOCKS = "gpt_neox.layers"
+    FINAL_NORM = "gpt_neox.final_layer_norm"
+    EMBEDDING = "gpt_neox.embed_in"
+    SAVED = {
+        "float32": Saved(stream=40, neurons=8, scores=4),
+        "bfloat16": Saved(stream=22, neurons=4, scores=6),
+    }
+    MLP = Mlp(up="mlp.dense_h_to_4h", down="mlp.dense_4h_to_h")
+    HF_CONFIG = "GPTNeoXConfig"
 
+    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
+        """Return the place of every site."""
+        middle = Tap(module="post_attention_layernorm", side="in")
+        return {
+            "resid_pre": Tap(module="input_layernorm", side="in"),
+            "resid_mid": PARALLEL if self.shape(config).parallel else middle,
+            "resid_post": Tap(module="", side="out"),
+            "attn_out": Tap(module="post_attention_dropout", side="out"),
+            "mlp_out": Tap(module="post_mlp_dropout", side="out"),
+            "mlp_act": Tap(module="mlp.dense_4h_to_h", side="in"),
+            "mlp_gate": UNGATED,
+            "mlp_linear": UNGATED,
+        }
 
-def num_parameters(config: Any) -> tuple[int, int]:
-    """Counts in closed form; see Family."""
-    shape = read_shape(FIELDS, config)
-    d, m = shape.d_model, shape.d_mlp
-    attention = 4 * d * d + (4 * d if shape.attention_bias else 0)
-    mlp = 2 * d * m + m + d
-    norms = 4 * d
-    return shape.counts(shape.num_layers * (attention + mlp + norms) + 2 * d)
-
-
-def hf_config(fields: Mapping[str, Any]) -> Any:
-    """The transformers config for our fields; see Family."""
-    from transformers import GPTNeoXConfig
-
-    return GPTNeoXConfig(**hf_settings(FIELDS, fields))
+    def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
+        """Count parameters in closed form."""
+        shape = self.shape(config)
+        d, m = shape.d_model, shape.d_mlp
+        attention = 4 * d * d + (4 * d if shape.attention_bias else 0)
+        mlp = 2 * d * m + m + d
+        norms = 4 * d
+        return shape.counts(shape.num_layers * (attention + mlp + norms) + 2 * d)

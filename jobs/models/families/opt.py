@@ -4,81 +4,80 @@ The MLP is no module of its own, and the block flattens batch and width before i
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from jobs.models.family import UNGATED, Missing, Mlp, Saved, Tap
-from jobs.models.shape import ConfigField, as_mapping, four_widths, hf_settings, read_shape
-
-FIELDS = {
-    "num_layers": ConfigField(name="num_hidden_layers", default=12),
-    "d_model": ConfigField(name="hidden_size", default=768),
-    "num_heads": ConfigField(name="num_attention_heads", default=12),
-    "d_mlp": ConfigField(name="ffn_dim", default=3072, from_width=four_widths),
-    "vocab_size": ConfigField(name="vocab_size", default=50272),
-    "max_positions": ConfigField(name="max_position_embeddings", default=2048),
-    "tie": ConfigField(name="tie_word_embeddings", default=True),
-    "attention_bias": ConfigField(name="enable_bias", default=True),
-    "norm_weights": ConfigField(name="layer_norm_elementwise_affine", default=True),
-    "pre_norm": ConfigField(name="do_layer_norm_before", default=True),
-    "d_embedding": ConfigField(name="word_embed_proj_dim"),
-}
-"""attention_bias is the one flag of the biases of attention and MLP alike."""
-BLOCKS = "model.decoder.layers"
-FINAL_NORM = "model.decoder.final_layer_norm"
-EMBEDDING = "model.decoder.embed_tokens"
-SAVED = {
-    "float32": Saved(stream=32, neurons=4, scores=4),
-    "bfloat16": Saved(stream=24, neurons=2, scores=6),
-}
-MLP = Mlp(up="fc1", down="fc2")
-POSITIONS_OFFSET = 2
-"""Rows of the position table that no position uses."""
+from jobs.models.family import UNGATED, Family, Missing, Mlp, Saved, Tap
+from jobs.models.shape import ConfigField, ModelConfig, Shape, as_mapping, four_widths
 
 _POST_NORM = Missing(
     reason="the norms stand after the additions (OPT-350m): no residual stream passes the blocks"
 )
 
 
-def sites(config: Any) -> Mapping[str, Tap | Missing]:
-    """Where each site is; see Family."""
-    neurons: dict[str, Tap | Missing] = {
-        "mlp_act": Tap(module="fc2", side="in"),
-        "mlp_gate": UNGATED,
-        "mlp_linear": UNGATED,
+class Opt(Family):
+    """The block of OPT, its MLP without a module of its own."""
+
+    FIELDS = {
+        "num_layers": ConfigField(name="num_hidden_layers", default=12),
+        "d_model": ConfigField(name="hidden_size", default=768),
+        "num_heads": ConfigField(name="num_attention_heads", default=12),
+        "d_mlp": ConfigField(name="ffn_dim", default=3072, from_width=four_widths),
+        "vocab_size": ConfigField(name="vocab_size", default=50272),
+        "max_positions": ConfigField(name="max_position_embeddings", default=2048),
+        "tie": ConfigField(name="tie_word_embeddings", default=True),
+        "attention_bias": ConfigField(name="enable_bias", default=True),
+        "norm_weights": ConfigField(name="layer_norm_elementwise_affine", default=True),
+        "pre_norm": ConfigField(name="do_layer_norm_before", default=True),
+        "d_embedding": ConfigField(name="word_embed_proj_dim"),
     }
-    stream: dict[str, Tap | Missing] = {
-        "resid_pre": Tap(module="self_attn_layer_norm", side="in"),
-        "resid_mid": Tap(module="final_layer_norm", side="in"),
-        "resid_post": Tap(module="", side="out"),
-        "attn_out": Tap(module="self_attn", side="out"),
-        "mlp_out": Tap(module="fc2", side="out"),
+    """attention_bias is the one flag of the biases of attention and MLP alike."""
+    BLOCKS = "model.decoder.layers"
+    FINAL_NORM = "model.decoder.final_layer_norm"
+    EMBEDDING = "model.decoder.embed_tokens"
+    SAVED = {
+        "float32": Saved(stream=32, neurons=4, scores=4),
+        "bfloat16": Saved(stream=24, neurons=2, scores=6),
     }
-    if not read_shape(FIELDS, config).pre_norm:
-        return dict.fromkeys(stream, _POST_NORM) | neurons
-    return stream | neurons
+    MLP = Mlp(up="fc1", down="fc2")
+    HF_CONFIG = "OPTConfig"
+    POSITIONS_OFFSET = 2
+    """Rows of the position table that no position uses."""
 
+    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
+        """Return the place of every site."""
+        neurons: dict[str, Tap | Missing] = {
+            "mlp_act": Tap(module="fc2", side="in"),
+            "mlp_gate": UNGATED,
+            "mlp_linear": UNGATED,
+        }
+        stream: dict[str, Tap | Missing] = {
+            "resid_pre": Tap(module="self_attn_layer_norm", side="in"),
+            "resid_mid": Tap(module="final_layer_norm", side="in"),
+            "resid_post": Tap(module="", side="out"),
+            "attn_out": Tap(module="self_attn", side="out"),
+            "mlp_out": Tap(module="fc2", side="out"),
+        }
+        if not self.shape(config).pre_norm:
+            return dict.fromkeys(stream, _POST_NORM) | neurons
+        return stream | neurons
 
-def num_parameters(config: Any) -> tuple[int, int]:
-    """Counts in closed form; see Family."""
-    shape = read_shape(FIELDS, config)
-    d, m = shape.d_model, shape.d_mlp
-    attention = 4 * d * d
-    mlp = 2 * d * m
-    if shape.attention_bias:
-        attention += 4 * d
-        mlp += m + d
-    norm = 2 * d if shape.norm_weights else 0
-    inside = shape.num_layers * (attention + mlp + 2 * norm)
-    # A flag of checkpoints from before the norm after the last block was found missing.
-    if shape.pre_norm and not as_mapping(config).get("_remove_final_layer_norm"):
-        inside += norm
-    if shape.d_embedding not in (None, d):
-        inside += 2 * d * shape.d_embedding
-    return shape.counts(inside, positions=shape.max_positions + POSITIONS_OFFSET)
+    def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
+        """Count parameters in closed form."""
+        shape = self.shape(config)
+        d, m = shape.d_model, shape.d_mlp
+        attention = 4 * d * d
+        mlp = 2 * d * m
+        if shape.attention_bias:
+            attention += 4 * d
+            mlp += m + d
+        norm = 2 * d if shape.norm_weights else 0
+        inside = shape.num_layers * (attention + mlp + 2 * norm)
+        # A flag of checkpoints from before the norm after the last block was found missing.
+        if shape.pre_norm and not as_mapping(config).get("_remove_final_layer_norm"):
+            inside += norm
+        if shape.d_embedding not in (None, d):
+            inside += 2 * d * shape.d_embedding
+        return shape.counts(inside, positions=shape.max_positions + self.POSITIONS_OFFSET)
 
-
-def hf_config(fields: Mapping[str, Any]) -> Any:
-    """The transformers config for our fields; see Family."""
-    from transformers import OPTConfig
-
-    return OPTConfig(**hf_settings(FIELDS, fields, dropout=0.0))
+    def hf_extras(self, shape: Shape) -> Mapping[str, object]:
+        """Turn dropout off."""
+        return {"dropout": 0.0}

@@ -1,63 +1,27 @@
 """Qwen3: LLaMA's block with a norm on every query and key head and heads of their own width."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from jobs.models.family import Missing, Mlp, Saved, Tap
-from jobs.models.shape import ConfigField, gated_width, hf_settings, read_shape
-
-FIELDS = {
-    "num_layers": ConfigField(name="num_hidden_layers", default=32),
-    "d_model": ConfigField(name="hidden_size", default=4096),
-    "num_heads": ConfigField(name="num_attention_heads", default=32),
-    "num_key_value_heads": ConfigField(name="num_key_value_heads", default=32),
-    "d_head": ConfigField(name="head_dim", default=128),
-    "d_mlp": ConfigField(name="intermediate_size", default=22016, from_width=gated_width),
-    "vocab_size": ConfigField(name="vocab_size", default=151936),
-    "max_positions": ConfigField(name="max_position_embeddings", default=32768),
-    "tie": ConfigField(name="tie_word_embeddings", default=False),
-    "attention_bias": ConfigField(name="attention_bias", default=False),
-}
-BLOCKS = "model.layers"
-FINAL_NORM = "model.norm"
-EMBEDDING = "model.embed_tokens"
-SAVED = {
-    "float32": Saved(stream=24, queries=24, key_values=8, neurons=16, scores=4),
-    "bfloat16": Saved(stream=26, queries=14, key_values=6, neurons=8, scores=6),
-}
-MLP = Mlp(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj")
+from jobs.models.family import Saved
+from jobs.models.llama_like import LlamaLike, llama_fields
 
 
-def sites(config: Any) -> Mapping[str, Tap | Missing]:
-    """Where each site is; see Family."""
-    return {
-        "resid_pre": Tap(module="input_layernorm", side="in"),
-        "resid_mid": Tap(module="post_attention_layernorm", side="in"),
-        "resid_post": Tap(module="", side="out"),
-        "attn_out": Tap(module="self_attn", side="out"),
-        "mlp_out": Tap(module="mlp", side="out"),
-        "mlp_act": Tap(module="mlp.down_proj", side="in"),
-        "mlp_gate": Tap(module="mlp.act_fn", side="out"),
-        "mlp_linear": Tap(module="mlp.up_proj", side="out"),
+class Qwen3(LlamaLike):
+    """The block of `LlamaLike` with normed heads."""
+
+    FIELDS = llama_fields(
+        num_layers=32,
+        d_model=4096,
+        num_heads=32,
+        num_key_value_heads=32,
+        d_head=128,
+        d_mlp=22016,
+        vocab_size=151936,
+        max_positions=32768,
+        tie=False,
+        attention_bias=False,
+    )
+    SAVED = {
+        "float32": Saved(stream=24, queries=24, key_values=8, neurons=16, scores=4),
+        "bfloat16": Saved(stream=26, queries=14, key_values=6, neurons=8, scores=6),
     }
-
-
-def num_parameters(config: Any) -> tuple[int, int]:
-    """Counts in closed form; see Family."""
-    shape = read_shape(FIELDS, config)
-    d, m = shape.d_model, shape.d_mlp
-    query = shape.num_heads * shape.d_head
-    key_value = 2 * shape.num_key_value_heads * shape.d_head
-    attention = 2 * d * query + d * key_value
-    mlp = 3 * d * m
-    if shape.attention_bias:
-        attention += query + key_value + d
-    norms = 2 * d + 2 * shape.d_head
-    return shape.counts(shape.num_layers * (attention + mlp + norms) + d)
-
-
-def hf_config(fields: Mapping[str, Any]) -> Any:
-    """The transformers config for our fields; see Family."""
-    from transformers import Qwen3Config
-
-    return Qwen3Config(**hf_settings(FIELDS, fields))
+    HF_CONFIG = "Qwen3Config"
+    NORMS_HEADS = True

@@ -1,0 +1,105 @@
+"""`LlamaLike`: RMSNorm, rotary positions, a gated MLP and shared key-value heads, for six families.
+
+`GemmaLike` adds a norm after attention and one after the MLP, both before the addition.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from jobs.models.family import Family, Missing, Mlp, Saved, Tap
+from jobs.models.shape import ConfigField, ModelConfig, Shape, gated_width
+
+_HF_NAMES = {
+    "num_layers": "num_hidden_layers",
+    "d_model": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "d_head": "head_dim",
+    "d_mlp": "intermediate_size",
+    "max_positions": "max_position_embeddings",
+    "tie": "tie_word_embeddings",
+}
+"""Our fields that transformers calls otherwise."""
+
+
+def llama_fields(**defaults: int | bool | None) -> dict[str, ConfigField]:
+    """Declare the fields of a family: our name -> what transformers assumes; None: derived."""
+    return {
+        name: ConfigField(
+            name=_HF_NAMES.get(name, name),
+            default=default,
+            from_width=gated_width if name == "d_mlp" else None,
+        )
+        for name, default in defaults.items()
+    }
+
+
+class LlamaLike(Family):
+    """A family whose block is LLaMA's; entries say what differs."""
+
+    BLOCKS = "model.layers"
+    FINAL_NORM = "model.norm"
+    EMBEDDING = "model.embed_tokens"
+    SAVED: ClassVar[Mapping[str, Saved]] = {
+        "float32": Saved(stream=24, queries=16, neurons=16, scores=4),
+        "bfloat16": Saved(stream=26, queries=8, neurons=8, scores=6),
+    }
+    MLP = Mlp(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj")
+    NUM_NORMS: ClassVar[int] = 2
+    """Norms of a block that are as wide as the residual stream."""
+    NORMS_HEADS: ClassVar[bool] = False
+    """True when every query and key head is normed."""
+    QKV_BIASES: ClassVar[bool] = False
+    """True when query, key and value always have biases, and the output projection none."""
+
+    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
+        """Return the place of every site."""
+        return {
+            "resid_pre": Tap(module="input_layernorm", side="in"),
+            "resid_mid": Tap(module="post_attention_layernorm", side="in"),
+            "resid_post": Tap(module="", side="out"),
+            "attn_out": Tap(module="self_attn", side="out"),
+            "mlp_out": Tap(module="mlp", side="out"),
+            "mlp_act": Tap(module="mlp.down_proj", side="in"),
+            "mlp_gate": Tap(module="mlp.act_fn", side="out"),
+            "mlp_linear": Tap(module="mlp.up_proj", side="out"),
+        }
+
+    def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
+        """Count parameters in closed form."""
+        shape = self.shape(config)
+        d, m = shape.d_model, shape.d_mlp
+        query = shape.num_heads * shape.d_head
+        key_value = 2 * shape.num_key_value_heads * shape.d_head
+        attention = 2 * d * query + d * key_value
+        if self.QKV_BIASES or shape.attention_bias:
+            attention += query + key_value
+        if shape.attention_bias:
+            attention += d
+        mlp = 3 * d * m + (2 * m + d if shape.mlp_bias else 0)
+        norms = self.NUM_NORMS * d + (2 * shape.d_head if self.NORMS_HEADS else 0)
+        return shape.counts(shape.num_layers * (attention + mlp + norms) + d)
+
+
+class GemmaLike(LlamaLike):
+    """A family that norms what attention and the MLP add to the residual stream."""
+
+    MLP = Mlp(
+        gate="mlp.gate_proj",
+        up="mlp.up_proj",
+        down="mlp.down_proj",
+        gain="post_feedforward_layernorm",
+    )
+    NUM_NORMS = 4
+
+    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
+        """Return the place of every site: what is added to the stream are the norms' outputs."""
+        return {
+            **super().sites(config),
+            "resid_mid": Tap(module="pre_feedforward_layernorm", side="in"),
+            "attn_out": Tap(module="post_attention_layernorm", side="out"),
+            "mlp_out": Tap(module="post_feedforward_layernorm", side="out"),
+        }
+
+    def hf_extras(self, shape: Shape) -> Mapping[str, object]:
+        """Divide scores by the root of d_head, as elsewhere; transformers assumes 256."""
+        return {"query_pre_attn_scalar": shape.d_head}
