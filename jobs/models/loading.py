@@ -160,7 +160,7 @@ def save_checkpoint(
     temporary.rename(folder)
 
 
-def describe_model(config: Any) -> dict[str, Any]:
+def describe_model(config: ModelConfig) -> dict[str, Any]:
     """The fact `model` of a checkpoint: family and sizes, counted and never taken from a label."""
     mapping = as_mapping(config)
     family = family_of_config(mapping)
