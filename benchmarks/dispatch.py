@@ -24,6 +24,7 @@ from cluster.resources import Resources
 from cluster.storage import Storage
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.plan.plan import make_plan
+from orchestrator.records.history import History
 from orchestrator.records.ledger import Ended, Submitted, read_events
 from orchestrator.study.study import load_study
 
@@ -60,6 +61,7 @@ def _launched(num_jobs: int, folder: Path, cores: int) -> float:
         launch=new_launch_id(),
         executor=Executor(offered=Resources(num_cpus=cores)),
         executor_name="ray",
+        past=History(),
     )
     assert len(report.ran) == num_jobs, report.state
     events = list(read_events(root, "planning"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from cluster.storage import Storage
 from jobs.artifacts.artifact import FileEntry, Record, digest_bytes
 from jobs.artifacts.job import Job
-from orchestrator.plan.decisions import explain
+from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.study_folder import write_study
@@ -26,7 +26,7 @@ _MEASURED = """
 import resource, sys, time
 began = time.perf_counter()
 from cluster.storage import Storage
-from orchestrator.plan.decisions import explain
+from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.study.study import load_study
@@ -34,7 +34,7 @@ from orchestrator.plan.study_folder import document_text
 imported = time.perf_counter()
 plan = make_plan(load_study(sys.argv[1]))
 planned = time.perf_counter()
-document = plan_document(plan, explain(plan, Storage(sys.argv[2])))
+document = plan_document(plan, decide_jobs(plan, Storage(sys.argv[2])))
 text = document_text(document)
 explained = time.perf_counter()
 heavy = [name for name in ("torch", "ray", "transformers", "pandas") if name in sys.modules]
@@ -116,7 +116,7 @@ def finish(study: Path, folder: Path) -> None:
     """Leave what a launch leaves."""
     root = Storage(folder)
     plan = make_plan(load_study(study))
-    write_study(root, plan, plan_document(plan, explain(plan, root)))
+    write_study(root, plan, plan_document(plan, decide_jobs(plan, root)))
     digests: dict[str, str] = {}
     for job in plan.jobs:
         record = _record(job, digests)

@@ -13,12 +13,14 @@ from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.report import LaunchState, Report
 from orchestrator.dispatch.submission import Origin, root_id
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.plan.decided_plan import Outlook, look
+from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import room
+from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.plan_document import plan_document
-from orchestrator.plan.revisions import known_revisions, remember_revisions, resolve_revisions
+from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import cell_key, read_index, write_study
+from orchestrator.records.history import History, read_history
 from orchestrator.records.lock import study_lock
 from orchestrator.study.selector import select
 from orchestrator.study.study import Study
@@ -34,7 +36,7 @@ class Launched:
 
     report: Report | None
     """Counts and failures; None when there was nothing to do."""
-    outlook: Outlook
+    decided: DecidedPlan
     """The study as it stands now."""
     figures: Sequence[Path | str]
     """Folders of figures."""
@@ -76,82 +78,94 @@ def launch(
         UserError: something in the study is wrong; nothing was written.
         SurroundingsError: lock held, root not writable, no cluster.
     """
-    outlook = look(root, study, fresh=fresh)
+    plan = plan_study(root, study)
     identifier = new_launch_id()
-    if not _wanted(outlook, only) - (outlook.keys(Decision.REUSE) - damaged):
-        _require_index(root, outlook, identifier, takeover=takeover)
-        return Launched(report=None, outlook=outlook, figures=standing_views(root, outlook))
-    resolved = resolve_revisions(outlook.plan.jobs, known_revisions(root))
+    # What is done, records alone say: the ledger is read once, where it is needed.
+    decided = decide(plan, root, History())
+    if not _wanted(plan, only) - (decided.keys(Decision.REUSE) - damaged):
+        if decided.to_run:
+            decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
+        _require_index(root, decided, identifier, takeover=takeover)
+        return Launched(report=None, decided=decided, figures=standing_views(root, decided))
+    resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
     with study_lock(root, study.name, identifier, takeover=takeover):
+        # Another launch may have run until now: everything is decided again under the lock.
+        # The plan follows from the study and the revisions alone, so it stands if these do.
         resolved = remember_revisions(root, resolved)
+        if resolved != plan.revisions:
+            plan = make_plan(study, resolved)
+        past = read_history(root, study.name)
+        decided = decide(plan, root, past, fresh=fresh)
+        wanted = _wanted(plan, only)
         for _ in range(_MOST_ROUNDS):
-            outlook = look(root, study, fresh=fresh, known=resolved)
-            wanted = _wanted(outlook, only)
-            needed = room(root, [each for each in outlook.explained if each.job.key in wanted])
+            needed = room(root, [each for each in decided.decisions if each.job.key in wanted])
             if needed.warning:
                 warn(f"warning: {needed.warning}")
-            write_study(root, outlook.plan, plan_document(outlook.plan, outlook.explained))
+            write_study(root, plan, plan_document(plan, decided.decisions))
             with progress() as watcher:
                 report = run_study(
-                    [job for job in outlook.plan.jobs if job.key in wanted],
-                    done=outlook.keys(Decision.REUSE) - damaged,
-                    stale=outlook.keys(Decision.STALE) | damaged,
+                    [job for job in plan.jobs if job.key in wanted],
+                    done=decided.keys(Decision.REUSE) - damaged,
+                    stale=decided.keys(Decision.STALE) | damaged,
                     storage=root,
                     study=study.name,
                     launch=identifier,
                     executor=executor,
                     executor_name=executor_name,
+                    past=past,
                     fresh=fresh,
                     watcher=watcher,
                 )
             damaged = frozenset()
-            outlook = look(root, study, known=resolved)
+            decided = decide(plan, root, past)
             # A job made again with other bytes leaves those below it stale: once more, then.
             if (
                 report.state is not LaunchState.COMPLETE
-                or not outlook.keys(Decision.STALE) & wanted
+                or not decided.keys(Decision.STALE) & wanted
             ):
                 break
         if report.state in (LaunchState.INTERRUPTED, LaunchState.CANCELLED):
-            return Launched(report=report, outlook=outlook, figures=[])
-        figures = refresh_views(root, outlook)
+            return Launched(report=report, decided=decided, figures=[])
+        figures = refresh_views(root, decided)
         if report.ran:
-            _mirror(root, outlook, report, figures)
-    return Launched(report=report, outlook=outlook, figures=figures)
+            _mirror(root, decided, report, figures)
+    return Launched(report=report, decided=decided, figures=figures)
 
 
-def _require_index(root: Storage, outlook: Outlook, launch: str, *, takeover: bool) -> None:
+def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
     """See that the root knows this study as it is now, though all its jobs were done before.
 
     What the index names is what `gc` keeps.
     """
-    plan = outlook.plan
+    plan = decided.plan
     planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
     if read_index(root, plan.study.name) != planned:
         with study_lock(root, plan.study.name, launch, takeover=takeover):
-            write_study(root, plan, plan_document(plan, outlook.explained))
+            write_study(root, plan, plan_document(plan, decided.decisions))
 
 
-def _wanted(outlook: Outlook, only: Sequence[str]) -> Set[str]:
-    """Keys of the selected jobs and of all that they need, whatever stage that is in."""
-    chosen = {job.key for job in select(outlook.plan.jobs, *only)}
-    for job in reversed(outlook.plan.jobs):
+def _wanted(plan: Plan, only: Sequence[str]) -> Set[str]:
+    """Return the keys of the selected jobs and of all jobs that they need, in any stage."""
+    chosen = {job.key for job in select(plan.jobs, *only)}
+    for job in reversed(plan.jobs):
         if job.key in chosen:
             chosen |= needs(job)
     return chosen
 
 
-def _mirror(root: Storage, outlook: Outlook, report: Report, figures: Sequence[Path | str]) -> None:
+def _mirror(
+    root: Storage, decided: DecidedPlan, report: Report, figures: Sequence[Path | str]
+) -> None:
     """The summary run in W&B. A mirror that breaks must not cost the study its result."""
     from jobs.comparing.summary import mirror_study
     from jobs.comparing.view import View
     from jobs.worker.tracking import RunName
 
-    done = [job for job in comparisons(outlook) if job.key in outlook.keys(Decision.REUSE)]
+    done = [job for job in comparisons(decided) if job.key in decided.keys(Decision.REUSE)]
     if not done or report.state is not LaunchState.COMPLETE:
         return
-    study = outlook.plan.study.name
+    study = decided.plan.study.name
     origin = Origin(storage=root, root_id=root_id(root), study=study, commit=None)
     pictures = [
         path for folder in figures if isinstance(folder, Path) for path in folder.glob("*.png")
@@ -166,12 +180,12 @@ def _mirror(root: Storage, outlook: Outlook, report: Report, figures: Sequence[P
             folder=str(origin.mirror_folder),
             config={},
         ),
-        comparisons=[(compared(root, outlook, job), View(**job.params)) for job in done],
+        comparisons=[(compared(root, decided, job), View(**job.params)) for job in done],
         figures=sorted(pictures),
-        reused=_labels(outlook, set(report.reused)),
+        reused=_labels(decided, set(report.reused)),
     )
 
 
-def _labels(outlook: Outlook, keys: Set[str]) -> list[str]:
-    jobs: list[Job] = [job for job in outlook.plan.jobs if job.key in keys]
+def _labels(decided: DecidedPlan, keys: Set[str]) -> list[str]:
+    jobs: list[Job] = [job for job in decided.plan.jobs if job.key in keys]
     return [job.label for job in jobs]

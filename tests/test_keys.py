@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.storage import Storage
-from orchestrator.plan.decided_plan import look
+from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.study.study import load_study
 from orchestrator.study.template import study_template
 
@@ -21,7 +21,7 @@ STUDIES = {
 
 def planned_keys(file: Path, root: Path) -> dict[str, str]:
     """Cell of every job -> its key, as `plan` shows them on an empty root."""
-    jobs = look(Storage(str(root)), load_study(file)).plan.jobs
+    jobs = decide_plan(Storage(str(root)), load_study(file)).plan.jobs
     cells = (
         (job.stage, ",".join(f"{axis}={value}" for axis, value in job.cell.items())) for job in jobs
     )

@@ -21,7 +21,7 @@ from orchestrator.dispatch.submission import ENTRY, Answer, Origin, answer_of, w
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.plan.fitting import chooses, fit, fitted, submitted, unfit
 from orchestrator.plan.machines import Machines, can_hold, refusal
-from orchestrator.plan.upstream_facts import Knowledge
+from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records import history
 from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import Result
@@ -79,7 +79,7 @@ class Dispatcher:
         self._machines = Machines(executor)
         self._asked_for = dict(board.jobs)
         self._layouts: dict[str, Fit] = {}
-        self._known = Knowledge(self._asked_for, self._standing.record)
+        self._known = UpstreamFacts(self._asked_for, self._standing.record)
         for key in self.reused:
             self._known.done(board.jobs[key])
         self._looked_at = 0.0

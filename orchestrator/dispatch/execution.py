@@ -18,8 +18,8 @@ from orchestrator.dispatch.job_states import Board, JobState
 from orchestrator.dispatch.report import LaunchState, Report
 from orchestrator.dispatch.submission import Origin, root_id
 from orchestrator.dispatch.watcher import Nobody, Watcher
-from orchestrator.records.history import add, gather
-from orchestrator.records.ledger import LaunchEnded, LaunchStarted, Ledger, read_events
+from orchestrator.records.history import History, add
+from orchestrator.records.ledger import LaunchEnded, LaunchStarted, Ledger
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
 """What a joined Ray is given to import: these packages of this checkout, and nothing else."""
@@ -40,6 +40,7 @@ def run_study(
     launch: str,
     executor: Executor,
     executor_name: str,
+    past: History,
     fresh: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
@@ -54,6 +55,7 @@ def run_study(
         launch: Id of this launch, from `new_launch_id`.
         executor: Where jobs run; started here when there is something to run, and closed.
         executor_name: Its name, for the ledger.
+        past: What the ledger says so far; this launch's events are added to it.
         fresh: Give jobs that failed earlier a new retry budget (`resume`).
         watcher: Is told what happens.
 
@@ -65,7 +67,6 @@ def run_study(
     if not board.unsettled:
         return _nothing_to_do(board, started)
     take_requests(storage, study)  # those of before were meant for an earlier launch
-    past = gather(read_events(storage, study))
     event = LaunchStarted(
         at=time.time(),
         launch=launch,
@@ -98,7 +99,9 @@ def run_study(
                 dispatcher.run()
         state = _state(board, dispatcher)
     finally:
-        ledger.append(LaunchEnded(at=time.time(), launch=launch, state=state.value))
+        ended = LaunchEnded(at=time.time(), launch=launch, state=state.value)
+        add(past, ended)
+        ledger.append(ended)
         ledger.close()
     return _report(state, board, dispatcher, started)
 

@@ -1,44 +1,49 @@
-"""A study as it stands on a root now: its plan, what became of each job, and what would.
+"""`DecidedPlan`: a study's plan and the decision for each job, as its root stands now.
 
-What `plan`, `launch`, `status`, `compare` and the rest start from; makes nothing, runs nothing.
+Every verb that looks at a study makes one of these, once. Writes nothing, runs nothing.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cluster.errors import UserError
 from cluster.resources import Resources
 from cluster.storage import Storage
-from orchestrator.plan.decisions import RUNS, Decision, Explained, explain
+from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.revisions import known_revisions
 from orchestrator.plan.study_folder import known_studies, open_study
-from orchestrator.records.history import History, gather
-from orchestrator.records.ledger import read_events
+from orchestrator.records.history import History, read_history
 from orchestrator.study.study import Study, load_study
 from orchestrator.text import first_line
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class DecidedPlan:
     """A plan, and a decision for each of its jobs."""
 
     plan: Plan
     """The jobs."""
-    explained: list[Explained]
-    """Decision and reason of each, in the plan's order."""
+    decisions: Sequence[JobDecision]
+    """One decision for each job, in the plan's order."""
     history: History
     """What the ledger says of earlier launches."""
 
-    def keys(self, *decisions: Decision) -> set[str]:
-        """Keys of the jobs so decided."""
-        return {each.job.key for each in self.explained if each.decision in decisions}
+    @cached_property
+    def by_key(self) -> Mapping[str, JobDecision]:
+        """Key of a job -> its decision."""
+        return {decision.job.key: decision for decision in self.decisions}
+
+    def keys(self, *outcomes: Decision) -> set[str]:
+        """Return the keys of the jobs so decided."""
+        return {decision.job.key for decision in self.decisions if decision.decision in outcomes}
 
     @property
-    def to_run(self) -> list[Explained]:
-        """What a launch would do."""
-        return [each for each in self.explained if each.decision in RUNS]
+    def to_run(self) -> list[JobDecision]:
+        """What a launch would run."""
+        return [decision for decision in self.decisions if decision.decision in RUNS]
 
 
 def find_study(root: Storage, text: str) -> Study:
@@ -56,32 +61,49 @@ def find_study(root: Storage, text: str) -> Study:
     return open_study(root, text)
 
 
-def look(
-    root: Storage,
-    study: Study,
-    *,
-    fresh: bool = False,
-    known: Mapping[str, str] | None = None,
-    machines: Sequence[Resources] | None = None,
-) -> Outlook:
-    """Plan a study and decide every job.
+def plan_study(root: Storage, study: Study) -> Plan:
+    """Plan a study with the revisions that the root remembers. Reads neither records nor ledger."""
+    return make_plan(study, known_revisions(root))
+
+
+def decide_plan(
+    root: Storage, study: Study, *, machines: Sequence[Resources] | None = None
+) -> DecidedPlan:
+    """Plan a study and decide every job: one plan, and the ledger read once.
 
     Args:
         root: the output root.
         study: the study.
-        fresh: forgive earlier failures (`resume`).
-        known: revisions resolved so far; those of the root when not given.
         machines: nodes to plan for; None leaves open where the jobs will run.
     """
-    plan = make_plan(study, known_revisions(root) if known is None else known)
-    history = gather(read_events(root, study.name))
+    history = read_history(root, study.name)
+    return decide(plan_study(root, study), root, history, machines=machines)
+
+
+def decide(
+    plan: Plan,
+    root: Storage,
+    history: History,
+    *,
+    fresh: bool = False,
+    machines: Sequence[Resources] | None = None,
+) -> DecidedPlan:
+    """Decide every job of a plan from the records as they are now, and from a ledger read before.
+
+    Args:
+        plan: the jobs.
+        root: the output root.
+        history: what the ledger says of earlier launches.
+        fresh: forgive earlier failures (`resume`).
+        machines: nodes to plan for; None leaves open where the jobs will run.
+    """
     failed = {
         key: f"failed: {first_line(past.message)}"
         for key, past in history.jobs.items()
         if past.given_up and not fresh
     }
-    explained = explain(plan, root, failed, machines=machines, past=history)
-    return Outlook(plan=plan, explained=explained, history=history)
+    decisions = decide_jobs(plan, root, failed, machines=machines, past=history)
+    return DecidedPlan(plan=plan, decisions=decisions, history=history)
 
 
 def _study_files(folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ from orchestrator.plan.fitting import fit, unfit
 from orchestrator.plan.identity_diff import changes
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.study_folder import cell_key, read_index
-from orchestrator.plan.upstream_facts import Knowledge
+from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.plan.volume import expected_bytes
 from orchestrator.records.history import History
 
@@ -48,7 +48,7 @@ _BARS = frozenset({Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Explained:
+class JobDecision:
     """A decision and its reason."""
 
     job: Job
@@ -77,14 +77,14 @@ class Explained:
         return self.expected_bytes if self.bytes is None else self.bytes
 
 
-def explain(
+def decide_jobs(
     plan: Plan,
     root: Storage,
     failed: Mapping[str, str] | None = None,
     *,
     machines: Sequence[Resources] | None = None,
     past: History | None = None,
-) -> list[Explained]:
+) -> list[JobDecision]:
     """Decide every job, in the plan's order.
 
     Args:
@@ -115,13 +115,13 @@ class _Judge:
         self._root = root
         self._failed = failed
         self._digests: dict[str, str] = {}
-        self._decided: dict[str, Explained] = {}
+        self._decided: dict[str, JobDecision] = {}
         self._folders: dict[str, frozenset[str]] = {}
         self._previous: Mapping[Any, str] | None = None
         self._machines = machines
         self._past = past
         self._records: dict[str, Record] = {}
-        self._known = Knowledge(plan.by_key, lambda job: self._records.get(job.key))
+        self._known = UpstreamFacts(plan.by_key, lambda job: self._records.get(job.key))
 
     def look(self, job: Job) -> None:
         """See what a job left; all jobs, before the first is decided: predictions learn of it."""
@@ -132,7 +132,7 @@ class _Judge:
             self._records[job.key], self._digests[job.key] = found
             self._known.done(job)
 
-    def decide(self, job: Job) -> Explained:
+    def decide(self, job: Job) -> JobDecision:
         """What becomes of one job whose upstream has been decided."""
         seen = self._decided.get(job.key)
         if seen is None:
@@ -144,17 +144,17 @@ class _Judge:
         # Another cell asks for the same work: one record, one decision.
         return replace(seen, job=job)
 
-    def _fresh(self, job: Job) -> Explained:
+    def _fresh(self, job: Job) -> JobDecision:
         record = self._records.get(job.key)
         if record is None:
             return self._undone(job)
         size = sum(entry.bytes for entry in record.files.values())
         why = self._stale(job, record)
         if why is None:
-            return Explained(job=job, decision=Decision.REUSE, why="done", bytes=size)
-        return Explained(job=job, decision=Decision.STALE, why=why, bytes=size)
+            return JobDecision(job=job, decision=Decision.REUSE, why="done", bytes=size)
+        return JobDecision(job=job, decision=Decision.STALE, why=why, bytes=size)
 
-    def _measured(self, seen: Explained) -> Explained:
+    def _measured(self, seen: JobDecision) -> JobDecision:
         """With what it may write, and how the machines would hold it."""
         job = seen.job
         if seen.bytes is None:
@@ -183,19 +183,19 @@ class _Judge:
                     return f"input {name}: {upstream.job.label} was made again with other bytes"
         return None
 
-    def _undone(self, job: Job) -> Explained:
+    def _undone(self, job: Job) -> JobDecision:
         if job.key in self._failed:
-            return Explained(job=job, decision=Decision.FAILED, why=self._failed[job.key])
+            return JobDecision(job=job, decision=Decision.FAILED, why=self._failed[job.key])
         for name, refs in job.inputs.items():
             for ref in refs:
                 upstream = self._decided[ref.key]
                 if upstream.decision in _BARS:
                     why = f"input {name}: {upstream.job.label} is {upstream.decision.value}"
-                    return Explained(job=job, decision=Decision.BLOCKED, why=why)
+                    return JobDecision(job=job, decision=Decision.BLOCKED, why=why)
         before = self._key_before(job)
         if before is None or before == job.key:
-            return Explained(job=job, decision=Decision.NEW, why=self._remains(job))
-        return Explained(job=job, decision=Decision.CHANGED, why=self._changes(job, before))
+            return JobDecision(job=job, decision=Decision.NEW, why=self._remains(job))
+        return JobDecision(job=job, decision=Decision.CHANGED, why=self._changes(job, before))
 
     def _key_before(self, job: Job) -> str | None:
         """Key of the job that this cell was at the last launch."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.storage import Storage
-from orchestrator.plan.decisions import RUNS, Explained
+from orchestrator.plan.decisions import RUNS, JobDecision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Room:
         )
 
 
-def room(root: Storage, explained: Iterable[Explained]) -> Room:
+def room(root: Storage, explained: Iterable[JobDecision]) -> Room:
     """Look at the root, and add up; jobs of one key count once."""
     to_run = {each.job.key: each.most_bytes for each in explained if each.decision in RUNS}
     known = [size for size in to_run.values() if size is not None]

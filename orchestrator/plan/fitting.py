@@ -16,12 +16,14 @@ from jobs import lookup
 from jobs.artifacts.job import Job
 from jobs.kind import Fit, execution_names, fit_of
 from orchestrator.plan.machines import can_hold, refusal
-from orchestrator.plan.upstream_facts import Knowledge
+from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import JobHistory
 from orchestrator.records.ledger import Submitted
 
 
-def fit(job: Job, machines: Sequence[Resources], past: JobHistory, known: Knowledge) -> Fit | None:
+def fit(
+    job: Job, machines: Sequence[Resources], past: JobHistory, known: UpstreamFacts
+) -> Fit | None:
     """How a job is to be done; None where its kind takes what the study says.
 
     A job that was laid out before stays so while the machines hold it, because a checkpoint need
@@ -94,7 +96,7 @@ def _asked(
     kept: Mapping[str, Any],
     machines: Sequence[Resources],
     past: JobHistory,
-    known: Knowledge,
+    known: UpstreamFacts,
 ) -> Fit | None:
     """What the kind says, with `kept` in place of what the study leaves open."""
     names = execution_names(kind.Params)

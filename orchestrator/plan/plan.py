@@ -1,7 +1,7 @@
 """`Plan`: the jobs that answer a study, in an order in which each comes after all it reads."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,8 @@ class Plan:
 
     study: Study
     """The question."""
+    revisions: Mapping[str, str] = field(default_factory=dict)
+    """Revisions it was planned with: `hf://id@revision` -> what that stood for."""
     jobs: tuple[Job, ...]
     """All jobs, upstream first. Two may have one key: they are the same work, done once."""
     notes: tuple[str, ...] = ()
@@ -55,7 +57,12 @@ def make_plan(study: Study, known: Mapping[str, str] | None = None) -> Plan:
     planner = _Planner(study, known or {})
     for stage, kind in wired_stages(study):
         planner.add(stage, kind)
-    return Plan(study=study, jobs=tuple(planner.jobs), notes=tuple(planner.notes()))
+    return Plan(
+        study=study,
+        revisions=dict(known or {}),
+        jobs=tuple(planner.jobs),
+        notes=tuple(planner.notes()),
+    )
 
 
 class _Planner:

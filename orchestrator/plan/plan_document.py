@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.plan.decisions import RUNS, Decision, Explained
+from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.plan import Plan
 
 
-def plan_document(plan: Plan, explained: Sequence[Explained]) -> dict[str, Any]:
+def plan_document(plan: Plan, explained: Sequence[JobDecision]) -> dict[str, Any]:
     """Every job and what they come to; what is not known is null."""
     return {
         "study": plan.study.name,
@@ -17,7 +17,7 @@ def plan_document(plan: Plan, explained: Sequence[Explained]) -> dict[str, Any]:
     }
 
 
-def _described(each: Explained) -> dict[str, Any]:
+def _described(each: JobDecision) -> dict[str, Any]:
     return {
         "key": each.job.key,
         "stage": each.job.stage,
@@ -34,7 +34,7 @@ def _described(each: Explained) -> dict[str, Any]:
     }
 
 
-def _totals(explained: Sequence[Explained]) -> dict[str, Any]:
+def _totals(explained: Sequence[JobDecision]) -> dict[str, Any]:
     counts = Counter(each.decision for each in explained)
     once = {each.job.key: each for each in explained}.values()
     to_run = [each for each in once if each.decision in RUNS]

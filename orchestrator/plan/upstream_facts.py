@@ -15,7 +15,7 @@ _MOST_TOLD = 64
 plan. They are taken evenly over the plan, so that every size of model is among them."""
 
 
-class Knowledge:
+class UpstreamFacts:
     """Knows every job of a plan, and which of them are done."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Knowledge:
 class _Facts(Sequence[Mapping[str, Any]]):
     """Facts of jobs, read from their records where somebody looks."""
 
-    def __init__(self, knowledge: Knowledge, keys: Sequence[str]) -> None:
+    def __init__(self, knowledge: UpstreamFacts, keys: Sequence[str]) -> None:
         self._knowledge = knowledge
         self._keys = keys
 
@@ -82,7 +82,7 @@ class _Facts(Sequence[Mapping[str, Any]]):
 class _Inputs(Mapping[str, Upstream]):
     """Inputs by name, each looked up when it is first asked for."""
 
-    def __init__(self, knowledge: Knowledge, keys: Mapping[str, str]) -> None:
+    def __init__(self, knowledge: UpstreamFacts, keys: Mapping[str, str]) -> None:
         self._knowledge = knowledge
         self._keys = keys
         self._found: dict[str, Upstream] = {}

@@ -3,10 +3,10 @@
 from jobs import lookup
 from jobs.artifacts.job import Job
 from jobs.kind import expected_bytes_of
-from orchestrator.plan.upstream_facts import Knowledge
+from orchestrator.plan.upstream_facts import UpstreamFacts
 
 
-def expected_bytes(job: Job, known: Knowledge) -> int | None:
+def expected_bytes(job: Job, known: UpstreamFacts) -> int | None:
     """Most bytes that a job will leave; None where that is not known."""
     kind = lookup.find("kinds", job.kind)
     if not hasattr(kind, "expected_bytes"):

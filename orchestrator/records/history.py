@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.storage import Storage
 from orchestrator.records.failure import RETRIES, Result, Verdict, decide
 from orchestrator.records.ledger import (
     Ended,
@@ -13,6 +14,7 @@ from orchestrator.records.ledger import (
     LaunchStarted,
     Refused,
     Submitted,
+    read_events,
 )
 
 
@@ -72,6 +74,11 @@ class History:
     def of(self, key: str) -> JobHistory:
         """The past of one job, empty when it was never tried."""
         return self.jobs.get(key) or JobHistory()
+
+
+def read_history(storage: Storage, study: str) -> History:
+    """Read the whole ledger of a study."""
+    return gather(read_events(storage, study))
 
 
 def gather(events: Iterable[Event]) -> History:

@@ -22,13 +22,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Leave a request where the running launch looks."""
     from orchestrator.dispatch.cancel_requests import ask_to_cancel
-    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.plan.decided_plan import find_study, plan_study
     from orchestrator.records.lock import current_holder
     from orchestrator.study.selector import select
 
     root = chosen_root(options)
     study = find_study(root, options.study)
-    jobs = select(look(root, study).plan.jobs, *options.selectors)
+    jobs = select(plan_study(root, study).jobs, *options.selectors)
     holder = current_holder(root, study.name)
     if holder is not None:
         ask_to_cancel(root, study.name, [job.key for job in jobs] if options.selectors else None)

@@ -78,7 +78,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
         say_json(_document(study.name, launched))
         return launched.exit_code
     if launched.exit_code != INTERRUPTED:
-        show_tables(root, launched.outlook)
+        show_tables(root, launched.decided)
     _tell(study.name, launched)
     for folder in launched.figures:
         say(f"figures: {folder}")
@@ -116,9 +116,9 @@ def _executor(options: argparse.Namespace) -> "Executor":
 def _tell(study: str, launched: "Launched") -> None:
     from orchestrator.text import first_line
 
-    report, by_key = launched.report, launched.outlook.plan.by_key
+    report, by_key = launched.report, launched.decided.plan.by_key
     if report is None:
-        say(f"nothing to do: all {len(launched.outlook.plan.by_key)} jobs of {study!r} are done")
+        say(f"nothing to do: all {len(launched.decided.plan.by_key)} jobs of {study!r} are done")
         return
     say(
         f"{study}: {report.state.value}; {len(report.ran)} ran, {len(report.reused)} reused, "
@@ -132,7 +132,7 @@ def _tell(study: str, launched: "Launched") -> None:
 
 def _document(study: str, launched: "Launched") -> dict[str, object]:
     report = launched.report
-    done = len(launched.outlook.plan.by_key)
+    done = len(launched.decided.plan.by_key)
     return {
         "study": study,
         "state": report.state.value if report else "complete",

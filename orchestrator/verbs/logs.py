@@ -22,13 +22,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print, and follow while it runs."""
     from jobs.artifacts.artifact import Artifact
-    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.plan.decided_plan import find_study, plan_study
     from orchestrator.study.selector import select
     from orchestrator.views.log_follower import attempts_with_log, follow, log_name
 
     root = chosen_root(options)
     study = find_study(root, options.study)
-    found = {job.key: job for job in select(look(root, study).plan.jobs, options.job)}
+    found = {job.key: job for job in select(plan_study(root, study).jobs, options.job)}
     if len(found) > 1:
         raise UserError(
             f"{options.job!r} means {len(found)} jobs",

@@ -23,25 +23,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the plan by stage."""
     from cluster.resources import this_machine
-    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.plan.decided_plan import decide_plan, find_study
     from orchestrator.plan.disk_space import room
     from orchestrator.plan.plan_document import plan_document
     from orchestrator.views.text_output import show_plan
 
     root = chosen_root(options)
     machines = machines_named(options.machines) if options.machines else [this_machine()]
-    outlook = look(root, find_study(root, options.study), machines=machines)
-    document = plan_document(outlook.plan, outlook.explained)
-    needed = room(root, outlook.explained)
+    decided = decide_plan(root, find_study(root, options.study), machines=machines)
+    document = plan_document(decided.plan, decided.decisions)
+    needed = room(root, decided.decisions)
     document["totals"]["free_bytes"] = needed.free_bytes
     if options.json:
         say_json(document)
         return 0
-    show_plan(outlook.explained, every_job=options.all)
+    show_plan(decided.decisions, every_job=options.all)
     totals = document["totals"]
     say()
     say(
-        f"{totals['jobs']} jobs: {totals['reuse']} reused, {len(outlook.to_run)} to run, "
+        f"{totals['jobs']} jobs: {totals['reuse']} reused, {len(decided.to_run)} to run, "
         f"{totals['failed']} failed, {totals['blocked']} blocked, "
         f"{totals['will-not-fit']} will not fit {options.machines or 'this machine'}"
     )
@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> int:
             f"to compute: {totals['hours']:.1f} h one after another, "
             f"{totals['gpu_hours']:.1f} GPU-hours{more}"
         )
-    if outlook.to_run:
+    if decided.to_run:
         say(f"to write: {needed.told}")
     if needed.warning:
         note(f"warning: {needed.warning}")
-    for told in outlook.plan.notes:
+    for told in decided.plan.notes:
         note(f"note: {told}")
     return 0

@@ -16,12 +16,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page from what stands now; missing cells say why."""
-    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.plan.decided_plan import decide_plan, find_study
     from orchestrator.views.study_page import write_page
 
     root = chosen_root(options)
     study = find_study(root, options.study)
-    page = write_page(root, look(root, study))
+    page = write_page(root, decide_plan(root, study))
     if options.json:
         say_json({"study": study.name, **asdict(page), "place": str(page.place)})
         return 0

@@ -53,13 +53,13 @@ def _found(root: Storage, named: str | None) -> list[dict[str, Any]]:
 
 
 def _status(root: Storage, study: "Study") -> dict[str, Any]:
-    from orchestrator.plan.decided_plan import look
+    from orchestrator.plan.decided_plan import decide_plan
     from orchestrator.plan.decisions import Decision
     from orchestrator.views.status import status_of
 
-    outlook = look(root, study)
-    done = outlook.keys(Decision.REUSE)
-    return status_of(root, outlook.plan.study.name, outlook.plan.jobs, done=done)
+    decided = decide_plan(root, study)
+    done = decided.keys(Decision.REUSE)
+    return status_of(root, study.name, decided.plan.jobs, done=done, past=decided.history)
 
 
 def _status_or_error(root: Storage, name: str) -> dict[str, Any]:

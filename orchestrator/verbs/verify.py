@@ -27,12 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check every record; 1 when something is damaged and not repaired."""
-    from orchestrator.plan.decided_plan import find_study, look
+    from orchestrator.plan.decided_plan import find_study, plan_study
     from orchestrator.records.verification import find_damage
 
     root = chosen_root(options)
     study = find_study(root, options.study)
-    checked = list(find_damage(root, list(look(root, study).plan.by_key.values())))
+    checked = list(find_damage(root, list(plan_study(root, study).by_key.values())))
     damages = [damage for _, found in checked for damage in found]
     is_repaired = bool(damages) and options.repair
     # A repair answers with the document of its launch: one document is all that may be printed.

@@ -1,7 +1,9 @@
 """Why a job of a study has measured nothing, as a Status of the Measurement schema and in words."""
 
-from orchestrator.plan.decided_plan import Outlook
-from orchestrator.plan.decisions import Decision, Explained
+from collections.abc import Mapping
+
+from orchestrator.plan.decided_plan import DecidedPlan
+from orchestrator.plan.decisions import Decision, JobDecision
 from orchestrator.records.failure import Result
 
 _BARRED = (Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT)
@@ -13,13 +15,13 @@ _WAITS = {
 }
 
 
-def why_missing(outlook: Outlook, each: Explained) -> tuple[str, str]:
+def why_missing(decided: DecidedPlan, each: JobDecision) -> tuple[str, str]:
     """Status and reason of everything that a job which is not done would have measured.
 
     A job that waits for one that failed is missing for that one's reason.
     """
-    cause = _cause(each, {found.job.key: found for found in outlook.explained})
-    past = outlook.history.of(cause.job.key)
+    cause = _cause(each, decided.by_key)
+    past = decided.history.of(cause.job.key)
     reason = f"{each.job.label} {each.decision.value}: {each.why}"
     if cause is not each:
         reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"
@@ -31,7 +33,7 @@ def why_missing(outlook: Outlook, each: Explained) -> tuple[str, str]:
     return "out_of_memory" if no_memory else "job_failed", reason
 
 
-def _cause(each: Explained, known: dict[str, Explained]) -> Explained:
+def _cause(each: JobDecision, known: Mapping[str, JobDecision]) -> JobDecision:
     """The job upstream that stands in the way, or the job itself."""
     if each.decision is Decision.BLOCKED:
         for refs in each.job.inputs.values():

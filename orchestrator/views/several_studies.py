@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
 from cluster.storage import Storage
-from orchestrator.plan.decided_plan import Outlook, find_study, look
+from orchestrator.plan.decided_plan import DecidedPlan, decide_plan, find_study
 from orchestrator.views.study_views import comparisons, sources, view_params
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, Any
     from jobs.comparing.sources import collect
 
     roots: dict[str, Storage] = {}
-    found: list[tuple[str, Storage, Outlook]] = []
+    found: list[tuple[str, Storage, DecidedPlan]] = []
     for text in texts:
         place, _, name = text.rpartition("::")
         own = Storage(place) if place else root
         own = roots.setdefault(own.url, own)
-        found.append((text, own, look(own, find_study(own, name))))
+        found.append((text, own, decide_plan(own, find_study(own, name))))
     unique = {(source.stage, tuple(source.cell.items())): source for source in _sources(found)}
     first = comparisons(found[0][2])[0]
     return Gathered(
@@ -56,16 +56,16 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, Any
     )
 
 
-def _sources(found: "Sequence[tuple[str, Storage, Outlook]]") -> "list[Source]":
-    names = [outlook.plan.study.name for _, _, outlook in found]
+def _sources(found: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Source]":
+    names = [decided.plan.study.name for _, _, decided in found]
     gathered = []
-    for text, root, outlook in found:
-        jobs, name = comparisons(outlook), outlook.plan.study.name
+    for text, root, decided in found:
+        jobs, name = comparisons(decided), decided.plan.study.name
         if not jobs:
             raise UserError(f"the study {name!r} has no stage of kind compare", where=text)
         # Two roots may hold a study of one name: then they are told apart as the user does.
         named = name if names.count(name) == 1 else text
-        for source in (source for job in jobs for source in sources(root, outlook, job)):
+        for source in (source for job in jobs for source in sources(root, decided, job)):
             gathered.append(_of_study(source, named, text) if len(found) > 1 else source)
     return gathered
 

@@ -10,15 +10,14 @@ from orchestrator.dispatch.job_states import Board, JobState
 from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import Result
-from orchestrator.records.history import History, JobHistory, gather
-from orchestrator.records.ledger import read_events
+from orchestrator.records.history import History, JobHistory
 from orchestrator.records.lock import current_holder
 
 _MOST_NAMED = 3
 
 
 def status_of(
-    storage: Storage, study: str, jobs: Sequence[Job], *, done: Set[str]
+    storage: Storage, study: str, jobs: Sequence[Job], *, done: Set[str], past: History
 ) -> dict[str, Any]:
     """Everything `deltascale status` tells, as JSON.
 
@@ -27,8 +26,8 @@ def status_of(
         study: Name of the study.
         jobs: Its jobs in topological order.
         done: Keys of those that need nothing.
+        past: What the ledger says of them.
     """
-    past = gather(read_events(storage, study))
     holder = current_holder(storage, study)
     board = _board(jobs, done, past, is_running=holder is not None)
     counts = {state.value: board.counts[state] for state in _REPORTED}

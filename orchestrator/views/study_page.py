@@ -9,7 +9,7 @@ from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.comparing.tracing import Tracer
-from orchestrator.plan.decided_plan import Outlook
+from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision
 from orchestrator.views.study_views import comparisons, sources, standing_views, view_name
 
@@ -35,7 +35,7 @@ class StudyPage:
     """Artifacts whose chains it tells."""
 
 
-def write_page(root: Storage, outlook: Outlook) -> StudyPage:
+def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
     """Write the page, and the views it shows where they are not whole.
 
     Raises:
@@ -44,19 +44,19 @@ def write_page(root: Storage, outlook: Outlook) -> StudyPage:
     from jobs.comparing.reporting.contents import Contents, answering
     from jobs.comparing.reporting.page import render
 
-    study = outlook.plan.study.name
-    jobs = comparisons(outlook)
+    study = decided.plan.study.name
+    jobs = comparisons(decided)
     if not jobs:
         raise UserError(f"the study {study!r} has no stage of kind compare", where=study)
-    standing_views(root, outlook)
-    sections = [section for job in jobs if (section := _section(root, outlook, job)) is not None]
+    standing_views(root, decided)
+    sections = [section for job in jobs if (section := _section(root, decided, job)) is not None]
     if not sections:
         raise UserError(
             f"nothing of the study {study!r} was measured yet",
             where=root.url,
             hint=f"`deltascale launch {study}` runs it",
         )
-    contents = Contents(study=study, jobs=_standing(outlook), sections=answering(sections))
+    contents = Contents(study=study, jobs=_standing(decided), sections=answering(sections))
     tracer = Tracer(root)
     contents = contents.with_traces([tracer.trace(key) for key in contents.keys])
     page, name = render(contents), f"studies/{study}/{PAGE}"
@@ -70,18 +70,18 @@ def write_page(root: Storage, outlook: Outlook) -> StudyPage:
     )
 
 
-def _section(root: Storage, outlook: Outlook, job: Job) -> "Section | None":
+def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     from jobs.comparing.answers import answers
     from jobs.comparing.reporting.contents import Section
     from jobs.comparing.reporting.page import figure_files
     from jobs.comparing.sources import collect
     from jobs.comparing.view import View
 
-    found = sources(root, outlook, job)
+    found = sources(root, decided, job)
     if not any(source.artifact for source in found):
         return None
     comparison, view = collect(found), View(**job.params)
-    folder = f"studies/{outlook.plan.study.name}/figures/{view_name(job)}"
+    folder = f"studies/{decided.plan.study.name}/figures/{view_name(job)}"
     shown = [name for name in root.list(folder) if not name.endswith(".pdf")]
     return Section(
         name=view_name(job),
@@ -91,9 +91,9 @@ def _section(root: Storage, outlook: Outlook, job: Job) -> "Section | None":
     )
 
 
-def _standing(outlook: Outlook) -> dict[str, int]:
+def _standing(decided: DecidedPlan) -> dict[str, int]:
     """What became of the jobs, in words."""
-    found = Counter(each.decision for each in outlook.explained)
+    found = Counter(each.decision for each in decided.decisions)
     told = {"done" if each is Decision.REUSE else each.value: found[each] for each in Decision}
     return {
         "jobs": sum(found.values()),

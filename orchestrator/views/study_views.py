@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
-from orchestrator.plan.decided_plan import Outlook
-from orchestrator.plan.decisions import Decision, Explained
+from orchestrator.plan.decided_plan import DecidedPlan
+from orchestrator.plan.decisions import Decision, JobDecision
 from orchestrator.views.missing_reasons import why_missing
 
 if TYPE_CHECKING:
@@ -22,35 +22,34 @@ if TYPE_CHECKING:
     from jobs.comparing.source import Source
 
 
-def comparisons(outlook: Outlook) -> list[Job]:
+def comparisons(decided: DecidedPlan) -> list[Job]:
     """The jobs of a study that gather into a table."""
-    return [job for job in outlook.plan.jobs if job.kind == "compare"]
+    return [job for job in decided.plan.jobs if job.kind == "compare"]
 
 
-def sources(root: Storage, outlook: Outlook, job: Job) -> "list[Source]":
+def sources(root: Storage, decided: DecidedPlan, job: Job) -> "list[Source]":
     """What a gathering job takes, with the reason wherever there is nothing yet."""
-    by_key = {each.job.key: each for each in outlook.explained}
     refs = [ref for refs in job.inputs.values() for ref in refs]
-    return [_source(root, outlook, ref, by_key[ref.key]) for ref in refs]
+    return [_source(root, decided, ref, decided.by_key[ref.key]) for ref in refs]
 
 
-def compared(root: Storage, outlook: Outlook, job: Job) -> "Comparison":
+def compared(root: Storage, decided: DecidedPlan, job: Job) -> "Comparison":
     """All measurements that a gathering job takes, missing ones included."""
     from jobs.comparing.sources import collect
 
-    return collect(sources(root, outlook, job))
+    return collect(sources(root, decided, job))
 
 
-def refresh_views(root: Storage, outlook: Outlook) -> list[Path | str]:
+def refresh_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
     """Write `tables/` and `figures/` of a study; returns the folders of figures.
 
     A comparison of which nothing was measured yet gives no view.
     """
-    folder = f"studies/{outlook.plan.study.name}"
+    folder = f"studies/{decided.plan.study.name}"
     figures: list[Path | str] = []
-    for job in comparisons(outlook):
+    for job in comparisons(decided):
         with tempfile.TemporaryDirectory(prefix="deltascale-views-") as scratch:
-            made = _made(root, outlook, job, Path(scratch))
+            made = _made(root, decided, job, Path(scratch))
             if made is None:
                 continue
             for place in ("tables", "figures"):
@@ -58,36 +57,36 @@ def refresh_views(root: Storage, outlook: Outlook) -> list[Path | str]:
             for file in sorted(path for path in made.rglob("*") if path.is_file()):
                 place = "figures" if file.parent.name == "figures" else "tables"
                 root.write(f"{folder}/{place}/{view_name(job)}/{file.name}", file.read_bytes())
-            if job.key in outlook.keys(Decision.REUSE):
-                root.write(_whole(outlook, job), f"{job.key}\n".encode())
+            if job.key in decided.keys(Decision.REUSE):
+                root.write(_whole(decided, job), f"{job.key}\n".encode())
             shown = f"{folder}/figures/{view_name(job)}"
             if root.exists(shown):
                 figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
     return figures
 
 
-def standing_views(root: Storage, outlook: Outlook) -> list[Path | str]:
+def standing_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
     """Folders of figures of a finished study; made again where they are not whole and its own."""
-    for job in comparisons(outlook):
+    for job in comparisons(decided):
         try:
-            whole = root.read(_whole(outlook, job)).decode().strip() == job.key
+            whole = root.read(_whole(decided, job)).decode().strip() == job.key
         except FileNotFoundError:
             whole = False
         if not whole:
-            return refresh_views(root, outlook)
-    folder = f"studies/{outlook.plan.study.name}/figures"
+            return refresh_views(root, decided)
+    folder = f"studies/{decided.plan.study.name}/figures"
     names = [f"{folder}/{name}" for name in root.list(folder)]
     return [root.path(name) if root.is_local else f"{root.url}/{name}" for name in names]
 
 
-def _whole(outlook: Outlook, job: Job) -> str:
+def _whole(decided: DecidedPlan, job: Job) -> str:
     """Written last into a view: the key of the comparison that it shows, whole."""
-    return f"studies/{outlook.plan.study.name}/tables/{view_name(job)}/key"
+    return f"studies/{decided.plan.study.name}/tables/{view_name(job)}/key"
 
 
-def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | None:
+def _made(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path | None:
     artifact = Artifact(root, job.kind, job.key)
-    if job.key in outlook.keys(Decision.REUSE):
+    if job.key in decided.keys(Decision.REUSE):
         for name in artifact.names():
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,20 +96,20 @@ def _made(root: Storage, outlook: Outlook, job: Job, scratch: Path) -> Path | No
     from jobs.comparing.view import View
     from jobs.comparing.views import write_views
 
-    found = sources(root, outlook, job)
+    found = sources(root, decided, job)
     if not any(source.artifact for source in found):
         return None
     write_views(collect(found), View(**job.params), scratch)
     return scratch
 
 
-def _source(root: Storage, outlook: Outlook, ref: InputRef, each: Explained) -> "Source":
+def _source(root: Storage, decided: DecidedPlan, ref: InputRef, each: JobDecision) -> "Source":
     from jobs.comparing.measuring_kinds import expected_values
     from jobs.comparing.source import Source
 
     if each.decision is Decision.REUSE:
         return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))
-    status, reason = why_missing(outlook, each)
+    status, reason = why_missing(decided, each)
     return Source(
         stage=ref.stage,
         cell=ref.cell,

@@ -11,8 +11,8 @@ from typing import Any
 from cluster.storage import Storage
 from jobs.comparing.view import View
 from orchestrator.console import say
-from orchestrator.plan.decided_plan import Outlook
-from orchestrator.plan.decisions import RUNS, Decision, Explained
+from orchestrator.plan.decided_plan import DecidedPlan
+from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import gigabytes
 from orchestrator.views.study_views import compared, comparisons, view_params
 
@@ -21,7 +21,7 @@ _EXAMPLES = 3
 _MOST_LAYOUTS = 8
 
 
-def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
+def show_plan(explained: Sequence[JobDecision], *, every_job: bool) -> None:
     """The DAG by stage: how many jobs of which decision, and why, a few each or all."""
     for stage, group in groupby(explained, key=lambda each: each.job.stage):
         members = list(group)
@@ -42,7 +42,7 @@ def show_plan(explained: Sequence[Explained], *, every_job: bool) -> None:
             say(f"    … and {left} more (--all shows every job)")
 
 
-def _layouts(members: Sequence[Explained]) -> list[str]:
+def _layouts(members: Sequence[JobDecision]) -> list[str]:
     """How jobs are laid out and on how many GPUs, each way once, the most jobs first."""
     ways = Counter(
         f"{each.fit.why}{'' if each.fit.hours is None else f', {hours_told(each.fit.hours)}'}"
@@ -66,7 +66,7 @@ def laid_out(execution: Mapping[str, Any], peak_memory_gb: float | None) -> str:
     return chosen.replace('"', "") + peak
 
 
-def _size(members: Sequence[Explained]) -> str:
+def _size(members: Sequence[JobDecision]) -> str:
     """What a stage may write, as far as its jobs can tell."""
     to_run = {each.job.key: each.most_bytes for each in members if each.decision in RUNS}
     known = [size for size in to_run.values() if size is not None]
@@ -76,13 +76,15 @@ def _size(members: Sequence[Explained]) -> str:
     return f"   up to {gigabytes(sum(known))}{unknown}"
 
 
-def _worth_showing(members: Sequence[Explained]) -> list[Explained]:
+def _worth_showing(members: Sequence[JobDecision]) -> list[JobDecision]:
     """Changed, stale, failed and blocked jobs need a word; new and reused ones speak for all."""
     quiet = (Decision.REUSE, Decision.NEW)
     return [each for each in members if each.decision not in quiet][:_EXAMPLES]
 
 
-def show_tables(root: Storage, outlook: Outlook, chosen: Mapping[str, Any] | None = None) -> None:
+def show_tables(
+    root: Storage, decided: DecidedPlan, chosen: Mapping[str, Any] | None = None
+) -> None:
     """Every comparison of a study, as wide as the terminal."""
     from rich.console import Console
 
@@ -90,8 +92,8 @@ def show_tables(root: Storage, outlook: Outlook, chosen: Mapping[str, Any] | Non
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
     console = Console(width=width, highlight=False)
-    for job in comparisons(outlook):
-        comparison = compared(root, outlook, job)
+    for job in comparisons(decided):
+        comparison = compared(root, decided, job)
         if not len(comparison.gathered):
             say(f"{job.label}: nothing was measured yet")
             continue

@@ -13,7 +13,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from orchestrator.dispatch.watcher import Nobody
 from orchestrator.launch import launch
-from orchestrator.plan.decided_plan import look
+from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.study.study import load_study
 
 STUDY = """\
@@ -49,7 +49,7 @@ def store(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         executor_name="local",
         progress=lambda: nullcontext(Nobody()),
     )
-    job = next(job for job in look(root, load_study(path)).plan.jobs if job.stage == "delta")
+    job = next(job for job in decide_plan(root, load_study(path)).plan.jobs if job.stage == "delta")
     return lambda: Artifact(root, job.kind, job.key)
 
 

@@ -16,6 +16,7 @@ from jobs.kind import execution_names
 from jobs.kinds import probe
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.dispatch.report import Report
+from orchestrator.records.history import read_history
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ class Launcher:
                 "launch": new_launch_id(),
                 "executor": self.executor,
                 "executor_name": "local",
+                "past": read_history(self.root, "study"),
                 **options,
             },
         )

@@ -10,7 +10,7 @@ from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.dispatch.report import LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.history import gather
+from orchestrator.records.history import History, gather
 from orchestrator.records.ledger import Ended, read_events
 
 
@@ -310,6 +310,7 @@ def test_a_launch_runs_on_a_root_that_is_not_a_local_path(make_probe):
         launch=new_launch_id(),
         executor=LocalExecutor(),
         executor_name="local",
+        past=History(),
     )
 
     assert report.ran == [first.key, second.key]

@@ -6,6 +6,7 @@ import pytest
 from cluster.executors.local import Executor as LocalExecutor
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.records.failure import Result
+from orchestrator.records.history import read_history
 from orchestrator.records.ledger import Ended, LaunchStarted, Ledger, Submitted
 from orchestrator.records.lock import study_lock
 from orchestrator.views.status import status_of
@@ -13,7 +14,9 @@ from orchestrator.views.status import status_of
 
 def status(launch, jobs):
     done = {job.key for job in jobs if launch.artifact(job).find_record()}
-    found = status_of(launch.root, "study", jobs, done=done)
+    found = status_of(
+        launch.root, "study", jobs, done=done, past=read_history(launch.root, "study")
+    )
     json.dumps(found)  # it is told as JSON
     return found
 

@@ -25,6 +25,7 @@ PROGRAM = textwrap.dedent(
     from jobs.kind import execution_names
     from jobs.kinds import probe
     from orchestrator.dispatch.execution import new_launch_id, run_study
+    from orchestrator.records.history import read_history
 
     EXECUTION = execution_names(probe.Params)
 
@@ -51,7 +52,8 @@ PROGRAM = textwrap.dedent(
         )
     report = run_study(
         jobs, done=set(), storage=Storage(root), study=study, launch=new_launch_id(),
-        executor=Executor(), executor_name="local", watcher=Speaking(),
+        executor=Executor(), executor_name="local", past=read_history(Storage(root), study),
+        watcher=Speaking(),
     )
     print("ran", *report.ran)
     sys.exit(report.exit_code)

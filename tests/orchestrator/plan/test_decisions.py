@@ -10,7 +10,7 @@ from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 from jobs.worker.run import run
 from orchestrator.dispatch.submission import Origin, write_request
-from orchestrator.plan.decisions import Decision, explain
+from orchestrator.plan.decisions import Decision, decide_jobs
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.study_folder import (
@@ -46,7 +46,7 @@ def finish(root: Storage, job: Job, attempt: str = "one") -> None:
 
 def launch(root: Storage, text: str = CHAIN) -> Plan:
     plan = plan_of(text)
-    write_study(root, plan, plan_document(plan, explain(plan, root)))
+    write_study(root, plan, plan_document(plan, decide_jobs(plan, root)))
     for job in plan.jobs:
         if Artifact(root, job.kind, job.key).find_record() is None:
             finish(root, job)
@@ -57,7 +57,9 @@ def told(root: Storage, text: str = CHAIN, **failed: str) -> dict[str, tuple[str
     plan = plan_of(text)
     keys = {plan.jobs[[job.label for job in plan.jobs].index(label)].key: why
             for label, why in failed.items()}  # fmt: skip
-    return {each.job.label: (each.decision.value, each.why) for each in explain(plan, root, keys)}
+    return {
+        each.job.label: (each.decision.value, each.why) for each in decide_jobs(plan, root, keys)
+    }
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -71,7 +73,7 @@ def test_on_an_empty_root_everything_is_new(root):
 
 def test_after_a_launch_everything_is_reused_with_its_size(root):
     plan = launch(root)
-    explained = explain(plan, root)
+    explained = decide_jobs(plan, root)
     assert {each.decision for each in explained} == {Decision.REUSE}
     assert [each.bytes for each in explained] == [2, 3, 2, 2, 2, 2]
 
@@ -159,7 +161,7 @@ def test_equal_jobs_share_one_record(root):
 
 def test_the_plan_document_has_every_field_and_null_where_nothing_is_known(root):
     plan = launch(root)
-    document = plan_document(plan, explain(plan, root))
+    document = plan_document(plan, decide_jobs(plan, root))
     assert list(document) == ["study", "jobs", "totals"]
     assert document["jobs"][0] == {
         "key": plan.jobs[0].key,
@@ -193,7 +195,7 @@ stages:
 def test_a_plan_for_machines_says_how_jobs_are_laid_out_and_what_will_not_fit(root):
     plan = plan_of(FITTED)
     machines = [Resources(num_cpus=4, memory_gb=6)]
-    document = plan_document(plan, explain(plan, root, machines=machines))
+    document = plan_document(plan, decide_jobs(plan, root, machines=machines))
     small, large, below, blocked = document["jobs"]
     assert (small["decision"], small["execution"]) == ("new", {"pieces": 2})
     assert (small["peak_memory_gb"], small["hours"]) == (4, 0.5)
@@ -209,12 +211,12 @@ def test_a_plan_for_machines_says_how_jobs_are_laid_out_and_what_will_not_fit(ro
 
 def test_a_plan_for_no_machines_refuses_nothing(root):
     plan = plan_of(FITTED)
-    assert {each.decision for each in explain(plan, root)} == {Decision.NEW}
+    assert {each.decision for each in decide_jobs(plan, root)} == {Decision.NEW}
 
 
 def test_what_is_done_is_reused_on_machines_that_could_not_hold_it(root):
     plan = launch(root)
-    explained = explain(plan, root, machines=[Resources(num_cpus=0.5)])
+    explained = decide_jobs(plan, root, machines=[Resources(num_cpus=0.5)])
     assert {each.decision for each in explained} == {Decision.REUSE}
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from orchestrator.plan.decisions import Decision, Explained
+from orchestrator.plan.decisions import Decision, JobDecision
 from orchestrator.plan.disk_space import gigabytes, room
 from orchestrator.verbs import plan
 
 
 def explained(index, decision=Decision.NEW, expected=None, stood=None):
     job = Job(kind="probe", version=1, params={}, identity_params={"index": index}, stage="s")
-    return Explained(job=job, decision=decision, why="", bytes=stood, expected_bytes=expected)
+    return JobDecision(job=job, decision=decision, why="", bytes=stood, expected_bytes=expected)
 
 
 def test_what_is_to_run_is_added_up_once_per_key_and_what_nobody_knows_is_counted(tmp_path):

@@ -32,13 +32,13 @@ def test_planning_explaining_and_the_schema_import_nothing_heavy(tmp_path: Path)
     code = """
 import sys
 from cluster.storage import Storage
-from orchestrator.plan.decisions import explain
+from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.study.schema import schema
 from orchestrator.study.study import load_study
 plan = make_plan(load_study(sys.argv[1]))
-plan_document(plan, explain(plan, Storage(sys.argv[2])))
+plan_document(plan, decide_jobs(plan, Storage(sys.argv[2])))
 schema()
 """
     assert imported_by(code, str(tmp_path / "s.yaml"), str(tmp_path / "root")) == set()

@@ -10,7 +10,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from orchestrator.dispatch.watcher import Nobody
 from orchestrator.launch import launch
-from orchestrator.plan.decided_plan import look
+from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.records.verification import Fault, find_damage
 from orchestrator.study.study import load_study
 from orchestrator.verbs import verify
@@ -35,7 +35,7 @@ class Launched:
             executor_name="local",
             progress=nobody,
         )
-        self.jobs = list(look(self.root, load_study(self.study)).plan.by_key.values())
+        self.jobs = list(decide_plan(self.root, load_study(self.study)).plan.by_key.values())
         self.artifacts = [Artifact(self.root, job.kind, job.key) for job in self.jobs]
 
     def file(self, at):
@@ -188,7 +188,7 @@ def make_remote(tmp_path):
         executor_name="local",
         progress=lambda: nullcontext(Nobody()),
     )
-    job = look(root, load_study(study)).plan.jobs[0]
+    job = decide_plan(root, load_study(study)).plan.jobs[0]
     artifact = Artifact(root, job.kind, job.key)
     artifact.path("probe.txt")
     return root, job, f"{artifact.attempt_folder(artifact.record.attempt)}/probe.txt"

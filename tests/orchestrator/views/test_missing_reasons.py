@@ -3,8 +3,8 @@
 import pytest
 
 from cluster.storage import Storage
-from orchestrator.plan.decided_plan import Outlook
-from orchestrator.plan.decisions import explain
+from orchestrator.plan.decided_plan import DecidedPlan
+from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan import make_plan
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
@@ -37,9 +37,9 @@ def missing(tmp_path):
             events.append(Refused(at=2.0, key=base, message=refused))
         history = gather(events)
         failed = {key: "it broke" for key, past in history.jobs.items() if past.given_up}
-        explained = explain(plan, Storage(tmp_path), failed, past=history)
-        outlook = Outlook(plan=plan, explained=explained, history=history)
-        return {each.job.stage: why_missing(outlook, each) for each in explained}
+        decisions = decide_jobs(plan, Storage(tmp_path), failed, past=history)
+        decided = DecidedPlan(plan=plan, decisions=decisions, history=history)
+        return {each.job.stage: why_missing(decided, each) for each in decisions}
 
     return tell
 

@@ -12,7 +12,7 @@ from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import FileEntry, Record, digest_bytes
 from orchestrator.dispatch.submission import write_request
-from orchestrator.plan.decided_plan import look
+from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import load_study
 from orchestrator.verbs import report
@@ -131,6 +131,8 @@ def test_a_study_that_compares_nothing_has_no_page(tmp_path):
 
 
 def test_a_page_does_not_change_what_is_done(half, capsys):
-    before = [each.decision for each in look(half.root, load_study(half.file)).explained]
+    before = [each.decision for each in decide_plan(half.root, load_study(half.file)).decisions]
     report.run(half.options())
-    assert [each.decision for each in look(half.root, load_study(half.file)).explained] == before
+    assert [
+        each.decision for each in decide_plan(half.root, load_study(half.file)).decisions
+    ] == before

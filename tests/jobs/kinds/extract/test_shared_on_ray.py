@@ -20,6 +20,7 @@ from jobs.store.activation_units import FOLDER, MARKER
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.dispatch.report import LaunchState
 from orchestrator.records.failure import Result
+from orchestrator.records.history import History
 from orchestrator.records.ledger import Ended, read_events
 
 pytestmark = pytest.mark.cluster
@@ -192,6 +193,7 @@ def launched(ray, root, inputs, workers, meanwhile):
         launch=new_launch_id(),
         executor=ray,
         executor_name="ray",
+        past=History(),
     )
     watching.join()
     assert report.state is LaunchState.COMPLETE
