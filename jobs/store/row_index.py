@@ -40,7 +40,7 @@ class RowIndex:
     def of_blocks(
         cls,
         plan: TokenPlan,
-        blocks: Sequence[tuple[Int64[np.ndarray, " rows"], Bool[np.ndarray, " rows"]]],
+        blocks: Sequence[tuple[Int64[np.ndarray, " _"], Bool[np.ndarray, " _"]]],
     ) -> RowIndex:
         """From the tokens and the reservoir flags of every block, in the order rows came."""
         tokens = np.concatenate([np.zeros(0, np.int64), *(tokens for tokens, _ in blocks)])

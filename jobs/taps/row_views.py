@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from jobs.tokens.batches import Batch
 from jobs.tokens.plan import TokenPlan
@@ -44,7 +44,7 @@ class RowView:
         )
         return replace(self, chosen=chosen, pooling=pooling, by_prompt=by_prompt)
 
-    def rows(self, gathered: Float32[Tensor, "gathered d"]) -> Float32[Tensor, "rows d"]:
+    def rows(self, gathered: Float[Tensor, "gathered d"]) -> Float[Tensor, "rows d"]:
         """The position's rows of a gathered tensor."""
         picked = gathered if self.chosen is None else gathered.index_select(0, self.chosen)
         # A product with a matrix, not a scatter-add, whose order of sums a GPU does not fix.

@@ -67,7 +67,9 @@ def test_a_rotated_stream_or_a_scaled_change_gives_the_same(offset_of, rotation)
 def test_random_matrices_sit_inside_their_bands():
     draw, inside = np.random.default_rng(8), np.zeros(2)
     for _ in range(200):
-        values = rank1.values_of_weights(rank1.top_direction(draw.standard_normal((NEURONS, D))))
+        values = rank1.values_of_weights(
+            rank1.top_direction(draw.standard_normal((NEURONS, D)).astype(np.float32))
+        )
         inside += [value.null_low <= value.value <= value.null_high for value in values]
     assert ((inside >= 175) & (inside <= 200)).all()
 
