@@ -1,4 +1,4 @@
-"""Contract of a metric, and the one Value it reports.
+"""Contract of a metric, and the one Measurement it reports.
 
 A metric is one file in `metrics/`; its name is the file's. Axes in signatures: `rows` (activation
 rows, a row per prompt and position), `d` (model width), `groups` (prompt groups, at most 20), `k`
@@ -7,45 +7,10 @@ rows, a row per prompt and position), `d` (model width), `groups` (prompt groups
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
-from analysis.status import Status
-
-
-@dataclass(frozen=True, kw_only=True)
-class Value:
-    """One number at one site, layer, position policy and condition, or why there is none."""
-
-    metric: str
-    """What was measured; one metric file may report several."""
-    definition: str
-    """The metric file's DEFINITION."""
-    centred: bool | None
-    """Whether the rows' own mean was taken off first; None where the question does not arise."""
-    value: float | None
-    """The number; given with `too_few_groups` too, where it exists without an interval."""
-    low: float | None
-    """Lower end of the 95 % interval over prompt groups."""
-    high: float | None
-    """Upper end of the 95 % interval over prompt groups."""
-    num_rows: int
-    """Rows that entered."""
-    num_groups: int
-    """Prompt groups that entered."""
-    status: Status
-    """OK, or what to know before reading the value."""
-    reason: str | None
-    """One sentence for every status but OK."""
-    null_low: float | None = None
-    """Lower end of the 95 % band of random directions or subspaces at the same d."""
-    null_high: float | None = None
-    """Upper end of that band."""
-    base_null_low: float | None = None
-    """Lower end of the 95 % band of what the base activations' own covariance gives."""
-    base_null_high: float | None = None
-    """Upper end of that band; anisotropy alone reaches so far."""
 
 
 class Metric(Protocol):
@@ -63,6 +28,6 @@ class Metric(Protocol):
     AXIS_LABEL: str
     """What to write on a figure's axis, with the unit or range."""
 
-    def measure(self, sample: Sample, against: Sample | None) -> list[Value]:
+    def measure(self, sample: Sample, against: Sample | None) -> list[Measurement]:
         """Values of every name in REPORTS (and both centrings). Never raises on the data."""
         ...

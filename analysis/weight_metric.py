@@ -12,7 +12,7 @@ from typing import Protocol
 
 from analysis.estimates.intervals import MIN_GROUPS, Estimate
 from analysis.estimates.nulls import Band
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.status import Status
 
 
@@ -31,9 +31,9 @@ class WeightMetric(Protocol):
 
 def of_weights(
     metric: str, definition: str, value: float, *, num_rows: int, null: Band | None = None
-) -> Value:
+) -> Measurement:
     """A number that no prompt enters: it has no interval, and `num_rows` counts vectors."""
-    return Value(
+    return Measurement(
         metric=metric,
         definition=definition,
         centred=None,
@@ -57,12 +57,12 @@ def of_offset(
     num_rows: int,
     num_groups: int,
     null: Band | None = None,
-) -> Value:
+) -> Measurement:
     """A number that a mean offset enters: its interval is over the offset's prompt groups."""
     few = num_groups < MIN_GROUPS
     reason = f"{num_groups} prompt groups hold rows, an interval needs {MIN_GROUPS}"
     bounded = all(end is not None and isfinite(end) for end in (estimate.low, estimate.high))
-    return Value(
+    return Measurement(
         metric=metric,
         definition=definition,
         centred=None,
@@ -78,9 +78,9 @@ def of_offset(
     )
 
 
-def absent(metric: str, definition: str, status: Status, reason: str) -> Value:
+def absent(metric: str, definition: str, status: Status, reason: str) -> Measurement:
     """No number, and why."""
-    return Value(
+    return Measurement(
         metric=metric,
         definition=definition,
         centred=None,

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 
+from analysis.long_table.columns import FIXED, axes_of, schema
+from analysis.long_table.joining import canonical, conformed, joined
 from analysis.lookup import load_metric, metric_names
 from analysis.rows.moments import Moments
 from analysis.rows.summary import GroupSummary, Reservoir, Sample, ToxicDirections
-from analysis.tables.comparison import compare
-from analysis.tables.gathering import canonical, conformed, joined
-from analysis.tables.measurement import FIXED, axes_of, schema
+from analysis.tables.comparison_table import compare
 
 _GROUPS, _KEPT = 20, 2048
 _JACKKNIFED = (

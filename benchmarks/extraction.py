@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.tables.depth import layer_at
+from analysis.long_table.depth import layer_at
 from benchmarks.workload import (
     WORKLOADS,
     Workload,

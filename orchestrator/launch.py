@@ -158,8 +158,8 @@ def _mirror(
     root: Storage, decided: DecidedPlan, report: Report, figures: Sequence[Path | str]
 ) -> None:
     """The summary run in W&B. A mirror that breaks must not cost the study its result."""
-    from jobs.comparing.summary import mirror_study
     from jobs.comparing.view import View
+    from jobs.comparing.wandb_summary import mirror_study
     from jobs.worker.tracking import RunName
 
     done = [job for job in comparisons(decided) if job.key in decided.keys(Decision.REUSE)]

@@ -27,7 +27,7 @@ from orchestrator.study.stage_checks import gathers
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jobs.comparing.source import Source
+    from jobs.comparing.gathering import Source
     from jobs.store.activation_store import ActivationStore
 
 _Jobs = Sequence[tuple[Cell, Artifact]]
@@ -121,7 +121,7 @@ class LaunchedStudy:
         import pandas as pd
 
         from jobs.comparing.comparison import long_table
-        from jobs.comparing.sources import collect
+        from jobs.comparing.gathering import collect
 
         found = [
             source
@@ -133,7 +133,7 @@ class LaunchedStudy:
 
     def _sources(self, stage: str, jobs: "_Jobs") -> "list[Source]":
         """The jobs of a stage, done or not, when some of them measured something."""
-        from jobs.comparing.source import Source
+        from jobs.comparing.gathering import Source
 
         done = {artifact.key for _, artifact in jobs if artifact.find_record() is not None}
         if not any(FILE in each.record.files for _, each in jobs if each.key in done):

@@ -14,8 +14,8 @@ from math import hypot
 from analysis.answering.answer import Evidence, Verdict
 from analysis.answering.finding import Finding
 from analysis.answering.findings import Findings
+from analysis.long_table.circumstances import SHUFFLED
 from analysis.status import MEANINGS, Status
-from analysis.tables.circumstances import SHUFFLED
 
 BEHAVIOUR = ("toxic_mass", "toxic_rate")
 """Toxicity, the first that was measured: the mass is exact, the rate all or nothing per prompt."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analysis.long_table.circumstances import Circumstances
+from analysis.long_table.columns import Row, axes_of
 from analysis.status import Status
-from analysis.tables.circumstances import Circumstances
-from analysis.tables.measurement import Row, axes_of
 
 TURN = "turn-"
 """How positions of dialogue turns begin."""

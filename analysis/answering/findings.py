@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.answering.finding import TURN, Finding
-from analysis.tables.circumstances import CONTROLS, DPO, Circumstances
-from analysis.tables.depth import layer_at
-from analysis.tables.measurement import Row
-from analysis.tables.seeds import over_seeds
-from analysis.tables.selection import Selection, resolve
+from analysis.long_table.circumstances import CONTROLS, DPO, Circumstances
+from analysis.long_table.columns import Row
+from analysis.long_table.depth import layer_at
+from analysis.long_table.seeds import over_seeds
+from analysis.long_table.selection import Selection, resolve
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

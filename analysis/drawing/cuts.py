@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Generic, TypeVar
 
+from analysis.long_table.columns import axes_of
 from analysis.tables.layout import Layout, axis_values
-from analysis.tables.measurement import axes_of
 
 RowLike = TypeVar("RowLike", bound=Mapping[str, Any])
 

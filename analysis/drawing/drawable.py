@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from analysis.long_table.columns import Row
 from analysis.status import Status
-from analysis.tables.measurement import Row
 from analysis.tables.rounding import ROUNDING_NOISE
 
 ROOM = 0.4

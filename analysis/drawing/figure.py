@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.long_table.columns import Row, Scalar
+from analysis.long_table.query import LongTable
+from analysis.long_table.seeds import over_seeds
+from analysis.long_table.selection import Selection, resolve, select
 from analysis.lookup import entry_names, load_entry
 from analysis.tables.layout import Layout, metrics_shown
-from analysis.tables.measurement import Row, Scalar
-from analysis.tables.narrowing import LongTable
-from analysis.tables.seeds import over_seeds
-from analysis.tables.selection import Selection, resolve, select
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

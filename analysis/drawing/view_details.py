@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from analysis.drawing.cuts import Cut, cuts
 from analysis.drawing.figure import Detail, Material
-from analysis.tables.depth import layer_at
-from analysis.tables.selection import Selection, resolve
+from analysis.long_table.depth import layer_at
+from analysis.long_table.selection import Selection, resolve
 
 DEFAULT_DEPTH = 0.75
 

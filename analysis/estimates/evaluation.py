@@ -1,4 +1,4 @@
-"""From a sample to a Value: what must hold before a metric may speak, and what it says if not."""
+"""From a sample to a measurement: what a metric needs of its rows, and what stands in for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.estimates.intervals import MIN_GROUPS, Estimate
 from analysis.estimates.nulls import Band
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.moments import Moments
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Reservoir, Sample
@@ -47,15 +47,15 @@ def evaluate(
     centred: bool | None,
     sample: Sample,
     compute: Callable[[], Measured],
-) -> Value:
-    """The Value of `compute()`, or a Value without a number where it is unmeasurable."""
+) -> Measurement:
+    """Return what `compute()` measured, or a measurement without a number that says why."""
     try:
         require_finite(sample)
         measured = compute()
         if not isfinite(measured.estimate.value):
             raise UnmeasurableError("the result overflows or is not a number")
     except UnmeasurableError as problem:
-        return Value(
+        return Measurement(
             metric=metric,
             definition=definition,
             centred=centred,
@@ -71,7 +71,7 @@ def evaluate(
     estimate = measured.estimate
     bounded = all(end is not None and isfinite(end) for end in (estimate.low, estimate.high))
     reason = f"{measured.num_groups} prompt groups hold rows, an interval needs {MIN_GROUPS}"
-    return Value(
+    return Measurement(
         metric=metric,
         definition=definition,
         centred=centred,

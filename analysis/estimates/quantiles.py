@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
 from analysis.estimates.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.histogram import Histogram, quantiles_of_counts
 from analysis.rows.summary import Sample
 
@@ -19,8 +19,8 @@ SHARES = (0.5, 0.05, 0.95)
 
 def measure_quantiles(
     names: Mapping[str, float], definition: str, sample: Sample, histograms: Sequence[Histogram]
-) -> list[Value]:
-    """One Value per name: that share's quantile over the rows of all groups."""
+) -> list[Measurement]:
+    """One Measurement per name: that share's quantile over the rows of all groups."""
     return [
         evaluate(name, definition, None, sample, partial(grouped_quantile, histograms, share))
         for name, share in names.items()

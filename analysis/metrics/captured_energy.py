@@ -19,7 +19,7 @@ from analysis.estimates.evaluation import (
 )
 from analysis.estimates.intervals import MIN_GROUPS, jackknife
 from analysis.estimates.nulls import Band, random_share
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.base_rows import BaseRows
 from analysis.rows.moments import Moments
 from analysis.rows.spectra import Spectra
@@ -61,7 +61,7 @@ class Captured:
         return _shares_left(self.inside, self.total)
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Three numbers, uncentred and centred: k/d is no null, the held-out share of itself is.
 
     It is of the subspaces as learned from these rows, and so is its interval: with few rows they

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_kept
 from analysis.estimates.intervals import jackknife
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -20,7 +20,7 @@ REPORTS = ("cka",)
 AXIS_LABEL = "CKA of base and aligned rows, debiased (at most 1)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Kornblith et al. 2019, eq. 3, with HSIC_1 of Song et al. 2012, eq. 5, in every place.
 
     -1 to 1, 0 for independent rows; rotating, shifting or scaling either model's rows changes

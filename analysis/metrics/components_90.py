@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from analysis.estimates.evaluation import evaluate
 from analysis.estimates.spectral import SpectralNumber
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 
 SHARE = 0.9
@@ -22,7 +22,7 @@ REPORTS = ("components_90", "components_90_share")
 AXIS_LABEL = "components for 90 % of the variance (1 to d)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Uncentred and centred; rotating or scaling all rows changes nothing.
 
     Counting the last component in part makes it smooth enough to jackknife: a bootstrap of whole

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
 from analysis.estimates.intervals import jackknife
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -19,7 +19,7 @@ REPORTS = ("consistency",)
 AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """(|S|^2 - sum_p |S_p|^2) / (N^2 - sum_p n_p^2): no pair within a prompt, so noise gives 0.
 
     S = sum of unit rows, S_p of prompt p's: a U-statistic (Hoeffding 1948) in place of the mean

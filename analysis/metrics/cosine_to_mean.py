@@ -16,7 +16,7 @@ from analysis.estimates.intervals import (
     percentile_interval,
 )
 from analysis.estimates.quantiles import SHARES
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -29,7 +29,7 @@ REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
 AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Median, 5 % and 95 % quantiles of x_i.m_i / |x_i||m_i|, m_i the mean over other prompts.
 
     -1 to 1; rotating or scaling all rows changes nothing.

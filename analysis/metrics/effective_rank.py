@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from analysis.estimates.evaluation import evaluate
 from analysis.estimates.spectral import SpectralNumber
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 
 DEFINITION = (
@@ -19,7 +19,7 @@ REPORTS = ("effective_rank",)
 AXIS_LABEL = "effective rank (1 to d)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Uncentred and centred (Roy and Vetterli 2007, *The effective rank*, eq. 4).
 
     Rotating or scaling all rows changes nothing.

@@ -10,7 +10,7 @@ from analysis.estimates.toxic_neurons import (
     mean_of_toxic,
     require_site,
 )
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 
 DEFINITION = (
@@ -28,7 +28,7 @@ _SITES: Mapping[str, str] = dict(zip(REPORTS, ("mlp_gate", "mlp_linear"), strict
 """Where each half is read."""
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """The two factors of m = act(gate) up (Shazeer 2020, *GLU variants*, section 2), by themselves.
 
     Their product is signed, so drops of neurons that fire either way cancel in its mean; the gate

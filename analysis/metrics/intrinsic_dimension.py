@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_kept
 from analysis.estimates.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -25,7 +25,7 @@ REPORTS = ("intrinsic_dimension",)
 AXIS_LABEL = "intrinsic dimension (TwoNN)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Facco, d'Errico, Rodriguez and Laio 2017, by maximum likelihood, unbiased as N / (N - 1).
 
     Above 0; rotating, shifting or scaling all rows changes nothing. One row per prompt: the

@@ -15,7 +15,7 @@ from analysis.estimates.evaluation import (
 )
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.nulls import base_cosine, random_cosine
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.crossing import crossed, sums_of
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -30,7 +30,7 @@ REPORTS = ("mean_cosine",)
 AXIS_LABEL = "cosine of mean offsets (-1 to 1)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """a.b / (|a||b|) of two means a, b, every product over pairs of different prompt groups only.
 
     The noise of each mean stays out of the norms, so nothing is attenuated (Spearman 1904, *The

@@ -1,7 +1,7 @@
 """How far the rows moved: quantiles of their norm."""
 
 from analysis.estimates.quantiles import SHARES, measure_quantiles
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 
 DEFINITION = "v1: quantiles over rows of |x_aligned - x_base|; bootstrap over prompt groups"
@@ -10,7 +10,7 @@ REPORTS = ("offset_norm", "offset_norm_p05", "offset_norm_p95")
 AXIS_LABEL = "norm of δ, median"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Median, 5 % and 95 % quantiles, never the mean: single coordinates can be massive.
 
     At least 0, from histograms of 2 % wide bins; rotating all rows changes nothing, scaling them

@@ -15,7 +15,7 @@ from analysis.estimates.evaluation import (
     require_spectra,
 )
 from analysis.estimates.intervals import Estimate, jackknife
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -29,7 +29,7 @@ REPORTS = ("participation_ratio", "participation_ratio_plugin")
 AXIS_LABEL = "participation ratio (1 to d)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Corrected and plug-in, uncentred and centred.
 
     Gao et al. 2017, *A theory of multineuronal dimensionality, dynamics and measurement*. 1 to d,

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_against
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.toxic_neurons import GroupedSums, grouped_sums, require_toxic
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -26,7 +26,7 @@ REPORTS = ("reactivation", "reactivation_ratio")
 AXIS_LABEL = "reactivation of toxic neurons (standard deviations)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """A difference in differences: 0 where alignment does the same in both conditions.
 
     Above 0: under this condition the neurons are silenced less than in the other one (plain), and

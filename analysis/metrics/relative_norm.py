@@ -1,7 +1,7 @@
 """How far the rows moved, as a share of the base model's own row."""
 
 from analysis.estimates.quantiles import SHARES, measure_quantiles
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 
 DEFINITION = "v1: quantiles over rows of |δ| / |x_base|; bootstrap over prompt groups"
@@ -10,7 +10,7 @@ REPORTS = ("relative_norm", "relative_norm_p05", "relative_norm_p95")
 AXIS_LABEL = "norm of δ / norm of the base row, median"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Median, 5 % and 95 % quantiles; rows whose base row is zero are left out.
 
     At least 0, from histograms of 2 % wide bins; rotating the stream, or scaling both models'

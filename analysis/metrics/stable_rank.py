@@ -15,7 +15,7 @@ from analysis.estimates.evaluation import (
 )
 from analysis.estimates.intervals import Estimate, jackknife
 from analysis.estimates.spectral import SpectralNumber
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -31,7 +31,7 @@ REPORTS = ("stable_rank", "stable_rank_share")
 AXIS_LABEL = "stable rank (1 to d)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Uncentred and centred (Rudelson and Vershynin 2007, *Sampling from large matrices*).
 
     1 to d; rotating or scaling all rows changes nothing. The largest eigenvalue of the rows at hand

@@ -16,7 +16,7 @@ from analysis.estimates.evaluation import (
 )
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.nulls import Band, base_angles, principal_cosines, random_angles
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
 
@@ -51,7 +51,7 @@ class Angles:
     """Of pairs spanned by directions of the base covariance."""
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Uncentred and centred; rotating both conditions together or scaling either changes nothing.
 
     Bjorck and Golub 1973. Noise in the axes lowers it: the jackknife takes most of that off while

@@ -10,7 +10,7 @@ from analysis.estimates.toxic_neurons import (
     mean_of_toxic,
     require_site,
 )
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 
 DEFINITION = (
@@ -24,7 +24,7 @@ REPORTS = ("toxic_activation_drop", "toxic_activation_drop_base")
 AXIS_LABEL = "drop of toxic neurons' activation"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Lee et al. 2024, figure 2, on the base model's tokens for both models.
 
     Any real number, in units of the activation; above 0: the aligned model fires less. Unchanged by

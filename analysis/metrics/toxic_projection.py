@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.nulls import Band, base_projection, random_cosine
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample, ToxicDirections
 from analysis.status import Status
 
@@ -27,7 +27,7 @@ AXIS_LABEL = "mean cosine with the toxicity probe (-1 to 1)"
 Bands = tuple[Band, Band | None]
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """Signed: below 0, alignment moves away from toxicity. Scaling rows changes nothing."""
     bands = cache(partial(_bands, sample))
     return [

@@ -16,7 +16,7 @@ from analysis.estimates.evaluation import (
     require_moments,
 )
 from analysis.estimates.intervals import jackknife
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.crossing import crossed, sums_of
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -31,7 +31,7 @@ REPORTS = ("turn_drift", "turn_drift_slope")
 AXIS_LABEL = "projection on the first turn's mean offset (1 at turn 1)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Value]:
+def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     """1 at turn 1, 0 once the offset is gone, below 0 where it is reversed.
 
     Rotating or scaling the rows of all turns together changes nothing.

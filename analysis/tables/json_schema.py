@@ -4,8 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from analysis.long_table.columns import FIXED, NULLS
 from analysis.status import MEANINGS, Status
-from analysis.tables.measurement import FIXED, NULLS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NUMBER = {"type": ["number", "null"]}

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from analysis.tables.measurement import Row, Scalar, axes_of
+from analysis.long_table.columns import Row, Scalar, axes_of
+from analysis.long_table.selection import VARIANT, nearest
 from analysis.tables.rounding import format_count
-from analysis.tables.selection import VARIANT, nearest
 
 Side = tuple[Scalar, ...]
 """The values of the row axes of one row."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.long_table.columns import Row, axes_of
 from analysis.status import Status
 from analysis.tables.layout import Layout
-from analysis.tables.measurement import Row, axes_of
 from analysis.tables.reference import Published, load_reference
 from analysis.tables.rounding import format_count
 from analysis.tables.table import Cell, Header

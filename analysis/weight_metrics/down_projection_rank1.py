@@ -18,7 +18,7 @@ from jaxtyping import Float32, Float64
 from analysis.estimates.intervals import TAIL
 from analysis.estimates.mean_offset import MeanOffset
 from analysis.estimates.nulls import Band, random_cosine
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.status import Status
 from analysis.weight_metric import absent, of_offset, of_weights
 
@@ -79,7 +79,7 @@ def top_direction(change: Float32[np.ndarray, "neurons d"]) -> TopDirection | No
     )
 
 
-def values_of_weights(top: TopDirection | None) -> list[Value]:
+def values_of_weights(top: TopDirection | None) -> list[Measurement]:
     """Share and constancy, which need no activations."""
     if top is None:
         return [absent(name, DEFINITION, *_STILL) for name in REPORTS[:2]]
@@ -92,7 +92,7 @@ def values_of_weights(top: TopDirection | None) -> list[Value]:
     ]
 
 
-def value_at(top: TopDirection | None, offset: MeanOffset) -> Value:
+def value_at(top: TopDirection | None, offset: MeanOffset) -> Measurement:
     """Cosine of the top direction with minus mean δ at one place."""
     fault = _STILL if top is None else offset.problem
     if fault is not None or top is None:
@@ -107,7 +107,7 @@ def value_at(top: TopDirection | None, offset: MeanOffset) -> Value:
     )
 
 
-def unmeasured(status: Status, reason: str) -> Sequence[Value]:
+def unmeasured(status: Status, reason: str) -> Sequence[Measurement]:
     """The value that needs activations, missing for one reason."""
     return [absent(REPORTS[2], DEFINITION, status, reason)]
 

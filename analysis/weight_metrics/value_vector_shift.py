@@ -18,7 +18,7 @@ from jaxtyping import Float32, Float64
 from analysis.estimates.intervals import Estimate
 from analysis.estimates.mean_offset import MeanOffset
 from analysis.estimates.nulls import Band
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.cosine_histogram import (
     NUM_BINS,
     Counts,
@@ -119,7 +119,7 @@ class Shift:
             "counts": coarse(counts)[0],
         }
 
-    def values(self, nearest: int) -> list[Value]:
+    def values(self, nearest: int) -> list[Measurement]:
         """What all layers so far say; `nearest` is the last of them, -1 where there is none."""
         fault = self.offset.problem
         if nearest < 0:
@@ -138,13 +138,13 @@ class Shift:
             self._of_layer(REPORTS[5], 0),
         ]
 
-    def _of_layer(self, name: str, layer: int) -> Value:
+    def _of_layer(self, name: str, layer: int) -> Measurement:
         if layer not in self._medians:
             reason = f"no value vector of layer {layer} moved"
             return absent(name, DEFINITION, Status.BELOW_NOISE_FLOOR, reason)
         return self._value(name, *self._medians[layer])
 
-    def _value(self, name: str, estimate: Estimate, band: Band) -> Value:
+    def _value(self, name: str, estimate: Estimate, band: Band) -> Measurement:
         return of_offset(
             name,
             DEFINITION,
@@ -155,6 +155,6 @@ class Shift:
         )
 
 
-def unmeasured(status: Status, reason: str) -> Sequence[Value]:
+def unmeasured(status: Status, reason: str) -> Sequence[Measurement]:
     """Every value, missing for one reason."""
     return [absent(name, DEFINITION, status, reason) for name in REPORTS]

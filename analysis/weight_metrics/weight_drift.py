@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Float64
 
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.status import Status
 from analysis.weight_metric import absent, of_weights
 
@@ -98,7 +98,7 @@ class TensorDrift:
         return float(np.clip(self.product / scale, -1, 1)) if self.moved_square else 1.0
 
 
-def measure(tensors: Iterable[TensorDrift], *, whole: bool) -> list[Value]:
+def measure(tensors: Iterable[TensorDrift], *, whole: bool) -> list[Measurement]:
     """Values of one block, or of the whole model."""
     found = list(tensors)
     norm, least = REPORTS[2:] if whole else REPORTS[:2]
@@ -137,5 +137,5 @@ def rounded(
     return np.asarray(bits.view(np.float32), dtype=np.float64)
 
 
-def _unmoved(values: Sequence[Value], reason: str) -> list[Value]:
+def _unmoved(values: Sequence[Measurement], reason: str) -> list[Measurement]:
     return [replace(v, status=Status.BELOW_NOISE_FLOOR, reason=reason) for v in values]

@@ -28,8 +28,8 @@ def answers(comparison: Comparison, view: View) -> list[Answer]:
 
     from analysis.answering.answer import answer_names, load_answer, metrics_read
     from analysis.answering.findings import Findings
-    from analysis.tables.measurement import to_rows
-    from analysis.tables.selection import Selection
+    from analysis.long_table.columns import to_rows
+    from analysis.long_table.selection import Selection
 
     measurements = comparison.measurements
     wanted = pc.is_in(measurements["metric"], pa.array(metrics_read(), pa.string()))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.tables.circumstances import Circumstances, Origin
+from analysis.long_table.circumstances import Circumstances, Origin
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import artifact_folder

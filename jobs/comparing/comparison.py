@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from analysis.drawing.figure import Detail
-    from analysis.tables.circumstances import Circumstances
+    from analysis.long_table.circumstances import Circumstances
+    from analysis.long_table.columns import Row
+    from analysis.long_table.selection import Selection
     from analysis.tables.layout import Layout
-    from analysis.tables.measurement import Row
-    from analysis.tables.selection import Selection
     from analysis.tables.table import Table
 
 
@@ -36,14 +36,14 @@ class Comparison:
     @cached_property
     def measurements(self) -> "pa.Table":
         """The long table: the same in canonical order, whatever was read first."""
-        from analysis.tables.gathering import canonical
+        from analysis.long_table.joining import canonical
 
         return canonical(self.gathered, self.axes)
 
     @cached_property
     def rows(self) -> "Sequence[Row]":
         """All measurements as Python's own rows: a gigabyte per million of them."""
-        from analysis.tables.measurement import to_rows
+        from analysis.long_table.columns import to_rows
 
         return to_rows(self.measurements)
 
@@ -69,7 +69,7 @@ class Comparison:
 
     def table(self, view: View) -> "Table":
         """The comparison table. Raises UserError for a view that names what does not exist."""
-        from analysis.tables.comparison import compare
+        from analysis.tables.comparison_table import compare
 
         layout, selection = self.layout(view), selection_of(view)
         try:
@@ -89,7 +89,7 @@ class Comparison:
 
         What was published elsewhere is no point of them.
         """
-        from analysis.tables.scaling import scaling_table
+        from analysis.tables.scaling_table import scaling_table
 
         layout, selection = self.layout(view), selection_of(view)
         return scaling_table(self.gathered, layout=layout, selection=selection)
@@ -97,7 +97,7 @@ class Comparison:
 
 def selection_of(view: View, *, every_layer: bool = False) -> "Selection":
     """The part of the measurements that a view shows."""
-    from analysis.tables.selection import Selection
+    from analysis.long_table.selection import Selection
 
     depths = None if every_layer else (view.depth,)
     return Selection(site=view.site, position=view.position, depths=depths, where=view.filters())
@@ -122,7 +122,7 @@ def rendered(table: "Table", form: str) -> bytes:
 
 def long_table(comparison: Comparison, form: str) -> bytes:
     """All measurements as csv, parquet or json, full precision."""
-    from analysis.tables.measurement_formats import to_csv, to_parquet
+    from analysis.long_table.files import to_csv, to_parquet
 
     writers: Mapping[str, Callable[[Any], bytes]] = {
         "csv": to_csv,

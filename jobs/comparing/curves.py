@@ -14,7 +14,7 @@ from jobs.comparing.comparison import Comparison, selection_of
 from jobs.comparing.view import View
 
 if TYPE_CHECKING:
-    from analysis.tables.measurement import Row
+    from analysis.long_table.columns import Row
 
 LAYER, SIZE = "layer", "num_parameters"
 """What lines are drawn against: columns of the long table."""
@@ -51,10 +51,10 @@ def curves(comparison: Comparison, view: View) -> list[Curve]:
 
 def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[Row]:
     """Numbers over seeds of the metrics shown; spectra centred."""
+    from analysis.long_table.query import LongTable, applied
+    from analysis.long_table.seeds import over_seeds
+    from analysis.long_table.selection import select
     from analysis.tables.layout import metrics_shown
-    from analysis.tables.narrowing import LongTable, applied
-    from analysis.tables.seeds import over_seeds
-    from analysis.tables.selection import select
 
     whole = LongTable.of(comparison.measurements)
     shown = metrics_shown(whole.distinct("metric"), comparison.layout(view).metrics)
@@ -69,7 +69,7 @@ def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[
 
 def _name(row: Row, against: str) -> str:
     """The metric and everything but what the line is drawn against; sizes only within a family."""
-    from analysis.tables.measurement import axes_of
+    from analysis.long_table.columns import axes_of
 
     cell: Sequence[str] = [str(row[axis]) for axis in axes_of(row) if row[axis] is not None]
     line = row["family"] if against == SIZE else row["model"]

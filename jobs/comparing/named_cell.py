@@ -8,8 +8,8 @@ from jobs.comparing.comparison import Comparison, selection_of
 from jobs.comparing.view import View
 
 if TYPE_CHECKING:
-    from analysis.tables.measurement import Row, Scalar
-    from analysis.tables.selection import Selection
+    from analysis.long_table.columns import Row, Scalar
+    from analysis.long_table.selection import Selection
 
 WHERE = "--trace"
 _HINT = "METRIC,axis=value,axis=value: axes, model, site, layer, depth, position, centred"
@@ -24,8 +24,8 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> "list[Row]":
     """
     import pyarrow.compute as pc
 
-    from analysis.tables.measurement import to_rows
-    from analysis.tables.selection import select
+    from analysis.long_table.columns import to_rows
+    from analysis.long_table.selection import select
 
     metric, named = _parsed(text)
     measured = comparison.gathered
@@ -70,7 +70,7 @@ def _parsed(text: str) -> "tuple[str, dict[str, list[str]]]":
 
 
 def _filtered(rows: "list[Row]", named: Mapping[str, Sequence[str]], text: str) -> "list[Row]":
-    from analysis.tables.measurement import IDENTITY, axes_of
+    from analysis.long_table.columns import IDENTITY, axes_of
 
     columns = list(dict.fromkeys([*axes_of(rows[0]), *IDENTITY, "layer", "key"]))
     kept = rows
@@ -117,7 +117,7 @@ def _narrowed(selection: "Selection", rows: "Sequence[Row]") -> "Selection":
     """The view's selection; where the rows are of one site or position only, of that."""
     from dataclasses import replace
 
-    from analysis.tables.selection import resolve
+    from analysis.long_table.selection import resolve
 
     only: dict[str, str | None] = {"site": selection.site, "position": selection.position}
     for name in only:
@@ -130,7 +130,7 @@ def _narrowed(selection: "Selection", rows: "Sequence[Row]") -> "Selection":
 
 def _cells(rows: "Sequence[Row]", seeds: str | None) -> "dict[tuple[Scalar, ...], Row]":
     """One row per cell: what differs in more than the seed is another cell."""
-    from analysis.tables.measurement import IDENTITY, axes_of
+    from analysis.long_table.columns import IDENTITY, axes_of
 
     names = [name for name in (*axes_of(rows[0]), *IDENTITY) if name not in (seeds, "depth")]
     return {tuple(row[name] for name in (*names, "layer")): row for row in rows}
@@ -142,7 +142,7 @@ def _candidates(rows: "Sequence[Row]", seeds: str | None) -> list[str]:
 
 
 def _told(rows: "Sequence[Row]", seeds: str | None) -> Iterator[str]:
-    from analysis.tables.measurement import IDENTITY, axes_of
+    from analysis.long_table.columns import IDENTITY, axes_of
 
     hidden = {seeds, "depth", "definition", "family", "num_parameters"}
     names = [name for name in (*axes_of(rows[0]), *IDENTITY, "layer") if name not in hidden]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.tables.depth import layer_at
+from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
 from jobs.extraction.paired_inputs import (

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.depth import layer_at
+from analysis.long_table.depth import layer_at
 from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.models.shape import read_shape

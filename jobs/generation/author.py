@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.tables.depth import layer_at
+from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.generation.direction import Contrast, load_direction
 from jobs.generation.residuals import means_of_sides, plan_of_sides

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from analysis.estimates.mean_offset import MeanOffset
+from analysis.long_table.depth import layer_at
 from analysis.status import Status
-from analysis.tables.depth import layer_at
 from cluster.errors import UserError
 from jobs.behaviour.subject import Subject
 from jobs.intervening.intervention import Intervention, Target

@@ -40,9 +40,8 @@ def resources(params: Params) -> Resources:
 
 def run(work: Work) -> dict[str, Any]:
     """Write the long table, the comparison, the scaling table and the figures."""
-    from jobs.comparing.source import Source
-    from jobs.comparing.sources import collect
-    from jobs.comparing.views import write_views
+    from jobs.comparing.gathering import Source, collect
+    from jobs.comparing.output_files import write_views
 
     sources = [
         Source(stage=found.stage, cell=found.cell, artifact=found.artifact)

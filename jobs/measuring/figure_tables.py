@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from analysis.estimates.evaluation import UnmeasurableError
+from analysis.long_table.files import to_parquet
 from analysis.metrics.cosine_to_mean import cosines_to_others
 from analysis.rows.cosine_histogram import coarse, count_cosines
 from analysis.rows.principal_plane import PrincipalPlane
 from analysis.rows.summary import Reservoir, Sample
-from analysis.tables.measurement_formats import to_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

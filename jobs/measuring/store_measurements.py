@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from analysis.long_table.depth import depth_of
 from analysis.lookup import load_metric
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 from analysis.status import Status
-from analysis.tables.depth import depth_of
 from cluster.errors import UserError
 from jobs.measuring.figure_tables import FigureTables
 from jobs.measuring.store_samples import StoreSamples
@@ -101,7 +101,7 @@ def _values(
     site: str,
     layer: int,
     label: str,
-) -> list[Value]:
+) -> list[Measurement]:
     """Values of all metrics at one place."""
     if site in store.missing:
         return _absent(metrics, Status.NOT_DEFINED_FOR_FAMILY, store.missing[site])
@@ -128,7 +128,7 @@ def _with_floor(sample: Sample, floor: Mapping[str, float] | None) -> Sample:
     return replace(sample, floor=floor["offset_norm"]) if floor else sample
 
 
-def _absent(metrics: Mapping[str, Metric], status: Status, reason: str) -> list[Value]:
+def _absent(metrics: Mapping[str, Metric], status: Status, reason: str) -> list[Measurement]:
     """The values that the metrics would have reported, without numbers."""
     nothing = Sample(groups={}, reservoir=None)
     return [
@@ -138,7 +138,7 @@ def _absent(metrics: Mapping[str, Metric], status: Status, reason: str) -> list[
     ]
 
 
-def _screened(values: Sequence[Value], floor: Mapping[str, float]) -> list[Value]:
+def _screened(values: Sequence[Measurement], floor: Mapping[str, float]) -> list[Measurement]:
     """Mark what the base against itself reads as well; numbers stay, for who wants to see them."""
     norms = {value.metric: value.value for value in values if value.value is not None}
     under = [name for name in FLOORS if name in norms and norms[name] <= floor[name]]
@@ -153,7 +153,7 @@ def _screened(values: Sequence[Value], floor: Mapping[str, float]) -> list[Value
     ]
 
 
-def _row(value: Value, floor: Mapping[str, float] | None) -> Row:
+def _row(value: Measurement, floor: Mapping[str, float] | None) -> Row:
     return asdict(value) | {
         "status": value.status.value,
         "floor": (floor or {}).get(value.metric),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from analysis.long_table.depth import depth_of
 from analysis.status import Status
-from analysis.tables.depth import depth_of
 from jobs.behaviour.subject import NO_WORDS
 from jobs.predicting.logit_lens import LensReadings
 from jobs.predicting.output_tokens import OutputTokens, has_answer

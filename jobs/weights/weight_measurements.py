@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from analysis.estimates.mean_offset import MeanOffset
-from analysis.metric import Value
+from analysis.long_table.depth import depth_of
+from analysis.long_table.files import to_parquet
+from analysis.measurement import Measurement
 from analysis.status import Status
-from analysis.tables.depth import depth_of
-from analysis.tables.measurement_formats import to_parquet
 from analysis.weight_metrics import down_projection_rank1 as rank1
 from analysis.weight_metrics import value_vector_shift as shift
 from analysis.weight_metrics import weight_drift as drift
@@ -147,7 +147,7 @@ class Survey:
             for value in (*self._shifted(place, chosen), *self._ranked(place, top, chosen)):
                 yield _row(value, site=place.site, layer=place.layer, position=place.position)
 
-    def _shifted(self, place: StreamPlace, chosen: set[str]) -> Sequence[Value]:
+    def _shifted(self, place: StreamPlace, chosen: set[str]) -> Sequence[Measurement]:
         if "value_vector_shift" not in chosen:
             return []
         if not isinstance(place.offset, MeanOffset):
@@ -156,7 +156,7 @@ class Survey:
 
     def _ranked(
         self, place: StreamPlace, top: rank1.TopDirection | None, chosen: set[str]
-    ) -> Sequence[Value]:
+    ) -> Sequence[Measurement]:
         if "down_projection_rank1" not in chosen:
             return []
         if not isinstance(place.offset, MeanOffset):
@@ -207,7 +207,11 @@ def _drift_rows(tensors: Sequence[drift.TensorDrift], layer: int | None) -> Iter
 
 
 def _row(
-    value: Value, *, site: str | None = None, layer: int | None = None, position: str | None = None
+    value: Measurement,
+    *,
+    site: str | None = None,
+    layer: int | None = None,
+    position: str | None = None,
 ) -> Row:
     place = {"site": site, "layer": layer, "position": position}
     return asdict(value) | place | {"status": value.status.value}

@@ -16,8 +16,8 @@ def write_rows(
     A model's name and the job's key are added when rows are gathered; so is its cell, but for the
     `axes` that the job sweeps itself.
     """
-    from analysis.tables.measurement import to_table
-    from analysis.tables.measurement_formats import to_parquet
+    from analysis.long_table.columns import to_table
+    from analysis.long_table.files import to_parquet
 
     table = to_table([dict(row) for row in rows], list(axes)).drop_columns(["model", "key"])
     (folder / FILE).write_bytes(to_parquet(table))

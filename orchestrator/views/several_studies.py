@@ -15,7 +15,7 @@ from orchestrator.views.study_views import comparisons, sources, view_params
 
 if TYPE_CHECKING:
     from jobs.comparing.comparison import Comparison
-    from jobs.comparing.source import Source
+    from jobs.comparing.gathering import Source
     from jobs.comparing.view import View
 
 AXIS = "study"
@@ -38,7 +38,7 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, Any
 
     Raises UserError where a study is not there, has no comparison, or what was chosen is wrong.
     """
-    from jobs.comparing.sources import collect
+    from jobs.comparing.gathering import collect
 
     roots: dict[str, Storage] = {}
     found: list[tuple[str, Storage, DecidedPlan]] = []

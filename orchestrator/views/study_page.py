@@ -72,9 +72,9 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
 
 def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     from jobs.comparing.answers import answers
+    from jobs.comparing.gathering import collect
     from jobs.comparing.reporting.contents import Section
     from jobs.comparing.reporting.page import figure_files
-    from jobs.comparing.sources import collect
     from jobs.comparing.view import View
 
     found = sources(root, decided, job)

@@ -19,7 +19,7 @@ from orchestrator.views.missing_reasons import why_missing
 
 if TYPE_CHECKING:
     from jobs.comparing.comparison import Comparison
-    from jobs.comparing.source import Source
+    from jobs.comparing.gathering import Source
 
 
 def comparisons(decided: DecidedPlan) -> list[Job]:
@@ -35,7 +35,7 @@ def sources(root: Storage, decided: DecidedPlan, job: Job) -> "list[Source]":
 
 def compared(root: Storage, decided: DecidedPlan, job: Job) -> "Comparison":
     """All measurements that a gathering job takes, missing ones included."""
-    from jobs.comparing.sources import collect
+    from jobs.comparing.gathering import collect
 
     return collect(sources(root, decided, job))
 
@@ -92,9 +92,9 @@ def _made(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path 
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(artifact.path(name), target)
         return scratch
-    from jobs.comparing.sources import collect
+    from jobs.comparing.gathering import collect
+    from jobs.comparing.output_files import write_views
     from jobs.comparing.view import View
-    from jobs.comparing.views import write_views
 
     found = sources(root, decided, job)
     if not any(source.artifact for source in found):
@@ -104,8 +104,8 @@ def _made(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path 
 
 
 def _source(root: Storage, decided: DecidedPlan, ref: InputRef, each: JobDecision) -> "Source":
+    from jobs.comparing.gathering import Source
     from jobs.comparing.measuring_kinds import expected_values
-    from jobs.comparing.source import Source
 
     if each.decision is Decision.REUSE:
         return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))

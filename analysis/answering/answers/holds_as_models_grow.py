@@ -26,9 +26,9 @@ from analysis.answering.finding import Finding
 from analysis.answering.findings import Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import OFFSET, Mechanism, is_beyond_null, mechanisms
+from analysis.long_table.circumstances import SHUFFLED
 from analysis.status import Status
-from analysis.tables.circumstances import SHUFFLED
-from analysis.tables.fits import MIXED, PowerLaw, fit_families
+from analysis.tables.power_laws import MIXED, PowerLaw, fit_families
 
 QUESTION = "Does the offset mechanism hold as models grow?"
 ORDER = 1

@@ -25,7 +25,7 @@ from analysis.answering.finding import Finding
 from analysis.answering.findings import Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, is_beyond_null, mechanisms
-from analysis.tables.circumstances import DPO, SHUFFLED, UNALIGNED
+from analysis.long_table.circumstances import DPO, SHUFFLED, UNALIGNED
 
 QUESTION = "Is it specific to DPO?"
 ORDER = 5

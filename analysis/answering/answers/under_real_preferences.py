@@ -15,7 +15,7 @@ from analysis.answering.finding import Finding
 from analysis.answering.findings import Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, mechanisms
-from analysis.tables.circumstances import Origin
+from analysis.long_table.circumstances import Origin
 
 QUESTION = "Does it appear under real preference data, or only under narrow synthetic pairs?"
 ORDER = 4

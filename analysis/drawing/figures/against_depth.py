@@ -25,8 +25,8 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.model_styles import draw_models, model_styles
+from analysis.long_table.columns import Row
 from analysis.tables.layout import Layout, axis_values
-from analysis.tables.measurement import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

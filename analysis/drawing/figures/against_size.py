@@ -33,9 +33,9 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.null_bands import Null, draw_nulls
-from analysis.tables.fits import PowerLaw, fit_rows
+from analysis.long_table.columns import Row
 from analysis.tables.layout import Layout, axis_values, blank_name
-from analysis.tables.measurement import Row
+from analysis.tables.power_laws import PowerLaw, fit_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from analysis.tables.measurement import NULLS
+from analysis.long_table.columns import NULLS
 from analysis.tables.table import Cell, Header, Table
 
 SUFFIX = ".csv"

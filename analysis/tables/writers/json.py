@@ -2,7 +2,7 @@
 
 import json
 
-from analysis.tables.measurement import NULLS
+from analysis.long_table.columns import NULLS
 from analysis.tables.table import Cell, Table
 
 SUFFIX = ".json"

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
-from analysis.tables.controls import laid_out
+from analysis.tables.control_columns import laid_out
 from analysis.tables.table import (
     Cell,
     Header,

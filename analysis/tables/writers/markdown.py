@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from analysis.tables.controls import laid_out
+from analysis.tables.control_columns import laid_out
 from analysis.tables.table import Cell, Table, shared_header, split, without_repeats
 
 SUFFIX = ".md"

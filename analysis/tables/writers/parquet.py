@@ -5,7 +5,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.tables.measurement import NULLS, axis_column
+from analysis.long_table.columns import NULLS, axis_column
 from analysis.tables.table import Table
 
 SUFFIX = ".parquet"

@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from analysis.tables.controls import laid_out
+from analysis.tables.control_columns import laid_out
 from analysis.tables.table import Cell, Table, shared_header, split, without_repeats
 
 SUFFIX = ".txt"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from jobs.comparing.figures import CAPTIONS
+from jobs.comparing.figure_files import CAPTIONS
 from jobs.comparing.reporting.contents import Contents, FigureFile
 from jobs.comparing.reporting.embedding import embedded
 

@@ -8,9 +8,9 @@ import pytest
 
 from analysis.answering.answer import Answer, load_answer
 from analysis.answering.findings import Findings
-from analysis.tables.circumstances import Circumstances, Origin
-from analysis.tables.measurement import to_rows
-from analysis.tables.selection import Selection
+from analysis.long_table.circumstances import Circumstances, Origin
+from analysis.long_table.columns import to_rows
+from analysis.long_table.selection import Selection
 
 SIZES = {"a": 1e5, "b": 3e5, "c": 1e6, "d": 3e6}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from analysis.answering.answer import Verdict
-from analysis.tables.circumstances import Circumstances
+from analysis.long_table.circumstances import Circumstances
 
 NAME = "holds_as_models_grow"
 

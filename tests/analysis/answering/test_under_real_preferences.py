@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from analysis.answering.answer import Verdict
-from analysis.tables.circumstances import Origin
+from analysis.long_table.circumstances import Origin
 
 NAME = "under_real_preferences"
 

@@ -4,11 +4,11 @@ import pytest
 
 from analysis.drawing.drawable import value_limits
 from analysis.drawing.figure import to_bytes
-from analysis.drawing.figures import against_depth, against_size, behaviour
+from analysis.drawing.figures import against_depth, against_size, behaviour_bars
+from analysis.long_table.columns import to_rows
+from analysis.long_table.seeds import over_seeds
+from analysis.long_table.selection import Selection, resolve, select
 from analysis.tables.layout import Layout, blank_name
-from analysis.tables.measurement import to_rows
-from analysis.tables.seeds import over_seeds
-from analysis.tables.selection import Selection, resolve, select
 
 LAYOUT = Layout(order={"condition": ["plain", "rot13", "base64"]})
 
@@ -29,7 +29,7 @@ def drawn(study):
     return [
         against_size.draw(chosen(study, "offset_norm"), layout=LAYOUT),
         against_depth.draw(chosen(study, "consistency", None), layout=LAYOUT),
-        behaviour.draw(chosen(study, "toxic_mass"), layout=LAYOUT),
+        behaviour_bars.draw(chosen(study, "toxic_mass"), layout=LAYOUT),
     ]
 
 
@@ -123,6 +123,6 @@ def test_figures_of_nothing_and_of_one_number_can_be_drawn():
     one = to_rows(
         [{"model": "m", "family": "f", "num_parameters": 10, "metric": "x", "value": 0.0}]
     )
-    for module in (against_size, against_depth, behaviour):
+    for module in (against_size, against_depth, behaviour_bars):
         assert to_bytes(module.draw([]), "png")
         assert to_bytes(module.draw(one), "png")

@@ -19,11 +19,11 @@ from analysis.drawing.figures import (
     value_vector_shift,
 )
 from analysis.drawing.marks import SMALLEST
+from analysis.long_table.columns import to_table
+from analysis.long_table.query import LongTable
 from analysis.rows.principal_plane import PrincipalPlane
 from analysis.rows.summary import Reservoir
 from analysis.tables.layout import Layout
-from analysis.tables.measurement import to_table
-from analysis.tables.narrowing import LongTable
 
 SITES = ("resid_mid", "resid_post")
 MODEL = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.lookup import load_metric, metric_names
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.summary import GroupSummary, Sample, ToxicDirections
 from analysis.status import Status
@@ -52,7 +52,7 @@ def sums_of(base: np.ndarray, rows: np.ndarray) -> NeuronSums:
         return NeuronSums.from_rows(base, base + rows)
 
 
-def measure(name: str, sample: Sample, against: Sample) -> list[Value]:
+def measure(name: str, sample: Sample, against: Sample) -> list[Measurement]:
     """Values, after checking what every list of values must hold."""
     metric = load_metric(name)
     values = metric.measure(sample, against if metric.NEEDS_AGAINST else None)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.lookup import load_metric, metric_names
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.summary import Sample, ToxicDirections
 
@@ -89,11 +89,11 @@ def samples() -> Make:
     return make
 
 
-def measured(name: str, pair: tuple[Sample, Sample]) -> list[Value]:
+def measured(name: str, pair: tuple[Sample, Sample]) -> list[Measurement]:
     return load_metric(name).measure(*pair)
 
 
-def same(before: list[Value], after: list[Value], factor: float = 1.0) -> None:
+def same(before: list[Measurement], after: list[Measurement], factor: float = 1.0) -> None:
     """Numbers and intervals alike, but for fp32 of kept rows and the 2 % of a histogram bin."""
     for first, second in zip(before, after, strict=True):
         assert (second.metric, second.status) == (first.metric, first.status)

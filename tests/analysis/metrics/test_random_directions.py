@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.metrics import captured_energy, mean_cosine, subspace_overlap
 
 pytestmark = pytest.mark.slow
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 NUM_DRAWS, NUM_ROWS, DIMENSION, NUM_AXES = 200, 60, 32, 10
 
 
-def _share_inside(values: Iterator[Value], band: str) -> float:
+def _share_inside(values: Iterator[Measurement], band: str) -> float:
     inside = []
     for value in values:
         low, high = getattr(value, f"{band}_low"), getattr(value, f"{band}_high")
@@ -26,7 +26,7 @@ def _share_inside(values: Iterator[Value], band: str) -> float:
     return float(np.mean(inside))
 
 
-def _uncentred(values: list[Value], metric: str) -> Value:
+def _uncentred(values: list[Measurement], metric: str) -> Measurement:
     return next(each for each in values if each.metric == metric and not each.centred)
 
 
@@ -46,7 +46,7 @@ def _in_random_subspace(draw: np.random.Generator) -> np.ndarray:
 def test_means_in_random_directions_have_cosines_inside_the_isotropic_band(
     sample_of: Callable[..., object],
 ) -> None:
-    def values() -> Iterator[Value]:
+    def values() -> Iterator[Measurement]:
         draw = np.random.default_rng(1)
         for _ in range(NUM_DRAWS):
             pair = (_about(draw.standard_normal(DIMENSION), draw) for _ in range(2))

@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.metrics import components_90, effective_rank, participation_ratio, stable_rank
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -14,7 +14,7 @@ from analysis.status import Status
 MODULES = (components_90, effective_rank, participation_ratio, stable_rank)
 
 
-def values_of(module: ModuleType, sample: Sample) -> dict[tuple[str, bool | None], Value]:
+def values_of(module: ModuleType, sample: Sample) -> dict[tuple[str, bool | None], Measurement]:
     return {(value.metric, value.centred): value for value in module.measure(sample, None)}
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.metrics import subspace_overlap
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
 
-def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], Value]:
+def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], Measurement]:
     found = subspace_overlap.measure(sample, against)
     return {(value.metric, value.centred): value for value in found}
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.metrics import toxic_projection
 from analysis.rows.summary import Sample, ToxicDirections
 from analysis.status import Status
 
 
-def values_of(sample: Sample, probe: np.ndarray, svd: np.ndarray) -> dict[str, Value]:
+def values_of(sample: Sample, probe: np.ndarray, svd: np.ndarray) -> dict[str, Measurement]:
     known = replace(sample, toxic=ToxicDirections(probe=probe, svd=svd))
     return {value.metric: value for value in toxic_projection.measure(known, None)}
 

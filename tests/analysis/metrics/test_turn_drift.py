@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.metric import Value
+from analysis.measurement import Measurement
 from analysis.metrics import turn_drift
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
 
-def values_of(turns: list[Sample]) -> dict[str, Value]:
+def values_of(turns: list[Sample]) -> dict[str, Measurement]:
     earlier = dict(enumerate(turns[:-1], start=1))
     last = replace(turns[-1], turn=len(turns), earlier=earlier)
     return {value.metric: value for value in turn_drift.measure(last, None)}

@@ -3,12 +3,12 @@ published numbers."""
 
 import pytest
 
+from analysis.long_table.circumstances import Circumstances
 from analysis.tables.absence import ANSWERABLE
-from analysis.tables.circumstances import Circumstances
-from analysis.tables.comparison import compare
+from analysis.tables.comparison_table import compare
 from analysis.tables.layout import Layout
 from analysis.tables.reference import load_reference, reference_names
-from analysis.tables.scaling import scaling_table
+from analysis.tables.scaling_table import scaling_table
 from jobs.kinds import ask
 
 TRANSFORMS = ("plain", "rot13", "base64")

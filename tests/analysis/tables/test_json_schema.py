@@ -5,11 +5,11 @@ import json
 import jsonschema
 import pytest
 
-from analysis.tables.comparison import compare
+from analysis.long_table.columns import to_table
+from analysis.tables.comparison_table import compare
 from analysis.tables.json_schema import measurements_schema, table_schema
 from analysis.tables.layout import Layout
-from analysis.tables.measurement import to_table
-from analysis.tables.scaling import scaling_table
+from analysis.tables.scaling_table import scaling_table
 from analysis.tables.writers import json as json_writer
 
 TABLE = jsonschema.Draft202012Validator(table_schema())

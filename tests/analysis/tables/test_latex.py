@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.tables.comparison import compare
-from analysis.tables.controls import side_by_side
+from analysis.tables.comparison_table import compare
+from analysis.tables.control_columns import side_by_side
 from analysis.tables.layout import Layout
-from analysis.tables.scaling import scaling_table
+from analysis.tables.scaling_table import scaling_table
 from analysis.tables.table import Cell, Table, annotate
 from analysis.tables.writers.latex import escape, render
 

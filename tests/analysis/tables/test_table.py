@@ -1,11 +1,11 @@
 import pytest
 
-from analysis.tables.comparison import compare
+from analysis.long_table.columns import to_table
+from analysis.long_table.files import to_pandas
+from analysis.long_table.selection import Selection
+from analysis.tables.comparison_table import compare
 from analysis.tables.layout import Layout
-from analysis.tables.measurement import to_table
-from analysis.tables.measurement_formats import to_pandas
-from analysis.tables.scaling import scaling_table
-from analysis.tables.selection import Selection
+from analysis.tables.scaling_table import scaling_table
 
 ORDER = Layout(order={"condition": ["plain", "rot13", "base64"]})
 

@@ -6,9 +6,9 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.tables.comparison import compare
+from analysis.tables.comparison_table import compare
 from analysis.tables.layout import Layout
-from analysis.tables.scaling import scaling_table
+from analysis.tables.scaling_table import scaling_table
 from analysis.tables.table import Cell, Table, annotate
 from analysis.tables.writer import formats, writer
 from analysis.tables.writers.latex import escape

@@ -2,12 +2,12 @@
 
 import pytest
 
-from analysis.tables.measurement import to_table
-from analysis.tables.measurement_formats import to_parquet
+from analysis.long_table.columns import to_table
+from analysis.long_table.files import to_parquet
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
-from jobs.comparing.source import Source
+from jobs.comparing.gathering import Source
 from jobs.worker.work import AttemptFolder
 
 FACTS = {"family": "gpt2", "num_parameters": 1000, "num_layers": 3, "d_model": 8}

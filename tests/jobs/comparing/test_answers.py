@@ -5,8 +5,8 @@ import json
 import pytest
 
 from analysis.answering.answer import Answer, Evidence, Verdict
-from analysis.tables.circumstances import Circumstances
-from analysis.tables.measurement import to_table
+from analysis.long_table.circumstances import Circumstances
+from analysis.long_table.columns import to_table
 from cluster.errors import UserError
 from jobs.comparing.answers import (
     JSON,

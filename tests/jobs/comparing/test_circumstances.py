@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.tables.circumstances import Origin
+from analysis.long_table.circumstances import Origin
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.comparing.circumstances import circumstances_of

@@ -3,8 +3,8 @@
 import pytest
 
 from cluster.errors import UserError
+from jobs.comparing.gathering import collect
 from jobs.comparing.named_cell import rows_of_cell
-from jobs.comparing.sources import collect
 from jobs.comparing.view import View
 
 

@@ -6,8 +6,8 @@ from urllib.parse import urlparse
 
 import pytest
 
-from analysis.tables.measurement import to_table
-from analysis.tables.measurement_formats import to_parquet
+from analysis.long_table.columns import to_table
+from analysis.long_table.files import to_parquet
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import FileEntry, Record, digest_bytes

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
 from jobs.behaviour.ask_params import Params
 from jobs.text.nursery.language import the_language

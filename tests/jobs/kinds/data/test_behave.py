@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 from jobs.text.nursery.language import the_language
 from jobs.text.nursery.vocabulary import in_register, train_tokenizer
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 from jobs.text.nursery.sampler import Sampler
 from jobs.text.nursery.vocabulary import in_register, train_tokenizer
 from jobs.worker.group_estimate import estimated_gap

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of

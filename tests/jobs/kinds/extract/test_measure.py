@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from analysis.long_table.files import from_parquet
 from analysis.lookup import load_metric, metric_names
-from analysis.tables.measurement_formats import from_parquet
 from cluster.errors import UserError
 from jobs.kinds import measure
 from jobs.store.activation_store import ActivationStore

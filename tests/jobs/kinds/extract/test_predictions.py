@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 from jobs.kinds import predictions
 from jobs.models.loading import load_model
 from jobs.worker.group_estimate import estimated_mean

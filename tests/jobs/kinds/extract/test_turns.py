@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 
 WORDS_PER_SEGMENT = 3
 STRENGTH = {1: 1.0, 2: 0.75, 3: 0.5}

@@ -7,10 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
-from jobs.comparing.source import Source
-from jobs.comparing.sources import collect
+from jobs.comparing.gathering import Source, collect
 from jobs.comparing.view import View
 from jobs.kinds import weights
 from jobs.models.family import family_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.tables.measurement_formats import from_parquet
+from analysis.long_table.files import from_parquet
 from jobs.models.family import family_of
 
 

@@ -7,8 +7,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.tables.comparison import compare
-from analysis.tables.controls import PARTS, side_by_side
+from analysis.tables.comparison_table import compare
+from analysis.tables.control_columns import PARTS, side_by_side
 from analysis.tables.layout import Layout
 from analysis.tables.writer import writer
 

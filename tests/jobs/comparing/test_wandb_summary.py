@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables.measurement import to_table
+from analysis.long_table.columns import to_table
 from jobs.comparing.comparison import Comparison
-from jobs.comparing.summary import mirror_study
 from jobs.comparing.view import View
+from jobs.comparing.wandb_summary import mirror_study
 from jobs.worker.tracking import RunName
 
 SIZES = {"small": 1000, "large": 4000}

@@ -24,8 +24,8 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.model_styles import by_family
+from analysis.long_table.columns import Row
 from analysis.tables.layout import Layout, axis_values, blank_name
-from analysis.tables.measurement import Row
 from analysis.tables.rounding import format_count
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.comparing.answers import answers, write_answers
 from jobs.comparing.comparison import Comparison, long_table
-from jobs.comparing.figures import draw_figures
+from jobs.comparing.figure_files import draw_figures
 from jobs.comparing.view import View
 
 

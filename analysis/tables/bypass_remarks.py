@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.tables.circumstances import PLAIN, Circumstances
-from analysis.tables.measurement import Row, to_rows
-from analysis.tables.narrowing import LongTable
+from analysis.long_table.circumstances import PLAIN, Circumstances
+from analysis.long_table.columns import Row, to_rows
+from analysis.long_table.query import LongTable
 
 CONTROL = "decode_loss_gap"
 CLAIMS = ("toxic_mass", "toxic_rate", "toxic_score", "reactivation")

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.tables.depth import align, depth_of, layer_at
-from analysis.tables.measurement import to_rows
+from analysis.long_table.columns import to_rows
+from analysis.long_table.depth import align, depth_of, layer_at
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,41 @@
 """The measurements of many jobs as one: rows of those that are done, reasons for the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Cell
 from jobs.comparing.circumstances import circumstances_of
 from jobs.comparing.comparison import Comparison
-from jobs.comparing.details import details
-from jobs.comparing.source import Source
 from jobs.models.facts import MODEL_FACTS
 from jobs.worker.measured_rows import FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from analysis.drawing.figure import Detail
+    from analysis.long_table.columns import Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One upstream job of a comparison, done or not."""
+
+    stage: str
+    """Its stage."""
+    cell: Cell
+    """Its cell: becomes the axes' columns."""
+    artifact: Artifact | None
+    """What it measured, or None when there is nothing."""
+    status: str = "ok"
+    """Why there is nothing, as a Status of the Measurement schema."""
+    reason: str | None = None
+    """The same in words."""
+    metrics: Sequence[str] = ()
+    """What it would have measured, for when nothing of its stage says so."""
 
 
 def collect(sources: Sequence[Source]) -> Comparison:
@@ -22,9 +44,9 @@ def collect(sources: Sequence[Source]) -> Comparison:
     A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
     """
+    from analysis.long_table.columns import axes_of, to_table
+    from analysis.long_table.joining import conformed, joined, labelled
     from analysis.lookup import comparing_values
-    from analysis.tables.gathering import conformed, joined, labelled
-    from analysis.tables.measurement import axes_of, to_table
 
     sources = sorted(sources, key=lambda source: source.stage)
     read = {id(source): _read(source) for source in sources if source.artifact is not None}
@@ -59,7 +81,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
 
 
 def _read(source: Source) -> "pa.Table":
-    from analysis.tables.measurement_formats import from_parquet
+    from analysis.long_table.files import from_parquet
 
     assert source.artifact is not None
     return from_parquet(source.artifact.read(FILE))
@@ -67,7 +89,7 @@ def _read(source: Source) -> "pa.Table":
 
 def _order(sources: Sequence[Source], swept: set[str]) -> dict[str, dict[str, None]]:
     """Axis column -> values in the study's order; none of an axis that jobs sweep: as numbers."""
-    from analysis.tables.measurement import axis_column
+    from analysis.long_table.columns import axis_column
 
     named = {axis_column(axis) for source in sources for axis in source.cell}
     order: dict[str, dict[str, None]] = {axis: {} for axis in sorted(named | swept)}
@@ -102,7 +124,7 @@ def _seen(
     sources: Sequence[Source], read: "Mapping[int, pa.Table]", swept: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
     """Stage -> what its jobs measured: metrics, each with the values of the axes they sweep."""
-    from analysis.tables.gathering import distinct
+    from analysis.long_table.joining import distinct
 
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
     for source in sources:
@@ -132,6 +154,36 @@ def _missing(
 
 
 def _columns(cell: Cell) -> dict[str, str]:
-    from analysis.tables.measurement import axis_column
+    from analysis.long_table.columns import axis_column
 
     return {axis_column(axis): value for axis, value in cell.items()}
+
+
+def details(sources: Sequence[Source], name: str) -> "list[Detail]":
+    """The `<name>.parquet` of every source that has one, with its cell, key and model's facts."""
+    from analysis.drawing.figure import Detail
+
+    file = f"{name}.parquet"
+    found = [(source, source.artifact) for source in sources if source.artifact is not None]
+    return [
+        Detail(about=_detail_about(source, artifact), read=partial(_read_detail, artifact, file))
+        for source, artifact in found
+        if file in artifact.names()
+    ]
+
+
+def _detail_about(source: Source, artifact: Artifact) -> "dict[str, Scalar]":
+    """What a row of measurements of the same job says of its cell and model."""
+    from analysis.long_table.columns import axis_column
+
+    table = _read_detail(artifact, FILE, MODEL_FACTS).slice(0, 1)
+    facts: dict[str, Scalar] = table.to_pylist()[0] if len(table) else dict.fromkeys(MODEL_FACTS)
+    named = f"{facts['family']}-{facts['num_parameters']}"  # where the study has no axis `model`
+    cell = {axis_column(axis): value for axis, value in source.cell.items()}
+    return {"model": named, **facts, **cell, "key": artifact.key}
+
+
+def _read_detail(artifact: Artifact, file: str, columns: Sequence[str] | None = None) -> "pa.Table":
+    import pyarrow.parquet as pq
+
+    return pq.read_table(BytesIO(artifact.read(file)), columns=columns and list(columns))

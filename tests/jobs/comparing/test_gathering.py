@@ -1,8 +1,8 @@
 """Measurements of many jobs as one table."""
 
-from analysis.tables.measurement import to_table
+from analysis.long_table.columns import to_table
 from jobs.comparing.comparison import long_table
-from jobs.comparing.sources import collect
+from jobs.comparing.gathering import collect
 from jobs.comparing.view import View
 
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.tables.fits import fit, fit_families, fit_rows
-from analysis.tables.measurement import to_rows
+from analysis.long_table.columns import to_rows
+from analysis.tables.power_laws import fit, fit_families, fit_rows
 
 SIZES = [1e5, 3e5, 1e6, 3e6, 1e7, 3e7]
 

@@ -1,7 +1,7 @@
 import pytest
 
-from analysis.tables.measurement import to_rows
-from analysis.tables.seeds import over_seeds, t_interval
+from analysis.long_table.columns import to_rows
+from analysis.long_table.seeds import over_seeds, t_interval
 
 
 def cell(*values, **over):

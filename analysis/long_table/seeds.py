@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from analysis.long_table.columns import IDENTITY, NULLS, Row, Scalar, axes_of
 from analysis.status import Status
-from analysis.tables.measurement import IDENTITY, NULLS, Row, Scalar, axes_of
 
 CONFIDENCE = 0.95
 

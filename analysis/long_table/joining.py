@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.tables.measurement import IDENTITY, axes_of, schema
+from analysis.long_table.columns import IDENTITY, axes_of, schema
 
 _MOST_RANKS = 2**62
 

@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.tables.gathering import canonical, conformed, joined
-from analysis.tables.measurement import to_table
+from analysis.long_table.columns import to_table
+from analysis.long_table.joining import canonical, conformed, joined
 
 AXES = ["objective", "dose"]
 NAMES = st.sampled_from(["a", "b", "é", None])

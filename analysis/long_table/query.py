@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.tables.depth import layer_at
-from analysis.tables.measurement import Row, Scalar, axes_of, schema, to_rows
-from analysis.tables.selection import Selection, filter_where, resolve
+from analysis.long_table.columns import Row, Scalar, axes_of, schema, to_rows
+from analysis.long_table.depth import layer_at
+from analysis.long_table.selection import Selection, filter_where, resolve
 
 if TYPE_CHECKING:
     import pandas as pd

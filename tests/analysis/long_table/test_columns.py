@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.tables.measurement import (
+from analysis.long_table.columns import (
     FIXED,
     axis_column,
     axis_columns,
@@ -13,13 +13,7 @@ from analysis.tables.measurement import (
     to_rows,
     to_table,
 )
-from analysis.tables.measurement_formats import (
-    from_csv,
-    from_parquet,
-    to_csv,
-    to_pandas,
-    to_parquet,
-)
+from analysis.long_table.files import from_csv, from_parquet, to_csv, to_pandas, to_parquet
 
 AXES = ["model", "objective", "seed", "condition"]
 

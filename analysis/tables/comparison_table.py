@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from analysis.long_table.circumstances import Circumstances
+from analysis.long_table.columns import Row, Scalar, axes_of
+from analysis.long_table.query import LongTable, applied
+from analysis.long_table.seeds import over_seeds
+from analysis.long_table.selection import VARIANT, Selection, describe, select
 from analysis.status import Status
 from analysis.tables.absence import absent
-from analysis.tables.circumstances import Circumstances
-from analysis.tables.decode_control import DecodeControls
+from analysis.tables.bypass_remarks import DecodeControls
 from analysis.tables.layout import (
     Layout,
     Side,
@@ -22,11 +26,7 @@ from analysis.tables.layout import (
     side_header,
     variant_labels,
 )
-from analysis.tables.measurement import Row, Scalar, axes_of
-from analysis.tables.narrowing import LongTable, applied
 from analysis.tables.reference_lines import places, reference_lines
-from analysis.tables.seeds import over_seeds
-from analysis.tables.selection import VARIANT, Selection, describe, select
 from analysis.tables.table import Cell, Header, Table, annotate
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from analysis.tables.fits import PowerLaw, fit_families
+from analysis.long_table.columns import Row
+from analysis.long_table.query import LongTable, applied
+from analysis.long_table.seeds import over_seeds
+from analysis.long_table.selection import VARIANT, Selection, describe, select
 from analysis.tables.layout import Layout, axes_across, axis_values, blank_name, metrics_shown
 from analysis.tables.layout import variant_labels as labels_of
-from analysis.tables.measurement import Row
-from analysis.tables.narrowing import LongTable, applied
-from analysis.tables.seeds import over_seeds
-from analysis.tables.selection import VARIANT, Selection, describe, select
+from analysis.tables.power_laws import PowerLaw, fit_families
 from analysis.tables.table import Cell, Header, Table, annotate
 
 if TYPE_CHECKING:

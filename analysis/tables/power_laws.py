@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from analysis.long_table.columns import Row
 from analysis.status import Status
-from analysis.tables.measurement import Row
 
 MIN_SIZES = 4
 MIN_SIZES_FOR_A_LAW = 6

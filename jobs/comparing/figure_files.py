@@ -14,7 +14,7 @@ CAPTIONS = "captions.json"
 def draw_figures(comparison: Comparison, view: View, folder: Path) -> None:
     """Write every figure that has something to draw, in every format, and their captions."""
     from analysis.drawing.figure import Material, figure_names, load_figure, to_bytes
-    from analysis.tables.narrowing import LongTable
+    from analysis.long_table.query import LongTable
 
     material = Material(
         measured=LongTable.of(comparison.measurements),
