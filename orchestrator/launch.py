@@ -8,9 +8,8 @@ from pathlib import Path
 from cluster.executor import Executor
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.policy import needs
-from orchestrator.dispatch.report import LaunchState, Report
 from orchestrator.dispatch.submission import Origin, root_id
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
@@ -21,6 +20,7 @@ from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import cell_key, read_index, write_study
 from orchestrator.records.history import History, read_history
+from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import study_lock
 from orchestrator.study.selector import select
 from orchestrator.study.study import Study
@@ -34,7 +34,7 @@ _MOST_ROUNDS = 3
 class Launched:
     """What a launch came to, and how the study stands after it."""
 
-    report: Report | None
+    report: LaunchReport | None
     """Counts and failures; None when there was nothing to do."""
     decided: DecidedPlan
     """The study as it stands now."""
@@ -155,7 +155,7 @@ def _wanted(plan: Plan, only: Sequence[str]) -> Set[str]:
 
 
 def _mirror(
-    root: Storage, decided: DecidedPlan, report: Report, figures: Sequence[Path | str]
+    root: Storage, decided: DecidedPlan, report: LaunchReport, figures: Sequence[Path | str]
 ) -> None:
     """The summary run in W&B. A mirror that breaks must not cost the study its result."""
     from jobs.comparing.view import View

@@ -1,10 +1,11 @@
-"""One launch, from jobs to its `Report`; the executor starts only when something is to run."""
+"""One launch, from jobs to its report; the executor starts only when there is something to run."""
 
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -14,15 +15,51 @@ from jobs.artifacts.job import Job
 from jobs.worker.run import code_commit
 from orchestrator.dispatch.cancel_requests import take_requests
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.job_states import Board, JobState
-from orchestrator.dispatch.report import LaunchState, Report
+from orchestrator.dispatch.job_states import JobState, JobStates
 from orchestrator.dispatch.submission import Origin, root_id
-from orchestrator.dispatch.watcher import Nobody, Watcher
-from orchestrator.records.history import History, add
-from orchestrator.records.ledger import LaunchEnded, LaunchStarted, Ledger
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.history import History, Journal
+from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState, Ledger
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
 """What a joined Ray is given to import: these packages of this checkout, and nothing else."""
+
+
+_EXIT_CODES = {
+    LaunchState.COMPLETE: 0,
+    LaunchState.FAILED: 1,
+    LaunchState.CANCELLED: 130,
+    LaunchState.INTERRUPTED: 130,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchReport:
+    """What one launch did; jobs are given by key."""
+
+    state: LaunchState
+    """How it ended."""
+    ran: Sequence[str]
+    """Jobs that this launch did."""
+    reused: Sequence[str]
+    """Jobs that were done before, or that another launch did meanwhile."""
+    failed: Mapping[str, str]
+    """Job -> what its last attempt said."""
+    blocked: Mapping[str, str]
+    """Job -> which failed or cancelled job it needs."""
+    cancelled: Sequence[str]
+    """Jobs that were cancelled one by one."""
+    waiting: Sequence[str]
+    """Jobs that were not reached."""
+    num_attempts: int
+    """Attempts submitted."""
+    seconds: float
+    """Wall time."""
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command."""
+        return _EXIT_CODES[self.state]
 
 
 def new_launch_id() -> str:
@@ -43,7 +80,7 @@ def run_study(
     past: History,
     fresh: bool = False,
     watcher: Watcher | None = None,
-) -> Report:
+) -> LaunchReport:
     """Run what is not done. The caller holds the study's lock, and planned while holding it.
 
     Args:
@@ -63,47 +100,45 @@ def run_study(
         SurroundingsError: the executor cannot start, or the root cannot be written.
     """
     started = time.monotonic()
-    board = Board(jobs, done)
-    if not board.unsettled:
-        return _nothing_to_do(board, started)
-    take_requests(storage, study)  # those of before were meant for an earlier launch
-    event = LaunchStarted(
-        at=time.time(),
-        launch=launch,
-        host=platform.node(),
-        pid=os.getpid(),
-        executor=executor_name,
-        fresh=fresh,
-    )
-    add(past, event)
+    states = JobStates(jobs, done)
+    if not states.unsettled:
+        return _report(LaunchState.COMPLETE, states, None, started)
+    take_requests(storage, study)  # earlier requests were meant for an earlier launch
     ledger = Ledger(storage, study, launch)
-    ledger.append(event)
-    ledger.flush()
+    journal = Journal(ledger, past)
+    journal.note(
+        LaunchStarted(
+            at=time.time(),
+            launch=launch,
+            host=platform.node(),
+            pid=os.getpid(),
+            executor=executor_name,
+            fresh=fresh,
+        )
+    )
+    journal.flush()
     state = LaunchState.INTERRUPTED
     try:
         dispatcher = Dispatcher(
-            board=board,
+            states=states,
             launch=launch,
             origin=Origin(
                 storage=storage, root_id=root_id(storage), study=study, commit=code_commit()
             ),
             executor=executor,
-            ledger=ledger,
-            past=past,
+            journal=journal,
             stale=stale,
-            watcher=watcher or Nobody(),
+            watcher=watcher or Watcher(),
         )
-        dispatcher.settle_past()
-        if board.unsettled:
+        dispatcher.queue.settle_past()
+        if states.unsettled:
             with _started(executor):
                 dispatcher.run()
-        state = _state(board, dispatcher)
+        state = _state(states, dispatcher)
     finally:
-        ended = LaunchEnded(at=time.time(), launch=launch, state=state.value)
-        add(past, ended)
-        ledger.append(ended)
+        journal.note(LaunchEnded(at=time.time(), launch=launch, state=state.value))
         ledger.close()
-    return _report(state, board, dispatcher, started)
+    return _report(state, states, dispatcher, started)
 
 
 @contextmanager
@@ -115,39 +150,25 @@ def _started(executor: Executor) -> Iterator[None]:
         executor.close()
 
 
-def _state(board: Board, dispatcher: Dispatcher) -> LaunchState:
-    if board.counts[JobState.DONE] == len(board.jobs):
+def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:
+    if states.counts[JobState.DONE] == len(states.jobs):
         return LaunchState.COMPLETE
     if dispatcher.heard.requested:
         return LaunchState.INTERRUPTED
-    if dispatcher.cancelled:
-        return LaunchState.CANCELLED
-    return LaunchState.FAILED
+    return LaunchState.CANCELLED if dispatcher.is_cancelled else LaunchState.FAILED
 
 
-def _report(state: LaunchState, board: Board, dispatcher: Dispatcher, started: float) -> Report:
-    return Report(
+def _report(
+    state: LaunchState, states: JobStates, dispatcher: Dispatcher | None, started: float
+) -> LaunchReport:
+    return LaunchReport(
         state=state,
-        ran=dispatcher.ran,
-        reused=dispatcher.reused,
-        failed={key: board.because[key] for key in board.in_state(JobState.FAILED)},
-        blocked={key: board.because[key] for key in board.in_state(JobState.BLOCKED)},
-        cancelled=board.in_state(JobState.CANCELLED),
-        waiting=board.in_state(JobState.WAITING) + board.in_state(JobState.RUNNING),
-        num_attempts=dispatcher.num_attempts,
-        seconds=round(time.monotonic() - started, 3),
-    )
-
-
-def _nothing_to_do(board: Board, started: float) -> Report:
-    return Report(
-        state=LaunchState.COMPLETE,
-        ran=[],
-        reused=board.in_state(JobState.DONE),
-        failed={},
-        blocked={},
-        cancelled=[],
-        waiting=[],
-        num_attempts=0,
+        ran=dispatcher.endings.ran if dispatcher else [],
+        reused=dispatcher.endings.reused if dispatcher else states.in_state(JobState.DONE),
+        failed={key: states.because[key] for key in states.in_state(JobState.FAILED)},
+        blocked={key: states.because[key] for key in states.in_state(JobState.BLOCKED)},
+        cancelled=states.in_state(JobState.CANCELLED),
+        waiting=states.in_state(JobState.WAITING) + states.in_state(JobState.RUNNING),
+        num_attempts=dispatcher.attempts.num_attempts if dispatcher else 0,
         seconds=round(time.monotonic() - started, 3),
     )

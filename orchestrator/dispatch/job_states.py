@@ -25,20 +25,20 @@ class JobState(Enum):
     """It needs a job that failed, was cancelled, or is no part of this launch."""
 
 
-class Board:
+class JobStates:
     """All jobs of a launch by key; two cells with equal work are one job."""
 
     def __init__(self, jobs: Sequence[Job], done: Set[str]) -> None:
         self.jobs: dict[str, Job] = {}
         for job in jobs:
             self.jobs.setdefault(job.key, job)
-        self.states = {key: JobState.DONE if key in done else JobState.WAITING for key in self.jobs}
+        self.by_key = {key: JobState.DONE if key in done else JobState.WAITING for key in self.jobs}
         self.because: dict[str, str] = {}
         self._unmet: dict[str, set[str]] = {}
         self._dependants: dict[str, list[str]] = {}
-        self._counts = Counter(self.states.values())
+        self._counts = Counter(self.by_key.values())
         for key, job in self.jobs.items():
-            if self.states[key] is JobState.WAITING:
+            if self.by_key[key] is JobState.WAITING:
                 self._link(key, needs(job) - done)
 
     def _link(self, key: str, unmet: set[str]) -> None:
@@ -58,7 +58,7 @@ class Board:
 
     def in_state(self, state: JobState) -> list[str]:
         """Keys of the jobs in a state, in the plan's order."""
-        return [key for key, now in self.states.items() if now is state]
+        return [key for key, now in self.by_key.items() if now is state]
 
     def startable(self) -> list[str]:
         """Keys of waiting jobs that need nothing more, in the plan's order."""
@@ -68,7 +68,7 @@ class Board:
         """Block the jobs that need one which is neither done nor part of this launch."""
         for key in self.in_state(JobState.WAITING):
             strays = sorted(self._unmet[key] - self.jobs.keys())
-            if strays and self.states[key] is JobState.WAITING:
+            if strays and self.by_key[key] is JobState.WAITING:
                 self._move(key, JobState.BLOCKED)
                 self.because[key] = f"it needs {strays[0][:16]}, which this launch does not include"
                 self._block_below(key)
@@ -87,7 +87,7 @@ class Board:
         startable = []
         for dependant in self._dependants.get(key, ()):
             self._unmet[dependant].discard(key)
-            if not self._unmet[dependant] and self.states[dependant] is JobState.WAITING:
+            if not self._unmet[dependant] and self.by_key[dependant] is JobState.WAITING:
                 startable.append(dependant)
         return startable
 
@@ -103,7 +103,7 @@ class Board:
         while below:
             upstream = below.pop()
             for dependant in self._dependants.get(upstream, ()):
-                if self.states[dependant] is JobState.WAITING:
+                if self.by_key[dependant] is JobState.WAITING:
                     self._move(dependant, JobState.BLOCKED)
                     self.because[dependant] = self._blocking(upstream)
                     blocked.append(dependant)
@@ -111,9 +111,9 @@ class Board:
         return blocked
 
     def _blocking(self, upstream: str) -> str:
-        return f"{self.jobs[upstream].label} is {self.states[upstream].value}"
+        return f"{self.jobs[upstream].label} is {self.by_key[upstream].value}"
 
     def _move(self, key: str, state: JobState) -> None:
-        self._counts[self.states[key]] -= 1
+        self._counts[self.by_key[key]] -= 1
         self._counts[state] += 1
-        self.states[key] = state
+        self.by_key[key] = state

@@ -1,4 +1,4 @@
-"""Which records stand when their jobs are about to start, and the end of those that may not."""
+"""Which jobs have a valid record when they are about to start; invalid records are deleted."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,38 +9,38 @@ from jobs.artifacts.claim import Busy, claimed
 from jobs.artifacts.job import Job
 
 
-class Standing:
-    """Remembers the stale records of a launch as they were when it began."""
+class RecordChecks:
+    """Checks records, and remembers the stale ones as they were when the launch began."""
 
     def __init__(self, storage: Storage, stale: Iterable[Job]) -> None:
         self._storage = storage
         self._stale = {job.key: self._artifact(job).record_bytes() for job in stale}
 
     def is_done(self, job: Job) -> bool:
-        """True when its record stands; a damaged one, and the one known as stale, is taken away.
+        """Return True when a job has a valid record; delete a damaged or stale one.
 
-        A stale job that another launch made again since this one looked is done.
+        A stale job that another launch made again since this one began is done.
         """
         artifact = self._artifact(job)
-        seen = artifact.record_bytes()
-        if seen is None:
+        present = artifact.record_bytes()
+        if present is None:
             return False
-        if self._stale.get(job.key) != seen and artifact.record_in(seen) is not None:
+        if self._stale.get(job.key) != present and artifact.record_in(present) is not None:
             return True
-        # Whoever is at the job holds its claim, and may publish any moment: then leave it alone.
+        # Another worker may hold the claim, and publish at any moment: then leave the record.
         with suppress(Busy), claimed(artifact):
-            artifact.retire(seen)
+            artifact.retire(present)
         return False
 
     def winner(self, job: Job) -> str | None:
-        """The attempt whose record stands, whatever it was made from; None without a valid one."""
-        found = self.record(job)
-        return None if found is None else found.attempt
+        """Return the attempt that published the job's record; None without a valid record."""
+        record = self.record(job)
+        return None if record is None else record.attempt
 
     def record(self, job: Job) -> Record | None:
-        """The record that stands, whatever it was made from; None without a valid one."""
-        found = self._artifact(job).find_record()
-        return None if found is None else found[0]
+        """Return the job's record, stale or not; None without a valid one."""
+        record_and_digest = self._artifact(job).find_record()
+        return None if record_and_digest is None else record_and_digest[0]
 
     def _artifact(self, job: Job) -> Artifact:
         return Artifact(self._storage, job.kind, job.key)

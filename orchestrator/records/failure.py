@@ -1,8 +1,9 @@
-"""What to do after an attempt ended without a record: pure, from how it ended and what came before.
+"""What happens to a job when an attempt at it has ended: pure, from how it and earlier ones ended.
 
-Each class of failure has a budget of its own, so that a flaky node cannot use up the tries of a
-program with a fault, nor the other way round. An attempt without an ending (its launch was killed)
-and one that was cancelled are charged to nothing.
+Each class of failure has a retry budget of its own, so that a flaky node cannot use up the tries
+of a program with a fault, nor the other way round. An attempt without an ending (its launch was
+killed) and one that was cancelled count as no failure.
+`docs/states.md` draws how endings, results, decisions and states belong together.
 """
 
 from collections.abc import Mapping
@@ -13,32 +14,40 @@ class Result(Enum):
     """How one attempt ended, as the ledger keeps it."""
 
     DONE = "done"
-    """Its record stands."""
+    """It published the job's record."""
     REUSED = "reused"
-    """Somebody else's record stood there first."""
+    """Another attempt had published the record first."""
     BUSY = "busy"
     """Another launch is at the same job."""
     LOST = "lost"
-    """Its process or node died under it."""
+    """Its process or node died."""
     PREEMPTED = "preempted"
-    """The machine asked it to stop, and it saved what it had."""
+    """The machine asked it to stop, and it saved its checkpoint."""
     OUT_OF_MEMORY = "out-of-memory"
-    """A device's or a host's memory did not hold it as it was laid out."""
+    """The memory of a device or a host was too small for the job as it was laid out."""
     ERROR = "error"
-    """The job raised something that may or may not happen again."""
+    """The job raised an error that may or may not happen again."""
     MISTAKE = "mistake"
-    """The job raised what only the user can mend."""
+    """The job raised an error that only the user can fix."""
     NO_ROOM = "no-room"
-    """It did not begin: what others hold on these machines was in its way."""
+    """It did not begin: other calls held what it needs of these machines."""
     CANCELLED = "cancelled"
-    """It was asked to stop."""
+    """Somebody asked it to stop."""
 
 
-class Verdict(Enum):
-    """What follows from a failure."""
+class Consequence(Enum):
+    """What happens to a job when one of its attempts has ended."""
 
+    NONE = "none"
+    """Nothing: other attempts are still at the job, or it was settled before."""
+    FINISH = "finish"
+    """The job is done."""
+    PARK = "park"
+    """Another launch is at the job, or holds what it needs: look again later."""
+    CANCEL = "cancel"
+    """The job was asked to stop, and no attempt is at it any more."""
     AGAIN = "again"
-    """Try once more."""
+    """The job is tried once more."""
     GIVE_UP = "give-up"
     """The job has failed."""
 
@@ -52,14 +61,46 @@ RETRIES: Mapping[Result, int] = {
 }
 """Failures of each class after which a job is tried again; one more, and it has failed.
 
-A lost process is rarely the job's doing; an exception may pass once (a full disk, a busy port);
-the same mistake in the study gives the same error every time. Of preemptions those in a row count
-that found the job no further than the one before. Memory may have been short because of a
-neighbour, once; an attempt that is laid out as none before it is not charged (see `history`).
+A lost process is rarely the job's fault; an error may pass once (a full disk, a busy port); a
+mistake in the study gives the same error every time. Of preemptions, those in a row count that
+found the job no further than the one before. Memory may have been short once because of other
+processes; the first attempt in each layout is not counted (see `history`).
 """
 
 
-def decide(failures: Mapping[Result, int]) -> Verdict:
-    """Whether to try again after so many failures of each class, the latest included."""
-    spent = any(failures.get(result, 0) > budget for result, budget in RETRIES.items())
-    return Verdict.GIVE_UP if spent else Verdict.AGAIN
+def has_spent_retries(failures: Mapping[Result, int]) -> bool:
+    """Return True when a job with so many failures of each class is not tried again."""
+    return any(failures.get(result, 0) > budget for result, budget in RETRIES.items())
+
+
+def decide(
+    result: Result,
+    *,
+    is_settled: bool,
+    num_others: int,
+    is_cancelled: bool,
+    failures: Mapping[Result, int],
+) -> Consequence:
+    """Decide what happens to a job when one of its attempts has ended.
+
+    Args:
+        result: how the attempt ended.
+        is_settled: whether the job was done, failed or cancelled before.
+        num_others: attempts that are still at the same job. They take over what this one was
+            doing, so its failure decides nothing; but a mistake of the user would meet them all.
+        is_cancelled: whether somebody asked for the job to be cancelled.
+        failures: failures of the job that count, by class, this one included.
+    """
+    if is_settled:
+        return Consequence.NONE
+    if result in (Result.DONE, Result.REUSED):
+        return Consequence.FINISH
+    if result is Result.MISTAKE:
+        return Consequence.GIVE_UP
+    if num_others:
+        return Consequence.NONE
+    if is_cancelled or result is Result.CANCELLED:
+        return Consequence.CANCEL
+    if result in (Result.BUSY, Result.NO_ROOM):
+        return Consequence.PARK
+    return Consequence.GIVE_UP if has_spent_retries(failures) else Consequence.AGAIN

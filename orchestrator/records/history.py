@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.storage import Storage
-from orchestrator.records.failure import RETRIES, Result, Verdict, decide
+from orchestrator.records.failure import RETRIES, Result, has_spent_retries
 from orchestrator.records.ledger import (
     Ended,
     Event,
     LaunchEnded,
     LaunchStarted,
+    Ledger,
     Refused,
     Submitted,
     read_events,
@@ -55,7 +56,7 @@ class JobHistory:
     @property
     def given_up(self) -> bool:
         """True when its retry budget is spent."""
-        return decide(self.failures) is Verdict.GIVE_UP
+        return has_spent_retries(self.failures)
 
 
 @dataclass(kw_only=True)
@@ -97,6 +98,23 @@ def add(history: History, event: Event) -> None:
         history.ended = event
     else:
         _add_to_job(history.jobs.setdefault(event.key, JobHistory()), event)
+
+
+class Journal:
+    """The open ledger of a launch, and the history that its events add to."""
+
+    def __init__(self, ledger: Ledger, past: History) -> None:
+        self.past = past
+        self._ledger = ledger
+
+    def note(self, event: Event) -> None:
+        """Append an event to the ledger and add it to the history."""
+        self._ledger.append(event)
+        add(self.past, event)
+
+    def flush(self) -> None:
+        """Write to the ledger's file what was noted."""
+        self._ledger.flush()
 
 
 def _begin(history: History, event: LaunchStarted) -> None:

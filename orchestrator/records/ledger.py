@@ -22,6 +22,23 @@ _PART_BYTES = 256 * 1024
 """Of a remote ledger: about a thousand events, so that reading 10,000 jobs' asks ten times."""
 
 
+class LaunchState(Enum):
+    """Where the latest launch of a study stands, and so the study."""
+
+    NEW = "new"
+    """The study was never launched."""
+    RUNNING = "running"
+    """A launch holds the study's lock."""
+    COMPLETE = "complete"
+    """Every job is done."""
+    FAILED = "failed"
+    """Some jobs are not done, and trying on would not help now."""
+    CANCELLED = "cancelled"
+    """`deltascale cancel` ended it."""
+    INTERRUPTED = "interrupted"
+    """A signal ended it, or it was killed."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchStarted:
     """A launch took the study's lock and began."""

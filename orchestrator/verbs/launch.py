@@ -55,7 +55,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
     from orchestrator.dispatch.interruption import heed
     from orchestrator.launch import launch
     from orchestrator.plan.decided_plan import find_study
-    from orchestrator.views.progress_view import shown_progress
+    from orchestrator.views.live_view import open_progress
     from orchestrator.views.text_output import show_tables
 
     heed()
@@ -67,7 +67,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
         study,
         executor=executor,
         executor_name=options.executor,
-        progress=lambda: shown_progress(root, sys.stderr),
+        progress=lambda: open_progress(root, sys.stderr),
         only=options.only,
         fresh=fresh,
         takeover=options.takeover,

@@ -1,8 +1,9 @@
-"""The live view of a launch on a terminal: one bar for the study, one line per running job."""
+"""The progress of a launch on a terminal: one bar for the study, one line per running job."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -14,20 +15,31 @@ from rich.text import Text
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import RETRIES, Result
 from orchestrator.text import duration, first_line
-from orchestrator.views.progress import Running, crews, summary
+from orchestrator.views.progress import PlainLines, Running, attempts_by_job, summary
 
 _MOST_SHOWN = 8
 _REFRESHES_PER_S = 4
 
 
-class LiveView:
-    """A watcher that draws on a terminal; failures scroll by above the view.
+@contextlib.contextmanager
+def open_progress(storage: Storage, stream: TextIO) -> Iterator[Watcher]:
+    """Show a launch on `stream` while the block runs: live on a terminal, else as plain lines."""
+    if stream.isatty():
+        with LiveView(storage, stream) as view:
+            yield view
+    else:
+        yield PlainLines(stream)
 
-    It holds on to the stream it was given, because jobs that run in this process point
-    `sys.stdout` at their own logs.
+
+class LiveView(Watcher):
+    """Draws the progress of a launch on a terminal; failures scroll by above the view.
+
+    The view keeps the stream that it was given, because jobs that run in this process redirect
+    `sys.stdout` to their own logs.
     """
 
     def __init__(self, storage: Storage, stream: TextIO) -> None:
@@ -39,7 +51,7 @@ class LiveView:
         self._began = time.monotonic()
         self._changing = threading.Lock()
         self._live = Live(
-            get_renderable=self._drawn,
+            get_renderable=self._draw,
             console=self._console,
             refresh_per_second=_REFRESHES_PER_S,
             redirect_stdout=False,
@@ -57,23 +69,23 @@ class LiveView:
             self._console.print(self._headline())
 
     def started(self, job: Job, attempt: str) -> None:
-        """One more line."""
+        """Add a line for the attempt."""
         with self._changing:
             self._running[attempt] = Running(job=job, since=time.monotonic())
 
     def ended(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
-        """One line less; a failure stays on the screen."""
+        """Remove the line of the attempt; a failure stays on the screen."""
         with self._changing:
             self._running.pop(attempt, None)
         if result in RETRIES:
             self._scroll(result.value, "yellow", job, message)
 
     def dropped(self, job: Job, state: JobState, because: str) -> None:
-        """It stays on the screen."""
+        """Print that a job will not be done; the line stays on the screen."""
         self._scroll(state.value, "red", job, because)
 
     def tick(self, counts: Mapping[JobState, int]) -> None:
-        """Take the counts over."""
+        """Remember how many jobs are in which state."""
         if self._done_before is None:
             self._done_before = counts[JobState.DONE]
         self._counts = dict(counts)
@@ -81,16 +93,16 @@ class LiveView:
     def _scroll(self, word: str, colour: str, job: Job, message: str | None) -> None:
         self._console.print(Text.assemble((word, colour), f" {job.label}: {first_line(message)}"))
 
-    def _drawn(self) -> RenderableType:
+    def _draw(self) -> RenderableType:
         with self._changing:
             running = dict(self._running)
         table = Table.grid(padding=(0, 2))
-        for crew in crews(running)[:_MOST_SHOWN]:
-            first = running[crew[0]]
-            said = read_progress(self._storage, first.job, crew)
-            fraction = said.get("fraction")
-            doing = [f"{len(crew)} workers"] if len(crew) > 1 else []
-            doing += [str(said["doing"])] if said.get("doing") else []
+        for attempts in attempts_by_job(running)[:_MOST_SHOWN]:
+            first = running[attempts[0]]
+            progress = read_progress(self._storage, first.job, attempts)
+            fraction = progress.get("fraction")
+            doing = [f"{len(attempts)} workers"] if len(attempts) > 1 else []
+            doing += [str(progress["doing"])] if progress.get("doing") else []
             table.add_row(
                 Text(first.job.label),
                 Text(duration(time.monotonic() - first.since), style="dim"),

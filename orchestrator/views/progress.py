@@ -1,4 +1,4 @@
-"""What a person sees of a running launch: a live view on a terminal, plain lines anywhere else."""
+"""The progress of a launch as plain lines, for anything that is not a terminal."""
 
 import time
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import TextIO
 
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.failure import RETRIES, Result
 from orchestrator.text import duration, first_line
 
@@ -17,62 +18,64 @@ _WORTH_A_LINE_S = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """One attempt that somebody watches."""
+    """One running attempt."""
 
     job: Job
-    """What it is at."""
+    """The job it is at."""
     since: float
-    """When it was submitted, by the monotonic clock."""
+    """When the attempt was submitted, in seconds by the monotonic clock."""
 
 
-def crews(running: Mapping[str, Running]) -> list[list[str]]:
-    """Attempts grouped by the job they share, in the order in which the jobs began."""
-    found: dict[str, list[str]] = {}
-    for attempt, one in running.items():
-        found.setdefault(one.job.key, []).append(attempt)
-    return list(found.values())
+def attempts_by_job(running: Mapping[str, Running]) -> list[list[str]]:
+    """Group attempts by the job they share, in the order in which the jobs began."""
+    by_job: dict[str, list[str]] = {}
+    for attempt, at_work in running.items():
+        by_job.setdefault(at_work.job.key, []).append(attempt)
+    return list(by_job.values())
 
 
-class PlainLines:
-    """One line for every job of some length, for every failure, and now and then a summary."""
+class PlainLines(Watcher):
+    """Prints a line for every longer job, for every failure, and now and then a summary."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._running: dict[str, Running] = {}
-        self._said = ""
-        self._said_at = time.monotonic()
+        self._summary = ""
+        self._summary_at = time.monotonic()
 
     def started(self, job: Job, attempt: str) -> None:
-        """Remember when."""
+        """Remember when the attempt was submitted."""
         self._running[attempt] = Running(job=job, since=time.monotonic())
 
     def ended(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
-        """Tell of long jobs, and of failures that are tried again."""
+        """Print long jobs, and failures that are tried again."""
         seconds = time.monotonic() - self._running.pop(attempt).since
         if result in RETRIES:
-            self._say(f"{result.value}: {job.label}: {first_line(message)}")
+            self._print(f"{result.value}: {job.label}: {first_line(message)}")
         elif result is Result.DONE and seconds >= _WORTH_A_LINE_S:
-            self._say(f"done: {job.label}, {duration(seconds)}")
+            self._print(f"done: {job.label}, {duration(seconds)}")
 
     def dropped(self, job: Job, state: JobState, because: str) -> None:
-        """Tell of what will not be done."""
-        self._say(f"{state.value}: {job.label}: {first_line(because)}")
+        """Print that a job will not be done, and why."""
+        self._print(f"{state.value}: {job.label}: {first_line(because)}")
 
     def tick(self, counts: Mapping[JobState, int]) -> None:
-        """A summary every few seconds, and one at the end, when it says something new."""
-        over = not counts[JobState.WAITING] and not counts[JobState.RUNNING]
+        """Print a summary every few seconds and at the end, when it has changed."""
+        is_over = not counts[JobState.WAITING] and not counts[JobState.RUNNING]
         text = summary(counts)
-        if text != self._said and (over or time.monotonic() - self._said_at > _SUMMARY_EVERY_S):
-            self._said, self._said_at = text, time.monotonic()
-            self._say(text)
+        if text != self._summary and (
+            is_over or time.monotonic() - self._summary_at > _SUMMARY_EVERY_S
+        ):
+            self._summary, self._summary_at = text, time.monotonic()
+            self._print(text)
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._stream.write(line + "\n")
         self._stream.flush()
 
 
 def summary(counts: Mapping[JobState, int]) -> str:
-    """`12 of 40 done, 2 running, 26 waiting`; what is zero is left out."""
+    """Return `12 of 40 done, 2 running, 26 waiting`; states of no job are left out."""
     parts = [f"{counts[JobState.DONE]} of {sum(counts.values())} done"]
     for state in JobState:
         if state is not JobState.DONE and counts[state]:

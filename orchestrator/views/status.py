@@ -6,11 +6,12 @@ from typing import Any
 from cluster.locks import Holder
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from orchestrator.dispatch.job_states import Board, JobState
+from orchestrator.dispatch.job_states import JobState, JobStates
 from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, JobHistory
+from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import current_holder
 
 _MOST_NAMED = 3
@@ -29,21 +30,21 @@ def status_of(
         past: What the ledger says of them.
     """
     holder = current_holder(storage, study)
-    board = _board(jobs, done, past, is_running=holder is not None)
-    counts = {state.value: board.counts[state] for state in _REPORTED}
+    states = _job_states(jobs, done, past, is_running=holder is not None)
+    counts = {state.value: states.counts[state] for state in _REPORTED}
     return {
         "study": study,
-        "state": _state(board, past, holder),
+        "state": _launch_state(states, past, holder),
         "jobs": counts,
         "launch": _launch(past, holder),
         "launches": past.num_launches,
         "attempts": sum(one.num_attempts for one in past.jobs.values()),
         "seconds_used": round(sum(one.seconds for one in past.jobs.values()), 1),
         "gpu_hours_used": round(sum(one.gpu_seconds for one in past.jobs.values()) / 3600, 3),
-        "eta_seconds": _eta(board, past),
+        "eta_seconds": _eta(states, past),
         "unfinished": [
-            _described(storage, board, past, key, is_running=holder is not None)
-            for key, state in board.states.items()
+            _described(storage, states, past, key, is_running=holder is not None)
+            for key, state in states.by_key.items()
             if state is not JobState.DONE
         ],
     }
@@ -59,27 +60,29 @@ _REPORTED = (
 """A job that was cancelled waits for the next launch."""
 
 
-def _board(jobs: Sequence[Job], done: Set[str], past: History, *, is_running: bool) -> Board:
-    board = Board(jobs, done)
+def _job_states(
+    jobs: Sequence[Job], done: Set[str], past: History, *, is_running: bool
+) -> JobStates:
+    states = JobStates(jobs, done)
     for key, job in past.jobs.items():
-        if board.states.get(key) is not JobState.WAITING:
+        if states.by_key.get(key) is not JobState.WAITING:
             continue
         if is_running and job.open_since is not None:
-            board.start(key)
+            states.start(key)
         elif job.refused or job.given_up:
-            board.drop(key, JobState.FAILED, job.refused or job.message or "it failed")
-    return board
+            states.drop(key, JobState.FAILED, job.refused or job.message or "it failed")
+    return states
 
 
-def _state(board: Board, past: History, holder: Holder | None) -> str:
+def _launch_state(states: JobStates, past: History, holder: Holder | None) -> str:
     if holder is not None:
-        return "running"
-    if board.counts[JobState.DONE] == len(board.jobs):
-        return "complete"
+        return LaunchState.RUNNING.value
+    if states.counts[JobState.DONE] == len(states.jobs):
+        return LaunchState.COMPLETE.value
     if past.launch is None:
-        return "new"
+        return LaunchState.NEW.value
     # A launch that was killed had no time to write how it ended.
-    return past.ended.state if past.ended else "interrupted"
+    return past.ended.state if past.ended else LaunchState.INTERRUPTED.value
 
 
 def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
@@ -94,26 +97,26 @@ def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
     }
 
 
-def _eta(board: Board, past: History) -> float | None:
+def _eta(states: JobStates, past: History) -> float | None:
     """Mean time of finished jobs of each kind, over the jobs left, side by side as now."""
     spent: dict[str, list[float]] = {}
     for key, one in past.jobs.items():
-        if key in board.jobs and one.result is Result.DONE:
-            spent.setdefault(board.jobs[key].kind, []).append(one.seconds)
-    if not spent or not board.unsettled:
+        if key in states.jobs and one.result is Result.DONE:
+            spent.setdefault(states.jobs[key].kind, []).append(one.seconds)
+    if not spent or not states.unsettled:
         return None
     means = {kind: sum(times) / len(times) for kind, times in spent.items()}
     typical = sum(means.values()) / len(means)
-    running = board.in_state(JobState.RUNNING)
-    left = running + board.in_state(JobState.WAITING)
-    total = sum(means.get(board.jobs[key].kind, typical) for key in left)
+    running = states.in_state(JobState.RUNNING)
+    left = running + states.in_state(JobState.WAITING)
+    total = sum(means.get(states.jobs[key].kind, typical) for key in left)
     return round(total / max(1, len(running)), 1)
 
 
 def _described(
-    storage: Storage, board: Board, past: History, key: str, *, is_running: bool
+    storage: Storage, states: JobStates, past: History, key: str, *, is_running: bool
 ) -> dict[str, Any]:
-    job, one, state = board.jobs[key], past.of(key), board.states[key]
+    job, one, state = states.jobs[key], past.of(key), states.by_key[key]
     said: Mapping[str, Any] = {}
     if state is JobState.RUNNING:
         said = read_progress(storage, job, one.open)
@@ -123,7 +126,7 @@ def _described(
         "kind": job.kind,
         "cell": dict(job.cell),
         "state": state.value,
-        "why": _why(board, one, key, is_running=is_running),
+        "why": _why(states, one, key, is_running=is_running),
         "attempts": one.num_attempts,
         "seconds_used": round(one.seconds, 1),
         "attempt": one.attempt,
@@ -137,20 +140,20 @@ def _described(
     }
 
 
-def _why(board: Board, one: JobHistory, key: str, *, is_running: bool) -> str:
-    if key in board.because:
-        return board.because[key]
-    if board.states[key] is JobState.RUNNING:
+def _why(states: JobStates, one: JobHistory, key: str, *, is_running: bool) -> str:
+    if key in states.because:
+        return states.because[key]
+    if states.by_key[key] is JobState.RUNNING:
         workers = f", {len(one.open)} workers" if len(one.open) > 1 else ""
         return f"attempt {one.num_attempts}{workers}"
     unmet = [
         upstream
-        for upstream in sorted(needs(board.jobs[key]))
-        if board.states.get(upstream) is not JobState.DONE and upstream in board.jobs
+        for upstream in sorted(needs(states.jobs[key]))
+        if states.by_key.get(upstream) is not JobState.DONE and upstream in states.jobs
     ]
     if unmet:
         named = [
-            f"{board.jobs[upstream].label} ({board.states[upstream].value})"
+            f"{states.jobs[upstream].label} ({states.by_key[upstream].value})"
             for upstream in unmet[:_MOST_NAMED]
         ]
         more = f" and {len(unmet) - _MOST_NAMED} more" if len(unmet) > _MOST_NAMED else ""

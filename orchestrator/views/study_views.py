@@ -15,11 +15,20 @@ from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision, JobDecision
-from orchestrator.views.missing_reasons import why_missing
+from orchestrator.records.failure import Result
 
 if TYPE_CHECKING:
     from jobs.comparing.comparison import Comparison
     from jobs.comparing.gathering import Source
+
+
+_WITHOUT_RESULT = (Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT)
+
+_NOT_RUN = {
+    Decision.NEW: "is not run yet",
+    Decision.CHANGED: "has other settings now, and has not run with them",
+    Decision.STALE: "was made from an input that has changed since, and has not run again",
+}
 
 
 def comparisons(decided: DecidedPlan) -> list[Job]:
@@ -128,3 +137,32 @@ def view_name(job: Job) -> str:
 def view_params(job: Job, chosen: Mapping[str, object]) -> dict[str, object]:
     """A comparison's own params with what the user chose instead."""
     return {**job.params, **{name: value for name, value in chosen.items() if value is not None}}
+
+
+def why_missing(decided: DecidedPlan, decision: JobDecision) -> tuple[str, str]:
+    """Return the status and the reason of all that an unfinished job would have measured.
+
+    A job that waits for a failed one is missing for the reason of that one.
+    """
+    cause = _cause(decision, decided.by_key)
+    past = decided.history.of(cause.job.key)
+    reason = f"{decision.job.label} {decision.decision.value}: {decision.why}"
+    if cause is not decision:
+        reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"
+    if cause.decision not in _WITHOUT_RESULT:
+        if past.refused:
+            return "not_run", f"{reason}; {past.refused}"
+        # One sentence for all cells of a stage: a table gives each sentence one footnote.
+        return "not_run", f"stage {decision.job.stage} {_NOT_RUN[decision.decision]}"
+    no_memory = past.result is Result.OUT_OF_MEMORY or cause.decision is Decision.WILL_NOT_FIT
+    return "out_of_memory" if no_memory else "job_failed", reason
+
+
+def _cause(decision: JobDecision, by_key: Mapping[str, JobDecision]) -> JobDecision:
+    """Return the job upstream that keeps this one from running, or the job itself."""
+    if decision.decision is Decision.BLOCKED:
+        for refs in decision.job.inputs.values():
+            for ref in refs:
+                if by_key[ref.key].decision in _WITHOUT_RESULT:
+                    return _cause(by_key[ref.key], by_key)
+    return decision

@@ -11,7 +11,7 @@ import pytest
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from orchestrator.dispatch.watcher import Nobody
+from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.study.study import load_study
@@ -47,7 +47,7 @@ def store(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         load_study(path),
         executor=Executor(),
         executor_name="local",
-        progress=lambda: nullcontext(Nobody()),
+        progress=lambda: nullcontext(Watcher()),
     )
     job = next(job for job in decide_plan(root, load_study(path)).plan.jobs if job.stage == "delta")
     return lambda: Artifact(root, job.kind, job.key)

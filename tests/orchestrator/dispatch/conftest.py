@@ -14,8 +14,7 @@ from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
 from jobs.kind import execution_names
 from jobs.kinds import probe
-from orchestrator.dispatch.execution import new_launch_id, run_study
-from orchestrator.dispatch.report import Report
+from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.records.history import read_history
 
 
@@ -66,7 +65,7 @@ class Launcher:
     root: Storage
     executor: Executor = field(default_factory=CountingExecutor)
 
-    def __call__(self, jobs: Sequence[Job], **options: Any) -> Report:
+    def __call__(self, jobs: Sequence[Job], **options: Any) -> LaunchReport:
         """Launch; what has a record counts as done, as a planner would say."""
         found = {job.key for job in jobs if self.artifact(job).find_record() is not None}
         return run_study(

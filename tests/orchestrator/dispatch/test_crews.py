@@ -8,10 +8,9 @@ from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
-from orchestrator.dispatch.report import LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, read_events
+from orchestrator.records.ledger import Ended, LaunchState, read_events
 
 
 class Wide(LocalExecutor):

@@ -8,10 +8,9 @@ from cluster.storage import Storage
 from jobs.kinds import probe
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.dispatch.execution import new_launch_id, run_study
-from orchestrator.dispatch.report import LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, gather
-from orchestrator.records.ledger import Ended, read_events
+from orchestrator.records.ledger import Ended, LaunchState, read_events
 
 
 def results_of(root, job):

@@ -9,10 +9,9 @@ from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
 from jobs.worker.work import AttemptFolder
-from orchestrator.dispatch.report import LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, add
-from orchestrator.records.ledger import Ended, Ledger, Refused, Submitted, read_events
+from orchestrator.records.ledger import Ended, LaunchState, Ledger, Refused, Submitted, read_events
 
 
 class Nodes(LocalExecutor):

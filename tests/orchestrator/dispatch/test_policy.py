@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from cluster.resources import Resources
 from jobs.artifacts.job import InputRef, Job
-from orchestrator.dispatch.in_flight import InFlight
 from orchestrator.dispatch.policy import (
     PATIENCE,
     Load,
@@ -18,6 +17,7 @@ from orchestrator.dispatch.policy import (
     priorities,
 )
 from orchestrator.dispatch.ready_jobs import ReadyJobs
+from orchestrator.dispatch.running_attempts import RunningAttempts
 
 CAPACITY = Resources(num_cpus=8, num_gpus=4, memory_gb=64)
 
@@ -89,7 +89,7 @@ def test_an_idle_executor_starts_a_job_whatever_the_sums_say():
 
 def simulate(needs):
     """Run jobs to the end on CAPACITY, oldest ends first; returns the keys as they started."""
-    ready, running, started = ReadyJobs(), InFlight(), []
+    ready, running, started = ReadyJobs(), RunningAttempts(), []
     for place, resources in enumerate(needs):
         ready.add(str(place), (-1, place), resources)
     order: deque[str] = deque()
@@ -99,7 +99,7 @@ def simulate(needs):
             order.append(key)
             started.append(key)
             yield running, started
-        running.end(order.popleft())
+        running.remove(order.popleft())
     assert len(started) == len(needs)
 
 
@@ -161,14 +161,14 @@ def test_removed_jobs_are_not_offered(removed):
     for place in range(3):
         ready.add(str(place), (-1, place), ONE)
     ready.remove(frozenset({removed}))
-    running, taken = InFlight(), []
+    running, taken = RunningAttempts(), []
     while (key := ready.take(running.load(CAPACITY))) is not None:
         taken.append(key)
     assert taken == [key for key in "012" if key != removed]
 
 
 def test_only_short_jobs_are_queued_behind_those_that_run():
-    running = InFlight()
+    running = RunningAttempts()
     running.add("a", "a", ALL)
     assert running.load(CAPACITY).most_ahead == 0
     running.learn(0.01)
@@ -208,12 +208,12 @@ def test_a_worker_that_joins_never_takes_what_a_waiting_job_could_have_had(shape
 
 
 def test_workers_of_one_job_are_numbered_from_0_and_a_free_number_is_given_again():
-    running = InFlight()
+    running = RunningAttempts()
     assert [running.add(name, "key", ONE) for name in "abc"] == [0, 1, 2]
     assert running.add("other", "another", ONE) == 0
-    running.end("b")
+    running.remove("b")
     assert running.add("d", "key", ONE) == 1
-    assert set(running.crew("key")) == {"a", "c", "d"}
+    assert set(running.at_job("key")) == {"a", "c", "d"}
 
 
 FOUR_RANKS = Resources(num_cpus=1, num_gpus=1, num_ranks=4)

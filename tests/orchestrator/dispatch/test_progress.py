@@ -3,9 +3,8 @@ import json
 
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.text import duration
-from orchestrator.views.live_view import LiveView
+from orchestrator.views.live_view import LiveView, open_progress
 from orchestrator.views.progress import summary
-from orchestrator.views.progress_view import shown_progress
 
 
 class Terminal(io.StringIO):
@@ -18,7 +17,7 @@ def test_away_from_a_terminal_failures_and_a_summary_are_plain_lines(launch, mak
     bad = make_probe(0, fail=True)
     jobs = [bad, make_probe(1, after=bad), make_probe(2)]
 
-    with shown_progress(root, stream) as watcher:
+    with open_progress(root, stream) as watcher:
         launch(jobs, watcher=watcher)
 
     lines = stream.getvalue().splitlines()
@@ -36,7 +35,7 @@ def test_on_a_terminal_running_jobs_and_their_progress_are_drawn(make_probe, roo
     said = {"fraction": 0.5, "doing": "step 5 of 10", "at": 2.0}
     root.write(f"{folder}/progress.json", json.dumps(said).encode())
 
-    with shown_progress(root, stream) as watcher:
+    with open_progress(root, stream) as watcher:
         assert isinstance(watcher, LiveView)
         watcher.started(job, "1-000001")
         watcher.tick({**dict.fromkeys(JobState, 0), JobState.DONE: 3, JobState.RUNNING: 1})
@@ -49,7 +48,7 @@ def test_on_a_terminal_running_jobs_and_their_progress_are_drawn(make_probe, roo
 
 def test_a_launch_on_a_terminal_leaves_its_summary_behind(make_probe, root, launch):
     stream = Terminal()
-    with shown_progress(root, stream) as watcher:
+    with open_progress(root, stream) as watcher:
         launch([make_probe(index) for index in range(4)], watcher=watcher)
     assert "4 of 4 done" in stream.getvalue().splitlines()[-1]
 
@@ -74,7 +73,7 @@ def test_workers_that_share_a_job_are_one_line_with_the_foremost_progress(make_p
         folder = launch.artifact(job).attempt_folder(attempt)
         root.write(f"{folder}/progress.json", json.dumps(said).encode())
 
-    with shown_progress(root, stream) as watcher:
+    with open_progress(root, stream) as watcher:
         for attempt in ("1-000001", "1-000002", "1-000003"):
             watcher.started(job, attempt)
         watcher.tick({**dict.fromkeys(JobState, 0), JobState.RUNNING: 1})

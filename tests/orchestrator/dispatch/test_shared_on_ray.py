@@ -11,9 +11,8 @@ import pytest
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
-from orchestrator.dispatch.report import LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, Submitted, read_events
+from orchestrator.records.ledger import Ended, LaunchState, Submitted, read_events
 
 TICK = threading.Event()  # never set: a pause between two looks
 PARTS = 10

@@ -9,11 +9,10 @@ import time
 
 import pytest
 
-from orchestrator.dispatch.report import LaunchState
-from orchestrator.dispatch.watcher import Nobody
+from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, Submitted, read_events
+from orchestrator.records.ledger import Ended, LaunchState, Submitted, read_events
 
 TICK = threading.Event()  # never set: a pause between two looks
 PROGRAM = textwrap.dedent(
@@ -102,7 +101,7 @@ def test_a_job_that_another_process_is_at_is_waited_for_and_taken_over(
     artifact = launch.artifact(job)
     _until_running(artifact)
 
-    class KillsTheOther(Nobody):
+    class KillsTheOther(Watcher):
         def ended(self, job, attempt, result, message):
             if result is Result.BUSY:
                 other.kill()

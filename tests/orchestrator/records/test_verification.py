@@ -8,7 +8,7 @@ import pytest
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from orchestrator.dispatch.watcher import Nobody
+from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.records.verification import Fault, find_damage
@@ -63,7 +63,7 @@ class Launched:
 def nobody():
     from contextlib import nullcontext
 
-    return nullcontext(Nobody())
+    return nullcontext(Watcher())
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def make_remote(tmp_path):
         load_study(study),
         executor=Executor(),
         executor_name="local",
-        progress=lambda: nullcontext(Nobody()),
+        progress=lambda: nullcontext(Watcher()),
     )
     job = decide_plan(root, load_study(study)).plan.jobs[0]
     artifact = Artifact(root, job.kind, job.key)

@@ -18,10 +18,9 @@ from jobs.artifacts.job import InputRef, Job
 from jobs.kinds import extract
 from jobs.store.activation_units import FOLDER, MARKER
 from orchestrator.dispatch.execution import new_launch_id, run_study
-from orchestrator.dispatch.report import LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
-from orchestrator.records.ledger import Ended, read_events
+from orchestrator.records.ledger import Ended, LaunchState, read_events
 
 pytestmark = pytest.mark.cluster
 

@@ -10,7 +10,7 @@ from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import Ended, LaunchStarted, Refused, Submitted
 from orchestrator.study.study import parse_study
-from orchestrator.views.missing_reasons import why_missing
+from orchestrator.views.study_views import why_missing
 
 CHAIN = """\
 study: chain

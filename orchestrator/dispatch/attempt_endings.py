@@ -1,0 +1,130 @@
+"""What follows when an attempt ends: its result, checked against the record; its job's state."""
+
+import time
+
+from cluster.executor import Outcome
+from cluster.storage import Storage
+from jobs.artifacts.job import Job
+from jobs.worker.logs import redacted
+from orchestrator.dispatch.job_queue import JobQueue
+from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.record_checks import RecordChecks
+from orchestrator.dispatch.submission import Answer, answer_of
+from orchestrator.dispatch.submitter import Submitter
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.attempt_progress import read_progress
+from orchestrator.records.failure import Consequence, Result, decide
+from orchestrator.records.history import Journal
+from orchestrator.records.ledger import Ended
+
+
+class AttemptEndings:
+    """Settles the attempts of a launch that end, and lists the jobs that are done."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        queue: JobQueue,
+        attempts: Submitter,
+        records: RecordChecks,
+        journal: Journal,
+        watcher: Watcher,
+    ) -> None:
+        self.ran: list[str] = []
+        """Jobs that this launch did."""
+        self.reused = queue.states.in_state(JobState.DONE)
+        """Jobs that were done before, or that another launch did meanwhile."""
+        self._storage = storage
+        self._queue = queue
+        self._attempts = attempts
+        self._records = records
+        self._journal = journal
+        self._watcher = watcher
+
+    def reuse(self, key: str) -> None:
+        """Mark a job as done by somebody else."""
+        self.reused.append(key)
+        self._queue.finish(key)
+
+    def settle(self, outcome: Outcome, *, is_ending: bool) -> str | None:
+        """Write down how an attempt ended, and do what follows for its job.
+
+        Args:
+            outcome: what the executor reports.
+            is_ending: whether the whole launch was cancelled or interrupted.
+
+        Returns:
+            The key of a job that is to be tried again, else None.
+        """
+        key, seconds = self._attempts.running.remove(outcome.ticket)
+        job = self._queue.states.jobs[key]
+        answer = self._checked(job, outcome, is_ending=is_ending)
+        self._journal.note(
+            Ended(
+                at=time.time(),
+                key=key,
+                attempt=outcome.ticket,
+                result=answer.result,
+                seconds=seconds if answer.seconds is None else answer.seconds,
+                node=outcome.node,
+                message=answer.message,
+                fraction=answer.fraction,
+            )
+        )
+        self._watcher.ended(job, outcome.ticket, answer.result, answer.message)
+        if answer.result is Result.DONE and answer.seconds is not None:
+            self._attempts.running.learn(answer.seconds)
+        is_again = self._conclude(key, answer) is Consequence.AGAIN
+        return key if is_again else None
+
+    def _checked(self, job: Job, outcome: Outcome, *, is_ending: bool) -> Answer:
+        """Read an outcome, check it against the record, and remove secrets from its message."""
+        answer, fraction = answer_of(outcome), None
+        result, message = answer.result, answer.message
+        is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
+        if result in (Result.DONE, Result.REUSED):
+            if self._records.winner(job) is None:
+                result, message = Result.ERROR, "it reported success but left no valid record"
+        elif self._queue.states.by_key[job.key] is JobState.DONE:
+            # Workers that shared a job are stopped once it has a record: however they end, it is.
+            result, message = Result.REUSED, None
+        elif result is Result.CANCELLED and not is_stopped:
+            result = Result.PREEMPTED
+            message = f"stopped from outside: {message or 'its machine was wanted back'}"
+            progress = read_progress(self._storage, job, [outcome.ticket])
+            fraction = progress.get("fraction")
+        return Answer(
+            result=result,
+            seconds=answer.seconds,
+            message=redacted(message) if message else None,
+            fraction=fraction,
+        )
+
+    def _conclude(self, key: str, answer: Answer) -> Consequence:
+        queue, attempts = self._queue, self._attempts
+        consequence = decide(
+            answer.result,
+            is_settled=queue.states.by_key[key] is not JobState.RUNNING,
+            num_others=len(attempts.running.at_job(key)),
+            is_cancelled=queue.is_unwanted(key),
+            failures=self._journal.past.of(key).failures,
+        )
+        if consequence is Consequence.NONE:
+            attempts.shared.take_in(key, answer.result)
+        elif consequence is Consequence.FINISH:
+            attempts.stop(key)
+            # A worker that met the record may be heard before the one that published it.
+            winner = self._records.winner(queue.states.jobs[key]) or ""
+            (self.ran if attempts.is_own(winner) else self.reused).append(key)
+            queue.finish(key)
+        elif consequence is Consequence.PARK:
+            queue.park(key)
+        elif consequence is Consequence.CANCEL:
+            queue.drop(key, JobState.CANCELLED, "cancelled while it ran")
+        elif consequence is Consequence.AGAIN:
+            queue.states.put_back(key)
+        else:
+            attempts.stop(key)
+            queue.drop(key, JobState.FAILED, answer.message or "it failed without a message")
+        return consequence

@@ -1,0 +1,161 @@
+"""The jobs of a launch that wait: for their inputs, for their turn, or for another launch."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from cluster.executor import Executor
+from jobs.kind import Fit
+from orchestrator.dispatch.job_states import JobState, JobStates
+from orchestrator.dispatch.policy import priorities
+from orchestrator.dispatch.ready_jobs import ReadyJobs
+from orchestrator.dispatch.record_checks import RecordChecks
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.plan.fitting import chooses, fit, fitted, unfit
+from orchestrator.plan.machines import Machines, can_hold, refusal
+from orchestrator.plan.upstream_facts import UpstreamFacts
+from orchestrator.records.history import Journal
+from orchestrator.records.ledger import Refused
+
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
+"""Pauses before looking again at a job that another launch is at; the last one repeats."""
+
+
+class JobQueue:
+    """Moves waiting jobs on: lays them out for the machines there are, or gives them up."""
+
+    def __init__(
+        self,
+        *,
+        states: JobStates,
+        executor: Executor,
+        records: RecordChecks,
+        journal: Journal,
+        watcher: Watcher,
+    ) -> None:
+        self.states = states
+        self.machines = Machines(executor)
+        self.ready = ReadyJobs()
+        self.parked = ParkedJobs()
+        self.priorities = priorities(list(states.jobs.values()))
+        self._planned = dict(states.jobs)
+        """The jobs as the plan has them, before any layout."""
+        self._layouts: dict[str, Fit] = {}
+        self._unwanted: set[str] = set()
+        self._upstream = UpstreamFacts(self._planned, records.record)
+        self._journal = journal
+        self._watcher = watcher
+        for key in states.in_state(JobState.DONE):
+            self._upstream.done(self._planned[key])
+
+    def layout(self, key: str) -> Fit | None:
+        """Return how a job is laid out; None where its kind leaves that to the study."""
+        return self._layouts.get(key)
+
+    def settle_past(self) -> None:
+        """Fail jobs whose retries earlier launches spent; block jobs that cannot have an input."""
+        for key in self.states.in_state(JobState.WAITING):
+            past = self._journal.past.of(key)
+            if past.given_up and self._is_waiting(key):
+                message = past.message or "it failed in an earlier launch"
+                self.drop(key, JobState.FAILED, message)
+        self.states.block_strays()
+
+    def survey(self) -> bool:
+        """Look at the machines and refuse what none can hold; True when they have changed."""
+        if not self.machines.look():
+            return False
+        nodes = self.machines.nodes
+        for key in self.states.in_state(JobState.WAITING):
+            job = self.states.jobs[key]
+            if self._is_waiting(key) and not chooses(job) and not can_hold(nodes, job.resources):
+                self._refuse(key, refusal(nodes, job.resources))
+        self.make_ready(self.ready.take_all())
+        return True
+
+    def make_ready(self, keys: Iterable[str]) -> None:
+        """Lay jobs out and let them wait for their turn; refuse those that no machine can hold."""
+        for key in keys:
+            why_not = self._lay_out(key)
+            if why_not is not None:
+                self._refuse(key, why_not)
+            else:
+                self.ready.add(key, self.priorities[key], self.states.jobs[key].resources)
+
+    def finish(self, key: str) -> None:
+        """Mark a job as done, and make ready what waited for it alone."""
+        self._upstream.done(self._planned[key])
+        self.make_ready(self.states.finish(key))
+
+    def park(self, key: str) -> None:
+        """Let a job wait until another launch has done it, or a pause is over."""
+        self.states.put_back(key)
+        self.parked.add(key)
+
+    def retry(self, key: str) -> None:
+        """Let a job wait for another try, unless no machine can hold it any more."""
+        if self._is_waiting(key):
+            self.make_ready([key])
+
+    def cancel(self, keys: frozenset[str]) -> None:
+        """Take jobs out of the queue, and remember that nobody wants them in this launch."""
+        self._unwanted |= keys
+        self.ready.remove(keys)
+        for key in keys:
+            self.parked.remove(key)
+            if self._is_waiting(key):
+                self.drop(key, JobState.CANCELLED, "cancelled before it started")
+
+    def is_unwanted(self, key: str) -> bool:
+        """Return True for a job that somebody asked to cancel."""
+        return key in self._unwanted
+
+    def drop(self, key: str, state: JobState, because: str) -> None:
+        """Mark a job as failed or cancelled, and block what needs it."""
+        self.states.drop(key, state, because)
+        self._watcher.dropped(self.states.jobs[key], state, because)
+
+    def _refuse(self, key: str, message: str) -> None:
+        self._journal.note(Refused(at=time.time(), key=key, message=message))
+        self.ready.remove(frozenset({key}))
+        self.parked.remove(key)
+        self.drop(key, JobState.FAILED, message)
+
+    def _lay_out(self, key: str) -> str | None:
+        """Replace a job by its layout for these machines; return why none can hold it, or None."""
+        planned, machines = self._planned[key], self.machines
+        if not machines.nodes:
+            return None  # an executor that starts with none may yet get some
+        layout = fit(planned, machines.at_hand, self._journal.past.of(key), self._upstream)
+        if layout is not None:
+            self._layouts[key] = layout
+            self.states.jobs[key] = fitted(planned, layout)
+        return unfit(planned, layout, machines.nodes, machines.most_ranks)
+
+    def _is_waiting(self, key: str) -> bool:
+        return self.states.by_key[key] is JobState.WAITING
+
+
+class ParkedJobs:
+    """Jobs that another live launch is at; looked at again after growing pauses."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+        self._num_times: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._until)
+
+    def add(self, key: str) -> None:
+        """Park a job."""
+        pause = _PAUSES_S[min(self._num_times[key], len(_PAUSES_S) - 1)]
+        self._num_times[key] += 1
+        self._until[key] = time.monotonic() + pause
+
+    def remove(self, key: str) -> None:
+        """Take a job out, if it is parked."""
+        self._until.pop(key, None)
+
+    def is_due(self, key: str) -> bool:
+        """Return True when the pause of a job is over."""
+        return time.monotonic() >= self._until[key]

@@ -1,0 +1,74 @@
+"""Hands the attempts of a launch to its executor, and stops them."""
+
+from collections.abc import Sequence
+
+from cluster.executor import Executor
+from cluster.resources import Resources
+from jobs.artifacts.job import Job
+from jobs.kind import Fit
+from orchestrator.dispatch.policy import Load, Offer
+from orchestrator.dispatch.running_attempts import RunningAttempts, SharedJobs
+from orchestrator.dispatch.submission import ENTRY, Origin
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.plan.fitting import submitted
+from orchestrator.plan.machines import can_hold
+from orchestrator.records.history import Journal
+
+
+class Submitter:
+    """Submits attempts at jobs, more than one where workers may share a job, and stops them."""
+
+    def __init__(
+        self,
+        *,
+        executor: Executor,
+        origin: Origin,
+        launch: str,
+        shared: SharedJobs,
+        journal: Journal,
+        watcher: Watcher,
+    ) -> None:
+        self.running = RunningAttempts()
+        self.shared = shared
+        self.num_attempts = 0
+        self._executor = executor
+        self._origin = origin
+        self._launch = launch
+        self._journal = journal
+        self._watcher = watcher
+        self._stopped: set[str] = set()
+
+    def submit(self, job: Job, layout: Fit | None) -> None:
+        """Submit an attempt: the first at a job, or one more that shares it."""
+        self.num_attempts += 1
+        attempt = f"{self._launch}-{self.num_attempts:06d}"
+        self._journal.note(submitted(job, attempt, layout))
+        worker = self.running.add(attempt, job.key, job.resources)
+        payload = self._origin.payload(job, attempt, worker)
+        self._executor.submit(attempt, ENTRY, payload, job.resources)
+        self._watcher.started(job, attempt)
+
+    def next_to_join(self, waiting: Sequence[Offer], load: Load) -> str | None:
+        """Choose the running job that one more worker may join now."""
+        return self.shared.next_to_join(self.running, waiting, load)
+
+    def stop(self, key: str) -> None:
+        """Ask all attempts at a job to stop; none joins them any more."""
+        self.shared.close(key)
+        for attempt in self.running.at_job(key):
+            self._stopped.add(attempt)
+            self._executor.cancel(attempt)
+
+    def was_stopped(self, attempt: str) -> bool:
+        """Return True when this launch asked the attempt to stop."""
+        return attempt in self._stopped
+
+    def is_own(self, attempt: str) -> bool:
+        """Return True for an attempt of this launch."""
+        return attempt.startswith(self._launch)
+
+    def cancel_unplaceable(self, nodes: Sequence[Resources]) -> None:
+        """Cancel what no node can hold: its node is gone, and it would wait for ever."""
+        for attempt, running in self.running.items():
+            if not can_hold(nodes, running.resources):
+                self._executor.cancel(attempt)
