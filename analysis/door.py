@@ -23,17 +23,27 @@ class Door(Generic[Entry]):
     module's class that is named after the file (`dpo_shuffled.py` holds `DpoShuffled`).
     """
 
-    def __init__(self, what: str, package: str, *, separator: str = "_") -> None:
+    def __init__(
+        self,
+        what: str,
+        package: str,
+        *,
+        separator: str = "_",
+        contract: type[Entry] | None = None,
+    ) -> None:
         """Declare a door.
 
         Args:
             what: the noun for one entry in messages, such as `metric`.
             package: the folder as a package, such as `analysis.metrics`.
             separator: what stands between the words of a name.
+            contract: the class that every entry's class inherits from; None where the contract is a
+                Protocol of modules.
         """
         self.what = what
         self.package = package
         self.separator = separator
+        self.contract = contract
 
     def names(self) -> list[str]:
         """List the names of all entries, sorted."""
@@ -48,11 +58,18 @@ class Door(Generic[Entry]):
 
         Raises:
             ValueError: no entry has this name; the message lists those that exist and the nearest.
+            TypeError: the entry does not fulfil the contract.
         """
         stem = name.replace("-", "_")
         if stem not in _names(self.package, "_"):
             raise self.unknown(name, where)
-        return cast(Entry, _load(self.package, stem))
+        entry = _load(self.package, stem)
+        if self.contract is not None and not isinstance(entry, self.contract):
+            raise TypeError(
+                f"{self.package}.{stem} must define a class {_class_name(stem)} that inherits from "
+                f"{self.contract.__module__}.{self.contract.__name__}"
+            )
+        return cast(Entry, entry)
 
     def unknown(self, name: str, where: str | None) -> Exception:
         """Make the fault for a name that no entry has."""
@@ -73,5 +90,9 @@ def _names(package: str, separator: str) -> tuple[str, ...]:
 @cache
 def _load(package: str, stem: str) -> object:
     module = import_module(f"{package}.{stem}")
-    made = getattr(module, "".join(part.capitalize() for part in stem.split("_")), None)
+    made = getattr(module, _class_name(stem), None)
     return made() if isinstance(made, type) else module
+
+
+def _class_name(stem: str) -> str:
+    return "".join(part.capitalize() for part in stem.split("_"))

@@ -1,6 +1,6 @@
 """A random model, random pairs and an output root, for the benchmarks of training.
 
-Nothing is downloaded. Jobs run through the worker's own entry, `jobs.worker.run:run`.
+Nothing is downloaded. Jobs run through the worker's own entry, `jobs.run:run`.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
-from jobs.worker.run import run
+from jobs.run import run
 from jobs.worker.work import AttemptFolder
 
 

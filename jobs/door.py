@@ -11,9 +11,16 @@ Entry = TypeVar("Entry")
 class Door(door.Door[Entry]):
     """Finds the entries of one folder by the names that study files use."""
 
-    def __init__(self, what: str, package: str, *, separator: str = "-") -> None:
+    def __init__(
+        self,
+        what: str,
+        package: str,
+        *,
+        separator: str = "-",
+        contract: type[Entry] | None = None,
+    ) -> None:
         """Declare a door; names of entries are written with hyphens, as in study files."""
-        super().__init__(what, package, separator=separator)
+        super().__init__(what, package, separator=separator, contract=contract)
 
     def unknown(self, name: str, where: str | None) -> UserError:
         """Make the fault for a name that no entry has: what exists, and the nearest match."""

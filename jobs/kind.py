@@ -1,19 +1,21 @@
-"""Contract: what a job kind provides. Kinds live in `kinds/`, one module per file.
+"""Contract: what a job kind provides. Kinds live in `kinds/`, one class per file, named after it.
 
 A kind declares its params, its inputs and its resources, and runs. It never knows other jobs,
 plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported inside `run` and what
 `run` calls, never at module level: planning a study imports every kind it names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.resources import Resources
+from jobs.door import Door
 
 if TYPE_CHECKING:
+    from jobs.models.source import Source
     from jobs.worker.work import Work
 
 
@@ -95,98 +97,130 @@ class Fit:
     """Why no machine can hold it; None when one can."""
 
 
-class Kind(Protocol):
-    """The names a module in `kinds/` defines."""
+P = TypeVar("P", bound=Params)
+
+
+class Kind(Generic[P]):
+    """Parent of every kind. A hook that a kind does not define does what it says here."""
 
     VERSION: int
     """Raised whenever the same params and inputs would give other numbers."""
     INPUTS: Mapping[str, Input]
-    """Inputs by name. Empty with GATHERS for a kind that takes all jobs of the stages it names."""
-    GATHERS: bool
-    """True when the kind takes `gather` instead of `inputs`."""
+    """Inputs by name; empty where the kind has none, or gathers."""
+    Params: type[P]
+    """Its params; `model_dump()` of it, defaults written out, is what enters the key."""
     USES_TORCH: bool
     """True when `run` computes with torch, so that its threads are set before it starts."""
-    Params: type[Params]
-    """Its params; `model_dump()` of it, defaults written out, is what enters the key."""
+    GATHERS: bool = False
+    """True when the kind takes all jobs of the stages under `gather` instead of `inputs`."""
+    MEASURES: tuple[str, ...] = ()
+    """Values that it writes to `measurements.parquet`, by name; `NAME` stands for `NAME_…` too.
+    Jobs of a kind that names any can be gathered by `compare`."""
+    SWEEPS: tuple[str, ...] = ()
+    """Axes that its jobs add to their measurements by themselves."""
 
-    def uses(self, params: Any) -> frozenset[str]:
-        """Names of the inputs that these params make it use."""
+    def __init_subclass__(cls) -> None:
+        """Refuse a kind that leaves out what every kind must declare."""
+        missing = [name for name in _DECLARED if not hasattr(cls, name)]
+        if missing:
+            raise TypeError(f"kind {cls.__name__} ({cls.__module__}) lacks {', '.join(missing)}")
 
-    def pins(self, params: Any, known: Mapping[str, str]) -> Mapping[str, str]:
-        """Digests and revisions of outside data that these params name; they enter the key.
+    def uses(self, params: P) -> frozenset[str]:
+        """Return the names of the inputs that these params make it use; by default all."""
+        return frozenset(self.INPUTS)
 
-        `known` maps what a launch has resolved before (`hf://id@revision`) to what it was.
-        Data paths declared with `data_path` are digested by the planner: no need to repeat them.
+    def spares(self, params: P) -> frozenset[str]:
+        """Return the inputs that it uses where they are given and can do without."""
+        return frozenset(name for name, wanted in self.INPUTS.items() if wanted.dispensable)
+
+    def gathered_kinds(self) -> frozenset[str]:
+        """Return the kinds of job that it gathers; empty for a kind that does not gather."""
+        return frozenset()
+
+    def axes_named(self, params: P) -> Mapping[str, Sequence[str]]:
+        """Return, of a kind that gathers: param -> the axes in it that what is gathered must have.
+
+        An axis that does not exist is reported before anything runs.
         """
+        return {}
 
-    def resources(self, params: Any) -> Resources:
-        """What one such job needs; each of its workers, where several share it."""
+    def source(self, params: P) -> "Source | None":
+        """Return the model outside that these params name, whose revision or bytes are pinned."""
+        return None
 
-    # Seven more names are optional: `measuring_kinds` (comparing/), the planner, `spares_of`,
-    # `workers_of`, `expected_bytes_of` and `fit_of` ask for them.
-    # - MEASURES: tuple[str, ...]: the kind writes `measurements.parquet`; names of the values in
-    #   it, of which `NAME` stands for `NAME_…` too. What has them can be gathered by `compare`.
-    # - SWEEPS: tuple[str, ...]: axes that its jobs add to their measurements by themselves.
-    # - axes_named(params) -> Mapping[str, Sequence[str]]: of a kind that gathers: param -> axes
-    #   that it names, which what it gathers must have; a wrong one is told before anything runs.
-    # - spares(params) -> frozenset[str]: inputs that it uses where they are given, and that these
-    #   params let it do without; none where absent.
-    # - workers(params) -> int: most attempts that may share one job at a time; 1 where absent.
-    #   Each of them looks for what the others have finished, and whoever finds nothing left to do
-    #   takes all of it over and returns; the first record published stands.
-    # - expected_bytes(params, inputs: Mapping[str, Upstream]) -> int | None: most bytes that it
-    #   will leave behind, as far as a plan can tell; None where that is not known.
-    # - fit(params, inputs, machines, tried, done) -> Fit | None: see `fit_of`.
+    def pins(self, params: P, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Return digests and revisions of outside data that these params name; the key holds them.
 
-    def run(self, work: "Work") -> dict[str, Any]:
-        """Do it: write files into `work.folder`; return facts (small JSON) for the record."""
+        By default those of `source`. Paths declared with `data_path` are digested by the planner
+        and need no pin.
+
+        Args:
+            params: of the job.
+            known: what launches resolved before (`hf://id@revision`) -> what it was.
+
+        Raises:
+            UserError: the data are not there, or `run` could not read them.
+        """
+        source = self.source(params)
+        return {} if source is None else source.pins(known)
+
+    def resources(self, params: P) -> Resources:
+        """Return what one job needs, or each of its workers where several share it.
+
+        By default what the params `num_cpus`, `num_gpus` and `memory_gb` say, where it has them.
+        """
+        given = {name: getattr(params, name, None) for name in _RESOURCES}
+        return Resources(**{name: value for name, value in given.items() if value is not None})
+
+    def workers(self, params: P) -> int:
+        """Return the most attempts that may share one job at a time.
+
+        Each looks for what the others have finished; whoever finds nothing left to do takes all of
+        it over and returns. The first record published is the artifact's.
+        """
+        return 1
+
+    def expected_bytes(self, params: P, inputs: Mapping[str, Upstream]) -> int | None:
+        """Return the most bytes that a job will leave behind; None where that is not known."""
+        return None
+
+    def fit(
+        self,
+        params: P,
+        inputs: Mapping[str, Upstream],
+        *,
+        machines: Sequence[Resources],
+        tried: Sequence[Mapping[str, Any]] = (),
+        done: Sequence[Mapping[str, Any]] = (),
+    ) -> Fit | None:
+        """Choose how one job is to be done; None for a kind that takes what its params say.
+
+        Args:
+            params: of the job.
+            inputs: what the plan knows of the jobs it reads.
+            machines: what each node offers.
+            tried: `Fit.execution` of its attempts that ran out of memory, oldest first.
+            done: facts of done jobs of this kind, to correct predictions by.
+        """
+        return None
+
+    def run(self, work: "Work[P]") -> dict[str, Any]:
+        """Do the job: write files into `work.folder`; return facts (small JSON) for the record.
+
+        Raises:
+            Stopped: the job was asked to stop and has saved what it had.
+        """
+        raise NotImplementedError
+
+    def overrides(self, hook: Callable[..., object]) -> bool:
+        """Tell whether this kind defines a hook (`Kind.fit`, `Kind.source`, …) of its own."""
+        return getattr(type(self), hook.__name__) is not hook
 
 
-def spares_of(kind: Any, params: Any) -> frozenset[str]:
-    """Inputs that one such job uses where they are given, and can do without."""
-    asked = getattr(kind, "spares", None)
-    found: frozenset[str] = frozenset() if asked is None else asked(params)
-    return found | {name for name, wanted in kind.INPUTS.items() if wanted.dispensable}
+KINDS: Door[Kind[Any]] = Door("kind", "jobs.kinds", contract=Kind)
 
-
-def workers_of(kind: Any, params: Any) -> int:
-    """Most attempts that may share one such job at a time."""
-    asked = getattr(kind, "workers", None)
-    number = 1 if asked is None else int(asked(params))
-    assert number >= 1, f"{kind.__name__}.workers gave {number}"
-    return number
-
-
-def expected_bytes_of(kind: Any, params: Any, inputs: Mapping[str, Upstream]) -> int | None:
-    """Most bytes that one such job will leave behind; None where that is not known."""
-    asked = getattr(kind, "expected_bytes", None)
-    found: int | None = None if asked is None else asked(params, inputs)
-    return found
-
-
-def fit_of(
-    kind: Any,
-    params: Any,
-    inputs: Mapping[str, Upstream],
-    *,
-    machines: Sequence[Resources],
-    tried: Sequence[Mapping[str, Any]] = (),
-    done: Sequence[Mapping[str, Any]] = (),
-) -> Fit | None:
-    """How one job is to be done; None for kinds that take what their params say.
-
-    Args:
-        kind: the module of the kind.
-        params: of the job.
-        inputs: what the plan knows of the jobs it reads.
-        machines: what each node offers.
-        tried: `Fit.execution` of its attempts that ran out of memory, oldest first.
-        done: facts of done jobs of this kind, to correct predictions by.
-    """
-    asked = getattr(kind, "fit", None)
-    found: Fit | None = None if asked is None else asked(params, inputs, machines, tried, done)
-    assert found is None or set(found.execution) <= execution_names(kind.Params), found
-    return found
+_DECLARED = ("VERSION", "INPUTS", "Params", "USES_TORCH")
+_RESOURCES = ("num_cpus", "num_gpus", "memory_gb")
 
 
 def execution_names(params: type[Params]) -> frozenset[str]:

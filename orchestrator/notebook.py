@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError, unknown_name
 from cluster.storage import Storage
-from jobs import lookup
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Cell
+from jobs.kind import KINDS
 from jobs.worker.measured_rows import FILE
 from orchestrator.plan.study_folder import known_studies, launched_jobs
 from orchestrator.study.names import value_name
-from orchestrator.study.stage_checks import gathers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +125,7 @@ class LaunchedStudy:
         found = [
             source
             for stage, jobs in self._jobs.items()
-            if not gathers(lookup.find("kinds", jobs[0][1].kind))
+            if not KINDS.find(jobs[0][1].kind).GATHERS
             for source in self._sources(stage, jobs)
         ]
         return pd.read_parquet(io.BytesIO(long_table(collect(found), "parquet")))

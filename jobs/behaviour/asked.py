@@ -1,6 +1,5 @@
-"""What kinds that measure behaviour share: params, and the model that a scorer reads as a pin."""
+"""Params that the kinds which measure behaviour share."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -58,18 +57,3 @@ class SubjectParams(JudgedParams):
     num_cpus: float = execution(1, "Processor cores.", gt=0)
     num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
     memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
-
-
-def pins(params: JudgedParams, known: Mapping[str, str]) -> Mapping[str, str]:
-    """Of the model that the scorer reads. Raises UserError when there is none."""
-    return chosen_scorer(params.scorer).pins(known)
-
-
-def known_name(params: JudgedParams) -> str:
-    """Under what name a launch remembers the scorer's model; empty where it reads none."""
-    return chosen_scorer(params.scorer).known_name
-
-
-def resolve(params: JudgedParams) -> tuple[str, str] | None:
-    """(known_name, commit) of the scorer's model on the hub; None where nothing is to resolve."""
-    return chosen_scorer(params.scorer).resolve()

@@ -80,19 +80,6 @@ class ChosenScorer:
         found: Source | None = None if find is None else find(self.params)
         return found
 
-    def pins(self, known: Mapping[str, str]) -> Mapping[str, str]:
-        """Revision or digest of the model that it reads. Raises UserError when there is none."""
-        return self.source.pins(known) if self.source else {}
-
-    @property
-    def known_name(self) -> str:
-        """Under what name a launch remembers the revision of its model; empty without one."""
-        return self.source.known_name if self.source else ""
-
-    def resolve(self) -> tuple[str, str] | None:
-        """(known_name, commit) of its model on the hub; None where there is nothing to resolve."""
-        return self.source.resolve() if self.source else None
-
     def open(self, work: Work, toxic_words: Sequence[str]) -> Judge:
         """The judge that this job asks."""
         words = frozenset(word.lower() for word in toxic_words)

@@ -1,36 +1,34 @@
-"""Which kinds measure, and what: every kind that defines `MEASURES`. There is no list to edit."""
+"""The kinds that measure, and what they measure: every kind that declares `MEASURES`."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from jobs import lookup
+from jobs.kind import KINDS
 
 
 @cache
 def measuring_kinds() -> Mapping[str, tuple[str, ...]]:
-    """Name of each kind that writes measurements -> the names of the values it writes."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name in lookup.names("kinds"):
-        values = getattr(lookup.find("kinds", name), "MEASURES", None)
-        if values is not None:
-            found[name] = tuple(values)
-    return found
+    """Map each kind that writes measurements to the names of the values it writes."""
+    values = {name: KINDS.find(name).MEASURES for name in KINDS.names()}
+    return {name: written for name, written in values.items() if written}
 
 
 def value_names() -> list[str]:
-    """What kinds measure: a value is called `NAME`, or `NAME_…` where a metric reports several."""
+    """List what kinds measure: a value is `NAME`, or `NAME_…` where a metric reports several."""
     return sorted({name for values in measuring_kinds().values() for name in values})
 
 
 def expected_values(kind: str, params: Mapping[str, Any]) -> Sequence[str]:
-    """Names that one job would have written: those of its metrics, or all of its kind's."""
-    asked, known = params.get("metrics"), measuring_kinds().get(kind, ())
-    if not asked:
+    """List the values that one job would have written: of its metrics, or all of its kind's."""
+    metrics, known = params.get("metrics"), measuring_kinds().get(kind, ())
+    if not metrics:
         return known
-    return [name for name in known if any(_is_of(name, metric) for metric in asked)] or list(asked)
+    return [name for name in known if any(_is_of(name, metric) for metric in metrics)] or list(
+        metrics
+    )
 
 
 def _is_of(value: str, metric: str) -> bool:
-    """`patched_toxic_mass` and `toxic_mass_share` are values of `toxic_mass`."""
+    """Tell whether a value is of a metric, as `patched_toxic_mass` is of `toxic_mass`."""
     return value == metric or value.endswith(f"_{metric}") or value.startswith(f"{metric}_")

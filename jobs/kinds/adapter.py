@@ -4,12 +4,9 @@
 model needs to know nothing of adapters. Never takes a pickle or a file of code.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from cluster.resources import Resources
-from jobs.kind import Input, execution, model_source
-from jobs.kind import Params as KindParams
+from jobs.kind import Input, Kind, Params, execution, model_source
 from jobs.models.adapter_folder import (
     CONFIG,
     TOKENIZER_FILES,
@@ -21,13 +18,6 @@ from jobs.models.adapter_folder import (
 from jobs.models.source import Layout, Source
 from jobs.worker.work import Work
 
-VERSION = 1
-INPUTS: Mapping[str, Input] = {
-    "base": Input(kinds=frozenset({"pretrained", "pretrain", "align"})),
-}
-GATHERS = False
-USES_TORCH = True
-
 _LAYOUT = Layout(
     wanted=(CONFIG, WEIGHTS, *TOKENIZER_FILES),
     check=check_adapter_folder,
@@ -36,7 +26,7 @@ _LAYOUT = Layout(
 )
 
 
-class Params(KindParams):
+class AdapterParams(Params):
     """Which adapter to take."""
 
     source: str = model_source(
@@ -51,52 +41,30 @@ class Params(KindParams):
     )
 
 
-def uses(params: Params) -> frozenset[str]:
-    """Its base."""
-    return frozenset(INPUTS)
+class Adapter(Kind[AdapterParams]):
+    """Takes an adapter and merges it into its base."""
 
+    VERSION = 1
+    INPUTS = {"base": Input(kinds=frozenset({"pretrained", "pretrain", "align"}))}
+    Params = AdapterParams
+    USES_TORCH = True
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """The commit on the hub, or the digest of a folder's files.
+    def source(self, params: AdapterParams) -> Source:
+        """Return where the adapter comes from."""
+        return Source(name=params.source, revision=params.revision, layout=_LAYOUT)
 
-    Raises:
-        UserError: the folder is not there or holds no LoRA adapter that can be taken.
-    """
-    return _source(params).pins(known)
+    def run(self, work: Work[AdapterParams]) -> dict[str, Any]:
+        """Copy the adapter to `adapter/`, write `model/`, and return what both are."""
+        from jobs.models.adapters import merge_adapter
+        from jobs.models.loading import describe_model
 
-
-def known_name(params: Params) -> str:
-    """Under what name a launch remembers what the revision was resolved to."""
-    return _source(params).known_name
-
-
-def resolve(params: Params) -> tuple[str, str] | None:
-    """(known_name, commit) for an adapter on the hub; None where there is nothing to resolve."""
-    return _source(params).resolve()
-
-
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return Resources(num_cpus=params.num_cpus, memory_gb=params.memory_gb)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Take the adapter into `adapter/`, write `model/`, and say what both are."""
-    from jobs.models.adapters import merge_adapter
-    from jobs.models.loading import describe_model
-
-    params: Params = work.params
-    folder = work.folder / "adapter"
-    commit = _source(params).take(folder, work)
-    work.progress(None, "merging it into its base")
-    config = merge_adapter(work.input("base").directory("model"), folder, work.folder / "model")
-    return {
-        "model": describe_model(config),
-        "source": params.source,
-        "revision": commit,
-        "adapter": read_adapter_config(folder).facts,
-    }
-
-
-def _source(params: Params) -> Source:
-    return Source(name=params.source, revision=params.revision, layout=_LAYOUT)
+        folder = work.folder / "adapter"
+        commit = self.source(work.params).take(folder, work)
+        work.progress(None, "merging it into its base")
+        config = merge_adapter(work.input("base").directory("model"), folder, work.folder / "model")
+        return {
+            "model": describe_model(config),
+            "source": work.params.source,
+            "revision": commit,
+            "adapter": read_adapter_config(folder).facts,
+        }

@@ -5,70 +5,69 @@ from typing import Any
 
 from cluster.resources import Resources
 from jobs import lookup
-from jobs.kind import Fit, Input, Upstream
-from jobs.training.align_params import Params
+from jobs.kind import Fit, Input, Kind, Upstream
+from jobs.training.align_params import Params as AlignParams
 from jobs.training.objective import trains
 from jobs.worker.work import Work
 
-VERSION = 1
-INPUTS: Mapping[str, Input] = {
-    "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-    "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
-    "reference": Input(kinds=frozenset({"reference"}), required=False),
-}
-GATHERS = False
-USES_TORCH = True
 
+class Align(Kind[AlignParams]):
+    """Trains a model towards preferences."""
 
-def uses(params: Params) -> frozenset[str]:
-    """The reference only where the objective does; a quantised base is its own."""
-    objective = lookup.find("objectives", params.objective)
-    if not trains(objective):
-        return frozenset({"model"})
-    needed = objective.USES_REFERENCE
-    quantised = params.lora is not None and params.lora.quantised is not None
-    return frozenset(INPUTS) - ({"reference"} if quantised or not needed else set())
+    VERSION = 1
+    INPUTS = {
+        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
+        "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
+        "reference": Input(kinds=frozenset({"reference"}), required=False),
+    }
+    Params = AlignParams
+    USES_TORCH = True
 
+    def uses(self, params: AlignParams) -> frozenset[str]:
+        """Return all inputs, the reference only where the objective needs one from outside.
 
-def spares(params: Params) -> frozenset[str]:
-    """The reference, where an adapter can be switched off instead."""
-    return frozenset() if params.lora is None else frozenset({"reference"})
+        A quantised base is its own reference.
+        """
+        objective = lookup.find("objectives", params.objective)
+        if not trains(objective):
+            return frozenset({"model"})
+        quantised = params.lora is not None and params.lora.quantised is not None
+        needs_reference = objective.USES_REFERENCE and not quantised
+        return super().uses(params) - (set() if needs_reference else {"reference"})
 
+    def spares(self, params: AlignParams) -> frozenset[str]:
+        """Return the reference where an adapter can be switched off instead."""
+        return frozenset() if params.lora is None else frozenset({"reference"})
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """It reads nothing from outside."""
-    return {}
+    def resources(self, params: AlignParams) -> Resources:
+        """Return what a job of this layout needs."""
+        return params.resources()
 
+    def fit(
+        self,
+        params: AlignParams,
+        inputs: Mapping[str, Upstream],
+        *,
+        machines: Sequence[Resources],
+        tried: Sequence[Mapping[str, Any]] = (),
+        done: Sequence[Mapping[str, Any]] = (),
+    ) -> Fit:
+        """Choose what the params leave open, from the model's config and the machines."""
+        from jobs.training.planning.fitting import fit_training
 
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return params.resources()
+        if not trains(lookup.find("objectives", params.objective)):
+            return Fit(resources=params.resources(), execution={}, why="nothing is trained")
+        return fit_training(params, inputs, machines, tried, done)
 
+    def run(self, work: Work[AlignParams]) -> dict[str, Any]:
+        """Train, write `model/` and `training_log.jsonl`."""
+        if not trains(lookup.find("objectives", work.params.objective)):
+            from jobs.training.control import leave_as_is
 
-def fit(
-    params: Params,
-    inputs: Mapping[str, Upstream],
-    machines: Sequence[Resources],
-    tried: Sequence[Mapping[str, Any]],
-    done: Sequence[Mapping[str, Any]],
-) -> Fit:
-    """What of the layout the params leave open, from the model's config and the machines."""
-    from jobs.training.planning.fitting import fit_training
+            return leave_as_is(work)
+        from jobs.training.alignment import align
+        from jobs.training.memory import out_of_memory_is_ours
+        from jobs.training.planning.placement import described
 
-    if not trains(lookup.find("objectives", params.objective)):
-        return Fit(resources=params.resources(), execution={}, why="nothing is trained")
-    return fit_training(params, inputs, machines, tried, done)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Train, write `model/` and `training_log.jsonl`."""
-    if not trains(lookup.find("objectives", work.params.objective)):
-        from jobs.training.control import leave_as_is
-
-        return leave_as_is(work)
-    from jobs.training.alignment import align
-    from jobs.training.memory import out_of_memory_is_ours
-    from jobs.training.planning.placement import described
-
-    with out_of_memory_is_ours(f"training by {described(work.params.layout())}"):
-        return align(work)
+        with out_of_memory_is_ours(f"training by {described(work.params.layout())}"):
+            return align(work)

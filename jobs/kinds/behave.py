@@ -1,49 +1,43 @@
 """Kind `behave`: what a model says to prompts: toxic mass, toxic rate, perplexity, decode loss."""
 
-from collections.abc import Mapping
 from typing import Any, get_args
 
-from cluster.resources import Resources
-from jobs.behaviour import asked
-from jobs.behaviour.behave_params import Metric, Params
-from jobs.kind import Input
+from jobs.behaviour.behave_params import Metric
+from jobs.behaviour.behave_params import Params as BehaveParams
+from jobs.behaviour.scorer import chosen_scorer
+from jobs.kind import Input, Kind
+from jobs.models.source import Source
 from jobs.worker.work import Work
 
-VERSION = 1
-_MODELS = frozenset({"pretrained", "pretrain", "align", "adapter", "export"})
-INPUTS: Mapping[str, Input] = {
-    "model": Input(kinds=_MODELS),
-    "prompts": Input(kinds=frozenset({"prompts"})),
-    "lexicon": Input(
-        kinds=frozenset({"pairs", "generated-pairs"}), required=False, dispensable=True
-    ),
-}
-GATHERS = False
-USES_TORCH = True
 
-MEASURES = (
-    *get_args(Metric),
-    *("token_f1_legacy", "decode_loss_shuffled", "decode_loss_gap"),
-)
+class Behave(Kind[BehaveParams]):
+    """Lets a model continue the prompts and measures what it says."""
 
+    VERSION = 1
+    INPUTS = {
+        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter", "export"})),
+        "prompts": Input(kinds=frozenset({"prompts"})),
+        "lexicon": Input(
+            kinds=frozenset({"pairs", "generated-pairs"}), required=False, dispensable=True
+        ),
+    }
+    Params = BehaveParams
+    USES_TORCH = True
+    MEASURES = (
+        *get_args(Metric),
+        *("token_f1_legacy", "decode_loss_shuffled", "decode_loss_gap"),
+    )
 
-def uses(params: Params) -> frozenset[str]:
-    """The lexicon only where its words matter."""
-    return params.words_input | {"model", "prompts"}
+    def uses(self, params: BehaveParams) -> frozenset[str]:
+        """Return model and prompts, and the lexicon only where its words matter."""
+        return params.words_input | {"model", "prompts"}
 
+    def source(self, params: BehaveParams) -> Source | None:
+        """Return the model that the scorer reads, where it reads one."""
+        return chosen_scorer(params.scorer).source
 
-pins = asked.pins
-known_name = asked.known_name
-resolve = asked.resolve
+    def run(self, work: Work[BehaveParams]) -> dict[str, Any]:
+        """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""
+        from jobs.behaviour.rates import behave
 
-
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=params.memory_gb)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""
-    from jobs.behaviour.rates import behave
-
-    return behave(work)
+        return behave(work)

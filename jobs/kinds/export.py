@@ -3,30 +3,20 @@
 Training leaves fp32, because 16 bits round most of a small update away: how much, its card says.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from cluster.resources import Resources
-from jobs.kind import Input, execution
-from jobs.kind import Params as KindParams
+from jobs.kind import Input, Kind, Params, execution
 from jobs.models.facts import Dtype
 from jobs.models.hub import repository
 from jobs.worker.work import Work
 
-VERSION = 1
 _MODELS = frozenset({"pretrained", "pretrain", "align", "adapter"})
-INPUTS: Mapping[str, Input] = {
-    "model": Input(kinds=_MODELS),
-    "base": Input(kinds=_MODELS, required=False, dispensable=True),
-}
-GATHERS = False
-USES_TORCH = True
 
 
-class Params(KindParams):
+class ExportParams(Params):
     """In which dtype, and where to."""
 
     dtype: Dtype = Field(..., description="Of the weights that are written.")
@@ -42,7 +32,7 @@ class Params(KindParams):
     )
 
     @model_validator(mode="after")
-    def _check(self) -> "Params":
+    def _check(self) -> "ExportParams":
         if self.push_to is not None and (
             self.push_to.count("/") != 1 or repository(self.push_to) != self.push_to
         ):
@@ -54,49 +44,45 @@ class Params(KindParams):
         return self
 
 
-def uses(params: Params) -> frozenset[str]:
-    """The base as well, to say what rounding took, where it is given."""
-    return frozenset(INPUTS)
+class Export(Kind[ExportParams]):
+    """Writes a model in another dtype, and beside its base measures what rounding took."""
 
-
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """It reads nothing from outside."""
-    return {}
-
-
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return Resources(num_cpus=params.num_cpus, memory_gb=params.memory_gb)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Write `model/`, and push it where that is asked for."""
-    from dataclasses import asdict
-
-    from jobs.models.export import export_checkpoint, measure_rounding
-    from jobs.models.folder import read_config
-    from jobs.models.hub import push
-    from jobs.models.loading import describe_model
-    from jobs.training.model_card import base_on_hub, write_export_card
-
-    params: Params = work.params
-    folder, target = work.input("model").directory("model"), work.folder / "model"
-    work.progress(None, f"writing it in {params.dtype}")
-    export_checkpoint(folder, params.dtype, target)
-    rounding = None
-    if work.has("base"):
-        work.progress(None, "measuring what rounding took")
-        base = work.input("base").directory("model")
-        rounding = asdict(measure_rounding(base, folder, params.dtype))
-    facts = {
-        "model": describe_model(read_config(target)),
-        "base_model": base_on_hub(work),
-        "dtype": params.dtype,
-        "rounding": rounding,
+    VERSION = 1
+    INPUTS = {
+        "model": Input(kinds=_MODELS),
+        "base": Input(kinds=_MODELS, required=False, dispensable=True),
     }
-    write_export_card(work, facts)
-    if params.push_to is not None:
-        work.progress(None, f"pushing it to {params.push_to}")
-        commit = push(target, params.push_to, private=params.private)
-        facts["pushed"] = {"repository": params.push_to, "commit": commit}
-    return facts
+    Params = ExportParams
+    USES_TORCH = True
+
+    def run(self, work: Work[ExportParams]) -> dict[str, Any]:
+        """Write `model/`, and push it where that is asked for."""
+        from dataclasses import asdict
+
+        from jobs.models.export import export_checkpoint, measure_rounding
+        from jobs.models.folder import read_config
+        from jobs.models.hub import push
+        from jobs.models.loading import describe_model
+        from jobs.training.model_card import base_on_hub, write_export_card
+
+        params = work.params
+        folder, target = work.input("model").directory("model"), work.folder / "model"
+        work.progress(None, f"writing it in {params.dtype}")
+        export_checkpoint(folder, params.dtype, target)
+        rounding = None
+        if work.has("base"):
+            work.progress(None, "measuring what rounding took")
+            base = work.input("base").directory("model")
+            rounding = asdict(measure_rounding(base, folder, params.dtype))
+        facts = {
+            "model": describe_model(read_config(target)),
+            "base_model": base_on_hub(work),
+            "dtype": params.dtype,
+            "rounding": rounding,
+        }
+        write_export_card(work, facts)
+        if params.push_to is not None:
+            work.progress(None, f"pushing it to {params.push_to}")
+            commit = push(target, params.push_to, private=params.private)
+            facts["pushed"] = {"repository": params.push_to, "commit": commit}
+        return facts

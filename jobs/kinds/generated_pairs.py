@@ -8,40 +8,31 @@ base for itself gives on-policy pairs, one fixed model for all of them off-polic
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.resources import Resources
 from jobs.generation.direction import load_direction
-from jobs.generation.generated_pairs_params import Params
-from jobs.kind import Input
+from jobs.generation.generated_pairs_params import Params as GeneratedPairsParams
+from jobs.kind import Input, Kind
 from jobs.worker.work import Work
 
-VERSION = 1
-INPUTS: Mapping[str, Input] = {
-    "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-    "prompts": Input(kinds=frozenset({"prompts"})),
-    "lexicon": Input(kinds=frozenset({"pairs"})),
-}
-GATHERS = False
-USES_TORCH = True
 
+class GeneratedPairs(Kind[GeneratedPairsParams]):
+    """Lets a model write both continuations of every prompt."""
 
-def uses(params: Params) -> frozenset[str]:
-    """All of them."""
-    return frozenset(INPUTS)
+    VERSION = 1
+    INPUTS = {
+        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
+        "prompts": Input(kinds=frozenset({"prompts"})),
+        "lexicon": Input(kinds=frozenset({"pairs"})),
+    }
+    Params = GeneratedPairsParams
+    USES_TORCH = True
 
+    def pins(self, params: GeneratedPairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Check that the direction exists; nothing outside is read."""
+        load_direction(params.direction)
+        return {}
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """It reads nothing from outside. Raises UserError for no such direction."""
-    load_direction(params.direction)
-    return {}
+    def run(self, work: Work[GeneratedPairsParams]) -> dict[str, Any]:
+        """Write `pairs.parquet`, `report.json` and `toxic.json`."""
+        from jobs.generation.generated_pairs import generate_pairs
 
-
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return Resources(num_cpus=params.num_cpus, num_gpus=params.num_gpus, memory_gb=params.memory_gb)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Write `pairs.parquet`, `report.json` and `toxic.json`."""
-    from jobs.generation.generated_pairs import generate_pairs
-
-    return generate_pairs(work)
+        return generate_pairs(work)

@@ -1,29 +1,16 @@
 """Kind `measure`: metrics of δ at every site, layer and position that an extraction kept."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from analysis.lookup import load_metric, metric_names
-from cluster.resources import Resources
-from jobs.kind import Input, execution
-from jobs.kind import Params as KindParams
+from jobs.kind import Input, Kind, Params, execution
 from jobs.measuring.metric_names import as_names, resolve_metric_names
 from jobs.worker.work import Work
 
-VERSION = 3
-INPUTS: Mapping[str, Input] = {
-    "delta": Input(kinds=frozenset({"extract"})),
-    "against": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
-    "toxic": Input(kinds=frozenset({"probe-direction"}), required=False, dispensable=True),
-}
-GATHERS = False
-USES_TORCH = False
-MEASURES = tuple(metric_names())
 
-
-class Params(KindParams):
+class MeasureParams(Params):
     """What to measure."""
 
     metrics: tuple[str, ...] = Field(
@@ -46,27 +33,29 @@ class Params(KindParams):
         return resolve_metric_names(given, metric_names(), "metric")
 
 
-def uses(params: Params) -> frozenset[str]:
-    """Beside `delta` only what a chosen metric needs."""
-    metrics = [load_metric(name) for name in params.metrics]
-    against = any(metric.NEEDS_AGAINST for metric in metrics)
-    toxic = any(getattr(metric, "NEEDS_TOXIC", False) for metric in metrics)
-    wanted = {"delta": True, "against": against, "toxic": toxic}
-    return frozenset(name for name, used in wanted.items() if used)
+class Measure(Kind[MeasureParams]):
+    """Applies metrics to what an extraction kept."""
 
+    VERSION = 3
+    INPUTS = {
+        "delta": Input(kinds=frozenset({"extract"})),
+        "against": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
+        "toxic": Input(kinds=frozenset({"probe-direction"}), required=False, dispensable=True),
+    }
+    Params = MeasureParams
+    USES_TORCH = False
+    MEASURES = tuple(metric_names())
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """It reads nothing from outside."""
-    return {}
+    def uses(self, params: MeasureParams) -> frozenset[str]:
+        """Return `delta`, and of the others only what a chosen metric needs."""
+        metrics = [load_metric(name) for name in params.metrics]
+        against = any(metric.NEEDS_AGAINST for metric in metrics)
+        toxic = any(getattr(metric, "NEEDS_TOXIC", False) for metric in metrics)
+        wanted = {"delta": True, "against": against, "toxic": toxic}
+        return frozenset(name for name, used in wanted.items() if used)
 
+    def run(self, work: Work[MeasureParams]) -> dict[str, Any]:
+        """Write measurements.parquet; the facts count its rows by status."""
+        from jobs.measuring.store_measurements import measure
 
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return Resources(num_cpus=params.num_cpus, memory_gb=params.memory_gb)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Write measurements.parquet; the facts count its rows by status."""
-    from jobs.measuring.store_measurements import measure
-
-    return measure(work)
+        return measure(work)

@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from cluster.errors import UserError
-from cluster.resources import Resources
-from jobs.kind import Input, data_path
+from jobs.kind import Kind, data_path
 from jobs.text import format
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import write_pairs
@@ -18,13 +17,8 @@ from jobs.text.source_check import check_source
 from jobs.text.split import Split, SplitParams
 from jobs.worker.work import Work
 
-VERSION = 2
-INPUTS: Mapping[str, Input] = {}
-GATHERS = False
-USES_TORCH = False
 
-
-class Params(SplitParams):
+class PairsParams(SplitParams):
     """Where pairs come from and which are taken."""
 
     source: str | None = data_path(None, "File or folder, where the format reads one.")
@@ -37,48 +31,42 @@ class Params(SplitParams):
     seed: int = Field(0, description="Decides the sample.")
 
 
-def uses(params: Params) -> frozenset[str]:
-    """It has no inputs."""
-    return frozenset()
+class Pairs(Kind[PairsParams]):
+    """Reads preference pairs, samples and splits them."""
 
+    VERSION = 2
+    INPUTS = {}
+    Params = PairsParams
+    USES_TORCH = False
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """Nothing beyond the digested source, which is read once to say early what is wrong with it.
+    def pins(self, params: PairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Read the source once, to report early what is wrong with it; its path is digested."""
+        check_source("pairs", params.format, params.source, params.options)
+        return {}
 
-    Raises UserError for a source that `run` could not read.
-    """
-    check_source("pairs", params.format, params.source, params.options)
-    return {}
-
-
-def resources(params: Params) -> Resources:
-    """One core."""
-    return Resources(num_cpus=1)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Write `pairs.parquet`, `report.json` and `toxic.json`."""
-    params: Params = work.params
-    source = Path(params.source) if params.source else None
-    reading = format.read("pairs", params.format, source, params.options)
-    usable, useless = without_useless(reading.items)
-    pairs = at_most(usable, params.max_pairs, params.seed)
-    if not pairs:
-        raise UserError("no usable pair in it", where=params.source or params.format)
-    splits = [params.split_of(pair.prompt) for pair in pairs]
-    dropped = [*reading.dropped, *useless]
-    not_sampled = {"num_not_sampled": len(usable) - len(pairs)}
-    facts = write_pairs(work.folder, pairs, splits, dropped, not_sampled)
-    if reading.toxic_words is not None:
-        write_toxic_words(work.folder, reading.toxic_words, "known")
-    else:
-        trained_on = [
-            pair for pair, split in zip(pairs, splits, strict=True) if split is Split.TRAIN
-        ]
-        words = learn_toxic_words(
-            [pair.rejected for pair in trained_on],
-            [pair.chosen for pair in trained_on],
-            params.max_toxic_words,
-        )
-        write_toxic_words(work.folder, words, "log-odds")
-    return facts
+    def run(self, work: Work[PairsParams]) -> dict[str, Any]:
+        """Write `pairs.parquet`, `report.json` and `toxic.json`."""
+        params = work.params
+        source = Path(params.source) if params.source else None
+        reading = format.read("pairs", params.format, source, params.options)
+        usable, useless = without_useless(reading.items)
+        pairs = at_most(usable, params.max_pairs, params.seed)
+        if not pairs:
+            raise UserError("no usable pair in it", where=params.source or params.format)
+        splits = [params.split_of(pair.prompt) for pair in pairs]
+        dropped = [*reading.dropped, *useless]
+        not_sampled = {"num_not_sampled": len(usable) - len(pairs)}
+        facts = write_pairs(work.folder, pairs, splits, dropped, not_sampled)
+        if reading.toxic_words is not None:
+            write_toxic_words(work.folder, reading.toxic_words, "known")
+        else:
+            trained_on = [
+                pair for pair, split in zip(pairs, splits, strict=True) if split is Split.TRAIN
+            ]
+            words = learn_toxic_words(
+                [pair.rejected for pair in trained_on],
+                [pair.chosen for pair in trained_on],
+                params.max_toxic_words,
+            )
+            write_toxic_words(work.folder, words, "log-odds")
+        return facts

@@ -1,36 +1,22 @@
 """Kind `pretrain`: a small model and its tokenizer, trained from scratch on documents."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from cluster.resources import Resources
-from jobs.kind import Input
-from jobs.training.pretrain_params import Params
+from jobs.kind import Kind
+from jobs.training.pretrain_params import Params as PretrainParams
 from jobs.worker.work import Work
 
-VERSION = 1
-INPUTS: Mapping[str, Input] = {}
-GATHERS = False
-USES_TORCH = True
 
+class Pretrain(Kind[PretrainParams]):
+    """Trains a model from scratch."""
 
-def uses(params: Params) -> frozenset[str]:
-    """It has no inputs."""
-    return frozenset()
+    VERSION = 1
+    INPUTS = {}
+    Params = PretrainParams
+    USES_TORCH = True
 
+    def run(self, work: Work[PretrainParams]) -> dict[str, Any]:
+        """Train, write `model/` and `training_log.jsonl`."""
+        from jobs.training.pretraining import pretrain
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """The source is digested as a data path; nothing else is outside."""
-    return {}
-
-
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return params.resources()
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Train, write `model/` and `training_log.jsonl`."""
-    from jobs.training.pretraining import pretrain
-
-    return pretrain(work)
+        return pretrain(work)

@@ -9,8 +9,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs.kind import Input, execution, model_source
-from jobs.kind import Params as KindParams
+from jobs.kind import Kind, Params, execution, model_source
 from jobs.models.family import family_of_config
 from jobs.models.folder import (
     DESCRIPTIONS,
@@ -25,13 +24,8 @@ from jobs.models.shape import read_shape
 from jobs.models.source import Layout, Source
 from jobs.worker.work import Work
 
-VERSION = 1
-INPUTS: Mapping[str, Input] = {}
-GATHERS = False
-USES_TORCH = False
 
-
-class Params(KindParams):
+class PretrainedParams(Params):
     """What to take, and what it is expected to be."""
 
     source: str = model_source(
@@ -45,53 +39,8 @@ class Params(KindParams):
     )
 
 
-def uses(params: Params) -> frozenset[str]:
-    """It has no inputs."""
-    return frozenset()
-
-
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """The commit on the hub, or the digest of a folder's files.
-
-    Raises:
-        UserError: the folder is not there or is no model; the config fields make no sense.
-    """
-    if params.config is not None:
-        family_of_config(params.config).num_parameters(params.config)
-    return _source(params).pins(known)
-
-
-def known_name(params: Params) -> str:
-    """Under what name a launch remembers what the revision was resolved to."""
-    return _source(params).known_name
-
-
-def resolve(params: Params) -> tuple[str, str] | None:
-    """(known_name, commit) for a model on the hub; None where there is nothing to resolve.
-
-    Raises:
-        UserError: no such model or revision.
-        SurroundingsError: there is no network and the cache does not know it.
-    """
-    return _source(params).resolve()
-
-
-def resources(params: Params) -> Resources:
-    """One core: it copies files."""
-    return Resources(num_cpus=1, memory_gb=1)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Put the model's files into `model/`, check them, and say what they are."""
-    params: Params = work.params
-    commit = _source(params).take(work.folder / "model", work)
-    config = check_model_folder(work.folder / "model", params.source)
-    _check_expected(params, config)
-    return {"model": describe_model(config), "source": params.source, "revision": commit}
-
-
 def _files(folder: Path, where: str) -> list[str]:
-    """Names of the files of a whole checkpoint. Raises UserError when it is none."""
+    """List the files of a whole checkpoint. Raises UserError when it is none."""
     check_model_folder(folder, where)
     return model_files(folder, where)
 
@@ -104,11 +53,38 @@ _LAYOUT = Layout(
 )
 
 
-def _source(params: Params) -> Source:
-    return Source(name=params.source, revision=params.revision, layout=_LAYOUT)
+class Pretrained(Kind[PretrainedParams]):
+    """Takes a model as it is."""
+
+    VERSION = 1
+    INPUTS = {}
+    Params = PretrainedParams
+    USES_TORCH = False
+
+    def source(self, params: PretrainedParams) -> Source:
+        """Return where the model comes from."""
+        return Source(name=params.source, revision=params.revision, layout=_LAYOUT)
+
+    def pins(self, params: PretrainedParams, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Check `config`; return the commit on the hub, or the digest of a folder's files."""
+        if params.config is not None:
+            family_of_config(params.config).num_parameters(params.config)
+        return super().pins(params, known)
+
+    def resources(self, params: PretrainedParams) -> Resources:
+        """Return one core: it copies files."""
+        return Resources(num_cpus=1, memory_gb=1)
+
+    def run(self, work: Work[PretrainedParams]) -> dict[str, Any]:
+        """Put the model's files into `model/`, check them, and return what they are."""
+        params = work.params
+        commit = self.source(params).take(work.folder / "model", work)
+        config = check_model_folder(work.folder / "model", params.source)
+        _check_expected(params, config)
+        return {"model": describe_model(config), "source": params.source, "revision": commit}
 
 
-def _check_expected(params: Params, config: Mapping[str, Any]) -> None:
+def _check_expected(params: PretrainedParams, config: Mapping[str, Any]) -> None:
     if params.config is None:
         return
     found = describe_model(config)

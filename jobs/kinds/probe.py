@@ -14,15 +14,9 @@ from pydantic import Field
 
 from cluster.errors import OutOfMemory, UserError
 from cluster.resources import Resources
-from jobs import kind
-from jobs.kind import Fit, Input, Upstream, execution
+from jobs.kind import Fit, Input, Kind, Params, Upstream, execution
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
-
-VERSION = 1
-INPUTS = {"after": Input(kinds=frozenset({"probe"}), required=False)}
-GATHERS = False
-USES_TORCH = False
 
 _PARTS = "scratch/parts"
 """An empty file for every part that is done; no part of the artifact."""
@@ -31,7 +25,7 @@ _MOST_PIECES = 4
 """Pieces into which a plan may cut what it holds."""
 
 
-class Params(kind.Params):
+class ProbeParams(Params):
     """What a probe does before it ends."""
 
     index: int = Field(0, description="Tells probes apart: `${axis}` makes one job per value.")
@@ -55,85 +49,86 @@ class Params(kind.Params):
     num_nodes: int = execution(1, "Nodes that they are spread over evenly.", ge=1)
 
 
-def uses(params: Params) -> frozenset[str]:
-    """The probe it waits for, if it waits."""
-    return frozenset({"after"}) if params.waits else frozenset()
+class Probe(Kind[ProbeParams]):
+    """Waits, and leaves one small file."""
+
+    VERSION = 1
+    INPUTS = {"after": Input(kinds=frozenset({"probe"}), required=False)}
+    Params = ProbeParams
+    USES_TORCH = False
+
+    def uses(self, params: ProbeParams) -> frozenset[str]:
+        """Return the probe it waits for, if it waits."""
+        return frozenset({"after"}) if params.waits else frozenset()
+
+    def resources(self, params: ProbeParams) -> Resources:
+        """Return what the params ask for; memory is that of one piece."""
+        return Resources(
+            num_cpus=params.num_cpus,
+            num_gpus=params.num_gpus,
+            memory_gb=_piece_gb(params),
+            num_ranks=params.num_ranks,
+            num_nodes=params.num_nodes,
+        )
+
+    def fit(
+        self,
+        params: ProbeParams,
+        inputs: Mapping[str, Upstream],
+        *,
+        machines: Sequence[Resources],
+        tried: Sequence[Mapping[str, Any]] = (),
+        done: Sequence[Mapping[str, Any]] = (),
+    ) -> Fit | None:
+        """Choose as few pieces as a node holds, and more than ran out of memory before."""
+        if not params.holds_gb:
+            return None
+        most_gb = max((node.memory_gb for node in machines), default=0.0)
+        at_least = 1 + max((execution["pieces"] for execution in tried), default=0)
+        most = params.pieces or _MOST_PIECES
+        for pieces in range(params.pieces or at_least, most + 1):
+            needed = self.resources(params.model_copy(update={"pieces": pieces}))
+            if needed.memory_gb <= most_gb:
+                return Fit(
+                    resources=needed,
+                    execution={"pieces": pieces},
+                    peak_memory_gb=needed.memory_gb,
+                    hours=params.seconds / 3600,
+                    why=f"a node has {most_gb:g} GB, {len(tried)} ran out of memory before",
+                )
+        refusal = f"needs {params.holds_gb / most:g} GB at least; the largest node has {most_gb:g}"
+        if at_least > most:
+            refusal = f"ran out of memory even in {most} pieces"
+        return Fit(resources=self.resources(params), execution={}, refusal=refusal)
+
+    def workers(self, params: ProbeParams) -> int:
+        """Return the number that the study gives, and no more than there are parts."""
+        return min(params.workers, params.parts)
+
+    def run(self, work: Work[ProbeParams]) -> dict[str, Any]:
+        """Stay as long as asked, then leave one small file."""
+        params = work.params
+        if params.limit_gb is not None and _piece_gb(params) > params.limit_gb:
+            raise OutOfMemory(f"{_piece_gb(params):g} GB are more than {params.limit_gb:g} GB")
+        depth = work.input("after").facts["depth"] + 1 if params.waits else 0
+        if params.parts == 1:
+            _stay(work, params.seconds)
+        else:
+            _share(work)
+        if params.fail:
+            raise UserError("this probe was told to fail", where="param fail")
+        if work.rank == 0:
+            (work.folder / "probe.txt").write_text(f"{params.index}\n", encoding="utf-8")
+        return {"index": params.index, "depth": depth}
 
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """It names nothing outside."""
-    return {}
-
-
-def resources(params: Params) -> Resources:
-    """What it was told to ask for."""
-    return Resources(
-        num_cpus=params.num_cpus,
-        num_gpus=params.num_gpus,
-        memory_gb=_piece_gb(params),
-        num_ranks=params.num_ranks,
-        num_nodes=params.num_nodes,
-    )
-
-
-def fit(
-    params: Params,
-    inputs: Mapping[str, Upstream],
-    machines: Sequence[Resources],
-    tried: Sequence[Mapping[str, Any]],
-    done: Sequence[Mapping[str, Any]],
-) -> Fit | None:
-    """As few pieces as a node holds, and more than ran out of memory before."""
-    if not params.holds_gb:
-        return None
-    most_gb = max((node.memory_gb for node in machines), default=0.0)
-    at_least = 1 + max((each["pieces"] for each in tried), default=0)
-    most = params.pieces or _MOST_PIECES
-    for pieces in range(params.pieces or at_least, most + 1):
-        asked = resources(params.model_copy(update={"pieces": pieces}))
-        if asked.memory_gb <= most_gb:
-            return Fit(
-                resources=asked,
-                execution={"pieces": pieces},
-                peak_memory_gb=asked.memory_gb,
-                hours=params.seconds / 3600,
-                why=f"a node has {most_gb:g} GB, {len(tried)} ran out of memory before",
-            )
-    said = f"needs {params.holds_gb / most:g} GB at least; the largest node has {most_gb:g}"
-    if at_least > most:
-        said = f"ran out of memory even in {most} pieces"
-    return Fit(resources=resources(params), execution={}, refusal=said)
-
-
-def workers(params: Params) -> int:
-    """As many as it was told, and no more than there are parts."""
-    return min(params.workers, params.parts)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Stay as long as asked, then leave one small file."""
-    params: Params = work.params
-    if params.limit_gb is not None and _piece_gb(params) > params.limit_gb:
-        raise OutOfMemory(f"{_piece_gb(params):g} GB are more than {params.limit_gb:g} GB")
-    depth = work.input("after").facts["depth"] + 1 if params.waits else 0
-    if params.parts == 1:
-        _stay(work, params.seconds)
-    else:
-        _share(work)
-    if params.fail:
-        raise UserError("this probe was told to fail", where="param fail")
-    if work.rank == 0:
-        (work.folder / "probe.txt").write_text(f"{params.index}\n", encoding="utf-8")
-    return {"index": params.index, "depth": depth}
-
-
-def _piece_gb(params: Params) -> float:
+def _piece_gb(params: ProbeParams) -> float:
     return params.holds_gb / (params.pieces or 1)
 
 
-def _share(work: Work) -> None:
+def _share(work: Work[ProbeParams]) -> None:
     """Do every part that no other worker has done; begin where the others do not."""
-    params: Params = work.params
+    params = work.params
     mine = work.folder / _PARTS
     mine.mkdir(parents=True, exist_ok=True)
     first = work.worker * params.parts // work.num_workers
@@ -147,7 +142,7 @@ def _share(work: Work) -> None:
         work.attempt.publish(f"{_PARTS}/{number}")
 
 
-def _stay(work: Work, seconds: float, before: float = 0.0, share: float = 1.0) -> None:
+def _stay(work: Work[ProbeParams], seconds: float, before: float = 0.0, share: float = 1.0) -> None:
     """Wait, and say how far it is when this is a `share` of all, and `before` of all is done."""
     ends = time.monotonic() + seconds
     while (rest := max(ranks.gathered(ends - time.monotonic()))) > 0:

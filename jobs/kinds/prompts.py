@@ -14,9 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from cluster.errors import UserError
-from cluster.resources import Resources
-from jobs.kind import Input, data_path
-from jobs.kind import Params as KindParams
+from jobs.kind import Kind, Params, data_path
 from jobs.text import format
 from jobs.text.format import Dropped, Prompt, Reading, bucket
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, prompt_line
@@ -26,13 +24,8 @@ from jobs.text.transform import load_transform
 from jobs.tokens.position_policy import Policy
 from jobs.worker.work import Work
 
-VERSION = 2
-INPUTS: Mapping[str, Input] = {}
-GATHERS = False
-USES_TORCH = False
 
-
-class Params(KindParams):
+class PromptsParams(Params):
     """Where prompts come from, which are taken, and what is done to them."""
 
     source: str | tuple[str, ...] | None = data_path(
@@ -56,58 +49,52 @@ class Params(KindParams):
     seed: int = Field(0, description="Decides the sample and random transforms.")
 
 
-def uses(params: Params) -> frozenset[str]:
-    """It has no inputs."""
-    return frozenset()
+class Prompts(Kind[PromptsParams]):
+    """Reads prompts, samples and transforms them."""
+
+    VERSION = 2
+    INPUTS = {}
+    Params = PromptsParams
+    USES_TORCH = False
+
+    def pins(self, params: PromptsParams, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Read the sources once, to report early what is wrong; their paths are digested."""
+        load_transform(params.transform)
+        for source in _sources(params):
+            check_source("prompts", params.format, source, params.options)
+        return {}
+
+    def run(self, work: Work[PromptsParams]) -> dict[str, Any]:
+        """Write prompts.jsonl, shuffled.jsonl, report.json and toxic.json where words are known."""
+        params = work.params
+        reading = _read(params)
+        usable, dropped = _usable(reading.items, params.max_words)
+        prompts = _sampled(usable, params.max_prompts, params.seed)
+        _check_positions(prompts, params)
+        transform = load_transform(params.transform)
+        for name, shuffled in ((PROMPTS, False), (SHUFFLED, True)):
+            lines = [
+                prompt_line(number, prompt, transform, params.seed, shuffled=shuffled)
+                for number, prompt in enumerate(prompts)
+            ]
+            written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            (work.folder / name).write_text(written, "utf-8")
+        counts = {
+            "num_prompts": len(prompts),
+            "num_dropped": len(reading.dropped) + len(dropped),
+            "num_not_sampled": len(usable) - len(prompts),
+        }
+        write_report(work.folder, [*reading.dropped, *dropped], counts)
+        if reading.toxic_words is not None:
+            write_toxic_words(work.folder, reading.toxic_words, "known")
+        return {**counts, "transform": params.transform, "positions": list(params.positions)}
 
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """Nothing beyond the digested sources, which are read once to say early what is wrong.
-
-    Raises UserError for a source that `run` could not read, and for no such transform.
-    """
-    load_transform(params.transform)
-    for source in _sources(params):
-        check_source("prompts", params.format, source, params.options)
-    return {}
-
-
-def resources(params: Params) -> Resources:
-    """One core."""
-    return Resources(num_cpus=1)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Write prompts.jsonl, shuffled.jsonl, report.json and, where words are known, toxic.json."""
-    params = work.params
-    reading = _read(params)
-    usable, dropped = _usable(reading.items, params.max_words)
-    prompts = _sampled(usable, params.max_prompts, params.seed)
-    _check_positions(prompts, params)
-    transform = load_transform(params.transform)
-    for name, shuffled in ((PROMPTS, False), (SHUFFLED, True)):
-        lines = [
-            prompt_line(number, prompt, transform, params.seed, shuffled=shuffled)
-            for number, prompt in enumerate(prompts)
-        ]
-        written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (work.folder / name).write_text(written, "utf-8")
-    counts = {
-        "num_prompts": len(prompts),
-        "num_dropped": len(reading.dropped) + len(dropped),
-        "num_not_sampled": len(usable) - len(prompts),
-    }
-    write_report(work.folder, [*reading.dropped, *dropped], counts)
-    if reading.toxic_words is not None:
-        write_toxic_words(work.folder, reading.toxic_words, "known")
-    return {**counts, "transform": params.transform, "positions": list(params.positions)}
-
-
-def _sources(params: Params) -> Sequence[str | None]:
+def _sources(params: PromptsParams) -> Sequence[str | None]:
     return params.source if isinstance(params.source, tuple) else (params.source,)
 
 
-def _read(params: Params) -> Reading[Prompt]:
+def _read(params: PromptsParams) -> Reading[Prompt]:
     """All sources, one after the other."""
     readings = [
         format.read("prompts", params.format, Path(source) if source else None, params.options)
@@ -142,7 +129,7 @@ def _sampled(prompts: Sequence[Prompt], most: int | None, seed: int) -> list[Pro
     return [prompt for prompt in prompts if prompt.source in taken]
 
 
-def _check_positions(prompts: Sequence[Prompt], params: Params) -> None:
+def _check_positions(prompts: Sequence[Prompt], params: PromptsParams) -> None:
     where = f"format {params.format}"
     roles = {segment.role for prompt in prompts for segment in prompt.segments}
     if not prompts:

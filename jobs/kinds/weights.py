@@ -3,30 +3,17 @@
 Reads both checkpoints tensor by tensor and mean δ from an extraction; runs no model.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from analysis.lookup import load_weight_metric, weight_metric_names
-from cluster.resources import Resources
-from jobs import kind
-from jobs.kind import Input, execution
+from jobs.kind import Input, Kind, Params, execution
 from jobs.measuring.metric_names import as_names, resolve_metric_names
 from jobs.worker.work import Work
 
-VERSION = 2
-INPUTS: Mapping[str, Input] = {
-    "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
-    "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
-    "delta": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
-}
-GATHERS = False
-USES_TORCH = False
-MEASURES = tuple(weight_metric_names())
 
-
-class Params(kind.Params):
+class WeightsParams(Params):
     """What to measure."""
 
     metrics: tuple[str, ...] = Field(
@@ -50,24 +37,26 @@ class Params(kind.Params):
         return resolve_metric_names(given, weight_metric_names(), "metric of weights")
 
 
-def uses(params: Params) -> frozenset[str]:
-    """The extraction only where a chosen metric compares with mean δ."""
-    compares = any(load_weight_metric(name).NEEDS_OFFSETS for name in params.metrics)
-    return frozenset(INPUTS) if compares else frozenset({"base", "aligned"})
+class Weights(Kind[WeightsParams]):
+    """Compares the weights of both models."""
 
+    VERSION = 2
+    INPUTS = {
+        "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
+        "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
+        "delta": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
+    }
+    Params = WeightsParams
+    USES_TORCH = False
+    MEASURES = tuple(weight_metric_names())
 
-def pins(params: Params, known: Mapping[str, str]) -> Mapping[str, str]:
-    """It reads nothing from outside."""
-    return {}
+    def uses(self, params: WeightsParams) -> frozenset[str]:
+        """Return both models, and the extraction only where a metric compares with mean δ."""
+        compares = any(load_weight_metric(name).NEEDS_OFFSETS for name in params.metrics)
+        return super().uses(params) - (set() if compares else {"delta"})
 
+    def run(self, work: Work[WeightsParams]) -> dict[str, Any]:
+        """Write measurements.parquet and the full tables; the facts count rows by status."""
+        from jobs.weights.weight_measurements import measure
 
-def resources(params: Params) -> Resources:
-    """As the params say."""
-    return Resources(num_cpus=params.num_cpus, memory_gb=params.memory_gb)
-
-
-def run(work: Work) -> dict[str, Any]:
-    """Write measurements.parquet and the full tables; the facts count rows by status."""
-    from jobs.weights.weight_measurements import measure
-
-    return measure(work)
+        return measure(work)

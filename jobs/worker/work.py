@@ -13,7 +13,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
@@ -208,11 +210,14 @@ class GatheredInput:
     """The typed values behind the cell; empty where the job that reads it does not gather."""
 
 
+P_co = TypeVar("P_co", covariant=True, default=Any)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class Work(Generic[P_co]):
     """One attempt at one job, as its kind sees it."""
 
-    params: Any
+    params: P_co
     """The kind's validated Params."""
     inputs: Mapping[str, Sequence[GatheredInput]]
     """Input name -> upstream artifacts."""

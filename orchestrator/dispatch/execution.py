@@ -12,7 +12,7 @@ from uuid import uuid4
 from cluster.executor import Executor
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from jobs.worker.run import code_commit
+from jobs.run import code_commit
 from orchestrator.dispatch.cancel_requests import take_requests
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.job_states import JobState, JobStates

@@ -14,7 +14,7 @@ from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.records.failure import Result
 
-ENTRY = "jobs.worker.run:run"
+ENTRY = "jobs.run:run"
 """Entry point that executors call in the worker."""
 
 
@@ -112,7 +112,7 @@ class Answer:
 
 
 def answer_of(outcome: Outcome) -> Answer:
-    """Read what an executor reports and what `jobs.worker.run` returned."""
+    """Read what an executor reports and what `jobs.run` returned."""
     if outcome.ending in _ENDINGS:
         return Answer(result=_ENDINGS[outcome.ending], message=outcome.error)
     assert outcome.answer is not None, "a call returned, and nothing came with it"

@@ -12,9 +12,8 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs import lookup
 from jobs.artifacts.job import Job
-from jobs.kind import Fit, execution_names, fit_of
+from jobs.kind import KINDS, Fit, Kind, execution_names
 from orchestrator.plan.machines import can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import JobHistory
@@ -32,7 +31,7 @@ def fit(
     """
     if not chooses(job):
         return None
-    kind = lookup.find("kinds", job.kind)
+    kind = KINDS.find(job.kind)
     before = past.submitted.execution if past.submitted else {}
     if before and before not in past.tried and not _lacks_gpus(past, machines):
         # The ledger may be of a version whose params had other names.
@@ -50,7 +49,7 @@ def fit(
 
 def chooses(job: Job) -> bool:
     """True when the kind of a job has a say in how it is done."""
-    return hasattr(lookup.find("kinds", job.kind), "fit")
+    return KINDS.find(job.kind).overrides(Kind.fit)
 
 
 def submitted(job: Job, attempt: str, found: Fit | None) -> Submitted:
@@ -91,7 +90,7 @@ def _lacks_gpus(past: JobHistory, machines: Sequence[Resources]) -> bool:
 
 
 def _asked(
-    kind: Any,
+    kind: Kind[Any],
     job: Job,
     kept: Mapping[str, Any],
     machines: Sequence[Resources],
@@ -101,8 +100,7 @@ def _asked(
     """What the kind says, with `kept` in place of what the study leaves open."""
     names = execution_names(kind.Params)
     try:
-        found = fit_of(
-            kind,
+        found = kind.fit(
             kind.Params(**{**job.params, **kept}),
             known.inputs(job),
             machines=machines,
@@ -112,4 +110,7 @@ def _asked(
     except UserError as fault:
         # It concerns one job, and must not end the others.
         return Fit(resources=job.resources, execution={}, refusal=str(fault))
-    return found and replace(found, execution={**kept, **found.execution})
+    if found is None:
+        return None
+    assert set(found.execution) <= names, f"kind {job.kind} chose {found.execution}"
+    return replace(found, execution={**kept, **found.execution})

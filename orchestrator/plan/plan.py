@@ -6,12 +6,12 @@ from functools import cached_property
 from typing import Any
 
 from cluster.errors import unknown_name
-from jobs import lookup
 from jobs.artifacts.job import Cell, InputRef, Job
+from jobs.kind import KINDS, Kind
 from orchestrator.plan.cells import agreements, gathered_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.stage_params import Prepared, StageParams
-from orchestrator.study.stage_checks import gathers, missing_input, wired_stages
+from orchestrator.study.stage_checks import missing_input, wired_stages
 from orchestrator.study.study import Stage, Study
 
 _Inputs = dict[str, Sequence[InputRef]]
@@ -76,7 +76,7 @@ class _Planner:
         self._grids: dict[str, Grid] = {}
         self._refs: dict[str, dict[Row, InputRef]] = {}
 
-    def add(self, stage: Stage, kind: Any) -> None:
+    def add(self, stage: Stage, kind: Kind[Any]) -> None:
         """Plan the jobs of one more stage."""
         grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
         params = StageParams(stage, kind, self.study, grid, self.known)
@@ -86,8 +86,8 @@ class _Planner:
                 f"{where}: no param of the stage {stage.name!r} names ${{{params.unused[0]}}}, "
                 f"so its jobs along that axis are one job"
             )
-        inputs = self._gathered(stage) if gathers(kind) else self._agreeing(stage)
-        if gathers(kind) and grid.rows:
+        inputs = self._gathered(stage) if kind.GATHERS else self._agreeing(stage)
+        if kind.GATHERS and grid.rows:
             self._check_named_axes(stage, kind, params.at(grid.rows[0]))
         names = [list(self.study.axes[axis].values) for axis in grid.axes]
         refs = self._refs[stage.name] = {}
@@ -103,22 +103,20 @@ class _Planner:
                 values=job.axis_values,
             )
 
-    def _check_named_axes(self, stage: Stage, kind: Any, prepared: Prepared) -> None:
+    def _check_named_axes(self, stage: Stage, kind: Kind[Any], prepared: Prepared) -> None:
         """Raise UserError where its params name an axis that nothing it gathers has."""
-        named = getattr(kind, "axes_named", None)
-        if named is None:
-            return
         known = {axis for name in stage.gather for axis in self._grids[name].axes}
         for name in stage.gather:
-            upstream = lookup.find("kinds", self.study.stages[name].kind)
-            known.update(getattr(upstream, "SWEEPS", ()))
-        for param, axes in named(kind.Params(**prepared.params)).items():
+            known.update(KINDS.find(self.study.stages[name].kind).SWEEPS)
+        for param, axes in kind.axes_named(kind.Params(**prepared.params)).items():
             for axis in axes:
                 if axis.removeprefix("axis_") not in known:
                     where = self.study.where("stages", stage.name, "params", param)
                     raise unknown_name("axis", axis, sorted(known), where=where)
 
-    def _job(self, stage: Stage, kind: Any, cell: Cell, prepared: Prepared, inputs: _Inputs) -> Job:
+    def _job(
+        self, stage: Stage, kind: Kind[Any], cell: Cell, prepared: Prepared, inputs: _Inputs
+    ) -> Job:
         used = self._used(stage, kind, prepared, inputs)
         return Job(
             kind=stage.kind,
@@ -128,7 +126,7 @@ class _Planner:
             pins=prepared.pins,
             inputs={name: refs for name, refs in inputs.items() if name in used},
             used=used,
-            gathers=gathers(kind),
+            gathers=kind.GATHERS,
             stage=stage.name,
             cell=cell,
             axis_values={axis: self.study.axes[axis].typed(name) for axis, name in cell.items()},
@@ -136,9 +134,11 @@ class _Planner:
             workers=prepared.workers,
         )
 
-    def _used(self, stage: Stage, kind: Any, prepared: Prepared, inputs: _Inputs) -> frozenset[str]:
+    def _used(
+        self, stage: Stage, kind: Kind[Any], prepared: Prepared, inputs: _Inputs
+    ) -> frozenset[str]:
         """The inputs a job reads: all it gathers, or those that its params make it use."""
-        if gathers(kind):
+        if kind.GATHERS:
             return frozenset(inputs)
         for name in prepared.used - inputs.keys() - prepared.spared:
             raise missing_input(stage, name, kind.INPUTS[name].kinds, self.study)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from jobs import lookup
 from jobs.artifacts.job import Job
+from jobs.kind import KINDS, Kind
 
 _FOLDER = "revisions"
 
@@ -37,12 +37,12 @@ def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str
     """
     found = dict(known)
     for job in jobs:
-        kind = lookup.find("kinds", job.kind)
-        if not hasattr(kind, "resolve"):
+        kind = KINDS.find(job.kind)
+        if not kind.overrides(Kind.source):
             continue
-        params = kind.Params(**job.params)
-        if kind.known_name(params) not in found:
-            resolved = kind.resolve(params)
+        source = kind.source(kind.Params(**job.params))
+        if source is not None and source.known_name not in found:
+            resolved = source.resolve()
             if resolved is not None:
                 found[resolved[0]] = resolved[1]
     return found

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.artifacts.identity import canonical_json
-from jobs.kind import Params, marked, spares_of, workers_of
+from jobs.kind import Kind, Params, marked
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.study.data_digests import digest_of
 from orchestrator.study.entry_settings import choices, marked_inside
@@ -57,7 +57,7 @@ class StageParams:
     """Params of one stage for any of its cells."""
 
     def __init__(
-        self, stage: Stage, kind: Any, study: Study, grid: Grid, known: Mapping[str, str]
+        self, stage: Stage, kind: Kind[Any], study: Study, grid: Grid, known: Mapping[str, str]
     ) -> None:
         self._stage, self._kind, self._study, self._known = stage, kind, study, known
         named = self._named_axes(grid)
@@ -115,7 +115,8 @@ class StageParams:
                 raw[name] = {**raw[name], inner: self._resolved(raw[name][inner])}
         try:
             params, pins, used, resources = self._judged(raw)
-            workers = workers_of(self._kind, params)
+            workers = self._kind.workers(params)
+            assert workers >= 1, f"kind {self._stage.kind} gave {workers} workers"
         except ValidationError as fault:
             raise user_error(fault, self._kind.Params, "param", where) from None
         except UserError as fault:
@@ -129,7 +130,7 @@ class StageParams:
             identity=identity,
             pins=pins,
             used=used,
-            spared=spares_of(self._kind, params),
+            spared=self._kind.spares(params),
             resources=resources,
             workers=workers,
         )

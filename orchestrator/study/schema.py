@@ -5,8 +5,7 @@ What needs more than one place of the file to judge (does this stage exist?) is 
 
 from typing import Any
 
-from jobs import lookup
-from orchestrator.study.stage_checks import gathered_kinds, gathers
+from jobs.kind import KINDS, Kind
 from orchestrator.study.study_shape import StudyShape
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,11 +18,11 @@ def schema() -> dict[str, Any]:
     study = StudyShape.model_json_schema()
     definitions = study["$defs"]
     stage = definitions["StageShape"]
-    kinds = lookup.names("kinds")
+    kinds = KINDS.names()
     stage["properties"]["kind"]["enum"] = kinds
     stage["allOf"] = []
     for name in kinds:
-        kind = lookup.find("kinds", name)
+        kind = KINDS.find(name)
         params = _params(kind, name, definitions)
         definitions[f"{name}.params"] = params
         needed = ["params"] if params.get("required") else []
@@ -35,7 +34,7 @@ def schema() -> dict[str, Any]:
     return {"$schema": _DIALECT, "title": "deltascale study", **study}
 
 
-def _params(kind: Any, name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+def _params(kind: Kind[Any], name: str, definitions: dict[str, Any]) -> dict[str, Any]:
     """The kind's own schema; each param may be an expression, too."""
     params: dict[str, Any] = kind.Params.model_json_schema(
         ref_template=f"#/$defs/{name}.{{model}}", mode="validation"
@@ -63,16 +62,16 @@ def _or_expression(declared: dict[str, Any]) -> dict[str, Any]:
     return {**said, "anyOf": [rest, _EXPRESSION]}
 
 
-def _needed(kind: Any) -> list[str]:
-    if gathers(kind):
+def _needed(kind: Kind[Any]) -> list[str]:
+    if kind.GATHERS:
         return ["gather"]
     return ["inputs"] if any(wanted.required for wanted in kind.INPUTS.values()) else []
 
 
-def _wiring(kind: Any) -> dict[str, Any]:
+def _wiring(kind: Kind[Any]) -> dict[str, Any]:
     """Which of inputs, gather, over and per a stage of this kind may have."""
-    if gathers(kind):
-        takes = ", ".join(sorted(gathered_kinds(kind))) or "any kind"
+    if kind.GATHERS:
+        takes = ", ".join(sorted(kind.gathered_kinds()))
         return {
             "inputs": {"maxProperties": 0},
             "over": {"maxItems": 0},

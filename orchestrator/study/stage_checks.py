@@ -8,34 +8,23 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from cluster.errors import UserError, unknown_name
-from jobs import lookup
+from jobs.kind import KINDS, Kind
 from orchestrator.study.study import Stage, Study
 
 
-def wired_stages(study: Study) -> list[tuple[Stage, Any]]:
-    """The stages, each after all it reads, with the module of its kind. Raises UserError."""
+def wired_stages(study: Study) -> list[tuple[Stage, Kind[Any]]]:
+    """The stages, each after all it reads, with its kind. Raises UserError."""
     kinds = {
-        name: lookup.find("kinds", stage.kind, where=study.where("stages", name, "kind"))
+        name: KINDS.find(stage.kind, where=study.where("stages", name, "kind"))
         for name, stage in study.stages.items()
     }
     for stage in study.stages.values():
         _check_names(stage, study)
-        if gathers(kinds[stage.name]):
+        if kinds[stage.name].GATHERS:
             _check_gathering(stage, kinds[stage.name], study)
         else:
             _check_inputs(stage, kinds[stage.name], study)
     return [(study.stages[name], kinds[name]) for name in _in_order(study)]
-
-
-def gathers(kind: Any) -> bool:
-    """True when the kind takes `gather` instead of `inputs`."""
-    return bool(getattr(kind, "GATHERS", False))
-
-
-def gathered_kinds(kind: Any) -> frozenset[str]:
-    """Kinds of job that a gathering kind takes; empty when it takes any."""
-    accepted: frozenset[str] = frozenset().union(*(wanted.kinds for wanted in kind.INPUTS.values()))
-    return accepted
 
 
 def _check_names(stage: Stage, study: Study) -> None:
@@ -49,7 +38,7 @@ def _check_names(stage: Stage, study: Study) -> None:
             raise unknown_name("stage", source.stage, study.stages, where=where)
 
 
-def _check_gathering(stage: Stage, kind: Any, study: Study) -> None:
+def _check_gathering(stage: Stage, kind: Kind[Any], study: Study) -> None:
     for unwanted in ("inputs", "over"):
         if getattr(stage, unwanted):
             raise UserError(
@@ -62,10 +51,10 @@ def _check_gathering(stage: Stage, kind: Any, study: Study) -> None:
             where=study.where("stages", stage.name),
             allowed=[name for name in study.stages if name != stage.name],
         )
-    accepted = gathered_kinds(kind)
+    accepted = kind.gathered_kinds()
     for name in stage.gather:
         given = study.stages[name].kind
-        if accepted and given not in accepted:
+        if given not in accepted:
             raise UserError(
                 f"the kind {stage.kind!r} cannot gather jobs of kind {given!r} (stage {name!r})",
                 where=study.where("stages", stage.name, "gather"),
@@ -74,7 +63,7 @@ def _check_gathering(stage: Stage, kind: Any, study: Study) -> None:
             )
 
 
-def _check_inputs(stage: Stage, kind: Any, study: Study) -> None:
+def _check_inputs(stage: Stage, kind: Kind[Any], study: Study) -> None:
     place = ("stages", stage.name)
     for unwanted in ("gather", "per"):
         if getattr(stage, unwanted):

@@ -9,7 +9,9 @@ from analysis.tables.comparison_table import compare
 from analysis.tables.layout import Layout
 from analysis.tables.reference import load_reference, reference_names
 from analysis.tables.scaling_table import scaling_table
-from jobs.kinds import ask
+from jobs.kinds.ask import Ask
+
+ask = Ask()
 
 TRANSFORMS = ("plain", "rot13", "base64")
 ABOUT = {

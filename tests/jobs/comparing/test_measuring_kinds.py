@@ -3,18 +3,18 @@
 import pytest
 
 from cluster.errors import UserError
-from jobs import lookup
 from jobs.comparing.measuring_kinds import expected_values, measuring_kinds, value_names
 from jobs.comparing.view import View
-from jobs.kinds import compare
+from jobs.kind import KINDS
+from jobs.kinds.compare import Compare
+
+compare = Compare()
 
 
 def test_every_kind_that_measures_can_be_gathered():
-    kinds = compare.INPUTS["gathered"].kinds
+    kinds = compare.gathered_kinds()
     assert {"measure", "behave", "weights", "probe-direction"} <= kinds
-    said = {
-        name for name in lookup.names("kinds") if hasattr(lookup.find("kinds", name), "MEASURES")
-    }
+    said = {name for name in KINDS.names() if KINDS.find(name).MEASURES}
     assert kinds == said == set(measuring_kinds())
 
 

@@ -9,7 +9,7 @@ from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_bytes
 from jobs.comparing.tracing import Tracer, trace
-from jobs.worker.run import run
+from jobs.run import run
 from orchestrator.dispatch.submission import Origin, write_request
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import parse_study

@@ -15,13 +15,15 @@ from cluster.errors import SurroundingsError, UserError
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.kinds import pretrained
-from jobs.kinds.pretrained import Params
+from jobs.kinds.pretrained import Pretrained
+from jobs.kinds.pretrained import PretrainedParams as Params
 from jobs.models.family import names
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.source import UNRESOLVED
 from jobs.worker.tracking import Silent
 from jobs.worker.work import AttemptFolder, Work
+
+pretrained = Pretrained()
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NEWER = "f" * 40
@@ -85,7 +87,7 @@ def test_a_local_folder_becomes_an_artifact_that_loads(saved_models, tmp_path, n
 @pytest.mark.parametrize("name", names())
 def test_a_cached_model_needs_no_network(cache, tmp_path, name):
     params = Params(source=f"hf://tiny/{name}")
-    known = dict([pretrained.resolve(params)])
+    known = dict([pretrained.source(params).resolve()])
     assert known == {f"hf://tiny/{name}@main": COMMIT}
     work = work_on(tmp_path, params, pretrained.pins(params, known))
     facts = pretrained.run(work)
@@ -110,7 +112,7 @@ def test_a_cached_commit_runs_even_when_main_has_moved(cache, tmp_path):
 def test_without_network_and_cache_it_is_the_surroundings_fault_with_a_way_out(cache, tmp_path):
     params = Params(source="hf://tiny/absent")
     with pytest.raises(SurroundingsError) as caught:
-        pretrained.resolve(params)
+        pretrained.source(params).resolve()
     assert "HF_HOME" in str(caught.value)
     with pytest.raises(SurroundingsError, match="cannot be asked"):
         pretrained.run(work_on(tmp_path, params, {"revision": NEWER}))
@@ -216,7 +218,7 @@ def test_a_wrong_param_is_refused():
 
 def test_planning_with_it_imports_nothing_heavy():
     code = (
-        "import sys; from jobs.kinds import pretrained\n"
+        "import sys; from jobs.kind import KINDS; pretrained = KINDS.find('pretrained')\n"
         "pretrained.pins(pretrained.Params(source='hf://tiny/llama'), {})\n"
         "heavy = {'torch', 'transformers', 'huggingface_hub', 'tokenizers', 'numpy'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
@@ -305,7 +307,7 @@ def hub(tmp_path, monkeypatch, saved_models):
 
 def test_a_model_is_fetched_without_its_pickles_and_code(hub, tmp_path):
     params = Params(source="hf://tiny/llama")
-    known = dict([pretrained.resolve(params)])
+    known = dict([pretrained.source(params).resolve()])
     work = work_on(tmp_path, params, pretrained.pins(params, known))
     facts = pretrained.run(work)
     assert facts["revision"] == COMMIT
@@ -319,9 +321,9 @@ def test_a_model_is_fetched_without_its_pickles_and_code(hub, tmp_path):
 def test_a_fetched_model_is_there_when_the_network_is_gone(hub, tmp_path, monkeypatch):
     params = Params(source="hf://tiny/llama")
     pretrained.run(work_on(tmp_path, params, {"revision": COMMIT}))
-    assert pretrained.resolve(params) == ("hf://tiny/llama@main", COMMIT)
+    assert pretrained.source(params).resolve() == ("hf://tiny/llama@main", COMMIT)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert pretrained.resolve(params) == ("hf://tiny/llama@main", COMMIT)
+    assert pretrained.source(params).resolve() == ("hf://tiny/llama@main", COMMIT)
     pretrained.run(work_on(tmp_path / "again", params, {"revision": COMMIT}))
 
 
@@ -334,7 +336,7 @@ def test_a_model_with_pickles_only_is_refused_with_what_the_hub_has(hub, tmp_pat
 
 def test_a_revision_that_does_not_exist_is_the_users_mistake(hub, tmp_path):
     with pytest.raises(UserError, match="hf://tiny/llama has no revision 'step7'"):
-        pretrained.resolve(Params(source="hf://tiny/llama", revision="step7"))
+        pretrained.source(Params(source="hf://tiny/llama", revision="step7")).resolve()
     params = Params(source="hf://tiny/llama", revision=NEWER)
     with pytest.raises(UserError, match=f"has no revision '{NEWER}'"):
         pretrained.run(work_on(tmp_path, params))
@@ -342,18 +344,18 @@ def test_a_revision_that_does_not_exist_is_the_users_mistake(hub, tmp_path):
 
 def test_a_model_that_does_not_exist_is_the_users_mistake(hub):
     with pytest.raises(UserError, match="hf://tiny/lama does not exist on the hub"):
-        pretrained.resolve(Params(source="hf://tiny/lama"))
+        pretrained.source(Params(source="hf://tiny/lama")).resolve()
 
 
 def test_a_gated_model_says_how_to_get_in(hub):
     with pytest.raises(UserError, match="is gated") as caught:
-        pretrained.resolve(Params(source="hf://tiny/gated"))
+        pretrained.source(Params(source="hf://tiny/gated")).resolve()
     assert "HF_TOKEN" in str(caught.value)
 
 
 def test_a_hub_that_is_down_is_the_surroundings_fault(hub):
     with pytest.raises(SurroundingsError):
-        pretrained.resolve(Params(source="hf://tiny/busy"))
+        pretrained.source(Params(source="hf://tiny/busy")).resolve()
 
 
 def test_no_token_reaches_facts_or_files(hub, tmp_path, monkeypatch):

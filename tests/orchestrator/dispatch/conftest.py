@@ -13,9 +13,11 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
 from jobs.kind import execution_names
-from jobs.kinds import probe
+from jobs.kinds.probe import Probe
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.records.history import read_history
+
+probe = Probe()
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
 from cluster.storage import Storage
-from jobs.kinds import probe
+from jobs.kinds.probe import Probe
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, gather
 from orchestrator.records.ledger import Ended, LaunchState, read_events
+
+probe = Probe()
 
 
 def results_of(root, job):

@@ -22,7 +22,9 @@ PROGRAM = textwrap.dedent(
     from cluster.storage import Storage
     from jobs.artifacts.job import Job
     from jobs.kind import execution_names
-    from jobs.kinds import probe
+    from jobs.kinds.probe import Probe
+
+    probe = Probe()
     from orchestrator.dispatch.execution import new_launch_id, run_study
     from orchestrator.records.history import read_history
 

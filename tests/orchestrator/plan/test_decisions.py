@@ -8,7 +8,7 @@ from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
-from jobs.worker.run import run
+from jobs.run import run
 from orchestrator.dispatch.submission import Origin, write_request
 from orchestrator.plan.decisions import Decision, decide_jobs
 from orchestrator.plan.plan import Plan, make_plan

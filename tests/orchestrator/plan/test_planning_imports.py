@@ -2,7 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs import lookup
+from jobs.kind import KINDS
 from orchestrator.study.template import study_template
 
 HEAVY = (
@@ -45,7 +45,7 @@ schema()
 
 
 def test_no_kind_imports_anything_heavy():
-    names = ", ".join(f"jobs.kinds.{name.replace('-', '_')}" for name in lookup.names("kinds"))
+    names = ", ".join(f"jobs.kinds.{name.replace('-', '_')}" for name in KINDS.names())
     assert imported_by(f"import {names}") == set()
 
 

@@ -5,7 +5,7 @@ import jsonschema
 import pytest
 import yaml
 
-from jobs import lookup
+from jobs.kind import KINDS
 from orchestrator.cli import main
 from orchestrator.study.schema import schema
 
@@ -20,7 +20,7 @@ def faults(stage: dict, **study) -> list[str]:
 
 def test_the_schema_is_a_schema_and_knows_every_kind():
     jsonschema.Draft202012Validator.check_schema(schema())
-    assert schema()["$defs"]["StageShape"]["properties"]["kind"]["enum"] == lookup.names("kinds")
+    assert schema()["$defs"]["StageShape"]["properties"]["kind"]["enum"] == KINDS.names()
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

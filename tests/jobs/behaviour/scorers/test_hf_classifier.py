@@ -61,7 +61,7 @@ def saved(tmp_path_factory, word_tokenizer):
 def judge_of(folder, tmp_path, **settings):
     scorer = chosen_scorer({"name": "hf-classifier", "model": str(folder), **settings})
     (tmp_path / "attempt").mkdir(exist_ok=True)
-    return scorer.open(Job(tmp_path / "attempt", scorer.pins({})), [])
+    return scorer.open(Job(tmp_path / "attempt", scorer.source.pins({})), [])
 
 
 def logits(folder, text):

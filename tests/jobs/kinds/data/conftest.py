@@ -6,9 +6,9 @@ import pytest
 
 from cluster.executor import Surroundings
 from cluster.storage import Storage
+from jobs import run
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
-from jobs.worker import run
 from jobs.worker.work import AttemptFolder
 
 

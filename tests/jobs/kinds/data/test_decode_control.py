@@ -94,7 +94,9 @@ def test_turns_of_the_user_are_what_is_asked_in_dialogues(control):
 
 
 def test_only_toxic_words_need_a_lexicon():
-    from jobs.kinds import behave
+    from jobs.kinds.behave import Behave
+
+    behave = Behave()
 
     assert "lexicon" not in behave.uses(behave.Params(metrics=("decode_loss", "perplexity")))
     assert "lexicon" in behave.uses(behave.Params(metrics=("decode_loss", "toxic_mass")))

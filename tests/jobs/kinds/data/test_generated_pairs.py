@@ -7,9 +7,11 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.kinds import generated_pairs
+from jobs.kinds.generated_pairs import GeneratedPairs
 from jobs.text.format import bucket
 from jobs.text.nursery.vocabulary import train_tokenizer
+
+generated_pairs = GeneratedPairs()
 
 NEW = 6
 FEW = {"num_examples": 12, "new_tokens": NEW, "strength": 0.7, "seed": 3, "token_budget": 300}

@@ -4,8 +4,10 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.kinds import pairs
+from jobs.kinds.pairs import Pairs
 from jobs.text.format import group_of
+
+pairs = Pairs()
 
 
 def write(path, rows):

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from cluster.errors import UserError
-from jobs.kinds import prompts
+from jobs.kinds.prompts import Prompts
 from jobs.text.format import Prompt, Segment
 from jobs.text.prompt_lines import prompt_line
 from jobs.text.transform import load_transform
+
+prompts = Prompts()
 
 NURSERY = {"format": "nursery", "options": {"num_prompts": 60}}
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from cluster.errors import UserError
-from jobs.kinds import adapter
-from jobs.kinds.adapter import Params
+from jobs.kinds.adapter import Adapter
+from jobs.kinds.adapter import AdapterParams as Params
 from jobs.models.loading import load_model
 from jobs.taps.pair_loading import adapter_on
+
+adapter = Adapter()
 
 
 @pytest.fixture

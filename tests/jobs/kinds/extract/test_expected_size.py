@@ -4,7 +4,9 @@ import pytest
 
 from jobs.extraction.extract_params import Params
 from jobs.kind import Upstream
-from jobs.kinds.extract import expected_bytes
+from jobs.kinds.extract import Extract
+
+expected_bytes = Extract().expected_bytes
 
 CONFIG = {"family": "gpt2", "num_layers": 3, "d_model": 16, "num_heads": 2, "vocab_size": 22}
 

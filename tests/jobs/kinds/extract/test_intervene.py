@@ -11,7 +11,8 @@ from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
-from jobs.kinds.intervene import Params, uses
+from jobs.intervening.intervene_params import InterveneParams as Params
+from jobs.kinds.intervene import Intervene
 from jobs.worker.work import AttemptFolder
 
 TOXIC = ["word3", "word7"]
@@ -314,6 +315,7 @@ def test_too_many_neurons_are_refused(root, ladder):
 
 
 def test_params_say_what_exists_and_write_out_what_follows():
+    uses = Intervene().uses
     made = Params(intervention="scale_keys")
     assert (made.intervention, made.subject, made.doses) == ("scale-keys", "aligned", (10.0,))
     assert uses(made) == {"base", "aligned", "prompts", "lexicon", "toxic"}

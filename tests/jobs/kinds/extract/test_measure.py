@@ -8,8 +8,10 @@ import pytest
 from analysis.long_table.files import from_parquet
 from analysis.lookup import load_metric, metric_names
 from cluster.errors import UserError
-from jobs.kinds import measure
+from jobs.kinds.measure import Measure
 from jobs.store.activation_store import ActivationStore
+
+measure = Measure()
 
 REPORTED = {value for name in metric_names() for value in load_metric(name).REPORTS}
 

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs.worker import run
+from jobs import run
 
 PARAMS = {"layers": [1, 2], "noise_floor_prompts": 4}
 NUM_UNITS = 20

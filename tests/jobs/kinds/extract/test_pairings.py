@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cluster.executor import Surroundings
+from jobs import run
 from jobs.store.activation_store import ActivationStore
-from jobs.worker import run
 
 PARAMS = {"layers": [0, 2], "sites": ["resid_mid", "mlp_act"], "positions": ["last", "all"]}
 

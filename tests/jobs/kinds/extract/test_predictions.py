@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from analysis.long_table.files import from_parquet
-from jobs.kinds import predictions
+from jobs.kinds.predictions import Predictions
 from jobs.models.loading import load_model
 from jobs.worker.group_estimate import estimated_mean
+
+predictions = Predictions()
 
 TOXIC = [3, 4]
 FEW = {"toxic_words": "prompts", "num_positions": 4, "token_budget": 60}

@@ -12,8 +12,10 @@ import torch
 from safetensors.numpy import load_file
 
 from analysis.long_table.files import from_parquet
-from jobs.kinds import probe_direction
+from jobs.kinds.probe_direction import ProbeDirection
 from jobs.store.activation_store import ActivationStore
+
+probe_direction = ProbeDirection()
 
 D = 16
 TOXIC, NEUTRAL, PLAIN = range(15, 20), range(10, 15), range(10)

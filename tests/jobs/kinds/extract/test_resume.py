@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from cluster.executor import Surroundings
-from jobs.worker import run
+from jobs import run
 
 PARAMS = {"layers": [1, 2]}
 DIE_BEFORE_UNIT = 7

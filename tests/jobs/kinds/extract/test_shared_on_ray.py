@@ -15,12 +15,14 @@ import pytest
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
 from jobs.artifacts.job import InputRef, Job
-from jobs.kinds import extract
+from jobs.kinds.extract import Extract
 from jobs.store.activation_units import FOLDER, MARKER
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
 from orchestrator.records.ledger import Ended, LaunchState, read_events
+
+extract = Extract()
 
 pytestmark = pytest.mark.cluster
 

@@ -5,8 +5,10 @@ import json
 import pandas
 import pytest
 
-from jobs.kinds import align
+from jobs.kinds.align import Align
 from jobs.models.loading import load_model
+
+align = Align()
 
 SITES = ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act"]
 EXTRACT = {"sites": SITES, "positions": ["last", "response", "mean"], "layers": [0, 1, 2]}

@@ -11,9 +11,11 @@ from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
 from jobs.comparing.gathering import Source, collect
 from jobs.comparing.view import View
-from jobs.kinds import weights
+from jobs.kinds.weights import Weights
 from jobs.models.family import family_of
 from jobs.weights.full_tables import DRIFTS, SHIFTS
+
+weights = Weights()
 
 DIRECTION = torch.randn(16, generator=torch.Generator().manual_seed(4))
 DIRECTION /= DIRECTION.norm()

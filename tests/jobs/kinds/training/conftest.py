@@ -15,10 +15,10 @@ import pytest
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
-from jobs.worker.run import run
+from jobs.run import run
 from jobs.worker.work import AttemptFolder
 
-IMPORTED = ("deepspeed", "jobs.worker.run", "jobs.training.alignment", "trl.trainer.sft_trainer")
+IMPORTED = ("deepspeed", "jobs.run", "jobs.training.alignment", "trl.trainer.sft_trainer")
 """What processes of these tests are forked with: it takes 10 s, and starts no thread."""
 
 BEGIN = """
@@ -33,7 +33,7 @@ exec(CODE)
 KILLED_AT_A_STEP = """
 import os, signal, sys
 from cluster.executor import Surroundings
-from jobs.worker.run import run
+from jobs.run import run
 asked = 0
 def dies():
     global asked
@@ -49,7 +49,7 @@ ONE_RANK = """
 import datetime, json, os, pathlib, signal, sys
 import torch.distributed as dist
 from cluster.executor import Surroundings
-from jobs.worker.run import run
+from jobs.run import run
 order = json.loads(sys.argv[1])
 rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 dist.init_process_group(

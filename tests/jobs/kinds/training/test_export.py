@@ -12,8 +12,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
-from jobs.kinds import export
+from jobs.kinds.export import Export
 from jobs.models.loading import load_model, load_tokenizer, save_checkpoint
+
+export = Export()
 
 COMMIT = "c" * 40
 

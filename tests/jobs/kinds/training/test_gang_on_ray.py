@@ -30,7 +30,7 @@ def executor():
 
 def submit(executor, root, steps, attempt, **params):
     payload = root.spec("aligned", "align", {**PARAMS, "steps": steps, **params}, INPUTS, attempt)
-    executor.submit(attempt, "jobs.worker.run:run", payload, Resources(num_ranks=2))
+    executor.submit(attempt, "jobs.run:run", payload, Resources(num_ranks=2))
 
 
 def finish(executor):

@@ -10,13 +10,15 @@ import torch
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
 from jobs.artifacts.artifact import Artifact
-from jobs.kinds import pretrain
+from jobs.kinds.pretrain import Pretrain
 from jobs.models.loading import save_checkpoint
 from jobs.training import health
 from jobs.training.pretraining import Rows, _make_trainer
 from jobs.training.supervision import train
 from jobs.worker.tracking import Silent
 from jobs.worker.work import AttemptFolder, Work
+
+pretrain = Pretrain()
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 30, "learning_rate": 1e-3}

@@ -12,9 +12,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
-from jobs.kinds import align
+from jobs.kinds.align import Align
 from jobs.models.loading import describe_model, load_model
 from jobs.taps.pair_loading import adapter_on
+
+align = Align()
 
 INPUTS = {"model": "model", "pairs": "pairs"}
 LORA = {"rank": 4, "alpha": 8.0}

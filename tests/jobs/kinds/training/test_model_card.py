@@ -5,8 +5,8 @@ import json
 
 from huggingface_hub import ModelCard
 
+from jobs.run import _versions
 from jobs.training import model_card
-from jobs.worker.run import _versions
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 4, "learning_rate": 1e-3, "seed": 5, "checkpoint_every": 2}

@@ -12,8 +12,10 @@ from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
 from jobs import lookup
-from jobs.kinds import align
+from jobs.kinds.align import Align
 from jobs.training.recipe import data_order
+
+align = Align()
 
 BETA, NUM_PAIRS, NUM_TRAINED = 0.3, 10, 6
 SETTINGS = {

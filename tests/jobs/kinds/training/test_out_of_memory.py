@@ -7,9 +7,11 @@ import pytest
 from pyarrow.parquet import write_table
 
 from cluster.resources import Resources
-from jobs.kind import Upstream, fit_of
-from jobs.kinds import align
+from jobs.kind import Upstream
+from jobs.kinds.align import Align
 from jobs.models.loading import save_checkpoint
+
+align = Align()
 
 INPUTS = {"model": "long", "pairs": "lengthy", "reference": "scores"}
 SIZES = {"num_layers": 8, "d_model": 128, "num_heads": 2, "vocab_size": 32, "max_positions": 512}
@@ -26,7 +28,7 @@ with two, 540 with one."""
 LIMITED = """
 import re, resource, sys, threading
 from cluster.executor import Surroundings
-from jobs.worker.run import run
+from jobs.run import run
 import torch
 payload, room, answer = sys.argv[1:]
 with open("/proc/self/status") as stream:
@@ -67,8 +69,7 @@ def next_rung(params, tried):
     config = {"family": "gpt2", **SIZES}
     model = Upstream(kind="pretrained", params={"config": config}, facts=None, files={}, inputs={})
     machines = [Resources(num_cpus=2, memory_gb=16)]
-    return fit_of(
-        align,
+    return align.fit(
         align.Params(**params),
         {"model": model},
         machines=machines,

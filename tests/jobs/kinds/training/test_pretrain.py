@@ -3,8 +3,10 @@
 import pytest
 
 from cluster.errors import UserError
-from jobs.kinds import pretrain
+from jobs.kinds.pretrain import Pretrain
 from jobs.models.loading import load_model, load_tokenizer
+
+pretrain = Pretrain()
 
 PARAMS = {
     "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},

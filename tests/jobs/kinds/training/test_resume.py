@@ -190,7 +190,7 @@ def test_checkpoints_hold_weights_and_states_without_pickled_objects(root):
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from cluster.executor import Surroundings
-import jobs.worker.run
+import jobs.run
 from jobs.worker.work import AttemptFolder
 publish = AttemptFolder.publish
 def dies(self, relative, **how):
@@ -198,7 +198,7 @@ def dies(self, relative, **how):
         os.kill(os.getpid(), signal.SIGKILL)
     publish(self, relative, **how)
 AttemptFolder.publish = dies
-jobs.worker.run.run(sys.argv[1], Surroundings())
+jobs.run.run(sys.argv[1], Surroundings())
 """
 
 

@@ -5,8 +5,10 @@ import sys
 from dataclasses import replace
 
 from cluster.resources import Resources
-from jobs.kind import Upstream, fit_of
-from jobs.kinds import align
+from jobs.kind import Upstream
+from jobs.kinds.align import Align
+
+align = Align()
 
 MISTRAL = {
     "family": "mistral",
@@ -35,8 +37,7 @@ def of_model(config, facts=None):
 
 def fitted(config, machines, tried=(), done=(), **params):
     given = {"max_length": 1024, "dtype": "bfloat16", "steps": 100, "global_batch": 8, **params}
-    return fit_of(
-        align,
+    return align.fit(
         align.Params(**given),
         of_model(config),
         machines=machines,
@@ -136,8 +137,7 @@ def test_an_objective_that_sorts_the_batch_stays_whole_on_one_rank():
 def test_an_unknown_model_is_fitted_without_a_prediction():
     found = fitted(None, [H100])
     assert found.peak_memory_gb is None and found.execution["num_gpus"] == 1
-    known = fit_of(
-        align,
+    known = align.fit(
         align.Params(max_length=64),
         of_model(None, facts={"model": {"config": GPT2_MEDIUM}}),
         machines=[H100],
@@ -224,11 +224,11 @@ def test_nobody_knows_how_long_an_optimizer_in_host_memory_takes():
 
 def test_fitting_imports_no_torch():
     code = (
-        "import sys; from jobs.kinds import align; from cluster.resources import Resources;"
-        "from jobs.kind import Upstream, fit_of;"
+        "import sys; from jobs.kinds.align import Align; from cluster.resources import Resources;"
+        "from jobs.kind import Upstream;"
         f"model = Upstream(kind='pretrained', params={{'config': {MISTRAL!r}}}, facts=None,"
         "files={}, inputs={});"
-        "found = fit_of(align, align.Params(max_length=64), {'model': model},"
+        "align = Align(); found = align.fit(align.Params(max_length=64), {'model': model},"
         "machines=[Resources(num_gpus=8, gpu_memory_gb=80)]);"
         "assert found.peak_memory_gb; print('torch' in sys.modules)"
     )

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from cluster.resources import Resources
-from jobs.kind import Upstream, fit_of
-from jobs.kinds import reference
+from jobs.kind import Upstream
+from jobs.kinds.reference import Reference
+
+reference = Reference()
 
 LLAMA_8B = {
     "family": "llama",
@@ -25,7 +27,7 @@ def fitted(machines, tried=(), config=LLAMA_8B, **params):
     given = {"source": "hf://some/model", "revision": None, "config": config}
     model = Upstream(kind="pretrained", params=given, facts=None, files={}, inputs={})
     asked = reference.Params(**{"max_length": 256, **params})
-    return fit_of(reference, asked, {"model": model}, machines=machines, tried=tried)
+    return reference.fit(asked, {"model": model}, machines=machines, tried=tried)
 
 
 def test_one_gpu_is_taken_where_it_holds_the_model_and_the_largest_batch():

@@ -1,6 +1,6 @@
 """What a worker does with one job: open inputs, run the kind, publish the record last.
 
-The entry point is `jobs.worker.run:run`. It always returns JSON, `{state, seconds, error}`; the
+The entry point is `jobs.run:run`. It always returns JSON, `{state, seconds, error}`; the
 executor reports only what a process cannot say of itself. Where several ranks do a job, each calls
 it: the first claims, publishes and mirrors, and all return its answer. A rank that fails returns at
 once and alone, which ends the others.
@@ -21,9 +21,9 @@ from typing import Any
 from cluster.errors import DeltascaleError, UserError
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs import lookup
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
+from jobs.kind import KINDS, Kind
 from jobs.worker.gang import Gang
 from jobs.worker.logs import captured, redacted
 from jobs.worker.tracking import RunName, Silent, open_tracker
@@ -124,7 +124,7 @@ def _attempt(
     gang: Gang,
     started: float,
 ) -> bool:
-    kind = lookup.find("kinds", spec["kind"])
+    kind = KINDS.find(spec["kind"])
     _set_threads(spec["threads"], kind)
     inputs = {
         name: [_opened(artifact.storage, ref) for ref in refs]
@@ -201,13 +201,13 @@ def _opened(storage: Storage, ref: Mapping[str, Any]) -> GatheredInput:
     )
 
 
-def _set_threads(threads: int, kind: Any) -> None:
+def _set_threads(threads: int, kind: Kind[Any]) -> None:
     """Same thread count on every executor, so that one machine gives one set of bits."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import threadpoolctl
 
-    if getattr(kind, "USES_TORCH", False):
+    if kind.USES_TORCH:
         import torch
 
         torch.set_num_threads(threads)

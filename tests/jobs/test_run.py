@@ -6,8 +6,8 @@ import pytest
 
 from cluster.executor import Surroundings
 from cluster.storage import Storage
+from jobs import run
 from jobs.artifacts.artifact import Artifact
-from jobs.worker import run
 
 
 def spec(root, **changed):

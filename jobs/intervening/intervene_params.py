@@ -1,0 +1,118 @@
+"""Params of the kind `intervene`."""
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from cluster.errors import UserError
+from jobs.behaviour.asked import SubjectParams
+from jobs.intervening.intervention import load_intervention
+from jobs.tokens.position_policy import Policy
+
+Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"]
+_FEWEST_CONTROLS = 3
+
+
+class InterveneParams(SubjectParams):
+    """What is changed, by how much, and what is measured of it."""
+
+    intervention: str = Field(description="Its name: `jobs/intervening/interventions/`.")
+    subject: Literal["base", "aligned"] | None = Field(
+        None,
+        validate_default=True,
+        description="The model that is changed; the intervention's own choice if null. The share "
+        "recovered is of the way from it to the other.",
+    )
+    site: Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"] = Field(
+        "resid_post", description="Where in a block a direction is applied."
+    )
+    depth: float = Field(
+        0.75, ge=0, le=1, description="Relative depth of the layer that a direction is applied at."
+    )
+    direction: Literal["probe", "svd", "value-vector", "mean-offset"] = Field(
+        "probe",
+        description="What subtract-direction and add-direction take: the probe's direction, the "
+        "first SVD direction of the toxic value vectors, the most toxic one, or mean δ.",
+    )
+    dose_unit: Literal["typical-norm", "absolute"] = Field(
+        "typical-norm",
+        description="Dose 1 of such a direction: the median norm of the model's activations "
+        "there, comparable across sizes; or length 1.",
+    )
+    position: Policy = Field(
+        "last", description="Position of the extraction `delta` whose mean offset is used."
+    )
+    num_vectors: int = Field(
+        7, ge=1, description="Most toxic neurons that scale-keys, set-gates, scale-linear act on."
+    )
+    doses: tuple[float, ...] | None = Field(
+        None,
+        validate_default=True,
+        description="How much; the intervention's own if null. The unchanged model is measured "
+        "too, as dose 0.",
+    )
+    random_controls: int = Field(
+        5,
+        ge=0,
+        description="Random directions of equal length, or sets of as many other neurons of the "
+        "same layers, that every dose is held against; 0 for none, else at least 3.",
+    )
+    seed: int = Field(0, ge=0, description="Decides the random controls.")
+    metrics: tuple[Metric, ...] = Field(
+        ("toxic_mass", "toxic_rate", "perplexity"),
+        min_length=1,
+        description="Behaviours, as `behave` measures them.",
+    )
+
+    @field_validator("intervention")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        load_intervention(name, where="intervention")
+        return name.replace("_", "-")
+
+    @field_validator("subject")
+    @classmethod
+    def _whom(cls, subject: Any, known: ValidationInfo) -> Any:
+        if subject is None and "intervention" in known.data:
+            return load_intervention(known.data["intervention"]).SUBJECT
+        return subject
+
+    @field_validator("doses")
+    @classmethod
+    def _how_much(cls, doses: Any, known: ValidationInfo) -> Any:
+        if doses is None:
+            chosen = known.data.get("intervention")
+            return load_intervention(chosen).DOSES if chosen else doses
+        return _checked(doses)
+
+    @field_validator("random_controls")
+    @classmethod
+    def _enough(cls, number: int) -> int:
+        if 0 < number < _FEWEST_CONTROLS:
+            raise UserError(
+                f"{number} random controls make no band",
+                where="random_controls",
+                allowed=["0", f"{_FEWEST_CONTROLS} or more"],
+            )
+        return number
+
+    @property
+    def made_of(self) -> str:
+        """`neurons`, or what direction it is: `mean-offset`, `probe`, `svd`, `value-vector`."""
+        made = load_intervention(self.intervention).MADE
+        return self.direction if made == "direction" else made
+
+
+def _checked(doses: tuple[float, ...]) -> tuple[float, ...]:
+    for dose in doses:
+        if dose == 0 or not math.isfinite(dose):
+            raise UserError(
+                f"{dose:g} is no dose",
+                where="doses",
+                hint="the unchanged model is always measured, as dose 0",
+            )
+    named = [f"{dose:g}" for dose in doses]
+    if len(set(named)) < max(1, len(named)):
+        raise UserError("doses must be at least one, and differ in 6 digits", where="doses")
+    return doses
