@@ -180,7 +180,7 @@ def _mirror(
             folder=str(origin.mirror_folder),
             config={},
         ),
-        comparisons=[(compared(root, decided, job), View(**job.params)) for job in done],
+        comparisons=[(compared(root, decided, job), job.params_as(View)) for job in done],
         figures=sorted(pictures),
         reused=_labels(decided, set(report.reused)),
     )

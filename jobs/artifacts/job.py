@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cluster.resources import Resources
 from jobs.artifacts.identity import KEY_LENGTH, key_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+P = TypeVar("P", bound="BaseModel")
 
 Cell = Mapping[str, str]
 """A point of the grid: axis name -> the name of the value there."""
@@ -62,10 +67,16 @@ class Job:
     """Where in the grid."""
     axis_values: AxisValues = field(default_factory=dict)
     """The typed values behind the cell; never identity."""
+    validated: "BaseModel | None" = field(default=None, compare=False, repr=False)
+    """The params as the planner validated them; never identity, and never sent to a worker."""
     resources: Resources = field(default_factory=Resources)
     """What it needs of a machine; each of its workers, where several share it."""
     workers: int = 1
     """Most attempts that may share it at a time."""
+
+    def params_as(self, model: "type[P]") -> "P":
+        """Return the params as `model`: as the planner validated them, or else validated now."""
+        return self.validated if isinstance(self.validated, model) else model(**self.params)
 
     @cached_property
     def identity(self) -> dict[str, Any]:

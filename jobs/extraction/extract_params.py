@@ -107,7 +107,7 @@ class Params(KindParams):
             if not 0 <= depth <= 1:
                 raise UserError(f"the depth {depth} is not between 0 and 1", where="depths")
         if self.layers is None and not self.depths:
-            raise UserError("no layers: give depths or layers")
+            raise UserError("no layers: give depths or layers", where="depths")
         if isinstance(self.layers, tuple) and (not self.layers or min(self.layers) < 0):
             raise UserError("layers are numbers from 0, at least one", where="layers")
         return self

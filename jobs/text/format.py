@@ -107,7 +107,7 @@ def read(role: str, name: str, source: Path | None, options: Mapping[str, Any]) 
     reader = getattr(format_module, f"read_{role}", None)
     if reader is None:
         holding = [other for other in lookup.names("formats") if _holds(role, other)]
-        raise UserError(f"format {name!r} holds no {_ROLES[role]}", allowed=holding)
+        raise UserError(f"format {name!r} holds no {_ROLES[role]}", where="format", allowed=holding)
     reading: Reading[Any] = reader(source, checked_options(name, format_module.Options, options))
     return reading
 
@@ -134,7 +134,9 @@ def checked_options(name: str, model: type[Options], options: Mapping[str, Any])
 def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
     """The source, present and of the right sort. Raises UserError otherwise."""
     if source is None:
-        raise UserError(f"format {name!r} needs a source", hint="give `source: PATH`")
+        raise UserError(
+            f"format {name!r} needs a source", where="source", hint="give `source: PATH`"
+        )
     if not source.exists():
         raise UserError("no such file or folder", where=str(source), hint=_near(source))
     if source.is_dir() != folder:

@@ -57,6 +57,7 @@ class TrainingParams(Params):
         if part is not None and whole % part:
             raise UserError(
                 f"micro_batch {part} does not divide global_batch {whole}",
+                where="micro_batch",
                 allowed=[str(rows) for rows in range(1, whole + 1) if whole % rows == 0],
             )
         return self

@@ -101,7 +101,7 @@ def _asked(
     names = execution_names(kind.Params)
     try:
         found = kind.fit(
-            kind.Params(**{**job.params, **kept}),
+            kind.Params(**{**job.params, **kept}) if kept else job.params_as(kind.Params),
             known.inputs(job),
             machines=machines,
             tried=[each for each in past.tried if set(each) <= names],

@@ -108,7 +108,7 @@ class _Planner:
         known = {axis for name in stage.gather for axis in self._grids[name].axes}
         for name in stage.gather:
             known.update(KINDS.find(self.study.stages[name].kind).SWEEPS)
-        for param, axes in kind.axes_named(kind.Params(**prepared.params)).items():
+        for param, axes in kind.axes_named(prepared.validated).items():
             for axis in axes:
                 if axis.removeprefix("axis_") not in known:
                     where = self.study.where("stages", stage.name, "params", param)
@@ -122,6 +122,7 @@ class _Planner:
             kind=stage.kind,
             version=kind.VERSION,
             params=prepared.params,
+            validated=prepared.validated,
             identity_params=prepared.identity,
             pins=prepared.pins,
             inputs={name: refs for name, refs in inputs.items() if name in used},

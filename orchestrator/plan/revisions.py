@@ -40,7 +40,7 @@ def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str
         kind = KINDS.find(job.kind)
         if not kind.overrides(Kind.source):
             continue
-        source = kind.source(kind.Params(**job.params))
+        source = kind.source(job.params_as(kind.Params))
         if source is not None and source.known_name not in found:
             resolved = source.resolve()
             if resolved is not None:

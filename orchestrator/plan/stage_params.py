@@ -39,6 +39,8 @@ class Prepared:
 
     params: Mapping[str, Any]
     """As JSON, defaults written out, paths resolved."""
+    validated: Params
+    """The same, validated."""
     identity: Mapping[str, Any]
     """The part that changes a number; files as digests."""
     pins: Mapping[str, str]
@@ -120,13 +122,14 @@ class StageParams:
         except ValidationError as fault:
             raise user_error(fault, self._kind.Params, "param", where) from None
         except UserError as fault:
-            named = fault.where in self._kind.Params.model_fields
-            place = (str(fault.where),) if named else self._culprit(raw, fault)
+            place = self._place_of(fault, raw)
+            named = ".".join(str(part) for part in place) == fault.where
             raise _at(fault, where(place), keep_where=not named) from None
         written = params.model_dump(mode="json")
         identity = self._identity(written, where)
         return Prepared(
             params=written,
+            validated=params,
             identity=identity,
             pins=pins,
             used=used,
@@ -158,21 +161,17 @@ class StageParams:
         pins = dict(self._kind.pins(params, self._known))
         return params, pins, self._kind.uses(params), self._kind.resources(params)
 
-    def _culprit(self, raw: Mapping[str, Any], fault: UserError) -> Place:
-        """The param without which the kind does not complain in this way, as far as can be told."""
-        suspects = []
-        for name in raw:
-            try:
-                self._judged({other: raw[other] for other in raw if other != name})
-                required = False
-            except UserError as still:
-                if still.error == fault.error:
-                    continue
-                required = False
-            except ValidationError:
-                required = True
-            suspects.append((str(raw[name]) not in fault.error, required, name))
-        return (min(suspects)[2],) if suspects else ()
+    def _place_of(self, fault: UserError, raw: Mapping[str, Any]) -> Place:
+        """Return the place inside the params that a kind's fault names; empty when there is none.
+
+        A fault names a param (`lora.rank`), or else what a param says (`format text`, a path).
+        """
+        where = fault.where or ""
+        parts = tuple(where.split("."))
+        if parts[0] in self._kind.Params.model_fields:
+            return parts
+        quoted = (name for name, value in raw.items() if value and where.endswith(str(value)))
+        return tuple(quoted)[:1]
 
     def _identity(self, written: Mapping[str, Any], where: Where) -> dict[str, Any]:
         identity = dict(written)

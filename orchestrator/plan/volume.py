@@ -10,4 +10,4 @@ def expected_bytes(job: Job, known: UpstreamFacts) -> int | None:
     kind = KINDS.find(job.kind)
     if not kind.overrides(Kind.expected_bytes):
         return None
-    return kind.expected_bytes(kind.Params(**job.params), known.inputs(job))
+    return kind.expected_bytes(job.params_as(kind.Params), known.inputs(job))

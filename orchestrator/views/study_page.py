@@ -80,7 +80,7 @@ def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     found = sources(root, decided, job)
     if not any(source.artifact for source in found):
         return None
-    comparison, view = collect(found), View(**job.params)
+    comparison, view = collect(found), job.params_as(View)
     folder = f"studies/{decided.plan.study.name}/figures/{view_name(job)}"
     shown = [name for name in root.list(folder) if not name.endswith(".pdf")]
     return Section(

@@ -108,7 +108,7 @@ def _made(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path 
     found = sources(root, decided, job)
     if not any(source.artifact for source in found):
         return None
-    write_views(collect(found), View(**job.params), scratch)
+    write_views(collect(found), job.params_as(View), scratch)
     return scratch
 
 

@@ -14,7 +14,7 @@ from orchestrator.console import say
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import gigabytes
-from orchestrator.views.study_views import compared, comparisons, view_params
+from orchestrator.views.study_views import compared, comparisons
 
 _WIDTH_WHEN_PIPED = 200
 _EXAMPLES = 3
@@ -82,9 +82,7 @@ def _worth_showing(members: Sequence[JobDecision]) -> list[JobDecision]:
     return [each for each in members if each.decision not in quiet][:_EXAMPLES]
 
 
-def show_tables(
-    root: Storage, decided: DecidedPlan, chosen: Mapping[str, Any] | None = None
-) -> None:
+def show_tables(root: Storage, decided: DecidedPlan) -> None:
     """Every comparison of a study, as wide as the terminal."""
     from rich.console import Console
 
@@ -97,5 +95,4 @@ def show_tables(
         if not len(comparison.gathered):
             say(f"{job.label}: nothing was measured yet")
             continue
-        view = View(**view_params(job, chosen or {}))
-        console.print(terminal_view(comparison.table(view), width))
+        console.print(terminal_view(comparison.table(job.params_as(View)), width))

@@ -135,3 +135,17 @@ def test_a_secret_in_the_data_folder_is_refused(monkeypatch):
         plan_of(text)
     assert "secret" in caught.value.error
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "line"),
+    [
+        (["format: text", "source: nowhere.jsonl"], 7),
+        (["format: nursery", "options: {num_document: 3}"], 6),  # the fault names the format
+    ],
+)
+def test_a_fault_of_the_data_points_at_the_param_that_names_it(params, line, tmp_path):
+    text = "\n      ".join(["study: s\nstages:\n  p:\n    kind: prompts\n    params:", *params])
+    with pytest.raises(UserError) as caught:
+        plan_of(text, folder=tmp_path)
+    assert caught.value.where.split(",")[0] == f"study.yaml:{line}"
