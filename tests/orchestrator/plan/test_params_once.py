@@ -8,7 +8,7 @@ import pytest
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.kind import Params
-from orchestrator.dispatch.watcher import Nobody
+from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.plan.revisions import resolve_revisions
@@ -54,7 +54,7 @@ def test_a_launch_validates_once_while_planning_and_once_in_each_worker(validate
         study,
         executor=Executor(),
         executor_name="local",
-        progress=lambda: nullcontext(Nobody()),
+        progress=lambda: nullcontext(Watcher()),
     )
     assert len(launched.report.ran) == 3
     assert sum(validated.values()) == 3 + 3
