@@ -27,12 +27,38 @@ def test_packages_hold_a_docstring_only() -> None:
             assert len(file.read_text().strip().splitlines()) == 1, file
 
 
-def test_every_door_and_verb_is_named_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for folder in ("jobs/kinds", "jobs/models/families", "jobs/text/formats", "analysis/metrics"):
-        assert f"`{folder}/" in readme
+def test_the_readme_fits_one_screen_and_a_half_and_names_every_verb() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.encode()) <= 10_000
     for verb in (ROOT / "orchestrator/verbs").glob("[a-z]*.py"):
         assert f"`{verb.stem}" in readme, verb
+
+
+def test_the_readme_shows_the_table_that_was_made() -> None:
+    table = (ROOT / "docs/assets/mean_cosine.txt").read_text(encoding="utf-8")
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(rows) > 2 and set(rows) <= set(readme)
+
+
+def test_every_door_is_in_the_list_of_doors() -> None:
+    doors = (ROOT / "docs/howto/adding.md").read_text(encoding="utf-8")
+    for folder in _door_folders():
+        assert f"`{folder}/" in doors, folder
+
+
+def _door_folders() -> list[str]:
+    """Return the folders that stand beside their contract, as `metrics/` beside `metric.py`."""
+    folders = [file.parent for file in _files() if file.name == "__init__.py"]
+    return [
+        str(folder.relative_to(ROOT))
+        for folder in folders
+        if folder.with_name(f"{_singular(folder.name)}.py").exists()
+    ]
+
+
+def _singular(name: str) -> str:
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def test_no_absolute_path_of_a_machine_is_in_a_tracked_file() -> None:

@@ -152,7 +152,7 @@ def family_of(model_type: str, where: str | None = None) -> Family:
             allowed=unknown.allowed,
             hint=(f"{unknown.hint} " if unknown.hint else "")
             + f"a family is one file, jobs/models/families/{model_type}.py: "
-            "see docs/adding-a-family.md",
+            "see docs/howto/adding-a-family.md",
         )
     return FAMILIES.find(model_type)
 
@@ -176,7 +176,7 @@ def family_of_config(config: ModelConfig, where: str | None = None) -> Family:
             f"{model_type} sees more than text; only the text model inside it is supported",
             where=where,
             allowed=names(),
-            hint=f"save its {text['model_type']} alone: see docs/adding-a-family.md",
+            hint=f"save its {text['model_type']} alone: see docs/howto/adding-a-family.md",
         )
     if not isinstance(model_type, str):
         raise UserError(

@@ -1,6 +1,6 @@
 """`ActivationStore`: reads what an extraction left, one site, layer and position at a time.
 
-The layout is normative in docs/activation-store.md.
+The layout is normative in docs/reference/activation-store.md.
 """
 
 from __future__ import annotations

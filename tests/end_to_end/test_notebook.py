@@ -1,4 +1,4 @@
-"""Reading a finished root from Python, as docs/notebooks.md says."""
+"""Reading a finished root from Python, as docs/howto/notebooks.md says."""
 
 import json
 import re

@@ -2,7 +2,7 @@
 
 Gemma 2's block with a norm on every query and key head, and no soft cap; five of six blocks have a
 sliding window. Checkpoints that also see images have the model_type `gemma3`: their text model has
-to be saved alone first (docs/adding-a-family.md).
+to be saved alone first (docs/howto/adding-a-family.md).
 """
 
 from jobs.models.family import Saved

@@ -27,7 +27,7 @@ def test_an_unsupported_family_is_answered_with_those_that_are_and_how_to_add_on
     assert "models/small" in answer
     assert "did you mean 'gpt_neox'?" in answer
     assert caught.value.allowed == names()
-    assert "docs/adding-a-family.md" in answer
+    assert "docs/howto/adding-a-family.md" in answer
 
 
 def test_a_config_without_a_model_type_is_refused():

@@ -83,7 +83,7 @@ def test_an_unsupported_architecture_is_told_what_is_supported(single):
     answer = fault(single)
     assert "unsupported model family 'mamba'" in answer
     assert ", ".join(names()) in answer
-    assert "docs/adding-a-family.md" in answer
+    assert "docs/howto/adding-a-family.md" in answer
 
 
 def test_quantised_weights_are_refused(single):
