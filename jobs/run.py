@@ -244,7 +244,7 @@ def _is_installed(name: str) -> bool:
 @lru_cache
 def code_commit() -> str | None:
     """Commit of this checkout, with `+` when it has changes; None outside a checkout."""
-    where = Path(__file__).parents[2]
+    where = Path(__file__).parents[1]
     try:
         commit = _git(where, "rev-parse", "--short=12", "HEAD")
         changed = _git(where, "status", "--porcelain", "--untracked-files=no")

@@ -6,115 +6,175 @@ Exit codes: 0 complete, 1 finished with failed jobs or damage found, 2 the user'
 
 import argparse
 import errno
-import importlib
 import json
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
-from pathlib import Path
+from importlib import metadata
 from typing import NoReturn
 
-from cluster.errors import DeltascaleError
-from orchestrator.verb import Verb
+from cluster.errors import DeltascaleError, UserError, unknown_name
+from orchestrator.console import say, say_json
+from orchestrator.verb import VERBS, Verb
 
-_ORDER = (
-    "new", "schema", "plan", "launch", "resume", "status",
-    "logs", "cancel", "compare", "report", "verify", "gc",
-)  # fmt: skip
-"""How `--help` lists the verbs; a verb that is not named here comes after them."""
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Faults of a disk that holds no more, or no more of this user."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose mistakes have the same form as all others."""
-
-    def error(self, message: str) -> NoReturn:
-        fault = {"error": message, "where": self.prog, "allowed": None, "hint": None}
-        if "--json" in sys.argv:
-            sys.stdout.write(json.dumps(fault) + "\n")
-        else:
-            sys.stderr.write(f"{self.prog}: {message}\n  hint:    {self.prog} --help\n")
-        sys.exit(2)
+_PROGRAM = "deltascale"
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a disk that holds no more, or no more of this user."""
+_LIBRARIES = ("torch", "ray", "transformers", "trl")
+"""Libraries that `--version` reports; they are looked up, never imported."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit code."""
+    """Run one command line.
+
+    Args:
+        words: what follows `deltascale`; those of this process when not given.
+
+    Returns:
+        The exit code.
+    """
     words = list(sys.argv[1:] if words is None else words)
     try:
         return _run(words)
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is wrong.
-        _say_no_more()
+        _discard_output()
         return 0
     except OSError as fault:
-        if fault.errno not in _FULL:
+        if fault.errno not in _DISK_FULL:
             raise
-        _say_no_more()
+        _discard_output()
         place = fault.filename or "standard output"
-        sys.stderr.write(f"deltascale: cannot write: {fault.strerror}\n  where:   {place}\n")
+        sys.stderr.write(f"{_PROGRAM}: cannot write: {fault.strerror}\n  where:   {place}\n")
         return 3
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command resumes\n")
         return 130
 
 
+def verb_names() -> list[str]:
+    """List all verbs, in the order in which a study meets them."""
+    return sorted(VERBS.names(), key=lambda name: (VERBS.find(name).ORDER, name))
+
+
 def _run(words: Sequence[str]) -> int:
     try:
-        options = _parser(words).parse_args(words)
-        verb: Verb = options.verb_module
-        try:
-            return verb.run(options)
-        except DeltascaleError as fault:
-            return _tell(fault, options.json)
+        return _answer(words)
+    except DeltascaleError as fault:
+        if "--json" in words:
+            sys.stdout.write(json.dumps(fault.as_json()) + "\n")
+        else:
+            sys.stderr.write(f"{_PROGRAM}: {fault}\n")
+        return fault.exit_code
     finally:
-        sys.stdout.flush()  # what cannot be printed is told here, not lost at exit
+        sys.stdout.flush()  # a full disk is reported here, not lost at exit
 
 
-def _say_no_more() -> None:
+def _answer(words: Sequence[str]) -> int:
+    """Run the verb, or answer what can be asked without one."""
+    first = words[0] if words else "--help"
+    if first in ("--help", "-h"):
+        _print_help()
+        return 0
+    if first == "--version":
+        _print_version(as_json="--json" in words)
+        return 0
+    if first.startswith("-"):
+        raise unknown_name("option", first, ["--help", "--version"], where=_PROGRAM)
+    verb = VERBS.find(first, where=f"{_PROGRAM} VERB")
+    return verb.run(_options(first, verb, words[1:]))
+
+
+def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def verb_names() -> list[str]:
-    """All verbs, in the order a study meets them."""
-    files = (Path(__file__).parent / "verbs").glob("[a-z]*.py")
-    names = sorted(file.stem.replace("_", "-") for file in files)
-    return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+def _print_help() -> None:
+    say(f"usage: {_PROGRAM} VERB …      {_PROGRAM} VERB --help      {_PROGRAM} --version\n")
+    say("Scaling studies of what preference training does inside language models.\n")
+    for name in verb_names():
+        say(f"  {name:<10} {VERBS.find(name).HELP}")
+    say(f"\nStart with: {_PROGRAM} new my-study.yaml")
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="deltascale",
-        description="Scaling studies of what preference training does inside language models.",
-        epilog="Start with: deltascale new my-study.yaml",
-    )
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-    names = verb_names()
-    asked = next((word for word in words if not word.startswith("-")), None)
-    if asked is not None and asked not in names:
-        near = get_close_matches(asked, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        parser.error(f"unknown verb {asked!r}{hint} (there are: {', '.join(names)})")
-    for name in names:
-        module: Verb = importlib.import_module(f"orchestrator.verbs.{name.replace('-', '_')}")
-        child = verbs.add_parser(name, help=module.HELP, description=module.HELP)
-        child.add_argument(
-            "--root", help="output root, a path or URL (default: $DELTASCALE_ROOT or ./results)"
-        )
-        child.add_argument("--json", action="store_true", help="answer in JSON")
-        child.set_defaults(verb_module=module)
-        module.arguments(child)
-    return parser
+def _print_version(*, as_json: bool) -> None:
+    from jobs.run import code_commit
 
-
-def _tell(fault: DeltascaleError, as_json: bool) -> int:
+    versions: dict[str, str | None] = {
+        _PROGRAM: _installed_version(_PROGRAM),
+        "commit": code_commit(),
+        "python": sys.version.split()[0],
+        **{name: _installed_version(name) for name in _LIBRARIES},
+    }
     if as_json:
-        sys.stdout.write(json.dumps(fault.as_json()) + "\n")
-    else:
-        sys.stderr.write(f"deltascale: {fault}\n")
-    return fault.exit_code
+        say_json(versions)
+        return
+    for name, version in versions.items():
+        absent = "not a checkout" if name == "commit" else "not installed"
+        say(f"{name:<12} {version or absent}")
+
+
+def _installed_version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are user errors, and never a dump of the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a user error for what argparse itself found out."""
+        message = message.replace("the following arguments are required:", "missing argument:")
+        raise UserError(message, where=self.prog, hint=f"`{self.prog} --help`")
+
+    @property
+    def options(self) -> list[str]:
+        """Names of all options that begin with `--`."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
+
+def _options(name: str, verb: Verb, words: Sequence[str]) -> argparse.Namespace:
+    """Read the words after a verb."""
+    parser = _Parser(prog=f"{_PROGRAM} {name}", description=f"{verb.HELP}.", exit_on_error=False)
+    parser.add_argument(
+        "--root", help="output root, a path or URL (default: $DELTASCALE_ROOT or ./results)"
+    )
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    verb.arguments(parser)
+    _check_options(parser, words)
+    try:
+        options, surplus = parser.parse_known_args(words)
+    except argparse.ArgumentError as fault:
+        raise _argument_error(parser, fault) from None
+    if surplus:
+        what = "unknown option" if surplus[0].startswith("-") else "unexpected argument"
+        raise UserError(f"{what} {surplus[0]!r}", where=parser.prog, hint=f"`{parser.prog} --help`")
+    return options
+
+
+def _check_options(parser: _Parser, words: Sequence[str]) -> None:
+    """Refuse an unknown option before anything else: what follows it may be its value."""
+    for word in words:
+        if word == "--":
+            return
+        name = word.partition("=")[0]
+        if name.startswith("--") and not any(known.startswith(name) for known in parser.options):
+            raise unknown_name("option", name, parser.options, where=parser.prog)
+
+
+def _argument_error(parser: _Parser, fault: argparse.ArgumentError) -> UserError:
+    """Make the user error for an option whose value is missing or wrong."""
+    where = f"{parser.prog} {fault.argument_name or ''}".rstrip()
+    for action in parser._actions:
+        choices = action.choices and [str(choice) for choice in action.choices]
+        if choices and "/".join(action.option_strings) == fault.argument_name:
+            written = fault.message.partition("'")[2].partition("'")[0]
+            if fault.message.startswith("invalid choice"):
+                return unknown_name("value", written, choices, where=where)
+    missing = fault.message.replace("expected one argument", "a value is missing")
+    return UserError(missing, where=where, hint=f"`{parser.prog} --help`")
 
 
 if __name__ == "__main__":

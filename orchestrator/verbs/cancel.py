@@ -5,6 +5,7 @@ import argparse
 from orchestrator.console import say, say_json
 from orchestrator.verb import chosen_root, study_argument
 
+ORDER = 80
 HELP = "stop a running launch, or some of its jobs; launching again resumes"
 
 

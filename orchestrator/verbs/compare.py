@@ -10,6 +10,7 @@ from orchestrator.verb import chosen_root
 if TYPE_CHECKING:
     from orchestrator.views.several_studies import Gathered
 
+ORDER = 90
 HELP = "print cross-scale tables: rows, columns, metrics and format as you like"
 
 

@@ -9,6 +9,7 @@ from cluster.storage import Storage
 from orchestrator.console import say, say_json
 from orchestrator.verb import chosen_root
 
+ORDER = 120
 HELP = "list what the root no longer needs (superseded keys, spent checkpoints); --apply deletes"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """Whoever stopped a launch does not want to wait for its tables."""
 
+ORDER = 40
 HELP = "run what is not done and print the table; the same command resumes"
 
 

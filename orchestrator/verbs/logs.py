@@ -7,6 +7,7 @@ from cluster.errors import UserError
 from orchestrator.console import note, say_json
 from orchestrator.verb import chosen_root, study_argument
 
+ORDER = 70
 HELP = "print a job's log (newest attempt)"
 
 

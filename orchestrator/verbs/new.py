@@ -6,6 +6,7 @@ from pathlib import Path
 from cluster.errors import SurroundingsError, UserError
 from orchestrator.console import say, say_json
 
+ORDER = 10
 HELP = "write a commented study to start from"
 
 

@@ -6,6 +6,7 @@ from orchestrator.console import note, say, say_json
 from orchestrator.plan.machine_list import GRAMMAR, machines_named
 from orchestrator.verb import chosen_root, study_argument
 
+ORDER = 30
 HELP = "show what a launch would do and why; spends and writes nothing"
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from orchestrator.console import say, say_json
 from orchestrator.verb import chosen_root, study_argument
 
+ORDER = 100
 HELP = "write one self-contained HTML page: answers, tables, figures, where every number comes from"
 
 

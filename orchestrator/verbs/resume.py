@@ -4,6 +4,7 @@ import argparse
 
 from orchestrator.verbs import launch
 
+ORDER = 50
 HELP = "launch, and give failed jobs a fresh retry budget"
 
 

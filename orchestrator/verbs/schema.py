@@ -4,6 +4,7 @@ import argparse
 
 from orchestrator.console import say_json
 
+ORDER = 20
 HELP = "print the JSON Schema of study files, of tables or of measurements"
 STUDY = "study"
 

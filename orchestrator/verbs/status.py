@@ -12,6 +12,7 @@ from orchestrator.verb import chosen_root
 if TYPE_CHECKING:
     from orchestrator.study.study import Study
 
+ORDER = 60
 HELP = "how far a study is and why each unfinished job waits; all studies when none is named"
 
 _REFRESH_S = 2.0

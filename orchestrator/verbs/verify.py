@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cluster.storage import Storage
     from orchestrator.records.verification import Damage
 
+ORDER = 110
 HELP = "re-hash everything a study made; --repair computes again what is damaged"
 
 
