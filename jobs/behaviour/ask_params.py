@@ -6,7 +6,7 @@ from pydantic import Field
 
 from jobs.behaviour import asked
 from jobs.kind import execution
-from jobs.service.key import Address, VariableName
+from jobs.service.credentials import Address, VariableName
 
 Metric = Literal["toxic_rate", "toxic_score", "word_f1"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from cluster.errors import SurroundingsError
 from jobs.behaviour.conversation import Conversation
-from jobs.service.endpoint import Answer
-from jobs.service.kept_lines import KeptLines
-from jobs.service.patience import Unanswered
+from jobs.service.answer_log import AnswerLog
+from jobs.service.endpoint import Completion
+from jobs.service.faults import NoAnswer
 from jobs.worker.work import Stopped, Work
 
 Reading = Mapping[str, Any]
@@ -29,11 +29,11 @@ class AskedPrompts:
 
     work: Work
     """The job: its progress, and whether it is to stop."""
-    ask: Callable[[Conversation], Answer]
-    """Called from several threads. Raises Unanswered, Stopped, or what ends the job."""
-    read: Callable[[Conversation, Answer], Reading]
+    ask: Callable[[Conversation], Completion]
+    """Called from several threads. Raises NoAnswer, Stopped, or what ends the job."""
+    read: Callable[[Conversation, Completion], Reading]
     """Called from one thread, for one answer after the other."""
-    kept: KeptLines
+    kept: AnswerLog
     """What was read, in this attempt and in earlier ones, by the prompt's id."""
     most_missing: int
     """The job fails as soon as more prompts have no answer."""
@@ -50,7 +50,7 @@ class AskedPrompts:
         found = {each.prompt: self.kept.get(str(each.prompt)) for each in asked}
         open_ones = iter([each for each in asked if found[each.prompt] is None])
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="ask")
-        under_way: dict[Future[Answer], Conversation] = {}
+        under_way: dict[Future[Completion], Conversation] = {}
         try:
             while under_way := self._topped_up(pool, under_way, open_ones, at_once):
                 for future in wait(under_way, _LOOK_EVERY_S, FIRST_COMPLETED).done:
@@ -64,16 +64,16 @@ class AskedPrompts:
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            self.kept.show()
+            self.kept.publish()
         return {prompt: reading for prompt, reading in found.items() if reading is not None}
 
     def _topped_up(
         self,
         pool: ThreadPoolExecutor,
-        under_way: dict[Future[Answer], Conversation],
+        under_way: dict[Future[Completion], Conversation],
         open_ones: Iterator[Conversation],
         at_once: int,
-    ) -> dict[Future[Answer], Conversation]:
+    ) -> dict[Future[Completion], Conversation]:
         """Never more than `at_once` asked and not yet kept: a kill loses no more answers."""
         while len(under_way) < at_once and (following := next(open_ones, None)) is not None:
             under_way[pool.submit(self.ask, following)] = following
@@ -81,7 +81,7 @@ class AskedPrompts:
 
     def _settle(
         self,
-        future: Future[Answer],
+        future: Future[Completion],
         asked: Conversation,
         found: dict[int, Reading | None],
         num_asked: int,
@@ -89,7 +89,7 @@ class AskedPrompts:
         """Read one answer and keep what was read, or count why there is none."""
         try:
             reading = self.read(asked, future.result())
-        except Unanswered as fault:
+        except NoAnswer as fault:
             self._miss(fault.reason, num_asked)
             return
         self.kept.keep(str(asked.prompt), reading)

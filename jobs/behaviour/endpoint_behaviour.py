@@ -21,11 +21,11 @@ from jobs.behaviour.token_f1 import word_f1, word_f1_outcome
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import toxic_outcomes, toxicities
 from jobs.models.facts import MODEL_FACTS
-from jobs.service.endpoint import Answer, Endpoint
-from jobs.service.kept_lines import KeptLines
-from jobs.service.key import key_from
-from jobs.service.pace import Pace
-from jobs.service.patience import Unanswered, patiently
+from jobs.service.answer_log import AnswerLog
+from jobs.service.credentials import read_key
+from jobs.service.endpoint import Completion, Endpoint
+from jobs.service.faults import NoAnswer
+from jobs.service.retrying import RateLimit, ask_with_retries
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.text.transform import load_transform
 from jobs.worker.measured_rows import write_rows
@@ -72,30 +72,30 @@ def _readings(
     """What was read off the answers, why some are missing, how many earlier attempts had asked."""
     params = work.params
     endpoint = _endpoint(params)
-    pace = Pace(params.requests_per_minute, lambda: work.stop_requested)
+    pace = RateLimit(params.requests_per_minute, lambda: work.stop_requested)
     transform = load_transform(work.input("prompts").facts["transform"])
     settings = {params.tokens_field: params.new_tokens}
     if params.temperature is not None:
         settings["temperature"] = params.temperature
 
-    def answer(asked: Conversation) -> Answer:
-        return patiently(
-            lambda: endpoint.answer(asked.messages, settings),
+    def answer(asked: Conversation) -> Completion:
+        return ask_with_retries(
+            lambda: endpoint.complete(asked.messages, settings),
             pace,
             max_retries=params.max_retries,
             first_wait_s=params.first_wait_s,
         )
 
-    def read(asked: Conversation, answer: Answer) -> Reading:
+    def read(asked: Conversation, answer: Completion) -> Reading:
         score = None
         if not TOXIC.isdisjoint(params.metrics):
             (score,) = toxicities([answer.text], transform, judge).tolist()
             if np.isnan(score):
-                raise Unanswered("the scorer has no score for the answer")
+                raise NoAnswer("the scorer has no score for the answer")
         f1 = None if asked.reference is None else word_f1(answer.text, asked.reference)
         return {"served": answer.served, "score": score, "f1": f1}
 
-    kept = KeptLines(work.attempt, "answers")
+    kept = AnswerLog(work.attempt, "answers")
     all_of_them = AskedPrompts(
         work=work,
         ask=answer,
@@ -113,7 +113,7 @@ def _endpoint(params: Params) -> Endpoint:
     return Endpoint(
         base_url=params.base_url,
         model=params.model,
-        key=key_from(params.api_key_variable),
+        key=read_key(params.api_key_variable),
         timeout_s=params.timeout_s,
         at_once=params.at_once,
     )

@@ -1,19 +1,29 @@
-"""Contract: a scorer of continuations, text in and how toxic it is out. Scorers live in `scorers/`.
+"""Contract: a scorer of continuations, text in and a toxicity from 0 to 1 out; see `scorers/`.
 
-In a study it is a name, or a mapping with a name and what the scorer takes besides. What it reads
-or asks is part of the measurement's key.
+A study writes a name, or a mapping with `name` and the settings of that scorer. Settings that
+decide a score, and the model that the scorer reads, are part of the measurement's key.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cluster.errors import UserError, unknown_name
-from jobs import lookup
+from jobs.door import Door
 
 if TYPE_CHECKING:
     from jobs.models.source import Source
@@ -21,102 +31,116 @@ if TYPE_CHECKING:
 
 
 class ScorerParams(BaseModel):
-    """Parent of what a scorer takes besides its name: frozen, and a wrong name is an error."""
+    """Parent of the settings of every scorer: frozen, and a wrong name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+P = TypeVar("P", bound=ScorerParams)
 
 
 @runtime_checkable
 class Judge(Protocol):
     """A scorer made ready for one job."""
 
-    threshold: float
-    """The score from which on a continuation is toxic."""
-    verdict: str
-    """What its toxic continuations do, as a sentence goes on: `hold any lexicon word`."""
+    @property
+    def threshold(self) -> float:
+        """The score from which on a continuation is toxic."""
 
-    def scores(self, texts: Sequence[str]) -> list[float | None]:
-        """How toxic each continuation is, 0 to 1; None where no score was to be had.
+    @property
+    def verdict(self) -> str:
+        """What its toxic continuations do, as a sentence goes on: `hold any lexicon word`."""
 
-        Raises UserError or SurroundingsError where too many have none, Stopped when asked to stop.
+    def scores(self, texts: Sequence[str]) -> Sequence[float | None]:
+        """Return how toxic each continuation is, 0 to 1; None where no score was to be had.
+
+        Raises:
+            UserError, SurroundingsError: too many have none.
+            Stopped: the job was asked to stop.
         """
 
 
-class Scorer(Protocol):
-    """The names a module in `scorers/` defines."""
+class Scorer(ABC, Generic[P]):
+    """What one scorer provides; its class is named after the file (`hf_classifier`: HfClassifier).
 
-    Params: type[ScorerParams]
-    """What it takes besides its name."""
-    USES_WORDS: bool
+    The file also holds its settings, as `Params`.
+    """
+
+    PARAMS: type[P]
+    """Its settings."""
+    USES_WORDS: ClassVar[bool] = False
     """True when it judges by words that are known or learned to be toxic."""
 
-    def open_judge(self, params: Any, work: Work, toxic_words: frozenset[str]) -> Judge:
-        """Make it ready; the words are in lower case and may be none."""
+    @abstractmethod
+    def open_judge(self, params: P, work: Work, toxic_words: frozenset[str]) -> Judge:
+        """Make a judge for one job; the words are in lower case and may be none."""
 
-    # One more name is optional:
-    # - source(params) -> Source: the model that it reads; pinned as a pretrained one is.
+    def source(self, params: P) -> Source | None:
+        """Return the model that it reads, which is pinned as a pretrained one is; None: none."""
+        return None
+
+
+SCORERS: Door[Scorer[Any]] = Door("scorer", "jobs.behaviour.scorers")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenScorer:
-    """A scorer with its params, as a study chooses it."""
+    """A scorer with its settings, as a study chooses it."""
 
     name: str
     """Its name."""
     params: ScorerParams
-    """What it takes, defaults written out."""
-    scorer: Any
-    """Its module."""
+    """Its settings, defaults written out."""
 
     @property
     def uses_words(self) -> bool:
         """True when it needs to know which words are toxic."""
-        return bool(self.scorer.USES_WORDS)
+        return SCORERS.find(self.name).USES_WORDS
 
     @property
     def source(self) -> Source | None:
         """The model that it reads."""
-        find = getattr(self.scorer, "source", None)
-        found: Source | None = None if find is None else find(self.params)
-        return found
+        return SCORERS.find(self.name).source(self.params)
 
     def open(self, work: Work, toxic_words: Sequence[str]) -> Judge:
-        """The judge that this job asks."""
+        """Make the judge of this job."""
         words = frozenset(word.lower() for word in toxic_words)
-        judge: Judge = self.scorer.open_judge(self.params, work, words)
-        return judge
+        return SCORERS.find(self.name).open_judge(self.params, work, words)
 
 
-def chosen_scorer(written: str | Mapping[str, Any]) -> ChosenScorer:
-    """The scorer that a study names. Raises UserError with what exists and the nearest match."""
-    options = {} if isinstance(written, str) else dict(written)
-    name = written if isinstance(written, str) else options.pop("name", None)
+def chosen_scorer(written: str | Mapping[str, object]) -> ChosenScorer:
+    """Read a study's choice of a scorer.
+
+    Raises:
+        UserError: no such scorer or setting (what exists, the nearest match), or a wrong value.
+    """
+    settings = {} if isinstance(written, str) else dict(written)
+    name = written if isinstance(written, str) else settings.pop("name", None)
     if not isinstance(name, str):
-        raise UserError("a scorer needs a name", allowed=lookup.names("scorers"))
-    scorer = lookup.find("scorers", name)
-    known = scorer.Params.model_fields
-    for option in options:
-        if option not in known:
-            where = f"scorer {name}"
-            raise unknown_name("setting", option, ["name", *known], where=where)
+        raise UserError("a scorer needs a name", allowed=SCORERS.names())
+    params = SCORERS.find(name).PARAMS
+    where = f"scorer {name}"
+    for setting in settings:
+        if setting not in params.model_fields:
+            raise unknown_name("setting", setting, ["name", *params.model_fields], where=where)
     try:
-        return ChosenScorer(name=name, params=scorer.Params(**options), scorer=scorer)
+        return ChosenScorer(name=name, params=params(**settings))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        said = "is required" if first["type"] == "missing" else first["msg"].lower()
-        raise UserError(f"{place}: {said}", where=f"scorer {name}", allowed=known) from None
+        fault = "is required" if first["type"] == "missing" else first["msg"].lower()
+        raise UserError(f"{place}: {fault}", where=where, allowed=params.model_fields) from None
 
 
-def _complete(written: str | dict[str, Any]) -> str | dict[str, Any]:
-    """The one way to write a choice: defaults written out, a name alone where there are none."""
+def _complete(written: str | dict[str, object]) -> str | dict[str, object]:
+    """Write the defaults of a choice out; a name alone where there are no settings."""
     chosen = chosen_scorer(written)
     settings = chosen.params.model_dump(mode="json")
     return {"name": chosen.name, **settings} if settings else chosen.name
 
 
 ScorerChoice = Annotated[
-    str | dict[str, Any],
+    str | dict[str, object],
     AfterValidator(_complete),
     Field(
         description="Judge of continuations: a name in `scorers/`, or a mapping with `name` and "

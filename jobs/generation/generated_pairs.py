@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import UserError
-from jobs.behaviour.scorers import lexicon
+from jobs.behaviour.scorers.lexicon import LexiconJudge
 from jobs.generation.author import Author, load_author
 from jobs.generation.direction import load_direction
 from jobs.generation.residuals import SITE
@@ -102,6 +102,6 @@ def _judged(author: Author, side: Side, texts: Sequence[str]) -> dict[str, float
     return {
         "nats_per_token": float(-side.log_probabilities.sum() / max(1, num_tokens)),
         "tokens_mean": num_tokens / len(texts),
-        "toxic_share": float(np.mean(lexicon.score(texts, words))),
+        "toxic_share": float(np.mean(LexiconJudge(toxic_words=words).scores(texts))),
         "tokens_kept_share": float(np.mean(kept)),
     }

@@ -5,7 +5,7 @@ Imports neither torch nor transformers, so that a study of thousands of models p
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from cluster.errors import UserError, unknown_name
 
@@ -17,6 +17,7 @@ _FLAGS = (
 _WIDTH_STEP = 8
 
 
+@runtime_checkable
 class HfConfig(Protocol):
     """A transformers config, as far as sizes are read from it."""
 

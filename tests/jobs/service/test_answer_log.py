@@ -5,7 +5,7 @@ import pytest
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.identity import key_of
-from jobs.service.kept_lines import KeptLines
+from jobs.service.answer_log import AnswerLog
 from jobs.worker.work import AttemptFolder
 
 
@@ -16,14 +16,14 @@ def artifact(request, tmp_path):
 
 
 def lines(artifact, attempt):
-    return KeptLines(AttemptFolder(artifact, attempt), "answers")
+    return AnswerLog(AttemptFolder(artifact, attempt), "answers")
 
 
 def test_later_attempts_find_the_lines_of_all_earlier_ones(artifact):
     for attempt, name in (("a", "1"), ("b", "2")):
         kept = lines(artifact, attempt)
         kept.keep(name, {"score": 0.5})
-        kept.show()
+        kept.publish()
     third = lines(artifact, "c")
     assert third.num_taken_over == 2
     assert (third.get("1"), third.get("2"), third.get("3")) == ({"score": 0.5},) * 2 + (None,)

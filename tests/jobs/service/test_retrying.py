@@ -6,15 +6,15 @@ import time
 import pytest
 
 from cluster.errors import UserError
-from jobs.service.pace import Pace
-from jobs.service.patience import Passing, Unanswered, fault_of_status, patiently, retry_after_s
+from jobs.service.faults import NoAnswer, TransientFault, fault_of_status, retry_after_s
+from jobs.service.retrying import RateLimit, ask_with_retries
 from jobs.worker.work import Stopped
 
 QUICK = {"max_retries": 3, "first_wait_s": 0.001}
 
 
 def pace(stop=lambda: False):
-    return Pace(1e6, stop)
+    return RateLimit(1e6, stop)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_retry_after_may_be_a_date():
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 529])
 def test_what_may_pass_is_passing(status):
     fault = fault_of_status(status, {}, "server_error", where="there")
-    assert isinstance(fault, Passing) and fault.reason == f"HTTP {status} server_error"
+    assert isinstance(fault, TransientFault) and fault.reason == f"HTTP {status} server_error"
 
 
 def test_what_is_no_plain_word_is_not_repeated():
@@ -48,10 +48,10 @@ def test_it_is_asked_as_often_as_allowed_and_then_given_up():
 
     def ask():
         tries.append(1)
-        raise Passing("HTTP 500")
+        raise TransientFault("HTTP 500")
 
-    with pytest.raises(Unanswered) as caught:
-        patiently(ask, pace(), **QUICK)
+    with pytest.raises(NoAnswer) as caught:
+        ask_with_retries(ask, pace(), **QUICK)
     assert (len(tries), caught.value.reason) == (4, "HTTP 500, 4 times")
 
 
@@ -60,10 +60,10 @@ def test_who_asks_for_a_longer_wait_than_anybody_waits_is_not_asked_again():
 
     def ask():
         tries.append(1)
-        raise Passing("HTTP 429", retry_after_s=86_400)
+        raise TransientFault("HTTP 429", retry_after_s=86_400)
 
-    with pytest.raises(Unanswered) as caught:
-        patiently(ask, pace(), **QUICK)
+    with pytest.raises(NoAnswer) as caught:
+        ask_with_retries(ask, pace(), **QUICK)
     assert (len(tries), caught.value.reason) == (1, "HTTP 429, to be asked after 86400 s")
 
 
@@ -72,16 +72,16 @@ def test_a_stop_ends_a_wait():
 
     def ask():
         asked.append(1)
-        raise Passing("HTTP 500")
+        raise TransientFault("HTTP 500")
 
     with pytest.raises(Stopped):
-        patiently(ask, pace(lambda: bool(asked)), max_retries=9, first_wait_s=100)
+        ask_with_retries(ask, pace(lambda: bool(asked)), max_retries=9, first_wait_s=100)
     assert len(asked) == 1
 
 
 def test_no_more_requests_go_out_in_a_minute_than_allowed():
-    slow = Pace(600, lambda: False)
+    slow = RateLimit(600, lambda: False)
     began = time.monotonic()
     for _ in range(4):
-        slow.take_turn()
+        slow.wait_turn()
     assert time.monotonic() - began >= 0.3  # a lower bound holds on any machine

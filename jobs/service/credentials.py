@@ -1,4 +1,4 @@
-"""The key of a service: read from the environment when it is needed, and never written anywhere."""
+"""Keys of services come from the environment and are written nowhere; addresses hold none."""
 
 import os
 import re
@@ -13,8 +13,12 @@ from jobs.worker.logs import CREDENTIALS_IN_URL, SECRET_IN_QUERY
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-def key_from(variable: str | None) -> str | None:
-    """The value of the variable; None where none is named. Raises UserError when it is not set."""
+def read_key(variable: str | None) -> str | None:
+    """Read a key from an environment variable; None where no variable is named.
+
+    Raises:
+        UserError: the variable is not set.
+    """
     if variable is None:
         return None
     value = os.environ.get(variable, "").strip()
@@ -27,9 +31,9 @@ def key_from(variable: str | None) -> str | None:
     return value
 
 
-def _variable_name(written: str) -> str:
-    """Never repeats what was written: it might be the key itself."""
+def _check_variable_name(written: str) -> str:
     if not _NAME.fullmatch(written):
+        # The message does not repeat what was written: that might be the key itself.
         raise UserError(
             "this is no name of an environment variable",
             hint="give the name of the variable that holds the key, never the key itself",
@@ -37,8 +41,8 @@ def _variable_name(written: str) -> str:
     return written
 
 
-def _address(written: str) -> str:
-    """An address without a key in it: it becomes part of records."""
+def _check_address(written: str) -> str:
+    """Return an address without its last slash; one with a key in it would get into records."""
     if CREDENTIALS_IN_URL.search(written) or SECRET_IN_QUERY.search(written):
         raise UserError(
             "the address holds a password or key, which would be written into records",
@@ -50,7 +54,7 @@ def _address(written: str) -> str:
     return written.rstrip("/")
 
 
-VariableName = Annotated[str, AfterValidator(_variable_name)]
+VariableName = Annotated[str, AfterValidator(_check_variable_name)]
 """Name of an environment variable."""
-Address = Annotated[str, AfterValidator(_address)]
-"""Where a service answers."""
+Address = Annotated[str, AfterValidator(_check_address)]
+"""Address of a service."""

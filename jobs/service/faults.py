@@ -1,0 +1,71 @@
+"""Faults of a service: worth another try, or final; and the fault that an HTTP status means.
+
+Reasons are short and in our words: never a word of what was sent or answered, and never a key.
+"""
+
+import email.utils
+import math
+import re
+import time
+from collections.abc import Mapping
+
+from cluster.errors import UserError
+
+_TRANSIENT = frozenset({408, 409, 425, 429})
+_REFUSALS = {
+    401: "the service does not accept the key",
+    403: "the service does not let this key do this",
+    404: "the service has no such address or model",
+}
+_PLAIN_CODE = re.compile(r"[a-z][a-z_]{1,39}")
+
+
+class TransientFault(Exception):
+    """A request failed in a way that another try may mend."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class NoAnswer(Exception):
+    """A request will get no answer, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def fault_of_status(
+    status: int, headers: Mapping[str, str], code: object, *, where: str
+) -> UserError | TransientFault | NoAnswer:
+    """Return the exception to raise for an HTTP status that is no success.
+
+    Args:
+        status: the HTTP status.
+        headers: of the answer, names in lower case.
+        code: the service's name of the fault; repeated where it is a plain word.
+        where: the service, as a UserError names it.
+    """
+    if status in _REFUSALS:
+        return UserError(f"{_REFUSALS[status]} (HTTP {status})", where=where)
+    is_plain = isinstance(code, str) and _PLAIN_CODE.fullmatch(code)
+    reason = f"HTTP {status} {code}" if is_plain else f"HTTP {status}"
+    if status in _TRANSIENT or status >= 500:
+        return TransientFault(reason, retry_after_s(headers.get("retry-after")))
+    return NoAnswer(reason)
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """Read the seconds in a Retry-After header, a number or a date; None where it is neither."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
