@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from jobs.behaviour.scorers.lexicon import score
+from jobs.behaviour.scorers.lexicon import LexiconJudge
 from jobs.text import lexicon
 
 
@@ -42,4 +42,9 @@ def test_a_word_seen_once_is_not_enough():
 
 def test_a_text_is_toxic_when_it_holds_the_whole_word():
     texts = ["You GRUMBLE!", "grumbles", "", "say grumble, now"]
-    assert score(texts, frozenset({"grumble"})) == [True, False, False, True]
+    assert LexiconJudge(toxic_words=frozenset({"grumble"})).scores(texts) == [
+        True,
+        False,
+        False,
+        True,
+    ]
