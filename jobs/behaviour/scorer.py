@@ -61,12 +61,9 @@ class Judge(Protocol):
 
 
 class Scorer(ABC, Generic[P]):
-    """What one scorer provides; its class is named after the file (`hf_classifier`: HfClassifier).
+    """What one scorer provides; its class is named after the file (`hf_classifier`: HfClassifier)."""
 
-    The file also holds its settings, as `Params`.
-    """
-
-    PARAMS: type[P]
+    Params: type[P]
     """Its settings."""
     USES_WORDS: ClassVar[bool] = False
     """True when it judges by words that are known or learned to be toxic."""
@@ -80,7 +77,7 @@ class Scorer(ABC, Generic[P]):
         return None
 
 
-SCORERS: Door[Scorer[Any]] = Door("scorer", "jobs.behaviour.scorers")
+SCORERS: Door[Scorer[Any]] = Door("scorer", "jobs.behaviour.scorers", contract=Scorer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +115,7 @@ def chosen_scorer(written: str | Mapping[str, object]) -> ChosenScorer:
     name = written if isinstance(written, str) else settings.pop("name", None)
     if not isinstance(name, str):
         raise UserError("a scorer needs a name", allowed=SCORERS.names())
-    params = SCORERS.find(name).PARAMS
+    params = SCORERS.find(name).Params
     where = f"scorer {name}"
     for setting in settings:
         if setting not in params.model_fields:

@@ -130,7 +130,9 @@ class Family(ABC):
         return getattr(transformers, self.HF_CONFIG)(**settings)
 
 
-FAMILIES: Door[Family] = Door("model family", "jobs.models.families", separator="_")
+FAMILIES: Door[Family] = Door(
+    "model family", "jobs.models.families", separator="_", contract=Family
+)
 
 
 def names() -> list[str]:

@@ -1,9 +1,10 @@
 """Params that choose an entry of a folder with its settings, and the marks these settings carry."""
 
-from typing import Any
-
-from jobs import lookup
+from jobs.behaviour.scorer import SCORERS
 from jobs.kind import Params, marked
+
+_DOORS = {"scorers": SCORERS}
+"""Folders whose entries take settings."""
 
 
 def choices(params: type[Params]) -> tuple[tuple[str, str], ...]:
@@ -16,12 +17,10 @@ def choices(params: type[Params]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def marked_inside(folder: str, written: Any, mark: str) -> list[str]:
-    """Settings in the mapping that choose an entry whose declaration carries a mark."""
-    if not isinstance(written, dict) or written.get("name") not in lookup.names(folder):
+def marked_inside(folder: str, written: object, mark: str) -> list[str]:
+    """List the settings of a chosen entry that are given and whose declaration carries a mark."""
+    door = _DOORS[folder]
+    if not isinstance(written, dict) or written.get("name") not in door.names():
         return []
-    return [
-        name
-        for name in marked(lookup.find(folder, written["name"]).Params, mark)
-        if name in written
-    ]
+    marks = marked(door.find(written["name"]).Params, mark)
+    return [name for name in marks if name in written]

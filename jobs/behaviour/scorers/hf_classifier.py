@@ -30,7 +30,7 @@ _MOST_TOKENS = 512
 """Most tokens of a text, where tokenizer and config do not say less."""
 
 
-class Params(ScorerParams):
+class HfClassifierParams(ScorerParams):
     """The classifier, its label and the threshold."""
 
     model: str = model_source(..., "`hf://org/name`, or a folder in that layout.", min_length=1)
@@ -166,17 +166,17 @@ _LAYOUT = Layout(
 )
 
 
-class HfClassifier(Scorer[Params]):
+class HfClassifier(Scorer[HfClassifierParams]):
     """Scores by the probability of one label of a text classifier."""
 
-    PARAMS = Params
+    Params = HfClassifierParams
 
-    def source(self, params: Params) -> Source:
+    def source(self, params: HfClassifierParams) -> Source:
         """Return the place of the classifier."""
         return Source(name=params.model, revision=params.revision, layout=_LAYOUT)
 
     def open_judge(
-        self, params: Params, work: Work, toxic_words: frozenset[str]
+        self, params: HfClassifierParams, work: Work, toxic_words: frozenset[str]
     ) -> HfClassifierJudge:
         """Copy the classifier into the attempt; its model is loaded in fp32 with the first text.
 

@@ -8,7 +8,7 @@ from jobs.text.lexicon import words_of
 from jobs.worker.work import Work
 
 
-class Params(ScorerParams):
+class LexiconParams(ScorerParams):
     """No settings: the words are the job's."""
 
 
@@ -28,12 +28,14 @@ class LexiconJudge:
         return [float(not self.toxic_words.isdisjoint(words_of(text))) for text in texts]
 
 
-class Lexicon(Scorer[Params]):
+class Lexicon(Scorer[LexiconParams]):
     """Scores by words that are known or learned to be toxic."""
 
-    PARAMS = Params
+    Params = LexiconParams
     USES_WORDS = True
 
-    def open_judge(self, params: Params, work: Work, toxic_words: frozenset[str]) -> LexiconJudge:
+    def open_judge(
+        self, params: LexiconParams, work: Work, toxic_words: frozenset[str]
+    ) -> LexiconJudge:
         """Make a judge with the words of the job."""
         return LexiconJudge(toxic_words=toxic_words)

@@ -33,7 +33,7 @@ _MOST_UNSCORED = 0.05
 """Share of texts without a score, of a hundred at least, above which the job fails."""
 
 
-class Params(ScorerParams):
+class PerspectiveParams(ScorerParams):
     """The service, the attributes that count, and how fast requests may follow each other."""
 
     url: Address = Field(
@@ -54,13 +54,13 @@ class Params(ScorerParams):
     first_wait_s: float = execution(1, "Wait before the first retry, then twice that.", ge=0)
 
 
-class Perspective(Scorer[Params]):
+class Perspective(Scorer[PerspectiveParams]):
     """Scores by the largest attribute that the service gives."""
 
-    PARAMS = Params
+    Params = PerspectiveParams
 
     def open_judge(
-        self, params: Params, work: Work, toxic_words: frozenset[str]
+        self, params: PerspectiveParams, work: Work, toxic_words: frozenset[str]
     ) -> PerspectiveJudge:
         """Make a judge that keeps its scores. Raises UserError when the key is not set."""
         return PerspectiveJudge(
@@ -82,7 +82,7 @@ class PerspectiveJudge:
     """The score from which on a text is toxic."""
     verdict: str
     """When a continuation is toxic."""
-    params: Params
+    params: PerspectiveParams
     """The service and its settings."""
     key: str | None = field(repr=False)
     """Sent in a header: an address ends up in logs."""
