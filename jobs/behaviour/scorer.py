@@ -61,7 +61,7 @@ class Judge(Protocol):
 
 
 class Scorer(ABC, Generic[P]):
-    """What one scorer provides; its class is named after the file (`hf_classifier`: HfClassifier)."""
+    """One scorer; its class is named after the file (`hf_classifier.py`: HfClassifier)."""
 
     Params: type[P]
     """Its settings."""

@@ -171,7 +171,7 @@ def test_after_a_kill_what_was_answered_is_not_asked_again(root, service, prompt
     service.rule = rule
     spec, artifact = root.spec("ask", settings, prompts=given)
     code = (
-        "import sys; from jobs.worker import run; from cluster.executor import Surroundings; "
+        "import sys; from jobs import run; from cluster.executor import Surroundings; "
         "run.run(sys.stdin.read(), Surroundings())"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)

@@ -19,7 +19,7 @@ DYING_WORKER = """
 import json, os, signal, sys, time
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs.worker import run
+from jobs import run
 from jobs.extraction import extract
 extract._PUBLISH_EVERY_S = 0.0
 payload, units = sys.stdin.read(), sys.argv[1]

@@ -14,7 +14,7 @@ DIE_BEFORE_UNIT = 7
 DYING_WORKER = """
 import itertools, os, signal, sys
 from cluster.executor import Surroundings
-from jobs.worker import run
+from jobs import run
 asked = itertools.count()
 def stop_requested():
     if next(asked) == int(sys.argv[1]):
