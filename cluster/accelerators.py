@@ -1,6 +1,7 @@
 """Accelerators by name: how much memory each has, and how fast it computes at most.
 
-Names are whatever a driver, Ray or a user calls them: `NVIDIA H100 80GB HBM3`, `H100`, `A100-40G`.
+Any name that a driver, Ray or a user gives is understood: `NVIDIA H100 80GB HBM3`, `H100`,
+`A100-40G`.
 """
 
 import re
@@ -12,14 +13,14 @@ class Accelerator:
     """One product, as its maker describes it."""
 
     memory_gb: float
-    """In 10^9 bytes; what drivers report is never less."""
+    """Memory in 10^9 bytes; drivers never report less."""
     half_flops: float
-    """16-bit multiplications and additions per second of its matrix units, without sparsity."""
+    """Operations per second of its matrix units in 16 bits, without sparsity."""
     single_flops: float
-    """The same in full 32-bit precision, without TF32."""
+    """Operations per second in full 32-bit precision, without TF32."""
 
 
-_KNOWN = {
+_PRODUCTS = {
     "P100": Accelerator(memory_gb=16, half_flops=21e12, single_flops=10.6e12),
     "V100": Accelerator(memory_gb=16, half_flops=125e12, single_flops=15.7e12),
     "T4": Accelerator(memory_gb=16, half_flops=65e12, single_flops=8.1e12),
@@ -37,48 +38,47 @@ _KNOWN = {
     "B200": Accelerator(memory_gb=180, half_flops=2250e12, single_flops=75e12),
     "GB200": Accelerator(memory_gb=186, half_flops=2500e12, single_flops=80e12),
 }
-"""By Ray's name. Of a product sold with different memories, the least, unless its name says more.
-"""
+"""Products by Ray's name; one sold with several memories has the least, unless a name says more."""
 
-_OF_THE_HOST = ("GH200",)
+_NAMED_WITH_HOST_MEMORY = ("GH200",)
 """Products whose drivers name them with the memory of the processor beside them."""
 
 _MEMORY = re.compile(r"(?<![0-9A-Z])([0-9]+) ?(?:GB|G)(?![0-9A-Z])")
 
 
 def find_accelerator(name: str) -> Accelerator | None:
-    """The product that a name means, with the memory the name gives; None when it is not known."""
+    """Return the product that a name means, with the memory the name gives; None if unknown."""
     words = re.split(r"[^0-9A-Z]+", name.upper())
-    known = next((word for word in words if word in _KNOWN), None)
-    if known is None:
+    product = next((word for word in words if word in _PRODUCTS), None)
+    if product is None:
         return None
-    said = None if known in _OF_THE_HOST else _said_gb(name)
-    return _KNOWN[known] if said is None else replace(_KNOWN[known], memory_gb=said)
+    memory_gb = None if product in _NAMED_WITH_HOST_MEMORY else _gb_in_name(name)
+    found = _PRODUCTS[product]
+    return found if memory_gb is None else replace(found, memory_gb=memory_gb)
 
 
 def gpu_memory_gb(name: str) -> float:
-    """Memory of the accelerator with this name, in 10^9 bytes; 0 when it is not known."""
-    found = find_accelerator(name)
-    if found is not None:
-        return found.memory_gb
-    return _said_gb(name) or 0.0
+    """Return the memory of the accelerator with this name, in 10^9 bytes; 0 if unknown."""
+    product = find_accelerator(name)
+    return product.memory_gb if product is not None else _gb_in_name(name) or 0.0
 
 
-def _said_gb(name: str) -> float | None:
-    """The memory in a name; of a part of a GPU (`H100 80GB HBM3 MIG 1g.10gb`), the part's."""
-    said = _MEMORY.findall(name.upper())
-    return float(said[-1]) if said else None
+def _gb_in_name(name: str) -> float | None:
+    """Return the memory in a name, the last of several (`H100 80GB HBM3 MIG 1g.10gb` has 10)."""
+    sizes = _MEMORY.findall(name.upper())
+    return float(sizes[-1]) if sizes else None
 
 
 def slowest_with(memory_gb: float) -> Accelerator | None:
-    """The slowest product with this much memory or the next less; None below all of them."""
-    fitting = [each for each in _KNOWN.values() if each.memory_gb <= memory_gb * 1.02]
+    """Return the slowest product with this much memory or the next less; None below all of them."""
+    fitting = [product for product in _PRODUCTS.values() if product.memory_gb <= memory_gb * 1.02]
     if not fitting:
         return None
-    most = max(each.memory_gb for each in fitting)
-    return min((each for each in fitting if each.memory_gb == most), key=lambda e: e.half_flops)
+    most = max(product.memory_gb for product in fitting)
+    largest = [product for product in fitting if product.memory_gb == most]
+    return min(largest, key=lambda product: product.half_flops)
 
 
 def known_names() -> list[str]:
-    """Names that are understood, sorted."""
-    return sorted(_KNOWN)
+    """Return the names of all products, sorted."""
+    return sorted(_PRODUCTS)

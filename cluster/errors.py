@@ -1,11 +1,11 @@
-"""The faults a user can meet, and the nearest-match sentence they use.
+"""The faults that a user can meet, and the one for a name that does not exist.
 
     DeltascaleError
-      UserError           the user's mistake: exit code 2
-      SurroundingsError   the machine's, the storage's or the cluster's: exit code 3
+      UserError           a mistake of the user: exit code 2
+      SurroundingsError   a fault of the machine, storage or cluster: exit code 3
         OutOfMemory       too little memory for the work as it was laid out
 
-Each carries one message string, so that it survives a trip between processes.
+Each holds one message string, so that it can pass between processes.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ class DeltascaleError(Exception):
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, object]:
-        """The same fault as `{error, where, allowed, hint}`; what is not known is null."""
+        """Return the fault as `{error, where, allowed, hint}`; what is not known is null."""
         return {
             "error": self.error,
             "where": self.where,
@@ -52,25 +52,25 @@ class DeltascaleError(Exception):
 
 
 class UserError(DeltascaleError):
-    """Something the user wrote cannot be done as written."""
+    """Something that the user wrote is wrong, or cannot be done as written."""
 
     exit_code = 2
 
 
 class SurroundingsError(DeltascaleError):
-    """Storage, lock, cluster or network does not allow it now."""
+    """The storage, a lock, the cluster or the network does not allow it now."""
 
     exit_code = 3
 
 
 class OutOfMemory(SurroundingsError):
-    """An accelerator or a process ran out of memory; laid out otherwise, the same work may fit."""
+    """An accelerator or a process ran out of memory; in another layout the same work may fit."""
 
 
 def unknown_name(
     what: str, name: str, allowed: Iterable[str], *, where: str | None = None
 ) -> UserError:
-    """A wrong name answered with what was asked, where, what exists, and the nearest match."""
+    """Make the fault for a name that does not exist: where, what is allowed, the nearest match."""
     names = sorted(allowed)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     return UserError(

@@ -1,102 +1,118 @@
 """Contract: an `Executor` runs an entry point on given `Resources` and reports an `Outcome`.
 
-An executor is handed a ticket, an entry-point string (`package.module:function`) and a JSON
-payload, never an object of ours, so what passes on a laptop passes on a cluster. The function is
-called as `entry(payload, surroundings)` and returns a JSON string. Entries live in `executors/`,
+An executor is handed a ticket, an entry point (`package.module:function`) and a JSON payload,
+never an object of this code, so that what works on a laptop works on a cluster. The function is
+called as `entry(payload, surroundings)` and returns a JSON string. Executors live in `executors/`,
 one per file, each with a class `Executor`; the file's name is the name on the command line.
 """
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from importlib import import_module
+from pathlib import Path
 from typing import Protocol
 
+from cluster.errors import unknown_name
 from cluster.resources import Resources
 
 
 class Ending(Enum):
-    """How one submission ended, as far as the machine can tell."""
+    """How one call ended, as far as the machine can tell."""
 
     RETURNED = "returned"
     """The entry point returned; its answer is in `Outcome.answer`."""
     RAISED = "raised"
     """The entry point raised; the message is in `Outcome.error`."""
     LOST = "lost"
-    """The process or node died under it; nothing is known but `Outcome.error`."""
+    """The process or node died; nothing is known but `Outcome.error`."""
     OUT_OF_MEMORY = "out of memory"
-    """It was killed because its node had no host memory left, as far as the cluster can tell."""
+    """The call was killed because its node had no host memory left, as far as is known."""
     NO_ROOM = "no room"
-    """It did not begin: no place for it got free in time, though the machines could hold it."""
+    """The call did not begin: no place got free in time, though the machines could hold it."""
     CANCELLED = "cancelled"
-    """It was asked to stop and did, or was stopped."""
+    """The call was asked to stop and did, or was stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one submission."""
+    """How one call ended, and what it returned."""
 
     ticket: str
-    """The name given at submission."""
+    """The name given to the call at submission."""
     ending: Ending
-    """How it ended."""
+    """How the call ended."""
     answer: str | None = None
-    """What the entry point returned (JSON), when it returned."""
+    """What the entry point returned (JSON); None when it did not return."""
     error: str | None = None
-    """One message, when it did not return."""
+    """What went wrong; None when the entry point returned."""
     node: str | None = None
-    """Where it ran, when known."""
+    """The node that the call ran on, when known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a running entry point may ask of the place it runs in."""
+    """The place that an entry point runs in, as it may ask about it."""
 
     stop_requested: Callable[[], bool] = lambda: False
-    """True once it should save what it has and return."""
+    """Returns True once the entry point should save its work and return."""
     node: str = "localhost"
     """The name of the machine."""
     rank: int = 0
-    """Number of this process among those that were started together for the call, from 0."""
+    """Number of this process among those started together for the call, from 0."""
     num_ranks: int = 1
-    """How many they are; above 1, torch's process group stands when the entry point is called."""
+    """Number of processes started together; above 1, torch's process group is set up already."""
     local_rank: int = 0
-    """Its number among those on this machine."""
+    """Number of this process among those on this machine, from 0."""
 
 
 class Executor(Protocol):
-    """Runs entry points. `start` before the first `submit`, `close` after the last `wait`."""
+    """Runs entry points. Call `start` before the first `submit`, `close` after the last `wait`."""
 
     def start(self) -> None:
         """Acquire the machines. Raises SurroundingsError when they cannot be had."""
 
     def capacity(self) -> Resources:
-        """All that may be in use at once."""
+        """Return all that may be in use at once."""
 
     def nodes(self) -> list[Resources]:
-        """What each node offers; a call must fit on one of them or it would wait for ever."""
+        """Return what each node offers; a call that fits on none of them would wait for ever."""
 
     def free(self) -> list[Resources]:
-        """What each node has left just now, as far as it is known; it may be a moment old."""
+        """Return what each node has left, as known a moment ago."""
 
     def most_ranks(self) -> float:
-        """Ranks that a call may have at most, however large the nodes are."""
+        """Return how many ranks a call may have at most, however large the nodes are."""
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call; returns at once. Tickets are unique."""
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """Block until something ended or the time is up; return what ended."""
+        """Block until a call ended or the time is up; return the calls that ended."""
 
     def cancel(self, ticket: str) -> None:
-        """Ask one submission to stop; its Outcome still comes through `wait`."""
+        """Ask one call to stop; its Outcome still comes through `wait`."""
 
     def close(self) -> None:
-        """Stop everything and give the machines back."""
+        """Stop all calls and give the machines back."""
+
+
+def executor_class(name: str) -> Callable[..., Executor]:
+    """Return the class `Executor` of the file of this name in `executors/`.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    folder = Path(__file__).parent / "executors"
+    names = sorted(file.stem for file in folder.glob("[a-z]*.py"))
+    if name not in names:
+        raise unknown_name("executor", name, names, where="--executor")
+    chosen: Callable[..., Executor] = import_module(f"cluster.executors.{name}").Executor
+    return chosen
 
 
 def load_entry(entry: str) -> Callable[[str, Surroundings], str]:
-    """The function that `package.module:function` names."""
+    """Return the function that `package.module:function` names."""
     module, _, function = entry.partition(":")
-    loaded: Callable[[str, Surroundings], str] = getattr(importlib.import_module(module), function)
+    loaded: Callable[[str, Surroundings], str] = getattr(import_module(module), function)
     return loaded

@@ -1,11 +1,11 @@
 """A gang: one call of several ranks, started together, ended together, under Ray Train V2.
 
-`run_gang` is the body of a Ray task of ours that takes no cores. It never tries again: the one
-retry loop is the orchestrator's. What became of each rank is read from the board that they sign
-and from what Ray says of their processes; what they raise never passes through Ray Train.
+`run_gang` is the body of a Ray task that takes no cores. It never tries again: the one retry loop
+is the orchestrator's. How each rank ended is read from the board that the ranks sign and from what
+Ray reports of their processes; what ranks raise never passes through Ray Train.
 
 The first report of any rank is the call's: the ranks of a call that goes well agree on one answer
-before they return, so whoever returns alone has something to say, and the others get a moment.
+before they return, so a rank that returns alone has failed, and the others get a moment to end.
 """
 
 import math
@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from cluster.executor import Ending, Outcome
-from cluster.gang_board import Order, Seen
+from cluster.gang_board import GangSnapshot, Order
 from cluster.gang_network import torch_config
 from cluster.gang_placement import NoRoom, bundle, place
 from cluster.gang_rank import run_rank
@@ -31,15 +31,15 @@ _GRACE_S = 10.0
 """How long the ranks of a cancelled call may save what they have before they are ended."""
 _ENDING_S = 5.0
 """How long the others may go on after the first report."""
-_DEAF_S = 60.0
-"""How long ranks that were told to leave may take, those that are still starting included."""
+_LEAVING_S = 60.0
+"""How long ranks may take to leave after the order, those that are still starting included."""
 _PLACED_WITHIN_S = 60.0
-"""How long a gang may wait for its place; only what other launches took can be in its way."""
+"""How long a gang may wait for its resources; only other launches can be holding them."""
 _COLLECTIVE_S = 900
 """How long one collective operation of a step may take: a batch may take 600 s. Ranks that load and
-save wait in groups of their own; the death of a rank is noticed long before."""
+save wait in process groups of their own; the death of a rank is noticed long before."""
 
-_OF_RAY_TRAIN = {
+RAY_TRAIN_VARIABLES = {
     "RAY_TRAIN_V2_ENABLED": "1",
     # How often its controller looks after the ranks; a killed one ends the gang at the next look.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -54,7 +54,7 @@ _OF_RAY_TRAIN = {
     "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
-_OF_RANKS = {
+_RANK_VARIABLES = {
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
     # The flight recorder: the last collective operations of each rank, written when one hangs.
     "TORCH_FR_BUFFER_SIZE": "2000",
@@ -63,33 +63,33 @@ _OF_RANKS = {
 
 
 def run_gang(board: Any, ticket: str, entry: str, payload: str, resources: Resources) -> Outcome:
-    """Run an entry point on all ranks of a call, and say what became of it."""
+    """Run an entry point on all ranks of a call, and return how the call ended."""
     import ray
 
-    os.environ.update(_OF_RAY_TRAIN)
+    os.environ.update(RAY_TRAIN_VARIABLES)
     cancelled = ray.get_runtime_context().is_canceled
     training = _Training(board, ticket, entry, payload, resources)
     training.start()
     preemption = Preemption()
-    overdue_at = deaf_at = math.inf
-    while not training.ended.is_set() and time.monotonic() < deaf_at:
+    overdue_at = gone_at = math.inf
+    while not training.ended.is_set() and time.monotonic() < gone_at:
         with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
             training.ended.wait(_LOOK_EVERY_S)
-            seen = ray.get(board.look.remote())
+            snapshot = ray.get(board.look.remote())
             if cancelled():
                 training.is_abandoned.set()
                 overdue_at = min(overdue_at, time.monotonic() + _GRACE_S)
-            if seen.decided_s > _ENDING_S or time.monotonic() > overdue_at:
-                deaf_at = min(deaf_at, time.monotonic() + _DEAF_S)
+            if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at:
+                gone_at = min(gone_at, time.monotonic() + _LEAVING_S)
                 ray.get(board.order.remote(Order.LEAVE))
-            elif cancelled() or preemption.of_any(seen.node_ids):
+            elif cancelled() or preemption.of_any(snapshot.node_ids):
                 ray.get(board.order.remote(Order.STOP))
-    seen = ray.get(board.look.remote())
-    return _outcome(ticket, seen, training.fault, is_cancelled=cancelled())
+    snapshot = ray.get(board.look.remote())
+    return _outcome(ticket, snapshot, training.fault, is_cancelled=cancelled())
 
 
 class _Training(threading.Thread):
-    """Ray Train's own call, beside the main thread, where it would take over SIGINT."""
+    """Ray Train's call, on a thread of its own: on the main thread it would take over SIGINT."""
 
     def __init__(
         self, board: Any, ticket: str, entry: str, payload: str, resources: Resources
@@ -100,7 +100,7 @@ class _Training(threading.Thread):
         # Not `join`: in Python 3.11 an interrupt there marks a running thread as ended.
         self.ended = threading.Event()
         self.is_abandoned = threading.Event()
-        self._asked = resources
+        self._resources = resources
         self._config = {
             "board": board,
             "entry": entry,
@@ -129,7 +129,7 @@ class _Training(threading.Thread):
         assert is_v2_enabled(), "Ray Train V1 would run this gang"
         selectors = place(
             self._ticket,
-            self._asked,
+            self._resources,
             within_s=_PLACED_WITHIN_S,
             is_abandoned=self.is_abandoned.is_set,
         )
@@ -140,9 +140,9 @@ class _Training(threading.Thread):
                 self._config["board"], backend=self._config["backend"], timeout_s=_COLLECTIVE_S
             ),
             scaling_config=ScalingConfig(
-                num_workers=self._asked.num_ranks,
-                use_gpu=self._asked.num_gpus > 0,
-                resources_per_worker=bundle(self._asked),
+                num_workers=self._resources.num_ranks,
+                use_gpu=self._resources.num_gpus > 0,
+                resources_per_worker=bundle(self._resources),
                 placement_strategy="SPREAD",  # over the nodes that the selectors name
                 label_selector=selectors,
             ),
@@ -152,7 +152,7 @@ class _Training(threading.Thread):
                 failure_config=FailureConfig(
                     max_failures=0, controller_failure_limit=0, max_preemption_failures=0
                 ),
-                worker_runtime_env={"env_vars": _rank_variables(self._asked)},
+                worker_runtime_env={"env_vars": _rank_variables(self._resources)},
             ),
         )
 
@@ -164,27 +164,31 @@ def _backend(resources: Resources) -> str:
 
 
 def _rank_variables(resources: Resources) -> dict[str, str]:
-    return _OF_RANKS | (gpu_variables() if resources.num_gpus else {"CUDA_VISIBLE_DEVICES": ""})
+    return _RANK_VARIABLES | (
+        gpu_variables() if resources.num_gpus else {"CUDA_VISIBLE_DEVICES": ""}
+    )
 
 
-def _outcome(ticket: str, seen: Seen, fault: Exception | None, *, is_cancelled: bool) -> Outcome:
-    """What became of the call: who died without a word comes before what the others then said."""
-    if not is_cancelled and not seen.seats and _is_no_room(fault):
-        return Outcome(ticket=ticket, ending=Ending.NO_ROOM, error=_told(fault))
+def _outcome(
+    ticket: str, snapshot: GangSnapshot, fault: Exception | None, *, is_cancelled: bool
+) -> Outcome:
+    """Return how the call ended; a rank that died without a report outweighs what others report."""
+    if not is_cancelled and not snapshot.seats and _is_no_room(fault):
+        return Outcome(ticket=ticket, ending=Ending.NO_ROOM, error=_one_line(fault))
     causes = _causes(fault)
-    dead = [rank for rank in seen.silent if rank in causes] or seen.silent
-    if is_cancelled and not seen.reports:
+    dead = [rank for rank in snapshot.silent if rank in causes] or snapshot.silent
+    if is_cancelled and not snapshot.reports:
         error = f"it did not stop within {_GRACE_S:g} s"
-        return Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error, node=seen.nodes)
-    if dead or not seen.reports:
-        return _lost(ticket, seen, dead, causes, fault)
-    first = seen.reports[0]
+        return Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error, node=snapshot.nodes)
+    if dead or not snapshot.reports:
+        return _lost(ticket, snapshot, dead, causes, fault)
+    first = snapshot.reports[0]
     return Outcome(
         ticket=ticket,
         ending=Ending.RETURNED if first.error is None else Ending.RAISED,
         answer=first.answer,
         error=None if first.error is None else f"rank {first.rank}: {first.error}",
-        node=seen.nodes,
+        node=snapshot.nodes,
     )
 
 
@@ -198,28 +202,29 @@ def _is_no_room(fault: Exception | None) -> bool:
 
 def _lost(
     ticket: str,
-    seen: Seen,
+    snapshot: GangSnapshot,
     dead: list[int],
     causes: Mapping[int, Exception],
     fault: Exception | None,
 ) -> Outcome:
     import ray
 
-    known = [*causes.values(), *([fault] if fault else [])]
-    is_memory = any(isinstance(cause, ray.exceptions.OutOfMemoryError) for cause in known)
-    said = [
-        f"{seen.seats[rank].described()} died: {_told(causes.get(rank, fault))}" for rank in dead
+    errors = [*causes.values(), *([fault] if fault else [])]
+    is_memory = any(isinstance(cause, ray.exceptions.OutOfMemoryError) for cause in errors)
+    deaths = [
+        f"{snapshot.seats[rank].describe()} died: {_one_line(causes.get(rank, fault))}"
+        for rank in dead
     ]
     return Outcome(
         ticket=ticket,
         ending=Ending.OUT_OF_MEMORY if is_memory else Ending.LOST,
-        error="; ".join(said) or f"the ranks did not start: {_told(fault)}",
-        node=seen.seats[dead[0]].node if dead else None,
+        error="; ".join(deaths) or f"the ranks did not start: {_one_line(fault)}",
+        node=snapshot.seats[dead[0]].node if dead else None,
     )
 
 
 def _causes(fault: Exception | None) -> dict[int, Exception]:
-    """Of the ranks whose process Ray Train found dead, what Ray says of it."""
+    """Return what Ray reports of each rank whose process Ray Train found dead."""
     from ray.train import WorkerGroupError
     from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
@@ -232,8 +237,8 @@ def _causes(fault: Exception | None) -> dict[int, Exception]:
     }
 
 
-def _told(fault: Exception | None) -> str:
-    """A fault of Ray's on one line, without its guesses."""
+def _one_line(fault: Exception | None) -> str:
+    """Return a fault of Ray's on one line, without Ray's guesses at common causes."""
     if fault is None:
         return "no cause is known"
     return " ".join(str(fault).partition("Some common causes")[0].split())

@@ -1,14 +1,14 @@
-"""The executor's side of a gang: starts its driver, and clears what a driver that died left.
+"""The executor's side of a gang: starts its driver, and cleans up after a driver that died.
 
 The board belongs to the executor's process, so that it outlives the driver and still knows where
-the ranks are. Board, driver and Ray Train's controller run on the executor's own node: where that
-one dies, nobody is left to hear the answer anyway.
+the ranks are. Board, driver and Ray Train's controller run on the executor's own node: when that
+node dies, nothing is left to receive the answer anyway.
 """
 
 from typing import Any
 
 from cluster.gang import run_gang
-from cluster.gang_board import Board, Order
+from cluster.gang_board import GangBoard, Order
 from cluster.gang_placement import give_up_place
 from cluster.ray_nodes import NODE_ID
 from cluster.resources import Resources
@@ -26,12 +26,12 @@ class GangCalls:
         return ticket in self._boards
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> Any:
-        """Start the driver of a gang; the reference is to its Outcome."""
+        """Start the driver of a gang; return the Ray reference to its Outcome."""
         import ray
 
         here = {NODE_ID: ray.get_runtime_context().get_node_id()}
         board = (
-            ray.remote(Board)
+            ray.remote(GangBoard)
             .options(num_cpus=0, max_restarts=0, label_selector=here)
             .remote(resources.num_ranks)
         )
@@ -42,7 +42,7 @@ class GangCalls:
         return driver.remote(board, ticket, entry, payload, resources)
 
     def end(self, ticket: str) -> None:
-        """Let go of a gang whose driver has ended, however it did."""
+        """Clean up after a gang whose driver has ended, in whatever way."""
         import ray
 
         board = self._boards.pop(ticket, None)
@@ -52,19 +52,19 @@ class GangCalls:
         try:
             _clear(board)
         except ray.exceptions.RayError:
-            return  # the board is gone, and the ranks that ask it end by themselves
+            return  # the board is gone, and ranks that cannot reach it end by themselves
         ray.kill(board)
 
 
 def _clear(board: Any) -> None:
-    """Free the place of ranks that nobody drives any more.
+    """Free the resources of ranks that have no driver any more.
 
-    Ray Train's own cleaner of placement groups asks a dashboard, which a Ray of our own has not.
+    Ray Train's own cleaner of placement groups needs a dashboard, and our own Ray runs none.
     """
     import ray
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 
     ray.get(board.order.remote(Order.LEAVE), timeout=_CLEARED_WITHIN_S)
-    seen = ray.get(board.look.remote(), timeout=_CLEARED_WITHIN_S)
-    for group in seen.places:
+    snapshot = ray.get(board.look.remote(), timeout=_CLEARED_WITHIN_S)
+    for group in snapshot.places:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))

@@ -1,7 +1,7 @@
-"""What every rank of a gang is prepared with before torch's process group: its network interface.
+"""Prepares every rank of a gang for torch's process group: the network interface it uses.
 
 Without it, gloo asks what the machine's own name resolves to, which on many is the loopback device:
-then ranks of several nodes never find each other. Ray knows the address that the others see.
+then ranks of several nodes never find each other. Ray knows the address that other nodes see.
 """
 
 import os
@@ -11,7 +11,7 @@ _INTERFACE = "GLOO_SOCKET_IFNAME"
 
 
 def torch_config(board: Any, *, backend: str, timeout_s: int) -> Any:
-    """Ray Train's set-up of torch, with ours before it, on every rank."""
+    """Return Ray Train's set-up of torch, extended by ours, which runs first on every rank."""
     from ray.train.torch import TorchConfig
     from ray.train.torch.config import _TorchBackend
 
@@ -29,20 +29,20 @@ def torch_config(board: Any, *, backend: str, timeout_s: int) -> Any:
 
 
 def _prepare(board: Any) -> None:
-    """Runs on each rank."""
+    """Set the network interface of this rank, and tell the board what reserves its resources."""
     import ray
 
     ray.get(board.hold.remote(ray.util.get_current_placement_group().id.hex()))
-    found = interface_of(ray.util.get_node_ip_address())
-    if found is not None:
-        os.environ.setdefault(_INTERFACE, found)
+    interface = interface_of(ray.util.get_node_ip_address())
+    if interface is not None:
+        os.environ.setdefault(_INTERFACE, interface)
 
 
 def interface_of(address: str) -> str | None:
-    """The network interface of this machine that has an address; None when none has."""
+    """Return the network interface of this machine that has an address; None when none has."""
     import psutil
 
     for name, addresses in psutil.net_if_addrs().items():
-        if any(each.address == address for each in addresses):
+        if any(entry.address == address for entry in addresses):
             return str(name)
     return None

@@ -1,8 +1,8 @@
 """Where the ranks of a gang go: all on one node, or evenly over as many as it asks for.
 
-Room is reserved for a moment to find nodes that have it, and the ranks are then pinned to those
-nodes by label: Ray Train itself knows only to pack or to spread as far as it can, and what it waits
-for stays reserved when its driver is killed.
+Resources are reserved for a moment to find nodes that have them, and the ranks are then pinned to
+those nodes by label: Ray Train itself can only pack, or spread as far as possible, and what it
+waits for stays reserved when its driver is killed.
 """
 
 import time
@@ -18,11 +18,11 @@ _LOOK_EVERY_S = 0.25
 
 
 class NoRoom(SurroundingsError):
-    """No nodes got free in time, or nobody waits for them any more."""
+    """No nodes got free in time, or the call was cancelled meanwhile."""
 
 
 def bundle(resources: Resources) -> dict[str, float]:
-    """What one rank takes of its node, in Ray's words."""
+    """Return what one rank takes of its node, under Ray's names."""
     taken: dict[str, float] = {"CPU": resources.num_cpus}
     if resources.num_gpus:
         taken["GPU"] = resources.num_gpus
@@ -32,13 +32,13 @@ def bundle(resources: Resources) -> dict[str, float]:
 
 
 def selector_of(resources: Resources) -> dict[str, str] | None:
-    """A label selector against the nodes whose GPUs are too small; None where none are.
+    """Return a label selector that excludes the nodes whose GPUs are too small; None without any.
 
-    It names what will not do: a call that waits may still go to a node that joins meanwhile.
+    The selector excludes, so that a waiting call may still go to a node that joins meanwhile.
     """
     if not resources.num_gpus:
         return None
-    # What is not known is not refused.
+    # A node whose memory is not known is not excluded.
     small = [
         node.name
         for node in living_nodes()
@@ -50,7 +50,7 @@ def selector_of(resources: Resources) -> dict[str, str] | None:
 def place(
     ticket: str, resources: Resources, *, within_s: float, is_abandoned: Callable[[], bool]
 ) -> list[dict[str, str]]:
-    """A label selector for each rank. Raises NoRoom when no nodes got free in time."""
+    """Return a label selector for each rank. Raises NoRoom when no nodes got free in time."""
     on_each, rest = divmod(resources.num_ranks, resources.num_nodes)
     assert rest == 0, f"{resources} does not spread evenly"
     names = _free_nodes(ticket, resources, within_s, is_abandoned)
@@ -58,7 +58,7 @@ def place(
 
 
 def give_up_place(ticket: str) -> None:
-    """Let go of what a driver that died while it looked for nodes left reserved."""
+    """Free what a driver that died while it looked for nodes left reserved."""
     from ray.util.placement_group import get_placement_group, remove_placement_group
 
     with suppress(ValueError):  # there is none, as nearly always
@@ -68,7 +68,7 @@ def give_up_place(ticket: str) -> None:
 def _free_nodes(
     ticket: str, resources: Resources, within_s: float, is_abandoned: Callable[[], bool]
 ) -> list[str]:
-    """Names of nodes on which Ray could reserve a share each, just now."""
+    """Return the ids of nodes on which Ray could reserve a share each, just now."""
     from ray.util.placement_group import (
         placement_group,
         placement_group_table,
@@ -95,10 +95,10 @@ def _wait_for(
 ) -> None:
     while not group.wait(_LOOK_EVERY_S):
         if is_abandoned():
-            raise NoRoom("it was cancelled before it had a place")
+            raise NoRoom("cancelled before its resources were free")
         if time.monotonic() > until:
-            on_each = resources.on_each_node.described()
-            raise NoRoom(f"no room for {resources.described()} just now: {on_each} on each node")
+            on_each = resources.on_each_node.describe()
+            raise NoRoom(f"no room for {resources.describe()} just now: {on_each} on each node")
 
 
 def _name(ticket: str) -> str:

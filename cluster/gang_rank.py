@@ -1,7 +1,7 @@
-"""One rank of a gang: what it finds around it, the entry point, and the thread that listens.
+"""One rank of a gang: checks its surroundings, calls the entry point, and listens to orders.
 
-Runs inside a worker of Ray Train, which has set up torch's process group and its variables. No
-exception leaves it: how a rank ended is what it reported on the board.
+A rank runs inside a worker of Ray Train, which has set up torch's process group and its variables.
+No exception leaves it: how a rank ended is what it reported on the board.
 """
 
 import os
@@ -10,17 +10,17 @@ import time
 from typing import Any
 
 from cluster.executor import Surroundings, load_entry
-from cluster.gang_board import Order, Report, Seat
+from cluster.gang_board import Order, RankReport, Seat
 
 _BEAT_EVERY_S = 0.25
 _OTHERS_S = 120.0
 """How long all ranks may take to sign in once one has."""
-_OF_LAUNCHERS = ("SLURM_", "PMI_", "PMIX_", "OMPI_", "MPI_", "MV2_", "HYDRA_")
-"""Beginnings of variables by which libraries would take the gang for another launcher's job."""
+_LAUNCHER_PREFIXES = ("SLURM_", "PMI_", "PMIX_", "OMPI_", "MPI_", "MV2_", "HYDRA_")
+"""Prefixes of variables by which libraries would take the gang for a job of another launcher."""
 
 
 def run_rank(config: dict[str, Any]) -> None:
-    """Call the entry point on this rank; `config` is what the driver gave all of them."""
+    """Call the entry point on this rank; `config` is what the driver gave to all ranks."""
     import ray
     import ray.train
 
@@ -35,33 +35,33 @@ def run_rank(config: dict[str, Any]) -> None:
         pid=os.getpid(),
     )
     ray.get(board.sign_in.remote(seat))
-    asked = threading.Event()
-    threading.Thread(target=_listen, args=(board, rank, asked), daemon=True).start()
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(board, rank, stop), daemon=True).start()
     try:
         seats = _all_seats(board)
         _assert_planned(config, seats, seat)
         surroundings = Surroundings(
-            stop_requested=asked.is_set,
+            stop_requested=stop.is_set,
             node=seat.node,
             rank=rank,
             num_ranks=context.get_world_size(),
             local_rank=context.get_local_rank(),
         )
         answer = load_entry(config["entry"])(config["payload"], surroundings)
-        report = Report(rank=rank, answer=answer)
+        report = RankReport(rank=rank, answer=answer)
     except Exception as fault:  # the boundary: whatever a call raises is its outcome
-        report = Report(rank=rank, error=f"{type(fault).__name__}: {fault}")
+        report = RankReport(rank=rank, error=f"{type(fault).__name__}: {fault}")
     ray.get(board.report.remote(report))
 
 
 def _forget_other_launchers() -> None:
     for name in list(os.environ):
-        if name.startswith(_OF_LAUNCHERS):
+        if name.startswith(_LAUNCHER_PREFIXES):
             del os.environ[name]
 
 
-def _listen(board: Any, rank: int, asked: threading.Event) -> None:
-    """Beat, and do as told; a rank whose board is gone has lost the launch, and ends."""
+def _listen(board: Any, rank: int, stop: threading.Event) -> None:
+    """Beat, and follow orders; a rank whose board is gone has lost its launch, and ends."""
     import ray
 
     while True:
@@ -72,7 +72,7 @@ def _listen(board: Any, rank: int, asked: threading.Event) -> None:
         if order is Order.LEAVE:
             os._exit(1)
         if order is Order.STOP:
-            asked.set()
+            stop.set()
         time.sleep(_BEAT_EVERY_S)
 
 
@@ -90,7 +90,7 @@ def _all_seats(board: Any) -> dict[int, Seat]:
 
 
 def _assert_planned(config: dict[str, Any], seats: dict[int, Seat], mine: Seat) -> None:
-    """What is in force here is what was asked for: libraries and launchers fall back in silence."""
+    """Assert that this rank runs as planned: libraries and launchers fall back silently."""
     import torch.distributed as dist
 
     planned = config["num_ranks"]

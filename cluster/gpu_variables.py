@@ -6,10 +6,10 @@ _ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 
 
 def gpu_variables() -> dict[str, str]:
-    """What is set for them, unless whoever started the machines set it otherwise.
+    """Return the variables to set, unless the machines were started with others.
 
-    Segments that grow: with sequences of many lengths, memory that is free but in pieces of the
-    wrong size is otherwise the first to run out.
+    Segments that grow: with sequences of many lengths, memory is otherwise free, but in pieces of
+    the wrong size, when it runs out.
     """
     if {_ALLOCATOR, "PYTORCH_ALLOC_CONF"} & os.environ.keys():
         return {}

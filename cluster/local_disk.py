@@ -1,7 +1,7 @@
-"""`LocalDisk`: the verbs of a root on a file system of this machine.
+"""`LocalDisk`: the methods of `Storage` for a root on a file system of this machine.
 
 A write is a temporary file beside the target, flush, fsync, rename, fsync of the folder; `create`
-links instead of renaming, which fails where something stands.
+links instead of renaming, which fails where the name exists.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ _PIECE_BYTES = 1 << 24
 
 
 class LocalDisk:
-    """A folder. Names were checked by `Storage`."""
+    """A root that is a folder. `Storage` has checked the names."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = str(root)
 
     def _place(self, name: str) -> str:
-        """A path as text: reading 10,000 records makes no Path objects."""
+        """Return a path as text: reading 10,000 records makes no Path objects."""
         return f"{self.url}/{name}"
 
     def read(self, name: str) -> bytes:
-        """All bytes of a name. Raises FileNotFoundError."""
+        """Return all bytes of a name. Raises FileNotFoundError."""
         try:
             with open(self._place(name), "rb") as stream:
                 return stream.read()
@@ -39,20 +39,20 @@ class LocalDisk:
             raise FileNotFoundError(*error.args) from error
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """The bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
+        """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
         with open(self._place(name), "rb") as stream:
             while piece := stream.read(_PIECE_BYTES):
                 yield piece
 
     def write(self, name: str, data: bytes) -> None:
-        """Put bytes under a name, whole or not at all."""
+        """Write bytes under a name, whole or not at all."""
         path = self.root / name
         with _disk_faults(self.url):
             os.replace(_durable_temporary(path, data), path)
             sync(path.parent)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put bytes under a name where nothing stands; False when something does."""
+        """Write bytes under a name that must not exist yet; return False when it does."""
         path = self.root / name
         with _disk_faults(self.url):
             temporary = _durable_temporary(path, data)
@@ -66,7 +66,7 @@ class LocalDisk:
             return True
 
     def copy(self, source: str, target: str) -> None:
-        """A hard link where the disk allows it, which costs nothing, else a copy."""
+        """Make a hard link where the disk allows it, which costs nothing, else a copy."""
         path = self.root / target
         with _disk_faults(self.url):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,14 +80,14 @@ class LocalDisk:
             sync(path.parent)
 
     def size(self, name: str) -> int | None:
-        """Bytes under a name, or None when there is nothing."""
+        """Return the number of bytes under a name, or None when there is nothing."""
         try:
             return os.stat(self._place(name)).st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Name inside the folder -> bytes, of every file below it."""
+        """Return name inside the folder -> bytes, of every file below it."""
         place = self.root / folder
         return {
             path.relative_to(place).as_posix(): path.stat().st_size
@@ -96,11 +96,11 @@ class LocalDisk:
         }
 
     def exists(self, name: str) -> bool:
-        """True when a file or folder stands under the name."""
+        """Return True when the name is a file or a folder."""
         return os.path.exists(self._place(name))
 
     def list(self, folder: str) -> list[str]:
-        """Names directly inside a folder."""
+        """Return the names directly inside a folder."""
         try:
             return [entry for entry in os.listdir(self.root / folder) if ".tmp-" not in entry]
         except (FileNotFoundError, NotADirectoryError):
@@ -127,9 +127,9 @@ class LocalDisk:
 
 
 def link_or_copy(source: StrPath, target: StrPath) -> None:
-    """A second name for a file's bytes; on another disk, or one without links, a durable copy.
+    """Give a file's bytes a second name; on another disk, or one without links, copy them durably.
 
-    For files that nobody writes to again. Raises FileNotFoundError.
+    Only for files that are never written to again. Raises FileNotFoundError.
     """
     try:
         os.link(source, target)
@@ -141,7 +141,7 @@ def link_or_copy(source: StrPath, target: StrPath) -> None:
 
 
 def sync(path: StrPath) -> None:
-    """Make the bytes of a file, or the names in a folder, outlast a loss of power."""
+    """Make the bytes of a file, or the names in a folder, survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -169,14 +169,14 @@ def _durable_temporary(path: Path, data: bytes) -> Path:
 
 def _remove_folder(path: Path) -> None:
     while path.exists():
-        # What somebody else deletes meanwhile needs no deleting; the rest still does.
+        # Another process may delete a part meanwhile; the rest is still to be deleted.
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
 
 
 @contextlib.contextmanager
 def _disk_faults(url: str) -> Iterator[None]:
-    """A full or read-only disk is the machine's fault, and says so in one line."""
+    """Turn the faults of a full or read-only disk into a SurroundingsError of one line."""
     try:
         yield
     except OSError as error:

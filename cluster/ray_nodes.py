@@ -9,10 +9,10 @@ from cluster.accelerators import gpu_memory_gb
 from cluster.resources import Resources
 
 NODE_ID = "ray.io/node-id"
-"""Ray's label of a node's own name, for selectors."""
+"""Ray's label that holds the id of a node, for selectors."""
 _ACCELERATOR = "ray.io/accelerator-type"
 GPU_MEMORY = "gpu_memory_gb"
-"""A label or resource by which whoever starts a node says how much memory each of its GPUs has."""
+"""Label or resource that a node may be started with: memory of each of its GPUs, in GB."""
 _LOOK_EVERY_S = 5.0
 
 
@@ -21,13 +21,13 @@ class Node:
     """One living node."""
 
     name: str
-    """Ray's own name for it, unique where addresses are not."""
+    """Ray's id of the node, unique where addresses are not."""
     offers: Resources
-    """All that calls may use of it."""
+    """All that calls may use of the node."""
 
 
 def living_nodes() -> list[Node]:
-    """Every living node of the Ray that this process is connected to."""
+    """List every living node of the Ray that this process is connected to."""
     return [
         Node(name=node["NodeID"], offers=_offered(node["Resources"], node["Labels"]))
         for node in _alive()
@@ -35,7 +35,7 @@ def living_nodes() -> list[Node]:
 
 
 def free_on_nodes() -> list[Resources]:
-    """What calls may still use of every living node; a moment old."""
+    """Return what calls may still use of every living node, as known a moment ago."""
     left = _state().available_resources_per_node()
     return [_offered(left.get(node["NodeID"], {}), node["Labels"]) for node in _alive()]
 
@@ -56,15 +56,15 @@ def _offered(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resou
 
 
 def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) -> float:
-    said = labels.get(GPU_MEMORY) or resources.get(GPU_MEMORY)
-    return float(said) if said else gpu_memory_gb(labels.get(_ACCELERATOR, ""))
+    labelled = labels.get(GPU_MEMORY) or resources.get(GPU_MEMORY)
+    return float(labelled) if labelled else gpu_memory_gb(labels.get(_ACCELERATOR, ""))
 
 
 class Preemption:
-    """Ray's notice that a node will be taken away, asked for at most every few seconds.
+    """Looks up, at most every few seconds, whether Ray has notice that a node will be taken away.
 
-    The one public way to hear of it is Ray Train's, which only its workers may ask, all of them
-    together; this is what it reads itself (2.60).
+    The one public function is Ray Train's, which only its workers may call, all of them together;
+    this class reads what that function reads (Ray 2.60).
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Preemption:
         self._draining: frozenset[str] = frozenset()
 
     def of_any(self, names: frozenset[str]) -> bool:
-        """True once one of these nodes is to go."""
+        """Return True once one of these nodes is about to be taken away."""
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now

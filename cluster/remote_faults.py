@@ -1,6 +1,7 @@
-"""What goes wrong with a remote root, told in one sentence that holds no secret.
+"""Faults of a remote root, each turned into one sentence without secrets.
 
-Matched by error code and by where an exception class was defined: botocore is loaded by s3fs alone.
+Faults are told apart by error code and by the library that defines an exception class: botocore is
+only imported by s3fs.
 """
 
 import contextlib
@@ -13,7 +14,9 @@ from cluster.errors import SurroundingsError
 _CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^/\s@\"']*@")
 _STORAGE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "urllib3"})
 _DENIED = "the credentials need to list the bucket, and to get, put and delete objects below there"
-_NETWORK = "check the network and AWS_ENDPOINT_URL; the same command goes on from here"
+_NETWORK = (
+    "check the network and AWS_ENDPOINT_URL, then run the same command again: finished work is kept"
+)
 _NO_CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run where a role gives access"
 )
@@ -26,8 +29,8 @@ _NOT_NOW = frozenset(
 def remote_faults(url: str, doing: str) -> Iterator[None]:
     """Turn what the storage's libraries raise into one SurroundingsError.
 
-    `FileNotFoundError` of a name and `FileExistsError` pass: they are answers. A missing bucket is
-    none.
+    `FileNotFoundError` of a name and `FileExistsError` pass, because they answer a question; that
+    a bucket is missing is a fault.
     """
     try:
         yield
@@ -36,31 +39,31 @@ def remote_faults(url: str, doing: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if code_of(error) != "NoSuchBucket":
             raise
-        raise _told(error, url, doing) from error
+        raise _one_sentence(error, url, doing) from error
     except Exception as error:
         if not _is_of_storage(error):
             raise
-        raise _told(error, url, doing) from error
+        raise _one_sentence(error, url, doing) from error
 
 
 def code_of(error: BaseException) -> str | None:
-    """The storage's own code for an error (`SlowDown`, `NoSuchBucket`), when it gave one."""
-    for each in _chain(error):
-        response = getattr(each, "response", None)
+    """Return the storage's own code for an error (`SlowDown`, `NoSuchBucket`); None without one."""
+    for fault in _chain(error):
+        response = getattr(fault, "response", None)
         if isinstance(response, dict) and "Error" in response:
             return str(response["Error"].get("Code"))
     return None
 
 
-def _told(error: Exception, url: str, doing: str) -> SurroundingsError:
-    what, hint = _explained(error)
-    what = _CREDENTIALS_IN_URL.sub(r"\1<credentials>@", " ".join(what.split()))
-    return SurroundingsError(f"cannot {doing}: {what}", where=url, hint=hint)
+def _one_sentence(error: Exception, url: str, doing: str) -> SurroundingsError:
+    cause, hint = _cause_and_hint(error)
+    cause = _CREDENTIALS_IN_URL.sub(r"\1<credentials>@", " ".join(cause.split()))
+    return SurroundingsError(f"cannot {doing}: {cause}", where=url, hint=hint)
 
 
-def _explained(error: Exception) -> tuple[str, str | None]:
+def _cause_and_hint(error: Exception) -> tuple[str, str | None]:
     code = code_of(error)
-    names = {base.__name__ for each in _chain(error) for base in type(each).__mro__}
+    names = {base.__name__ for fault in _chain(error) for base in type(fault).__mro__}
     if code == "NoSuchBucket":
         return "there is no such bucket", "create it, or choose another with --root"
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
@@ -68,11 +71,17 @@ def _explained(error: Exception) -> tuple[str, str | None]:
     if isinstance(error, PermissionError):
         return f"access was denied ({code or error})", _DENIED
     if code in _NOT_NOW:
-        return f"the storage keeps answering {code}", "it is overloaded or ill; try again later"
+        return (
+            f"the storage keeps answering {code}",
+            "it is overloaded or out of order; try again later",
+        )
     if code is not None:
         return f"the storage refused ({code}): {error}", None
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        return f"this machine's disk: {error.strerror}", "free it, or set TMPDIR to another"
+        return (
+            f"this machine's disk: {error.strerror}",
+            "free space, or set TMPDIR to a folder on another disk",
+        )
     if names & {"ConnectionError", "HTTPClientError", "ClientError", "TimeoutError"}:
         return f"the storage does not answer ({type(error).__name__}: {error})", _NETWORK
     return f"{type(error).__name__}: {error}", None
@@ -84,7 +93,7 @@ def _is_of_storage(error: Exception) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__

@@ -13,21 +13,21 @@ from urllib.parse import urlsplit
 from cluster.errors import UserError
 
 PART_BYTES = 16 * 2**20
-"""Part of a multipart upload or download; what is smaller than two goes in one request."""
+"""Bytes of one part of a multipart transfer; files below two parts go in one request."""
 _MOST_PARTS = 10_000
 _PARTS_AT_ONCE = 4
-"""64 MiB of host memory a file in flight, instead of the 500 MB of s3fs's own ten parts of 50."""
+"""64 MiB of host memory for each file in transfer, instead of 500 MB at s3fs's own settings."""
 
 _TRIES = 6
-"""Of one request, with random waits below 1, 2, 4, 8, 16 s between them: half a minute at most."""
+"""Tries of one request, with random waits below 1, 2, 4, 8, 16 s: half a minute at most."""
 _ROUNDS = 2
-"""Rounds of those when the network breaks or the storage says SlowDown."""
+"""Rounds of those tries when the network breaks or the storage answers SlowDown."""
 
 _CREDENTIALS = re.compile(r"^(\w+://)(?:[^@]*:[^@]*|[^/@]*)@")
 
 
 def open_remote(url: str) -> tuple[Any, str]:
-    """The file system of a URL and the prefix of its names.
+    """Return the fsspec file system of a URL, and the prefix of its names.
 
     Raises:
         UserError: the URL holds credentials or options, names no bucket, or nothing can open it.
@@ -37,24 +37,24 @@ def open_remote(url: str) -> tuple[Any, str]:
 
     options = _s3_options() if url.startswith(("s3://", "s3a://")) else {}
     try:
-        # Another process writes too, so what was listed a moment ago is no answer.
-        found, prefix = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+        # Other processes write too, so a listing must not come from a cache.
+        file_system, prefix = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except (ImportError, ValueError) as error:
         raise UserError(f"cannot open storage {url!r}: {error}", where="--root") from error
     if options:
-        found.retries = _ROUNDS
-    return found, str(prefix)
+        file_system.retries = _ROUNDS
+    return file_system, str(prefix)
 
 
 def transfer_options(protocol: str, size: int) -> dict[str, Any]:
-    """Options of one upload or download of so many bytes."""
+    """Return the options of one upload or download of so many bytes."""
     if protocol != "s3":
         return {}
     return {"chunksize": max(PART_BYTES, math.ceil(size / _MOST_PARTS))}
 
 
 def whole_read_options(protocol: str) -> dict[str, Any]:
-    """Options to read a small object: one GET, where s3fs asks for the size first."""
+    """Return options that read a small object in one GET; s3fs would ask for its size first."""
     return {"max_concurrency": 1} if protocol == "s3" else {}
 
 
@@ -62,7 +62,7 @@ def _s3_options() -> dict[str, Any]:
     # s3fs retries SlowDown and broken connections itself, five rounds of botocore's own five tries
     # in mode "legacy", and a plain 500 only in the latter. Here botocore does the work in mode
     # "standard" (throttling, 500-504, timeouts; exponential back-off with jitter; a budget that
-    # all requests share), and s3fs adds a second round. What the user set for AWS goes first.
+    # all requests share), and s3fs adds a second round. The user's own AWS settings go first.
     retries: dict[str, Any] = {}
     if "AWS_RETRY_MODE" not in os.environ:
         retries["mode"] = "standard"

@@ -1,4 +1,4 @@
-"""`RemoteStore`: the verbs of a root behind an fsspec URL (`s3://bucket/folder`, `memory://…`).
+"""`RemoteStore`: the methods of `Storage` for an fsspec URL (`s3://bucket/folder`, `memory://…`).
 
 One PUT, or one multipart upload that is completed at its end, makes an object visible: there is
 never half of one. `create` is that PUT with `If-None-Match: *`, read back and compared.
@@ -16,11 +16,11 @@ from cluster.remote_options import PART_BYTES, open_remote, transfer_options, wh
 
 _CONFLICT_TRIES = 6
 _NOT_CREATE_ONLY = frozenset({"NotImplemented", "501", "InvalidArgument", "InvalidRequest"})
-"""Answers of stores that know no conditional write."""
+"""Answers of stores that do not support conditional writes."""
 
 
 class RemoteStore:
-    """A prefix of an object store. Names were checked by `Storage`."""
+    """A root that is a prefix of an object store. `Storage` has checked the names."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -33,14 +33,14 @@ class RemoteStore:
         return self._prefix + name
 
     def read(self, name: str) -> bytes:
-        """All bytes of a name. Raises FileNotFoundError."""
+        """Return all bytes of a name. Raises FileNotFoundError."""
         with remote_faults(self.url, f"read {name}"):
             options = whole_read_options(self._protocol)
             data: bytes = self._fs.cat_file(self._key(name), **options)
             return data
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """The bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
+        """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
         size = self.size(name)
         if size is None:
             raise FileNotFoundError(name)
@@ -51,22 +51,22 @@ class RemoteStore:
             yield piece
 
     def write(self, name: str, data: bytes) -> None:
-        """Put bytes under a name, whole or not at all."""
+        """Write bytes under a name, whole or not at all."""
         with remote_faults(self.url, f"write {name}"):
             self._fs.pipe_file(self._key(name), data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put bytes under a name where nothing stands; False when something else does.
+        """Write bytes under a name that must not exist yet; return False when it held other bytes.
 
-        What stands there is read back in any case: a first try may have come through though its
-        answer was lost, and a store that checks and writes in two steps lets two writers pass.
+        The object is read back in any case: a first try may have succeeded although its answer
+        was lost, and a store that checks and writes in two steps lets two writers pass.
         """
         with remote_faults(self.url, f"create {name}"), contextlib.suppress(FileExistsError):
             self._create(name, data)
         try:
             return self.read(name) == data
         except FileNotFoundError:
-            return False  # whoever was first has removed it meanwhile
+            return False  # another writer was first, and has removed it meanwhile
 
     def _create(self, name: str, data: bytes) -> None:
         for number in range(_CONFLICT_TRIES):
@@ -82,13 +82,13 @@ class RemoteStore:
                 return
 
     def fault_of_create(self) -> str | None:
-        """Why `create` cannot be trusted here, after trying it; None when it can."""
+        """Try `create`, and return why it may overwrite here; None when it does not."""
         probe = f".probe-{uuid.uuid4().hex}"
         try:
             won = self.create(probe, b"first")
             lost = not self.create(probe, b"second")
         except (TypeError, ValueError, NotImplementedError):
-            return "it knows no such write"
+            return "it does not support such a write"
         except SurroundingsError as fault:
             if code_of(fault) not in _NOT_CREATE_ONLY:
                 raise
@@ -96,43 +96,42 @@ class RemoteStore:
         finally:
             with contextlib.suppress(SurroundingsError):
                 self.remove(probe)
-        return None if won and lost else "it wrote over what stood there"
+        return None if won and lost else "it overwrote an object"
 
     def copy(self, source: str, target: str) -> None:
-        """A copy made by the store; no byte comes here. Raises FileNotFoundError."""
+        """Let the store copy a file. Raises FileNotFoundError."""
         with remote_faults(self.url, f"copy {source}"):
             self._fs.cp_file(self._key(source), self._key(target))
 
     def size(self, name: str) -> int | None:
-        """Bytes under a name, or None when there is nothing."""
+        """Return the number of bytes under a name, or None when there is nothing."""
         with remote_faults(self.url, f"look for {name}"):
             try:
-                found = self._fs.info(self._key(name))
+                info = self._fs.info(self._key(name))
             except FileNotFoundError as error:
                 if code_of(error) == "NoSuchBucket":
                     raise
                 return None
-        return None if found["type"] == "directory" else int(found["size"])
+        return None if info["type"] == "directory" else int(info["size"])
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Name inside the folder -> bytes, of every file below it: one listing."""
+        """Return name inside the folder -> bytes, of every file below it, in one listing."""
         own = f"{self._key(folder)}/"
         with remote_faults(self.url, f"list {folder}"):
-            found = self._fs.find(self._key(folder), detail=True)
+            infos = self._fs.find(self._key(folder), detail=True)
         return {
-            name[len(own) :]: int(found[name]["size"])
-            for name in found
+            name[len(own) :]: int(info["size"])
+            for name, info in infos.items()
             if name.startswith(own) and not name.endswith("/")
         }
 
     def exists(self, name: str) -> bool:
-        """True when a file or folder stands under the name."""
+        """Return True when the name is a file or a folder."""
         with remote_faults(self.url, f"look for {name}"):
-            found: bool = self._fs.exists(self._key(name))
-            return found
+            return bool(self._fs.exists(self._key(name)))
 
     def list(self, folder: str) -> list[str]:
-        """Names directly inside a folder."""
+        """Return the names directly inside a folder."""
         own = f"{self._key(folder)}/"
         with remote_faults(self.url, f"list {folder}"):
             try:
@@ -155,12 +154,12 @@ class RemoteStore:
             else:
                 self._fs.rm(self._key(name), recursive=True)
 
-    def _remove_objects(self, found: Sequence[str]) -> None:
-        """One request a thousand; `rm` of a folder would ask for each of them first."""
-        plain = [key for key in found if not set("*?[") & set(key)]  # to `rm`, those are patterns
+    def _remove_objects(self, keys: Sequence[str]) -> None:
+        """Delete a thousand objects a request; `rm` of a folder would ask for each object first."""
+        plain = [key for key in keys if not set("*?[") & set(key)]  # to `rm`, those are patterns
         if plain:
             self._fs.rm(plain)
-        for key in set(found).difference(plain):
+        for key in set(keys).difference(plain):
             self._fs.rm_file(key)
 
     def upload(self, local: Path, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a job needs of a machine, and what this machine has."""
+"""`Resources`: what a job needs of a machine, or a machine offers; and what this machine has."""
 
 import os
 import platform
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """An amount of machine. Asked for by a job, or offered by a node or a cluster.
+    """An amount of machine: what a job needs, or what a node or a cluster offers.
 
-    A job of several ranks (processes that start and end together) asks for as much for each of
-    them; sums and comparisons count all ranks.
+    A job of several ranks (processes that start and end together) needs as much for each rank;
+    sums and comparisons count all ranks.
     """
 
     num_cpus: float = 1
@@ -24,20 +24,20 @@ class Resources:
     gpu_memory_gb: float = 0
     """Memory of each accelerator, in 10^9 bytes; 0 = not accounted for, or not known."""
     num_ranks: int = 1
-    """Ranks of a job."""
+    """Number of ranks."""
     num_nodes: int = 1
-    """Nodes that the ranks are spread over evenly."""
+    """Number of nodes that the ranks are spread over evenly."""
 
     @property
     def total(self) -> "Resources":
-        """All ranks together, as one."""
+        """The resources of all ranks together, as one rank."""
         if self.num_ranks == 1:
             return self
         return self._share(self.num_ranks)
 
     @property
     def on_each_node(self) -> "Resources":
-        """What one of its nodes has to hold, as one."""
+        """The resources that each of the nodes has to hold, as one rank."""
         return self._share(-(-self.num_ranks // self.num_nodes))
 
     def _share(self, num_ranks: int) -> "Resources":
@@ -49,17 +49,17 @@ class Resources:
         )
 
     def fits(self, offered: "Resources") -> bool:
-        """True when `offered` is at least this much of everything, wherever in it that is."""
-        asked = self.total
+        """Return True when `offered` is at least as much of everything, summed over nodes."""
+        needed = self.total
         return (
-            asked.num_cpus <= offered.num_cpus + 1e-9
-            and asked.num_gpus <= offered.num_gpus + 1e-9
-            and asked.memory_gb <= offered.memory_gb + 1e-9
-            and (not offered.gpu_memory_gb or asked.gpu_memory_gb <= offered.gpu_memory_gb + 1e-9)
+            needed.num_cpus <= offered.num_cpus + 1e-9
+            and needed.num_gpus <= offered.num_gpus + 1e-9
+            and needed.memory_gb <= offered.memory_gb + 1e-9
+            and (not offered.gpu_memory_gb or needed.gpu_memory_gb <= offered.gpu_memory_gb + 1e-9)
         )
 
     def minus(self, other: "Resources") -> "Resources":
-        """What is left when `other` is taken; may be negative."""
+        """Return what is left without `other`; may be negative."""
         taken = other.total
         return Resources(
             num_cpus=self.num_cpus - taken.num_cpus,
@@ -69,7 +69,7 @@ class Resources:
         )
 
     def plus(self, other: "Resources") -> "Resources":
-        """Both together."""
+        """Return both together, as one rank."""
         added = other.total
         return Resources(
             num_cpus=self.num_cpus + added.num_cpus,
@@ -79,21 +79,21 @@ class Resources:
         )
 
     def times_in(self, offered: "Resources") -> int:
-        """How often it fits into `offered` at once; of nothing at all, 0."""
-        asked = self.total
+        """Return how often these resources fit into `offered` at once; 0 if they are nothing."""
+        needed = self.total
         ratios = [
-            has / asks
-            for asks, has in (
-                (asked.num_cpus, offered.num_cpus),
-                (asked.num_gpus, offered.num_gpus),
-                (asked.memory_gb, offered.memory_gb),
+            has / needs
+            for needs, has in (
+                (needed.num_cpus, offered.num_cpus),
+                (needed.num_gpus, offered.num_gpus),
+                (needed.memory_gb, offered.memory_gb),
             )
-            if asks > 0
+            if needs > 0
         ]
         return max(0, int(min(ratios, default=0) + 1e-9))
 
-    def described(self) -> str:
-        """As people read it: `2 CPUs, 1 GPU of 80 GB, 16 GB`, or `4 x (...) on 2 nodes`."""
+    def describe(self) -> str:
+        """Return the text `2 CPUs, 1 GPU of 80 GB, 16 GB`, or `4 x (...) on 2 nodes`."""
         parts = [_counted(self.num_cpus, "CPU")]
         if self.num_gpus:
             of = f" of {self.gpu_memory_gb:g} GB" if self.gpu_memory_gb else ""
@@ -111,7 +111,7 @@ def _counted(number: float, what: str) -> str:
 
 
 def this_machine() -> Resources:
-    """Cores this process may use, GPUs the driver lists, and physical memory; imports no torch."""
+    """Return the cores this process may use, the driver's GPUs and the memory; without torch."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     num_gpus = _num_gpus()
     return Resources(
@@ -123,7 +123,7 @@ def this_machine() -> Resources:
 
 
 def processor_name() -> str:
-    """The processor's model where the system names it, else its architecture."""
+    """Return the processor's model where the system names it, else its architecture."""
     with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as stream:
         for line in stream:
             if line.startswith("model name"):
@@ -135,21 +135,21 @@ def _num_gpus() -> int:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    return sum(line.startswith("GPU ") for line in _driver_says("--list-gpus"))
+    return sum(line.startswith("GPU ") for line in _query_driver("--list-gpus"))
 
 
 def _gpu_memory_gb() -> float:
-    """Of the smallest GPU; 0 when the driver does not say."""
-    lines = _driver_says("--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    """Return the memory of the smallest GPU, in 10^9 bytes; 0 when the driver does not say."""
+    lines = _query_driver("--query-gpu=memory.total", "--format=csv,noheader,nounits")
     sizes = [int(line) * 2**20 / 1e9 for line in lines if line.strip().isdigit()]
     return round(min(sizes, default=0.0), 1)
 
 
-def _driver_says(*asked: str) -> list[str]:
+def _query_driver(*arguments: str) -> list[str]:
     try:
-        said = subprocess.run(
-            ["nvidia-smi", *asked], capture_output=True, text=True, timeout=20, check=False
+        answer = subprocess.run(
+            ["nvidia-smi", *arguments], capture_output=True, text=True, timeout=20, check=False
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return []
-    return said.stdout.splitlines()
+    return answer.stdout.splitlines()

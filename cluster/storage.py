@@ -1,7 +1,7 @@
-"""`Storage`: the few verbs over bytes that the house needs, on a local path or any fsspec URL.
+"""`Storage`: reads and writes the files of one root, on a local path or any fsspec URL.
 
-Names are relative, use `/`, and never leave the root. What is written appears whole or not at all;
-`create` is create-only everywhere, so of two writers exactly one wins.
+Names are relative, use `/`, and never leave the root. A file appears whole or not at all; `create`
+never overwrites, so of two writers exactly one wins.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ from cluster.errors import SurroundingsError, UserError
 from cluster.local_disk import LocalDisk
 
 _UNUSUAL = frozenset({"", ".", ".."})
-"""Parts of a name that need a closer look."""
+"""Parts of a name that may leave the root."""
 
 
 class Storage:
     """One root: a local path, `s3://bucket/folder`, `memory://…`, or another fsspec URL.
 
-    Every verb raises SurroundingsError when the disk, the network or the storage does not do it.
+    Every method raises SurroundingsError when the disk, the network or the storage fails.
     """
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
@@ -42,66 +42,66 @@ class Storage:
 
     @property
     def is_local(self) -> bool:
-        """True when names are files on this machine's file system."""
+        """True when names are files on a file system of this machine."""
         return self._remote is None
 
     def path(self, name: str) -> Path:
-        """The local path of a name. Only on a local root."""
+        """Return the path of a name. Only on a local root."""
         assert self.is_local, "a remote root has no paths"
         return Path(self.url) / _checked(name)
 
     def read(self, name: str) -> bytes:
-        """All bytes of a name. Raises FileNotFoundError."""
+        """Return all bytes of a name. Raises FileNotFoundError."""
         return self._store.read(_checked(name))
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """The bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
+        """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
         return self._store.pieces(_checked(name))
 
     def write(self, name: str, data: bytes) -> None:
-        """Put bytes under a name, whole or not at all, replacing what stood there."""
+        """Write bytes under a name, whole or not at all, replacing what was there."""
         self._store.write(_checked(name), data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put bytes under a name that must not exist yet; False (and no change) when it does.
+        """Write bytes under a name that must not exist yet; return False if it does.
 
-        On a remote root the same bytes under the name count as ours: a write whose answer was
-        lost looks like that.
+        On a remote root the same bytes under the name count as written by us: this is how a write
+        looks whose answer was lost.
         """
         return self._store.create(_checked(name), data)
 
     def copy(self, source: str, target: str) -> None:
-        """Put what stands under one name under another too, replacing what stood there.
+        """Copy one name to another, replacing what was there.
 
-        A hard link where a local disk allows it; on a remote root the storage copies by itself.
+        A hard link where a local disk allows it; on a remote root the storage makes the copy.
         Raises FileNotFoundError.
         """
         self._store.copy(_checked(source), _checked(target))
 
     def size(self, name: str) -> int | None:
-        """Bytes under a name, or None when there is nothing."""
+        """Return the number of bytes under a name, or None when there is nothing."""
         return self._store.size(_checked(name))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Name inside the folder -> bytes, of every file below it; one request a thousand files."""
+        """Return name inside the folder -> bytes of every file below; a request per 1,000 files."""
         return self._store.sizes(_checked(folder))
 
     def exists(self, name: str) -> bool:
-        """True when a file or folder stands under the name."""
+        """Return True when the name is a file or a folder."""
         return self._store.exists(_checked(name))
 
     def list(self, folder: str) -> list[str]:
-        """Sorted names directly inside a folder; empty when it does not exist."""
+        """Return the sorted names directly inside a folder; empty when it does not exist."""
         return sorted(self._store.list(_checked(folder)))
 
     def walk(self, folder: str) -> Iterator[str]:
-        """Every file name below a folder, as a name relative to the root, sorted."""
+        """Yield the name of every file below a folder, relative to the root, sorted."""
         folder = _checked(folder)
         for name in sorted(self._store.sizes(folder)):
             yield f"{folder}/{name}"
 
     def remove(self, name: str) -> None:
-        """Delete a file or a whole folder; nothing happens when it is not there.
+        """Delete a file or a whole folder, if it exists.
 
         Raises:
             SurroundingsError: it cannot be deleted; some of a folder may be gone.
@@ -119,20 +119,20 @@ class Storage:
         self._remote.download(_checked(name), local)
 
     def require_writable(self) -> None:
-        """See that the root can be written, and on a remote one that `create` is create-only.
+        """Check that the root can be written, and on a remote one that `create` never overwrites.
 
         Raises:
             UserError: it cannot be written, or a record could be written over.
-            SurroundingsError: a remote root is not there, or does not let us in.
+            SurroundingsError: a remote root does not exist, or denies access.
         """
         if self._remote is not None:
             reason = self._remote.fault_of_create()
             if reason is None:
                 return
             raise UserError(
-                "this storage does not keep a write that must not replace anything "
-                f"(If-None-Match) from replacing something: {reason}; "
-                "two launches could both publish one job",
+                "this storage cannot refuse to overwrite an object "
+                f"(a write with If-None-Match): {reason}; "
+                "two launches could both publish the same job",
                 where=self.url,
                 hint="choose a storage with conditional writes, or a local path, with --root",
             )

@@ -15,35 +15,35 @@ from cluster.resources import Resources, this_machine
 
 
 class Executor:
-    """One process, one call at a time, each inside `wait`."""
+    """Runs one call at a time in this process, each inside `wait`."""
 
     def __init__(self) -> None:
         self._queue: deque[tuple[str, str, str]] = deque()
         self._cancelled: set[str] = set()
 
     def start(self) -> None:
-        """Nothing to acquire."""
+        """Acquire nothing: the machine is here."""
 
     def capacity(self) -> Resources:
-        """One call of one process at a time, and so one GPU for what takes one per process."""
+        """Return room for one call at a time, and so for one GPU."""
         machine = this_machine()
         return replace(machine, num_cpus=1, num_gpus=min(1, machine.num_gpus))
 
     def nodes(self) -> list[Resources]:
-        """One node that refuses nothing."""
+        """Return one node that refuses no call."""
         return [Resources(num_cpus=math.inf, num_gpus=math.inf, memory_gb=math.inf)]
 
     def free(self) -> list[Resources]:
-        """The same: nothing is enforced."""
+        """Return the same node: resources are not enforced."""
         return self.nodes()
 
     def most_ranks(self) -> float:
-        """Here is one process."""
+        """Return 1: there is one process."""
         return 1
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call."""
-        assert resources.num_ranks == 1, f"one process cannot be {resources.described()}"
+        assert resources.num_ranks == 1, f"one process cannot be {resources.describe()}"
         self._queue.append((ticket, entry, payload))
 
     def wait(self, timeout_s: float) -> list[Outcome]:
@@ -71,7 +71,7 @@ class Executor:
         ]
 
     def cancel(self, ticket: str) -> None:
-        """A queued call will not start; a running one sees `stop_requested`."""
+        """Keep a queued call from starting; let a running one see `stop_requested`."""
         self._cancelled.add(ticket)
 
     def close(self) -> None:

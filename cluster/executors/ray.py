@@ -1,9 +1,9 @@
 """Executor `ray`: runs calls as Ray tasks on a Ray of our own, or on one that is joined.
 
-Tasks, not actors: one warm worker per core serves calls of every shape (measured on 2 cores:
-1,000 calls ran in 2 processes, 900 a second, and no idle worker was stopped between calls). A call
-with GPUs gets a fresh process, because a process keeps the device memory it once took. Nothing is
-ever tried again here: the one retry loop is the orchestrator's, so Ray's are all switched off.
+Calls are tasks, not actors: one warm worker per core serves calls of every shape (measured on 2
+cores: 1,000 calls ran in 2 processes, 900 a second, and no idle worker was stopped between calls).
+A call with GPUs gets a fresh process, because a process keeps the device memory it once took.
+Nothing is tried again here: the one retry loop is the orchestrator's, and Ray's are switched off.
 """
 
 import importlib
@@ -29,25 +29,24 @@ from cluster.gpu_variables import gpu_variables
 from cluster.ray_nodes import GPU_MEMORY, Preemption, free_on_nodes, living_nodes
 from cluster.resources import Resources, this_machine
 
-_GRACE_S = 10.0
-"""How long an interrupted call may save what it has before its process is killed."""
 _GANG_GRACE_S = 90.0
-"""The same for the driver of a gang, which gives its ranks their grace and then ends them itself;
-killed before they are all there, it would leave their place taken."""
+"""How long the driver of an interrupted gang may take: it gives its ranks time to save their work,
+then ends them itself; killed before, it would leave their resources reserved."""
 _CONNECT_S = 10.0
 """How long a Ray that is to be joined may take to answer."""
 _OBJECT_STORE_BYTES = 100_000_000
-"""Payloads and answers are small text; the rest of the memory is the calls'."""
+"""Payloads and answers are small text; the rest of the memory is for the calls."""
 _NODE_IN_MESSAGE = re.compile(r"(?:Node IP: |\(ip=|\(IP: )([^,)\s]+)")
 
 
 class Executor:
-    """A Ray of our own that dies with this process, or a joined one.
+    """Runs calls on a Ray that dies with this process, or on one that is joined.
 
     Args:
         address: A running Ray to join; None starts one on this machine.
         offered: What our own Ray may use; None is the whole machine. Ignored when joining.
         packages: Names of importable packages to carry to a joined Ray, once per `start`.
+        grace_s: How long an interrupted call may save its work before its process is killed.
     """
 
     def __init__(
@@ -56,7 +55,9 @@ class Executor:
         address: str | None = None,
         offered: Resources | None = None,
         packages: Sequence[str] = (),
+        grace_s: float = 10.0,
     ) -> None:
+        self.grace_s = grace_s
         self._address = address
         self._offered = offered
         self._packages = packages
@@ -86,7 +87,7 @@ class Executor:
                 # What the driver says of these GPUs; Ray knows only products, and not all.
                 options["labels"] = {GPU_MEMORY: f"{offered.gpu_memory_gb:g}"}
         else:
-            options |= {"address": self._address, "runtime_env": self._carried()}
+            options |= {"address": self._address, "runtime_env": self._packages_aside()}
         try:
             ray.init(**options)
         except Exception as fault:  # Ray raises many kinds here; all mean the same to a user
@@ -104,26 +105,26 @@ class Executor:
         }
 
     def capacity(self) -> Resources:
-        """Everything on living nodes."""
+        """Return everything on living nodes."""
         total = Resources(num_cpus=0)
         for node in self.nodes():
             total = total.plus(node)
         return total
 
     def nodes(self) -> list[Resources]:
-        """What each living node offers."""
+        """Return what each living node offers."""
         return [node.offers for node in living_nodes()]
 
     def free(self) -> list[Resources]:
-        """What each living node has left, as Ray last heard."""
+        """Return what each living node has left, as Ray last heard."""
         return free_on_nodes()
 
     def most_ranks(self) -> float:
-        """As many as the nodes hold."""
+        """Return infinity: a call may have as many ranks as the nodes hold."""
         return math.inf
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
-        """Queue one call as one Ray task; of several ranks, as a task that runs the gang."""
+        """Queue one call as one Ray task; a call of several ranks as a task that runs the gang."""
         if resources.num_ranks > 1:
             ref = self._gangs.submit(ticket, entry, payload, resources)
         else:
@@ -134,7 +135,7 @@ class Executor:
     def _submit_alone(self, ticket: str, entry: str, payload: str, resources: Resources) -> Any:
         options: dict[str, Any] = {"num_cpus": resources.num_cpus, "name": ticket}
         if resources.num_gpus:
-            # An environment of their own, so that a worker that was shown no GPU is not reused.
+            # An environment of its own, so that no worker is reused that was started without GPUs.
             options |= {
                 "num_gpus": resources.num_gpus,
                 "label_selector": selector_of(resources),
@@ -146,7 +147,7 @@ class Executor:
         return call.options(**options).remote(ticket, entry, payload)
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """What ended; kills calls that were asked to stop and outstayed their grace."""
+        """Return the calls that ended; kill those that were asked to stop and did not in time."""
         import ray
 
         self._kill_overdue()
@@ -160,13 +161,13 @@ class Executor:
         return [self._take(ref) for ref in ended]
 
     def cancel(self, ticket: str) -> None:
-        """Interrupt one call; its process is killed when it does not end within its grace."""
+        """Interrupt one call; its process is killed when it does not end in time."""
         import ray
 
         if ticket in self._refs and ticket not in self._kill_at:
-            grace_s = _GANG_GRACE_S if ticket in self._gangs else _GRACE_S
+            grace_s = _GANG_GRACE_S if ticket in self._gangs else self.grace_s
             self._kill_at[ticket] = time.monotonic() + grace_s
-            # Not what the call started itself: a gang is told by its driver.
+            # Not what the call started itself: a gang is stopped by its driver.
             ray.cancel(self._refs[ticket], force=False, recursive=False)
 
     def close(self) -> None:
@@ -187,7 +188,7 @@ class Executor:
         cancelled = self._kill_at.pop(ticket, None) is not None
         self._gangs.end(ticket)
         outcome = _outcome(ticket, ref, cancelled)
-        if cancelled and outcome.ending is Ending.RAISED:  # in its way out of the interrupt
+        if cancelled and outcome.ending is Ending.RAISED:  # an error while it was interrupted
             return replace(outcome, ending=Ending.CANCELLED)
         return outcome
 
@@ -197,11 +198,11 @@ class Executor:
         now = time.monotonic()
         for ticket, kill_at in self._kill_at.items():
             if now >= kill_at:
-                self._kill_at[ticket] = now + _GRACE_S
+                self._kill_at[ticket] = now + self.grace_s
                 ray.cancel(self._refs[ticket], force=True)
 
-    def _carried(self) -> dict[str, Any]:
-        """The packages alone, copied aside: no data, no `.git`, nothing that is merely nearby."""
+    def _packages_aside(self) -> dict[str, Any]:
+        """Copy the packages alone aside: no data, no `.git`, nothing else of their folder."""
         if not self._packages:
             return {}
         self._staged = Path(tempfile.mkdtemp(prefix="deltascale-code-"))
@@ -219,7 +220,7 @@ class Executor:
 
 
 def _call(ticket: str, entry: str, payload: str) -> Outcome:
-    """Runs in a worker. No exception of ours crosses Ray."""
+    """Call the entry point in a worker; no exception of our own passes through Ray."""
     import ray
 
     node = ray.util.get_node_ip_address()
@@ -233,7 +234,7 @@ def _call(ticket: str, entry: str, payload: str) -> Outcome:
 
 
 def _stop_requested() -> Callable[[], bool]:
-    """Whether the call running here was cancelled, or its node is about to be taken away."""
+    """Return a test of whether this call was cancelled, or its node will be taken away."""
     import ray
 
     context = ray.get_runtime_context()
@@ -278,15 +279,15 @@ def _first_line(fault: Exception) -> str:
 
 
 def _node_named_in(message: str) -> str | None:
-    found = _NODE_IN_MESSAGE.search(message)
-    return found[1] if found else None
+    match = _NODE_IN_MESSAGE.search(message)
+    return match[1] if match else None
 
 
 def _require_answer(address: str) -> None:
     """Raise SurroundingsError unless something listens there; Ray alone would try for minutes."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdigit():
-        return  # `auto`, and whatever else Ray resolves by itself
+        return  # `auto`, or another address that Ray resolves itself
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
     except OSError as fault:
@@ -296,9 +297,9 @@ def _require_answer(address: str) -> None:
 
 
 def _quiet_ray() -> Any:
-    """Import Ray with its reports to the outside and its warnings switched off."""
+    """Import Ray with its usage reports and its warnings switched off."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # From Ray's announced future: a task without GPUs is left alone, we hide them ourselves.
+    # Ray's announced behaviour: it leaves a task without GPUs alone, we hide them ourselves.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
@@ -306,9 +307,9 @@ def _quiet_ray() -> Any:
 
 
 def _silence_ray_messages() -> None:
-    """Ray prints raylet messages to stdout even with `log_to_driver=False`; ours holds answers.
+    """Keep raylet messages off stdout, which holds answers; Ray prints them there in any case.
 
-    Its listener thread looks the function up by name and there is no setting for it (2.60).
+    Ray looks its printer up by name, and has no setting for it (2.60, `log_to_driver=False`).
     """
     module = sys.modules["ray._private.worker"]
     assert hasattr(module, "print_to_stdstream"), "Ray renamed what prints raylet messages"
@@ -316,4 +317,4 @@ def _silence_ray_messages() -> None:
 
 
 def _print_nothing(data: Any, ignore_prefix: bool = False) -> None:
-    """Takes the place of Ray's printer."""
+    """Print nothing, in place of Ray's printer."""

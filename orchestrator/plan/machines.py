@@ -56,15 +56,15 @@ def can_hold(nodes: Sequence[Resources], asked: Resources) -> bool:
 
 def refusal(nodes: Sequence[Resources], asked: Resources) -> str:
     """Why they cannot hold it: what one node would need, and what there is."""
-    there_is = " / ".join(sorted({node.described() for node in nodes})) or "nothing"
+    there_is = " / ".join(sorted({node.describe() for node in nodes})) or "nothing"
     part = asked.on_each_node
     if asked.num_ranks == 1:
-        return f"no node can hold it: needs {part.described()}, nodes have {there_is}"
+        return f"no node can hold it: needs {part.describe()}, nodes have {there_is}"
     able = sum(part.fits(node) for node in nodes)
     if able:
         return (
             f"{able} of the {asked.num_nodes} nodes that it is spread over can hold their part: "
-            f"each needs {part.described()}, nodes have {there_is}"
+            f"each needs {part.describe()}, nodes have {there_is}"
         )
     return f"no node can hold its part of {asked.num_ranks} ranks: {_most(nodes, part, there_is)}"
 
@@ -75,7 +75,7 @@ def _most(nodes: Sequence[Resources], part: Resources, there_is: str) -> str:
     if part.num_gpus > most_gpus + 1e-9:
         of = f" x {part.gpu_memory_gb:g} GB" if part.gpu_memory_gb else " GPUs"
         return f"needs {part.num_gpus:g}{of} on one node; the largest node has {most_gpus:g}"
-    return f"one node needs {part.described()}, nodes have {there_is}"
+    return f"one node needs {part.describe()}, nodes have {there_is}"
 
 
 def _real(offered: float, capacity: float) -> float:

@@ -91,7 +91,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
 
 
 def _executor(options: argparse.Namespace) -> "Executor":
-    from cluster.lookup import executor_class
+    from cluster.executor import executor_class
     from cluster.resources import Resources, this_machine
     from orchestrator.dispatch.execution import PACKAGES
 

@@ -203,7 +203,7 @@ def test_a_cancelled_call_that_has_not_started_never_does(executor, tmp_path):
 
 
 def test_a_call_that_will_not_stop_is_killed_after_its_grace(executor, tmp_path, monkeypatch):
-    monkeypatch.setattr("cluster.executors.ray._GRACE_S", 0.2)
+    monkeypatch.setattr(executor, "grace_s", 0.2)
     executor.submit("a", "ray_calls:insist", str(tmp_path / "runs"), Resources())
     pid = written(tmp_path / "runs")
     executor.cancel("a")

@@ -136,7 +136,7 @@ def test_a_store_that_keeps_creates_is_taken_and_left_clean(root):
 
 @pytest.mark.parametrize(
     ("instead", "reason"),
-    [("ignore", "wrote over what stood there"), ("refuse", "answers NotImplemented")],
+    [("ignore", "overwrote"), ("refuse", "answers NotImplemented")],
 )
 def test_a_store_that_keeps_no_creates_is_refused_by_name(root, proxy, instead, reason):
     def ignore(request):

@@ -19,5 +19,5 @@ def test_how_often_a_shape_fits(asked, times):
 
 
 def test_resources_read_as_people_say_them():
-    assert Resources(num_cpus=2, num_gpus=1, memory_gb=16).described() == "2 CPUs, 1 GPU, 16 GB"
-    assert Resources().described() == "1 CPU"
+    assert Resources(num_cpus=2, num_gpus=1, memory_gb=16).describe() == "2 CPUs, 1 GPU, 16 GB"
+    assert Resources().describe() == "1 CPU"
