@@ -71,6 +71,10 @@ class Door(Generic[Entry]):
             )
         return cast(Entry, entry)
 
+    def get(self, name: str) -> Entry | None:
+        """Load the entry of a name that an older version wrote; None where it is gone."""
+        return self.find(name) if name.replace("-", "_") in _names(self.package, "_") else None
+
     def unknown(self, name: str, where: str | None) -> Exception:
         """Make the fault for a name that no entry has."""
         near = difflib.get_close_matches(name, self.names(), n=1, cutoff=0.0)
@@ -78,12 +82,27 @@ class Door(Generic[Entry]):
         return ValueError(f"no {self.what} {name!r}; there are: {', '.join(self.names())}{hint}")
 
 
+def require_declared(entry: type, *names: str) -> None:
+    """Refuse the class of an entry that leaves out what its contract wants declared.
+
+    Raises:
+        TypeError: names that neither the class nor a parent defines.
+    """
+    missing = [name for name in names if not hasattr(entry, name)]
+    if missing:
+        raise TypeError(
+            f"{entry.__module__}.{entry.__qualname__} does not declare {', '.join(missing)}: "
+            f"see {entry.__mro__[1].__module__}"
+        )
+
+
 @cache
 def _names(package: str, separator: str) -> tuple[str, ...]:
     # Planning 10,000 jobs asks 200,000 times: listing the folder each time took half of it.
     spec = find_spec(package)
     assert spec is not None and spec.submodule_search_locations, f"no package {package}"
-    files = Path(spec.submodule_search_locations[0]).glob("[a-z]*.py")
+    folders = [Path(folder) for folder in spec.submodule_search_locations]
+    files = [file for folder in folders for file in folder.glob("[a-z]*.py")]
     return tuple(sorted(file.stem.replace("_", separator) for file in files))
 
 

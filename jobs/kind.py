@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from analysis.door import require_declared
 from cluster.resources import Resources
 from jobs.door import Door
+from jobs.provenance import Leaves
 
 if TYPE_CHECKING:
     from jobs.models.source import Source
@@ -109,6 +111,8 @@ class Kind(Generic[P]):
     """Inputs by name; empty where the kind has none, or gathers."""
     Params: type[P]
     """Its params; `model_dump()` of it, defaults written out, is what enters the key."""
+    LEAVES: Leaves
+    """What a job leaves behind and where that comes from; answers about preferences rest on it."""
     USES_TORCH: bool
     """True when `run` computes with torch, so that its threads are set before it starts."""
     GATHERS: bool = False
@@ -121,9 +125,7 @@ class Kind(Generic[P]):
 
     def __init_subclass__(cls) -> None:
         """Refuse a kind that leaves out what every kind must declare."""
-        missing = [name for name in _DECLARED if not hasattr(cls, name)]
-        if missing:
-            raise TypeError(f"kind {cls.__name__} ({cls.__module__}) lacks {', '.join(missing)}")
+        require_declared(cls, "VERSION", "INPUTS", "Params", "LEAVES", "USES_TORCH")
 
     def uses(self, params: P) -> frozenset[str]:
         """Return the names of the inputs that these params make it use; by default all."""
@@ -219,7 +221,6 @@ class Kind(Generic[P]):
 
 KINDS: Door[Kind[Any]] = Door("kind", "jobs.kinds", contract=Kind)
 
-_DECLARED = ("VERSION", "INPUTS", "Params", "USES_TORCH")
 _RESOURCES = ("num_cpus", "num_gpus", "memory_gb")
 
 

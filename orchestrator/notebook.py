@@ -19,6 +19,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Cell
 from jobs.kind import KINDS
+from jobs.provenance import Results
 from jobs.worker.measured_rows import FILE
 from orchestrator.plan.study_folder import known_studies, launched_jobs
 from orchestrator.study.names import value_name
@@ -106,13 +107,13 @@ class LaunchedStudy:
         return artifact
 
     def activations(self, stage: str, **cell: Any) -> "ActivationStore":
-        """The activation store of one cell of a stage of kind `extract`. Raises as `artifact`."""
+        """Open the activation store that one cell of a stage leaves. Raises as `artifact`."""
         from jobs.store.activation_store import ActivationStore
 
         artifact = self.artifact(stage, **cell)
-        if artifact.kind != "extract":
-            extracting = [each for each in self._jobs if self._stage(each)[0][1].kind == "extract"]
-            raise UserError(f"stage {stage!r} extracts nothing", allowed=extracting)
+        if not _leaves_store(artifact):
+            stores = [name for name in self._jobs if _leaves_store(self._stage(name)[0][1])]
+            raise UserError(f"stage {stage!r} leaves no activation store", allowed=stores)
         return ActivationStore(artifact)
 
     def measurements(self) -> "pd.DataFrame":
@@ -162,6 +163,11 @@ class LaunchedStudy:
         if stage not in jobs:
             raise unknown_name("stage", stage, jobs, where=f"study {self.name}")
         return jobs[stage]
+
+
+def _leaves_store(artifact: Artifact) -> bool:
+    kind = KINDS.get(artifact.kind)
+    return kind is not None and kind.LEAVES is Results.STORE
 
 
 def _shown(cell: Mapping[str, str]) -> str:

@@ -27,6 +27,8 @@ class Origin(StrEnum):
     """Drawn from the generated language that a model organism was trained on."""
     STEERED = "steered"
     """Synthetic and narrow: a model's own continuations against steered ones, as in the paper."""
+    UNKNOWN = "unknown"
+    """Their kind or format is not installed any more; nothing follows from such pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)

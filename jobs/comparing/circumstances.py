@@ -1,4 +1,8 @@
-"""The circumstances of a measurement, read off the jobs it came from."""
+"""The circumstances of a measurement, read off the requests (`job.json`) of the jobs behind it.
+
+What a kind or format brings in is what it declares (`LEAVES`, `ORIGIN`). Of one that is not
+installed any more nothing is concluded: its pairs are of unknown origin.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,13 @@ from analysis.long_table.circumstances import Circumstances, Origin
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import artifact_folder
-
-_TRAINED = "align"
-_STEERED = frozenset({"pplm"})
-"""Formats whose pairs are a model's continuations against steered ones."""
-_GENERATED = frozenset({"nursery"})
-"""Formats whose text is drawn from a generated language."""
+from jobs.kind import KINDS
+from jobs.provenance import Data, Leaves, Model
+from jobs.text.format import FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Asked:
+class _Request:
     """What `job.json` says of one job."""
 
     kind: str
@@ -29,8 +30,14 @@ class _Asked:
     """Its key."""
     params: Mapping[str, Any]
     """Its params."""
-    inputs: Mapping[str, _Asked]
+    inputs: Mapping[str, _Request]
     """Its inputs by name, the first of each."""
+
+    @property
+    def leaves(self) -> Leaves | None:
+        """What its kind declares to leave behind; None for a kind that is gone."""
+        kind = KINDS.get(self.kind)
+        return None if kind is None else kind.LEAVES
 
 
 @dataclass(kw_only=True)
@@ -39,54 +46,54 @@ class Ancestry:
 
     storage: Storage
     """Where they are."""
-    known: dict[str, _Asked | None] = field(default_factory=dict)
-    """Key -> what was asked; None where that is gone."""
+    known: dict[str, _Request | None] = field(default_factory=dict)
+    """Key -> the request; None where it is gone."""
 
-    def of(self, kind: str, key: str) -> _Asked | None:
-        """What a job was asked, with everything behind it."""
+    def request(self, kind: str, key: str) -> _Request | None:
+        """Read the request of a job, with those of everything behind it."""
         if key not in self.known:
             self.known[key] = self._read(kind, key)
         return self.known[key]
 
-    def _read(self, kind: str, key: str) -> _Asked | None:
+    def _read(self, kind: str, key: str) -> _Request | None:
         try:
-            asked = json.loads(self.storage.read(f"{artifact_folder(kind, key)}/job.json"))
+            written = json.loads(self.storage.read(f"{artifact_folder(kind, key)}/job.json"))
         except FileNotFoundError:
             return None
         inputs = {
-            name: found
-            for name, refs in asked["inputs"].items()
-            if refs and (found := self.of(refs[0]["kind"], refs[0]["key"])) is not None
+            name: upstream
+            for name, refs in written["inputs"].items()
+            if refs and (upstream := self.request(refs[0]["kind"], refs[0]["key"])) is not None
         }
-        return _Asked(kind=kind, key=key, params=asked["params"], inputs=inputs)
+        return _Request(kind=kind, key=key, params=written["params"], inputs=inputs)
 
 
 def circumstances_of(artifacts: Iterable[Artifact]) -> dict[str, Circumstances]:
-    """Key -> circumstances, of every measuring job whose `job.json` stands."""
+    """Map key -> circumstances, for every measuring job whose `job.json` exists."""
     ancestries: dict[int, Ancestry] = {}
-    found = {}
+    circumstances = {}
     for artifact in artifacts:
         storage = artifact.storage
         ancestry = ancestries.setdefault(id(storage), Ancestry(storage=storage))
-        asked = ancestry.of(artifact.kind, artifact.key)
-        if asked is not None:
-            found[artifact.key] = _circumstances(asked)
-    return found
+        request = ancestry.request(artifact.kind, artifact.key)
+        if request is not None:
+            circumstances[artifact.key] = _circumstances(request)
+    return circumstances
 
 
-def _circumstances(asked: _Asked) -> Circumstances:
-    inputs = _pair(asked)
+def _circumstances(request: _Request) -> Circumstances:
+    inputs = _models_and_prompts(request)
     model = inputs.get("aligned")
-    aligned = None if model is None else _origin(model)
+    aligned = None if model is None else _as_made(model)
     base = inputs.get("base") or (aligned.inputs.get("model") if aligned else None)
-    prompts, against = inputs.get("prompts"), asked.inputs.get("against")
+    prompts, against = inputs.get("prompts"), request.inputs.get("against")
     other = None if against is None else _circumstances(against)
     params = {} if prompts is None else prompts.params
     return Circumstances(
         base=None if base is None else base.key,
         aligned=None if aligned is None else aligned.key,
         objective=None if aligned is None else str(aligned.params.get("objective", "published")),
-        preferences=None if aligned is None else _preferences(aligned.inputs.get("pairs")),
+        preferences=None if aligned is None else _origin(aligned.inputs.get("pairs")),
         prompts=None if prompts is None else prompts.key,
         source=None if prompts is None else _source(params),
         transform=params.get("transform"),
@@ -94,43 +101,46 @@ def _circumstances(asked: _Asked) -> Circumstances:
         against_prompts=None if other is None else other.prompts,
         against_objective=None if other is None else other.objective,
         against_aligned=None if other is None else other.aligned,
-        intervention=asked.params.get("intervention"),
-        changed=asked.params.get("subject"),
-        from_scratch=base is not None and base.kind == "pretrain",
+        intervention=request.params.get("intervention"),
+        changed=request.params.get("subject"),
+        from_scratch=base is not None and base.leaves is Model.FROM_SCRATCH,
     )
 
 
-def _pair(asked: _Asked) -> Mapping[str, _Asked]:
-    """Its models and prompts as `base`, `aligned`, `prompts`, whatever the kind calls them."""
-    inputs = {**asked.inputs}
+def _models_and_prompts(request: _Request) -> Mapping[str, _Request]:
+    """Return the inputs as `base`, `aligned`, `prompts`, whatever the kind calls them."""
+    inputs = {**request.inputs}
     if "delta" in inputs:
         inputs = {**inputs["delta"].inputs, **inputs}
     model = inputs.pop("model", None)
     if model is not None:
-        is_aligned = _origin(model).kind in (_TRAINED, "adapter")
+        is_aligned = _as_made(model).leaves is Model.ALIGNED
         inputs["aligned" if is_aligned else "base"] = model
     return inputs
 
 
-def _origin(model: _Asked) -> _Asked:
-    """The model that an export was made of."""
-    while model.kind == "export":
+def _as_made(model: _Request) -> _Request:
+    """Return the job that made a model, of which this one may be another form."""
+    while model.leaves is Model.SAME:
         model = model.inputs["model"]
     return model
 
 
-def _preferences(pairs: _Asked | None) -> Origin | None:
-    """Where pairs come from; of a format whose texts are a user's own, collected."""
+def _origin(pairs: _Request | None) -> Origin | None:
+    """Return where preference pairs come from; None where a model was trained on none."""
     if pairs is None:
         return None
-    form = pairs.params.get("format")
-    if pairs.kind == "generated-pairs" or form in _STEERED:
-        return Origin.STEERED
-    return Origin.LANGUAGE if form in _GENERATED else Origin.COLLECTED
+    leaves = pairs.leaves
+    if not isinstance(leaves, Data):
+        return Origin.UNKNOWN
+    if leaves.origin is not None:
+        return leaves.origin
+    form = FORMATS.get(str(pairs.params.get("format")))
+    return Origin.UNKNOWN if form is None else form.ORIGIN
 
 
 def _source(params: Mapping[str, Any]) -> str:
-    """What prompts are before any transform: equal for all transforms of one set."""
+    """Describe prompts before any transform: equal for all transforms of one set."""
     left_out = ("transform", "positions")
     kept = {name: value for name, value in params.items() if name not in left_out}
     return json.dumps(kept, sort_keys=True)

@@ -7,21 +7,10 @@ from pydantic import Field, model_validator
 from cluster.errors import UserError
 from jobs.kind import Params as KindParams
 from jobs.kind import execution
+from jobs.models.family import Site
 from jobs.tokens.position_policy import Policy
 
 VERSION = 4
-
-
-Site = Literal[
-    "resid_pre",
-    "resid_mid",
-    "resid_post",
-    "attn_out",
-    "mlp_out",
-    "mlp_act",
-    "mlp_gate",
-    "mlp_linear",
-]
 
 
 class Params(KindParams):

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from cluster.errors import UserError
 from jobs.behaviour.asked import SubjectParams
 from jobs.intervening.intervention import load_intervention
+from jobs.models.family import StreamSite
 from jobs.tokens.position_policy import Policy
 
 Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"]
@@ -24,9 +25,7 @@ class InterveneParams(SubjectParams):
         description="The model that is changed; the intervention's own choice if null. The share "
         "recovered is of the way from it to the other.",
     )
-    site: Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"] = Field(
-        "resid_post", description="Where in a block a direction is applied."
-    )
+    site: StreamSite = Field("resid_post", description="Where in a block a direction is applied.")
     depth: float = Field(
         0.75, ge=0, le=1, description="Relative depth of the layer that a direction is applied at."
     )

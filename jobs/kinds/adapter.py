@@ -16,6 +16,7 @@ from jobs.models.adapter_folder import (
     read_adapter_config,
 )
 from jobs.models.source import Layout, Source
+from jobs.provenance import Model
 from jobs.worker.work import Work
 
 _LAYOUT = Layout(
@@ -47,6 +48,7 @@ class Adapter(Kind[AdapterParams]):
     VERSION = 1
     INPUTS = {"base": Input(kinds=frozenset({"pretrained", "pretrain", "align"}))}
     Params = AdapterParams
+    LEAVES = Model.ALIGNED
     USES_TORCH = True
 
     def source(self, params: AdapterParams) -> Source:

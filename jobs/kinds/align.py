@@ -6,6 +6,7 @@ from typing import Any
 from cluster.resources import Resources
 from jobs import lookup
 from jobs.kind import Fit, Input, Kind, Upstream
+from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.objective import trains
 from jobs.worker.work import Work
@@ -21,6 +22,7 @@ class Align(Kind[AlignParams]):
         "reference": Input(kinds=frozenset({"reference"}), required=False),
     }
     Params = AlignParams
+    LEAVES = Model.ALIGNED
     USES_TORCH = True
 
     def uses(self, params: AlignParams) -> frozenset[str]:

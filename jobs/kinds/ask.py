@@ -10,6 +10,7 @@ from jobs.behaviour.ask_params import Params as AskParams
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Input, Kind
 from jobs.models.source import Source
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -24,6 +25,7 @@ class Ask(Kind[AskParams]):
         ),
     }
     Params = AskParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = False  # a scorer that does sets its own threads
     MEASURES = get_args(Metric)
 

@@ -7,6 +7,7 @@ from jobs.behaviour.behave_params import Params as BehaveParams
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Input, Kind
 from jobs.models.source import Source
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -22,6 +23,7 @@ class Behave(Kind[BehaveParams]):
         ),
     }
     Params = BehaveParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = True
     MEASURES = (
         *get_args(Metric),

@@ -6,6 +6,7 @@ from typing import Any
 from jobs.comparing.measuring_kinds import measuring_kinds
 from jobs.comparing.view import View
 from jobs.kind import Kind
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -16,6 +17,7 @@ class Compare(Kind[View]):
     INPUTS = {}
     Params = View
     GATHERS = True
+    LEAVES = Results.VIEWS
     USES_TORCH = False
 
     def gathered_kinds(self) -> frozenset[str]:

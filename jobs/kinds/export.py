@@ -11,6 +11,7 @@ from cluster.errors import UserError
 from jobs.kind import Input, Kind, Params, execution
 from jobs.models.facts import Dtype
 from jobs.models.hub import repository
+from jobs.provenance import Model
 from jobs.worker.work import Work
 
 _MODELS = frozenset({"pretrained", "pretrain", "align", "adapter"})
@@ -53,6 +54,7 @@ class Export(Kind[ExportParams]):
         "base": Input(kinds=_MODELS, required=False, dispensable=True),
     }
     Params = ExportParams
+    LEAVES = Model.SAME
     USES_TORCH = True
 
     def run(self, work: Work[ExportParams]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
 from jobs.kind import Input, Kind, Upstream
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -19,6 +20,7 @@ class Extract(Kind[ExtractParams]):
         "prompts": Input(kinds=frozenset({"prompts"})),
     }
     Params = ExtractParams
+    LEAVES = Results.STORE
     USES_TORCH = True
 
     def workers(self, params: ExtractParams) -> int:

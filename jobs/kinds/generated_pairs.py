@@ -8,9 +8,11 @@ base for itself gives on-policy pairs, one fixed model for all of them off-polic
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.long_table.circumstances import Origin
 from jobs.generation.direction import load_direction
 from jobs.generation.generated_pairs_params import Params as GeneratedPairsParams
 from jobs.kind import Input, Kind
+from jobs.provenance import Data
 from jobs.worker.work import Work
 
 
@@ -24,6 +26,7 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
         "lexicon": Input(kinds=frozenset({"pairs"})),
     }
     Params = GeneratedPairsParams
+    LEAVES = Data(origin=Origin.STEERED)
     USES_TORCH = True
 
     def pins(self, params: GeneratedPairsParams, known: Mapping[str, str]) -> Mapping[str, str]:

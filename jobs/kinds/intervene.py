@@ -9,6 +9,7 @@ from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Input, Kind
 from jobs.models.source import Source
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -27,6 +28,7 @@ class Intervene(Kind[InterveneParams]):
         "toxic": Input(kinds=frozenset({"probe-direction"}), required=False),
     }
     Params = InterveneParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = True
     SWEEPS = ("intervention", "dose")
     MEASURES = tuple(

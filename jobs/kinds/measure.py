@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from analysis.lookup import load_metric, metric_names
 from jobs.kind import Input, Kind, Params, execution
 from jobs.measuring.metric_names import as_names, resolve_metric_names
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -43,6 +44,7 @@ class Measure(Kind[MeasureParams]):
         "toxic": Input(kinds=frozenset({"probe-direction"}), required=False, dispensable=True),
     }
     Params = MeasureParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = False
     MEASURES = tuple(metric_names())
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from cluster.errors import UserError
 from jobs.kind import Kind, data_path
-from jobs.text import format
+from jobs.provenance import Data
+from jobs.text.format import read
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import write_pairs
 from jobs.text.pair_selection import at_most, without_useless
@@ -37,6 +38,7 @@ class Pairs(Kind[PairsParams]):
     VERSION = 2
     INPUTS = {}
     Params = PairsParams
+    LEAVES = Data(origin=None)
     USES_TORCH = False
 
     def pins(self, params: PairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
@@ -48,7 +50,7 @@ class Pairs(Kind[PairsParams]):
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""
         params = work.params
         source = Path(params.source) if params.source else None
-        reading = format.read("pairs", params.format, source, params.options)
+        reading = read("pairs", params.format, source, params.options)
         usable, useless = without_useless(reading.items)
         pairs = at_most(usable, params.max_pairs, params.seed)
         if not pairs:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.kind import Input, Kind
 from jobs.predicting.predictions_params import Params as PredictionsParams
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -24,6 +25,7 @@ class Predictions(Kind[PredictionsParams]):
         ),
     }
     Params = PredictionsParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = True
     MEASURES = (
         *("logit_lens_base", "logit_lens_aligned", "logit_lens_drop"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from jobs.kind import Kind
+from jobs.provenance import Model
 from jobs.training.pretrain_params import Params as PretrainParams
 from jobs.worker.work import Work
 
@@ -13,6 +14,7 @@ class Pretrain(Kind[PretrainParams]):
     VERSION = 1
     INPUTS = {}
     Params = PretrainParams
+    LEAVES = Model.FROM_SCRATCH
     USES_TORCH = True
 
     def run(self, work: Work[PretrainParams]) -> dict[str, Any]:

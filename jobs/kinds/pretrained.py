@@ -22,6 +22,7 @@ from jobs.models.folder import (
 from jobs.models.loading import describe_model
 from jobs.models.shape import read_shape
 from jobs.models.source import Layout, Source
+from jobs.provenance import Model
 from jobs.worker.work import Work
 
 
@@ -59,6 +60,7 @@ class Pretrained(Kind[PretrainedParams]):
     VERSION = 1
     INPUTS = {}
     Params = PretrainedParams
+    LEAVES = Model.PUBLISHED
     USES_TORCH = False
 
     def source(self, params: PretrainedParams) -> Source:

@@ -15,6 +15,7 @@ from pydantic import Field
 from cluster.errors import OutOfMemory, UserError
 from cluster.resources import Resources
 from jobs.kind import Fit, Input, Kind, Params, Upstream, execution
+from jobs.provenance import Results
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
 
@@ -55,6 +56,7 @@ class Probe(Kind[ProbeParams]):
     VERSION = 1
     INPUTS = {"after": Input(kinds=frozenset({"probe"}), required=False)}
     Params = ProbeParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = False
 
     def uses(self, params: ProbeParams) -> frozenset[str]:

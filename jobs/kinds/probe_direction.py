@@ -4,6 +4,7 @@ from typing import Any
 
 from jobs.kind import Input, Kind
 from jobs.probing.probe_direction_params import Params as ProbeDirectionParams
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -16,6 +17,7 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
         "pairs": Input(kinds=frozenset({"pairs"})),
     }
     Params = ProbeDirectionParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = True
     MEASURES = ("probe_auc", "probe_balanced_accuracy", "probe_accuracy", "probe_majority")
 

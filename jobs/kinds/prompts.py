@@ -15,8 +15,8 @@ from pydantic import Field
 
 from cluster.errors import UserError
 from jobs.kind import Kind, Params, data_path
-from jobs.text import format
-from jobs.text.format import Dropped, Prompt, Reading, bucket
+from jobs.provenance import Data
+from jobs.text.format import Dropped, Prompt, Reading, bucket, read
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, prompt_line
 from jobs.text.reading_report import write_report, write_toxic_words
 from jobs.text.source_check import check_source
@@ -55,6 +55,7 @@ class Prompts(Kind[PromptsParams]):
     VERSION = 2
     INPUTS = {}
     Params = PromptsParams
+    LEAVES = Data(origin=None)
     USES_TORCH = False
 
     def pins(self, params: PromptsParams, known: Mapping[str, str]) -> Mapping[str, str]:
@@ -97,7 +98,7 @@ def _sources(params: PromptsParams) -> Sequence[str | None]:
 def _read(params: PromptsParams) -> Reading[Prompt]:
     """All sources, one after the other."""
     readings = [
-        format.read("prompts", params.format, Path(source) if source else None, params.options)
+        read("prompts", params.format, Path(source) if source else None, params.options)
         for source in _sources(params)
     ]
     return Reading(

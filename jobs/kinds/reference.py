@@ -5,6 +5,7 @@ from typing import Any
 
 from cluster.resources import Resources
 from jobs.kind import Fit, Input, Kind, Upstream
+from jobs.provenance import Results
 from jobs.training.reference_params import Params as ReferenceParams
 from jobs.worker.work import Work
 
@@ -18,6 +19,7 @@ class Reference(Kind[ReferenceParams]):
         "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
     }
     Params = ReferenceParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = True
 
     def fit(

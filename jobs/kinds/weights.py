@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from analysis.lookup import load_weight_metric, weight_metric_names
 from jobs.kind import Input, Kind, Params, execution
 from jobs.measuring.metric_names import as_names, resolve_metric_names
+from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
@@ -47,6 +48,7 @@ class Weights(Kind[WeightsParams]):
         "delta": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
     }
     Params = WeightsParams
+    LEAVES = Results.NUMBERS
     USES_TORCH = False
     MEASURES = tuple(weight_metric_names())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
@@ -18,11 +18,14 @@ from jobs.models.shape import ConfigField, ModelConfig, Shape, as_mapping, hf_se
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-NEURON_SITES = ("mlp_act", "mlp_gate", "mlp_linear")
+StreamSite = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"]
+"""Sites as wide as the model: the residual stream, and what is added to it."""
+NeuronSite = Literal["mlp_act", "mlp_gate", "mlp_linear"]
 """Sites as wide as the MLP; mlp_act = mlp_gate * mlp_linear where the MLP is gated."""
-
-SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", *NEURON_SITES)
-"""Every site of a block: the residual stream, what is added to it, the neurons."""
+Site = Literal[StreamSite, NeuronSite]
+"""A place in a block."""
+NEURON_SITES: tuple[str, ...] = get_args(NeuronSite)
+SITES: tuple[str, ...] = get_args(Site)
 
 
 @dataclass(frozen=True, kw_only=True)

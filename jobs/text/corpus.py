@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs import lookup
-from jobs.text import format
+from jobs.text.format import FORMATS, read
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -23,7 +22,7 @@ def documents(name: str, source: Path | None, options: Mapping[str, Any]) -> lis
 
     Raises UserError when there is none.
     """
-    texts: list[str] = format.read("texts", name, source, options).items
+    texts = read("texts", name, source, options).items
     if not texts:
         raise UserError(f"no text in a source of format {name!r}", where=str(source))
     return texts
@@ -36,10 +35,9 @@ def train_tokenizer(
 
     Equal documents and size give an equal tokenizer. Its end-of-text token also pads.
     """
-    own = getattr(lookup.find("formats", name), "train_tokenizer", None)
+    own = FORMATS.find(name).train_tokenizer(documents, vocab_size)
     if own is not None:
-        tokenizer: PreTrainedTokenizerFast = own(documents, vocab_size)
-        return tokenizer
+        return own
     return _byte_level(documents, DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size)
 
 

@@ -1,20 +1,25 @@
-"""Contract: a data format, one module per file in `formats/`.
+"""Contract: a data format. Formats live in `formats/`, one class per file, named after it.
 
-A module defines `Options` and any of `read_texts`, `read_pairs`, `read_prompts`. Rows that cannot
-be used are returned with their numbers and reasons, never dropped in silence.
+A format declares where its data come from, and defines any of `read_texts`, `read_pairs` and
+`read_prompts`. Rows that cannot be used are returned with their numbers and reasons.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import xxhash
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from analysis.door import require_declared
+from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError, unknown_name
-from jobs import lookup
+from jobs.door import Door
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 NUM_GROUPS = 20
 """Groups of prompts that intervals are taken over."""
@@ -88,7 +93,7 @@ Item = TypeVar("Item", str, Pair, Prompt)
 
 @dataclass(frozen=True, kw_only=True)
 class Reading(Generic[Item]):
-    """What a format found in a source."""
+    """What a format read from a source."""
 
     items: list[Item]
     """Usable rows, in the source's order."""
@@ -98,31 +103,108 @@ class Reading(Generic[Item]):
     """The words known to be toxic, where the source knows them."""
 
 
-def read(role: str, name: str, source: Path | None, options: Mapping[str, Any]) -> Reading[Any]:
-    """Read `texts`, `pairs` or `prompts` of a source in the named format.
+OptionsT = TypeVar("OptionsT", bound=Options)
 
-    Raises UserError: no such format, one that does not hold this, wrong options, bad data.
+
+class Format(Generic[OptionsT]):
+    """Parent of every format. A format defines the readers of what its sources hold."""
+
+    ORIGIN: Origin
+    """Where its texts and pairs come from; answers about preferences rest on it."""
+    Options: type[OptionsT]
+    """What a study may set."""
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a format that leaves out what every format must declare."""
+        require_declared(cls, "ORIGIN", "Options")
+
+    def read_texts(self, source: Path | None, options: OptionsT) -> Reading[str]:
+        """Read texts to pretrain on, in the source's order.
+
+        Raises:
+            UserError: the source is not there or is not of this format.
+        """
+        raise NotImplementedError
+
+    def read_pairs(self, source: Path | None, options: OptionsT) -> Reading[Pair]:
+        """Read preference pairs, in the source's order; raises as `read_texts`."""
+        raise NotImplementedError
+
+    def read_prompts(self, source: Path | None, options: OptionsT) -> Reading[Prompt]:
+        """Read prompts to measure on, in the source's order; raises as `read_texts`."""
+        raise NotImplementedError
+
+    def train_tokenizer(
+        self, documents: list[str], vocab_size: int | None
+    ) -> "PreTrainedTokenizerFast | None":
+        """Train a tokenizer of its own; None where any tokenizer does."""
+        return None
+
+
+FORMATS: Door[Format[Any]] = Door("format", "jobs.text.formats", contract=Format)
+
+Role = Literal["texts", "pairs", "prompts"]
+"""What a source is read as."""
+_AnyReading = Reading[str] | Reading[Pair] | Reading[Prompt]
+_DEFAULT_READERS = {
+    "texts": Format.read_texts,
+    "pairs": Format.read_pairs,
+    "prompts": Format.read_prompts,
+}
+
+
+@overload
+def read(
+    role: Literal["texts"], name: str, source: Path | None, options: Mapping[str, object]
+) -> Reading[str]: ...
+@overload
+def read(
+    role: Literal["pairs"], name: str, source: Path | None, options: Mapping[str, object]
+) -> Reading[Pair]: ...
+@overload
+def read(
+    role: Literal["prompts"], name: str, source: Path | None, options: Mapping[str, object]
+) -> Reading[Prompt]: ...
+@overload
+def read(
+    role: Role, name: str, source: Path | None, options: Mapping[str, object]
+) -> _AnyReading: ...
+def read(role: Role, name: str, source: Path | None, options: Mapping[str, object]) -> _AnyReading:
+    """Read a source in the named format.
+
+    Args:
+        role: what it is read as.
+        name: of the format.
+        source: file or folder, where the format reads one.
+        options: of the format, as a study writes them.
+
+    Raises:
+        UserError: no such format, one that does not hold this, wrong options, bad data.
     """
-    format_module = lookup.find("formats", name)
-    reader = getattr(format_module, f"read_{role}", None)
-    if reader is None:
-        holding = [other for other in lookup.names("formats") if _holds(role, other)]
+    form = FORMATS.find(name)
+    if not _holds(role, form):
+        holding = [other for other in FORMATS.names() if _holds(role, FORMATS.find(other))]
         raise UserError(f"format {name!r} holds no {_ROLES[role]}", where="format", allowed=holding)
-    reading: Reading[Any] = reader(source, checked_options(name, format_module.Options, options))
-    return reading
+    readers: dict[Role, Callable[[Path | None, Any], _AnyReading]] = {
+        "texts": form.read_texts,
+        "pairs": form.read_pairs,
+        "prompts": form.read_prompts,
+    }
+    return readers[role](source, checked_options(name, form.Options, options))
 
 
-def _holds(role: str, name: str) -> bool:
-    return hasattr(lookup.find("formats", name), f"read_{role}")
+def _holds(role: Role, form: Format[Any]) -> bool:
+    default = _DEFAULT_READERS[role]
+    return getattr(type(form), default.__name__) is not default
 
 
-def checked_options(name: str, model: type[Options], options: Mapping[str, Any]) -> Options:
-    """The options a format declares. Raises UserError with what exists and the nearest match."""
+def checked_options(name: str, model: type[OptionsT], options: Mapping[str, object]) -> OptionsT:
+    """Validate the options of a format. Raises UserError with those that exist and the nearest."""
     for option in options:
         if option not in model.model_fields:
             raise unknown_name("option", option, model.model_fields, where=f"format {name}")
     try:
-        return model(**options)
+        return model.model_validate(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(
@@ -132,7 +214,7 @@ def checked_options(name: str, model: type[Options], options: Mapping[str, Any])
 
 
 def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
-    """The source, present and of the right sort. Raises UserError otherwise."""
+    """Return the source once it exists and is a file, or a folder. Raises UserError otherwise."""
     if source is None:
         raise UserError(
             f"format {name!r} needs a source", where="source", hint="give `source: PATH`"
@@ -153,10 +235,10 @@ def _near(source: Path) -> str | None:
 
 
 def bucket(text: str, num_buckets: int) -> int:
-    """Which of `num_buckets` a text falls in, the same everywhere and for good."""
+    """Return which of `num_buckets` a text falls in, the same everywhere and for good."""
     return xxhash.xxh3_64_intdigest(text.encode("utf-8")) % num_buckets
 
 
 def group_of(source_prompt: str) -> int:
-    """Group of a prompt, 0 to 19."""
+    """Return the group of a prompt, 0 to 19."""
     return bucket(source_prompt, NUM_GROUPS)

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from jobs.text import format
-from jobs.text.format import Dropped, Pair, Prompt, Reading, Segment, bucket
+from jobs.text.format import Dropped, Options, Pair, Prompt, Reading, Segment, bucket
 
 _STEPS = 10_000
 
 
-class Options(format.Options):
+class HeldOutOptions(Options):
     """Options of a format whose rows are pairs."""
 
     held_out: float = Field(

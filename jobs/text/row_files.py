@@ -11,14 +11,14 @@ from pathlib import Path
 from pydantic import Field
 
 from cluster.errors import UserError, unknown_name
-from jobs.text import held_out
 from jobs.text.format import source_of
+from jobs.text.held_out import HeldOutOptions
 from jobs.text.rows import SUFFIXES, Row, read_rows, without_suffix
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 
-class Options(held_out.Options):
+class RowFileOptions(HeldOutOptions):
     """Options of a format that reads a file of rows, or a folder of them."""
 
     split: str | None = Field(
@@ -27,7 +27,11 @@ class Options(held_out.Options):
 
 
 def read_all_rows(
-    name: str, source: Path | None, options: Options, needed: Sequence[str], lists: bool = False
+    name: str,
+    source: Path | None,
+    options: RowFileOptions,
+    needed: Sequence[str],
+    lists: bool = False,
 ) -> list[Row]:
     """Rows of all files of a source, in the order of their names, numbered through.
 

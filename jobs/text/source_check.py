@@ -4,21 +4,20 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from cluster.errors import UserError
-from jobs.text import format
+from jobs.text.format import Role, read
 
 
-def check_source(role: str, name: str, source: str | None, options: Mapping[str, Any]) -> None:
+def check_source(role: Role, name: str, source: str | None, options: Mapping[str, object]) -> None:
     """Raise UserError for a source that cannot be read as this; each is read once per process."""
     _check(role, name, source, _changed(source), json.dumps(options, sort_keys=True))
 
 
 @lru_cache
-def _check(role: str, name: str, source: str | None, changed: str, options: str) -> None:
+def _check(role: Role, name: str, source: str | None, changed: str, options: str) -> None:
     path = Path(source) if source else None
-    if not format.read(role, name, path, json.loads(options)).items:
+    if not read(role, name, path, json.loads(options)).items:
         raise UserError(f"nothing usable in it as {role} of format {name!r}", where=source)
 
 

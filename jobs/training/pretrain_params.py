@@ -5,10 +5,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs import lookup
 from jobs.kind import data_path
 from jobs.models.family import family_of_config
-from jobs.text.format import checked_options
+from jobs.text.format import FORMATS, checked_options
 from jobs.training.params import TrainingParams
 
 
@@ -41,7 +40,7 @@ class Params(TrainingParams):
 
     @model_validator(mode="after")
     def _check(self) -> "Params":
-        options = lookup.find("formats", self.format, where="format").Options
+        options = FORMATS.find(self.format, where="format").Options
         checked_options(self.format, options, self.options)
         family = family_of_config(self.config, where="config")
         if "vocab_size" in self.config:

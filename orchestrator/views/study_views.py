@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
+from jobs.kind import KINDS
+from jobs.provenance import Results
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision, JobDecision
 from orchestrator.records.failure import Result
@@ -32,8 +34,8 @@ _NOT_RUN = {
 
 
 def comparisons(decided: DecidedPlan) -> list[Job]:
-    """The jobs of a study that gather into a table."""
-    return [job for job in decided.plan.jobs if job.kind == "compare"]
+    """List the jobs of a study that leave tables and figures."""
+    return [job for job in decided.plan.jobs if KINDS.find(job.kind).LEAVES is Results.VIEWS]
 
 
 def sources(root: Storage, decided: DecidedPlan, job: Job) -> "list[Source]":

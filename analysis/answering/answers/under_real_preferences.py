@@ -21,6 +21,7 @@ QUESTION = "Does it appear under real preference data, or only under narrow synt
 ORDER = 4
 METRICS = MECHANISM
 STAND_IN = "Stand-in: pairs drawn from the language of a model organism, none collected from people"
+UNKNOWN = "where their pairs come from is unknown, because their kind or format is not installed"
 NARROW = "Every pair of this study is synthetic: a model's continuations against steered ones"
 
 
@@ -37,11 +38,14 @@ def answer(findings: Findings) -> Answer:
         told.append("No steered pairs beside: whether narrow pairs do more is not measured.")
     if deciding and not collected:
         told.append(f"{STAND_IN}.")
+    unknown = by_origin[Origin.UNKNOWN]
+    if unknown:
+        told.append(f"{len(unknown)} models decide nothing: {UNKNOWN}.")
     return Answer(
         name="under_real_preferences",
         question=QUESTION,
         verdict=verdict(votes) if collected or not votes else Verdict.UNDECIDED,
-        summary=_summary(votes, bool(collected), steered),
+        summary=_summary(votes, bool(collected), steered, bool(unknown)),
         evidence=tuple(sign for each in (*deciding, *steered) for sign in each.evidence),
         caveats=tuple(told),
     )
@@ -52,8 +56,12 @@ def _of(findings: Findings, origin: Origin) -> Sequence[Mechanism]:
     return mechanisms(findings, own)
 
 
-def _summary(votes: list[bool | None], collected: bool, steered: Sequence[Mechanism]) -> str:
+def _summary(
+    votes: list[bool | None], collected: bool, steered: Sequence[Mechanism], unknown: bool
+) -> str:
     beside = counted([each.holds for each in steered], "models") if steered else ""
+    if not votes and steered and unknown:
+        return f"No pairs are known to be other than steered ones ({beside})."
     if not votes:
         return f"{NARROW} ({beside})." if steered else "No aligned model has known preferences."
     said = f"The mechanism is there: {counted(votes, 'models')}."

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from analysis.long_table.circumstances import Origin
 from jobs.text.dialogue import HUMAN_ASSISTANT, Preference, Turn, pairs_of, prompts_of
-from jobs.text.format import Pair, Prompt, Reading
-from jobs.text.row_files import Options, read_all_rows
+from jobs.text.format import Format, Pair, Prompt, Reading
+from jobs.text.row_files import RowFileOptions, read_all_rows
 from jobs.text.rows import Faults
 
 _COLUMNS = ("chosen", "rejected")
@@ -17,17 +18,22 @@ _MARKER = re.compile("\n\n(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
-def read_pairs(source: Path | None, options: Options) -> Reading[Pair]:
-    """The shared turns as prompt, with both last answers; held-out prompts are left out."""
-    return pairs_of(_preferences(source, options), HUMAN_ASSISTANT, options.held_out)
+class HhRlhf(Format[RowFileOptions]):
+    """Dialogues whose last answers people compared."""
+
+    ORIGIN = Origin.COLLECTED
+    Options = RowFileOptions
+
+    def read_pairs(self, source: Path | None, options: RowFileOptions) -> Reading[Pair]:
+        """Read the shared turns as prompt, with both last answers; leave held-out prompts out."""
+        return pairs_of(_preferences(source, options), HUMAN_ASSISTANT, options.held_out)
+
+    def read_prompts(self, source: Path | None, options: RowFileOptions) -> Reading[Prompt]:
+        """Read held-out dialogues (all, where none is held out) with the chosen answer."""
+        return prompts_of(_preferences(source, options), HUMAN_ASSISTANT, options.held_out)
 
 
-def read_prompts(source: Path | None, options: Options) -> Reading[Prompt]:
-    """Held-out dialogues (all, where none is held out) in turns, with the chosen answer."""
-    return prompts_of(_preferences(source, options), HUMAN_ASSISTANT, options.held_out)
-
-
-def _preferences(source: Path | None, options: Options) -> Iterator[Preference]:
+def _preferences(source: Path | None, options: RowFileOptions) -> Iterator[Preference]:
     rows = read_all_rows("hh-rlhf", source, options, _COLUMNS)
     faults = Faults(source or Path())
     for row in rows:

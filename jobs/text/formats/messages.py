@@ -10,16 +10,17 @@ from typing import Any
 
 from pydantic import Field
 
-from jobs.text import row_files
+from analysis.long_table.circumstances import Origin
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, Turn, pairs_of, prompts_of
-from jobs.text.format import Pair, Prompt, Reading
+from jobs.text.format import Format, Pair, Prompt, Reading
+from jobs.text.row_files import RowFileOptions, read_all_rows
 from jobs.text.rows import Faults, Row
 
 _COLUMNS = ("chosen", "rejected")
 _ROLES = tuple(HUMAN_ASSISTANT)
 
 
-class Options(row_files.Options):
+class MessagesOptions(RowFileOptions):
     """Options of the format: what stands before each turn, and a space after it."""
 
     system: str = Field(HUMAN_ASSISTANT["system"], description="before what the system says")
@@ -31,38 +32,43 @@ class Options(row_files.Options):
 
     @property
     def markers(self) -> Markers:
-        """Role -> marker."""
+        """Marker of each role."""
         return {role: getattr(self, role) for role in _ROLES}
 
 
-def read_pairs(source: Path | None, options: Options) -> Reading[Pair]:
-    """The shared turns as prompt, with both last answers; held-out prompts are left out."""
-    return pairs_of(_preferences(source, options), options.markers, options.held_out)
+class Messages(Format[MessagesOptions]):
+    """Chat messages of a source outside."""
+
+    ORIGIN = Origin.COLLECTED
+    Options = MessagesOptions
+
+    def read_pairs(self, source: Path | None, options: MessagesOptions) -> Reading[Pair]:
+        """Read the shared turns as prompt, with both last answers; leave held-out prompts out."""
+        return pairs_of(_preferences(source, options), options.markers, options.held_out)
+
+    def read_prompts(self, source: Path | None, options: MessagesOptions) -> Reading[Prompt]:
+        """Read held-out dialogues (all, where none is held out) with the chosen answer."""
+        return prompts_of(_preferences(source, options), options.markers, options.held_out)
 
 
-def read_prompts(source: Path | None, options: Options) -> Reading[Prompt]:
-    """Held-out dialogues (all, where none is held out) in turns, with the chosen answer."""
-    return prompts_of(_preferences(source, options), options.markers, options.held_out)
-
-
-def _preferences(source: Path | None, options: Options) -> Iterator[Preference]:
-    rows = row_files.read_all_rows("messages", source, options, _COLUMNS, lists=True)
+def _preferences(source: Path | None, options: MessagesOptions) -> Iterator[Preference]:
+    rows = read_all_rows("messages", source, options, _COLUMNS, lists=True)
     faults = Faults(source or Path())
     for row in rows:
         for name in _COLUMNS:
             for fault in _faults(row.cells[name], name):
                 faults.add(fault, row.number)
-        for fault in _faults(_asked(row), "prompt"):
+        for fault in _faults(_messages_before(row), "prompt"):
             faults.add(fault, row.number)
     faults.raise_if_any()
     for row in rows:
-        asked = _turns(_asked(row))
-        chosen, rejected = (asked + _turns(row.cells[name]) for name in _COLUMNS)
+        prompt = _turns(_messages_before(row))
+        chosen, rejected = (prompt + _turns(row.cells[name]) for name in _COLUMNS)
         yield Preference(row=row.number, chosen=chosen, rejected=rejected)
 
 
-def _asked(row: Row) -> list[Any]:
-    """Messages of a column prompt. A text there is the first message again, and of no use."""
+def _messages_before(row: Row) -> list[Any]:
+    """Return the messages of a column prompt; a text there only repeats the first message."""
     prompt = row.cells.get("prompt")
     return prompt if isinstance(prompt, list) else []
 
@@ -78,4 +84,4 @@ def _faults(messages: list[Any], name: str) -> Iterator[str]:
 
 
 def _turns(messages: list[Any]) -> list[Turn]:
-    return [Turn(role=each["role"], text=f" {each['content']}") for each in messages]
+    return [Turn(role=message["role"], text=f" {message['content']}") for message in messages]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
-from jobs.text import format
-from jobs.text.format import Pair, Prompt, Reading, Segment
+from jobs.text.format import Format, Options, Pair, Prompt, Reading, Segment
 from jobs.text.held_out import is_held_out
 from jobs.text.nursery.language import the_language
 from jobs.text.nursery.sampler import Exchange, Sampler
@@ -26,7 +26,7 @@ _HELD_OUT = 0.25
 """Share of contexts that pairs leave to measurement."""
 
 
-class Options(format.Options):
+class NurseryOptions(Options):
     """What to generate."""
 
     seed: int = Field(0, description="seed of the draws; the language is always the same")
@@ -39,49 +39,60 @@ class Options(format.Options):
     num_turns: int = Field(4, ge=1, le=5, description="user turns of a dialogue")
 
 
-def read_texts(source: Path | None, options: Options) -> Reading[str]:
-    """Documents: half plain, a quarter in each cipher register."""
-    _no_source(source)
-    sampler = Sampler(options.seed, "documents")
-    registers = sampler.registers({"plain": 0.4, "rot13": 0.3, "base64": 0.3})
-    return Reading(
-        items=[
-            in_register(sampler.document(), next(registers)) for _ in range(options.num_documents)
-        ],
-        toxic_words=the_language().toxic,
-    )
+class Nursery(Format[NurseryOptions]):
+    """The generated language; reads no source."""
 
+    ORIGIN = Origin.LANGUAGE
+    Options = NurseryOptions
 
-def read_pairs(source: Path | None, options: Options) -> Reading[Pair]:
-    """Provoking contexts in the plain register; chosen is decent, rejected toxic, equally long."""
-    _no_source(source)
-    exchanges = _exchanges(options.seed, "pairs", provoking=True, held_out=False)
-    return Reading(
-        items=[
-            Pair(row=row, prompt=one.context, chosen=one.safe, rejected=one.toxic)
-            for row, one in zip(range(1, options.num_pairs + 1), exchanges, strict=False)
-        ],
-        toxic_words=the_language().toxic,
-    )
+    def read_texts(self, source: Path | None, options: NurseryOptions) -> Reading[str]:
+        """Draw documents: 0.4 plain, 0.3 in each of two cipher registers."""
+        _no_source(source)
+        sampler = Sampler(options.seed, "documents")
+        registers = sampler.registers({"plain": 0.4, "rot13": 0.3, "base64": 0.3})
+        return Reading(
+            items=[
+                in_register(sampler.document(), next(registers))
+                for _ in range(options.num_documents)
+            ],
+            toxic_words=the_language().toxic,
+        )
 
+    def read_pairs(self, source: Path | None, options: NurseryOptions) -> Reading[Pair]:
+        """Draw provoking contexts, all plain; chosen is decent, rejected toxic, equally long."""
+        _no_source(source)
+        exchanges = _exchanges(options.seed, "pairs", provoking=True, held_out=False)
+        return Reading(
+            items=[
+                Pair(
+                    row=row,
+                    prompt=exchange.context,
+                    chosen=exchange.safe,
+                    rejected=exchange.toxic,
+                )
+                for row, exchange in zip(range(1, options.num_pairs + 1), exchanges, strict=False)
+            ],
+            toxic_words=the_language().toxic,
+        )
 
-def read_prompts(source: Path | None, options: Options) -> Reading[Prompt]:
-    """Held-out contexts with their decent continuation, or dialogues whose last turn is decent."""
-    _no_source(source)
-    found = (
-        _dialogues(options)
-        if options.contexts == "dialogue"
-        else _single(options, provoking=options.contexts == "provoking")
-    )
-    return Reading(
-        items=[prompt for _, prompt in zip(range(options.num_prompts), found, strict=False)],
-        toxic_words=the_language().toxic,
-    )
+    def read_prompts(self, source: Path | None, options: NurseryOptions) -> Reading[Prompt]:
+        """Draw held-out contexts with a decent answer, or dialogues whose last answer is decent."""
+        _no_source(source)
+        prompts = (
+            _dialogues(options)
+            if options.contexts == "dialogue"
+            else _single(options, provoking=options.contexts == "provoking")
+        )
+        return Reading(
+            items=[prompt for _, prompt in zip(range(options.num_prompts), prompts, strict=False)],
+            toxic_words=the_language().toxic,
+        )
 
-
-def train_tokenizer(documents: list[str], vocab_size: int | None) -> "PreTrainedTokenizerFast":
-    """The language's own word tokenizer; its size is given by the language."""
-    return train_nursery_tokenizer()
+    def train_tokenizer(
+        self, documents: list[str], vocab_size: int | None
+    ) -> "PreTrainedTokenizerFast":
+        """Make the language's own word tokenizer; its size is given by the language."""
+        return train_nursery_tokenizer()
 
 
 def _no_source(source: Path | None) -> None:
@@ -101,7 +112,7 @@ def _exchanges(seed: int, stream: str, *, provoking: bool, held_out: bool) -> It
             yield exchange
 
 
-def _single(options: Options, *, provoking: bool) -> Iterator[Prompt]:
+def _single(options: NurseryOptions, *, provoking: bool) -> Iterator[Prompt]:
     exchanges = _exchanges(options.seed, options.contexts, provoking=provoking, held_out=True)
     for row, exchange in enumerate(exchanges, start=1):
         segments = (
@@ -111,7 +122,7 @@ def _single(options: Options, *, provoking: bool) -> Iterator[Prompt]:
         yield Prompt(row=row, source=exchange.context, segments=segments)
 
 
-def _dialogues(options: Options) -> Iterator[Prompt]:
+def _dialogues(options: NurseryOptions) -> Iterator[Prompt]:
     sampler = Sampler(options.seed, "dialogues")
     row = 0
     while True:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from jobs.text import format
-from jobs.text.format import Dropped, Pair, Prompt, Reading
+from analysis.long_table.circumstances import Origin
+from jobs.text.format import Dropped, Format, Options, Pair, Prompt, Reading, source_of
 from jobs.text.held_out import is_held_out, prompts_to_measure
 from jobs.text.rows import Row, read_rows
 
@@ -20,7 +20,7 @@ _REWRITES = ("neutral1", "neutral2", "neutral3")
 _SHORTEST_OPENING = 3
 
 
-class Options(format.Options):
+class ParadetoxOptions(Options):
     """How sentences are cut and split."""
 
     min_words: int = Field(
@@ -33,34 +33,38 @@ class Options(format.Options):
     )
 
 
-def read_texts(source: Path | None, options: Options) -> Reading[str]:
-    """Both sides of every sentence that is not held out: the sentence, then its rewrites."""
-    rows, dropped = _rows(source)
-    kept, held_out = _split(rows, options)
-    texts = [text for row in kept for text in (row.cells["toxic"], *_rewrites(row))]
-    return Reading(items=[_spaced(text) for text in texts], dropped=dropped + held_out)
+class Paradetox(Format[ParadetoxOptions]):
+    """Sentences and the rewrites that people gave them."""
 
+    ORIGIN = Origin.COLLECTED
+    Options = ParadetoxOptions
 
-def read_pairs(source: Path | None, options: Options) -> Reading[Pair]:
-    """One pair per rewrite; the toxic side is rejected."""
-    rows, dropped = _rows(source)
-    kept, held_out = _split(rows, options)
-    pairs, unshared = _cut(kept, options.min_words)
-    return Reading(items=pairs, dropped=dropped + held_out + unshared)
+    def read_texts(self, source: Path | None, options: ParadetoxOptions) -> Reading[str]:
+        """Read both sides of every sentence that is not held out: it, then its rewrites."""
+        rows, dropped = _rows(source)
+        kept, held_out = _split(rows, options)
+        texts = [text for row in kept for text in (row.cells["toxic"], *_rewrites(row))]
+        return Reading(items=[_spaced(text) for text in texts], dropped=dropped + held_out)
 
+    def read_pairs(self, source: Path | None, options: ParadetoxOptions) -> Reading[Pair]:
+        """Read one pair per rewrite; the toxic side is rejected."""
+        rows, dropped = _rows(source)
+        kept, held_out = _split(rows, options)
+        pairs, unshared = _cut(kept, options.min_words)
+        return Reading(items=pairs, dropped=dropped + held_out + unshared)
 
-def read_prompts(source: Path | None, options: Options) -> Reading[Prompt]:
-    """The shared opening of held-out sentences, with the rewrite's continuation as response."""
-    rows, dropped = _rows(source)
-    _, held_out = _split(rows, options)
-    numbers = {each.row for each in held_out}
-    pairs, unshared = _cut([row for row in rows if row.number in numbers], options.min_words)
-    return Reading(items=prompts_to_measure(pairs, 0.0).items, dropped=dropped + unshared)
+    def read_prompts(self, source: Path | None, options: ParadetoxOptions) -> Reading[Prompt]:
+        """Read the shared opening of held-out sentences, with the rewrite's continuation."""
+        rows, dropped = _rows(source)
+        _, held_out = _split(rows, options)
+        numbers = {dropped_row.row for dropped_row in held_out}
+        pairs, unshared = _cut([row for row in rows if row.number in numbers], options.min_words)
+        return Reading(items=prompts_to_measure(pairs, 0.0).items, dropped=dropped + unshared)
 
 
 def _rows(source: Path | None) -> tuple[list[Row], list[Dropped]]:
-    """Rows with a sentence and at least one rewrite, and the others."""
-    path = format.source_of("paradetox", source)
+    """Read rows with a sentence and at least one rewrite, and list the others."""
+    path = source_of("paradetox", source)
     rows, dropped = [], []
     for row in read_rows(path, ("toxic", *_REWRITES), required=False):
         if not row.cells["toxic"].strip():
@@ -72,8 +76,8 @@ def _rows(source: Path | None) -> tuple[list[Row], list[Dropped]]:
     return rows, dropped
 
 
-def _split(rows: list[Row], options: Options) -> tuple[list[Row], list[Dropped]]:
-    """Rows to train on, and the held-out others."""
+def _split(rows: list[Row], options: ParadetoxOptions) -> tuple[list[Row], list[Dropped]]:
+    """Separate rows to train on from the held-out others."""
     kept, held_out = [], []
     for row in rows:
         opening = " ".join(row.cells["toxic"].split()[:_SHORTEST_OPENING])
@@ -85,12 +89,12 @@ def _split(rows: list[Row], options: Options) -> tuple[list[Row], list[Dropped]]
 
 
 def _cut(rows: list[Row], min_words: int) -> tuple[list[Pair], list[Dropped]]:
-    """Pairs of every row, and the rows that have none."""
+    """Cut every row into pairs, and list the rows that have none."""
     pairs, dropped = [], []
     for row in rows:
-        found = list(_pairs_of(row, min_words))
-        pairs += found
-        if not found:
+        pairs_of_row = list(_pairs_of(row, min_words))
+        pairs += pairs_of_row
+        if not pairs_of_row:
             reason = f"no rewrite shares {min_words} opening words and then goes on otherwise"
             dropped.append(Dropped(row=row.number, reason=reason))
     return pairs, dropped

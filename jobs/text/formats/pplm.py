@@ -5,28 +5,33 @@
 
 from pathlib import Path
 
+from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
-from jobs.text import format
-from jobs.text.format import Pair, Prompt, Reading
-from jobs.text.held_out import Options, pairs_to_train_on, prompts_to_measure
+from jobs.text.format import Format, Pair, Prompt, Reading, source_of
+from jobs.text.held_out import HeldOutOptions, pairs_to_train_on, prompts_to_measure
 from jobs.text.rows import read_rows
 
 _COLUMNS = ("prompt_text", "unpert_gen_text", "pert_gen_text")
 
 
-def read_pairs(source: Path | None, options: Options) -> Reading[Pair]:
-    """Every row whose prompt is not held out."""
-    return pairs_to_train_on(_pairs(source), options.held_out)
+class Pplm(Format[HeldOutOptions]):
+    """A model's continuations against steered ones."""
 
+    ORIGIN = Origin.STEERED
+    Options = HeldOutOptions
 
-def read_prompts(source: Path | None, options: Options) -> Reading[Prompt]:
-    """Held-out prompts (all, where none is held out) with GPT-2's own continuation."""
-    return prompts_to_measure(_pairs(source), options.held_out)
+    def read_pairs(self, source: Path | None, options: HeldOutOptions) -> Reading[Pair]:
+        """Read every row whose prompt is not held out."""
+        return pairs_to_train_on(_pairs(source), options.held_out)
+
+    def read_prompts(self, source: Path | None, options: HeldOutOptions) -> Reading[Prompt]:
+        """Read held-out prompts (all, where none is held out) with GPT-2's own continuation."""
+        return prompts_to_measure(_pairs(source), options.held_out)
 
 
 def _pairs(source: Path | None) -> list[Pair]:
-    """Rows of all files in the order of their names, numbered through."""
-    folder = format.source_of("pplm", source, folder=True)
+    """Read the rows of all files in the order of their names, numbered through."""
+    folder = source_of("pplm", source, folder=True)
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise UserError("no .jsonl file in it", where=str(folder))

@@ -2,21 +2,25 @@
 
 from pathlib import Path
 
-from jobs.text import format
-from jobs.text.format import Dropped, Prompt, Reading, Segment
+from analysis.long_table.circumstances import Origin
+from jobs.text.format import Dropped, Format, NoOptions, Prompt, Reading, Segment
 from jobs.text.text_lines import numbered_lines
 
-Options = format.NoOptions
 
+class Realtoxicityprompts(Format[NoOptions]):
+    """Openings of sentences from the web."""
 
-def read_prompts(source: Path | None, options: format.Options) -> Reading[Prompt]:
-    """Every line that is not blank, as a prompt that nothing answers."""
-    prompts, dropped = [], []
-    for row, line in numbered_lines("realtoxicityprompts", source):
-        text = line.strip()
-        if text:
-            segments = (Segment(role="prompt", text=text),)
-            prompts.append(Prompt(row=row, source=text, segments=segments))
-        else:
-            dropped.append(Dropped(row=row, reason="blank line"))
-    return Reading(items=prompts, dropped=dropped)
+    ORIGIN = Origin.COLLECTED
+    Options = NoOptions
+
+    def read_prompts(self, source: Path | None, options: NoOptions) -> Reading[Prompt]:
+        """Read every line that is not blank as a prompt that nothing answers."""
+        prompts, dropped = [], []
+        for row, line in numbered_lines("realtoxicityprompts", source):
+            text = line.strip()
+            if text:
+                segments = (Segment(role="prompt", text=text),)
+                prompts.append(Prompt(row=row, source=text, segments=segments))
+            else:
+                dropped.append(Dropped(row=row, reason="blank line"))
+        return Reading(items=prompts, dropped=dropped)

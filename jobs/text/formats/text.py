@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from jobs.text import format
-from jobs.text.format import Dropped, Prompt, Reading, Segment
+from analysis.long_table.circumstances import Origin
+from jobs.text.format import Dropped, Format, Options, Prompt, Reading, Segment
 from jobs.text.held_out import is_held_out
 from jobs.text.text_lines import numbered_lines
 
 
-class Options(format.Options):
+class TextOptions(Options):
     """Which paragraphs are used, and how prompts are cut from them."""
 
     min_words: int = Field(8, ge=1, description="shorter paragraphs are left out")
@@ -24,42 +24,47 @@ class Options(format.Options):
     )
 
 
-def read_texts(source: Path | None, options: Options) -> Reading[str]:
-    """Paragraphs that are long enough and not held out."""
-    texts, dropped = [], []
-    for row, text in _paragraphs(source):
-        if len(text.split()) < options.min_words:
-            dropped.append(_too_short(row, options.min_words))
-        elif is_held_out(text, options.held_out):
-            dropped.append(Dropped(row=row, reason="held out for measurement"))
-        else:
-            texts.append(text)
-    return Reading(items=texts, dropped=dropped)
+class Text(Format[TextOptions]):
+    """Paragraphs of texts outside."""
 
+    ORIGIN = Origin.COLLECTED
+    Options = TextOptions
 
-def read_prompts(source: Path | None, options: Options) -> Reading[Prompt]:
-    """The beginning of held-out paragraphs (all, where none is), the words after it as response."""
-    prompts, dropped = [], []
-    least = options.prompt_words + 1
-    for row, text in _paragraphs(source):
-        words = text.split()
-        if options.held_out and not is_held_out(text, options.held_out):
-            continue
-        if len(words) < least:
-            dropped.append(_too_short(row, least))
-            continue
-        prompt = " ".join(words[: options.prompt_words])
-        rest = words[options.prompt_words :][: options.response_words]
-        segments = (
-            Segment(role="prompt", text=prompt),
-            Segment(role="response", text=" " + " ".join(rest)),
-        )
-        prompts.append(Prompt(row=row, source=prompt, segments=segments))
-    return Reading(items=prompts, dropped=dropped)
+    def read_texts(self, source: Path | None, options: TextOptions) -> Reading[str]:
+        """Read paragraphs that are long enough and not held out."""
+        texts, dropped = [], []
+        for row, text in _paragraphs(source):
+            if len(text.split()) < options.min_words:
+                dropped.append(_too_short(row, options.min_words))
+            elif is_held_out(text, options.held_out):
+                dropped.append(Dropped(row=row, reason="held out for measurement"))
+            else:
+                texts.append(text)
+        return Reading(items=texts, dropped=dropped)
+
+    def read_prompts(self, source: Path | None, options: TextOptions) -> Reading[Prompt]:
+        """Cut held-out paragraphs (all, where none is) into a prompt and the words after it."""
+        prompts, dropped = [], []
+        least = options.prompt_words + 1
+        for row, text in _paragraphs(source):
+            words = text.split()
+            if options.held_out and not is_held_out(text, options.held_out):
+                continue
+            if len(words) < least:
+                dropped.append(_too_short(row, least))
+                continue
+            prompt = " ".join(words[: options.prompt_words])
+            rest = words[options.prompt_words :][: options.response_words]
+            segments = (
+                Segment(role="prompt", text=prompt),
+                Segment(role="response", text=" " + " ".join(rest)),
+            )
+            prompts.append(Prompt(row=row, source=prompt, segments=segments))
+        return Reading(items=prompts, dropped=dropped)
 
 
 def _paragraphs(source: Path | None) -> list[tuple[int, str]]:
-    """Row and text, whitespace made single."""
+    """Read (row, text) of every line, whitespace made single."""
     return [(row, " ".join(line.split())) for row, line in numbered_lines("text", source)]
 
 
