@@ -24,7 +24,7 @@ from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import study_lock
 from orchestrator.study.selector import select
 from orchestrator.study.study import Study
-from orchestrator.views.study_views import compared, comparisons, refresh_views, standing_views
+from orchestrator.views.study_views import compared, comparisons, complete_views, refresh_views
 
 _MOST_ROUNDS = 3
 """Rounds until nothing is stale; one, unless an artifact came out with other bytes."""
@@ -86,7 +86,7 @@ def launch(
         if decided.to_run:
             decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
         _require_index(root, decided, identifier, takeover=takeover)
-        return Launched(report=None, decided=decided, figures=standing_views(root, decided))
+        return Launched(report=None, decided=decided, figures=complete_views(root, decided))
     resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
     with study_lock(root, study.name, identifier, takeover=takeover):

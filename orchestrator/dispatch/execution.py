@@ -22,7 +22,7 @@ from orchestrator.records.history import History, Journal
 from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState, Ledger
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
-"""What a joined Ray is given to import: these packages of this checkout, and nothing else."""
+"""Packages of this checkout that a joined Ray is given to import."""
 
 
 _EXIT_CODES = {
@@ -38,23 +38,23 @@ class LaunchReport:
     """What one launch did; jobs are given by key."""
 
     state: LaunchState
-    """How it ended."""
+    """How the launch ended."""
     ran: Sequence[str]
     """Jobs that this launch did."""
     reused: Sequence[str]
     """Jobs that were done before, or that another launch did meanwhile."""
     failed: Mapping[str, str]
-    """Job -> what its last attempt said."""
+    """Job -> message of its last attempt."""
     blocked: Mapping[str, str]
-    """Job -> which failed or cancelled job it needs."""
+    """Job -> the failed or cancelled job that it needs."""
     cancelled: Sequence[str]
     """Jobs that were cancelled one by one."""
     waiting: Sequence[str]
     """Jobs that were not reached."""
     num_attempts: int
-    """Attempts submitted."""
+    """Number of attempts submitted."""
     seconds: float
-    """Wall time."""
+    """Wall time of the launch, in seconds."""
 
     @property
     def exit_code(self) -> int:
@@ -63,7 +63,7 @@ class LaunchReport:
 
 
 def new_launch_id() -> str:
-    """An id that sorts by time and is no other launch's."""
+    """Make an id for a launch, unique and sorting by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
 
 
@@ -81,20 +81,20 @@ def run_study(
     fresh: bool = False,
     watcher: Watcher | None = None,
 ) -> LaunchReport:
-    """Run what is not done. The caller holds the study's lock, and planned while holding it.
+    """Run the jobs that are not done. The caller holds the study's lock, and planned under it.
 
     Args:
         jobs: All jobs in topological order; equal keys are one job.
-        done: Keys that need nothing; they may lie outside `jobs`.
-        stale: Keys whose record is to be taken away before they run again.
+        done: Keys of finished jobs; they may lie outside `jobs`.
+        stale: Keys of jobs whose record is deleted before they run again.
         storage: The output root.
         study: Name of the study.
         launch: Id of this launch, from `new_launch_id`.
-        executor: Where jobs run; started here when there is something to run, and closed.
-        executor_name: Its name, for the ledger.
+        executor: Where jobs run; started here when there is something to run, then closed.
+        executor_name: Name of the executor, for the ledger.
         past: What the ledger says so far; this launch's events are added to it.
         fresh: Give jobs that failed earlier a new retry budget (`resume`).
-        watcher: Is told what happens.
+        watcher: Follows the launch; None for nobody.
 
     Raises:
         SurroundingsError: the executor cannot start, or the root cannot be written.

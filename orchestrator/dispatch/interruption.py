@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a launch runs: the first asks for an orderly end, the second insists."""
+"""Ctrl-C and SIGTERM while a launch runs: the first asks for an orderly end, the second ends it."""
 
 import contextlib
 import signal
@@ -12,16 +12,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(kw_only=True)
 class Interruption:
-    """What the signals have said so far."""
+    """The signals that this process has received so far."""
 
     requested: bool = False
     """True after the first signal."""
     may_raise: bool = False
-    """True while the launch only waits, so that KeyboardInterrupt may end the waiting."""
+    """True while the launch only waits, so that KeyboardInterrupt may end the wait."""
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """A block that a first signal ends at once, and silently; later it runs undisturbed."""
+        """End the block silently at a first signal; after it, run the block to its end."""
         if self.requested:
             yield
             return
@@ -34,10 +34,10 @@ class Interruption:
             self.may_raise = False
 
 
-def heed() -> None:
-    """Hear SIGINT even where a script's `&` had it ignored; processes started after hear it too.
+def restore_sigint() -> None:
+    """Handle SIGINT even where a script's `&` had it ignored, here and in processes started later.
 
-    Ray cancels by it: workers that inherit the deafness are killed instead, without a checkpoint.
+    Ray cancels by SIGINT: workers that inherit the ignoring are killed instead, with no checkpoint.
     """
     if threading.current_thread() is threading.main_thread() and (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -47,24 +47,24 @@ def heed() -> None:
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Interruption]:
-    """Take the signals over while the block runs (in the main thread; elsewhere nothing changes).
+    """Handle the signals while the block runs, when called on the main thread.
 
-    Call it after Ray has started, which sets a handler of its own.
+    Call this after Ray has started, which sets a handler of its own.
     """
-    heard = Interruption()
+    received = Interruption()
 
-    def hear(number: int, frame: FrameType | None) -> None:
-        first = not heard.requested
-        heard.requested = True
-        if heard.may_raise or not first:
+    def handle(number: int, frame: FrameType | None) -> None:
+        is_first = not received.requested
+        received.requested = True
+        if received.may_raise or not is_first:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield heard
+        yield received
         return
-    before = {number: signal.signal(number, hear) for number in _SIGNALS}
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
-        yield heard
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

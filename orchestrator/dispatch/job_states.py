@@ -1,4 +1,4 @@
-"""Where every job of a launch stands, and what the end of one means for the others."""
+"""The state of every job of a launch, and what the end of one means for the others."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
@@ -9,24 +9,24 @@ from orchestrator.dispatch.policy import needs
 
 
 class JobState(Enum):
-    """Where one job stands."""
+    """The state of one job in this launch."""
 
     WAITING = "waiting"
-    """For jobs it needs, or for its turn."""
+    """The job waits for jobs it needs, or for its turn."""
     RUNNING = "running"
-    """Submitted."""
+    """An attempt is submitted."""
     DONE = "done"
-    """Its record stands."""
+    """The job has a valid record."""
     FAILED = "failed"
-    """Given up."""
+    """The job will not be tried again."""
     CANCELLED = "cancelled"
-    """Somebody asked for it not to run in this launch."""
+    """Somebody asked for the job not to run in this launch."""
     BLOCKED = "blocked"
-    """It needs a job that failed, was cancelled, or is no part of this launch."""
+    """The job needs one that failed, was cancelled, or is not part of this launch."""
 
 
 class JobStates:
-    """All jobs of a launch by key; two cells with equal work are one job."""
+    """All jobs of a launch and their states, by key; two cells with equal work are one job."""
 
     def __init__(self, jobs: Sequence[Job], done: Set[str]) -> None:
         self.jobs: dict[str, Job] = {}
@@ -48,24 +48,24 @@ class JobStates:
 
     @property
     def counts(self) -> Mapping[JobState, int]:
-        """Jobs in each state."""
+        """Number of jobs in each state."""
         return self._counts
 
     @property
     def unsettled(self) -> int:
-        """Jobs that may still come to something."""
+        """Number of jobs that are neither done nor dropped."""
         return self._counts[JobState.WAITING] + self._counts[JobState.RUNNING]
 
     def in_state(self, state: JobState) -> list[str]:
-        """Keys of the jobs in a state, in the plan's order."""
+        """Return the keys of the jobs in a state, in the plan's order."""
         return [key for key, now in self.by_key.items() if now is state]
 
     def startable(self) -> list[str]:
-        """Keys of waiting jobs that need nothing more, in the plan's order."""
+        """Return the keys of waiting jobs whose inputs are all done, in the plan's order."""
         return [key for key in self.in_state(JobState.WAITING) if not self._unmet[key]]
 
     def block_strays(self) -> None:
-        """Block the jobs that need one which is neither done nor part of this launch."""
+        """Block the jobs that need one that is neither done nor part of this launch."""
         for key in self.in_state(JobState.WAITING):
             strays = sorted(self._unmet[key] - self.jobs.keys())
             if strays and self.by_key[key] is JobState.WAITING:
@@ -74,15 +74,15 @@ class JobStates:
                 self._block_below(key)
 
     def start(self, key: str) -> None:
-        """It was submitted."""
+        """Mark a job as running."""
         self._move(key, JobState.RUNNING)
 
     def put_back(self, key: str) -> None:
-        """It waits again."""
+        """Return a job to the waiting ones."""
         self._move(key, JobState.WAITING)
 
     def finish(self, key: str) -> list[str]:
-        """Its record stands; returns the jobs that can start now."""
+        """Mark a job as done; return the keys of the jobs that can start now."""
         self._move(key, JobState.DONE)
         startable = []
         for dependant in self._dependants.get(key, ()):
@@ -92,7 +92,7 @@ class JobStates:
         return startable
 
     def drop(self, key: str, state: JobState, because: str) -> list[str]:
-        """It failed or was cancelled; returns the jobs that are blocked now."""
+        """Mark a job as failed or cancelled; return the keys of the jobs that this blocks."""
         self._move(key, state)
         self.because[key] = because
         return self._block_below(key)
@@ -105,12 +105,12 @@ class JobStates:
             for dependant in self._dependants.get(upstream, ()):
                 if self.by_key[dependant] is JobState.WAITING:
                     self._move(dependant, JobState.BLOCKED)
-                    self.because[dependant] = self._blocking(upstream)
+                    self.because[dependant] = self._reason_of_block(upstream)
                     blocked.append(dependant)
                     below.append(dependant)
         return blocked
 
-    def _blocking(self, upstream: str) -> str:
+    def _reason_of_block(self, upstream: str) -> str:
         return f"{self.jobs[upstream].label} is {self.by_key[upstream].value}"
 
     def _move(self, key: str, state: JobState) -> None:

@@ -1,7 +1,7 @@
-"""Which ready job to start next: pure, from what waits and what is in use.
+"""Which ready job to start next: pure, from the jobs that wait and the resources in use.
 
 Jobs start in order of priority. Smaller jobs may pass a large one that does not fit yet, but only
-`PATIENCE` times; then nothing more is started on what it needs until it fits.
+`PATIENCE` times; then nothing more is started on the resources it needs until it fits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from jobs.artifacts.job import Job
 from orchestrator.plan.machines import can_hold, is_wide
 
 PATIENCE = 8
-"""Jobs that may start before a waiting job of higher priority."""
+"""Number of jobs that may start before a waiting job of higher priority."""
 
 Priority = tuple[int, int]
 """Smaller starts first: minus the length of the longest path below the job, place in the plan."""
@@ -20,63 +20,63 @@ Priority = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """The foremost ready job of one shape (of several that need equal resources)."""
+    """The foremost ready job among those that need equal resources (one shape)."""
 
     key: str
     """Key of the job."""
     priority: Priority
-    """Its place in the order."""
+    """Priority of the job."""
     resources: Resources
-    """What it needs."""
+    """Resources that the job needs."""
     passed: int = 0
     """How often a job of lower priority started before one of this shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What the executor has and does."""
+    """What the executor has, and what runs on it."""
 
     capacity: Resources
-    """All there is."""
+    """All resources of the executor."""
     in_use: Resources
-    """Needs of all submitted jobs together; more than there is while some are queued."""
+    """Resources of all submitted jobs together; above the capacity while some are queued."""
     shapes: frozenset[Resources]
-    """What submitted jobs need, each shape once; empty when nothing is submitted."""
+    """Resources that submitted jobs need, each shape once; empty when none is submitted."""
     num_ahead: int
-    """Submitted jobs beyond what fits at once."""
+    """Number of submitted jobs beyond those that fit at once."""
     most_ahead: int
-    """How many may be, so that no worker waits for the next one."""
+    """How many may be submitted ahead, so that no worker waits for the next job."""
     nodes: Sequence[Resources] | None = None
-    """What each node has left; None where no ready job needs much of one node, or there is one."""
+    """What each node has left; None with one node, or if no ready job needs much of a node."""
 
     @property
     def free(self) -> Resources:
-        """What is not in use."""
+        """Resources that are not in use."""
         return self.capacity.minus(self.in_use)
 
-    def holds(self, asked: Resources) -> bool:
-        """Whether there is room for one more: in sum, and on nodes where it needs much of one."""
-        return asked.fits(self.free) and not self.is_scattered(asked)
+    def holds(self, needed: Resources) -> bool:
+        """Return True when one more job fits: in sum, and on single nodes where that matters."""
+        return needed.fits(self.free) and not self.is_scattered(needed)
 
-    def is_scattered(self, asked: Resources) -> bool:
-        """Whether there would be room, were it not in pieces on several nodes."""
-        if self.nodes is None or not is_wide(asked) or not asked.fits(self.free):
+    def is_scattered(self, needed: Resources) -> bool:
+        """Return True when a job fits in sum, but on no node: free resources are scattered."""
+        if self.nodes is None or not is_wide(needed) or not needed.fits(self.free):
             return False
-        return not can_hold(self.nodes, asked)
+        return not can_hold(self.nodes, needed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What to start."""
+    """The job to start."""
 
     offer: Offer
     """The job."""
     passes: Offer | None = None
-    """The job of higher priority that it starts before."""
+    """The job of higher priority that waits longer for it."""
 
 
 def choose(offers: Sequence[Offer], load: Load) -> Choice | None:
-    """The next job to submit, or None when it is better to wait."""
+    """Choose the next job to submit; None when it is better to wait."""
     ordered = sorted(offers, key=lambda offer: offer.priority)
     if not ordered:
         return None
@@ -97,14 +97,14 @@ def choose(offers: Sequence[Offer], load: Load) -> Choice | None:
 
 
 def may_join(resources: Resources, waiting: Sequence[Offer], load: Load) -> bool:
-    """Whether one more worker may join a running job: only on what no ready job waits for."""
+    """Return True when one more worker may join a job: only where no ready job waits for it."""
     return load.holds(resources) and all(
         _leaves_room(resources, offer.resources, load) for offer in waiting
     )
 
 
 def longest_paths(jobs: Sequence[Job]) -> dict[str, int]:
-    """Jobs on the longest way from each job to the end of the plan, itself included."""
+    """Count the jobs on the longest path from each job to the end of the plan, itself included."""
     lengths: dict[str, int] = {job.key: 1 for job in jobs}
     for job in reversed(jobs):
         for key in needs(job):
@@ -114,7 +114,7 @@ def longest_paths(jobs: Sequence[Job]) -> dict[str, int]:
 
 
 def priorities(jobs: Sequence[Job]) -> Mapping[str, Priority]:
-    """Longest remaining path first, then the plan's order."""
+    """Return the priority of each job: longest remaining path first, then the plan's order."""
     lengths = longest_paths(jobs)
     places: dict[str, Priority] = {}
     for place, job in enumerate(jobs):
@@ -123,7 +123,7 @@ def priorities(jobs: Sequence[Job]) -> Mapping[str, Priority]:
 
 
 def needs(job: Job) -> set[str]:
-    """Keys of the jobs that must be done before this one: inputs its params make it use."""
+    """Return the keys of the inputs that the job's params make it use; they must be done before."""
     return {ref.key for name in job.used for ref in job.inputs.get(name, ())}
 
 
@@ -134,15 +134,15 @@ def _may_pass(offer: Offer, waiting: Offer, load: Load) -> bool:
 
 
 def _leaves_room(resources: Resources, waiting: Resources, load: Load) -> bool:
-    """Whether something may start that never delays what waits: only where both fit together.
+    """Return True when a job can start without ever delaying the waiting one: both fit together.
 
-    While nodes are emptied for what waits, nothing that it needs is taken from any of them.
+    While nodes are emptied for the waiting job, nothing that it needs is taken from any of them.
     """
     emptied = ("num_gpus" if waiting.num_gpus else "num_cpus") if load.is_scattered(waiting) else ""
     left = load.capacity.minus(waiting)
     used = load.in_use.plus(resources)
     return all(
-        getattr(resources, of) == 0
-        or (getattr(used, of) <= getattr(left, of) + 1e-9 and of != emptied)
-        for of in ("num_cpus", "num_gpus", "memory_gb")
+        getattr(resources, name) == 0
+        or (getattr(used, name) <= getattr(left, name) + 1e-9 and name != emptied)
+        for name in ("num_cpus", "num_gpus", "memory_gb")
     )

@@ -1,4 +1,4 @@
-"""The jobs that could start now, by shape: choosing one costs the same with 10 or 10,000."""
+"""The jobs that could start now, by resources: choosing costs the same with 10 or 10,000 jobs."""
 
 import heapq
 from collections import Counter
@@ -8,7 +8,7 @@ from orchestrator.dispatch.policy import Choice, Load, Offer, Priority, choose
 
 
 class ReadyJobs:
-    """Ready jobs in order of priority within each shape."""
+    """Ready jobs, in order of priority among those that need equal resources (one shape)."""
 
     def __init__(self) -> None:
         self._heaps: dict[Resources, list[tuple[Priority, str]]] = {}
@@ -18,23 +18,23 @@ class ReadyJobs:
         return sum(len(heap) for heap in self._heaps.values())
 
     def add(self, key: str, priority: Priority, resources: Resources) -> None:
-        """One more job that could start."""
+        """Add a job that could start."""
         heapq.heappush(self._heaps.setdefault(resources, []), (priority, key))
 
     def remove(self, keys: frozenset[str]) -> None:
-        """Jobs that will not start after all."""
+        """Remove jobs that will not start after all."""
         for shape, heap in self._heaps.items():
             self._heaps[shape] = [entry for entry in heap if entry[1] not in keys]
             heapq.heapify(self._heaps[shape])
 
     def take_all(self) -> list[str]:
-        """Keys of all jobs here, taken out: the machines are others, and so may be their shapes."""
+        """Take out all jobs and return their keys: other machines may mean other resources."""
         keys = [key for heap in self._heaps.values() for _, key in sorted(heap)]
         self._heaps.clear()
         return keys
 
     def offers(self) -> list[Offer]:
-        """The foremost ready job of each shape."""
+        """Return the foremost ready job of each shape."""
         return [
             Offer(key=heap[0][1], priority=heap[0][0], resources=shape, passed=self._passed[shape])
             for shape, heap in self._heaps.items()
@@ -42,7 +42,7 @@ class ReadyJobs:
         ]
 
     def take(self, load: Load) -> str | None:
-        """The key of the next job to submit, taken out; None when it is better to wait."""
+        """Take out the next job to submit and return its key; None when it is better to wait."""
         choice = choose(self.offers(), load)
         if choice is None:
             return None

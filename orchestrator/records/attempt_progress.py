@@ -1,4 +1,4 @@
-"""What a running attempt last wrote of its progress."""
+"""The progress that running attempts last wrote."""
 
 import json
 from collections.abc import Iterable
@@ -10,18 +10,18 @@ from jobs.artifacts.job import Job
 
 
 def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> dict[str, Any]:
-    """What the attempts at a job last said, `{fraction, doing, at}`; empty when nothing.
+    """Read what the attempts at a job last wrote, `{fraction, doing, at}`; empty without any.
 
-    Of several workers, each of which counts what the others have finished, the foremost speaks.
+    Of several workers, each of which counts what the others have finished, the foremost counts.
     """
-    said = [found for attempt in attempts if (found := _said(storage, job, attempt))]
-    return max(said, key=lambda one: one.get("fraction") or 0.0, default={})
+    written = [progress for attempt in attempts if (progress := _read_one(storage, job, attempt))]
+    return max(written, key=lambda progress: progress.get("fraction") or 0.0, default={})
 
 
-def _said(storage: Storage, job: Job, attempt: str) -> dict[str, Any] | None:
+def _read_one(storage: Storage, job: Job, attempt: str) -> dict[str, Any] | None:
     folder = Artifact(storage, job.kind, job.key).attempt_folder(attempt)
     try:
-        said = json.loads(storage.read(f"{folder}/progress.json"))
+        progress = json.loads(storage.read(f"{folder}/progress.json"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return said if isinstance(said, dict) else None
+    return progress if isinstance(progress, dict) else None

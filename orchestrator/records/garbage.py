@@ -1,7 +1,7 @@
-"""What may go from a root: superseded artifacts, losing attempts, spent checkpoints, caches.
+"""What can be deleted from a root: superseded artifacts, losing attempts, old checkpoints, caches.
 
 Only what no launched study of the root refers to, or what a finished job no longer needs. Listing
-is free; deleting is asked for.
+changes nothing; the user asks for deletion.
 """
 
 import json
@@ -21,23 +21,23 @@ _SPENT = tuple(name for name in PRIVATE if name != "log.txt")
 
 @dataclass(frozen=True, kw_only=True)
 class Garbage:
-    """One thing that may go."""
+    """One file or folder that can be deleted."""
 
     name: str
     """File or folder, relative to the root."""
     why: str
-    """Why nothing needs it."""
+    """Why nothing needs it any more."""
     bytes: int
-    """What deleting it frees."""
+    """Size in bytes."""
 
 
 def find_garbage(root: Storage) -> Iterator[Garbage]:
-    """Everything that may go: caches, then artifacts and parts of them in order of name.
+    """List what can be deleted: caches, then artifacts and parts of them in order of name.
 
-    Of a root with no launched study only caches may go: nothing says what is superseded.
+    In a root with no launched study that is caches only: what is superseded is not known.
 
     Raises:
-        SurroundingsError: the plan of a study cannot be read, so nobody knows what it needs.
+        SurroundingsError: the plan of a study cannot be read, so what it needs is not known.
     """
     wanted = _wanted(root)
     for cache in root.list(_CACHE):
@@ -55,10 +55,10 @@ def find_garbage(root: Storage) -> Iterator[Garbage]:
 
 
 def _inside(root: Storage, artifact: Artifact) -> Iterator[Garbage]:
-    found = artifact.find_record()
-    if found is None:
+    record_and_digest = artifact.find_record()
+    if record_and_digest is None:
         return
-    record, _ = found
+    record, _ = record_and_digest
     for attempt in artifact.attempts():
         folder = artifact.attempt_folder(attempt)
         if attempt != record.attempt:
@@ -75,7 +75,7 @@ def _garbage(root: Storage, name: str, why: str) -> Garbage:
 
 
 def _wanted(root: Storage) -> dict[str, str]:
-    """First characters of the key -> key, over the last plan of every study of the root."""
+    """Return the first characters of the key -> key, over the last plan of every study."""
     wanted = {}
     for study in root.list("studies"):
         for key in _keys(root, study):
@@ -99,7 +99,7 @@ def _keys(root: Storage, study: str) -> list[str]:
 
 def _unknown_needs(root: Storage, name: str) -> SurroundingsError:
     return SurroundingsError(
-        f"{name} is missing or damaged: what its study needs is not known, so nothing is garbage",
+        f"{name} is missing or damaged: what its study needs is not known, so nothing is deleted",
         where=root.url,
-        hint="launch the study again, which writes it anew, or delete the study's folder",
+        hint="launch the study again, which writes the file, or delete the study's folder",
     )

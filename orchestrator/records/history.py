@@ -1,4 +1,4 @@
-"""What the ledger says of each job: tries, failures that still count, time spent, the last word."""
+"""The past of each job, from the ledger: tries, failures that count, time spent, last message."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,59 +21,59 @@ from orchestrator.records.ledger import (
 
 @dataclass(kw_only=True, slots=True)
 class JobHistory:
-    """One job's past, gathered event by event."""
+    """The past of one job, added up event by event."""
 
     num_attempts: int = 0
-    """Attempts handed to an executor, less those that found another launch at it or in its way."""
+    """Attempts submitted, without those that another launch kept from starting."""
     failures: Counter[Result] = field(default_factory=Counter)
-    """Failures by class since the retry budget was last renewed."""
+    """Failures that count, by class, since the retry budget was last renewed."""
     seconds: float = 0.0
     """Wall time of all its attempts that ended."""
     gpu_seconds: float = 0.0
-    """The same, times the accelerators that each of them held."""
+    """Wall time of each attempt times the accelerators it held, summed."""
     attempt: str | None = None
     """Attempt that was submitted last."""
     open: dict[str, float] = field(default_factory=dict)
-    """Attempts that have no ending yet -> when they were submitted."""
+    """Attempts that have not ended -> when they were submitted."""
     result: Result | None = None
     """How the latest attempt ended; a DONE stays until the job is submitted again."""
     message: str | None = None
-    """What the latest failure said."""
+    """Message of the latest failure."""
     refused: str | None = None
-    """Why the latest launch could not hold it."""
+    """Why no machine of the latest launch could hold the job."""
     submitted: Submitted | None = None
-    """The latest submission: how it is, or was, laid out."""
+    """The latest submission, with the layout of the job."""
     tried: list[Mapping[str, Any]] = field(default_factory=list)
     """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
     fraction: float = 0.0
-    """How far it was when the machine stopped it, at most."""
+    """How far the job was at most when the machine stopped it, from 0 to 1."""
 
     @property
     def open_since(self) -> float | None:
-        """Since when an attempt is at it; None when there is none."""
+        """When the oldest running attempt was submitted; None when none runs."""
         return min(self.open.values(), default=None)
 
     @property
     def given_up(self) -> bool:
-        """True when its retry budget is spent."""
+        """True when the retry budget of the job is spent."""
         return has_spent_retries(self.failures)
 
 
 @dataclass(kw_only=True)
 class History:
-    """A study's past."""
+    """The past of a study."""
 
     jobs: dict[str, JobHistory] = field(default_factory=dict)
-    """Key -> past of that job; jobs never tried are absent."""
+    """Key -> past of the job; jobs never tried are absent."""
     launch: LaunchStarted | None = None
     """The latest launch."""
     ended: LaunchEnded | None = None
-    """Its end; None while it runs, or when it was killed."""
+    """The end of the latest launch; None while it runs, or when it was killed."""
     num_launches: int = 0
-    """Launches so far."""
+    """Number of launches so far."""
 
     def of(self, key: str) -> JobHistory:
-        """The past of one job, empty when it was never tried."""
+        """Return the past of one job, empty when it was never tried."""
         return self.jobs.get(key) or JobHistory()
 
 
@@ -91,7 +91,7 @@ def gather(events: Iterable[Event]) -> History:
 
 
 def add(history: History, event: Event) -> None:
-    """Take one more event in."""
+    """Add one event to a history."""
     if isinstance(event, LaunchStarted):
         _begin(history, event)
     elif isinstance(event, LaunchEnded):
@@ -151,24 +151,24 @@ def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
         job.message = event.message or job.message
     if event.result in RETRIES:
         job.message = event.message if not job.given_up else job.message
-        # The others take over what one of several workers was at; a mistake is everyone's.
+        # Other workers take over the work of one that failed; a mistake would meet them all.
         if not job.open or event.result is Result.MISTAKE:
             _charge(job, event)
 
 
 def _forget_layouts(job: JobHistory) -> None:
-    """Begin again with what its kind likes best, unless it ended well as it was laid out."""
+    """Let the kind choose any layout again, but keep one that did not run out of memory."""
     if job.submitted is not None and job.submitted.execution in job.tried:
         job.submitted = None
     job.tried.clear()
 
 
 def _charge(job: JobHistory, event: Ended) -> None:
-    """Count a failure, unless it brought the job on: further, or to a layout to leave behind."""
+    """Count a failure, unless the job got further, or learnt that a layout is too large."""
     laid_out = job.submitted.execution if job.submitted else {}
     if event.result is Result.OUT_OF_MEMORY and laid_out and laid_out not in job.tried:
         job.tried.append(laid_out)
-        job.fraction = 0.0  # laid out otherwise, it may begin again
+        job.fraction = 0.0  # in another layout the job may begin again
     elif event.result is Result.PREEMPTED and (event.fraction or 0) > job.fraction:
         job.fraction = event.fraction or 0
         job.failures[Result.PREEMPTED] = 0

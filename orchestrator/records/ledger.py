@@ -1,8 +1,8 @@
-"""The ledger: every event of every attempt of a study, in order. History, never truth about "done".
+"""The ledger: every event of every attempt of a study, in order; it does not decide what is done.
 
-One file per launch on a local root, appended in batches. Elsewhere objects cannot grow: the newest
-is put again, whole, until it is large enough for the next to begin.
-A line that does not parse is what a crash left half-written, and is passed over.
+On a local root one file per launch, appended in batches. Objects of a remote root cannot grow: the
+newest is written again, whole, until it is large enough for the next one to begin.
+A line that does not parse was left half-written by a crash, and is skipped.
 """
 
 import json
@@ -19,7 +19,7 @@ from orchestrator.records.failure import Result
 
 _SYNC_EVERY_S = 1.0
 _PART_BYTES = 256 * 1024
-"""Of a remote ledger: about a thousand events, so that reading 10,000 jobs' asks ten times."""
+"""Size of one object of a remote ledger: about 1,000 events, so 10,000 jobs are ten requests."""
 
 
 class LaunchState(Enum):
@@ -46,13 +46,13 @@ class LaunchStarted:
     at: float
     """Seconds since the epoch."""
     launch: str
-    """Its id; ids sort by time."""
+    """Id of the launch; ids sort by time."""
     host: str
     """Machine of the coordinator."""
     pid: int
-    """Its process."""
+    """Process id of the coordinator."""
     executor: str
-    """Where it runs jobs."""
+    """Name of the executor that runs the jobs."""
     fresh: bool
     """True when earlier failures no longer count (`resume`)."""
 
@@ -68,13 +68,13 @@ class Submitted:
     attempt: str
     """Id of the attempt."""
     num_gpus: float = 0
-    """Accelerators it holds, all ranks together."""
+    """Accelerators that the attempt holds, all ranks together."""
     execution: Mapping[str, Any] = field(default_factory=dict)
-    """How its kind lays it out on these machines; empty when it is done as the study says."""
+    """Layout that the job's kind chose; empty when it chose none."""
     peak_memory_gb: float | None = None
-    """Most memory it is expected to take, of each GPU or else of each process; None: not known."""
+    """Expected peak memory of each GPU, or else of each process; None if not known."""
     why: str = ""
-    """What decided it."""
+    """What decided the layout."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,39 +88,39 @@ class Ended:
     attempt: str
     """Id of the attempt."""
     result: Result
-    """How."""
+    """How the attempt ended."""
     seconds: float
     """Wall time of the attempt, as the worker or else the dispatcher saw it."""
     node: str | None = None
-    """Where it ran, when known."""
+    """The node that it ran on, when known."""
     message: str | None = None
     """What went wrong, without secrets."""
     fraction: float | None = None
-    """How far the job was, when the machine stopped it; None: not known, or not stopped."""
+    """How far the job was when the machine stopped it, from 0 to 1; None if not stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """A job that the machines of this launch cannot hold was not tried."""
+    """A job was not tried, because no machine of this launch can hold it."""
 
     at: float
     """Seconds since the epoch."""
     key: str
     """Key of the job."""
     message: str
-    """What it needs and what there is."""
+    """What the job needs and what the machines have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchEnded:
-    """A launch ended in its own time; one that was killed leaves no such event."""
+    """A launch ended by itself; one that was killed leaves no such event."""
 
     at: float
     """Seconds since the epoch."""
     launch: str
-    """Its id."""
+    """Id of the launch."""
     state: str
-    """`complete`, `failed`, `cancelled` or `interrupted`."""
+    """`complete`, `failed`, `cancelled` or `interrupted`, values of `LaunchState`."""
 
 
 Event = LaunchStarted | Submitted | Ended | Refused | LaunchEnded
@@ -136,7 +136,7 @@ _TYPES = {name: event for event, name in _NAMES.items()}
 
 
 def ledger_folder(study: str) -> str:
-    """Where a study's ledger lies, relative to the root."""
+    """Return the folder of a study's ledger, relative to the root."""
     return f"studies/{study}/ledger"
 
 
@@ -157,13 +157,13 @@ class Ledger:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
     def append(self, event: Event) -> None:
-        """Keep an event until the next flush."""
+        """Add an event, to be written at the next flush."""
         self._lines.append(
             json.dumps({"event": _NAMES[type(event)], **asdict(event)}, default=_plain)
         )
 
     def flush(self) -> None:
-        """Write what was appended; on disk at most a second later, or at close."""
+        """Write the added events; they are on disk at most a second later, or at close."""
         if self._lines:
             batch = ("\n".join(self._lines) + "\n").encode()
             self._lines.clear()
@@ -179,7 +179,7 @@ class Ledger:
             self._synced_at = time.monotonic()
 
     def close(self) -> None:
-        """Flush for good."""
+        """Flush, and close the file."""
         self._synced_at = 0.0
         self.flush()
         if self._descriptor is not None:
@@ -188,11 +188,11 @@ class Ledger:
 
 
 def read_events(storage: Storage, study: str) -> Iterator[Event]:
-    """All events of a study, launch by launch, without holding them in memory."""
+    """Yield all events of a study, launch by launch, without holding them in memory."""
     folder = ledger_folder(study)
     for name in storage.list(folder):
         for line in _lines_of(storage, f"{folder}/{name}"):
-            event = _parsed(line)
+            event = _parse(line)
             if event is not None:
                 yield event
 
@@ -205,15 +205,15 @@ def _lines_of(storage: Storage, name: str) -> Iterator[bytes]:
         yield from storage.read(name).splitlines()
 
 
-def _parsed(line: bytes) -> Event | None:
+def _parse(line: bytes) -> Event | None:
     with suppress(ValueError, KeyError, TypeError):
         values = json.loads(line)
         event = _TYPES[values.pop("event")]
         if event is Ended:
             values["result"] = Result(values["result"])
-        known = {each.name for each in fields(event)}
-        found: Event = event(**{name: value for name, value in values.items() if name in known})
-        return found
+        known = {field.name for field in fields(event)}
+        parsed: Event = event(**{name: values[name] for name in values.keys() & known})
+        return parsed
     return None
 
 

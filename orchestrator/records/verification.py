@@ -1,4 +1,4 @@
-"""Re-hash every file of a study's artifacts, say everything that is damaged, and take it away."""
+"""Hash every file of a study's artifacts again, list what is damaged, and delete it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from jobs.worker.work import is_private
 
 
 class Fault(Enum):
-    """What can be wrong with one file."""
+    """What can be wrong with one file; the value is shown to the user."""
 
     UNREADABLE = "this record is unreadable"
-    """The record does not parse, or is another job's."""
+    """The record does not parse, or belongs to another job."""
     MISSING = "missing"
-    """The record lists it, and it is not there."""
+    """The record lists the file, and it does not exist."""
     SIZE = "cut short or grown: its size is not what its record lists"
     """A truncated shard, for one."""
     BYTES = "its bytes are not those its record lists"
     """A flipped bit, for one."""
     FOREIGN = "foreign: its record does not list it"
-    """It stands in the folder of the attempt that won, and nobody of ours put it there."""
+    """The file is in the folder of the published attempt, but no attempt of ours wrote it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """One file that is not what it should be."""
+    """One damaged file."""
 
     job: Job
-    """The job whose artifact it is in."""
+    """The job whose artifact holds the file."""
     name: str
     """The file, relative to the root."""
     fault: Fault
@@ -38,7 +38,7 @@ class Damage:
 
 
 def find_damage(root: Storage, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[Damage]]]:
-    """Check the jobs that left a record, one by one; a job that never ran is not damage."""
+    """Check the jobs that have a record, one by one; a job that never ran is not damaged."""
     for job in jobs:
         artifact = Artifact(root, job.kind, job.key)
         data = artifact.record_bytes()
@@ -50,8 +50,8 @@ def find_damage(root: Storage, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[
 def take_away(root: Storage, damages: Sequence[Damage]) -> None:
     """Delete damaged and foreign files, so that a repair keeps only what is whole.
 
-    A damaged file that an earlier attempt shares (a hard link) goes there too: it would be taken
-    over from there. Records stay; the launch that repairs retires them.
+    A damaged file that an earlier attempt shares (a hard link) is deleted there too, because the
+    repair would copy it from there. Records stay until the launch that repairs deletes them.
     """
     for damage in damages:
         if damage.fault is Fault.FOREIGN:
@@ -72,23 +72,23 @@ def _remove_twins(root: Storage, damage: Damage) -> None:
 
 
 def _faults(artifact: Artifact, data: bytes) -> Mapping[str, Fault]:
-    """Name relative to the root -> what is wrong there."""
+    """Return the name relative to the root -> what is wrong with the file."""
     record = _record(artifact, data)
     if record is None:
         return {artifact.record_name: Fault.UNREADABLE}
     folder = artifact.attempt_folder(record.attempt)
     sizes = artifact.storage.sizes(folder)
-    found = {
+    faults = {
         name: Fault.FOREIGN for name in sizes.keys() - record.files.keys() if not is_private(name)
     }
     for name, entry in record.files.items():
         if name not in sizes:
-            found[name] = Fault.MISSING
+            faults[name] = Fault.MISSING
         elif sizes[name] != entry.bytes:
-            found[name] = Fault.SIZE
+            faults[name] = Fault.SIZE
         elif standing_digest(artifact.storage, f"{folder}/{name}") != entry.xxh3:
-            found[name] = Fault.BYTES
-    return {f"{folder}/{name}": fault for name, fault in found.items()}
+            faults[name] = Fault.BYTES
+    return {f"{folder}/{name}": fault for name, fault in faults.items()}
 
 
 def _record(artifact: Artifact, data: bytes) -> Record | None:

@@ -53,13 +53,13 @@ def run(options: argparse.Namespace) -> int:
 
 def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = frozenset()) -> int:
     """Launch, tell what became of it, print the tables."""
-    from orchestrator.dispatch.interruption import heed
+    from orchestrator.dispatch.interruption import restore_sigint
     from orchestrator.launch import launch
     from orchestrator.plan.decided_plan import find_study
     from orchestrator.views.live_view import open_progress
     from orchestrator.views.text_output import show_tables
 
-    heed()
+    restore_sigint()
     root = chosen_root(options)
     study = find_study(root, options.study)
     executor = _executor(options)

@@ -78,7 +78,7 @@ def _status_or_error(root: Storage, name: str) -> dict[str, Any]:
 
 def _show(one: dict[str, Any], *, details: bool) -> None:
     from orchestrator.text import duration
-    from orchestrator.views.text_output import laid_out
+    from orchestrator.views.text_output import layout_text
 
     if one["state"] == "unreadable":
         say(f"{one['study']}: unreadable; {one['error']}")
@@ -104,6 +104,6 @@ def _show(one: dict[str, Any], *, details: bool) -> None:
             f"{job['why']}{doing}{share}"
         )
         if job["state"] == "running" and job["fitted_by"]:
-            say(f"      {laid_out(job['execution'], job['peak_memory_gb'])}; {job['fitted_by']}")
+            say(f"      {layout_text(job['execution'], job['peak_memory_gb'])}; {job['fitted_by']}")
     if len(one["unfinished"]) > _MOST_SHOWN:
         say(f"  … and {len(one['unfinished']) - _MOST_SHOWN} more (--json lists all)")

@@ -1,4 +1,4 @@
-"""Follows what a job prints, from attempt to attempt, until no launch is at it any more."""
+"""Follows the log of a job, from attempt to attempt, until no launch is at the job any more."""
 
 import codecs
 import time
@@ -16,12 +16,12 @@ _LOOK_EVERY_S = 0.5
 
 
 def log_name(artifact: Artifact, attempt: str) -> str:
-    """Where an attempt's log lies, relative to the root."""
+    """Return the name of an attempt's log, relative to the root."""
     return f"{artifact.attempt_folder(attempt)}/log.txt"
 
 
 def attempts_with_log(artifact: Artifact) -> list[str]:
-    """Attempts that printed something, oldest first."""
+    """Return the attempts that have a log, oldest first."""
     return [
         attempt
         for attempt in artifact.attempts()
@@ -30,36 +30,36 @@ def attempts_with_log(artifact: Artifact) -> list[str]:
 
 
 def follow(root: Storage, study: str, job: Job) -> Iterator[tuple[str, str]]:
-    """Attempt and new text, newest attempt first seen onwards; ends when the job has ended."""
+    """Yield attempt and new text, from the newest attempt on, until the job has ended."""
     artifact = Artifact(root, job.kind, job.key)
-    attempt, shown = "", 0
+    attempt, offset = "", 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     is_over = False
     while True:
         newest = attempts_with_log(artifact)[-1:]
         if newest and newest[0] != attempt:
-            attempt, shown = newest[0], 0
+            attempt, offset = newest[0], 0
             decoder.reset()
-        data = _rest(root, log_name(artifact, attempt), shown) if attempt else b""
-        shown += len(data)
+        data = _rest(root, log_name(artifact, attempt), offset) if attempt else b""
+        offset += len(data)
         if data:
             yield attempt, decoder.decode(data)
         elif is_over:
             return
         else:
-            # Asked before the last look at the log, or its last lines would be lost.
+            # Checked before the log is read for the last time, or its last lines would be lost.
             is_over = has_ended(root, study, job)
             if not is_over:
                 time.sleep(_LOOK_EVERY_S)
 
 
 def has_ended(root: Storage, study: str, job: Job) -> bool:
-    """True when the job is done, has failed or was cancelled, or no launch is at it."""
+    """Return True when the job is done, failed or cancelled, or no launch is at it."""
     artifact = Artifact(root, job.kind, job.key)
     if artifact.find_record() is not None:
         return True
     if current_holder(root, study) is None:
-        return not _is_at_another_study(root, artifact)
+        return not _is_of_running_launch(root, artifact)
     history = gather(read_events(root, study))
     past = history.of(job.key)
     if past.open_since is not None:
@@ -74,8 +74,8 @@ def has_ended(root: Storage, study: str, job: Job) -> bool:
     return was_cancelled or past.given_up or past.refused is not None
 
 
-def _is_at_another_study(root: Storage, artifact: Artifact) -> bool:
-    """True when the newest attempt belongs to a launch, of whatever study, that is running."""
+def _is_of_running_launch(root: Storage, artifact: Artifact) -> bool:
+    """Return True when the newest attempt belongs to a running launch of any study."""
     attempts = artifact.attempts()
     if not attempts:
         return False
@@ -84,7 +84,7 @@ def _is_at_another_study(root: Storage, artifact: Artifact) -> bool:
 
 
 def _rest(root: Storage, name: str, start: int) -> bytes:
-    """Bytes of a log from `start`; on a local root the others are not even read."""
+    """Read the bytes of a log from `start`; on a local root only those."""
     try:
         if not root.is_local:
             return root.read(name)[start:]

@@ -1,7 +1,7 @@
-"""What one or several studies measured, under one root or several, as one comparison.
+"""The measurements of one or several studies, in one root or several, as one comparison.
 
-STUDY is a file, a name known in the root, or either behind another root: `ROOT::STUDY`. With more
-than one, the axis `study` says which.
+STUDY is a file, the name of a study in the root, or either behind another root: `ROOT::STUDY`.
+With more than one, the axis `study` tells them apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,32 +23,32 @@ AXIS = "study"
 
 @dataclass(frozen=True, kw_only=True)
 class Gathered:
-    """Measurements of all studies, and how they are shown."""
+    """The measurements of all studies, and the view that shows them."""
 
     comparison: "Comparison"
     """The measurements."""
     view: "View"
-    """The first study's view, with what the user chose instead."""
+    """The first study's view, with the options of the user in place of its own."""
     roots: Sequence[Storage]
-    """Where the artifacts are."""
+    """Roots that hold the artifacts."""
 
 
 def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, Any]) -> Gathered:
-    """Everything that the studies' comparisons gather.
+    """Gather the measurements of the comparisons of all studies.
 
-    Raises UserError where a study is not there, has no comparison, or what was chosen is wrong.
+    Raises UserError where a study does not exist or has no comparison, or an option is wrong.
     """
     from jobs.comparing.gathering import collect
 
     roots: dict[str, Storage] = {}
-    found: list[tuple[str, Storage, DecidedPlan]] = []
+    studies: list[tuple[str, Storage, DecidedPlan]] = []
     for text in texts:
         place, _, name = text.rpartition("::")
         own = Storage(place) if place else root
         own = roots.setdefault(own.url, own)
-        found.append((text, own, decide_plan(own, find_study(own, name))))
-    unique = {(source.stage, tuple(source.cell.items())): source for source in _sources(found)}
-    first = comparisons(found[0][2])[0]
+        studies.append((text, own, decide_plan(own, find_study(own, name))))
+    unique = {(source.stage, tuple(source.cell.items())): source for source in _sources(studies)}
+    first = comparisons(studies[0][2])[0]
     return Gathered(
         view=_view(view_params(first, chosen)),
         comparison=collect(list(unique.values())),
@@ -56,17 +56,17 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, Any
     )
 
 
-def _sources(found: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Source]":
-    names = [decided.plan.study.name for _, _, decided in found]
+def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Source]":
+    names = [decided.plan.study.name for _, _, decided in studies]
     gathered = []
-    for text, root, decided in found:
+    for text, root, decided in studies:
         jobs, name = comparisons(decided), decided.plan.study.name
         if not jobs:
             raise UserError(f"the study {name!r} has no stage of kind compare", where=text)
-        # Two roots may hold a study of one name: then they are told apart as the user does.
+        # Two roots may hold studies of one name: then each is named as the user wrote it.
         named = name if names.count(name) == 1 else text
         for source in (source for job in jobs for source in sources(root, decided, job)):
-            gathered.append(_of_study(source, named, text) if len(found) > 1 else source)
+            gathered.append(_of_study(source, named, text) if len(studies) > 1 else source)
     return gathered
 
 

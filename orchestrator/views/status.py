@@ -1,4 +1,4 @@
-"""The status of a study, derived at every look: done from records, the rest from the ledger."""
+"""The status of a study, derived at every call: done from records, the rest from the ledger."""
 
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
@@ -20,44 +20,44 @@ _MOST_NAMED = 3
 def status_of(
     storage: Storage, study: str, jobs: Sequence[Job], *, done: Set[str], past: History
 ) -> dict[str, Any]:
-    """Everything `deltascale status` tells, as JSON.
+    """Return everything that `deltascale status` shows, as JSON.
 
     Args:
         storage: The output root.
         study: Name of the study.
         jobs: Its jobs in topological order.
-        done: Keys of those that need nothing.
-        past: What the ledger says of them.
+        done: Keys of the jobs that are done.
+        past: What the ledger says of the jobs.
     """
     holder = current_holder(storage, study)
     states = _job_states(jobs, done, past, is_running=holder is not None)
-    counts = {state.value: states.counts[state] for state in _REPORTED}
+    counts = {state.value: states.counts[state] for state in _COUNTED}
     return {
         "study": study,
         "state": _launch_state(states, past, holder),
         "jobs": counts,
         "launch": _launch(past, holder),
         "launches": past.num_launches,
-        "attempts": sum(one.num_attempts for one in past.jobs.values()),
-        "seconds_used": round(sum(one.seconds for one in past.jobs.values()), 1),
-        "gpu_hours_used": round(sum(one.gpu_seconds for one in past.jobs.values()) / 3600, 3),
+        "attempts": sum(job.num_attempts for job in past.jobs.values()),
+        "seconds_used": round(sum(job.seconds for job in past.jobs.values()), 1),
+        "gpu_hours_used": round(sum(job.gpu_seconds for job in past.jobs.values()) / 3600, 3),
         "eta_seconds": _eta(states, past),
         "unfinished": [
-            _described(storage, states, past, key, is_running=holder is not None)
+            _describe(storage, states, past, key, is_running=holder is not None)
             for key, state in states.by_key.items()
             if state is not JobState.DONE
         ],
     }
 
 
-_REPORTED = (
+_COUNTED = (
     JobState.DONE,
     JobState.RUNNING,
     JobState.WAITING,
     JobState.BLOCKED,
     JobState.FAILED,
 )
-"""A job that was cancelled waits for the next launch."""
+"""States that are counted; a job that was cancelled waits for the next launch."""
 
 
 def _job_states(
@@ -98,11 +98,11 @@ def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
 
 
 def _eta(states: JobStates, past: History) -> float | None:
-    """Mean time of finished jobs of each kind, over the jobs left, side by side as now."""
+    """Estimate the seconds left from the mean time of each kind, with as many workers as now."""
     spent: dict[str, list[float]] = {}
-    for key, one in past.jobs.items():
-        if key in states.jobs and one.result is Result.DONE:
-            spent.setdefault(states.jobs[key].kind, []).append(one.seconds)
+    for key, job in past.jobs.items():
+        if key in states.jobs and job.result is Result.DONE:
+            spent.setdefault(states.jobs[key].kind, []).append(job.seconds)
     if not spent or not states.unsettled:
         return None
     means = {kind: sum(times) / len(times) for kind, times in spent.items()}
@@ -113,39 +113,39 @@ def _eta(states: JobStates, past: History) -> float | None:
     return round(total / max(1, len(running)), 1)
 
 
-def _described(
+def _describe(
     storage: Storage, states: JobStates, past: History, key: str, *, is_running: bool
 ) -> dict[str, Any]:
-    job, one, state = states.jobs[key], past.of(key), states.by_key[key]
-    said: Mapping[str, Any] = {}
+    job, job_past, state = states.jobs[key], past.of(key), states.by_key[key]
+    progress: Mapping[str, Any] = {}
     if state is JobState.RUNNING:
-        said = read_progress(storage, job, one.open)
+        progress = read_progress(storage, job, job_past.open)
     return {
         "key": key,
         "stage": job.stage,
         "kind": job.kind,
         "cell": dict(job.cell),
         "state": state.value,
-        "why": _why(states, one, key, is_running=is_running),
-        "attempts": one.num_attempts,
-        "seconds_used": round(one.seconds, 1),
-        "attempt": one.attempt,
-        "workers": len(one.open) if state is JobState.RUNNING else 0,
-        "fraction": said.get("fraction"),
-        "doing": said.get("doing"),
-        "num_gpus": one.submitted.num_gpus if one.submitted else None,
-        "peak_memory_gb": one.submitted.peak_memory_gb if one.submitted else None,
-        "execution": dict(one.submitted.execution) if one.submitted else {},
-        "fitted_by": (one.submitted.why or None) if one.submitted else None,
+        "why": _why(states, job_past, key, is_running=is_running),
+        "attempts": job_past.num_attempts,
+        "seconds_used": round(job_past.seconds, 1),
+        "attempt": job_past.attempt,
+        "workers": len(job_past.open) if state is JobState.RUNNING else 0,
+        "fraction": progress.get("fraction"),
+        "doing": progress.get("doing"),
+        "num_gpus": job_past.submitted.num_gpus if job_past.submitted else None,
+        "peak_memory_gb": job_past.submitted.peak_memory_gb if job_past.submitted else None,
+        "execution": dict(job_past.submitted.execution) if job_past.submitted else {},
+        "fitted_by": (job_past.submitted.why or None) if job_past.submitted else None,
     }
 
 
-def _why(states: JobStates, one: JobHistory, key: str, *, is_running: bool) -> str:
+def _why(states: JobStates, job_past: JobHistory, key: str, *, is_running: bool) -> str:
     if key in states.because:
         return states.because[key]
     if states.by_key[key] is JobState.RUNNING:
-        workers = f", {len(one.open)} workers" if len(one.open) > 1 else ""
-        return f"attempt {one.num_attempts}{workers}"
+        workers = f", {len(job_past.open)} workers" if len(job_past.open) > 1 else ""
+        return f"attempt {job_past.num_attempts}{workers}"
     unmet = [
         upstream
         for upstream in sorted(needs(states.jobs[key]))
@@ -158,17 +158,19 @@ def _why(states: JobStates, one: JobHistory, key: str, *, is_running: bool) -> s
         ]
         more = f" and {len(unmet) - _MOST_NAMED} more" if len(unmet) > _MOST_NAMED else ""
         return f"needs {', '.join(named)}{more}"
-    return _why_not_started(one, is_running=is_running)
+    return _why_not_started(job_past, is_running=is_running)
 
 
-def _why_not_started(one: JobHistory, *, is_running: bool) -> str:
+def _why_not_started(job_past: JobHistory, *, is_running: bool) -> str:
     if is_running:
-        if one.result is Result.BUSY:
+        if job_past.result is Result.BUSY:
             return "another launch on this root is at the same job"
-        if one.result is Result.NO_ROOM:
-            return one.message or "others hold what it needs"
-        again = f"to be tried again: {one.message}; " if one.failures.total() else ""
+        if job_past.result is Result.NO_ROOM:
+            return job_past.message or "others hold what it needs"
+        again = f"to be tried again: {job_past.message}; " if job_past.failures.total() else ""
         return f"{again}all resources are in use"
-    if one.result is Result.CANCELLED:
+    if job_past.result is Result.CANCELLED:
         return "cancelled; the next launch runs it"
-    return "its launch ended first; the next one runs it" if one.attempt else "not launched yet"
+    return (
+        "its launch ended first; the next one runs it" if job_past.attempt else "not launched yet"
+    )

@@ -1,4 +1,4 @@
-"""The page of a study: what stands of it now, as `report.html` beside its tables and figures."""
+"""The page of a study as it is now: `report.html` beside its tables and figures."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from jobs.artifacts.job import Job
 from jobs.comparing.tracing import Tracer
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision
-from orchestrator.views.study_views import comparisons, sources, standing_views, view_name
+from orchestrator.views.study_views import comparisons, complete_views, sources, view_name
 
 if TYPE_CHECKING:
     from jobs.comparing.reporting.contents import Section
@@ -24,19 +24,19 @@ class StudyPage:
     """A page that was written."""
 
     place: Path | str
-    """Where it stands: a path, or a URL on a remote root."""
+    """Where the page is: a path, or a URL on a remote root."""
     bytes: int
-    """Its size."""
+    """Size of the page."""
     cells: int
-    """Cells of all its tables."""
+    """Number of cells of all tables."""
     figures: int
-    """Figures on it."""
+    """Number of figures on the page."""
     artifacts: int
-    """Artifacts whose chains it tells."""
+    """Number of artifacts whose origin the page shows."""
 
 
 def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
-    """Write the page, and the views it shows where they are not whole.
+    """Write the page of a study, and views that it shows where they are incomplete.
 
     Raises:
         UserError: the study compares nothing, or nothing was measured yet.
@@ -48,7 +48,7 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
     jobs = comparisons(decided)
     if not jobs:
         raise UserError(f"the study {study!r} has no stage of kind compare", where=study)
-    standing_views(root, decided)
+    complete_views(root, decided)
     sections = [section for job in jobs if (section := _section(root, decided, job)) is not None]
     if not sections:
         raise UserError(
@@ -56,7 +56,7 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
             where=root.url,
             hint=f"`deltascale launch {study}` runs it",
         )
-    contents = Contents(study=study, jobs=_standing(decided), sections=answering(sections))
+    contents = Contents(study=study, jobs=_job_counts(decided), sections=answering(sections))
     tracer = Tracer(root)
     contents = contents.with_traces([tracer.trace(key) for key in contents.keys])
     page, name = render(contents), f"studies/{study}/{PAGE}"
@@ -66,7 +66,7 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
         bytes=len(page),
         cells=contents.num_cells,
         figures=sum(len(section.figures) for section in sections),
-        artifacts=len({each.key for found in contents.traces for _, each in found.walk()}),
+        artifacts=len({link.key for trace in contents.traces for _, link in trace.walk()}),
     )
 
 
@@ -77,25 +77,25 @@ def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     from jobs.comparing.reporting.page import figure_files
     from jobs.comparing.view import View
 
-    found = sources(root, decided, job)
-    if not any(source.artifact for source in found):
+    gathered = sources(root, decided, job)
+    if not any(source.artifact for source in gathered):
         return None
-    comparison, view = collect(found), job.params_as(View)
+    comparison, view = collect(gathered), job.params_as(View)
     folder = f"studies/{decided.plan.study.name}/figures/{view_name(job)}"
-    shown = [name for name in root.list(folder) if not name.endswith(".pdf")]
+    pictures = [name for name in root.list(folder) if not name.endswith(".pdf")]
     return Section(
         name=view_name(job),
         answers=answers(comparison, view),
         tables=[comparison.table(view), comparison.scaling(view)],
-        figures=figure_files({name: root.read(f"{folder}/{name}") for name in shown}),
+        figures=figure_files({name: root.read(f"{folder}/{name}") for name in pictures}),
     )
 
 
-def _standing(decided: DecidedPlan) -> dict[str, int]:
-    """What became of the jobs, in words."""
-    found = Counter(each.decision for each in decided.decisions)
-    told = {"done" if each is Decision.REUSE else each.value: found[each] for each in Decision}
+def _job_counts(decided: DecidedPlan) -> dict[str, int]:
+    """Count the jobs by decision, in words."""
+    counts = Counter(job.decision for job in decided.decisions)
+    words = {word: "done" if word is Decision.REUSE else word.value for word in Decision}
     return {
-        "jobs": sum(found.values()),
-        **{words: number for words, number in told.items() if number},
+        "jobs": sum(counts.values()),
+        **{words[word]: counts[word] for word in Decision if counts[word]},
     }

@@ -39,28 +39,28 @@ def comparisons(decided: DecidedPlan) -> list[Job]:
 
 
 def sources(root: Storage, decided: DecidedPlan, job: Job) -> "list[Source]":
-    """What a gathering job takes, with the reason wherever there is nothing yet."""
+    """Return the sources of a gathering job, with a reason for each that has no artifact yet."""
     refs = [ref for refs in job.inputs.values() for ref in refs]
     return [_source(root, decided, ref, decided.by_key[ref.key]) for ref in refs]
 
 
 def compared(root: Storage, decided: DecidedPlan, job: Job) -> "Comparison":
-    """All measurements that a gathering job takes, missing ones included."""
+    """Collect all measurements of a gathering job, missing ones included."""
     from jobs.comparing.gathering import collect
 
     return collect(sources(root, decided, job))
 
 
 def refresh_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
-    """Write `tables/` and `figures/` of a study; returns the folders of figures.
+    """Write `tables/` and `figures/` of a study; return the folders of figures.
 
-    A comparison of which nothing was measured yet gives no view.
+    A comparison without any measurement gives no view.
     """
     folder = f"studies/{decided.plan.study.name}"
     figures: list[Path | str] = []
     for job in comparisons(decided):
         with tempfile.TemporaryDirectory(prefix="deltascale-views-") as scratch:
-            made = _made(root, decided, job, Path(scratch))
+            made = _files_of_view(root, decided, job, Path(scratch))
             if made is None:
                 continue
             for place in ("tables", "figures"):
@@ -69,33 +69,33 @@ def refresh_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
                 place = "figures" if file.parent.name == "figures" else "tables"
                 root.write(f"{folder}/{place}/{view_name(job)}/{file.name}", file.read_bytes())
             if job.key in decided.keys(Decision.REUSE):
-                root.write(_whole(decided, job), f"{job.key}\n".encode())
-            shown = f"{folder}/figures/{view_name(job)}"
-            if root.exists(shown):
-                figures.append(root.path(shown) if root.is_local else f"{root.url}/{shown}")
+                root.write(_marker(decided, job), f"{job.key}\n".encode())
+            pictures = f"{folder}/figures/{view_name(job)}"
+            if root.exists(pictures):
+                figures.append(_place(root, pictures))
     return figures
 
 
-def standing_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
-    """Folders of figures of a finished study; made again where they are not whole and its own."""
+def complete_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
+    """Return the folders of figures of a finished study; make views again that are incomplete."""
     for job in comparisons(decided):
         try:
-            whole = root.read(_whole(decided, job)).decode().strip() == job.key
+            whole = root.read(_marker(decided, job)).decode().strip() == job.key
         except FileNotFoundError:
             whole = False
         if not whole:
             return refresh_views(root, decided)
     folder = f"studies/{decided.plan.study.name}/figures"
     names = [f"{folder}/{name}" for name in root.list(folder)]
-    return [root.path(name) if root.is_local else f"{root.url}/{name}" for name in names]
+    return [_place(root, name) for name in names]
 
 
-def _whole(decided: DecidedPlan, job: Job) -> str:
-    """Written last into a view: the key of the comparison that it shows, whole."""
+def _marker(decided: DecidedPlan, job: Job) -> str:
+    """Return the file written last into a view: the key of the comparison that it shows."""
     return f"studies/{decided.plan.study.name}/tables/{view_name(job)}/key"
 
 
-def _made(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path | None:
+def _files_of_view(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path | None:
     artifact = Artifact(root, job.kind, job.key)
     if job.key in decided.keys(Decision.REUSE):
         for name in artifact.names():
@@ -107,37 +107,42 @@ def _made(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path 
     from jobs.comparing.output_files import write_views
     from jobs.comparing.view import View
 
-    found = sources(root, decided, job)
-    if not any(source.artifact for source in found):
+    gathered = sources(root, decided, job)
+    if not any(source.artifact for source in gathered):
         return None
-    write_views(collect(found), job.params_as(View), scratch)
+    write_views(collect(gathered), job.params_as(View), scratch)
     return scratch
 
 
-def _source(root: Storage, decided: DecidedPlan, ref: InputRef, each: JobDecision) -> "Source":
+def _source(root: Storage, decided: DecidedPlan, ref: InputRef, decision: JobDecision) -> "Source":
     from jobs.comparing.gathering import Source
     from jobs.comparing.measuring_kinds import expected_values
 
-    if each.decision is Decision.REUSE:
+    if decision.decision is Decision.REUSE:
         return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))
-    status, reason = why_missing(decided, each)
+    status, reason = why_missing(decided, decision)
     return Source(
         stage=ref.stage,
         cell=ref.cell,
         artifact=None,
         status=status,
         reason=reason,
-        metrics=expected_values(ref.kind, each.job.params),
+        metrics=expected_values(ref.kind, decision.job.params),
     )
 
 
+def _place(root: Storage, name: str) -> Path | str:
+    """Return a path, or a URL on a remote root."""
+    return root.path(name) if root.is_local else f"{root.url}/{name}"
+
+
 def view_name(job: Job) -> str:
-    """Name of a comparison's folders under `tables/` and `figures/`."""
+    """Return the name of a comparison's folders under `tables/` and `figures/`."""
     return ",".join([job.stage, *job.cell.values()])
 
 
 def view_params(job: Job, chosen: Mapping[str, object]) -> dict[str, object]:
-    """A comparison's own params with what the user chose instead."""
+    """Return a comparison's params with the options of the user in place of its own."""
     return {**job.params, **{name: value for name, value in chosen.items() if value is not None}}
 
 

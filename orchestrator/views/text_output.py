@@ -1,4 +1,4 @@
-"""What verbs print of a study: its plan by stage, and its comparison tables."""
+"""Prints a study for people: its plan by stage, and its comparison tables."""
 
 import json
 import shutil
@@ -21,54 +21,54 @@ _EXAMPLES = 3
 _MOST_LAYOUTS = 8
 
 
-def show_plan(explained: Sequence[JobDecision], *, every_job: bool) -> None:
-    """The DAG by stage: how many jobs of which decision, and why, a few each or all."""
-    for stage, group in groupby(explained, key=lambda each: each.job.stage):
+def show_plan(decisions: Sequence[JobDecision], *, every_job: bool) -> None:
+    """Print the plan by stage: how many jobs of each decision, and why, for a few jobs or all."""
+    for stage, group in groupby(decisions, key=lambda decision: decision.job.stage):
         members = list(group)
-        counts = Counter(each.decision for each in members)
-        told = ", ".join(f"{counts[found]} {found.value}" for found in Decision if counts[found])
-        say(
-            f"{stage:<14} {members[0].job.kind:<11} {len(members):>6} jobs   {told}{_size(members)}"
-        )
-        for told in _layouts(members):
-            say(f"    {told}")
-        shown = _worth_showing(members) if not every_job else members
-        for each in shown:
-            say(f"    {each.job.key16}  {each.decision.value:<8} {each.job.label}   {each.why}")
-            if each.fit is not None and each.fit.refusal is None:
-                say(f"        {laid_out(each.fit.execution, each.fit.peak_memory_gb)}")
-        left = sum(each.decision is not Decision.REUSE for each in members) - len(shown)
-        if left > 0 and shown:
+        counts = Counter(member.decision for member in members)
+        summary = ", ".join(f"{counts[word]} {word.value}" for word in Decision if counts[word])
+        kind = members[0].job.kind
+        say(f"{stage:<14} {kind:<11} {len(members):>6} jobs   {summary}{_size(members)}")
+        for line in _layouts(members):
+            say(f"    {line}")
+        listed = members if every_job else _unusual(members)
+        for member in listed:
+            job, fit = member.job, member.fit
+            say(f"    {job.key16}  {member.decision.value:<8} {job.label}   {member.why}")
+            if fit is not None and fit.refusal is None:
+                say(f"        {layout_text(fit.execution, fit.peak_memory_gb)}")
+        left = sum(member.decision is not Decision.REUSE for member in members) - len(listed)
+        if left > 0 and listed:
             say(f"    … and {left} more (--all shows every job)")
 
 
 def _layouts(members: Sequence[JobDecision]) -> list[str]:
-    """How jobs are laid out and on how many GPUs, each way once, the most jobs first."""
+    """Return the layouts of jobs, each with its number of jobs, the most frequent first."""
     ways = Counter(
-        f"{each.fit.why}{'' if each.fit.hours is None else f', {hours_told(each.fit.hours)}'}"
-        for each in {each.job.key: each for each in members}.values()
-        if each.decision in RUNS and each.fit is not None and each.fit.why
+        f"{fit.why}{'' if fit.hours is None else f', {hours_text(fit.hours)}'}"
+        for member in {member.job.key: member for member in members}.values()
+        if member.decision in RUNS and (fit := member.fit) is not None and fit.why
     )
-    told = [f"{count:>6} x  {way}" for way, count in ways.most_common(_MOST_LAYOUTS)]
-    left = len(ways) - len(told)
-    return [*told, f"        … and {left} other layouts"] if left > 0 else told
+    lines = [f"{count:>6} x  {way}" for way, count in ways.most_common(_MOST_LAYOUTS)]
+    left = len(ways) - len(lines)
+    return [*lines, f"        … and {left} other layouts"] if left > 0 else lines
 
 
-def hours_told(hours: float) -> str:
-    """`3.2 h`, or minutes below one."""
+def hours_text(hours: float) -> str:
+    """Return `3.2 h`, or minutes below one hour."""
     return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
-def laid_out(execution: Mapping[str, Any], peak_memory_gb: float | None) -> str:
-    """`engine=zero2 num_ranks=8, up to 61.2 GB`: what a kind chose for a job."""
+def layout_text(execution: Mapping[str, Any], peak_memory_gb: float | None) -> str:
+    """Return `engine=zero2 num_ranks=8, up to 61.2 GB`: the layout that a kind chose for a job."""
     chosen = " ".join(f"{name}={json.dumps(value)}" for name, value in execution.items())
     peak = "" if peak_memory_gb is None else f", up to {peak_memory_gb:.1f} GB each"
     return chosen.replace('"', "") + peak
 
 
 def _size(members: Sequence[JobDecision]) -> str:
-    """What a stage may write, as far as its jobs can tell."""
-    to_run = {each.job.key: each.most_bytes for each in members if each.decision in RUNS}
+    """Return how much a stage may write, as far as its jobs can estimate it."""
+    to_run = {member.job.key: member.most_bytes for member in members if member.decision in RUNS}
     known = [size for size in to_run.values() if size is not None]
     if not known:
         return ""
@@ -76,14 +76,14 @@ def _size(members: Sequence[JobDecision]) -> str:
     return f"   up to {gigabytes(sum(known))}{unknown}"
 
 
-def _worth_showing(members: Sequence[JobDecision]) -> list[JobDecision]:
-    """Changed, stale, failed and blocked jobs need a word; new and reused ones speak for all."""
+def _unusual(members: Sequence[JobDecision]) -> list[JobDecision]:
+    """Return a few jobs that need an explanation: those that are neither new nor reused."""
     quiet = (Decision.REUSE, Decision.NEW)
-    return [each for each in members if each.decision not in quiet][:_EXAMPLES]
+    return [member for member in members if member.decision not in quiet][:_EXAMPLES]
 
 
 def show_tables(root: Storage, decided: DecidedPlan) -> None:
-    """Every comparison of a study, as wide as the terminal."""
+    """Print every comparison of a study, as wide as the terminal."""
     from rich.console import Console
 
     from jobs.comparing.comparison import terminal_view

@@ -1,4 +1,4 @@
-"""A cell's numbers as they were measured, and the chain of artifacts behind them, for people."""
+"""Prints the measurements of a table cell, and the chain of artifacts that each comes from."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,14 @@ _NUMBERS = (
 
 
 def show_trace(gathered: Gathered, text: str, *, as_json: bool) -> None:
-    """Print the numbers of the cell that the text names, and where each comes from."""
+    """Print the measurements of the cell that the text names, and where each comes from."""
     from jobs.comparing.named_cell import rows_of_cell
     from jobs.comparing.tracing import Tracer
 
     rows = rows_of_cell(gathered.comparison, gathered.view, text)
     tracers = [Tracer(root) for root in gathered.roots]
     chains = {
-        key: _traced(tracers, gathered.roots, key)
+        key: _trace(tracers, gathered.roots, key)
         for key in dict.fromkeys(str(row["key"]) for row in rows if row["key"])
     }
     if as_json:
@@ -45,10 +45,10 @@ def show_trace(gathered: Gathered, text: str, *, as_json: bool) -> None:
         _print(rows, chains)
 
 
-def _traced(
+def _trace(
     tracers: "Sequence[Tracer]", roots: Sequence[Storage], key: str
 ) -> "tuple[Storage, Trace]":
-    """The chain under the first root that holds the job."""
+    """Trace a job in the first root that holds it."""
     for tracer, root in zip(tracers, roots, strict=True):
         if tracer.knows(key):
             return root, tracer.trace(key)
@@ -65,7 +65,7 @@ def _print(
     # As wide as its lines: a path that is cut or broken cannot be opened.
     console = Console(highlight=False, width=_WIDEST, soft_wrap=True)
     for row in rows:
-        console.print(Text("\n".join(_said(row))))
+        console.print(Text("\n".join(_lines_of(row))))
     for root, chain in chains.values():
         tree = Tree(Text(_line(chain)))
         _grow(tree, chain, root, set())
@@ -73,10 +73,10 @@ def _print(
         console.print(tree)
 
 
-def _said(row: Mapping[str, Any]) -> Iterator[str]:
-    """One measurement in full precision, line by line."""
-    told = {name for name in row if name not in (*_NUMBERS, "metric", "definition", "reason")}
-    where = (f"{name}={row[name]}" for name in row if name in told and row[name] is not None)
+def _lines_of(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of one measurement, in full precision."""
+    axes = {name for name in row if name not in (*_NUMBERS, "metric", "definition", "reason")}
+    where = (f"{name}={row[name]}" for name in row if name in axes and row[name] is not None)
     yield f"{row['metric']}  {' '.join(where)}"
     yield "  " + "  ".join(f"{name} {row[name]!r}" for name in _NUMBERS if row[name] is not None)
     for name in ("reason", "definition"):
@@ -90,10 +90,10 @@ def _line(chain: "Trace") -> str:
     return f"{role}{chain.label}  ({chain.kind} {chain.key[:16]}){commit}"
 
 
-def _grow(tree: "Tree", chain: "Trace", root: Storage, shown: set[str]) -> None:
+def _grow(tree: "Tree", chain: "Trace", root: Storage, printed: set[str]) -> None:
     from rich.text import Text
 
-    shown.add(chain.key)
+    printed.add(chain.key)
     if chain.missing:
         tree.add(Text(f"cannot be read: {chain.missing}"))
     else:
@@ -102,8 +102,8 @@ def _grow(tree: "Tree", chain: "Trace", root: Storage, shown: set[str]) -> None:
             files.add(Text(f"{name}  {size:,} bytes  xxh3 {digest}"))
         if len(chain.files) > _MOST_FILES:
             files.add(Text(f"... and {len(chain.files) - _MOST_FILES} more"))
-    for found in chain.inputs:
-        if found.key in shown:
-            tree.add(Text(f"{_line(found)}  as above"))
+    for upstream in chain.inputs:
+        if upstream.key in printed:
+            tree.add(Text(f"{_line(upstream)}  as above"))
         else:
-            _grow(tree.add(Text(_line(found))), found, root, shown)
+            _grow(tree.add(Text(_line(upstream))), upstream, root, printed)

@@ -5,8 +5,8 @@ import sys
 
 CHILD = """
 import os, signal, subprocess, sys
-from orchestrator.dispatch.interruption import heed
-heed()
+from orchestrator.dispatch.interruption import restore_sigint
+restore_sigint()
 words = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 child.stdout.readline()
