@@ -14,7 +14,7 @@ from orchestrator.dispatch.submission import Origin, root_id
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
-from orchestrator.plan.disk_space import room
+from orchestrator.plan.disk_space import measure_disk_space
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
@@ -99,9 +99,11 @@ def launch(
         decided = decide(plan, root, past, fresh=fresh)
         wanted = _wanted(plan, only)
         for _ in range(_MOST_ROUNDS):
-            needed = room(root, [each for each in decided.decisions if each.job.key in wanted])
-            if needed.warning:
-                warn(f"warning: {needed.warning}")
+            space = measure_disk_space(
+                root, [item for item in decided.decisions if item.job.key in wanted]
+            )
+            if space.warning:
+                warn(f"warning: {space.warning}")
             write_study(root, plan, plan_document(plan, decided.decisions))
             with progress() as watcher:
                 report = run_study(

@@ -11,7 +11,7 @@ from orchestrator.dispatch.policy import priorities
 from orchestrator.dispatch.ready_jobs import ReadyJobs
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.plan.fitting import chooses, fit, fitted, unfit
+from orchestrator.plan.fitting import apply_fit, choose_fit, chooses_layout, why_unfit
 from orchestrator.plan.machines import Machines, can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import Journal
@@ -46,7 +46,7 @@ class JobQueue:
         self._journal = journal
         self._watcher = watcher
         for key in states.in_state(JobState.DONE):
-            self._upstream.done(self._planned[key])
+            self._upstream.add_done(self._planned[key])
 
     def layout(self, key: str) -> Fit | None:
         """Return how a job is laid out; None where its kind leaves that to the study."""
@@ -63,12 +63,16 @@ class JobQueue:
 
     def survey(self) -> bool:
         """Look at the machines and refuse what none can hold; True when they have changed."""
-        if not self.machines.look():
+        if not self.machines.refresh():
             return False
         nodes = self.machines.nodes
         for key in self.states.in_state(JobState.WAITING):
             job = self.states.jobs[key]
-            if self._is_waiting(key) and not chooses(job) and not can_hold(nodes, job.resources):
+            if (
+                self._is_waiting(key)
+                and not chooses_layout(job)
+                and not can_hold(nodes, job.resources)
+            ):
                 self._refuse(key, refusal(nodes, job.resources))
         self.make_ready(self.ready.take_all())
         return True
@@ -84,7 +88,7 @@ class JobQueue:
 
     def finish(self, key: str) -> None:
         """Mark a job as done, and make ready what waited for it alone."""
-        self._upstream.done(self._planned[key])
+        self._upstream.add_done(self._planned[key])
         self.make_ready(self.states.finish(key))
 
     def park(self, key: str) -> None:
@@ -126,11 +130,11 @@ class JobQueue:
         planned, machines = self._planned[key], self.machines
         if not machines.nodes:
             return None  # an executor that starts with none may yet get some
-        layout = fit(planned, machines.at_hand, self._journal.past.of(key), self._upstream)
+        layout = choose_fit(planned, machines.at_hand, self._journal.past.of(key), self._upstream)
         if layout is not None:
             self._layouts[key] = layout
-            self.states.jobs[key] = fitted(planned, layout)
-        return unfit(planned, layout, machines.nodes, machines.most_ranks)
+            self.states.jobs[key] = apply_fit(planned, layout)
+        return why_unfit(planned, layout, machines.nodes, machines.most_ranks)
 
     def _is_waiting(self, key: str) -> bool:
         return self.states.by_key[key] is JobState.WAITING

@@ -10,7 +10,7 @@ from orchestrator.dispatch.policy import Load, Offer
 from orchestrator.dispatch.running_attempts import RunningAttempts, SharedJobs
 from orchestrator.dispatch.submission import ENTRY, Origin
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.plan.fitting import submitted
+from orchestrator.plan.fitting import submitted_event
 from orchestrator.plan.machines import can_hold
 from orchestrator.records.history import Journal
 
@@ -42,7 +42,7 @@ class Submitter:
         """Submit an attempt: the first at a job, or one more that shares it."""
         self.num_attempts += 1
         attempt = f"{self._launch}-{self.num_attempts:06d}"
-        self._journal.note(submitted(job, attempt, layout))
+        self._journal.note(submitted_event(job, attempt, layout))
         worker = self.running.add(attempt, job.key, job.resources)
         payload = self._origin.payload(job, attempt, worker)
         self._executor.submit(attempt, ENTRY, payload, job.resources)

@@ -1,4 +1,4 @@
-"""The cells of every stage, and which upstream cells each of them takes: cells, agree, gather."""
+"""The cells of every stage, and which upstream cells each of them takes as inputs or gathers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,55 +21,68 @@ from orchestrator.study.study import Stage, Study
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How a cell of one stage finds the cell it takes of another."""
+    """Which cell of an upstream stage a cell of this stage takes."""
 
     stage: str
     """The upstream stage."""
-    positions: tuple[int, ...]
-    """For each axis upstream: its position among our axes, or -1 - (value pinned there)."""
+    own_axes: tuple[int | None, ...]
+    """For each upstream axis: its position among the axes of this stage; None where pinned."""
+    pinned: tuple[int, ...]
+    """For each upstream axis: the position of the value that is pinned there; 0 where none is."""
 
     def row(self, own: Row) -> Row:
-        """The upstream row that one of our rows takes."""
-        return tuple([own[at] if at >= 0 else -1 - at for at in self.positions])
+        """Return the upstream row that a row of this stage takes."""
+        return tuple(
+            [
+                value if axis is None else own[axis]
+                for axis, value in zip(self.own_axes, self.pinned, strict=True)
+            ]
+        )
 
 
 def stage_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
-    """The cells of a stage, given those of all upstream stages. Raises UserError."""
-    grid = _gathered(stage, study, grids) if stage.gather else _inherited(stage, study, grids)
-    return _kept(in_order(grid, study.axes), stage, study)
+    """Return the cells of a stage, given those of all upstream stages. Raises UserError."""
+    if stage.gather:
+        grid = _gathering_grid(stage, study, grids)
+    else:
+        grid = _inherited_grid(stage, study, grids)
+    return _keep_selected(in_order(grid, study.axes), stage, study)
 
 
 def agreements(
     stage: Stage, study: Study, grids: Mapping[str, Grid]
 ) -> Iterator[tuple[str, Agreement]]:
-    """For each input: how this stage's cells find the cell they take."""
+    """Yield for each input which upstream cell the cells of this stage take."""
     own = grids[stage.name].axes
     for name, source in stage.inputs.items():
-        positions = tuple(
-            -1 - study.axes[axis].positions[source.pins[axis]]
-            if axis in source.pins
-            else own.index(axis)
-            for axis in grids[source.stage].axes
+        pins = {axis: study.axes[axis].positions[value] for axis, value in source.pins.items()}
+        axes = grids[source.stage].axes
+        yield (
+            name,
+            Agreement(
+                stage=source.stage,
+                own_axes=tuple(None if axis in pins else own.index(axis) for axis in axes),
+                pinned=tuple(pins.get(axis, 0) for axis in axes),
+            ),
         )
-        yield name, Agreement(stage=source.stage, positions=positions)
 
 
 def gathered_rows(
     stage: Stage, upstream: str, grids: Mapping[str, Grid]
 ) -> Iterator[tuple[Row, list[Row]]]:
-    """For each cell of a gathering stage: the cells of `upstream` that agree with it."""
-    own, theirs = grids[stage.name], grids[upstream]
-    shared = [axis for axis in own.axes if axis in theirs.axes]
-    at_own = [own.axes.index(axis) for axis in shared]
-    at_theirs = [theirs.axes.index(axis) for axis in shared]
+    """Yield each cell of a gathering stage with the cells of `upstream` that agree with it."""
+    own, gathered = grids[stage.name], grids[upstream]
+    shared = [axis for axis in own.axes if axis in gathered.axes]
+    own_positions = [own.axes.index(axis) for axis in shared]
+    gathered_positions = [gathered.axes.index(axis) for axis in shared]
     groups: dict[Row, list[Row]] = {}
-    for row in theirs.rows:
-        groups.setdefault(tuple(row[at] for at in at_theirs), []).append(row)
+    for row in gathered.rows:
+        groups.setdefault(tuple(row[at] for at in gathered_positions), []).append(row)
     for row in own.rows:
-        yield row, groups.get(tuple(row[at] for at in at_own), [])
+        yield row, groups.get(tuple(row[at] for at in own_positions), [])
 
 
-def _inherited(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
+def _inherited_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     grid = UNIT
     for name, source in stage.inputs.items():
         where = study.where("stages", stage.name, "inputs", name, "where")
@@ -78,7 +91,7 @@ def _inherited(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
         pins = {axis: study.axes[axis].positions[value] for axis, value in source.pins.items()}
         taken = pin(upstream, pins)
         if not taken.rows:
-            raise UserError(f"this selects no job of the stage {source.stage!r}", where=where)
+            raise UserError(f"no job of the stage {source.stage!r} matches this", where=where)
         grid = join(grid, taken)
     if not grid.rows:
         raise UserError(
@@ -88,7 +101,7 @@ def _inherited(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     for axis in stage.over:
         if axis in grid.axes:
             raise UserError(
-                f"the stage {stage.name!r} has the axis {axis!r} from its inputs already",
+                f"the stage {stage.name!r} already has the axis {axis!r} from its inputs",
                 where=study.where("stages", stage.name, "over"),
                 hint=f"take {axis!r} out of `over`, or pin it on the input with `where`",
             )
@@ -96,7 +109,7 @@ def _inherited(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     return grid
 
 
-def _gathered(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
+def _gathering_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     where = study.where("stages", stage.name, "per")
     for axis in stage.per:
         if not any(axis in grids[name].axes for name in stage.gather):
@@ -114,8 +127,8 @@ def _gathered(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     return union(project(grid, stage.per) for grid in having_all)
 
 
-def _kept(grid: Grid, stage: Stage, study: Study) -> Grid:
-    """The cells that match any of the stage's `where`."""
+def _keep_selected(grid: Grid, stage: Stage, study: Study) -> Grid:
+    """Return the cells that match any of the stage's `where`."""
     if not stage.where:
         return grid
     where = study.where("stages", stage.name, "where")
@@ -128,8 +141,8 @@ def _kept(grid: Grid, stage: Stage, study: Study) -> Grid:
         }
         picked = keep(grid, accepted).rows
         if not picked:
-            shown = "; ".join(f"{axis}={','.join(sorted(pick[axis]))}" for axis in pick)
-            raise UserError(f"this selects nothing: {shown}", where=where)
+            wanted = "; ".join(f"{axis}={','.join(sorted(pick[axis]))}" for axis in pick)
+            raise UserError(f"no cell of the stage matches {wanted}", where=where)
         rows.update(picked)
     return replace(grid, rows=tuple(row for row in grid.rows if row in rows))
 

@@ -47,7 +47,7 @@ class DecidedPlan:
 
 
 def find_study(root: Storage, text: str) -> Study:
-    """The study that STUDY means: a file, or the name of a study known in the root."""
+    """Find the study that STUDY names: a file, or a study known in the root. Raises UserError."""
     path = Path(text)
     if path.is_file() or path.suffix in (".yaml", ".yml") or "/" in text:
         if not path.is_file():

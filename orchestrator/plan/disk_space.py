@@ -1,4 +1,4 @@
-"""Whether what a launch may write has room on its root. It is told, and decides nothing."""
+"""`DiskSpace`: how much a launch may write, and how much is free on its root; for messages only."""
 
 import shutil
 from collections.abc import Iterable
@@ -10,27 +10,28 @@ from orchestrator.plan.decisions import RUNS, JobDecision
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
-    """What jobs that are not done may write, and what is free."""
+class DiskSpace:
+    """Bytes that the jobs to run may write, and bytes that are free."""
 
     most_bytes: int
-    """Most bytes of the jobs that can tell."""
+    """Most bytes that jobs of known size may write."""
     num_unknown: int
-    """Jobs that cannot."""
+    """Number of jobs whose size is not known yet."""
     free_bytes: int | None
-    """What the file system of a local root has left; None for a remote root."""
+    """Bytes free on the file system of a local root; None for a remote root."""
 
     @property
-    def told(self) -> str:
-        """One line: `up to 12.3 GB, and 4 jobs cannot tell yet; 401.2 GB free`."""
-        unknown = f"{self.num_unknown} jobs cannot tell yet" if self.num_unknown else ""
+    def summary(self) -> str:
+        """One line: `up to 12.3 GB, size of 4 jobs not known yet; 401.2 GB free`."""
+        jobs = f"{self.num_unknown} job{'' if self.num_unknown == 1 else 's'}"
+        unknown = f"size of {jobs} not known yet" if self.num_unknown else ""
         known = f"up to {gigabytes(self.most_bytes)}" if self.most_bytes else ""
         free = "" if self.free_bytes is None else f"; {gigabytes(self.free_bytes)} free"
-        return (", and ".join(filter(None, (known, unknown))) or "nothing") + free
+        return (", ".join(filter(None, (known, unknown))) or "nothing") + free
 
     @property
     def warning(self) -> str | None:
-        """What to tell when it may not fit; None while nothing says so."""
+        """Warning that the jobs may not fit; None when they do, or nothing is known."""
         if self.free_bytes is None or self.most_bytes <= self.free_bytes:
             return None
         return (
@@ -39,19 +40,19 @@ class Room:
         )
 
 
-def room(root: Storage, explained: Iterable[JobDecision]) -> Room:
-    """Look at the root, and add up; jobs of one key count once."""
-    to_run = {each.job.key: each.most_bytes for each in explained if each.decision in RUNS}
-    known = [size for size in to_run.values() if size is not None]
-    return Room(
+def measure_disk_space(root: Storage, decisions: Iterable[JobDecision]) -> DiskSpace:
+    """Add up what the jobs to run may write, jobs of one key once, and look at the root."""
+    sizes = {item.job.key: item.most_bytes for item in decisions if item.decision in RUNS}
+    known = [size for size in sizes.values() if size is not None]
+    return DiskSpace(
         most_bytes=sum(known),
-        num_unknown=len(to_run) - len(known),
+        num_unknown=len(sizes) - len(known),
         free_bytes=_free_bytes(root),
     )
 
 
 def gigabytes(number: int) -> str:
-    """`12.3 GB`, in 10^9 bytes; small ones in MB."""
+    """Write a number of bytes as `12.3 GB` (10^9 bytes), or in MB when it is small."""
     return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
 
 
@@ -60,5 +61,5 @@ def _free_bytes(root: Storage) -> int | None:
         return None
     folder = Path(root.url)
     while not folder.is_dir():
-        folder = folder.parent  # a root is made by its first launch
+        folder = folder.parent  # the first launch creates the root
     return shutil.disk_usage(folder).free

@@ -1,7 +1,7 @@
-"""How jobs are to be done on the machines there are, where their kinds choose that (`fit`).
+"""Asks kinds that choose how a job is done (`Kind.fit`) for a layout on the machines there are.
 
-Asked when a job is about to run, because only then what it reads, what ran out of memory and what
-others of its kind took are known; and by `plan`, as far as they are.
+A launch asks when a job is about to run: only then are the job's inputs known, what ran out of
+memory, and what other jobs of its kind took. `plan` asks with what is known by then.
 """
 
 import math
@@ -20,16 +20,16 @@ from orchestrator.records.history import JobHistory
 from orchestrator.records.ledger import Submitted
 
 
-def fit(
-    job: Job, machines: Sequence[Resources], past: JobHistory, known: UpstreamFacts
+def choose_fit(
+    job: Job, machines: Sequence[Resources], past: JobHistory, upstream: UpstreamFacts
 ) -> Fit | None:
-    """How a job is to be done; None where its kind takes what the study says.
+    """Choose how a job is to be done; None where its kind takes what the study says.
 
-    A job that was laid out before stays so while the machines hold it, because a checkpoint need
-    not fit another layout; but what was laid out without GPUs is not kept from those there are.
-    After it ran out of memory as it was, it must be laid out otherwise.
+    A job that was laid out before stays so while the machines hold it, because a checkpoint may
+    not fit another layout; but a layout without GPUs is not kept where there are GPUs now. After a
+    job ran out of memory in a layout, it must be laid out otherwise.
     """
-    if not chooses(job):
+    if not chooses_layout(job):
         return None
     kind = KINDS.find(job.kind)
     before = past.submitted.execution if past.submitted else {}
@@ -37,24 +37,24 @@ def fit(
         # The ledger may be of a version whose params had other names.
         left_open = {name for name, value in job.params.items() if value is None}
         kept = {name: value for name, value in before.items() if name in left_open}
-        found = _asked(kind, job, kept, machines, past, known)
-        if found is not None and found.refusal is None:
-            return found
-    found = _asked(kind, job, {}, machines, past, known)
-    if found is not None and found.refusal is None and found.execution in past.tried:
-        said = f"it ran out of memory, and nothing is left to change: {past.message}"
-        return replace(found, refusal=said)
-    return found
+        layout = _ask(kind, job, kept, machines, past, upstream)
+        if layout is not None and layout.refusal is None:
+            return layout
+    layout = _ask(kind, job, {}, machines, past, upstream)
+    if layout is not None and layout.refusal is None and layout.execution in past.tried:
+        why = f"it ran out of memory, and no other layout is left to try: {past.message}"
+        return replace(layout, refusal=why)
+    return layout
 
 
-def chooses(job: Job) -> bool:
-    """True when the kind of a job has a say in how it is done."""
+def chooses_layout(job: Job) -> bool:
+    """Tell whether the kind of a job chooses how the job is done."""
     return KINDS.find(job.kind).overrides(Kind.fit)
 
 
-def submitted(job: Job, attempt: str, found: Fit | None) -> Submitted:
-    """The event of an attempt: what it holds, and how it is laid out."""
-    layout = found or Fit(resources=job.resources, execution={})
+def submitted_event(job: Job, attempt: str, layout: Fit | None) -> Submitted:
+    """Make the ledger's event of an attempt: what it holds, and how it is laid out."""
+    layout = layout or Fit(resources=job.resources, execution={})
     return Submitted(
         at=time.time(),
         key=job.key,
@@ -66,51 +66,56 @@ def submitted(job: Job, attempt: str, found: Fit | None) -> Submitted:
     )
 
 
-def fitted(job: Job, found: Fit) -> Job:
-    """The same job, of the same key, as it is to be done."""
-    return replace(job, params={**job.params, **found.execution}, resources=found.resources)
+def apply_fit(job: Job, layout: Fit) -> Job:
+    """Return the same job, of the same key, with the execution params of a layout."""
+    return replace(
+        job,
+        params={**job.params, **layout.execution},
+        validated=None,
+        resources=layout.resources,
+    )
 
 
-def unfit(
-    job: Job, found: Fit | None, machines: Sequence[Resources], most_ranks: float = math.inf
+def why_unfit(
+    job: Job, layout: Fit | None, machines: Sequence[Resources], most_ranks: float = math.inf
 ) -> str | None:
-    """Why a job cannot be done on these machines; None when it can."""
-    if found is not None and found.refusal is not None:
-        return found.refusal
-    resources = job.resources if found is None else found.resources
+    """Say why a job cannot be done on these machines; None when it can."""
+    if layout is not None and layout.refusal is not None:
+        return layout.refusal
+    resources = job.resources if layout is None else layout.resources
     if resources.num_ranks > most_ranks:
         return f"needs {resources.num_ranks} ranks; this executor runs {most_ranks:g} at a time"
     return None if can_hold(machines, resources) else refusal(machines, resources)
 
 
 def _lacks_gpus(past: JobHistory, machines: Sequence[Resources]) -> bool:
-    """True when the latest attempt held no GPU, and now there are some."""
+    """Tell whether the latest attempt held no GPU, and now there are some."""
     had = past.submitted.num_gpus if past.submitted else 0
     return not had and any(node.num_gpus for node in machines)
 
 
-def _asked(
+def _ask(
     kind: Kind[Any],
     job: Job,
     kept: Mapping[str, Any],
     machines: Sequence[Resources],
     past: JobHistory,
-    known: UpstreamFacts,
+    upstream: UpstreamFacts,
 ) -> Fit | None:
-    """What the kind says, with `kept` in place of what the study leaves open."""
+    """Ask the kind for a layout, with `kept` in place of what the study leaves open."""
     names = execution_names(kind.Params)
     try:
-        found = kind.fit(
+        layout = kind.fit(
             kind.Params(**{**job.params, **kept}) if kept else job.params_as(kind.Params),
-            known.inputs(job),
+            upstream.inputs(job),
             machines=machines,
-            tried=[each for each in past.tried if set(each) <= names],
-            done=known.facts(job.kind),
+            tried=[execution for execution in past.tried if set(execution) <= names],
+            done=upstream.facts(job.kind),
         )
     except UserError as fault:
-        # It concerns one job, and must not end the others.
+        # The fault concerns one job, and must not end the others.
         return Fit(resources=job.resources, execution={}, refusal=str(fault))
-    if found is None:
+    if layout is None:
         return None
-    assert set(found.execution) <= names, f"kind {job.kind} chose {found.execution}"
-    return replace(found, execution={**kept, **found.execution})
+    assert set(layout.execution) <= names, f"kind {job.kind} chose {layout.execution}"
+    return replace(layout, execution={**kept, **layout.execution})

@@ -26,19 +26,19 @@ UNIT = Grid(axes=(), rows=((),))
 
 
 def grid_of(axes: Sequence[str], rows: Iterable[Row]) -> Grid:
-    """A grid of these rows, sorted, each once."""
+    """Make a grid of these rows, sorted, each once."""
     return Grid(axes=tuple(axes), rows=tuple(sorted(set(rows))))
 
 
 def line(axis: str, num_values: int) -> Grid:
-    """All values of one axis."""
+    """Make the grid of all values of one axis."""
     return Grid(axes=(axis,), rows=tuple((position,) for position in range(num_values)))
 
 
 def join(left: Grid, right: Grid) -> Grid:
-    """All pairs of a row of each that agree on every axis they share; a product if they share none.
+    """Join rows that agree on every axis they share; a product where the grids share none.
 
-    The result's axes are those of `left`, then what `right` adds.
+    The axes of the result are those of `left`, then what `right` adds.
     """
     shared = [axis for axis in left.axes if axis in right.axes]
     added = [position for position, axis in enumerate(right.axes) if axis not in shared]
@@ -59,13 +59,13 @@ def join(left: Grid, right: Grid) -> Grid:
 
 
 def pin(grid: Grid, pins: Mapping[str, int]) -> Grid:
-    """The rows that have the pinned values, without the pinned axes."""
+    """Keep the rows that have the pinned values, and drop the pinned axes."""
     kept = keep(grid, {axis: {position} for axis, position in pins.items()})
     return project(kept, [axis for axis in grid.axes if axis not in pins])
 
 
 def keep(grid: Grid, accepted: Mapping[str, Iterable[int]]) -> Grid:
-    """The rows whose value on every named axis is accepted."""
+    """Keep the rows whose value on every named axis is accepted."""
     tests = [(grid.axes.index(axis), frozenset(values)) for axis, values in accepted.items()]
     rows = tuple(
         row for row in grid.rows if all(row[position] in values for position, values in tests)
@@ -74,18 +74,18 @@ def keep(grid: Grid, accepted: Mapping[str, Iterable[int]]) -> Grid:
 
 
 def project(grid: Grid, axes: Sequence[str]) -> Grid:
-    """The cells seen along some of the axes only, in the order given."""
+    """Project the cells on some of the axes, in the order given."""
     at = [grid.axes.index(axis) for axis in axes]
     return grid_of(axes, (tuple(row[position] for position in at) for row in grid.rows))
 
 
 def union(grids: Iterable[Grid]) -> Grid:
-    """The cells of all grids, which have the same axes."""
+    """Unite the cells of grids that have the same axes."""
     grids = list(grids)
     assert len({grid.axes for grid in grids}) == 1, "only grids over the same axes unite"
     return grid_of(grids[0].axes, (row for grid in grids for row in grid.rows))
 
 
 def in_order(grid: Grid, axes: Iterable[str]) -> Grid:
-    """The same cells with their axes in this order (of a larger set)."""
+    """Reorder the axes of a grid as they stand in a larger list."""
     return project(grid, [axis for axis in axes if axis in grid.axes])

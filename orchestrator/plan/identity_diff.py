@@ -1,16 +1,18 @@
-"""What differs between the identity a job had before and the one it has now, in words."""
+"""Describes in words what differs between the identity a job had before and the one it has now."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-Identity = Mapping[str, Any]
+JSON = Any
+"""A JSON value of any depth."""
+Identity = Mapping[str, JSON]
 """`Job.identity`, or the same read back from `job.json`."""
 
 _LONGEST = 40
 
 
-def changes(before: Identity, now: Identity, label_of: Callable[[str], str]) -> list[str]:
-    """Each difference as one phrase: which param, from what to what; which pin; which input.
+def describe_changes(before: Identity, now: Identity, label_of: Callable[[str], str]) -> list[str]:
+    """Describe each difference in one phrase: which param, pin or input, from what to what.
 
     Args:
         before: the earlier identity.
@@ -18,28 +20,28 @@ def changes(before: Identity, now: Identity, label_of: Callable[[str], str]) -> 
         label_of: key of a job of this plan -> how people read it.
     """
     return [
-        *_version(before, now),
-        *_values("", _flat(before.get("params", {})), _flat(now["params"])),
-        *_values("pin ", _flat(before.get("pins", {})), _flat(now["pins"])),
-        *_inputs(before.get("inputs", {}), now["inputs"], label_of),
+        *_version_changes(before, now),
+        *_value_changes("", _flatten(before.get("params", {})), _flatten(now["params"])),
+        *_value_changes("pin ", _flatten(before.get("pins", {})), _flatten(now["pins"])),
+        *_input_changes(before.get("inputs", {}), now["inputs"], label_of),
     ]
 
 
-def _version(before: Identity, now: Identity) -> Iterator[str]:
+def _version_changes(before: Identity, now: Identity) -> Iterator[str]:
     if before.get("version") != now["version"]:
         yield f"version of kind {now['kind']}: {before.get('version')} -> {now['version']}"
 
 
-def _flat(value: Any, place: str = "") -> dict[str, Any]:
+def _flatten(value: JSON, place: str = "") -> dict[str, JSON]:
     if not isinstance(value, Mapping) or not value:
         return {place: value} if place else {}
-    found: dict[str, Any] = {}
+    flat: dict[str, JSON] = {}
     for name, item in value.items():
-        found |= _flat(item, f"{place}.{name}" if place else name)
-    return found
+        flat |= _flatten(item, f"{place}.{name}" if place else name)
+    return flat
 
 
-def _values(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _value_changes(what: str, before: Mapping[str, JSON], now: Mapping[str, JSON]) -> Iterator[str]:
     for name in sorted({*before, *now}):
         was, now_is = before.get(name), now.get(name)
         if was == now_is and (name in before) == (name in now):
@@ -47,23 +49,23 @@ def _values(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Ite
         if _is_digest(was) and _is_digest(now_is):
             yield f"{what}{name}: the bytes of the file changed"
         else:
-            yield f"{what}{name}: {_shown(name, before)} -> {_shown(name, now)}"
+            yield f"{what}{name}: {_text_of(name, before)} -> {_text_of(name, now)}"
 
 
-def _is_digest(value: Any) -> bool:
+def _is_digest(value: JSON) -> bool:
     return isinstance(value, str) and value.startswith("xxh3:")
 
 
-def _shown(name: str, values: Mapping[str, Any]) -> str:
+def _text_of(name: str, values: Mapping[str, JSON]) -> str:
     if name not in values:
-        return "(not there)"
+        return "(absent)"
     text = str(values[name])
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _inputs(
-    before: Mapping[str, Sequence[Any]],
-    now: Mapping[str, Sequence[Any]],
+def _input_changes(
+    before: Mapping[str, Sequence[JSON]],
+    now: Mapping[str, Sequence[JSON]],
     label_of: Callable[[str], str],
 ) -> Iterator[str]:
     for name in sorted({*before, *now}):
@@ -84,7 +86,7 @@ def _inputs(
             yield f"input {name}: its cells are named or ordered differently"
 
 
-def _key(ref: Any) -> str:
-    """Of an input as an identity holds it: a key, or with its cell where the job gathers."""
+def _key(ref: JSON) -> str:
+    """Return the key of an input; the identity of a gathering job holds its stage and cell, too."""
     key: str = ref["key"] if isinstance(ref, Mapping) else ref
     return key

@@ -1,20 +1,31 @@
-"""The machines a launch has or a plan is made for, and whether they could hold a job."""
+"""The machines that a launch has or a plan is made for, and whether they could hold a job."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from cluster.accelerators import gpu_memory_gb, known_names
+from cluster.errors import UserError
 from cluster.executor import Executor
 from cluster.resources import Resources
 
+MACHINES_GRAMMAR = (
+    "NODESxGPUSxTYPE, several separated by commas: 2x8xH100-80GB is two nodes of eight H100 of "
+    "80 GB each, 1x0 one node without GPUs"
+)
+"""How `plan --machines` names machines, for its help and for messages."""
+_NODES = re.compile(r"([1-9][0-9]*)x(?:0|([1-9][0-9]*)x([A-Za-z0-9][A-Za-z0-9_. -]*))")
+_MOST_NODES = 10_000
+
 
 def is_wide(asked: Resources) -> bool:
-    """True for a job that takes more of one node than the next call of one GPU leaves there."""
+    """Tell whether a job takes more of one node than another job of one GPU leaves there."""
     return asked.num_ranks > 1 or asked.num_gpus > 1
 
 
 class Machines:
-    """What an executor offers; look again now and then, because nodes come and go."""
+    """What an executor offers; nodes come and go, so it is asked again now and then."""
 
     def __init__(self, executor: Executor) -> None:
         self.capacity = Resources(num_cpus=0)
@@ -22,21 +33,21 @@ class Machines:
         self.most_ranks = executor.most_ranks()
         self._executor = executor
 
-    def look(self) -> bool:
-        """See what there is now; True when the nodes are others than before."""
+    def refresh(self) -> bool:
+        """Ask the executor what there is now; return True when the nodes have changed."""
         self.capacity = self._executor.capacity()
         before, self.nodes = self.nodes, tuple(self._executor.nodes())
         return self.nodes != before
 
     def free_for(self, shapes: Iterable[Resources]) -> Sequence[Resources] | None:
-        """What each node has left now; None where the sums say as much, and nobody is asked."""
+        """Return what each node has left now; None, unasked, where the sums say as much."""
         if len(self.nodes) == 1 or not any(is_wide(shape) for shape in shapes):
             return None
         return tuple(self._executor.free())
 
     @property
     def at_hand(self) -> list[Resources]:
-        """The nodes as kinds plan for them: one that refuses nothing has what there really is."""
+        """The nodes as kinds plan for them: of a node that refuses nothing, what it really has."""
         return [
             replace(
                 node,
@@ -49,34 +60,67 @@ class Machines:
 
 
 def can_hold(nodes: Sequence[Resources], asked: Resources) -> bool:
-    """True when as many nodes as it is spread over could each hold their part while empty."""
+    """Tell whether enough nodes could each hold their part of a job while they are empty."""
     part = asked.on_each_node
     return sum(part.fits(node) for node in nodes) >= asked.num_nodes
 
 
 def refusal(nodes: Sequence[Resources], asked: Resources) -> str:
-    """Why they cannot hold it: what one node would need, and what there is."""
-    there_is = " / ".join(sorted({node.describe() for node in nodes})) or "nothing"
+    """Say why the nodes cannot hold a job: what one node would need, and what there is."""
+    offered = " / ".join(sorted({node.describe() for node in nodes})) or "nothing"
     part = asked.on_each_node
     if asked.num_ranks == 1:
-        return f"no node can hold it: needs {part.describe()}, nodes have {there_is}"
+        return f"no node can hold it: needs {part.describe()}, nodes have {offered}"
     able = sum(part.fits(node) for node in nodes)
     if able:
         return (
-            f"{able} of the {asked.num_nodes} nodes that it is spread over can hold their part: "
-            f"each needs {part.describe()}, nodes have {there_is}"
+            f"only {able} of the {asked.num_nodes} nodes needed can hold their part of the job: "
+            f"each needs {part.describe()}, nodes have {offered}"
         )
-    return f"no node can hold its part of {asked.num_ranks} ranks: {_most(nodes, part, there_is)}"
+    return (
+        f"no node can hold its part of {asked.num_ranks} ranks: {_shortage(nodes, part, offered)}"
+    )
 
 
-def _most(nodes: Sequence[Resources], part: Resources, there_is: str) -> str:
-    """What is short, in one sentence: `needs 8 x 80 GB on one node; the largest node has 4`."""
+def _shortage(nodes: Sequence[Resources], part: Resources, offered: str) -> str:
+    """Say what is short, in one phrase: `needs 8 x 80 GB on one node; the largest node has 4`."""
     most_gpus = max((node.num_gpus for node in nodes), default=0.0)
     if part.num_gpus > most_gpus + 1e-9:
-        of = f" x {part.gpu_memory_gb:g} GB" if part.gpu_memory_gb else " GPUs"
-        return f"needs {part.num_gpus:g}{of} on one node; the largest node has {most_gpus:g}"
-    return f"one node needs {part.describe()}, nodes have {there_is}"
+        unit = f" x {part.gpu_memory_gb:g} GB" if part.gpu_memory_gb else " GPUs"
+        return f"needs {part.num_gpus:g}{unit} on one node; the largest node has {most_gpus:g}"
+    return f"one node needs {part.describe()}, nodes have {offered}"
 
 
 def _real(offered: float, capacity: float) -> float:
     return capacity if math.isinf(offered) else offered
+
+
+def parse_machines(text: str) -> list[Resources]:
+    """Read `NODESxGPUSxTYPE,…`: one entry per node. Raises UserError.
+
+    Cores and host memory are taken to be enough for any job.
+    """
+    return [node for part in text.split(",") for node in _parse_nodes(part.strip())]
+
+
+def _parse_nodes(text: str) -> list[Resources]:
+    match = _NODES.fullmatch(text)
+    if match is None or int(match[1]) > _MOST_NODES:
+        raise UserError(f"{text!r} names no machines", where="--machines", hint=MACHINES_GRAMMAR)
+    if match[2] is None:
+        return [_node(0, 0.0)] * int(match[1])
+    memory_gb = gpu_memory_gb(match[3])
+    if not memory_gb:
+        raise UserError(
+            f"the memory of the GPU type {match[3]!r} is not known",
+            where="--machines",
+            allowed=known_names(),
+            hint=f"or write its memory: {match[1]}x{match[2]}x{match[3]}-80GB",
+        )
+    return [_node(int(match[2]), memory_gb)] * int(match[1])
+
+
+def _node(num_gpus: int, memory_gb: float) -> Resources:
+    return Resources(
+        num_cpus=math.inf, num_gpus=num_gpus, memory_gb=math.inf, gpu_memory_gb=memory_gb
+    )

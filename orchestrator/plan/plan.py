@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from cluster.errors import unknown_name
-from jobs.artifacts.job import Cell, InputRef, Job
+from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
 from jobs.kind import KINDS, Kind
 from orchestrator.plan.cells import agreements, gathered_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
@@ -28,38 +28,38 @@ class Plan:
     jobs: tuple[Job, ...]
     """All jobs, upstream first. Two may have one key: they are the same work, done once."""
     notes: tuple[str, ...] = ()
-    """What the user should look at, though it is no error; each with file and line."""
+    """Things that are no error, but that the user should look at; each with file and line."""
 
     @cached_property
     def by_key(self) -> Mapping[str, Job]:
         """Key -> the first job that has it; upstream first."""
-        found: dict[str, Job] = {}
+        first: dict[str, Job] = {}
         for job in self.jobs:
-            found.setdefault(job.key, job)
-        return found
+            first.setdefault(job.key, job)
+        return first
 
     @cached_property
     def stages(self) -> Mapping[str, tuple[Job, ...]]:
         """Stage -> its jobs, upstream stages first."""
-        found: dict[str, list[Job]] = {}
+        by_stage: dict[str, list[Job]] = {}
         for job in self.jobs:
-            found.setdefault(job.stage, []).append(job)
-        return {stage: tuple(jobs) for stage, jobs in found.items()}
+            by_stage.setdefault(job.stage, []).append(job)
+        return {stage: tuple(jobs) for stage, jobs in by_stage.items()}
 
 
-def make_plan(study: Study, known: Mapping[str, str] | None = None) -> Plan:
+def make_plan(study: Study, revisions: Mapping[str, str] | None = None) -> Plan:
     """Plan every job of a study. Raises UserError with file and line; writes nothing.
 
     Args:
         study: the question.
-        known: what earlier launches resolved (`hf://id@revision` -> revision), for kinds' pins.
+        revisions: what earlier launches resolved (`hf://id@revision` -> revision), to pin.
     """
-    planner = _Planner(study, known or {})
+    planner = _Planner(study, revisions or {})
     for stage, kind in wired_stages(study):
         planner.add(stage, kind)
     return Plan(
         study=study,
-        revisions=dict(known or {}),
+        revisions=dict(revisions or {}),
         jobs=tuple(planner.jobs),
         notes=tuple(planner.notes()),
     )
@@ -68,9 +68,9 @@ def make_plan(study: Study, known: Mapping[str, str] | None = None) -> Plan:
 class _Planner:
     """Grows the plan stage by stage, upstream first."""
 
-    def __init__(self, study: Study, known: Mapping[str, str]) -> None:
+    def __init__(self, study: Study, revisions: Mapping[str, str]) -> None:
         self.study = study
-        self.known = known
+        self.revisions = revisions
         self.jobs: list[Job] = []
         self._notes: list[str] = []
         self._grids: dict[str, Grid] = {}
@@ -79,32 +79,40 @@ class _Planner:
     def add(self, stage: Stage, kind: Kind[Any]) -> None:
         """Plan the jobs of one more stage."""
         grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
-        params = StageParams(stage, kind, self.study, grid, self.known)
+        params = StageParams(stage, kind, self.study, grid, self.revisions)
         if params.unused:
             where = self.study.where("stages", stage.name, "over")
             self._notes.append(
                 f"{where}: no param of the stage {stage.name!r} names ${{{params.unused[0]}}}, "
                 f"so its jobs along that axis are one job"
             )
-        inputs = self._gathered(stage) if kind.GATHERS else self._agreeing(stage)
+        inputs = self._gathered_inputs(stage) if kind.GATHERS else self._agreeing_inputs(stage)
         if kind.GATHERS and grid.rows:
             self._check_named_axes(stage, kind, params.at(grid.rows[0]))
-        names = [list(self.study.axes[axis].values) for axis in grid.axes]
+        axes = [self.study.axes[axis] for axis in grid.axes]
+        labels = [list(axis.values) for axis in axes]
+        values = [[axis.typed(label) for label in axis.values] for axis in axes]
         refs = self._refs[stage.name] = {}
         for row in grid.rows:
-            cell = {axis: names[at][row[at]] for at, axis in enumerate(grid.axes)}
-            job = self._job(stage, kind, cell, params.at(row), inputs(row))
+            job = self._job(
+                stage,
+                kind,
+                {axis: labels[at][row[at]] for at, axis in enumerate(grid.axes)},
+                {axis: values[at][row[at]] for at, axis in enumerate(grid.axes)},
+                params.at(row),
+                inputs(row),
+            )
             self.jobs.append(job)
             refs[row] = InputRef(
                 kind=stage.kind,
                 key=job.key,
                 stage=stage.name,
-                cell=cell,
+                cell=job.cell,
                 values=job.axis_values,
             )
 
     def _check_named_axes(self, stage: Stage, kind: Kind[Any], prepared: Prepared) -> None:
-        """Raise UserError where its params name an axis that nothing it gathers has."""
+        """Raise UserError where params name an axis that no gathered stage has."""
         known = {axis for name in stage.gather for axis in self._grids[name].axes}
         for name in stage.gather:
             known.update(KINDS.find(self.study.stages[name].kind).SWEEPS)
@@ -115,9 +123,15 @@ class _Planner:
                     raise unknown_name("axis", axis, sorted(known), where=where)
 
     def _job(
-        self, stage: Stage, kind: Kind[Any], cell: Cell, prepared: Prepared, inputs: _Inputs
+        self,
+        stage: Stage,
+        kind: Kind[Any],
+        cell: Cell,
+        axis_values: AxisValues,
+        prepared: Prepared,
+        inputs: _Inputs,
     ) -> Job:
-        used = self._used(stage, kind, prepared, inputs)
+        used = self._used_inputs(stage, kind, prepared, inputs)
         return Job(
             kind=stage.kind,
             version=kind.VERSION,
@@ -130,36 +144,40 @@ class _Planner:
             gathers=kind.GATHERS,
             stage=stage.name,
             cell=cell,
-            axis_values={axis: self.study.axes[axis].typed(name) for axis, name in cell.items()},
+            axis_values=axis_values,
             resources=prepared.resources,
             workers=prepared.workers,
         )
 
-    def _used(
+    def _used_inputs(
         self, stage: Stage, kind: Kind[Any], prepared: Prepared, inputs: _Inputs
     ) -> frozenset[str]:
-        """The inputs a job reads: all it gathers, or those that its params make it use."""
+        """Return the inputs that a job reads: all it gathers, or those that its params use."""
         if kind.GATHERS:
             return frozenset(inputs)
         for name in prepared.used - inputs.keys() - prepared.spared:
             raise missing_input(stage, name, kind.INPUTS[name].kinds, self.study)
         return prepared.used & inputs.keys()
 
-    def _agreeing(self, stage: Stage) -> Callable[[Row], _Inputs]:
-        agreed = agreements(stage, self.study, self._grids)
-        upstream = [(name, agreement, self._refs[agreement.stage]) for name, agreement in agreed]
-        return lambda row: {name: (refs[found.row(row)],) for name, found, refs in upstream}
+    def _agreeing_inputs(self, stage: Stage) -> Callable[[Row], _Inputs]:
+        """Return a function from a row of the stage to its inputs: the jobs that agree with it."""
+        upstream = [
+            (name, agreement, self._refs[agreement.stage])
+            for name, agreement in agreements(stage, self.study, self._grids)
+        ]
+        return lambda row: {name: (refs[agreement.row(row)],) for name, agreement, refs in upstream}
 
-    def _gathered(self, stage: Stage) -> Callable[[Row], _Inputs]:
-        found: dict[Row, _Inputs] = {row: {} for row in self._grids[stage.name].rows}
+    def _gathered_inputs(self, stage: Stage) -> Callable[[Row], _Inputs]:
+        """Return a function from a row of the stage to its inputs: all jobs that it gathers."""
+        inputs: dict[Row, _Inputs] = {row: {} for row in self._grids[stage.name].rows}
         for upstream in stage.gather:
             refs = self._refs[upstream]
-            for row, theirs in gathered_rows(stage, upstream, self._grids):
-                found[row][upstream] = tuple(refs[their] for their in theirs)
-        return found.__getitem__
+            for row, gathered in gathered_rows(stage, upstream, self._grids):
+                inputs[row][upstream] = tuple(refs[other] for other in gathered)
+        return inputs.__getitem__
 
     def notes(self) -> list[str]:
-        """What the user should look at."""
+        """Return notes on what the user should look at, each with file and line."""
         taken = {axis for grid in self._grids.values() for axis in grid.axes}
         unused = [axis for axis in self.study.axes if axis not in taken]
         return self._notes + [

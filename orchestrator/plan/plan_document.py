@@ -1,4 +1,4 @@
-"""`plan.json` and `plan --json`: a plan with its decisions, predictions and totals as JSON."""
+"""`plan.json` and `plan --json`: the decisions on a plan, with predictions and totals, as JSON."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,48 +8,49 @@ from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.plan import Plan
 
 
-def plan_document(plan: Plan, explained: Sequence[JobDecision]) -> dict[str, Any]:
-    """Every job and what they come to; what is not known is null."""
+def plan_document(plan: Plan, decisions: Sequence[JobDecision]) -> dict[str, Any]:
+    """Describe every job, and all of them together; what is not known is null."""
     return {
         "study": plan.study.name,
-        "jobs": [_described(each) for each in explained],
-        "totals": _totals(explained),
+        "jobs": [_job_document(decision) for decision in decisions],
+        "totals": _totals(decisions),
     }
 
 
-def _described(each: JobDecision) -> dict[str, Any]:
+def _job_document(decision: JobDecision) -> dict[str, Any]:
+    job, fit = decision.job, decision.fit
     return {
-        "key": each.job.key,
-        "stage": each.job.stage,
-        "kind": each.job.kind,
-        "cell": dict(each.job.cell),
-        "decision": each.decision.value,
-        "why": each.why,
-        "num_gpus": each.num_gpus,
-        "peak_memory_gb": each.fit.peak_memory_gb if each.fit else None,
-        "hours": each.fit.hours if each.fit else None,
-        "bytes": each.most_bytes,
-        "execution": dict(each.fit.execution) if each.fit else {},
-        "fitted_by": each.fit.why if each.fit else None,
+        "key": job.key,
+        "stage": job.stage,
+        "kind": job.kind,
+        "cell": dict(job.cell),
+        "decision": decision.decision.value,
+        "why": decision.why,
+        "num_gpus": decision.num_gpus,
+        "peak_memory_gb": fit.peak_memory_gb if fit else None,
+        "hours": fit.hours if fit else None,
+        "bytes": decision.most_bytes,
+        "execution": dict(fit.execution) if fit else {},
+        "fitted_by": fit.why if fit else None,
     }
 
 
-def _totals(explained: Sequence[JobDecision]) -> dict[str, Any]:
-    counts = Counter(each.decision for each in explained)
-    once = {each.job.key: each for each in explained}.values()
-    to_run = [each for each in once if each.decision in RUNS]
-    sizes = [each.most_bytes for each in to_run]
-    timed = [(each.fit.hours, each.num_gpus) for each in to_run if each.fit and each.fit.hours]
-    peaks = [each.fit.peak_memory_gb for each in to_run if each.fit and each.fit.peak_memory_gb]
+def _totals(decisions: Sequence[JobDecision]) -> dict[str, Any]:
+    counts = Counter(item.decision for item in decisions)
+    by_key = {item.job.key: item for item in decisions}.values()
+    to_run = [item for item in by_key if item.decision in RUNS]
+    sizes = [item.most_bytes for item in to_run]
+    timed = [(item.fit.hours, item.num_gpus) for item in to_run if item.fit and item.fit.hours]
+    peaks = [item.fit.peak_memory_gb for item in to_run if item.fit and item.fit.peak_memory_gb]
     return {
-        "jobs": len(explained),
+        "jobs": len(decisions),
         **{decision.value: counts[decision] for decision in Decision},
-        "num_gpus": max((each.num_gpus for each in once), default=0),
+        "num_gpus": max((item.num_gpus for item in by_key), default=0),
         "peak_memory_gb": max(peaks, default=None),
         "hours": sum(hours for hours, _ in timed) if timed else None,
         "gpu_hours": sum(hours * gpus for hours, gpus in timed) if timed else None,
         "jobs_of_unknown_hours": len(to_run) - len(timed),
-        "bytes": sum(each.bytes or 0 for each in once),
+        "bytes": sum(item.bytes or 0 for item in by_key),
         "bytes_to_write": sum(size for size in sizes if size is not None),
         "jobs_of_unknown_size": sum(size is None for size in sizes),
     }

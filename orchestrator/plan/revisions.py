@@ -1,4 +1,4 @@
-"""What each moving name outside (`hf://id@main`) stood for at its first launch on a root.
+"""Revisions: what a moving name such as `hf://id@main` stood for at its first launch on a root.
 
 Kept for the root's life, one create-only object per name, so that a resumed study never mixes two
 revisions of one model, and two studies that meet on a root agree.
@@ -11,45 +11,48 @@ from urllib.parse import quote
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from jobs.kind import KINDS, Kind
+from jobs.kind import KINDS
 
 _FOLDER = "revisions"
 
 
 def known_revisions(root: Storage) -> dict[str, str]:
-    """Name -> what it was resolved to; empty on a new root."""
+    """Return name -> what it was resolved to; empty on a new root."""
     known = {}
     for entry in root.list(_FOLDER):
         try:
-            found = json.loads(root.read(f"{_FOLDER}/{entry}"))
-            known[found["name"]] = found["revision"]
+            saved = json.loads(root.read(f"{_FOLDER}/{entry}"))
+            known[saved["name"]] = saved["revision"]
         except (ValueError, KeyError, TypeError) as error:
             raise SurroundingsError(
-                f"{_FOLDER}/{entry} does not parse: {error}", where=root.url
+                f"the file {_FOLDER}/{entry} is damaged: {error}", where=root.url
             ) from error
     return known
 
 
 def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str, str]:
-    """What is known after asking for every name that is not; asks the network only for those.
+    """Resolve every name of the jobs that is not known; asks the network only for those.
 
-    Raises UserError for a name that does not exist, SurroundingsError when nobody can be asked.
+    Returns:
+        Name -> revision: what is known, and what was resolved now.
+
+    Raises:
+        UserError: a name does not exist.
+        SurroundingsError: the hub cannot be reached.
     """
-    found = dict(known)
+    revisions = dict(known)
     for job in jobs:
         kind = KINDS.find(job.kind)
-        if not kind.overrides(Kind.source):
-            continue
         source = kind.source(job.params_as(kind.Params))
-        if source is not None and source.known_name not in found:
+        if source is not None and source.known_name not in revisions:
             resolved = source.resolve()
             if resolved is not None:
-                found[resolved[0]] = resolved[1]
-    return found
+                revisions[resolved[0]] = resolved[1]
+    return revisions
 
 
 def remember_revisions(root: Storage, resolved: Mapping[str, str]) -> dict[str, str]:
-    """Keep what was resolved; returns what holds, where another study was first."""
+    """Keep what was resolved; return what holds: another study's revision where it was first."""
     known = known_revisions(root)
     for name in resolved.keys() - known.keys():
         text = json.dumps({"name": name, "revision": resolved[name]}) + "\n"

@@ -1,6 +1,6 @@
-"""`studies/<study>/` under the root: the study as planned last, its plan, and cell -> key.
+"""`studies/<study>/` under the root: the study as launched last, its plan, and its index.
 
-Views for people and for the next plan's explanations; nothing here says what is done.
+The index (cell -> key) lets the next plan say what changed; nothing here says what is done.
 """
 
 import json
@@ -20,7 +20,7 @@ CellKey = tuple[str, frozenset[tuple[str, str]]]
 
 
 def write_study(root: Storage, plan: Plan, plan_document: Mapping[str, Any]) -> None:
-    """Put `study.yaml`, `plan.json` and `index.json`, the index last."""
+    """Write `study.yaml`, `plan.json` and `index.json`, the index last."""
     folder = f"studies/{plan.study.name}"
     root.write(f"{folder}/study.yaml", plan.study.file.text.encode())
     root.write(f"{folder}/plan.json", document_text(plan_document).encode())
@@ -28,7 +28,7 @@ def write_study(root: Storage, plan: Plan, plan_document: Mapping[str, Any]) -> 
 
 
 def read_index(root: Storage, study: str) -> Mapping[CellKey, str]:
-    """Stage and cell -> key, as planned at the last launch; empty when there was none."""
+    """Return stage and cell -> key, as planned at the last launch; empty when there was none."""
     index = _index(root, study) or {"stages": {}}
     return {
         cell_key(stage, entry["cell"]): entry["key"]
@@ -38,7 +38,7 @@ def read_index(root: Storage, study: str) -> Mapping[CellKey, str]:
 
 
 def launched_jobs(root: Storage, study: str) -> dict[str, list[tuple[Cell, str, str]]]:
-    """Stage -> cell, kind and key of each of its jobs, as planned at the last launch."""
+    """Return stage -> cell, kind and key of each of its jobs, as planned at the last launch."""
     index = _index(root, study) or {"stages": {}}
     return {
         stage: [(entry["cell"], entry["kind"], entry["key"]) for entry in entries]
@@ -47,17 +47,17 @@ def launched_jobs(root: Storage, study: str) -> dict[str, list[tuple[Cell, str, 
 
 
 def cell_key(stage: str, cell: Cell) -> CellKey:
-    """Stage and cell, hashable; the order of axes does not matter."""
+    """Return stage and cell in a hashable form that does not depend on the order of axes."""
     return stage, frozenset(cell.items())
 
 
 def known_studies(root: Storage) -> list[str]:
-    """Names of the studies that were launched under this root."""
+    """List the studies that were launched under this root."""
     return [name for name in root.list("studies") if root.exists(f"studies/{name}/index.json")]
 
 
 def open_study(root: Storage, name: str) -> Study:
-    """A study known in the root, as launched last; paths resolve where they did then."""
+    """Open a study known in the root as it was launched last; paths resolve as they did then."""
     index = _index(root, name) if name in known_studies(root) else None
     if index is None:
         raise unknown_name("study", name, known_studies(root), where=root.url)
@@ -66,7 +66,7 @@ def open_study(root: Storage, name: str) -> Study:
 
 
 def document_text(document: Mapping[str, Any]) -> str:
-    """A document with a list of jobs as JSON, one job a line."""
+    """Write a document with a list of jobs as JSON, one job a line."""
     head = {name: value for name, value in document.items() if name != "jobs"}
     jobs = _lines(document["jobs"], " ")
     return f'{json.dumps(head, indent=1)[:-2]},\n "jobs": {jobs}\n}}\n'

@@ -1,18 +1,23 @@
-"""What is known of the jobs of a plan: what each asks for, and what those that are done left.
+"""`UpstreamFacts`: what kinds are told of other jobs of a plan when they predict and lay out a job.
 
-Kinds are told it in `expected_bytes` and `fit`. Records are read only where a kind looks.
+That is what each upstream job asks for, and what those that are done left behind. Records are read
+only where a kind looks.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from jobs.artifacts.artifact import Record
 from jobs.artifacts.job import Job
-from jobs.kind import Upstream
+from jobs.kind import KINDS, Upstream
 
-_MOST_TOLD = 64
-"""Done jobs of a kind whose facts are told: enough to correct a prediction by, at any length of
-plan. They are taken evenly over the plan, so that every size of model is among them."""
+_MOST_FACTS = 64
+"""Most done jobs of a kind whose facts are passed on: enough to correct a prediction by, at any
+length of plan. They are taken evenly over the plan, so that every size of model is among them."""
+
+Facts = Mapping[str, Any]
+"""Facts in the record of a done job: small JSON, as its kind returned it."""
 
 
 class UpstreamFacts:
@@ -26,24 +31,21 @@ class UpstreamFacts:
         self._records: dict[str, Record] = {}
         self._done: dict[str, list[str]] = {}
 
-    def done(self, job: Job, record: Record | None = None) -> None:
-        """It is done; its record is looked up when asked for, unless it is at hand."""
+    def add_done(self, job: Job) -> None:
+        """Note that a job is done; its record is looked up where a kind asks for it."""
         self._done.setdefault(job.kind, []).append(job.key)
-        if record is not None:
-            self._records[job.key] = record
 
     def inputs(self, job: Job) -> Mapping[str, Upstream]:
-        """What a job reads."""
+        """Return what is known of the jobs that a job reads, the first under each name."""
         keys = {name: refs[0].key for name, refs in job.inputs.items() if refs}
         return _Inputs(self, {name: key for name, key in keys.items() if key in self._jobs})
 
-    def facts(self, kind: str) -> Sequence[Mapping[str, Any]]:
-        """Facts of done jobs of a kind; none of one whose record is gone."""
-        keys = self._done.get(kind, [])
-        return _Facts(self, keys[:: -(-len(keys) // _MOST_TOLD) or 1])
+    def facts(self, kind: str) -> Sequence[Facts]:
+        """Return the facts of done jobs of a kind; empty facts for one whose record is gone."""
+        return _FactsOnDemand(self, evenly_spaced(self._done.get(kind, []), _MOST_FACTS))
 
     def upstream(self, key: str) -> Upstream:
-        """What is told of one job."""
+        """Return what is known of one job."""
         job, record = self._jobs[key], self.record(key)
         files = record.files if record else {}
         return Upstream(
@@ -55,24 +57,38 @@ class UpstreamFacts:
         )
 
     def record(self, key: str) -> Record | None:
-        """What a job left; None while it is not done."""
-        found = self._records.get(key) or self._find_record(self._jobs[key])
-        if found is not None:
-            self._records[key] = found
-        return found
+        """Return the record of a job; None while it is not done."""
+        record = self._records.get(key) or self._find_record(self._jobs[key])
+        if record is not None:
+            self._records[key] = record
+        return record
+
+    def expected_bytes(self, job: Job) -> int | None:
+        """Return the most bytes that a job will leave behind; None where its kind cannot tell."""
+        kind = KINDS.find(job.kind)
+        return kind.expected_bytes(job.params_as(kind.Params), self.inputs(job))
 
 
-class _Facts(Sequence[Mapping[str, Any]]):
-    """Facts of jobs, read from their records where somebody looks."""
+def evenly_spaced(keys: Sequence[str], at_most: int) -> Sequence[str]:
+    """Return every n-th key, with the smallest n that leaves no more than `at_most`."""
+    return keys[:: max(1, math.ceil(len(keys) / at_most))]
 
-    def __init__(self, knowledge: UpstreamFacts, keys: Sequence[str]) -> None:
-        self._knowledge = knowledge
+
+class _FactsOnDemand(Sequence[Facts]):
+    """Facts of jobs, each read from its record when it is first looked at."""
+
+    def __init__(self, upstream: UpstreamFacts, keys: Sequence[str]) -> None:
+        self._upstream = upstream
         self._keys = keys
 
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return _Facts(self._knowledge, self._keys[at])
-        record = self._knowledge.record(self._keys[at])
+    @overload
+    def __getitem__(self, index: int) -> Facts: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Facts]: ...
+    def __getitem__(self, index: int | slice) -> Facts | Sequence[Facts]:
+        if isinstance(index, slice):
+            return _FactsOnDemand(self._upstream, self._keys[index])
+        record = self._upstream.record(self._keys[index])
         return record.facts if record else {}
 
     def __len__(self) -> int:
@@ -82,15 +98,15 @@ class _Facts(Sequence[Mapping[str, Any]]):
 class _Inputs(Mapping[str, Upstream]):
     """Inputs by name, each looked up when it is first asked for."""
 
-    def __init__(self, knowledge: UpstreamFacts, keys: Mapping[str, str]) -> None:
-        self._knowledge = knowledge
+    def __init__(self, upstream: UpstreamFacts, keys: Mapping[str, str]) -> None:
+        self._upstream = upstream
         self._keys = keys
-        self._found: dict[str, Upstream] = {}
+        self._inputs: dict[str, Upstream] = {}
 
     def __getitem__(self, name: str) -> Upstream:
-        if name not in self._found:
-            self._found[name] = self._knowledge.upstream(self._keys[name])
-        return self._found[name]
+        if name not in self._inputs:
+            self._inputs[name] = self._upstream.upstream(self._keys[name])
+        return self._inputs[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)

@@ -3,7 +3,7 @@
 import argparse
 
 from orchestrator.console import note, say, say_json
-from orchestrator.plan.machine_list import GRAMMAR, machines_named
+from orchestrator.plan.machines import MACHINES_GRAMMAR, parse_machines
 from orchestrator.verb import chosen_root, study_argument
 
 ORDER = 30
@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--machines",
         metavar="LIST",
-        help=f"plan for these instead of this machine: {GRAMMAR}",
+        help=f"plan for these instead of this machine: {MACHINES_GRAMMAR}",
     )
     parser.add_argument("--all", action="store_true", help="list every job, not only what changed")
 
@@ -25,16 +25,16 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan by stage."""
     from cluster.resources import this_machine
     from orchestrator.plan.decided_plan import decide_plan, find_study
-    from orchestrator.plan.disk_space import room
+    from orchestrator.plan.disk_space import measure_disk_space
     from orchestrator.plan.plan_document import plan_document
     from orchestrator.views.text_output import show_plan
 
     root = chosen_root(options)
-    machines = machines_named(options.machines) if options.machines else [this_machine()]
+    machines = parse_machines(options.machines) if options.machines else [this_machine()]
     decided = decide_plan(root, find_study(root, options.study), machines=machines)
     document = plan_document(decided.plan, decided.decisions)
-    needed = room(root, decided.decisions)
-    document["totals"]["free_bytes"] = needed.free_bytes
+    space = measure_disk_space(root, decided.decisions)
+    document["totals"]["free_bytes"] = space.free_bytes
     if options.json:
         say_json(document)
         return 0
@@ -54,9 +54,9 @@ def run(options: argparse.Namespace) -> int:
             f"{totals['gpu_hours']:.1f} GPU-hours{more}"
         )
     if decided.to_run:
-        say(f"to write: {needed.told}")
-    if needed.warning:
-        note(f"warning: {needed.warning}")
+        say(f"to write: {space.summary}")
+    if space.warning:
+        note(f"warning: {space.warning}")
     for told in decided.plan.notes:
         note(f"note: {told}")
     return 0

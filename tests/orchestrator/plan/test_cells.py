@@ -86,7 +86,7 @@ def test_where_keeps_cells_that_match_any_of_its_mappings_and_others_downstream_
 
 def test_an_axis_of_an_input_cannot_be_added_again():
     fault = refused("  a: {kind: x, over: [model], inputs: {b: base}}")
-    assert "has the axis 'model' from its inputs already" in fault.error
+    assert "'model' from its inputs" in fault.error
     assert fault.hint
 
 
@@ -98,12 +98,12 @@ def test_an_axis_of_an_input_cannot_be_added_again():
         (
             "  a: {kind: x, over: seed, inputs: {b: base}, where: {seed: 0}}\n"
             "  c: {kind: x, inputs: {a: a}, where: [{seed: 0}, {seed: 1, model: m1}]}",
-            "selects nothing: seed=1; model=m1",
+            "seed=1; model=m1",
         ),
         (
             "  a: {kind: x, over: seed, inputs: {b: base}, where: {seed: 0}}\n"
             "  c: {kind: x, inputs: {a: {stage: a, where: {seed: 1}}}}",
-            "selects no job of the stage 'a'",
+            "no job of the stage 'a'",
         ),
         (
             "  a: {kind: x, over: seed, where: {seed: 0}}\n"

@@ -243,7 +243,7 @@ def test_an_unknown_study_gets_the_nearest_name(root):
 
 
 def test_a_changed_file_pin_or_version_is_told_without_digests(root):
-    from orchestrator.plan.identity_diff import changes
+    from orchestrator.plan.identity_diff import describe_changes
 
     before = {
         "kind": "k", "version": 1, "params": {"source": "xxh3:1", "a": {"b": 1}, "old": 1},
@@ -255,11 +255,11 @@ def test_a_changed_file_pin_or_version_is_told_without_digests(root):
         "pins": {"revision": "abd"},
         "inputs": {"y": ["k1"], "many": [{"key": "k2"}, {"key": "k9"}]},
     }  # fmt: skip
-    assert changes(before, now, lambda key: f"<{key}>") == [
+    assert describe_changes(before, now, lambda key: f"<{key}>") == [
         "version of kind k: 1 -> 2",
         "a.b: 1 -> 2",
-        "new: (not there) -> None",
-        "old: 1 -> (not there)",
+        "new: (absent) -> None",
+        "old: 1 -> (absent)",
         "source: the bytes of the file changed",
         "pin revision: abc -> abd",
         "input many: 1 of 2 jobs changed, first <k9>",

@@ -4,8 +4,7 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from orchestrator.plan.machine_list import machines_named
-from orchestrator.plan.machines import can_hold, refusal
+from orchestrator.plan.machines import can_hold, parse_machines, refusal
 
 
 def gang(num_gpus_each, num_ranks, num_nodes=1):
@@ -39,7 +38,7 @@ def test_gpus_that_are_too_small_do_not_hold_a_job():
 
 
 def test_machines_are_named_by_nodes_gpus_and_type():
-    found = machines_named("2x8xH100-80GB, 1x4xA100,1x0")
+    found = parse_machines("2x8xH100-80GB, 1x4xA100,1x0")
     assert [(node.num_gpus, node.gpu_memory_gb) for node in found] == [
         (8, 80), (8, 80), (4, 40), (0, 0),
     ]  # fmt: skip
@@ -49,12 +48,12 @@ def test_machines_are_named_by_nodes_gpus_and_type():
 @pytest.mark.parametrize("text", ["", "8xH100", "0x8xH100", "2x8", "2x8xH100,", "2*8*H100"])
 def test_what_names_no_machines_is_refused_with_the_grammar(text):
     with pytest.raises(UserError) as caught:
-        machines_named(text)
+        parse_machines(text)
     assert caught.value.where == "--machines" and "NODESxGPUSxTYPE" in caught.value.hint
 
 
 def test_a_type_of_unknown_memory_is_refused_with_the_known_ones():
     with pytest.raises(UserError) as caught:
-        machines_named("1x8xFX9")
+        parse_machines("1x8xFX9")
     assert "H100" in caught.value.allowed and "1x8xFX9-80GB" in caught.value.hint
-    assert machines_named("1x8xFX9-80GB")[0].gpu_memory_gb == 80
+    assert parse_machines("1x8xFX9-80GB")[0].gpu_memory_gb == 80

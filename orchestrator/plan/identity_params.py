@@ -1,0 +1,149 @@
+"""The part of a job's params that is identity: what changes a number, with files as digests.
+
+Execution params stay out. So does a model's folder, which the kind's pins digest; an `hf://` source
+stays in. A param that names a file or folder is replaced by the digest of its bytes, so that keys
+follow bytes and not paths.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import UserError
+from jobs.artifacts.artifact import digest_bytes, digest_file
+from jobs.artifacts.identity import canonical_json
+from jobs.behaviour.scorer import SCORERS
+from jobs.kind import Params, marked
+from orchestrator.study.study_file import Place
+
+Where = Callable[[Place], str]
+"""`file:line` of a place inside the params, and the cell where that matters."""
+
+_DOORS = {"scorers": SCORERS}
+"""Entries that a param can choose together with settings, by the name in its mark `settings_of`."""
+
+
+class ParamMarks:
+    """What the declarations of a kind's params say about paths, sources and execution."""
+
+    def __init__(self, params: type[Params]) -> None:
+        self._paths = marked(params, "path")
+        self._sources = marked(params, "model_source")
+        self._executions = marked(params, "execution")
+        self._choices = {
+            name: str(declared.json_schema_extra["settings_of"])
+            for name, declared in params.model_fields.items()
+            if isinstance(declared.json_schema_extra, dict)
+            and "settings_of" in declared.json_schema_extra
+        }
+
+    def resolve_paths(self, raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Return params as written, with local paths resolved against the study's folder."""
+        resolved = dict(raw)
+        for name in (*self._paths, *self._sources):
+            if name in raw:
+                resolved[name] = _resolve(raw[name], folder)
+        for name, door in self._choices.items():
+            for setting in _marked_settings(door, raw.get(name), "model_source"):
+                path = _resolve(raw[name][setting], folder)
+                resolved[name] = {**resolved[name], setting: path}
+        return resolved
+
+    def identity(self, written: Mapping[str, Any], where: Where) -> dict[str, Any]:
+        """Return the part of written-out params that is identity.
+
+        Args:
+            written: params as JSON, defaults written out, paths resolved.
+            where: `file:line` of a place inside the params.
+
+        Raises:
+            UserError: a file cannot be read, or a value has no canonical form.
+        """
+        left_out = {*self._executions, *_local(written, self._sources)}
+        identity = {name: value for name, value in written.items() if name not in left_out}
+        for name, door in self._choices.items():
+            identity[name] = _identity_of_choice(door, written[name])
+        for name in self._paths:
+            try:
+                identity[name] = _digest_paths(identity[name])
+            except UserError as fault:
+                raise UserError(
+                    fault.error, where=where((name,)), allowed=fault.allowed, hint=fault.hint
+                ) from None
+        try:
+            canonical_json(identity)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"a param has no exact form: {error}", where=where(())) from None
+        return identity
+
+
+def _local(written: Mapping[str, Any], sources: tuple[str, ...] | list[str]) -> set[str]:
+    """Return the names of the sources that are folders, not `hf://` names."""
+    return {name for name in sources if "://" not in str(written[name])}
+
+
+def _identity_of_choice(door: str, chosen: Any) -> Any:
+    """Return a chosen entry with those of its settings that are identity."""
+    left_out = {
+        *_marked_settings(door, chosen, "execution"),
+        *_local(chosen, _marked_settings(door, chosen, "model_source")),
+    }
+    if not left_out:
+        return chosen
+    return {name: value for name, value in chosen.items() if name not in left_out}
+
+
+def _marked_settings(door: str, chosen: object, mark: str) -> list[str]:
+    """List the settings of a chosen entry that are given and whose declaration has a mark."""
+    entries = _DOORS[door]
+    if not isinstance(chosen, dict) or chosen.get("name") not in entries.names():
+        return []
+    marks = marked(entries.find(chosen["name"]).Params, mark)
+    return [name for name in marks if name in chosen]
+
+
+def _resolve(value: Any, folder: Path) -> Any:
+    """Resolve a local path, or a list of them, against a folder; URLs stay as they are."""
+    if isinstance(value, list):
+        return [_resolve(item, folder) for item in value]
+    if not isinstance(value, str) or "://" in value:
+        return value
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
+
+
+def _digest_paths(value: Any) -> Any:
+    """Put digests in the place of local paths; URLs stay as they are."""
+    if isinstance(value, list):
+        return [_digest_paths(item) for item in value]
+    return _digest_path(value) if isinstance(value, str) and "://" not in value else value
+
+
+def _digest_path(path: str) -> str:
+    """Return `xxh3:` and 16 hex digits of a file, or of the names and bytes in a folder.
+
+    A file whose size and time of change are as before is not read again in this process.
+    """
+    try:
+        if not os.path.isdir(path):
+            return "xxh3:" + _file_digest(path)
+        files = sorted(
+            os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
+        )
+        listed = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
+    except FileNotFoundError:
+        raise UserError(f"there is no file or folder {path}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    return "xxh3:" + digest_bytes("\n".join(listed).encode())
+
+
+def _file_digest(path: str) -> str:
+    stat = os.stat(path)
+    return _cached_digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
+def _cached_digest(path: str, size: int, changed_ns: int) -> str:
+    return digest_file(Path(path))
