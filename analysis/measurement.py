@@ -1,41 +1,283 @@
-"""`Measurement`: one number, how sure it is, what it is held against, or why it is missing."""
+"""`Measurement`: one number, how sure it is, what it is held against, or why it is missing.
+
+A field is declared here and nowhere else. The columns of the long table, the JSON Schemas, the
+table formats, the controls beside a value, the page and the trace are made from the declaration.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Annotated, get_args, get_type_hints
 
 from analysis.status import Status
+
+Scalar = str | int | float | bool | None
+"""One entry of the long table; None is missing."""
+Row = dict[str, Scalar]
+"""One line of the long table: column -> entry, the study's axes included."""
+
+
+class Role(Enum):
+    """What a field of a measurement is for."""
+
+    MODEL = auto()
+    """Identifies the model."""
+    SIZE = auto()
+    """A size that follows from the model."""
+    QUANTITY = auto()
+    """Identifies what was measured."""
+    PLACE = auto()
+    """Identifies where in the model; missing for behaviour."""
+    ESTIMATE = auto()
+    """The number and its interval."""
+    CONTROL = auto()
+    """A number that the value is held against."""
+    COUNT = auto()
+    """A count behind the value."""
+    ACCOUNT = auto()
+    """Whether to trust the value, or why there is none."""
+    JOB = auto()
+    """The job that measured it."""
+
+
+class End(Enum):
+    """Which end of a range a field gives."""
+
+    LOW = auto()
+    HIGH = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """The declaration of one field of `Measurement`."""
+
+    role: Role
+    """What the field is for."""
+    about: str
+    """One phrase for the JSON Schema, with its unit where it has one."""
+    part: str | None = None
+    """Heading under which a table sets the field beside the value; two ends share one."""
+    end: End | None = None
+    """Which end of `part` the field gives; None: all of it."""
+    in_tables: bool = False
+    """Whether a cell of a comparison table gives the field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field(Column):
+    """A declared field with its name and type."""
+
+    name: str
+    """Name of the attribute and of the long table's column."""
+    type: type
+    """Type of the entry when it is not missing."""
+
+
+_INTERVAL, _RANDOM, _BASE = "95 % interval", "random band", "base band"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One number at one site, layer, position policy and condition, or why there is none."""
+    """One number at one site, layer, position and condition, or why there is none."""
 
-    metric: str
-    """What was measured; one metric file may report several."""
-    definition: str
-    """The metric file's DEFINITION."""
-    centred: bool | None
-    """Whether the rows' own mean was taken off first; None where the question does not arise."""
-    value: float | None
-    """The number; given with `too_few_groups` too, where it exists without an interval."""
-    low: float | None
-    """Lower end of the 95 % interval over prompt groups."""
-    high: float | None
-    """Upper end of the 95 % interval over prompt groups."""
-    num_rows: int
-    """Rows that entered."""
-    num_groups: int
-    """Prompt groups that entered."""
-    status: Status
-    """OK, or what to know before reading the value."""
-    reason: str | None
-    """One sentence for every status but OK."""
-    null_low: float | None = None
-    """Lower end of the 95 % band of random directions or subspaces at the same d."""
-    null_high: float | None = None
-    """Upper end of that band."""
-    base_null_low: float | None = None
-    """Lower end of the 95 % band of what the base activations' own covariance gives."""
-    base_null_high: float | None = None
-    """Upper end of that band; anisotropy alone reaches so far."""
+    model: Annotated[str | None, Column(role=Role.MODEL, about="name of the model")] = None
+    family: Annotated[str | None, Column(role=Role.MODEL, about="architecture")] = None
+    num_parameters: Annotated[
+        int | None, Column(role=Role.MODEL, about="counted parameters, embeddings included")
+    ] = None
+    num_parameters_non_embedding: Annotated[
+        int | None, Column(role=Role.SIZE, about="counted parameters without embeddings")
+    ] = None
+    d_model: Annotated[int | None, Column(role=Role.SIZE, about="width of the residual stream")] = (
+        None
+    )
+    num_layers: Annotated[int | None, Column(role=Role.SIZE, about="blocks of the model")] = None
+    metric: Annotated[
+        str,
+        Column(role=Role.QUANTITY, about="what was measured; one metric file may report several"),
+    ]
+    definition: Annotated[
+        str, Column(role=Role.QUANTITY, about="which of a metric's written definitions")
+    ]
+    compared_by: Annotated[
+        str | None,
+        Column(role=Role.QUANTITY, about="stage that compared two conditions, where one did"),
+    ] = None
+    site: Annotated[
+        str | None, Column(role=Role.PLACE, about="site of the activations; none for behaviour")
+    ] = None
+    layer: Annotated[int | None, Column(role=Role.PLACE, about="block, from 0")] = None
+    depth: Annotated[
+        float | None, Column(role=Role.PLACE, about="layer / (num_layers - 1), 0 to 1")
+    ] = None
+    position: Annotated[
+        str | None, Column(role=Role.PLACE, about="position policy: which tokens")
+    ] = None
+    centred: Annotated[
+        bool | None,
+        Column(
+            role=Role.PLACE,
+            about="whether the rows' own mean was taken off; none where that does not arise",
+        ),
+    ] = None
+    value: Annotated[
+        float | None,
+        Column(
+            role=Role.ESTIMATE,
+            about="the number, in the metric's unit; also without an interval",
+            part="value",
+            in_tables=True,
+        ),
+    ] = None
+    low: Annotated[
+        float | None,
+        Column(
+            role=Role.ESTIMATE,
+            about="lower end of the 95 % interval, over prompt groups or seeds",
+            part=_INTERVAL,
+            end=End.LOW,
+            in_tables=True,
+        ),
+    ] = None
+    high: Annotated[
+        float | None,
+        Column(
+            role=Role.ESTIMATE,
+            about="upper end of the 95 % interval",
+            part=_INTERVAL,
+            end=End.HIGH,
+            in_tables=True,
+        ),
+    ] = None
+    floor: Annotated[
+        float | None,
+        Column(
+            role=Role.CONTROL,
+            about="the same metric of the base model against itself",
+            part="noise floor",
+            in_tables=True,
+        ),
+    ] = None
+    null_low: Annotated[
+        float | None,
+        Column(
+            role=Role.CONTROL,
+            about="lower end of the 95 % band of random directions or subspaces at the same width",
+            part=_RANDOM,
+            end=End.LOW,
+            in_tables=True,
+        ),
+    ] = None
+    null_high: Annotated[
+        float | None,
+        Column(
+            role=Role.CONTROL,
+            about="upper end of the band of random directions or subspaces",
+            part=_RANDOM,
+            end=End.HIGH,
+            in_tables=True,
+        ),
+    ] = None
+    base_null_low: Annotated[
+        float | None,
+        Column(
+            role=Role.CONTROL,
+            about="lower end of the 95 % band that the base activations' own covariance gives",
+            part=_BASE,
+            end=End.LOW,
+            in_tables=True,
+        ),
+    ] = None
+    base_null_high: Annotated[
+        float | None,
+        Column(
+            role=Role.CONTROL,
+            about="upper end of that band: anisotropy alone reaches so far",
+            part=_BASE,
+            end=End.HIGH,
+            in_tables=True,
+        ),
+    ] = None
+    num_rows: Annotated[int | None, Column(role=Role.COUNT, about="rows that entered")] = None
+    num_groups: Annotated[
+        int | None, Column(role=Role.COUNT, about="prompt groups that entered")
+    ] = None
+    num_seeds: Annotated[
+        int | None, Column(role=Role.COUNT, about="seeds behind the value", in_tables=True)
+    ] = None
+    status: Annotated[
+        Status,
+        Column(role=Role.ACCOUNT, about="whether the number may be trusted", in_tables=True),
+    ] = Status.OK
+    reason: Annotated[
+        str | None,
+        Column(
+            role=Role.ACCOUNT, about="the status in the case at hand, one sentence", in_tables=True
+        ),
+    ] = None
+    key: Annotated[
+        str | None, Column(role=Role.JOB, about="the job that measured it; of several, by spaces")
+    ] = None
+    axes: Mapping[str, Scalar] = field(default_factory=dict)
+    """Axis column -> value: those that a job swept itself, in a whole study all axes."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Scalar]) -> Measurement:
+        """Read a line of the long table; columns that are no field are axes."""
+        fields = {name: row[name] for name in FIELDS if name in row}
+        fields["status"] = Status(str(row["status"]))
+        axes = {name: value for name, value in row.items() if name not in FIELDS}
+        return cls(**fields, axes=axes)  # type: ignore[arg-type]  # the columns have these types
+
+    def as_row(self) -> Row:
+        """Return the line of the long table, axes first."""
+        row: Row = {**self.axes, **{name: getattr(self, name) for name in FIELDS}}
+        return row | {"status": self.status.value}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the jobs behind the number."""
+        return tuple((self.key or "").split())
+
+    @property
+    def below_floor(self) -> bool:
+        """Whether the base against itself reads as much."""
+        return self.status is Status.BELOW_NOISE_FLOOR
+
+
+def declared_fields() -> dict[str, Field]:
+    """Return every field of `Measurement` by name, in the order of the long table's columns."""
+    fields: dict[str, Field] = {}
+    for name, hint in get_type_hints(Measurement, include_extras=True).items():
+        if not hasattr(hint, "__metadata__"):
+            continue
+        annotated, column = get_args(hint)
+        (kind,) = [each for each in get_args(annotated) or (annotated,) if each is not type(None)]
+        fields[name] = Field(name=name, type=kind, **vars(column))
+    return fields
+
+
+FIELDS = declared_fields()
+"""Name -> declaration of every field, in the order of the long table's columns."""
+
+
+def with_role(*roles: Role) -> tuple[str, ...]:
+    """Return the names of the fields with one of these roles, in the order of columns."""
+    return tuple(name for name, declared in FIELDS.items() if declared.role in roles)
+
+
+CONTROLS = with_role(Role.CONTROL)
+"""Numbers that a value is held against."""
+NUMBERS = with_role(Role.ESTIMATE, Role.CONTROL)
+"""The value, its interval and its controls: finite where they are not missing."""
+IDENTITY = tuple(
+    dict.fromkeys(("family", "num_parameters", *with_role(Role.MODEL, Role.QUANTITY, Role.PLACE)))
+)
+"""Fields that say what a number is, in the order in which rows are sorted: models by size."""
+PARTS = {
+    part: tuple(name for name, declared in FIELDS.items() if declared.part == part)
+    for part in dict.fromkeys(declared.part for declared in FIELDS.values() if declared.part)
+}
+"""Heading -> the field, or the two ends, that a table sets under it beside the value."""

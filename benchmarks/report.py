@@ -8,8 +8,10 @@ Cells are synthetic, with a chain of three artifacts each; a figure is a vector 
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from analysis.measurement import Measurement
 from analysis.status import Status
 from analysis.tables.table import Cell, Table, annotate
 from jobs.comparing.reporting.contents import Contents, FigureFile, Section
@@ -80,10 +82,12 @@ def study(models: int, metrics: int, conditions: int, figures: int) -> Contents:
 
 
 def _cell(number: int, key: str) -> Cell:
+    about = Measurement(metric="synthetic", definition="", key=key, num_seeds=1)
     if number % 10 == 9:
-        return Cell(status=Status.NOT_RUN, reason="the study stopped before it", keys=(key,))
+        reason = "the study stopped before it"
+        return Cell(number=replace(about, status=Status.NOT_RUN, reason=reason))
     value = (number * 7919 % 10_007) / 10_007
-    return Cell(value=value, low=value - 0.01, high=value + 0.01, num_seeds=1, keys=(key,))
+    return Cell(number=replace(about, value=value, low=value - 0.01, high=value + 0.01))
 
 
 def _artifact(kind: str, key: str, inputs: tuple[Trace, ...]) -> Trace:

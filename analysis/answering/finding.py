@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.long_table.circumstances import Circumstances
-from analysis.long_table.columns import Row, axes_of
+from analysis.long_table.columns import axes_of
+from analysis.measurement import Row
 from analysis.status import Status
 
 TURN = "turn-"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from analysis.answering.finding import TURN, Finding
 from analysis.long_table.circumstances import CONTROLS, DPO, Circumstances
-from analysis.long_table.columns import Row
 from analysis.long_table.depth import layer_at
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve
+from analysis.measurement import Row
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

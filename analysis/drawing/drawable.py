@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 from analysis.status import Status
 from analysis.tables.rounding import ROUNDING_NOISE
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.long_table.columns import Row, Scalar
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve, select
 from analysis.lookup import entry_names, load_entry
+from analysis.measurement import Row, Scalar
 from analysis.tables.layout import Layout, metrics_shown
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.drawing.drawable import half_widths, number
 from analysis.drawing.marks import DASHES, MARKERS
-from analysis.long_table.columns import Row, Scalar
+from analysis.measurement import Row, Scalar
 from analysis.tables.rounding import format_count
 
 if TYPE_CHECKING:

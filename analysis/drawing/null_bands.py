@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.drawing.drawable import drawable, number
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

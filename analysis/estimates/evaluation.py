@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
+from jaxtyping import Int64
 
 from analysis.estimates.intervals import MIN_GROUPS, Estimate
 from analysis.estimates.nulls import Band
@@ -33,12 +34,12 @@ class Measured:
     """The number and its interval."""
     num_rows: int
     """Rows that entered."""
-    num_groups: int
-    """Prompt groups that entered."""
+    num_groups: int | None
+    """Prompt groups that entered; None: no prompt does, so that there is no interval to miss."""
     null: Band | None = None
-    """What random directions or subspaces give, where that is defined."""
+    """Band of random directions or subspaces, where that is defined."""
     base_null: Band | None = None
-    """What the base activations' covariance gives; None where no base rows are kept."""
+    """Band of the base activations' covariance; None where no base rows are kept."""
 
 
 def evaluate(
@@ -49,44 +50,79 @@ def evaluate(
     compute: Callable[[], Measured],
 ) -> Measurement:
     """Return what `compute()` measured, or a measurement without a number that says why."""
+    about = Measurement(metric=metric, definition=definition, centred=centred)
     try:
         require_finite(sample)
-        measured = compute()
-        if not isfinite(measured.estimate.value):
+        result = compute()
+        if not isfinite(result.estimate.value):
             raise UnmeasurableError("the result overflows or is not a number")
     except UnmeasurableError as problem:
-        return Measurement(
-            metric=metric,
-            definition=definition,
-            centred=centred,
-            value=None,
-            low=None,
-            high=None,
+        return replace(
+            missing(about, str(problem), problem.status),
             num_rows=sum(group.num_rows for group in sample.groups.values()),
             num_groups=sum(group.num_rows > 0 for group in sample.groups.values()),
-            status=problem.status,
-            reason=str(problem),
         )
-    few = measured.num_groups < MIN_GROUPS
-    estimate = measured.estimate
+    return with_number(about, result)
+
+
+def with_number(
+    about: Measurement,
+    result: Measured,
+    *,
+    note: str | None = None,
+    few: str = "{} prompt groups hold rows",
+) -> Measurement:
+    """Return a measurement with its number, interval, bands and status filled in.
+
+    Args:
+        about: what was measured and where, without a number.
+        result: the finite number and what it rests on.
+        note: what to know about a good value.
+        few: how the reason counts prompt groups that do not suffice for an interval.
+    """
+    estimate, num_groups = result.estimate, result.num_groups
     bounded = all(end is not None and isfinite(end) for end in (estimate.low, estimate.high))
-    reason = f"{measured.num_groups} prompt groups hold rows, an interval needs {MIN_GROUPS}"
-    return Measurement(
-        metric=metric,
-        definition=definition,
-        centred=centred,
+    too_few = num_groups is not None and num_groups < MIN_GROUPS
+    reason = f"{few.format(num_groups)}, an interval needs {MIN_GROUPS}"
+    return replace(
+        about,
         value=estimate.value,
         low=estimate.low if bounded else None,
         high=estimate.high if bounded else None,
-        num_rows=measured.num_rows,
-        num_groups=measured.num_groups,
-        status=Status.TOO_FEW_GROUPS if few else Status.OK,
-        reason=reason if few else None,
-        null_low=measured.null.low if measured.null else None,
-        null_high=measured.null.high if measured.null else None,
-        base_null_low=measured.base_null.low if measured.base_null else None,
-        base_null_high=measured.base_null.high if measured.base_null else None,
+        num_rows=result.num_rows,
+        num_groups=num_groups or 0,
+        status=Status.TOO_FEW_GROUPS if too_few else Status.OK,
+        reason=reason if too_few else note,
+        null_low=result.null.low if result.null else None,
+        null_high=result.null.high if result.null else None,
+        base_null_low=result.base_null.low if result.base_null else None,
+        base_null_high=result.base_null.high if result.base_null else None,
     )
+
+
+def with_estimate(
+    about: Measurement,
+    estimate: Estimate,
+    groups: Int64[np.ndarray, " rows"],
+    *,
+    note: str | None = None,
+    null: Band | None = None,
+) -> Measurement:
+    """Return a measurement with an estimate over rows of these prompt groups filled in.
+
+    A model may compute numbers that are not finite, under a huge dose or in 16 bits: no value then.
+    """
+    if not isfinite(estimate.value):
+        return missing(about, "what the model computes is not finite")
+    result = Measured(
+        estimate=estimate, num_rows=len(groups), num_groups=len(np.unique(groups)), null=null
+    )
+    return with_number(about, result, note=note, few="{} prompt groups")
+
+
+def missing(about: Measurement, reason: str, status: Status = Status.UNDEFINED) -> Measurement:
+    """Return a measurement without a number, and why there is none."""
+    return replace(about, num_rows=0, num_groups=0, status=status, reason=reason)
 
 
 def require_finite(sample: Sample) -> None:

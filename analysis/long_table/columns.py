@@ -1,6 +1,6 @@
-"""The Measurement: one number, what it is of, where, how sure, and why it is missing when it is.
+"""The columns of the long table, and rows as a table of them.
 
-Owns the schema of the long table and its canonical order of columns and rows, so that two equal
+Owns the canonical order of columns and rows, so that two equal
 studies give equal bytes. No times, paths or attempts are ever part of it.
 """
 
@@ -11,58 +11,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
+from analysis.measurement import FIELDS, IDENTITY, NUMBERS, Row, Scalar
 from analysis.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Scalar = str | int | float | bool | None
-Row = dict[str, Scalar]
-Convert = Callable[[Any], Scalar]
+Convert = Callable[[object], Scalar]
 
-FIXED = pa.schema(
-    [
-        ("model", pa.string()),
-        ("family", pa.string()),
-        ("num_parameters", pa.int64()),  # counted, embeddings included
-        ("num_parameters_non_embedding", pa.int64()),
-        ("d_model", pa.int64()),
-        ("num_layers", pa.int64()),
-        ("metric", pa.string()),
-        ("definition", pa.string()),  # which of a metric's written definitions
-        ("compared_by", pa.string()),  # stage that compared two conditions, where one did
-        ("site", pa.string()),  # site, layer, position, centred: missing for behaviour
-        ("layer", pa.int64()),  # from 0
-        ("depth", pa.float64()),  # layer / (num_layers - 1)
-        ("position", pa.string()),
-        ("centred", pa.bool_()),
-        ("value", pa.float64()),
-        ("low", pa.float64()),  # 95 % interval
-        ("high", pa.float64()),
-        ("floor", pa.float64()),  # the same metric of the base model against itself
-        ("null_low", pa.float64()),  # 95 % band of random directions or subspaces
-        ("null_high", pa.float64()),
-        ("base_null_low", pa.float64()),  # the same of the base activations' own covariance
-        ("base_null_high", pa.float64()),
-        ("num_rows", pa.int64()),
-        ("num_groups", pa.int64()),
-        ("num_seeds", pa.int64()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("key", pa.string()),  # the job that measured it
-    ]
-)
-"""Columns that every measurement has; the study's axes stand before them, as strings."""
-
-IDENTITY = (
-    *("family", "num_parameters", "model", "metric", "definition", "compared_by"),
-    *("site", "layer", "depth", "position", "centred"),
-)
-"""The fixed columns that say *what* a number is, in the order rows are sorted by."""
-
-NULLS = ("null_low", "null_high", "base_null_low", "base_null_high")
-"""The bands expected with no effect."""
-_NUMBERS = ("value", "low", "high", "floor", *NULLS)
+ENDPOINT = "endpoint"
+"""Family of a model behind an endpoint: what it says is known, its weights are not."""
+ARROW: dict[type, pa.DataType] = {
+    str: pa.string(),
+    Status: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+}
+"""Type of a field or an axis -> type of its column."""
+FIXED = pa.schema([(name, ARROW[declared.type]) for name, declared in FIELDS.items()])
+"""Columns that every measurement has; the study's axes stand before them."""
 _STATUSES = tuple(status.value for status in Status)
 
 
@@ -173,7 +141,7 @@ def _text(value: object) -> str:
 def _check(row: Row) -> None:
     """Refuse a row whose value is missing without saying why, or not a finite number."""
     status = row["status"]
-    infinite = [name for name in _NUMBERS if row[name] in (math.inf, -math.inf)]
+    infinite = [name for name in NUMBERS if row[name] in (math.inf, -math.inf)]
     unexplained = row["value"] is None and (status in (None, Status.OK) or row["reason"] is None)
     if not infinite and not unexplained and status in _STATUSES:
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analysis.long_table.columns import Row
+    from analysis.measurement import Row
 
 
 def layer_at(fraction: float, num_layers: int) -> int:

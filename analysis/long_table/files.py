@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.long_table.columns import FIXED, Scalar, axes_of, to_table
+from analysis.long_table.columns import FIXED, axes_of, to_table
+from analysis.measurement import Scalar
 
 if TYPE_CHECKING:
     import pandas as pd

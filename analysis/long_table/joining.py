@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.long_table.columns import IDENTITY, axes_of, schema
+from analysis.long_table.columns import axes_of, schema
+from analysis.measurement import IDENTITY
 
 _MOST_RANKS = 2**62
 

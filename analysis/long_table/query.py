@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.long_table.columns import Row, Scalar, axes_of, schema, to_rows
+from analysis.long_table.columns import axes_of, schema, to_rows
 from analysis.long_table.depth import layer_at
 from analysis.long_table.selection import Selection, filter_where, resolve
+from analysis.measurement import Row, Scalar
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from analysis.long_table.columns import IDENTITY, NULLS, Row, Scalar, axes_of
+from analysis.long_table.columns import axes_of
+from analysis.measurement import CONTROLS, FIELDS, IDENTITY, End, Row, Scalar
 from analysis.status import Status
 
 CONFIDENCE = 0.95
@@ -82,15 +83,18 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
 
 
 def _outermost(rows: Sequence[Row]) -> Row:
-    """Controls of a mean: the largest floor of any seed, and bands that hold every seed's."""
-    found: Row = {}
-    for name in ("floor", *NULLS):
+    """Return the controls of a mean: bands that hold every seed's, and the farthest floor."""
+    outer: Row = {}
+    for name in CONTROLS:
         known = [float(row[name]) for row in rows if row[name] is not None]  # type: ignore[arg-type]
-        if name == "floor":
-            found[name] = max(known, key=abs, default=None)
-        else:
-            found[name] = (min if name.endswith("low") else max)(known, default=None)
-    return found
+        match FIELDS[name].end:
+            case End.LOW:
+                outer[name] = min(known, default=None)
+            case End.HIGH:
+                outer[name] = max(known, default=None)
+            case None:
+                outer[name] = max(known, key=abs, default=None)
+    return outer
 
 
 def _number(row: Row) -> float | None:

@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from analysis.long_table.columns import Row, Scalar
 from analysis.long_table.depth import align, layer_at
+from analysis.measurement import Row, Scalar
 
 PREFERRED = {
     "site": ("resid_mid", "resid_post", "resid_pre"),

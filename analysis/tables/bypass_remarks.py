@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.long_table.circumstances import PLAIN, Circumstances
-from analysis.long_table.columns import Row, to_rows
+from analysis.long_table.columns import to_rows
 from analysis.long_table.query import LongTable
+from analysis.measurement import Row
 
 CONTROL = "decode_loss_gap"
 CLAIMS = ("toxic_mass", "toxic_rate", "toxic_score", "reactivation")

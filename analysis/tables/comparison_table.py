@@ -6,12 +6,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from analysis.long_table.circumstances import Circumstances
-from analysis.long_table.columns import Row, Scalar, axes_of
+from analysis.long_table.columns import ENDPOINT, axes_of
 from analysis.long_table.query import LongTable, applied
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import VARIANT, Selection, describe, select
-from analysis.status import Status
-from analysis.tables.absence import absent
+from analysis.measurement import Measurement, Row, Scalar
+from analysis.status import MEANINGS, Status
 from analysis.tables.bypass_remarks import DecodeControls
 from analysis.tables.layout import (
     Layout,
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Values = tuple[Scalar, ...]
+
+ANSWERABLE = frozenset({"toxic_rate", "toxic_score", "word_f1"})
+"""Metrics that need no more of a model than what it says."""
 
 
 @dataclass(frozen=True, order=True)
@@ -82,7 +85,7 @@ def compare(
             return _cell(row, controls.remark(row))
         found = (*side, column.metric, *column.where) in elsewhere()
         reason = f"measured, but not at {describe(replace(chosen, where={}))}" if found else None
-        return absent(sides[side]["family"], column.metric, reason)
+        return _empty(sides[side]["family"], column.metric, reason)
 
     lines = [
         (side_header(row, layout, beside), tuple(cell(side, column) for column in columns))
@@ -144,25 +147,17 @@ def _values(row: Row, names: Sequence[str]) -> Values:
 
 
 def _cell(row: Row, remark: str | None) -> Cell:
-    def number(name: str) -> float | None:
-        value = row[name]
-        return None if value is None else float(value)
+    number = Measurement.from_row(row)
+    reasons = [part for part in (number.reason, remark) if part]
+    return Cell(number=replace(number, reason="; ".join(reasons) or None))
 
-    said = [str(part) for part in (row["reason"], remark) if part]
-    return Cell(
-        value=number("value"),
-        low=number("low"),
-        high=number("high"),
-        floor=number("floor"),
-        null_low=number("null_low"),
-        null_high=number("null_high"),
-        base_null_low=number("base_null_low"),
-        base_null_high=number("base_null_high"),
-        num_seeds=int(row["num_seeds"] or 0),
-        status=Status(str(row["status"])),
-        reason="; ".join(said) or None,
-        keys=tuple(str(row["key"]).split()) if row["key"] else (),
-    )
+
+def _empty(family: Scalar, metric: str, elsewhere: str | None) -> Cell:
+    """Return a cell without a number and its reason; `elsewhere` says where one was measured."""
+    status, reason = Status.NOT_RUN, elsewhere or MEANINGS[Status.NOT_RUN]
+    if family == ENDPOINT and metric not in ANSWERABLE:
+        status, reason = Status.NO_WEIGHTS, MEANINGS[Status.NO_WEIGHTS]
+    return Cell(number=Measurement(metric=metric, definition="", status=status, reason=reason))
 
 
 def _caption(rows: Sequence[Row], chosen: Selection, layout: Layout, axes: Sequence[str]) -> str:

@@ -3,19 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from analysis.measurement import PARTS, Measurement
 from analysis.status import Status
 from analysis.tables.rounding import format_number
 from analysis.tables.table import Cell, Header, Table, annotate
 
-PARTS = ("value", "95 % interval", "noise floor", "random band", "base band")
-"""What stands side by side, in this order; a part that no cell of a column has is left out."""
-
 _LEVEL = "control"
-_PAIRS = {
-    "95 % interval": ("low", "high"),
-    "random band": ("null_low", "null_high"),
-    "base band": ("base_null_low", "base_null_high"),
-}
 
 
 def laid_out(table: Table) -> Table:
@@ -45,29 +38,40 @@ def side_by_side(table: Table) -> Table:
 
 
 def _parts(cells: Sequence[Cell]) -> list[str]:
+    """Return the parts that some cell has, the value always."""
     return [part for part in PARTS if part == "value" or any(_has(cell, part) for cell in cells)]
 
 
 def _has(cell: Cell, part: str) -> bool:
-    if part == "noise floor":
-        return cell.floor is not None
-    low, high = _PAIRS[part]
-    return getattr(cell, low) is not None and getattr(cell, high) is not None
+    return all(end is not None for end in _ends(cell, part))
+
+
+def _ends(cell: Cell, part: str) -> list[float | None]:
+    return [getattr(cell.number, name) for name in PARTS[part]]
 
 
 def _part(cell: Cell, part: str) -> Cell:
     if part == "value":
-        return replace(cell, low=None, high=None)
-    if not _has(cell, part):
+        return replace(cell, number=replace(cell.number, low=None, high=None))
+    ends = [end for end in _ends(cell, part) if end is not None]
+    if len(ends) < len(PARTS[part]):
         return _without(cell, part)
-    if part == "noise floor":
-        return Cell(value=cell.floor)
-    low, high = (getattr(cell, name) for name in _PAIRS[part])
-    return Cell(low=low, high=high, shown=f"[{format_number(low)}, {format_number(high)}]")
+    empty = Measurement(metric=cell.number.metric, definition=cell.number.definition)
+    if len(ends) == 1:
+        return Cell(number=replace(empty, value=ends[0]))
+    low, high = ends
+    shown = f"[{format_number(low)}, {format_number(high)}]"
+    return Cell(number=replace(empty, low=low, high=high), shown=shown)
 
 
 def _without(cell: Cell, part: str) -> Cell:
-    """Why a part is not there: because its number is not, or because it is not known."""
-    if cell.value is None:
-        return Cell(status=cell.status, reason=cell.reason)
-    return Cell(status=Status.UNDEFINED, reason=f"this number has no {part}")
+    """Say why a part is not there: because its number is not, or because it is not known."""
+    number = cell.number
+    status, reason = number.status, number.reason
+    if number.value is not None:
+        status, reason = Status.UNDEFINED, f"this number has no {part}"
+    return Cell(
+        number=Measurement(
+            metric=number.metric, definition=number.definition, status=status, reason=reason
+        )
+    )

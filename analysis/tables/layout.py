@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from analysis.long_table.columns import Row, Scalar, axes_of
+from analysis.long_table.columns import axes_of
 from analysis.long_table.selection import VARIANT, nearest
+from analysis.measurement import Row, Scalar
 from analysis.tables.rounding import format_count
 
 Side = tuple[Scalar, ...]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 from analysis.status import Status
 
 MIN_SIZES = 4

@@ -1,9 +1,10 @@
 """Rows of a table for what others published: each number in the column of its metric and cell."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from analysis.long_table.columns import Row, axes_of
+from analysis.long_table.columns import axes_of
+from analysis.measurement import Measurement, Row
 from analysis.status import Status
 from analysis.tables.layout import Layout
 from analysis.tables.reference import Published, load_reference
@@ -78,10 +79,11 @@ def _cell(numbers: Sequence[Published], column: Place, columns: Sequence[Place])
         if column.metric == next((name for name in number.metrics if name in shown), None)
         and _fits(number, column)
     ]
+    about = Measurement(metric=column.metric, definition="")
     if len(found) != 1:
-        return Cell(status=Status.NOT_RUN, reason="not published")
+        return Cell(number=replace(about, status=Status.NOT_RUN, reason="not published"))
     value = found[0].value
-    return Cell(value=value, shown=f"{value:.4g}", reason=found[0].note)
+    return Cell(number=replace(about, value=value, reason=found[0].note), shown=f"{value:.4g}")
 
 
 def _fits(number: Published, column: Place) -> bool:

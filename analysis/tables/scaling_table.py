@@ -1,12 +1,14 @@
 """The table of power laws: how each metric grows with size, per family; refused where thin."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from analysis.long_table.columns import Row
 from analysis.long_table.query import LongTable, applied
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import VARIANT, Selection, describe, select
+from analysis.measurement import Measurement, Row
+from analysis.status import Status
 from analysis.tables.layout import Layout, axes_across, axis_values, blank_name, metrics_shown
 from analysis.tables.layout import variant_labels as labels_of
 from analysis.tables.power_laws import PowerLaw, fit_families
@@ -44,7 +46,7 @@ def scaling_table(
             for laws in zip(*(fit_families(own, size) for size in against), strict=True):
                 sides.append((*header, laws[0].family))
                 keys = _keys(own, laws[0].family)
-                cells.append(tuple(cell for law in laws for cell in _cells(law, keys)))
+                cells.append(tuple(cell for law in laws for cell in _cells(metric, law, keys)))
     caption = (
         f"{describe(chosen)}. Least squares in logarithms, one point per size; 95 % intervals by "
         "Student's t with n - 2; the range over fits that leave one size out. Families are fitted "
@@ -93,7 +95,7 @@ def _keys(rows: Sequence[Row], family: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for row in own for key in str(row["key"] or "").split()))
 
 
-def _cells(law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:
+def _cells(metric: str, law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:
     """The PARTS of one fit; what was dropped or is only descriptive becomes a footnote."""
     remarks = []
     if law.descriptive:
@@ -101,11 +103,11 @@ def _cells(law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:
     if law.exponent is not None and law.dropped:
         remarks.append(f"left out: {law.dropped}")
     reason = law.reason or "; ".join(remarks) or None
-    exponent = Cell(
-        value=law.exponent, low=law.low, high=law.high, status=law.status, reason=reason, keys=keys
-    )
+    about = Measurement(metric=metric, definition="", status=law.status, key=" ".join(keys) or None)
+    exponent = replace(about, value=law.exponent, low=law.low, high=law.high, reason=reason)
     ends = (
-        Cell(value=value, status=law.status, reason=law.reason, keys=keys)
+        replace(about, value=value, reason=law.reason)
         for value in (law.leave_one_out_low, law.leave_one_out_high)
     )
-    return (exponent, *ends, Cell(value=float(law.num_sizes), keys=keys))
+    sizes = replace(about, value=float(law.num_sizes), status=Status.OK)
+    return tuple(Cell(number=number) for number in (exponent, *ends, sizes))

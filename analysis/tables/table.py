@@ -6,42 +6,24 @@ Writers only lay it out; every text, mark and rounding is already decided here.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from analysis.measurement import FIELDS, Measurement
 from analysis.status import MEANINGS, Status
 from analysis.tables.rounding import MISSING, format_value
 
 Header = tuple[str, ...]
+
+IN_TABLES = tuple(name for name, declared in FIELDS.items() if declared.in_tables)
+"""Fields of a measurement that every cell of a table gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One number as it is shown, and as it is."""
 
-    value: float | None = None
-    """Full precision; None is missing, never zero."""
-    low: float | None = None
-    """Lower end of the 95 % interval."""
-    high: float | None = None
-    """Upper end of it."""
-    num_seeds: int = 0
-    """Seeds behind the value."""
-    status: Status = Status.OK
-    """Whether the number may be trusted, or why there is none."""
-    reason: str | None = None
-    """The status in the case at hand."""
-    keys: tuple[str, ...] = ()
-    """Jobs that measured it."""
-    floor: float | None = None
-    """The same of the base model against itself."""
-    null_low: float | None = None
-    """Lower end of the 95 % band of random directions or subspaces."""
-    null_high: float | None = None
-    """Upper end of it."""
-    base_null_low: float | None = None
-    """Lower end of the band of the base activations' own covariance."""
-    base_null_high: float | None = None
-    """Upper end of it."""
+    number: Measurement
+    """The measurement; over several seeds their mean."""
     shown: str | None = None
-    """Text in place of the value's own: an interval or a band that stands by itself."""
+    """Text in place of the number's own: an interval or a band that stands by itself."""
     mark: str = ""
     """Mark of the footnote that gives the reason; set by `annotate`."""
 
@@ -51,12 +33,22 @@ class Cell:
 
         A value below the noise floor is not shown: it would be read as an effect.
         """
+        number = self.number
         if self.shown is not None:
             return self.shown
-        if self.value is None or self.status == Status.BELOW_NOISE_FLOOR:
+        if number.value is None or number.below_floor:
             return MISSING
-        shown = format_value(self.value, self.low, self.high)
-        return f"{shown} ({self.num_seeds})" if self.num_seeds > 1 else shown
+        shown = format_value(number.value, number.low, number.high)
+        return f"{shown} ({number.num_seeds})" if (number.num_seeds or 0) > 1 else shown
+
+    def as_json(self) -> dict[str, object]:
+        """Return the fields that tables give, the text, the footnote's mark and the jobs' keys."""
+        fields = {name: getattr(self.number, name) for name in IN_TABLES}
+        numbers = {n: value for n, value in fields.items() if FIELDS[n].type in (int, float)}
+        words = {n: value for n, value in fields.items() if n not in numbers}
+        numbers["num_seeds"] = self.number.num_seeds or 0
+        told = {"footnote": self.mark or None, "keys": self.number.keys}
+        return {**numbers, "text": self.text, **words, **told}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +106,10 @@ def annotate(table: Table) -> Table:
 
 def footnote(cell: Cell) -> str:
     """What has to be said about a cell: nothing for a plain number."""
-    if cell.status == Status.OK:
-        return cell.reason or ""
-    return f"{cell.status}: {cell.reason or MEANINGS[cell.status]}"
+    status, reason = cell.number.status, cell.number.reason
+    if status == Status.OK:
+        return reason or ""
+    return f"{status}: {reason or MEANINGS[Status(status)]}"
 
 
 def take_columns(table: Table, kept: Sequence[int]) -> Table:

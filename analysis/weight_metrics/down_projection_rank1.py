@@ -15,12 +15,12 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from analysis.estimates.intervals import TAIL
+from analysis.estimates.evaluation import Measured, missing, with_number
+from analysis.estimates.intervals import TAIL, Estimate
 from analysis.estimates.mean_offset import MeanOffset
 from analysis.estimates.nulls import Band, random_cosine
 from analysis.measurement import Measurement
 from analysis.status import Status
-from analysis.weight_metric import absent, of_offset, of_weights
 
 DEFINITION = (
     "v2: squared top singular value of aligned - base value vectors [neurons, d] over their "
@@ -82,13 +82,17 @@ def top_direction(change: Float32[np.ndarray, "neurons d"]) -> TopDirection | No
 def values_of_weights(top: TopDirection | None) -> list[Measurement]:
     """Share and constancy, which need no activations."""
     if top is None:
-        return [absent(name, DEFINITION, *_STILL) for name in REPORTS[:2]]
+        return [_absent(name, *_STILL) for name in REPORTS[:2]]
     neurons, dimension = top.shape
     null = random_share(neurons, dimension)
     even = random_constancy(neurons)
+    values = (top.share, null), (top.constancy, even)
     return [
-        of_weights(REPORTS[0], DEFINITION, top.share, num_rows=neurons, null=null),
-        of_weights(REPORTS[1], DEFINITION, top.constancy, num_rows=neurons, null=even),
+        with_number(
+            Measurement(metric=name, definition=DEFINITION),
+            Measured(estimate=Estimate(value=value), num_rows=neurons, num_groups=None, null=band),
+        )
+        for name, (value, band) in zip(REPORTS[:2], values, strict=True)
     ]
 
 
@@ -96,20 +100,23 @@ def value_at(top: TopDirection | None, offset: MeanOffset) -> Measurement:
     """Cosine of the top direction with minus mean δ at one place."""
     fault = _STILL if top is None else offset.problem
     if fault is not None or top is None:
-        return absent(REPORTS[2], DEFINITION, *(fault or _STILL))
-    return of_offset(
-        REPORTS[2],
-        DEFINITION,
-        offset.cosine(-top.direction),
+        return _absent(REPORTS[2], *(fault or _STILL))
+    result = Measured(
+        estimate=offset.cosine(-top.direction),
         num_rows=offset.num_rows,
         num_groups=offset.num_groups,
         null=random_cosine(len(top.direction)),
     )
+    return with_number(Measurement(metric=REPORTS[2], definition=DEFINITION), result)
 
 
 def unmeasured(status: Status, reason: str) -> Sequence[Measurement]:
     """The value that needs activations, missing for one reason."""
-    return [absent(REPORTS[2], DEFINITION, status, reason)]
+    return [_absent(REPORTS[2], status, reason)]
+
+
+def _absent(name: str, status: Status, reason: str) -> Measurement:
+    return missing(Measurement(metric=name, definition=DEFINITION), reason, status)
 
 
 @cache

@@ -8,13 +8,14 @@ along δx. Range -1 to 1; rotating the stream, or scaling either model's change,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from analysis.estimates.evaluation import Measured, missing, with_number
 from analysis.estimates.intervals import Estimate
 from analysis.estimates.mean_offset import MeanOffset
 from analysis.estimates.nulls import Band
@@ -28,7 +29,6 @@ from analysis.rows.cosine_histogram import (
     quantiles,
 )
 from analysis.status import Status
-from analysis.weight_metric import absent, of_offset
 
 DEFINITION = (
     "v2: median over the value vectors of all MLPs that have written to the stream there of the "
@@ -127,7 +127,7 @@ class Shift:
         elif fault is None and not self._total.any():
             fault = Status.BELOW_NOISE_FLOOR, "no value vector of the MLPs before it moved"
         if fault is not None:
-            return [absent(name, DEFINITION, *fault) for name in REPORTS]
+            return unmeasured(*fault)
         found = {
             name: (self.offset.estimate(of(self._total)), Band.of_draws(of(self._null)))
             for name, of in _STATISTICS.items()
@@ -141,20 +141,23 @@ class Shift:
     def _of_layer(self, name: str, layer: int) -> Measurement:
         if layer not in self._medians:
             reason = f"no value vector of layer {layer} moved"
-            return absent(name, DEFINITION, Status.BELOW_NOISE_FLOOR, reason)
+            return missing(_blank(name), reason, Status.BELOW_NOISE_FLOOR)
         return self._value(name, *self._medians[layer])
 
     def _value(self, name: str, estimate: Estimate, band: Band) -> Measurement:
-        return of_offset(
-            name,
-            DEFINITION,
-            estimate,
+        result = Measured(
+            estimate=estimate,
             num_rows=self.offset.num_rows,
             num_groups=self.offset.num_groups,
             null=band,
         )
+        return with_number(_blank(name), result)
 
 
-def unmeasured(status: Status, reason: str) -> Sequence[Measurement]:
-    """Every value, missing for one reason."""
-    return [absent(name, DEFINITION, status, reason) for name in REPORTS]
+def unmeasured(status: Status, reason: str) -> list[Measurement]:
+    """Return every value, missing for one reason."""
+    return [missing(_blank(name), reason, status) for name in REPORTS]
+
+
+def _blank(name: str) -> Measurement:
+    return Measurement(metric=name, definition=DEFINITION)

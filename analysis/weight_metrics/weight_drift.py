@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Float64
 
+from analysis.estimates.evaluation import Measured, missing, with_number
+from analysis.estimates.intervals import Estimate
 from analysis.measurement import Measurement
 from analysis.status import Status
-from analysis.weight_metric import absent, of_weights
 
 DEFINITION = (
     "v1: norm of aligned - base over the norm of base, all tensors of the block together; "
@@ -105,12 +106,15 @@ def measure(tensors: Iterable[TensorDrift], *, whole: bool) -> list[Measurement]
     base = sum(tensor.base_square for tensor in found)
     if not 0 < base < np.inf or not np.isfinite([tensor.moved_square for tensor in found]).all():
         reason = "the weights of the base are all zero, or not finite"
-        return [absent(name, DEFINITION, Status.UNDEFINED, reason) for name in (norm, least)]
+        return [
+            missing(Measurement(metric=name, definition=DEFINITION), reason)
+            for name in (norm, least)
+        ]
     moved = sum(tensor.moved_square for tensor in found)
     cosines = [tensor.cosine for tensor in found if tensor.cosine is not None]
     values = [
-        of_weights(norm, DEFINITION, (moved / base) ** 0.5, num_rows=len(found)),
-        of_weights(least, DEFINITION, min(cosines), num_rows=len(cosines)),
+        _exact(norm, (moved / base) ** 0.5, len(found)),
+        _exact(least, min(cosines), len(cosines)),
     ]
     if moved == 0:
         return _unmoved(values, "no weight changed")
@@ -139,3 +143,9 @@ def rounded(
 
 def _unmoved(values: Sequence[Measurement], reason: str) -> list[Measurement]:
     return [replace(v, status=Status.BELOW_NOISE_FLOOR, reason=reason) for v in values]
+
+
+def _exact(name: str, value: float, num_tensors: int) -> Measurement:
+    """Return a number that no prompt enters: it has no interval."""
+    result = Measured(estimate=Estimate(value=value), num_rows=num_tensors, num_groups=None)
+    return with_number(Measurement(metric=name, definition=DEFINITION), result)

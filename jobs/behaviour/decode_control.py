@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from analysis.estimates.evaluation import missing, with_estimate
+from analysis.estimates.group_means import estimated_gap, estimated_mean
+from analysis.measurement import Measurement
 from jobs.behaviour.next_tokens import expectations
 from jobs.behaviour.subject import Subject
 from jobs.tokens.plan import ROLES, TokenPlan
-from jobs.worker.group_estimate import estimated_gap, estimated_mean, measured, unmeasured
 
 _ASKED = (ROLES.index("prompt"), ROLES.index("user"))
 _LOSS = (
@@ -28,12 +30,10 @@ _GAP = (
     "the transform; delete-group jackknife of the difference"
 )
 
-Row = dict[str, Any]
-
 
 def decode_control(
     subject: Subject, token_budget: int, after_batch: Callable[[int], None]
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     """Loss in order, out of order, and the gap, over prompts that fit the model both ways."""
     assert subject.shuffled is not None, "no shuffled prompts were loaded"
     metrics = {
@@ -41,21 +41,21 @@ def decode_control(
         "decode_loss_shuffled": _LOSS.format(order=", its words out of order"),
         "decode_loss_gap": _GAP,
     }
-    about = [
-        {"metric": name, "definition": definition, "position": "asked"}
+    blanks = [
+        Measurement(metric=name, definition=definition, position="asked")
         for name, definition in metrics.items()
     ]
     plans = (subject.plan, subject.shuffled)
     common = np.intersect1d(_requests(subject.plan), _requests(subject.shuffled))
     if not len(common):
-        yield from (row | unmeasured("no request has a token after the first") for row in about)
+        yield from (missing(blank, "no request has a token after the first") for blank in blanks)
         return
     sides = [_losses(subject.model, plan, common, token_budget, after_batch) for plan in plans]
     (ordered, groups), (shuffled, shuffled_groups) = sides
-    yield about[0] | measured(estimated_mean(ordered, groups), groups, None)
-    yield about[1] | measured(estimated_mean(shuffled, shuffled_groups), shuffled_groups, None)
+    yield with_estimate(blanks[0], estimated_mean(ordered, groups), groups)
+    yield with_estimate(blanks[1], estimated_mean(shuffled, shuffled_groups), shuffled_groups)
     gap = estimated_gap(shuffled, shuffled_groups, ordered, groups)
-    yield about[2] | measured(gap, groups, None)
+    yield with_estimate(blanks[2], gap, groups)
 
 
 def _asked(plan: TokenPlan) -> Bool[np.ndarray, " tokens"]:

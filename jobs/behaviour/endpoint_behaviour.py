@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.tables.absence import ENDPOINT
+from analysis.long_table.columns import ENDPOINT
 from jobs.behaviour.asked_prompts import AskedPrompts, Reading
 from jobs.behaviour.conversation import Conversation, conversation
 from jobs.behaviour.outcome import Outcome
@@ -28,7 +28,7 @@ from jobs.service.faults import NoAnswer
 from jobs.service.retrying import RateLimit, ask_with_retries
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.text.transform import load_transform
-from jobs.worker.measured_rows import write_rows
+from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -52,13 +52,12 @@ def ask(work: Work) -> dict[str, Any]:
     outcomes = _outcomes(work, answered, found, judge, wordless)
     about = {**dict.fromkeys(MODEL_FACTS), "family": ENDPOINT}
     rows = [
-        {**about, **replace(outcome, note=note if missing else outcome.note).as_row()}
-        for outcome in outcomes
+        replace(outcome, note=note if missing else outcome.note).measured() for outcome in outcomes
     ]
     return {
         "model": {**about, "name": work.params.model},
         "served": sorted({str(each["served"]) for each in found.values()}),
-        "rows": write_rows(work.folder, rows),
+        "rows": write_measurements(work.folder, rows, about),
         "num_prompts": len(lines),
         "num_answered": len(answered),
         "num_taken_over": num_taken_over,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from analysis.estimates.evaluation import missing, with_estimate
+from analysis.estimates.group_means import estimated_mean
 from analysis.estimates.intervals import Estimate
-from jobs.worker.group_estimate import estimated_mean, measured, unmeasured
-
-Row = dict[str, Any]
+from analysis.measurement import Measurement
 
 
 def _nothing(kind: type) -> Any:
@@ -45,14 +45,14 @@ class Outcome:
             return estimate.map(lambda nats: float(np.exp(nats)))
         return estimate.within(0.0, 1.0)
 
-    def as_row(self) -> Row:
-        """The measurement: its mean, with a delete-group jackknife interval."""
-        row: Row = {
-            "metric": self.metric,
-            "definition": self.definition,
-            "position": self.position,
-        }
+    @property
+    def blank(self) -> Measurement:
+        """The measurement without its number."""
+        return Measurement(metric=self.metric, definition=self.definition, position=self.position)
+
+    def measured(self) -> Measurement:
+        """Return the mean with its delete-group jackknife interval, or why there is none."""
         if self.missing is not None:
-            return row | unmeasured(self.missing)
+            return missing(self.blank, self.missing)
         estimate = self.reported(estimated_mean(self.values, self.groups))
-        return row | measured(estimate, self.groups, self.note)
+        return with_estimate(self.blank, estimate, self.groups, note=self.note)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from analysis.measurement import Measurement
 from jobs.behaviour.decode_control import decode_control
-from jobs.behaviour.outcome import Row
 from jobs.behaviour.outcomes import outcomes
 from jobs.behaviour.said import write_continuations
 from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.subject import Subject, load_subject
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
-from jobs.worker.measured_rows import write_rows
+from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
 
 
@@ -21,10 +21,10 @@ def behave(work: Work) -> dict[str, Any]:
     work.progress(None, "loading the model")
     subject = load_subject(work)
     toxic = find_toxic_tokens(subject.toxic_words, subject.tokenizer, subject.transform)
-    rows = [{**subject.about, **row} for row in _rows(work, subject, toxic)]
+    rows = list(_rows(work, subject, toxic))
     _mirror(work, rows)
     return {
-        "rows": write_rows(work.folder, rows),
+        "rows": write_measurements(work.folder, rows, subject.about),
         "num_prompts": len(subject.plan.prompts),
         "num_too_long": len(subject.too_long),
         "num_toxic_words": toxic.num_words,
@@ -32,7 +32,7 @@ def behave(work: Work) -> dict[str, Any]:
     }
 
 
-def _rows(work: Work, subject: Subject, toxic: ToxicTokens) -> Iterator[Row]:
+def _rows(work: Work, subject: Subject, toxic: ToxicTokens) -> Iterator[Measurement]:
     params = work.params
 
     def show(done: int, doing: str) -> None:
@@ -50,7 +50,7 @@ def _rows(work: Work, subject: Subject, toxic: ToxicTokens) -> Iterator[Row]:
         show=show,
         after_saying=lambda said: write_continuations(work.folder, subject, said),
     ):
-        yield outcome.as_row()
+        yield outcome.measured()
     if "decode_loss" in params.metrics:
         yield from decode_control(
             subject,
@@ -59,11 +59,11 @@ def _rows(work: Work, subject: Subject, toxic: ToxicTokens) -> Iterator[Row]:
         )
 
 
-def _mirror(work: Work, rows: Sequence[Row]) -> None:
+def _mirror(work: Work, measurements: Sequence[Measurement]) -> None:
     values = {
-        f"{row['metric']}/{row['position']}": float(row["value"])
-        for row in rows
-        if row.get("value") is not None
+        f"{each.metric}/{each.position}": each.value
+        for each in measurements
+        if each.value is not None
     }
     if values:
         work.tracker.log(values, axis="behave/step", step=0)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from analysis.drawing.figure import Detail
     from analysis.long_table.circumstances import Circumstances
-    from analysis.long_table.columns import Row
     from analysis.long_table.selection import Selection
+    from analysis.measurement import Row
     from analysis.tables.layout import Layout
     from analysis.tables.table import Table
 

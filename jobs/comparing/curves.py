@@ -14,7 +14,7 @@ from jobs.comparing.comparison import Comparison, selection_of
 from jobs.comparing.view import View
 
 if TYPE_CHECKING:
-    from analysis.long_table.columns import Row
+    from analysis.measurement import Row
 
 LAYER, SIZE = "layer", "num_parameters"
 """What lines are drawn against: columns of the long table."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from analysis.drawing.figure import Detail
-    from analysis.long_table.columns import Scalar
+    from analysis.measurement import Scalar
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.measurement import IDENTITY, Role, Row, Scalar, with_role
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison, selection_of
 from jobs.comparing.view import View
 
 if TYPE_CHECKING:
-    from analysis.long_table.columns import Row, Scalar
     from analysis.long_table.selection import Selection
 
 WHERE = "--trace"
@@ -16,7 +16,7 @@ _HINT = "METRIC,axis=value,axis=value: axes, model, site, layer, depth, position
 _MOST_TOLD = 20
 
 
-def rows_of_cell(comparison: Comparison, view: View, text: str) -> "list[Row]":
+def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
     """The rows behind one cell: one, or one per seed.
 
     What the text leaves open is as the view shows it (site, position, depth). Raises UserError for
@@ -55,6 +55,20 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> "list[Row]":
     return rows
 
 
+def describe_row(row: Mapping[str, Scalar]) -> Iterator[str]:
+    """Write one measurement in full precision, line by line."""
+    numbers = with_role(Role.ESTIMATE, Role.CONTROL, Role.COUNT)
+    apart = (*numbers, "metric", "definition", "reason")
+    where = (
+        f"{name}={value}" for name, value in row.items() if name not in apart and value is not None
+    )
+    yield f"{row['metric']}  {' '.join(where)}"
+    yield "  " + "  ".join(f"{name} {row[name]!r}" for name in numbers if row[name] is not None)
+    for name in ("reason", "definition"):
+        if row[name]:
+            yield f"  {name}: {row[name]}"
+
+
 def _parsed(text: str) -> "tuple[str, dict[str, list[str]]]":
     """The metric, and column -> accepted values; a part without `=` is one more value."""
     metric, *parts = [part.strip() for part in text.split(",")]
@@ -69,8 +83,8 @@ def _parsed(text: str) -> "tuple[str, dict[str, list[str]]]":
     return metric, named
 
 
-def _filtered(rows: "list[Row]", named: Mapping[str, Sequence[str]], text: str) -> "list[Row]":
-    from analysis.long_table.columns import IDENTITY, axes_of
+def _filtered(rows: list[Row], named: Mapping[str, Sequence[str]], text: str) -> list[Row]:
+    from analysis.long_table.columns import axes_of
 
     columns = list(dict.fromkeys([*axes_of(rows[0]), *IDENTITY, "layer", "key"]))
     kept = rows
@@ -91,7 +105,7 @@ def _filtered(rows: "list[Row]", named: Mapping[str, Sequence[str]], text: str) 
     return kept
 
 
-def _written(column: str, value: "Scalar") -> str:
+def _written(column: str, value: Scalar) -> str:
     """A value as a user writes it; the missing one as tables call it."""
     from analysis.tables.layout import BLANKS
 
@@ -113,7 +127,7 @@ def _fraction(values: Sequence[str], text: str) -> float:
     return depth
 
 
-def _narrowed(selection: "Selection", rows: "Sequence[Row]") -> "Selection":
+def _narrowed(selection: "Selection", rows: Sequence[Row]) -> "Selection":
     """The view's selection; where the rows are of one site or position only, of that."""
     from dataclasses import replace
 
@@ -128,21 +142,21 @@ def _narrowed(selection: "Selection", rows: "Sequence[Row]") -> "Selection":
     return resolve(chosen, rows)
 
 
-def _cells(rows: "Sequence[Row]", seeds: str | None) -> "dict[tuple[Scalar, ...], Row]":
+def _cells(rows: Sequence[Row], seeds: str | None) -> dict[tuple[Scalar, ...], Row]:
     """One row per cell: what differs in more than the seed is another cell."""
-    from analysis.long_table.columns import IDENTITY, axes_of
+    from analysis.long_table.columns import axes_of
 
     names = [name for name in (*axes_of(rows[0]), *IDENTITY) if name not in (seeds, "depth")]
     return {tuple(row[name] for name in (*names, "layer")): row for row in rows}
 
 
-def _candidates(rows: "Sequence[Row]", seeds: str | None) -> list[str]:
+def _candidates(rows: Sequence[Row], seeds: str | None) -> list[str]:
     """The cells there are, told by the columns in which they differ."""
     return list(_told(list(_cells(rows, seeds).values()), seeds))[:_MOST_TOLD]
 
 
-def _told(rows: "Sequence[Row]", seeds: str | None) -> Iterator[str]:
-    from analysis.long_table.columns import IDENTITY, axes_of
+def _told(rows: Sequence[Row], seeds: str | None) -> Iterator[str]:
+    from analysis.long_table.columns import axes_of
 
     hidden = {seeds, "depth", "definition", "family", "num_parameters"}
     names = [name for name in (*axes_of(rows[0]), *IDENTITY, "layer") if name not in hidden]

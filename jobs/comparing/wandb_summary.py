@@ -49,7 +49,7 @@ def _flat(table: "Table") -> TableRows:
     """One line per row of the table, one column per header, as W&B wants it."""
     columns = [*table.row_levels, *(" / ".join(filter(None, head)) for head in table.columns)]
     rows = [
-        [*header, *(cell.text if cell.value is None else cell.value for cell in line)]
+        [*header, *(cell.text if cell.number.value is None else cell.number.value for cell in line)]
         for header, line in zip(table.rows, table.cells, strict=True)
     ]
     return columns, [[None if cell == "" else cell for cell in row] for row in rows]

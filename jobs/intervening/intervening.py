@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from jobs.behaviour.outcome import Outcome, Row
+from analysis.measurement import Measurement
+from jobs.behaviour.outcome import Outcome
 from jobs.behaviour.outcomes import outcomes
 from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.subject import Subject
@@ -20,7 +22,7 @@ from jobs.intervening.rows import AXIS, NAME, Measured, rows
 from jobs.intervening.subjects import Subjects
 from jobs.intervening.targets import Absent, find_target
 from jobs.worker.chunks import Chunks
-from jobs.worker.measured_rows import write_rows
+from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Stopped, Work
 
 _OTHER = {"base": "aligned", "aligned": "base"}
@@ -42,14 +44,14 @@ def intervene(work: Work) -> dict[str, Any]:
         else _at_dose(passes, subject, intervention, target, dose)
         for dose in params.doses
     }
-    about = {**subjects.common.about, NAME: params.intervention}
     found = [
-        {**about, **row} for row in rows(plain, other, doses, _definition(params, intervention))
+        replace(each, axes={NAME: params.intervention, **each.axes})
+        for each in rows(plain, other, doses, _definition(params, intervention))
     ]
     _mirror(work, found)
     return {
         "definition": intervention.DEFINITION,
-        "rows": write_rows(work.folder, found, [NAME, AXIS]),
+        "rows": write_measurements(work.folder, found, subjects.common.about, [NAME, AXIS]),
         "num_prompts": len(subject.plan.prompts),
         "num_too_long": len(subject.too_long),
         "num_toxic_words": passes.toxic.num_words,
@@ -151,12 +153,12 @@ def _of_target(target: Target | Absent) -> dict[str, Any]:
     }
 
 
-def _mirror(work: Work, found: Sequence[Row]) -> None:
-    """One row of behaviour per dose."""
+def _mirror(work: Work, measurements: Sequence[Measurement]) -> None:
+    """Log one row of behaviour per dose."""
     by_dose: dict[float, dict[str, float]] = {}
-    for row in found:
-        if row.get("value") is not None:
-            curve = f"{row['metric']}/{row['position']}"
-            by_dose.setdefault(float(row[AXIS]), {})[curve] = float(row["value"])
+    for each in measurements:
+        if each.value is not None:
+            dose = float(str(each.axes[AXIS]))
+            by_dose.setdefault(dose, {})[f"{each.metric}/{each.position}"] = each.value
     for dose, values in sorted(by_dose.items()):
         work.tracker.log(values, axis=AXIS, step=dose)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.estimates.evaluation import missing, with_estimate
+from analysis.estimates.group_means import estimated_mean
 from analysis.estimates.intervals import Estimate
+from analysis.estimates.nulls import Band
+from analysis.measurement import Measurement
 from analysis.status import Status
-from jobs.behaviour.outcome import Outcome, Row
+from jobs.behaviour.outcome import Outcome
 from jobs.intervening.recovery import band, recovered
 from jobs.intervening.targets import Absent
-from jobs.worker.group_estimate import estimated_mean, measured, unmeasured
 
 NAME = "intervention"
 """The axis that says what was done, in studies that have no axis of this name themselves."""
@@ -35,7 +38,7 @@ def rows(
     other: Sequence[Outcome],
     doses: Mapping[float, Measured | Absent],
     definition: str,
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     """Every row.
 
     Args:
@@ -46,50 +49,56 @@ def rows(
     """
     for number, outcome in enumerate(plain):
         told = definition.format(metric=outcome.metric) + outcome.definition.removeprefix("v1: ")
-        about: Row = {"definition": told, "position": outcome.position}
-        names = [f"{what}_{outcome.metric}" for what in ("patched", "recovered")]
-        yield outcome.as_row() | about | {"metric": names[0], AXIS: "0"}
+        blank = Measurement(metric="", definition=told, position=outcome.position)
+        patched, recovered_share = (
+            replace(blank, metric=f"{what}_{outcome.metric}") for what in ("patched", "recovered")
+        )
+        untouched = replace(outcome.measured(), metric=patched.metric, definition=told)
+        yield replace(untouched, axes={AXIS: "0"})
         for dose, found in doses.items():
-            here = about | {AXIS: f"{dose:g}"}
-            pair = [_absent(found)] * 2 if isinstance(found, Absent) else None
-            if pair is None:
-                assert isinstance(found, Measured)
-                controls = [each[number] for each in found.controls]
-                pair = [
-                    _patched(found.patched[number], controls),
-                    _recovered(outcome, found.patched[number], other[number], controls),
-                ]
-            yield from (
-                here | {"metric": name} | row for name, row in zip(names, pair, strict=True)
-            )
+            axes = {AXIS: f"{dose:g}"}
+            blanks = replace(patched, axes=axes), replace(recovered_share, axes=axes)
+            if isinstance(found, Absent):
+                yield from (missing(each, found.reason, Status(found.status)) for each in blanks)
+                continue
+            controls = [each[number] for each in found.controls]
+            changed = found.patched[number]
+            yield _patched(blanks[0], changed, controls)
+            yield _recovered(blanks[1], outcome, changed, other[number], controls)
 
 
-def _patched(outcome: Outcome, controls: Sequence[Outcome]) -> Row:
+def _patched(blank: Measurement, outcome: Outcome, controls: Sequence[Outcome]) -> Measurement:
     if outcome.missing is not None:
-        return unmeasured(outcome.missing)
+        return missing(blank, outcome.missing)
     estimate = outcome.reported(estimated_mean(outcome.values, outcome.groups))
-    null = _null(controls)
-    ends = outcome.reported(Estimate(value=null[0], low=null[0], high=null[1])) if null else None
-    row = measured(estimate, outcome.groups, outcome.note)
-    return row | ({"null_low": ends.low, "null_high": ends.high} if ends else {})
+    ends = _null(controls)
+    null = None
+    if ends is not None:
+        shown = outcome.reported(Estimate(value=ends[0], low=ends[0], high=ends[1]))
+        assert shown.low is not None and shown.high is not None
+        null = Band(low=shown.low, high=shown.high)
+    return with_estimate(blank, estimate, outcome.groups, note=outcome.note, null=null)
 
 
 def _recovered(
-    plain: Outcome, patched: Outcome, other: Outcome, controls: Sequence[Outcome]
-) -> Row:
+    blank: Measurement,
+    plain: Outcome,
+    patched: Outcome,
+    other: Outcome,
+    controls: Sequence[Outcome],
+) -> Measurement:
     for outcome in (plain, patched, other):
         if outcome.missing is not None:
-            return unmeasured(outcome.missing)
+            return missing(blank, outcome.missing)
     share = recovered(plain, patched, other)
     if isinstance(share, str):
-        return unmeasured(share)
-    row = measured(share, plain.groups, None)
-    null = _null(controls)
-    if null is None:
-        return row
-    start = plain.values.mean()
-    ends = sorted(float((end - start) / (other.values.mean() - start)) for end in null)
-    return row | {"null_low": ends[0], "null_high": ends[1]}
+        return missing(blank, share)
+    ends, null = _null(controls), None
+    if ends is not None:
+        start = plain.values.mean()
+        low, high = sorted(float((end - start) / (other.values.mean() - start)) for end in ends)
+        null = Band(low=low, high=high)
+    return with_estimate(blank, share, plain.groups, null=null)
 
 
 def _null(controls: Sequence[Outcome]) -> tuple[float, float] | None:
@@ -100,7 +109,3 @@ def _null(controls: Sequence[Outcome]) -> tuple[float, float] | None:
     if found is None or drawn[0].is_loss:
         return found
     return max(found[0], 0.0), min(found[1], 1.0)
-
-
-def _absent(absent: Absent) -> Row:
-    return unmeasured(absent.reason) | {"status": Status(absent.status).value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.long_table.depth import depth_of
@@ -14,10 +14,9 @@ from analysis.status import Status
 from cluster.errors import UserError
 from jobs.measuring.figure_tables import FigureTables
 from jobs.measuring.store_samples import StoreSamples
-from jobs.models.facts import MODEL_FACTS
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
-from jobs.worker.measured_rows import write_rows
+from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 FLOORS = ("offset_norm", "relative_norm")
 """Values that have a noise floor of their own; under it every other value is noise too."""
-
-Row = dict[str, Any]
 
 
 def measure(work: Work) -> dict[str, Any]:
@@ -38,18 +35,20 @@ def measure(work: Work) -> dict[str, Any]:
     samples = StoreSamples(store, _toxic(work))
     metrics = {name: load_metric(name) for name in work.params.metrics}
     details = FigureTables()
-    about = {name: artifact.facts["model"][name] for name in MODEL_FACTS}
-    rows: list[Row] = []
+    model = artifact.facts["model"]
+    rows: list[Measurement] = []
     for number, layer in enumerate(store.layers):
         work.progress(number / len(store.layers), f"layer {layer}")
-        found = [about | row for row in _at_layer(store, samples, against, metrics, layer)]
+        depth = depth_of(layer, model["num_layers"])
+        found = [
+            replace(each, layer=layer, depth=depth)
+            for each in _at_layer(store, samples, against, metrics, layer)
+        ]
         _keep_details(details, store, layer)
-        for row in found:
-            row["depth"] = depth_of(layer, about["num_layers"])
         _mirror(work, layer, found)
         rows += found
     details.write(work.folder)
-    return {"rows": write_rows(work.folder, rows)}
+    return {"rows": write_measurements(work.folder, rows, model)}
 
 
 def _at_layer(
@@ -58,12 +57,12 @@ def _at_layer(
     against: ActivationStore | None,
     metrics: Mapping[str, Metric],
     layer: int,
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     for site in store.sites:
         for label in (*store.positions, *_named(store.absent_positions)):
-            place = {"site": site, "layer": layer, "position": label}
+            floors = store.floor(site, layer, label) or {}
             for value in _values(store, samples, against, metrics, site, layer, label):
-                yield place | _row(value, store.floor(site, layer, label))
+                yield replace(value, site=site, position=label, floor=floors.get(value.metric))
 
 
 def _keep_details(details: FigureTables, store: ActivationStore, layer: int) -> None:
@@ -153,20 +152,13 @@ def _screened(values: Sequence[Measurement], floor: Mapping[str, float]) -> list
     ]
 
 
-def _row(value: Measurement, floor: Mapping[str, float] | None) -> Row:
-    return asdict(value) | {
-        "status": value.status.value,
-        "floor": (floor or {}).get(value.metric),
-    }
-
-
-def _mirror(work: Work, layer: int, rows: Sequence[Row]) -> None:
-    """One row of geometry per layer."""
-    values = {_curve(row): float(row["value"]) for row in rows if row["value"] is not None}
+def _mirror(work: Work, layer: int, measurements: Sequence[Measurement]) -> None:
+    """Log one row of geometry per layer."""
+    values = {_curve(each): each.value for each in measurements if each.value is not None}
     if values:
         work.tracker.log(values, axis="layer", step=layer)
 
 
-def _curve(row: Row) -> str:
-    centring = {None: "", True: " centred", False: " uncentred"}[row["centred"]]
-    return f"{row['metric']}{centring}/{row['site']} {row['position']}"
+def _curve(measured: Measurement) -> str:
+    centring = {None: "", True: " centred", False: " uncentred"}[measured.centred]
+    return f"{measured.metric}{centring}/{measured.site} {measured.position}"

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from analysis.estimates.evaluation import missing, with_estimate
+from analysis.estimates.group_means import estimated_mean
 from analysis.long_table.depth import depth_of
+from analysis.measurement import Measurement
 from analysis.status import Status
 from jobs.behaviour.subject import NO_WORDS
 from jobs.predicting.logit_lens import LensReadings
 from jobs.predicting.output_tokens import OutputTokens, has_answer
 from jobs.predicting.prediction_plan import PredictionPlan
 from jobs.tokens.positions import Position
-from jobs.worker.group_estimate import estimated_mean, measured, unmeasured
 
 if TYPE_CHECKING:
     from jobs.taps.taps import Place
-
-Row = dict[str, Any]
 
 TOXIC, ANSWER = "logit_lens", "logit_lens_answer"
 """Metrics of the toxic set, and of the first token of the prompt's answer."""
@@ -45,34 +45,35 @@ _KL = (
 
 def measure_lens(
     question: PredictionPlan, base: LensReadings | None, aligned: LensReadings | None
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     """Base, aligned and drop of both metrics, at every site, layer and position."""
     for position in question.asked:
         for metric in (TOXIC, ANSWER) if position.label == "last" else (TOXIC,):
             for place, reason in question.missing.items():
-                absent = unmeasured(reason) | {"status": Status.NOT_DEFINED_FOR_FAMILY.value}
-                yield from (row | absent for row in _unfilled(question, metric, place, position))
+                for blank in _blanks(question, metric, place, position):
+                    yield missing(blank, reason, Status.NOT_DEFINED_FOR_FAMILY)
             yield from _filled(question, metric, position, base, aligned)
 
 
 def measure_divergence(
     outputs: OutputTokens, nats: Float64[np.ndarray, " outputs"], most: int
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     """KL at each output, and over all of them, of which a prompt has `most` at most."""
     groups = outputs.plan.groups[outputs.plan.owners[outputs.after]]
     limits = (0.0, np.inf)
     for number in range(1, int(outputs.numbers.max()) + 1):
         here = outputs.numbers == number
-        row = _unplaced("token_kl", f"output-{number}", "prompts", "at the k-th output (output-k)")
-        yield row | _mean(nats[here], groups[here], limits, None)
-    whole = _unplaced("token_kl_mean", "response", "outputs", f"of the first {most} of a prompt")
-    yield whole | _mean(nats, groups, limits, None)
+        blank = _blank_kl(
+            "token_kl", f"output-{number}", "prompts", "at the k-th output (output-k)"
+        )
+        yield _mean(blank, nats[here], groups[here], limits, None)
+    whole = _blank_kl("token_kl_mean", "response", "outputs", f"of the first {most} of a prompt")
+    yield _mean(whole, nats, groups, limits, None)
 
 
-def _unplaced(metric: str, position: str, what: str, where: str) -> Row:
+def _blank_kl(metric: str, position: str, what: str, where: str) -> Measurement:
     definition = _KL.format(what=what, where=where)
-    nowhere = {"site": None, "layer": None, "depth": None}
-    return {"metric": metric, "definition": definition, "position": position, **nowhere}
+    return Measurement(metric=metric, definition=definition, position=position)
 
 
 def _filled(
@@ -81,7 +82,7 @@ def _filled(
     position: Position,
     base: LensReadings | None,
     aligned: LensReadings | None,
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     """Rows of one metric and position at the sites that exist."""
     tokens = np.flatnonzero(position.tokens)
     if metric == ANSWER:
@@ -89,31 +90,34 @@ def _filled(
     groups = question.plan.groups[question.plan.owners[tokens]]
     reason, note = _reservations(question, metric, tokens)
     for number, place in enumerate(question.places):
-        rows = _unfilled(question, metric, place, position)
+        blanks = _blanks(question, metric, place, position)
         if reason is not None:
-            yield from (row | unmeasured(reason) for row in rows)
+            yield from (missing(blank, reason) for blank in blanks)
             continue
         assert base is not None and aligned is not None
         first, second = (_read(each, metric, number, tokens) for each in (base, aligned))
-        yield rows[0] | _mean(first, groups, (0.0, 1.0), note)
-        yield rows[1] | _mean(second, groups, (0.0, 1.0), note)
-        yield rows[2] | _mean(first - second, groups, (-1.0, 1.0), note)
+        yield _mean(blanks[0], first, groups, (0.0, 1.0), note)
+        yield _mean(blanks[1], second, groups, (0.0, 1.0), note)
+        yield _mean(blanks[2], first - second, groups, (-1.0, 1.0), note)
 
 
-def _unfilled(question: PredictionPlan, metric: str, place: Place, position: Position) -> list[Row]:
-    """Base, aligned and drop at one place, without numbers."""
+def _blanks(
+    question: PredictionPlan, metric: str, place: Place, position: Position
+) -> list[Measurement]:
+    """Return base, aligned and drop at one place, without numbers."""
     site, layer = place
     named = {
         name: _LENS.format(whose=_WHOSE[metric], name=name) for name in ("base", "aligned")
     } | {"drop": _DROP.format(metric=metric)}
-    where = {
-        "site": site,
-        "layer": layer,
-        "depth": depth_of(layer, question.model["num_layers"]),
-        "position": position.label,
-    }
     return [
-        {"metric": f"{metric}_{name}", "definition": definition, **where}
+        Measurement(
+            metric=f"{metric}_{name}",
+            definition=definition,
+            site=site,
+            layer=layer,
+            depth=depth_of(layer, question.model["num_layers"]),
+            position=position.label,
+        )
         for name, definition in named.items()
     ]
 
@@ -142,12 +146,14 @@ def _read(
 
 
 def _mean(
+    blank: Measurement,
     values: Float64[np.ndarray, " rows"],
     groups: Int64[np.ndarray, " rows"],
     limits: tuple[float, float],
     note: str | None,
-) -> Row:
+) -> Measurement:
     num_bad = int((~np.isfinite(values)).sum())
     if num_bad:
-        return unmeasured(f"{num_bad} of {len(values)} predictions are not numbers")
-    return measured(estimated_mean(values, groups).within(*limits), groups, note)
+        return missing(blank, f"{num_bad} of {len(values)} predictions are not numbers")
+    estimate = estimated_mean(values, groups).within(*limits)
+    return with_estimate(blank, estimate, groups, note=note)

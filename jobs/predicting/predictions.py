@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analysis.measurement import Measurement
 from jobs.models.device import pick_device
-from jobs.models.facts import MODEL_FACTS
 from jobs.predicting.divergence import measure_divergences, read_final_rows
 from jobs.predicting.head import Head
 from jobs.predicting.logit_lens import LensReadings, read_lens
 from jobs.predicting.output_tokens import OutputTokens, find_output_tokens
-from jobs.predicting.prediction_measurements import Row, measure_divergence, measure_lens
+from jobs.predicting.prediction_measurements import measure_divergence, measure_lens
 from jobs.predicting.prediction_plan import PredictionPlan, plan_predictions
 from jobs.taps.pair_loading import PairLoading
-from jobs.worker.measured_rows import write_rows
+from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -38,10 +38,9 @@ def predict(work: Work) -> dict[str, Any]:
     """Measure everything asked for and write it; returns the record's facts."""
     question = plan_predictions(work)
     rows = _rows(work, question)
-    about = {name: question.model[name] for name in MODEL_FACTS}
     _mirror(work, rows)
     return {
-        "rows": write_rows(work.folder, [about | row for row in rows]),
+        "rows": write_measurements(work.folder, rows, question.model),
         "num_prompts": len(question.plan.prompts),
         "num_too_long": len(question.too_long),
         "num_toxic_words": question.toxic.num_words,
@@ -49,7 +48,7 @@ def predict(work: Work) -> dict[str, Any]:
     }
 
 
-def _rows(work: Work, question: PredictionPlan) -> list[Row]:
+def _rows(work: Work, question: PredictionPlan) -> list[Measurement]:
     loading = PairLoading(work, dtype=question.dtype, device=pick_device(work.params.num_gpus))
     resident = loading.switched() if loading.has_adapter else None
     # The aligned model first: it says what stands where a prompt has no answer.
@@ -58,7 +57,7 @@ def _rows(work: Work, question: PredictionPlan) -> list[Row]:
     head = Head(model) if resident else Head.left_of(model)
     model = resident[0] if resident else loading.one("base")
     base = _look(work, question, model, "base", aligned.outputs)
-    rows: list[Row] = []
+    rows: list[Measurement] = []
     if "logit_lens" in question.params.metrics:
         rows += measure_lens(question, base.lens, aligned.lens)
     if aligned.outputs is not None:
@@ -108,19 +107,19 @@ def _look(
     return ModelReadings(lens=found, outputs=outputs, rows=rows)
 
 
-def _mirror(work: Work, rows: Sequence[Row]) -> None:
-    """One point of each curve per layer, and per output."""
+def _mirror(work: Work, measurements: Sequence[Measurement]) -> None:
+    """Log one point of each curve per layer, and per output."""
     along: dict[tuple[str, int], dict[str, float]] = {}
-    for row in rows:
-        place = str(row["position"])
-        if row.get("value") is None:
+    for each in measurements:
+        place = str(each.position)
+        if each.value is None:
             continue
-        if row["layer"] is not None:
-            point, curve = ("layer", row["layer"]), f"{row['metric']}/{row['site']} {place}"
+        if each.layer is not None:
+            point, curve = ("layer", each.layer), f"{each.metric}/{each.site} {place}"
         elif place.startswith("output-"):
-            point, curve = ("output", int(place.removeprefix("output-"))), str(row["metric"])
+            point, curve = ("output", int(place.removeprefix("output-"))), each.metric
         else:
             continue
-        along.setdefault(point, {})[curve] = float(row["value"])
+        along.setdefault(point, {})[curve] = each.value
     for (axis, step), values in sorted(along.items()):
         work.tracker.log(values, axis=axis, step=step)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from analysis.estimates.evaluation import with_estimate
+from analysis.measurement import Measurement
 from cluster.errors import UserError
 from jobs.models.device import pick_device
-from jobs.models.facts import MODEL_FACTS, compute_dtype
+from jobs.models.facts import compute_dtype
 from jobs.models.family import Missing
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.probing.directions_file import write
@@ -28,8 +30,7 @@ from jobs.probing.vocabulary import read_out
 from jobs.store.checkpoint import Checkpoint
 from jobs.taps.taps import Place, taps_of
 from jobs.tokens.plan import build_token_plan
-from jobs.worker.group_estimate import measured
-from jobs.worker.measured_rows import write_rows
+from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Stopped, Work
 
 if TYPE_CHECKING:
@@ -175,22 +176,18 @@ def _fitted(
 
 def _write_measurements(work: Work, judgement: Judgement, texts: Sequence[LabelledText]) -> None:
     model = work.input("model").facts["model"]
-    about = {name: model[name] for name in MODEL_FACTS}
     groups = np.array([text.group for text in texts if text.held_out])
-    write_rows(work.folder, [about | row for row in _rows(work.params, judgement, groups)])
+    write_measurements(work.folder, _measurements(work.params, judgement, groups), model)
 
 
-def _rows(
+def _measurements(
     params: Params, judgement: Judgement, groups: Int64[np.ndarray, " rows"]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Measurement]:
     for name, what in _WHAT.items():
         definition = _DEFINITION.format(
             what=what, inverse_penalty=params.inverse_penalty, averaged=params.averaged
         )
-        yield {
-            "metric": f"probe_{name}",
-            "definition": definition,
-            "site": SITE,
-            "position": "mean",
-            **measured(getattr(judgement, name), groups, None),
-        }
+        blank = Measurement(
+            metric=f"probe_{name}", definition=definition, site=SITE, position="mean"
+        )
+        yield with_estimate(blank, getattr(judgement, name), groups)

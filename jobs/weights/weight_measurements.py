@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,11 @@ from analysis.weight_metrics import weight_drift as drift
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
 from jobs.extraction.paired_inputs import require_common_model
-from jobs.models.facts import MODEL_FACTS
 from jobs.store.activation_store import ActivationStore
 from jobs.store.checkpoint import Checkpoint
 from jobs.weights import full_tables
 from jobs.weights.mean_offsets import STREAM, StreamPlace, find_stream_places
-from jobs.worker.measured_rows import write_rows
+from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
 
 _NO_EXTRACTION = "no extraction of this pair was given: mean δ is not known"
@@ -39,15 +38,15 @@ Row = dict[str, Any]
 def measure(work: Work) -> dict[str, Any]:
     """Measure and write the rows and the full tables; returns counts of rows by status."""
     survey = Survey(work)
-    about = {name: survey.model[name] for name in MODEL_FACTS}
-    rows: list[Row] = [about | row for row in survey.rows()]
-    for row in rows:
-        if row["layer"] is not None:
-            row["depth"] = depth_of(row["layer"], about["num_layers"])
+    num_layers = survey.model["num_layers"]
+    rows = [
+        each if each.layer is None else replace(each, depth=depth_of(each.layer, num_layers))
+        for each in survey.rows()
+    ]
     (work.folder / full_tables.SHIFTS).write_bytes(to_parquet(full_tables.of_shifts(survey.lines)))
     (work.folder / full_tables.DRIFTS).write_bytes(to_parquet(full_tables.of_drifts(survey.drifts)))
     _mirror(work, rows)
-    return {"rows": write_rows(work.folder, rows)}
+    return {"rows": write_measurements(work.folder, rows, survey.model)}
 
 
 class Survey:
@@ -79,7 +78,7 @@ class Survey:
             _require_same(delta, work.input(name), name)
         return list(find_stream_places(ActivationStore(delta)))
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Measurement]:
         """All rows of the chosen metrics: of each place, of each layer, of the model."""
         chosen = set(self._work.params.metrics)
         if not self._places:
@@ -89,7 +88,7 @@ class Survey:
         if "weight_drift" in chosen:
             yield from self._of_tensors()
 
-    def _of_vectors(self, chosen: set[str]) -> Iterator[Row]:
+    def _of_vectors(self, chosen: set[str]) -> Iterator[Measurement]:
         """What value vectors say."""
         yield from self._of_places(-1, None, chosen)
         for layer in range(self.model["num_layers"]):
@@ -100,10 +99,10 @@ class Survey:
             top = None
             if "down_projection_rank1" in chosen:
                 top = rank1.top_direction(change)
-                yield from (_row(value, layer=layer) for value in rank1.values_of_weights(top))
+                yield from (replace(value, layer=layer) for value in rank1.values_of_weights(top))
             yield from self._of_places(layer, top, chosen)
 
-    def _of_tensors(self) -> Iterator[Row]:
+    def _of_tensors(self) -> Iterator[Measurement]:
         """What the weights of each block, and all of them, say."""
         self._work.progress(None, "comparing weights")
         names = self._common()
@@ -141,11 +140,11 @@ class Survey:
 
     def _of_places(
         self, layer: int, top: rank1.TopDirection | None, chosen: set[str]
-    ) -> Iterator[Row]:
+    ) -> Iterator[Measurement]:
         """Rows of the places whose last MLP is this layer's."""
         for place in (each for each in self._places if each.nearest == layer):
             for value in (*self._shifted(place, chosen), *self._ranked(place, top, chosen)):
-                yield _row(value, site=place.site, layer=place.layer, position=place.position)
+                yield replace(value, site=place.site, layer=place.layer, position=place.position)
 
     def _shifted(self, place: StreamPlace, chosen: set[str]) -> Sequence[Measurement]:
         if "value_vector_shift" not in chosen:
@@ -165,14 +164,13 @@ class Survey:
             return rank1.unmeasured(Status.UNDEFINED, "no MLP has written to the stream there")
         return [rank1.value_at(top, place.offset)]
 
-    def _absent(self, chosen: set[str]) -> Iterator[Row]:
+    def _absent(self, chosen: set[str]) -> Iterator[Measurement]:
         """What needs mean δ, where there is none."""
         kept_none = f"the extraction kept none of {', '.join(STREAM)}"
         reason = kept_none if self._work.has("delta") else _NO_EXTRACTION
         for name, metric in (("value_vector_shift", shift), ("down_projection_rank1", rank1)):
             if name in chosen:
-                for value in metric.unmeasured(Status.NOT_RUN, reason):
-                    yield _row(value)
+                yield from metric.unmeasured(Status.NOT_RUN, reason)
 
     def _drifts_of(self, names: Sequence[str]) -> list[drift.TensorDrift]:
         found = [
@@ -198,34 +196,26 @@ def _require_same(delta: Artifact, model: Artifact, name: str) -> None:
         )
 
 
-def _drift_rows(tensors: Sequence[drift.TensorDrift], layer: int | None) -> Iterator[Row]:
+def _drift_rows(tensors: Sequence[drift.TensorDrift], layer: int | None) -> Iterator[Measurement]:
     """Rows of one block, or of the whole model; the norm stands beside its floor."""
     norm, least = drift.measure(tensors, whole=layer is None)
     floor = None if norm.value is None else drift.rounding_floor(tensors)
-    yield _row(norm, layer=layer) | {"floor": floor}
-    yield _row(least, layer=layer)
+    yield replace(norm, layer=layer, floor=floor)
+    yield replace(least, layer=layer)
 
 
-def _row(
-    value: Measurement,
-    *,
-    site: str | None = None,
-    layer: int | None = None,
-    position: str | None = None,
-) -> Row:
-    place = {"site": site, "layer": layer, "position": position}
-    return asdict(value) | place | {"status": value.status.value}
+def _mirror(work: Work, measurements: Sequence[Measurement]) -> None:
+    """Log one point of each curve per layer."""
+    by_layer: dict[int, dict[str, float]] = {}
+    for each in measurements:
+        if each.layer is not None:
+            values = by_layer.setdefault(each.layer, {})
+            if each.value is not None:
+                values[_curve(each)] = each.value
+    for layer, values in sorted(by_layer.items()):
+        work.tracker.log(values, axis="layer", step=layer)
 
 
-def _mirror(work: Work, rows: Sequence[Row]) -> None:
-    """One point of each curve per layer."""
-    for layer in sorted({row["layer"] for row in rows if row["layer"] is not None}):
-        own = [row for row in rows if row["layer"] == layer and row["value"] is not None]
-        work.tracker.log(
-            {_curve(row): float(row["value"]) for row in own}, axis="layer", step=layer
-        )
-
-
-def _curve(row: Row) -> str:
-    place = f"{row['site']} {row['position']}" if row["site"] else "weights"
-    return f"{row['metric']}/{place}"
+def _curve(measured: Measurement) -> str:
+    place = f"{measured.site} {measured.position}" if measured.site else "weights"
+    return f"{measured.metric}/{place}"

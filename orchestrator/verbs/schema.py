@@ -11,7 +11,7 @@ STUDY = "study"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
-    from jobs.comparing.schemas import NAMES
+    from jobs.comparing.json_schemas import NAMES
 
     parser.add_argument(
         "--of",
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
         say_json(schema())
     else:
-        from jobs.comparing.schemas import published_schema
+        from jobs.comparing.json_schemas import published_schema
 
         say_json(published_schema(options.of))
     return 0

@@ -1,6 +1,6 @@
 """Prints the measurements of a table cell, and the chain of artifacts that each comes from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.storage import Storage
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
 _MOST_FILES = 8
 _WIDEST = 10_000
-_NUMBERS = (
-    *("value", "low", "high", "floor", "null_low", "null_high", "base_null_low", "base_null_high"),
-    *("num_rows", "num_groups"),
-)
 
 
 def show_trace(gathered: Gathered, text: str, *, as_json: bool) -> None:
@@ -62,26 +58,17 @@ def _print(
     from rich.text import Text
     from rich.tree import Tree
 
+    from jobs.comparing.named_cell import describe_row
+
     # As wide as its lines: a path that is cut or broken cannot be opened.
     console = Console(highlight=False, width=_WIDEST, soft_wrap=True)
     for row in rows:
-        console.print(Text("\n".join(_lines_of(row))))
+        console.print(Text("\n".join(describe_row(row))))
     for root, chain in chains.values():
         tree = Tree(Text(_line(chain)))
         _grow(tree, chain, root, set())
         console.print()
         console.print(tree)
-
-
-def _lines_of(row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of one measurement, in full precision."""
-    axes = {name for name in row if name not in (*_NUMBERS, "metric", "definition", "reason")}
-    where = (f"{name}={row[name]}" for name in row if name in axes and row[name] is not None)
-    yield f"{row['metric']}  {' '.join(where)}"
-    yield "  " + "  ".join(f"{name} {row[name]!r}" for name in _NUMBERS if row[name] is not None)
-    for name in ("reason", "definition"):
-        if row[name]:
-            yield f"  {name}: {row[name]}"
 
 
 def _line(chain: "Trace") -> str:

@@ -11,7 +11,7 @@ from analysis.drawing.drawable import drawable, missing_note, number, place_note
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import HATCHES, OKABE_ITO, finish, label_values, notes, panels, style
 from analysis.drawing.model_styles import by_family
-from analysis.long_table.columns import Row, Scalar
+from analysis.measurement import Row, Scalar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

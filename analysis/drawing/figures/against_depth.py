@@ -25,7 +25,7 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.model_styles import draw_models, model_styles
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 from analysis.tables.layout import Layout, axis_values
 
 if TYPE_CHECKING:

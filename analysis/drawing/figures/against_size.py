@@ -33,7 +33,7 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.null_bands import Null, draw_nulls
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 from analysis.tables.layout import Layout, axis_values, blank_name
 from analysis.tables.power_laws import PowerLaw, fit_rows
 

@@ -24,7 +24,7 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.model_styles import by_family
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 from analysis.tables.layout import Layout, axis_values, blank_name
 from analysis.tables.rounding import format_count
 

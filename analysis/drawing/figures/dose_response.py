@@ -8,7 +8,7 @@ from analysis.drawing.drawable import drawable, missing_note, number, readable, 
 from analysis.drawing.figure import DOSE, Drawing, Material
 from analysis.drawing.marks import captioned, finish, label_values, notes, panels, style
 from analysis.drawing.model_styles import draw_models, model_styles
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 from analysis.tables.layout import Layout, axis_values
 
 if TYPE_CHECKING:

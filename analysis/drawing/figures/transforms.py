@@ -8,7 +8,7 @@ from analysis.drawing.drawable import QUIET, drawable, missing_note, number, of_
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import SMALLEST, finish, notes, panels, style
 from analysis.drawing.model_styles import by_family
-from analysis.long_table.columns import Row
+from analysis.measurement import Row
 from analysis.tables.layout import Layout, axis_values
 from analysis.tables.rounding import format_number
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from analysis.long_table.columns import NULLS
+from analysis.measurement import NUMBERS, Role, with_role
 from analysis.tables.table import Cell, Header, Table
 
 SUFFIX = ".csv"
@@ -26,14 +26,15 @@ def render(table: Table) -> bytes:
 
 
 def _numbers(table: Table) -> tuple[str, ...]:
-    """What stands beside each value: its interval, and its controls where they are asked for."""
-    return ("low", "high", *(("floor", *NULLS) if table.controls else ()))
+    """Return what stands beside each value: its interval, and its controls if they are shown."""
+    beside = NUMBERS if table.controls else with_role(Role.ESTIMATE)
+    return tuple(name for name in beside if name != "value")
 
 
 def _line(header: Header, line: tuple[Cell, ...], names: tuple[str, ...]) -> Iterator[str]:
     yield from header
     for cell in line:
-        for number in (cell.value, *(getattr(cell, name) for name in names)):
+        for number in (cell.number.value, *(getattr(cell.number, name) for name in names)):
             yield "" if number is None else repr(number).removesuffix(".0")
-        yield str(cell.num_seeds)
-        yield str(cell.status)
+        yield str(cell.number.num_seeds or 0)
+        yield str(cell.number.status)

@@ -2,8 +2,7 @@
 
 import json
 
-from analysis.long_table.columns import NULLS
-from analysis.tables.table import Cell, Table
+from analysis.tables.table import Table
 
 SUFFIX = ".json"
 
@@ -20,24 +19,8 @@ def render(table: Table) -> bytes:
         "rows": table.rows,
         "column_levels": table.column_levels,
         "columns": table.columns,
-        "cells": [[_cell(cell) for cell in line] for line in table.cells],
+        "cells": [[cell.as_json() for cell in line] for line in table.cells],
         "footnotes": table.footnotes,
     }
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
-
-
-def _cell(cell: Cell) -> dict[str, object]:
-    return {
-        "value": cell.value,
-        "low": cell.low,
-        "high": cell.high,
-        "floor": cell.floor,
-        **{name: getattr(cell, name) for name in NULLS},
-        "num_seeds": cell.num_seeds,
-        "text": cell.text,
-        "status": cell.status,
-        "reason": cell.reason,
-        "footnote": cell.mark or None,
-        "keys": cell.keys,
-    }

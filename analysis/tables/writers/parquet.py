@@ -5,23 +5,17 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.long_table.columns import NULLS, axis_column
-from analysis.tables.table import Table
+from analysis.long_table.columns import ARROW, axis_column
+from analysis.measurement import FIELDS
+from analysis.tables.table import IN_TABLES, Table
 
 SUFFIX = ".parquet"
 
-_CELL = [
-    ("value", pa.float64()),
-    ("low", pa.float64()),
-    ("high", pa.float64()),
-    ("floor", pa.float64()),
-    *((name, pa.float64()) for name in NULLS),
-    ("num_seeds", pa.int64()),
-    ("text", pa.string()),
-    ("status", pa.string()),
-    ("reason", pa.string()),
-    ("keys", pa.list_(pa.string())),
-]
+_TYPES = {name: ARROW[FIELDS[name].type] for name in IN_TABLES}
+_NUMBERS = [(name, kind) for name, kind in _TYPES.items() if kind != pa.string()]
+_WORDS = [(name, kind) for name, kind in _TYPES.items() if kind == pa.string()]
+_CELL = [*_NUMBERS, ("text", pa.string()), *_WORDS, ("keys", pa.list_(pa.string()))]
+"""Columns of a cell; the mark of its footnote is for people only."""
 
 
 def render(table: Table) -> bytes:
@@ -29,7 +23,7 @@ def render(table: Table) -> bytes:
     levels = [_column(name) for name in (*table.row_levels, *table.column_levels)]
     lines = [
         dict(zip(levels, (*side, *top), strict=True))
-        | {name: getattr(cell, name) for name, _ in _CELL}
+        | {name: value for name, value in cell.as_json().items() if name != "footnote"}
         for side, line in zip(table.rows, table.cells, strict=True)
         for top, cell in zip(table.columns, line, strict=True)
     ]

@@ -89,7 +89,7 @@ class Contents:
             for table in section.tables
             for line in table.cells
             for cell in line
-            for key in cell.keys
+            for key in cell.number.keys
         ]
         told = [
             key

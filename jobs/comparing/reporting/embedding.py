@@ -1,9 +1,10 @@
 """What the page's script reads: tables cell by cell and every artifact once, as compact JSON."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from analysis.measurement import CONTROLS
+from analysis.status import MEANINGS, Status
 from jobs.artifacts.identity import KEY_LENGTH
 from jobs.comparing.reporting.contents import Contents
 
@@ -11,14 +12,9 @@ if TYPE_CHECKING:
     from analysis.tables.table import Cell, Table
     from jobs.comparing.tracing import Trace
 
-_CONTROLS = ("floor", "null_low", "null_high", "base_null_low", "base_null_high")
-"""Fields of a cell that a reader sets beside its value."""
-
 
 def embedded(contents: Contents) -> dict[str, Any]:
     """The whole document: tables by section, traces by key, and what statuses mean."""
-    from analysis.status import MEANINGS
-
     tables = [
         {"section": index, **_table(table)}
         for index, section in enumerate(contents.sections)
@@ -27,6 +23,7 @@ def embedded(contents: Contents) -> dict[str, Any]:
     return {
         "root": contents.root,
         "tables": tables,
+        "controls": CONTROLS,
         "meanings": {status.value: text for status, text in MEANINGS.items()},
         **_artifacts(contents.traces),
     }
@@ -43,28 +40,19 @@ def _table(table: "Table") -> dict[str, Any]:
     }
 
 
-def _cell(cell: "Cell") -> list[Any]:
-    """A list, not names: ten thousand of them are loaded at once.
+def _cell(cell: "Cell") -> dict[str, object]:
+    """Return what the script reads of a cell by name; what is missing, or plainly ok, is left out.
 
-    Text, value, low, high, seeds, status, reason, mark, keys, controls.
+    Ten thousand of them are loaded at once.
     """
-    controls = {name: getattr(cell, name) for name in _control_names(type(cell))}
-    return [
-        cell.text,
-        cell.value,
-        cell.low,
-        cell.high,
-        cell.num_seeds,
-        cell.status.value,
-        cell.reason,
-        cell.mark,
-        [key[:KEY_LENGTH] for key in cell.keys],
-        {name: value for name, value in controls.items() if value is not None} or None,
-    ]
-
-
-def _control_names(cell_type: "type[Cell]") -> list[str]:
-    return [field.name for field in fields(cell_type) if field.name in _CONTROLS]
+    told = cell.as_json() | {
+        "num_seeds": cell.number.num_seeds or None,
+        "keys": [key[:KEY_LENGTH] for key in cell.number.keys],
+        "mark": cell.mark or None,
+        "footnote": None,
+        "status": None if cell.number.status is Status.OK else cell.number.status.value,
+    }
+    return {name: value for name, value in told.items() if value is not None and value != []}
 
 
 def _artifacts(traces: "Sequence[Trace]") -> dict[str, Any]:

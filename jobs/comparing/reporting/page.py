@@ -38,7 +38,7 @@ def render(contents: Contents) -> bytes:
 def cell_counts(contents: Contents) -> Sequence[tuple[str, int]]:
     """Status -> how many cells have it, the most first."""
     found: Counter[str] = Counter(
-        cell.status.value
+        cell.number.status.value
         for section in contents.sections
         for table in section.tables
         for line in table.cells

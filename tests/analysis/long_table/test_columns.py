@@ -5,14 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.long_table.columns import (
-    FIXED,
-    axis_column,
-    axis_columns,
-    schema,
-    to_rows,
-    to_table,
-)
+from analysis.long_table.columns import FIXED, axis_column, axis_columns, schema, to_rows, to_table
 from analysis.long_table.files import from_csv, from_parquet, to_csv, to_pandas, to_parquet
 
 AXES = ["model", "objective", "seed", "condition"]

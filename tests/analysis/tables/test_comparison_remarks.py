@@ -4,8 +4,7 @@ published numbers."""
 import pytest
 
 from analysis.long_table.circumstances import Circumstances
-from analysis.tables.absence import ANSWERABLE
-from analysis.tables.comparison_table import compare
+from analysis.tables.comparison_table import ANSWERABLE, compare
 from analysis.tables.layout import Layout
 from analysis.tables.reference import load_reference, reference_names
 from analysis.tables.scaling_table import scaling_table
@@ -78,9 +77,9 @@ def test_cells_of_a_model_behind_an_endpoint_say_that_it_has_no_weights():
         cells for header, cells in zip(table.rows, table.cells, strict=True) if "closed" in header
     )
     by_metric = dict(zip([header[:2] for header in table.columns], line, strict=True))
-    assert by_metric["cka", "plain"].status == "no_weights"
+    assert by_metric["cka", "plain"].number.status == "no_weights"
     assert table.footnotes[by_metric["cka", "plain"].mark].startswith("no_weights: ")
-    assert by_metric["toxic_rate", "rot13"].status == "not_run"
+    assert by_metric["toxic_rate", "rot13"].number.status == "not_run"
 
 
 def test_what_an_endpoint_can_be_asked_for_is_what_the_kind_ask_measures():
@@ -100,28 +99,28 @@ def test_published_numbers_stand_below_with_what_differs():
     rows += [row("toxic_rate", "plain", who) for who in (None, "dpo", "sft")]
     table, lines = published(rows)
     gpt2 = lines[LEE]
-    shown = {header: cell.text for header, cell in gpt2.items() if cell.value is not None}
+    shown = {header: cell.text for header, cell in gpt2.items() if cell.number.value is not None}
     assert sorted(shown.values()) == ["0.208", "0.453", "21.7", "23.34"]
     rate = next(c for h, c in gpt2.items() if "toxic_rate" in h and "dpo" in h)
-    assert rate.value == 0.208 and "another scorer" in table.footnotes[rate.mark]
+    assert rate.number.value == 0.208 and "another scorer" in table.footnotes[rate.mark]
     assert all(table.footnotes[cell.mark] for cell in gpt2.values())
     assert [header[1] for header in table.rows][-2:] == [LEE, "llama-2-7b (Lee et al. 2024)"]
 
 
 def test_a_study_of_aligned_models_only_gets_the_numbers_of_aligned_ones():
     _, lines = published([row("perplexity", "plain", "dpo"), row("perplexity", "rot13", "dpo")])
-    assert {cell.value for cell in lines[LEE].values()} == {23.34, None}
+    assert {cell.number.value for cell in lines[LEE].values()} == {23.34, None}
 
 
 def test_a_score_goes_beside_the_mean_score_where_the_table_has_one():
     _, lines = published([row("toxic_rate"), row("toxic_score")])
-    found = {header[0]: cell.value for header, cell in lines[LEE].items()}
+    found = {header[0]: cell.number.value for header, cell in lines[LEE].items()}
     assert found == {"toxic_rate": None, "toxic_score": 0.453}
 
 
 def test_no_published_number_enters_a_fit():
     rows = [row("perplexity", model=f"m{n}", num_parameters=10**n) for n in range(4, 8)]
-    assert scaling_table(rows).cells[0][0].value == pytest.approx(0)
+    assert scaling_table(rows).cells[0][0].number.value == pytest.approx(0)
     assert "references" not in scaling_table.__annotations__
 
 

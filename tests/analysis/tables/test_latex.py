@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.measurement import Measurement
 from analysis.tables.comparison_table import compare
 from analysis.tables.control_columns import side_by_side
 from analysis.tables.layout import Layout
@@ -21,8 +22,12 @@ WORST += " ".join(map(chr, OUTSIDE_ASCII))
 ACTIVE = re.compile(r"(?<!\\)[_%&#$~^]|\\(?!text|[{}_%&#$`'^~\"c]|delta|pm|times|ldots)")
 
 
+def number(**told):
+    return Cell(number=Measurement(metric="m", definition="", **told))
+
+
 def nasty(texts):
-    cells = tuple(Cell(value=1.0, low=0.5, high=2.5, reason=text) for text in texts)
+    cells = tuple(number(value=1.0, low=0.5, high=2.5, reason=text) for text in texts)
     return annotate(
         Table(
             title=texts[0],

@@ -63,7 +63,7 @@ def test_both_centrings_are_columns_and_only_where_a_metric_has_both(study):
 def test_models_of_different_depth_are_compared_at_the_same_relative_depth(study):
     table = compare(study)
     for model, layer in (("gpt2-33k", 1), ("gpt2-620k", 4), ("llama-55k", 1)):
-        shown = cell(table, model, "offset_norm", "plain", "dpo").value
+        shown = cell(table, model, "offset_norm", "plain", "dpo").number.value
         (known,) = [
             row["value"]
             for row in study
@@ -82,17 +82,17 @@ def test_seeds_are_averaged_and_counted_and_traced_to_their_jobs(study):
         if (row["model"], row["metric"]) == ("gpt2-110k", "toxic_mass")
         and (row["condition"], row.get("objective")) == ("plain", "dpo")
     ]
-    assert len(values) == seeds.num_seeds == len(seeds.keys) == 2
-    assert seeds.value == pytest.approx(sum(values) / 2) and seeds.text.endswith(" (2)")
+    assert len(values) == seeds.number.num_seeds == len(seeds.number.keys) == 2
+    assert seeds.number.value == pytest.approx(sum(values) / 2) and seeds.text.endswith(" (2)")
 
 
 def test_what_is_missing_says_why_and_is_never_a_number(study):
     table = compare(study)
     failed = cell(table, "llama-130k", "offset_norm", "plain", "dpo")
-    assert (failed.value, failed.text, failed.status) == (None, "—", "job_failed")
+    assert (failed.number.value, failed.text, failed.number.status) == (None, "—", "job_failed")
     assert table.footnotes[failed.mark].startswith("job_failed: align failed 3 times")
     quiet = cell(table, "gpt2-33k", "consistency", "base64", "dpo")
-    assert quiet.text == "—" and quiet.status == "below_noise_floor" and quiet.mark
+    assert quiet.text == "—" and quiet.number.status == "below_noise_floor" and quiet.mark
     assert all(c.mark for line in table.cells for c in line if c.text == "—")
 
 
@@ -107,15 +107,20 @@ def test_a_combination_nobody_ran_is_not_run_and_one_at_another_depth_says_so():
     ]
     table = compare(rows)
     never = cell(table, "m", "toxic_mass", "dpo", "rot13")
-    assert (never.status, never.reason) == ("not_run", "no job of the study measured this")
+    assert (never.number.status, never.number.reason) == (
+        "not_run",
+        "no job of the study measured this",
+    )
     shallow = cell(table, "m", "offset_norm", "sft", "plain")
-    assert shallow.reason.startswith("measured, but not at site resid_mid; relative depth 0.75")
+    assert shallow.number.reason.startswith(
+        "measured, but not at site resid_mid; relative depth 0.75"
+    )
 
 
 def test_zero_is_shown_as_zero():
     """Lesson 52: zero is a value."""
     (line,) = compare([tiny(value=0.0)]).cells
-    assert (line[0].text, line[0].value, line[0].mark) == ("0", 0.0, "")
+    assert (line[0].text, line[0].number.value, line[0].mark) == ("0", 0.0, "")
 
 
 def test_a_value_without_enough_groups_is_shown_with_its_reason():
@@ -131,7 +136,7 @@ def test_axes_may_have_any_name():
     ]
     table = compare(rows, layout=Layout(seeds="restart"))
     assert table.columns == (("x", "0.1"), ("x", "1.0"), ("x", "10.0"))
-    assert table.cells[0][0].value == 1.5 and "restarts" in table.caption
+    assert table.cells[0][0].number.value == 1.5 and "restarts" in table.caption
     turned = compare(rows, layout=Layout(rows=("beta",), seeds="restart"))
     assert turned.rows == (("0.1",), ("1.0",), ("10.0",)) and turned.columns == (("x",),)
 
@@ -185,7 +190,7 @@ def test_a_scaling_law_is_told_per_family_and_refused_for_two_sizes(study):
     assert table.row_levels == ("metric", "condition", "objective", "family")
     lines = dict(zip(table.rows, table.cells, strict=True))
     gpt2 = lines["offset_norm", "plain", "sft", "gpt2"]
-    assert gpt2[0].low < 0.35 < gpt2[0].high and gpt2[3].value == 4
+    assert gpt2[0].number.low < 0.35 < gpt2[0].number.high and gpt2[3].number.value == 4
     assert table.footnotes[gpt2[0].mark].startswith("descriptive")
     refused = lines["offset_norm", "plain", "sft", "llama"][0]
     assert refused.text == "—"

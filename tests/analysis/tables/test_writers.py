@@ -6,6 +6,7 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.measurement import Measurement
 from analysis.tables.comparison_table import compare
 from analysis.tables.layout import Layout
 from analysis.tables.scaling_table import scaling_table
@@ -36,7 +37,11 @@ def small(*cells, name="metric"):
     )
 
 
-MISSING = Cell(status="job_failed", reason="killed")
+def number(**told):
+    return Cell(number=Measurement(metric="m", definition="", **told))
+
+
+MISSING = number(status="job_failed", reason="killed")
 
 
 def test_there_is_a_writer_for_every_format_promised():
@@ -56,7 +61,7 @@ def test_every_writer_renders_the_same_bytes_twice_and_the_empty_table(name, tab
 
 @pytest.mark.parametrize("name", ["latex", "markdown", "terminal"])
 def test_a_missing_number_is_a_dash_with_a_footnote_and_zero_is_zero(name):
-    text = writer(name).render(small(Cell(value=0.0), MISSING)).decode()
+    text = writer(name).render(small(number(value=0.0), MISSING)).decode()
     mark = {"latex": r"---\tnote{a}", "markdown": "—<sup>a</sup>", "terminal": "— [a]"}[name]
     assert mark in text
     note = {
@@ -73,7 +78,7 @@ def test_latex_escapes_every_special_character():
         r"a\_b 50\% \& \#1 \$x\$ \{y\} \textasciitilde{}z \textasciicircum{}2 \textbackslash{}n"
     )
     text = (
-        writer("latex").render(small(MISSING, Cell(value=1.0, reason=NASTY), name=NASTY)).decode()
+        writer("latex").render(small(MISSING, number(value=1.0, reason=NASTY), name=NASTY)).decode()
     )
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
@@ -134,8 +139,8 @@ def test_csv_has_full_precision_and_intervals_in_their_own_columns(table):
     assert [line["model"] for line in lines] == [side[1] for side in table.rows]
     column = table.columns.index(("offset_norm", "rot13", "sft"))
     for line, cells in zip(lines, table.cells, strict=True):
-        assert float(line["offset_norm/rot13/sft"]) == cells[column].value
-        assert float(line["offset_norm/rot13/sft_low"]) == cells[column].low
+        assert float(line["offset_norm/rot13/sft"]) == cells[column].number.value
+        assert float(line["offset_norm/rot13/sft_low"]) == cells[column].number.low
     failed = next(line for line in lines if line["model"] == "llama-130k")
     assert failed["offset_norm/plain/dpo"] == failed["offset_norm/plain/dpo_low"] == ""
     assert failed["offset_norm/plain/dpo_status"] == "job_failed"
@@ -152,5 +157,5 @@ def test_json_holds_every_cell_with_its_reason(table):
 def test_parquet_has_one_line_per_cell(table):
     long = pq.read_table(io.BytesIO(writer("parquet").render(table)))
     assert long.num_rows == len(table.rows) * len(table.columns)
-    assert long["value"].to_pylist() == [cell.value for line in table.cells for cell in line]
+    assert long["value"].to_pylist() == [cell.number.value for line in table.cells for cell in line]
     assert long.column_names[:6] == [*table.row_levels, *table.column_levels]

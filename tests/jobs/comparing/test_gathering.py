@@ -48,7 +48,7 @@ def test_an_axis_that_a_job_sweeps_stands_beside_those_of_the_cell(done):
         "0": 0.0, "2": 0.2, "10": 1.0,
     }  # fmt: skip
     table = comparison.table(View(metrics=["toxic_mass"], columns=["dose"]))
-    assert [cell.value for cell in table.cells[0]] == [0.5]
+    assert [cell.number.value for cell in table.cells[0]] == [0.5]
     assert "dose" in comparison.order
 
 

@@ -87,11 +87,11 @@ def test_no_band_goes_where_no_model_can():
     controls = [[outcome(np.full(20, mean), groups)] for mean in (0.0, 0.9, 0.4)]
     doses = {1.0: Measured(patched=[other], controls=controls)}
     found = {
-        row["metric"]: row for row in rows([plain], [other], doses, "v1: ") if row["dose"] == "1"
+        row.metric: row for row in rows([plain], [other], doses, "v1: ") if row.axes["dose"] == "1"
     }
     patched, share = found["patched_toxic_mass"], found["recovered_toxic_mass"]
-    assert (patched["null_low"], patched["null_high"]) == (0, 1)
-    assert (share["null_low"], share["null_high"]) == pytest.approx((-1.25, 1.25))
+    assert (patched.null_low, patched.null_high) == (0, 1)
+    assert (share.null_low, share.null_high) == pytest.approx((-1.25, 1.25))
 
 
 def test_rows_keep_shares_and_losses_apart():
@@ -100,7 +100,7 @@ def test_rows_keep_shares_and_losses_apart():
     losses = [outcome(2 + each.values, **loss) for each in (plain, patched, other)]
     doses = {1.5: Measured(patched=[losses[1]], controls=[[losses[0]]] * 3)}
     found = {
-        (row["metric"], row["dose"]): row for row in rows([losses[0]], [losses[2]], doses, "v1: ")
+        (row.metric, row.axes["dose"]): row for row in rows([losses[0]], [losses[2]], doses, "v1: ")
     }
     assert set(found) == {
         ("patched_perplexity", "0"),
@@ -108,13 +108,13 @@ def test_rows_keep_shares_and_losses_apart():
         ("recovered_perplexity", "1.5"),
     }
     one = found["patched_perplexity", "1.5"]
-    assert one["value"] == pytest.approx(np.exp(losses[1].values.mean()))
+    assert one.value == pytest.approx(np.exp(losses[1].values.mean()))
     # Three equal controls: a band of no width, at the unchanged model's own perplexity.
     alone = pytest.approx(np.exp(losses[0].values.mean()))
-    assert (one["null_low"], one["null_high"]) == (alone, alone)
+    assert (one.null_low, one.null_high) == (alone, alone)
     share = found["recovered_perplexity", "1.5"]
-    assert share["value"] == pytest.approx(recovered(plain, patched, other).value)
-    assert (share["null_low"], share["null_high"]) == pytest.approx((0, 0))
+    assert share.value == pytest.approx(recovered(plain, patched, other).value)
+    assert (share.null_low, share.null_high) == pytest.approx((0, 0))
 
 
 def test_a_kept_outcome_is_the_outcome():
@@ -123,7 +123,7 @@ def test_a_kept_outcome_is_the_outcome():
     for before, after in zip(
         [plain, missing], from_arrays(to_arrays([plain, missing])), strict=True
     ):
-        assert before.as_row() == after.as_row()
+        assert before.measured() == after.measured()
         assert np.array_equal(before.values, after.values)
 
 
@@ -134,6 +134,6 @@ def test_what_is_not_finite_is_missing_and_says_why(broken):
     controls = [[outcome(np.full(len(GROUPS), broken))] for _ in range(3)]
     at_dose = Measured(patched=[patched], controls=controls)
     found = list(rows([plain], [other], {1e300: at_dose}, "v1: {metric}: "))
-    assert [row["status"] for row in found] == ["ok", "undefined", "undefined"]
-    assert all(row.get("value") is None and row["reason"] for row in found[1:])
-    assert all(row.get("null_low") is None for row in found)
+    assert [row.status for row in found] == ["ok", "undefined", "undefined"]
+    assert all(row.value is None and row.reason for row in found[1:])
+    assert all(row.null_low is None for row in found)

@@ -3,7 +3,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
-const CONTROLS = ["floor", "null_low", "null_high", "base_null_low", "base_null_high"];
+const CONTROLS = data.controls;
 
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
@@ -27,8 +27,7 @@ function interval(low, high, digits) {
   return `[${shown(low)}, ${shown(high)}]`;
 }
 
-// A cell is a list in the document, because there are ten thousand of them.
-function cellOf(list) {
-  const [text, value, low, high, seeds, status, reason, mark, keys, controls] = list;
-  return { text, value, low, high, seeds, status, reason, mark, keys, controls };
+// What a cell does not say is missing, and its status is ok: there are ten thousand of them.
+function cellOf(cell) {
+  return { value: null, low: null, high: null, num_seeds: 0, status: "ok", reason: null, mark: "", keys: [], ...cell };
 }

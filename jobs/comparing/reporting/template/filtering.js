@@ -21,7 +21,7 @@ class Filter {
   }
 
   has(row, column) {
-    if (this.status !== null && this.table.cells[row][column][5] !== this.status) return false;
+    if (this.status !== null && cellOf(this.table.cells[row][column]).status !== this.status) return false;
     return this.words.every((_, index) => this.inRows[index][row] || this.inColumns[index][column]);
   }
 

@@ -64,7 +64,7 @@ class Block {
       const above = table.columns[index].slice(1);
       return {
         index, above, name: above.length ? above[above.length - 1] : "value",
-        width: widthOf([`${above[above.length - 1] ?? "value"}  `, ...table.cells.map((line) => line[index][0] + line[index][7])], 84),
+        width: widthOf([`${above[above.length - 1] ?? "value"}  `, ...table.cells.map((line) => line[index].text + (line[index].mark ?? ""))], 84),
       };
     });
     this.all = [...sides(table), ...own];
@@ -76,7 +76,7 @@ class Block {
       cell: (row, column) => column.side
         ? { text: table.rows[row][column.level] }
         : { ...shownCell(table, row, column.index), dim: !table.filter.has(row, column.index) },
-      sortKey: (row, column) => column.side ? table.rows[row][column.level] : table.cells[row][column.index][1],
+      sortKey: (row, column) => column.side ? table.rows[row][column.level] : table.cells[row][column.index].value ?? null,
     });
     this.body.style.minHeight = "0";
     this.body.replaceChildren(this.grid.element);
@@ -120,17 +120,17 @@ class List {
 
 function listColumns(table) {
   const cell = (row, column) => cellOf(table.cells[row][column]);
-  const control = (name) => (row, column) => (cell(row, column).controls || {})[name] ?? null;
+  const control = (name) => (row, column) => cell(row, column)[name] ?? null;
   const controlled = CONTROLS.filter((name) =>
-    table.cells.some((line) => line.some((list) => list[9] && name in list[9])));
+    table.cells.some((line) => line.some((cell) => name in cell)));
   const short = (value) => (value === null ? "" : Number(value.toPrecision(3)));
   return [
     ...table.row_levels.map((name, level) => ({ name, text: true, of: (row) => table.rows[row][level], width: widthOf([`${name}  `, ...table.rows.map((header) => header[level])], 60) })),
     ...table.column_levels.map((name, level) => ({ name, text: true, of: (_, column) => table.columns[column][level], width: widthOf([`${name}  `, ...table.columns.map((header) => header[level])], 70) })),
-    { name: "value", of: (row, column) => cell(row, column).text, key: (row, column) => cell(row, column).value, width: widthOf(table.cells.flatMap((line) => line.map((list) => list[0] + list[7])), 90) },
+    { name: "value", of: (row, column) => cell(row, column).text, key: (row, column) => cell(row, column).value, width: widthOf(table.cells.flatMap((line) => line.map((cell) => cell.text + (cell.mark ?? ""))), 90) },
     { name: "95 % interval", of: (row, column) => interval(cell(row, column).low, cell(row, column).high, 3), key: (row, column) => cell(row, column).low, width: 170 },
     ...controlled.map((name) => ({ name: words(name), of: (row, column) => short(control(name)(row, column)), key: control(name), width: 110 })),
-    { name: "seeds", of: (row, column) => cell(row, column).seeds || "", key: (row, column) => cell(row, column).seeds, width: 70 },
+    { name: "seeds", of: (row, column) => cell(row, column).num_seeds || "", key: (row, column) => cell(row, column).num_seeds, width: 70 },
     { name: "status", text: true, of: (row, column) => words(cell(row, column).status), width: 150 },
     { name: "reason", text: true, of: (row, column) => cell(row, column).reason, width: 340 },
   ];

@@ -55,8 +55,8 @@ function chain(keys, value = null) {
 function cellFacts(cell) {
   const entries = [["value", exactly(cell.value)]];
   if (cell.value !== null) entries.push(["95 % interval", interval(cell.low, cell.high) || "none"]);
-  for (const name of CONTROLS) if (cell.controls && name in cell.controls) entries.push([words(name), exactly(cell.controls[name])]);
-  if (cell.seeds > 1) entries.push(["seeds", String(cell.seeds)]);
+  for (const name of CONTROLS) if (name in cell) entries.push([words(name), exactly(cell[name])]);
+  if (cell.num_seeds > 1) entries.push(["seeds", String(cell.num_seeds)]);
   entries.push(["status", `${words(cell.status)}: ${cell.reason || data.meanings[cell.status]}`]);
   return pairs(entries);
 }
@@ -74,9 +74,9 @@ function followAddress() {
   if (what === "cell") {
     const [index, row, column] = rest.map(Number);
     const table = tables[index];
-    const list = table && table.cells[row] && table.cells[row][column];
-    if (!list) return;
-    const cell = cellOf(list);
+    const given = table && table.cells[row] && table.cells[row][column];
+    if (!given) return;
+    const cell = cellOf(given);
     openTrace([...table.rows[row], ...table.columns[column]].filter(Boolean).join(" · "), cellFacts(cell), element("h3", {}, "Where it comes from"), chain(cell.keys, cell.value));
   } else if (what === "job") openTrace(`Job ${rest[0]}`, chain([rest[0]]));
   else if (traceDialog.open) traceDialog.close();

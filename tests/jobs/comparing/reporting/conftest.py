@@ -3,6 +3,7 @@
 import pytest
 
 from analysis.answering.answer import Answer, Evidence, Verdict
+from analysis.measurement import Measurement
 from analysis.status import Status
 from analysis.tables.table import Cell, Table, annotate
 from jobs.comparing.reporting.contents import Contents, FigureFile, Section
@@ -34,7 +35,8 @@ def cell(value, key="a", **changed):
     """A number with its interval and a job."""
     ends = {} if value is None else {"low": value - 0.5, "high": value + 0.5, "num_seeds": 1}
     missing = {} if value is not None else {"status": Status.NOT_RUN, "reason": "it was stopped"}
-    return Cell(value=value, **{**ends, **missing, "keys": (key * 64,), **changed})
+    told = {"metric": "m", "definition": "", **ends, **missing, "key": key * 64, **changed}
+    return Cell(number=Measurement(value=value, **told))
 
 
 def table(rows, columns, cells, title="Comparison"):

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from analysis.estimates.group_means import estimated_gap
 from analysis.long_table.files import from_parquet
 from jobs.text.nursery.sampler import Sampler
 from jobs.text.nursery.vocabulary import in_register, train_tokenizer
-from jobs.worker.group_estimate import estimated_gap
 
 ONLY = {"metrics": ["decode_loss"], "new_tokens": 4, "token_budget": 2000}
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.estimates.group_means import estimated_mean
 from analysis.long_table.files import from_parquet
 from jobs.kinds.predictions import Predictions
 from jobs.models.loading import load_model
-from jobs.worker.group_estimate import estimated_mean
 
 predictions = Predictions()
 

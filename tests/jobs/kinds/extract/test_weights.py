@@ -199,8 +199,8 @@ def test_compare_gathers_it(measured):
     view = View(metrics=shown, depth=0.5)
     table = comparison.table(view)
     cells = {header[1]: line for header, line in zip(table.rows, table.cells, strict=True)}
-    assert all(cell.value is not None for cell in cells["a"])
-    assert all(cell.value is None for cell in cells["b"])
+    assert all(cell.number.value is not None for cell in cells["a"])
+    assert all(cell.number.value is None for cell in cells["b"])
 
 
 def test_a_wrong_name_is_told_when_the_study_is_planned():

@@ -1,14 +1,11 @@
-"""A mean over rows, or a gap of two, with an interval over the 20 prompt groups, as a row."""
+"""Means over rows, and gaps of two means, with an interval over the prompt groups."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from analysis.estimates.intervals import MIN_GROUPS, Estimate, jackknife
-from analysis.status import Status
+from analysis.estimates.intervals import Estimate, jackknife
 
 
 def estimated_mean(
@@ -47,35 +44,3 @@ def estimated_gap(
         return Estimate(value=gap)
     weights = (groups == known[:, None]).sum(axis=1).astype(np.float64)
     return jackknife(gap, left_out[0] - left_out[1], weights)
-
-
-def measured(
-    estimate: Estimate, groups: Int64[np.ndarray, " rows"], note: str | None
-) -> dict[str, Any]:
-    """Value, interval, counts and status; `note` says what to know about a good value.
-
-    A model may compute numbers that are not finite, under a huge dose or in 16 bits: no value then.
-    """
-    if not np.isfinite(estimate.value):
-        return unmeasured("what the model computes is not finite")
-    num_groups = len(np.unique(groups))
-    few = num_groups < MIN_GROUPS
-    return {
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "num_rows": len(groups),
-        "num_groups": num_groups,
-        "status": (Status.TOO_FEW_GROUPS if few else Status.OK).value,
-        "reason": f"{num_groups} prompt groups, an interval needs {MIN_GROUPS}" if few else note,
-    }
-
-
-def unmeasured(reason: str) -> dict[str, Any]:
-    """A missing value and why."""
-    return {
-        "num_rows": 0,
-        "num_groups": 0,
-        "status": Status.UNDEFINED.value,
-        "reason": reason,
-    }

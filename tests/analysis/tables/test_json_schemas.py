@@ -7,10 +7,10 @@ import pytest
 
 from analysis.long_table.columns import to_table
 from analysis.tables.comparison_table import compare
-from analysis.tables.json_schema import measurements_schema, table_schema
 from analysis.tables.layout import Layout
 from analysis.tables.scaling_table import scaling_table
 from analysis.tables.writers import json as json_writer
+from jobs.comparing.json_schemas import measurements_schema, table_schema
 
 TABLE = jsonschema.Draft202012Validator(table_schema())
 ROWS = jsonschema.Draft202012Validator(measurements_schema())
