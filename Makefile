@@ -64,6 +64,7 @@ format: $(DEV)
 
 docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@! grep -rnoE '<(script|link|img|iframe)[^>]*(src|href)="?https?://[^" >]+' site --include=*.html
 	@echo "site/index.html"
 
 # The figure and the table in README.md, from a root where the study may be finished already.
