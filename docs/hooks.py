@@ -1,4 +1,4 @@
-"""Changes that mkdocs makes to pages: lists of modules that cannot rot, nothing from the network."""
+"""Changes that mkdocs makes to pages: lists of modules, and nothing from the network."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 
 
 def on_post_template(output_content: str, **_: Any) -> str:
-    """Return a built template, such as the page for what does not exist, changed in the same way."""
+    """Return a built template (the page for what does not exist), changed in the same way."""
     return output_content.replace(_FROM_NETWORK, _FROM_DISK)
 
 

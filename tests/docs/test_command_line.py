@@ -1,13 +1,13 @@
 """docs/reference/command-line.md names every verb and option, and none that is not there."""
 
 import argparse
-import importlib
 import re
 from pathlib import Path
 
 import pytest
 
 from orchestrator.cli import verb_names
+from orchestrator.verb import VERBS
 
 _PAGE = Path(__file__).parents[2] / "docs/reference/command-line.md"
 _SECTIONS = dict(
@@ -17,7 +17,7 @@ _SECTIONS = dict(
 
 def _options(verb: str) -> set[str]:
     parser = argparse.ArgumentParser(add_help=False)
-    importlib.import_module(f"orchestrator.verbs.{verb.replace('-', '_')}").arguments(parser)
+    VERBS.find(verb).arguments(parser)
     return {text for action in parser._actions for text in action.option_strings}
 
 
