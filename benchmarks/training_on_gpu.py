@@ -22,15 +22,15 @@ from benchmarks.training import clocked, quiet
 from benchmarks.workload import arguments, settled
 from cluster.executor import Surroundings
 from cluster.storage import Storage
-from jobs import lookup
 from jobs.artifacts.artifact import Artifact
 from jobs.models.family import family_of
 from jobs.training.align_params import Params
-from jobs.training.in_force import check_before_training
-from jobs.training.objective import Lesson, ScoredPairs
+from jobs.training.engine import ENGINES
+from jobs.training.layout_check import check_before_training
+from jobs.training.objective import OBJECTIVES, Lesson, ScoredPairs
 from jobs.training.planning.correction import GB, corrected_by
-from jobs.training.planning.fitting import training_with
 from jobs.training.planning.footprint import Model, footprint
+from jobs.training.planning.training_fit import training_with
 from jobs.training.recipe import data_order
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair
@@ -161,7 +161,7 @@ def run(
     import torch
 
     recipe, layout = params.recipe(steps), params.layout()
-    engine = lookup.find("engines", layout.engine)
+    engine = ENGINES.find(layout.engine)
     pairs = _pairs(fields, length or _length(chosen))
     with tempfile.TemporaryDirectory() as folder, quiet(), clocked() as clock:
         work = _work(Path(folder), params)
@@ -173,7 +173,7 @@ def run(
 
                 add_adapter(model, params.lora, params.seed)
             arguments = recipe.trainer_arguments(work.folder / "checkpoints", layout_device(layout))
-            trainer = lookup.find("objectives", "dpo").make_trainer(
+            trainer = OBJECTIVES.find("dpo").make_trainer(
                 Lesson(
                     model=model,
                     tokenizer=_tokenizer(),

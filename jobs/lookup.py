@@ -16,8 +16,6 @@ _HOMES = {
     "families": "models/families",
     "formats": "text/formats",
     "transforms": "text/transforms",
-    "objectives": "training/objectives",
-    "engines": "training/engines",
     "scorers": "behaviour/scorers",
     "directions": "generation/directions",
     "interventions": "intervening/interventions",

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.resources import Resources
-from jobs import lookup
 from jobs.kind import Fit, Input, Kind, Upstream
 from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
-from jobs.training.objective import trains
+from jobs.training.objective import OBJECTIVES
 from jobs.worker.work import Work
 
 
@@ -30,8 +29,8 @@ class Align(Kind[AlignParams]):
 
         A quantised base is its own reference.
         """
-        objective = lookup.find("objectives", params.objective)
-        if not trains(objective):
+        objective = OBJECTIVES.find(params.objective)
+        if not objective.TRAINS:
             return frozenset({"model"})
         quantised = params.lora is not None and params.lora.quantised is not None
         needs_reference = objective.USES_REFERENCE and not quantised
@@ -55,20 +54,19 @@ class Align(Kind[AlignParams]):
         done: Sequence[Mapping[str, Any]] = (),
     ) -> Fit:
         """Choose what the params leave open, from the model's config and the machines."""
-        from jobs.training.planning.fitting import fit_training
+        from jobs.training.planning.training_fit import fit_training
 
-        if not trains(lookup.find("objectives", params.objective)):
+        if not OBJECTIVES.find(params.objective).TRAINS:
             return Fit(resources=params.resources(), execution={}, why="nothing is trained")
         return fit_training(params, inputs, machines, tried, done)
 
     def run(self, work: Work[AlignParams]) -> dict[str, Any]:
         """Train, write `model/` and `training_log.jsonl`."""
-        if not trains(lookup.find("objectives", work.params.objective)):
-            from jobs.training.control import leave_as_is
+        from jobs.training.alignment import align, leave_as_is
 
+        if not OBJECTIVES.find(work.params.objective).TRAINS:
             return leave_as_is(work)
-        from jobs.training.alignment import align
-        from jobs.training.memory import out_of_memory_is_ours
+        from jobs.training.peak_memory import out_of_memory_is_ours
         from jobs.training.planning.placement import described
 
         with out_of_memory_is_ours(f"training by {described(work.params.layout())}"):

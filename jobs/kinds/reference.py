@@ -32,13 +32,13 @@ class Reference(Kind[ReferenceParams]):
         done: Sequence[Mapping[str, Any]] = (),
     ) -> Fit:
         """Choose GPUs and rows at a time, from the model's config and the machines."""
-        from jobs.training.planning.scoring import fit_scoring
+        from jobs.training.planning.scoring_fit import fit_scoring
 
         return fit_scoring(params, inputs, machines, tried)
 
     def run(self, work: Work[ReferenceParams]) -> dict[str, Any]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""
-        from jobs.training.memory import out_of_memory_is_ours
+        from jobs.training.peak_memory import out_of_memory_is_ours
         from jobs.training.reference_scores import score_reference
 
         with out_of_memory_is_ours("scoring pairs"):

@@ -1,45 +1,82 @@
 """Params of kind `align`: what a model is trained towards, and how the work is done."""
 
-from typing import Any, Literal
+from __future__ import annotations
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs import lookup
 from jobs.kind import execution
-from jobs.training.adapters.lora_settings import NOT_QUANTISED_BY, Lora
+from jobs.training.adapters.lora_settings import Lora
 from jobs.training.early_stopping import EarlyStopping
+from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
-from jobs.training.objective import needs_whole_batch
-from jobs.training.objective_settings import settings_of
+from jobs.training.objective import OBJECTIVES, Setting
 from jobs.training.params import TrainingParams
 from jobs.training.recipe import Recipe
 from jobs.training.supervision import Supervision
 from jobs.worker.work import Work
 
 
-class Params(TrainingParams):
+def _settings_by_objective() -> dict[str, dict[str, Setting]]:
+    """Return every setting that some objective has: its name -> objective -> its declaration."""
+    settings: dict[str, dict[str, Setting]] = {}
+    for objective in OBJECTIVES.names():
+        for name, setting in OBJECTIVES.find(objective).SETTINGS.items():
+            settings.setdefault(name, {})[objective] = setting
+    return settings
+
+
+def _as_param(settings: dict[str, Setting]) -> tuple[object, object]:
+    """Return type and declaration of the param for one setting, as pydantic takes them.
+
+    Args:
+        settings: objective -> its declaration of the setting.
+    """
+    ((description, below),) = {
+        (setting.description, setting.below) for setting in settings.values()
+    }
+    may_be_zero = any(setting.may_be_zero for setting in settings.values())
+    objectives: dict[float, list[str]] = {}
+    for objective, setting in settings.items():
+        objectives.setdefault(setting.default, []).append(objective)
+    defaults = [f"{default:g} for {' and '.join(names)}" for default, names in objectives.items()]
+    text = ", ".join(defaults) if len(objectives) > 1 else f"{next(iter(objectives)):g}"
+    field = Field(
+        None,
+        gt=None if may_be_zero else 0,
+        ge=0 if may_be_zero else None,
+        lt=below,
+        description=f"{description} Null: {text}.",
+    )
+    return float | None, field
+
+
+_SETTINGS = _settings_by_objective()
+"""The params that an objective may have or lack."""
+
+if TYPE_CHECKING:
+    _WithSettings = TrainingParams
+else:
+    _WithSettings = create_model(
+        "_WithSettings",
+        __base__=TrainingParams,
+        **{name: _as_param(settings) for name, settings in _SETTINGS.items()},
+    )
+
+
+class Params(_WithSettings):
     """What to train towards, and how."""
 
     objective: str = Field("dpo", description="Loss: a file of `jobs/training/objectives/`.")
-    beta: float | None = Field(
-        None,
-        gt=0,
-        description="Strength of the tie to the reference. Null: 0.1, in objectives that have it.",
-    )
-    label_smoothing: float | None = Field(
-        None,
-        ge=0,
-        lt=0.5,
-        description="Share of labels held to be wrong. Null: 0.1 for robust, 0.001 for exo-pair, "
-        "0 for aot and aot-unpaired.",
-    )
-    discopop_tau: float | None = Field(
-        None,
-        gt=0,
-        description="Width of the blend of both halves of discopop. Null: 0.05.",
-    )
     steps: int | None = Field(None, ge=1, description="Optimizer steps; null: by epochs.")
     epochs: float | None = Field(
         None, gt=0, description="Passes over the training pairs; 1 when steps are null too."
@@ -100,7 +137,7 @@ class Params(TrainingParams):
     )
 
     @model_validator(mode="after")
-    def _check(self) -> "Params":
+    def _check(self) -> Params:
         self.settings()
         self._check_whole_batch()
         self._check_layout()
@@ -109,8 +146,7 @@ class Params(TrainingParams):
         return self
 
     def _check_whole_batch(self) -> None:
-        whole = needs_whole_batch(lookup.find("objectives", self.objective))
-        if not whole:
+        if not OBJECTIVES.find(self.objective).WHOLE_BATCH:
             return
         for name, value, allowed in (
             ("micro_batch", self.micro_batch, self.global_batch),
@@ -126,7 +162,7 @@ class Params(TrainingParams):
                 )
 
     def _check_layout(self) -> None:
-        """What of the layout is given agrees with itself and divides the global batch."""
+        """Require that what is given of the layout agrees with itself and the global batch."""
         layout, whole = self.layout(), self.global_batch
         self._check_engine()
         if layout.num_gpus not in (0, layout.num_ranks):
@@ -155,39 +191,40 @@ class Params(TrainingParams):
                 allowed=[str(rows) for rows in range(1, share + 1) if share % rows == 0],
             )
 
-    def _check_quantised(self) -> None:
-        if self.lora is None or self.lora.quantised is None:
-            return
-        if self.num_gpus == 0:
-            raise UserError("a quantised base needs a GPU, not num_gpus 0", where="num_gpus")
-        if self.engine in NOT_QUANTISED_BY:
-            raise UserError(
-                f"engine {self.engine!r} cuts weights into pieces, which a quantised base "
-                "does not survive",
-                where="engine",
-                allowed=[each for each in lookup.names("engines") if each not in NOT_QUANTISED_BY],
-            )
-
     def _check_engine(self) -> None:
-        self._check_quantised()
+        if self.lora is not None and self.lora.quantised is not None:
+            self._check_quantised()
         if self.engine is None:
             return
-        engine = _engine(self.engine)
+        engine = ENGINES.find(self.engine, where="engine")
         if engine.NEEDS_GPU and self.num_gpus == 0:
             raise UserError(f"engine {self.engine!r} needs GPUs, not num_gpus 0", where="engine")
         if self.offload and not engine.CAN_OFFLOAD:
-            able = [each for each in lookup.names("engines") if _engine(each).CAN_OFFLOAD]
+            able = [name for name in ENGINES.names() if ENGINES.find(name).CAN_OFFLOAD]
             raise UserError(f"engine {self.engine!r} cannot offload", where="offload", allowed=able)
         if self.early_stopping is not None and not engine.CAN_KEEP_BEST:
             raise UserError(
                 f"engine {self.engine!r} cannot keep the best weights aside, which "
                 "early_stopping needs",
                 where="engine",
-                allowed=[each for each in lookup.names("engines") if _engine(each).CAN_KEEP_BEST],
+                allowed=[name for name in ENGINES.names() if ENGINES.find(name).CAN_KEEP_BEST],
+            )
+
+    def _check_quantised(self) -> None:
+        """Require an engine that leaves weights in one piece: 4-bit blocks cannot be cut."""
+        if self.num_gpus == 0:
+            raise UserError("a quantised base needs a GPU, not num_gpus 0", where="num_gpus")
+        cutting = {name for name in ENGINES.names() if Held.WEIGHTS in ENGINES.find(name).SHARDED}
+        if self.engine in cutting:
+            raise UserError(
+                f"engine {self.engine!r} cuts weights into pieces, which a quantised base "
+                "does not survive",
+                where="engine",
+                allowed=[name for name in ENGINES.names() if name not in cutting],
             )
 
     def layout(self) -> Layout:
-        """How the run lies on its machines; where nothing was chosen: ddp, a rank per GPU."""
+        """Return how the run lies on its machines; by default: ddp, a rank per GPU."""
         num_ranks = self.num_ranks or self.num_gpus or 1
         return Layout(
             engine=self.engine or "ddp",
@@ -200,7 +237,7 @@ class Params(TrainingParams):
         )
 
     def resources(self) -> Resources:
-        """What a job with this layout needs."""
+        """Return what a job with this layout needs."""
         layout = self.layout()
         return Resources(
             num_cpus=self.num_cpus,
@@ -211,27 +248,25 @@ class Params(TrainingParams):
         )
 
     def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
-        """The surroundings of a run with these params."""
-        return super().supervision(work, recipe, early_stopping=self.early_stopping, **more)
+        """Return the surroundings of a run with these params."""
+        return super().supervision(
+            work,
+            recipe,
+            early_stopping=self.early_stopping,
+            beta=self.settings().get("beta"),
+            **more,
+        )
 
     @model_serializer(mode="wrap")
-    def _written_out(self, plainly: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Settings with their defaults, and none that the objective does not have."""
+    def _write_out(self, plainly: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Dump settings with their defaults, and none that the objective does not have."""
         written = plainly(self)
         return {name: written[name] for name in written if name not in _SETTINGS} | self.settings()
 
     def settings(self) -> dict[str, float]:
-        """The objective's hyper-parameters, defaults written out."""
-        given = {name: getattr(self, name) for name in _SETTINGS}
-        return dict(settings_of(self.objective, given))
+        """Return the hyper-parameters of the objective, defaults written out."""
+        objective = OBJECTIVES.find(self.objective, where="objective")
+        return objective.settings_from({name: getattr(self, name) for name in _SETTINGS})
 
 
 _SPLIT = {"micro_batch": "at a time", "num_ranks": "ranks", "num_gpus": "GPUs"}
-
-
-def _engine(name: str) -> Any:
-    return lookup.find("engines", name, where="engine")
-
-
-_SETTINGS = ("beta", "label_smoothing", "discopop_tau")
-"""The params that an objective may have or lack."""

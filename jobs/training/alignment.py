@@ -1,33 +1,41 @@
 """One alignment run: inputs to lesson, lesson to trainer, trainer to checkpoint."""
 
+from __future__ import annotations
+
 import copy
 import gc
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs import lookup
 from jobs.models.device import pick_device
-from jobs.models.loading import describe_model, load_config, load_model, load_tokenizer
-from jobs.training.adapters.adapter_outcome import merge_into_base
-from jobs.training.adapters.adapter_reference import scored_by_base
-from jobs.training.adapters.lora import add_adapter, in_single_precision, save_adapter
-from jobs.training.adapters.lora_settings import Lora
+from jobs.models.family import family_of_config
+from jobs.models.folder import read_config
+from jobs.models.loading import describe_model, load_model, load_tokenizer, save_checkpoint
+from jobs.training.adapters.lora import (
+    adapter_off,
+    add_adapter,
+    in_single_precision,
+    merge_into_base,
+    save_adapter,
+)
 from jobs.training.adapters.quantisation import quantisation
+from jobs.training.align_params import Params
 from jobs.training.chat_pairs import template_digest, template_for
-from jobs.training.engine import Engine, prepare
-from jobs.training.in_force import check_before_training
+from jobs.training.completion_log_probabilities import score_pairs_together
+from jobs.training.engine import ENGINES, Engine
+from jobs.training.health import LOG
 from jobs.training.layout import Layout
+from jobs.training.layout_check import check_before_training
+from jobs.training.memory_watch import watch_memory
 from jobs.training.model_card import base_on_hub, write_model_card
-from jobs.training.objective import Lesson, ScoredPairs
-from jobs.training.probe import watch_memory
+from jobs.training.objective import OBJECTIVES, Lesson, ScoredPairs
 from jobs.training.recipe import Recipe, data_order
-from jobs.training.reference_scores import require_fitting
-from jobs.training.supervision import train
+from jobs.training.reference_scores import read_reference
+from jobs.training.supervision import Supervised, train
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
     length_limit,
@@ -35,82 +43,111 @@ from jobs.training.tokenized_pairs import (
     tokens_digest,
 )
 from jobs.training.validation import validator
-from jobs.training.whole_weights import save_trained
 from jobs.worker import ranks
-from jobs.worker.work import Work
+from jobs.worker.work import Stopped, Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def align(work: Work) -> dict[str, Any]:
-    """Train the model under `model` towards the objective; returns the record's facts."""
-    params, layout = work.params, work.params.layout()
-    engine = _engine(layout)
+def align(work: Work) -> dict[str, object]:
+    """Train the model under `model` towards the objective; return the record's facts."""
+    params: Params = work.params
+    layout = params.layout()
+    engine = _engine_for(layout)
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
-    limit = length_limit(load_config(folder), params.max_length)
+    config = read_config(folder)
+    limit = length_limit(family_of_config(config).shape(config).max_positions, params.max_length)
     template = template_for(params.template, tokenizer, work.input("model"))
     path = work.input("pairs").path("pairs.parquet")
     pairs = read_tokenized_pairs(path, tokenizer, limit, template)
+    digest = tokens_digest(pairs)
     counted = Counter(pair.split for pair in pairs)
     recipe = params.recipe(_num_steps(params, counted["train"]))
     with engine.session(layout, recipe):
-        facts = _trained(work, engine, recipe, pairs, tokenizer)
+        facts, training = _train(work, engine, recipe, pairs, digest, tokenizer)
     # Trainer and callbacks hold each other, and with them a model and its moments that nothing
     # needs any more; this process loads others.
     gc.collect()
-    if params.lora is not None:
-        facts["adapter"] = merge_into_base(work)
-    facts["training"] |= {
+    facts["training"] = training | {
         "objective": params.objective,
         "num_pairs": counted["train"],
         "num_validation": counted["validation"],
         "num_truncated": sum(pair.truncated for pair in pairs),
-        "tokens_digest": tokens_digest(pairs),
+        "tokens_digest": digest,
         "template": template_digest(template),
         "layout": layout.execution,
     }
+    if params.lora is not None:
+        facts["adapter"] = merge_into_base(work)
     if ranks.is_first():
         write_model_card(work, "align", facts)
     return facts
 
 
-def _engine(layout: Layout) -> Engine:
-    """The engine of a run, which stands on as many ranks as were planned."""
-    engine: Engine = lookup.find("engines", layout.engine, where="engine")
+def leave_as_is(work: Work) -> dict[str, object]:
+    """Save the model under `model` once more, as an objective that trains nothing leaves it.
+
+    Writes `model/` as an aligned one is written, and an empty log; returns the record's facts.
+    """
+    work.progress(None, "loading")
+    folder = work.input("model").directory("model")
+    model = load_model(folder)
+    facts: dict[str, object] = {
+        "model": describe_model(model.config),
+        "base_model": base_on_hub(work),
+        "training": {"objective": work.params.objective, "steps": 0},
+    }
+    if ranks.is_first():
+        save_checkpoint(model, load_tokenizer(folder), work.folder / "model")
+        (work.folder / LOG).touch()
+        write_model_card(work, "align", facts)
+    ranks.barrier()
+    return facts
+
+
+def _engine_for(layout: Layout) -> Engine:
+    """Return the engine of a run, which must stand on as many ranks as were planned."""
+    engine = ENGINES.find(layout.engine, where="engine")
     if engine.NEEDS_GPU and not layout.num_gpus:
         raise UserError(
             f"engine {layout.engine!r} needs GPUs, and this job has none",
             where="engine",
-            allowed=[
-                name
-                for name in lookup.names("engines")
-                if not lookup.find("engines", name).NEEDS_GPU
-            ],
+            allowed=[name for name in ENGINES.names() if not ENGINES.find(name).NEEDS_GPU],
         )
     assert ranks.num_ranks() == layout.num_ranks, f"{ranks.num_ranks()} ranks, planned {layout}"
     return engine
 
 
-def _trained(
-    work: Work, engine: Engine, recipe: Recipe, pairs: Sequence[TokenizedPair], tokenizer: Any
-) -> dict[str, Any]:
-    """Load, train and write the model; facts of all three."""
-    params, layout = work.params, work.params.layout()
-    objective = lookup.find("objectives", params.objective)
+def _train(
+    work: Work,
+    engine: Engine,
+    recipe: Recipe,
+    pairs: Sequence[TokenizedPair],
+    digest: str,
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Load, train and write the model; return the record's facts, those of training apart."""
+    params: Params = work.params
+    layout = params.layout()
+    objective = OBJECTIVES.find(params.objective)
     device = _device(layout)
-    model = _loaded(params, work.input("model").directory("model"), device)
+    model = _load(params, work.input("model").directory("model"), device)
     ranks.barrier()  # what follows has the short patience of a step
     # Trainers write special tokens into both configs; the aligned model differs in weights alone.
     untouched = copy.deepcopy((model.config, model.generation_config))
-    scored = _scored(work, model, pairs, needed=objective.USES_REFERENCE)
+    scored = _score(work, model, pairs, digest, needed=objective.USES_REFERENCE)
     training, validation = _split(scored, "train"), _split(scored, "validation")
     arguments = recipe.trainer_arguments(work.folder / "checkpoints", device, layout.num_ranks)
+    order = data_order(len(training.pairs), recipe.steps * recipe.global_batch, params.seed)
     trainer = objective.make_trainer(
         Lesson(
             model=model,
             tokenizer=tokenizer,
             scored=training,
-            order=data_order(len(training.pairs), recipe.steps * recipe.global_batch, params.seed),
+            order=order,
             arguments={**arguments, **engine.arguments(layout, recipe)},
             settings=params.settings(),
             seed=params.seed,
@@ -124,25 +161,25 @@ def _trained(
     trainer.supervise(
         params.supervision(work, recipe, validate=validate, validate_every=params.validate_every)
     )
-    prepare(engine, trainer, layout)
+    engine.prepare(trainer, layout)
     in_force = check_before_training(trainer, engine, layout)
-    memory = watch_memory(trainer, params, training.pairs)
+    memory = watch_memory(trainer, params, training.pairs, order)
     outcome = train(trainer)
     model.config, model.generation_config = untouched
     if params.lora is None:
-        save_trained(engine, trainer, tokenizer, work.folder / "model")
+        _save(engine, trainer, tokenizer, work.folder / "model")
     else:
         save_adapter(model, work.folder / "adapter")
-    return {
+    facts: dict[str, object] = {
         "model": describe_model(model.config),
         "base_model": base_on_hub(work),
         "memory": memory.facts(),
-        "training": {**outcome, "engine_in_force": in_force},
     }
+    return facts, {**outcome, "engine_in_force": in_force}
 
 
 def _device(layout: Layout) -> str:
-    """Where this rank computes; of several GPUs on this node, the one with its number."""
+    """Return where this rank computes; of several GPUs on its node, the one with its number."""
     device = pick_device(layout.num_gpus)
     if device == "cuda" and layout.num_ranks > 1:
         import torch
@@ -151,53 +188,70 @@ def _device(layout: Layout) -> str:
     return device
 
 
-def _loaded(params: Any, folder: Path, device: str) -> Any:
-    """The model to train, or one that is frozen with an adapter to train beside it."""
-    lora: Lora | None = params.lora
-    quantised = quantisation(lora, params.dtype, device)
-    where: Any = device if quantised is None else {"": device}
+def _load(params: Params, folder: Path, device: str) -> PreTrainedModel:
+    """Load the model to train, or freeze it and put an adapter to train beside it."""
+    quantised = quantisation(params.lora, params.dtype, device)
     model = load_model(
         folder,
         dtype="float32",
-        device=where,
+        device=device if quantised is None else {"": device},
         attention=params.attention,
         quantisation=quantised,
     )
-    if lora is not None:
-        add_adapter(model, lora, params.seed)
+    if params.lora is not None:
+        add_adapter(model, params.lora, params.seed)
     return model
 
 
-def _num_steps(params: Any, num_pairs: int) -> int:
+def _num_steps(params: Params, num_pairs: int) -> int:
     if not num_pairs:
         raise UserError("there are no training pairs", where="pairs.parquet")
     if params.steps is not None:
-        return int(params.steps)
-    return max(1, round(float(params.epochs or 1.0) * num_pairs / int(params.global_batch)))
+        return params.steps
+    return max(1, round(float(params.epochs or 1.0) * num_pairs / params.global_batch))
 
 
-def _scored(work: Work, model: Any, pairs: Sequence[TokenizedPair], *, needed: bool) -> ScoredPairs:
-    """The pairs with what the reference gave them."""
+def _score(
+    work: Work, model: PreTrainedModel, pairs: Sequence[TokenizedPair], digest: str, *, needed: bool
+) -> ScoredPairs:
+    """Return the pairs with the reference's sums, where the objective needs them."""
     if not needed:
         return ScoredPairs(pairs=pairs, chosen=None, rejected=None)
-    if not work.has("reference"):
-        if work.params.lora is not None:
-            return scored_by_base(work, model, pairs)
-        raise UserError(
-            f"objective {work.params.objective!r} needs the input `reference`",
-            hint="give the stage a stage of kind reference over the same model and pairs",
-        )
-    import pyarrow.parquet as parquet
-
-    reference = work.input("reference")
-    require_fitting(reference.facts, work.params, tokens_digest(pairs))
-    columns = parquet.read_table(reference.path("reference.parquet")).to_pydict()
-    assert columns["pair"] == [pair.pair for pair in pairs], "reference rows in another order"
-    return ScoredPairs(
-        pairs=pairs,
-        chosen=np.array(columns["ref_chosen_logps"]),
-        rejected=np.array(columns["ref_rejected_logps"]),
+    if work.has("reference"):
+        return read_reference(work.input("reference"), work.params, pairs, digest)
+    if work.params.lora is not None:
+        return _score_by_base(work, model, pairs)
+    raise UserError(
+        f"objective {work.params.objective!r} needs the input `reference`",
+        hint="give the stage a stage of kind reference over the same model and pairs",
     )
+
+
+def _score_by_base(
+    work: Work, model: PreTrainedModel, pairs: Sequence[TokenizedPair]
+) -> ScoredPairs:
+    """Score the pairs by the model with its adapter off; all ranks call it, and get all scores.
+
+    This comes before the first step, in the same process: no second model, no job of its own.
+
+    Raises:
+        Stopped: asked to stop.
+    """
+    share = -(-len(pairs) // ranks.num_ranks())
+
+    def after_batch(done: int) -> None:
+        if ranks.any_of(work.stop_requested):
+            raise Stopped
+        work.progress(None, f"reference: {done // 2} of {share} pairs")
+
+    with adapter_off(model):
+        return score_pairs_together(
+            model,
+            pairs,
+            batch_size=2 * work.params.layout().micro_batch,
+            dtype=work.params.dtype,
+            after_batch=after_batch,
+        )
 
 
 def _split(scored: ScoredPairs, name: str) -> ScoredPairs:
@@ -207,3 +261,21 @@ def _split(scored: ScoredPairs, name: str) -> ScoredPairs:
         chosen=None if scored.chosen is None else scored.chosen[rows],
         rejected=None if scored.rejected is None else scored.rejected[rows],
     )
+
+
+def _save(
+    engine: Engine, trainer: Supervised, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
+    """Write the trained model with its tokenizer; the folder appears whole or not at all.
+
+    All ranks call it, the first one writes.
+    """
+    temporary = folder.with_name(f"{folder.name}.unfinished")
+    if ranks.is_first():
+        shutil.rmtree(temporary, ignore_errors=True)
+    engine.export(trainer, temporary)
+    if ranks.is_first():
+        tokenizer.save_pretrained(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    ranks.barrier()

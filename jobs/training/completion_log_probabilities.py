@@ -7,30 +7,32 @@ zero up to rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 
 from jobs.training.objective import ScoredPairs
 from jobs.training.tokenized_pairs import TokenizedPair
+from jobs.worker import ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
 """(prompt ids, completion ids) of each sequence."""
 
 
 def sum_log_probabilities(
-    model: Any,
+    model: PreTrainedModel,
     sequences: Sequences,
     *,
     batch_size: int,
     dtype: str = "float32",
     after_batch: Callable[[int], None] = lambda done: None,
 ) -> Float64[np.ndarray, " sequences"]:
-    """Sum over completion tokens of log p(token | all before it), in nats.
+    """Sum log p(token | all tokens before it) over the tokens of each completion, in nats.
 
     Batches are cut from the sequences sorted by length, longest first: memory runs out at the start
     or not at all, and the same sequences give the same batches. Softmax in fp32, sums in fp64.
@@ -40,7 +42,7 @@ def sum_log_probabilities(
         sequences: what to score.
         batch_size: sequences per forward pass.
         dtype: `float32`, or `bfloat16` to compute in under autocast over fp32 weights.
-        after_batch: told how many sequences are done.
+        after_batch: called with the number of sequences that are done.
     """
     import torch
 
@@ -60,7 +62,9 @@ def sum_log_probabilities(
     return sums
 
 
-def _batch_sums(model: Any, batch: Sequences, dtype: str) -> Float64[np.ndarray, " batch"]:
+def _batch_sums(
+    model: PreTrainedModel, batch: Sequences, dtype: str
+) -> Float64[np.ndarray, " batch"]:
     import torch
 
     token_ids, attention_mask, is_completion = (
@@ -72,22 +76,22 @@ def _batch_sums(model: Any, batch: Sequences, dtype: str) -> Float64[np.ndarray,
     token_ids, predicted = token_ids.to(logits.device), is_completion[:, 1:].to(logits.device)
     # One after another: copies of all logits in fp32 would be the most memory of a forward pass.
     sums = [
-        _sum(each[:-1][where], ids[1:][where])
-        for each, ids, where in zip(logits, token_ids, predicted, strict=True)
+        _sum(rows[:-1][where], ids[1:][where])
+        for rows, ids, where in zip(logits, token_ids, predicted, strict=True)
     ]
-    found: Float64[np.ndarray, " batch"] = torch.stack(sums).cpu().numpy()
-    return found
+    as_array: Float64[np.ndarray, " batch"] = torch.stack(sums).cpu().numpy()
+    return as_array
 
 
 def _sum(logits: Tensor, token_ids: Tensor) -> Tensor:
-    """Of log p over the tokens of one completion [1]; logits [token, vocabulary]."""
+    """Sum log p over the tokens of one completion, shape (); logits [token, vocabulary]."""
     rows = logits.float()
     chosen = rows.gather(1, token_ids[:, None])[:, 0] - rows.logsumexp(dim=1)
     return chosen.double().sum()
 
 
 def _padded(batch: Sequences) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, attention mask and completion mask, padded on the right with 0."""
+    """Return token ids, attention mask and completion mask, padded on the right with 0."""
     import torch
 
     width = max(len(prompt) + len(completion) for prompt, completion in batch)
@@ -103,10 +107,53 @@ def _padded(batch: Sequences) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def score_pairs(
-    model: Any, pairs: Sequence[TokenizedPair], *, batch_size: int, dtype: str, **more: Any
+    model: PreTrainedModel,
+    pairs: Sequence[TokenizedPair],
+    *,
+    batch_size: int,
+    dtype: str,
+    after_batch: Callable[[int], None] = lambda done: None,
 ) -> ScoredPairs:
-    """Both completions of every pair; see `sum_log_probabilities`."""
-    sequences = [(pair.prompt_ids, pair.chosen_ids) for pair in pairs]
-    sequences += [(pair.prompt_ids, pair.rejected_ids) for pair in pairs]
-    sums = sum_log_probabilities(model, sequences, batch_size=batch_size, dtype=dtype, **more)
+    """Score both completions of every pair; see `sum_log_probabilities` for the arguments."""
+    sums = sum_log_probabilities(
+        model,
+        both_completions(pairs),
+        batch_size=batch_size,
+        dtype=dtype,
+        after_batch=after_batch,
+    )
     return ScoredPairs(pairs=pairs, chosen=sums[: len(pairs)], rejected=sums[len(pairs) :])
+
+
+def score_pairs_together(
+    model: PreTrainedModel,
+    pairs: Sequence[TokenizedPair],
+    *,
+    batch_size: int,
+    dtype: str,
+    after_batch: Callable[[int], None] = lambda done: None,
+) -> ScoredPairs:
+    """Score both completions of every pair, each rank a share of the pairs; all ranks call it.
+
+    All ranks do as many forward passes, as an engine that divides weights needs of them: shares
+    are filled up with the first pair. Every rank gets the scores of all pairs.
+    """
+    per_rank = -(-len(pairs) // ranks.num_ranks())
+    share = [*pairs[ranks.rank() :: ranks.num_ranks()], pairs[0]][:per_rank]
+    scored = score_pairs(model, share, batch_size=batch_size, dtype=dtype, after_batch=after_batch)
+    shares = ranks.gathered((scored.chosen, scored.rejected))
+    chosen, rejected = (_interleave([share[side] for share in shares]) for side in (0, 1))
+    return ScoredPairs(pairs=pairs, chosen=chosen[: len(pairs)], rejected=rejected[: len(pairs)])
+
+
+def _interleave(shares: Sequence[Float64[np.ndarray, " share"]]) -> Float64[np.ndarray, " pairs"]:
+    """Return the first pair of each rank, then the second of each, and so on."""
+    return np.stack(shares, axis=1).reshape(-1)
+
+
+def both_completions(pairs: Sequence[TokenizedPair]) -> list[tuple[list[int], list[int]]]:
+    """Return (prompt, completion) of every chosen completion, then of every rejected one."""
+    return [
+        *((pair.prompt_ids, pair.chosen_ids) for pair in pairs),
+        *((pair.prompt_ids, pair.rejected_ids) for pair in pairs),
+    ]

@@ -1,7 +1,7 @@
-"""When a run has learned what it will: the params that say so, and the verdict on its validations.
+"""When a run has learned what it will: the params that say so, and what its validations say.
 
-The verdict is a function of the rows that the log has of them, so that a run that was killed and
-continued stops where an undisturbed one stops.
+That is a function of the validations in the log, so that a run that was killed and continued stops
+where an undisturbed one stops.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,39 +28,42 @@ class EarlyStopping(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class StoppingState:
     """What the validations so far say."""
 
     best_step: int
     """Step of the lowest loss."""
     best_loss: float
-    """That loss."""
+    """The lowest loss."""
     num_without: int
     """Validations since then."""
     stop: bool
-    """Whether that is enough."""
+    """True when they are enough to end the run."""
 
 
-def verdict(
+def stopping_state(
     settings: EarlyStopping, rows: Iterable[Mapping[str, float]], steps: int
-) -> Verdict | None:
-    """What the rows of a log say of a run of so many steps; None before a validation that counts.
+) -> StoppingState | None:
+    """Judge the validations of a run; None before the first one that counts.
 
-    That of the last step counts whatever its number.
+    Args:
+        settings: which validations count, and how many without improvement end the run.
+        rows: of the log, in order.
+        steps: of the whole run; a validation of the last step counts whatever its number.
     """
-    found: Verdict | None = None
+    state: StoppingState | None = None
     for row in rows:
         if LOSS not in row or (row["step"] % settings.every and row["step"] != steps):
             continue
-        if found is None or row[LOSS] < found.best_loss - settings.min_improvement:
+        if state is None or row[LOSS] < state.best_loss - settings.min_improvement:
             best_step, best_loss, num_without = int(row["step"]), row[LOSS], 0
         else:
-            best_step, best_loss = found.best_step, found.best_loss
-            num_without = found.num_without + 1
-        found = Verdict(
+            best_step, best_loss = state.best_step, state.best_loss
+            num_without = state.num_without + 1
+        state = StoppingState(
             best_step=best_step,
             best_loss=best_loss,
             num_without=num_without,
             stop=num_without >= settings.patience,
         )
-    return found
+    return state

@@ -4,14 +4,22 @@ Importing one imports no heavy library: planning asks each what it shards. An en
 the experiment: batches, order, optimizer, precision and number of steps are the recipe's.
 """
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
+from jobs.door import Door
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
+from jobs.training.weight_export import save_whole
+
+if TYPE_CHECKING:
+    from jobs.training.supervision import Supervised
 
 
 class Held(Enum):
@@ -23,44 +31,51 @@ class Held(Enum):
     """Of the optimizer."""
 
 
-class Engine(Protocol):
-    """The names a module in `engines/` defines."""
+class Engine(ABC):
+    """What carries out a training run: the class of a file in `engines/`, named after it."""
 
-    SHARDED: frozenset[Held]
+    SHARDED: ClassVar[frozenset[Held]] = frozenset()
     """What is divided among the ranks; every rank holds all of the rest."""
-    NEEDS_GPU: bool
+    NEEDS_GPU: ClassVar[bool] = False
     """True when it cannot run on processors."""
-    CAN_OFFLOAD: bool
+    CAN_OFFLOAD: ClassVar[bool] = False
     """True when it can keep optimizer state in host memory."""
-    CAN_KEEP_BEST: bool
+    CAN_KEEP_BEST: ClassVar[bool] = True
     """True when it can go back to the weights of the lowest validation loss."""
 
-    def arguments(self, layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
-        """Arguments of a Hugging Face Trainer beyond the recipe's, all written out."""
+    @abstractmethod
+    def arguments(self, layout: Layout, recipe: Recipe) -> Mapping[str, object]:
+        """Return arguments of a Hugging Face Trainer beyond the recipe's, all written out."""
 
     def session(self, layout: Layout, recipe: Recipe) -> AbstractContextManager[None]:
-        """What has to stand while a model is loaded, trained and exported."""
+        """Set up what is needed while a model is loaded, trained and exported.
 
-    def check(self, trainer: Any, layout: Layout) -> Mapping[str, Any]:
-        """After the Trainer prepared its model: what is in force, as facts for the record.
+        Nothing beyond torch's process group where an engine does not override this.
+        """
+        return nullcontext()
 
-        Raises AssertionError when it is not what was planned: libraries fall back in silence.
+    def prepare(self, trainer: Supervised, layout: Layout) -> None:  # noqa: B027
+        """Change a Trainer and its model before the Trainer prepares them itself.
+
+        Nothing where an engine does not override this.
         """
 
-    def export(self, trainer: Any, folder: Path) -> None:
+    @abstractmethod
+    def check(self, trainer: Supervised, layout: Layout) -> Mapping[str, object]:
+        """Return what is in force after the Trainer prepared its model, as facts for the record.
+
+        Raises:
+            AssertionError: it is not what was planned: libraries fall back in silence.
+        """
+
+    def export(self, trainer: Supervised, folder: Path) -> None:
         """Write the trained weights to a folder as fp32 safetensors; all ranks call it.
 
         The first rank writes, as `save_pretrained` would: `config.json` and shards with the hub's
-        names. It waits for the others.
+        names. The others wait.
         """
-
-    # One more name is optional: `prepare` asks for it.
-    # - prepare(trainer, layout) -> None: what has to be done to a Trainer and its model before it
-    #   prepares them itself; nothing where absent.
+        save_whole(trainer.model, folder)
 
 
-def prepare(engine: Engine, trainer: Any, layout: Layout) -> None:
-    """Have an engine do to a supervised Trainer what it does not do by arguments."""
-    asked = getattr(engine, "prepare", None)
-    if asked is not None:
-        asked(trainer, layout)
+ENGINES: Door[Engine] = Door("engine", "jobs.training.engines", contract=Engine)
+"""The engines that there are, by the names that studies use."""

@@ -6,12 +6,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from jobs.training.objective import ScoredPairs
+from jobs.training.tokenized_pairs import TokenizedPair
 
 Pairs = Float64[np.ndarray, " pairs"]
+"""One number for each pair."""
 
 
 def log_ratios(policy: ScoredPairs, reference: ScoredPairs) -> tuple[Pairs, Pairs]:
-    """log(policy / reference) of the chosen and of the rejected completions, in nats."""
+    """Return log(policy / reference) of the chosen and of the rejected completions, in nats."""
     assert policy.chosen is not None and policy.rejected is not None
     assert reference.chosen is not None and reference.rejected is not None
     chosen: Pairs = policy.chosen - reference.chosen
@@ -20,45 +22,37 @@ def log_ratios(policy: ScoredPairs, reference: ScoredPairs) -> tuple[Pairs, Pair
 
 
 def margins(policy: ScoredPairs, reference: ScoredPairs) -> Pairs:
-    """log-ratio of the chosen minus log-ratio of the rejected completion, in nats."""
+    """Return log-ratio of the chosen minus log-ratio of the rejected completions, in nats."""
     chosen, rejected = log_ratios(policy, reference)
-    found: Pairs = chosen - rejected
-    return found
+    difference: Pairs = chosen - rejected
+    return difference
 
 
-def margins_per_token(policy: ScoredPairs, reference: ScoredPairs) -> Pairs:
-    """The same with each log-ratio divided by the tokens of its completion."""
-    chosen, rejected = log_ratios(policy, reference)
-    per_chosen = chosen / _lengths([pair.chosen_ids for pair in policy.pairs])
-    found: Pairs = per_chosen - rejected / _lengths([pair.rejected_ids for pair in policy.pairs])
-    return found
+def per_token(
+    chosen: Pairs, rejected: Pairs, pairs: Sequence[TokenizedPair]
+) -> tuple[Pairs, Pairs]:
+    """Divide log-ratios by the number of tokens of their completions."""
+    return (
+        chosen / np.array([len(pair.chosen_ids) for pair in pairs], dtype=np.float64),
+        rejected / np.array([len(pair.rejected_ids) for pair in pairs], dtype=np.float64),
+    )
 
 
 def log_sigmoid(values: Pairs) -> Pairs:
-    """log(1 / (1 + exp(-x))), without overflow."""
-    found: Pairs = -np.logaddexp(0.0, -values)
-    return found
+    """Return log(1 / (1 + exp(-x))), without overflow."""
+    logarithms: Pairs = -np.logaddexp(0.0, -values)
+    return logarithms
 
 
 def sigmoid(values: Pairs) -> Pairs:
-    """1 / (1 + exp(-x)), without overflow."""
-    found: Pairs = np.exp(log_sigmoid(values))
-    return found
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    shares: Pairs = np.exp(log_sigmoid(values))
+    return shares
 
 
-def sigmoid_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """Mean of -log sigmoid(beta * margin); Rafailov et al. (arXiv 2305.18290), equation 7."""
-    return float(-log_sigmoid(settings["beta"] * margins(policy, reference)).mean())
-
-
-def sorted_loss(values: Pairs, settings: Mapping[str, float]) -> float:
-    """Smoothed -log sigmoid of differences between sorted values; the loss of both `aot`."""
+def sorted_losses(values: Pairs, settings: Mapping[str, float]) -> Pairs:
+    """Return the smoothed -log sigmoid of differences between sorted values, for both `aot`."""
     beta, smoothing = settings["beta"], settings["label_smoothing"]
     agreed, disagreed = log_sigmoid(beta * values), log_sigmoid(-beta * values)
-    return float(-((1 - smoothing) * agreed + smoothing * disagreed).mean())
-
-
-def _lengths(completions: Sequence[Sequence[int]]) -> Pairs:
-    return np.array([len(completion) for completion in completions], dtype=np.float64)
+    losses: Pairs = -((1 - smoothing) * agreed + smoothing * disagreed)
+    return losses

@@ -1,45 +1,89 @@
-"""TRL's DPO trainer on our terms: our token ids, our reference log-probabilities, one model.
+"""`PreferenceObjective`: a loss over pairs that TRL's DPO trainer knows by name, on our terms.
 
-TRL 1.16 reads reference log-probabilities from the rows only under `precompute_ref_log_probs`, and
-then computes them itself unless `_precompute_ref_logps` is overridden; its `_prepare_dataset`
-tokenises again, moves the prompt's end, appends EOS and drops long prompts.
+Our token ids, our reference log-probabilities, one model. TRL 1.16 reads reference
+log-probabilities from the rows only under `precompute_ref_log_probs`, and then computes them itself
+unless `_precompute_ref_logps` is overridden; its `_prepare_dataset` tokenises again, moves the
+prompt's end, appends EOS and drops long prompts.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from jobs.training.objective import Lesson, ScoredPairs
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from jobs.training.log_ratios import Pairs, log_ratios, per_token
+from jobs.training.objective import BETA, Lesson, Objective, ScoredPairs, Setting
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from jobs.training.supervision import Supervised
+
+SMOOTHING = Setting(
+    description="Share of labels held to be wrong.", default=0.0, may_be_zero=True, below=0.5
+)
+"""The setting `label_smoothing` of the objectives that have one."""
+
+
+class PreferenceObjective(Objective):
+    """An objective that is a loss of TRL's DPO trainer, with its formula for validation pairs."""
+
+    USES_REFERENCE = True
+    SETTINGS: ClassVar[Mapping[str, Setting]] = {"beta": BETA}
+    LOSS: ClassVar[str]
+    """Name of the loss in TRL."""
+    PER_TOKEN: ClassVar[bool] = False
+    """True when each log-ratio is divided by the number of tokens of its completion."""
+
+    def make_trainer(self, lesson: Lesson) -> Supervised:
+        """Make a supervised DPO trainer over the pairs of a lesson, in its order."""
+        from datasets import Dataset
+        from trl import DPOConfig, DPOTrainer
+
+        from jobs.training.supervision import Supervised
+
+        class PreferenceTrainer(Supervised, OurRows, DPOTrainer):  # type: ignore[misc]
+            pass
+
+        return PreferenceTrainer(
+            model=lesson.model,
+            args=DPOConfig(**lesson.arguments, **_loss_settings(self.LOSS, lesson.settings)),
+            train_dataset=Dataset.from_dict(_columns(lesson.scored)).select(lesson.order),
+            processing_class=lesson.tokenizer,
+        )
+
+    def validation_loss(
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+    ) -> float:
+        """Average the losses of the pairs."""
+        chosen, rejected = log_ratios(policy, reference)
+        if self.PER_TOKEN:
+            chosen, rejected = per_token(chosen, rejected, policy.pairs)
+        return float(self.losses(chosen, rejected, settings).mean())
+
+    @abstractmethod
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair.
+
+        Args:
+            chosen: log(policy / reference) of the chosen completions, in nats, shape (pairs,).
+            rejected: the same of the rejected completions.
+            settings: value of everything in SETTINGS.
+        """
 
 
 class OurRows:
     """Mixed in before `DPOTrainer`: rows arrive as they must be."""
 
-    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         return dataset
 
-    def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+    def _prepare_dataset(self, dataset: Dataset, *args: object) -> Dataset:
         return dataset
 
 
-def make_preference_trainer(lesson: Lesson, *, loss: str) -> Any:
-    """A supervised DPO trainer over the pairs of a lesson, in its order; `loss` is TRL's name."""
-    from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
-
-    from jobs.training.supervision import Supervised
-
-    class PreferenceTrainer(Supervised, OurRows, DPOTrainer):  # type: ignore[misc]
-        pass
-
-    return PreferenceTrainer(
-        model=lesson.model,
-        args=DPOConfig(**lesson.arguments, **_loss_settings(loss, lesson.settings)),
-        train_dataset=Dataset.from_dict(_columns(lesson.scored)).select(lesson.order),
-        processing_class=lesson.tokenizer,
-    )
-
-
-def _columns(scored: ScoredPairs) -> dict[str, list[Any]]:
+def _columns(scored: ScoredPairs) -> dict[str, list[list[int]] | list[float]]:
     assert scored.chosen is not None and scored.rejected is not None
     return {
         "prompt_ids": [pair.prompt_ids for pair in scored.pairs],
@@ -50,10 +94,10 @@ def _columns(scored: ScoredPairs) -> dict[str, list[Any]]:
     }
 
 
-def _loss_settings(loss: str, settings: Mapping[str, float]) -> Mapping[str, Any]:
-    """Every setting of DPOConfig that decides a number, so that none is TRL's default."""
+def _loss_settings(loss: str, settings: Mapping[str, float]) -> Mapping[str, object]:
+    """Return every setting of DPOConfig that decides a number, so that none is TRL's default."""
     return {
-        # What a loss has no use for is written out all the same; nothing reads it.
+        # Settings that a loss has no use for are written out all the same; nothing reads them.
         "label_smoothing": 0.0,
         "discopop_tau": 1.0,
         **settings,

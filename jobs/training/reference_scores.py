@@ -1,14 +1,18 @@
-"""What a reference gives every pair: computed chunk by chunk, and fit for the job that reads it."""
+"""What a reference gives every pair: computed chunk by chunk, written, and read by `align`."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cluster.errors import UserError
+from jobs.artifacts.artifact import Artifact
+from jobs.training.align_params import Params as AlignParams
 from jobs.training.chat_pairs import template_digest, template_for
-from jobs.training.completion_log_probabilities import sum_log_probabilities
+from jobs.training.completion_log_probabilities import both_completions, sum_log_probabilities
 from jobs.training.objective import ScoredPairs
 from jobs.training.reference_params import Params
 from jobs.training.tokenized_pairs import (
@@ -21,6 +25,9 @@ from jobs.worker.chunks import Arrays, Chunks, cut
 from jobs.worker.out_of_memory import in_halves
 from jobs.worker.work import Stopped, Work
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 CHUNK = 256
 """Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""
 
@@ -28,7 +35,7 @@ _AGREED = ("dtype", "attention", "template")
 """Params that a reference and the job that reads it must have in common."""
 
 
-def score_reference(work: Work) -> dict[str, Any]:
+def score_reference(work: Work) -> dict[str, object]:
     """Score the pairs, write `reference.parquet`, and return the record's facts."""
     import pyarrow
     import pyarrow.parquet as parquet
@@ -41,7 +48,7 @@ def score_reference(work: Work) -> dict[str, Any]:
     folder = work.input("model").directory("model")
     place = place_of(folder, params.num_gpus or 0)
     model = load_model(folder, dtype="float32", device=place, attention=params.attention)
-    max_length = length_limit(model.config, params.max_length)
+    max_length = length_limit(model.config.max_position_embeddings, params.max_length)
     path = work.input("pairs").path("pairs.parquet")
     tokenizer = load_tokenizer(folder)
     template = template_for(params.template, tokenizer, work.input("model"))
@@ -84,7 +91,7 @@ def score_reference(work: Work) -> dict[str, Any]:
 
 
 def scored_in_chunks(
-    model: Any,
+    model: PreTrainedModel,
     pairs: Sequence[TokenizedPair],
     chunks: Chunks,
     *,
@@ -92,20 +99,19 @@ def scored_in_chunks(
     dtype: str,
     after_batch: Callable[[int], None],
 ) -> tuple[ScoredPairs, int]:
-    """Both completions of every pair, see `sum_log_probabilities`; and the last batch size.
+    """Score both completions of every pair, see `sum_log_probabilities`; return the batch size too.
 
     Chunks are cut from all sequences sorted by length, the longest first: memory runs out at the
-    start or not at all, and a continued run has the bits of an undisturbed one. Where it runs out,
-    batches are halved.
+    start or not at all, and a continued run has the bits of an undisturbed one. Where memory runs
+    out, batches are halved.
     """
-    sequences = [(pair.prompt_ids, pair.chosen_ids) for pair in pairs]
-    sequences += [(pair.prompt_ids, pair.rejected_ids) for pair in pairs]
+    sequences = both_completions(pairs)
     order = sorted(range(len(sequences)), key=lambda i: (-sum(map(len, sequences[i])), i))
     sums = np.zeros(len(sequences))
 
     def compute(number: int, members: Sequence[int]) -> Arrays:
         nonlocal batch_size
-        found, batch_size = in_halves(
+        scores, batch_size = in_halves(
             batch_size,
             1,
             lambda size: sum_log_probabilities(
@@ -116,7 +122,7 @@ def scored_in_chunks(
                 after_batch=lambda done: after_batch(number * CHUNK + done),
             ),
         )
-        return {"sums": found}
+        return {"sums": scores}
 
     for number, members in enumerate(cut(order, CHUNK)):
         sums[members] = chunks.get(number, partial(compute, number, members))["sums"]
@@ -124,14 +130,33 @@ def scored_in_chunks(
     return scored, batch_size
 
 
-def require_fitting(facts: Mapping[str, Any], params: Any, digest: str) -> None:
-    """Raise UserError unless a reference speaks of these tokens, computed as the params say.
+def read_reference(
+    reference: Artifact, params: AlignParams, pairs: Sequence[TokenizedPair], digest: str
+) -> ScoredPairs:
+    """Read the sums that a reference gave the pairs.
 
     Args:
-        facts: of the reference.
+        reference: an artifact of kind `reference`.
         params: of the job that reads it.
-        digest: of the tokens that this job sees.
+        pairs: that this job sees.
+        digest: their `tokens_digest`.
+
+    Raises:
+        UserError: the reference scored other tokens, or was computed in another way.
     """
+    import pyarrow.parquet as parquet
+
+    _require_agreement(reference.facts, params, digest)
+    columns = parquet.read_table(reference.path("reference.parquet")).to_pydict()
+    assert columns["pair"] == [pair.pair for pair in pairs], "reference rows in another order"
+    return ScoredPairs(
+        pairs=pairs,
+        chosen=np.array(columns["ref_chosen_logps"]),
+        rejected=np.array(columns["ref_rejected_logps"]),
+    )
+
+
+def _require_agreement(facts: Mapping[str, object], params: AlignParams, digest: str) -> None:
     for name in _AGREED:
         here, there = getattr(params, name), facts[name]
         if here != there:

@@ -1,16 +1,19 @@
 """What every training job shares: exact resume, checkpoints, the log of record, stopping, alarms.
 
 `Supervised` is mixed into a Hugging Face Trainer or a TRL one. Data order, optimizer and schedule
-come from the recipe; the Trainer keeps the loop and its engines.
+come from the recipe; the Trainer keeps the loop and its engines. Private names of these libraries
+are overridden here: `tests/jobs/training/test_private_names.py` holds that they are still there.
 """
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.training.batch_supply import LIMIT_S, WatchedBatches
-from jobs.training.early_stopping import LOSS, EarlyStopping, Verdict, verdict
+from jobs.training.early_stopping import LOSS, EarlyStopping, StoppingState, stopping_state
 from jobs.training.health import Health
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
@@ -18,6 +21,15 @@ from jobs.training.resume.continuation import Continuation
 from jobs.training.training_log import append_row, write_logs
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
+
+if TYPE_CHECKING:
+    from torch import Tensor, device
+    from torch.nn import Module
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+    from transformers import PreTrainedModel, Trainer, TrainingArguments
+else:
+    Trainer = object
 
 _NOT_LOGGED = ("epoch", "num_tokens")
 """Left out of the log: the share of our one long epoch, and a count that restarts on resume."""
@@ -36,49 +48,45 @@ class Supervision:
     checkpoint_every: int | None
     """Steps between checkpoints; None writes one only when asked to stop."""
     keep_checkpoints: int
-    """Newest checkpoints that are kept."""
+    """Number of newest checkpoints that are kept."""
     log_every: int
     """Steps between rows of the log; first and last step are always there."""
-    validate: Callable[[Any], Mapping[str, float]] | None = None
+    beta: float | None = None
+    """Factor between log-ratios and the margins in the log; None where the loss has none."""
+    validate: Callable[[PreTrainedModel], Mapping[str, float]] | None = None
     """Model -> metrics on the validation split, by name; the same on all ranks, which all call."""
     validate_every: int | None = None
     """Steps between validations; the last step is always validated."""
     early_stopping: EarlyStopping | None = None
-    """When it ends before its last step."""
+    """When the run ends before its last step."""
     batch_limit_s: float = LIMIT_S
     """Seconds that the data loader has for one batch."""
 
 
-class Supervised:
+class Supervised(Trainer):  # type: ignore[misc]
     """Mixed in before a Trainer class; call `supervise` before `train`."""
 
-    # What the Trainer brings.
-    args: Any
-    control: Any
-    lr_scheduler: Any
-    model: Any
-    optimizer: Any
-    state: Any
-    _created_lr_scheduler: bool
+    optimizer: Optimizer | None
+    lr_scheduler: LRScheduler | None
 
     supervision: Supervision
     health: Health
     continuation: Continuation
-    verdict: Verdict | None = None
+    stopping: StoppingState | None = None
     """What the validations so far say, where the run may end early."""
     first_step: int | None = None
     """The first step this process did."""
     _batches: WatchedBatches | None = None
 
-    def __init__(self, *, args: Any, **kwargs: Any) -> None:
+    def __init__(self, *, args: TrainingArguments, **kwargs: object) -> None:
         # One process computes on one GPU. Where more are visible the Trainer would spread each
         # batch over all of them, and the numbers would depend on the machine.
         if args.n_gpu > 1:
             args._n_gpu = 1
-        super().__init__(args=args, **kwargs)  # type: ignore[call-arg]
+        super().__init__(args=args, **kwargs)
 
     def supervise(self, supervision: Supervision) -> None:
-        """Give it its surroundings. Raises UserError where it cannot end as it should."""
+        """Take the surroundings of the run. Raises UserError where it could not end early."""
         from transformers.trainer_callback import PrinterCallback
         from transformers.utils import logging
 
@@ -90,46 +98,53 @@ class Supervised:
                 hint="give the stage `pairs` a validation_fraction above 0",
             )
         self.supervision = supervision
-        self.health = Health(supervision.work.attempt, beta=getattr(self.args, "beta", 1.0))
-        self.pop_callback(PrinterCallback)  # type: ignore[attr-defined]
+        self.health = Health(supervision.work.attempt, beta=supervision.beta)
+        self.pop_callback(PrinterCallback)
 
-    def create_optimizer(self, model: Any = None) -> Any:
-        """The recipe's optimizer."""
+    def create_optimizer(self, model: Module | None = None) -> Optimizer:
+        """Make the recipe's optimizer."""
         if self.optimizer is None:
             trained = self.model if model is None else model
             self.optimizer = self.supervision.recipe.optimizer_for(trained.parameters())
         return self.optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The recipe's schedule."""
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: Optimizer | None = None
+    ) -> LRScheduler:
+        """Make the recipe's schedule."""
         if self.lr_scheduler is None:
             stepped = self.optimizer if optimizer is None else optimizer
             self.lr_scheduler = self.supervision.recipe.scheduler_for(stepped)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def _prepare_for_training(self, max_steps: int, batches: Any, checkpoint: Any) -> Any:
-        """Ready to train, from the start or from what is continued."""
-        prepared = super()._prepare_for_training(max_steps, batches, None)  # type: ignore[misc]
+    def _prepare_for_training(
+        self, max_steps: int, batches: Iterable[object], checkpoint: str | None
+    ) -> object:
+        """Prepare to train, from the start or from the checkpoint that is continued."""
+        prepared = super()._prepare_for_training(max_steps, batches, None)
         if checkpoint is not None:
             self.continuation.restore(self)
         return prepared
 
-    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: `_prepare_for_training` has it."""
+    def _load_from_checkpoint(self, *args: object, **kwargs: object) -> None:
+        """Load nothing: `_prepare_for_training` has done it."""
 
-    def _load_rng_state(self, checkpoint: Any) -> None:
+    def _load_rng_state(self, checkpoint: str) -> None:
         self.continuation.restore_generators()
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Remember where this process began."""
+    def training_step(self, *args: object, **kwargs: object) -> Tensor:
+        """Do a step, and remember the first one of this process."""
         if self.first_step is None:
             self.first_step = self.state.global_step + 1
             self.health.remember(self.state.log_history)
-        return super().training_step(*args, **kwargs)  # type: ignore[misc]
+        loss: Tensor = super().training_step(*args, **kwargs)
+        return loss
 
-    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
-        """The batches of one step, all of them and in time."""
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[object], num_batches: int, device: device
+    ) -> tuple[Sized, object]:
+        """Fetch the batches of one step, all of them and in time."""
         if self._batches is None or self._batches.batches is not epoch_iterator:
             limit_s = self.supervision.batch_limit_s
             self._batches = WatchedBatches(
@@ -137,49 +152,53 @@ class Supervised:
                 limit_s,
                 lambda: self.health.silent(limit_s, self.state.global_step + 1),
             )
-        found = super().get_batch_samples(self._batches, num_batches, device)  # type: ignore[misc]
-        self.health.check_batches(len(found[0]), num_batches, self.state.global_step + 1)
-        return found
+        fetched: tuple[Sized, object] = super().get_batch_samples(
+            self._batches, num_batches, device
+        )
+        self.health.check_batches(len(fetched[0]), num_batches, self.state.global_step + 1)
+        return fetched
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """One step's metrics into the log of record and the mirror; raises alarms."""
+        """Write one step's metrics into the log of record and the mirror; raise alarms."""
         if "loss" not in logs:
             return  # the summary at the end, which holds times
-        step, watched = self.state.global_step, self.supervision
-        if watched.validate is not None and self._is_validated():
-            found = watched.validate(self.model)
-            logs.update({f"validation/{name}": value for name, value in found.items()})
-        super().log(logs, start_time)  # type: ignore[misc]
+        step, supervision = self.state.global_step, self.supervision
+        if supervision.validate is not None and self._is_validated():
+            metrics = supervision.validate(self.model)
+            logs.update({f"validation/{name}": value for name, value in metrics.items()})
+        super().log(logs, start_time)
         row = self.state.log_history.pop()
         row = {"step": step} | {
             name: row[name] for name in row if name not in (*_NOT_LOGGED, "step")
         }
         self.health.check(row)
-        if step == 1 or self._is_due(watched.log_every) or LOSS in row:
+        if step == 1 or self._is_due(supervision.log_every) or LOSS in row:
             self.state.log_history.append(row)
-            append_row(watched.work.folder, self.state.log_history)
+            append_row(supervision.work.folder, self.state.log_history)
         if ranks.is_first():
-            self._show(row)
-        self._judge(row)
+            self._show_progress(row)
+        self._judge_validation(row)
 
-    def _show(self, row: Mapping[str, float]) -> None:
-        """To whoever watches."""
+    def _show_progress(self, row: Mapping[str, float]) -> None:
+        """Write the progress of the attempt, and a row of the log to the mirror."""
         work, step, steps = self.supervision.work, row["step"], self.supervision.recipe.steps
         work.progress(step / steps, f"step {step} of {steps}, loss {row['loss']:.4g}")
         if self.state.log_history and self.state.log_history[-1] is row:
             values = {f"train/{name}": value for name, value in row.items() if name != "step"}
             work.tracker.log(values, axis="train/step", step=row["step"])
 
-    def _judge(self, row: Mapping[str, float]) -> None:
-        """After a validation: are these the best weights so far, and is it enough?"""
+    def _judge_validation(self, row: Mapping[str, float]) -> None:
+        """Keep the best weights so far, and end the run where it has learned enough."""
         settings = self.supervision.early_stopping
         if settings is None or LOSS not in row:
             return
-        self.verdict = verdict(settings, self.state.log_history, self.supervision.recipe.steps)
-        if self.verdict is None:
+        self.stopping = stopping_state(
+            settings, self.state.log_history, self.supervision.recipe.steps
+        )
+        if self.stopping is None:
             return
-        if self.verdict.best_step == row["step"]:
-            self.continuation.best.keep(self, self.verdict.best_step)
+        if self.stopping.best_step == row["step"]:
+            self.continuation.best.keep(self, self.stopping.best_step)
         self.control.should_training_stop |= self.has_enough
 
     def _is_validated(self) -> bool:
@@ -192,35 +211,35 @@ class Supervised:
         step = self.state.global_step
         return bool(step == self.supervision.recipe.steps or (every and step % every == 0))
 
-    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """After each step: decide whether to save and whether to stop."""
+    def _maybe_log_save_evaluate(self, *args: object, **kwargs: object) -> None:
+        """Decide after each step whether to save and whether to stop."""
         every = self.supervision.checkpoint_every
         step, steps = self.state.global_step, self.supervision.recipe.steps
-        checkpointing = self.continuation.checkpointing
-        stop = step < steps and checkpointing.heard(stop=self.supervision.work.stop_requested)
+        checkpoints = self.continuation.checkpoints
+        stop = step < steps and checkpoints.any_asked_to_stop(self.supervision.work.stop_requested)
         due = stop or bool(every and step < steps and step % every == 0)
         # The Trainer asks again when it leaves its loop; a checkpoint is not taken twice.
-        self.control.should_save = due and step != checkpointing.last_step
+        self.control.should_save = due and step != checkpoints.last_step
         self.control.should_training_stop |= stop
-        super()._maybe_log_save_evaluate(*args, **kwargs)  # type: ignore[misc]
+        super()._maybe_log_save_evaluate(*args, **kwargs)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        if not self.has_enough:  # whoever continued from it would go on
+    def _save_checkpoint(self, model: Module, trial: object) -> None:
+        if not self.has_enough:  # a run that continued from it would go on
             self.continuation.save(self)
 
     @property
     def has_enough(self) -> bool:
-        """Whether the validations so far end the run."""
-        return self.verdict is not None and self.verdict.stop
+        """True when the validations so far end the run."""
+        return self.stopping is not None and self.stopping.stop
 
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """None: the record says what was done."""
+    def create_model_card(self, *args: object, **kwargs: object) -> None:
+        """Write no card: the record says what was done."""
 
     def _send_telemetry(self) -> None:
-        """None."""
+        """Send nothing."""
 
 
-def train(trainer: Any) -> dict[str, Any]:
+def train(trainer: Supervised) -> dict[str, object]:
     """Run a supervised trainer from the newest complete checkpoint of this job to its end.
 
     All ranks call it. The model ends with the weights of its last step, or of its best where it
@@ -232,39 +251,37 @@ def train(trainer: Any) -> dict[str, Any]:
 
     Raises:
         Stopped: asked to stop; a checkpoint was written.
-        DeltascaleError: it is beyond hope; which of its classes says why, see `health`.
+        DeltascaleError: the run is beyond hope; which of its classes says why, see `health`.
     """
-    watched = trainer.supervision
-    begun = Continuation(watched.work.attempt, watched.layout, watched.keep_checkpoints)
-    trainer.continuation = begun
+    supervision = trainer.supervision
+    continuation = Continuation(
+        supervision.work.attempt, supervision.layout, supervision.keep_checkpoints
+    )
+    trainer.continuation = continuation
     try:
-        trainer.train(resume_from_checkpoint=str(begun.folder) if begun.folder else None)
-        begun.checkpointing.settle()
+        trainer.train(
+            resume_from_checkpoint=str(continuation.folder) if continuation.folder else None
+        )
+        continuation.checkpoints.settle()
     finally:
-        begun.checkpointing.close()
-    step, steps = trainer.state.global_step, watched.recipe.steps
+        continuation.checkpoints.close()
+    step, steps = trainer.state.global_step, supervision.recipe.steps
     if step < steps and not trainer.has_enough:
         raise Stopped
     assert step <= steps, step
-    assert trainer.first_step == begun.step + 1, (
-        f"resumed at step {trainer.first_step} from a checkpoint of step {begun.step}"
+    assert trainer.first_step == continuation.step + 1, (
+        f"resumed at step {trainer.first_step} from a checkpoint of step {continuation.step}"
     )
-    if trainer.verdict is not None and trainer.verdict.best_step != step:
-        begun.best.put_back(trainer)
+    if trainer.stopping is not None and trainer.stopping.best_step != step:
+        continuation.best.put_back(trainer)
     trainer.health.check_weights(trainer.model)
     history = trainer.state.log_history
-    write_logs(watched.work.folder, history)
-    return {
-        "steps": step,
-        "resume": begun.facts(),
-        "last": history[-1],
-        **_ended(trainer.verdict, step if step < steps else None),
-    }
-
-
-def _ended(said: Verdict | None, stopped_at: int | None) -> dict[str, Any]:
-    """The fact `early_stopping`, of runs that may end early."""
-    if said is None:
-        return {}
-    found = {"best_step": said.best_step, "best_loss": said.best_loss, "stopped_at": stopped_at}
-    return {"early_stopping": found}
+    write_logs(supervision.work.folder, history)
+    outcome = {"steps": step, "resume": continuation.facts(), "last": history[-1]}
+    if trainer.stopping is not None:
+        outcome["early_stopping"] = {
+            "best_step": trainer.stopping.best_step,
+            "best_loss": trainer.stopping.best_loss,
+            "stopped_at": step if step < steps else None,
+        }
+    return outcome

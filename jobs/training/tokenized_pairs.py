@@ -18,7 +18,7 @@ from jobs.tokens.plan import bos_ids
 from jobs.training.chat_pairs import chat_ids
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 _COLUMNS = ("pair", "prompt", "chosen", "rejected", "split")
 
@@ -41,21 +41,22 @@ class TokenizedPair:
     """True when it was longer than allowed."""
 
 
-def length_limit(config: PretrainedConfig, max_length: int | None) -> int:
-    """Return the most tokens that a sequence may have: `max_length`, or the model's positions.
+def length_limit(max_positions: int, max_length: int | None) -> int:
+    """Return the most tokens that a sequence may have.
+
+    Args:
+        max_positions: of the model.
+        max_length: as the params give it; None for all positions of the model.
 
     Raises:
         UserError: the model has fewer positions than `max_length`.
     """
-    limit: int = config.max_position_embeddings
-    if max_length is None:
-        return limit
-    if max_length > limit:
+    if max_length is not None and max_length > max_positions:
         raise UserError(
-            f"max_length {max_length} is more than the {limit} positions of the model",
+            f"max_length {max_length} is more than the {max_positions} positions of the model",
             where="max_length",
         )
-    return max_length
+    return max_length or max_positions
 
 
 def read_tokenized_pairs(

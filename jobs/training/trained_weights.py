@@ -4,19 +4,26 @@ Files of them are safetensors with tensors named `part/parameter`, the part bein
 an optimizer keeps for it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jobs.worker import ranks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Parameter
+    from transformers import Trainer
 
 WEIGHT = "weight"
 """The part that is the parameter itself."""
 
 
-def trained_weights(trainer: Any) -> dict[str, Any]:
-    """Parameters that training changes, by name."""
+def trained_weights(trainer: Trainer) -> dict[str, Parameter]:
+    """Return the parameters that training changes, by name."""
     return {
         name: parameter
         for name, parameter in trainer.model.named_parameters()
@@ -24,27 +31,32 @@ def trained_weights(trainer: Any) -> dict[str, Any]:
     }
 
 
-def owners(weights: Mapping[str, Any], num_ranks: int) -> dict[str, int]:
-    """The rank that writes each: largest first, each to whoever has least so far."""
-    sizes = {name: getattr(each, "ds_numel", each.numel()) for name, each in weights.items()}
-    found, totals = {}, [0] * num_ranks
-    for name in sorted(sizes, key=lambda each: (-sizes[each], each)):
-        found[name] = totals.index(min(totals))
-        totals[found[name]] += sizes[name]
-    return found
+def owners(weights: Mapping[str, Tensor], num_ranks: int) -> dict[str, int]:
+    """Return the rank that writes each weight: largest first, to the rank with the least so far."""
+    sizes = {name: getattr(weight, "ds_numel", weight.numel()) for name, weight in weights.items()}
+    ranks_of: dict[str, int] = {}
+    totals = [0] * num_ranks
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        ranks_of[name] = totals.index(min(totals))
+        totals[ranks_of[name]] += sizes[name]
+    return ranks_of
 
 
-def held(weight: Any) -> Any:
-    """Of a weight what this rank has of it between steps: all, or its piece."""
+def local_part(weight: Tensor) -> Tensor:
+    """Return what this rank holds of a weight between steps: all of it, or its piece."""
     if hasattr(weight, "ds_tensor"):
-        piece = weight.ds_tensor.detach().flatten()
+        piece: Tensor = weight.ds_tensor.detach().flatten()
         # ZeRO-3 makes pieces equal: beyond the end of the weight the last ones hold anything.
-        return piece[: max(0, weight.ds_numel - ranks.rank() * piece.numel())]
-    return weight.to_local() if hasattr(weight, "to_local") else weight
+        num_elements: int = getattr(weight, "ds_numel")  # noqa: B009 - torch does not declare it
+        return piece[: max(0, num_elements - ranks.rank() * piece.numel())]
+    if hasattr(weight, "to_local"):
+        local: Tensor = weight.to_local()
+        return local
+    return weight
 
 
-def whole(weight: Any, changed_by: int | None = None) -> AbstractContextManager[Any]:
-    """While it stands, all ranks have all of a weight. All ranks enter it together.
+def gather(weight: Parameter, changed_by: int | None = None) -> AbstractContextManager[object]:
+    """Give all ranks all of a weight for as long as the context lasts; all enter it together.
 
     Args:
         weight: a parameter.
@@ -54,21 +66,21 @@ def whole(weight: Any, changed_by: int | None = None) -> AbstractContextManager[
         return nullcontext()
     import deepspeed
 
-    gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(
+    context: AbstractContextManager[object] = deepspeed.zero.GatheredParameters(
         [weight], modifier_rank=changed_by
     )
-    return gathered
+    return context
 
 
-def write_tensors(tensors: Mapping[str, Any], path: Path) -> None:
-    """A file of them."""
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors by name to a safetensors file."""
     from safetensors.torch import save_file
 
     save_file(dict(tensors), path)
 
 
-def stored_tensors(folder: Path, pattern: str) -> Iterator[tuple[str, str, Any]]:
-    """(part, parameter, tensor) of everything in the files of a folder, one at a time."""
+def read_tensors(folder: Path, pattern: str) -> Iterator[tuple[str, str, Tensor]]:
+    """Yield (part, parameter, tensor) of everything in the files of a folder, one at a time."""
     from safetensors import safe_open
 
     for path in sorted(folder.glob(pattern)):

@@ -1,4 +1,4 @@
-"""A LoRA adapter in training: put beside a frozen base, switched off, and saved as peft saves one.
+"""A LoRA adapter in training: put beside a frozen base, switched off, saved, and merged.
 
 The base is in memory once: with the adapter off it is the reference. Adapters are fp32.
 """
@@ -6,19 +6,26 @@ The base is in memory once: with the adapter off it is the reference. Adapters a
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import unknown_name
-from jobs.models.adapter_folder import WEIGHTS
+from jobs.models.adapter_folder import WEIGHTS, read_adapter_config
+from jobs.models.adapters import merge_adapter
 from jobs.models.family import family_of_config
 from jobs.training.adapters.lora_settings import Lora
-from jobs.training.trained_weights import whole
+from jobs.training.trained_weights import gather
 from jobs.worker import ranks
+from jobs.worker.work import Work
 
 if TYPE_CHECKING:
+    from deepspeed.zero import GatheredParameters
     from torch import Tensor
+    from torch.nn import Parameter
+    from torch.utils.hooks import RemovableHandle
+    from transformers import PreTrainedModel
 
 _NAME = "default"
 """What peft calls a model's only adapter."""
@@ -26,7 +33,7 @@ _PREFIX = "base_model.model."
 """What peft puts before the name of every tensor in a file."""
 
 
-def add_adapter(model: Any, lora: Lora, seed: int) -> None:
+def add_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> None:
     """Freeze all weights of a model and put a new adapter beside its linear layers.
 
     The model stays what it is, a transformers model, and computes what it did: B is 0.
@@ -55,7 +62,7 @@ def add_adapter(model: Any, lora: Lora, seed: int) -> None:
     in_single_precision(model)
 
 
-def in_single_precision(model: Any) -> None:
+def in_single_precision(model: PreTrainedModel) -> None:
     """Widen what is trained: TRL narrows the adapter of a quantised base to 16 bits."""
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -63,8 +70,8 @@ def in_single_precision(model: Any) -> None:
 
 
 @contextlib.contextmanager
-def adapter_off(model: Any) -> Iterator[None]:
-    """The base, as long as it lasts; its weights may lie in ZeRO-3's pieces, all ranks alike."""
+def adapter_off(model: PreTrainedModel) -> Iterator[None]:
+    """Make the model compute as its base; its weights may lie in ZeRO-3's pieces on all ranks."""
     model.disable_adapters()
     try:
         with _whole_on_call(model):
@@ -73,7 +80,7 @@ def adapter_off(model: Any) -> Iterator[None]:
         model.enable_adapters()
 
 
-def save_adapter(model: Any, folder: Path) -> None:
+def save_adapter(model: PreTrainedModel, folder: Path) -> None:
     """Write `adapter_config.json` and fp32 weights; all ranks call it, the first one writes."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
@@ -96,23 +103,40 @@ def save_adapter(model: Any, folder: Path) -> None:
     ranks.barrier()
 
 
-def _targets(model: Any, lora: Lora) -> list[str]:
-    """Names of the layers to adapt, relative to their block, as many as there are."""
-    found = linear_layers(model)
+def merge_into_base(work: Work) -> dict[str, object]:
+    """Write `model/`, the base plus `adapter/` in fp32, by the first rank; return its facts.
+
+    The adapter is added to the base as it is stored, whatever the base was quantised to in
+    training. No engine may be in session any more: it would have the base in pieces.
+    """
+    if not ranks.is_first():
+        return {}
+    gc.collect()  # the trained model: trainers are rings of references
+    folder = work.folder / "adapter"
+    quantised = work.params.lora.quantised
+    beside = "the base in fp32" if quantised is None else f"the base in {quantised}"
+    work.progress(None, "merging the adapter into its base")
+    merge_adapter(work.input("model").directory("model"), folder, work.folder / "model")
+    return {**read_adapter_config(folder).facts, "trained_beside": beside}
+
+
+def _targets(model: PreTrainedModel, lora: Lora) -> list[str]:
+    """Return names of the layers to adapt, relative to their block."""
+    layers = linear_layers(model)
     if lora.targets is None:
-        return found
+        return layers
     chosen: set[str] = set()
     for target in lora.targets:
-        named = {name for name in found if name == target or name.endswith(f".{target}")}
+        named = {name for name in layers if name == target or name.endswith(f".{target}")}
         if not named:
-            short = {name.rpartition(".")[2] for name in found}
-            raise unknown_name("linear layer", target, {*found, *short}, where="lora.targets")
+            short = {name.rpartition(".")[2] for name in layers}
+            raise unknown_name("linear layer", target, {*layers, *short}, where="lora.targets")
         chosen |= named
     return sorted(chosen)
 
 
-def linear_layers(model: Any) -> list[str]:
-    """Names of the linear layers of a block, relative to it, sorted."""
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """Return names of the linear layers of a block, relative to it, sorted."""
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 
@@ -127,24 +151,24 @@ def linear_layers(model: Any) -> list[str]:
     )
 
 
-def _on_processor(parameter: Any) -> Tensor:
-    """A copy in fp32 of a weight that may lie in pieces; all ranks call it."""
-    with whole(parameter):
+def _on_processor(parameter: Parameter) -> Tensor:
+    """Copy a weight that may lie in pieces to host memory, in fp32; all ranks call it."""
+    with gather(parameter):
         held = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
         copied: Tensor = held.detach().float().cpu().clone()
     return copied
 
 
 @contextlib.contextmanager
-def _whole_on_call(model: Any) -> Iterator[None]:
+def _whole_on_call(model: PreTrainedModel) -> Iterator[None]:
     """Gather each module's own weights for its call, where ZeRO-3 cut them and no engine runs yet.
 
     Nothing to do elsewhere.
     """
-    handles: list[Any] = []
-    gathering: list[Any] = []
+    handles: list[RemovableHandle] = []
+    gathering: list[GatheredParameters] = []
 
-    def gather(parameters: list[Any]) -> None:
+    def enter(parameters: list[Parameter]) -> None:
         import deepspeed
 
         gathering.append(deepspeed.zero.GatheredParameters(parameters))
@@ -154,10 +178,10 @@ def _whole_on_call(model: Any) -> Iterator[None]:
         gathering.pop().__exit__(None, None, None)
 
     for module in model.modules():
-        cut = [each for each in module.parameters(recurse=False) if hasattr(each, "ds_id")]
+        cut = [weight for weight in module.parameters(recurse=False) if hasattr(weight, "ds_id")]
         if cut:
             handles += [
-                module.register_forward_pre_hook(lambda *_, cut=cut: gather(cut)),
+                module.register_forward_pre_hook(lambda *_, cut=cut: enter(cut)),
                 module.register_forward_hook(lambda *_: release(), always_call=True),
             ]
     try:

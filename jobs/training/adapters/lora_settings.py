@@ -1,11 +1,8 @@
 """`Lora`: what a study says of an adapter that is trained in place of all weights."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-NOT_QUANTISED_BY = ("zero3", "fsdp2")
-"""Engines that cut weights into pieces, which 4-bit blocks do not survive."""
 
 
 class Lora(BaseModel):
@@ -31,7 +28,7 @@ class Lora(BaseModel):
     )
 
     @property
-    def peft_settings(self) -> dict[str, Any]:
+    def peft_settings(self) -> dict[str, object]:
         """Arguments of peft.LoraConfig that do not depend on the model, all written out."""
         return {
             "r": self.rank,

@@ -3,46 +3,38 @@
 With one rank nothing is wrapped around the model.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jobs.training.engine import Held
-from jobs.training.in_force import require_layout
+from jobs.training.engine import Engine
 from jobs.training.layout import Layout
+from jobs.training.layout_check import require_layout
 from jobs.training.recipe import Recipe
-from jobs.training.whole_weights import save_whole
 
-SHARDED: frozenset[Held] = frozenset()
-NEEDS_GPU = False
-CAN_OFFLOAD = False
-CAN_KEEP_BEST = True
+if TYPE_CHECKING:
+    from jobs.training.supervision import Supervised
 
 
-def arguments(layout: Layout, recipe: Recipe) -> Mapping[str, Any]:
-    """See Engine. No model of ours leaves a parameter unused or has buffers that training moves."""
-    return {
-        "ddp_find_unused_parameters": False,
-        "ddp_broadcast_buffers": False,
-        "ddp_bucket_cap_mb": 25,
-    }
+class Ddp(Engine):
+    """PyTorch's DistributedDataParallel."""
 
+    def arguments(self, layout: Layout, recipe: Recipe) -> Mapping[str, object]:
+        """Return the Trainer's arguments for DDP.
 
-def session(layout: Layout, recipe: Recipe) -> AbstractContextManager[None]:
-    """Nothing has to stand beyond torch's process group."""
-    return nullcontext()
+        No model of ours leaves a parameter unused or has buffers that training moves.
+        """
+        return {
+            "ddp_find_unused_parameters": False,
+            "ddp_broadcast_buffers": False,
+            "ddp_bucket_cap_mb": 25,
+        }
 
+    def check(self, trainer: Supervised, layout: Layout) -> Mapping[str, object]:
+        """Require that DDP is wrapped around the model where several ranks train, else nothing."""
+        from torch.nn.parallel import DistributedDataParallel
 
-def check(trainer: Any, layout: Layout) -> Mapping[str, Any]:
-    """See Engine."""
-    from torch.nn.parallel import DistributedDataParallel
-
-    wrapped = isinstance(trainer.model_wrapped, DistributedDataParallel)
-    assert wrapped == (layout.num_ranks > 1), type(trainer.model_wrapped)
-    return require_layout(trainer, layout)
-
-
-def export(trainer: Any, folder: Path) -> None:
-    """See Engine."""
-    save_whole(trainer.model, folder)
+        wrapped = isinstance(trainer.model_wrapped, DistributedDataParallel)
+        assert wrapped == (layout.num_ranks > 1), type(trainer.model_wrapped)
+        return require_layout(trainer, layout)

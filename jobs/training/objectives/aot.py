@@ -4,30 +4,25 @@ Chosen minus rejected is compared as a distribution over the batch, not pair by 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from jobs.training.log_ratios import sorted_loss
-from jobs.training.objective import BETA, Lesson, ScoredPairs, Setting
-from jobs.training.preference import make_preference_trainer
-
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA, "label_smoothing": Setting(default=0.0, may_be_zero=True)}
-WHOLE_BATCH = True
-"""It sorts the pairs of a forward pass."""
+from jobs.training.log_ratios import sorted_losses
+from jobs.training.objective import ScoredPairs
+from jobs.training.objectives.aot_unpaired import AotUnpaired
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's trainer with this loss; see Objective."""
-    return make_preference_trainer(lesson, loss="aot")
+class Aot(AotUnpaired):
+    """-log sigmoid(beta (p - q)), with p and q the sorted margins of policy and reference."""
 
+    LOSS = "aot"
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """Sorted over all the pairs, where training sorts each batch."""
-    assert policy.chosen is not None and policy.rejected is not None
-    assert reference.chosen is not None and reference.rejected is not None
-    preferred = np.sort(policy.chosen - policy.rejected)
-    return sorted_loss(preferred - np.sort(reference.chosen - reference.rejected), settings)
+    def validation_loss(
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+    ) -> float:
+        """Average over all the pairs, sorted together, where training sorts each batch."""
+        assert policy.chosen is not None and policy.rejected is not None
+        assert reference.chosen is not None and reference.rejected is not None
+        differences = np.sort(policy.chosen - policy.rejected)
+        differences = differences - np.sort(reference.chosen - reference.rejected)
+        return float(sorted_losses(differences, settings).mean())

@@ -4,28 +4,28 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from jobs.training.log_ratios import log_sigmoid, margins, sigmoid
-from jobs.training.objective import BETA, Lesson, ScoredPairs, Setting
-from jobs.training.preference import make_preference_trainer
+from jobs.training.log_ratios import Pairs, log_sigmoid, sigmoid
+from jobs.training.objective import BETA, Setting
+from jobs.training.preference import PreferenceObjective
 
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA, "discopop_tau": Setting(default=0.05)}
-
-
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's trainer with this loss; see Objective."""
-    return make_preference_trainer(lesson, loss="discopop")
+TAU = Setting(
+    description="Width of the blend of the logistic and the exponential loss.", default=0.05
+)
+"""In units of beta times the margin."""
 
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """The mean over the pairs."""
-    scaled = settings["beta"] * margins(policy, reference)
-    exponential = sigmoid(scaled / settings["discopop_tau"])
-    losses = (1 - exponential) * -log_sigmoid(scaled) + exponential * np.exp(-scaled)
-    return float(losses.mean())
+class Discopop(PreferenceObjective):
+    """-(1 - w) log sigmoid(x) + w exp(-x), with x = beta margin and w = sigmoid(x / tau)."""
+
+    LOSS = "discopop"
+    SETTINGS = {"beta": BETA, "discopop_tau": TAU}
+
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair."""
+        scaled = settings["beta"] * (chosen - rejected)
+        exponential = sigmoid(scaled / settings["discopop_tau"])
+        losses: Pairs = (1 - exponential) * -log_sigmoid(scaled) + exponential * np.exp(-scaled)
+        return losses

@@ -1,17 +1,17 @@
 """Direct preference optimisation: the chosen completion over the rejected, tied to a reference."""
 
-from typing import Any
+from collections.abc import Mapping
 
-from jobs.training.log_ratios import sigmoid_loss as validation_loss
-from jobs.training.objective import BETA, Lesson
-from jobs.training.preference import make_preference_trainer
-
-__all__ = ["SETTINGS", "USES_REFERENCE", "make_trainer", "validation_loss"]
-
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA}
+from jobs.training.log_ratios import Pairs, log_sigmoid
+from jobs.training.preference import PreferenceObjective
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's DPO trainer over the pairs as they are; see Objective."""
-    return make_preference_trainer(lesson, loss="sigmoid")
+class Dpo(PreferenceObjective):
+    """-log sigmoid(beta margin); Rafailov et al. (arXiv 2305.18290), equation 7."""
+
+    LOSS = "sigmoid"
+
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair."""
+        losses: Pairs = -log_sigmoid(settings["beta"] * (chosen - rejected))
+        return losses

@@ -4,35 +4,37 @@ Gradients are as large and there is nothing to learn, so what it does to a model
 preferences do. Validation keeps the true labels.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
 
-from jobs.training.log_ratios import sigmoid_loss as validation_loss
-from jobs.training.objective import BETA, Lesson, ScoredPairs
-from jobs.training.preference import make_preference_trainer
+from jobs.training.objective import Lesson, ScoredPairs
+from jobs.training.objectives.dpo import Dpo
 
-__all__ = ["SETTINGS", "USES_REFERENCE", "make_trainer", "validation_loss"]
+if TYPE_CHECKING:
+    from jobs.training.supervision import Supervised
 
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA}
 _STREAM = 1
 """Keeps the draw of labels apart from the draw of the data order, which has the same seed."""
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's DPO trainer over the swapped pairs; see Objective."""
-    swapped = _half(len(lesson.scored.pairs), lesson.seed)
-    scored = _swap(lesson.scored, swapped)
-    return make_preference_trainer(replace(lesson, scored=scored), loss="sigmoid")
+class DpoShuffled(Dpo):
+    """`dpo` on training pairs of which half have chosen and rejected exchanged."""
+
+    def make_trainer(self, lesson: Lesson) -> Supervised:
+        """Make a supervised DPO trainer over the pairs with half of the labels swapped."""
+        swapped = _draw_half(len(lesson.scored.pairs), lesson.seed)
+        return super().make_trainer(replace(lesson, scored=_swap(lesson.scored, swapped)))
 
 
-def _half(num_pairs: int, seed: int) -> Bool[np.ndarray, " pairs"]:
-    chosen = np.zeros(num_pairs, dtype=bool)
-    chosen[np.random.default_rng([seed, _STREAM]).permutation(num_pairs)[: num_pairs // 2]] = True
-    return chosen
+def _draw_half(num_pairs: int, seed: int) -> Bool[np.ndarray, " pairs"]:
+    drawn = np.zeros(num_pairs, dtype=bool)
+    drawn[np.random.default_rng([seed, _STREAM]).permutation(num_pairs)[: num_pairs // 2]] = True
+    return drawn
 
 
 def _swap(scored: ScoredPairs, swapped: Bool[np.ndarray, " pairs"]) -> ScoredPairs:

@@ -4,28 +4,28 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from jobs.training.log_ratios import log_sigmoid, margins, sigmoid
-from jobs.training.objective import BETA, Lesson, ScoredPairs, Setting
-from jobs.training.preference import make_preference_trainer
-
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA, "label_smoothing": Setting(default=1e-3)}
+from jobs.training.log_ratios import Pairs, log_sigmoid, sigmoid
+from jobs.training.objective import BETA
+from jobs.training.preference import SMOOTHING, PreferenceObjective
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's trainer with this loss; see Objective."""
-    return make_preference_trainer(lesson, loss="exo_pair")
+class ExoPair(PreferenceObjective):
+    """KL from (sigmoid(x), sigmoid(-x)) to (1 - smoothing, smoothing), with x = beta margin."""
 
+    LOSS = "exo_pair"
+    SETTINGS = {
+        "beta": BETA,
+        "label_smoothing": replace(SMOOTHING, default=1e-3, may_be_zero=False),
+    }
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """The mean over the pairs."""
-    scaled, smoothing = settings["beta"] * margins(policy, reference), settings["label_smoothing"]
-    preferred = sigmoid(scaled) * (log_sigmoid(scaled) - np.log1p(-smoothing))
-    other = sigmoid(-scaled) * (log_sigmoid(-scaled) - np.log(smoothing))
-    return float((preferred + other).mean())
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair."""
+        scaled, smoothing = settings["beta"] * (chosen - rejected), settings["label_smoothing"]
+        preferred = sigmoid(scaled) * (log_sigmoid(scaled) - np.log1p(-smoothing))
+        other = sigmoid(-scaled) * (log_sigmoid(-scaled) - np.log(smoothing))
+        losses: Pairs = preferred + other
+        return losses

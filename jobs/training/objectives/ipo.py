@@ -4,24 +4,18 @@ As TRL does it and the authors did, log-ratios are divided by the tokens of thei
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from jobs.training.log_ratios import margins_per_token
-from jobs.training.objective import BETA, Lesson, ScoredPairs
-from jobs.training.preference import make_preference_trainer
-
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA}
+from jobs.training.log_ratios import Pairs
+from jobs.training.preference import PreferenceObjective
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's trainer with this loss; see Objective."""
-    return make_preference_trainer(lesson, loss="ipo")
+class Ipo(PreferenceObjective):
+    """(margin per token - 1 / (2 beta)) squared."""
 
+    LOSS = "ipo"
+    PER_TOKEN = True
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """The mean over the pairs."""
-    missed = margins_per_token(policy, reference) - 0.5 / settings["beta"]
-    return float((missed**2).mean())
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair."""
+        losses: Pairs = (chosen - rejected - 0.5 / settings["beta"]) ** 2
+        return losses

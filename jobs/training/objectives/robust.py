@@ -4,25 +4,29 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
-from jobs.training.log_ratios import log_sigmoid, margins
-from jobs.training.objective import BETA, Lesson, ScoredPairs, Setting
-from jobs.training.preference import make_preference_trainer
-
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA, "label_smoothing": Setting(default=0.1, may_be_zero=True)}
+from jobs.training.log_ratios import Pairs, log_sigmoid
+from jobs.training.objective import BETA, ScoredPairs
+from jobs.training.preference import SMOOTHING, PreferenceObjective
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's trainer with this loss; see Objective."""
-    return make_preference_trainer(lesson, loss="robust")
+class Robust(PreferenceObjective):
+    """(s log sigmoid(-x) - (1 - s) log sigmoid(x)) / (1 - 2 s), with x = beta margin."""
 
+    LOSS = "robust"
+    SETTINGS = {"beta": BETA, "label_smoothing": replace(SMOOTHING, default=0.1)}
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """The mean over the pairs."""
-    flipped, scaled = settings["label_smoothing"], settings["beta"] * margins(policy, reference)
-    losses = flipped * log_sigmoid(-scaled) - (1 - flipped) * log_sigmoid(scaled)
-    return float(losses.mean() / (1 - 2 * flipped))
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair."""
+        flipped, scaled = settings["label_smoothing"], settings["beta"] * (chosen - rejected)
+        losses: Pairs = flipped * log_sigmoid(-scaled) - (1 - flipped) * log_sigmoid(scaled)
+        return losses
+
+    def validation_loss(
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+    ) -> float:
+        """Average the losses of the pairs, over what flipped labels leave of the signal."""
+        return super().validation_loss(policy, reference, settings) / (
+            1 - 2 * settings["label_smoothing"]
+        )

@@ -4,23 +4,18 @@ A margin per token is much smaller than DPO's; a beta of the same pull is much l
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from jobs.training.log_ratios import log_sigmoid, margins_per_token
-from jobs.training.objective import BETA, Lesson, ScoredPairs
-from jobs.training.preference import make_preference_trainer
-
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA}
+from jobs.training.log_ratios import Pairs, log_sigmoid
+from jobs.training.preference import PreferenceObjective
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's trainer with this loss; see Objective."""
-    return make_preference_trainer(lesson, loss="sigmoid_norm")
+class SigmoidNorm(PreferenceObjective):
+    """-log sigmoid(beta margin), with the margin per token."""
 
+    LOSS = "sigmoid_norm"
+    PER_TOKEN = True
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """The mean over the pairs."""
-    return float(-log_sigmoid(settings["beta"] * margins_per_token(policy, reference)).mean())
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair."""
+        losses: Pairs = -log_sigmoid(settings["beta"] * (chosen - rejected))
+        return losses

@@ -4,25 +4,18 @@ The paper's is iterated on fresh samples; this is one round on the pairs at hand
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from jobs.training.log_ratios import log_ratios
-from jobs.training.objective import BETA, Lesson, ScoredPairs
-from jobs.training.preference import make_preference_trainer
-
-USES_REFERENCE = True
-SETTINGS = {"beta": BETA}
+from jobs.training.log_ratios import Pairs
+from jobs.training.preference import PreferenceObjective
 
 
-def make_trainer(lesson: Lesson) -> Any:
-    """TRL's trainer with this loss; see Objective."""
-    return make_preference_trainer(lesson, loss="sppo_hard")
+class SppoHard(PreferenceObjective):
+    """(c - t)^2 + (r + t)^2, with t = 1 / (2 beta) and log-ratios c of chosen and r of rejected."""
 
+    LOSS = "sppo_hard"
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """The mean over the pairs."""
-    chosen, rejected = log_ratios(policy, reference)
-    target = 0.5 / settings["beta"]
-    return float(((chosen - target) ** 2 + (rejected + target) ** 2).mean())
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+        """Compute the loss of each pair."""
+        target = 0.5 / settings["beta"]
+        losses: Pairs = (chosen - target) ** 2 + (rejected + target) ** 2
+        return losses

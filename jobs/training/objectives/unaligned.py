@@ -1,22 +1,27 @@
 """No objective: the model stays as it is, a control for what the instrument sees without one."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jobs.training.objective import Lesson, ScoredPairs, Setting
+from jobs.training.objective import Lesson, Objective, ScoredPairs
 
-USES_REFERENCE = False
-SETTINGS: Mapping[str, Setting] = {}
-TRAINS = False
-
-
-def make_trainer(lesson: Lesson) -> Any:
-    """There is none; see Objective."""
-    raise AssertionError("nothing is trained")
+if TYPE_CHECKING:
+    from jobs.training.supervision import Supervised
 
 
-def validation_loss(
-    policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
-) -> float:
-    """There is none; see Objective."""
-    raise AssertionError("nothing is trained")
+class Unaligned(Objective):
+    """A control that trains nothing."""
+
+    TRAINS = False
+
+    def make_trainer(self, lesson: Lesson) -> Supervised:
+        """Refuse: there is nothing to train."""
+        raise AssertionError("nothing is trained")
+
+    def validation_loss(
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+    ) -> float:
+        """Refuse: there is no loss."""
+        raise AssertionError("nothing is trained")

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import lookup
 from jobs.models.family import Saved, attention_kernel, family_of_config
 from jobs.models.shape import Shape, as_mapping, read_shape
-from jobs.training.engine import Held
+from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
 from jobs.training.zero import BUCKET
 
@@ -131,7 +130,7 @@ class Footprint:
 
 def footprint(training: Training, layout: Layout) -> Footprint:
     """What one rank takes."""
-    engine = lookup.find("engines", layout.engine)
+    engine = ENGINES.find(layout.engine)
     ranks = {held: layout.num_ranks if held in engine.SHARDED else 1 for held in Held}
     # What can move its optimizer to host memory is DeepSpeed.
     trained, is_zero = SINGLE * training.num_trained, engine.CAN_OFFLOAD

@@ -1,87 +1,101 @@
 """`Continuation`: how a run that was killed goes on as if it had not been.
 
-It brings back weights, moments, schedule, the log and all random number generators; the place in
-the data follows from the step. What the record says of it is here too.
+Weights, moments, schedule, the log and all random number generators come back; the place in the
+data follows from the step. The facts that the record holds of it are made here too.
 """
+
+from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from jobs.training.layout import Layout
-from jobs.training.resume.adoption import adopt_newest
-from jobs.training.resume.best import BestWeights
-from jobs.training.resume.checkpointing import Checkpointing
-from jobs.training.resume.checkpoints import Files
-from jobs.training.resume.random_state import generators, restore_generators
-from jobs.training.resume.shards import Sharded
-from jobs.training.resume.snapshot import Replicated
-from jobs.training.resume.tensor_shards import Divided, is_divided
+from jobs.training.resume.best_weights import BestWeights
+from jobs.training.resume.checkpoint_files import Files
+from jobs.training.resume.checkpoint_writer import CheckpointWriter
+from jobs.training.resume.deepspeed_state import DeepSpeedState
+from jobs.training.resume.fsdp_state import FsdpState, is_divided
+from jobs.training.resume.newest_checkpoint import adopt_newest
+from jobs.training.resume.random_state import GeneratorStates, read_generators, restore_generators
+from jobs.training.resume.replicated_state import ReplicatedState
 from jobs.worker import ranks
 from jobs.worker.work import AttemptFolder
 
+if TYPE_CHECKING:
+    from transformers import Trainer
+
 _STATE = "trainer_state.json"
-"""The Trainer's own: steps done and the log so far. It looks for it under this name."""
+"""The Trainer's own: steps done and the log so far. The Trainer reads it under this name."""
+
+
+class Description(TypedDict):
+    """What one rank writes into a checkpoint beside weights and moments."""
+
+    best_step: int | None
+    """Step of the best weights so far; None where none are kept."""
+    scheduler: dict[str, object]
+    """State of the schedule."""
+    generators: GeneratorStates
+    """State of the random number generators."""
 
 
 class Continuation:
-    """The checkpoints of one run, taken and taken up."""
+    """The checkpoints of one run, written and continued from."""
 
     def __init__(self, attempt: AttemptFolder, layout: Layout, keep: int) -> None:
-        self.checkpointing = Checkpointing(attempt, layout, keep)
+        self.checkpoints = CheckpointWriter(attempt, layout, keep)
         self.best = BestWeights()
-        self._adopted = adopt_newest(attempt, layout)
-        self._held: Replicated | Sharded | Divided | None = None
-        found = self._adopted.checkpoint
-        if found is not None:
-            self._layout_changed = found.marker.layout != layout
-            self.checkpointing.exact = found.marker.exact and not self._layout_changed
+        adopted = adopt_newest(attempt, layout)
+        self._checkpoint, self._refused = adopted.checkpoint, adopted.refused
+        self._layout_changed = False
+        self._state: ReplicatedState | DeepSpeedState | FsdpState | None = None
+        if self._checkpoint is not None:
+            self._layout_changed = self._checkpoint.marker.layout != layout
+            self.checkpoints.exact = self._checkpoint.marker.exact and not self._layout_changed
 
     @property
     def folder(self) -> Path | None:
-        """The checkpoint that it goes on from; None from the beginning."""
-        found = self._adopted.checkpoint
-        return None if found is None else found.path
+        """The checkpoint that the run continues from; None from the beginning."""
+        return None if self._checkpoint is None else self._checkpoint.path
 
     @property
     def step(self) -> int:
-        """The step that it goes on after."""
-        found = self._adopted.checkpoint
-        return 0 if found is None else found.marker.step
+        """The step after which the run goes on."""
+        return 0 if self._checkpoint is None else self._checkpoint.marker.step
 
-    def facts(self) -> dict[str, Any]:
-        """For the record: where it went on from, and whether that leaves every bit as it was."""
-        found = self._adopted.checkpoint
-        refused = self._adopted.refused
+    def facts(self) -> dict[str, object]:
+        """Return where the run went on from, and whether that leaves every bit as it was."""
+        from_start = self._checkpoint is None
         return {
-            "resumed_from": None if found is None else self.step,
-            "exact": self.checkpointing.exact,
-            "layout_changed": found is not None and self._layout_changed,
-            **({"restarted_because": refused} if refused and found is None else {}),
+            "resumed_from": None if from_start else self.step,
+            "exact": self.checkpoints.exact,
+            "layout_changed": self._layout_changed,
+            **({"restarted_because": self._refused} if self._refused and from_start else {}),
         }
 
-    def save(self, trainer: Any) -> None:
-        """Take a checkpoint of what is, now; it is written while training goes on."""
-        # The copy stands in the memory of the one before.
-        self.checkpointing.settle()
-        files = {**self._state_of(trainer).take(trainer), **self._described(trainer)}
+    def save(self, trainer: Trainer) -> None:
+        """Take a checkpoint of the present state; it is written while training goes on."""
+        # The copy reuses the memory of the one before.
+        self.checkpoints.settle()
+        files = {**self._state_of(trainer).take(trainer), **self._description_files(trainer)}
         if self.best.step != trainer.state.global_step:
             files |= self.best.files()
-        self.checkpointing.save(trainer.state.global_step, files)
+        self.checkpoints.save(trainer.state.global_step, files)
 
-    def restore(self, trainer: Any) -> None:
+    def restore(self, trainer: Trainer) -> None:
         """Put everything but the generators back into a trainer that is ready to train."""
         folder = self.folder
         assert folder is not None
         self._state_of(trainer).restore(trainer, folder)
-        described = _read_description(folder)
-        trainer.lr_scheduler.load_state_dict(described["scheduler"])
+        description = _read_description(folder)
+        trainer.lr_scheduler.load_state_dict(description["scheduler"])
         rates = trainer.lr_scheduler.get_last_lr()
         for group, rate in zip(trainer.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-        best_step = described["best_step"]
+        best_step = description["best_step"]
         if best_step == self.step:
             self.best.keep(trainer, best_step)
         elif best_step is not None:
@@ -92,42 +106,34 @@ class Continuation:
         assert self.folder is not None
         restore_generators(_read_description(self.folder)["generators"])
 
-    def _state_of(self, trainer: Any) -> Replicated | Sharded | Divided:
-        if self._held is None:
+    def _state_of(self, trainer: Trainer) -> ReplicatedState | DeepSpeedState | FsdpState:
+        if self._state is None:
             if trainer.is_deepspeed_enabled:
-                self._held = Sharded()
+                self._state = DeepSpeedState()
             else:
-                self._held = Divided() if is_divided(trainer) else Replicated()
-        return self._held
+                self._state = FsdpState() if is_divided(trainer) else ReplicatedState()
+        return self._state
 
-    def _described(self, trainer: Any) -> Files:
-        description = {
+    def _description_files(self, trainer: Trainer) -> Files:
+        description: Description = {
             "best_step": self.best.step,
             "scheduler": trainer.lr_scheduler.state_dict(),
-            "generators": generators(),
+            "generators": read_generators(),
         }
-        files = {_description(ranks.rank(), ranks.num_ranks()): _writer(description)}
+        name = f"rank-{ranks.rank()}-of-{ranks.num_ranks()}.json"
+        files = {name: partial(_write_text, json.dumps(description))}
         if ranks.is_first():
-            files[_STATE] = _writer(asdict(trainer.state))
+            files[_STATE] = partial(_write_text, json.dumps(asdict(trainer.state)))
         return files
 
 
-def _description(rank: int, num_ranks: int) -> str:
-    return f"rank-{rank}-of-{num_ranks}.json"
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    """What this rank wrote; what the first did, where there were fewer then."""
+def _read_description(folder: Path) -> Description:
+    """Read what this rank wrote; what the first rank wrote, where there were fewer ranks then."""
     for rank in (ranks.rank(), 0):
         for path in folder.glob(f"rank-{rank}-of-*.json"):
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
-    raise AssertionError(f"{folder} says nothing of any rank")
-
-
-def _writer(value: Any) -> Any:
-    """What writes it, as it is now, to a file."""
-    return partial(_write_text, json.dumps(value))
+            description: Description = json.loads(path.read_text(encoding="utf-8"))
+            return description
+    raise AssertionError(f"{folder} describes no rank")
 
 
 def _write_text(text: str, path: Path) -> None:

@@ -1,47 +1,65 @@
-"""Where all random number generators of this process stand, as JSON, and back."""
+"""The states of all random number generators of this process, as JSON, and back."""
+
+from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def generators() -> dict[str, Any]:
-    """State of python's, numpy's and torch's generators, and of the GPU in use."""
+
+class GeneratorStates(TypedDict):
+    """JSON of the states of all generators."""
+
+    python: list[Any]
+    """`random.getstate()`: version, 625 words, the next Gaussian or null."""
+    numpy: dict[str, Any]
+    """`numpy.random.get_state(legacy=False)`, its key as a list."""
+    torch: str
+    """Bytes of the state on the processor, in hexadecimal digits."""
+    cuda: NotRequired[str]
+    """Bytes of the state on the GPU in use, in hexadecimal digits; absent without one."""
+
+
+def read_generators() -> GeneratorStates:
+    """Return the states of python's, numpy's and torch's generators, and of the GPU in use."""
     import torch
 
     version, words, gauss = random.getstate()
     state = np.random.get_state(legacy=False)
     assert isinstance(state, dict)
-    found: dict[str, Any] = {
+    states: GeneratorStates = {
         "python": [version, list(words), gauss],
         "numpy": {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}},
         "torch": _as_text(torch.get_rng_state()),
     }
     if torch.cuda.is_available():
-        found["cuda"] = _as_text(torch.cuda.get_rng_state())
-    return found
+        states["cuda"] = _as_text(torch.cuda.get_rng_state())
+    return states
 
 
-def restore_generators(state: dict[str, Any]) -> None:
-    """Put them where `generators` found them."""
+def restore_generators(states: GeneratorStates) -> None:
+    """Set all generators to the states that `read_generators` returned."""
     import torch
 
-    version, words, gauss = state["python"]
+    version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
-    inner = state["numpy"]["state"]
+    inner = states["numpy"]["state"]
     key = np.array(inner["key"], dtype=np.uint32)
-    np.random.set_state({**state["numpy"], "state": {**inner, "key": key}})
-    torch.set_rng_state(_as_tensor(state["torch"]))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(_as_tensor(state["cuda"]))
+    np.random.set_state({**states["numpy"], "state": {**inner, "key": key}})
+    torch.set_rng_state(_as_tensor(states["torch"]))
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(_as_tensor(states["cuda"]))
 
 
-def _as_text(state: Any) -> str:
+def _as_text(state: Tensor) -> str:
     return bytes(state.numpy()).hex()
 
 
-def _as_tensor(text: str) -> Any:
+def _as_tensor(text: str) -> Tensor:
     import torch
 
     return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.training.early_stopping import LOSS, EarlyStopping, verdict
+from jobs.training.early_stopping import LOSS, EarlyStopping, stopping_state
 
 STEPS = 100
 
@@ -13,12 +13,15 @@ def rows(*losses, every=10):
 
 def said(losses, patience=2, min_improvement=0.0):
     settings = EarlyStopping(every=10, patience=patience, min_improvement=min_improvement)
-    return verdict(settings, rows(*losses), STEPS)
+    return stopping_state(settings, rows(*losses), STEPS)
 
 
-def test_without_a_validation_there_is_no_verdict():
+def test_without_a_validation_there_is_no_state():
     assert said([]) is None
-    assert verdict(EarlyStopping(every=10, patience=1), [{"step": 10, "loss": 1.0}], STEPS) is None
+    assert (
+        stopping_state(EarlyStopping(every=10, patience=1), [{"step": 10, "loss": 1.0}], STEPS)
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,5 +50,5 @@ def test_a_fall_that_is_too_small_is_none():
 def test_only_its_own_validations_and_the_last_steps_count():
     settings = EarlyStopping(every=20, patience=1)
     between = [{"step": 10, LOSS: 1.0}, {"step": 20, LOSS: 3.0}, {"step": 30, LOSS: 2.0}]
-    assert verdict(settings, between, STEPS).best_step == 20
-    assert verdict(settings, between, 30).best_step == 30
+    assert stopping_state(settings, between, STEPS).best_step == 20
+    assert stopping_state(settings, between, 30).best_step == 30

@@ -2,7 +2,7 @@
 
 import torch
 
-from jobs.training.trained_weights import held
+from jobs.training.trained_weights import local_part
 
 
 def test_what_fills_up_the_last_piece_of_a_weight_is_no_part_of_it(monkeypatch):
@@ -11,11 +11,11 @@ def test_what_fills_up_the_last_piece_of_a_weight_is_no_part_of_it(monkeypatch):
     weight.ds_tensor = torch.tensor([4.0, 5.0, float("nan")])
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    assert held(weight).tolist() == [4.0, 5.0]
+    assert local_part(weight).tolist() == [4.0, 5.0]
     monkeypatch.setenv("RANK", "0")
-    assert held(weight).isnan().sum() == 1
+    assert local_part(weight).isnan().sum() == 1
 
 
 def test_a_weight_that_nothing_divides_is_held_whole():
     weight = torch.nn.Parameter(torch.ones(2, 3))
-    assert held(weight) is weight
+    assert local_part(weight) is weight

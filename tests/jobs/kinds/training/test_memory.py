@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from cluster.errors import OutOfMemory
-from jobs.training import probe
-from jobs.training.memory import out_of_memory_is_ours, peak_bytes, reset_peak
+from jobs.training.memory_watch import MemoryWatch
+from jobs.training.peak_memory import out_of_memory_is_ours, peak_bytes, reset_peak
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 3, "learning_rate": 1e-3, "seed": 5, "micro_batch": 2}
@@ -27,7 +27,7 @@ def weights(artifact):
 def test_the_probe_leaves_no_trace_in_weights_and_log(scored, monkeypatch):
     with_probe = aligned(scored, "probed")
     assert with_probe.facts["memory"]["probed_gb"] > 0
-    monkeypatch.setattr(probe, "_UNDISTURBED", "no engine")
+    monkeypatch.setattr(MemoryWatch, "PROBED_ENGINE", "no engine")
     without = aligned(scored, "not probed")
     assert without.facts["memory"]["probed_gb"] is None
     assert scored.log_of("probed") == scored.log_of("not probed")

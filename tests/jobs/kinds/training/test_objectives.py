@@ -11,11 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
-from jobs import lookup
-from jobs.kinds.align import Align
+from jobs.training.align_params import Params
+from jobs.training.objective import OBJECTIVES
 from jobs.training.recipe import data_order
-
-align = Align()
 
 BETA, NUM_PAIRS, NUM_TRAINED = 0.3, 10, 6
 SETTINGS = {
@@ -191,7 +189,7 @@ def test_a_step_has_the_loss_of_the_formula_and_lowers_it(judged, uneven, object
 
 def test_every_preference_objective_is_held_against_a_formula():
     elsewhere = {"sft", "dpo-shuffled", "unaligned"}
-    assert set(lookup.names("objectives")) == {*PAIRWISE, "aot", "aot-unpaired"} | elsewhere
+    assert set(OBJECTIVES.names()) == {*PAIRWISE, "aot", "aot-unpaired"} | elsewhere
 
 
 def test_a_hinge_that_every_pair_has_passed_is_done_and_not_stuck(judged):
@@ -212,48 +210,48 @@ def test_a_hinge_that_every_pair_has_passed_is_done_and_not_stuck(judged):
 )
 def test_a_setting_that_the_objective_would_ignore_is_refused(objective, setting, having):
     with pytest.raises(UserError, match=f"'{objective}' has no {setting}") as caught:
-        align.Params(objective=objective, **{setting: 0.1})
+        Params(objective=objective, **{setting: 0.1})
     assert caught.value.where == setting and having in caught.value.hint
-    assert caught.value.allowed == sorted(lookup.find("objectives", objective).SETTINGS)
-    align.Params(objective=objective, **{setting: None})  # null says nothing
+    assert caught.value.allowed == sorted(OBJECTIVES.find(objective).SETTINGS)
+    Params(objective=objective, **{setting: None})  # null says nothing
 
 
 def test_a_setting_outside_what_the_loss_can_bear_is_refused():
     with pytest.raises(UserError, match="label_smoothing of objective 'exo-pair' must be above 0"):
-        align.Params(objective="exo-pair", label_smoothing=0)
+        Params(objective="exo-pair", label_smoothing=0)
     with pytest.raises(ValueError, match="less than 0.5"):
-        align.Params(objective="robust", label_smoothing=0.5)
-    assert align.Params(objective="robust", label_smoothing=0).settings()["label_smoothing"] == 0
+        Params(objective="robust", label_smoothing=0.5)
+    assert Params(objective="robust", label_smoothing=0).settings()["label_smoothing"] == 0
 
 
 def test_losses_that_sort_the_batch_refuse_to_have_it_split():
     for objective in ("aot", "aot-unpaired"):
         with pytest.raises(UserError, match="needs the global batch of 4 in one, not 2") as caught:
-            align.Params(objective=objective, micro_batch=2)
+            Params(objective=objective, micro_batch=2)
         assert caught.value.where == "micro_batch" and caught.value.allowed == ["4"]
-        align.Params(objective=objective, micro_batch=4)
-    align.Params(objective="ipo", micro_batch=2)
+        Params(objective=objective, micro_batch=4)
+    Params(objective="ipo", micro_batch=2)
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("robst", "robust"), ("apo_zer", "apo-zero")])
 def test_a_wrong_name_is_answered_with_the_nearest(wrong, right):
     with pytest.raises(UserError, match=f"unknown objective '{wrong}'") as caught:
-        align.Params(objective=wrong)
+        Params(objective=wrong)
     assert caught.value.hint == f"did you mean {right!r}?"
 
 
-@pytest.mark.parametrize("objective", lookup.names("objectives"))
+@pytest.mark.parametrize("objective", OBJECTIVES.names())
 def test_params_hold_every_setting_of_the_objective_and_no_other(objective):
-    params = align.Params(objective=objective)
+    params = Params(objective=objective)
     written = params.model_dump(mode="json")
-    declared = lookup.find("objectives", objective).SETTINGS
+    declared = OBJECTIVES.find(objective).SETTINGS
     assert {name: written[name] for name in declared} == params.settings()
     assert not ({"beta", "label_smoothing", "discopop_tau"} - set(declared)) & set(written)
-    assert align.Params(**json.loads(json.dumps(written))).model_dump() == params.model_dump()
+    assert Params(**json.loads(json.dumps(written))).model_dump() == params.model_dump()
 
 
 def test_a_default_and_the_same_value_written_are_one_job():
-    assert align.Params(objective="dpo").model_dump()["beta"] == 0.1
-    assert align.Params(objective="dpo").model_dump() == align.Params(beta=0.1).model_dump(), (
+    assert Params(objective="dpo").model_dump()["beta"] == 0.1
+    assert Params(objective="dpo").model_dump() == Params(beta=0.1).model_dump(), (
         "keys must not depend on how a value was said"
     )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobs.training.engines import ddp, zero2
+from jobs.training.engine import ENGINES
+from jobs.training.zero import Zero
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 3, "learning_rate": 1e-3, "checkpoint_every": None}
@@ -21,7 +22,7 @@ def test_one_process_offloads_to_host_memory_and_leaves_nothing_behind(scored):
 
 def test_an_engine_that_is_not_in_force_ends_training_before_a_step(scored, monkeypatch):
     # As a library does that ignores what it was told.
-    monkeypatch.setattr(zero2, "arguments", ddp.arguments)
+    monkeypatch.setattr(Zero, "arguments", lambda self, *plan: ENGINES.find("ddp").arguments(*plan))
     answer = scored.run("ignored", "align", OFFLOADED, INPUTS)
     assert answer["state"] == "failed" and answer["error"]["type"] == "AssertionError", answer
     assert scored.artifact("ignored").find_record() is None

@@ -3,8 +3,7 @@
 import pytest
 
 from cluster.errors import UserError
-from jobs import lookup
-from jobs.training.engine import Held
+from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
 from jobs.training.params import TrainingParams
 from jobs.training.zero import settings
@@ -15,9 +14,9 @@ def recipe(**params):
 
 
 def test_each_stage_of_zero_divides_more():
-    sharded = [lookup.find("engines", f"zero{stage}").SHARDED for stage in (1, 2, 3)]
+    sharded = [ENGINES.find(f"zero{stage}").SHARDED for stage in (1, 2, 3)]
     assert sharded[0] < sharded[1] < sharded[2] == set(Held)
-    assert not lookup.find("engines", "ddp").SHARDED
+    assert not ENGINES.find("ddp").SHARDED
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
@@ -34,10 +33,10 @@ def test_deepspeed_is_told_to_keep_weights_and_what_is_sent_in_fp32(stage, dtype
 
 def test_an_unknown_engine_is_named_with_what_exists():
     with pytest.raises(UserError, match="unknown engine 'zero4'") as caught:
-        lookup.find("engines", "zero4", where="engine")
+        ENGINES.find("zero4", where="engine")
     assert {"ddp", "zero1", "zero2", "zero3"} <= set(caught.value.allowed)
 
 
 def test_fsdp2_says_that_one_rank_has_nobody_to_share_with():
     with pytest.raises(UserError, match="divides weights among ranks, and this job has one"):
-        lookup.find("engines", "fsdp2").session(Layout(micro_batch=2), recipe())
+        ENGINES.find("fsdp2").session(Layout(micro_batch=2), recipe())

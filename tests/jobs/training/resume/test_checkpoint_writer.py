@@ -8,7 +8,7 @@ from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.training.layout import Layout
-from jobs.training.resume.checkpointing import Checkpointing
+from jobs.training.resume.checkpoint_writer import CheckpointWriter
 from jobs.worker.work import AttemptFolder
 
 LIMIT_S = 60
@@ -21,7 +21,7 @@ def attempt(tmp_path):
 
 @pytest.fixture
 def checkpointing(attempt):
-    made = Checkpointing(attempt, Layout(micro_batch=1), keep=2)
+    made = CheckpointWriter(attempt, Layout(micro_batch=1), keep=2)
     yield made
     made.close()
 
@@ -38,7 +38,7 @@ def test_steps_go_on_while_a_checkpoint_is_written(attempt, checkpointing):
         path.write_bytes(b"weights")
 
     checkpointing.save(1, {"weights": slow})
-    assert not checkpointing.heard(stop=False)
+    assert not checkpointing.any_asked_to_stop(stop=False)
     assert marked(attempt) == []
     may_write.set()
     checkpointing.settle()
@@ -96,4 +96,4 @@ def test_a_fault_is_raised_by_the_step_after_it(attempt, checkpointing):
     assert failed.wait(LIMIT_S)
     checkpointing.close()
     with pytest.raises(SurroundingsError, match="Input/output error"):
-        checkpointing.heard(stop=False)
+        checkpointing.any_asked_to_stop(stop=False)

@@ -7,8 +7,13 @@ import pytest
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.training.layout import Layout
-from jobs.training.resume.adoption import adopt_newest
-from jobs.training.resume.checkpoints import Marker, checkpoint_folder, mark_complete, write_files
+from jobs.training.resume.checkpoint_files import (
+    Marker,
+    checkpoint_folder,
+    mark_complete,
+    write_files,
+)
+from jobs.training.resume.newest_checkpoint import adopt_newest
 from jobs.worker.work import AttemptFolder
 
 LAYOUT = Layout(micro_batch=4)

@@ -1,4 +1,4 @@
-"""Training checkpoints: private to an attempt, believed only behind our own completeness marker.
+"""Files of training checkpoints: private to an attempt, trusted only behind our own marker.
 
 `checkpoint-N` is written by all ranks of a run, each its own files; `COMPLETE.json` comes last and
 lists every file with its digest. A folder without it, or with a byte that differs, is never
@@ -16,7 +16,7 @@ from jobs.training.layout import Layout
 from jobs.worker.work import AttemptFolder
 
 FOLDER = "checkpoints"
-"""Where an attempt keeps them."""
+"""Folder of an attempt that holds its checkpoints."""
 MARKER = "COMPLETE.json"
 _PREFIX = "checkpoint-"
 
@@ -26,24 +26,24 @@ Files = Mapping[str, Callable[[Path], None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Marker:
-    """What `COMPLETE.json` says."""
+    """The content of `COMPLETE.json`."""
 
     step: int
     """Optimizer steps done."""
     layout: Layout
-    """How the run lay that wrote it."""
+    """Layout of the run that wrote it."""
     exact: bool
-    """Whether each step before was computed as this layout computes it, bit for bit."""
+    """True when each step before was computed as this layout computes it, bit for bit."""
     files: Mapping[str, FileEntry]
     """Name in the folder -> size and digest."""
 
     def to_json(self) -> str:
-        """The text of the file."""
+        """Return the text of the file."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Marker":
-        """Parse. Raises ValueError when it is none."""
+        """Parse the file. Raises ValueError when it is no marker."""
         try:
             fields = json.loads(data)
             return cls(
@@ -57,20 +57,20 @@ class Marker:
 
 
 def checkpoint_folder(step: int) -> str:
-    """Name of the folder for a step."""
+    """Return the name of the folder for a step."""
     return f"{_PREFIX}{step}"
 
 
 def step_of(folder: str) -> int | None:
-    """The step in the name of a checkpoint's folder; None where it is none."""
+    """Return the step in the name of a checkpoint's folder; None where it names no step."""
     step = folder.removeprefix(_PREFIX)
     return int(step) if folder.startswith(_PREFIX) and step.isdigit() else None
 
 
 def write_files(attempt: AttemptFolder, step: int, files: Files) -> dict[str, FileEntry]:
-    """Write one rank's files of a checkpoint and make them durable; their sizes and digests.
+    """Write one rank's files of a checkpoint, make them durable, return their sizes and digests.
 
-    On a remote root nothing of them stays here.
+    On a remote root the local copies are deleted.
     """
     entries = {}
     folder = f"{FOLDER}/{checkpoint_folder(step)}"
@@ -86,7 +86,7 @@ def write_files(attempt: AttemptFolder, step: int, files: Files) -> dict[str, Fi
 
 
 def mark_complete(attempt: AttemptFolder, marker: Marker, keep: int) -> None:
-    """Say that all that the marker lists is written, and drop all but the newest `keep`."""
+    """Write the marker, when all that it lists is written; drop all but the newest `keep`."""
     name = f"{FOLDER}/{checkpoint_folder(marker.step)}/{MARKER}"
     path = attempt.path / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def mark_complete(attempt: AttemptFolder, marker: Marker, keep: int) -> None:
 
 
 def _drop_older(attempt: AttemptFolder, keep: int) -> None:
-    """Later ones without a marker stay: they are being written."""
+    """Delete older checkpoints; later ones without a marker stay: they are being written."""
     storage, place = attempt.artifact.storage, attempt.path / FOLDER
     steps = sorted(step for path in place.iterdir() if (step := step_of(path.name)) is not None)
     complete = [step for step in steps if (place / checkpoint_folder(step) / MARKER).exists()]

@@ -9,7 +9,6 @@ from cluster.resources import Resources
 from jobs.kind import Fit, Upstream
 from jobs.training.layout import Layout
 from jobs.training.planning.correction import GB, ON_PROCESSOR_GB
-from jobs.training.planning.fitting import config_of, longest_of
 from jobs.training.planning.footprint import HALF, SINGLE, Model
 from jobs.training.planning.placement import (
     CONTEXT_GB,
@@ -20,6 +19,7 @@ from jobs.training.planning.placement import (
     of_most,
     usable_gb,
 )
+from jobs.training.planning.training_fit import config_of, longest_of
 
 _ROWS = (16, 8, 4, 2, 1)
 """Sequences of a forward pass; more would be no faster."""

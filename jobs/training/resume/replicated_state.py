@@ -1,48 +1,55 @@
-"""What a checkpoint holds where every rank has the whole model, and how it comes back.
+"""`ReplicatedState`: weights and moments in a checkpoint where every rank has the whole model.
 
-Between two steps each rank copies its share of weights and moments to host memory; what becomes of
-the copy, and when, is no longer the training loop's business. No pickle. Any number of ranks can
-read what any other number wrote.
+Between two steps each rank copies its share of weights and moments to host memory; when the copy is
+written no longer matters to the training loop. No pickle. Any number of ranks can read what any
+other number wrote.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jobs.training.resume.checkpoints import Files
+from jobs.training.resume.checkpoint_files import Files
 from jobs.training.trained_weights import (
     WEIGHT,
     owners,
-    stored_tensors,
+    read_tensors,
     trained_weights,
     write_tensors,
 )
 from jobs.worker import ranks
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+    from transformers import Trainer
 
-class Replicated:
-    """Takes checkpoints of one run and brings them back."""
+
+class ReplicatedState:
+    """Copies the state of one run to files, and back."""
 
     def __init__(self) -> None:
-        self._copies: dict[str, Any] = {}
+        self._copies: dict[str, Tensor] = {}
 
-    def take(self, trainer: Any) -> Files:
-        """A copy of this rank's share, as files to be written.
+    def take(self, trainer: Trainer) -> Files:
+        """Copy this rank's share, as files to be written.
 
-        It stands in the memory of the one before, which must have been written by then.
+        The copy reuses the memory of the one before, which must have been written by then.
         """
         weights, state = trained_weights(trainer), _optimizer(trainer).state
         copies = {}
         for name, owner in owners(weights, ranks.num_ranks()).items():
             if owner == ranks.rank():
                 for part, tensor in {WEIGHT: weights[name], **state[weights[name]]}.items():
-                    copies[f"{part}/{name}"] = self._copied(f"{part}/{name}", tensor)
+                    copies[f"{part}/{name}"] = self._copy(f"{part}/{name}", tensor)
         _wait_for_copies(trainer)
         file = f"rank-{ranks.rank()}-of-{ranks.num_ranks()}.safetensors"
         return {file: partial(write_tensors, copies)}
 
-    def _copied(self, name: str, tensor: Any) -> Any:
+    def _copy(self, name: str, tensor: Tensor) -> Tensor:
         import torch
 
         if name not in self._copies:
@@ -52,14 +59,14 @@ class Replicated:
             )
         return self._copies[name].copy_(tensor.detach(), non_blocking=True)
 
-    def restore(self, trainer: Any, folder: Path) -> None:
+    def restore(self, trainer: Trainer, folder: Path) -> None:
         """Put weights and moments back as they were when the checkpoint was taken."""
         import torch
 
         weights = trained_weights(trainer)
-        moments: dict[str, dict[str, Any]] = {name: {} for name in weights}
+        moments: dict[str, dict[str, Tensor]] = {name: {} for name in weights}
         restored = set()
-        for part, name, tensor in stored_tensors(folder, "rank-*.safetensors"):
+        for part, name, tensor in read_tensors(folder, "rank-*.safetensors"):
             assert name in weights, f"{folder} holds {name}, which is not trained"
             if part == WEIGHT:
                 restored.add(name)
@@ -71,22 +78,23 @@ class Replicated:
         _set_moments(trainer, moments)
 
 
-def _optimizer(trainer: Any) -> Any:
-    """The torch optimizer under what accelerate wraps it in."""
-    return getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+def _optimizer(trainer: Trainer) -> Optimizer:
+    """Return the torch optimizer under what accelerate wraps it in."""
+    optimizer: Optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+    return optimizer
 
 
-def _set_moments(trainer: Any, moments: Mapping[str, Mapping[str, Any]]) -> None:
+def _set_moments(trainer: Trainer, moments: Mapping[str, Mapping[str, Tensor]]) -> None:
     optimizer = _optimizer(trainer)
-    names = {id(parameter): name for name, parameter in trained_weights(trainer).items()}
-    order = [names[id(each)] for group in optimizer.param_groups for each in group["params"]]
+    names = {id(weight): name for name, weight in trained_weights(trainer).items()}
+    order = [names[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
     assert sorted(order) == sorted(moments), "the optimizer trains other parameters"
     state = optimizer.state_dict()
     state["state"] = {place: dict(moments[name]) for place, name in enumerate(order)}
     optimizer.load_state_dict(state)
 
 
-def _wait_for_copies(trainer: Any) -> None:
+def _wait_for_copies(trainer: Trainer) -> None:
     import torch
 
     if trainer.model.device.type == "cuda":

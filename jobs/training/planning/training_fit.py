@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from cluster.resources import Resources
-from jobs import lookup
 from jobs.kind import Fit, Upstream
 from jobs.training.layout import Layout
-from jobs.training.objective import needs_whole_batch
+from jobs.training.objective import OBJECTIVES
 from jobs.training.planning.expectation import Expected, forbidden, with_layout
 from jobs.training.planning.footprint import Model, Training
 from jobs.training.planning.ladder import rungs
@@ -67,7 +66,7 @@ def training_with(params: Any, model: Model, sequence_length: int) -> Training:
         optimizer=params.optimizer,
         decays=params.weight_decay > 0,
         sequence_length=sequence_length,
-        sequences_per_row=1 if params.objective == "sft" else 2,
+        sequences_per_row=OBJECTIVES.find(params.objective).SEQUENCES_PER_ROW,
         global_batch=params.global_batch,
         adapter_rank=None if lora is None else lora.rank,
         quantised=lora is not None and lora.quantised is not None,
@@ -108,7 +107,7 @@ def _ladder(
     params: Any, machines: Sequence[Resources], before: Sequence[Layout]
 ) -> Iterable[Layout]:
     """The rungs after the last one that was tried."""
-    whole = needs_whole_batch(lookup.find("objectives", params.objective))
+    whole = OBJECTIVES.find(params.objective).WHOLE_BATCH
     found = list(rungs(params.global_batch, machines, given_in(params), whole_batch=whole))
     last = max((found.index(each) for each in before if each in found), default=-1)
     return [each for each in found[last + 1 :] if each not in before]
