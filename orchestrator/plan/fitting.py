@@ -13,7 +13,7 @@ from typing import Any
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.artifacts.job import Job
-from jobs.kind import KINDS, Fit, Kind, execution_names
+from jobs.kind import KINDS, Fit, Kind, Params, execution_names
 from orchestrator.plan.machines import can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import JobHistory
@@ -95,7 +95,7 @@ def _lacks_gpus(past: JobHistory, machines: Sequence[Resources]) -> bool:
 
 
 def _ask(
-    kind: Kind[Any],
+    kind: Kind[Params],
     job: Job,
     kept: Mapping[str, Any],
     machines: Sequence[Resources],

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from cluster.errors import unknown_name
 from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
-from jobs.kind import KINDS, Kind
+from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.cells import agreements, gathered_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.stage_params import Prepared, StageParams
-from orchestrator.study.stage_checks import missing_input, wired_stages
+from orchestrator.study.stage_checks import missing_input, ordered_stages
 from orchestrator.study.study import Stage, Study
 
 _Inputs = dict[str, Sequence[InputRef]]
@@ -55,7 +54,7 @@ def make_plan(study: Study, revisions: Mapping[str, str] | None = None) -> Plan:
         revisions: what earlier launches resolved (`hf://id@revision` -> revision), to pin.
     """
     planner = _Planner(study, revisions or {})
-    for stage, kind in wired_stages(study):
+    for stage, kind in ordered_stages(study):
         planner.add(stage, kind)
     return Plan(
         study=study,
@@ -76,7 +75,7 @@ class _Planner:
         self._grids: dict[str, Grid] = {}
         self._refs: dict[str, dict[Row, InputRef]] = {}
 
-    def add(self, stage: Stage, kind: Kind[Any]) -> None:
+    def add(self, stage: Stage, kind: Kind[Params]) -> None:
         """Plan the jobs of one more stage."""
         grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
         params = StageParams(stage, kind, self.study, grid, self.revisions)
@@ -111,7 +110,7 @@ class _Planner:
                 values=job.axis_values,
             )
 
-    def _check_named_axes(self, stage: Stage, kind: Kind[Any], prepared: Prepared) -> None:
+    def _check_named_axes(self, stage: Stage, kind: Kind[Params], prepared: Prepared) -> None:
         """Raise UserError where params name an axis that no gathered stage has."""
         known = {axis for name in stage.gather for axis in self._grids[name].axes}
         for name in stage.gather:
@@ -125,7 +124,7 @@ class _Planner:
     def _job(
         self,
         stage: Stage,
-        kind: Kind[Any],
+        kind: Kind[Params],
         cell: Cell,
         axis_values: AxisValues,
         prepared: Prepared,
@@ -150,7 +149,7 @@ class _Planner:
         )
 
     def _used_inputs(
-        self, stage: Stage, kind: Kind[Any], prepared: Prepared, inputs: _Inputs
+        self, stage: Stage, kind: Kind[Params], prepared: Prepared, inputs: _Inputs
     ) -> frozenset[str]:
         """Return the inputs that a job reads: all it gathers, or those that its params use."""
         if kind.GATHERS:

@@ -56,7 +56,12 @@ class StageParams:
     """Params of one stage for any of its cells."""
 
     def __init__(
-        self, stage: Stage, kind: Kind[Any], study: Study, grid: Grid, revisions: Mapping[str, str]
+        self,
+        stage: Stage,
+        kind: Kind[Params],
+        study: Study,
+        grid: Grid,
+        revisions: Mapping[str, str],
     ) -> None:
         self._stage, self._kind, self._study, self._revisions = stage, kind, study, revisions
         named = self._named_axes(grid)

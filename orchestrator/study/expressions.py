@@ -1,7 +1,7 @@
 """`${axis}`, `${axis.field}` and `${DELTASCALE_DATA}` inside the params of a stage.
 
-A value that is one expression keeps the type of what it names; inside longer text it is written
-as in a cell's name. Nothing else of the environment is ever read.
+A param that is one expression has the type of the value it names; inside longer text the value is
+written as in a cell's name. No other environment variable is ever read.
 """
 
 import os
@@ -22,40 +22,40 @@ _EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What expressions may name in one cell."""
+    """The values that expressions may name in one cell."""
 
     values: Mapping[str, tuple[str, Any]]
-    """Axis -> name and value there."""
+    """Axis -> label of the cell's value, and the value."""
     where: Callable[[Place], str]
     """`file:line` of a place inside the params."""
 
     def expand(self, value: Any, place: Place = ()) -> Any:
-        """The value with every expression replaced. Raises UserError."""
+        """Replace every expression inside a value. Raises UserError."""
         if isinstance(value, str):
-            return self._text(value, place) if "${" in value else value
+            return self._expand_text(value, place) if "${" in value else value
         if isinstance(value, Mapping):
             return {name: self.expand(item, (*place, name)) for name, item in value.items()}
         if isinstance(value, list):
             return [self.expand(item, (*place, index)) for index, item in enumerate(value)]
         return value
 
-    def _text(self, text: str, place: Place) -> Any:
+    def _expand_text(self, text: str, place: Place) -> Any:
         whole = _EXPRESSION.fullmatch(text)
         if whole:
-            return self._meaning(whole[1].strip(), place)
+            return self._value_of(whole[1].strip(), place)
 
-        def written(found: re.Match[str]) -> str:
-            meaning = self._meaning(found[1].strip(), place)
-            if meaning is None or isinstance(meaning, (Mapping, list)):
+        def write(match: re.Match[str]) -> str:
+            value = self._value_of(match[1].strip(), place)
+            if value is None or isinstance(value, (Mapping, list)):
                 raise UserError(
-                    f"{found[0]} is no text or number, so it cannot stand inside a text",
+                    f"{match[0]} is neither a text nor a number, so a text cannot contain it",
                     where=self.where(place),
                 )
-            return value_name(meaning)
+            return value_name(value)
 
-        return _EXPRESSION.sub(written, text)
+        return _EXPRESSION.sub(write, text)
 
-    def _meaning(self, expression: str, place: Place) -> Any:
+    def _value_of(self, expression: str, place: Place) -> Any:
         if expression == DATA_VARIABLE:
             return _data_folder(self.where(place))
         axis = axis_of(expression, self.values)
@@ -64,30 +64,30 @@ class Scope:
         name, value = self.values[axis]
         if expression == axis:
             return name if isinstance(value, Mapping) else value
-        found = self._field(expression, axis, place)
-        return Scope(values={}, where=lambda _: self.where(place)).expand(found)
+        field = self._field(expression, axis, place)
+        return Scope(values={}, where=lambda _: self.where(place)).expand(field)
 
     def _field(self, expression: str, axis: str, place: Place) -> Any:
-        name, found = self.values[axis]
+        name, value = self.values[axis]
         for part in expression[len(axis) + 1 :].split("."):
-            if not isinstance(found, Mapping):
+            if not isinstance(value, Mapping):
                 raise UserError(
-                    f"${{{expression}}}: {axis} {name!r} has no fields there",
+                    f"${{{expression}}}: {axis} {name!r} has no field {part!r}",
                     where=self.where(place),
                     hint=f"write ${{{axis}}}, or make the value a mapping with a name",
                 )
-            if part not in found:
+            if part not in value:
                 what = f"field of {axis} {name!r}"
-                raise unknown_name(what, part, found, where=self.where(place))
-            found = found[part]
-        return found
+                raise unknown_name(what, part, value, where=self.where(place))
+            value = value[part]
+        return value
 
 
-def expressions_in(value: Any, place: Place = ()) -> Iterator[tuple[str, Place]]:
-    """Every expression inside a value, with its place; of an unclosed one, what is there."""
+def expressions_in(value: object, place: Place = ()) -> Iterator[tuple[str, Place]]:
+    """Yield every expression inside a value with its place; an unclosed one with its `${`."""
     if isinstance(value, str):
-        for found in _EXPRESSION.finditer(value):
-            yield found[1].strip(), place
+        for match in _EXPRESSION.finditer(value):
+            yield match[1].strip(), place
         for rest in _EXPRESSION.sub("", value).split("${")[1:]:
             yield "${" + rest, place
     elif isinstance(value, Mapping):
@@ -99,15 +99,15 @@ def expressions_in(value: Any, place: Place = ()) -> Iterator[tuple[str, Place]]
 
 
 def axis_of(expression: str, axes: Iterable[str]) -> str | None:
-    """The axis that an expression names, or None."""
+    """Return the axis that an expression names, or None."""
     named = [axis for axis in axes if expression == axis or expression.startswith(axis + ".")]
     return max(named, key=len, default=None)
 
 
 def unknown_expression(expression: str, axes: Iterable[str], where: str) -> UserError:
-    """The fault of an expression that names nothing."""
+    """Make the fault for an expression that names neither an axis nor the data folder."""
     if expression.startswith("${"):
-        return UserError(f"{expression!r} is not closed with }}", where=where)
+        return UserError(f"{expression!r} has no closing }}", where=where)
     return unknown_name("name in ${}", expression, [*axes, DATA_VARIABLE], where=where)
 
 
@@ -115,7 +115,7 @@ def _data_folder(where: str) -> str:
     value = os.environ.get(DATA_VARIABLE)
     if not value:
         raise UserError(
-            f"${{{DATA_VARIABLE}}} is used here, but the environment does not set it",
+            f"the environment variable {DATA_VARIABLE} is not set, but the study uses it",
             where=where,
             hint=f"export {DATA_VARIABLE}=/folder/with/the/data",
         )

@@ -1,7 +1,6 @@
-"""What may be a name: it becomes a folder, a column or part of a selector, so it must be safe."""
+"""Checks names of studies, stages, axes and values: they become folders, columns and selectors."""
 
 import re
-from typing import Any
 
 from cluster.errors import UserError
 
@@ -11,17 +10,17 @@ _LONGEST = 100
 
 
 def require_name(what: str, name: str, where: str) -> str:
-    """The name of a study, stage or axis. Raises UserError when it is not safe."""
-    return _required(_NAME, what, name, where)
+    """Return the name of a study, stage or axis. Raises UserError when it is not safe."""
+    return _require(_NAME, what, name, where)
 
 
 def require_value_name(what: str, name: str, where: str) -> str:
-    """The name of an axis value, which may also hold `+`. Raises UserError."""
-    return _required(_VALUE, what, name, where)
+    """Return the name of an axis value, which may also hold `+`. Raises UserError."""
+    return _require(_VALUE, what, name, where)
 
 
-def value_name(value: Any) -> str:
-    """How a scalar is written inside a cell's name or a text: one text per value.
+def value_name(value: object) -> str:
+    """Write a scalar as it stands in a cell's name or inside a text: one text per value.
 
     Numbers that are equal have one name, so that `1e-6` and `0.000001` are the same value.
     """
@@ -32,12 +31,12 @@ def value_name(value: Any) -> str:
     return str(value)
 
 
-def _required(pattern: re.Pattern[str], what: str, name: str, where: str) -> str:
+def _require(pattern: re.Pattern[str], what: str, name: str, where: str) -> str:
     if pattern.fullmatch(name) and ".." not in name and len(name) <= _LONGEST:
         return name
-    leaves = ".." in name or "/" in name or "\\" in name
+    is_path = ".." in name or "/" in name or "\\" in name
     raise UserError(
-        f"{what} {name!r} {'would escape the root' if leaves else 'cannot be a name'}",
+        f"{what} {name!r} {'would escape the root' if is_path else 'cannot be a name'}",
         where=where,
         allowed=[
             f"up to {_LONGEST} letters, digits and {'. _ - +' if pattern is _VALUE else '. _ -'}"

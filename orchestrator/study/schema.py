@@ -1,23 +1,25 @@
-"""The published JSON Schema of study files: editors complete and check a study by it.
+"""The published JSON Schema of study files: with it, editors complete and check a study.
 
-What needs more than one place of the file to judge (does this stage exist?) is left to `plan`.
+Checks that need more than one place of the file (does this stage exist?) are left to `plan`.
 """
 
 from typing import Any
 
-from jobs.kind import KINDS, Kind
-from orchestrator.study.study_shape import StudyShape
+from jobs.kind import KINDS, Kind, Params
+from orchestrator.study.study_fields import StudyFields
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
+_Schema = dict[str, Any]
+"""A JSON Schema, or a part of one."""
 _MARKS = ("execution", "path", "model_source", "settings_of")
 
 
-def schema() -> dict[str, Any]:
-    """The schema, with the params and inputs of every kind that exists."""
-    study = StudyShape.model_json_schema()
+def schema() -> _Schema:
+    """Build the schema, with the params and inputs of every kind that exists."""
+    study = StudyFields.model_json_schema()
     definitions = study["$defs"]
-    stage = definitions["StageShape"]
+    stage = definitions["StageFields"]
     kinds = KINDS.names()
     stage["properties"]["kind"]["enum"] = kinds
     stage["allOf"] = []
@@ -27,49 +29,49 @@ def schema() -> dict[str, Any]:
         definitions[f"{name}.params"] = params
         needed = ["params"] if params.get("required") else []
         then = {
-            "properties": {"params": {"$ref": f"#/$defs/{name}.params"}, **_wiring(kind)},
-            "required": needed + _needed(kind),
+            "properties": {"params": {"$ref": f"#/$defs/{name}.params"}, **_input_fields(kind)},
+            "required": needed + _required_fields(kind),
         }
         stage["allOf"].append({"if": {"properties": {"kind": {"const": name}}}, "then": then})
     return {"$schema": _DIALECT, "title": "deltascale study", **study}
 
 
-def _params(kind: Kind[Any], name: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    """The kind's own schema; each param may be an expression, too."""
-    params: dict[str, Any] = kind.Params.model_json_schema(
+def _params(kind: Kind[Params], name: str, definitions: _Schema) -> _Schema:
+    """Return the schema of a kind's params, in which each param may also be an expression."""
+    params: _Schema = kind.Params.model_json_schema(
         ref_template=f"#/$defs/{name}.{{model}}", mode="validation"
     )
     for inner, definition in params.pop("$defs", {}).items():
-        definitions[f"{name}.{inner}"] = _admitting_expressions(definition)
-    return _admitting_expressions(params)
+        definitions[f"{name}.{inner}"] = _allow_expressions(definition)
+    return _allow_expressions(params)
 
 
-def _admitting_expressions(model: dict[str, Any]) -> dict[str, Any]:
+def _allow_expressions(model: _Schema) -> _Schema:
     properties = {
-        name: _or_expression(declared) for name, declared in model.get("properties", {}).items()
+        name: _allow_expression(declared) for name, declared in model.get("properties", {}).items()
     }
     return {**model, "properties": properties} if properties else model
 
 
-def _or_expression(declared: dict[str, Any]) -> dict[str, Any]:
-    said: dict[str, Any] = {
+def _allow_expression(declared: _Schema) -> _Schema:
+    described: _Schema = {
         name: declared[name] for name in ("title", "description", "default") if name in declared
     }
-    rest = {name: item for name, item in declared.items() if name not in (*said, *_MARKS)}
+    rest = {name: item for name, item in declared.items() if name not in (*described, *_MARKS)}
     for inner in ("items", "additionalProperties"):
         if isinstance(rest.get(inner), dict):
-            rest[inner] = _or_expression(rest[inner])
-    return {**said, "anyOf": [rest, _EXPRESSION]}
+            rest[inner] = _allow_expression(rest[inner])
+    return {**described, "anyOf": [rest, _EXPRESSION]}
 
 
-def _needed(kind: Kind[Any]) -> list[str]:
+def _required_fields(kind: Kind[Params]) -> list[str]:
     if kind.GATHERS:
         return ["gather"]
     return ["inputs"] if any(wanted.required for wanted in kind.INPUTS.values()) else []
 
 
-def _wiring(kind: Kind[Any]) -> dict[str, Any]:
-    """Which of inputs, gather, over and per a stage of this kind may have."""
+def _input_fields(kind: Kind[Params]) -> _Schema:
+    """Return which of inputs, gather, over and per a stage of this kind may have."""
     if kind.GATHERS:
         takes = ", ".join(sorted(kind.gathered_kinds()))
         return {

@@ -1,10 +1,10 @@
-"""The one way to point at jobs: on the command line and wherever a study picks some of them.
+"""Selectors: the one way to point at jobs on the command line.
 
 stage                         all jobs of a stage
 stage:axis=value,value        those whose axis has one of the values
-stage:axis=value:axis=value   and another axis, too
-axis=value                    in whatever stage
-3f9a                          jobs whose key starts so (4 hex digits or more)
+stage:axis=value:axis=value   and that on another axis, too
+axis=value                    jobs of any stage
+3f9a                          jobs whose key starts with this (4 hex digits or more)
 """
 
 import re
@@ -21,7 +21,7 @@ _KEY = re.compile(r"[0-9a-f]{4,64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Selector:
-    """Which jobs are meant."""
+    """The jobs that one selector chooses."""
 
     text: str
     """As the user wrote it."""
@@ -30,10 +30,10 @@ class Selector:
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Axis -> accepted names of values."""
     key: str | None = None
-    """How the key starts, when given."""
+    """First digits of the key, when given."""
 
     def matches(self, job: Job) -> bool:
-        """True when the job is meant."""
+        """Tell whether the selector chooses this job."""
         return (
             (self.key is None or job.key.startswith(self.key))
             and (self.stage is None or job.stage == self.stage)
@@ -59,9 +59,9 @@ def parse_selector(text: str, jobs: Sequence[Job]) -> Selector:
 
 
 def select(jobs: Sequence[Job], *texts: str) -> list[Job]:
-    """The jobs that any of the selectors means, in their order; all when there is none.
+    """Return the jobs that any of the selectors chooses, in their order; all without a selector.
 
-    Raises UserError when one of them means no job.
+    Raises UserError when a selector chooses no job.
     """
     if not texts:
         return list(jobs)
@@ -69,7 +69,7 @@ def select(jobs: Sequence[Job], *texts: str) -> list[Job]:
     for selector in selectors:
         if not any(selector.matches(job) for job in jobs):
             raise UserError(
-                "this selects no job",
+                f"the selector {selector.text!r} chooses no job",
                 where=f"selector {selector.text!r}",
                 allowed=None if selector.key else sorted({job.label for job in jobs})[:20],
                 hint="stage:axis=value,value, axis=value, or the start of a key",
@@ -79,22 +79,22 @@ def select(jobs: Sequence[Job], *texts: str) -> list[Job]:
 
 def _values(parts: Sequence[str], text: str, jobs: Sequence[Job]) -> dict[str, frozenset[str]]:
     where = f"selector {text!r}"
-    found: dict[str, frozenset[str]] = {}
+    values: dict[str, frozenset[str]] = {}
     for part in parts:
         axis, equals, listed = part.partition("=")
         if not equals or not listed:
             raise UserError(
                 f"{part!r} is not axis=value", where=where, hint="stage:axis=value,value:axis=value"
             )
-        if axis in found:
+        if axis in values:
             raise UserError(f"the axis {axis!r} is named twice", where=where)
-        found[axis] = frozenset(_value(axis, name, where, jobs) for name in listed.split(","))
-    return found
+        values[axis] = frozenset(_value(axis, name, where, jobs) for name in listed.split(","))
+    return values
 
 
 def _value(axis: str, written: str, where: str, jobs: Sequence[Job]) -> str:
-    """The name of a value; a number may be written in any way that a study file may."""
-    axes = {known for job in jobs for known in job.cell}
+    """Return the name of a value; a number may be written in any way that a study file allows."""
+    axes = {name for job in jobs for name in job.cell}
     if axis not in axes:
         raise unknown_name("axis", axis, axes, where=where)
     names = {job.cell[axis] for job in jobs if axis in job.cell}

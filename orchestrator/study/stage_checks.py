@@ -1,19 +1,18 @@
-"""Checks how the stages of a study hang together, and puts them in order.
+"""Checks how the stages of a study depend on one another, and puts them in order.
 
 Every stage must name a kind that exists, give that kind's inputs from stages of kinds it accepts,
 and no stage may wait for itself.
 """
 
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 from cluster.errors import UserError, unknown_name
-from jobs.kind import KINDS, Kind
+from jobs.kind import KINDS, Kind, Params
 from orchestrator.study.study import Stage, Study
 
 
-def wired_stages(study: Study) -> list[tuple[Stage, Kind[Any]]]:
-    """The stages, each after all it reads, with its kind. Raises UserError."""
+def ordered_stages(study: Study) -> list[tuple[Stage, Kind[Params]]]:
+    """Return the stages, each after all it reads, with its kind. Raises UserError."""
     kinds = {
         name: KINDS.find(stage.kind, where=study.where("stages", name, "kind"))
         for name, stage in study.stages.items()
@@ -38,7 +37,7 @@ def _check_names(stage: Stage, study: Study) -> None:
             raise unknown_name("stage", source.stage, study.stages, where=where)
 
 
-def _check_gathering(stage: Stage, kind: Kind[Any], study: Study) -> None:
+def _check_gathering(stage: Stage, kind: Kind[Params], study: Study) -> None:
     for unwanted in ("inputs", "over"):
         if getattr(stage, unwanted):
             raise UserError(
@@ -63,7 +62,7 @@ def _check_gathering(stage: Stage, kind: Kind[Any], study: Study) -> None:
             )
 
 
-def _check_inputs(stage: Stage, kind: Kind[Any], study: Study) -> None:
+def _check_inputs(stage: Stage, kind: Kind[Params], study: Study) -> None:
     place = ("stages", stage.name)
     for unwanted in ("gather", "per"):
         if getattr(stage, unwanted):
@@ -84,13 +83,13 @@ def _check_inputs(stage: Stage, kind: Kind[Any], study: Study) -> None:
                 allowed=kind.INPUTS[name].kinds,
                 hint=_stages_of(kind.INPUTS[name].kinds, study),
             )
-    for name, wanted in kind.INPUTS.items():
-        if wanted.required and name not in stage.inputs:
-            raise missing_input(stage, name, wanted.kinds, study)
+    for name, declared in kind.INPUTS.items():
+        if declared.required and name not in stage.inputs:
+            raise missing_input(stage, name, declared.kinds, study)
 
 
 def missing_input(stage: Stage, name: str, kinds: frozenset[str], study: Study) -> UserError:
-    """The fault of a stage that does not give an input which its kind needs."""
+    """Make the fault for a stage that lacks an input which its kind needs."""
     return UserError(
         f"the stage {stage.name!r} (kind {stage.kind!r}) needs the input {name!r}, "
         f"a job of kind {' or '.join(sorted(kinds))}",
@@ -101,11 +100,11 @@ def missing_input(stage: Stage, name: str, kinds: frozenset[str], study: Study) 
 
 def _stages_of(kinds: frozenset[str], study: Study) -> str:
     fitting = [name for name, stage in study.stages.items() if stage.kind in kinds]
-    return f"stages of such a kind here: {', '.join(fitting) or 'none'}"
+    return f"stages of such a kind in this study: {', '.join(fitting) or 'none'}"
 
 
 def _in_order(study: Study) -> list[str]:
-    """Names of the stages, each after all it reads; otherwise in the file's order."""
+    """List the stages, each after all it reads; otherwise in the file's order."""
     try:
         TopologicalSorter({name: stage.upstream for name, stage in study.stages.items()}).prepare()
     except CycleError as error:
@@ -113,7 +112,7 @@ def _in_order(study: Study) -> list[str]:
         raise UserError(
             f"the stages form a cycle: {' -> '.join(cycle)}",
             where=study.where("stages", cycle[0]),
-            hint="`a -> b` reads: b takes a as an input",
+            hint="`a -> b` means: b takes a as an input",
         ) from None
     ordered: dict[str, None] = {}
 

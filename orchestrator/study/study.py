@@ -12,8 +12,8 @@ from cluster.errors import UserError, unknown_name
 from jobs.artifacts.job import Scalar
 from orchestrator.study.names import require_name, require_value_name, value_name
 from orchestrator.study.pydantic_errors import user_error
+from orchestrator.study.study_fields import StageFields, StudyFields
 from orchestrator.study.study_file import StudyFile, parse_study_file, read_study_file
-from orchestrator.study.study_shape import StageShape, StudyShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,40 +95,40 @@ class Study:
 
 
 def load_study(path: str | Path) -> Study:
-    """The study in a file. Raises UserError with file and line."""
+    """Read the study in a file. Raises UserError with file and line."""
     path = Path(path)
     return study_of(read_study_file(path), path.absolute().parent)
 
 
 def parse_study(text: str, *, name: str = "study.yaml", folder: Path | None = None) -> Study:
-    """The study in a text; `name` is how messages call it, `folder` where its paths start."""
+    """Read the study in a text; messages call it `name`, and its paths start at `folder`."""
     return study_of(parse_study_file(text, name), folder or Path.cwd())
 
 
 def study_of(file: StudyFile, folder: Path) -> Study:
-    """The study that a parsed file describes."""
+    """Check a parsed file and make the study that it describes."""
     if not isinstance(file.data, dict):
         raise UserError(
             "a study file is a mapping",
             where=file.where(),
-            allowed=StudyShape.model_fields,
+            allowed=StudyFields.model_fields,
             hint="`deltascale new my-study.yaml` writes one to start from",
         )
     try:
-        shape = StudyShape.model_validate(file.data)
+        fields = StudyFields.model_validate(file.data)
     except ValidationError as fault:
-        raise user_error(fault, StudyShape, "field", lambda place: file.where(*place)) from None
-    require_name("the study's name", shape.study, file.where("study"))
-    axes = {name: _axis(name, values, file) for name, values in shape.axes.items()}
-    stages = {name: _stage(name, stage, axes, file) for name, stage in shape.stages.items()}
-    return Study(name=shape.study, file=file, folder=folder, axes=axes, stages=stages)
+        raise user_error(fault, StudyFields, "field", lambda place: file.where(*place)) from None
+    require_name("the study's name", fields.study, file.where("study"))
+    axes = {name: _axis(name, values, file) for name, values in fields.axes.items()}
+    stages = {name: _stage(name, stage, axes, file) for name, stage in fields.stages.items()}
+    return Study(name=fields.study, file=file, folder=folder, axes=axes, stages=stages)
 
 
-def _axis(name: str, values: list[Any], file: StudyFile) -> Axis:
+def _axis(name: str, values: list[object], file: StudyFile) -> Axis:
     require_name("the axis", name, file.where("axes", name))
     if not values:
         raise UserError(f"the axis {name!r} has no values", where=file.where("axes", name))
-    named: dict[str, Any] = {}
+    named: dict[str, object] = {}
     for position, value in enumerate(values):
         where = file.where("axes", name, position)
         label = _value_label(name, value, where)
@@ -138,7 +138,7 @@ def _axis(name: str, values: list[Any], file: StudyFile) -> Axis:
     return Axis(name=name, values=named)
 
 
-def _value_label(axis: str, value: Any, where: str) -> str:
+def _value_label(axis: str, value: object, where: str) -> str:
     label = value.get("name") if isinstance(value, dict) else value
     if label is None or isinstance(label, (dict, list)):
         raise UserError(
@@ -147,47 +147,49 @@ def _value_label(axis: str, value: Any, where: str) -> str:
     return require_value_name(f"the value of axis {axis!r}", value_name(label), where)
 
 
-def _stage(name: str, shape: StageShape, axes: Mapping[str, Axis], file: StudyFile) -> Stage:
+def _stage(name: str, fields: StageFields, axes: Mapping[str, Axis], file: StudyFile) -> Stage:
     place = ("stages", name)
     require_name("the stage", name, file.where(*place))
-    for listed in ("over", "per", "gather"):
-        _require_once(listed, getattr(shape, listed), file.where(*place, listed))
-    for listed in ("over", "per"):
-        for axis in getattr(shape, listed):
-            require_axis(axis, axes, file.where(*place, listed))
+    for field_name in ("over", "per", "gather"):
+        _require_once(field_name, getattr(fields, field_name), file.where(*place, field_name))
+    for field_name in ("over", "per"):
+        for axis in getattr(fields, field_name):
+            require_axis(axis, axes, file.where(*place, field_name))
     inputs = {}
-    for input_name, source in shape.inputs.items():
+    for input_name, source in fields.inputs.items():
         where = file.where(*place, "inputs", input_name, "where")
-        pins = {axis: _position(axis, value, axes, where) for axis, value in source.where.items()}
+        pins = {
+            axis: _require_value(axis, value, axes, where) for axis, value in source.where.items()
+        }
         inputs[input_name] = StageInput(stage=source.stage, pins=pins)
     where = file.where(*place, "where")
     picks = tuple(
         {
-            axis: frozenset(_position(axis, value, axes, where) for value in values)
+            axis: frozenset(_require_value(axis, value, axes, where) for value in values)
             for axis, values in pick.items()
         }
-        for pick in shape.where
+        for pick in fields.where
     )
     return Stage(
         name=name,
-        kind=shape.kind.replace("_", "-"),
-        over=tuple(shape.over),
+        kind=fields.kind.replace("_", "-"),
+        over=tuple(fields.over),
         inputs=inputs,
-        gather=tuple(shape.gather),
-        per=tuple(shape.per),
+        gather=tuple(fields.gather),
+        per=tuple(fields.per),
         where=picks,
-        params=shape.params,
+        params=fields.params,
     )
 
 
 def require_axis(name: str, axes: Mapping[str, Axis], where: str) -> Axis:
-    """The axis of this name. Raises UserError with the nearest match."""
+    """Return the axis of this name. Raises UserError with the nearest match."""
     if name not in axes:
         raise unknown_name("axis", name, axes, where=where)
     return axes[name]
 
 
-def _position(axis: str, value: Any, axes: Mapping[str, Axis], where: str) -> str:
+def _require_value(axis: str, value: object, axes: Mapping[str, Axis], where: str) -> str:
     name = value_name(value)
     values = require_axis(axis, axes, where).values
     if name not in values:
@@ -195,9 +197,9 @@ def _position(axis: str, value: Any, axes: Mapping[str, Axis], where: str) -> st
     return name
 
 
-def _require_once(listed: str, names: Iterable[str], where: str) -> None:
-    seen: set[str] = set()
+def _require_once(field_name: str, names: Iterable[str], where: str) -> None:
+    earlier: set[str] = set()
     for name in names:
-        if name in seen:
-            raise UserError(f"{listed} names {name!r} twice", where=where)
-        seen.add(name)
+        if name in earlier:
+            raise UserError(f"`{field_name}` names {name!r} twice", where=where)
+        earlier.add(name)

@@ -1,7 +1,7 @@
-"""Reads a study file as YAML and knows the line of everything in it.
+"""Reads a study file as YAML and remembers the line of everything in it.
 
-Scalars follow YAML 1.2 (`1e-6` is a number, `no` is text). A key written twice, a tag or a secret
-is refused, each with file and line.
+Scalars follow YAML 1.2 (`1e-6` is a number, `no` is text). A key that is written twice, a tag and
+anything that looks like a secret are refused with file and line.
 """
 
 import re
@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 
 from cluster.errors import UserError
+from jobs.artifacts.job import Scalar
 from jobs.worker.logs import CREDENTIALS_IN_URL, SECRET_IN_QUERY
 
 Place = tuple[str | int, ...]
-"""Where something stands inside a document: keys and positions from the top."""
+"""A place inside a document: keys and positions from the top."""
 
 _KNOWN_TOKEN = re.compile(
     r"\bhf_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}",
@@ -30,16 +31,16 @@ class StudyFile:
     """A parsed file together with the line of every key and item."""
 
     name: str
-    """How messages call it."""
+    """Name of the file in messages."""
     text: str
     """Its text."""
     data: Any
-    """What it says: mappings, lists and scalars."""
+    """Its content: mappings, lists and scalars."""
     lines: Mapping[Place, int]
     """Place -> line, from 1."""
 
     def where(self, *place: str | int) -> str:
-        """`file:line` of a place, or of the nearest thing around it that the file has."""
+        """Return `file:line` of a place, or of the nearest place around it that the file has."""
         while place and place not in self.lines:
             place = place[:-1]
         return f"{self.name}:{self.lines.get(place, 1)}"
@@ -52,7 +53,7 @@ def read_study_file(path: Path) -> StudyFile:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError("there is no such study file", where=str(path)) from None
     except IsADirectoryError:
-        raise UserError("a study is a file, this is a folder", where=str(path)) from None
+        raise UserError("this is a folder, not a study file", where=str(path)) from None
     except OSError as error:
         raise UserError(
             f"the study file cannot be read: {error.strerror}", where=str(path)
@@ -64,7 +65,7 @@ def read_study_file(path: Path) -> StudyFile:
 
 
 def parse_study_file(text: str, name: str) -> StudyFile:
-    """Parse text; `name` is how messages call it."""
+    """Parse a text; messages call it `name`. Raises UserError."""
     for number, line in enumerate(text.splitlines(), start=1):
         refuse_secret(line, f"{name}:{number}")
     try:
@@ -72,8 +73,8 @@ def parse_study_file(text: str, name: str) -> StudyFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise UserError(f"not YAML: {said}", where=name + place) from None
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        raise UserError(f"not YAML: {problem}", where=name + place) from None
     except yaml.YAMLError as error:
         raise UserError(f"not YAML: {error}".splitlines()[0], where=name) from None
     reader = _Reader(name)
@@ -82,19 +83,19 @@ def parse_study_file(text: str, name: str) -> StudyFile:
 
 
 def refuse_secret(text: str, where: str) -> None:
-    """Raise UserError when text holds what looks like credentials: it would reach records."""
-    if any(look.search(text) for look in (CREDENTIALS_IN_URL, SECRET_IN_QUERY, _KNOWN_TOKEN)):
+    """Raise UserError when a text holds what looks like credentials: records would copy them."""
+    if any(pattern.search(text) for pattern in (CREDENTIALS_IN_URL, SECRET_IN_QUERY, _KNOWN_TOKEN)):
         raise UserError(
-            "this looks like a secret, and would be copied into records",
+            "this looks like a secret, which would be copied into records",
             where=where,
             hint="give credentials to the storage or the hub through the environment",
         )
 
 
 class _Loader(yaml.CSafeLoader):
-    """libyaml, with the scalars of YAML 1.2's core schema only."""
+    """The loader of libyaml, with the scalars of YAML 1.2's core schema only."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
 for _name, _pattern, _first in (
@@ -135,7 +136,7 @@ class _Reader:
         value: dict[str, Any] = {}
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise self._fault(key, "a key must be one word, not a list or mapping")
+                raise self._fault(key, "a key must be a scalar, not a list or a mapping")
             if key.value in value:
                 first = self.lines[(*place, key.value)]
                 raise self._fault(key, f"{key.value!r} is written twice (first on line {first})")
@@ -143,9 +144,9 @@ class _Reader:
             value[key.value] = self.value(item, (*place, key.value))
         return value
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
+    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
         try:
-            return _constructed(node.tag, node.value)
+            return _construct(node.tag, node.value)
         except ValueError as error:
             raise self._fault(node, str(error)) from None
 
@@ -154,15 +155,15 @@ class _Reader:
         return UserError(error, where=f"{self.name}:{mark.line + 1}:{mark.column + 1}")
 
 
-def parse_scalar(text: str) -> Any:
-    """One scalar as a study file would read it; what is nothing else is text."""
+def parse_scalar(text: str) -> Scalar:
+    """Read one scalar as in a study file; what is nothing else is text."""
     for tag, pattern in _Loader.yaml_implicit_resolvers.get(text[:1], ()):
         if pattern.match(text):
-            return _constructed(tag, text)
+            return _construct(tag, text)
     return text
 
 
-def _constructed(tag: str, text: str) -> Any:
+def _construct(tag: str, text: str) -> Scalar:
     match tag.removeprefix(_TAG):
         case "str":
             return text

@@ -84,11 +84,14 @@ stages:
 
 
 def study_template(name: str, file: str) -> str:
-    """The text of a new study.
+    """Write the text of a new study.
 
     Args:
-        name: of the study. Raises UserError when it cannot be one.
-        file: as what it will be written, for the commands in its first lines.
+        name: of the study.
+        file: name of its file, for the commands in its first lines.
+
+    Raises:
+        UserError: the name cannot be that of a study.
     """
     require_name("the study's name", name, file)
     return _TEMPLATE.replace("@name@", name).replace("@file@", file)

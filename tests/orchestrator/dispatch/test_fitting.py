@@ -77,7 +77,7 @@ def test_a_layout_that_the_study_gives_is_not_tried_again_when_memory_ran_out(la
     report = launch([job], executor=Nodes(16))
 
     assert report.num_attempts == 1
-    assert "nothing is left to change: 6 GB are more than 4 GB" in report.failed[job.key]
+    assert "6 GB are more than 4 GB" in report.failed[job.key]
 
 
 def test_a_job_no_machine_can_hold_is_refused_with_the_reason_and_others_go_on(launch, make_probe):

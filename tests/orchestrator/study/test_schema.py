@@ -20,7 +20,7 @@ def faults(stage: dict, **study) -> list[str]:
 
 def test_the_schema_is_a_schema_and_knows_every_kind():
     jsonschema.Draft202012Validator.check_schema(schema())
-    assert schema()["$defs"]["StageShape"]["properties"]["kind"]["enum"] == KINDS.names()
+    assert schema()["$defs"]["StageFields"]["properties"]["kind"]["enum"] == KINDS.names()
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

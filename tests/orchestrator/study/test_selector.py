@@ -72,7 +72,7 @@ def test_no_selector_selects_everything():
         ("base:model", "is not axis=value", None),
         ("base:model=", "is not axis=value", None),
         ("next:rate=0.5:rate=1e-6", "named twice", None),
-        ("0000", "selects no job", None),
+        ("0000", "no job", None),
         ("abc", "unknown stage 'abc'", None),
     ],
 )

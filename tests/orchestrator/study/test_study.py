@@ -66,7 +66,7 @@ def test_a_file_is_read_with_its_folder(tmp_path):
         ("over: model", "over: [model, model]", 8, "names 'model' twice", None),
         ("over: model", "ovr: model", 8, "unknown field 'ovr'", "'over'"),
         ("where: {model: m1}", "where: {model: m3}", 9, "value of axis 'model' 'm3'", "'m1'"),
-        ("where: {model: m1}", "where: {model: [m1]}", 9, "one text, number", None),
+        ("where: {model: m1}", "where: {model: [m1]}", 9, "number", None),
         ("where: {rate: [1.0e-6, 1.0]}", "where: {rat: 1}", 10, "unknown axis 'rat'", "'rate'"),
         ("inputs: {after: next}", "inputs: {after: {stge: next}}", 10, "'stge'", "'stage'"),
     ],

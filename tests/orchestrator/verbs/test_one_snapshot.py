@@ -43,7 +43,7 @@ def run(tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, name, count)
 
-    counted(plan, "wired_stages", "planned")
+    counted(plan, "ordered_stages", "planned")
     counted(history, "read_events", "ledger")
 
     def call(*words, code=0):

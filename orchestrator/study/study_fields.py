@@ -1,7 +1,7 @@
-"""The shape of a study file: which fields there are and what type each has.
+"""The fields of a study file and the type of each, as pydantic models.
 
 Shorthands (one name for a list of one, a stage's name for an input) are written out here. What the
-fields mean, and whether the names in them exist, is `study.py`'s business.
+fields mean, and whether the names in them exist, is checked in `study.py`.
 """
 
 from typing import Annotated, Any
@@ -9,40 +9,40 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 
-class Shape(BaseModel):
-    """Parent of all shapes: frozen, strict, and a wrong name is an error."""
+class Fields(BaseModel):
+    """Parent of the models: frozen, strict, and a wrong name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-def _written_out(value: Any) -> Any:
+def _as_input(value: object) -> object:
     return {"stage": value} if isinstance(value, str) else value
 
 
-def _nothing_is_empty(value: Any) -> Any:
+def _null_as_empty(value: object) -> object:
     return {} if value is None else value
 
 
-def _scalar(value: Any) -> Any:
+def _check_scalar(value: object) -> object:
     if isinstance(value, (bool, int, float, str)):
         return value
-    raise ValueError("one text, number, true or false is needed here")
+    raise ValueError("must be one text, one number, true or false")
 
 
 Scalar = Annotated[
-    Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
+    Any, BeforeValidator(_check_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
 ]
 """A value that can be written inside a cell's name."""
-Names = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Names = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 Values = Annotated[
-    list[Scalar], BeforeValidator(_listed, json_schema_input_type=Scalar | list[Scalar])
+    list[Scalar], BeforeValidator(_as_list, json_schema_input_type=Scalar | list[Scalar])
 ]
 Pick = dict[str, Values]
-Picks = Annotated[list[Pick], BeforeValidator(_listed, json_schema_input_type=Pick | list[Pick])]
+Picks = Annotated[list[Pick], BeforeValidator(_as_list, json_schema_input_type=Pick | list[Pick])]
 
 
 AxisValues = Annotated[
@@ -61,7 +61,7 @@ AxisValues = Annotated[
 ]
 
 
-class InputShape(Shape):
+class InputFields(Fields):
     """An input with a pin; without one the stage's name is enough."""
 
     stage: str = Field(description="Stage whose jobs are taken.")
@@ -71,16 +71,16 @@ class InputShape(Shape):
 
 
 InputEntry = Annotated[
-    InputShape, BeforeValidator(_written_out, json_schema_input_type=str | InputShape)
+    InputFields, BeforeValidator(_as_input, json_schema_input_type=str | InputFields)
 ]
 
 
-class StageShape(Shape):
+class StageFields(Fields):
     """One stage: a kind of job over cells of the grid."""
 
     kind: str = Field(description="Kind of job.")
     over: Names = Field([], description="Axes this stage adds to those of its inputs.")
-    inputs: Annotated[dict[str, InputEntry], BeforeValidator(_nothing_is_empty)] = Field(
+    inputs: Annotated[dict[str, InputEntry], BeforeValidator(_null_as_empty)] = Field(
         {}, description="Input name -> stage, or {stage, where}."
     )
     gather: Names = Field([], description="Stages of which all jobs are taken.")
@@ -88,16 +88,16 @@ class StageShape(Shape):
     where: Picks = Field(
         [], description="Keeps the cells that match this mapping, or any of a list of mappings."
     )
-    params: Annotated[dict[str, Any], BeforeValidator(_nothing_is_empty)] = Field(
+    params: Annotated[dict[str, Any], BeforeValidator(_null_as_empty)] = Field(
         {}, description="Params of the kind; ${axis} and ${axis.field} stand for values."
     )
 
 
-class StudyShape(Shape):
+class StudyFields(Fields):
     """A question asked over a grid: named axes and stages."""
 
     study: str = Field(description="Name of the study, and of its folder under the root.")
-    axes: Annotated[dict[str, AxisValues], BeforeValidator(_nothing_is_empty)] = Field(
+    axes: Annotated[dict[str, AxisValues], BeforeValidator(_null_as_empty)] = Field(
         {}, description="Axis -> values; a value is a scalar, or a mapping with a name."
     )
-    stages: dict[str, StageShape] = Field(description="Stage name -> stage.", min_length=1)
+    stages: dict[str, StageFields] = Field(description="Stage name -> stage.", min_length=1)
