@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cluster.executor import Ending, Outcome
 from cluster.gang_board import GangSnapshot, Order
@@ -25,6 +25,10 @@ from cluster.gang_rank import run_rank
 from cluster.gpu_variables import gpu_variables
 from cluster.ray_nodes import Preemption
 from cluster.resources import Resources
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+    from ray.train.torch import TorchTrainer
 
 _LOOK_EVERY_S = 0.25
 _GRACE_S = 10.0
@@ -62,7 +66,9 @@ _RANK_VARIABLES = {
 }
 
 
-def run_gang(board: Any, ticket: str, entry: str, payload: str, resources: Resources) -> Outcome:
+def run_gang(
+    board: "ActorHandle", ticket: str, entry: str, payload: str, resources: Resources
+) -> Outcome:
     """Run an entry point on all ranks of a call, and return how the call ended."""
     import ray
 
@@ -92,7 +98,7 @@ class _Training(threading.Thread):
     """Ray Train's call, on a thread of its own: on the main thread it would take over SIGINT."""
 
     def __init__(
-        self, board: Any, ticket: str, entry: str, payload: str, resources: Resources
+        self, board: "ActorHandle", ticket: str, entry: str, payload: str, resources: Resources
     ) -> None:
         super().__init__(name="ray-train", daemon=True)
         self._ticket = ticket
@@ -121,7 +127,7 @@ class _Training(threading.Thread):
             finally:
                 self.ended.set()
 
-    def _trainer(self, folder: str) -> Any:
+    def _trainer(self, folder: str) -> "TorchTrainer":
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
         from ray.train.v2._internal.constants import is_v2_enabled

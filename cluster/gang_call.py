@@ -5,13 +5,17 @@ the ranks are. Board, driver and Ray Train's controller run on the executor's ow
 node dies, nothing is left to receive the answer anyway.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cluster.gang import run_gang
 from cluster.gang_board import GangBoard, Order
 from cluster.gang_placement import give_up_place
 from cluster.ray_nodes import NODE_ID
 from cluster.resources import Resources
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+    from ray.actor import ActorHandle
 
 _CLEARED_WITHIN_S = 10.0
 
@@ -20,12 +24,12 @@ class GangCalls:
     """The gangs of one executor that have not ended."""
 
     def __init__(self) -> None:
-        self._boards: dict[str, Any] = {}
+        self._boards: dict[str, ActorHandle] = {}
 
     def __contains__(self, ticket: str) -> bool:
         return ticket in self._boards
 
-    def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> Any:
+    def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> "ObjectRef":
         """Start the driver of a gang; return the Ray reference to its Outcome."""
         import ray
 
@@ -56,7 +60,7 @@ class GangCalls:
         ray.kill(board)
 
 
-def _clear(board: Any) -> None:
+def _clear(board: "ActorHandle") -> None:
     """Free the resources of ranks that have no driver any more.
 
     Ray Train's own cleaner of placement groups needs a dashboard, and our own Ray runs none.

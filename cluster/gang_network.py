@@ -5,18 +5,23 @@ then ranks of several nodes never find each other. Ray knows the address that ot
 """
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+    from ray.train._internal.base_worker_group import BaseWorkerGroup
+    from ray.train.torch import TorchConfig
 
 _INTERFACE = "GLOO_SOCKET_IFNAME"
 
 
-def torch_config(board: Any, *, backend: str, timeout_s: int) -> Any:
+def torch_config(board: "ActorHandle", *, backend: str, timeout_s: int) -> "TorchConfig":
     """Return Ray Train's set-up of torch, extended by ours, which runs first on every rank."""
     from ray.train.torch import TorchConfig
     from ray.train.torch.config import _TorchBackend
 
     class Backend(_TorchBackend):  # type: ignore[misc]
-        def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        def on_start(self, worker_group: "BaseWorkerGroup", backend_config: "TorchConfig") -> None:
             worker_group.execute(_prepare, board)
             super().on_start(worker_group, backend_config)
 
@@ -28,7 +33,7 @@ def torch_config(board: Any, *, backend: str, timeout_s: int) -> Any:
     return Config(backend=backend, timeout_s=timeout_s)
 
 
-def _prepare(board: Any) -> None:
+def _prepare(board: "ActorHandle") -> None:
     """Set the network interface of this rank, and tell the board what reserves its resources."""
     import ray
 

@@ -8,11 +8,14 @@ waits for stays reserved when its driver is killed.
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError
 from cluster.ray_nodes import NODE_ID, living_nodes
 from cluster.resources import Resources
+
+if TYPE_CHECKING:
+    from ray.util.placement_group import PlacementGroup
 
 _LOOK_EVERY_S = 0.25
 
@@ -91,7 +94,7 @@ def _free_nodes(
 
 
 def _wait_for(
-    group: Any, resources: Resources, until: float, is_abandoned: Callable[[], bool]
+    group: "PlacementGroup", resources: Resources, until: float, is_abandoned: Callable[[], bool]
 ) -> None:
     while not group.wait(_LOOK_EVERY_S):
         if is_abandoned():

@@ -7,10 +7,13 @@ No exception leaves it: how a rank ended is what it reported on the board.
 import os
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.executor import Surroundings, load_entry
 from cluster.gang_board import Order, RankReport, Seat
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 _BEAT_EVERY_S = 0.25
 _OTHERS_S = 120.0
@@ -60,7 +63,7 @@ def _forget_other_launchers() -> None:
             del os.environ[name]
 
 
-def _listen(board: Any, rank: int, stop: threading.Event) -> None:
+def _listen(board: "ActorHandle", rank: int, stop: threading.Event) -> None:
     """Beat, and follow orders; a rank whose board is gone has lost its launch, and ends."""
     import ray
 
@@ -76,7 +79,7 @@ def _listen(board: Any, rank: int, stop: threading.Event) -> None:
         time.sleep(_BEAT_EVERY_S)
 
 
-def _all_seats(board: Any) -> dict[int, Seat]:
+def _all_seats(board: "ActorHandle") -> dict[int, Seat]:
     import ray
 
     until = time.monotonic() + _OTHERS_S

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.accelerators import gpu_memory_gb
 from cluster.resources import Resources
+
+if TYPE_CHECKING:
+    from ray._private.state import GlobalState
 
 NODE_ID = "ray.io/node-id"
 """Ray's label that holds the id of a node, for selectors."""
@@ -80,7 +83,7 @@ class Preemption:
         return not self._draining.isdisjoint(names)
 
 
-def _state() -> Any:
+def _state() -> "GlobalState":
     from ray._private.state import state
 
     return state

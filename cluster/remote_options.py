@@ -7,10 +7,13 @@ roles); they are never part of a URL, because the URL of a root is written into 
 import math
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cluster.errors import UserError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 PART_BYTES = 16 * 2**20
 """Bytes of one part of a multipart transfer; files below two parts go in one request."""
@@ -26,7 +29,7 @@ _ROUNDS = 2
 _CREDENTIALS = re.compile(r"^(\w+://)(?:[^@]*:[^@]*|[^/@]*)@")
 
 
-def open_remote(url: str) -> tuple[Any, str]:
+def open_remote(url: str) -> "tuple[AbstractFileSystem, str]":
     """Return the fsspec file system of a URL, and the prefix of its names.
 
     Raises:
@@ -46,29 +49,29 @@ def open_remote(url: str) -> tuple[Any, str]:
     return file_system, str(prefix)
 
 
-def transfer_options(protocol: str, size: int) -> dict[str, Any]:
+def transfer_options(protocol: str, size: int) -> dict[str, object]:
     """Return the options of one upload or download of so many bytes."""
     if protocol != "s3":
         return {}
     return {"chunksize": max(PART_BYTES, math.ceil(size / _MOST_PARTS))}
 
 
-def whole_read_options(protocol: str) -> dict[str, Any]:
+def whole_read_options(protocol: str) -> dict[str, object]:
     """Return options that read a small object in one GET; s3fs would ask for its size first."""
     return {"max_concurrency": 1} if protocol == "s3" else {}
 
 
-def _s3_options() -> dict[str, Any]:
+def _s3_options() -> dict[str, object]:
     # s3fs retries SlowDown and broken connections itself, five rounds of botocore's own five tries
     # in mode "legacy", and a plain 500 only in the latter. Here botocore does the work in mode
     # "standard" (throttling, 500-504, timeouts; exponential back-off with jitter; a budget that
     # all requests share), and s3fs adds a second round. The user's own AWS settings go first.
-    retries: dict[str, Any] = {}
+    retries: dict[str, object] = {}
     if "AWS_RETRY_MODE" not in os.environ:
         retries["mode"] = "standard"
     if "AWS_MAX_ATTEMPTS" not in os.environ:
         retries["total_max_attempts"] = _TRIES
-    config: dict[str, Any] = {
+    config: dict[str, object] = {
         "connect_timeout": 10,
         # Between two reads, not for a transfer; a busy store may think about a listing for long.
         "read_timeout": 30,

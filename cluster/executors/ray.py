@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome, Surroundings, load_entry
@@ -28,6 +28,10 @@ from cluster.gang_placement import selector_of
 from cluster.gpu_variables import gpu_variables
 from cluster.ray_nodes import GPU_MEMORY, Preemption, free_on_nodes, living_nodes
 from cluster.resources import Resources, this_machine
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+    from ray.remote_function import RemoteFunction
 
 _GANG_GRACE_S = 90.0
 """How long the driver of an interrupted gang may take: it gives its ranks time to save their work,
@@ -62,18 +66,20 @@ class Executor:
         self._offered = offered
         self._packages = packages
         self._staged: Path | None = None
-        self._tickets: dict[Any, str] = {}
-        self._refs: dict[str, Any] = {}
+        self._tickets: dict[ObjectRef, str] = {}
+        self._refs: dict[str, ObjectRef] = {}
         self._kill_at: dict[str, float] = {}
-        self._calls: dict[bool, Any] = {}
+        self._calls: dict[bool, RemoteFunction] = {}
         self._gangs = GangCalls()
 
     def start(self) -> None:
         """Start or join Ray. Raises SurroundingsError when it cannot be had."""
         if self._address is not None:
             _require_answer(self._address)
-        ray = _quiet_ray()
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        _quieten_ray()
+        import ray
+
+        options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self._address is None:
             offered = self._offered or this_machine()
             options |= {
@@ -132,8 +138,10 @@ class Executor:
         self._tickets[ref] = ticket
         self._refs[ticket] = ref
 
-    def _submit_alone(self, ticket: str, entry: str, payload: str, resources: Resources) -> Any:
-        options: dict[str, Any] = {"num_cpus": resources.num_cpus, "name": ticket}
+    def _submit_alone(
+        self, ticket: str, entry: str, payload: str, resources: Resources
+    ) -> "ObjectRef":
+        options: dict[str, object] = {"num_cpus": resources.num_cpus, "name": ticket}
         if resources.num_gpus:
             # An environment of its own, so that no worker is reused that was started without GPUs.
             options |= {
@@ -182,7 +190,7 @@ class Executor:
         ray.shutdown()
         self._discard_staged()
 
-    def _take(self, ref: Any) -> Outcome:
+    def _take(self, ref: "ObjectRef") -> Outcome:
         ticket = self._tickets.pop(ref)
         del self._refs[ticket]
         cancelled = self._kill_at.pop(ticket, None) is not None
@@ -201,7 +209,7 @@ class Executor:
                 self._kill_at[ticket] = now + self.grace_s
                 ray.cancel(self._refs[ticket], force=True)
 
-    def _packages_aside(self) -> dict[str, Any]:
+    def _packages_aside(self) -> dict[str, str]:
         """Copy the packages alone aside: no data, no `.git`, nothing else of their folder."""
         if not self._packages:
             return {}
@@ -248,7 +256,7 @@ def _call_without_gpu(ticket: str, entry: str, payload: str) -> Outcome:
     return _call(ticket, entry, payload)
 
 
-def _outcome(ticket: str, ref: Any, cancelled: bool) -> Outcome:
+def _outcome(ticket: str, ref: "ObjectRef", cancelled: bool) -> Outcome:
     import ray
 
     try:
@@ -296,14 +304,11 @@ def _require_answer(address: str) -> None:
         ) from fault
 
 
-def _quiet_ray() -> Any:
-    """Import Ray with its usage reports and its warnings switched off."""
+def _quieten_ray() -> None:
+    """Switch off Ray's usage reports and warnings, before Ray is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray's announced behaviour: it leaves a task without GPUs alone, we hide them ourselves.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    return ray
 
 
 def _silence_ray_messages() -> None:
@@ -316,5 +321,5 @@ def _silence_ray_messages() -> None:
     module.print_to_stdstream = _print_nothing  # type: ignore[attr-defined]
 
 
-def _print_nothing(data: Any, ignore_prefix: bool = False) -> None:
+def _print_nothing(data: object, ignore_prefix: bool = False) -> None:
     """Print nothing, in place of Ray's printer."""

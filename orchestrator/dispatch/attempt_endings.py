@@ -93,7 +93,7 @@ class AttemptEndings:
             result = Result.PREEMPTED
             message = f"stopped from outside: {message or 'its machine was wanted back'}"
             progress = read_progress(self._storage, job, [outcome.ticket])
-            fraction = progress.get("fraction")
+            fraction = progress.fraction
         return Answer(
             result=result,
             seconds=answer.seconds,

@@ -2,26 +2,40 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 
 
-def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> dict[str, Any]:
-    """Read what the attempts at a job last wrote, `{fraction, doing, at}`; empty without any.
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far an attempt is."""
+
+    fraction: float | None = None
+    """Share of the work that is done, from 0 to 1; None if not known."""
+    doing: str | None = None
+    """What the attempt is at, in a few words."""
+
+
+def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> Progress:
+    """Read what the attempts at a job last wrote.
 
     Of several workers, each of which counts what the others have finished, the foremost counts.
     """
-    written = [progress for attempt in attempts if (progress := _read_one(storage, job, attempt))]
-    return max(written, key=lambda progress: progress.get("fraction") or 0.0, default={})
+    written = [_read_one(storage, job, attempt) for attempt in attempts]
+    return max(
+        (progress for progress in written if progress != Progress()),
+        key=lambda progress: progress.fraction or 0.0,
+        default=Progress(),
+    )
 
 
-def _read_one(storage: Storage, job: Job, attempt: str) -> dict[str, Any] | None:
+def _read_one(storage: Storage, job: Job, attempt: str) -> Progress:
     folder = Artifact(storage, job.kind, job.key).attempt_folder(attempt)
     try:
         progress = json.loads(storage.read(f"{folder}/progress.json"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return progress if isinstance(progress, dict) else None
+        return Progress(fraction=progress.get("fraction"), doing=progress.get("doing"))
+    except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError):
+        return Progress()

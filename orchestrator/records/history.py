@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from cluster.storage import Storage
 from orchestrator.records.failure import RETRIES, Result, has_spent_retries
@@ -43,7 +42,7 @@ class JobHistory:
     """Why no machine of the latest launch could hold the job."""
     submitted: Submitted | None = None
     """The latest submission, with the layout of the job."""
-    tried: list[Mapping[str, Any]] = field(default_factory=list)
+    tried: list[Mapping[str, object]] = field(default_factory=list)
     """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
     fraction: float = 0.0
     """How far the job was at most when the machine stopped it, from 0 to 1."""

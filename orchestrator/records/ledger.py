@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
-from typing import Any
 
 from cluster.storage import Storage
 from orchestrator.records.failure import Result
@@ -69,7 +68,7 @@ class Submitted:
     """Id of the attempt."""
     num_gpus: float = 0
     """Accelerators that the attempt holds, all ranks together."""
-    execution: Mapping[str, Any] = field(default_factory=dict)
+    execution: Mapping[str, object] = field(default_factory=dict)
     """Layout that the job's kind chose; empty when it chose none."""
     peak_memory_gb: float | None = None
     """Expected peak memory of each GPU, or else of each process; None if not known."""
@@ -217,7 +216,7 @@ def _parse(line: bytes) -> Event | None:
     return None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     assert isinstance(value, Enum), f"{value!r} has no place in the ledger"
     return value.value
 

@@ -100,9 +100,9 @@ class LiveView(Watcher):
         for attempts in attempts_by_job(running)[:_MOST_SHOWN]:
             first = running[attempts[0]]
             progress = read_progress(self._storage, first.job, attempts)
-            fraction = progress.get("fraction")
+            fraction = progress.fraction
             doing = [f"{len(attempts)} workers"] if len(attempts) > 1 else []
-            doing += [str(progress["doing"])] if progress.get("doing") else []
+            doing += [progress.doing] if progress.doing else []
             table.add_row(
                 Text(first.job.label),
                 Text(duration(time.monotonic() - first.since), style="dim"),

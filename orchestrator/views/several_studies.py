@@ -6,7 +6,7 @@ With more than one, the axis `study` tells them apart.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from cluster.storage import Storage
@@ -33,7 +33,7 @@ class Gathered:
     """Roots that hold the artifacts."""
 
 
-def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, Any]) -> Gathered:
+def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, object]) -> Gathered:
     """Gather the measurements of the comparisons of all studies.
 
     Raises UserError where a study does not exist or has no comparison, or an option is wrong.
@@ -78,7 +78,7 @@ def _of_study(source: "Source", name: str, text: str) -> "Source":
     return replace(source, cell={**source.cell, AXIS: name})
 
 
-def _view(params: Mapping[str, Any]) -> "View":
+def _view(params: Mapping[str, object]) -> "View":
     from pydantic import ValidationError
 
     from jobs.comparing.view import View

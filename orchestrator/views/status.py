@@ -1,6 +1,6 @@
 """The status of a study, derived at every call: done from records, the rest from the ledger."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import Any
 
 from cluster.locks import Holder
@@ -8,7 +8,7 @@ from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState, JobStates
 from orchestrator.dispatch.policy import needs
-from orchestrator.records.attempt_progress import read_progress
+from orchestrator.records.attempt_progress import Progress, read_progress
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, JobHistory
 from orchestrator.records.ledger import LaunchState
@@ -117,7 +117,7 @@ def _describe(
     storage: Storage, states: JobStates, past: History, key: str, *, is_running: bool
 ) -> dict[str, Any]:
     job, job_past, state = states.jobs[key], past.of(key), states.by_key[key]
-    progress: Mapping[str, Any] = {}
+    progress = Progress()
     if state is JobState.RUNNING:
         progress = read_progress(storage, job, job_past.open)
     return {
@@ -131,8 +131,8 @@ def _describe(
         "seconds_used": round(job_past.seconds, 1),
         "attempt": job_past.attempt,
         "workers": len(job_past.open) if state is JobState.RUNNING else 0,
-        "fraction": progress.get("fraction"),
-        "doing": progress.get("doing"),
+        "fraction": progress.fraction,
+        "doing": progress.doing,
         "num_gpus": job_past.submitted.num_gpus if job_past.submitted else None,
         "peak_memory_gb": job_past.submitted.peak_memory_gb if job_past.submitted else None,
         "execution": dict(job_past.submitted.execution) if job_past.submitted else {},

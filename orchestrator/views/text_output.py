@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 from cluster.storage import Storage
 from jobs.comparing.view import View
@@ -59,7 +58,7 @@ def hours_text(hours: float) -> str:
     return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
-def layout_text(execution: Mapping[str, Any], peak_memory_gb: float | None) -> str:
+def layout_text(execution: Mapping[str, object], peak_memory_gb: float | None) -> str:
     """Return `engine=zero2 num_ranks=8, up to 61.2 GB`: the layout that a kind chose for a job."""
     chosen = " ".join(f"{name}={json.dumps(value)}" for name, value in execution.items())
     peak = "" if peak_memory_gb is None else f", up to {peak_memory_gb:.1f} GB each"
