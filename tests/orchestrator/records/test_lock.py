@@ -1,18 +1,15 @@
 import errno
 import fcntl
-import itertools
 import json
 import os
 import platform
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 
 from cluster.errors import SurroundingsError
-from cluster.locks import Holder, Lease
 from cluster.storage import Storage
 from orchestrator.records.lock import current_holder, lock_name, study_lock
 
@@ -161,51 +158,3 @@ def test_one_that_lost_its_lease_does_not_mark_the_new_holders_as_released(remot
         said = {"holder": holder, "at": time.time(), "released": False}
         remote.write(leave, json.dumps(said).encode())
     assert current_holder(remote, "study").launch == "theirs"
-
-
-class Refusing(Storage):
-    """A root that refuses the first so many writes."""
-
-    def __init__(self, url, num_refusals):
-        super().__init__(url)
-        self.num_refusals = num_refusals
-        self.written = threading.Event()
-
-    def write(self, name, data):
-        if self.num_refusals:
-            self.num_refusals -= 1
-            raise SurroundingsError("the storage keeps answering SlowDown")
-        super().write(name, data)
-        self.written.set()
-
-
-MINE = Holder.this_process("mine")
-
-
-def test_a_heartbeat_that_the_storage_refuses_once_is_given_again(remote):
-    refusing = Refusing(remote.url, num_refusals=1)
-    lease = Lease(refusing, "lock", heartbeat_s=0.01)
-    with lease.held(MINE):
-        assert refusing.written.wait(60)
-        assert refusing.num_refusals == 0
-        assert lease.holder() == MINE
-
-
-def test_one_that_cannot_renew_its_lease_in_time_is_interrupted(remote):
-    now = itertools.count(start=0, step=10)
-    lease = Lease(
-        Refusing(remote.url, num_refusals=1000),
-        "lock",
-        heartbeat_s=0.001,
-        expires_after_s=90,
-        clock=lambda: float(next(now)),
-    )
-    with pytest.raises(KeyboardInterrupt), lease.held(MINE):
-        threading.Event().wait(60)
-
-
-def test_one_that_was_passed_over_is_interrupted(remote):
-    lease = Lease(remote, "lock", heartbeat_s=0.01)
-    theirs = Lease(remote, "lock").held(Holder.this_process("theirs"), takeover=True)
-    with pytest.raises(KeyboardInterrupt), lease.held(MINE), theirs:
-        threading.Event().wait(60)
