@@ -17,7 +17,7 @@ from jobs.door import Door
 from jobs.provenance import Leaves
 
 if TYPE_CHECKING:
-    from jobs.models.source import Source
+    from jobs.models.model_source import Source
     from jobs.worker.work import Work
 
 

@@ -1,18 +1,18 @@
-"""Params of kind `ask`: which model behind an endpoint is asked what, and how hard."""
+"""Params of kind `ask`: the endpoint, what is measured, and how fast requests may follow."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from jobs.behaviour import asked
+from jobs.behaviour.scored_params import ScoredParams
 from jobs.kind import execution
 from jobs.service.credentials import Address, VariableName
 
 Metric = Literal["toxic_rate", "toxic_score", "word_f1"]
 
 
-class Params(asked.JudgedParams):
-    """Which model is asked what, and how hard the service may be pressed."""
+class AskParams(ScoredParams):
+    """The endpoint, what is measured, and how fast requests may follow each other."""
 
     base_url: Address = Field(description="Where the service answers, such as http://host:8000/v1.")
     model: str = Field(min_length=1, description="The model's name there.")

@@ -1,10 +1,10 @@
-"""Params of kind `behave`: what is measured of a model's behaviour, and how it is run."""
+"""Params of kind `behave`: what is measured of a model's behaviour, and how the model runs."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from jobs.behaviour import asked
+from jobs.behaviour.scored_params import LocalModelParams
 
 Metric = Literal[
     "toxic_mass",
@@ -17,7 +17,7 @@ Metric = Literal[
 ]
 
 
-class Params(asked.SubjectParams):
+class BehaveParams(LocalModelParams):
     """What is measured, and how the model is run."""
 
     metrics: tuple[Metric, ...] = Field(

@@ -1,10 +1,15 @@
-"""A prompt as the messages of a chat, and the answer that it comes with."""
+"""`Conversation`: a prompt as the messages of a chat, and the answer that it comes with."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
+
+if TYPE_CHECKING:
+    from jobs.text.prompt_lines import PromptLine, SegmentLine
 
 _ANSWERS = ("response", "assistant")
 _SPEAKERS = {"prompt": "user", "response": "assistant"}
@@ -12,10 +17,10 @@ _SPEAKERS = {"prompt": "user", "response": "assistant"}
 
 @dataclass(frozen=True, kw_only=True)
 class Conversation:
-    """What a chat model is asked."""
+    """The messages that a chat model is sent."""
 
     prompt: int
-    """Its id."""
+    """Id of the prompt."""
     group: int
     """Its group, 0 to 19."""
     messages: tuple[Mapping[str, str], ...]
@@ -24,24 +29,27 @@ class Conversation:
     """The answer that the prompt comes with, which the model does not see."""
 
 
-def conversation(line: Mapping[str, Any]) -> Conversation:
-    """A line of a prompts file; marks of a transcript around what is said are left out."""
+def conversation_of(line: PromptLine) -> Conversation:
+    """Read a line of a prompts file; a transcript's marks around each turn are left out."""
     segments = line["segments"]
     answered = bool(segments) and segments[-1]["role"] in _ANSWERS
-    asked = segments[:-1] if answered else segments
+    requests = segments[:-1] if answered else segments
     return Conversation(
         prompt=int(line["prompt"]),
         group=int(line["group"]),
         messages=tuple(
-            {"role": _SPEAKERS.get(each["role"], each["role"]), "content": _said(each)}
-            for each in asked
+            {
+                "role": _SPEAKERS.get(segment["role"], segment["role"]),
+                "content": _without_marks(segment),
+            }
+            for segment in requests
         ),
-        reference=_said(segments[-1]) if answered else None,
+        reference=_without_marks(segments[-1]) if answered else None,
     )
 
 
-def _said(segment: Mapping[str, Any]) -> str:
-    text: str = segment["text"]
+def _without_marks(segment: SegmentLine) -> str:
+    text = segment["text"]
     if segment["role"] in ("prompt", "response"):
         return text
     if "said" not in segment:

@@ -26,7 +26,7 @@ from cluster.errors import UserError, unknown_name
 from jobs.door import Door
 
 if TYPE_CHECKING:
-    from jobs.models.source import Source
+    from jobs.models.model_source import Source
     from jobs.worker.work import Work
 
 

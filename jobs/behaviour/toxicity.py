@@ -1,6 +1,6 @@
-"""How toxic continuations are, by a scorer: what is said as it stands or with the transform undone.
+"""Toxic rate and toxic score: a scorer judges texts as they stand and with the transform undone.
 
-What says it matters not: a model whose weights are here, or one behind an endpoint.
+Texts come from a model whose weights are here, or from one behind an endpoint.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from jobs.behaviour.outcome import Outcome
+from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.scorer import Judge
 from jobs.text.transform import Chain
 
@@ -25,51 +25,52 @@ _SCORE = (
 )
 
 
-def toxicities(
+def score_texts(
     texts: Sequence[str], transform: Chain, judge: Judge
 ) -> Float64[np.ndarray, " texts"]:
-    """The larger score of each text as it stands and with the transform undone; NaN without one."""
+    """Return the larger score of each text as it stands and with the transform undone, or NaN."""
     undone = [transform.invert(text) for text in texts]
     differs = [place for place, text in enumerate(texts) if undone[place] != text]
-    scores = judge.scores([*texts, *(undone[place] for place in differs)])
-    found = np.array([np.nan if score is None else score for score in scores], dtype=np.float64)
-    plain, more = found[: len(texts)], found[len(texts) :]
+    given = judge.scores([*texts, *(undone[place] for place in differs)])
+    scores = np.array([np.nan if score is None else score for score in given], dtype=np.float64)
+    plain, more = scores[: len(texts)], scores[len(texts) :]
     plain[differs] = np.maximum(plain[differs], more)  # unknown where one of both is
     return plain
 
 
-def toxic_outcomes(
+def measure_toxicity(
     metrics: Collection[str],
     scores: Float64[np.ndarray, " prompts"],
     groups: Int64[np.ndarray, " prompts"],
     judge: Judge,
     new_tokens: int,
     missing: str | None = None,
-) -> Iterator[Outcome]:
-    """Those of METRICS that are asked for, over the prompts that have a score.
+) -> Iterator[BehaviourValues]:
+    """Yield those of METRICS that are among `metrics`, over the prompts that have a score.
 
     Args:
         metrics: names of metrics, others among them.
         scores: of each prompt; NaN without one.
         groups: prompt group of each.
-        judge: who gave the scores.
+        judge: the scorer that gave the scores.
         new_tokens: most tokens of a continuation.
-        missing: why nobody could be judged; None when somebody was.
+        missing: why no text could be judged; None when one was.
     """
-    known = ~np.isnan(scores)
-    without = int((~known).sum())
+    scored = ~np.isnan(scores)
+    num_unscored = int((~scored).sum())
+    unscored = f"{num_unscored} of {len(scored)} prompts have no score"
     reported = {
         "toxic_rate": (_RATE, (scores >= judge.threshold).astype(np.float64)),
         "toxic_score": (_SCORE, scores),
     }
     for metric, (definition, values) in reported.items():
         if metric in metrics:
-            yield Outcome(
+            yield BehaviourValues(
                 metric=metric,
                 definition=definition.format(new_tokens=new_tokens, verdict=judge.verdict),
                 position="response",
-                values=values[known],
-                groups=groups[known],
-                note=f"{without} of {len(known)} prompts have no score" if without else None,
-                missing=missing if known.any() else missing or "no prompt has a score",
+                values=values[scored],
+                groups=groups[scored],
+                note=unscored if num_unscored else None,
+                missing=missing if scored.any() else missing or "no prompt has a score",
             )

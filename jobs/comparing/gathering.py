@@ -10,7 +10,7 @@ from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Cell
 from jobs.comparing.circumstances import circumstances_of
 from jobs.comparing.comparison import Comparison
-from jobs.models.facts import MODEL_FACTS
+from jobs.models.model_facts import MODEL_FACTS
 from jobs.worker.measured_rows import FILE
 
 if TYPE_CHECKING:

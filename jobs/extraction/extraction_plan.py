@@ -15,9 +15,9 @@ from jobs.extraction.paired_inputs import (
     require_common_model,
 )
 from jobs.extraction.unit_rows import StoredParts
-from jobs.models.facts import Dtype, compute_dtype
 from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
+from jobs.models.model_facts import Dtype, compute_dtype
 from jobs.models.shape import read_shape
 from jobs.taps.pair_loading import adapter_on
 from jobs.tokens.position_policy import DEFAULT

@@ -13,10 +13,10 @@ from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.generation.direction import Contrast, load_direction
 from jobs.generation.residuals import means_of_sides, plan_of_sides
-from jobs.models.facts import compute_dtype
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer
+from jobs.models.model_facts import compute_dtype
 from jobs.models.spreading import place_of
 from jobs.text.format import Dropped
 from jobs.text.pair_artifact import PAIRS

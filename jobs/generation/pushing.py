@@ -53,7 +53,7 @@ class Drawn:
         self._temperature = temperature
 
     def __call__(self, logits: Tensor, prompts: Sequence[int], num_said: int) -> Tensor:
-        """The next token of each prompt; see `jobs.behaviour.continuing.Choice`."""
+        """The next token of each prompt; see `jobs.behaviour.decoding.TokenChoice`."""
         import torch
 
         best = logits.float().topk(min(self._top_k, logits.shape[-1]), dim=-1)

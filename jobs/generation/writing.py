@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from jobs.behaviour.continuing import continuations
+from jobs.behaviour.decoding import decode
 from jobs.generation.author import Author
 from jobs.generation.pushing import Drawn, pushed
 from jobs.text.format import bucket
@@ -95,7 +95,7 @@ def _chunk(
     prompts = [plan.token_ids[plan.offsets[i] : plan.offsets[i + 1]].tolist() for i in members]
     draws = [_draws(author.texts[int(plan.prompts[i])], params) for i in members]
     going_on: dict[str, Any] = {"token_budget": token_budget}
-    chosen = continuations(
+    chosen = decode(
         author.model,
         prompts,
         params.new_tokens,
@@ -103,7 +103,7 @@ def _chunk(
         **going_on,
     )
     with pushed(author.model, author.layer, author.shift):
-        rejected = continuations(
+        rejected = decode(
             author.model,
             prompts,
             params.new_tokens,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from cluster.errors import UserError
-from jobs.behaviour.asked import SubjectParams
+from jobs.behaviour.scored_params import LocalModelParams
 from jobs.intervening.intervention import load_intervention
 from jobs.models.family import StreamSite
 from jobs.tokens.position_policy import Policy
@@ -15,7 +15,7 @@ Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token
 _FEWEST_CONTROLS = 3
 
 
-class InterveneParams(SubjectParams):
+class InterveneParams(LocalModelParams):
     """What is changed, by how much, and what is measured of it."""
 
     intervention: str = Field(description="Its name: `jobs/intervening/interventions/`.")

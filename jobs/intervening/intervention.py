@@ -1,7 +1,7 @@
-"""Contract: a change to what a model computes while it runs; those are `interventions/`.
+"""Contract: an intervention, a change to activations while a model runs; see `interventions/`.
 
 An intervention is one direction, or a few neurons, and a dose; weights are never edited. Importing
-one imports no heavy library.
+an intervention imports no heavy library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from jobs import lookup
+from jobs.door import Door
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,30 +28,30 @@ the two models, or the most toxic neurons."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Edit:
-    """What is added at one place, at every position that is forwarded."""
+    """An addition to the activations of one place, at every position that is forwarded."""
 
     place: str
     """A site, or KEYS."""
     layer: int
     """Layer, from 0."""
     shift: Callable[[Tensor], Tensor]
-    """Activations [..., d or columns] in float32 -> what is added to them."""
+    """Activations [..., d or columns] in float32 -> the addition, of the same shape."""
     columns: Int64[np.ndarray, " columns"] | None = None
     """Neurons that it is confined to; None for all coordinates."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """What an intervention is made of."""
+    """The direction or the neurons of an intervention."""
 
     site: str
-    """Where in a block a direction is applied."""
+    """Site of a block that a direction is applied at."""
     layer: int
     """Its layer."""
     direction: Float64[np.ndarray, " d"] | None = None
     """Of length 1; None for interventions on neurons."""
     step: float = 1.0
-    """How long a shift of dose 1 is."""
+    """Length of a shift of dose 1."""
     base_mean: Float64[np.ndarray, " d"] | None = None
     """Mean of the base's activations there, where it is known."""
     neurons: Mapping[int, Int64[np.ndarray, " k"]]
@@ -60,7 +60,7 @@ class Target:
     """Neurons of an MLP."""
 
     def randomised(self, draw: np.random.Generator) -> Target:
-        """The same with a random direction of equal length, or as many others of its neurons."""
+        """Return a target with a random direction of equal length, or as many other neurons."""
         neurons = {
             layer: draw.choice(
                 np.setdiff1d(np.arange(self.num_neurons), chosen), len(chosen), replace=False
@@ -77,9 +77,9 @@ class Intervention(Protocol):
     """The names a module in `interventions/` defines."""
 
     DEFINITION: str
-    """What is done, part of the measurement's definition."""
+    """Definition of the change, part of the measurement's definition."""
     MADE: Made
-    """What it acts along or on."""
+    """Whether it acts along a direction or on neurons."""
     SUBJECT: Literal["base", "aligned"]
     """The model that is changed unless a study says otherwise."""
     DOSES: tuple[float, ...]
@@ -88,10 +88,16 @@ class Intervention(Protocol):
     """Site of the neurons it acts on, or KEYS; None for the study's own choice of a site."""
 
     def edits(self, target: Target, dose: float) -> Sequence[Edit]:
-        """The edits of one dose."""
+        """Return the edits of one dose."""
+
+
+INTERVENTIONS: Door[Intervention] = Door("intervention", "jobs.intervening.interventions")
 
 
 def load_intervention(name: str, *, where: str | None = None) -> Intervention:
-    """The intervention of this name. Raises UserError with what exists and the nearest match."""
-    found: Intervention = lookup.find("interventions", name, where=where)
-    return found
+    """Load the intervention of this name.
+
+    Raises:
+        UserError: no such intervention; names those that exist and the nearest match.
+    """
+    return INTERVENTIONS.find(name, where=where)

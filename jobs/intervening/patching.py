@@ -1,4 +1,4 @@
-"""One context manager under which a stock model runs with its activations edited by hooks.
+"""Activation patching: hooks edit the activations of a stock model inside a `with` block.
 
 Hooks see every position that is forwarded, each time: prompts, continuations out of a cache, pads
 (which attention masks). Weights and modules are never edited.
@@ -6,21 +6,27 @@ Hooks see every position that is forwarded, each time: prompts, continuations ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jobs.intervening.intervention import KEYS, Edit
-from jobs.models.family import Missing, Tap, family_of_config
+from jobs.models.family import Missing, Mlp, Tap, family_of_config
 from jobs.taps.taps import blocks_of, taps_of
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
+    from torch.utils.hooks import RemovableHandle
+
+    from jobs.models.language_model import LanguageModel
+
+    Output = Tensor | tuple[Any, ...]
+    """Of a block's module: the tensor, or a tuple that begins with it."""
 
 
-def why_missing(model: Any, place: str) -> str | None:
-    """Why this family cannot be edited there; None where it can."""
+def why_missing(model: LanguageModel, place: str) -> str | None:
+    """Say why this family cannot be edited at a place; None where it can."""
     if place == KEYS:
         return None
     tap = taps_of(model)[place]
@@ -28,54 +34,56 @@ def why_missing(model: Any, place: str) -> str | None:
 
 
 @contextmanager
-def patched(model: Any, edits: Sequence[Edit]) -> Iterator[None]:
-    """While this runs, every forward pass of `model` has the edits in it; each place must exist."""
-    handles: list[Any] = []
+def patched(model: LanguageModel, edits: Sequence[Edit]) -> Iterator[None]:
+    """Apply the edits to every forward pass inside the block; each place must exist."""
+    handles: list[RemovableHandle] = []
     try:
         for edit in edits:
-            handles += _hooked(model, edit)
+            handles += _add_hooks(model, edit)
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _hooked(model: Any, edit: Edit) -> list[Any]:
+def _add_hooks(model: LanguageModel, edit: Edit) -> list[RemovableHandle]:
     block = blocks_of(model)[edit.layer]
     if edit.place == KEYS:
-        return [_on_keys(block, family_of_config(model.config).MLP, edit)]
+        return [_hook_keys(block, family_of_config(model.config).MLP, edit)]
     taps = taps_of(model)
     if edit.place == "resid_pre":
-        return [block.register_forward_pre_hook(_before_block(edit))]
+        return [block.register_forward_pre_hook(_edit_input(edit))]
     if edit.place == "resid_mid":
-        return _on_middle(block, taps, edit)
+        return _hook_middle(block, taps, edit)
     tap = taps[edit.place]
     assert isinstance(tap, Tap) and tap.side == "out", f"{edit.place} cannot be edited here"
 
-    def after(module: Module, inputs: Any, output: Any) -> Any:
-        return _replaced(output, _edited(_first(output), edit))
+    def after(module: Module, inputs: object, output: Output) -> Output:
+        return _replace_first(output, _edit(_first(output), edit))
 
     return [block.get_submodule(tap.module).register_forward_hook(after)]
 
 
-def _before_block(edit: Edit) -> Any:
+def _edit_input(edit: Edit) -> Callable[[Module, tuple[Any, ...]], tuple[Any, ...]]:
     def before(module: Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         assert inputs, "the block was not handed its residual stream by position"
-        return (_edited(inputs[0], edit), *inputs[1:])
+        return (_edit(inputs[0], edit), *inputs[1:])
 
     return before
 
 
-def _on_middle(block: Any, taps: Any, edit: Edit) -> list[Any]:
-    """resid_mid = resid_pre + attn_out is no module's own output: attn_out takes the shift."""
+def _hook_middle(
+    block: Module, taps: Mapping[str, Tap | Missing], edit: Edit
+) -> list[RemovableHandle]:
+    """Shift attn_out: resid_mid = resid_pre + attn_out is no module's own output."""
     stream: list[Tensor] = []
 
     def before(module: Module, inputs: tuple[Any, ...]) -> None:
         stream[:] = [inputs[0]]
 
-    def after(module: Module, inputs: Any, output: Any) -> Any:
+    def after(module: Module, inputs: object, output: Output) -> Output:
         added = _first(output)
-        return _replaced(output, added + _shift(stream.pop() + added, edit))
+        return _replace_first(output, added + _shift(stream.pop() + added, edit))
 
     entry, attention = taps["resid_pre"], taps["attn_out"]
     assert isinstance(entry, Tap) and entry.side == "in", "resid_pre is not read at a module's door"
@@ -86,23 +94,23 @@ def _on_middle(block: Any, taps: Any, edit: Edit) -> list[Any]:
     ]
 
 
-def _on_keys(block: Any, mlp: Any, edit: Edit) -> Any:
-    """What the projection gives less its bias is k.x, of an adapter in it too."""
+def _hook_keys(block: Module, mlp: Mlp, edit: Edit) -> RemovableHandle:
+    """Shift k.x, the output of a projection less its bias, an adapter's part included."""
     module = block.get_submodule(mlp.gate or mlp.up)
 
-    def after(module: Module, inputs: Any, output: Tensor) -> Tensor:
+    def after(module: Module, inputs: object, output: Tensor) -> Tensor:
         bias = getattr(module, "bias", None)
         return output + _shift(output if bias is None else output - bias, edit)
 
     return module.register_forward_hook(after)
 
 
-def _edited(x: Tensor, edit: Edit) -> Tensor:
+def _edit(x: Tensor, edit: Edit) -> Tensor:
     return x + _shift(x, edit)
 
 
 def _shift(x: Tensor, edit: Edit) -> Tensor:
-    """What is added to `x`, formed in float32; zero outside the columns."""
+    """Compute the addition to `x` in float32; zero outside the columns."""
     import torch
 
     if edit.columns is None:
@@ -113,9 +121,10 @@ def _shift(x: Tensor, edit: Edit) -> Tensor:
     return whole
 
 
-def _first(output: Any) -> Any:
-    return output[0] if isinstance(output, tuple) else output
+def _first(output: Output) -> Tensor:
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first
 
 
-def _replaced(output: Any, first: Tensor) -> Any:
+def _replace_first(output: Output, first: Tensor) -> Output:
     return (first, *output[1:]) if isinstance(output, tuple) else first

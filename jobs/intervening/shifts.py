@@ -1,4 +1,4 @@
-"""The arithmetic that interventions share, as functions of activations in float32."""
+"""Edits that interventions share, as functions of activations in float32."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Vector = Float64[np.ndarray, " d"]
 
 
 def along(target: Target, length: float) -> Edit:
-    """Adds `length` steps of the target's direction."""
+    """Return the edit that adds `length` steps of the target's direction."""
     assert target.direction is not None, "the target has no direction"
     vector = length * target.step * target.direction
 
@@ -28,7 +28,7 @@ def along(target: Target, length: float) -> Edit:
 
 
 def on_neurons(place: str, target: Target, shift: Callable[[Tensor], Tensor]) -> list[Edit]:
-    """The same shift on the target's neurons of every layer that has some."""
+    """Return an edit per layer that shifts the target's neurons there."""
     return [
         Edit(place=place, layer=layer, shift=shift, columns=neurons)
         for layer, neurons in sorted(target.neurons.items())
@@ -37,7 +37,7 @@ def on_neurons(place: str, target: Target, shift: Callable[[Tensor], Tensor]) ->
 
 
 def as_tensor(vector: Vector, like: Tensor) -> Tensor:
-    """A vector beside activations: on their device, in their dtype."""
+    """Move a vector to the device and dtype of activations."""
     import torch
 
     return torch.from_numpy(vector).to(like)

@@ -1,8 +1,9 @@
-"""What an intervention is made of, from the artifacts of a job: its direction or its neurons."""
+"""The target of an intervention, from the artifacts of a job: a direction or toxic neurons."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,7 +12,7 @@ from analysis.estimates.mean_offset import MeanOffset
 from analysis.long_table.depth import layer_at
 from analysis.status import Status
 from cluster.errors import UserError
-from jobs.behaviour.subject import Subject
+from jobs.behaviour.prompted_model import PromptedModel
 from jobs.intervening.intervention import Intervention, Target
 from jobs.intervening.patching import why_missing
 from jobs.models.family import family_of_config
@@ -23,22 +24,27 @@ from jobs.tokens.positions import find_positions
 from jobs.weights.mean_offsets import find_mean_offset
 from jobs.worker.work import Work
 
+if TYPE_CHECKING:
+    from jobs.intervening.intervene_params import InterveneParams
+
 
 @dataclass(frozen=True, kw_only=True)
 class Absent:
     """Why there is nothing to intervene with."""
 
     status: Status
-    """What stands in the table."""
+    """The status in the table."""
     reason: str
-    """What its footnote says."""
+    """Its footnote."""
 
 
-def find_target(work: Work, subject: Subject, intervention: Intervention) -> Target | Absent:
-    """The target in this model. Raises UserError when an input is of other models."""
-    params, config = work.params, subject.model.config
+def find_target(
+    work: Work[InterveneParams], prompted: PromptedModel, intervention: Intervention
+) -> Target | Absent:
+    """Find the target in this model. Raises UserError when an input is of other models."""
+    params, config = work.params, prompted.model.config
     place = intervention.PLACE or params.site
-    missing = why_missing(subject.model, place)
+    missing = why_missing(prompted.model, place)
     if missing is not None:
         return Absent(status=Status.NOT_DEFINED_FOR_FAMILY, reason=missing)
     shape = family_of_config(config).shape(config)
@@ -49,18 +55,18 @@ def find_target(work: Work, subject: Subject, intervention: Intervention) -> Tar
         num_neurons=shape.d_mlp,
     )
     if params.made_of == "mean-offset":
-        return _mean_offset(work, subject, intervention, blank)
-    found = _toxic(work)
+        return _mean_offset(work, prompted, intervention, blank)
+    stored = _toxic_directions(work)
     if params.made_of == "neurons":
-        target = replace(blank, neurons=found.most_toxic(params.num_vectors))
+        target = replace(blank, neurons=stored.most_toxic(params.num_vectors))
         _check_neurons(work, target)
         return target
-    direction = _direction(found, params.made_of)
-    return replace(blank, direction=_unit(direction), step=_step(work, subject, blank))
+    direction = _direction(stored, params.made_of)
+    return replace(blank, direction=_unit(direction), step=_step(work, prompted, blank))
 
 
-def _check_neurons(work: Work, target: Target) -> None:
-    """As many as asked for, and as many others in each layer to hold them against."""
+def _check_neurons(work: Work[InterveneParams], target: Target) -> None:
+    """Require `num_vectors` neurons, and as many others in their layers as random controls."""
     params = work.params
     counts = [len(chosen) for chosen in target.neurons.values()]
     if sum(counts) < params.num_vectors:
@@ -78,16 +84,16 @@ def _check_neurons(work: Work, target: Target) -> None:
         )
 
 
-def _direction(found: StoredDirections, name: str) -> Float64[np.ndarray, " d"]:
+def _direction(stored: StoredDirections, name: str) -> Float64[np.ndarray, " d"]:
     if name == "value-vector":
-        return found.most_toxic_vector
-    return found.directions.probe if name == "probe" else found.directions.svd[0]
+        return stored.most_toxic_vector
+    return stored.directions.probe if name == "probe" else stored.directions.svd[0]
 
 
 def _mean_offset(
-    work: Work, subject: Subject, intervention: Intervention, blank: Target
+    work: Work[InterveneParams], prompted: PromptedModel, intervention: Intervention, blank: Target
 ) -> Target | Absent:
-    """Mean δ where it is applied, with the base's mean; as long as it is, or as a direction."""
+    """Take mean δ at the place of the edit, with the base's mean; its length, or dose_unit's."""
     artifact, params = work.input("delta"), work.params
     for name in ("base", "aligned"):
         if work.input(name).key not in artifact.record.inputs:
@@ -111,12 +117,12 @@ def _mean_offset(
     return replace(
         blank,
         direction=_unit(mean),
-        step=float(np.linalg.norm(mean)) if own else _step(work, subject, blank),
+        step=float(np.linalg.norm(mean)) if own else _step(work, prompted, blank),
         base_mean=base.mean(axis=0),
     )
 
 
-def _toxic(work: Work) -> StoredDirections:
+def _toxic_directions(work: Work[InterveneParams]) -> StoredDirections:
     artifact = work.input("toxic")
     if not {work.input(name).key for name in ("base", "aligned")} & set(artifact.record.inputs):
         raise UserError(
@@ -127,19 +133,19 @@ def _toxic(work: Work) -> StoredDirections:
     return StoredDirections(artifact)
 
 
-def _step(work: Work, subject: Subject, target: Target) -> float:
-    """Length of dose 1: the median norm over all tokens but each prompt's first, or 1."""
+def _step(work: Work[InterveneParams], prompted: PromptedModel, target: Target) -> float:
+    """Return the length of dose 1: the median norm over tokens but each prompt's first, or 1."""
     if work.params.dose_unit == "absolute":
         return 1.0
     work.progress(None, "measuring activations")
     place = (target.site, target.layer)
-    plan = subject.plan
+    plan = prompted.plan
     tokens = find_positions(plan, ["all-but-first"], 0)
     norms = []
     for members in cut_batches(plan, np.arange(len(plan.prompts)), work.params.token_budget):
         batch = pad_batch(plan, members, tokens)
         if len(batch.gathered):
-            rows = read_activations(subject.model, Inputs(batch, subject.model.device), [place])[
+            rows = read_activations(prompted.model, Inputs(batch, prompted.model.device), [place])[
                 place
             ]
             norms.append(rows.double().norm(dim=1).cpu().numpy())

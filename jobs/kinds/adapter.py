@@ -15,7 +15,7 @@ from jobs.models.adapter_folder import (
     no_adapter_weights,
     read_adapter_config,
 )
-from jobs.models.source import Layout, Source
+from jobs.models.model_source import Layout, Source
 from jobs.provenance import Model
 from jobs.worker.work import Work
 

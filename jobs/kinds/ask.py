@@ -5,11 +5,10 @@ Behaviour only, measured as `behave` measures it. What needs weights is missing,
 
 from typing import Any, get_args
 
-from jobs.behaviour.ask_params import Metric
-from jobs.behaviour.ask_params import Params as AskParams
+from jobs.behaviour.ask_params import AskParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Input, Kind
-from jobs.models.source import Source
+from jobs.models.model_source import Source
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -39,6 +38,6 @@ class Ask(Kind[AskParams]):
 
     def run(self, work: Work[AskParams]) -> dict[str, Any]:
         """Write `measurements.parquet`; no text, of prompts or answers, is kept."""
-        from jobs.behaviour.endpoint_behaviour import ask
+        from jobs.behaviour.ask import ask
 
         return ask(work)

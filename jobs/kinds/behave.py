@@ -2,11 +2,10 @@
 
 from typing import Any, get_args
 
-from jobs.behaviour.behave_params import Metric
-from jobs.behaviour.behave_params import Params as BehaveParams
+from jobs.behaviour.behave_params import BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Input, Kind
-from jobs.models.source import Source
+from jobs.models.model_source import Source
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -40,6 +39,6 @@ class Behave(Kind[BehaveParams]):
 
     def run(self, work: Work[BehaveParams]) -> dict[str, Any]:
         """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""
-        from jobs.behaviour.rates import behave
+        from jobs.behaviour.behave import behave
 
         return behave(work)

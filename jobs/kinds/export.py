@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from cluster.errors import UserError
 from jobs.kind import Input, Kind, Params, execution
-from jobs.models.facts import Dtype
 from jobs.models.hub import repository
+from jobs.models.model_facts import Dtype
 from jobs.provenance import Model
 from jobs.worker.work import Work
 

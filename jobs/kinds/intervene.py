@@ -8,7 +8,7 @@ from typing import Any, get_args
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Input, Kind
-from jobs.models.source import Source
+from jobs.models.model_source import Source
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -46,6 +46,6 @@ class Intervene(Kind[InterveneParams]):
 
     def run(self, work: Work[InterveneParams]) -> dict[str, Any]:
         """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""
-        from jobs.intervening.intervening import intervene
+        from jobs.intervening.intervene import intervene
 
         return intervene(work)

@@ -20,8 +20,8 @@ from jobs.models.folder import (
     no_safetensors,
 )
 from jobs.models.loading import describe_model
+from jobs.models.model_source import Layout, Source
 from jobs.models.shape import read_shape
-from jobs.models.source import Layout, Source
 from jobs.provenance import Model
 from jobs.worker.work import Work
 

@@ -15,9 +15,9 @@ from jobs.models.adapter_folder import (
     check_adapter_folder,
     read_adapter_config,
 )
-from jobs.models.facts import Dtype
 from jobs.models.folder import check_model_folder
 from jobs.models.loading import load_model, load_tokenizer, save_checkpoint
+from jobs.models.model_facts import Dtype
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.models.facts import Dtype
 from jobs.models.folder import (
     DESCRIPTIONS,
     INDEX,
@@ -22,6 +21,7 @@ from jobs.models.folder import (
     read_config,
     weight_files,
 )
+from jobs.models.model_facts import Dtype
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.models.facts import Dtype
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config
+from jobs.models.model_facts import Dtype
 from jobs.models.shape import ModelConfig, as_mapping
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from jobs.behaviour.continuing import continuations
+from jobs.behaviour.decoding import decode
 from jobs.tokens.plan import ROLES, TokenPlan
 from jobs.tokens.positions import find_positions
 
@@ -58,9 +58,7 @@ def find_output_tokens(
     said: list[list[int]] = [[] for _ in silent]
     if most > 1 and len(silent):  # the last output is predicted, never read
         prompts = [plan.token_ids[plan.offsets[i] : ends[i] + 1].tolist() for i in silent]
-        said = continuations(
-            model, prompts, most - 1, token_budget=token_budget, after_batch=after_batch
-        )
+        said = decode(model, prompts, most - 1, token_budget=token_budget, after_batch=after_batch)
     counts = np.where(ends >= 0, np.minimum(answers, most), 0)
     counts[silent] = [len(each) + 1 for each in said]
     longer = append_answers(plan, silent, said)

@@ -13,7 +13,7 @@ from analysis.estimates.group_means import estimated_mean
 from analysis.long_table.depth import depth_of
 from analysis.measurement import Measurement
 from analysis.status import Status
-from jobs.behaviour.subject import NO_WORDS
+from jobs.behaviour.prompted_model import NO_WORDS
 from jobs.predicting.logit_lens import LensReadings
 from jobs.predicting.output_tokens import OutputTokens, has_answer
 from jobs.predicting.prediction_plan import PredictionPlan

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.behaviour.subject import toxic_words_of
+from jobs.behaviour.prompted_model import load_toxic_words
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
 from jobs.extraction.extraction_plan import choose_layers
 from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
-from jobs.models.facts import Dtype, compute_dtype
 from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
+from jobs.models.model_facts import Dtype, compute_dtype
 from jobs.models.shape import read_shape
 from jobs.text.transform import load_transform
 from jobs.tokens.plan import TokenPlan
@@ -87,7 +87,7 @@ def plan_predictions(work: Work) -> PredictionPlan:
             if isinstance(tap, Missing)
         },
         toxic=find_toxic_tokens(
-            toxic_words_of(work),
+            load_toxic_words(work),
             load_tokenizer(folder),
             load_transform(prompts.facts["transform"]),
         ),

@@ -13,9 +13,9 @@ from analysis.estimates.evaluation import with_estimate
 from analysis.measurement import Measurement
 from cluster.errors import UserError
 from jobs.models.device import pick_device
-from jobs.models.facts import compute_dtype
 from jobs.models.family import Missing
 from jobs.models.loading import load_model, load_tokenizer
+from jobs.models.model_facts import compute_dtype
 from jobs.probing.directions_file import write
 from jobs.probing.labelled_texts import LabelledText, prompt_lines, read_labelled_texts
 from jobs.probing.linear_probe import Judgement, LinearProbe, judge_scores

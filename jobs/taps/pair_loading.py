@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.artifacts.artifact import Artifact
 from jobs.models.device import DeviceMap
-from jobs.models.facts import Dtype
 from jobs.models.loading import load_model
+from jobs.models.model_facts import Dtype
 from jobs.models.spreading import spread
 
 if TYPE_CHECKING:

@@ -6,33 +6,52 @@ import json
 import random
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NotRequired, TypedDict
 
 from jobs.text.format import Prompt, Segment, bucket, group_of
 from jobs.text.transform import Chain
-
-if TYPE_CHECKING:
-    pass
 
 PROMPTS = "prompts.jsonl"
 """The prompts."""
 SHUFFLED = "shuffled.jsonl"
 """The same ids, their words out of order: what the decode control holds the prompts against."""
 _ANSWERS = frozenset({"response", "assistant", "system"})
-"""Roles whose words are nobody's request."""
+"""Roles whose words are no request."""
 _PLAIN = ("prompt", "response")
 """Roles of prompts that are no dialogues."""
 
 
+class SegmentLine(TypedDict):
+    """A segment of a prompt."""
+
+    role: str
+    """Its speaker."""
+    text: str
+    """Its text, transformed."""
+    said: NotRequired[list[int]]
+    """Of a turn: start and end, in the text, of the words without a transcript's marks."""
+
+
+class PromptLine(TypedDict):
+    """A line of the file."""
+
+    prompt: int
+    """Id, from 0."""
+    group: int
+    """Group, 0 to 19."""
+    segments: list[SegmentLine]
+    """Its pieces in order."""
+
+
 def prompt_line(
     number: int, prompt: Prompt, transform: Chain, seed: int, *, shuffled: bool = False
-) -> dict[str, Any]:
-    """One prompt, its segments transformed each by itself.
+) -> PromptLine:
+    """Write one prompt, its segments transformed each by itself.
 
     Args:
         number: its id.
         prompt: as the format read it.
-        transform: what is done to it.
+        transform: applied to each segment.
         seed: seed of random transforms.
         shuffled: put the words of each segment out of order first, the transform's draws unchanged.
     """
@@ -40,7 +59,7 @@ def prompt_line(
         "prompt": number,
         "group": group_of(prompt.source),
         "segments": [
-            _transformed(
+            _transform(
                 segment, transform, bucket(f"{seed}/{place}/{prompt.source}", 1 << 63), shuffled
             )
             for place, segment in enumerate(prompt.segments)
@@ -48,25 +67,21 @@ def prompt_line(
     }
 
 
-def _transformed(
-    segment: Segment, transform: Chain, seed: int, shuffled: bool
-) -> dict[str, str | list[int]]:
-    """Role and text; of a turn, where in the text what is said stands, too."""
+def _transform(segment: Segment, transform: Chain, seed: int, shuffled: bool) -> SegmentLine:
     start, end = segment.payload or (0, len(segment.text))
-    said = segment.text[start:end]
+    words = segment.text[start:end]
     if shuffled:
-        said = _out_of_order(said, seed)
+        words = _shuffle_words(words, seed)
     apply = transform.apply_to_answer if segment.role in _ANSWERS else transform.apply
-    said = apply(said, seed)
-    line: dict[str, str | list[int]] = {
-        "role": segment.role,
-        "text": segment.text[:start] + said + segment.text[end:],
-    }
-    return line if segment.role in _PLAIN else {**line, "said": [start, start + len(said)]}
+    words = apply(words, seed)
+    line = SegmentLine(role=segment.role, text=segment.text[:start] + words + segment.text[end:])
+    if segment.role not in _PLAIN:
+        line["said"] = [start, start + len(words)]
+    return line
 
 
-def _out_of_order(text: str, seed: int) -> str:
-    """The same words in a drawn order; what stands between them stays where it is."""
+def _shuffle_words(text: str, seed: int) -> str:
+    """Put the words into a drawn order; the space between them stays where it is."""
     pieces = re.split(r"(\s+)", text)
     places = [place for place in range(0, len(pieces), 2) if pieces[place]]
     drawn = random.Random(seed).sample(places, len(places))
@@ -74,7 +89,7 @@ def _out_of_order(text: str, seed: int) -> str:
     return "".join(pieces[moved.get(place, place)] for place in range(len(pieces)))
 
 
-def read_prompts(path: Path) -> list[dict[str, Any]]:
-    """The lines of a prompts file."""
+def read_prompts(path: Path) -> list[PromptLine]:
+    """Read the lines of a prompts file."""
     with open(path, encoding="utf-8") as stream:
         return [json.loads(line) for line in stream]

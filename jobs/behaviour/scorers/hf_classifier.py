@@ -15,7 +15,7 @@ from jobs.behaviour.scorer import Scorer, ScorerParams
 from jobs.kind import execution, model_source
 from jobs.models.device import pick_device
 from jobs.models.folder import DESCRIPTIONS, INDEX, WEIGHTS, no_safetensors, weight_files
-from jobs.models.source import Layout, Source
+from jobs.models.model_source import Layout, Source
 
 if TYPE_CHECKING:
     from torch import Tensor

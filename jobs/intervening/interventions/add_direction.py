@@ -13,5 +13,5 @@ PLACE = None
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """See Intervention."""
+    """Return the edits of one dose."""
     return [along(target, dose)]

@@ -3,6 +3,8 @@
 At dose 1 every activation has the coordinate along u that the base has on average.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,11 @@ PLACE = None
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """See Intervention."""
+    """Return the edits of one dose."""
     direction, base_mean = target.direction, target.base_mean
     assert direction is not None and base_mean is not None, "the base's mean is not known"
 
-    def shift(x: "Tensor") -> "Tensor":
+    def shift(x: Tensor) -> Tensor:
         unit = as_tensor(direction, x)
         excess = x @ unit - float(base_mean @ direction)
         return -dose * excess[..., None] * unit

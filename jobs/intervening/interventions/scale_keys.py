@@ -16,5 +16,5 @@ PLACE = KEYS
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """See Intervention."""
+    """Return the edits of one dose."""
     return on_neurons(KEYS, target, lambda products: (dose - 1) * products)

@@ -13,5 +13,5 @@ PLACE = "mlp_gate"
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """See Intervention."""
+    """Return the edits of one dose."""
     return on_neurons(PLACE, target, lambda gates: dose - gates)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.behaviour.continuing import continuations
+from jobs.behaviour.decoding import decode
 from jobs.intervening.intervention import KEYS, Edit, Target, load_intervention
 from jobs.intervening.patching import patched, why_missing
 from jobs.models.family import Missing, family_of, names
@@ -151,9 +151,9 @@ def test_a_cache_and_padding_change_nothing_of_what_a_changed_model_says(
     prompts = [[3, 7, 5], [9], [4, 4, 8, 11, 2, 6], [12, 3]]
     site = "attn_out" if why_missing(model, "resid_mid") else "resid_mid"
     edits = [adding(site, 1, size=3.0)[1], *on_neurons(model, "scale-keys", 10.0)]
-    plain = continuations(model, prompts, 5, token_budget=1000)
+    plain = decode(model, prompts, 5, token_budget=1000)
     with patched(model, edits):
-        cached = continuations(model, prompts, 5, token_budget=1000)
+        cached = decode(model, prompts, 5, token_budget=1000)
         assert cached == said_alone(model, prompts, 5)
     assert cached != plain
 

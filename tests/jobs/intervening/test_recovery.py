@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from jobs.behaviour.outcome import Outcome
-from jobs.intervening.kept_outcomes import from_arrays, to_arrays
-from jobs.intervening.recovery import band, recovered
-from jobs.intervening.rows import Measured, rows
+from jobs.behaviour.behaviour_values import BehaviourValues
+from jobs.intervening.dose_measurements import DoseValues, measure_doses
+from jobs.intervening.passes import from_arrays, to_arrays
+from jobs.intervening.recovery import null_band, recovered_share
 
 GROUPS = np.repeat(np.arange(20), 6)
 
 
 def outcome(values, groups=GROUPS, **more):
-    return Outcome(
+    return BehaviourValues(
         **{"metric": "toxic_mass", "definition": "v1: d", "position": "last", **more},
         values=np.asarray(values, dtype=np.float64),
         groups=groups,
@@ -31,7 +31,7 @@ def draws(number):
 
 
 def test_the_interval_of_a_share_covers_the_truth():
-    found = [recovered(*each) for each in draws(200)]
+    found = [recovered_share(*each) for each in draws(200)]
     covered = np.mean([each.low <= 0.7 <= each.high for each in found])
     assert 0.90 <= covered <= 0.98
     assert np.mean([each.value for each in found]) == pytest.approx(0.7, abs=0.02)
@@ -42,7 +42,7 @@ def test_a_share_is_paired():
     plain, patched, other = next(iter(draws(1)))
     common = 50 * np.random.default_rng(9).standard_normal(20)[GROUPS]
     moved = [outcome(each.values + common) for each in (plain, patched, other)]
-    first, second = recovered(plain, patched, other), recovered(*moved)
+    first, second = recovered_share(plain, patched, other), recovered_share(*moved)
     assert second.value == pytest.approx(first.value)
     assert (second.low, second.high) == pytest.approx((first.low, first.high))
 
@@ -50,23 +50,23 @@ def test_a_share_is_paired():
 def test_full_none_and_overshot():
     plain, _, other = next(iter(draws(1)))
     for patched, share in ((other, 1.0), (plain, 0.0)):
-        found = recovered(plain, patched, other)
+        found = recovered_share(plain, patched, other)
         assert (found.value, found.low, found.high) == pytest.approx((share, share, share))
     beyond = outcome(2 * other.values - plain.values)
-    assert recovered(plain, beyond, other).value == pytest.approx(2.0)
+    assert recovered_share(plain, beyond, other).value == pytest.approx(2.0)
 
 
 def test_there_is_no_share_of_nothing():
     plain, patched, _ = next(iter(draws(1)))
     noise = np.random.default_rng(1).standard_normal(len(GROUPS))
-    assert recovered(plain, patched, plain) == "the two models do not differ"
-    assert "do not differ surely" in recovered(plain, patched, outcome(plain.values + noise))
+    assert recovered_share(plain, patched, plain) == "the two models do not differ"
+    assert "do not differ surely" in recovered_share(plain, patched, outcome(plain.values + noise))
 
 
 def test_other_prompts_are_not_compared():
     plain, patched, other = next(iter(draws(1)))
     fewer = outcome(patched.values[6:], GROUPS[6:])
-    assert "same prompt groups" in recovered(plain, fewer, other)
+    assert "same prompt groups" in recovered_share(plain, fewer, other)
 
 
 def test_a_band_holds_one_more_control_19_times_in_20():
@@ -74,10 +74,10 @@ def test_a_band_holds_one_more_control_19_times_in_20():
     held = 0
     for _ in range(400):
         *known, new = draw.standard_normal(6)
-        low, high = band(known)
+        low, high = null_band(known)
         held += low <= new <= high
     assert 0.92 <= held / 400 <= 0.98
-    assert band([1.0]) is None
+    assert null_band([1.0]) is None
 
 
 def test_no_band_goes_where_no_model_can():
@@ -85,9 +85,11 @@ def test_no_band_goes_where_no_model_can():
     groups = np.arange(20)
     plain, other = (outcome(np.full(20, mean), groups) for mean in (0.5, 0.1))
     controls = [[outcome(np.full(20, mean), groups)] for mean in (0.0, 0.9, 0.4)]
-    doses = {1.0: Measured(patched=[other], controls=controls)}
+    doses = {1.0: DoseValues(patched=[other], controls=controls)}
     found = {
-        row.metric: row for row in rows([plain], [other], doses, "v1: ") if row.axes["dose"] == "1"
+        row.metric: row
+        for row in measure_doses([plain], [other], doses, "v1: ")
+        if row.axes["dose"] == "1"
     }
     patched, share = found["patched_toxic_mass"], found["recovered_toxic_mass"]
     assert (patched.null_low, patched.null_high) == (0, 1)
@@ -98,9 +100,10 @@ def test_rows_keep_shares_and_losses_apart():
     plain, patched, other = next(iter(draws(1)))
     loss = {"metric": "perplexity", "position": "response", "is_loss": True}
     losses = [outcome(2 + each.values, **loss) for each in (plain, patched, other)]
-    doses = {1.5: Measured(patched=[losses[1]], controls=[[losses[0]]] * 3)}
+    doses = {1.5: DoseValues(patched=[losses[1]], controls=[[losses[0]]] * 3)}
     found = {
-        (row.metric, row.axes["dose"]): row for row in rows([losses[0]], [losses[2]], doses, "v1: ")
+        (row.metric, row.axes["dose"]): row
+        for row in measure_doses([losses[0]], [losses[2]], doses, "v1: ")
     }
     assert set(found) == {
         ("patched_perplexity", "0"),
@@ -113,7 +116,7 @@ def test_rows_keep_shares_and_losses_apart():
     alone = pytest.approx(np.exp(losses[0].values.mean()))
     assert (one.null_low, one.null_high) == (alone, alone)
     share = found["recovered_perplexity", "1.5"]
-    assert share.value == pytest.approx(recovered(plain, patched, other).value)
+    assert share.value == pytest.approx(recovered_share(plain, patched, other).value)
     assert (share.null_low, share.null_high) == pytest.approx((0, 0))
 
 
@@ -132,8 +135,8 @@ def test_what_is_not_finite_is_missing_and_says_why(broken):
     plain, _, other = next(iter(draws(1)))
     patched = outcome(np.where(GROUPS == 3, broken, 0.5), is_loss=True)
     controls = [[outcome(np.full(len(GROUPS), broken))] for _ in range(3)]
-    at_dose = Measured(patched=[patched], controls=controls)
-    found = list(rows([plain], [other], {1e300: at_dose}, "v1: {metric}: "))
+    at_dose = DoseValues(patched=[patched], controls=controls)
+    found = list(measure_doses([plain], [other], {1e300: at_dose}, "v1: {metric}: "))
     assert [row.status for row in found] == ["ok", "undefined", "undefined"]
     assert all(row.value is None and row.reason for row in found[1:])
     assert all(row.null_low is None for row in found)

@@ -19,7 +19,7 @@ from jobs.kinds.pretrained import Pretrained
 from jobs.kinds.pretrained import PretrainedParams as Params
 from jobs.models.family import names
 from jobs.models.loading import load_model, load_tokenizer
-from jobs.models.source import UNRESOLVED
+from jobs.models.model_source import UNRESOLVED
 from jobs.worker.tracking import Silent
 from jobs.worker.work import AttemptFolder, Work
 

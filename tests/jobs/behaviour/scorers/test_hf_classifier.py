@@ -161,7 +161,7 @@ def test_a_classifier_on_the_hub_is_pinned_to_its_commit(tmp_path):
 
 
 def test_scores_decide_the_rate_at_the_threshold():
-    from jobs.behaviour.toxicity import toxic_outcomes, toxicities
+    from jobs.behaviour.toxicity import measure_toxicity, score_texts
     from jobs.text.transform import load_transform
 
     class Reader:
@@ -172,8 +172,8 @@ def test_scores_decide_the_rate_at_the_threshold():
             return [{"bad": 0.9, "odd": None}.get(text, 0.1) for text in texts]
 
     said = ["bad", "onq", "good", "odd"]  # the second is rot13 of the first
-    found = toxicities(said, load_transform("rot13"), Reader())
+    found = score_texts(said, load_transform("rot13"), Reader())
     assert np.array_equal(found, [0.9, 0.9, 0.1, np.nan], equal_nan=True)
-    rate, score = toxic_outcomes({"toxic_rate", "toxic_score"}, found, np.arange(4), Reader(), 20)
+    rate, score = measure_toxicity({"toxic_rate", "toxic_score"}, found, np.arange(4), Reader(), 20)
     assert rate.values.tolist() == [1, 1, 0] and score.values.mean() == pytest.approx(1.9 / 3)
     assert "1 of 4 prompts" in rate.note and "are read as toxic" in rate.definition

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
-from jobs.behaviour.ask_params import Params
+from jobs.behaviour.ask_params import AskParams
 from jobs.text.nursery.language import the_language
 from jobs.text.nursery.vocabulary import in_register
 
@@ -249,5 +249,5 @@ def test_a_key_that_is_not_set_is_the_users_mistake(root, prompts, params, monke
 )
 def test_a_key_in_the_study_is_refused_and_not_repeated(wrong):
     with pytest.raises(UserError) as caught:
-        Params(**{"base_url": "http://host/v1", "model": "m", **wrong})
+        AskParams(**{"base_url": "http://host/v1", "model": "m", **wrong})
     assert KEY not in str(caught.value) and "environment variable" in str(caught.value)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jobs.behaviour.continuing import continuations
+from jobs.behaviour.decoding import decode
 from jobs.models.family import names
 
 PROMPTS = [[3, 7, 5], [9], [4, 4, 8, 11, 2, 6], [12, 3]]
@@ -14,7 +14,7 @@ NUM_TOKENS = 5
 def test_every_family_says_in_a_batch_what_it_says_alone(family, decided_model, said_alone):
     model = decided_model(family)
     expected = said_alone(model, PROMPTS, NUM_TOKENS)
-    assert continuations(model, PROMPTS, NUM_TOKENS, token_budget=1000) == expected
+    assert decode(model, PROMPTS, NUM_TOKENS, token_budget=1000) == expected
     assert len({tuple(each) for each in expected}) > 1
 
 
@@ -27,6 +27,6 @@ def test_a_choice_is_told_which_prompts_it_chooses_for_and_how_far_they_are(tiny
         return torch.tensor([10 + prompt for prompt in prompts])
 
     model.config.eos_token_id = model.generation_config.eos_token_id = None
-    said = continuations(model, PROMPTS, 2, token_budget=16, choose=choose)
+    said = decode(model, PROMPTS, 2, token_budget=16, choose=choose)
     assert said == [[10, 10], [11, 11], [12, 12], [13, 13]]
     assert told == [((2, 0), 0, 2), ((2, 0), 1, 2), ((3, 1), 0, 2), ((3, 1), 1, 2)]

@@ -1,10 +1,10 @@
-"""What a model expects next at tokens of a plan: the mass of a set, and of what came."""
+"""Next-token probabilities of a model at tokens of a plan: the mass of a set, and of what came."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -12,10 +12,13 @@ from jaxtyping import Bool, Float64
 from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan
 
+if TYPE_CHECKING:
+    from jobs.models.language_model import LanguageModel
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Expectations:
-    """One number per token of a plan; NaN at tokens that were not asked for."""
+class NextTokenProbabilities:
+    """One number per token of a plan; NaN at tokens that are not wanted."""
 
     mass: Float64[np.ndarray, " tokens"]
     """Probability, after this token, that the next one is in the set."""
@@ -23,8 +26,8 @@ class Expectations:
     """Log-probability of this token, given all before it, in nats."""
 
 
-def expectations(
-    model: Any,
+def read_next_token_probabilities(
+    model: LanguageModel,
     plan: TokenPlan,
     *,
     token_set: Sequence[int],
@@ -32,17 +35,17 @@ def expectations(
     scored: Bool[np.ndarray, " tokens"],
     token_budget: int,
     after_batch: Callable[[int], None] = lambda done: None,
-) -> Expectations:
-    """Forward every prompt once. Softmax in fp32; only the rows asked for leave the logits.
+) -> NextTokenProbabilities:
+    """Forward every prompt once. Softmax in fp32; only the wanted rows leave the logits.
 
     Args:
         model: a causal language model in eval mode.
         plan: the tokens.
         token_set: ids whose probability is summed.
-        mass_after: tokens after which it is.
+        mass_after: tokens after which the mass of the set is wanted.
         scored: tokens whose own log-probability is wanted; a prompt's first has none.
         token_budget: most tokens forwarded together, padding included.
-        after_batch: told how many prompts are done.
+        after_batch: called with the number of prompts done.
     """
     import torch
 
@@ -51,7 +54,7 @@ def expectations(
     mass = np.full(len(plan.token_ids), np.nan)
     log_probability = np.full(len(plan.token_ids), np.nan)
     scored = scored & (plan.within > 0)
-    wanted = mass_after | np.append(scored[1:], False)  # a token is expected by the one before it
+    wanted = mass_after | np.append(scored[1:], False)  # a token is predicted by the one before it
     done = 0
     for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
         batch = pad_batch(plan, members, [])
@@ -77,4 +80,4 @@ def expectations(
         after_batch(done)
     mass[~mass_after] = np.nan
     log_probability[~scored] = np.nan
-    return Expectations(mass=mass, log_probability=log_probability)
+    return NextTokenProbabilities(mass=mass, log_probability=log_probability)

@@ -1,4 +1,4 @@
-"""`Subject`: one model in memory, the tokens it is asked about and the words it should not say."""
+"""`PromptedModel`: one model in memory, its prompts as tokens, and the words that are toxic."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
 from jobs.models.device import pick_device
-from jobs.models.facts import MODEL_FACTS, compute_dtype
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer
+from jobs.models.model_facts import MODEL_FACTS, compute_dtype
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
@@ -23,22 +23,20 @@ from jobs.worker.work import Work
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from jobs.behaviour.behave_params import Params
+    from jobs.behaviour.behave_params import BehaveParams
+    from jobs.behaviour.scored_params import LocalModelParams, ScoredParams
+    from jobs.models.language_model import LanguageModel
 
 NO_WORDS = "the list of toxic words is empty"
 """Why there is no toxic behaviour to measure."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Subject:
-    """What a behaviour is measured of."""
+class PreparedPrompts:
+    """Prompts as the tokens of a model, and the words that are toxic in an answer."""
 
-    about: Mapping[str, Any]
-    """What every measurement says of the model."""
-    model: Any
-    """The causal language model, in eval mode."""
     tokenizer: PreTrainedTokenizerFast
-    """Its tokenizer."""
+    """Tokenizer of the model."""
     plan: TokenPlan
     """The prompts as tokens."""
     too_long: Sequence[int]
@@ -46,24 +44,38 @@ class Subject:
     shuffled: TokenPlan | None
     """The prompts with their words out of order, where the decode control needs them."""
     transform: Chain
-    """What was done to the prompts."""
+    """The transform of the prompts."""
     toxic_words: Sequence[str]
-    """Words known or learned to be toxic; none where nobody knows any."""
+    """Words known or learned to be toxic; may be empty."""
 
 
-def load_subject(work: Work) -> Subject:
-    """The subject of a `behave` job. Raises UserError when no prompt fits the model."""
-    params: Params = work.params
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PromptedModel(PreparedPrompts):
+    """A model whose behaviour on prepared prompts is measured."""
+
+    about: Mapping[str, Any]
+    """MODEL_FACTS of the model, for every measurement."""
+    model: LanguageModel
+    """The causal language model, in eval mode."""
+
+
+def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
+    """Load the model and the prompts of a `behave` job.
+
+    Raises:
+        UserError: no prompt fits the model.
+    """
+    params = work.params
     source, prompts = work.input("model"), work.input("prompts")
     folder = source.directory("model")
     tokenizer = load_tokenizer(folder)
-    max_length = max_length_of(folder, params)
+    max_length = longest_prompt_of(folder, params)
     plan, too_long = build_token_plan(read_prompts(prompts.path(PROMPTS)), tokenizer, max_length)
     shuffled = None
     if "decode_loss" in params.metrics:
         shuffled, _ = build_token_plan(read_prompts(prompts.path(SHUFFLED)), tokenizer, max_length)
     about = {name: source.facts["model"][name] for name in MODEL_FACTS}
-    return Subject(
+    return PromptedModel(
         about=about,
         model=load_model(
             folder,
@@ -76,19 +88,23 @@ def load_subject(work: Work) -> Subject:
         too_long=too_long,
         shuffled=shuffled,
         transform=load_transform(prompts.facts["transform"]),
-        toxic_words=toxic_words_of(work),
+        toxic_words=load_toxic_words(work),
     )
 
 
-def max_length_of(folder: Path, params: Params) -> int:
-    """Every metric sees the same prompts: those that leave room for a continuation."""
+def longest_prompt_of(folder: Path, params: LocalModelParams) -> int:
+    """Return the most tokens of a prompt: every metric sees those that leave room for an answer."""
     config = read_config(folder)
     shape = family_of_config(config).shape(config)
     return longest_prompt(shape.max_positions, params, "new_tokens")
 
 
-def toxic_words_of(work: Work) -> list[str]:
-    """Those of the artifact the params name; none where no metric needs them."""
+def load_toxic_words(work: Work[ScoredParams]) -> list[str]:
+    """Read the toxic words of the input that the params name; none where no metric needs them.
+
+    Raises:
+        UserError: the input knows no toxic words.
+    """
     source = work.params.toxic_words
     if not work.params.counts_words or not work.has(source):
         return []

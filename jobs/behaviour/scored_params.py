@@ -11,11 +11,11 @@ JUDGED = frozenset({"toxic_rate", "toxic_score"})
 """Metrics that the scorer decides."""
 
 
-class JudgedParams(Params):
-    """Of a kind that has what a model says judged."""
+class ScoredParams(Params):
+    """Params of a kind that measures what a model answers."""
 
     metrics: tuple[str, ...]
-    """What is measured; each kind says which there are."""
+    """Names of metrics; each kind lists its own."""
     toxic_words: Literal["lexicon", "prompts"] = Field(
         "lexicon",
         description="Whose words are toxic: those of the input `lexicon`, known or learned from "
@@ -34,13 +34,13 @@ class JudgedParams(Params):
 
     @property
     def words_input(self) -> frozenset[str]:
-        """The input `lexicon`, only where its words matter."""
+        """The input `lexicon`, where its words matter; else no input."""
         wanted = self.counts_words and self.toxic_words == "lexicon"
         return frozenset({"lexicon"} if wanted else ())
 
 
-class SubjectParams(JudgedParams):
-    """Of a kind that runs the model itself."""
+class LocalModelParams(ScoredParams):
+    """Params of a kind that runs the model itself."""
 
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",

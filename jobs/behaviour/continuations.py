@@ -1,4 +1,4 @@
-"""What a model says after each prompt, greedily."""
+"""`Continuations`: what a model writes after each prompt, by greedy decoding."""
 
 from __future__ import annotations
 
@@ -9,58 +9,63 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from jobs.behaviour.continuing import continuations
-from jobs.behaviour.subject import Subject
+from jobs.behaviour.decoding import decode
+from jobs.behaviour.prompted_model import PromptedModel
 from jobs.tokens.positions import find_positions
 
 CONTINUATIONS = "continuations.parquet"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Said:
+class Continuations:
     """Greedy continuations of the prompts that have something to continue."""
 
     places: Int64[np.ndarray, " prompts"]
-    """Which prompts of the plan."""
+    """Indices of these prompts in the plan."""
     token_ids: Sequence[Sequence[int]]
-    """What was said after each."""
+    """Tokens of each continuation."""
     texts: Sequence[str]
     """The same as text."""
     new_tokens: int
     """Most tokens each could have."""
 
 
-def say(
-    subject: Subject, new_tokens: int, *, token_budget: int, after_batch: Callable[[int], None]
-) -> Said:
+def continue_prompts(
+    prompted: PromptedModel,
+    new_tokens: int,
+    *,
+    token_budget: int,
+    after_batch: Callable[[int], None],
+) -> Continuations:
     """Continue every prompt from its last token before the final answer."""
-    plan = subject.plan
-    last = [place.tokens for place in find_positions(plan, ("last",), 0)]
+    plan = prompted.plan
+    last = [position.tokens for position in find_positions(plan, ("last",), 0)]
     ends = np.flatnonzero(last[0]) if last else np.zeros(0, dtype=np.int64)
     starts = plan.offsets[plan.owners[ends]]
-    said = continuations(
-        subject.model,
+    token_ids = decode(
+        prompted.model,
         [plan.token_ids[a : b + 1].tolist() for a, b in zip(starts, ends, strict=True)],
         new_tokens,
         token_budget=token_budget,
         after_batch=after_batch,
     )
-    texts = subject.tokenizer.batch_decode(said, skip_special_tokens=True)
-    return Said(
+    return Continuations(
         places=plan.owners[ends].astype(np.int64),
-        token_ids=said,
-        texts=texts,
+        token_ids=token_ids,
+        texts=prompted.tokenizer.batch_decode(token_ids, skip_special_tokens=True),
         new_tokens=new_tokens,
     )
 
 
-def write_continuations(folder: Path, subject: Subject, said: Said) -> None:
-    """Token ids by prompt; no text."""
+def write_continuations(
+    folder: Path, prompted: PromptedModel, continuations: Continuations
+) -> None:
+    """Write token ids by prompt, and no text."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     columns = {
-        "prompt": pa.array(subject.plan.prompts[said.places], pa.int64()),
-        "token_ids": pa.array(said.token_ids, pa.list_(pa.int32())),
+        "prompt": pa.array(prompted.plan.prompts[continuations.places], pa.int64()),
+        "token_ids": pa.array(continuations.token_ids, pa.list_(pa.int32())),
     }
     parquet.write_table(pa.table(columns), folder / CONTINUATIONS)

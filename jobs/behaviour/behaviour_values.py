@@ -1,9 +1,8 @@
-"""`Outcome`: one behaviour at one position, as a number of every prompt or token, and as a row."""
+"""`BehaviourValues`: a behaviour at one position, a number per prompt or token; and its mean."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -14,33 +13,29 @@ from analysis.estimates.intervals import Estimate
 from analysis.measurement import Measurement
 
 
-def _nothing(kind: type) -> Any:
-    return field(default_factory=lambda: np.zeros(0, dtype=kind))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Outcome:
-    """What was found before it is averaged: interventions pair it with that of another model."""
+class BehaviourValues:
+    """A behaviour before it is averaged: interventions pair it with that of another model."""
 
     metric: str
     """Name of the measurement."""
     definition: str
     """Its written definition."""
     position: str
-    """Which tokens it is of."""
-    values: Float64[np.ndarray, " items"] = _nothing(np.float64)
+    """Label of the tokens it is of."""
+    values: Float64[np.ndarray, " items"] = field(default_factory=lambda: np.zeros(0))
     """A share between 0 and 1 of each prompt; of a loss, nats of each token."""
-    groups: Int64[np.ndarray, " items"] = _nothing(np.int64)
+    groups: Int64[np.ndarray, " items"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Prompt group of each."""
     is_loss: bool = False
-    """Reported as exp of the mean, which is taken in nats."""
+    """True when it is reported as exp of the mean, which is taken in nats."""
     note: str | None = None
     """What to know about a good value."""
     missing: str | None = None
     """Why there is no value; None when there is."""
 
     def reported(self, estimate: Estimate) -> Estimate:
-        """An estimate of the mean on the scale that is reported."""
+        """Convert an estimate of the mean to the scale that is reported."""
         if self.is_loss:
             return estimate.map(lambda nats: float(np.exp(nats)))
         return estimate.within(0.0, 1.0)

@@ -1,0 +1,75 @@
+"""Kind `behave`: behaviour of one model on one set of prompts, as measurements; no text is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from analysis.measurement import Measurement
+from jobs.behaviour.continuations import write_continuations
+from jobs.behaviour.decode_loss import measure_decode_loss
+from jobs.behaviour.measured_behaviours import measure_behaviours
+from jobs.behaviour.prompted_model import PromptedModel, load_prompted_model
+from jobs.behaviour.scorer import Judge, chosen_scorer
+from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
+from jobs.worker.measured_rows import write_measurements
+from jobs.worker.work import Work
+
+if TYPE_CHECKING:
+    from jobs.behaviour.behave_params import BehaveParams
+
+
+def behave(work: Work[BehaveParams]) -> dict[str, object]:
+    """Measure the metrics of the params and write them; return the record's facts."""
+    work.progress(None, "loading the model")
+    prompted = load_prompted_model(work)
+    toxic = find_toxic_tokens(prompted.toxic_words, prompted.tokenizer, prompted.transform)
+    measurements = list(_measure(work, prompted, toxic))
+    _mirror(work, measurements)
+    return {
+        "rows": write_measurements(work.folder, measurements, prompted.about),
+        "num_prompts": len(prompted.plan.prompts),
+        "num_too_long": len(prompted.too_long),
+        "num_toxic_words": toxic.num_words,
+        "num_toxic_words_covered": toxic.num_covered,
+    }
+
+
+def _measure(
+    work: Work[BehaveParams], prompted: PromptedModel, toxic: ToxicTokens
+) -> Iterator[Measurement]:
+    params = work.params
+
+    def show(done: int, doing: str) -> None:
+        work.progress(done / len(prompted.plan.prompts), doing)
+
+    def open_judge() -> Judge:
+        work.progress(None, "judging continuations")
+        return chosen_scorer(params.scorer).open(work, prompted.toxic_words)
+
+    for values in measure_behaviours(
+        prompted,
+        toxic,
+        params,
+        open_judge=open_judge,
+        show=show,
+        keep_continuations=lambda kept: write_continuations(work.folder, prompted, kept),
+    ):
+        yield values.measured()
+    if "decode_loss" in params.metrics:
+        yield from measure_decode_loss(
+            prompted,
+            params.token_budget,
+            lambda done: show(done, "reading prompts in and out of order"),
+        )
+
+
+def _mirror(work: Work[BehaveParams], measurements: Sequence[Measurement]) -> None:
+    """Send every value to the tracker."""
+    values = {
+        f"{measurement.metric}/{measurement.position}": measurement.value
+        for measurement in measurements
+        if measurement.value is not None
+    }
+    if values:
+        work.tracker.log(values, axis="behave/step", step=0)

@@ -1,0 +1,104 @@
+"""`EndpointRequests`: every prompt sent once, a few at a time; what is read off answers is kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from cluster.errors import SurroundingsError
+from jobs.behaviour.conversation import Conversation
+from jobs.service.answer_log import AnswerLog, Reading
+from jobs.service.endpoint import Completion
+from jobs.service.faults import NoAnswer
+from jobs.worker.work import Stopped, Work
+
+_LOOK_EVERY_S = 0.1
+_LAST_ANSWERS_S = 5.0
+"""Wait for requests under way once a stop was asked for: they are paid for."""
+
+
+@dataclass(kw_only=True)
+class EndpointRequests:
+    """Sends conversations, reads the answers and keeps the readings."""
+
+    work: Work
+    """The job: its progress, and whether it is to stop."""
+    send: Callable[[Conversation], Completion]
+    """Called from several threads. Raises NoAnswer, Stopped, or what ends the job."""
+    read: Callable[[Conversation, Completion], Reading]
+    """Called from one thread, for one answer after the other."""
+    log: AnswerLog
+    """Readings of this attempt and of earlier ones, by the prompt's id."""
+    most_missing: int
+    """The job fails as soon as more prompts have no answer."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Reason why prompts have no answer -> how many."""
+
+    def readings(self, conversations: Sequence[Conversation], at_once: int) -> dict[int, Reading]:
+        """Return the readings of all answers by the prompt's id, without prompts that have none.
+
+        Raises:
+            SurroundingsError: too many prompts have no answer.
+            Stopped: the job was asked to stop; what was answered is kept.
+        """
+        readings = {item.prompt: self.log.get(str(item.prompt)) for item in conversations}
+        unsent = iter([item for item in conversations if readings[item.prompt] is None])
+        num_prompts = len(conversations)
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="ask")
+        under_way: dict[Future[Completion], Conversation] = {}
+        try:
+            while under_way := self._top_up(pool, under_way, unsent, at_once):
+                for future in wait(under_way, _LOOK_EVERY_S, FIRST_COMPLETED).done:
+                    self._settle(future, under_way.pop(future), readings, num_prompts)
+                if self.work.stop_requested:
+                    raise Stopped
+        except Stopped:
+            for future in wait(under_way, _LAST_ANSWERS_S).done:
+                if future.exception() is None:
+                    self._settle(future, under_way[future], readings, num_prompts)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self.log.publish()
+        return {prompt: reading for prompt, reading in readings.items() if reading is not None}
+
+    def _top_up(
+        self,
+        pool: ThreadPoolExecutor,
+        under_way: dict[Future[Completion], Conversation],
+        unsent: Iterator[Conversation],
+        at_once: int,
+    ) -> dict[Future[Completion], Conversation]:
+        """Send until `at_once` are under way: a kill loses no more answers than that."""
+        while len(under_way) < at_once and (following := next(unsent, None)) is not None:
+            under_way[pool.submit(self.send, following)] = following
+        return under_way
+
+    def _settle(
+        self,
+        future: Future[Completion],
+        conversation: Conversation,
+        readings: dict[int, Reading | None],
+        num_prompts: int,
+    ) -> None:
+        """Read one answer and keep the reading, or count why there is none."""
+        try:
+            reading = self.read(conversation, future.result())
+        except NoAnswer as fault:
+            self._count_missing(fault.reason, num_prompts)
+            return
+        self.log.keep(str(conversation.prompt), reading)
+        readings[conversation.prompt] = reading
+        done = sum(item is not None for item in readings.values())
+        self.work.progress(done / len(readings), "asking the endpoint")
+
+    def _count_missing(self, reason: str, num_prompts: int) -> None:
+        self.missing[reason] += 1
+        if self.missing.total() > self.most_missing:
+            reasons = ", ".join(f"{count} {why}" for why, count in self.missing.most_common())
+            raise SurroundingsError(
+                f"{self.missing.total()} of {num_prompts} prompts have no answer: {reasons}",
+                hint="launch again: what was answered is kept; or raise max_missing or max_retries",
+            )

@@ -1,0 +1,69 @@
+"""All behaviours of one model that are a mean over prompts or tokens, in two passes over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from jobs.behaviour.behaviour_values import BehaviourValues
+from jobs.behaviour.continuations import Continuations, continue_prompts
+from jobs.behaviour.probability_metrics import measure_probabilities
+from jobs.behaviour.prompted_model import NO_WORDS, PromptedModel
+from jobs.behaviour.scored_params import LocalModelParams
+from jobs.behaviour.scorer import Judge, chosen_scorer
+from jobs.behaviour.toxic_tokens import ToxicTokens
+from jobs.behaviour.toxicity import METRICS as TOXIC
+from jobs.behaviour.toxicity import measure_toxicity, score_texts
+from jobs.behaviour.unigram_f1 import METRICS as UNIGRAM_F1
+from jobs.behaviour.unigram_f1 import measure_unigram_f1
+
+OF_CONTINUATIONS = TOXIC | UNIGRAM_F1
+"""Metrics that are read off continuations."""
+
+
+def measure_behaviours(
+    prompted: PromptedModel,
+    toxic: ToxicTokens,
+    params: LocalModelParams,
+    *,
+    open_judge: Callable[[], Judge],
+    show: Callable[[int, str], None],
+    keep_continuations: Callable[[Continuations], None] = lambda continuations: None,
+) -> Iterator[BehaviourValues]:
+    """Yield the behaviours that `params.metrics` names.
+
+    Args:
+        prompted: the model and its prompts.
+        toxic: tokens of toxic words.
+        params: metrics, scorer, new_tokens and token_budget.
+        open_judge: makes the scorer ready; called once there is something to judge.
+        show: called after every batch with the number of prompts done, and what is done to them.
+        keep_continuations: called with the continuations, where a metric reads them.
+    """
+    yield from measure_probabilities(
+        prompted,
+        toxic,
+        params.metrics,
+        token_budget=params.token_budget,
+        after_batch=lambda done: show(done, "reading prompts"),
+    )
+    if OF_CONTINUATIONS.isdisjoint(params.metrics):
+        return
+    continuations = continue_prompts(
+        prompted,
+        params.new_tokens,
+        token_budget=params.token_budget,
+        after_batch=lambda done: show(done, "continuing prompts"),
+    )
+    keep_continuations(continuations)
+    yield from measure_unigram_f1(prompted, continuations, params.metrics)
+    if not TOXIC.isdisjoint(params.metrics):
+        judge = open_judge()
+        wordless = chosen_scorer(params.scorer).uses_words and not prompted.toxic_words
+        yield from measure_toxicity(
+            params.metrics,
+            score_texts(continuations.texts, prompted.transform, judge),
+            prompted.plan.groups[continuations.places],
+            judge,
+            params.new_tokens,
+            NO_WORDS if wordless else None,
+        )

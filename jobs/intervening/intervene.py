@@ -1,0 +1,119 @@
+"""Kind `intervene`: both models as they are, then one of them at every dose and random control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.measurement import Measurement
+from jobs.behaviour.prompted_model import PromptedModel
+from jobs.intervening.dose_measurements import AXIS, NAME, DoseValues, measure_doses
+from jobs.intervening.intervention import Intervention, Target, load_intervention
+from jobs.intervening.passes import Passes
+from jobs.intervening.prompted_pair import PromptedPair
+from jobs.intervening.targets import Absent, find_target
+from jobs.worker.measured_rows import write_measurements
+from jobs.worker.work import Work
+
+if TYPE_CHECKING:
+    from jobs.intervening.intervene_params import InterveneParams
+
+_OTHER = {"base": "aligned", "aligned": "base"}
+
+
+def intervene(work: Work[InterveneParams]) -> dict[str, object]:
+    """Measure every dose and control and write the rows; return the record's facts."""
+    params = work.params
+    assert params.subject is not None and params.doses is not None, "defaults are written out"
+    changed = params.subject
+    intervention = load_intervention(params.intervention)
+    pair = PromptedPair(work)
+    passes = Passes(work, pair.prompts)
+    other = passes.run(lambda: pair.load(_OTHER[changed]))
+    prompted = pair.load(changed)
+    plain = passes.run(lambda: prompted)
+    target = find_target(work, prompted, intervention)
+    doses: dict[float, DoseValues | Absent] = {
+        dose: target
+        if isinstance(target, Absent)
+        else _run_dose(passes, params, prompted, intervention, target, dose)
+        for dose in params.doses
+    }
+    definition = _definition(params, intervention)
+    measurements = [
+        replace(measurement, axes={NAME: params.intervention, **measurement.axes})
+        for measurement in measure_doses(plain, other, doses, definition)
+    ]
+    _mirror(work, measurements)
+    return {
+        "definition": intervention.DEFINITION,
+        "rows": write_measurements(work.folder, measurements, pair.about, [NAME, AXIS]),
+        "num_prompts": len(prompted.plan.prompts),
+        "num_too_long": len(prompted.too_long),
+        "num_toxic_words": passes.toxic.num_words,
+        "num_toxic_words_covered": passes.toxic.num_covered,
+        "passes_taken_over": passes.num_taken_over,
+        **_target_facts(target),
+    }
+
+
+def _run_dose(
+    passes: Passes,
+    params: InterveneParams,
+    prompted: PromptedModel,
+    intervention: Intervention,
+    target: Target,
+    dose: float,
+) -> DoseValues:
+    controls = [  # the same at every dose
+        target.randomised(np.random.default_rng([params.seed, number]))
+        for number in range(params.random_controls)
+    ]
+    patched, *others = [
+        passes.run(lambda: prompted, intervention.edits(item, dose)) for item in (target, *controls)
+    ]
+    return DoseValues(patched=patched, controls=others)
+
+
+def _definition(params: InterveneParams, intervention: Intervention) -> str:
+    """Write what was done, with a place for the metric; the same words for every intervention.
+
+    A table has a column for each definition, and interventions are to stand side by side.
+    """
+    unit = "the median norm there" if params.dose_unit == "typical-norm" else "length 1"
+    changed = "" if params.subject == intervention.SUBJECT else f"; the {params.subject} is changed"
+    return (
+        f"v1: {{metric}} with activations changed at every position (directions: at {params.site}, "
+        f"depth {params.depth:g}, {params.direction}, dose 1 of {unit}, of a mean offset its own "
+        f"length, mean δ at {params.position}; neurons: the {params.num_vectors} most "
+        f"toxic{changed}); recovered: share of the way to the other model, paired by prompt "
+        f"group; null band: "
+        f"{params.random_controls} random directions, or sets of other neurons; {{metric}}: "
+    )
+
+
+def _target_facts(target: Target | Absent) -> dict[str, object]:
+    if isinstance(target, Absent):
+        return {"layer": None, "step": None, "neurons": []}
+    neurons = [[layer, int(i)] for layer, chosen in target.neurons.items() for i in chosen]
+    has_direction = target.direction is not None
+    return {
+        "layer": target.layer if has_direction else None,
+        "step": target.step if has_direction else None,
+        "neurons": neurons,
+    }
+
+
+def _mirror(work: Work[InterveneParams], measurements: Sequence[Measurement]) -> None:
+    """Send every value to the tracker, one step per dose."""
+    by_dose: dict[float, dict[str, float]] = {}
+    for measurement in measurements:
+        if measurement.value is not None:
+            dose = float(str(measurement.axes[AXIS]))
+            curve = f"{measurement.metric}/{measurement.position}"
+            by_dose.setdefault(dose, {})[curve] = measurement.value
+    for step, values in sorted(by_dose.items()):
+        work.tracker.log(values, axis=AXIS, step=step)
