@@ -53,8 +53,8 @@ def find_accelerator(name: str) -> Accelerator | None:
     if product is None:
         return None
     memory_gb = None if product in _NAMED_WITH_HOST_MEMORY else _gb_in_name(name)
-    found = _PRODUCTS[product]
-    return found if memory_gb is None else replace(found, memory_gb=memory_gb)
+    accelerator = _PRODUCTS[product]
+    return accelerator if memory_gb is None else replace(accelerator, memory_gb=memory_gb)
 
 
 def gpu_memory_gb(name: str) -> float:

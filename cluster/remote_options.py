@@ -92,16 +92,16 @@ def _require_plain(url: str) -> None:
             "or run where a role gives access",
         )
     parts = urlsplit(url)
-    shown = url.split("?", 1)[0].split("#", 1)[0]
+    plain_url = url.split("?", 1)[0].split("#", 1)[0]
     if parts.query or parts.fragment or "::" in url:
         raise UserError(
             "the URL of the output root holds options, or one URL inside another",
-            where=shown,
+            where=plain_url,
             hint="write s3://bucket/folder; options come from the environment",
         )
     if parts.scheme in ("s3", "s3a") and not parts.netloc:
         raise UserError(
             "the URL of the output root names no bucket",
-            where=shown,
+            where=plain_url,
             hint="write s3://bucket/folder",
         )

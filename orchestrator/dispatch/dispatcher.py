@@ -7,7 +7,7 @@ from cluster.executor import Executor, Outcome
 from cluster.resources import Resources
 from orchestrator.dispatch.attempt_endings import AttemptEndings
 from orchestrator.dispatch.cancel_requests import take_requests
-from orchestrator.dispatch.interruption import Interruption, interruption
+from orchestrator.dispatch.interruption import Interruption, handle_signals
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobStates
 from orchestrator.dispatch.policy import Load
@@ -44,7 +44,7 @@ class Dispatcher:
         watcher: Watcher,
     ) -> None:
         self.is_cancelled = False
-        self.heard = Interruption()
+        self.interruption = Interruption()
         self._origin = origin
         self._executor = executor
         self._journal = journal
@@ -82,8 +82,8 @@ class Dispatcher:
         states = self.queue.states
         self._survey()
         self.queue.make_ready(states.startable())
-        with interruption() as self.heard:
-            while states.unsettled and not (self.heard.requested or self.is_cancelled):
+        with handle_signals() as self.interruption:
+            while states.unsettled and not (self.interruption.requested or self.is_cancelled):
                 self._look_around()
                 self._revisit_parked()
                 self._submit()
@@ -153,10 +153,12 @@ class Dispatcher:
         self._watcher.tick(self.queue.states.counts)
         self._journal.flush()
         outcomes: list[Outcome] = []
-        with self.heard.waiting():
+        with self.interruption.waiting():
             outcomes = self._executor.wait(_TICK_S)
         for outcome in outcomes:
-            key = self.endings.settle(outcome, is_ending=self.is_cancelled or self.heard.requested)
+            key = self.endings.settle(
+                outcome, is_ending=self.is_cancelled or self.interruption.requested
+            )
             if key is not None:
                 self._survey()  # the job's node may be gone
                 self.queue.retry(key)

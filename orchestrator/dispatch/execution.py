@@ -153,7 +153,7 @@ def _started(executor: Executor) -> Iterator[None]:
 def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:
     if states.counts[JobState.DONE] == len(states.jobs):
         return LaunchState.COMPLETE
-    if dispatcher.heard.requested:
+    if dispatcher.interruption.requested:
         return LaunchState.INTERRUPTED
     return LaunchState.CANCELLED if dispatcher.is_cancelled else LaunchState.FAILED
 

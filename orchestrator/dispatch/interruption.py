@@ -46,7 +46,7 @@ def restore_sigint() -> None:
 
 
 @contextlib.contextmanager
-def interruption() -> Iterator[Interruption]:
+def handle_signals() -> Iterator[Interruption]:
     """Handle the signals while the block runs, when called on the main thread.
 
     Call this after Ray has started, which sets a handler of its own.

@@ -210,8 +210,8 @@ def _parse(line: bytes) -> Event | None:
         event = _TYPES[values.pop("event")]
         if event is Ended:
             values["result"] = Result(values["result"])
-        known = {field.name for field in fields(event)}
-        parsed: Event = event(**{name: values[name] for name in values.keys() & known})
+        names = {field.name for field in fields(event)}
+        parsed: Event = event(**{name: values[name] for name in values.keys() & names})
         return parsed
     return None
 

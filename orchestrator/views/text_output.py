@@ -68,11 +68,11 @@ def layout_text(execution: Mapping[str, object], peak_memory_gb: float | None) -
 def _size(members: Sequence[JobDecision]) -> str:
     """Return how much a stage may write, as far as its jobs can estimate it."""
     to_run = {member.job.key: member.most_bytes for member in members if member.decision in RUNS}
-    known = [size for size in to_run.values() if size is not None]
-    if not known:
+    sizes = [size for size in to_run.values() if size is not None]
+    if not sizes:
         return ""
-    unknown = f", {len(to_run) - len(known)} not known yet" if len(known) < len(to_run) else ""
-    return f"   up to {gigabytes(sum(known))}{unknown}"
+    unknown = f", {len(to_run) - len(sizes)} not known yet" if len(sizes) < len(to_run) else ""
+    return f"   up to {gigabytes(sum(sizes))}{unknown}"
 
 
 def _unusual(members: Sequence[JobDecision]) -> list[JobDecision]:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cluster.executor import Ending
 from cluster.executors.ray import Executor
 from cluster.gang_network import interface_of
 from cluster.resources import Resources
+from tests.real_ray import TICK, first_outcome, is_gone
 
 CALLS = '''
 import json, os, time
@@ -72,7 +72,6 @@ def insist(payload, surroundings):
         time.sleep(0.01)
 '''
 PAIR = Resources(num_ranks=2)
-TICK = threading.Event()  # never set: a pause between two looks
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +87,6 @@ def executor(tmp_path_factory):
         executor.close()
 
 
-def finish(executor, limit_s=180):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if outcomes := executor.wait(0.2):
-            return outcomes[0]
-    raise AssertionError("nothing ended")
-
-
 def started(executor, call, tmp_path):
     """Process ids of the two ranks, once both run."""
     executor.submit("a", f"gang_calls:{call}", str(tmp_path / "runs"), PAIR)
@@ -105,19 +96,6 @@ def started(executor, call, tmp_path):
         assert time.monotonic() < until, "the ranks did not start"
         assert not executor.wait(0.1), "the call ended"
     return [int(file.read_text()) for file in files]
-
-
-def gone(pid):
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        TICK.wait(0.02)
-    return False
 
 
 def all_cores_are_free():
@@ -133,7 +111,7 @@ def all_cores_are_free():
 
 def test_two_ranks_add_up_and_know_who_they_are(executor, tmp_path):
     executor.submit("a", "gang_calls:add", str(tmp_path / "saw"), PAIR)
-    outcome = finish(executor)
+    outcome = first_outcome(executor)
     assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "3.0"), outcome.error
     assert interface_of(outcome.node)
     for rank in range(2):
@@ -155,10 +133,10 @@ def test_two_ranks_add_up_and_know_who_they_are(executor, tmp_path):
 def test_a_killed_rank_ends_the_call_as_lost_and_says_which_and_where(executor, tmp_path):
     pids = started(executor, "stay", tmp_path)
     os.kill(pids[1], signal.SIGKILL)
-    outcome = finish(executor, limit_s=60)
+    outcome = first_outcome(executor, limit_s=60)
     assert outcome.ending is Ending.LOST
     assert outcome.error.startswith(f"rank 1 on {outcome.node} (pid {pids[1]}) died: ")
-    assert gone(pids[0])
+    assert is_gone(pids[0])
     assert all_cores_are_free()
 
 
@@ -166,7 +144,7 @@ def test_a_killed_rank_ends_the_call_as_lost_and_says_which_and_where(executor, 
 def test_all_ranks_killed_is_a_lost_call(executor, tmp_path):
     for pid in (pids := started(executor, "stay", tmp_path)):
         os.kill(pid, signal.SIGKILL)
-    outcome = finish(executor, limit_s=60)
+    outcome = first_outcome(executor, limit_s=60)
     assert outcome.ending is Ending.LOST
     assert all(f"(pid {pid}) died" in outcome.error for pid in pids)
 
@@ -174,7 +152,7 @@ def test_all_ranks_killed_is_a_lost_call(executor, tmp_path):
 @pytest.mark.slow
 def test_what_one_rank_raises_is_the_outcome_of_all(executor):
     executor.submit("a", "gang_calls:second_fails", "", PAIR)
-    outcome = finish(executor)
+    outcome = first_outcome(executor)
     assert (outcome.ending, outcome.error) == (Ending.RAISED, "rank 1: OSError: no such thing")
     assert all_cores_are_free()
 
@@ -182,7 +160,7 @@ def test_what_one_rank_raises_is_the_outcome_of_all(executor):
 @pytest.mark.slow
 def test_a_rank_that_returns_alone_speaks_for_all(executor):
     executor.submit("a", "gang_calls:first_says", "", PAIR)
-    outcome = finish(executor)
+    outcome = first_outcome(executor)
     assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "something is wrong")
 
 
@@ -190,7 +168,7 @@ def test_a_rank_that_returns_alone_speaks_for_all(executor):
 def test_a_cancelled_gang_is_asked_on_every_rank_and_may_save(executor, tmp_path):
     started(executor, "stay", tmp_path)
     executor.cancel("a")
-    outcome = finish(executor)
+    outcome = first_outcome(executor)
     assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "saved")
 
 
@@ -198,8 +176,8 @@ def test_a_cancelled_gang_is_asked_on_every_rank_and_may_save(executor, tmp_path
 def test_a_gang_that_will_not_stop_is_ended_after_its_grace(executor, tmp_path):
     pids = started(executor, "insist", tmp_path)
     executor.cancel("a")
-    assert finish(executor).ending is Ending.CANCELLED
-    assert all(gone(pid) for pid in pids)
+    assert first_outcome(executor).ending is Ending.CANCELLED
+    assert all(is_gone(pid) for pid in pids)
     assert all_cores_are_free()
 
 
@@ -209,7 +187,7 @@ def occupied(executor, tmp_path):
     executor.submit("b", "gang_calls:wait_for", str(tmp_path / "go"), Resources())
     yield
     (tmp_path / "go").touch()
-    assert finish(executor).ticket == "b"
+    assert first_outcome(executor).ticket == "b"
 
 
 @pytest.mark.slow
@@ -222,7 +200,7 @@ def test_a_gang_that_is_cancelled_while_it_waits_for_its_place_leaves_nothing_be
         assert time.monotonic() < until
         assert not executor.wait(0.1)
     executor.cancel("a")
-    assert finish(executor, limit_s=10).ending is Ending.CANCELLED
+    assert first_outcome(executor, limit_s=10).ending is Ending.CANCELLED
     assert not any(group["state"] in ("PENDING", "CREATED") for group in groups())
 
 
@@ -234,14 +212,14 @@ def test_a_driver_killed_while_it_waits_for_a_place_waits_no_more(executor, occu
         assert time.monotonic() < until
         assert not executor.wait(0.1)
     os.kill(driver_of("a"), signal.SIGKILL)
-    assert finish(executor, limit_s=30).ending is Ending.LOST
+    assert first_outcome(executor, limit_s=30).ending is Ending.LOST
     assert not any(group["state"] in ("PENDING", "CREATED") for group in groups())
 
 
 @pytest.mark.slow
 def test_a_gang_whose_place_others_keep_did_not_begin_and_says_what_it_needs(executor, occupied):
     executor.submit("a", "gang_calls:second_fails", "", PAIR)
-    outcome = finish(executor, limit_s=100)
+    outcome = first_outcome(executor, limit_s=100)
     assert outcome.ending is Ending.NO_ROOM
     assert "no room for 2 x (1 CPU) on 1 node just now: 2 CPUs on each node" in outcome.error
 
@@ -256,8 +234,8 @@ def groups():
 def test_a_killed_driver_leaves_no_rank_and_no_place_taken(executor, tmp_path):
     pids = started(executor, "stay", tmp_path)
     os.kill(driver_of("a"), signal.SIGKILL)
-    assert finish(executor).ending is Ending.LOST
-    assert all(gone(pid) for pid in pids)
+    assert first_outcome(executor).ending is Ending.LOST
+    assert all(is_gone(pid) for pid in pids)
     assert all_cores_are_free()
 
 

@@ -11,6 +11,7 @@ import pytest
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
+from tests.real_ray import first_outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -72,18 +73,10 @@ def executor(cluster, nodes, tmp_path_factory):
     executor.close()
 
 
-def finish(executor, limit_s=180):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if outcomes := executor.wait(0.2):
-            return outcomes[0]
-    raise AssertionError("nothing ended")
-
-
 def placed(executor, resources):
     """Node, GPUs of its own and visible GPUs of each rank."""
     executor.submit("a", "placed_calls:where", "", resources)
-    outcome = finish(executor)
+    outcome = first_outcome(executor)
     assert outcome.ending is Ending.RETURNED, outcome.error
     return json.loads(outcome.answer)
 
@@ -126,5 +119,5 @@ def test_notice_that_a_node_will_be_taken_away_asks_all_ranks_to_stop(
     words += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
     words += ["--deadline-remaining-seconds", "600"]
     subprocess.run([Path(sys.executable).with_name("ray"), *words], check=True, capture_output=True)
-    outcome = finish(executor, limit_s=60)
+    outcome = first_outcome(executor, limit_s=60)
     assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "saved")

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cluster.errors import SurroundingsError
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
+from tests.real_ray import TICK, is_gone
 
 CALLS = '''
 import json, os, signal, sys, time
@@ -74,8 +74,6 @@ def meet(payload, surroundings):
         time.sleep(0.01)
     return "met"
 '''
-
-TICK = threading.Event()  # never set: a pause between two looks
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +206,7 @@ def test_a_call_that_will_not_stop_is_killed_after_its_grace(executor, tmp_path,
     pid = written(tmp_path / "runs")
     executor.cancel("a")
     assert finish(executor)["a"].ending is Ending.CANCELLED
-    assert gone(pid)
+    assert is_gone(pid)
 
 
 def test_an_address_where_nothing_answers_gives_one_message():
@@ -239,7 +237,7 @@ def test_a_ray_of_our_own_dies_with_a_killed_launch(executor, tmp_path):
     launch.send_signal(signal.SIGKILL)
     launch.wait()
 
-    assert all(gone(pid) for pid in family)
+    assert all(is_gone(pid) for pid in family)
 
 
 def command_of(pid: int) -> str:
@@ -262,17 +260,3 @@ def descendants(root: int) -> set[int]:
         grew = {pid for pid, parent in parents.items() if parent in grew}
         found |= grew
     return found
-
-
-def gone(pid: int) -> bool:
-    """True once the process has ended; a zombie that nobody reaped has."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        TICK.wait(0.02)
-    return False

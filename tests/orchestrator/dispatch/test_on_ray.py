@@ -8,37 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from cluster.executors.ray import Executor
-from cluster.resources import Resources
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.ledger import Ended, LaunchState, read_events
-
-TICK = threading.Event()  # never set: a pause between two looks
-
-
-class Shared:
-    """An executor that several launches use, so that Ray starts once."""
-
-    def __init__(self, executor):
-        self._executor = executor
-
-    def __getattr__(self, name):
-        return getattr(self._executor, name)
-
-    def start(self):
-        """Started by the fixture."""
-
-    def close(self):
-        """Closed by the fixture."""
+from tests.real_ray import TICK, shared_ray
 
 
 @pytest.fixture(scope="module")
 def ray():
-    executor = Executor(offered=Resources(num_cpus=2))
-    executor.start()
-    yield Shared(executor)
-    executor.close()
+    with shared_ray(num_cpus=2) as executor:
+        yield executor
 
 
 def in_background(act):

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster.executors.ray import Executor
-from cluster.resources import Resources
 from jobs.artifacts.job import InputRef, Job
 from jobs.kinds.extract import Extract
 from jobs.store.activation_units import FOLDER, MARKER
@@ -21,39 +19,21 @@ from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
 from orchestrator.records.ledger import Ended, LaunchState, read_events
+from tests.real_ray import TICK, shared_ray
 
 extract = Extract()
 
 pytestmark = pytest.mark.cluster
 
-TICK = threading.Event()  # never set: a pause between two looks
 _LONGEST_S = 180
 PARAMS = {"layers": (0, 2), "positions": ("last", "all"), "num_cpus": 0.4}
 NUM_UNITS = 60
 
 
-class Shared:
-    """An executor that several launches use, so that Ray starts once."""
-
-    def __init__(self, executor):
-        self._executor = executor
-
-    def __getattr__(self, name):
-        return getattr(self._executor, name)
-
-    def start(self):
-        """Started by the fixture."""
-
-    def close(self):
-        """Closed by the fixture."""
-
-
 @pytest.fixture(scope="module")
 def ray():
-    executor = Executor(offered=Resources(num_cpus=2))
-    executor.start()
-    yield Shared(executor)
-    executor.close()
+    with shared_ray(num_cpus=2) as executor:
+        yield executor
 
 
 @pytest.fixture
