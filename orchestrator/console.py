@@ -1,21 +1,20 @@
-"""Writes to the person at the terminal: answers to standard output, notes to standard error."""
+"""Writes to the terminal: answers to standard output, notes to standard error."""
 
 import json
 import sys
-from typing import Any
 
 
 def say(text: str = "") -> None:
-    """One line for the person at the terminal, on standard output."""
+    """Write one line of the answer to standard output."""
     sys.stdout.write(text + "\n")
 
 
-def say_json(value: Any) -> None:
-    """One JSON document on standard output."""
+def say_json(value: object) -> None:
+    """Write one JSON document to standard output."""
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
 def note(text: str) -> None:
-    """One line beside the answer, on standard error, so that `--json` stays parseable."""
+    """Write one line to standard error, so that the answer of `--json` stays parseable."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()

@@ -1,4 +1,7 @@
-"""One launch of a study, from what stands to refreshed views. `resume` is a launch too."""
+"""One launch of a study: plan, decide, run what is not done, refresh tables and figures.
+
+`resume` and `verify --repair` are launches, too.
+"""
 
 from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager
@@ -7,7 +10,6 @@ from pathlib import Path
 
 from cluster.executor import Executor
 from cluster.storage import Storage
-from jobs.artifacts.job import Job
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.submission import Origin, root_id
@@ -27,17 +29,17 @@ from orchestrator.study.study import Study
 from orchestrator.views.study_views import compared, comparisons, complete_views, refresh_views
 
 _MOST_ROUNDS = 3
-"""Rounds until nothing is stale; one, unless an artifact came out with other bytes."""
+"""Most rounds until nothing is stale; one is enough unless artifacts come out with other bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launched:
-    """What a launch came to, and how the study stands after it."""
+    """How a launch ended, and the state of the study after it."""
 
     report: LaunchReport | None
     """Counts and failures; None when there was nothing to do."""
     decided: DecidedPlan
-    """The study as it stands now."""
+    """The plan of the study, decided after the launch."""
     figures: Sequence[Path | str]
     """Folders of figures."""
 
@@ -67,20 +69,23 @@ def launch(
         study: the study.
         executor: where jobs run; not started when there is nothing to run.
         executor_name: its name, for the ledger.
-        progress: opens whoever is told what happens, once there is something to run.
-        only: selectors; those jobs, and what they need, and nothing else.
+        progress: opens the watcher of the launch, once there is something to run.
+        only: selectors of the jobs to run, with what they need; empty for all jobs.
         fresh: give failed jobs a new retry budget.
-        takeover: take the lease from a live holder (remote roots).
+        takeover: take the lease from a holder that is known to be gone (remote roots).
         damaged: keys of finished jobs to make again (`verify --repair`).
-        warn: is told, before anything runs, what the user should look at.
+        warn: takes warnings for the user, before anything runs.
+
+    Returns:
+        How the launch ended. When all jobs were done already, nothing was locked or run.
 
     Raises:
         UserError: something in the study is wrong; nothing was written.
-        SurroundingsError: lock held, root not writable, no cluster.
+        SurroundingsError: the lock is held, the root is not writable, or there is no cluster.
     """
     plan = plan_study(root, study)
     identifier = new_launch_id()
-    # What is done, records alone say: the ledger is read once, where it is needed.
+    # Records alone say what is done; the ledger is read once, under the lock.
     decided = decide(plan, root, History())
     if not _wanted(plan, only) - (decided.keys(Decision.REUSE) - damaged):
         if decided.to_run:
@@ -99,11 +104,7 @@ def launch(
         decided = decide(plan, root, past, fresh=fresh)
         wanted = _wanted(plan, only)
         for _ in range(_MOST_ROUNDS):
-            space = measure_disk_space(
-                root, [item for item in decided.decisions if item.job.key in wanted]
-            )
-            if space.warning:
-                warn(f"warning: {space.warning}")
+            _warn_of_full_disk(root, decided, wanted, warn)
             write_study(root, plan, plan_document(plan, decided.decisions))
             with progress() as watcher:
                 report = run_study(
@@ -121,7 +122,7 @@ def launch(
                 )
             damaged = frozenset()
             decided = decide(plan, root, past)
-            # A job made again with other bytes leaves those below it stale: once more, then.
+            # A job that was made again with other bytes leaves jobs downstream stale.
             if (
                 report.state is not LaunchState.COMPLETE
                 or not decided.keys(Decision.STALE) & wanted
@@ -135,10 +136,18 @@ def launch(
     return Launched(report=report, decided=decided, figures=figures)
 
 
-def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
-    """See that the root knows this study as it is now, though all its jobs were done before.
+def _warn_of_full_disk(
+    root: Storage, decided: DecidedPlan, wanted: Set[str], warn: Callable[[str], None]
+) -> None:
+    space = measure_disk_space(root, [decided.by_key[key] for key in wanted])
+    if space.warning:
+        warn(f"warning: {space.warning}")
 
-    What the index names is what `gc` keeps.
+
+def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
+    """Write the study and its index under the root, unless the index is as planned now.
+
+    `gc` keeps what the index names, also of a study whose jobs were all done before.
     """
     plan = decided.plan
     planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
@@ -159,7 +168,7 @@ def _wanted(plan: Plan, only: Sequence[str]) -> Set[str]:
 def _mirror(
     root: Storage, decided: DecidedPlan, report: LaunchReport, figures: Sequence[Path | str]
 ) -> None:
-    """The summary run in W&B. A mirror that breaks must not cost the study its result."""
+    """Write the summary run in W&B; a mirror that fails does not cost the study its result."""
     from jobs.comparing.view import View
     from jobs.comparing.wandb_summary import mirror_study
     from jobs.worker.tracking import RunName
@@ -167,7 +176,7 @@ def _mirror(
     done = [job for job in comparisons(decided) if job.key in decided.keys(Decision.REUSE)]
     if not done or report.state is not LaunchState.COMPLETE:
         return
-    study = decided.plan.study.name
+    study, reused = decided.plan.study.name, set(report.reused)
     origin = Origin(storage=root, root_id=root_id(root), study=study, commit=None)
     pictures = [
         path for folder in figures if isinstance(folder, Path) for path in folder.glob("*.png")
@@ -184,10 +193,5 @@ def _mirror(
         ),
         comparisons=[(compared(root, decided, job), job.params_as(View)) for job in done],
         figures=sorted(pictures),
-        reused=_labels(decided, set(report.reused)),
+        reused=[job.label for job in decided.plan.jobs if job.key in reused],
     )
-
-
-def _labels(decided: DecidedPlan, keys: Set[str]) -> list[str]:
-    jobs: list[Job] = [job for job in decided.plan.jobs if job.key in keys]
-    return [job.label for job in jobs]

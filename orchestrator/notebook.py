@@ -1,23 +1,23 @@
-"""Reading a root from a notebook: its studies, their measurements as a DataFrame, their stores.
+"""Reads a root from a notebook: its studies, their measurements as a DataFrame, their stores.
 
     root = open_root("results")
     study = root.study("gpt2-toxicity")
     study.measurements()
     study.activations("delta", model="gpt2-medium", objective="dpo", seed=0, condition="plain")
 
-Nothing is planned or written; what stands in the records is what there is.
+Nothing is planned or written: the answers come from the records of finished jobs.
 """
 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError, unknown_name
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.artifacts.job import Cell
+from jobs.artifacts.job import Cell, Scalar
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from jobs.worker.measured_rows import FILE
@@ -34,7 +34,17 @@ _Jobs = Sequence[tuple[Cell, Artifact]]
 
 
 def open_root(path_or_url: str | Path) -> "Root":
-    """An output root, for reading. Raises UserError when no study was launched there."""
+    """Open an output root for reading.
+
+    Args:
+        path_or_url: a folder, or a URL such as `s3://bucket/results`.
+
+    Returns:
+        The root.
+
+    Raises:
+        UserError: no study was launched there.
+    """
     root = Root(storage=Storage(path_or_url))
     if not root.studies:
         raise UserError("no study was launched under this root", where=root.storage.url)
@@ -54,7 +64,14 @@ class Root:
         return known_studies(self.storage)
 
     def study(self, name: str) -> "LaunchedStudy":
-        """One of them. Raises UserError with the nearest match."""
+        """Return one of the studies.
+
+        Args:
+            name: as the study file names it.
+
+        Raises:
+            UserError: there is no such study; the hint names the nearest match.
+        """
         if name not in self.studies:
             raise unknown_name("study", name, self.studies, where=self.storage.url)
         return LaunchedStudy(name=name, storage=self.storage)
@@ -75,39 +92,60 @@ class LaunchedStudy:
         return list(self._jobs)
 
     def cells(self, stage: str) -> list[Cell]:
-        """The cells of a stage, done or not."""
+        """List the cells of a stage, done or not: axis -> label.
+
+        Args:
+            stage: its name.
+
+        Raises:
+            UserError: there is no such stage.
+        """
         return [cell for cell, _ in self._stage(stage)]
 
-    def artifact(self, stage: str, **cell: Any) -> Artifact:
-        """What the one job left whose cell has these values.
+    def artifact(self, stage: str, **cell: Scalar) -> Artifact:
+        """Return what the one job left whose cell has these values.
 
-        Raises UserError when there are none or several such cells, or it is not done.
+        Args:
+            stage: its stage.
+            cell: axis=value; enough of them to tell the cell from all others.
+
+        Raises:
+            UserError: there are no or several such cells, or the job is not done.
         """
         jobs = self._stage(stage)
-        axes = {axis for each, _ in jobs for axis in each}
+        axes = {axis for own_cell, _ in jobs for axis in own_cell}
         for axis in cell:
             if axis not in axes:
                 raise unknown_name("axis", axis, axes, where=f"stage {stage!r}")
         wanted = {axis: value_name(value) for axis, value in cell.items()}
-        found = [(each, made) for each, made in jobs if wanted.items() <= each.items()]
-        if len(found) != 1:
-            shown = [_shown(each) for each, _ in found or jobs]
+        matches = [job for job in jobs if wanted.items() <= job[0].items()]
+        if len(matches) != 1:
             raise UserError(
-                f"{len(found)} cells of stage {stage!r} have {_shown(wanted) or 'no axis given'}",
+                f"{len(matches)} cells of stage {stage!r} match "
+                f"{_cell_text(wanted) or 'no given value'}, not one",
                 where=f"study {self.name}",
-                allowed=shown[:20],
+                allowed=[_cell_text(own_cell) for own_cell, _ in matches or jobs][:20],
             )
-        ((one, artifact),) = found
+        ((own_cell, artifact),) = matches
         if artifact.find_record() is None:
             raise UserError(
-                f"{stage} {_shown(one)} is not done",
+                f"{stage} {_cell_text(own_cell)} is not done",
                 where=artifact.folder,
                 hint=f"`deltascale status {self.name}` says why",
             )
         return artifact
 
-    def activations(self, stage: str, **cell: Any) -> "ActivationStore":
-        """Open the activation store that one cell of a stage leaves. Raises as `artifact`."""
+    def activations(self, stage: str, **cell: Scalar) -> "ActivationStore":
+        """Open the activation store that the job of one cell left.
+
+        Args:
+            stage: a stage that extracts activations.
+            cell: axis=value; enough of them to tell the cell from all others.
+
+        Raises:
+            UserError: there are no or several such cells, the job is not done, or jobs of this
+                stage leave no activation store.
+        """
         from jobs.store.activation_store import ActivationStore
 
         artifact = self.artifact(stage, **cell)
@@ -117,26 +155,29 @@ class LaunchedStudy:
         return ActivationStore(artifact)
 
     def measurements(self) -> "pd.DataFrame":
-        """All measurements in the long table's columns; what is not done yet has its reason."""
+        """Return all measurements in the long table's columns, one row each.
+
+        What is not done yet has a row with its status and reason.
+        """
         import pandas as pd
 
         from jobs.comparing.comparison import long_table
         from jobs.comparing.gathering import collect
 
-        found = [
+        sources = [
             source
             for stage, jobs in self._jobs.items()
             if not KINDS.find(jobs[0][1].kind).GATHERS
             for source in self._sources(stage, jobs)
         ]
-        return pd.read_parquet(io.BytesIO(long_table(collect(found), "parquet")))
+        return pd.read_parquet(io.BytesIO(long_table(collect(sources), "parquet")))
 
     def _sources(self, stage: str, jobs: "_Jobs") -> "list[Source]":
-        """The jobs of a stage, done or not, when some of them measured something."""
+        """List the jobs of a stage, done or not; none when no job has measured anything."""
         from jobs.comparing.gathering import Source
 
         done = {artifact.key for _, artifact in jobs if artifact.find_record() is not None}
-        if not any(FILE in each.record.files for _, each in jobs if each.key in done):
+        if not any(FILE in artifact.record.files for _, artifact in jobs if artifact.key in done):
             return []
         return [
             Source(stage=stage, cell=cell, artifact=artifact)
@@ -170,5 +211,5 @@ def _leaves_store(artifact: Artifact) -> bool:
     return kind is not None and kind.LEAVES is Results.STORE
 
 
-def _shown(cell: Mapping[str, str]) -> str:
+def _cell_text(cell: Mapping[str, str]) -> str:
     return ", ".join(f"{axis}={value}" for axis, value in cell.items())

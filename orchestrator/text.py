@@ -2,7 +2,7 @@
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
+    """Write a duration as `42 s`, `3 min 20 s` or `2 h 05 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -11,6 +11,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 job`, `4 jobs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def first_line(text: str | None) -> str:
-    """The first line of a message that says something."""
+    """Return the first line of a message that is not blank; `no message` where there is none."""
     return ((text or "").strip() or "no message").splitlines()[0]

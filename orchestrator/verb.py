@@ -21,10 +21,25 @@ class Verb(Protocol):
     """One line for `deltascale --help`."""
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the verb's own arguments."""
+        """Declare the verb's own arguments.
+
+        Args:
+            parser: the parser of the verb; `--root` and `--json` are declared already.
+        """
 
     def run(self, options: argparse.Namespace) -> int:
-        """Run the verb; return the exit code."""
+        """Run the verb.
+
+        Args:
+            options: the words of the command line.
+
+        Returns:
+            The exit code: 0 when all is well, 1 with failed jobs or damage found, 130 interrupted.
+
+        Raises:
+            UserError: something the user wrote cannot be done (exit code 2).
+            SurroundingsError: the machine, the root or the cluster does not allow it (3).
+        """
 
 
 VERBS: Door[Verb] = Door("verb", "orchestrator.verbs")

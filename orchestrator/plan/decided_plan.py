@@ -61,13 +61,28 @@ def find_study(root: Storage, text: str) -> Study:
     return open_study(root, text)
 
 
-def plan_study(root: Storage, study: Study) -> Plan:
-    """Plan a study with the revisions that the root remembers. Reads neither records nor ledger."""
-    return make_plan(study, known_revisions(root))
+def plan_study(root: Storage, study: Study, earlier: Plan | None = None) -> Plan:
+    """Plan a study with the revisions that the root remembers. Reads neither records nor ledger.
+
+    An earlier plan is returned as it is where it was made from the same text and revisions.
+    """
+    revisions = known_revisions(root)
+    if (
+        earlier is not None
+        and earlier.revisions == revisions
+        and earlier.study.file.text == study.file.text
+        and earlier.study.folder == study.folder
+    ):
+        return earlier
+    return make_plan(study, revisions)
 
 
 def decide_plan(
-    root: Storage, study: Study, *, machines: Sequence[Resources] | None = None
+    root: Storage,
+    study: Study,
+    *,
+    machines: Sequence[Resources] | None = None,
+    earlier: Plan | None = None,
 ) -> DecidedPlan:
     """Plan a study and decide every job: one plan, and the ledger read once.
 
@@ -75,9 +90,10 @@ def decide_plan(
         root: the output root.
         study: the study.
         machines: nodes to plan for; None leaves open where the jobs will run.
+        earlier: a plan of the study, taken again while neither study nor revisions change.
     """
     history = read_history(root, study.name)
-    return decide(plan_study(root, study), root, history, machines=machines)
+    return decide(plan_study(root, study, earlier), root, history, machines=machines)
 
 
 def decide(

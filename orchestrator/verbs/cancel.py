@@ -10,7 +10,7 @@ HELP = "stop a running launch, or some of its jobs; launching again resumes"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY and which jobs."""
+    """Declare STUDY and the jobs to cancel."""
     study_argument(parser)
     parser.add_argument(
         "selectors",
@@ -21,11 +21,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Leave a request where the running launch looks."""
+    """Leave a request where the running launch looks for one.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0, also when no launch is running.
+    """
     from orchestrator.dispatch.cancel_requests import ask_to_cancel
     from orchestrator.plan.decided_plan import find_study, plan_study
     from orchestrator.records.lock import current_holder
     from orchestrator.study.selector import select
+    from orchestrator.text import counted
 
     root = chosen_root(options)
     study = find_study(root, options.study)
@@ -36,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say_json({"study": study.name, "asked": holder is not None, "jobs": len(jobs)})
     elif holder is None:
-        say(f"no launch of {study.name!r} is running; there is nothing to cancel")
+        say(f"no launch of {study.name!r} is running: nothing to cancel")
     else:
-        what = f"{len(jobs)} jobs" if options.selectors else "everything"
+        what = counted(len(jobs), "job") if options.selectors else "everything"
         say(f"asked {holder} to cancel {what}; `deltascale launch {study.name}` resumes")
     return 0

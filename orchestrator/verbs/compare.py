@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from orchestrator.verb import chosen_root
@@ -15,7 +15,7 @@ HELP = "print cross-scale tables: rows, columns, metrics and format as you like"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDIES and how they are shown; what is not given is as the study's own compare stage."""
+    """Declare the studies and how they are shown; by default as their own compare stage says."""
     parser.add_argument(
         "studies",
         nargs="+",
@@ -61,26 +61,38 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Gather what the studies measured and print it; missing cells say why."""
+    """Gather what the studies measured and print it; missing cells say why.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: a study has nothing to compare, or an option is wrong.
+    """
     from orchestrator.views.several_studies import gather_studies
 
-    gathered = gather_studies(chosen_root(options), options.studies, _chosen(options))
+    gathered = gather_studies(chosen_root(options), options.studies, _view_options(options))
     form = "json" if options.json else options.format
     if options.trace is not None:
         from orchestrator.views.trace_output import show_trace
 
         show_trace(gathered, options.trace, as_json=form == "json")
         return 0
-    data = _printed(options, gathered, form)
+    data = _render(options, gathered, form)
     if form == "parquet" and sys.stdout.isatty():
         raise UserError(
-            "parquet is not for a terminal", where="--format", hint="redirect it: > FILE"
+            "parquet is binary and cannot be printed on a terminal",
+            where="--format",
+            hint="redirect it: > FILE",
         )
     sys.stdout.buffer.write(data)
     return 0
 
 
-def _printed(options: argparse.Namespace, gathered: "Gathered", form: str) -> bytes:
+def _render(options: argparse.Namespace, gathered: "Gathered", form: str) -> bytes:
     comparison, view = gathered.comparison, gathered.view
     if options.long:
         from jobs.comparing.comparison import long_table
@@ -95,7 +107,7 @@ def _printed(options: argparse.Namespace, gathered: "Gathered", form: str) -> by
     return rendered(comparison.table(view), form)
 
 
-def _chosen(options: argparse.Namespace) -> dict[str, Any]:
+def _view_options(options: argparse.Namespace) -> dict[str, object]:
     where = {}
     for text in options.where:
         axis, equals, values = text.partition("=")
@@ -103,17 +115,17 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
             raise UserError(f"{text!r} is not AXIS=VALUE,VALUE", where="--where")
         where[axis] = values.split(",")
     return {
-        "rows": _listed(options.rows),
-        "columns": _listed(options.columns),
-        "metrics": _listed(options.metric),
+        "rows": _split(options.rows),
+        "columns": _split(options.columns),
+        "metrics": _split(options.metric),
         "where": where or None,
         "site": options.site,
         "position": options.position,
         "depth": options.depth,
         "controls": options.controls,
-        "references": _listed(options.references),
+        "references": _split(options.references),
     }
 
 
-def _listed(text: str | None) -> list[str] | None:
+def _split(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

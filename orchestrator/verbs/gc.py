@@ -1,4 +1,4 @@
-"""Verb `gc`: what a root no longer needs; `--apply` deletes it."""
+"""Verb `gc`: list what a root no longer needs; `--apply` deletes it."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from orchestrator.console import say, say_json
+from orchestrator.text import counted
 from orchestrator.verb import chosen_root
 
 ORDER = 120
@@ -14,42 +15,54 @@ HELP = "list what the root no longer needs (superseded keys, spent checkpoints);
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Whether to delete."""
+    """Declare whether to delete."""
     parser.add_argument("--apply", action="store_true", help="delete what is listed")
 
 
 def run(options: argparse.Namespace) -> int:
-    """List, and delete when asked and no launch is running on the root."""
+    """List garbage; with `--apply`, delete it while no launch is running on the root.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0.
+
+    Raises:
+        SurroundingsError: a launch is running, or the plan of a study cannot be read.
+    """
     from orchestrator.records.garbage import find_garbage
 
     root = chosen_root(options)
     if options.apply:
-        with _quiet(root) as studies:
-            found = list(find_garbage(root))
-            for each in found:
+        with _all_locked(root) as studies:
+            garbage = list(find_garbage(root))
+            for item in garbage:
                 _require_no_other(root, studies)
-                root.remove(each.name)
+                root.remove(item.name)
     else:
-        found = list(find_garbage(root))
-    total = sum(each.bytes for each in found)
+        garbage = list(find_garbage(root))
+    total = sum(item.bytes for item in garbage)
     if options.json:
         say_json(
             {
                 "applied": options.apply,
                 "bytes": total,
-                "items": [{"name": g.name, "why": g.why, "bytes": g.bytes} for g in found],
+                "items": [
+                    {"name": item.name, "why": item.why, "bytes": item.bytes} for item in garbage
+                ],
             }
         )
         return 0
-    for each in found:
-        say(f"{each.bytes / 1e6:10.2f} MB  {each.name}  ({each.why})")
-    done = "deleted" if options.apply else "could be deleted; --apply does it"
-    say(f"{len(found)} items, {total / 1e6:.2f} MB {done}")
+    for item in garbage:
+        say(f"{item.bytes / 1e6:10.2f} MB  {item.name}  ({item.why})")
+    done = "deleted" if options.apply else "could be deleted; --apply deletes them"
+    say(f"{counted(len(garbage), 'item')}, {total / 1e6:.2f} MB {done}")
     return 0
 
 
 @contextmanager
-def _quiet(root: Storage) -> Iterator[list[str]]:
+def _all_locked(root: Storage) -> Iterator[list[str]]:
     """Hold the lock of every study of the root, so that none is launched while the block runs."""
     from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.records.lock import study_lock
@@ -63,12 +76,12 @@ def _quiet(root: Storage) -> Iterator[list[str]]:
 
 
 def _studies(root: Storage) -> list[str]:
-    """Names of all folders of studies, of those never launched too."""
+    """List the folders of all studies, also of those never launched."""
     return [study for study in root.list("studies") if root.list(f"studies/{study}")]
 
 
 def _require_no_other(root: Storage, studies: list[str]) -> None:
-    """A study launched for the first time meanwhile may need what is listed."""
+    """Raise when a study was launched for the first time: it may need what is listed."""
     if _studies(root) != studies:
         raise SurroundingsError(
             "a study was launched on this root meanwhile",

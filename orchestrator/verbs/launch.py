@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from orchestrator.launch import Launched
 
 INTERRUPTED = 130
-"""Whoever stopped a launch does not want to wait for its tables."""
+"""Exit code of a launch that was stopped; its user does not want to wait for tables."""
 
 ORDER = 40
 HELP = "run what is not done and print the table; the same command resumes"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY and where it runs."""
+    """Declare STUDY, where to run it, and which of its jobs."""
     study_argument(parser)
     parser.add_argument(
         "--executor", default="ray", help="ray (default), or local: one process, no Ray"
@@ -47,12 +47,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Launch; earlier failures keep their spent retry budget."""
+    """Launch the study; jobs that failed for good are not tried again.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0 complete, 1 with failed jobs, 130 interrupted or cancelled.
+
+    Raises:
+        UserError: something in the study or the options is wrong; nothing was run.
+        SurroundingsError: the lock is held, the root is not writable, or there is no cluster.
+    """
     return start(options, fresh=False)
 
 
 def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = frozenset()) -> int:
-    """Launch, tell what became of it, print the tables."""
+    """Launch the study, print its tables and how the launch ended; return the exit code."""
     from orchestrator.dispatch.interruption import restore_sigint
     from orchestrator.launch import launch
     from orchestrator.plan.decided_plan import find_study
@@ -62,7 +73,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
     restore_sigint()
     root = chosen_root(options)
     study = find_study(root, options.study)
-    executor = _executor(options)
+    executor = _make_executor(options)
     launched = launch(
         root,
         study,
@@ -80,32 +91,36 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
         return launched.exit_code
     if launched.exit_code != INTERRUPTED:
         show_tables(root, launched.decided)
-    _tell(study.name, launched)
+    _print_ending(study.name, launched)
     for folder in launched.figures:
         say(f"figures: {folder}")
     if launched.figures:
-        shown = f" --root {options.root}" if options.root else ""
-        say(f"answers: `deltascale compare {study.name} --answers{shown}`")
-        say(f"page:    `deltascale report {study.name}{shown}`")
+        place = f" --root {options.root}" if options.root else ""
+        say(f"answers: `deltascale compare {study.name} --answers{place}`")
+        say(f"page:    `deltascale report {study.name}{place}`")
     return launched.exit_code
 
 
-def _executor(options: argparse.Namespace) -> "Executor":
+def _make_executor(options: argparse.Namespace) -> "Executor":
     from cluster.executor import executor_class
     from cluster.resources import Resources, this_machine
     from orchestrator.dispatch.execution import PACKAGES
 
     chosen = executor_class(options.executor)
     if options.executor != "ray":
-        for given, flag in ((options.address, "--address"), (options.cpus, "--cpus")):
-            if given is not None:
-                raise UserError(f"{flag} goes with `--executor ray`", where="command line")
+        for value, flag in ((options.address, "--address"), (options.cpus, "--cpus")):
+            if value is not None:
+                raise UserError(
+                    f"{flag} is for `--executor ray`, not {options.executor!r}", where=flag
+                )
         alone: Executor = chosen()
         return alone
     offered = None
     if options.cpus is not None:
         if options.cpus < 1:
-            raise UserError("--cpus must be at least 1", where="command line")
+            raise UserError(
+                f"{options.cpus} cores are too few", where="--cpus", allowed=["1 or more"]
+            )
         machine = this_machine()
         offered = Resources(
             num_cpus=options.cpus, num_gpus=machine.num_gpus, memory_gb=machine.memory_gb
@@ -114,12 +129,12 @@ def _executor(options: argparse.Namespace) -> "Executor":
     return ray
 
 
-def _tell(study: str, launched: "Launched") -> None:
+def _print_ending(study: str, launched: "Launched") -> None:
     from orchestrator.text import first_line
 
     report, by_key = launched.report, launched.decided.plan.by_key
     if report is None:
-        say(f"nothing to do: all {len(launched.decided.plan.by_key)} jobs of {study!r} are done")
+        say(f"nothing to do: all {len(by_key)} jobs of {study!r} are done")
         return
     say(
         f"{study}: {report.state.value}; {len(report.ran)} ran, {len(report.reused)} reused, "

@@ -1,4 +1,4 @@
-"""Verb `logs`: what a job printed, in its newest attempt."""
+"""Verb `logs`: print what the newest attempt at a job has logged."""
 
 import argparse
 import sys
@@ -12,16 +12,28 @@ HELP = "print a job's log (newest attempt)"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY, JOB, and whether to go on."""
+    """Declare STUDY, JOB, and whether to follow the log."""
     study_argument(parser)
     parser.add_argument(
-        "job", metavar="JOB", help="stage:axis=value or the start of a key; must mean one job"
+        "job", metavar="JOB", help="one job: stage:axis=value, or the start of a key"
     )
-    parser.add_argument("--follow", action="store_true", help="go on until the job has ended")
+    parser.add_argument(
+        "--follow", action="store_true", help="keep printing until the job has ended"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print, and follow while it runs."""
+    """Print the log of one job, and follow it while the job runs.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: JOB does not select exactly one job, or the job has not started.
+    """
     from jobs.artifacts.artifact import Artifact
     from orchestrator.plan.decided_plan import find_study, plan_study
     from orchestrator.study.selector import select
@@ -29,18 +41,18 @@ def run(options: argparse.Namespace) -> int:
 
     root = chosen_root(options)
     study = find_study(root, options.study)
-    found = {job.key: job for job in select(plan_study(root, study).jobs, options.job)}
-    if len(found) > 1:
+    by_key = {job.key: job for job in select(plan_study(root, study).jobs, options.job)}
+    if len(by_key) > 1:
         raise UserError(
-            f"{options.job!r} means {len(found)} jobs",
+            f"{options.job!r} selects {len(by_key)} jobs, not one",
             where="JOB",
-            allowed=[f"{job.key16} {job.label}" for job in list(found.values())[:20]],
+            allowed=[f"{job.key16} {job.label}" for job in list(by_key.values())[:20]],
         )
-    (job,) = found.values()
+    (job,) = by_key.values()
     artifact = Artifact(root, job.kind, job.key)
     attempts = attempts_with_log(artifact)
     if not attempts:
-        raise UserError(f"{job.label} has not started: there is no log", where=artifact.folder)
+        raise UserError(f"{job.label} has no log: it has not started", where=artifact.folder)
     name = log_name(artifact, attempts[-1])
     text = "" if options.follow and not options.json else root.read(name).decode(errors="replace")
     if options.json:
@@ -50,10 +62,10 @@ def run(options: argparse.Namespace) -> int:
         note(f"{job.label}, attempt {attempts[-1]} of {len(attempts)}: {name}")
         sys.stdout.write(text)
         return 0
-    shown = ""
+    current = ""
     for attempt, text in follow(root, study.name, job):
-        if attempt != shown:
-            shown = attempt
+        if attempt != current:
+            current = attempt
             note(f"{job.label}, attempt {attempt}: {log_name(artifact, attempt)}")
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Verb `plan`: what a launch would do, job by job, and why. Spends nothing, writes nothing."""
+"""Verb `plan`: show what a launch would do with each job, and why. Runs and writes nothing."""
 
 import argparse
 
@@ -11,7 +11,7 @@ HELP = "show what a launch would do and why; spends and writes nothing"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY, and whether every job is listed."""
+    """Declare STUDY, the machines to plan for, and whether to list every job."""
     study_argument(parser)
     parser.add_argument(
         "--machines",
@@ -22,7 +22,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan by stage."""
+    """Print the plan by stage, with what it will take and write.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: something in the study or the options is wrong.
+    """
     from cluster.resources import this_machine
     from orchestrator.plan.decided_plan import decide_plan, find_study
     from orchestrator.plan.disk_space import measure_disk_space
@@ -57,6 +67,6 @@ def run(options: argparse.Namespace) -> int:
         say(f"to write: {space.summary}")
     if space.warning:
         note(f"warning: {space.warning}")
-    for told in decided.plan.notes:
-        note(f"note: {told}")
+    for text in decided.plan.notes:
+        note(f"note: {text}")
     return 0

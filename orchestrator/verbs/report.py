@@ -1,4 +1,4 @@
-"""Verb `report`: a study's answers, tables, figures and traces as one self-contained HTML page."""
+"""Verb `report`: write a study's answers, tables, figures and traces as one HTML page."""
 
 import argparse
 from dataclasses import asdict
@@ -11,12 +11,22 @@ HELP = "write one self-contained HTML page: answers, tables, figures, where ever
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY."""
+    """Declare STUDY."""
     study_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page from what stands now; missing cells say why."""
+    """Write the page from what is done now; missing cells say why.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: the study compares nothing, or nothing was measured yet.
+    """
     from orchestrator.plan.decided_plan import decide_plan, find_study
     from orchestrator.views.study_page import write_page
 

@@ -1,4 +1,4 @@
-"""Verb `schema`: the JSON Schema of study files, for editors and for checking, and of tables."""
+"""Verb `schema`: print the JSON Schema of study files, of tables or of measurements."""
 
 import argparse
 
@@ -10,7 +10,7 @@ STUDY = "study"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Of what."""
+    """Declare of what the schema is."""
     from jobs.comparing.json_schemas import NAMES
 
     parser.add_argument(
@@ -23,7 +23,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the schema.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0.
+    """
     if options.of == STUDY:
         from orchestrator.study.schema import schema
 

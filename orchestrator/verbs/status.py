@@ -1,4 +1,4 @@
-"""Verb `status`: how far a study is, what every unfinished job waits for, and when it may end."""
+"""Verb `status`: show how far a study is, why unfinished jobs wait, and when it may end."""
 
 import argparse
 import time
@@ -10,17 +10,20 @@ from orchestrator.console import say, say_json
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
+    from orchestrator.plan.plan import Plan
     from orchestrator.study.study import Study
 
 ORDER = 60
 HELP = "how far a study is and why each unfinished job waits; all studies when none is named"
 
+_Status = dict[str, Any]
+"""What `--json` prints of one study."""
 _REFRESH_S = 2.0
 _MOST_SHOWN = 40
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY, and whether to go on looking."""
+    """Declare STUDY, and whether to keep watching."""
     parser.add_argument(
         "study", nargs="?", metavar="STUDY", help="a study file or name; all of the root if absent"
     )
@@ -28,47 +31,60 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print once, or until the launch ends."""
+    """Print the status once, or again and again until the launch ends.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0, whatever the status is.
+
+    Raises:
+        UserError: there is no such study, or something in it is wrong.
+    """
     root = chosen_root(options)
+    plans: dict[str, Plan] = {}
     while True:
-        found = _found(root, options.study)
+        documents = _statuses(root, options.study, plans)
         if options.json:
-            say_json(found[0] if options.study else found)
+            say_json(documents[0] if options.study else documents)
         else:
-            for one in found:
-                _show(one, details=options.study is not None)
-            if not found:
+            for document in documents:
+                _print(document, details=options.study is not None)
+            if not documents:
                 say(f"no study has been launched under {root.url}")
-        if not options.watch or not any(one["state"] == "running" for one in found):
+        is_running = any(document["state"] == "running" for document in documents)
+        if not options.watch or not is_running:
             return 0
         time.sleep(_REFRESH_S)
 
 
-def _found(root: Storage, named: str | None) -> list[dict[str, Any]]:
+def _statuses(root: Storage, study: str | None, plans: "dict[str, Plan]") -> list[_Status]:
     from orchestrator.plan.decided_plan import find_study
     from orchestrator.plan.study_folder import known_studies
 
-    if named is not None:
-        return [_status(root, find_study(root, named))]
-    return [_status_or_error(root, name) for name in known_studies(root)]
+    if study is not None:
+        return [_status(root, find_study(root, study), plans)]
+    return [_status_or_error(root, name, plans) for name in known_studies(root)]
 
 
-def _status(root: Storage, study: "Study") -> dict[str, Any]:
+def _status(root: Storage, study: "Study", plans: "dict[str, Plan]") -> _Status:
     from orchestrator.plan.decided_plan import decide_plan
     from orchestrator.plan.decisions import Decision
     from orchestrator.views.status import status_of
 
-    decided = decide_plan(root, study)
+    decided = decide_plan(root, study, earlier=plans.get(study.name))
+    plans[study.name] = decided.plan
     done = decided.keys(Decision.REUSE)
     return status_of(root, study.name, decided.plan.jobs, done=done, past=decided.history)
 
 
-def _status_or_error(root: Storage, name: str) -> dict[str, Any]:
+def _status_or_error(root: Storage, name: str, plans: "dict[str, Plan]") -> _Status:
     from orchestrator.plan.study_folder import open_study
     from orchestrator.text import first_line
 
     try:
-        return _status(root, open_study(root, name))
+        return _status(root, open_study(root, name), plans)
     except DeltascaleError as fault:
         error = fault.error
     except Exception as fault:  # the boundary: one damaged study must not hide the others
@@ -76,26 +92,29 @@ def _status_or_error(root: Storage, name: str) -> dict[str, Any]:
     return {"study": name, "state": "unreadable", "error": first_line(error)}
 
 
-def _show(one: dict[str, Any], *, details: bool) -> None:
+def _print(status: _Status, *, details: bool) -> None:
     from orchestrator.text import duration
     from orchestrator.views.text_output import layout_text
 
-    if one["state"] == "unreadable":
-        say(f"{one['study']}: unreadable; {one['error']}")
+    if status["state"] == "unreadable":
+        say(f"{status['study']}: unreadable; {status['error']}")
         return
-    jobs = one["jobs"]
-    told = ", ".join(f"{count} {state}" for state, count in jobs.items() if count)
-    eta = f", about {duration(one['eta_seconds'])} left" if one["eta_seconds"] else ""
-    say(f"{one['study']}: {one['state']}; {jobs['done']}/{sum(jobs.values())} done ({told}){eta}")
+    jobs = status["jobs"]
+    counts = ", ".join(f"{count} {state}" for state, count in jobs.items() if count)
+    eta = f", about {duration(status['eta_seconds'])} left" if status["eta_seconds"] else ""
     say(
-        f"  {one['attempts']} attempts in {one['launches']} launches, "
-        f"{duration(one['seconds_used'])} of work, {one['gpu_hours_used']} GPU-hours"
+        f"{status['study']}: {status['state']}; "
+        f"{jobs['done']}/{sum(jobs.values())} done ({counts}){eta}"
     )
-    if one["launch"] and one["launch"]["held_by"]:
-        say(f"  running: {one['launch']['held_by']}")
+    say(
+        f"  {status['attempts']} attempts in {status['launches']} launches, "
+        f"{duration(status['seconds_used'])} of work, {status['gpu_hours_used']} GPU-hours"
+    )
+    if status["launch"] and status["launch"]["held_by"]:
+        say(f"  running: {status['launch']['held_by']}")
     if not details:
         return
-    for job in one["unfinished"][:_MOST_SHOWN]:
+    for job in status["unfinished"][:_MOST_SHOWN]:
         cell = ",".join(f"{axis}={value}" for axis, value in job["cell"].items())
         doing = f" {job['doing']}" if job["doing"] else ""
         share = f" {100 * job['fraction']:.0f} %" if job["fraction"] is not None else ""
@@ -105,5 +124,5 @@ def _show(one: dict[str, Any], *, details: bool) -> None:
         )
         if job["state"] == "running" and job["fitted_by"]:
             say(f"      {layout_text(job['execution'], job['peak_memory_gb'])}; {job['fitted_by']}")
-    if len(one["unfinished"]) > _MOST_SHOWN:
-        say(f"  … and {len(one['unfinished']) - _MOST_SHOWN} more (--json lists all)")
+    if len(status["unfinished"]) > _MOST_SHOWN:
+        say(f"  … and {len(status['unfinished']) - _MOST_SHOWN} more (--json lists all)")

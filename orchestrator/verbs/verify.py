@@ -1,10 +1,11 @@
-"""Verb `verify`: re-hash every file of a study; `--repair` computes again what is damaged."""
+"""Verb `verify`: hash every file of a study again; `--repair` computes again what is damaged."""
 
 import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
+from orchestrator.text import counted
 from orchestrator.verb import chosen_root, study_argument
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ HELP = "re-hash everything a study made; --repair computes again what is damaged
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY, whether to repair, and where that runs."""
+    """Declare STUDY, whether to repair, and where a repair runs."""
     study_argument(parser)
     parser.add_argument(
-        "--repair", action="store_true", help="take damaged records away and launch what they miss"
+        "--repair", action="store_true", help="delete what is damaged and compute it again"
     )
     parser.add_argument("--executor", default="ray", help="where a repair runs: ray or local")
     parser.add_argument("--address", metavar="RAY", help="join this Ray for a repair")
@@ -27,23 +28,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check every record; 1 when something is damaged and not repaired."""
+    """Check every record, and repair what is damaged when asked.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0 when nothing is damaged, 1 when something is; after a repair, that of its launch.
+
+    Raises:
+        UserError: something in the study or the options is wrong.
+        SurroundingsError: a repair is asked for and the lock is held.
+    """
     from orchestrator.plan.decided_plan import find_study, plan_study
     from orchestrator.records.verification import find_damage
 
     root = chosen_root(options)
     study = find_study(root, options.study)
     checked = list(find_damage(root, list(plan_study(root, study).by_key.values())))
-    damages = [damage for _, found in checked for damage in found]
+    damages = [damage for _, of_job in checked for damage in of_job]
     is_repaired = bool(damages) and options.repair
     # A repair answers with the document of its launch: one document is all that may be printed.
     if options.json and not is_repaired:
         say_json(_document(study.name, len(checked), damages))
     elif not options.json:
-        for each in damages:
-            say(f"damaged  {each.job.key16}  {each.job.label}: {each.name}: {each.fault.value}")
-        artifacts = len({each.job.key for each in damages})
-        say(f"{len(checked)} artifacts checked, {artifacts} damaged in {len(damages)} files")
+        for damage in damages:
+            job = damage.job
+            say(f"damaged  {job.key16}  {job.label}: {damage.name}: {damage.fault.value}")
+        num_damaged = len({damage.job.key for damage in damages})
+        files = counted(len(damages), "file")
+        say(f"{counted(len(checked), 'artifact')} checked, {num_damaged} damaged in {files}")
     if is_repaired:
         return _repair(options, root, study.name, damages)
     if damages:
@@ -57,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 def _repair(
     options: argparse.Namespace, root: "Storage", study: str, damages: "Sequence[Damage]"
 ) -> int:
-    """Take away what is not whole, then launch: what is whole is taken over by the new attempt."""
+    """Delete what is damaged, then launch; the new attempt takes over the files that are whole."""
     from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.records.lock import study_lock
     from orchestrator.records.verification import Fault, take_away
@@ -65,7 +79,7 @@ def _repair(
 
     with study_lock(root, study, new_launch_id()):
         take_away(root, damages)
-    again = {each.job.key for each in damages if each.fault is not Fault.FOREIGN}
+    again = {damage.job.key for damage in damages if damage.fault is not Fault.FOREIGN}
     return launch.start(options, fresh=True, damaged=again)
 
 
@@ -75,12 +89,12 @@ def _document(study: str, num_checked: int, damages: "Sequence[Damage]") -> dict
         "checked": num_checked,
         "damaged": [
             {
-                "key": each.job.key,
-                "job": each.job.label,
-                "file": each.name,
-                "fault": each.fault.name.lower(),
-                "what": each.fault.value,
+                "key": damage.job.key,
+                "job": damage.job.label,
+                "file": damage.name,
+                "fault": damage.fault.name.lower(),
+                "what": damage.fault.value,
             }
-            for each in damages
+            for damage in damages
         ],
     }

@@ -64,7 +64,7 @@ def test_a_store_is_found_by_its_cell_and_values_need_not_be_text(study: Any) ->
         ("delta", {**CELL, "objectives": "dpo"}, "did you mean 'objective'"),
         ("delta", {"model": "gpt2-tiny"}, "8 cells of stage 'delta'"),
         ("delta", {**CELL, "seed": 7}, "0 cells of stage 'delta'"),
-        ("geometry", CELL, "extracts nothing"),
+        ("geometry", CELL, "activation store"),
     ],
 )
 def test_what_is_not_there_is_answered_with_what_is(

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from functools import wraps
+from pathlib import Path
 
 import pytest
 
+from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.plan import plan
+from orchestrator.plan.decided_plan import plan_study
 from orchestrator.records import history
+from orchestrator.study.study import load_study
 
 PROBES = """
 study: probes
@@ -103,3 +107,12 @@ def test_a_repair_plans_again_because_it_is_a_launch(run, probes, tmp_path):
 def test_tables_are_made_of_one_look(run, measured):
     assert run("compare", measured) == ONCE
     assert run("report", measured, code=2) == ONCE  # nothing was measured yet
+
+
+def test_watching_plans_again_only_when_the_study_changes(probes, tmp_path):
+    root = Storage(tmp_path / "root")
+    first = plan_study(root, load_study(probes))
+    assert plan_study(root, load_study(probes), first) is first
+    Path(probes).write_text(PROBES.replace("[0, 1, 2]", "[0, 1]"))
+    again = plan_study(root, load_study(probes), first)
+    assert len(again.jobs) == 4 and len(first.jobs) == 6
