@@ -28,7 +28,7 @@ from jobs.training.align_params import Params
 from jobs.training.engine import ENGINES
 from jobs.training.layout_check import check_before_training
 from jobs.training.objective import OBJECTIVES, Lesson, ScoredPairs
-from jobs.training.planning.correction import GB, corrected_by
+from jobs.training.planning.correction import GB, corrected_by, memory_facts
 from jobs.training.planning.footprint import Model, footprint
 from jobs.training.planning.training_fit import training_with
 from jobs.training.recipe import data_order
@@ -88,7 +88,9 @@ def memory(chosen: argparse.Namespace) -> None:
         params = _params(chosen, dtype="bfloat16", activation_checkpointing=name == "mistral-7b")
         training = training_with(params, Model.of(fields), _length(chosen))
         found = footprint(training, params.layout())
-        correction = corrected_by(done, on_gpu=True, dtype="bfloat16", attention="sdpa")
+        correction = corrected_by(
+            memory_facts(done), on_gpu=True, dtype="bfloat16", attention="sdpa"
+        )
         seen = run(chosen, fields, params, steps=3)
         off = correction.peak_gb(found) / seen.peak_gb - 1 if seen.peak_gb else float("nan")
         print(

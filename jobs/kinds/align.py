@@ -66,8 +66,8 @@ class Align(Kind[AlignParams]):
 
         if not OBJECTIVES.find(work.params.objective).TRAINS:
             return leave_as_is(work)
-        from jobs.training.peak_memory import out_of_memory_is_ours
+        from jobs.training.peak_memory import as_out_of_memory
         from jobs.training.planning.placement import described
 
-        with out_of_memory_is_ours(f"training by {described(work.params.layout())}"):
+        with as_out_of_memory(f"training by {described(work.params.layout())}"):
             return align(work)

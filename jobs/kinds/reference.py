@@ -38,8 +38,8 @@ class Reference(Kind[ReferenceParams]):
 
     def run(self, work: Work[ReferenceParams]) -> dict[str, Any]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""
-        from jobs.training.peak_memory import out_of_memory_is_ours
+        from jobs.training.peak_memory import as_out_of_memory
         from jobs.training.reference_scores import score_reference
 
-        with out_of_memory_is_ours("scoring pairs"):
+        with as_out_of_memory("scoring pairs"):
             return score_reference(work)

@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def align(work: Work) -> dict[str, object]:
+def align(work: Work[Params]) -> dict[str, object]:
     """Train the model under `model` towards the objective; return the record's facts."""
-    params: Params = work.params
+    params = work.params
     layout = params.layout()
     engine = _engine_for(layout)
     work.progress(None, "loading")
@@ -81,13 +81,13 @@ def align(work: Work) -> dict[str, object]:
         "layout": layout.execution,
     }
     if params.lora is not None:
-        facts["adapter"] = merge_into_base(work)
+        facts["adapter"] = merge_into_base(work, params.lora)
     if ranks.is_first():
         write_model_card(work, "align", facts)
     return facts
 
 
-def leave_as_is(work: Work) -> dict[str, object]:
+def leave_as_is(work: Work[Params]) -> dict[str, object]:
     """Save the model under `model` once more, as an objective that trains nothing leaves it.
 
     Writes `model/` as an aligned one is written, and an empty log; returns the record's facts.
@@ -122,7 +122,7 @@ def _engine_for(layout: Layout) -> Engine:
 
 
 def _train(
-    work: Work,
+    work: Work[Params],
     engine: Engine,
     recipe: Recipe,
     pairs: Sequence[TokenizedPair],
@@ -130,7 +130,7 @@ def _train(
     tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[dict[str, object], dict[str, object]]:
     """Load, train and write the model; return the record's facts, those of training apart."""
-    params: Params = work.params
+    params = work.params
     layout = params.layout()
     objective = OBJECTIVES.find(params.objective)
     device = _device(layout)
@@ -212,7 +212,12 @@ def _num_steps(params: Params, num_pairs: int) -> int:
 
 
 def _score(
-    work: Work, model: PreTrainedModel, pairs: Sequence[TokenizedPair], digest: str, *, needed: bool
+    work: Work[Params],
+    model: PreTrainedModel,
+    pairs: Sequence[TokenizedPair],
+    digest: str,
+    *,
+    needed: bool,
 ) -> ScoredPairs:
     """Return the pairs with the reference's sums, where the objective needs them."""
     if not needed:
@@ -228,7 +233,7 @@ def _score(
 
 
 def _score_by_base(
-    work: Work, model: PreTrainedModel, pairs: Sequence[TokenizedPair]
+    work: Work[Params], model: PreTrainedModel, pairs: Sequence[TokenizedPair]
 ) -> ScoredPairs:
     """Score the pairs by the model with its adapter off; all ranks call it, and get all scores.
 

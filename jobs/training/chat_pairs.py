@@ -1,12 +1,12 @@
-"""Preference pairs in a model's chat template: what is asked, and two answers of the assistant.
+"""Preference pairs in a model's chat template: a conversation, and two answers of the assistant.
 
-Each side is rendered and tokenised as a whole, once; white space around what is said is left out.
+Each side is rendered and tokenised as a whole, once; white space around messages is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
@@ -15,59 +15,85 @@ from jobs.tokens.chat import ChatRows, Row, chat_template_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SIDES = ("chosen", "rejected")
+
+class Turn(TypedDict):
+    """One message of a conversation."""
+
+    role: str
+    """Who speaks, as the template calls it."""
+    text: str
+    """The words."""
+
+
+class PairRow(TypedDict):
+    """One row of `pairs.parquet`; `turns` is read only where a template is used."""
+
+    pair: int
+    """Id of the pair."""
+    prompt: str
+    """Text before the answers."""
+    chosen: str
+    """The preferred answer."""
+    rejected: str
+    """The dispreferred answer."""
+    split: str
+    """A value of `jobs.text.split.Split`."""
+    turns: list[Turn] | None
+    """Conversation before the answers; None or empty: the prompt is one turn of the user."""
 
 
 def template_for(name: str, tokenizer: PreTrainedTokenizerBase, model: Artifact) -> str | None:
-    """The template (Jinja) that a param `template` asks for; None without one.
+    """Return the template (Jinja) that a param `template` names; None for `none`.
 
-    Raises UserError, which names the model, where its tokenizer has none.
+    Raises:
+        UserError: the tokenizer of the model, which is named, has no template.
     """
     if name == "none":
         return None
-    found = chat_template_of(tokenizer)
-    if found is None:
+    template = chat_template_of(tokenizer)
+    if template is None:
         source = model.facts.get("source") or model.facts.get("base_model")
         raise UserError(
             f"the tokenizer of {source or model.folder} has no chat template",
             where="template",
             allowed=["none"],
         )
-    return found
+    return template
 
 
 def template_digest(template: str | None) -> str | None:
-    """xxh3-64 of a template; None without one."""
+    """Return xxh3-64 of a template; None without one."""
     return None if template is None else digest_bytes(template.encode())
 
 
 def chat_ids(
-    pairs: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, template: str
+    pairs: Sequence[PairRow], tokenizer: PreTrainedTokenizerBase, template: str
 ) -> list[tuple[list[int], tuple[list[int], list[int]]]]:
-    """Of each pair, what stands before the answers, and both with what the template ends them by.
+    """Return each pair's tokens before the answers, and both answers as the template ends them.
 
     A prompt without `turns` is one turn of the user.
 
     Raises:
-        UserError: the template does not take a pair, which is named.
+        UserError: the template does not accept a pair, which is named.
     """
     chat = ChatRows(tokenizer, template, "pair")
-    chosen, rejected = (chat.rows([_asked(pair, side) for pair in pairs]) for side in SIDES)
-    return [_parted(*each) for each in zip(pairs, chosen, rejected, strict=True)]
+    chosen = chat.rows([_messages(pair, pair["chosen"]) for pair in pairs])
+    rejected = chat.rows([_messages(pair, pair["rejected"]) for pair in pairs])
+    return [_split(*rows) for rows in zip(pairs, chosen, rejected, strict=True)]
 
 
-def _asked(pair: Mapping[str, Any], side: str) -> dict[str, Any]:
-    """The messages of one side, as `ChatRows` takes them."""
-    asked = pair["turns"] or [{"role": "user", "text": pair["prompt"]}]
-    turns = [*asked, {"role": "assistant", "text": pair[side]}]
+def _messages(pair: PairRow, answer: str) -> dict[str, object]:
+    """Return the messages of one side, as `ChatRows` takes them."""
+    before: list[Turn] = pair["turns"] or [{"role": "user", "text": pair["prompt"]}]
+    turns: list[Turn] = [*before, {"role": "assistant", "text": answer}]
     segments = [{"role": turn["role"], "text": turn["text"].strip()} for turn in turns]
     return {"prompt": pair["pair"], "segments": segments}
 
 
-def _parted(
-    pair: Mapping[str, Any], chosen: Row, rejected: Row
+def _split(
+    pair: PairRow, chosen: Row, rejected: Row
 ) -> tuple[list[int], tuple[list[int], list[int]]]:
-    """Where both sides have the same tokens before them.
+    """Split both sides where they have the same tokens before the answers.
 
     A blank that a template puts before an answer may be in the answer's first token on one side and
     a token of its own on the other: then it is the answer's on both.

@@ -4,7 +4,7 @@ The global batch, the order of the pairs and the number of optimizer steps stay 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Layout:
     num_ranks: int = 1
     """Processes that train together; one per GPU where there are GPUs."""
     num_nodes: int = 1
-    """Nodes over which they are spread evenly."""
+    """Nodes over which the ranks are spread evenly."""
     num_gpus: int = 0
     """GPUs of all ranks together; 0 computes on the processor."""
     micro_batch: int
@@ -27,18 +27,18 @@ class Layout:
     """Keep optimizer state (zero3: weights too) in host memory."""
 
     def accumulation(self, global_batch: int) -> int:
-        """Forward passes of a rank per optimizer step."""
+        """Return the number of forward passes of a rank per optimizer step."""
         steps, rest = divmod(global_batch, self.micro_batch * self.num_ranks)
         assert steps and not rest, f"{self} does not divide a global batch of {global_batch}"
         return steps
 
     @property
-    def execution(self) -> dict[str, Any]:
-        """The same as params of `align`, by name."""
+    def execution(self) -> dict[str, object]:
+        """The layout as execution params of `align`, by name."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def cannot_continue(self, before: "Layout") -> str | None:
-        """Why a checkpoint of a run that lay as `before` cannot be continued as this one.
+        """Say why a checkpoint of a run in layout `before` cannot be continued in this one.
 
         None where it can: plain data parallel checkpoints are the whole model's, and how many rows
         a rank takes at a time is written nowhere in them.
@@ -56,3 +56,15 @@ class Layout:
             had = "with" if before.offload else "without"
             return f"its {self.engine} shards were written {had} offload"
         return None
+
+
+class PartialLayout(TypedDict, total=False):
+    """Fields of `Layout` that are decided already."""
+
+    engine: str
+    num_ranks: int
+    num_nodes: int
+    num_gpus: int
+    micro_batch: int
+    activation_checkpointing: bool
+    offload: bool

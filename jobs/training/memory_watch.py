@@ -20,7 +20,7 @@ from cluster.errors import OutOfMemory
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout
 from jobs.training.peak_memory import device_bytes, peak_bytes, reset_peak
-from jobs.training.planning.correction import GB, corrected_by
+from jobs.training.planning.correction import GB, MemoryFacts, corrected_by
 from jobs.training.planning.footprint import Model, Training, flops_per_row, footprint
 from jobs.training.planning.training_fit import training_with
 from jobs.training.supervision import Supervised
@@ -111,7 +111,7 @@ class MemoryWatch:
                 f"show; the GPU has {device_bytes() / GB:.1f} GB"
             )
 
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> MemoryFacts:
         """Return what was expected and measured, the most of all ranks; all of them must call."""
         training, expected = self._training, self._expected
         rows = self._num_steps * training.global_batch / self._layout.num_ranks

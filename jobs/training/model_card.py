@@ -1,24 +1,28 @@
-"""`model/README.md`: the card of a trained or exported checkpoint, which says what made it.
+"""`model/README.md`: the card of a trained or exported checkpoint, which says how it was made.
 
-Equal runs give equal bytes: it holds no times, no paths, and nothing of how often a run was
-interrupted.
+Equal runs give equal bytes: a card holds no times, no paths, and no trace of interruptions.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.artifacts.artifact import CARD, Artifact
+from jobs.kind import Params, execution_names, marked
 from jobs.models.hub import is_on_hub, repository
 from jobs.worker.work import Work
 
+Facts = Mapping[str, Any]
+"""Facts of a record: small JSON by name."""
 _NUM_KEY_DIGITS = 12
-_NOT_TOLD = ("last", "resumed_from", "resume")
-"""Facts of a training that have a part of their own, or that differ between equal runs."""
+_LEFT_OUT = ("last", "resumed_from", "resume")
+"""Facts of a training that have a section of their own, or that differ between equal runs."""
 
 
-def write_model_card(work: Work, kind: str, facts: Mapping[str, Any]) -> None:
-    """Put the card of a trained checkpoint into `model/`, beside the weights.
+def write_model_card(work: Work, kind: str, facts: Facts) -> None:
+    """Write the card of a trained checkpoint into `model/`, beside the weights.
 
     Args:
         work: the attempt; its inputs, params and versions are written down.
@@ -28,7 +32,7 @@ def write_model_card(work: Work, kind: str, facts: Mapping[str, Any]) -> None:
     settings, execution = _params(work.params)
     training = facts["training"]
     parts = {
-        "Data and steps": _lasting(training),
+        "Data and steps": _without_interruptions(training),
         "Adapter that was added": facts.get("adapter", {}),
         "Settings": settings,
         "How it was computed": execution,
@@ -38,8 +42,8 @@ def write_model_card(work: Work, kind: str, facts: Mapping[str, Any]) -> None:
     _write(work, words, _MEANING, parts)
 
 
-def write_export_card(work: Work, facts: Mapping[str, Any]) -> None:
-    """Put the card of an exported checkpoint into `model/`, beside the weights.
+def write_export_card(work: Work, facts: Facts) -> None:
+    """Write the card of an exported checkpoint into `model/`, beside the weights.
 
     Args:
         work: the attempt; what its input `model` says of its training is written down again.
@@ -48,16 +52,14 @@ def write_export_card(work: Work, facts: Mapping[str, Any]) -> None:
     made = work.input("model").facts
     parts = {
         "What rounding took": facts["rounding"] or {"not measured": "no base was given"},
-        "How it was trained": _lasting(made.get("training", {})),
+        "How it was trained": _without_interruptions(made.get("training", {})),
         "Adapter that was added": made.get("adapter", {}),
     }
     meaning = f"A causal language model, its weights written in {facts['dtype']} by deltascale.\n"
     _write(work, ["export", facts["dtype"]], meaning, parts)
 
 
-def _write(
-    work: Work, words: Sequence[str], meaning: str, parts: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _write(work: Work, words: Sequence[str], meaning: str, parts: Mapping[str, Facts]) -> None:
     from huggingface_hub import ModelCard, ModelCardData
 
     data = ModelCardData(
@@ -66,7 +68,7 @@ def _write(
         pipeline_tag="text-generation",
         tags=["deltascale", *words],
     )
-    made_from = {name: _described(work.input(name)) for name in sorted(work.inputs)}
+    made_from = {name: _describe(work.input(name)) for name in sorted(work.inputs)}
     made_by = {"commit of deltascale": work.commit, "threads": work.threads, **work.versions}
     listed = {"Made from": made_from, **parts, "Software": made_by}
     tables = [f"## {name}\n\n{_table(rows)}" for name, rows in listed.items() if rows]
@@ -74,13 +76,13 @@ def _write(
     ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}").save(work.folder / CARD)
 
 
-def _lasting(training: Mapping[str, Any]) -> dict[str, Any]:
-    """What equal runs have in common, however often they were interrupted."""
-    return {name: training[name] for name in training if name not in _NOT_TOLD}
+def _without_interruptions(training: Facts) -> dict[str, object]:
+    """Return the facts that equal runs share, however often they were interrupted."""
+    return {name: training[name] for name in training if name not in _LEFT_OUT}
 
 
 def base_on_hub(work: Work) -> str | None:
-    """The repository on the hub that training began from, through any number of trainings."""
+    """Return the repository on the hub that the first of any number of trainings began from."""
     if not work.has("model"):
         return None
     facts = work.input("model").facts
@@ -99,37 +101,34 @@ and kind of processor give the same weights again.
 """
 
 
-def _params(params: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Params that decide what the model is, and params of how it was computed; no paths.
+def _params(params: Params) -> tuple[dict[str, object], dict[str, object]]:
+    """Return params that decide what the model is, and params of how it was computed; no paths.
 
     A kind may leave out of its dump what does not apply, as `align` does with other objectives'
     settings.
     """
     values = params.model_dump(mode="json")
-    fields = type(params).model_fields
-    marks = {name: fields[name].json_schema_extra or {} for name in values}
-    execution = {name: values[name] for name in values if "execution" in marks[name]}
-    deciding = {
-        name: values[name] for name in values if name not in execution and "path" not in marks[name]
-    }
+    hows, paths = execution_names(type(params)), marked(type(params), "path")
+    execution = {name: values[name] for name in values if name in hows}
+    deciding = {name: values[name] for name in values if name not in {*hows, *paths}}
     return deciding, execution
 
 
-def _described(artifact: Artifact) -> str:
-    """An input by what it is, its key and the digest of its bytes."""
+def _describe(artifact: Artifact) -> str:
+    """Describe an input by its kind, its key and the digest of its bytes."""
     facts = artifact.facts
-    known = f"{artifact.kind} {artifact.key[:_NUM_KEY_DIGITS]}, content {artifact.record_digest}"
+    text = f"{artifact.kind} {artifact.key[:_NUM_KEY_DIGITS]}, content {artifact.record_digest}"
     source = facts.get("source", "")
     if is_on_hub(source):
-        known += f", {source} at {facts['revision']}"
-    return known
+        text += f", {source} at {facts['revision']}"
+    return text
 
 
-def _table(rows: Mapping[str, Any]) -> str:
+def _table(rows: Facts) -> str:
     lines = [f"| {name} | {_cell(value)} |" for name, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines, ""])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return text.replace("|", "\\|").replace("\n", " ")

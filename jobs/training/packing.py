@@ -1,4 +1,4 @@
-"""Documents to the fixed-length rows that a model is pretrained on."""
+"""Packs documents into the fixed-length rows that a model is pretrained on."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _STREAM = 1
 def packed_rows(
     documents: Sequence[str], tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int
 ) -> Int64[np.ndarray, "rows sequence"]:
-    """Token ids of the documents in a seeded order, each ended by EOS, cut into rows.
+    """Return token ids of the documents in a seeded order, each ended by EOS, cut into rows.
 
-    What does not fill the last row is left out.
+    Tokens that do not fill the last row are left out.
 
     Raises:
         UserError: there are fewer tokens than one row, or the tokenizer has no EOS.
@@ -31,7 +31,7 @@ def packed_rows(
         raise UserError("the tokenizer has no end-of-text token to join documents with")
     ids = tokenizer(list(documents), add_special_tokens=False)["input_ids"]
     order = np.random.default_rng([seed, _STREAM]).permutation(len(ids))
-    joined = [token for one in order for token in (*ids[one], tokenizer.eos_token_id)]
+    joined = [token for place in order for token in (*ids[place], tokenizer.eos_token_id)]
     num_rows = len(joined) // sequence_length
     if not num_rows:
         raise UserError(

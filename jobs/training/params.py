@@ -17,7 +17,9 @@ from jobs.worker.work import Work
 class TrainingParams(Params):
     """Settings shared by `pretrain` and `align`; each has its own defaults for some."""
 
-    seed: int = Field(0, ge=0, description="Order of the data, and whatever else is drawn.")
+    seed: int = Field(
+        0, ge=0, description="Decides the order of the data, and all other random draws."
+    )
     optimizer: Literal["rmsprop", "adamw"] = Field("rmsprop", description="Optimizer.")
     learning_rate: float = Field(1e-6, gt=0, description="Rate at the top of the schedule.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
@@ -63,7 +65,7 @@ class TrainingParams(Params):
         return self
 
     def layout(self) -> Layout:
-        """How the run lies on its machine, what is null resolved."""
+        """Return how the run lies on its machine, null params resolved."""
         return Layout(
             num_gpus=math.ceil(self.num_gpus or 0),
             micro_batch=self.micro_batch or self.global_batch,
@@ -71,13 +73,13 @@ class TrainingParams(Params):
         )
 
     def resources(self) -> Resources:
-        """What a job with these params needs."""
+        """Return what a job with these params needs."""
         return Resources(
             num_cpus=self.num_cpus, num_gpus=self.num_gpus or 0, memory_gb=self.memory_gb
         )
 
     def recipe(self, steps: int) -> Recipe:
-        """The recipe for a run of so many steps."""
+        """Return the recipe for a run of so many steps."""
         shared = {
             name: getattr(self, name) for name in Recipe.__dataclass_fields__ if name in _IN_RECIPE
         }
@@ -90,7 +92,7 @@ class TrainingParams(Params):
         )
 
     def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
-        """The surroundings of a run with these params."""
+        """Return the surroundings of a run with these params."""
         return Supervision(
             work=work,
             recipe=recipe,

@@ -1,4 +1,4 @@
-"""Memory while a job trains: the peak of this process or its GPU, and running out of it."""
+"""Memory while a job trains: the peak of its process or GPU, and running out of memory."""
 
 import re
 import resource
@@ -13,7 +13,7 @@ _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def reset_peak(*, on_gpu: bool) -> None:
-    """Count anew from what is held now."""
+    """Start a new measurement of the peak, from what is held now."""
     if on_gpu:
         import torch
 
@@ -24,29 +24,29 @@ def reset_peak(*, on_gpu: bool) -> None:
 
 
 def peak_bytes(*, on_gpu: bool) -> int:
-    """The most that was held since: tensors of a GPU, or memory of this whole process."""
+    """Return the peak since the last reset: tensors of a GPU, or memory of the whole process."""
     if on_gpu:
         import torch
 
         torch.cuda.synchronize()
         return int(torch.cuda.max_memory_allocated())
     if _STATUS.exists():
-        found = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.M)
-        if found:
-            return int(found[1]) * 1024
+        peak = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.M)
+        if peak:
+            return int(peak[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def device_bytes() -> int:
-    """Memory of the GPU in use."""
+    """Return the memory of the GPU in use."""
     import torch
 
     return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
 
 
 @contextmanager
-def out_of_memory_is_ours(doing: str) -> Iterator[None]:
-    """What torch raises when memory runs out becomes OutOfMemory, which names what was done."""
+def as_out_of_memory(doing: str) -> Iterator[None]:
+    """Turn what torch raises when memory runs out into OutOfMemory, which names the activity."""
     try:
         yield
     except Exception as fault:

@@ -1,8 +1,10 @@
 """One pretraining run: documents to rows, rows to a model."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int64
@@ -15,12 +17,14 @@ from jobs.models.loading import describe_model, save_checkpoint
 from jobs.text import corpus
 from jobs.training.model_card import write_model_card
 from jobs.training.packing import packed_rows
+from jobs.training.pretrain_params import Params
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.supervision import Supervised, train
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
 class Rows:
@@ -40,8 +44,8 @@ class Rows:
         return row
 
 
-def pretrain(work: Work) -> dict[str, Any]:
-    """Train the architecture of the params from scratch; returns the record's facts."""
+def pretrain(work: Work[Params]) -> dict[str, object]:
+    """Train the architecture of the params from scratch; return the record's facts."""
     params = work.params
     work.progress(None, "reading documents")
     source = Path(params.source) if params.source else None
@@ -56,7 +60,7 @@ def pretrain(work: Work) -> dict[str, Any]:
     trainer.supervise(params.supervision(work, recipe))
     outcome = train(trainer)
     save_checkpoint(model, tokenizer, work.folder / "model")
-    facts = {
+    facts: dict[str, object] = {
         "model": describe_model(model.config),
         "training": {
             "num_documents": len(documents),
@@ -70,8 +74,8 @@ def pretrain(work: Work) -> dict[str, Any]:
     return facts
 
 
-def _new_model(params: Any, tokenizer: Any) -> Any:
-    """The architecture with fresh weights, fp32."""
+def _new_model(params: Params, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """Make the architecture with fresh weights, fp32."""
     import torch
     from transformers import AutoModelForCausalLM, set_seed
 
@@ -90,24 +94,28 @@ def _new_model(params: Any, tokenizer: Any) -> Any:
             f"{config.max_position_embeddings} positions",
             where="sequence_length",
         )
-    config.eos_token_id = tokenizer.eos_token_id  # what ended its documents ends its answers
+    config.eos_token_id = (
+        tokenizer.eos_token_id
+    )  # the token that ended its documents ends its answers
     set_seed(params.seed)
     return AutoModelForCausalLM.from_config(
         config, dtype=torch.float32, attn_implementation=params.attention
     )
 
 
-def _make_trainer(model: Any, rows: Rows, recipe: Recipe, folder: Path, device: str) -> Any:
+def _make_trainer(
+    model: PreTrainedModel, rows: Rows, recipe: Recipe, folder: Path, device: str
+) -> Supervised:
     from transformers import Trainer, TrainingArguments
 
     class PretrainTrainer(Supervised, Trainer):  # type: ignore[misc]
         pass
 
     arguments = TrainingArguments(**recipe.trainer_arguments(folder, device))
-    return PretrainTrainer(model=model, args=arguments, train_dataset=rows, data_collator=_collated)
+    return PretrainTrainer(model=model, args=arguments, train_dataset=rows, data_collator=_collate)
 
 
-def _collated(rows: Sequence[Int64[np.ndarray, " sequence"]]) -> dict[str, "Tensor"]:
+def _collate(rows: Sequence[Int64[np.ndarray, " sequence"]]) -> dict[str, Tensor]:
     import torch
 
     token_ids = torch.from_numpy(np.stack(rows))

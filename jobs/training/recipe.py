@@ -4,14 +4,22 @@ Nothing is inherited from a library's defaults, which move between versions: the
 schedule, the order of the data and the Trainer's arguments are all made here.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int64
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LambdaLR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +33,17 @@ class Recipe:
     micro_batch: int
     """Rows per forward pass, a divisor of the global batch; the rest is accumulated."""
     seed: int
-    """Decides the order of rows and whatever is random in the loss."""
+    """Decides the order of rows and all that is random in the loss."""
     optimizer: str
     """`rmsprop` or `adamw`."""
     learning_rate: float
-    """At the top of the schedule."""
+    """Learning rate at the top of the schedule."""
     schedule: str
-    """After the warm-up: `constant`, or `linear` or `cosine` down to 0 at the last step."""
+    """The rate after the warm-up: `constant`, or `linear` or `cosine` to 0 at the last step."""
     warmup_steps: int
     """Steps over which the rate rises."""
     weight_decay: float
-    """Decoupled (adamw) or added to the gradient (rmsprop); on matrices only."""
+    """Decay of weights: decoupled (adamw) or added to the gradient (rmsprop); on matrices only."""
     max_grad_norm: float
     """Gradients are scaled down to this norm."""
     adam_beta1: float
@@ -47,12 +55,12 @@ class Recipe:
     epsilon: float
     """Added to the root of the second moment."""
     dtype: str
-    """Computed in: `float32`, or `bfloat16` under autocast; weights are fp32 either way."""
+    """Precision of the computation: `float32`, or `bfloat16` under autocast over fp32 weights."""
     activation_checkpointing: bool
     """Recompute activations in the backward pass, to save memory."""
 
-    def optimizer_for(self, parameters: Iterable[Any]) -> Any:
-        """The torch optimizer."""
+    def optimizer_for(self, parameters: Iterable[Parameter]) -> Optimizer:
+        """Make the torch optimizer for parameters that are trained."""
         import torch
 
         trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -78,14 +86,14 @@ class Recipe:
             centered=False,
         )
 
-    def scheduler_for(self, optimizer: Any) -> Any:
-        """The torch scheduler."""
+    def scheduler_for(self, optimizer: Optimizer) -> LambdaLR:
+        """Make the torch scheduler of an optimizer."""
         import torch
 
         return torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_factor())
 
     def rate_factor(self) -> Callable[[int], float]:
-        """Step (from 0) -> share of the learning rate that this step uses."""
+        """Return what maps a step (from 0) to the share of the learning rate that it uses."""
         rise, decay = self.warmup_steps + 1, max(1, self.steps - self.warmup_steps)
 
         def factor(step: int) -> float:
@@ -98,8 +106,8 @@ class Recipe:
 
         return factor
 
-    def trainer_arguments(self, folder: Path, device: str, num_ranks: int = 1) -> dict[str, Any]:
-        """Arguments of any Hugging Face Trainer; it saves and reports nothing by itself.
+    def trainer_arguments(self, folder: Path, device: str, num_ranks: int = 1) -> dict[str, object]:
+        """Return arguments of any Hugging Face Trainer, which saves and reports nothing by itself.
 
         An engine's arguments go on top of them.
         """
@@ -145,13 +153,13 @@ class Recipe:
         }
 
 
-def _num_axes(weight: Any) -> int:
-    """Of the whole weight: where ZeRO-3 divided it, this rank holds a flat piece."""
+def _num_axes(weight: Tensor) -> int:
+    """Count the axes of the whole weight: where ZeRO-3 divided it, this rank has a flat piece."""
     return len(getattr(weight, "ds_shape", weight.shape))
 
 
 def data_order(num_rows: int, num_needed: int, seed: int) -> Int64[np.ndarray, " needed"]:
-    """Which row stands where in the run: one fresh seeded permutation after another.
+    """Return the index of every row of the run in order: one seeded permutation after another.
 
     Batches run on from one pass into the next, so every step has a whole batch. Step `s` (from 0)
     sees rows `[s * global_batch, (s + 1) * global_batch)` of this, however they are split up.

@@ -35,7 +35,7 @@ _AGREED = ("dtype", "attention", "template")
 """Params that a reference and the job that reads it must have in common."""
 
 
-def score_reference(work: Work) -> dict[str, object]:
+def score_reference(work: Work[Params]) -> dict[str, object]:
     """Score the pairs, write `reference.parquet`, and return the record's facts."""
     import pyarrow
     import pyarrow.parquet as parquet
@@ -43,7 +43,7 @@ def score_reference(work: Work) -> dict[str, object]:
     from jobs.models.loading import load_model, load_tokenizer
     from jobs.models.spreading import place_of
 
-    params: Params = work.params
+    params = work.params
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
     place = place_of(folder, params.num_gpus or 0)

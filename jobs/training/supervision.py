@@ -113,7 +113,7 @@ class Supervised(Trainer):  # type: ignore[misc]
     ) -> LRScheduler:
         """Make the recipe's schedule."""
         if self.lr_scheduler is None:
-            stepped = self.optimizer if optimizer is None else optimizer
+            stepped = self.create_optimizer() if optimizer is None else optimizer
             self.lr_scheduler = self.supervision.recipe.scheduler_for(stepped)
             self._created_lr_scheduler = True
         return self.lr_scheduler

@@ -6,16 +6,16 @@ sides, and nothing is appended; in a chat template see `chat_pairs`. No pair is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xxhash
 
 from cluster.errors import UserError
 from jobs.tokens.plan import bos_ids
-from jobs.training.chat_pairs import chat_ids
+from jobs.training.chat_pairs import PairRow, chat_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,17 +28,17 @@ class TokenizedPair:
     """One prompt with a preferred and a dispreferred completion."""
 
     pair: int
-    """Its id in the pairs artifact."""
+    """Id of the pair in the pairs artifact."""
     split: str
-    """What it is for: a value of `jobs.text.split.Split`."""
+    """Part of the data that the pair belongs to: a value of `jobs.text.split.Split`."""
     prompt_ids: list[int]
     """Tokens of the prompt, BOS included where the tokenizer puts one."""
     chosen_ids: list[int]
     """Tokens of the preferred completion."""
     rejected_ids: list[int]
-    """Tokens of the other one."""
+    """Tokens of the dispreferred completion."""
     truncated: bool
-    """True when it was longer than allowed."""
+    """True when tokens were cut off to keep the longest allowed length."""
 
 
 def length_limit(max_positions: int, max_length: int | None) -> int:
@@ -65,11 +65,11 @@ def read_tokenized_pairs(
     max_length: int,
     template: str | None = None,
 ) -> list[TokenizedPair]:
-    """Every pair of a `pairs.parquet`, in the file's order.
+    """Read and tokenise every pair of a `pairs.parquet`, in the file's order.
 
     Args:
-        path: of the file.
-        tokenizer: the model's.
+        path: the file.
+        tokenizer: of the model.
         max_length: the most tokens of a prompt with a completion.
         template: a chat template (Jinja) that pairs are put into; None: texts as they are.
 
@@ -79,7 +79,7 @@ def read_tokenized_pairs(
     import pyarrow.parquet as parquet
 
     columns = [*_COLUMNS] if template is None else [*_COLUMNS, "turns"]
-    rows = parquet.read_table(path, columns=columns).to_pylist()
+    rows: list[PairRow] = parquet.read_table(path, columns=columns).to_pylist()
     if template is None:
         ids, start = _plain_ids(rows, tokenizer), bos_ids(tokenizer)
     else:
@@ -88,7 +88,7 @@ def read_tokenized_pairs(
         ids = chat_ids(rows, tokenizer, template)
         start = [bos] if ids and bos is not None and ids[0][0][:1] == [bos] else []
     return [
-        _fitted(
+        _fit(
             pair=row["pair"],
             split=row["split"],
             prompt=prompt,
@@ -101,19 +101,23 @@ def read_tokenized_pairs(
 
 
 def _plain_ids(
-    rows: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    rows: Sequence[PairRow], tokenizer: PreTrainedTokenizerBase
 ) -> list[tuple[list[int], tuple[list[int], list[int]]]]:
-    """Of each pair the tokens of its prompt, and of both completions."""
+    """Return the tokens of each pair's prompt, and of both completions."""
     if not rows:
         return []
-    texts = [row[name] for name in ("prompt", "chosen", "rejected") for row in rows]
+    texts = [
+        *(row["prompt"] for row in rows),
+        *(row["chosen"] for row in rows),
+        *(row["rejected"] for row in rows),
+    ]
     ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
     count = len(rows)
     return [(ids[row], (ids[count + row], ids[2 * count + row])) for row in range(count)]
 
 
 def tokens_digest(pairs: Sequence[TokenizedPair]) -> str:
-    """xxh3-64 of all ids: equal when two jobs see the same tokens, whatever their tokenizers."""
+    """Return xxh3-64 of all ids: equal when two jobs see the same tokens, by any tokenizers."""
     hasher = xxhash.xxh3_64()
     for pair in pairs:
         ids = (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
@@ -121,7 +125,7 @@ def tokens_digest(pairs: Sequence[TokenizedPair]) -> str:
     return hasher.hexdigest()
 
 
-def _fitted(
+def _fit(
     *,
     pair: int,
     split: str,
@@ -130,7 +134,7 @@ def _fitted(
     start: list[int],
     max_length: int,
 ) -> TokenizedPair:
-    """Cut to `max_length`: the prompt loses its beginning, a completion its end.
+    """Cut a pair to `max_length`: the prompt loses its beginning, a completion its end.
 
     Both sides keep the same prompt, and at least one token of it where it has one, because the
     first token of a completion is only predicted after another token.
@@ -141,7 +145,7 @@ def _fitted(
                 f"the {side} completion of pair {pair} has no token to predict",
                 where="pairs.parquet",
             )
-    # A text may bring the BOS, which a cut leaves where it is.
+    # A text may begin with BOS, which a cut leaves where it is.
     prompt = prompt[len(start) :] if prompt[: len(start)] == start else prompt
     first = len(start) + min(len(prompt), 1)
     chosen, rejected = (completion[: max_length - first] for completion in completions)

@@ -1,6 +1,6 @@
 """The metrics of record: one row per logged step, no times, equal for equal runs.
 
-The first rank writes. The rows that a checkpoint remembers come first, whoever made them.
+The first rank writes. The rows that a checkpoint holds come first, whichever attempt made them.
 """
 
 import json
@@ -12,14 +12,14 @@ from jobs.training.health import LOG
 from jobs.worker import ranks
 
 EVALUATION = "evaluation.jsonl"
-"""The validations of record: those rows of the log that have one."""
+"""The validations of record: the rows of the log that have one."""
 
 Row = Mapping[str, float]
-"""Name of a metric -> its value; `step` is there."""
+"""Name of a metric -> its value; always has `step`."""
 
 
 def append_row(folder: Path, rows: Sequence[Row]) -> None:
-    """Write the last row; the first time in this attempt, all of them."""
+    """Append the last row to the log; write all rows the first time in an attempt."""
     if not ranks.is_first():
         return
     path = folder / LOG
@@ -31,7 +31,7 @@ def append_row(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def write_logs(folder: Path, rows: Sequence[Row]) -> None:
-    """The whole log, and the validations in it."""
+    """Write the whole log, and the validations in it."""
     if not ranks.is_first():
         return
     write_rows(folder / LOG, rows)
@@ -41,7 +41,7 @@ def write_logs(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """One JSON object per line."""
+    """Write one JSON object per line."""
     path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
 
 
@@ -51,6 +51,6 @@ def _validation(row: Row) -> Row:
 
 
 def _line(row: Row) -> str:
-    """The step, then the rest by name: the same bytes whether a row was resumed or just made."""
+    """Write a row as JSON, sorted: the same bytes whether it was resumed or just made."""
     rest = {name: row[name] for name in sorted(row) if name != "step"}
     return json.dumps({"step": row["step"], **rest}) + "\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import unknown_name
+from jobs.kind import Params as KindParams
 from jobs.models.adapter_folder import WEIGHTS, read_adapter_config
 from jobs.models.adapters import merge_adapter
 from jobs.models.family import family_of_config
@@ -103,7 +104,7 @@ def save_adapter(model: PreTrainedModel, folder: Path) -> None:
     ranks.barrier()
 
 
-def merge_into_base(work: Work) -> dict[str, object]:
+def merge_into_base(work: Work[KindParams], lora: Lora) -> dict[str, object]:
     """Write `model/`, the base plus `adapter/` in fp32, by the first rank; return its facts.
 
     The adapter is added to the base as it is stored, whatever the base was quantised to in
@@ -113,8 +114,7 @@ def merge_into_base(work: Work) -> dict[str, object]:
         return {}
     gc.collect()  # the trained model: trainers are rings of references
     folder = work.folder / "adapter"
-    quantised = work.params.lora.quantised
-    beside = "the base in fp32" if quantised is None else f"the base in {quantised}"
+    beside = f"the base in {lora.quantised or 'fp32'}"
     work.progress(None, "merging the adapter into its base")
     merge_adapter(work.input("model").directory("model"), folder, work.folder / "model")
     return {**read_adapter_config(folder).facts, "trained_beside": beside}

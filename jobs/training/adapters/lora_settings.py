@@ -1,4 +1,4 @@
-"""`Lora`: what a study says of an adapter that is trained in place of all weights."""
+"""`Lora`: the params of an adapter that is trained in place of all weights."""
 
 from typing import Literal
 

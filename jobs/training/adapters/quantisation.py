@@ -1,24 +1,29 @@
-"""A base in 4 bits, for an adapter to be trained beside (QLoRA): what it needs, and how."""
+"""A base in 4 bits beside which an adapter is trained (QLoRA): requirements and configuration."""
+
+from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.training.adapters.lora_settings import Lora
 
+if TYPE_CHECKING:
+    from transformers import BitsAndBytesConfig
+
 LIBRARY = "bitsandbytes"
 
 
-def quantisation(lora: Lora | None, dtype: str, device: str) -> Any:
-    """What `load_model` takes to quantise what it reads; None where nothing is to be quantised.
+def quantisation(lora: Lora | None, dtype: str, device: str) -> BitsAndBytesConfig | None:
+    """Make the config by which `load_model` quantises weights; None where none is wanted.
 
     Args:
-        lora: what the study says of the adapter.
-        dtype: in which products are formed.
-        device: where the base is to lie.
+        lora: the adapter that is trained; None without one.
+        dtype: of the products.
+        device: of the base.
 
     Raises:
-        UserError: that is no GPU, or the library is not installed.
+        UserError: the device is no GPU, or the library is not installed.
     """
     if lora is None or lora.quantised is None:
         return None

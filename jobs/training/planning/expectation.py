@@ -1,9 +1,8 @@
 """`Expected`: what one training job is expected to take in each layout: memory, machines, hours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,8 +10,9 @@ from cluster.accelerators import slowest_with
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.kind import Fit
+from jobs.training.align_params import Params
 from jobs.training.layout import Layout
-from jobs.training.planning.correction import GB, corrected_by
+from jobs.training.planning.correction import GB, MemoryFacts, corrected_by
 from jobs.training.planning.footprint import Training, flops_per_row, footprint
 from jobs.training.planning.placement import (
     CONTEXT_GB,
@@ -32,8 +32,8 @@ EFFICIENCY = 0.35
 class Expected:
     """What one job is expected to take."""
 
-    params: Any
-    """Of the job."""
+    params: Params
+    """Params of the job."""
     training: Training
     """What decides its memory beside the layout."""
     num_steps: int | None
@@ -42,11 +42,11 @@ class Expected:
     """What each node offers."""
     tried: Sequence[Layout] = ()
     """Layouts that ran out of memory."""
-    done: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
-    """Facts of done jobs."""
+    done: Sequence[MemoryFacts] = field(default=(), repr=False)
+    """Memory of done jobs."""
 
     def peak_gb(self, layout: Layout) -> float:
-        """Most memory of a rank, in 10^9 bytes."""
+        """Return the most memory of a rank, in 10^9 bytes."""
         correction = corrected_by(
             self.done,
             on_gpu=layout.num_gpus > 0,
@@ -56,16 +56,20 @@ class Expected:
         return correction.peak_gb(footprint(self.training, layout))
 
     def holds(self, layout: Layout, machines: Sequence[Resources]) -> bool:
-        """Whether machines have the GPUs for it and, as far as is known, the memory."""
+        """Return whether machines have the GPUs of a layout and, as far as is known, the memory."""
         if machines and not have_gpus(layout, machines):
             return False
         peak_gb, most = self.peak_gb(layout), usable_gb(layout, machines)
-        # What ran out of memory was expected to fit: nothing that takes as much is tried again.
-        failed = [self.peak_gb(each) for each in self.tried if _alike(each, layout)]
-        return (most is None or peak_gb <= most) and all(peak_gb < each for each in failed)
+        # Layouts that ran out of memory were expected to fit: none that takes as much is retried.
+        failed = [
+            self.peak_gb(other)
+            for other in self.tried
+            if bool(other.num_gpus) == bool(layout.num_gpus)
+        ]
+        return (most is None or peak_gb <= most) and all(peak_gb < failure for failure in failed)
 
     def fit(self, layout: Layout) -> Fit:
-        """The job in this layout."""
+        """Describe the job in this layout, as the plan takes it."""
         peak_gb = round(self.peak_gb(layout), 3)
         return Fit(
             resources=self.resources(layout),
@@ -78,18 +82,18 @@ class Expected:
         )
 
     def resources(self, layout: Layout) -> Resources:
-        """What the job asks of the machines in this layout."""
-        asked: Resources = with_layout(self.params, layout).resources()
+        """Return what the job asks of the machines in this layout."""
+        given = with_layout(self.params, layout).resources()
         if layout.num_gpus:
             host_gb = round(footprint(self.training, layout).host / GB, 1)
             needed = round(self.peak_gb(layout) / USABLE + CONTEXT_GB, 1)
-            return replace(asked, gpu_memory_gb=needed, memory_gb=max(asked.memory_gb, host_gb))
-        return replace(asked, memory_gb=max(asked.memory_gb, round(self.peak_gb(layout), 1)))
+            return replace(given, gpu_memory_gb=needed, memory_gb=max(given.memory_gb, host_gb))
+        return replace(given, memory_gb=max(given.memory_gb, round(self.peak_gb(layout), 1)))
 
     def hours(self, layout: Layout) -> float | None:
-        """Wall time of its steps, all rows as long as the longest.
+        """Return the wall time of all steps in hours, all rows as long as the longest.
 
-        None where not known, which is so of an optimizer in host memory: its time is the host's.
+        None where not known, as with an optimizer in host memory: its time is the host's.
         """
         if layout.offload:
             return None
@@ -101,32 +105,26 @@ class Expected:
         return round(flops / (rate * layout.num_ranks) / 3600, 4)
 
     def _flops_per_second(self, layout: Layout) -> float | None:
-        """Of one rank: as measured in done jobs, else a share of what such a GPU can."""
+        """Return operations of one rank per second: measured in done jobs, else a GPU's share."""
         measured = [
             memory["flops_per_second"]
-            for memory in (facts.get("memory") for facts in self.done)
-            if memory
-            and memory["flops_per_second"]
+            for memory in self.done
+            if memory["flops_per_second"]
             and bool(memory["layout"]["num_gpus"]) == (layout.num_gpus > 0)
             and memory["dtype"] == self.training.dtype
         ]
         if measured:
             return float(median(measured))
-        on = gpu_memory(layout, self.machines)
-        product = slowest_with(on) if on else None
+        memory_gb = gpu_memory(layout, self.machines)
+        product = slowest_with(memory_gb) if memory_gb else None
         if product is None:
             return None
         half = self.training.dtype == "bfloat16"
         return EFFICIENCY * (product.half_flops if half else product.single_flops)
 
 
-def _alike(one: Layout, other: Layout) -> bool:
-    """Whether both compute on GPUs, or both on processors."""
-    return bool(one.num_gpus) == bool(other.num_gpus)
-
-
-def forbidden(params: Any, layout: Layout) -> str | None:
-    """Why the params do not take this layout (an adapter may refuse an engine); None: they do."""
+def forbidden(params: Params, layout: Layout) -> str | None:
+    """Return why the params refuse a layout, as an adapter may an engine; None if they do not."""
     try:
         with_layout(params, layout)
     except UserError as fault:
@@ -136,7 +134,7 @@ def forbidden(params: Any, layout: Layout) -> str | None:
     return None
 
 
-def with_layout(params: Any, layout: Layout) -> Any:
-    """The params with what a layout decides."""
+def with_layout(params: Params, layout: Layout) -> Params:
+    """Return the params with what a layout decides."""
     written = {name: getattr(params, name) for name in params.model_fields_set}
     return type(params)(**{**written, **layout.execution})

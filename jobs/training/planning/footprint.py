@@ -3,12 +3,10 @@
 Imports no torch. What autograd keeps of a block is the family's own count (`Saved` there).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from jobs.models.family import Saved, attention_kernel, family_of_config
-from jobs.models.shape import Shape, as_mapping, read_shape
+from jobs.models.shape import ModelConfig, Shape, as_mapping
 from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
 from jobs.training.zero import BUCKET
@@ -32,30 +30,29 @@ class Model:
     """A model's sizes, as far as memory depends on them."""
 
     family: str
-    """Its model_type."""
+    """`model_type` of the model."""
     shape: Shape
-    """Its sizes."""
+    """Sizes of the model."""
     num_parameters: int
     """Weights in all."""
     num_inside: int
     """Those that are neither embedding nor unembedding."""
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "Model":
-        """From our config fields or a config.json."""
+    def of(cls, config: ModelConfig) -> "Model":
+        """Read the sizes of our config fields or a config.json."""
         family, mapping = family_of_config(config), as_mapping(config)
         total, inside = family.num_parameters(config)
         return cls(
-            family=mapping.get("family", mapping.get("model_type")),
-            shape=read_shape(family.FIELDS, config),
+            family=mapping["family"] if "family" in mapping else mapping["model_type"],
+            shape=family.shape(config),
             num_parameters=total,
             num_inside=inside,
         )
 
     def saved(self, dtype: str) -> Saved:
-        """What autograd keeps of a block."""
-        kept: Saved = family_of_config({"family": self.family}).SAVED[dtype]
-        return kept
+        """Return what autograd keeps of a block."""
+        return family_of_config({"family": self.family}).SAVED[dtype]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +68,7 @@ class Training:
     optimizer: str
     """`rmsprop` or `adamw`."""
     decays: bool
-    """Whether weights decay."""
+    """True where weights decay."""
     sequence_length: int
     """Tokens of the longest sequence."""
     sequences_per_row: int
@@ -79,15 +76,15 @@ class Training:
     global_batch: int
     """Rows per optimizer step."""
     adapter_rank: int | None = None
-    """Of an adapter that is trained instead of the weights."""
+    """Rank of an adapter that is trained instead of the weights."""
     quantised: bool = False
-    """Whether the weights beside an adapter are held in 4 bits."""
+    """True where the weights beside an adapter are held in 4 bits."""
     keeps_best: bool = False
-    """Whether the weights of the lowest validation loss are kept."""
+    """True where the weights of the lowest validation loss are kept."""
 
     @property
     def num_trained(self) -> int:
-        """Weights with a gradient; an adapter's, beside all linear layers at most."""
+        """Number of weights with a gradient; an adapter's, beside all linear layers at most."""
         if self.adapter_rank is None:
             return self.model.num_parameters
         shape = self.model.shape
@@ -97,7 +94,7 @@ class Training:
 
     @property
     def weight_bytes(self) -> float:
-        """All weights, an adapter's too."""
+        """Bytes of all weights, an adapter's too."""
         model = self.model
         if self.adapter_rank is None:
             return SINGLE * model.num_parameters
@@ -115,9 +112,9 @@ class Footprint:
     working: float
     """The rest of a forward and backward pass: activations, copies in 16 bits, pieces of logits."""
     step: float
-    """All there is in the optimizer's step, or in a validation."""
+    """All that is held in the optimizer's step, or in a validation."""
     moments: float
-    """Of these, the optimizer's, which come with the first step."""
+    """The part of `states` that the optimizer keeps, which comes with the first step."""
     host: float
     """In host memory beside a GPU: the snapshot for a checkpoint, what is offloaded, and what the
     first rank writes from there; the most at any time."""
@@ -129,10 +126,10 @@ class Footprint:
 
 
 def footprint(training: Training, layout: Layout) -> Footprint:
-    """What one rank takes."""
+    """Compute what one rank takes."""
     engine = ENGINES.find(layout.engine)
     ranks = {held: layout.num_ranks if held in engine.SHARDED else 1 for held in Held}
-    # What can move its optimizer to host memory is DeepSpeed.
+    # Engines that can move their optimizer to host memory are DeepSpeed's.
     trained, is_zero = SINGLE * training.num_trained, engine.CAN_OFFLOAD
     weights = training.weight_bytes / ranks[Held.WEIGHTS]
     # DeepSpeed steps on a copy of the rank's share of the weights, fp32 though they are already.
@@ -163,7 +160,7 @@ def footprint(training: Training, layout: Layout) -> Footprint:
 
 
 def _kept_aside(training: Training, layout: Layout, is_zero: bool) -> float:
-    """A rank's share of what is copied to host memory: for a checkpoint, and the best weights."""
+    """Return a rank's share of copies in host memory: for a checkpoint, and the best weights."""
     trained = SINGLE * training.num_trained
     copies = 1 + (2 if training.optimizer == "adamw" else 1)
     if is_zero:  # DeepSpeed's first rank writes all weights once more, beside everybody's shards
@@ -174,7 +171,7 @@ def _kept_aside(training: Training, layout: Layout, is_zero: bool) -> float:
 
 
 def _written_from_host(training: Training, layout: Layout, divided: bool) -> float:
-    """A rank's share of what the first rank has in host memory after training.
+    """Return a rank's share of what the first rank has in host memory after training.
 
     That is the whole model: a divided one put together, or a base that an adapter is merged with.
     """
@@ -186,9 +183,9 @@ def _written_from_host(training: Training, layout: Layout, divided: bool) -> flo
 def _with_gradients(
     training: Training, layout: Layout, gradients: float, working: float
 ) -> tuple[float, float]:
-    """(gradients that stand all through a batch, the rest of it).
+    """Return (gradients that are held all through a batch, the rest of it).
 
-    With nothing accumulated and nobody to send to, gradients come while activations go.
+    With nothing accumulated and no rank to send to, gradients come while activations go.
     """
     if layout.num_ranks > 1 or layout.accumulation(training.global_batch) > 1:
         return gradients, working
@@ -196,7 +193,7 @@ def _with_gradients(
 
 
 def _sent(training: Training, layout: Layout, is_zero: bool) -> float:
-    """Buffers through which ranks exchange gradients."""
+    """Return bytes of buffers through which ranks exchange gradients."""
     trained = SINGLE * training.num_trained
     if is_zero:
         # One bucket is filled while another is sent.
@@ -205,9 +202,9 @@ def _sent(training: Training, layout: Layout, is_zero: bool) -> float:
 
 
 def _scoring(training: Training, layout: Layout) -> float:
-    """A forward pass of a validation: all logits, copies of one sequence's, and 16-bit weights.
+    """Return bytes of a validation: all logits, copies of one sequence's, and 16-bit weights.
 
-    It takes both sides of as many pairs as a training pass does; gradients are gone by then.
+    A validation takes both sides of as many pairs as a training pass; gradients are gone by then.
     """
     wide = SINGLE if training.dtype == "float32" else HALF
     logits = 2 * layout.micro_batch * training.sequence_length * training.model.shape.vocab_size
@@ -217,7 +214,7 @@ def _scoring(training: Training, layout: Layout) -> float:
 
 
 def _temporary(training: Training, layout: Layout) -> float:
-    """What the optimizer's step makes and drops: of all weights at once on a GPU, else of one."""
+    """Return bytes of a step's temporaries: for all weights at once on a GPU, else for one."""
     if training.optimizer == "adamw":
         return 0.0
     copies = 2 if training.decays else 1
@@ -228,12 +225,12 @@ def _temporary(training: Training, layout: Layout) -> float:
 
 
 def _num_tokens(training: Training, layout: Layout) -> int:
-    """Tokens of a forward pass, padding included."""
+    """Return tokens of a forward pass, padding included."""
     return layout.micro_batch * training.sequences_per_row * training.sequence_length
 
 
 def _block(training: Training, layout: Layout) -> float:
-    """What autograd keeps of one block."""
+    """Return bytes that autograd keeps of one block."""
     model, shape = training.model, training.model.shape
     saved = model.saved(training.dtype)
     per_token = (
@@ -248,7 +245,7 @@ def _block(training: Training, layout: Layout) -> float:
 
 
 def _working(training: Training, layout: Layout) -> float:
-    """Activations, 16-bit copies of the weights, pieces of the logits."""
+    """Return bytes of activations, 16-bit copies of the weights, pieces of the logits."""
     model, shape = training.model, training.model.shape
     tokens, block = _num_tokens(training, layout), _block(training, layout)
     copies = 0.0 if training.dtype == "float32" else HALF * model.num_inside
@@ -262,7 +259,7 @@ def _working(training: Training, layout: Layout) -> float:
 
 
 def _head(training: Training, layout: Layout) -> float:
-    """The unembedding: a piece of the logits, its weights' gradient, what enters it."""
+    """Return bytes of the unembedding: a piece of the logits, the gradient, what enters it."""
     shape, tokens = training.model.shape, _num_tokens(training, layout)
     wide = SINGLE if training.dtype == "float32" else HALF
     columns = min(shape.vocab_size, _TILE_COLUMNS)
@@ -276,7 +273,7 @@ def _head(training: Training, layout: Layout) -> float:
 
 
 def flops_per_row(training: Training) -> float:
-    """Operations that training on one row takes, nothing computed twice: 6 per weight and token."""
+    """Count operations of training on one row, nothing computed twice: 6 per weight and token."""
     model, shape = training.model, training.model.shape
     tokens = training.sequences_per_row * training.sequence_length
     weights = model.num_inside + shape.vocab_size * shape.d_model

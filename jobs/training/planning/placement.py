@@ -1,4 +1,4 @@
-"""Where a layout lies: which of the machines' memory it has, and what they lack."""
+"""Which nodes hold a layout, how much of their memory it may take, and what they lack."""
 
 from collections.abc import Sequence
 
@@ -12,25 +12,25 @@ CONTEXT_GB = 1.0
 
 
 def _nodes_with(layout: Layout, machines: Sequence[Resources]) -> list[Resources]:
-    """Nodes that have the GPUs of one node's ranks, those with the most memory first."""
+    """Return nodes with the GPUs of one node's ranks, those with the most memory first."""
     on_each = layout.num_gpus // layout.num_nodes
     able = [node for node in machines if node.num_gpus >= on_each]
     return sorted(able, key=lambda node: (-node.gpu_memory_gb, -node.memory_gb))
 
 
 def have_gpus(layout: Layout, machines: Sequence[Resources]) -> bool:
-    """Whether enough of the nodes have the GPUs that one of them has to hold."""
+    """Return whether enough of the nodes have the GPUs that one of them has to hold."""
     return len(_nodes_with(layout, machines)) >= layout.num_nodes
 
 
 def gpu_memory(layout: Layout, machines: Sequence[Resources]) -> float:
-    """Memory of the smallest GPU it may lie on, in 10^9 bytes; 0 where not known or not on GPUs."""
+    """Return 10^9 bytes of the smallest GPU that it may use; 0 where not known or not on GPUs."""
     nodes = _nodes_with(layout, machines)[: layout.num_nodes] if layout.num_gpus else []
     return min((node.gpu_memory_gb for node in nodes), default=0.0)
 
 
 def usable_gb(layout: Layout, machines: Sequence[Resources]) -> float | None:
-    """Most memory of a rank on these machines; None where that is not known."""
+    """Return the most memory of a rank on these machines, in 10^9 bytes; None if not known."""
     if layout.num_gpus:
         memory = gpu_memory(layout, machines)
         return (memory - CONTEXT_GB) * USABLE if memory else None
@@ -39,7 +39,7 @@ def usable_gb(layout: Layout, machines: Sequence[Resources]) -> float | None:
 
 
 def lacking(layout: Layout, machines: Sequence[Resources], peak_gb: float | None) -> str:
-    """`needs 8 x 80 GB on one node; the largest node has 4`."""
+    """Say what no machine has, such as `needs 8 x 80 GB on one node; the largest node has 4`."""
     nodes = "one node" if layout.num_nodes == 1 else f"each of {layout.num_nodes} nodes"
     if not layout.num_gpus:
         most = max((node.memory_gb for node in machines), default=0.0)
@@ -50,9 +50,8 @@ def lacking(layout: Layout, machines: Sequence[Resources], peak_gb: float | None
     on_each, memory = layout.num_gpus // layout.num_nodes, _largest_gpu(machines)
     most = max((node.num_gpus for node in machines), default=0)
     if not have_gpus(layout, machines):
-        of = f"{memory:g} GB" if memory else "GPUs"
-        asks = f"{on_each} x {of}" if memory else f"{on_each} {of}"
-        return f"needs {asks} on {nodes}; the largest node has {most:g}"
+        gpus = f"{on_each} x {memory:g} GB" if memory else f"{on_each} GPUs"
+        return f"needs {gpus} on {nodes}; the largest node has {most:g}"
     return (
         f"needs {on_each} x {(peak_gb or 0) / USABLE + CONTEXT_GB:.3g} GB on {nodes}, even as "
         f"{described(layout)}; the largest GPU has {memory:g} GB"
@@ -64,16 +63,16 @@ def _largest_gpu(machines: Sequence[Resources]) -> float:
 
 
 def of_most(layout: Layout, machines: Sequence[Resources]) -> str:
-    """` of 80 GB`: the memory of the GPUs it lies on, where that is known."""
+    """Return the memory of the GPUs that it uses, such as ` of 80 GB`; empty if not known."""
     memory = gpu_memory(layout, machines)
     return f" of {memory:g} GB" if memory else ""
 
 
 def described(layout: Layout) -> str:
-    """`zero2 on 4 GPUs, 1 pair at a time, activations computed again`."""
-    on = _counted(layout.num_gpus, "GPU") if layout.num_gpus else "the processor"
+    """Describe a layout: `zero2 on 4 GPUs, 1 row at a time, activations computed again`."""
+    where = _count(layout.num_gpus, "GPU") if layout.num_gpus else "the processor"
     nodes = f" of {layout.num_nodes} nodes" if layout.num_nodes > 1 else ""
-    parts = [f"{layout.engine} on {on}{nodes}", f"{_counted(layout.micro_batch, 'row')} at a time"]
+    parts = [f"{layout.engine} on {where}{nodes}", f"{_count(layout.micro_batch, 'row')} at a time"]
     if layout.activation_checkpointing:
         parts.append("activations computed again")
     if layout.offload:
@@ -81,5 +80,5 @@ def described(layout: Layout) -> str:
     return ", ".join(parts)
 
 
-def _counted(number: int, what: str) -> str:
+def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")

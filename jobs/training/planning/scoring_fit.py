@@ -1,4 +1,4 @@
-"""How pairs are to be scored on the machines at hand: on how many GPUs, how many rows at a time."""
+"""On how many GPUs pairs are to be scored, and how many rows at a time, on the machines at hand."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from jobs.training.planning.placement import (
     usable_gb,
 )
 from jobs.training.planning.training_fit import config_of, longest_of
+from jobs.training.reference_params import Params
 
 _ROWS = (16, 8, 4, 2, 1)
 """Sequences of a forward pass; more would be no faster."""
@@ -28,18 +29,18 @@ _WIDTHS = 6
 
 
 def fit_scoring(
-    params: Any,
+    params: Params,
     inputs: Mapping[str, Upstream],
     machines: Sequence[Resources],
     tried: Sequence[Mapping[str, Any]],
 ) -> Fit:
-    """The fewest GPUs of one node, and on them the most rows, that are expected to hold it.
+    """Choose the fewest GPUs of one node, and on them the most rows, that are expected to fit.
 
-    A run halves its rows by itself, so what ran out of memory is tried again on more GPUs only.
+    A run halves its rows by itself, so a job that ran out of memory is tried again on more GPUs.
     """
     config = config_of(inputs.get("model"))
     model = None if config is None else Model.of(config)
-    after = max((int(each.get("num_gpus") or 0) for each in tried), default=-1)
+    after = max((int(layout.get("num_gpus") or 0) for layout in tried), default=-1)
     for gpus in _counts(params.num_gpus, machines):
         for rows in [params.micro_batch] if params.micro_batch else _ROWS:
             place = Layout(engine="one model", num_gpus=gpus, micro_batch=rows)
@@ -47,15 +48,15 @@ def fit_scoring(
             most = usable_gb(place, machines)
             held = not machines or not gpus or have_gpus(place, machines)
             if gpus > after and held and (peak_gb is None or most is None or peak_gb <= most):
-                found = _fit(params, place, peak_gb, of_most(place, machines))
+                fit = _fit(params, place, peak_gb, of_most(place, machines))
                 size = f"{model.num_parameters / 1e9:.2f} B weights as " if model else ""
-                return replace(found, why=size + found.why)
-    said = "every layout was tried and ran out of memory"
+                return replace(fit, why=size + fit.why)
+    exhausted = "every layout was tried and ran out of memory"
     last = replace(_fit(params, place, peak_gb, ""), execution={})
-    return replace(last, refusal=said if tried else lacking(place, machines, peak_gb))
+    return replace(last, refusal=exhausted if tried else lacking(place, machines, peak_gb))
 
 
-def _fit(params: Any, place: Layout, peak_gb: float | None, of_gpu: str) -> Fit:
+def _fit(params: Params, place: Layout, peak_gb: float | None, of_gpu: str) -> Fit:
     size = "its size is not known yet" if peak_gb is None else f"{peak_gb:.3g} GB{of_gpu}"
     num_gpus = place.num_gpus if params.num_gpus is None else params.num_gpus
     return Fit(
@@ -67,17 +68,17 @@ def _fit(params: Any, place: Layout, peak_gb: float | None, of_gpu: str) -> Fit:
 
 
 def _counts(given: float | None, machines: Sequence[Resources]) -> list[int]:
-    """Numbers of GPUs, fewest first; of parts of one GPU, one."""
+    """Return numbers of GPUs to try, fewest first; a part of one GPU counts as one."""
     if given is not None:
         return [math.ceil(given)]
     most = int(max((node.num_gpus for node in machines), default=0))
     return list(range(1, most + 1)) or [0]
 
 
-def _peak_gb(params: Any, inputs: Mapping[str, Upstream], model: Model, place: Layout) -> float:
-    """Of the fullest GPU: its blocks in fp32, 16-bit copies, a pass, and all logits of it."""
+def _peak_gb(params: Params, inputs: Mapping[str, Upstream], model: Model, place: Layout) -> float:
+    """Return memory of the fullest GPU: blocks in fp32, 16-bit copies, a pass, all its logits."""
     shape, parts = model.shape, max(1, place.num_gpus)
-    length = longest_of(params, inputs, shape.max_positions)
+    length = longest_of(params.max_length, inputs, shape.max_positions)
     tokens = place.micro_batch * length
     wide = SINGLE if params.dtype == "float32" else HALF
     share = math.ceil(shape.num_layers / parts) / shape.num_layers
@@ -90,10 +91,10 @@ def _peak_gb(params: Any, inputs: Mapping[str, Upstream], model: Model, place: L
     return round((held + working + logits) / GB + base_gb, 3)
 
 
-def _resources(params: Any, num_gpus: float, peak_gb: float | None) -> Resources:
-    asked = Resources(num_cpus=params.num_cpus, memory_gb=params.memory_gb, num_gpus=num_gpus)
+def _resources(params: Params, num_gpus: float, peak_gb: float | None) -> Resources:
+    given = Resources(num_cpus=params.num_cpus, memory_gb=params.memory_gb, num_gpus=num_gpus)
     if peak_gb is None:
-        return asked
+        return given
     if num_gpus:
-        return replace(asked, gpu_memory_gb=round(peak_gb / USABLE + CONTEXT_GB, 1))
-    return replace(asked, memory_gb=max(params.memory_gb, round(peak_gb, 1)))
+        return replace(given, gpu_memory_gb=round(peak_gb / USABLE + CONTEXT_GB, 1))
+    return replace(given, memory_gb=max(params.memory_gb, round(peak_gb, 1)))

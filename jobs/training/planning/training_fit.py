@@ -1,13 +1,15 @@
-"""`fit`: how a training job is to lie on the machines at hand, from its model's config alone."""
+"""How a training job is to lie on the machines at hand, from its model's config alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from cluster.resources import Resources
 from jobs.kind import Fit, Upstream
-from jobs.training.layout import Layout
+from jobs.training.align_params import Params
+from jobs.training.layout import Layout, PartialLayout
 from jobs.training.objective import OBJECTIVES
+from jobs.training.planning.correction import memory_facts
 from jobs.training.planning.expectation import Expected, forbidden, with_layout
 from jobs.training.planning.footprint import Model, Training
 from jobs.training.planning.ladder import rungs
@@ -18,13 +20,13 @@ UNKNOWN_LENGTH = 1024
 
 
 def fit_training(
-    params: Any,
+    params: Params,
     inputs: Mapping[str, Upstream],
     machines: Sequence[Resources],
     tried: Sequence[Mapping[str, Any]],
     done: Sequence[Mapping[str, Any]],
 ) -> Fit:
-    """The first rung of the ladder that is expected to fit, after those that did not; see Fit."""
+    """Choose the first rung of the ladder that is expected to fit, after those that did not."""
     before = [Layout(**execution) for execution in tried]
     layouts = list(_ladder(params, machines, before))
     training = training_of(params, inputs)
@@ -36,28 +38,30 @@ def fit_training(
         num_steps=_num_steps(params, inputs),
         machines=machines,
         tried=before,
-        done=done,
+        done=memory_facts(done),
     )
     # Host memory is slow: at first it is for what no GPUs at hand hold. After a failure the ladder
     # decides, and it would rather wait for a step than for more GPUs.
-    in_order = layouts if before else sorted(layouts, key=lambda each: each.offload)
+    in_order = layouts if before else sorted(layouts, key=lambda layout: layout.offload)
     for layout in in_order:
         if expected.holds(layout, machines) and not forbidden(params, layout):
             return expected.fit(layout)
-    return _refused(params, expected, layouts, machines)
+    return _refuse(params, expected, layouts, machines)
 
 
-def training_of(params: Any, inputs: Mapping[str, Upstream]) -> Training | None:
-    """What decides the job's memory; None while nothing says which model it is."""
+def training_of(params: Params, inputs: Mapping[str, Upstream]) -> Training | None:
+    """Return what decides the job's memory; None while nothing says which model it is."""
     config = config_of(inputs.get("model"))
     if config is None:
         return None
     model = Model.of(config)
-    return training_with(params, model, longest_of(params, inputs, model.shape.max_positions))
+    return training_with(
+        params, model, longest_of(params.max_length, inputs, model.shape.max_positions)
+    )
 
 
-def training_with(params: Any, model: Model, sequence_length: int) -> Training:
-    """The same for a model and a length that are known."""
+def training_with(params: Params, model: Model, sequence_length: int) -> Training:
+    """Return what decides the job's memory, for a model and a length that are known."""
     lora = params.lora
     return Training(
         model=model,
@@ -74,7 +78,7 @@ def training_with(params: Any, model: Model, sequence_length: int) -> Training:
     )
 
 
-def _num_steps(params: Any, inputs: Mapping[str, Upstream]) -> int | None:
+def _num_steps(params: Params, inputs: Mapping[str, Upstream]) -> int | None:
     if params.steps is not None:
         return int(params.steps)
     facts = inputs["pairs"].facts if "pairs" in inputs else None
@@ -86,46 +90,46 @@ def _num_steps(params: Any, inputs: Mapping[str, Upstream]) -> int | None:
 
 
 def config_of(model: Upstream | None) -> Mapping[str, Any] | None:
-    """The config of the model that a job leaves, through any number of trainings."""
+    """Return the config of the model that a job leaves, through any number of trainings."""
     if model is None:
         return None
     known = ((model.facts or {}).get("model") or {}).get("config") or model.params.get("config")
     if known and "vocab_size" in known:
-        found: Mapping[str, Any] = known
-        return found
+        config: Mapping[str, Any] = known
+        return config
     return config_of(model.inputs.get("model"))
 
 
-def longest_of(params: Any, inputs: Mapping[str, Upstream], positions: int) -> int:
-    """Tokens of the longest sequence, at most."""
+def longest_of(max_length: int | None, inputs: Mapping[str, Upstream], positions: int) -> int:
+    """Return the most tokens of a sequence: as given, as the reference had, or a guess."""
     reference = inputs.get("reference")
-    given = params.max_length or (reference and (reference.facts or {}).get("max_length"))
+    given = max_length or (reference and (reference.facts or {}).get("max_length"))
     return min(positions, int(given or UNKNOWN_LENGTH))
 
 
 def _ladder(
-    params: Any, machines: Sequence[Resources], before: Sequence[Layout]
+    params: Params, machines: Sequence[Resources], before: Sequence[Layout]
 ) -> Iterable[Layout]:
-    """The rungs after the last one that was tried."""
+    """Return the rungs after the last one that was tried."""
     whole = OBJECTIVES.find(params.objective).WHOLE_BATCH
-    found = list(rungs(params.global_batch, machines, given_in(params), whole_batch=whole))
-    last = max((found.index(each) for each in before if each in found), default=-1)
-    return [each for each in found[last + 1 :] if each not in before]
+    layouts = list(rungs(params.global_batch, machines, given_in(params), whole_batch=whole))
+    last = max((layouts.index(layout) for layout in before if layout in layouts), default=-1)
+    return [layout for layout in layouts[last + 1 :] if layout not in before]
 
 
-def given_in(params: Any) -> dict[str, Any]:
-    """What of the layout the params decide."""
-    values = {name: getattr(params, name, None) for name in Layout.__dataclass_fields__}
-    return {name: value for name, value in values.items() if value is not None}
+def given_in(params: Params) -> PartialLayout:
+    """Return what the params decide of the layout."""
+    values = {name: getattr(params, name) for name in Layout.__dataclass_fields__}
+    return cast(PartialLayout, {name: value for name, value in values.items() if value is not None})
 
 
-def _unknown(params: Any, layouts: Sequence[Layout], machines: Sequence[Resources]) -> Fit:
-    """The first rung: nothing says yet which model it is."""
+def _unknown(params: Params, layouts: Sequence[Layout], machines: Sequence[Resources]) -> Fit:
+    """Choose the first rung: nothing says yet which model it is."""
     why = "the model's sizes are not known yet"
-    held = [each for each in layouts if not machines or have_gpus(each, machines)]
-    taken = [each for each in held if not forbidden(params, each)]
-    if taken:
-        first = taken[0]
+    held = [layout for layout in layouts if not machines or have_gpus(layout, machines)]
+    allowed = [layout for layout in held if not forbidden(params, layout)]
+    if allowed:
+        first = allowed[0]
         return Fit(
             resources=with_layout(params, first).resources(),
             execution=first.execution,
@@ -139,11 +143,11 @@ def _unknown(params: Any, layouts: Sequence[Layout], machines: Sequence[Resource
     )
 
 
-def _refused(
-    params: Any, expected: Expected, layouts: Sequence[Layout], machines: Sequence[Resources]
+def _refuse(
+    params: Params, expected: Expected, layouts: Sequence[Layout], machines: Sequence[Resources]
 ) -> Fit:
-    """Why nothing fits: what would, had a node more GPUs; else what is needed of one at least."""
-    wanted = _with_more_gpus(params, expected, machines) or _least(expected, layouts)
+    """Refuse: say what would fit, had a node more GPUs; else what is needed of one at least."""
+    wanted = _with_more_gpus(params, expected, machines) or _smallest(expected, layouts)
     if wanted is None:
         why = _exhausted(params, layouts)
         return Fit(resources=params.resources(), execution={}, why=why, refusal=why)
@@ -157,16 +161,16 @@ def _refused(
     )
 
 
-def _exhausted(params: Any, layouts: Sequence[Layout]) -> str:
-    """Why none is left: what the params forbid of the first, or that all were tried."""
+def _exhausted(params: Params, layouts: Sequence[Layout]) -> str:
+    """Say why none is left: what the params forbid of the first, or that all were tried."""
     forbidding = forbidden(params, layouts[0]) if layouts else None
     return forbidding or "every layout was tried and ran out of memory"
 
 
 def _with_more_gpus(
-    params: Any, expected: Expected, machines: Sequence[Resources]
+    params: Params, expected: Expected, machines: Sequence[Resources]
 ) -> Layout | None:
-    """The first rung that would fit if the largest node had as many GPUs as there are rows."""
+    """Return the first rung that would fit if the largest node had a GPU for each row."""
     largest = max(machines, key=lambda node: node.num_gpus, default=None)
     if largest is None or not largest.num_gpus:
         return None
@@ -181,7 +185,7 @@ def _with_more_gpus(
     return None
 
 
-def _least(expected: Expected, layouts: Sequence[Layout]) -> Layout | None:
-    """The rung that takes the least."""
-    taken = [each for each in layouts if not forbidden(expected.params, each)]
-    return min(reversed(taken), key=expected.peak_gb, default=None)
+def _smallest(expected: Expected, layouts: Sequence[Layout]) -> Layout | None:
+    """Return the rung that takes the least memory; the last of several."""
+    allowed = [layout for layout in layouts if not forbidden(expected.params, layout)]
+    return min(reversed(allowed), key=expected.peak_gb, default=None)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from cluster.errors import OutOfMemory
 from jobs.training.memory_watch import MemoryWatch
-from jobs.training.peak_memory import out_of_memory_is_ours, peak_bytes, reset_peak
+from jobs.training.peak_memory import as_out_of_memory, peak_bytes, reset_peak
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 3, "learning_rate": 1e-3, "seed": 5, "micro_batch": 2}
@@ -63,9 +63,9 @@ def test_a_process_that_goes_on_holds_nothing_of_a_model_it_has_trained(scored):
 
 def test_memory_that_runs_out_is_a_fault_of_its_own_and_names_the_layout():
     said = "training by ddp ran out of memory: .*allocate"
-    with pytest.raises(OutOfMemory, match=said), out_of_memory_is_ours("training by ddp"):
+    with pytest.raises(OutOfMemory, match=said), as_out_of_memory("training by ddp"):
         torch.empty(2**50, dtype=torch.uint8)
-    with pytest.raises(RuntimeError, match="another"), out_of_memory_is_ours("training"):
+    with pytest.raises(RuntimeError, match="another"), as_out_of_memory("training"):
         raise RuntimeError("another fault")
-    with pytest.raises(OutOfMemory), out_of_memory_is_ours("training"):
+    with pytest.raises(OutOfMemory), as_out_of_memory("training"):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
