@@ -1,8 +1,8 @@
-"""A symmetric matrix A brought to tridiagonal form, for the spectra of A and of A + m m^T at once.
+"""A symmetric matrix in tridiagonal form: one reduction for the spectra of A and of A + m m^T.
 
-The reduction is nearly all of the cost of a spectrum. Householder's leaves the first coordinate
-alone, so when m is first turned onto it, adding m m^T changes one number of the form: rows centred
-(A) and not (A + m m^T, m the mean times the root of their number) share one reduction.
+Centred rows give A, rows as they are A + m m^T, where m is their mean times the root of their
+number. The reduction is nearly all of the cost of a spectrum. `docs/explanation/spectra.md` derives
+why both share it.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class Tridiagonal:
     """A = H Q T Q^T H, T tridiagonal, Q e1 = e1, H the reflection that turns m onto e1."""
 
     diagonal: Float64[np.ndarray, " n"]
-    """Of T."""
+    """Diagonal of T."""
     beside: Float64[np.ndarray, " m"]
-    """Next to it, n - 1 numbers."""
+    """Off-diagonal of T, n - 1 numbers."""
     reflectors: Float64[np.ndarray, "m m"]
-    """Q as LAPACK leaves it, without the first coordinate."""
+    """Householder vectors of Q as LAPACK's dsytrd leaves them, without the first coordinate."""
     scales: Float64[np.ndarray, " m"]
-    """Its scalar factors."""
+    """Scalar factors of the Householder vectors."""
     mirror: Float64[np.ndarray, " n"] | None
-    """v of H = I - v v^T; None where nothing was turned."""
+    """The vector v of H = I - v v^T; None where there was no m to turn."""
     added: float
-    """|m|^2."""
+    """Squared norm of m, added to the first entry of the diagonal."""
     first: int = 0
-    """1: of the matrix without its first row and column."""
+    """Rows and columns of T left out at the start: 1 for the matrix without its first, else 0."""
 
     @classmethod
     def of(
