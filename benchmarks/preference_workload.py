@@ -14,7 +14,9 @@ from typing import Any
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
+from jobs.artifacts.job import InputRef
 from jobs.run import run
+from jobs.worker.assignment import Assignment
 from jobs.worker.work import AttemptFolder
 
 
@@ -114,20 +116,16 @@ class BenchmarkRoot:
     def _payload(self, name: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
         kind, key = self._keys[name]
         refs = {
-            slot: [{"kind": self._keys[of][0], "key": self._keys[of][1], "stage": of, "cell": {}}]
+            slot: [InputRef(kind=self._keys[of][0], key=self._keys[of][1], stage=of, cell={})]
             for slot, of in inputs.items()
         }
-        tracking = {
-            "root_id": "benchmark", "key": key, "study": "benchmark", "kind": kind, "label": name,
-            "folder": str(self.storage.path("wandb")), "config": {},
-        }  # fmt: skip
-        return json.dumps(
-            {
-                "root": self.storage.url, "kind": kind, "key": key, "attempt": "1", "inputs": refs,
-                "params": dict(params), "commit": None, "tracking": tracking,
-                "threads": int(params.get("num_cpus", 1)),
-            }
+        assignment = Assignment(
+            root=self.storage.url, root_id="benchmark", study="benchmark", kind=kind, key=key,
+            label=name, identity_params={}, own_params=dict(params), pins={}, inputs=refs,
+            attempt="1", worker=0, num_workers=1, threads=int(params.get("num_cpus", 1)),
+            commit=None, mirror_folder=str(self.storage.path("wandb")),
         )  # fmt: skip
+        return assignment.to_json()
 
     def _artifact(self, name: str) -> Artifact:
         return Artifact(self.storage, *self._keys[name])

@@ -1,260 +1,198 @@
-"""What a worker does with one job: open inputs, run the kind, publish the record last.
+"""The entry point of a worker: runs the kind of one job on its inputs, publishes the record last.
 
-The entry point is `jobs.run:run`. It always returns JSON, `{state, seconds, error}`; the
-executor reports only what a process cannot say of itself. Where several ranks do a job, each calls
-it: the first claims, publishes and mirrors, and all return its answer. A rank that fails returns at
-once and alone, which ends the others.
+Executors call `jobs.run:run`. Where several ranks do a job, each calls it: the first claims,
+publishes and mirrors, and all return its answer. A rank that fails returns at once and alone, which
+ends the others.
 """
 
-import json
 import os
-import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from cluster.errors import DeltascaleError, UserError
+from cluster.errors import UserError
 from cluster.executor import Surroundings
-from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
-from jobs.kind import KINDS, Kind
+from jobs.kind import KINDS
+from jobs.worker.answer import Answer, Fault, State
+from jobs.worker.assignment import Assignment
 from jobs.worker.gang import Gang
-from jobs.worker.logs import captured, redacted
-from jobs.worker.tracking import RunName, Silent, open_tracker
+from jobs.worker.logs import captured
+from jobs.worker.tracking import Silent, open_tracker
+from jobs.worker.versions import library_versions
 from jobs.worker.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
-
-_RECORDED = (
-    "accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers", "trl",
-)  # fmt: skip
 
 
 def run(payload: str, surroundings: Surroundings) -> str:
-    """Run one attempt at one job; `payload` is what `orchestrator.dispatch.submission` wrote.
+    """Make one attempt at one job.
+
+    Args:
+        payload: an `Assignment` as JSON.
+        surroundings: of this process.
 
     Returns:
-        JSON `{"state": …, "seconds": float, "error": …}`. States: `done`, `reused` (a record stood
-        there), `busy` (another attempt is at it), `stopped`, `failed`. An error is
-        `{"type", "message", "user"}`, where user says that trying again cannot help.
+        An `Answer` as JSON, whatever the job raised.
     """
-    spec = json.loads(payload)
-    artifact = Artifact(Storage(spec["root"]), spec["kind"], spec["key"])
-    gang = Gang(surroundings)
+    assignment = Assignment.from_json(payload)
+    return _claim_and_answer(assignment, surroundings, Gang(surroundings)).to_json()
+
+
+def _claim_and_answer(assignment: Assignment, surroundings: Surroundings, gang: Gang) -> Answer:
+    """Attempt the job unless the first rank finds it done or claimed by somebody else."""
+
+    def answer_unless(known: Answer | None) -> Answer:
+        settled = gang.of_first(known)
+        return settled or _Attempt(assignment, surroundings, gang).answer()
+
     if surroundings.rank > 0:
-        return _begun(gang.of_first(None), spec, artifact, surroundings, gang)
+        return answer_unless(None)
+    artifact = assignment.artifact
     try:
-        with claimed(artifact, shared=spec.get("num_workers", 1) > 1):
-            found = gang.of_first("go" if artifact.find_record() is None else "reused")
-            return _begun(found, spec, artifact, surroundings, gang)
+        with claimed(artifact, shared=assignment.num_workers > 1):
+            is_done = artifact.find_record() is not None
+            return answer_unless(Answer(state=State.REUSED) if is_done else None)
     except Busy:
-        return _answer(gang.of_first("busy"))
+        return answer_unless(Answer(state=State.BUSY))
 
 
-def _begun(
-    found: str,
-    spec: Mapping[str, Any],
-    artifact: Artifact,
-    surroundings: Surroundings,
-    gang: Gang,
-) -> str:
-    """Attempt the job when there is something to do; all ranks found the same."""
-    if found != "go":
-        return _answer(found)
-    answer = _attempted(spec, artifact, surroundings, gang)
-    if json.loads(answer)["state"] == "failed":
-        return answer
-    agreed = gang.of_first(answer)
-    assert isinstance(agreed, str), f"this rank ended with {answer}, the first goes on"
-    return agreed
+class _Attempt:
+    """This rank's part in an attempt that is really made."""
 
+    def __init__(self, assignment: Assignment, surroundings: Surroundings, gang: Gang) -> None:
+        self.assignment, self.surroundings, self.gang = assignment, surroundings, gang
+        self.artifact = assignment.artifact
+        self.folder = AttemptFolder(self.artifact, assignment.attempt)
+        self.started = time.monotonic()
 
-def _answer(state: str, seconds: float = 0.0, error: Mapping[str, Any] | None = None) -> str:
-    return json.dumps({"state": state, "seconds": round(seconds, 3), "error": error})
+    def answer(self) -> Answer:
+        """Run the job; return the first rank's answer, or this one's where it failed here."""
+        answer = self._run_with_log()
+        if answer.state is State.FAILED:
+            return answer
+        agreed = self.gang.of_first(answer)
+        assert isinstance(agreed, Answer), f"this rank ended with {answer}, the first goes on"
+        return agreed
 
+    def _run_with_log(self) -> Answer:
+        """Run the job and turn whatever it raises into an answer and a log."""
+        state, fault = State.DONE, None
+        log = log_name(self.surroundings.rank)
+        with captured(self.folder.path / log):
+            self._log(f"attempt {self.assignment.attempt}, {self._company()}")
+            try:
+                state = State.DONE if self._run_kind() else State.REUSED
+            except (Stopped, KeyboardInterrupt):
+                state = State.STOPPED
+            except Exception as error:  # the boundary
+                traceback.print_exc(file=sys.stderr)
+                # An interrupt that meets a library's import or callback becomes an error of its.
+                is_stop = self.surroundings.stop_requested() and not isinstance(error, UserError)
+                state, fault = (State.STOPPED, None) if is_stop else (State.FAILED, Fault.of(error))
+            self._log(f"{state.value} after {self._seconds():.1f} s")
+        if not self.artifact.storage.is_local:
+            self.folder.publish(log)
+            self.folder.discard_scratch()
+        return Answer(state=state, seconds=self._seconds(), fault=fault)
 
-def _attempted(
-    spec: Mapping[str, Any], artifact: Artifact, surroundings: Surroundings, gang: Gang
-) -> str:
-    started = time.monotonic()
-    attempt = AttemptFolder(artifact, spec["attempt"])
-    state: str = "done"
-    error: dict[str, Any] | None = None
-    log = log_name(surroundings.rank)
-    with captured(attempt.path / log):
-        label = spec["tracking"]["label"]
-        _tell(f"{label}: attempt {spec['attempt']}, {spec['threads']} threads{_among(spec)}{gang}")
+    def _run_kind(self) -> bool:
+        """Run the kind on its inputs and publish; False when another record came first."""
+        assignment = self.assignment
+        kind = KINDS.find(assignment.kind)
+        _set_threads(assignment.threads, uses_torch=kind.USES_TORCH)
+        inputs = self._inputs()
+        digests = {
+            upstream.artifact.key: upstream.artifact.record_digest
+            for group in inputs.values()
+            for upstream in group
+        }
+        # Two processes cannot write one run of the mirror.
+        is_second = assignment.worker or self.surroundings.rank
+        tracker = Silent() if is_second else open_tracker(assignment.run_name)
+        exit_code = 1
         try:
-            published = _attempt(spec, artifact, attempt, surroundings, gang, started)
-            state = "done" if published else "reused"
-        except (Stopped, KeyboardInterrupt):
-            state = "stopped"
-        except Exception as fault:  # the boundary: a fault becomes an answer and a log
-            traceback.print_exc(file=sys.stderr)
-            # An interrupt that meets a library's import or callback comes out as a fault of its.
-            is_ours = isinstance(fault, UserError) or not surroundings.stop_requested()
-            state, error = ("failed", _described(fault)) if is_ours else ("stopped", None)
-        _tell(f"{label}: {state} after {time.monotonic() - started:.1f} s")
-    if not artifact.storage.is_local:
-        attempt.publish(log)
-        attempt.discard_scratch()
-    return _answer(state, time.monotonic() - started, error)
-
-
-def _among(spec: Mapping[str, Any]) -> str:
-    """Which worker this is, where several may share the job."""
-    most = spec.get("num_workers", 1)
-    return f", worker {spec['worker'] + 1} of at most {most}" if most > 1 else ""
-
-
-def _tell(text: str) -> None:
-    """A line of the job's log, with the time."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-
-def _attempt(
-    spec: Mapping[str, Any],
-    artifact: Artifact,
-    attempt: AttemptFolder,
-    surroundings: Surroundings,
-    gang: Gang,
-    started: float,
-) -> bool:
-    kind = KINDS.find(spec["kind"])
-    _set_threads(spec["threads"], kind)
-    inputs = {
-        name: [_opened(artifact.storage, ref) for ref in refs]
-        for name, refs in spec["inputs"].items()
-    }
-    read = {
-        found.artifact.key: found.artifact.record_digest
-        for group in inputs.values()
-        for found in group
-    }
-    # Two processes cannot write one run of the mirror.
-    is_second = spec.get("worker", 0) or surroundings.rank
-    tracker = Silent() if is_second else open_tracker(RunName(**spec["tracking"]))
-    exit_code = 1
-    try:
-        facts = kind.run(
-            Work(
-                params=kind.Params(**spec["params"]),
-                inputs=inputs,
-                attempt=attempt,
-                surroundings=surroundings,
-                tracker=tracker,
-                threads=spec["threads"],
-                pins=spec.get("pins", {}),
-                worker=spec.get("worker", 0),
-                num_workers=spec.get("num_workers", 1),
-                versions=_versions(),
-                commit=spec["commit"],
+            facts = kind.run(
+                Work(
+                    params=kind.Params(**assignment.params),
+                    inputs=inputs,
+                    attempt=self.folder,
+                    surroundings=self.surroundings,
+                    tracker=tracker,
+                    threads=assignment.threads,
+                    pins=assignment.pins,
+                    worker=assignment.worker,
+                    num_workers=assignment.num_workers,
+                    versions=library_versions(),
+                    commit=assignment.commit,
+                )
             )
+            exit_code = 0
+        finally:
+            tracker.finish(exit_code)
+        self.gang.of_first(None)  # nothing is published before all ranks are through
+        return self.gang.of_first(self.surroundings.rank == 0 and self._publish(digests, facts))
+
+    def _inputs(self) -> dict[str, list[GatheredInput]]:
+        storage = self.artifact.storage
+        return {
+            name: [
+                GatheredInput(
+                    stage=ref.stage,
+                    cell=ref.cell,
+                    artifact=Artifact(storage, ref.kind, ref.key),
+                    values=ref.values,
+                )
+                for ref in refs
+            ]
+            for name, refs in self.assignment.inputs.items()
+        }
+
+    def _publish(self, digests: Mapping[str, str], facts: dict[str, Any]) -> bool:
+        """Make this attempt the artifact; False when another one's record exists already."""
+        record = Record(
+            key=self.artifact.key,
+            kind=self.artifact.kind,
+            attempt=self.folder.attempt,
+            files=self.folder.seal(),
+            inputs=digests,
+            facts=facts,
+            versions=library_versions(),
+            commit=self.assignment.commit,
+            threads=self.assignment.threads,
+            seconds=self._seconds(),
         )
-        exit_code = 0
-    finally:
-        tracker.finish(exit_code)
-    gang.of_first(None)  # nothing is published before all ranks are through
-    published: bool = gang.of_first(
-        surroundings.rank == 0 and _published(spec, artifact, attempt, read, facts, started)
-    )
-    return published
+        if self.artifact.storage.create(self.artifact.record_name, record.to_json()):
+            return True
+        assert self.artifact.find_record() is not None, "another attempt left an invalid record"
+        return False
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 3)
+
+    def _company(self) -> str:
+        """Describe the threads, and the workers and ranks beside this one."""
+        assignment = self.assignment
+        among = f", worker {assignment.worker + 1} of at most {assignment.num_workers}"
+        shares = assignment.num_workers > 1
+        return f"{assignment.threads} threads{among if shares else ''}{self.gang}"
+
+    def _log(self, text: str) -> None:
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        sys.stderr.write(f"{now} {self.assignment.label}: {text}\n")
 
 
-def _published(
-    spec: Mapping[str, Any],
-    artifact: Artifact,
-    attempt: AttemptFolder,
-    read: Mapping[str, str],
-    facts: dict[str, Any],
-    started: float,
-) -> bool:
-    """Make this attempt the artifact; False when another one's record stands already."""
-    record = Record(
-        key=artifact.key,
-        kind=artifact.kind,
-        attempt=attempt.attempt,
-        files=attempt.seal(),
-        inputs=read,
-        facts=facts,
-        versions=_versions(),
-        commit=spec["commit"],
-        threads=spec["threads"],
-        seconds=round(time.monotonic() - started, 3),
-    )
-    if artifact.storage.create(artifact.record_name, record.to_json()):
-        return True
-    assert artifact.find_record() is not None, "another attempt's record stands here, invalid"
-    return False
-
-
-def _opened(storage: Storage, ref: Mapping[str, Any]) -> GatheredInput:
-    return GatheredInput(
-        stage=ref["stage"],
-        cell=ref["cell"],
-        artifact=Artifact(storage, ref["kind"], ref["key"]),
-        values=ref.get("values", {}),
-    )
-
-
-def _set_threads(threads: int, kind: Kind[Any]) -> None:
-    """Same thread count on every executor, so that one machine gives one set of bits."""
+def _set_threads(threads: int, *, uses_torch: bool) -> None:
+    """Set one thread count on every executor, so that one machine gives one set of bits."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import threadpoolctl
 
-    if kind.USES_TORCH:
+    if uses_torch:
         import torch
 
         torch.set_num_threads(threads)
     # The variable above is read when a library is loaded; a warm worker has loaded numpy's BLAS
     # long ago (left at all cores, extraction of a tiny model took 4.2 s instead of 1.8 s).
     threadpoolctl.threadpool_limits(threads)
-
-
-def _described(fault: Exception) -> dict[str, Any]:
-    message = (
-        str(fault) if isinstance(fault, DeltascaleError) else f"{type(fault).__name__}: {fault}"
-    )
-    return {
-        "type": type(fault).__name__,
-        "message": redacted(message),
-        "user": isinstance(fault, UserError),
-    }
-
-
-@lru_cache
-def _versions() -> dict[str, str]:
-    installed = {name: metadata.version(name) for name in _RECORDED if _is_installed(name)}
-    return {"python": sys.version.split()[0], **installed}
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-@lru_cache
-def code_commit() -> str | None:
-    """Commit of this checkout, with `+` when it has changes; None outside a checkout."""
-    where = Path(__file__).parents[1]
-    try:
-        commit = _git(where, "rev-parse", "--short=12", "HEAD")
-        changed = _git(where, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit + ("+" if changed else "")
-
-
-def _git(where: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=where, capture_output=True, text=True, check=True, timeout=10
-    )
-    return done.stdout.strip()

@@ -98,7 +98,7 @@ def _print_help() -> None:
 
 
 def _print_version(*, as_json: bool) -> None:
-    from jobs.run import code_commit
+    from jobs.worker.versions import code_commit
 
     versions: dict[str, str | None] = {
         _PROGRAM: _installed_version(_PROGRAM),

@@ -12,7 +12,7 @@ from cluster.executor import Executor
 from cluster.storage import Storage
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.policy import needs
-from orchestrator.dispatch.submission import Origin, root_id
+from orchestrator.dispatch.submission import Assigner, root_id
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
@@ -177,18 +177,18 @@ def _mirror(
     if not done or report.state is not LaunchState.COMPLETE:
         return
     study, reused = decided.plan.study.name, set(report.reused)
-    origin = Origin(storage=root, root_id=root_id(root), study=study, commit=None)
+    assigner = Assigner(storage=root, root_id=root_id(root), study=study, commit=None)
     pictures = [
         path for folder in figures if isinstance(folder, Path) for path in folder.glob("*.png")
     ]
     mirror_study(
         RunName(
-            root_id=origin.root_id,
+            root_id=assigner.root_id,
             key=f"study {study}",
             study=study,
             kind="summary",
             label=f"{study} summary",
-            folder=str(origin.mirror_folder),
+            folder=str(assigner.mirror_folder),
             config={},
         ),
         comparisons=[(compared(root, decided, job), job.params_as(View)) for job in done],

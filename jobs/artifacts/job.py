@@ -36,6 +36,11 @@ class InputRef:
     values: AxisValues = field(default_factory=dict)
     """The typed values behind the cell; never identity. Empty where they are not known."""
 
+    def to_json(self, *, with_values: bool) -> dict[str, Any]:
+        """Write the reference as `job.json` and assignments hold it."""
+        written = {"kind": self.kind, "key": self.key, "stage": self.stage, "cell": {**self.cell}}
+        return {**written, "values": {**self.values}} if with_values else written
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:

@@ -141,6 +141,7 @@ def score_pairs_together(
     per_rank = -(-len(pairs) // ranks.num_ranks())
     share = [*pairs[ranks.rank() :: ranks.num_ranks()], pairs[0]][:per_rank]
     scored = score_pairs(model, share, batch_size=batch_size, dtype=dtype, after_batch=after_batch)
+    assert scored.chosen is not None and scored.rejected is not None
     shares = ranks.gathered((scored.chosen, scored.rejected))
     chosen, rejected = (_interleave([share[side] for share in shares]) for side in (0, 1))
     return ScoredPairs(pairs=pairs, chosen=chosen[: len(pairs)], rejected=rejected[: len(pairs)])

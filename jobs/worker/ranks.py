@@ -1,12 +1,18 @@
 """The ranks of one training run: which one this is, and how all of them agree.
 
-With one rank nothing here imports or calls torch. With more, torch's process group stands already.
+With one rank nothing here imports or calls torch. With more, torch's process group exists already.
 """
 
 import os
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch.distributed import ProcessGroup
+
+T = TypeVar("T")
 
 _SHORT = timedelta(minutes=15)
 """Between steps: more than a batch may take, so that a rank whose data hang says so itself."""
@@ -15,22 +21,22 @@ _LONG = timedelta(hours=6)
 
 
 def num_ranks() -> int:
-    """How many processes train together."""
+    """Return how many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """The number of this one, from 0."""
+    """Return the number of this process, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def local_rank() -> int:
-    """The number of this one among those on its machine, from 0."""
+    """Return the number of this process among those on its machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def is_first() -> bool:
-    """Whether this one writes what is written once."""
+    """Tell whether this process writes what is written once."""
     return rank() == 0
 
 
@@ -40,12 +46,12 @@ def barrier() -> None:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether any rank says so; the same answer on all of them, which all must ask."""
+    """Tell on all ranks whether any of them gives True; each of them must call this."""
     return any(gathered(flag))
 
 
-def gathered(value: Any, *, may_take_long: bool = False) -> list[Any]:
-    """What every rank gives, by rank; the same on all of them, which all must call it.
+def gathered(value: T, *, may_take_long: bool = False) -> list[T]:
+    """Return on all ranks what each of them gives, by rank; each of them must call this.
 
     `may_take_long`: whether one of them may come late for good reason.
     """
@@ -53,13 +59,13 @@ def gathered(value: Any, *, may_take_long: bool = False) -> list[Any]:
         return [value]
     import torch.distributed as dist
 
-    found: list[Any] = [None] * num_ranks()
-    dist.all_gather_object(found, value, group=group(may_take_long=may_take_long))
-    return found
+    values: list[T] = [value] * num_ranks()
+    dist.all_gather_object(values, value, group=group(may_take_long=may_take_long))
+    return values
 
 
-def group(*, may_take_long: bool) -> Any:
-    """The ranks as they agree on what they do, apart from tensors; all must ask for it together.
+def group(*, may_take_long: bool) -> "ProcessGroup":
+    """Return the ranks as a group that agrees on what to do; all must ask for it together.
 
     Between processors: through GPUs every word would wait for the computation before it.
     """
@@ -70,15 +76,16 @@ def group(*, may_take_long: bool) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _group(world: Any, timeout: timedelta) -> Any:
-    """One for the process group that stands: a process may see several."""
+def _group(world: object, timeout: timedelta) -> "ProcessGroup":
+    """Make one group for each process group (`world`) that a process sees in its life."""
     import torch.distributed as dist
 
-    return dist.new_group(backend="gloo", timeout=timeout)
+    group: ProcessGroup = dist.new_group(backend="gloo", timeout=timeout)
+    return group
 
 
-def give_all(tensor: Any, source: int) -> None:
-    """Every rank gets what one of them has in a tensor; all ranks must call it."""
+def give_all(tensor: "torch.Tensor", source: int) -> None:
+    """Copy into a tensor on every rank what rank `source` has in it; all must call this."""
     if num_ranks() > 1:
         import torch.distributed as dist
 

@@ -9,7 +9,7 @@ from jobs.worker.logs import redacted
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.record_checks import RecordChecks
-from orchestrator.dispatch.submission import Answer, answer_of
+from orchestrator.dispatch.submission import AttemptResult, result_of
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.attempt_progress import read_progress
@@ -59,29 +59,29 @@ class AttemptEndings:
         """
         key, seconds = self._attempts.running.remove(outcome.ticket)
         job = self._queue.states.jobs[key]
-        answer = self._checked(job, outcome, is_ending=is_ending)
+        attempt = self._checked(job, outcome, is_ending=is_ending)
         self._journal.note(
             Ended(
                 at=time.time(),
                 key=key,
                 attempt=outcome.ticket,
-                result=answer.result,
-                seconds=seconds if answer.seconds is None else answer.seconds,
+                result=attempt.result,
+                seconds=seconds if attempt.seconds is None else attempt.seconds,
                 node=outcome.node,
-                message=answer.message,
-                fraction=answer.fraction,
+                message=attempt.message,
+                fraction=attempt.fraction,
             )
         )
-        self._watcher.ended(job, outcome.ticket, answer.result, answer.message)
-        if answer.result is Result.DONE and answer.seconds is not None:
-            self._attempts.running.learn(answer.seconds)
-        is_again = self._conclude(key, answer) is Consequence.AGAIN
+        self._watcher.ended(job, outcome.ticket, attempt.result, attempt.message)
+        if attempt.result is Result.DONE and attempt.seconds is not None:
+            self._attempts.running.learn(attempt.seconds)
+        is_again = self._conclude(key, attempt) is Consequence.AGAIN
         return key if is_again else None
 
-    def _checked(self, job: Job, outcome: Outcome, *, is_ending: bool) -> Answer:
+    def _checked(self, job: Job, outcome: Outcome, *, is_ending: bool) -> AttemptResult:
         """Read an outcome, check it against the record, and remove secrets from its message."""
-        answer, fraction = answer_of(outcome), None
-        result, message = answer.result, answer.message
+        attempt, fraction = result_of(outcome), None
+        result, message = attempt.result, attempt.message
         is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
         if result in (Result.DONE, Result.REUSED):
             if self._records.winner(job) is None:
@@ -94,24 +94,24 @@ class AttemptEndings:
             message = f"stopped from outside: {message or 'its machine was wanted back'}"
             progress = read_progress(self._storage, job, [outcome.ticket])
             fraction = progress.fraction
-        return Answer(
+        return AttemptResult(
             result=result,
-            seconds=answer.seconds,
+            seconds=attempt.seconds,
             message=redacted(message) if message else None,
             fraction=fraction,
         )
 
-    def _conclude(self, key: str, answer: Answer) -> Consequence:
+    def _conclude(self, key: str, attempt: AttemptResult) -> Consequence:
         queue, attempts = self._queue, self._attempts
         consequence = decide(
-            answer.result,
+            attempt.result,
             is_settled=queue.states.by_key[key] is not JobState.RUNNING,
             num_others=len(attempts.running.at_job(key)),
             is_cancelled=queue.is_unwanted(key),
             failures=self._journal.past.of(key).failures,
         )
         if consequence is Consequence.NONE:
-            attempts.shared.take_in(key, answer.result)
+            attempts.shared.take_in(key, attempt.result)
         elif consequence is Consequence.FINISH:
             attempts.stop(key)
             # A worker that met the record may be heard before the one that published it.
@@ -126,5 +126,5 @@ class AttemptEndings:
             queue.states.put_back(key)
         else:
             attempts.stop(key)
-            queue.drop(key, JobState.FAILED, answer.message or "it failed without a message")
+            queue.drop(key, JobState.FAILED, attempt.message or "it failed without a message")
         return consequence

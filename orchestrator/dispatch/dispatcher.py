@@ -13,7 +13,7 @@ from orchestrator.dispatch.job_states import JobStates
 from orchestrator.dispatch.policy import Load
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.running_attempts import SharedJobs
-from orchestrator.dispatch.submission import Origin, write_request
+from orchestrator.dispatch.submission import Assigner, write_request
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.history import Journal
@@ -37,7 +37,7 @@ class Dispatcher:
         *,
         states: JobStates,
         launch: str,
-        origin: Origin,
+        assigner: Assigner,
         executor: Executor,
         journal: Journal,
         stale: Set[str],
@@ -45,12 +45,12 @@ class Dispatcher:
     ) -> None:
         self.is_cancelled = False
         self.interruption = Interruption()
-        self._origin = origin
+        self._assigner = assigner
         self._executor = executor
         self._journal = journal
         self._watcher = watcher
         self._records = RecordChecks(
-            origin.storage, (job for key, job in states.jobs.items() if key in stale)
+            assigner.storage, (job for key, job in states.jobs.items() if key in stale)
         )
         self.queue = JobQueue(
             states=states,
@@ -61,14 +61,14 @@ class Dispatcher:
         )
         self.attempts = Submitter(
             executor=executor,
-            origin=origin,
+            assigner=assigner,
             launch=launch,
             shared=SharedJobs(states.jobs.values(), self.queue.priorities),
             journal=journal,
             watcher=watcher,
         )
         self.endings = AttemptEndings(
-            storage=origin.storage,
+            storage=assigner.storage,
             queue=self.queue,
             attempts=self.attempts,
             records=self._records,
@@ -98,14 +98,14 @@ class Dispatcher:
             self.attempts.cancel_unplaceable(self.queue.machines.nodes)
 
     def _look_around(self) -> None:
-        storage, now = self._origin.storage, time.monotonic()
+        storage, now = self._assigner.storage, time.monotonic()
         if now - self._looked_at < (
             _LOCAL_LOOK_EVERY_S if storage.is_local else _REMOTE_LOOK_EVERY_S
         ):
             return
         self._looked_at = now
         self._survey()
-        for request in take_requests(storage, self._origin.study):
+        for request in take_requests(storage, self._assigner.study):
             if request.keys is None:
                 self.is_cancelled = True
             else:
@@ -144,7 +144,7 @@ class Dispatcher:
         if self._records.is_done(job):
             self.endings.reuse(key)
             return
-        write_request(self._origin.storage, job)
+        write_request(self._assigner.storage, job)
         self.queue.states.start(key)
         self.attempts.submit(job, self.queue.layout(key))
 

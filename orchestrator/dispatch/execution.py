@@ -12,11 +12,11 @@ from uuid import uuid4
 from cluster.executor import Executor
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from jobs.run import code_commit
+from jobs.worker.versions import code_commit
 from orchestrator.dispatch.cancel_requests import take_requests
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.job_states import JobState, JobStates
-from orchestrator.dispatch.submission import Origin, root_id
+from orchestrator.dispatch.submission import Assigner, root_id
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.history import History, Journal
 from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState, Ledger
@@ -122,7 +122,7 @@ def run_study(
         dispatcher = Dispatcher(
             states=states,
             launch=launch,
-            origin=Origin(
+            assigner=Assigner(
                 storage=storage, root_id=root_id(storage), study=study, commit=code_commit()
             ),
             executor=executor,

@@ -1,17 +1,17 @@
-"""Both ways between a `Job` and a worker: the payload, `job.json`, what came back."""
+"""Both ways between a `Job` and a worker: the assignment, `job.json`, what came back."""
 
 import json
 import tempfile
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import OutOfMemory
 from cluster.executor import Ending, Outcome
 from cluster.storage import Storage
-from jobs.artifacts.job import Job
+from jobs.artifacts.job import InputRef, Job
+from jobs.worker.answer import Answer, Code, State
+from jobs.worker.assignment import Assignment
 from orchestrator.records.failure import Result
 
 ENTRY = "jobs.run:run"
@@ -19,8 +19,8 @@ ENTRY = "jobs.run:run"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """What all submissions of one launch have in common."""
+class Assigner:
+    """Makes the assignments of one launch, from what they all have in common."""
 
     storage: Storage
     """The output root."""
@@ -31,32 +31,32 @@ class Origin:
     commit: str | None
     """Commit of this code."""
 
-    def payload(self, job: Job, attempt: str, worker: int = 0) -> str:
-        """JSON for one attempt at a job, as worker number `worker` of those that share it."""
-        return json.dumps(
-            {
-                "root": self.storage.url,
-                "kind": job.kind,
-                "version": job.version,
-                "params": dict(job.params),
-                "pins": dict(job.pins),
-                "key": job.key,
-                "attempt": attempt,
-                "worker": worker,
-                "num_workers": job.workers,
-                "threads": max(1, int(job.resources.num_cpus)),
-                "inputs": _inputs(job),
-                "commit": self.commit,
-                "tracking": {
-                    "root_id": self.root_id,
-                    "key": job.key,
-                    "study": self.study,
-                    "kind": job.kind,
-                    "label": job.label,
-                    "folder": str(self.mirror_folder),
-                    "config": dict(job.identity_params),
-                },
-            }
+    def assignment(self, job: Job, attempt: str, worker: int = 0) -> Assignment:
+        """Make what a worker is handed for one attempt at a job.
+
+        Args:
+            job: the job.
+            attempt: id of the attempt.
+            worker: number of the worker among those that share the job.
+        """
+        same = {name for name, value in job.identity_params.items() if job.params[name] == value}
+        return Assignment(
+            root=self.storage.url,
+            root_id=self.root_id,
+            study=self.study,
+            kind=job.kind,
+            key=job.key,
+            label=job.label,
+            identity_params=job.identity_params,
+            own_params={name: job.params[name] for name in job.params if name not in same},
+            pins=job.pins,
+            inputs=_used_inputs(job),
+            attempt=attempt,
+            worker=worker,
+            num_workers=job.workers,
+            threads=max(1, int(job.resources.num_cpus)),
+            commit=self.commit,
+            mirror_folder=str(self.mirror_folder),
         )
 
     @property
@@ -68,22 +68,22 @@ class Origin:
 
 
 def root_id(storage: Storage) -> str:
-    """The identity of an output root, drawn at first use; it moves with the root."""
+    """Return the identity of an output root, drawn at first use; it moves with the root."""
     name = "root.json"
     storage.create(name, (json.dumps({"id": uuid.uuid4().hex}) + "\n").encode())
-    found: str = json.loads(storage.read(name))["id"]
-    return found
+    identity: str = json.loads(storage.read(name))["id"]
+    return identity
 
 
 def write_request(storage: Storage, job: Job) -> None:
-    """Put `job.json` beside the job's attempts, unless it stands there: what was asked.
+    """Write `job.json`, which says what was asked for, unless the job has one.
 
     Params and resources are those of the first attempt; the ledger has those of each.
     """
     name = f"{job.folder}/job.json"
     if storage.size(name) is not None:
         return
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "key": job.key,
         "kind": job.kind,
         "version": job.version,
@@ -91,14 +91,17 @@ def write_request(storage: Storage, job: Job) -> None:
         "cell": dict(job.cell),
         "params": dict(job.params),
         "identity": job.identity,
-        "inputs": _inputs(job),
+        "inputs": {
+            name: [ref.to_json(with_values=job.gathers) for ref in refs]
+            for name, refs in _used_inputs(job).items()
+        },
         "resources": asdict(job.resources),
     }
-    storage.create(name, (json.dumps(asked, indent=1, sort_keys=True) + "\n").encode())
+    storage.create(name, (json.dumps(request, indent=1, sort_keys=True) + "\n").encode())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class AttemptResult:
     """What one attempt came to, as far as the worker and the executor know."""
 
     result: Result
@@ -111,22 +114,16 @@ class Answer:
     """How far the job was when the machine stopped it; None: not known, or not stopped."""
 
 
-def answer_of(outcome: Outcome) -> Answer:
-    """Read what an executor reports and what `jobs.run` returned."""
+def result_of(outcome: Outcome) -> AttemptResult:
+    """Read what an executor reports and what the worker answered."""
     if outcome.ending in _ENDINGS:
-        return Answer(result=_ENDINGS[outcome.ending], message=outcome.error)
+        return AttemptResult(result=_ENDINGS[outcome.ending], message=outcome.error)
     assert outcome.answer is not None, "a call returned, and nothing came with it"
-    said = json.loads(outcome.answer)
-    error = said["error"]
-    if said["state"] == "failed":
-        return Answer(result=_fault(error), seconds=said["seconds"], message=error["message"])
-    return Answer(result=_RESULTS[said["state"]], seconds=said["seconds"])
-
-
-def _fault(error: Mapping[str, Any]) -> Result:
-    if error["type"] == OutOfMemory.__name__:
-        return Result.OUT_OF_MEMORY
-    return Result.MISTAKE if error["user"] else Result.ERROR
+    answer = Answer.from_json(outcome.answer)
+    if answer.fault is None:
+        return AttemptResult(result=_STATES[answer.state], seconds=answer.seconds)
+    result = _FAULTS.get(answer.fault.code, Result.ERROR)
+    return AttemptResult(result=result, seconds=answer.seconds, message=answer.fault.message)
 
 
 _ENDINGS = {
@@ -136,27 +133,25 @@ _ENDINGS = {
     Ending.OUT_OF_MEMORY: Result.OUT_OF_MEMORY,
     Ending.RAISED: Result.ERROR,
 }
-_RESULTS = {
-    "done": Result.DONE,
-    "reused": Result.REUSED,
-    "busy": Result.BUSY,
-    "stopped": Result.CANCELLED,
+_STATES = {
+    State.DONE: Result.DONE,
+    State.REUSED: Result.REUSED,
+    State.BUSY: Result.BUSY,
+    State.STOPPED: Result.CANCELLED,
+}
+_FAULTS = {
+    Code.OUT_OF_MEMORY: Result.OUT_OF_MEMORY,
+    Code.USER_MISTAKE: Result.MISTAKE,
 }
 
 
-def _inputs(job: Job) -> dict[str, list[dict[str, Any]]]:
-    """The inputs that the job's params make it use; the others are not even opened."""
+def _used_inputs(job: Job) -> dict[str, list[InputRef]]:
+    """Return the inputs that the job's params make it use; the others are not even opened.
+
+    Typed values go along only where the job gathers: its table shows them.
+    """
     return {
-        name: [
-            {
-                "kind": ref.kind,
-                "key": ref.key,
-                "stage": ref.stage,
-                "cell": dict(ref.cell),
-                **({"values": dict(ref.values)} if job.gathers else {}),
-            }
-            for ref in job.inputs[name]
-        ]
+        name: [ref if job.gathers else replace(ref, values={}) for ref in job.inputs[name]]
         for name in sorted(job.inputs)
         if name in job.used
     }

@@ -8,7 +8,7 @@ from jobs.artifacts.job import Job
 from jobs.kind import Fit
 from orchestrator.dispatch.policy import Load, Offer
 from orchestrator.dispatch.running_attempts import RunningAttempts, SharedJobs
-from orchestrator.dispatch.submission import ENTRY, Origin
+from orchestrator.dispatch.submission import ENTRY, Assigner
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.plan.fitting import submitted_event
 from orchestrator.plan.machines import can_hold
@@ -22,7 +22,7 @@ class Submitter:
         self,
         *,
         executor: Executor,
-        origin: Origin,
+        assigner: Assigner,
         launch: str,
         shared: SharedJobs,
         journal: Journal,
@@ -32,7 +32,7 @@ class Submitter:
         self.shared = shared
         self.num_attempts = 0
         self._executor = executor
-        self._origin = origin
+        self._assigner = assigner
         self._launch = launch
         self._journal = journal
         self._watcher = watcher
@@ -44,7 +44,7 @@ class Submitter:
         attempt = f"{self._launch}-{self.num_attempts:06d}"
         self._journal.note(submitted_event(job, attempt, layout))
         worker = self.running.add(attempt, job.key, job.resources)
-        payload = self._origin.payload(job, attempt, worker)
+        payload = self._assigner.assignment(job, attempt, worker).to_json()
         self._executor.submit(attempt, ENTRY, payload, job.resources)
         self._watcher.started(job, attempt)
 

@@ -10,7 +10,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_bytes
 from jobs.comparing.tracing import Tracer, trace
 from jobs.run import run
-from orchestrator.dispatch.submission import Origin, write_request
+from orchestrator.dispatch.submission import Assigner, write_request
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import parse_study
 
@@ -34,10 +34,11 @@ def root(request, tmp_path):
 def jobs(root):
     """Every job of the chain, done; by its label."""
     plan = make_plan(parse_study(CHAIN))
-    origin = Origin(storage=root, root_id="r", study="chain", commit="c0ffee")
+    assigner = Assigner(storage=root, root_id="r", study="chain", commit="c0ffee")
     for job in plan.jobs:
         write_request(root, job)
-        assert json.loads(run(origin.payload(job, "one"), Surroundings()))["state"] == "done"
+        answer = run(assigner.assignment(job, "one").to_json(), Surroundings())
+        assert json.loads(answer)["state"] == "done"
     return {job.label: job for job in plan.jobs}
 
 

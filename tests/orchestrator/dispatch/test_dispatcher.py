@@ -6,6 +6,7 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.kinds.probe import Probe
+from jobs.worker.answer import Answer, State
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.failure import Result
@@ -203,7 +204,7 @@ def test_a_job_is_not_believed_to_be_done_without_its_record(launch, make_probe)
     class Liar(LocalExecutor):
         def wait(self, timeout_s):
             ticket, _, _ = self._queue.popleft()
-            answer = '{"state": "done", "seconds": 0.0, "error": null}'
+            answer = Answer(state=State.DONE).to_json()
             return [Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer)]
 
     report = launch([make_probe(0)], executor=Liar())

@@ -8,6 +8,7 @@ import pytest
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
+from jobs.worker.answer import Answer, State
 from jobs.worker.work import AttemptFolder
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, add
@@ -131,7 +132,7 @@ class Preempts(LocalExecutor):
         ticket, _, _ = self._queue.popleft()
         folder = AttemptFolder(self.artifact, ticket)
         folder.show_progress(self.fractions.pop(0), "training")
-        answer = json.dumps({"state": "stopped", "seconds": 1.0, "error": None})
+        answer = Answer(state=State.STOPPED, seconds=1.0).to_json()
         return [Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer)]
 
 

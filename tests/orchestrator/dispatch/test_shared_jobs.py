@@ -1,12 +1,11 @@
 """Several workers at one job, on executors whose every outcome a test decides."""
 
-import json
-
 import pytest
 
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.resources import Resources
+from jobs.worker.assignment import Assignment
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
@@ -26,8 +25,8 @@ class Wide(LocalExecutor):
         return Resources(num_cpus=self.num_cpus)
 
     def submit(self, ticket, entry, payload, resources):
-        spec = json.loads(payload)
-        self.submitted.append((spec["params"]["index"], spec["worker"]))
+        assignment = Assignment.from_json(payload)
+        self.submitted.append((assignment.params["index"], assignment.worker))
         super().submit(ticket, entry, payload, resources)
 
     def lose(self, at=0):

@@ -2,10 +2,13 @@ import json
 
 import pytest
 
+from cluster.errors import OutOfMemory, SurroundingsError, UserError
 from cluster.executor import Ending, Outcome
 from cluster.storage import Storage
 from jobs.artifacts.job import InputRef, Job
-from orchestrator.dispatch.submission import Origin, answer_of, root_id
+from jobs.worker.answer import Answer, Code, Fault, State
+from jobs.worker.assignment import Assignment
+from orchestrator.dispatch.submission import Assigner, result_of, root_id
 from orchestrator.records.failure import Result
 
 REF = InputRef(kind="pairs", key="a" * 64, stage="pairs", cell={"condition": "plain"})
@@ -22,32 +25,46 @@ JOB = Job(
 )
 
 
-def payload(root):
-    origin = Origin(storage=Storage(root), root_id="root", study="study", commit="abc")
-    return json.loads(origin.payload(JOB, "1-000001"))
+def sent(root):
+    assigner = Assigner(storage=Storage(root), root_id="root", study="study", commit="abc")
+    return Assignment.from_json(assigner.assignment(JOB, "1-000001").to_json())
 
 
-def test_a_payload_holds_what_the_worker_needs(tmp_path):
-    sent = payload(tmp_path)
-    assert sent["root"] == str(tmp_path)
-    assert sent["key"] == JOB.key
-    assert sent["params"] == JOB.params
-    assert sent["pins"] == {"hf://model": "revision"}
-    assert (sent["attempt"], sent["commit"], sent["version"]) == ("1-000001", "abc", 3)
+def test_an_assignment_holds_what_the_worker_needs(tmp_path):
+    assignment = sent(tmp_path)
+    assert assignment.root == str(tmp_path)
+    assert assignment.key == JOB.key
+    assert assignment.params == JOB.params
+    assert assignment.pins == {"hf://model": "revision"}
+    assert (assignment.attempt, assignment.commit) == ("1-000001", "abc")
 
 
 def test_only_inputs_that_params_use_are_sent(tmp_path):
-    assert payload(tmp_path)["inputs"] == {
-        "pairs": [
-            {"kind": "pairs", "key": "a" * 64, "stage": "pairs", "cell": {"condition": "plain"}}
-        ]
-    }
+    assert sent(tmp_path).inputs == {"pairs": [REF]}
+
+
+def test_no_param_is_sent_twice(tmp_path):
+    assignment = sent(tmp_path)
+    assert assignment.own_params == {"source": "/somewhere/data.jsonl"}
 
 
 def test_the_mirror_is_told_digests_and_never_paths(tmp_path):
-    tracking = payload(tmp_path)["tracking"]
-    assert tracking["config"] == {"source": "digest", "beta": 0.1}
-    assert tracking["label"] == "aligned[model=small]"
+    run_name = sent(tmp_path).run_name
+    assert run_name.config == {"source": "digest", "beta": 0.1}
+    assert run_name.label == "aligned[model=small]"
+
+
+def test_json_of_another_version_or_without_a_field_is_refused(tmp_path):
+    assigner = Assigner(storage=Storage(tmp_path), root_id="root", study="study", commit="abc")
+    written = json.loads(assigner.assignment(JOB, "1-000001").to_json())
+    for version in (0, None):
+        with pytest.raises(SurroundingsError, match="same version of deltascale"):
+            Assignment.from_json(json.dumps({**written, "version": version}))
+    del written["threads"]
+    with pytest.raises(TypeError, match="threads"):
+        Assignment.from_json(json.dumps(written))
+    with pytest.raises(SurroundingsError, match="answers of version"):
+        Answer.from_json(json.dumps({"state": "done", "seconds": 1.0, "error": None}))
 
 
 def test_the_identity_of_a_root_is_drawn_once(tmp_path):
@@ -55,27 +72,45 @@ def test_the_identity_of_a_root_is_drawn_once(tmp_path):
     assert root_id(Storage(tmp_path / "one")) != root_id(Storage(tmp_path / "other"))
 
 
-def returned(state, error=None):
-    answer = json.dumps({"state": state, "seconds": 2.5, "error": error})
+def returned(state, code=None):
+    fault = None if code is None else Fault(code=code, message="m")
+    answer = Answer(state=state, seconds=2.5, fault=fault).to_json()
     return Outcome(ticket="t", ending=Ending.RETURNED, answer=answer)
 
 
 @pytest.mark.parametrize(
     ("outcome", "result"),
     [
-        (returned("done"), Result.DONE),
-        (returned("reused"), Result.REUSED),
-        (returned("busy"), Result.BUSY),
-        (returned("stopped"), Result.CANCELLED),
-        (returned("failed", {"type": "E", "message": "m", "user": True}), Result.MISTAKE),
-        (returned("failed", {"type": "E", "message": "m", "user": False}), Result.ERROR),
+        (returned(State.DONE), Result.DONE),
+        (returned(State.REUSED), Result.REUSED),
+        (returned(State.BUSY), Result.BUSY),
+        (returned(State.STOPPED), Result.CANCELLED),
+        (returned(State.FAILED, Code.USER_MISTAKE), Result.MISTAKE),
+        (returned(State.FAILED, Code.OUT_OF_MEMORY), Result.OUT_OF_MEMORY),
+        (returned(State.FAILED, Code.SURROUNDINGS), Result.ERROR),
+        (returned(State.FAILED, Code.FAULT), Result.ERROR),
         (Outcome(ticket="t", ending=Ending.RAISED, error="m"), Result.ERROR),
         (Outcome(ticket="t", ending=Ending.LOST, error="m"), Result.LOST),
         (Outcome(ticket="t", ending=Ending.CANCELLED, error="m"), Result.CANCELLED),
     ],
 )
 def test_every_ending_has_one_meaning(outcome, result):
-    answer = answer_of(outcome)
-    assert answer.result is result
-    if result in (Result.MISTAKE, Result.ERROR, Result.LOST):
-        assert answer.message == "m"
+    attempt = result_of(outcome)
+    assert attempt.result is result
+    if result in (Result.MISTAKE, Result.ERROR, Result.LOST, Result.OUT_OF_MEMORY):
+        assert attempt.message == "m"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OutOfMemory("no room"), Code.OUT_OF_MEMORY),
+        (UserError("wrong"), Code.USER_MISTAKE),
+        (SurroundingsError("down"), Code.SURROUNDINGS),
+        (ValueError("bug"), Code.FAULT),
+    ],
+)
+def test_every_error_has_a_code_that_crosses_processes(error, code):
+    answer = Answer(state=State.FAILED, fault=Fault.of(error))
+    again = Answer.from_json(answer.to_json())
+    assert again == answer and again.fault.code is code and str(error) in again.fault.message

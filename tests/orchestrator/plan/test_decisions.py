@@ -9,7 +9,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 from jobs.run import run
-from orchestrator.dispatch.submission import Origin, write_request
+from orchestrator.dispatch.submission import Assigner, write_request
 from orchestrator.plan.decisions import Decision, decide_jobs
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.plan_document import plan_document
@@ -39,8 +39,8 @@ def plan_of(text: str = CHAIN) -> Plan:
 
 def finish(root: Storage, job: Job, attempt: str = "one") -> None:
     write_request(root, job)
-    origin = Origin(storage=root, root_id="r", study="chain", commit=None)
-    answer = json.loads(run(origin.payload(job, attempt), Surroundings()))
+    assigner = Assigner(storage=root, root_id="r", study="chain", commit=None)
+    answer = json.loads(run(assigner.assignment(job, attempt).to_json(), Surroundings()))
     assert answer["state"] == "done", answer
 
 

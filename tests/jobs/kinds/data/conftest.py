@@ -9,7 +9,9 @@ from cluster.storage import Storage
 from jobs import run
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
+from jobs.artifacts.job import InputRef
 from jobs.worker.work import AttemptFolder
+from tests.jobs.assignments import assigned
 
 
 class Root:
@@ -33,8 +35,9 @@ class Root:
 
     def answer(self, kind, params, *, attempt="one", stop=lambda: False, **inputs):
         """What the worker says, and the artifact it was about."""
-        spec, artifact = self.spec(kind, params, attempt=attempt, **inputs)
-        return json.loads(run.run(json.dumps(spec), Surroundings(stop_requested=stop))), artifact
+        assignment, artifact = self.spec(kind, params, attempt=attempt, **inputs)
+        answer = run.run(assignment.to_json(), Surroundings(stop_requested=stop))
+        return json.loads(answer), artifact
 
     def spec(self, kind, params, *, attempt="one", **inputs):
         """What a worker is told, and the artifact that it is about."""
@@ -42,29 +45,18 @@ class Root:
         artifact = Artifact(
             self.storage, kind, key_of({"kind": kind, "params": params, "inputs": keys})
         )
-        spec = {
-            "root": self.storage.url,
-            "kind": kind,
-            "key": artifact.key,
-            "attempt": attempt,
-            "params": params,
-            "inputs": {
-                name: [{"kind": given.kind, "key": given.key, "stage": name, "cell": {}}]
+        assignment = assigned(
+            root=self.storage.url,
+            kind=kind,
+            key=artifact.key,
+            attempt=attempt,
+            own_params=params,
+            inputs={
+                name: [InputRef(kind=given.kind, key=given.key, stage=name, cell={})]
                 for name, given in inputs.items()
             },
-            "threads": 1,
-            "commit": None,
-            "tracking": {
-                "root_id": "root",
-                "key": artifact.key,
-                "study": "study",
-                "kind": kind,
-                "label": kind,
-                "folder": self.storage.url + "/wandb",
-                "config": {},
-            },
-        }
-        return spec, artifact
+        )
+        return assignment, artifact
 
     def done(self, kind, params, **inputs):
         """The artifact of a job that must succeed."""

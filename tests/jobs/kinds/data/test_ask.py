@@ -138,7 +138,7 @@ def test_too_many_without_an_answer_fail_the_job_with_one_clear_message(
 ):
     service.rule = lambda request, number: request.refuse(400)
     answer, _ = root.answer("ask", params(at_once=1), prompts=prompts())
-    assert (answer["state"], answer["error"]["user"]) == ("failed", False)
+    assert (answer["state"], answer["error"]["code"] == "user_mistake") == ("failed", False)
     assert "3 of 40 prompts have no answer: 3 HTTP 400" in answer["error"]["message"]
     assert len(service.seen) == 3
 
@@ -152,7 +152,9 @@ def test_a_refusal_is_the_users_mistake_at_once_and_repeats_no_key(
     answer, artifact = root.answer(
         "ask", params(api_key_variable="MINE", at_once=1), prompts=prompts()
     )
-    assert answer["error"]["user"] and f"HTTP {status}" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake" and f"HTTP {status}" in answer["error"]["message"]
+    )
     assert len(service.seen) == 1
     log = root.storage.path(artifact.folder) / "attempts/one/log.txt"
     assert KEY not in json.dumps(answer) + log.read_text()
@@ -169,14 +171,14 @@ def test_after_a_kill_what_was_answered_is_not_asked_again(root, service, prompt
             request.say(TOXIC if number % 2 else "well")
 
     service.rule = rule
-    spec, artifact = root.spec("ask", settings, prompts=given)
+    assignment, artifact = root.spec("ask", settings, prompts=given)
     code = (
         "import sys; from jobs import run; from cluster.executor import Surroundings; "
         "run.run(sys.stdin.read(), Surroundings())"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     started.append(worker)
-    worker.communicate(json.dumps(spec).encode(), timeout=120)
+    worker.communicate(assignment.to_json().encode(), timeout=120)
     assert worker.returncode == -signal.SIGKILL
     first = len(service.seen)
     answer, _ = root.answer("ask", settings, attempt="two", prompts=given)
@@ -236,7 +238,10 @@ def test_an_answer_in_the_transform_is_judged_in_plain_words(root, service, prom
 def test_a_key_that_is_not_set_is_the_users_mistake(root, prompts, params, monkeypatch):
     monkeypatch.delenv("A_KEY_OF_MINE", raising=False)
     answer, _ = root.answer("ask", params(api_key_variable="A_KEY_OF_MINE"), prompts=prompts())
-    assert answer["error"]["user"] and "A_KEY_OF_MINE is not set" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "A_KEY_OF_MINE is not set" in answer["error"]["message"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,10 @@ def test_prompts_without_answers_have_no_perplexity_and_say_so(root, inputs, tmp
 def test_prompts_that_know_no_toxic_words_cannot_be_asked_for_them(root, inputs, tmp_path):
     prompts = unanswered(root, tmp_path, "one two\n")
     answer, _ = root.answer("behave", FEW, **{**inputs(), "prompts": prompts})
-    assert answer["error"]["user"] and "knows no toxic words" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "knows no toxic words" in answer["error"]["message"]
+    )
 
 
 def test_prompts_too_long_for_model_and_continuation_are_left_out_and_counted(root, inputs):

@@ -256,7 +256,10 @@ def test_one_that_is_stopped_goes_on_after_its_last_chunk_and_says_the_same(root
 def test_a_push_that_changes_nothing_is_a_clear_fault(root, inputs):
     push = {**FEW, "strength": 1e-9, "top_k": 1}
     answer, _ = root.answer("generated-pairs", push, **inputs())
-    assert answer["error"]["user"] and "or the same under the push" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "or the same under the push" in answer["error"]["message"]
+    )
 
 
 def test_an_unknown_direction_names_those_that_exist():

@@ -138,7 +138,7 @@ def test_a_position_that_no_prompt_has_is_refused(root, tmp_path, position):
     source.write_text("one two\n")
     params = {"format": "realtoxicityprompts", "source": str(source), "positions": [position]}
     answer, _ = root.answer("prompts", params)
-    assert answer["state"] == "failed" and answer["error"]["user"]
+    assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake"
     assert f"position '{position}' needs" in answer["error"]["message"]
 
 

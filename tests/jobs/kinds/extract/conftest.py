@@ -10,7 +10,9 @@ from cluster.storage import Storage
 from jobs import run
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
+from jobs.artifacts.job import InputRef
 from jobs.worker.work import AttemptFolder
+from tests.jobs.assignments import assigned
 
 
 class Root:
@@ -44,34 +46,24 @@ class Root:
             "prompts", name, lambda to: (to / "prompts.jsonl").write_text(text), facts
         )
 
-    def payload(self, kind, params, attempt, inputs):
+    def payload(self, kind, params, attempt, inputs, **more):
         """What a worker is handed, and the artifact it is about."""
         named = {name: artifact.key for name, artifact in inputs.items()}
         artifact = Artifact(self.storage, kind, key_of({"params": params, "inputs": named}))
         refs = {
-            name: [{"kind": each.kind, "key": each.key, "stage": name, "cell": {}}]
+            name: [InputRef(kind=each.kind, key=each.key, stage=name, cell={})]
             for name, each in inputs.items()
         }
-        payload = {
-            "root": self.storage.url,
-            "kind": kind,
-            "key": artifact.key,
-            "attempt": attempt,
-            "params": params,
-            "inputs": refs,
-            "threads": 1,
-            "commit": None,
-            "tracking": {
-                "root_id": "r",
-                "key": artifact.key,
-                "study": "s",
-                "kind": kind,
-                "label": kind,
-                "folder": self.storage.url + "/wandb",
-                "config": {},
-            },
-        }
-        return json.dumps(payload), artifact
+        assignment = assigned(
+            root=self.storage.url,
+            kind=kind,
+            key=artifact.key,
+            attempt=attempt,
+            inputs=refs,
+            own_params=params,
+            **more,
+        )
+        return assignment.to_json(), artifact
 
     def run(self, kind, params, *, attempt="a", stop=lambda: False, **inputs):
         """Run one attempt as a worker does; returns (answer, artifact)."""

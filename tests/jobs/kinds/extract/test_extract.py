@@ -272,7 +272,7 @@ def test_flash_attention_where_it_is_not_installed_is_one_clear_error(root, pair
     if is_flash_attn_2_available():
         pytest.skip("it is installed here, and there is a GPU")
     answer, _ = root.run("extract", {"attention": "flash_attention_2"}, **pair[0])
-    assert answer["state"] == "failed" and answer["error"]["user"]
+    assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake"
     assert "flash attention is not installed here" in answer["error"]["message"]
     assert "allowed: eager, sdpa" in answer["error"]["message"]
     assert "pip install flash-attn" in answer["error"]["message"]
@@ -284,7 +284,7 @@ def test_different_tokenizers_are_refused(root, pair, word_tokenizer):
     tokenizer.add_tokens(["another"])
     changed = root.model("other", base, tokenizer)
     answer, _ = root.run("extract", {}, **{**inputs, "base": changed})
-    assert answer["state"] == "failed" and answer["error"]["user"]
+    assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake"
     assert "'another'" in answer["error"]["message"]
 
 
@@ -292,7 +292,7 @@ def test_models_of_two_shapes_are_refused(root, pair, tiny_model, word_tokenizer
     inputs, _, _ = pair
     wider = root.model("wider", tiny_model("gpt2", d_model=32), word_tokenizer(), "align")
     answer, _ = root.run("extract", {}, **{**inputs, "aligned": wider})
-    assert answer["error"]["user"]
+    assert answer["error"]["code"] == "user_mistake"
     assert "d_model is 16 and 32" in answer["error"]["message"]
 
 
@@ -305,7 +305,7 @@ def test_rows_that_are_not_finite_name_the_unit(root, pair, word_tokenizer):
         aligned.transformer.h[1].mlp.c_proj.bias[3] = torch.nan
     broken = root.model("nan", aligned, word_tokenizer(eos_token="<end>"), "align")
     answer, _ = root.run("extract", {}, **{**inputs, "aligned": broken})
-    assert answer["error"]["user"]
+    assert answer["error"]["code"] == "user_mistake"
     assert "NaN or infinity" in answer["error"]["message"]
     assert "unit 0 (group 0" in answer["error"]["message"]
 
@@ -326,7 +326,7 @@ def test_prompts_beyond_the_limit_are_left_out_and_counted(root, pair, plain_pro
 def test_a_layer_that_is_not_there_is_refused(root, pair):
     inputs, _, _ = pair
     answer, _ = root.run("extract", {"layers": [7]}, **inputs)
-    assert answer["error"]["user"]
+    assert answer["error"]["code"] == "user_mistake"
     assert "layers 0 to 2" in answer["error"]["message"]
 
 

@@ -101,9 +101,10 @@ def test_two_workers_share_the_units_through_the_storage(remote):
     there, inputs, expected = remote
 
     def worker(number, stop):
-        payload, artifact = there.payload("extract", PARAMS, f"worker{number}", inputs)
-        spec = json.loads(payload) | {"worker": number, "num_workers": 2}
-        answer = json.loads(run.run(json.dumps(spec), Surroundings(stop_requested=stop)))
+        payload, artifact = there.payload(
+            "extract", PARAMS, f"worker{number}", inputs, worker=number, num_workers=2
+        )
+        answer = json.loads(run.run(payload, Surroundings(stop_requested=stop)))
         return answer["state"], artifact
 
     calls = iter(range(1000))

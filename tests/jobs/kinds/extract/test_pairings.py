@@ -8,17 +8,18 @@ import torch
 from cluster.executor import Surroundings
 from jobs import run
 from jobs.store.activation_store import ActivationStore
+from tests.jobs.assignments import with_params
 
 PARAMS = {"layers": [0, 2], "sites": ["resid_mid", "mlp_act"], "positions": ["last", "all"]}
 
 
 def extracted(root, inputs, attempt, *, worker=0, num_workers=1, stop=lambda: False, **execution):
     """One attempt at the same job, with execution settings of its own; (answer, artifact)."""
-    payload, artifact = root.payload("extract", PARAMS, attempt, inputs)
-    spec = json.loads(payload)
-    spec["params"] |= execution
-    spec |= {"worker": worker, "num_workers": num_workers}
-    return json.loads(run.run(json.dumps(spec), Surroundings(stop_requested=stop))), artifact
+    payload, artifact = root.payload(
+        "extract", PARAMS, attempt, inputs, worker=worker, num_workers=num_workers
+    )
+    payload = with_params(payload, **execution)
+    return json.loads(run.run(payload, Surroundings(stop_requested=stop))), artifact
 
 
 def digests(artifact):
@@ -124,9 +125,8 @@ def test_what_another_attempt_left_half_is_done_again_by_workers_too(root, pair,
 def test_a_family_without_any_of_the_sites_ends(root, pair, pairing):
     """Nothing is read, no floor is measured, and no model is loaded for ever."""
     payload, artifact = root.payload("extract", PARAMS, pairing, pair[0])
-    spec = json.loads(payload)
-    spec["params"] |= {"sites": ["mlp_gate"], "pairing": pairing}
-    answer = json.loads(run.run(json.dumps(spec), Surroundings()))
+    payload = with_params(payload, sites=["mlp_gate"], pairing=pairing)
+    answer = json.loads(run.run(payload, Surroundings()))
     assert answer["state"] == "done", answer
     assert set(ActivationStore(artifact).missing) == {"mlp_gate"}
 
@@ -211,7 +211,7 @@ def test_memory_that_does_not_even_hold_one_prompt_is_an_error_and_no_endless_lo
 
 def test_a_store_beyond_its_budget_is_refused_before_a_model_is_loaded(root, pair):
     answer, _ = extracted(root, pair[0], "small", budget_gb=1e-6)
-    assert answer["error"]["user"]
+    assert answer["error"]["code"] == "user_mistake"
     assert "more than budget_gb allows" in answer["error"]["message"]
     assert "all rows at last" in answer["error"]["message"]
 

@@ -272,7 +272,7 @@ def test_only_what_is_asked_for_is_read(root, given):
 )
 def test_what_cannot_be_done_is_the_users_mistake(root, given, params, said):
     answer, _ = root.run("predictions", FEW | params, **given[0])
-    assert answer["error"]["user"] and said in answer["error"]["message"]
+    assert answer["error"]["code"] == "user_mistake" and said in answer["error"]["message"]
 
 
 def test_every_value_it_writes_is_declared(root, given):

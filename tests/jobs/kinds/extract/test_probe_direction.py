@@ -185,7 +185,10 @@ def test_a_probe_of_another_model_is_refused(root, inputs, base, silenced, word_
     other = root.model("other", base, word_tokenizer(eos_token="<end>"))
     toxic = root.done("probe-direction", PARAMS, model=other, pairs=inputs["pairs"])
     answer, _ = root.run("measure", {"metrics": ["toxic_projection"]}, delta=delta, toxic=toxic)
-    assert answer["error"]["user"] and "does not compare" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "does not compare" in answer["error"]["message"]
+    )
 
 
 def test_a_gated_family_has_toxic_neurons_too(root, pairs, tiny_model, word_tokenizer):

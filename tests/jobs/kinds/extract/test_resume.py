@@ -7,6 +7,7 @@ import sys
 
 from cluster.executor import Surroundings
 from jobs import run
+from tests.jobs.assignments import with_params
 
 PARAMS = {"layers": [1, 2]}
 DIE_BEFORE_UNIT = 7
@@ -117,10 +118,9 @@ def test_units_cut_otherwise_are_not_mixed(root, pair):
     inputs = pair[0]
     stopped_attempt(root, inputs, unit=19)
     payload, artifact = root.payload("extract", PARAMS, "finer", inputs)
-    spec = json.loads(payload)
-    spec["params"] = {**PARAMS, "unit_tokens": 8}
+    payload = with_params(payload, unit_tokens=8)
     calls = []
-    run.run(json.dumps(spec), Surroundings(stop_requested=counted(calls)))
+    run.run(payload, Surroundings(stop_requested=counted(calls)))
     assert artifact.facts["store"]["num_units"] > 40
     num_rows = sum(
         json.loads(artifact.read(name))["rows"]["last"]

@@ -15,8 +15,10 @@ import pytest
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
+from jobs.artifacts.job import InputRef
 from jobs.run import run
 from jobs.worker.work import AttemptFolder
+from tests.jobs.assignments import assigned
 
 IMPORTED = ("deepspeed", "jobs.run", "jobs.training.alignment", "trl.trainer.sft_trainer")
 """What processes of these tests are forked with: it takes 10 s, and starts no thread."""
@@ -130,31 +132,18 @@ class Root:
         if name not in self.known:
             self._named(name, kind)
         refs = {
-            slot: [{"kind": k, "key": key, "stage": slot, "cell": {}}]
+            slot: [InputRef(kind=k, key=key, stage=slot, cell={})]
             for slot, (k, key) in ((slot, self.known[given]) for slot, given in inputs.items())
         }
-        key = self.known[name][1]
-        return json.dumps(
-            {
-                "root": self.storage.url,
-                "kind": kind,
-                "key": key,
-                "attempt": attempt,
-                "threads": 1,
-                "inputs": refs,
-                "params": params,
-                "commit": None,
-                "tracking": {
-                    "root_id": "test",
-                    "key": key,
-                    "study": "test",
-                    "kind": kind,
-                    "label": name,
-                    "folder": str(self.folder / "wandb"),
-                    "config": {},
-                },
-            }
-        )
+        return assigned(
+            root=self.storage.url,
+            kind=kind,
+            key=self.known[name][1],
+            label=name,
+            attempt=attempt,
+            inputs=refs,
+            own_params=params,
+        ).to_json()
 
     def run(self, name, kind, params, inputs=None, attempt="1", stop=lambda: False):
         """What the worker answers."""

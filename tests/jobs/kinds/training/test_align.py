@@ -30,7 +30,7 @@ def done(root, name="aligned", inputs=None, **params):
 
 def refused(root, **params):
     answer = run(root, **params)
-    assert answer["state"] == "failed" and answer["error"]["user"], answer
+    assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake", answer
     return answer["error"]["message"]
 
 

@@ -114,7 +114,10 @@ def test_without_validation_pairs_it_is_refused(root, texts):
     publish_pairs(root, "only training", [{**row, "split": "train"} for row in texts])
     given = {"model": "model", "pairs": "only training"}
     answer = root.run("none", "align", {**SURE, "objective": "sft"}, given)
-    assert answer["error"]["user"] and "validation pairs" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "validation pairs" in answer["error"]["message"]
+    )
 
 
 def test_an_adapter_that_stops_early_is_that_of_the_lowest_loss(contradicted):

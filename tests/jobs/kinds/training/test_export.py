@@ -113,14 +113,20 @@ def test_nothing_is_lost_in_single_precision(moved):
 
 def test_a_base_that_is_the_model_or_another_model_is_refused(moved, tiny_model, word_tokenizer):
     answer, _ = exported(moved, {"model": "moved", "base": "moved"}, dtype="bfloat16")
-    assert answer["error"]["user"] and "there is no update" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "there is no update" in answer["error"]["message"]
+    )
     moved.publish(
         "other",
         "pretrained",
         lambda to: save_checkpoint(tiny_model("llama"), word_tokenizer(), to / "model"),
     )
     answer, _ = exported(moved, {"model": "moved", "base": "other"}, dtype="bfloat16")
-    assert answer["error"]["user"] and "not two states of one model" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "not two states of one model" in answer["error"]["message"]
+    )
 
 
 def test_weights_beyond_half_precision_are_refused_by_name(root, tiny_model, word_tokenizer):
@@ -131,7 +137,7 @@ def test_weights_beyond_half_precision_are_refused_by_name(root, tiny_model, wor
         "large", "align", lambda to: save_checkpoint(model, word_tokenizer(), to / "model")
     )
     answer, _ = exported(root, {"model": "large"}, dtype="float16")
-    assert answer["error"]["user"]
+    assert answer["error"]["code"] == "user_mistake"
     assert "transformer.ln_f.weight has entries of up to 1e+05" in answer["error"]["message"]
 
 
@@ -211,25 +217,30 @@ def test_a_hub_gets_every_file_of_the_model_as_it_stands(moved, hub):
 def test_who_is_not_logged_in_is_told_how(moved, hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
     answer, _ = exported(moved, dtype="bfloat16", push_to="org/tiny")
-    assert answer["error"]["user"] and "hf auth login" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake" and "hf auth login" in answer["error"]["message"]
+    )
     assert "hf_of_nobody" not in json.dumps(answer)
 
 
 def test_a_refusal_is_the_users_to_mend_and_a_broken_hub_is_not(moved, hub):
     hub.status, hub.message = 403, "You don't have the rights to create a model"
     answer, _ = exported(moved, dtype="bfloat16", push_to="org/tiny")
-    assert answer["error"]["user"] and "push_to org/tiny" in answer["error"]["message"]
+    assert (
+        answer["error"]["code"] == "user_mistake"
+        and "push_to org/tiny" in answer["error"]["message"]
+    )
     hub.status, hub.message = 501, "out of order"
     answer, _ = exported(moved, dtype="bfloat16", push_to="org/tiny")
-    assert not answer["error"]["user"]
-    assert answer["error"]["type"] == "SurroundingsError"
+    assert answer["error"]["code"] != "user_mistake"
+    assert answer["error"]["code"] == "surroundings"
     assert "cannot be pushed" in answer["error"]["message"]
 
 
 def test_without_a_network_the_fault_is_the_surroundings(moved, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     answer, _ = exported(moved, dtype="bfloat16", push_to="org/tiny")
-    assert answer["error"]["type"] == "SurroundingsError"
+    assert answer["error"]["code"] == "surroundings"
 
 
 @pytest.mark.parametrize("name", ["tiny", "hf://org/tiny", "org/tiny/v2", "org/ti ny"])

@@ -127,7 +127,7 @@ def test_weights_that_the_last_step_ruined_are_found_on_whichever_rank_they_lie(
         for name in engines
     ]
     for name, answers in zip(engines, divided.run_jobs_on_ranks(jobs), strict=True):
-        assert [answer["error"]["type"] for answer in answers] == ["Diverged"] * 2, name
+        assert [answer["error"]["code"] for answer in answers] == ["user_mistake"] * 2, name
         assert "after the last step" in answers[1]["error"]["message"]
 
 

@@ -31,7 +31,6 @@ def failed(root, name="sick", inputs=None, **params):
     artifact = root.artifact(name)
     folder = root.storage.path(artifact.attempt_folder("1"))
     evidence = json.loads((folder / "health.json").read_text(), parse_constant=pytest.fail)
-    assert evidence["fault"] == answer["error"]["type"]
     assert f"{artifact.attempt_folder('1')}/health.json" in answer["error"]["message"]
     assert str(root.folder) not in answer["error"]["message"]
     return answer["error"], evidence
@@ -47,27 +46,27 @@ def test_a_nan_in_one_weight_ends_the_first_step(scored, tiny_model, word_tokeni
         lambda folder: save_checkpoint(model, word_tokenizer(eos_token="<end>"), folder / "model"),
     )
     error, evidence = failed(scored, inputs={**INPUTS, "model": "broken"})
-    assert error["type"] == "Diverged" and error["user"]
+    assert evidence["fault"] == "Diverged" and error["code"] == "user_mistake"
     assert "loss is nan at step 1" in error["message"]
     assert evidence["last"][-1]["loss"] == "nan"
 
 
 def test_a_learning_rate_that_overflows_ends_with_the_last_loss_that_was_a_number(scored):
     error, evidence = failed(scored, learning_rate=1e8)
-    assert error["type"] == "Diverged" and error["user"]
+    assert evidence["fault"] == "Diverged" and error["code"] == "user_mistake"
     assert "is nan at step 2, after loss 0.6931 at step 1" in error["message"]
     assert [row["step"] for row in evidence["last"]] == [1, 2]
 
 
 def test_weights_that_the_last_step_ruined_are_not_left_behind(scored):
-    error, _ = failed(scored, steps=1, learning_rate=1e38, validate_every=None, objective="sft")
-    assert error["type"] == "Diverged"
+    _, evidence = failed(scored, steps=1, learning_rate=1e38, validate_every=None, objective="sft")
+    assert evidence["fault"] == "Diverged"
     assert scored.artifact("sick").find_record() is None
 
 
 def test_gradients_that_stay_far_above_what_they_were_end_the_run(scored):
     error, evidence = failed(scored, objective="sft", learning_rate=1.0)
-    assert error["type"] == "GradientExploded" and error["user"]
+    assert evidence["fault"] == "GradientExploded" and error["code"] == "user_mistake"
     norms = [row["grad_norm"] for row in evidence["last"]]
     assert len(norms) == 4 and min(norms[1:]) > 20 * norms[0]
     assert "step 4" in error["message"]
@@ -75,7 +74,7 @@ def test_gradients_that_stay_far_above_what_they_were_end_the_run(scored):
 
 def test_a_policy_that_stays_the_reference_is_stopped_after_ten_steps(scored):
     error, evidence = failed(scored, learning_rate=1e-30)
-    assert error["type"] == "NothingLearned" and error["user"]
+    assert evidence["fault"] == "NothingLearned" and error["code"] == "user_mistake"
     assert "step 10, where the loss is 0.6931" in error["message"]
     margins = [row["rewards/margins"] for row in evidence["last"]]
     assert len(margins) == 10 and 0 < np.abs(margins).max() < 1e-6

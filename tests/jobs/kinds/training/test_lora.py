@@ -36,7 +36,7 @@ def done(root, name="adapted", inputs=None, attempt="1", **params):
 
 def refused(root, **params):
     answer = run(root, "refused", **params)
-    assert answer["state"] == "failed" and answer["error"]["user"], answer
+    assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake", answer
     return answer["error"]["message"]
 
 

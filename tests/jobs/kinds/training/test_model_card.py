@@ -5,8 +5,8 @@ import json
 
 from huggingface_hub import ModelCard
 
-from jobs.run import _versions
 from jobs.training import model_card
+from jobs.worker.versions import library_versions
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 4, "learning_rate": 1e-3, "seed": 5, "checkpoint_every": 2}
@@ -63,7 +63,7 @@ def test_every_setting_and_what_it_was_made_from_is_written_down(scored):
         *(("adam_beta2", 0.999), ("epsilon", 1e-08), ("max_length", 32), ("steps", 4)),
         *(("num_pairs", 32), ("num_validation", 8), ("micro_batch", "null"), ("threads", 1)),
         *(("loss", artifact.facts["training"]["last"]["loss"]),),
-        *_versions().items(),
+        *library_versions().items(),
     ):
         assert f"| {name} | {value} |" in text, name
     assert artifact.facts["training"]["tokens_digest"] in text

@@ -88,7 +88,7 @@ def test_the_next_layout_trains_what_the_first_could_not(lengthy):
         answer = do_within(lengthy, {**PARAMS, **chosen.execution}, attempt, ROOM)
         if answer["state"] == "done":
             break
-        assert answer["error"]["type"] == "OutOfMemory" and not answer["error"]["user"], answer
+        assert answer["error"]["code"] == "out_of_memory", answer
         assert lengthy.artifact("limited").find_record() is None
         tried.append(chosen.execution)
     assert [layout["micro_batch"] for layout in tried] == [4]

@@ -21,7 +21,7 @@ PARAMS = {
 
 def refused(root, **params):
     answer = root.run("refused", "pretrain", {**PARAMS, **params})
-    assert answer["state"] == "failed" and answer["error"]["user"], answer
+    assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake", answer
     return answer["error"]["message"]
 
 

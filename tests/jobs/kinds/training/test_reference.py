@@ -130,7 +130,7 @@ def test_training_refuses_a_reference_that_was_computed_otherwise(scored, differ
     inputs = {"model": "model", "pairs": "pairs", "reference": "reference"}
     params = {"max_length": 32, "steps": 1, **differs}
     answer = scored.run("aligned", "align", params, inputs)
-    assert answer["error"]["user"]
+    assert answer["error"]["code"] == "user_mistake"
     assert f"the reference was computed with {said}" in answer["error"]["message"]
 
 
@@ -214,6 +214,6 @@ def test_a_tokenizer_without_a_chat_template_is_refused_by_the_name_of_its_model
     inputs = {"model": "model", "pairs": "pairs"}
     for kind, more in (("reference", {}), ("align", {"objective": "sft", "steps": 1})):
         answer = root.run(kind, kind, {"template": "chat", **more}, inputs)
-        assert answer["state"] == "failed" and answer["error"]["user"]
+        assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake"
         assert "has no chat template" in answer["error"]["message"]
         assert root.artifact("model").folder in answer["error"]["message"]

@@ -1,0 +1,105 @@
+"""`Answer`: what a worker says of its attempt. It crosses processes as JSON.
+
+An executor reports only what a process cannot say of itself.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+
+from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
+from jobs.worker.assignment import check_version
+from jobs.worker.logs import redacted
+
+VERSION = 1
+"""Version of the JSON; both sides must agree on it."""
+
+
+class State(Enum):
+    """How an attempt ended, as far as its worker can say."""
+
+    DONE = "done"
+    """It published the record."""
+    REUSED = "reused"
+    """A record existed already."""
+    BUSY = "busy"
+    """Another attempt holds the claim."""
+    STOPPED = "stopped"
+    """It was asked to stop, and saved what it had."""
+    FAILED = "failed"
+    """It raised an error."""
+
+
+class Code(Enum):
+    """Whose an error is, which decides whether trying again may help."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    """Memory ran out: another layout may fit."""
+    USER_MISTAKE = "user_mistake"
+    """Only the user can mend it: trying again cannot help."""
+    SURROUNDINGS = "surroundings"
+    """Of the machine, the storage or the network: it may pass."""
+    FAULT = "fault"
+    """Anything else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Why an attempt failed."""
+
+    code: Code
+    """Whose the error is."""
+    message: str
+    """What went wrong, without secrets."""
+
+    @classmethod
+    def of(cls, error: Exception) -> "Fault":
+        """Describe an error that a job raised."""
+        is_ours = isinstance(error, DeltascaleError)
+        text = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        code = next((code for kind, code in _CODES if isinstance(error, kind)), Code.FAULT)
+        return cls(code=code, message=redacted(text))
+
+
+_CODES: tuple[tuple[type[Exception], Code], ...] = (
+    (OutOfMemory, Code.OUT_OF_MEMORY),
+    (UserError, Code.USER_MISTAKE),
+    (SurroundingsError, Code.SURROUNDINGS),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one attempt came to."""
+
+    state: State
+    """How it ended."""
+    seconds: float = 0.0
+    """Wall time of the attempt; 0 where nothing was attempted."""
+    fault: Fault | None = None
+    """Why it failed; None where it did not."""
+
+    def __post_init__(self) -> None:
+        assert (self.state is State.FAILED) == (self.fault is not None), self
+
+    def to_json(self) -> str:
+        """Write the answer for another process."""
+        error = self.fault and {"code": self.fault.code.value, "message": self.fault.message}
+        written = {"state": self.state.value, "seconds": self.seconds, "error": error}
+        return json.dumps({"version": VERSION, **written})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Answer":
+        """Read what `to_json` wrote.
+
+        Raises:
+            SurroundingsError: another version of this code wrote it.
+        """
+        written = json.loads(text)
+        check_version(written.get("version"), VERSION, "answer")
+        error = written["error"]
+        return cls(
+            state=State(written["state"]),
+            seconds=written["seconds"],
+            fault=error and Fault(code=Code(error["code"]), message=error["message"]),
+        )

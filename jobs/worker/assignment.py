@@ -1,0 +1,113 @@
+"""`Assignment`: one attempt at one job, as a worker is handed it. It crosses processes as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from cluster.errors import SurroundingsError
+from cluster.storage import Storage
+from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.job import InputRef
+from jobs.worker.tracking import RunName
+
+VERSION = 1
+"""Version of the JSON; both sides must agree on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """What a worker must know to make one attempt at one job."""
+
+    root: str
+    """URL of the output root."""
+    root_id: str
+    """Identity of the root, for mirrors that many roots share."""
+    study: str
+    """Name of the study that asked."""
+    kind: str
+    """Kind of the job."""
+    key: str
+    """Key of the job."""
+    label: str
+    """How people read the job: `stage[axis=value,…]`."""
+    identity_params: Mapping[str, Any]
+    """Params as they enter the key: no execution settings, digests for paths. Mirrors show them."""
+    own_params: Mapping[str, Any]
+    """The params that are no part of the key, and those that stand there in another form."""
+    pins: Mapping[str, str]
+    """What the kind's `pins` gave when the job was planned."""
+    inputs: Mapping[str, Sequence[InputRef]]
+    """Input name -> upstream jobs; only those that the params make the job use."""
+    attempt: str
+    """Id of the attempt."""
+    worker: int
+    """Number of this worker among those that share the job, from 0."""
+    num_workers: int
+    """Most workers that share the job."""
+    threads: int
+    """Compute threads to run with."""
+    commit: str | None
+    """Commit of the code that planned the job; None when unknown."""
+    mirror_folder: str
+    """Local folder for W&B's own files."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """All params of the job, as its kind validates them."""
+        return {**self.identity_params, **self.own_params}
+
+    @property
+    def artifact(self) -> Artifact:
+        """What the job leaves behind."""
+        return Artifact(Storage(self.root), self.kind, self.key)
+
+    @property
+    def run_name(self) -> RunName:
+        """Where the job's run stands in the mirror."""
+        return RunName(
+            root_id=self.root_id,
+            key=self.key,
+            study=self.study,
+            kind=self.kind,
+            label=self.label,
+            folder=self.mirror_folder,
+            config=self.identity_params,
+        )
+
+    def to_json(self) -> str:
+        """Write the assignment for another process."""
+        written = {field.name: getattr(self, field.name) for field in fields(self)}
+        written["inputs"] = {
+            name: [ref.to_json(with_values=True) for ref in refs]
+            for name, refs in self.inputs.items()
+        }
+        return json.dumps({"version": VERSION, **written})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Assignment":
+        """Read what `to_json` wrote.
+
+        Raises:
+            SurroundingsError: another version of this code wrote it.
+            TypeError: a field is missing.
+        """
+        written = json.loads(text)
+        check_version(written.pop("version", None), VERSION, "assignment")
+        inputs = {
+            name: [InputRef(**ref) for ref in refs] for name, refs in written["inputs"].items()
+        }
+        return cls(**{**written, "inputs": inputs})
+
+
+def check_version(written: object, expected: int, what: str) -> None:
+    """Refuse JSON of another version.
+
+    Raises:
+        SurroundingsError: the versions differ.
+    """
+    if written != expected:
+        raise SurroundingsError(
+            f"this process reads {what}s of version {expected}, and was given version {written}",
+            hint="a launch and its workers must run the same version of deltascale",
+        )
