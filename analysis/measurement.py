@@ -19,6 +19,21 @@ Row = dict[str, Scalar]
 """One line of the long table: column -> entry, the study's axes included."""
 
 
+def label_of(value: Scalar) -> str:
+    """Return an axis value as cells, headers and keys name it; equal numbers have one label."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value)
+
+
+def label_at(row: Mapping[str, Scalar], column: str) -> str | None:
+    """Return the label of a row's entry in a column; None where it is missing or there is none."""
+    value = row.get(column)
+    return None if value is None else label_of(value)
+
+
 class Role(Enum):
     """What a field of a measurement is for."""
 

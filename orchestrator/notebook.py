@@ -11,18 +11,20 @@ Nothing is planned or written: the answers come from the records of finished job
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError, unknown_name
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.artifacts.job import Cell, Scalar
+from jobs.artifacts.job import AxisValues, Cell, Scalar
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from jobs.worker.measured_rows import FILE
-from orchestrator.plan.study_folder import known_studies, launched_jobs
+from orchestrator.plan.study_folder import known_studies, launched_jobs, open_study
 from orchestrator.study.names import value_name
+from orchestrator.study.study import Axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,17 +182,31 @@ class LaunchedStudy:
         if not any(FILE in artifact.record.files for _, artifact in jobs if artifact.key in done):
             return []
         return [
-            Source(stage=stage, cell=cell, artifact=artifact)
+            Source(stage=stage, cell=cell, values=self._typed(cell), artifact=artifact)
             if artifact.key in done
             else Source(
                 stage=stage,
                 cell=cell,
+                values=self._typed(cell),
                 artifact=None,
                 status="not_run",
                 reason=f"{stage} is not done",
             )
             for cell, artifact in jobs
         ]
+
+    def _typed(self, cell: Cell) -> AxisValues:
+        """Return the values that a cell's labels stand for in the study as it was launched."""
+        axes = self._axes
+        return {
+            axis: axes[axis].typed(label)
+            for axis, label in cell.items()
+            if axis in axes and label in axes[axis].values
+        }
+
+    @cached_property
+    def _axes(self) -> Mapping[str, Axis]:
+        return open_study(self.storage, self.name).axes
 
     @property
     def _jobs(self) -> Mapping[str, _Jobs]:

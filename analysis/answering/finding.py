@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.columns import axes_of
-from analysis.measurement import Row
+from analysis.measurement import Row, label_at
 from analysis.status import Status
 
 TURN = "turn-"
@@ -70,7 +70,7 @@ class Finding:
     def cell(self) -> dict[str, str]:
         """Its axes, the model first."""
         names = ["model", *axes_of(self.row)]
-        return {name: str(self.row[name]) for name in names if self.row[name] is not None}
+        return {name: label for name in names if (label := label_at(self.row, name)) is not None}
 
     def _number(self, name: str) -> float | None:
         value = self.row[name]

@@ -98,7 +98,7 @@ def _signs(
 def _adds_offset(each: Finding, said: Finding) -> bool:
     """Whether it is the share recovered of this toxicity by the whole mean offset in the base."""
     about = each.about
-    whole = float(str(each.row.get("dose") or "nan")) == 1.0
+    whole = each.row.get("dose") == 1.0
     is_it = about.intervention == OFFSET and about.changed != "aligned"
     return whole and is_it and each.row["metric"] == f"recovered_{said.row['metric']}"
 

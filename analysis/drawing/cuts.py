@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, Generic, TypeVar
 
 from analysis.long_table.columns import axes_of
+from analysis.measurement import label_at
 from analysis.tables.layout import Layout, axis_values
 
 RowLike = TypeVar("RowLike", bound=Mapping[str, Any])
@@ -64,7 +65,7 @@ def _present(rows: Sequence[Any], name: str, layout: Layout) -> list[str]:
 
 def _at(row: Mapping[str, Any], name: str, value: str) -> bool:
     """Whether a row is of this value, or does not depend on the axis."""
-    return row[name] is None or str(row[name]) == value
+    return label_at(row, name) in (None, value)
 
 
 def _in_a_name(value: str) -> str:

@@ -20,7 +20,7 @@ from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve, select
 from analysis.lookup import entry_names, load_entry
-from analysis.measurement import Row, Scalar
+from analysis.measurement import Row, Scalar, label_of
 from analysis.tables.layout import Layout, metrics_shown
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Material:
         if column not in self.measured.columns.column_names:
             return []
         own = _numbers(self.measured.of_metrics([metric]))
-        return sorted(str(row[column]) for row in own.distinct(column))
+        return sorted(label_of(row[column]) for row in own.distinct(column))
 
 
 def _of_one_comparison(rows: Sequence[Row]) -> list[Row]:

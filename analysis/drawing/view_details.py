@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from analysis.drawing.cuts import Cut, cuts
 from analysis.drawing.figure import Detail, Material
 from analysis.long_table.depth import layer_at
-from analysis.long_table.selection import Selection, resolve
+from analysis.long_table.selection import Selection, is_named, resolve
+from analysis.measurement import Scalar
 
 DEFAULT_DEPTH = 0.75
 
@@ -39,8 +40,8 @@ def cuts_of(material: Material, name: str, inside: Sequence[str] = ()) -> Iterat
             yield replace(cut, rows=lines, note=note)
 
 
-def _among(value: object, values: Sequence[str]) -> bool:
-    return value is None or str(value) in values
+def _among(value: Scalar, values: Sequence[str]) -> bool:
+    return value is None or is_named(value, values)
 
 
 def lines_at(material: Material, details: Sequence[Detail]) -> list[Line]:

@@ -7,11 +7,13 @@ studies give equal bytes. No times, paths or attempts are ever part of it.
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pyarrow as pa
 
-from analysis.measurement import FIELDS, IDENTITY, NUMBERS, Row, Scalar
+from analysis.measurement import FIELDS, IDENTITY, NUMBERS, Row, Scalar, label_of
 from analysis.status import Status
 
 if TYPE_CHECKING:
@@ -47,9 +49,26 @@ def axis_columns(axes: Iterable[str]) -> list[str]:
     return [axis_column(axis) for axis in axes if axis != "model"]
 
 
-def schema(axes: Iterable[str]) -> pa.Schema:
-    """The whole schema of a study with these axes."""
-    return pa.schema([(name, pa.string()) for name in axis_columns(axes)] + list(FIXED))
+def schema(axes: Iterable[str], types: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
+    """Return the schema of a study with these axes; the column of an axis without type is text."""
+    own = types or {}
+    columns = [(name, own.get(name, pa.string())) for name in axis_columns(axes)]
+    return pa.schema(columns + list(FIXED))
+
+
+def is_long_table(table: pa.Table) -> bool:
+    """Whether a table has the columns of `schema`, with any types of axes."""
+    types = {name: table.schema.field(name).type for name in axes_of(table.column_names)}
+    known = all(kind in ARROW.values() for kind in types.values())
+    return known and table.schema == schema(types, types)
+
+
+def common_type(values: Iterable[object]) -> pa.DataType:
+    """Return the type of an axis's column: numbers or booleans where all values are, else text."""
+    kinds = {type(_plain(value)) for value in values if not _missing(value)}
+    if len(kinds) == 1:
+        return ARROW[kinds.pop()]
+    return pa.float64() if kinds == {int, float} else pa.string()
 
 
 def axes_of(columns: Iterable[str]) -> list[str]:
@@ -57,13 +76,22 @@ def axes_of(columns: Iterable[str]) -> list[str]:
     return [name for name in columns if name not in FIXED.names]
 
 
-def to_table(rows: Iterable[Mapping[str, object]], axes: Sequence[str]) -> pa.Table:
-    """Rows as the canonical table: typed columns in schema order, rows sorted by identity.
+def to_table(
+    rows: Iterable[Mapping[str, object]],
+    axes: Sequence[str],
+    types: Mapping[str, pa.DataType] | None = None,
+) -> pa.Table:
+    """Return rows as the canonical table: typed columns in schema order, sorted by identity.
+
+    Axes have the types given, or those that their values have in common.
 
     Absent keys, NaN and empty strings all become "missing". Raises ValueError for a column that
     does not exist, a status that does not exist, and a missing value that does not say why.
     """
-    whole = schema(axes)
+    rows = list(rows)
+    if types is None:
+        types = {name: common_type(row.get(name) for row in rows) for name in axis_columns(axes)}
+    whole = schema(axes, types)
     kinds = _converters(whole)
     clean = [_clean(row, kinds) for row in rows]
     for row in clean:
@@ -75,7 +103,7 @@ def to_table(rows: Iterable[Mapping[str, object]], axes: Sequence[str]) -> pa.Ta
 
 def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") -> list[Row]:
     """Rows of a table, of a DataFrame or of dicts, with every fixed column and None for missing."""
-    if isinstance(data, pa.Table) and data.schema == schema(axes_of(data.column_names)):
+    if isinstance(data, pa.Table) and is_long_table(data):
         canonical: list[Row] = data.to_pylist()
         return canonical
     if isinstance(data, pa.Table):
@@ -84,7 +112,9 @@ def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") ->
         data = cast("list[dict[str, object]]", data.to_dict("records"))
     records: list[Mapping[str, object]] = list(data)
     names = list(dict.fromkeys(name for row in records for name in row))
-    kinds = _converters(schema(axes_of(names)))
+    axes = axes_of(names)
+    types = {name: common_type(row.get(name) for row in records) for name in axes}
+    kinds = _converters(schema(axes, types))
     return [_clean(row, kinds) for row in records]
 
 
@@ -134,8 +164,16 @@ def _real(value: Any) -> float:
 
 
 def _text(value: object) -> str:
-    """An axis value as YAML would write it, so that `true` is not `True`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return label_of(_plain(value))
+
+
+def _plain(value: object) -> Scalar:
+    """Return a number of numpy's or pandas' as Python's own; any other value as text."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else str(value)
 
 
 def _check(row: Row) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.long_table.columns import FIXED, axes_of, to_table
 from analysis.measurement import Scalar
 
 if TYPE_CHECKING:
@@ -24,15 +23,8 @@ def to_csv(table: pa.Table) -> bytes:
     writer.writerow(table.column_names)
     for batch in table.to_batches(max_chunksize=_BATCH):  # a million Python rows take gigabytes
         for row in batch.to_pylist():
-            writer.writerow(_spell(value) for value in row.values())
+            writer.writerow(spell(value) for value in row.values())
     return out.getvalue().encode()
-
-
-def from_csv(data: bytes) -> pa.Table:
-    """The table that `to_csv` wrote."""
-    lines = csv.DictReader(io.StringIO(data.decode(), newline=""))
-    rows = [{name: _read(name, text) for name, text in line.items()} for line in lines]
-    return to_table(rows, axes_of(lines.fieldnames or []))
 
 
 def to_parquet(table: pa.Table) -> bytes:
@@ -62,7 +54,8 @@ def to_pandas(table: pa.Table) -> "pd.DataFrame":
     return frame
 
 
-def _spell(value: Scalar) -> str:
+def spell(value: Scalar) -> str:
+    """Write one entry of a CSV file: empty where it is missing, the shortest exact number."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -70,13 +63,3 @@ def _spell(value: Scalar) -> str:
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return str(value)
-
-
-def _read(name: str, text: str) -> Scalar:
-    """One entry back in its column's type; an axis is text."""
-    kind = FIXED.field(name).type if name in FIXED.names else pa.string()
-    if text == "" or pa.types.is_string(kind):
-        return text or None
-    if pa.types.is_boolean(kind):
-        return text == "true"
-    return int(text) if pa.types.is_integer(kind) else float(text)

@@ -10,27 +10,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.long_table.columns import axes_of, schema
-from analysis.measurement import IDENTITY
+from analysis.measurement import IDENTITY, Row, Scalar
 
 _MOST_RANKS = 2**62
 
 
-def conformed(table: pa.Table, axes: Sequence[str], known: Mapping[str, str | None]) -> pa.Table:
-    """The measurements of one job in the columns of these axes; what is known stands in each row.
+def conformed(
+    table: pa.Table,
+    axes: Sequence[str],
+    known: Mapping[str, Scalar],
+    types: Mapping[str, pa.DataType] | None = None,
+) -> pa.Table:
+    """Return one job's measurements in the columns of these axes, what is known in each row.
 
     A column that neither has is missing. A value of the job's own axis column goes before what is
     known of it from outside.
     """
     own = set(axes_of(table.column_names))
     columns = []
-    for field in schema(axes):
+    for field in schema(axes, types):
         given = field.name in known and field.name not in own
         if not given and field.name in table.column_names:
             columns.append(table[field.name].cast(field.type))
         else:
             value = known[field.name] if given else None
             columns.append(pa.repeat(pa.scalar(value, field.type), len(table)))
-    return pa.table(columns, schema=schema(axes))
+    return pa.table(columns, schema=schema(axes, types))
 
 
 def labelled(table: pa.Table, column: str, label: str, metrics: Sequence[str]) -> pa.Table:
@@ -40,9 +45,13 @@ def labelled(table: pa.Table, column: str, label: str, metrics: Sequence[str]) -
     return table.set_column(table.column_names.index(column), column, values)
 
 
-def joined(tables: Sequence[pa.Table], axes: Sequence[str]) -> pa.Table:
+def joined(
+    tables: Sequence[pa.Table],
+    axes: Sequence[str],
+    types: Mapping[str, pa.DataType] | None = None,
+) -> pa.Table:
     """Conformed tables one after another; nothing is copied."""
-    return pa.concat_tables([schema(axes).empty_table(), *tables])
+    return pa.concat_tables([schema(axes, types).empty_table(), *tables])
 
 
 def canonical(whole: pa.Table, axes: Sequence[str]) -> pa.Table:
@@ -59,9 +68,9 @@ def canonical(whole: pa.Table, axes: Sequence[str]) -> pa.Table:
     return whole.take(pa.array(np.argsort(order, kind="stable")))
 
 
-def distinct(table: pa.Table, columns: Sequence[str]) -> list[dict[str, str | None]]:
+def distinct(table: pa.Table, columns: Sequence[str]) -> list[Row]:
     """The combinations of values in these columns, each once, sorted."""
-    found: list[dict[str, str | None]] = table.group_by(list(columns)).aggregate([]).to_pylist()
+    found: list[Row] = table.group_by(list(columns)).aggregate([]).to_pylist()
     return sorted(found, key=lambda row: [(row[name] is not None, row[name]) for name in columns])
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.long_table.columns import axes_of, schema, to_rows
+from analysis.long_table.columns import axes_of, common_type, is_long_table, schema, to_rows
 from analysis.long_table.depth import layer_at
-from analysis.long_table.selection import Selection, filter_where, resolve
+from analysis.long_table.selection import Selection, filter_where, is_named, resolve
 from analysis.measurement import Row, Scalar
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ class LongTable:
     @classmethod
     def of(cls, data: pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]) -> LongTable:
         """The measurements of a table, of a DataFrame or of dicts."""
-        if isinstance(data, pa.Table) and data.schema == schema(axes_of(data.column_names)):
+        if isinstance(data, pa.Table) and is_long_table(data):
             return cls(columns=data)
         rows = to_rows(data)
-        whole = schema(axes_of(rows[0] if rows else ()))
-        return cls(columns=pa.Table.from_pylist(rows, schema=whole))
+        axes = axes_of(rows[0] if rows else ())
+        types = {name: common_type(row[name] for row in rows) for name in axes}
+        return cls(columns=pa.Table.from_pylist(rows, schema=schema(axes, types)))
 
     def distinct(self, column: str) -> list[Row]:
         """One row, empty but for this column, per value of it."""
@@ -67,7 +68,7 @@ class LongTable:
     def _masks(self, selection: Selection) -> Iterator[Any]:
         """What each part of the selection keeps; a missing entry always stays."""
         for column, values in selection.where.items():
-            kept = [value for value in self._values(column) if str(value) in values]
+            kept = [value for value in self._values(column) if is_named(value, values)]
             yield self._among(column, kept)
         yield self._among("site", [selection.site])
         anywhere = pc.is_null(self.columns["site"])

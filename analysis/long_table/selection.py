@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from analysis.long_table.depth import align, layer_at
-from analysis.measurement import Row, Scalar
+from analysis.measurement import Row, Scalar, label_of
 
 PREFERRED = {
     "site": ("resid_mid", "resid_post", "resid_pre"),
@@ -67,13 +67,18 @@ def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> lis
         if rows and column not in rows[0]:
             known = [name for name in rows[0] if name != "value"]
             raise ValueError(f"where: there is no column {column!r}{nearest(column, known)}")
-        exist = {str(row[column]) for row in rows if row[column] is not None}
+        exist = {row[column] for row in rows if row[column] is not None}
         for value in values:
-            if value not in exist:
-                listed = ", ".join(sorted(exist)) or "nothing"
+            if not any(is_named(entry, [value]) for entry in exist):
+                listed = ", ".join(sorted(map(label_of, exist))) or "nothing"
                 raise ValueError(f"where: no measurement has {column}={value}; there is {listed}")
-        kept = [row for row in kept if row[column] is None or str(row[column]) in values]
+        kept = [row for row in kept if row[column] is None or is_named(row[column], values)]
     return kept
+
+
+def is_named(value: Scalar, names: Sequence[str]) -> bool:
+    """Whether a value is among those that a user wrote: by its label, or as Python writes it."""
+    return label_of(value) in names or str(value) in names
 
 
 def nearest(wrong: str, known: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from analysis.long_table.columns import ENDPOINT, axes_of
 from analysis.long_table.query import LongTable, applied
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import VARIANT, Selection, describe, select
-from analysis.measurement import Measurement, Row, Scalar
+from analysis.measurement import Measurement, Row, Scalar, label_of
 from analysis.status import MEANINGS, Status
 from analysis.tables.bypass_remarks import DecodeControls
 from analysis.tables.layout import (
@@ -24,9 +24,10 @@ from analysis.tables.layout import (
     row_levels,
     rows_down,
     side_header,
+    side_values,
     variant_labels,
 )
-from analysis.tables.reference_lines import places, reference_lines
+from analysis.tables.reference_lines import Line, places, reference_lines
 from analysis.tables.table import Cell, Header, Table, annotate
 
 if TYPE_CHECKING:
@@ -88,7 +89,11 @@ def compare(
         return _empty(sides[side]["family"], column.metric, reason)
 
     lines = [
-        (side_header(row, layout, beside), tuple(cell(side, column) for column in columns))
+        Line(
+            header=side_header(row, layout, beside),
+            values=side_values(row, layout, beside),
+            cells=tuple(cell(side, column) for column in columns),
+        )
         for side, row in sides.items()
     ]
     across = places(rows, [(column.metric, column.where) for column in columns], axes)
@@ -97,10 +102,11 @@ def compare(
         Table(
             title=title,
             row_levels=row_levels(layout, beside),
-            rows=tuple(header for header, _ in lines),
+            rows=tuple(line.header for line in lines),
+            row_values=tuple(line.values for line in lines),
             column_levels=("metric", *axes),
             columns=tuple(columns.values()),
-            cells=tuple(cells for _, cells in lines),
+            cells=tuple(line.cells for line in lines),
             caption=_caption(rows, chosen, layout, axes),
             controls=layout.controls,
         )
@@ -118,7 +124,7 @@ def _columns(
         for variant, label in variant_labels(metric, own).items():
             for where in combinations(own, axes, layout):
                 named = (
-                    blank_name(axis, axis in having, layout) if value is None else str(value)
+                    blank_name(axis, axis in having, layout) if value is None else label_of(value)
                     for axis, value in zip(axes, where, strict=True)
                 )
                 columns[Column(metric, where, variant)] = (label, *named)
@@ -164,7 +170,7 @@ def _caption(rows: Sequence[Row], chosen: Selection, layout: Layout, axes: Seque
     """What a reader needs to know to trust the numbers."""
     parts = [describe(chosen)]
     for axis in axes_of(rows[0] if rows else ()):
-        values = {str(row[axis]) for row in rows if row[axis] is not None}
+        values = {label_of(row[axis]) for row in rows if row[axis] is not None}
         if axis not in (layout.seeds, *axes, *chosen.where) and len(values) == 1:
             parts.append(f"{axis} {values.pop()}")
     where = "; ".join(part for part in parts if part)

@@ -7,7 +7,7 @@ from itertools import product
 
 from analysis.long_table.columns import axes_of
 from analysis.long_table.selection import VARIANT, nearest
-from analysis.measurement import Row, Scalar
+from analysis.measurement import Row, Scalar, label_at, label_of
 from analysis.tables.rounding import format_count
 
 Side = tuple[Scalar, ...]
@@ -118,17 +118,17 @@ def _rank(
         unknown = float("inf") if size is None else float(size)
         return (str(row["family"]), unknown, str(value))
     given = list((order or {}).get(axis, ()))
-    known = given.index(str(value)) if str(value) in given else len(given)
+    label = label_of(value)
+    known = given.index(label) if label in given else len(given)
     return (value is not None, known, _natural(value))
 
 
 def _natural(value: Scalar) -> tuple[bool, float, list[str | float]]:
-    """Numbers written as text sort as numbers, and so do those in a text: output-2, output-10."""
-    try:
-        return (False, float(str(value)), [])
-    except ValueError:
-        pieces = re.split(r"(\d+(?:\.\d+)?)", str(value))  # text and number in turn
-        return (True, 0.0, [float(each) if i % 2 else each for i, each in enumerate(pieces)])
+    """Return a sort key: numbers before text, and a text by the numbers in it: output-2, -10."""
+    if isinstance(value, int | float):
+        return (False, float(value), [])
+    pieces = re.split(r"(\d+(?:\.\d+)?)", str(value))  # text and number in turn
+    return (True, 0.0, [float(part) if i % 2 else part for i, part in enumerate(pieces)])
 
 
 def combinations(
@@ -170,7 +170,7 @@ def _word(name: str, value: Scalar) -> str:
         return ""
     if name == "centred":
         return "centred" if value else "uncentred"
-    return f"depth {value:g}" if name == "depth" else str(value)
+    return f"depth {value:g}" if name == "depth" else label_of(value)
 
 
 def row_levels(layout: Layout, extra: Sequence[str]) -> Header:
@@ -190,8 +190,17 @@ def side_header(row: Row, layout: Layout, extra: Sequence[str]) -> Header:
             counted = "unknown" if size is None else format_count(int(size))
             header += [str(row["family"] or "unknown"), str(row["model"]), counted]
         else:
-            header.append("" if row[axis] is None else str(row[axis]))
-    return (*header, *("" if row[axis] is None else str(row[axis]) for axis in extra))
+            header.append(label_at(row, axis) or "")
+    return (*header, *(label_at(row, axis) or "" for axis in extra))
+
+
+def side_values(row: Row, layout: Layout, extra: Sequence[str]) -> tuple[Scalar, ...]:
+    """Return a row header for programs: counted parameters and axes of numbers as numbers."""
+    parts = [
+        ("family", "model", "num_parameters") if axis == "model" else (axis,)
+        for axis in layout.rows
+    ]
+    return tuple(row[name] for name in (*(name for own in parts for name in own), *extra))
 
 
 def blank_name(axis: str, others_have_it: bool, layout: Layout) -> str:
@@ -206,4 +215,4 @@ def axis_values(rows: Sequence[Row], axis: str | None, layout: Layout) -> list[s
         return [None]
     facts = {row[axis]: row for row in rows}
     ordered = sorted(facts, key=lambda value: _rank(axis, value, facts[value], layout.order))
-    return [None if value is None else str(value) for value in ordered]
+    return [None if value is None else label_of(value) for value in ordered]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.long_table.columns import axes_of
-from analysis.measurement import Measurement, Row
+from analysis.measurement import Measurement, Row, Scalar, label_of
 from analysis.status import Status
 from analysis.tables.layout import Layout
 from analysis.tables.reference import Published, load_reference
@@ -27,8 +27,20 @@ class Place:
     """The axes that tell columns apart."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of the table."""
+
+    header: Header
+    """Its header, as people read it."""
+    values: tuple[Scalar, ...]
+    """Its header for programs, counts as numbers."""
+    cells: tuple[Cell, ...]
+    """Its cells."""
+
+
 def places(
-    rows: Sequence[Row], columns: Sequence[tuple[str, Sequence[object]]], axes: Sequence[str]
+    rows: Sequence[Row], columns: Sequence[tuple[str, Sequence[Scalar]]], axes: Sequence[str]
 ) -> list[Place]:
     """The place of each column, given as metric and values of the axes across."""
     constant = {}
@@ -48,7 +60,7 @@ def places(
 
 def reference_lines(
     names: Sequence[str], columns: Sequence[Place], layout: Layout, num_beside: int
-) -> Iterator[tuple[Header, tuple[Cell, ...]]]:
+) -> Iterator[Line]:
     """Header and cells of every published model; ValueError for a name that does not exist.
 
     Models must go down the side: a published number belongs to one.
@@ -59,16 +71,19 @@ def reference_lines(
         reference = load_reference(name)
         for model in dict.fromkeys(number.model for number in reference.NUMBERS):
             own = [number for number in reference.NUMBERS if number.model == model]
-            header = _header(own[0], reference.CITATION, layout) + ("",) * num_beside
-            yield header, tuple(_cell(own, column, columns) for column in columns)
+            values = _header(own[0], reference.CITATION, layout) + (None,) * num_beside
+            count = format_count(own[0].num_parameters)
+            yield Line(
+                header=tuple(count if isinstance(part, int) else part or "" for part in values),
+                values=values,
+                cells=tuple(_cell(own, column, columns) for column in columns),
+            )
 
 
-def _header(number: Published, citation: str, layout: Layout) -> Header:
-    header: list[str] = []
-    for axis in layout.rows:
-        told = (number.family, f"{number.model} ({citation})", format_count(number.num_parameters))
-        header += told if axis == "model" else [""]
-    return tuple(header)
+def _header(number: Published, citation: str, layout: Layout) -> tuple[str | int | None, ...]:
+    model = (number.family, f"{number.model} ({citation})", number.num_parameters)
+    parts = [model if axis == "model" else (None,) for axis in layout.rows]
+    return tuple(part for own in parts for part in own)
 
 
 def _cell(numbers: Sequence[Published], column: Place, columns: Sequence[Place]) -> Cell:
@@ -98,5 +113,5 @@ def _fits(number: Published, column: Place) -> bool:
     return True
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _text(value: Scalar) -> str | None:
+    return None if value is None else label_of(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.long_table.query import LongTable, applied
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import VARIANT, Selection, describe, select
-from analysis.measurement import Measurement, Row
+from analysis.measurement import Measurement, Row, label_at
 from analysis.status import Status
 from analysis.tables.layout import Layout, axes_across, axis_values, blank_name, metrics_shown
 from analysis.tables.layout import variant_labels as labels_of
@@ -75,7 +75,7 @@ def _series(
         groups: dict[tuple[str | None, ...], list[Row]] = {}
         for row in rows:
             if tuple(row[name] for name in VARIANT) == variant:
-                key = tuple(None if row[axis] is None else str(row[axis]) for axis in axes)
+                key = tuple(label_at(row, axis) for axis in axes)
                 groups.setdefault(key, []).append(row)
 
         def rank(key: tuple[str | None, ...]) -> list[int]:

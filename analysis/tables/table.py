@@ -6,7 +6,7 @@ Writers only lay it out; every text, mark and rounding is already decided here.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from analysis.measurement import FIELDS, Measurement
+from analysis.measurement import FIELDS, Measurement, Scalar
 from analysis.status import MEANINGS, Status
 from analysis.tables.rounding import MISSING, format_value
 
@@ -60,7 +60,9 @@ class Table:
     row_levels: Header
     """Names of the parts of a row header, e.g. family, model, parameters."""
     rows: tuple[Header, ...]
-    """One header per row."""
+    """One header per row, as people read it."""
+    row_values: tuple[tuple[Scalar, ...], ...] = ()
+    """The same for programs: counts and axes of numbers as numbers; empty where all is text."""
     column_levels: Header
     """Names of the parts of a column header, the metric first."""
     columns: tuple[Header, ...]
@@ -79,6 +81,12 @@ class Table:
         assert all(len(line) == len(self.columns) for line in self.cells)
         assert all(len(header) == len(self.column_levels) for header in self.columns)
         assert all(len(header) == len(self.row_levels) for header in self.rows)
+        assert len(self.row_values) in (0, len(self.rows))
+
+    @property
+    def typed_rows(self) -> Sequence[tuple[Scalar, ...]]:
+        """Row headers for programs."""
+        return self.row_values or self.rows
 
 
 def annotate(table: Table) -> Table:

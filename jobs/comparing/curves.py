@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from analysis.measurement import Row, label_of
 from analysis.status import Status
 from jobs.comparing.comparison import Comparison, selection_of
 from jobs.comparing.view import View
-
-if TYPE_CHECKING:
-    from analysis.measurement import Row
 
 LAYER, SIZE = "layer", "num_parameters"
 """What lines are drawn against: columns of the long table."""
@@ -71,7 +68,7 @@ def _name(row: Row, against: str) -> str:
     """The metric and everything but what the line is drawn against; sizes only within a family."""
     from analysis.long_table.columns import axes_of
 
-    cell: Sequence[str] = [str(row[axis]) for axis in axes_of(row) if row[axis] is not None]
+    cell: Sequence[str] = [label_of(row[axis]) for axis in axes_of(row) if row[axis] is not None]
     line = row["family"] if against == SIZE else row["model"]
     return "/".join([str(row["metric"]), " ".join([str(line), *cell])])
 

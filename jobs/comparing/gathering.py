@@ -1,13 +1,14 @@
 """The measurements of many jobs as one: rows of those that are done, reasons for the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from analysis.measurement import Scalar, label_of
 from jobs.artifacts.artifact import Artifact
-from jobs.artifacts.job import Cell
+from jobs.artifacts.job import AxisValues, Cell
 from jobs.comparing.circumstances import circumstances_of
 from jobs.comparing.comparison import Comparison
 from jobs.models.model_facts import MODEL_FACTS
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from analysis.drawing.figure import Detail
-    from analysis.measurement import Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class Source:
     """Its stage."""
     cell: Cell
     """Its cell: becomes the axes' columns."""
+    values: AxisValues = field(default_factory=dict)
+    """The typed values behind the cell; where they are not known the columns are text."""
     artifact: Artifact | None
     """What it measured, or None when there is nothing."""
     status: str = "ok"
@@ -53,17 +55,21 @@ def collect(sources: Sequence[Source]) -> Comparison:
     swept = {name for table in read.values() for name in axes_of(table.column_names)}
     order = _order(sources, swept)
     axes = [axis for axis in order if axis != "model"]
+    types = _axis_types(sources, list(read.values()))
     compares = comparing_values()
 
     def named(source: Source, table: "pa.Table") -> "pa.Table":
         # Two stages may compare one sample with different ones: their numbers are not one number.
         return labelled(
-            conformed(table, axes, _known(source, table)), "compared_by", source.stage, compares
+            conformed(table, axes, _known(source, table), types),
+            "compared_by",
+            source.stage,
+            compares,
         )
 
     tables = [named(source, read[id(source)]) for source in sources if id(source) in read]
     facts = _facts(tables)
-    seen = _seen(sources, read, sorted(swept))
+    seen = _seen(sources, read, sorted(swept), types)
     missing = [
         row
         for source in sources
@@ -71,7 +77,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
         for row in _missing(source, seen.get(source.stage, []), facts)
     ]
     return Comparison(
-        gathered=joined([*tables, to_table(missing, axes)], axes),
+        gathered=joined([*tables, to_table(missing, axes, types)], axes, types),
         order={axis: tuple(values) for axis, values in order.items()},
         details=partial(details, sources),
         circumstances=cache(
@@ -99,15 +105,15 @@ def _order(sources: Sequence[Source], swept: set[str]) -> dict[str, dict[str, No
     return order
 
 
-def _known(source: Source, table: "pa.Table") -> dict[str, str | None]:
+def _known(source: Source, table: "pa.Table") -> dict[str, Scalar]:
     """What the cell says of every row; a model has a name where the study has no axis `model`."""
     assert source.artifact is not None
-    known: dict[str, str | None] = {"model": None, "key": source.artifact.key}
+    known: dict[str, Scalar] = {"model": None, "key": source.artifact.key}
     if len(table):
         family, size = table["family"][0].as_py(), table["num_parameters"][0].as_py()
         served = source.artifact.facts.get("model", {}).get("name")  # behind an endpoint
         known["model"] = f"{family}-{size}" if size is not None else served or str(family)
-    return known | _columns(source.cell)
+    return known | _columns(source)
 
 
 def _facts(tables: "Sequence[pa.Table]") -> dict[str, dict[str, Any]]:
@@ -121,9 +127,14 @@ def _facts(tables: "Sequence[pa.Table]") -> dict[str, dict[str, Any]]:
 
 
 def _seen(
-    sources: Sequence[Source], read: "Mapping[int, pa.Table]", swept: Sequence[str]
+    sources: Sequence[Source],
+    read: "Mapping[int, pa.Table]",
+    swept: Sequence[str],
+    types: "Mapping[str, pa.DataType]",
 ) -> dict[str, list[dict[str, Any]]]:
     """Stage -> what its jobs measured: metrics, each with the values of the axes they sweep."""
+    import pyarrow as pa
+
     from analysis.long_table.joining import distinct
 
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
@@ -131,7 +142,10 @@ def _seen(
         if (table := read.get(id(source))) is not None:
             columns = ["metric", *(name for name in swept if name in table.column_names)]
             own = found.setdefault(source.stage, {})
-            for row in distinct(table, columns):
+            typed = table.select(columns).cast(
+                pa.schema([(name, types.get(name, pa.string())) for name in columns])
+            )
+            for row in distinct(typed, columns):
                 own.setdefault(tuple(row.items()), row)
     return {stage: list(rows.values()) for stage, rows in found.items()}
 
@@ -142,8 +156,8 @@ def _missing(
     """One row per metric (and place on a swept axis), with the reason and no value."""
     from analysis.lookup import comparing_values, reports_of
 
-    own, compares = _columns(source.cell), comparing_values()
-    same_model = facts.get(own.get("model", ""), {})
+    own, compares = _columns(source), comparing_values()
+    same_model = facts.get(str(own.get("model", "")), {})
     if not seen:
         values = [value for name in source.metrics for value in reports_of(name)]
         seen = [{"metric": value} for value in dict.fromkeys(values)]
@@ -153,10 +167,44 @@ def _missing(
         yield {**same_model, **own, **place, **why}
 
 
-def _columns(cell: Cell) -> dict[str, str]:
+def _columns(source: Source) -> dict[str, Scalar]:
+    """Return axis column -> the value behind the cell, or its label where that is not known."""
     from analysis.long_table.columns import axis_column
 
-    return {axis_column(axis): value for axis, value in cell.items()}
+    return {
+        axis_column(axis): label if axis == "model" else source.values.get(axis, label)
+        for axis, label in source.cell.items()
+    }
+
+
+def _axis_types(
+    sources: Sequence[Source], tables: "Sequence[pa.Table]"
+) -> "dict[str, pa.DataType]":
+    """Return the type of each axis column: of numbers, if all its values are and keep their labels.
+
+    Jobs write the axes that they sweep themselves as text: numbers where all of it reads as such.
+    """
+    from analysis.long_table.columns import axes_of, axis_column, common_type
+
+    values: dict[str, set[Scalar]] = {}
+    for source in sources:
+        for axis, label in source.cell.items():
+            value = source.values.get(axis, label)
+            values.setdefault(axis_column(axis), set()).add(
+                value if label_of(value) == label else label
+            )
+    for table in tables:
+        for name in axes_of(table.column_names):
+            written = [text for text in table[name].unique().to_pylist() if text is not None]
+            values.setdefault(name, set()).update(map(_number_or_text, written))
+    return {name: common_type(own) for name, own in values.items() if name != "model"}
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def details(sources: Sequence[Source], name: str) -> "list[Detail]":
@@ -174,13 +222,10 @@ def details(sources: Sequence[Source], name: str) -> "list[Detail]":
 
 def _detail_about(source: Source, artifact: Artifact) -> "dict[str, Scalar]":
     """What a row of measurements of the same job says of its cell and model."""
-    from analysis.long_table.columns import axis_column
-
     table = _read_detail(artifact, FILE, MODEL_FACTS).slice(0, 1)
     facts: dict[str, Scalar] = table.to_pylist()[0] if len(table) else dict.fromkeys(MODEL_FACTS)
     named = f"{facts['family']}-{facts['num_parameters']}"  # where the study has no axis `model`
-    cell = {axis_column(axis): value for axis, value in source.cell.items()}
-    return {"model": named, **facts, **cell, "key": artifact.key}
+    return {"model": named, **facts, **_columns(source), "key": artifact.key}
 
 
 def _read_detail(artifact: Artifact, file: str, columns: Sequence[str] | None = None) -> "pa.Table":

@@ -10,6 +10,7 @@ NAMES = ("table", "measurements")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": ["string", "null"]}
+_AXIS = {"type": ["string", "number", "boolean", "null"], "description": "value of an axis"}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
@@ -29,6 +30,11 @@ def table_schema() -> Schema:
             caption={"type": "string", "description": "how the numbers were chosen"},
             row_levels=_TEXTS,
             rows={"type": "array", "items": _TEXTS},
+            row_values={
+                "type": "array",
+                "items": {"type": "array", "items": _AXIS},
+                "description": "row headers for programs: counts and axes of numbers as numbers",
+            },
             column_levels=_TEXTS,
             columns={"type": "array", "items": _TEXTS},
             cells={"type": "array", "items": {"type": "array", "items": _cell()}},
@@ -39,13 +45,12 @@ def table_schema() -> Schema:
 
 def measurements_schema() -> Schema:
     """Return what `compare --long --format json` prints: one object per number."""
-    axis = {"type": ["string", "number", "boolean", "null"], "description": "value of an axis"}
     columns = {name: _field(declared) for name, declared in FIELDS.items()}
     return {
         "$schema": _DIALECT,
         "title": "deltascale measurements",
         "type": "array",
-        "items": {**_object(**columns), "additionalProperties": axis},
+        "items": {**_object(**columns), "additionalProperties": _AXIS},
     }
 
 

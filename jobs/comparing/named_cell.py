@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from analysis.measurement import IDENTITY, Role, Row, Scalar, with_role
+from analysis.measurement import IDENTITY, Role, Row, Scalar, label_of, with_role
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison, selection_of
 from jobs.comparing.view import View
@@ -111,9 +111,7 @@ def _written(column: str, value: Scalar) -> str:
 
     if value is None:
         return BLANKS.get(column, "none")
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if column == "depth" and value is not None else label_of(value)
 
 
 def _fraction(values: Sequence[str], text: str) -> float:

@@ -35,7 +35,12 @@ class Compare(Kind[View]):
         from jobs.comparing.output_files import write_views
 
         sources = [
-            Source(stage=upstream.stage, cell=upstream.cell, artifact=upstream.artifact)
+            Source(
+                stage=upstream.stage,
+                cell=upstream.cell,
+                values=upstream.values,
+                artifact=upstream.artifact,
+            )
             for group in work.inputs.values()
             for upstream in group
         ]

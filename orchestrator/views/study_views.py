@@ -119,11 +119,13 @@ def _source(root: Storage, decided: DecidedPlan, ref: InputRef, decision: JobDec
     from jobs.comparing.measuring_kinds import expected_values
 
     if decision.decision is Decision.REUSE:
-        return Source(stage=ref.stage, cell=ref.cell, artifact=Artifact(root, ref.kind, ref.key))
+        artifact = Artifact(root, ref.kind, ref.key)
+        return Source(stage=ref.stage, cell=ref.cell, values=ref.values, artifact=artifact)
     status, reason = why_missing(decided, decision)
     return Source(
         stage=ref.stage,
         cell=ref.cell,
+        values=ref.values,
         artifact=None,
         status=status,
         reason=reason,

@@ -91,7 +91,7 @@ def test_a_cell_that_is_not_done_is_a_row_with_its_reason(undisturbed: Any, tmp_
     (tmp_path / "copy" / artifact.record_name).unlink()
     table = study.measurements()
     gone = table[table.status == "not_run"]
-    gone = gone[(gone.seed == "1") & (gone.condition == "rot13") & (gone.objective == "dpo")]
+    gone = gone[(gone.seed == 1) & (gone.condition == "rot13") & (gone.objective == "dpo")]
     assert set(gone.reason) == {"geometry is not done"} and gone.value.isna().all()
     with pytest.raises(UserError, match="is not done"):
         study.artifact("geometry", **CELL)

@@ -27,6 +27,7 @@ from analysis.answering.findings import Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import OFFSET, Mechanism, is_beyond_null, mechanisms
 from analysis.long_table.circumstances import SHUFFLED
+from analysis.measurement import label_at
 from analysis.status import Status
 from analysis.tables.power_laws import MIXED, PowerLaw, fit_families
 
@@ -82,7 +83,7 @@ def _interventions(findings: Findings) -> list[Evidence]:
         of_finding(
             each,
             f"{each.model}, {each.about.objective}: {each.about.intervention} at dose "
-            f"{each.row['dose']} recovers {shown(each)} of the way to the other model.",
+            f"{label_at(each.row, 'dose')} recovers {shown(each)} of the way to the other model.",
             None,
         )
         for each in findings.aligned

@@ -25,7 +25,7 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.model_styles import draw_models, model_styles
-from analysis.measurement import Row
+from analysis.measurement import Row, label_at
 from analysis.tables.layout import Layout, axis_values
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def draw(
 
 
 def _key(row: Row, names: Sequence[str]) -> tuple[str | None, ...]:
-    return tuple(None if row[name] is None else str(row[name]) for name in names)
+    return tuple(label_at(row, name) for name in names)
 
 
 def _depth(row: Row) -> float:

@@ -24,7 +24,7 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.model_styles import by_family
-from analysis.measurement import Row
+from analysis.measurement import Row, label_at
 from analysis.tables.layout import Layout, axis_values, blank_name
 from analysis.tables.rounding import format_count
 
@@ -79,12 +79,12 @@ def draw(
         if across == 1 and len(models) * len(names) > 12:
             figure.set_figwidth(PAGE_WIDTH)
         for axis, title in zip(axes, titles, strict=True):
-            here = [row for row in rows if panel is None or row.get(panel) == title]
+            here = [row for row in rows if panel is None or label_at(row, panel) == title]
             colours = iter(OKABE_ITO)
             for index, name in enumerate(names):
                 shade = UNALIGNED_SHADE if name is None else next(colours)
                 text = name or blank_name(bars, True, layout)
-                own = {str(row["model"]): row for row in here if row.get(bars) == name}
+                own = {str(row["model"]): row for row in here if label_at(row, bars) == name}
                 hatch = HATCHES[index % len(HATCHES)]
                 _bars(axis, own, models, index, len(names), shade, hatch, text)
             axis.set_xticks(range(len(models)), models.values(), rotation=35, ha="right")

@@ -8,7 +8,7 @@ from analysis.drawing.drawable import drawable, missing_note, number, readable, 
 from analysis.drawing.figure import DOSE, Drawing, Material
 from analysis.drawing.marks import captioned, finish, label_values, notes, panels, style
 from analysis.drawing.model_styles import draw_models, model_styles
-from analysis.measurement import Row
+from analysis.measurement import Row, label_at
 from analysis.tables.layout import Layout, axis_values
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
         if prefix is None or not rows or DOSE not in rows[0]:
             continue
         label = KINDS[prefix].format(behaviour=readable(metric.removeprefix(prefix)))
-        dosed = [row for row in rows if row[DOSE]]
+        dosed = [row for row in rows if row[DOSE] is not None]
         for cut in cuts(dosed, material.layout, inside=(DOSE, INTERVENTION)):
             if drawable(cut.rows):
                 yield Drawing(
@@ -63,7 +63,7 @@ def draw(
     with style():
         figure, axes = panels([name or " " for name in names], share="values")
         for axis, name in zip(axes, names, strict=True):
-            own = [row for row in known if row.get(INTERVENTION) == name]
+            own = [row for row in known if label_at(row, INTERVENTION) == name]
             _null(axis, own)
             draw_models(axis, own, styles, _dose)
             axis.axhline(0, color="#808080", linewidth=0.6)
@@ -79,7 +79,7 @@ def draw(
 
 def _untouched(rows: Sequence[Row]) -> list[Row]:
     """At dose 0, nothing of the difference is recovered, with or without a direction."""
-    nothing: Row = {DOSE: "0", "value": 0.0, "low": 0.0, "high": 0.0, "null_low": None}
+    nothing: Row = {DOSE: 0.0, "value": 0.0, "low": 0.0, "high": 0.0, "null_low": None}
     found = {(row["model"], row.get(INTERVENTION)): {**row, **nothing} for row in rows}
     return list(found.values())
 
@@ -119,4 +119,4 @@ def _ticks(axis: "Axes", doses: Sequence[float]) -> None:
 
 
 def _dose(row: Row) -> float:
-    return float(str(row[DOSE]))
+    return number(row, DOSE)

@@ -8,7 +8,7 @@ from analysis.drawing.drawable import QUIET, drawable, missing_note, number, of_
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import SMALLEST, finish, notes, panels, style
 from analysis.drawing.model_styles import by_family
-from analysis.measurement import Row
+from analysis.measurement import Row, label_of
 from analysis.tables.layout import Layout, axis_values
 from analysis.tables.rounding import format_number
 
@@ -54,7 +54,7 @@ def draw(rows: Sequence[Row], *, layout: Layout | None = None, note: str = "") -
         figure, axes = panels(models, across=2, height=0.19 * len(conditions) + 1.25)
         for axis, model in zip(axes, models, strict=True):
             own = {
-                (str(row["metric"]), str(row[AXIS])): row
+                (str(row["metric"]), label_of(row[AXIS])): row
                 for row in sorted(rows, key=lambda row: row.get("objective") is not None)
                 if row["model"] == model and row[AXIS] is not None
             }

@@ -16,7 +16,7 @@ from analysis.drawing.marks import (
     style,
 )
 from analysis.drawing.model_styles import draw_models, model_styles
-from analysis.measurement import Row
+from analysis.measurement import Row, label_at
 from analysis.tables.layout import Layout, axis_values
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def draw(
     with style():
         figure, axes = panels([title or " " for title in titles])
         for axis, title in zip(axes, titles, strict=True):
-            draw_models(axis, [row for row in known if row.get(panel) == title], styles, _turn)
+            draw_models(
+                axis, [row for row in known if label_at(row, panel) == title], styles, _turn
+            )
             axis.set_xticks(sorted({_turn(row) for row in known}))
             axis.set_ylim(value_limits(known, log=False))
         label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))

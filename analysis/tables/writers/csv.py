@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Iterator
 
+from analysis.long_table.files import spell
 from analysis.measurement import NUMBERS, Role, with_role
-from analysis.tables.table import Cell, Header, Table
+from analysis.tables.table import Cell, Table
 
 SUFFIX = ".csv"
 
@@ -20,8 +21,8 @@ def render(table: Table) -> bytes:
         for part in ("", *(f"_{name}" for name in _numbers(table)), "_seeds", "_status")
     )
     writer.writerow([*table.row_levels, *names])
-    for header, line in zip(table.rows, table.cells, strict=True):
-        writer.writerow(list(_line(header, line, _numbers(table))))
+    for header, line in zip(table.typed_rows, table.cells, strict=True):
+        writer.writerow([*map(spell, header), *_line(line, _numbers(table))])
     return out.getvalue().encode()
 
 
@@ -31,10 +32,9 @@ def _numbers(table: Table) -> tuple[str, ...]:
     return tuple(name for name in beside if name != "value")
 
 
-def _line(header: Header, line: tuple[Cell, ...], names: tuple[str, ...]) -> Iterator[str]:
-    yield from header
+def _line(line: tuple[Cell, ...], names: tuple[str, ...]) -> Iterator[str]:
     for cell in line:
         for number in (cell.number.value, *(getattr(cell.number, name) for name in names)):
-            yield "" if number is None else repr(number).removesuffix(".0")
+            yield spell(number)
         yield str(cell.number.num_seeds or 0)
         yield str(cell.number.status)

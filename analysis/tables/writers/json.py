@@ -17,6 +17,7 @@ def render(table: Table) -> bytes:
         "caption": table.caption,
         "row_levels": table.row_levels,
         "rows": table.rows,
+        "row_values": table.typed_rows,
         "column_levels": table.column_levels,
         "columns": table.columns,
         "cells": [[cell.as_json() for cell in line] for line in table.cells],

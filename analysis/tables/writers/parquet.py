@@ -5,7 +5,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.long_table.columns import ARROW, axis_column
+from analysis.long_table.columns import ARROW, axis_column, common_type
 from analysis.measurement import FIELDS
 from analysis.tables.table import IN_TABLES, Table
 
@@ -19,15 +19,17 @@ _CELL = [*_NUMBERS, ("text", pa.string()), *_WORDS, ("keys", pa.list_(pa.string(
 
 
 def render(table: Table) -> bytes:
-    """Header columns as text, then the cell's fields; a missing value is null."""
+    """Header columns, then the cell's fields; a missing value is null."""
     levels = [_column(name) for name in (*table.row_levels, *table.column_levels)]
     lines = [
         dict(zip(levels, (*side, *top), strict=True))
         | {name: value for name, value in cell.as_json().items() if name != "footnote"}
-        for side, line in zip(table.rows, table.cells, strict=True)
+        for side, line in zip(table.typed_rows, table.cells, strict=True)
         for top, cell in zip(table.columns, line, strict=True)
     ]
-    schema = pa.schema([(name, pa.string()) for name in levels] + _CELL)
+    sides = dict(zip(levels, zip(*table.typed_rows, strict=True), strict=False))
+    kinds = [(name, common_type(sides.get(name, ()))) for name in levels]
+    schema = pa.schema(kinds + _CELL)
     out = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(lines, schema=schema), out, compression="zstd")
     return out.getvalue()

@@ -79,7 +79,7 @@ def test_an_interval_across_zero_decides_nothing(study: Any) -> None:
 def test_an_intervention_that_recovers_nothing_refutes_it(study: Any) -> None:
     study.aligned("a")
     study.add(
-        "recovered_toxic_mass", -0.1, model="a", dose="1", about={"intervention": "add-mean-offset"}
+        "recovered_toxic_mass", -0.1, model="a", dose=1.0, about={"intervention": "add-mean-offset"}
     )
     assert study.answer(NAME).verdict is Verdict.NO
 
@@ -87,7 +87,7 @@ def test_an_intervention_that_recovers_nothing_refutes_it(study: Any) -> None:
 def _sign(study: Any, share: float, low: float, high: float, **about: Any) -> bool | None:
     """The vote of the mean offset beside random directions between `low` and `high`."""
     study.aligned("a")
-    added = {"about": {"intervention": "add-mean-offset", **about}, "dose": "1"}
+    added = {"about": {"intervention": "add-mean-offset", **about}, "dose": 1.0}
     band = {"null_low": low, "null_high": high}
     study.add("recovered_toxic_mass", share, model="a", **added, **band)
     (vote,) = [e.supports for e in study.answer(NAME).evidence if e.metric.startswith("recovered")]
@@ -107,7 +107,7 @@ def test_an_intervention_is_held_against_random_directions(
 def test_additions_that_disagree_decide_nothing(study: Any) -> None:
     study.aligned("a")
     for share, depth in ((0.5, "0.75"), (-0.1, "0.1")):
-        added = {"about": {"intervention": "add-mean-offset"}, "dose": "1", "position": depth}
+        added = {"about": {"intervention": "add-mean-offset"}, "dose": 1.0, "position": depth}
         study.add("recovered_toxic_mass", share, model="a", **added)
     told = [e.supports for e in study.answer(NAME).evidence if e.metric.startswith("recovered")]
     assert told == [None, None]
@@ -116,14 +116,14 @@ def test_additions_that_disagree_decide_nothing(study: Any) -> None:
 def test_an_offset_added_to_the_aligned_model_is_no_sign(study: Any) -> None:
     study.aligned("a")
     about = {"intervention": "add-mean-offset", "changed": "aligned"}
-    study.add("recovered_toxic_mass", -0.5, model="a", dose="1", about=about)
+    study.add("recovered_toxic_mass", -0.5, model="a", dose=1.0, about=about)
     assert {e.metric for e in study.answer(NAME).evidence} == {"toxic_mass", "consistency"}
 
 
 def test_other_interventions_stand_beside_and_decide_nothing(study: Any) -> None:
     study.aligned("a")
     before = study.answer(NAME)
-    scaled = {"about": {"intervention": "scale-keys"}, "dose": "10"}
+    scaled = {"about": {"intervention": "scale-keys"}, "dose": 10.0}
     study.add("recovered_toxic_mass", -0.4, model="a", **scaled)
     after = study.answer(NAME)
     assert after.verdict is before.verdict

@@ -75,11 +75,11 @@ def test_bars_of_the_aligned_model_are_the_base_less_the_drop():
 
 def test_a_dose_is_a_number_and_what_has_no_share_is_stated():
     keys, gates = ({"intervention": name} for name in ("scale-keys", "set-gates"))
-    rows = [number("patched_toxic_mass", 0.1 * x, dose=f"{x}", **keys) for x in (10, 2, 0)]
-    rows += [number("patched_toxic_mass", 0.1 * x, dose=f"{x}", **gates) for x in (1, 0)]
+    rows = [number("patched_toxic_mass", 0.1 * x, dose=float(x), **keys) for x in (10, 2, 0)]
+    rows += [number("patched_toxic_mass", 0.1 * x, dose=float(x), **gates) for x in (1, 0)]
     gone = {"value": None, "low": None, "high": None, "status": "undefined", "reason": "no gap"}
-    rows += [number("recovered_toxic_mass", 1.0, dose="2", **keys)]
-    rows += [number("recovered_toxic_mass", 0.0, dose="10", **keys) | gone]
+    rows += [number("recovered_toxic_mass", 1.0, dose=2.0, **keys)]
+    rows += [number("recovered_toxic_mass", 0.0, dose=10.0, **keys) | gone]
     patched, recovered = dose_response.drawings(material(rows))
     scaled, gated = patched.canvas.axes
     assert (scaled.get_title(), gated.get_title()) == ("scale-keys", "set-gates")
@@ -94,7 +94,7 @@ def test_a_dose_is_a_number_and_what_has_no_share_is_stated():
 def test_a_recovered_share_starts_at_no_dose_and_its_band_never_stretches_the_axis():
     band = {"null_low": -9.0, "null_high": 0.2}
     rows = [
-        number("recovered_toxic_mass", 0.8, dose="2", intervention=name) | band
+        number("recovered_toxic_mass", 0.8, dose=2.0, intervention=name) | band
         for name in ("scale-keys", "set-gates")
     ]
     (drawing,) = dose_response.drawings(material(rows))
@@ -114,7 +114,7 @@ def test_legend_and_labels_of_one_panel_with_many_models_stand_apart():
         number("patched_perplexity", 9.0 - size, dose=dose, intervention="add-mean-offset")
         | {"model": f"Mistral-7B-v0.{size}", "num_parameters": 10**size}
         for size in range(3, 9)
-        for dose in ("0", "1")
+        for dose in (0.0, 1.0)
     ]
     (drawing,) = dose_response.drawings(material(rows))
     canvas = drawing.canvas

@@ -1,5 +1,7 @@
 """Measurements of many jobs as one table."""
 
+from dataclasses import replace
+
 from analysis.long_table.columns import to_table
 from jobs.comparing.comparison import long_table
 from jobs.comparing.gathering import collect
@@ -35,6 +37,25 @@ def test_cells_become_axes_and_the_order_of_stages_changes_nothing(done):
     assert to_table(comparison.rows, axes).equals(comparison.measurements)
 
 
+def test_typed_values_make_numbers_of_an_axis_and_keep_its_labels(done, lost):
+    def source(number, **cell):
+        made = done("rates", {"model": "a", **cell}, [value(number=number)])
+        return replace(made, values={"model": "a", "seed": int(cell["seed"]), "beta": number})
+
+    sources = [source(10.0, seed="0", beta="10"), source(2.0, seed="0", beta="2")]
+    gone = replace(lost("rates", {"model": "a", "seed": "1", "beta": "0.5"}))
+    sources.append(replace(gone, values={"model": "a", "seed": 1, "beta": 0.5}))
+    comparison = collect(sources)
+    assert comparison.measurements["beta"].to_pylist() == [0.5, 2.0, 10.0]
+    assert comparison.measurements["seed"].to_pylist() == [1, 0, 0]
+    table = comparison.table(View(metrics=["toxic_mass"], columns=["beta"], where={"seed": "0"}))
+    assert [header[-1] for header in table.columns] == ["10", "2"]
+    untyped = collect([replace(each, values={}) for each in sources])
+    assert untyped.measurements["beta"].to_pylist() == ["0.5", "10", "2"]
+    texts = [sorted(long_table(each, "csv").splitlines()) for each in (untyped, comparison)]
+    assert texts[0] == texts[1]
+
+
 def test_a_model_without_an_axis_is_named_by_family_and_size(done):
     comparison = collect([done("rates", {}, [value()])])
     assert [row["model"] for row in comparison.rows] == ["gpt2-1000"]
@@ -44,8 +65,8 @@ def test_an_axis_that_a_job_sweeps_stands_beside_those_of_the_cell(done):
     doses = [value("patched_toxic_mass", dose / 10, dose=f"{dose:g}") for dose in (0, 2, 10)]
     patched = done("patched", {"model": "a"}, doses, swept=["dose"])
     comparison = collect([patched, done("rates", {"model": "a"}, [value()])])
-    assert {row["dose"]: row["value"] for row in comparison.rows if row["dose"]} == {
-        "0": 0.0, "2": 0.2, "10": 1.0,
+    assert {row["dose"]: row["value"] for row in comparison.rows if row["dose"] is not None} == {
+        0.0: 0.0, 2.0: 0.2, 10.0: 1.0,
     }  # fmt: skip
     table = comparison.table(View(metrics=["toxic_mass"], columns=["dose"]))
     assert [cell.number.value for cell in table.cells[0]] == [0.5]
@@ -58,8 +79,8 @@ def test_a_job_that_failed_is_missing_at_every_dose_that_others_measured(done, l
     comparison = collect([patched, lost("patched", {"model": "b"})])
     missing = found(comparison, model="b")
     assert [(row["dose"], row["status"], row["reason"]) for row in missing] == [
-        ("0", "job_failed", "killed"),
-        ("10", "job_failed", "killed"),
+        (0.0, "job_failed", "killed"),
+        (10.0, "job_failed", "killed"),
     ]
 
 
