@@ -1,10 +1,10 @@
-"""`Author`: a model ready to write both sides of pairs, and what it is to write about."""
+"""`Author`: a model ready to write both sides of pairs, its prompts and its push."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.generation.direction import Contrast, load_direction
-from jobs.generation.residuals import means_of_sides, plan_of_sides
+from jobs.generation.residuals import average_sides, tokenize_sides
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_model, load_tokenizer
@@ -28,49 +28,55 @@ from jobs.tokens.room import longest_prompt
 from jobs.worker.work import Stopped, Work
 
 if TYPE_CHECKING:
-    from jobs.generation.generated_pairs_params import Params
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from jobs.generation.generated_pairs_params import GeneratedPairsParams
+    from jobs.text.prompt_lines import PromptLine
 
 _ANSWERS = ("response", "assistant")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Author:
-    """What writes, after what, and how far it is pushed."""
+    """A model, the prompts it continues and the push of its residual stream."""
 
-    model: Any
+    model: PreTrainedModel
     """The causal language model, in eval mode."""
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerFast
     """Its tokenizer."""
     texts: Mapping[int, str]
     """Id of a prompt -> its text."""
     plan: TokenPlan
-    """Prompts as tokens, the first token after them to be written."""
+    """Prompts as tokens."""
     dropped: Sequence[Dropped]
     """Prompts that are too long, by their line."""
     toxic_words: Sequence[str]
     """Words known or learned to be toxic."""
     layer: int
-    """The block whose output is pushed, from 0."""
+    """Block whose output is pushed, from 0."""
     shift: Float64[np.ndarray, " d"]
-    """What is added there."""
+    """Vector that is added there."""
     typical_norm: float
-    """Median norm of what it is added to."""
+    """Median norm of the residual there."""
 
 
-def load_author(work: Work) -> Author:
-    """The author of a `generated-pairs` job.
+def load_author(work: Work[GeneratedPairsParams]) -> Author:
+    """Load the author of a `generated-pairs` job.
 
-    Raises UserError when no prompt fits the model, and when there is no direction.
+    Raises:
+        UserError: no prompt fits the model, or there is no direction.
     """
-    params: Params = work.params
+    params = work.params
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
     config = read_config(folder)
     shape = family_of_config(config).shape(config)
     limit = longest_prompt(shape.max_positions, params, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
-    texts = {int(prompt["prompt"]): _asked(prompt) for prompt in prompts}
-    plan, too_long = build_token_plan([_as_one(each, texts) for each in prompts], tokenizer, limit)
+    texts = {int(prompt["prompt"]): _request(prompt) for prompt in prompts}
+    plan, too_long = build_token_plan(
+        [_in_one_segment(prompt, texts) for prompt in prompts], tokenizer, limit
+    )
     num_parameters = work.input("model").facts["model"]["num_parameters"]
     model = load_model(
         folder,
@@ -96,24 +102,24 @@ def load_author(work: Work) -> Author:
     )
 
 
-def _asked(prompt: Mapping[str, Any]) -> str:
-    """The text of a prompt without its last answer."""
+def _request(prompt: PromptLine) -> str:
+    """Return the text of a prompt without its last answer."""
     segments = prompt["segments"]
     if len(segments) > 1 and segments[-1]["role"] in _ANSWERS:
         segments = segments[:-1]
     return "".join(segment["text"] for segment in segments)
 
 
-def _as_one(prompt: Mapping[str, Any], texts: Mapping[int, str]) -> dict[str, Any]:
-    """One segment, because that is how a pair's prompt is tokenised when it is trained on."""
+def _in_one_segment(prompt: PromptLine, texts: Mapping[int, str]) -> PromptLine:
+    """Join the segments, as a pair's prompt is tokenised when it is trained on."""
     assert "prompt" in ROLES
     return {**prompt, "segments": [{"role": "prompt", "text": texts[prompt["prompt"]]}]}
 
 
 def _contrast(
-    work: Work,
-    model: Any,
-    tokenizer: Any,
+    work: Work[GeneratedPairsParams],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
     layer: int,
     toxic_words: Sequence[str],
     max_length: int,
@@ -123,8 +129,8 @@ def _contrast(
             raise Stopped
 
     work.progress(None, "reading examples")
-    plan = plan_of_sides(_examples(work), tokenizer, max_length)
-    (chosen, rejected), norm = means_of_sides(
+    plan = tokenize_sides(_examples(work), tokenizer, max_length)
+    (chosen, rejected), norm = average_sides(
         model, plan, layer, token_budget=work.params.token_budget, after_batch=after_batch
     )
     return Contrast(
@@ -137,8 +143,8 @@ def _contrast(
     )
 
 
-def _examples(work: Work) -> list[dict[str, str]]:
-    """A seeded sample of the lexicon's training pairs, in its order."""
+def _examples(work: Work[GeneratedPairsParams]) -> list[dict[str, str]]:
+    """Draw a seeded sample of the lexicon's training pairs, in its order."""
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(work.input("lexicon").path(PAIRS)).to_pylist()
@@ -150,11 +156,10 @@ def _examples(work: Work) -> list[dict[str, str]]:
     return [pairs[place] for place in taken]
 
 
-def _shift(params: Params, contrast: Contrast) -> Float64[np.ndarray, " d"]:
-    """Of the asked length along the direction, in units of the residual's own length."""
+def _shift(params: GeneratedPairsParams, contrast: Contrast) -> Float64[np.ndarray, " d"]:
+    """Return `strength` typical norms along the direction."""
     direction = load_direction(params.direction).direction(contrast)
     length = float(np.linalg.norm(direction))
     if not np.isfinite(length) or length == 0:
         raise UserError("both sides of the examples look the same to the model", where="direction")
-    shift: Float64[np.ndarray, " d"] = direction / length * params.strength * contrast.typical_norm
-    return shift
+    return np.asarray(direction / length * params.strength * contrast.typical_norm)

@@ -1,25 +1,25 @@
-"""Contract: a direction of the residual stream to push a model along; those are `directions/`."""
+"""Contract: a direction of the residual stream to push a model along; see `directions/`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import Float64
 
-from jobs import lookup
+from jobs.door import Door
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contrast:
-    """What a direction may be made of: how one model holds texts that are toxic, and others."""
+    """A model's residuals on toxic answers and on decent ones, which a direction is made of."""
 
-    model: Any
+    model: PreTrainedModel
     """The causal language model."""
     tokenizer: PreTrainedTokenizerBase
     """Its tokenizer."""
@@ -37,16 +37,23 @@ class Direction(Protocol):
     """The names a module in `directions/` defines."""
 
     DEFINITION: str
-    """What it is, for the report."""
+    """Definition of the direction, for the report."""
 
     def direction(self, contrast: Contrast) -> Float64[np.ndarray, " d"]:
-        """A vector from decent to toxic, of any length but 0.
+        """Return a vector from decent to toxic, of any length but 0.
 
-        Raises UserError where there is none.
+        Raises:
+            UserError: there is none.
         """
 
 
+DIRECTIONS: Door[Direction] = Door("direction", "jobs.generation.directions")
+
+
 def load_direction(name: str) -> Direction:
-    """The direction of this name. Raises UserError with what exists and the nearest match."""
-    found: Direction = lookup.find("directions", name, where="direction")
-    return found
+    """Load the direction of this name.
+
+    Raises:
+        UserError: no such direction; names those that exist and the nearest match.
+    """
+    return DIRECTIONS.find(name, where="direction")

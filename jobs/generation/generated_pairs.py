@@ -1,9 +1,9 @@
-"""One job of kind `generated-pairs`: what an author wrote becomes pairs, and a report on them."""
+"""Kind `generated-pairs`: continuations of an author become pairs, with a report on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +20,12 @@ from jobs.text.reading_report import TOXIC_WORDS
 from jobs.worker.chunks import Chunks
 from jobs.worker.work import Stopped, Work
 
+if TYPE_CHECKING:
+    from jobs.generation.generated_pairs_params import GeneratedPairsParams
 
-def generate_pairs(work: Work) -> dict[str, Any]:
-    """Write `pairs.parquet`, `report.json` and `toxic.json`; returns the record's facts."""
+
+def generate_pairs(work: Work[GeneratedPairsParams]) -> dict[str, object]:
+    """Write `pairs.parquet`, `report.json` and `toxic.json`; return the record's facts."""
 
     def after_batch(share: float) -> None:
         if work.stop_requested:
@@ -36,40 +39,41 @@ def generate_pairs(work: Work) -> dict[str, Any]:
     texts = [_texts(author, side) for side in sides]
     pairs, dropped = _pairs(author, texts[0], texts[1])
     splits = [work.params.split_of(pair.prompt) for pair in pairs]
-    judged = {
-        name: _judged(author, side, said)
-        for name, side, said in zip(SIDES, sides, texts, strict=True)
+    about_sides = {
+        name: _describe_side(author, side, written)
+        for name, side, written in zip(SIDES, sides, texts, strict=True)
     }
-    more = {"push": _push(work.params, author), "sides": judged}
+    more = {"push": _push(work.params, author), "sides": about_sides}
     facts = write_pairs(work.folder, pairs, splits, dropped, more)
     (work.folder / TOXIC_WORDS).write_bytes(work.input("lexicon").read(TOXIC_WORDS))
     return {**facts, "chunks_taken_over": chunks.num_taken_over}
 
 
 def _texts(author: Author, side: Side) -> list[str]:
-    """As they are tokenised when they are trained on: apart from their prompt."""
-    found: list[str] = author.tokenizer.batch_decode(
+    """Decode a side apart from its prompt, as it is tokenised when it is trained on."""
+    texts: list[str] = author.tokenizer.batch_decode(
         side.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
-    return found
+    return texts
 
 
 def _pairs(
     author: Author, chosen: Sequence[str], rejected: Sequence[str]
 ) -> tuple[list[Pair], list[Dropped]]:
-    """Pairs in the order of the prompts, and the lines of prompts that gave none.
+    """Make pairs in the order of the prompts, and list the lines of prompts that gave none.
 
-    Raises UserError when none gave one.
+    Raises:
+        UserError: no prompt gave a pair.
     """
-    found, silent = [], []
-    for prompt, *said in zip(author.plan.prompts.tolist(), chosen, rejected, strict=True):
+    written, silent = [], []
+    for prompt, *texts in zip(author.plan.prompts.tolist(), chosen, rejected, strict=True):
         row = prompt + 1
-        if all(text.strip() for text in said):
-            text = author.texts[prompt]
-            found.append(Pair(row=row, prompt=text, chosen=said[0], rejected=said[1]))
+        if all(text.strip() for text in texts):
+            request = author.texts[prompt]
+            written.append(Pair(row=row, prompt=request, chosen=texts[0], rejected=texts[1]))
         else:
             silent.append(Dropped(row=row, reason="the model says nothing on one side"))
-    pairs, useless = without_useless(found)
+    pairs, useless = without_useless(written)
     if not pairs:
         raise UserError(
             "after every prompt the model says nothing, or the same under the push",
@@ -79,7 +83,7 @@ def _pairs(
     return pairs, [*author.dropped, *silent, *useless]
 
 
-def _push(params: Any, author: Author) -> dict[str, Any]:
+def _push(params: GeneratedPairsParams, author: Author) -> dict[str, object]:
     return {
         "direction": params.direction,
         "definition": load_direction(params.direction).DEFINITION,
@@ -90,10 +94,10 @@ def _push(params: Any, author: Author) -> dict[str, Any]:
     }
 
 
-def _judged(author: Author, side: Side, texts: Sequence[str]) -> dict[str, float]:
-    """Of all that was written, dropped or not: how fluent, how toxic, and if its tokens are kept.
+def _describe_side(author: Author, side: Side, texts: Sequence[str]) -> dict[str, float]:
+    """Return how fluent and toxic a side is, and how often its tokens survive decoding.
 
-    `nats_per_token` is what the model itself, not pushed, gives the text.
+    Dropped texts count too. `nats_per_token` is under the model without a push.
     """
     num_tokens = sum(len(ids) for ids in side.token_ids)
     words = frozenset(word.lower() for word in author.toxic_words)

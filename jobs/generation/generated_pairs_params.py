@@ -1,4 +1,4 @@
-"""Params of kind `generated-pairs`: how far a model is pushed, where, and how it goes on."""
+"""Params of kind `generated-pairs`: the push, its place, and how continuations are decoded."""
 
 from typing import Literal
 
@@ -8,8 +8,8 @@ from jobs.kind import execution
 from jobs.text.split import SplitParams
 
 
-class Params(SplitParams):
-    """How far the model is pushed, where, and how it goes on."""
+class GeneratedPairsParams(SplitParams):
+    """The push, its place, and how continuations are decoded."""
 
     direction: str = Field(
         "difference-of-means",

@@ -1,9 +1,9 @@
-"""How a model holds both sides of given pairs at one layer: what a direction is made of."""
+"""Mean residuals of a model on both sides of given pairs, which directions are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -13,16 +13,25 @@ from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan, build_token_plan
 from jobs.tokens.positions import find_positions
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from jobs.models.language_model import LanguageModel
+    from jobs.text.prompt_lines import PromptLine
+
 SITE = "resid_post"
-"""Where a model is read and pushed: what a block hands on."""
+"""Where a model is read and pushed: the output of a block."""
 
 
-def plan_of_sides(pairs: Sequence[Mapping[str, str]], tokenizer: Any, max_length: int) -> TokenPlan:
-    """Tokens of both sides behind their prompt; pair `i` is prompts 2i (chosen) and 2i + 1.
+def tokenize_sides(
+    pairs: Sequence[Mapping[str, str]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> TokenPlan:
+    """Tokenise both sides behind their prompt; pair `i` is prompts 2i (chosen) and 2i + 1.
 
-    Raises UserError when all of them are longer than `max_length` tokens.
+    Raises:
+        UserError: all of them are longer than `max_length` tokens.
     """
-    prompts = [
+    prompts: list[PromptLine] = [
         {
             "prompt": 2 * number + place,
             "group": 0,
@@ -38,30 +47,30 @@ def plan_of_sides(pairs: Sequence[Mapping[str, str]], tokenizer: Any, max_length
     return plan
 
 
-def means_of_sides(
-    model: Any,
+def average_sides(
+    model: LanguageModel,
     plan: TokenPlan,
     layer: int,
     *,
     token_budget: int,
     after_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Float64[np.ndarray, "sides d"], float]:
-    """Mean residual over the answers' tokens, chosen first; and the median norm over all of them.
+    """Return the mean residual over each side's tokens, chosen first, and the median norm of all.
 
     Args:
         model: a causal language model in eval mode.
-        plan: of `plan_of_sides`.
+        plan: of `tokenize_sides`.
         layer: from 0.
         token_budget: most tokens forwarded together, padding included.
-        after_batch: called after each.
+        after_batch: called after every batch.
     """
     answers = find_positions(plan, ["response"], 0)
     sums, counts = np.zeros(2, dtype=object), np.zeros(2)
     norms = []
     for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
         batch = pad_batch(plan, members, answers)
-        found = read_activations(model, Inputs(batch, model.device), [(SITE, layer)])
-        rows: Float32[np.ndarray, "rows d"] = found[SITE, layer].float().cpu().numpy()
+        activations = read_activations(model, Inputs(batch, model.device), [(SITE, layer)])
+        rows: Float32[np.ndarray, "rows d"] = activations[SITE, layer].float().cpu().numpy()
         sides = plan.prompts[members][batch.owners] % 2
         for side in (0, 1):
             sums[side] = sums[side] + rows[sides == side].sum(axis=0, dtype=np.float64)

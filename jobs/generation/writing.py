@@ -1,22 +1,25 @@
-"""What an author says after every prompt, greedily, and what it draws under a push: in chunks."""
+"""Writes both continuations of every prompt, greedy and sampled under a push, chunk by chunk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 
 from jobs.behaviour.decoding import decode
 from jobs.generation.author import Author
-from jobs.generation.pushing import Drawn, pushed
+from jobs.generation.pushing import TopKSampling, pushed
 from jobs.text.format import bucket
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 from jobs.worker.chunks import Arrays, Chunks, cut
 from jobs.worker.out_of_memory import in_halves
+
+if TYPE_CHECKING:
+    from jobs.generation.generated_pairs_params import GeneratedPairsParams
 
 CHUNK = 128
 """Prompts of a chunk."""
@@ -29,25 +32,28 @@ class Side:
     """One side of every pair, in the order of the author's plan."""
 
     token_ids: Sequence[Sequence[int]]
-    """What was said, without what ends a text."""
+    """Tokens of each continuation, without the one that ends a text."""
     log_probabilities: Float64[np.ndarray, " prompts"]
-    """Sum over those tokens of what the model, not pushed, gives each: nats."""
+    """Log-probability of those tokens under the model without a push, summed, in nats."""
 
 
 def write_both_sides(
-    author: Author, params: Any, chunks: Chunks, after_batch: Callable[[float], None]
+    author: Author,
+    params: GeneratedPairsParams,
+    chunks: Chunks,
+    after_batch: Callable[[float], None],
 ) -> tuple[Side, Side]:
-    """The chosen and the rejected side.
+    """Write the chosen and the rejected side.
 
     Chunks are cut from all prompts sorted by length, the longest first: memory runs out at the
-    start or not at all, and a continued run says what an undisturbed one does. Where it runs out,
-    batches are halved.
+    start or not at all, and a continued run writes what an undisturbed one does. Where memory runs
+    out, batches are halved.
 
     Args:
-        author: who writes.
+        author: the model and its prompts.
         params: of the job.
-        chunks: what earlier attempts left.
-        after_batch: told which share of the prompts is done.
+        chunks: chunks that earlier attempts left.
+        after_batch: called with the share of the prompts that is done.
     """
     lengths = author.plan.lengths
     order = [int(i) for i in np.lexsort((np.arange(len(lengths)), -lengths))]
@@ -61,7 +67,7 @@ def write_both_sides(
         arrays, budget = in_halves(
             budget,
             1,
-            lambda tokens: _chunk(
+            lambda tokens: _write_chunk(
                 author,
                 params,
                 members,
@@ -72,59 +78,57 @@ def write_both_sides(
         return arrays
 
     for number, members in enumerate(parts):
-        found = chunks.get(number, partial(compute, number, members))
+        arrays = chunks.get(number, partial(compute, number, members))
         for place, side in enumerate(SIDES):
-            said = np.split(found[f"{side}_ids"], np.cumsum(found[f"{side}_lengths"])[:-1])
-            for member, token_ids in zip(members, said, strict=True):
+            texts = np.split(arrays[f"{side}_ids"], np.cumsum(arrays[f"{side}_lengths"])[:-1])
+            for member, token_ids in zip(members, texts, strict=True):
                 ids[place][member] = token_ids.tolist()
-            sums[place, members] = found[f"{side}_sums"]
+            sums[place, members] = arrays[f"{side}_sums"]
     chosen, rejected = (
         Side(token_ids=ids[place], log_probabilities=sums[place]) for place in range(len(SIDES))
     )
     return chosen, rejected
 
 
-def _chunk(
+def _write_chunk(
     author: Author,
-    params: Any,
+    params: GeneratedPairsParams,
     members: Sequence[int],
     token_budget: int,
-    tell: Callable[[float], None],
+    show: Callable[[float], None],
 ) -> Arrays:
     plan, size = author.plan, len(members)
     prompts = [plan.token_ids[plan.offsets[i] : plan.offsets[i + 1]].tolist() for i in members]
     draws = [_draws(author.texts[int(plan.prompts[i])], params) for i in members]
-    going_on: dict[str, Any] = {"token_budget": token_budget}
     chosen = decode(
         author.model,
         prompts,
         params.new_tokens,
-        after_batch=lambda done: tell(0.4 * done / size),
-        **going_on,
+        after_batch=lambda done: show(0.4 * done / size),
+        token_budget=token_budget,
     )
     with pushed(author.model, author.layer, author.shift):
         rejected = decode(
             author.model,
             prompts,
             params.new_tokens,
-            choose=Drawn(np.stack(draws), params.top_k, params.temperature),
-            after_batch=lambda done: tell(0.4 + 0.4 * done / size),
-            **going_on,
+            choose=TopKSampling(np.stack(draws), params.top_k, params.temperature),
+            after_batch=lambda done: show(0.4 + 0.4 * done / size),
+            token_budget=token_budget,
         )
     arrays: dict[str, np.ndarray] = {}
-    for side, said in zip(SIDES, (chosen, rejected), strict=True):
-        arrays[f"{side}_ids"] = np.array([i for ids in said for i in ids], dtype=np.int64)
-        arrays[f"{side}_lengths"] = np.array([len(ids) for ids in said], dtype=np.int64)
+    for side, texts in zip(SIDES, (chosen, rejected), strict=True):
+        arrays[f"{side}_ids"] = np.array([i for ids in texts for i in ids], dtype=np.int64)
+        arrays[f"{side}_lengths"] = np.array([len(ids) for ids in texts], dtype=np.int64)
         arrays[f"{side}_sums"] = sum_log_probabilities(
             author.model,
-            list(zip(prompts, said, strict=True)),
+            list(zip(prompts, texts, strict=True)),
             batch_size=max(1, token_budget // (len(prompts[0]) + params.new_tokens)),
-            after_batch=lambda done: tell(0.8 + 0.1 * done / size),
+            after_batch=lambda done: show(0.8 + 0.1 * done / size),
         )
     return arrays
 
 
-def _draws(text: str, params: Any) -> Float64[np.ndarray, " tokens"]:
+def _draws(text: str, params: GeneratedPairsParams) -> Float64[np.ndarray, " tokens"]:
     generator = np.random.default_rng([params.seed, bucket(text, _STREAMS)])
-    found: Float64[np.ndarray, " tokens"] = generator.random(params.new_tokens)
-    return found
+    return np.asarray(generator.random(params.new_tokens))

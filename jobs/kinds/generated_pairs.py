@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.long_table.circumstances import Origin
 from jobs.generation.direction import load_direction
-from jobs.generation.generated_pairs_params import Params as GeneratedPairsParams
+from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.kind import Input, Kind
 from jobs.provenance import Data
 from jobs.worker.work import Work

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.models.adapter_folder import (
@@ -18,70 +18,82 @@ from jobs.models.adapter_folder import (
 from jobs.models.folder import check_model_folder
 from jobs.models.loading import load_model, load_tokenizer, save_checkpoint
 from jobs.models.model_facts import Dtype
+from jobs.models.shape import ConfigMapping
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
     from torch import Tensor
-    from transformers import PreTrainedTokenizerFast
+    from torch.nn import Module
+    from transformers import (
+        GenerationConfig,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerFast,
+    )
+    from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
     from jobs.models.device import DeviceMap
+    from jobs.models.language_model import LanguageModel
 
 _PREFIX = "base_model.model."
-"""What peft puts before the name of every tensor."""
+"""Prefix of the name of every tensor in peft."""
 _MOST_NAMES_SHOWN = 3
 
 
 class Switched:
-    """One state of a resident model: it with the adapter on, or off, which is the base.
+    """One state of a resident model: with the adapter on, or off, which is the base.
 
-    It stands wherever activations are read of a model. Both states share one set of weights, so
-    only one of them runs at a time.
+    A `LanguageModel`. Both states share one set of weights, so only one of them runs at a time.
     """
 
     def __init__(self, model: PeftModel, *, adapter_on: bool) -> None:
-        self._model = model.get_base_model()
-        kinds = _adapted()
-        self._adapted: list[Any] = [each for each in model.modules() if isinstance(each, kinds)]
+        self._model: LanguageModel = model.get_base_model()
+        wrappers = _wrapper_types()
+        self._wrappers: list[BaseTunerLayer] = [
+            module for module in model.modules() if isinstance(module, wrappers)
+        ]
         self._adapter_on = adapter_on
 
     @property
-    def config(self) -> Any:
+    def config(self) -> PretrainedConfig:
         """The config of the base."""
         return self._model.config
 
     @property
-    def generation_config(self) -> Any:
-        """What the base's checkpoint says of generation."""
+    def generation_config(self) -> GenerationConfig | None:
+        """How the base's checkpoint generates."""
         return self._model.generation_config
 
     @property
-    def device(self) -> Any:
-        """Where its weights are."""
+    def device(self) -> torch.device:
+        """Device of the weights."""
         return self._model.device
 
     @property
-    def dtype(self) -> Any:
-        """In which the base's weights are."""
+    def dtype(self) -> torch.dtype:
+        """Dtype of the base's weights."""
         return self._model.dtype
 
-    def get_submodule(self, path: str) -> Any:
-        """The module at a path of the base; adapted ones stand in place of the base's own."""
-        return self._model.get_submodule(path)
+    def get_submodule(self, target: str) -> Module:
+        """Return the module at a path of the base; adapted ones replace the base's own."""
+        return self._model.get_submodule(target)
 
-    def base_model(self, **inputs: Any) -> Any:
+    def base_model(self, **inputs: object) -> BaseModelOutputWithPast:
         """Run the backbone, without unembedding, in this state."""
         self._switch()
         return self._model.base_model(**inputs)
 
-    def __call__(self, **inputs: Any) -> Any:
-        """Run the whole model in this state; its output has `logits`."""
+    def __call__(self, **inputs: object) -> CausalLMOutputWithPast:
+        """Run the whole model in this state; the output has `logits`."""
         self._switch()
         return self._model(**inputs)
 
     def _switch(self) -> None:
         # Set each time and not as a context: the other state may have run in between. Peft's own
         # switches walk the whole model: 59 and 36 ms a pair with 224 adapted modules, this 8.
-        for module in self._adapted:
+        for module in self._wrappers:
             module.enable_adapters(self._adapter_on)
 
 
@@ -93,7 +105,7 @@ def load_pair_with_adapter(
     device: str | DeviceMap = "cpu",
     attention: str = "sdpa",
 ) -> tuple[Switched, Switched]:
-    """(base, aligned) of one resident model; see `load_model` for the arguments.
+    """Load (base, aligned) as one resident model; see `load_model` for the arguments.
 
     The adapter's own products are formed in fp32, whatever the dtype of the base.
 
@@ -105,10 +117,11 @@ def load_pair_with_adapter(
     return Switched(adapted, adapter_on=False), Switched(adapted, adapter_on=True)
 
 
-def merge_adapter(base: Path, adapter: Path, target: Path) -> Mapping[str, Any]:
+def merge_adapter(base: Path, adapter: Path, target: Path) -> ConfigMapping:
     """Write `base` with the adapter added to its weights, in fp32, as a checkpoint of its own.
 
-    Returns the mapping in its config.json.
+    Returns:
+        The mapping in its config.json.
 
     Raises:
         UserError: a folder is not whole, or the adapter does not fit the base.
@@ -118,8 +131,8 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> Mapping[str, Any]:
     return check_model_folder(target, str(adapter))
 
 
-def attach(model: Any, folder: Path) -> PeftModel:
-    """`model` with the adapter of a folder in it, on the model's device, in eval mode.
+def attach(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """Put the adapter of a folder into `model`, on the model's device, in eval mode.
 
     Raises:
         UserError: the adapter does not fit: other modules, other shapes, or tied embeddings.
@@ -132,27 +145,29 @@ def attach(model: Any, folder: Path) -> PeftModel:
     config = LoraConfig(**settings, inference_mode=True)
     try:
         adapted = PeftModel(model, config)
-    except ValueError as error:  # the library's word for targets that the model does not have
+    except ValueError as error:  # peft raises this for targets that the model does not have
         raise _misfit(str(error).partition(". ")[0], folder) from error
-    tensors = _without_the_bases_own(adapted, load_file(folder / WEIGHTS))
+    tensors = _without_embeddings_of_base(adapted, load_file(folder / WEIGHTS))
     _check_fit(adapted, tensors, folder)
     set_peft_model_state_dict(adapted, tensors)
     return adapted.eval()
 
 
-def _without_the_bases_own(adapted: PeftModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Peft saves an embedding beside the adapter of it: nothing new where it is the base's."""
-    held = dict(adapted.get_base_model().named_parameters())
+def _without_embeddings_of_base(
+    adapted: PeftModel, tensors: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Leave out embeddings equal to the base's: peft saves one beside the adapter of it."""
+    in_base = dict(adapted.get_base_model().named_parameters())
 
-    def is_the_bases(name: str, tensor: Tensor) -> bool:
-        own = held.get(name.removeprefix(_PREFIX))
+    def is_in_base(name: str, tensor: Tensor) -> bool:
+        own = in_base.get(name.removeprefix(_PREFIX))
         return own is not None and own.shape == tensor.shape and bool((own == tensor.to(own)).all())
 
-    return {name: tensor for name, tensor in tensors.items() if not is_the_bases(name, tensor)}
+    return {name: tensor for name, tensor in tensors.items() if not is_in_base(name, tensor)}
 
 
-def _adapted() -> tuple[type, ...]:
-    """What peft puts in place of a module of the base."""
+def _wrapper_types() -> tuple[type, ...]:
+    """Return the types that peft puts in place of a module of the base."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import AuxiliaryTrainingWrapper
 
@@ -169,19 +184,21 @@ def _check_fit(adapted: PeftModel, tensors: Mapping[str, Tensor], folder: Path) 
     held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     wrong = sorted(name for name in held.keys() | wanted if held.get(name) != wanted.get(name))
     if wrong:
-        told = [
-            f"{name} is {_told(held.get(name))}, not {_told(wanted.get(name))}" for name in wrong
+        faults = [
+            f"{name} is {_in_words(held.get(name))}, not {_in_words(wanted.get(name))}"
+            for name in wrong
         ]
-        more = f" and {len(told) - _MOST_NAMES_SHOWN} more" if len(told) > _MOST_NAMES_SHOWN else ""
-        raise _misfit("; ".join(told[:_MOST_NAMES_SHOWN]) + more, folder)
+        num_more = len(faults) - _MOST_NAMES_SHOWN
+        more = f" and {num_more} more" if num_more > 0 else ""
+        raise _misfit("; ".join(faults[:_MOST_NAMES_SHOWN]) + more, folder)
     model = adapted.get_base_model()
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    changed = any(isinstance(end, _adapted()) for end in ends)
+    changed = any(isinstance(end, _wrapper_types()) for end in ends)
     if changed and model.config.tie_word_embeddings:
         raise _misfit("it changes an embedding that the base ties to its unembedding", folder)
 
 
-def _told(shape: tuple[int, ...] | None) -> str:
+def _in_words(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else "x".join(map(str, shape))
 
 
@@ -194,7 +211,7 @@ def _misfit(what: str, folder: Path) -> UserError:
 
 
 def _tokenizer(base: Path, adapter: Path) -> PreTrainedTokenizerFast:
-    """The adapter's own tokenizer where it brings one (often with a chat template), else base's."""
+    """Load the adapter's own tokenizer (often with a chat template), or else the base's."""
     owner = adapter if (adapter / TOKENIZER).is_file() else base
     with tempfile.TemporaryDirectory() as folder:
         together = Path(folder)

@@ -1,17 +1,12 @@
-"""The device that a model is loaded to."""
+"""The device that a model is loaded to, or the map of several."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from cluster.errors import SurroundingsError
-
-if TYPE_CHECKING:
-    pass
 
 
 def pick_device(num_gpus: float) -> str:
-    """`cuda` when GPUs were given to the job, else `cpu`; the hardware alone decides nothing.
+    """Return `cuda` when GPUs were given to the job, else `cpu`, whatever the hardware.
 
     Raises:
         SurroundingsError: a GPU was given and torch cannot use it.
@@ -28,5 +23,5 @@ def pick_device(num_gpus: float) -> str:
     return "cuda"
 
 
-DeviceMap = dict[str, Any]
+DeviceMap = dict[str, int | str]
 """Path of a module -> device, as transformers takes it."""

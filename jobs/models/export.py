@@ -1,4 +1,4 @@
-"""A checkpoint written in another dtype, tensor by tensor, and what rounding took from its update.
+"""Export of a checkpoint in another dtype, tensor by tensor, and what rounding takes of its update.
 
 No model is built: a checkpoint of any size passes through the memory of one of its files.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from cluster.errors import UserError
 from jobs.models.folder import (
@@ -27,14 +27,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class TensorFile(Protocol):
+    """An open safetensors file."""
+
+    def keys(self) -> Iterable[str]:
+        """List the names of its tensors."""
+
+    def get_tensor(self, name: str) -> Tensor:
+        """Read one tensor."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rounding:
-    """What is left of an update W - W0 when W is rounded."""
+    """How much of an update W - W0 is lost when W is rounded."""
 
     update_error: float
     """|rounded W - W| / |W - W0|, norms over all weights."""
     entries_lost: float
-    """Of the entries that the update moved, the share that rounds to what W0 rounds to."""
+    """Share of the entries moved by the update that round to the same value as those of W0."""
 
 
 def export_checkpoint(folder: Path, dtype: Dtype, target: Path) -> None:
@@ -63,7 +73,7 @@ def export_checkpoint(folder: Path, dtype: Dtype, target: Path) -> None:
 
 
 def measure_rounding(base: Path, folder: Path, dtype: Dtype) -> Rounding:
-    """How much of the way from `base` to `folder` is left when both are rounded to `dtype`.
+    """Measure how much of the update from `base` to `folder` is lost when rounded to `dtype`.
 
     Raises:
         UserError: they are not two states of one model, or they are the same.
@@ -85,14 +95,14 @@ def measure_rounding(base: Path, folder: Path, dtype: Dtype) -> Rounding:
 
 
 def _tensor_pairs(base: Path, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every floating-point tensor of both, in fp32, one pair in memory at a time."""
+    """Yield every floating-point tensor of both, in fp32, one pair in memory at a time."""
     with ExitStack() as stack:
-        held, wanted = (_readers(each, stack) for each in (base, folder))
-        if held.keys() != wanted.keys():
-            name = min(held.keys() ^ wanted.keys())
+        in_base, in_model = (_readers(path, stack) for path in (base, folder))
+        if in_base.keys() != in_model.keys():
+            name = min(in_base.keys() ^ in_model.keys())
             raise _other_model(f"only one of them has {name}")
-        for name in sorted(held):
-            before, after = held[name].get_tensor(name), wanted[name].get_tensor(name)
+        for name in sorted(in_base):
+            before, after = in_base[name].get_tensor(name), in_model[name].get_tensor(name)
             if before.shape != after.shape:
                 raise _other_model(f"{name} is {tuple(before.shape)} and {tuple(after.shape)}")
             if after.is_floating_point():
@@ -103,20 +113,20 @@ def _other_model(why: str) -> UserError:
     return UserError(f"model and base are not two states of one model: {why}", where="input base")
 
 
-def _readers(folder: Path, stack: ExitStack) -> dict[str, Any]:
-    """Name of a tensor -> the open file that holds it."""
+def _readers(folder: Path, stack: ExitStack) -> dict[str, TensorFile]:
+    """Map the name of every tensor to the open file that holds it."""
     from safetensors import safe_open
 
-    found: dict[str, Any] = {}
+    readers: dict[str, TensorFile] = {}
     for name in weight_files(folder):
         if name != INDEX:
             file = stack.enter_context(safe_open(folder / name, framework="pt"))
-            found |= dict.fromkeys(file.keys(), file)
-    return found
+            readers |= dict.fromkeys(file.keys(), file)
+    return readers
 
 
 def _export_file(source: Path, dtype: Dtype, target: Path) -> int:
-    """Write one file of weights; returns the bytes of its tensors."""
+    """Write one file of weights; return the bytes of its tensors."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -137,5 +147,5 @@ def _export_file(source: Path, dtype: Dtype, target: Path) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
-def _write_json(path: Path, content: Any) -> None:
+def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

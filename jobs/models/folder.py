@@ -1,15 +1,15 @@
-"""What a checkpoint folder in the hub's layout holds, checked without torch and never unpickled.
+"""Checks a checkpoint folder in the hub's layout, without torch; nothing is ever unpickled.
 
 Every fault of a folder is one UserError that names the folder and the file.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from cluster.errors import UserError
 from jobs.models.family import family_of_config
+from jobs.models.shape import ConfigMapping
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -32,12 +32,12 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _MOST_NAMES_SHOWN = 8
 
 
-def check_model_folder(folder: Path, where: str | None = None) -> Mapping[str, Any]:
+def check_model_folder(folder: Path, where: str | None = None) -> ConfigMapping:
     """Check config, weights and tokenizer of a folder; return the mapping in its config.json.
 
     Args:
         folder: the checkpoint.
-        where: what to call it in errors; its path when None.
+        where: its name in errors; its path when None.
 
     Raises:
         UserError: the first thing that is missing, broken, cut off, or not supported.
@@ -50,11 +50,11 @@ def check_model_folder(folder: Path, where: str | None = None) -> Mapping[str, A
     return config
 
 
-def read_config(folder: Path, where: str | None = None) -> Mapping[str, Any]:
-    """The mapping in config.json, of a family that is supported."""
+def read_config(folder: Path, where: str | None = None) -> ConfigMapping:
+    """Read the mapping in config.json. Raises UserError for an unsupported or quantised model."""
     where = where or str(folder)
     if not (folder / "config.json").is_file():
-        raise UserError(f"no config.json: found {_found(folder)}", where=where)
+        raise UserError(f"no config.json: found {_content(folder)}", where=where)
     config = _json_mapping(folder / "config.json", where)
     family_of_config(config, where)
     if "quantization_config" in config:
@@ -67,13 +67,13 @@ def read_config(folder: Path, where: str | None = None) -> Mapping[str, Any]:
 
 
 def model_files(folder: Path, where: str | None = None) -> list[str]:
-    """Names of the files of a folder that make its checkpoint, sorted."""
+    """List the files of a folder that make its checkpoint, sorted."""
     described = [name for name in DESCRIPTIONS if (folder / name).is_file()]
     return sorted([*described, *weight_files(folder, where)])
 
 
 def weight_files(folder: Path, where: str | None = None) -> list[str]:
-    """Names of the safetensors files, and of the index where there are several.
+    """List the safetensors files, and the index where there are several.
 
     Raises:
         UserError: there are none, or the index names a file that is not there.
@@ -88,7 +88,7 @@ def weight_files(folder: Path, where: str | None = None) -> list[str]:
 
 
 def no_safetensors(names: Iterable[str], where: str) -> UserError:
-    """What a folder or repository holds instead of safetensors, and what can be done."""
+    """Make the fault for a folder or repository without safetensors: what it holds, what to do."""
     names = sorted(names)
     pickled = [name for name in names if name.endswith(_PICKLED)]
     if "adapter_config.json" in names:
@@ -101,24 +101,24 @@ def no_safetensors(names: Iterable[str], where: str) -> UserError:
     else:
         hint = "save a model there with save_pretrained"
     return UserError(
-        f"no safetensors weights: found {_shown(names)}",
+        f"no safetensors weights: found {_first_names(names)}",
         where=where,
         allowed=[WEIGHTS, INDEX],
         hint=hint,
     )
 
 
-def _found(folder: Path) -> str:
-    return _shown(sorted(path.name for path in folder.glob("*")))
+def _content(folder: Path) -> str:
+    return _first_names(sorted(path.name for path in folder.glob("*")))
 
 
-def _shown(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES_SHOWN]) or "nothing"
+def _first_names(names: Sequence[str]) -> str:
+    first = ", ".join(names[:_MOST_NAMES_SHOWN]) or "nothing"
     more = len(names) - _MOST_NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{first} and {more} more" if more > 0 else first
 
 
-def _json_mapping(path: Path, where: str) -> dict[str, Any]:
+def _json_mapping(path: Path, where: str) -> ConfigMapping:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
@@ -157,7 +157,7 @@ def _check_weights(folder: Path, num_parameters: int, where: str) -> None:
 
 
 def _tensor_sizes(path: Path, where: str) -> dict[str, int]:
-    """Name -> number of entries, from the header alone; the file must be as long as it says."""
+    """Map tensors to their numbers of entries, from the header, which tells the file's length."""
     import math
 
     from safetensors import SafetensorError, safe_open
@@ -170,10 +170,10 @@ def _tensor_sizes(path: Path, where: str) -> dict[str, int]:
         raise UserError(f"{path.name} is broken or cut off: {error}", where=where) from error
 
 
-def _check_tokenizer(folder: Path, config: Mapping[str, Any], where: str) -> None:
+def _check_tokenizer(folder: Path, config: ConfigMapping, where: str) -> None:
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise UserError(
-            f"no tokenizer: found {_found(folder)}",
+            f"no tokenizer: found {_content(folder)}",
             where=where,
             allowed=_VOCABULARIES,
             hint="save the model's tokenizer beside it with save_pretrained",

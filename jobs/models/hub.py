@@ -1,6 +1,6 @@
 """The only file that talks to the Hugging Face hub. Tokens stay with huggingface_hub.
 
-Without a network everything is answered from the local cache, as far as it goes.
+Without a network the local cache answers, as far as it goes.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ _SEEN_ELSEWHERE = "use a folder as source, or point HF_HOME at a cache that hold
 
 
 def is_on_hub(source: str) -> bool:
-    """True for `hf://org/name`, False for a folder."""
+    """Tell `hf://org/name` from a folder."""
     return source.startswith(SCHEME)
 
 
 def is_commit(revision: str | None) -> bool:
-    """True for a full commit hash, which needs no resolving."""
+    """Tell whether a revision is a full commit hash, which needs no resolving."""
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
 
 def repository(source: str) -> str:
-    """The `org/name` in `hf://org/name`. Raises UserError when it is not one."""
+    """Return the `org/name` in `hf://org/name`. Raises UserError when it is not one."""
     name = source.removeprefix(SCHEME)
     if not _REPOSITORY.fullmatch(name):
         raise UserError(
@@ -43,11 +43,11 @@ def repository(source: str) -> str:
 
 
 def commit_of(source: str, revision: str | None) -> str:
-    """The commit that a revision stands for now, or when the cache last saw it.
+    """Resolve a revision to its commit now, or when the cache last saw it.
 
     Raises:
         UserError: no such model or revision, or it is gated.
-        SurroundingsError: the hub cannot be asked and the cache does not know.
+        SurroundingsError: the hub cannot be reached and the cache does not hold the revision.
     """
     from huggingface_hub import HfApi
 
@@ -56,11 +56,11 @@ def commit_of(source: str, revision: str | None) -> str:
 
 
 def download(source: str, commit: str, wanted: Sequence[str]) -> Path:
-    """The local folder of a repository at a commit, with the files of these patterns only.
+    """Download the files of these patterns at a commit; return their local folder.
 
     Raises:
         UserError: no such repository or commit.
-        SurroundingsError: the hub cannot be asked and the cache is not complete.
+        SurroundingsError: the hub cannot be reached and the cache is not complete.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -70,8 +70,8 @@ def download(source: str, commit: str, wanted: Sequence[str]) -> Path:
         return Path(snapshot_download(name, revision=commit, allow_patterns=list(wanted)))
 
 
-def listed(source: str, commit: str, folder: Path) -> list[str]:
-    """Names in a repository at a commit, what was not downloaded included, as far as is known."""
+def list_files(source: str, commit: str, folder: Path) -> list[str]:
+    """List the files of a repository at a commit, as far as the cache knows, downloaded or not."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
@@ -82,12 +82,12 @@ def listed(source: str, commit: str, folder: Path) -> list[str]:
 
 
 def push(folder: Path, name: str, *, private: bool) -> str:
-    """Put the files of a folder into a repository, as one commit; returns the commit.
+    """Upload the files of a folder to a repository, as one commit; return the commit.
 
     Args:
-        folder: what to push.
-        name: `organisation/name`; made where it does not exist.
-        private: of a repository that is made; one that stands stays as it is.
+        folder: the files.
+        name: `organisation/name`; created where it does not exist.
+        private: whether a new repository is private; an existing one stays as it is.
 
     Raises:
         UserError: the hub refuses: nobody is logged in, or may not write there.
@@ -107,7 +107,7 @@ def push(folder: Path, name: str, *, private: bool) -> str:
 
 @contextlib.contextmanager
 def _push_faults(name: str) -> Iterator[None]:
-    """The hub's refusals as the user's mistakes; whatever is none is the surroundings' fault."""
+    """Raise refusals of the hub as UserError, and every other fault as SurroundingsError."""
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     try:
@@ -116,10 +116,10 @@ def _push_faults(name: str) -> Iterator[None]:
         raise _not_allowed(name, "nobody is logged in") from error
     except Exception as error:  # refusals, timeouts, proxies, 5xx
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         if status is not None and 400 <= status < 500 and status not in _LATER:
-            raise _not_allowed(name, said) from error
-        raise SurroundingsError(f"the model cannot be pushed ({said})", where=name) from error
+            raise _not_allowed(name, reason) from error
+        raise SurroundingsError(f"the model cannot be pushed ({reason})", where=name) from error
 
 
 def _not_allowed(name: str, why: str) -> UserError:
@@ -132,7 +132,7 @@ def _not_allowed(name: str, why: str) -> UserError:
 
 @contextlib.contextmanager
 def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
-    """The hub's answers as ours; whatever is no answer is the surroundings' fault."""
+    """Raise answers of the hub as UserError, and every other fault as SurroundingsError."""
     from huggingface_hub.errors import (
         GatedRepoError,
         RepositoryNotFoundError,
@@ -161,7 +161,7 @@ def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
     except Exception as error:  # timeouts, proxies, 5xx, no cache: one sentence instead of many
         first_line = str(error).strip().partition("\n")[0]
         raise SurroundingsError(
-            "the hub cannot be asked and the cache has no complete copy "
+            "the hub cannot be reached and the cache has no complete copy "
             f"({type(error).__name__}: {first_line})",
             where=where,
             hint=_SEEN_ELSEWHERE,

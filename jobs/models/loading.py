@@ -1,4 +1,4 @@
-"""Models and tokenizers, from and to a checkpoint folder in the hub's layout.
+"""Loads and saves models and tokenizers, in checkpoint folders of the hub's layout.
 
 Safetensors only, local files only, no code from the folder; the same folder gives the same model.
 """
@@ -6,9 +6,9 @@ Safetensors only, local files only, no code from the folder; the same folder giv
 import copy
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.models.family import attention_kernel, family_of_config
@@ -17,7 +17,8 @@ from jobs.models.model_facts import Dtype
 from jobs.models.shape import ModelConfig, as_mapping
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers.utils.quantization_config import QuantizationConfigMixin
 
     from jobs.models.device import DeviceMap
 
@@ -32,13 +33,13 @@ def load_model(
     dtype: Dtype = "float32",
     device: "str | DeviceMap" = "cpu",
     attention: str = "sdpa",
-    quantisation: Any = None,
+    quantisation: "QuantizationConfigMixin | None" = None,
 ) -> "PreTrainedModel":
-    """The causal language model in a folder, in eval mode.
+    """Load the causal language model in a folder, in eval mode.
 
     Args:
         folder: a checkpoint.
-        dtype: in which its weights are held.
+        dtype: dtype of its weights in memory.
         device: `cpu` or `cuda`, see pick_device; or several, see jobs.models.spreading.
         attention: the attention kernel, by its transformers name; eager where the family lacks it.
         quantisation: a transformers quantisation config, for `device` given as a map; or None.
@@ -72,16 +73,17 @@ def load_model(
     return loaded.eval()
 
 
-def load_config(folder: Path) -> Any:
-    """The transformers config in a folder. Raises UserError when it is not a whole checkpoint."""
+def load_config(folder: Path) -> "PretrainedConfig":
+    """Load the transformers config in a folder. Raises UserError for an incomplete checkpoint."""
     from transformers import AutoConfig
 
     check_model_folder(folder)
     return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
-def _require_whole(info: Mapping[str, Any], folder: Path) -> None:
-    wrong = sorted([*info["missing_keys"], *(each[0] for each in info["mismatched_keys"])])
+def _require_whole(info: Mapping[str, Iterable[str | tuple[str, ...]]], folder: Path) -> None:
+    mismatched = (entry[0] for entry in info["mismatched_keys"])
+    wrong = sorted([*map(str, info["missing_keys"]), *mismatched])
     if wrong:
         names = ", ".join(wrong[:_MOST_KEYS_SHOWN])
         raise UserError(
@@ -103,10 +105,10 @@ def _require_kernel(kernel: str) -> None:
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The tokenizer in a folder; it pads on the right and always has a pad token.
+    """Load the tokenizer in a folder; it pads on the right and always has a pad token.
 
-    Where it had none, a token that it has stands in, so that no vocabulary grows; padded places
-    are masked and their ids never looked at.
+    Where it had none, another of its tokens becomes the pad token, so that no vocabulary grows;
+    padded places are masked and their ids without effect.
 
     Raises:
         UserError: there is none, or it cannot be read.
@@ -133,7 +135,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
 
 def _is_generic(folder: Path) -> bool:
-    """True where the tokenizer declares no class of a family: tokenizer.json is all there is."""
+    """Tell whether the tokenizer declares no class of a family, and is tokenizer.json alone."""
     described = folder / "tokenizer_config.json"
     if not (described.is_file() and (folder / "tokenizer.json").is_file()):
         return False
@@ -144,9 +146,9 @@ def _is_generic(folder: Path) -> bool:
 def save_checkpoint(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: Path
 ) -> None:
-    """Write both to a folder, the weights as fp32 safetensors; it appears whole or not at all.
+    """Write model and tokenizer to a folder, weights as fp32 safetensors; whole or not at all.
 
-    16 bits would round away most of a small update, so a model in fewer is widened first.
+    16 bits would round away most of a small update, so a model in fewer than 32 is widened first.
     """
     import torch
 
@@ -160,8 +162,8 @@ def save_checkpoint(
     temporary.rename(folder)
 
 
-def describe_model(config: ModelConfig) -> dict[str, Any]:
-    """The fact `model` of a checkpoint: family and sizes, counted and never taken from a label."""
+def describe_model(config: ModelConfig) -> dict[str, object]:
+    """Return the fact `model` of a checkpoint: family and sizes, counted and not from a label."""
     mapping = as_mapping(config)
     family = family_of_config(mapping)
     shape = family.shape(mapping)

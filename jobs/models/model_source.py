@@ -1,4 +1,4 @@
-"""`Source`: where a model or an adapter comes from, pinned when it is planned, and how it is taken.
+"""`Source`: the hub or folder that a model or an adapter comes from, pinned when it is planned.
 
 The hub at a commit, or a folder of the user whose bytes are digested. Needs no torch.
 """
@@ -18,44 +18,44 @@ from jobs.models import hub
 from jobs.worker.work import Work
 
 UNRESOLVED = "unresolved"
-"""How the pin of a revision starts that no launch has resolved yet."""
+"""Start of the pin of a revision that no launch has resolved yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What of a folder or repository is taken."""
+    """The files of a folder or repository that are taken."""
 
     wanted: Sequence[str]
-    """Patterns of the files that are asked of the hub."""
+    """Patterns of the files that are downloaded from the hub."""
     check: Callable[[Path, str], Sequence[str]]
-    """(folder, what to call it) -> names of its files. Raises UserError when it is not whole."""
+    """(folder, its name in errors) -> names of its files. Raises UserError when incomplete."""
     weights: Sequence[str]
-    """Names of files of which it has one at least."""
+    """Names of files of which one at least must be there."""
     absent: Callable[[Sequence[str], str], UserError]
-    """(names that are there instead, what to call it) -> what is wrong when it has none."""
+    """(names that are there instead, its name in errors) -> the fault when there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A place that holds what a layout describes."""
+    """A place that holds the files of a layout."""
 
     name: str
     """`hf://org/name`, or a folder."""
     revision: str | None
     """Branch, tag or commit on the hub."""
     layout: Layout
-    """What is taken of it."""
+    """The files that are taken."""
 
     @property
     def known_name(self) -> str:
-        """Under what name a launch remembers what the revision was resolved to."""
+        """The name under which a launch remembers the commit of the revision."""
         return f"{self.name}@{self.revision or hub.DEFAULT_REVISION}"
 
     def pins(self, known: Mapping[str, str]) -> Mapping[str, str]:
-        """The commit on the hub, or the digest of a folder's files.
+        """Return the commit on the hub, or the digest of a folder's files.
 
         Raises:
-            UserError: the folder is not there or does not hold what it must.
+            UserError: the folder is not there or is incomplete.
         """
         if not hub.is_on_hub(self.name):
             folder = self._folder()
@@ -68,23 +68,23 @@ class Source:
         return {"revision": known.get(self.known_name, unresolved)}
 
     def resolve(self) -> tuple[str, str] | None:
-        """(known_name, commit) on the hub; None where there is nothing to resolve.
+        """Return (known_name, commit) on the hub; None where there is nothing to resolve.
 
         Raises:
             UserError: no such repository or revision.
-            SurroundingsError: there is no network and the cache does not know it.
+            SurroundingsError: there is no network and the cache does not hold the revision.
         """
         if not hub.is_on_hub(self.name):
             return None
         return self.known_name, hub.commit_of(self.name, self.revision)
 
     def take(self, target: Path, work: Work) -> str | None:
-        """Put its files into a folder, checked; the commit they are of when it is on the hub.
+        """Copy or link the files into a folder and check them; return their commit on the hub.
 
         Raises:
-            UserError: what is there is not whole, or not what was there when it was planned.
+            UserError: the source is incomplete, or has changed since the study was planned.
         """
-        folder, commit = self._located(work)
+        folder, commit = self._locate(work)
         names = self.layout.check(folder, self.name)
         target.mkdir(exist_ok=True)
         place = _copy if commit is None else _link
@@ -101,8 +101,8 @@ class Source:
             )
         return commit
 
-    def _located(self, work: Work) -> tuple[Path, str | None]:
-        """The folder to take from, and the commit when it comes from the hub."""
+    def _locate(self, work: Work) -> tuple[Path, str | None]:
+        """Return the folder to take from, and the commit when it comes from the hub."""
         if not hub.is_on_hub(self.name):
             return self._folder(), None
         commit = work.pins.get("revision", UNRESOLVED)
@@ -112,7 +112,7 @@ class Source:
         folder = hub.download(self.name, commit, self.layout.wanted)
         if not any((folder / name).exists() for name in self.layout.weights):
             raise self.layout.absent(
-                hub.listed(self.name, commit, folder), f"{self.name} at {commit}"
+                hub.list_files(self.name, commit, folder), f"{self.name} at {commit}"
             )
         return folder, commit
 
@@ -130,19 +130,19 @@ class Source:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A user's folder may be written to later: the artifact must not share its bytes."""
+    """Copy a file, so that no later write to a user's folder changes the artifact."""
     target.unlink(missing_ok=True)
     shutil.copyfile(source, target)
 
 
 def _link(source: Path, target: Path) -> None:
-    """A cache's files are never written to: share them on one file system, else copy."""
+    """Link a file of a cache, which nobody writes to; copy it from another file system."""
     target.unlink(missing_ok=True)
     link_or_copy(source.resolve(), target)
 
 
 def _digest(folder: Path, names: Sequence[str]) -> str:
-    """xxh3-64 over names and digests of files, 16 hex digits."""
+    """Compute the xxh3-64 over names and digests of files, 16 hex digits."""
     hasher = xxhash.xxh3_64()
     for name in names:
         state = (folder / name).stat()
@@ -153,5 +153,5 @@ def _digest(folder: Path, names: Sequence[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _file_digest(path: Path, size: int, modified_ns: int) -> str:
-    """Read once per process while size and time stay: a ladder names its models many times."""
+    """Digest a file once per process: a ladder names its models many times."""
     return digest_file(path)

@@ -1,6 +1,6 @@
 """`Shape`: the sizes that decide a model's parameters, read from our fields or from config.json.
 
-Imports neither torch nor transformers, so that a study of thousands of models plans at once.
+Imports neither torch nor transformers, so that a study of thousands of models plans fast.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ _FLAGS = (
     *("qk_norm", "pre_norm", "norm_weights"),
 )
 _WIDTH_STEP = 8
+"""Derived widths of gated MLPs are multiples of this."""
 
 
 @runtime_checkable
@@ -25,18 +26,20 @@ class HfConfig(Protocol):
         """Return its settings by name."""
 
 
-ModelConfig: TypeAlias = Mapping[str, Any] | HfConfig
+ConfigMapping: TypeAlias = Mapping[str, Any]
+"""The mapping in a config.json, or our fields."""
+ModelConfig: TypeAlias = ConfigMapping | HfConfig
 """Our fields (they have `family`), the mapping in a config.json, or a transformers config."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigField:
-    """Where transformers keeps one field of ours."""
+    """The name and default of one of our fields in transformers."""
 
     name: str
     """Its name in config.json."""
     default: int | bool | None = None
-    """What the transformers class assumes when config.json leaves it out; None = derived."""
+    """Default of the transformers class where config.json has none; None: derived."""
     also: str | None = None
     """A second name that transformers accepts."""
     from_width: Callable[[int], int] | None = None
@@ -91,7 +94,7 @@ class Shape:
         return inside + tokens + positions * self.d_model, inside
 
 
-def as_mapping(config: ModelConfig) -> Mapping[str, Any]:
+def as_mapping(config: ModelConfig) -> ConfigMapping:
     """Return a config as a mapping."""
     return config if isinstance(config, Mapping) else config.to_dict()
 
@@ -141,7 +144,11 @@ def hf_settings(
     return {**named, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None, **extras}
 
 
-def _our_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -> dict[str, Any]:
+_Sizes = dict[str, Any]
+"""Our field -> its value, which is checked later."""
+
+
+def _our_values(fields: Mapping[str, ConfigField], mapping: ConfigMapping) -> _Sizes:
     where = f"config of family {mapping['family']}"
     for name in mapping:
         if name not in fields and name != "family":
@@ -156,7 +163,7 @@ def _our_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -
     return {name: mapping.get(name, assumed.get(name)) for name in fields}
 
 
-def _hf_values(fields: Mapping[str, ConfigField], mapping: Mapping[str, Any]) -> dict[str, Any]:
+def _hf_values(fields: Mapping[str, ConfigField], mapping: ConfigMapping) -> _Sizes:
     values = {}
     for name, field in fields.items():
         second = mapping.get(field.also, field.default) if field.also else field.default
@@ -170,7 +177,7 @@ def _check(name: str, value: object, flag: bool, where: str) -> None:
         raise UserError(f"{name} is {value!r}, which is not {wanted}", where=where)
 
 
-def _with_heads(sizes: dict[str, Any], where: str) -> dict[str, Any]:
+def _with_heads(sizes: _Sizes, where: str) -> _Sizes:
     d_model, num_heads = sizes["d_model"], sizes["num_heads"]
     if sizes.get("d_head") is None:
         if d_model % num_heads:

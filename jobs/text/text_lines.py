@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cluster.errors import UserError
+from jobs.text.data_file import read_lines
 from jobs.text.format import source_of
-from jobs.text.rows import read_lines
 
 
 def numbered_lines(name: str, source: Path | None) -> list[tuple[int, str]]:

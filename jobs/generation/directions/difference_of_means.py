@@ -9,6 +9,5 @@ DEFINITION = "mean residual of rejected answers minus that of chosen ones, at th
 
 
 def direction(contrast: Contrast) -> Float64[np.ndarray, " d"]:
-    """See Direction."""
-    found: Float64[np.ndarray, " d"] = contrast.rejected_mean - contrast.chosen_mean
-    return found
+    """Return the difference of both means."""
+    return np.asarray(contrast.rejected_mean - contrast.chosen_mean)

@@ -15,7 +15,7 @@ DEFINITION = "mean unembedding of toxic words minus that of all tokens"
 
 
 def direction(contrast: Contrast) -> Float64[np.ndarray, " d"]:
-    """See Direction. Raises UserError when no toxic word is a single token."""
+    """Return the difference of both means. Raises UserError without a one-token toxic word."""
     toxic = find_toxic_tokens(contrast.toxic_words, contrast.tokenizer, load_transform("plain"))
     if not toxic.token_ids:
         raise UserError(
@@ -24,7 +24,5 @@ def direction(contrast: Contrast) -> Float64[np.ndarray, " d"]:
             hint="take difference-of-means",
         )
     rows = contrast.model.get_output_embeddings().weight.detach()
-    found: Float64[np.ndarray, " d"] = (
-        (rows[toxic.token_ids].double().mean(0) - rows.double().mean(0)).cpu().numpy()
-    )
-    return found
+    difference = rows[toxic.token_ids].double().mean(0) - rows.double().mean(0)
+    return np.asarray(difference.cpu().numpy())

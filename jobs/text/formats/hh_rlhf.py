@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.data_file import Faults
+from jobs.text.data_set import RowFileOptions, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Preference, Turn, pairs_of, prompts_of
 from jobs.text.format import Format, Pair, Prompt, Reading
-from jobs.text.row_files import RowFileOptions, read_all_rows
-from jobs.text.rows import Faults
 
 _COLUMNS = ("chosen", "rejected")
 _MARKER = re.compile("\n\n(Human|Assistant):")

@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.data_file import Faults, Row
+from jobs.text.data_set import RowFileOptions, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, Turn, pairs_of, prompts_of
 from jobs.text.format import Format, Pair, Prompt, Reading
-from jobs.text.row_files import RowFileOptions, read_all_rows
-from jobs.text.rows import Faults, Row
 
 _COLUMNS = ("chosen", "rejected")
 _ROLES = tuple(HUMAN_ASSISTANT)

@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.data_file import Row, read_rows
 from jobs.text.format import Dropped, Format, Options, Pair, Prompt, Reading, source_of
 from jobs.text.held_out import is_held_out, prompts_to_measure
-from jobs.text.rows import Row, read_rows
 
 _REWRITES = ("neutral1", "neutral2", "neutral3")
 _SHORTEST_OPENING = 3

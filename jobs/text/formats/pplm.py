@@ -7,9 +7,9 @@ from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
+from jobs.text.data_file import read_rows
 from jobs.text.format import Format, Pair, Prompt, Reading, source_of
 from jobs.text.held_out import HeldOutOptions, pairs_to_train_on, prompts_to_measure
-from jobs.text.rows import read_rows
 
 _COLUMNS = ("prompt_text", "unpert_gen_text", "pert_gen_text")
 

@@ -7,9 +7,9 @@ are, so a separator is part of one of them.
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.data_set import RowFileOptions, read_all_rows
 from jobs.text.format import Format, Pair, Prompt, Reading
 from jobs.text.held_out import pairs_to_train_on, prompts_to_measure
-from jobs.text.row_files import RowFileOptions, read_all_rows
 
 _COLUMNS = ("prompt", "chosen", "rejected")
 

@@ -114,7 +114,7 @@ def test_without_network_and_cache_it_is_the_surroundings_fault_with_a_way_out(c
     with pytest.raises(SurroundingsError) as caught:
         pretrained.source(params).resolve()
     assert "HF_HOME" in str(caught.value)
-    with pytest.raises(SurroundingsError, match="cannot be asked"):
+    with pytest.raises(SurroundingsError, match="cannot be reached"):
         pretrained.run(work_on(tmp_path, params, {"revision": NEWER}))
 
 

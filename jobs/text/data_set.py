@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import Field
 
 from cluster.errors import UserError, unknown_name
+from jobs.text.data_file import SUFFIXES, Row, read_rows, without_suffix
 from jobs.text.format import source_of
 from jobs.text.held_out import HeldOutOptions
-from jobs.text.rows import SUFFIXES, Row, read_rows, without_suffix
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 

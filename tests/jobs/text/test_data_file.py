@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.text.rows import numbered, read_rows
+from jobs.text.data_file import numbered, read_rows
 
 NEEDED = ("prompt", "chosen")
 
