@@ -129,17 +129,17 @@ class _Judge:
         """Read the record of a job, if it has left one."""
         if job.key in self._digests or not self._has_folder(job.kind, job.key16):
             return
-        found = Artifact(self._root, job.kind, job.key).find_record()
-        if found is not None:
-            self._records[job.key], self._digests[job.key] = found
+        record_and_digest = Artifact(self._root, job.kind, job.key).find_record()
+        if record_and_digest is not None:
+            self._records[job.key], self._digests[job.key] = record_and_digest
             self._upstream.add_done(job)
 
     def decide(self, job: Job) -> JobDecision:
         """Decide one job whose upstream has been decided."""
-        known = self._decisions.get(job.key)
-        if known is not None:
+        earlier = self._decisions.get(job.key)
+        if earlier is not None:
             # Another cell asks for the same work: one record, one decision.
-            return replace(known, job=job)
+            return replace(earlier, job=job)
         decision = self._decide(job)
         if decision.decision in RUNS:
             decision = self._predict(decision)

@@ -44,10 +44,10 @@ class DiskSpace:
 def measure_disk_space(root: Storage, decisions: Iterable[JobDecision]) -> DiskSpace:
     """Add up what the jobs to run may write, jobs of one key once, and look at the root."""
     sizes = {item.job.key: item.most_bytes for item in decisions if item.decision in RUNS}
-    known = [size for size in sizes.values() if size is not None]
+    known_sizes = [size for size in sizes.values() if size is not None]
     return DiskSpace(
-        most_bytes=sum(known),
-        num_unknown=len(sizes) - len(known),
+        most_bytes=sum(known_sizes),
+        num_unknown=len(sizes) - len(known_sizes),
         free_bytes=_free_bytes(root),
     )
 

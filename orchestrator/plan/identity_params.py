@@ -131,12 +131,12 @@ def _digest_path(path: str) -> str:
         files = sorted(
             os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
         )
-        listed = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
+        lines = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
     except FileNotFoundError:
         raise UserError(f"there is no file or folder {path}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    return "xxh3:" + digest_bytes("\n".join(listed).encode())
+    return "xxh3:" + digest_bytes("\n".join(lines).encode())
 
 
 def _file_digest(path: str) -> str:

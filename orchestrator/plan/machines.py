@@ -19,9 +19,9 @@ _NODES = re.compile(r"([1-9][0-9]*)x(?:0|([1-9][0-9]*)x([A-Za-z0-9][A-Za-z0-9_. 
 _MOST_NODES = 10_000
 
 
-def is_wide(asked: Resources) -> bool:
+def is_wide(needed: Resources) -> bool:
     """Tell whether a job takes more of one node than another job of one GPU leaves there."""
-    return asked.num_ranks > 1 or asked.num_gpus > 1
+    return needed.num_ranks > 1 or needed.num_gpus > 1
 
 
 class Machines:
@@ -59,26 +59,26 @@ class Machines:
         ]
 
 
-def can_hold(nodes: Sequence[Resources], asked: Resources) -> bool:
+def can_hold(nodes: Sequence[Resources], needed: Resources) -> bool:
     """Tell whether enough nodes could each hold their part of a job while they are empty."""
-    part = asked.on_each_node
-    return sum(part.fits(node) for node in nodes) >= asked.num_nodes
+    part = needed.on_each_node
+    return sum(part.fits(node) for node in nodes) >= needed.num_nodes
 
 
-def refusal(nodes: Sequence[Resources], asked: Resources) -> str:
+def refusal(nodes: Sequence[Resources], needed: Resources) -> str:
     """Say why the nodes cannot hold a job: what one node would need, and what there is."""
     offered = " / ".join(sorted({node.describe() for node in nodes})) or "nothing"
-    part = asked.on_each_node
-    if asked.num_ranks == 1:
+    part = needed.on_each_node
+    if needed.num_ranks == 1:
         return f"no node can hold it: needs {part.describe()}, nodes have {offered}"
     able = sum(part.fits(node) for node in nodes)
     if able:
         return (
-            f"only {able} of the {asked.num_nodes} nodes needed can hold their part of the job: "
+            f"only {able} of the {needed.num_nodes} nodes needed can hold their part of the job: "
             f"each needs {part.describe()}, nodes have {offered}"
         )
     return (
-        f"no node can hold its part of {asked.num_ranks} ranks: {_shortage(nodes, part, offered)}"
+        f"no node can hold its part of {needed.num_ranks} ranks: {_shortage(nodes, part, offered)}"
     )
 
 

@@ -112,14 +112,14 @@ class _Planner:
 
     def _check_named_axes(self, stage: Stage, kind: Kind[Params], prepared: Prepared) -> None:
         """Raise UserError where params name an axis that no gathered stage has."""
-        known = {axis for name in stage.gather for axis in self._grids[name].axes}
+        axes_there = {axis for name in stage.gather for axis in self._grids[name].axes}
         for name in stage.gather:
-            known.update(KINDS.find(self.study.stages[name].kind).SWEEPS)
+            axes_there.update(KINDS.find(self.study.stages[name].kind).SWEEPS)
         for param, axes in kind.axes_named(prepared.validated).items():
             for axis in axes:
-                if axis.removeprefix("axis_") not in known:
+                if axis.removeprefix("axis_") not in axes_there:
                     where = self.study.where("stages", stage.name, "params", param)
-                    raise unknown_name("axis", axis, sorted(known), where=where)
+                    raise unknown_name("axis", axis, sorted(axes_there), where=where)
 
     def _job(
         self,

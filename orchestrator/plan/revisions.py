@@ -18,16 +18,16 @@ _FOLDER = "revisions"
 
 def known_revisions(root: Storage) -> dict[str, str]:
     """Return name -> what it was resolved to; empty on a new root."""
-    known = {}
+    revisions = {}
     for entry in root.list(_FOLDER):
         try:
             saved = json.loads(root.read(f"{_FOLDER}/{entry}"))
-            known[saved["name"]] = saved["revision"]
+            revisions[saved["name"]] = saved["revision"]
         except (ValueError, KeyError, TypeError) as error:
             raise SurroundingsError(
                 f"the file {_FOLDER}/{entry} is damaged: {error}", where=root.url
             ) from error
-    return known
+    return revisions
 
 
 def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str, str]:
@@ -53,8 +53,7 @@ def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str
 
 def remember_revisions(root: Storage, resolved: Mapping[str, str]) -> dict[str, str]:
     """Keep what was resolved; return what holds: another study's revision where it was first."""
-    known = known_revisions(root)
-    for name in resolved.keys() - known.keys():
+    for name in resolved.keys() - known_revisions(root).keys():
         text = json.dumps({"name": name, "revision": resolved[name]}) + "\n"
         root.create(f"{_FOLDER}/{quote(name, safe='')}.json", text.encode())
     return {**resolved, **known_revisions(root)}

@@ -81,14 +81,14 @@ def _values(parts: Sequence[str], text: str, jobs: Sequence[Job]) -> dict[str, f
     where = f"selector {text!r}"
     values: dict[str, frozenset[str]] = {}
     for part in parts:
-        axis, equals, listed = part.partition("=")
-        if not equals or not listed:
+        axis, equals, names = part.partition("=")
+        if not equals or not names:
             raise UserError(
                 f"{part!r} is not axis=value", where=where, hint="stage:axis=value,value:axis=value"
             )
         if axis in values:
             raise UserError(f"the axis {axis!r} is named twice", where=where)
-        values[axis] = frozenset(_value(axis, name, where, jobs) for name in listed.split(","))
+        values[axis] = frozenset(_value(axis, name, where, jobs) for name in names.split(","))
     return values
 
 

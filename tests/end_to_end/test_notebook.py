@@ -11,7 +11,7 @@ import pytest
 from cluster.errors import UserError
 from orchestrator.notebook import LaunchedStudy, open_root
 
-PAGE = Path(__file__).parents[2] / "docs" / "notebooks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "notebooks.md"
 CELL = {"model": "gpt2-tiny", "objective": "dpo", "seed": 1, "condition": "rot13"}
 
 
