@@ -7,6 +7,7 @@ import pytest
 
 from analysis.status import Status
 from cluster.executor import Ending
+from jobs.worker.answer import Code, State
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.plan.decisions import Decision
 from orchestrator.records.failure import Consequence, Result
@@ -17,7 +18,9 @@ PAGE = (ROOT / "docs/states.md").read_text()
 WORDS = set(re.findall(r"\w+", PAGE))
 
 
-@pytest.mark.parametrize("states", [Ending, Result, Consequence, JobState, Decision, LaunchState])
+@pytest.mark.parametrize(
+    "states", [Ending, State, Code, Result, Consequence, JobState, Decision, LaunchState]
+)
 def test_the_page_of_states_names_every_member(states):
     assert not {member.name for member in states} - WORDS
     assert states.__name__ in WORDS
