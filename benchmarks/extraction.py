@@ -162,18 +162,18 @@ def _paired(
     base, aligned = (activation_reader(model, places) for model in setting.models)
     moments = frozenset(case.moments)
     few = frozenset({"last"}) & moments
-    keeping = StoredParts(dense=moments - few, rowwise=few, full=frozenset(), rows="float32")
+    stored = StoredParts(dense=moments - few, rowwise=few, full=frozenset(), rows="float32")
     with (
         tempfile.TemporaryDirectory() as folder,
-        WriterThread(torch.device(setting.device)) as pipeline,
+        WriterThread(torch.device(setting.device)) as thread,
     ):
         engine = UnitExtractor(
             plan=setting.plan,
             positions=wanted,
             places=places,
-            keeping=keeping,
+            stored=stored,
             folder=Path(folder),
-            pipeline=pipeline,
+            thread=thread,
             device=setting.device,
         )
         engine.run(unit, setting.workload.token_budget, base, aligned)

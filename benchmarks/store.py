@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.workload import arguments, settled, timed
 from jobs.artifacts.artifact import digest_file
 from jobs.extraction.writer_thread import WriterThread
-from jobs.store.activation_units import RowBlock, UnitWriter
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit
 
 _PLACES = [(site, layer) for site in ("resid_mid", "resid_post", "mlp_out") for layer in range(8)]
@@ -136,26 +136,26 @@ def _forget(file: Path) -> None:
 
 
 def _stream(folder: Path, source: np.ndarray, gigabytes: float) -> None:
-    """Rows through pipeline and writer; what a unit left is deleted once its marker stands."""
+    """Send rows through thread and writer; a unit is deleted once it is complete."""
     import torch
 
     began, given = time.perf_counter(), 0
     peaks: list[float] = []
     at_start = _memory("VmRSS")
     _forget_peak()
-    with WriterThread(torch.device("cpu")) as pipeline:
+    with WriterThread(torch.device("cpu")) as thread:
         for number, blocks in enumerate(_units(source, int(gigabytes * 1e9))):
             writer = UnitWriter(folder, _unit(number), "plan")
             for block in blocks:
-                pipeline.call(partial(writer.add, block), _BLOCK_BYTES)
+                thread.submit(partial(writer.add, block), _BLOCK_BYTES)
                 del block
                 given += _BLOCK_BYTES
                 if given // _REPORT_BYTES > len(peaks):
                     peaks.append(_memory("VmHWM") - at_start)
                     _forget_peak()
                     print(f"streamed {given / 1e9:5.1f} GB: peak {peaks[-1]:.2f} GB", flush=True)
-            pipeline.call(partial(writer.finish, {}, {}))
-            pipeline.call(partial(shutil.rmtree, folder / _unit(number).name))
+            thread.submit(partial(writer.finish, {}, {}))
+            thread.submit(partial(shutil.rmtree, folder / _unit(number).name))
     peaks.append(_memory("VmHWM") - at_start)
     seconds = time.perf_counter() - began
     print(

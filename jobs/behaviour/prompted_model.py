@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.errors import UserError
 from jobs.models.device import pick_device
@@ -16,15 +16,14 @@ from jobs.models.model_facts import MODEL_FACTS, compute_dtype
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
-from jobs.tokens.plan import TokenPlan, build_token_plan
-from jobs.tokens.room import longest_prompt
+from jobs.tokens.plan import TokenPlan, build_token_plan, longest_prompt
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from jobs.behaviour.behave_params import BehaveParams
-    from jobs.behaviour.scored_params import LocalModelParams, ScoredParams
+    from jobs.behaviour.scored_params import LocalModelParams
     from jobs.models.language_model import LanguageModel
 
 NO_WORDS = "the list of toxic words is empty"
@@ -96,10 +95,22 @@ def longest_prompt_of(folder: Path, params: LocalModelParams) -> int:
     """Return the most tokens of a prompt: every metric sees those that leave room for an answer."""
     config = read_config(folder)
     shape = family_of_config(config).shape(config)
-    return longest_prompt(shape.max_positions, params, "new_tokens")
+    return longest_prompt(shape.max_positions, params.max_length, params.new_tokens, "new_tokens")
 
 
-def load_toxic_words(work: Work[ScoredParams]) -> list[str]:
+class ToxicWordsParams(Protocol):
+    """Params that name the input whose words are toxic."""
+
+    @property
+    def toxic_words(self) -> str:
+        """Name of the input."""
+
+    @property
+    def counts_words(self) -> bool:
+        """True when a metric needs the words."""
+
+
+def load_toxic_words(work: Work[ToxicWordsParams]) -> list[str]:
     """Read the toxic words of the input that the params name; none where no metric needs them.
 
     Raises:

@@ -1,1 +1,1 @@
-"""How activations are read and kept: taps, paired forwards, the activation store, measuring."""
+"""How does a pair of models become an activation store? Paired inputs, forward passes, units."""

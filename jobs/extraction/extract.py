@@ -1,11 +1,11 @@
-"""One paired extraction from its inputs to its store: plan, choose, pass over the units, index."""
+"""One paired extraction from its inputs to its store: plan, run both models on all units, index."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.extraction.extraction_plan import ExtractionPlan, plan_extraction
 from jobs.extraction.forward_passes import AlternatingPasses, run_both_models
@@ -15,16 +15,16 @@ from jobs.extraction.pairing import (
     PairingConditions,
     choose_pairing,
     estimate_forward_seconds,
+    free_memory,
 )
 from jobs.extraction.spool import Spool
-from jobs.extraction.store_budget import free_memory, require_budget
+from jobs.extraction.store_budget import require_budget
 from jobs.extraction.unit_extractor import UnitExtractor
 from jobs.extraction.unit_progress import UnitProgress
 from jobs.extraction.unit_shares import UnitShares
 from jobs.extraction.writer_thread import WriterThread
 from jobs.models.device import pick_device
-from jobs.store.activation_units import FOLDER, MARKER
-from jobs.store.store_files import INDEX, PLAN
+from jobs.store.store_layout import INDEX, MARKER, PLAN, UNITS, StoreIndex
 from jobs.store.unit_adoption import list_unit_files
 from jobs.tokens.batches import Unit, cut_units
 from jobs.worker.work import Work
@@ -36,52 +36,52 @@ if TYPE_CHECKING:
 _PUBLISH_EVERY_S = 2.0
 
 
-def extract(work: Work) -> dict[str, Any]:
+def extract(work: Work[Params]) -> dict[str, object]:
     """Write the store of one pair of models; return its facts.
 
     Raises:
         UserError: the models do not fit together, the sites do not add up, rows are not finite, or
             the store would be larger than allowed.
-        Stopped: asked to; finished units are kept for the next attempt.
+        Stopped: the job is to stop; finished units are kept for the next attempt.
     """
     import torch
 
     # A warm worker may come from a training job; TF32 has 10 bits where δ needs 23.
     torch.set_float32_matmul_precision("highest")
     extraction = plan_extraction(work)
-    planned = cut_units(extraction.plan, extraction.params.unit_tokens)
+    planned = cut_units(extraction.tokens, extraction.params.unit_tokens)
     require_budget(extraction, planned)
-    shares = UnitShares(work, planned, extraction.plan.hash)
-    run = _Run(work, extraction, shares)
+    shares = UnitShares(work, planned, extraction.tokens.hash)
+    run = _ExtractionRun(work, extraction, shares)
     missing = shares.adopt()
     while missing or run.models.floor is None:
-        run.go()
+        run.run_units()
         missing = shares.adopt()
-        # Somebody's marker stands for them, and not all of their bytes: they are ours to do.
-        shares.insist_on(missing)
+        # Another attempt's marker lists them, but its files are not whole: compute them here.
+        shares.reopen(missing)
     index = _index(extraction, planned, run.models.floor or {})
-    _write_index(work, index, extraction.plan)
-    about = index | {"floor": len(index["floor"])}
-    return {"model": dict(extraction.model), "store": about, "execution": run.described()}
+    _write_index(work, index, extraction.tokens)
+    facts = {**index, "floor": len(index["floor"])}
+    return {"model": dict(extraction.model), "store": facts, "execution": run.describe()}
 
 
-class _Run:
-    """The part that needs models."""
+class _ExtractionRun:
+    """The models, the writer thread and the files of one attempt."""
 
-    def __init__(self, work: Work, extraction: ExtractionPlan, shares: UnitShares) -> None:
+    def __init__(self, work: Work[Params], extraction: ExtractionPlan, shares: UnitShares) -> None:
         self._work = work
         self._extraction = extraction
         self._shares = shares
-        self._params: Params = work.params
+        self._params = work.params
         self._device = pick_device(self._params.num_gpus)
         self._spool = Spool(work, extraction, self._device)
         self.models = PairModels(work, extraction, self._device)
-        self._choice = choose_pairing(self._params.pairing, self._situation())
-        self._published = time.monotonic()
+        self._choice = choose_pairing(self._params.pairing, self._pairing_conditions())
+        self._published_at = time.monotonic()
         self._unpublished: list[Unit] = []
 
-    def described(self) -> dict[str, Any]:
-        """How it was done; nothing of it changes a number."""
+    def describe(self) -> dict[str, object]:
+        """Describe the execution, which changes no number."""
         return {
             "pairing": self._choice.pairing.value,
             "why": self._choice.why,
@@ -89,69 +89,61 @@ class _Run:
             "workers": self._work.num_workers,
         }
 
-    def go(self) -> None:
-        """Every unit that is left, and the noise floor."""
+    def run_units(self) -> None:
+        """Compute every unit that is left, and the noise floor."""
         import torch
 
-        progress = UnitProgress(self._work, self._shares, len(self._extraction.plan.token_ids))
+        num_tokens = len(self._extraction.tokens.token_ids)
+        progress = UnitProgress(self._work, self._shares, num_tokens)
         try:
-            with WriterThread(torch.device(self._device)) as pipeline:
-                engine = self._engine(pipeline)
+            with WriterThread(torch.device(self._device)) as thread:
+                extractor = self._extractor(thread)
                 if self._choice.pairing is Pairing.SEQUENTIAL:
-                    self._take_turns(engine, pipeline, progress)
+                    self._run_in_turns(extractor, thread, progress)
                 else:
-                    self._together(engine, progress)
+                    self._run_together(extractor, progress)
         finally:
             self._publish()
-            progress.track()
+            progress.log_speed()
 
-    def _engine(self, pipeline: WriterThread) -> UnitExtractor:
+    def _extractor(self, thread: WriterThread) -> UnitExtractor:
         extraction = self._extraction
         return UnitExtractor(
-            plan=extraction.plan,
+            plan=extraction.tokens,
             positions=extraction.positions,
             places=extraction.places,
-            keeping=extraction.keeping,
+            stored=extraction.stored,
             folder=self._work.folder,
-            pipeline=pipeline,
+            thread=thread,
             device=self._device,
-            written=self._written,
+            after_unit=self._after_unit,
         )
 
-    def _together(self, engine: UnitExtractor, progress: UnitProgress) -> None:
+    def _run_together(self, extractor: UnitExtractor, progress: UnitProgress) -> None:
         if self._choice.pairing is Pairing.ADAPTER:
-            base, aligned = self.models.switched()
+            base, aligned = self.models.load_with_adapter()
         else:
-            base, aligned = self.models.base(), self.models.aligned()
+            base, aligned = self.models.load_base(), self.models.load_aligned()
         budget = self._params.token_budget
-        run_both_models(engine, self._shares, progress, budget, base, aligned)
+        run_both_models(extractor, self._shares, progress, budget, base, aligned)
 
-    def _take_turns(
-        self, engine: UnitExtractor, pipeline: WriterThread, progress: UnitProgress
+    def _run_in_turns(
+        self, extractor: UnitExtractor, thread: WriterThread, progress: UnitProgress
     ) -> None:
-        rows = self._spool.at(self._params.token_budget)
-        known = rows.facts()
-        if known is not None:
-            self.models.floor = known["floor"]
-        turns = AlternatingPasses(
-            engine=engine,
-            shares=self._shares,
-            progress=progress,
-            pipeline=pipeline,
-            spool=self._spool.at,
-            budget=self._params.token_budget,
-            unit_bytes=self._spool.bytes_of,
-            most_bytes=self._spool.room,
-            keep=self._spool.is_shared,
-        )
-        turns.run(self.models.base, self.models.aligned)
+        budget = self._params.token_budget
+        rows = self._spool.at(budget)
+        facts = rows.read_facts()
+        if facts is not None:
+            self.models.floor = facts["floor"]
+        passes = AlternatingPasses(extractor, self._shares, progress, thread, self._spool, budget)
+        passes.run(self.models.load_base, self.models.load_aligned)
         if self.models.floor is None:
-            self.models.base()
-        if known is None:
-            rows.keep_facts({"floor": dict(self.models.floor or {})})
+            self.models.load_base()
+        if facts is None:
+            rows.write_facts({"floor": self.models.floor or {}})
 
-    def _situation(self) -> PairingConditions:
-        model, plan = self._extraction.model, self._extraction.plan
+    def _pairing_conditions(self) -> PairingConditions:
+        model, plan = self._extraction.model, self._extraction.tokens
         num_parameters = int(model["num_parameters"])
         return PairingConditions(
             has_adapter=self.models.has_adapter,
@@ -164,49 +156,49 @@ class _Run:
             ),
         )
 
-    def _written(self, unit: Unit) -> None:
-        """On the writer's thread: a unit is on disk; every few seconds publish what is."""
+    def _after_unit(self, unit: Unit) -> None:
+        """Publish finished units every few seconds; runs on the writer thread."""
         self._unpublished.append(unit)
-        # A sync costs 9 ms, a small unit 20: a kill leaves whole units behind without it too.
-        if time.monotonic() - self._published >= _PUBLISH_EVERY_S:
+        # A sync costs 9 ms, a small unit 20 ms; units are whole after a kill without a sync, too.
+        if time.monotonic() - self._published_at >= _PUBLISH_EVERY_S:
             self._publish()
 
     def _publish(self) -> None:
         while self._unpublished:
             unit = self._unpublished[0]
-            place = f"{FOLDER}/{unit.name}"
-            entries = list_unit_files((self._work.folder / place / MARKER).read_bytes())
-            self._work.attempt.publish(place, discard=True, entries=entries)
+            folder = f"{UNITS}/{unit.name}"
+            entries = list_unit_files((self._work.folder / folder / MARKER).read_bytes())
+            self._work.attempt.publish(folder, discard=True, entries=entries)
             del self._unpublished[0]
-        self._published = time.monotonic()
+        self._published_at = time.monotonic()
 
 
 def _index(
-    extraction: ExtractionPlan, planned: Sequence[Unit], floor: Mapping[str, Any]
-) -> dict[str, Any]:
+    extraction: ExtractionPlan, planned: Sequence[Unit], floor: Mapping[str, dict[str, float]]
+) -> StoreIndex:
     present = {position.policy for position in extraction.positions}
     return {
         "sites": list(dict.fromkeys(extraction.params.sites)),
         "layers": list(extraction.layers),
         "positions": [position.label for position in extraction.positions],
-        "absent_positions": [each for each in extraction.policies if each not in present],
+        "absent_positions": [policy for policy in extraction.policies if policy not in present],
         "missing": dict(extraction.missing),
         "dtype": extraction.dtype,
         "attention": extraction.params.attention,
         "template": extraction.template_digest,
-        "token_plan": extraction.plan.hash,
-        "num_prompts": len(extraction.plan.prompts),
-        "num_tokens": len(extraction.plan.token_ids),
+        "token_plan": extraction.tokens.hash,
+        "num_prompts": len(extraction.tokens.prompts),
+        "num_tokens": len(extraction.tokens.token_ids),
         "too_long": list(extraction.too_long),
         "num_units": len(planned),
         "num_reservoir": extraction.params.num_reservoir,
-        "rowwise": sorted(extraction.keeping.rowwise),
-        "dense": sorted(extraction.keeping.dense),
+        "rowwise": sorted(extraction.stored.rowwise),
+        "dense": sorted(extraction.stored.dense),
         "floor": dict(floor),
     }
 
 
-def _write_index(work: Work, index: Mapping[str, Any], plan: TokenPlan) -> None:
+def _write_index(work: Work, index: StoreIndex, plan: TokenPlan) -> None:
     from safetensors.numpy import save_file
 
     save_file(plan.to_arrays(), work.folder / PLAN)

@@ -1,4 +1,4 @@
-"""Params of kind `extract`: what is read of both models, where, and how precisely."""
+"""Params and VERSION of kind `extract`: sites, layers, positions, and precision."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ VERSION = 4
 
 
 class Params(KindParams):
-    """What to read, where, and how precisely."""
+    """Sites, layers and positions to read, and how precisely."""
 
     sites: tuple[Site, ...] = Field(
         ("resid_mid", "resid_post"),

@@ -1,4 +1,4 @@
-"""What one paired extraction will do, decided from params and inputs before a model is loaded."""
+"""`ExtractionPlan`: what a paired extraction reads and stores, decided before models are loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from jobs.extraction.unit_rows import StoredParts
 from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.model_facts import Dtype, compute_dtype
-from jobs.models.shape import read_shape
 from jobs.taps.pair_loading import adapter_on
 from jobs.tokens.position_policy import DEFAULT
 from jobs.tokens.positions import Position, find_positions
@@ -32,20 +31,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExtractionPlan:
-    """What is to be extracted, decided before a model is loaded."""
+    """What one paired extraction reads and stores."""
 
     params: Params
-    """As the study says."""
+    """Params of the job."""
     model: Mapping[str, Any]
     """Facts of the base model."""
-    plan: TokenPlan
-    """The tokens."""
+    tokens: TokenPlan
+    """The tokens that both models see."""
     too_long: Sequence[int]
     """Ids of prompts left out for their length."""
     policies: Sequence[str]
-    """Position policies asked for."""
+    """Position policies of the params, or else of the prompts."""
     positions: Sequence[Position]
-    """Those of them that have rows."""
+    """Positions of the policies that have rows."""
     layers: Sequence[int]
     """Layers, ascending."""
     missing: Mapping[str, str]
@@ -53,11 +52,11 @@ class ExtractionPlan:
     places: Sequence[Place]
     """Sites that exist, at every layer."""
     template_digest: str | None
-    """xxh3-64 of the chat template that the tokens stand in; None without one."""
+    """xxh3-64 of the chat template; None without one."""
     d_mlp: int
     """Neurons of a block."""
     rounds_weights: bool
-    """Whether weights of 16 bits stand for the aligned model's own; an adapter stays as it is."""
+    """True where the aligned model's own weights are rounded to 16 bits; an adapter's are not."""
 
     @property
     def dtype(self) -> Dtype:
@@ -65,12 +64,12 @@ class ExtractionPlan:
         return compute_dtype(self.params.dtype, self.model["num_parameters"])
 
     def width(self, place: Place) -> int:
-        """Width of the rows at a place."""
+        """Return the width of the rows at a place."""
         return self.d_mlp if place[0] in NEURON_SITES else int(self.model["d_model"])
 
     @property
-    def keeping(self) -> StoredParts:
-        """What is kept of each position: its rows while they are fewer than d, else moments."""
+    def stored(self) -> StoredParts:
+        """Parts of each position that are stored: rows while fewer than d, else moments."""
         few = {
             position.label
             for position in self.positions
@@ -86,37 +85,37 @@ class ExtractionPlan:
         )
 
 
-def plan_extraction(work: Work) -> ExtractionPlan:
-    """Settle tokens, rows, layers and sites. Raises UserError for what cannot be done."""
-    params: Params = work.params
+def plan_extraction(work: Work[Params]) -> ExtractionPlan:
+    """Decide tokens, rows, layers and sites; raise UserError where params and inputs do not fit."""
+    params = work.params
     base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
     model = require_common_model(base, aligned)
     config = read_config(base.path("model/config.json").parent)
     family = family_of_config(config)
-    shape = read_shape(family.FIELDS, config)
+    shape = family.shape(config)
     longest = min(shape.max_positions, params.max_length or shape.max_positions)
-    plan, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
+    tokens, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
-    found = find_positions(plan, policies, params.num_reservoir)
-    if not found:
+    positions = find_positions(tokens, policies, params.num_reservoir)
+    if not positions:
         raise UserError(
             f"no prompt has a token at {' or '.join(policies)}",
             where=prompts.folder,
             hint="turn needs dialogues; response needs prompts with a response",
         )
     layers = choose_layers(params.layers, params.depths, int(model["num_layers"]))
-    sites = family.sites(config)
+    taps = family.sites(config)
     missing: dict[str, str] = {
-        site: tap.reason for site in params.sites if isinstance(tap := sites[site], Missing)
+        site: tap.reason for site in params.sites if isinstance(tap := taps[site], Missing)
     }
     present = [site for site in dict.fromkeys(params.sites) if site not in missing]
     return ExtractionPlan(
         params=params,
         model=model,
-        plan=plan,
+        tokens=tokens,
         too_long=too_long,
         policies=policies,
-        positions=found,
+        positions=positions,
         layers=layers,
         missing=missing,
         places=[(site, layer) for site in present for layer in layers],
@@ -134,21 +133,21 @@ def _template_digest(params: Params, base: Artifact, aligned: Artifact) -> str |
 
 
 def choose_layers(
-    asked: Literal["all"] | Sequence[int] | None, depths: Sequence[float], num_layers: int
+    layers: Literal["all"] | Sequence[int] | None, depths: Sequence[float], num_layers: int
 ) -> list[int]:
-    """The layers asked for, ascending; those at the depths for None.
+    """Return the layers that params name, ascending; for None those at the depths.
 
-    Raises UserError for one that the model does not have.
+    Raises UserError for a layer that the model does not have.
     """
-    if asked == "all":
+    if layers == "all":
         return list(range(num_layers))
-    if asked is None:
+    if layers is None:
         return sorted({layer_at(depth, num_layers) for depth in depths})
-    beyond = [layer for layer in asked if layer >= num_layers]
+    beyond = [layer for layer in layers if layer >= num_layers]
     if beyond:
         raise UserError(
             f"there is no layer {beyond[0]}: the model has layers 0 to {num_layers - 1}",
             where="layers",
             hint="depths name the same relative depth in every model",
         )
-    return sorted(set(asked))
+    return sorted(set(layers))

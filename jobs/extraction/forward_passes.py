@@ -1,11 +1,10 @@
-"""The passes of a pairing over the units that are left: both models at each batch, or in turns."""
+"""The forward passes over the units that are left: both models at each batch, or in turns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jobs.extraction.spooled_rows import SpooledRows, SpooledUnitWriter
 from jobs.extraction.unit_extractor import ActivationReader, BatchesTooLarge, UnitExtractor
 from jobs.taps.activations import Inputs, read_activations
 from jobs.tokens.batches import Batch, Unit
@@ -15,156 +14,155 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from jobs.extraction.spool import Spool
+    from jobs.extraction.spooled_rows import SpooledRows, SpooledUnitWriter
     from jobs.extraction.unit_progress import UnitProgress
     from jobs.extraction.unit_shares import UnitShares
     from jobs.extraction.writer_thread import WriterThread
+    from jobs.models.language_model import LanguageModel
     from jobs.taps.taps import Place
 
 
 def run_both_models(
-    engine: UnitExtractor,
+    extractor: UnitExtractor,
     shares: UnitShares,
     progress: UnitProgress,
     budget: int,
     base: ActivationReader,
     aligned: ActivationReader,
 ) -> None:
-    """Every unit with both models at hand. Raises Stopped when asked to stop."""
-    for unit in shares.left():
-        progress.before(unit)
-        within = budget
-        while not _fits(lambda: engine.run(unit, within, base, aligned)):  # noqa: B023
-            within //= 2
-        shares.done(unit)
-        progress.after(unit)
+    """Run every unit with both models in memory. Raises Stopped when the job is to stop."""
+    for unit in shares.open_units():
+        progress.start(unit)
+        unit_budget = budget
+        while not _fits(lambda: extractor.run(unit, unit_budget, base, aligned)):  # noqa: B023
+            unit_budget //= 2
+        shares.mark_done(unit)
+        progress.finish(unit)
 
 
 class AlternatingPasses:
-    """Models that take turns: the base's rows are spooled, a round of units at a time."""
+    """Models that take turns: rows of the base are spooled, for as many units as fit on disk."""
 
     def __init__(
         self,
-        engine: UnitExtractor,
+        extractor: UnitExtractor,
         shares: UnitShares,
         progress: UnitProgress,
-        pipeline: WriterThread,
-        spool: Callable[[int], SpooledRows],
+        thread: WriterThread,
+        spool: Spool,
         budget: int,
-        unit_bytes: Callable[[Unit], int],
-        most_bytes: float,
-        keep: bool,
     ) -> None:
-        """`spool` gives the rows at a token budget; `keep` leaves them for other extractions."""
-        self._engine = engine
+        """Forward at most `budget` tokens together, padding included."""
+        self._extractor = extractor
         self._shares = shares
         self._progress = progress
-        self._pipeline = pipeline
+        self._thread = thread
         self._spool = spool
-        self._unit_bytes = unit_bytes
-        self._most_bytes = most_bytes
-        self._keep = keep
         self._first_budget = budget
         self._budgets: dict[int, int] = {}
 
     def run(
-        self, base: Callable[[], ActivationReader], aligned: Callable[[], ActivationReader]
+        self,
+        load_base: Callable[[], ActivationReader],
+        load_aligned: Callable[[], ActivationReader],
     ) -> None:
-        """Every unit; each model is loaded when its turn comes and let go after it.
+        """Run every unit; each model is loaded for its turn, and released after it.
 
-        Raises Stopped when asked to stop.
+        Raises Stopped when the job is to stop.
         """
-        while units := self._round():
-            missing = [unit for unit in units if not self._of(unit).has(unit)]
+        while units := self._next_round():
+            missing = [unit for unit in units if not self._rows_of(unit).has(unit)]
             if missing:
-                rows = base()
+                base = load_base()
                 for unit in missing:
-                    self._fill(unit, rows)
-                self._pipeline.wait()
-                del rows
-            rows = aligned()
+                    self._spool_unit(unit, base)
+                self._thread.wait()
+                del base
+            aligned = load_aligned()
             for unit in filter(self._shares.is_open, units):
-                self._pair(unit, rows)
-            del rows
+                self._extract(unit, aligned)
+            del aligned
 
-    def _round(self) -> list[Unit]:
-        """The next units whose rows fit on the disk together; at least one."""
-        chosen: list[Unit] = []
+    def _next_round(self) -> list[Unit]:
+        """Return the next units whose rows fit on the disk together; at least one."""
+        units: list[Unit] = []
         size = 0
-        for unit in self._shares.left():
-            size += self._unit_bytes(unit)
-            if chosen and size > self._most_bytes:
+        for unit in self._shares.open_units():
+            size += self._spool.bytes_of(unit)
+            if units and size > self._spool.room:
                 break
-            chosen.append(unit)
-        return chosen
+            units.append(unit)
+        return units
 
-    def _fill(self, unit: Unit, base: ActivationReader) -> None:
-        self._progress.before(unit)
-        while not _fits(lambda: self._write(unit, base)):
-            self._halve(unit)
+    def _spool_unit(self, unit: Unit, base: ActivationReader) -> None:
+        self._progress.start(unit)
+        while not _fits(lambda: self._write_rows(unit, base)):
+            self._halve_budget(unit)
 
-    def _write(self, unit: Unit, base: ActivationReader) -> None:
+    def _write_rows(self, unit: Unit, base: ActivationReader) -> None:
         import torch
 
         budget = self._budget(unit)
-        writer = self._of(unit).writer(unit)
+        writer = self._rows_of(unit).writer(unit)
         try:
-            with self._engine.memory_for(unit, budget), torch.inference_mode():
-                for batch, inputs in self._engine.batches(unit, budget):
+            with self._extractor.memory_for(unit, budget), torch.inference_mode():
+                for batch, inputs in self._extractor.batches(unit, budget):
                     rows = {place: rows.float() for place, rows in base(batch, inputs).items()}
-                    self._spool_batch(writer, batch, rows)
+                    self._write_batch(writer, batch, rows)
         except BatchesTooLarge:
-            self._pipeline.call(writer.abandon)
+            self._thread.submit(writer.abandon)
             raise
-        self._pipeline.call(writer.finish)
+        self._thread.submit(writer.finish)
 
-    def _spool_batch(
+    def _write_batch(
         self, writer: SpooledUnitWriter, batch: Batch, rows: Mapping[Place, Tensor]
     ) -> None:
-        host = {place: self._pipeline.host(each) for place, each in rows.items()}
-        size = sum(each.nbytes for each in host.values())
-        self._pipeline.call(lambda: writer.add(batch, host), size)
+        host_rows = {place: self._thread.to_host(tensor) for place, tensor in rows.items()}
+        size = sum(tensor.nbytes for tensor in host_rows.values())
+        self._thread.submit(lambda: writer.add(batch, host_rows), size)
 
-    def _pair(self, unit: Unit, aligned: ActivationReader) -> None:
-        self._progress.before(unit)
-        spooled = self._of(unit).rows(unit)
-        if spooled is None:
-            return  # somebody cleared the cache: a later round makes them again
+    def _extract(self, unit: Unit, aligned: ActivationReader) -> None:
+        self._progress.start(unit)
+        reader = self._rows_of(unit).reader(unit)
+        if reader is None:
+            return  # the cache was deleted: a later round makes the rows again
 
         def base(batch: Batch, inputs: Inputs) -> dict[Place, Tensor]:
-            return spooled.take(len(batch.gathered), inputs.device)
+            return reader.take(len(batch.gathered), inputs.device)
 
-        if not _fits(lambda: self._engine.run(unit, self._budget(unit), base, aligned)):
-            # The base must redo it at the same smaller budget: its turn comes in a later round.
-            self._let_go(unit)
-            self._halve(unit)
+        if not _fits(lambda: self._extractor.run(unit, self._budget(unit), base, aligned)):
+            # The base must run again at the same smaller budget: in a later round.
+            self._release_rows(unit)
+            self._halve_budget(unit)
             return
-        self._let_go(unit)
-        self._shares.done(unit)
-        self._progress.after(unit)
+        self._release_rows(unit)
+        self._shares.mark_done(unit)
+        self._progress.finish(unit)
 
-    def _let_go(self, unit: Unit) -> None:
-        if not self._keep:
-            self._of(unit).drop(unit)
+    def _release_rows(self, unit: Unit) -> None:
+        if not self._spool.is_shared:
+            self._rows_of(unit).drop(unit)
 
     def _budget(self, unit: Unit) -> int:
         return self._budgets.get(unit.number, self._first_budget)
 
-    def _halve(self, unit: Unit) -> None:
+    def _halve_budget(self, unit: Unit) -> None:
         self._budgets[unit.number] = self._budget(unit) // 2
 
-    def _of(self, unit: Unit) -> SpooledRows:
-        return self._spool(self._budget(unit))
+    def _rows_of(self, unit: Unit) -> SpooledRows:
+        return self._spool.at(self._budget(unit))
 
 
-def activation_reader(model: Any, places: Sequence[Place]) -> ActivationReader:
-    """A model's own rows."""
+def activation_reader(model: LanguageModel, places: Sequence[Place]) -> ActivationReader:
+    """Return a function that reads a model's own activations at every place."""
     return lambda batch, inputs: read_activations(model, inputs, places)
 
 
-def _fits(work: Callable[[], None]) -> bool:
-    """False when memory ran out; whatever held it is let go before anything is tried again."""
+def _fits(run: Callable[[], None]) -> bool:
+    """Run; return False when memory ran out, after all that held the memory was released."""
     try:
-        work()
+        run()
     except BatchesTooLarge:
         return False
     return True

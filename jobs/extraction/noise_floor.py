@@ -1,6 +1,6 @@
 """The noise floor: the base against itself, the same prompts in batches of another composition.
 
-What δ would read if alignment had done nothing but change which kernels ran. One batch of the plan
+The floor is δ of an alignment that changes nothing but the kernels that run. One batch of the plan
 is forwarded whole, then as two halves of other widths; where weights are rounded to 16 bits, also
 whole with weights that were rounded once more, and the larger of both is the floor.
 """
@@ -8,28 +8,32 @@ whole with weights that were rounded once more, and the larger of both is the fl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from jobs.extraction.weight_rounding import rounded_once_more
-from jobs.store.activation_units import array_prefix
+from jobs.store.store_layout import array_prefix
 from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.taps import Place
 from jobs.tokens.batches import pad_batch
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash
 
-_MOST_TOKENS = 2048
-"""Tokens of the batch. No execution setting: the floor is a published number; and few, so that it
-fits wherever a batch does."""
+if TYPE_CHECKING:
+    from jobs.models.language_model import LanguageModel
 
-Rows = dict[Place, Float32[np.ndarray, "rows d"]]
+_MOST_TOKENS = 2048
+"""Tokens of the batch. Not an execution param, because the floor is a published number; and few, so
+that the batch fits into memory wherever another one does."""
+
+Rows = dict[Place, Float32[np.ndarray, "_ d"]]
+"""Place -> rows of the base model."""
 
 
 def noise_floor(
-    base: Any,
+    base: LanguageModel,
     plan: TokenPlan,
     positions: Sequence[Position],
     places: Sequence[Place],
@@ -37,18 +41,22 @@ def noise_floor(
     *,
     rounds_weights: bool = False,
 ) -> dict[str, dict[str, float]]:
-    """`SITE.LAYER.LABEL` -> medians of |x - x'| and of |x - x'| / |x| over rows of the sample.
-
-    Where weights are rounded, the part of that alone stands beside as `weight_rounding_NAME`.
+    """Measure medians of |x - x'| and of |x - x'| / |x| over the rows of a sample of prompts.
 
     Args:
-        base: the base model, where it computes.
+        base: the base model, on its device.
         plan: the tokens.
-        positions: whose rows.
+        positions: positions to measure.
         places: sites and layers.
         num_prompts: most prompts in the sample; fewer where they are long, at least two.
-        rounds_weights: whether weights of 16 bits stand for the aligned model's own.
+        rounds_weights: whether the aligned model's own weights were rounded to 16 bits.
+
+    Returns:
+        `SITE.LAYER.LABEL` -> `offset_norm` and `relative_norm`; where weights are rounded, also
+        `weight_rounding_...`, the part that rounding alone explains.
     """
+    from torch.nn import Module
+
     sample = _sample(plan, num_prompts)
     if len(sample) < 2:
         return {}
@@ -56,6 +64,7 @@ def noise_floor(
     halves, _ = _rows(base, plan, positions, places, [sample[0::2], sample[1::2]])
     rounded = None
     if rounds_weights:
+        assert isinstance(base, Module), "a model with an adapter is never rounded"
         with rounded_once_more(base):
             rounded, _ = _rows(base, plan, positions, places, [sample])
     floors = {}
@@ -65,9 +74,9 @@ def noise_floor(
             continue
         starts = _starts(plan, tokens[chosen]) if position.pooled else None
         for place in places:
-            norms = np.linalg.norm(_reduced(whole[place][chosen], starts), axis=1)
+            norms = np.linalg.norm(_pool(whole[place][chosen], starts), axis=1)
             batches, weights = (
-                _medians(_reduced(rows[place][chosen] - whole[place][chosen], starts), norms)
+                _medians(_pool(rows[place][chosen] - whole[place][chosen], starts), norms)
                 for rows in (halves, rounded or whole)
             )
             floor = _larger(batches, weights) if rounded else batches
@@ -76,13 +85,13 @@ def noise_floor(
 
 
 def _larger(batches: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
-    """Of both the larger, and what the weights' rounding gives by itself."""
-    beside = {f"weight_rounding_{name}": value for name, value in weights.items()}
-    return {name: max(value, weights[name]) for name, value in batches.items()} | beside
+    """Return the larger of both floors, and the one of rounded weights by itself."""
+    of_weights = {f"weight_rounding_{name}": value for name, value in weights.items()}
+    return {name: max(value, weights[name]) for name, value in batches.items()} | of_weights
 
 
 def _sample(plan: TokenPlan, num_prompts: int) -> Int64[np.ndarray, " members"]:
-    """The prompts of the smallest hashes that fit into one batch."""
+    """Choose the prompts of the smallest hashes that fit into one batch."""
     order = np.argsort(row_hash(plan.prompts, np.zeros_like(plan.prompts)), kind="stable")
     order = order[:num_prompts]
     sizes = np.maximum.accumulate(plan.lengths[order]) * np.arange(1, len(order) + 1)
@@ -90,35 +99,36 @@ def _sample(plan: TokenPlan, num_prompts: int) -> Int64[np.ndarray, " members"]:
 
 
 def _rows(
-    base: Any,
+    base: LanguageModel,
     plan: TokenPlan,
     positions: Sequence[Position],
     places: Sequence[Place],
-    batches: Sequence[Int64[np.ndarray, " batch"]],
+    batches: Sequence[Int64[np.ndarray, " _"]],
 ) -> tuple[Rows, Int64[np.ndarray, " rows"]]:
-    """The wanted rows at every place in the plan's order, and which tokens they stand at."""
+    """Read the rows of all positions at every place, in the plan's order, and their tokens."""
     tokens: list[np.ndarray] = []
     rows: dict[Place, list[np.ndarray]] = {place: [] for place in places}
     for members in batches:
         batch = pad_batch(plan, members, positions)
         width = batch.token_ids.shape[1]
         tokens.append(plan.offsets[members[batch.owners]] + batch.gathered % width)
-        for place, found in read_activations(base, Inputs(batch, base.device), places).items():
-            rows[place].append(found.float().cpu().numpy())
-    stood = np.concatenate(tokens)
-    order = np.argsort(stood)
-    return {place: np.concatenate(parts)[order] for place, parts in rows.items()}, stood[order]
+        for place, gathered in read_activations(base, Inputs(batch, base.device), places).items():
+            rows[place].append(gathered.float().cpu().numpy())
+    row_tokens = np.concatenate(tokens)
+    order = np.argsort(row_tokens)
+    ordered = {place: np.concatenate(parts)[order] for place, parts in rows.items()}
+    return ordered, row_tokens[order]
 
 
 def _starts(plan: TokenPlan, tokens: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " prompts"]:
-    """Where each prompt's tokens begin among these."""
+    """Return the index of the first row of each prompt."""
     return np.unique(plan.owners[tokens], return_index=True)[1]
 
 
-def _reduced(
+def _pool(
     rows: Float32[np.ndarray, "rows d"], starts: Int64[np.ndarray, " prompts"] | None
 ) -> Float32[np.ndarray, "pooled d"]:
-    """The rows, or their means by prompt."""
+    """Average rows by prompt; return them as they are without `starts`."""
     if starts is None:
         return rows
     counts = np.diff(np.append(starts, len(rows))).astype(np.float32)
@@ -128,7 +138,8 @@ def _reduced(
 def _medians(
     delta: Float32[np.ndarray, "rows d"], norms: Float32[np.ndarray, " rows"]
 ) -> dict[str, float]:
-    moved = np.linalg.norm(delta.astype(np.float64), axis=1)
-    based = norms > 0
-    relative = float(np.median(moved[based] / norms[based])) if based.any() else 0.0
-    return {"offset_norm": float(np.median(moved)), "relative_norm": relative}
+    delta_norms = np.linalg.norm(delta.astype(np.float64), axis=1)
+    has_base = norms > 0
+    ratios = delta_norms[has_base] / norms[has_base]
+    relative = float(np.median(ratios)) if has_base.any() else 0.0
+    return {"offset_norm": float(np.median(delta_norms)), "relative_norm": relative}

@@ -1,9 +1,8 @@
-"""The two models of one extraction, each loaded when it is wanted, checked, and let go after."""
+"""`PairModels`: the two models of an extraction, loaded on request, checked, and released after."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.extraction.forward_passes import activation_reader
 from jobs.extraction.noise_floor import noise_floor
@@ -16,49 +15,54 @@ from jobs.tokens.positions import find_positions
 if TYPE_CHECKING:
     from jobs.extraction.extraction_plan import ExtractionPlan
     from jobs.extraction.unit_extractor import ActivationReader
+    from jobs.models.language_model import LanguageModel
     from jobs.worker.work import Work
 
 _SELFTEST_PROMPTS = 4
 
 
 class PairModels:
-    """Loads base and aligned; finds the noise floor when the base is first at hand."""
+    """Loads base and aligned model, and measures the noise floor with the first base."""
 
     def __init__(self, work: Work, extraction: ExtractionPlan, device: str) -> None:
         self._loading = PairLoading(work, dtype=extraction.dtype, device=device)
         self._extraction = extraction
-        self.floor: Mapping[str, Any] | None = None
+        self.floor: dict[str, dict[str, float]] | None = None
+        """The noise floor, as in `store.json`; None until it is measured."""
 
-    def base(self) -> ActivationReader:
-        """The base model's rows; the model lives as long as what is returned."""
-        return self._ready("base", self._loading.one("base"))
+    def load_base(self) -> ActivationReader:
+        """Load the base model; it is released with the returned reader."""
+        return self._reader("base", self._loading.load("base"))
 
-    def aligned(self) -> ActivationReader:
-        """The aligned model's; an adapter stays one."""
+    def load_aligned(self) -> ActivationReader:
+        """Load the aligned model; an adapter is not merged."""
         loading = self._loading
-        model = loading.switched()[1] if loading.has_adapter else loading.one("aligned")
-        return self._ready("aligned", model)
+        model: LanguageModel = (
+            loading.load_with_adapter()[1] if loading.has_adapter else loading.load("aligned")
+        )
+        return self._reader("aligned", model)
 
-    def switched(self) -> tuple[ActivationReader, ActivationReader]:
-        """Base and aligned as one model, its adapter off and on."""
-        base, aligned = self._loading.switched()
-        return self._ready("base", base), self._ready("aligned", aligned)
+    def load_with_adapter(self) -> tuple[ActivationReader, ActivationReader]:
+        """Load base and aligned as one model, its adapter off and on."""
+        base, aligned = self._loading.load_with_adapter()
+        return self._reader("base", base), self._reader("aligned", aligned)
 
     @property
     def has_adapter(self) -> bool:
         """True when the aligned model is an adapter on this very base."""
         return self._loading.has_adapter
 
-    def _ready(self, name: str, model: Any) -> ActivationReader:
+    def _reader(self, name: str, model: LanguageModel) -> ActivationReader:
+        """Check a model; with the base, measure the noise floor once."""
         extraction = self._extraction
         if not extraction.places:
             self.floor = {}
             return activation_reader(model, [])
-        self._check(name, model)
+        self._check_sites(name, model)
         if name == "base" and self.floor is None:
             self.floor = noise_floor(
                 model,
-                extraction.plan,
+                extraction.tokens,
                 extraction.positions,
                 extraction.places,
                 extraction.params.noise_floor_prompts,
@@ -66,9 +70,10 @@ class PairModels:
             )
         return activation_reader(model, extraction.places)
 
-    def _check(self, name: str, model: Any) -> None:
-        """The residual stream must add up, on the shortest prompts."""
-        plan = self._extraction.plan
-        first = plan.lengths.argsort(kind="stable")[:_SELFTEST_PROMPTS]
-        inputs = Inputs(pad_batch(plan, first, find_positions(plan, ["all"], 0)), model.device)
+    def _check_sites(self, name: str, model: LanguageModel) -> None:
+        """Run the self-test of the sites on the shortest prompts."""
+        plan = self._extraction.tokens
+        shortest = plan.lengths.argsort(kind="stable")[:_SELFTEST_PROMPTS]
+        batch = pad_batch(plan, shortest, find_positions(plan, ["all"], 0))
+        inputs = Inputs(batch, model.device)
         check_residual_stream(name, model, inputs, max(self._extraction.layers))

@@ -1,7 +1,7 @@
-"""What an extraction compares: two checkpoints of one shape, and the tokens that they share.
+"""The paired inputs of a comparison: two checkpoints of one shape, and the tokens they share.
 
-A released chat model may have tokens that its base does not know, and a larger embedding: then only
-tokens that both have an embedding for may be used.
+A released chat model may have tokens that its base lacks, and a larger embedding: then only tokens
+that both models have an embedding for may be used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from jobs.artifacts.artifact import Artifact
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
-from jobs.models.shape import read_shape
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.chat import chat_template_of
 from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
@@ -37,7 +36,7 @@ _OWN = "δx is defined on identical token ids: align the base with its own token
 
 
 def require_common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
-    """The facts of the base model. Raises UserError when the aligned one has another shape."""
+    """Return the facts of the base model; raise UserError when the aligned one differs in shape."""
     model: Mapping[str, Any] = base.facts["model"]
     other = aligned.facts["model"]
     for name in _SHAPE:
@@ -57,20 +56,29 @@ def build_shared_plan(
     max_length: int,
     template: Literal["none", "chat"] = "none",
 ) -> tuple[TokenPlan, list[int]]:
-    """The token plan, and the ids of prompts that are too long for it.
+    """Tokenise prompts for both models.
+
+    Args:
+        base: the base model.
+        aligned: the aligned model.
+        prompts: the prompts.
+        max_length: most tokens of a prompt.
+        template: `chat` puts prompts into the chat template of the aligned model, or the base's.
+
+    Returns:
+        The token plan, and the ids of prompts that are too long for it.
 
     Raises:
-        UserError: the tokenizers of the two models differ in what both know, a token is used that
-            one model has no embedding for, or there is no chat template, or it does not take a
-            prompt.
+        UserError: the tokenizers of the two models contradict each other, a token has no embedding
+            in one model, there is no chat template, or the template refuses a prompt.
     """
-    first, second = _Words.of(base), _Words.of(aligned)
+    first, second = _TokenizerFiles.of(base), _TokenizerFiles.of(aligned)
     if first.files != second.files:
         _require_same_tokenizer(first, second)
-    shape = read_config(second.folder)
-    most = read_shape(family_of_config(shape).FIELDS, shape).max_positions
+    config = read_config(second.folder)
+    most = family_of_config(config).shape(config).max_positions
     chat = find_chat_template(base, aligned) if template == "chat" else None
-    # Without a template only the base's tokenizer counts: one plan serves every model of a base.
+    # Without a template only the base's tokenizer matters: one plan serves every model of a base.
     plan, too_long = _plan(
         prompts.path(PROMPTS),
         prompts.record_digest,
@@ -85,15 +93,15 @@ def build_shared_plan(
 
 
 def find_chat_template(base: Artifact, aligned: Artifact) -> str:
-    """The aligned model's chat template (Jinja), or the base's where it has none.
+    """Return the aligned model's chat template (Jinja), or the base's where it has none.
 
     Raises:
-        UserError: neither has one.
+        UserError: neither model has one.
     """
     for model in (aligned, base):
-        found = chat_template_of(load_tokenizer(_folder(model)))
-        if found is not None:
-            return found
+        template = chat_template_of(load_tokenizer(model.directory("model")))
+        if template is not None:
+            return template
     raise UserError(
         "neither the aligned model nor its base has a chat template",
         where=f"{base.folder} and {aligned.folder}",
@@ -102,21 +110,21 @@ def find_chat_template(base: Artifact, aligned: Artifact) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Words:
-    """A model's tokenizer, equal to that of any other folder with the same files."""
+class _TokenizerFiles:
+    """The tokenizer of a model; two with the same files are equal, whatever their folders."""
 
     files: tuple[tuple[str, str], ...]
     """Name and digest of each file that decides ids."""
     folder: Path = field(compare=False)
-    """Where they are."""
+    """The folder of the files."""
 
     @classmethod
-    def of(cls, model: Artifact) -> _Words:
-        """The tokenizer of a checkpoint."""
-        listed = {name: model.record.files.get(f"model/{name}") for name in _TOKENIZER_FILES}
+    def of(cls, model: Artifact) -> _TokenizerFiles:
+        """Return the tokenizer of a checkpoint."""
+        entries = {name: model.record.files.get(f"model/{name}") for name in _TOKENIZER_FILES}
         return cls(
-            files=tuple((name, entry.xxh3) for name, entry in listed.items() if entry is not None),
-            folder=_folder(model),
+            files=tuple((name, entry.xxh3) for name, entry in entries.items() if entry is not None),
+            folder=model.directory("model"),
         )
 
 
@@ -124,30 +132,26 @@ class _Words:
 def _plan(
     prompts: Path,
     prompts_record: str,
-    base: _Words,
-    words: _Words,
+    base: _TokenizerFiles,
+    tokenizer: _TokenizerFiles,
     max_length: int,
     template: str | None,
 ) -> tuple[TokenPlan, list[int]]:
-    """One plan serves every pair with these tokenizers: their digests are part of its name."""
+    """Build a plan once for all pairs with these prompts and tokenizers, which key the cache."""
     return build_token_plan(
-        read_prompts(prompts), load_tokenizer(words.folder), max_length, template
+        read_prompts(prompts), load_tokenizer(tokenizer.folder), max_length, template
     )
 
 
-def _folder(model: Artifact) -> Path:
-    return model.directory("model")
+def _require_same_tokenizer(base: _TokenizerFiles, aligned: _TokenizerFiles) -> None:
+    """Compare the behaviour of two tokenizers, because equal ones may be written differently.
 
-
-def _require_same_tokenizer(base: _Words, aligned: _Words) -> None:
-    """Files may be written differently and still mean the same: compare what they do.
-
-    The aligned model may know more tokens; what the base knows it must know as the same ids.
+    The aligned model may have more tokens; tokens of the base must have the same ids in both.
     """
     first, second = load_tokenizer(base.folder), load_tokenizer(aligned.folder)
     where = f"{base.folder} and {aligned.folder}"
-    known = second.get_vocab()
-    different = sorted(item for item in first.get_vocab().items() if known.get(item[0]) != item[1])
+    ids = second.get_vocab()
+    different = sorted(item for item in first.get_vocab().items() if ids.get(item[0]) != item[1])
     if different:
         raise UserError(
             f"the tokenizers of base and aligned differ in {len(different)} entries, "
@@ -155,7 +159,7 @@ def _require_same_tokenizer(base: _Words, aligned: _Words) -> None:
             where=where,
             hint=_OWN,
         )
-    if not _cuts_alike(_behaviour(first), _behaviour(second)):
+    if not _is_extension(_behaviour(first), _behaviour(second)):
         raise UserError(
             "the tokenizers of base and aligned cut or mark texts differently",
             where=where,
@@ -164,27 +168,31 @@ def _require_same_tokenizer(base: _Words, aligned: _Words) -> None:
 
 
 def _behaviour(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """All that decides ids, without what only decides how batches are padded or cut."""
-    parsed: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {name: value for name, value in parsed.items() if name not in ("padding", "truncation")}
+    """Return all settings of a tokenizer that decide ids; padding and truncation do not."""
+    settings: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {
+        name: value for name, value in settings.items() if name not in ("padding", "truncation")
+    }
 
 
-def _cuts_alike(base: dict[str, Any], aligned: dict[str, Any]) -> bool:
-    """True when the aligned one does the same but for tokens that were added to it."""
+def _is_extension(base: dict[str, Any], aligned: dict[str, Any]) -> bool:
+    """Tell whether the aligned tokenizer equals the base's, but for tokens that were added."""
     added = aligned.pop("added_tokens")
     return all(token in added for token in base.pop("added_tokens")) and base == aligned
 
 
-def _require_embeddings(plan: TokenPlan, words: _Words, name: str, vocab_size: int) -> None:
+def _require_embeddings(
+    plan: TokenPlan, tokenizer: _TokenizerFiles, name: str, vocab_size: int
+) -> None:
     beyond = np.flatnonzero(plan.token_ids >= vocab_size)
     if not len(beyond):
         return
     first = int(beyond[0])
-    token = load_tokenizer(words.folder).convert_ids_to_tokens(int(plan.token_ids[first]))
-    markup = ROLES[plan.roles[first]] in ("template", "bos")
+    token = load_tokenizer(tokenizer.folder).convert_ids_to_tokens(int(plan.token_ids[first]))
+    is_markup = ROLES[plan.roles[first]] in ("template", "bos")
     raise UserError(
-        f"{'the chat template' if markup else 'the prompt'} uses {token!r}, "
+        f"{'the chat template' if is_markup else 'the prompt'} uses {token!r}, "
         f"which the {name} has no embedding for: it has {vocab_size}",
         where=f"prompt {plan.prompts[plan.owners[first]]}",
-        hint="extract with template: none" if markup else "leave such prompts out",
+        hint="extract with template: none" if is_markup else "leave such prompts out",
     )

@@ -1,92 +1,96 @@
-"""How one extraction has its two models: decided from their sizes and this machine's memory.
+"""How an extraction holds its two models: chosen from their size and this machine's memory.
 
-The numbers are the same each way; what was chosen, and why, stands in the record.
+Every pairing gives the same numbers; the record states the choice and its reason.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import Enum
 
 from cluster.errors import UserError
 
-ROOM = 1.25
-"""Memory wanted for each byte of weights: activations, summaries and buffers need the rest."""
+MEMORY_PER_WEIGHT_BYTE = 1.25
+"""Bytes of memory for each byte of weights, activations, summaries and buffers included."""
 WORTH_SAVING_S = 20.0
-"""Below this much base forward in all, nothing is worth being kept on disk."""
+"""Seconds of the base's forward passes below which its rows are not kept on disk."""
 DISK_BYTES_PER_S = 1e9
-"""What a local disk is counted on for; writing once and reading once must beat the forward."""
+"""Assumed speed of a local disk; writing rows once and reading them once must beat the forward."""
 FLOPS_PER_S = {"cpu": 35e9, "cuda": 100e12}
-"""Of one thread (measured: 71e9 on two, GPT-2 of 12 layers, d = 512), and of one GPU, cautiously:
-of an order of magnitude, for this one decision."""
+"""Assumed speed of one thread (measured: 71e9 on two, GPT-2 of 12 layers, d = 512), and of one
+GPU, cautiously: right to an order of magnitude, for this one decision."""
 
 
 class Pairing(Enum):
-    """How both models are had."""
+    """How both models are held."""
 
     ADAPTER = "adapter"
     """One resident model, its adapter switched on and off."""
     RESIDENT = "resident"
-    """Both in memory."""
+    """Both models in memory."""
     SEQUENTIAL = "sequential"
-    """One after the other; the base's rows lie on disk in fp32 in between."""
+    """One model after the other; the base's rows are on disk in fp32 meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairingConditions:
-    """What the choice depends on."""
+    """The facts that the choice depends on."""
 
     has_adapter: bool
     """The aligned model is an adapter on this very base."""
     weight_bytes: int
-    """Of one model, in the dtype it computes in."""
+    """Bytes of one model in its compute dtype."""
     memory_bytes: int
-    """For models: of the GPUs together, or free in the host."""
+    """Bytes for models: of the GPUs together, or free in the host."""
     spool_bytes: int
-    """All rows of the base that offsets are formed from, in fp32."""
+    """Bytes of all rows of the base in fp32."""
     is_shared: bool
-    """There is room for all of them where other extractions of this base find them."""
+    """There is room for all rows where other extractions of this base find them."""
     forward_s: float
     """Estimated seconds of one model's forward passes over the whole plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairingChoice:
-    """What was chosen."""
+    """The pairing of an extraction."""
 
     pairing: Pairing
-    """How."""
+    """How both models are held."""
     why: str
-    """As the record says it."""
+    """Reason, as the record states it."""
 
 
-def choose_pairing(asked: str, now: PairingConditions) -> PairingChoice:
-    """What the study asks for, or what fits and is cheapest.
+def choose_pairing(param: str, conditions: PairingConditions) -> PairingChoice:
+    """Choose the pairing that the study names, or for `auto` the cheapest one that fits.
 
     Raises:
-        UserError: asked for an adapter that there is none of.
+        UserError: the study names `adapter`, and the aligned model is none.
     """
-    if asked == "adapter" and not now.has_adapter:
+    if param == "adapter" and not conditions.has_adapter:
         raise UserError(
             "the aligned model is no adapter on this base",
             where="pairing",
             allowed=["auto", "resident", "sequential"],
         )
-    if asked != "auto":
-        return PairingChoice(pairing=Pairing(asked), why="the study asks for it")
-    if now.has_adapter:
+    if param != "auto":
+        return PairingChoice(pairing=Pairing(param), why="the study asks for it")
+    if conditions.has_adapter:
         return PairingChoice(
             pairing=Pairing.ADAPTER, why="the aligned model is an adapter on the base"
         )
-    needed = 2 * ROOM * now.weight_bytes
-    if needed > now.memory_bytes:
-        why = f"two models need {needed / 1e9:.1f} GB, there are {now.memory_bytes / 1e9:.1f}"
+    needed, memory = (
+        2 * MEMORY_PER_WEIGHT_BYTE * conditions.weight_bytes,
+        conditions.memory_bytes,
+    )
+    if needed > memory:
+        why = f"two models need {needed / 1e9:.1f} GB, there are {memory / 1e9:.1f}"
         return PairingChoice(pairing=Pairing.SEQUENTIAL, why=why)
-    disk_s = 2 * now.spool_bytes / DISK_BYTES_PER_S
-    if now.is_shared and now.forward_s >= WORTH_SAVING_S and disk_s < now.forward_s:
+    disk_s, forward_s = 2 * conditions.spool_bytes / DISK_BYTES_PER_S, conditions.forward_s
+    if conditions.is_shared and forward_s >= WORTH_SAVING_S and disk_s < forward_s:
         why = (
-            f"the base's rows are {now.spool_bytes / 1e9:.2g} GB, about {disk_s:.2g} s of disk, "
-            f"its forward passes about {now.forward_s:.2g} s: kept for others of this base"
+            f"the base's rows are {conditions.spool_bytes / 1e9:.2g} GB, about {disk_s:.2g} s of "
+            f"disk, its forward passes about {forward_s:.2g} s: kept for others of this base"
         )
         return PairingChoice(pairing=Pairing.SEQUENTIAL, why=why)
     return PairingChoice(pairing=Pairing.RESIDENT, why="both models fit into memory")
@@ -95,6 +99,18 @@ def choose_pairing(asked: str, now: PairingConditions) -> PairingChoice:
 def estimate_forward_seconds(
     num_parameters: int, num_tokens: int, device: str, threads: int
 ) -> float:
-    """Roughly, at two operations for each parameter and token."""
+    """Estimate the time of forward passes, at two operations for each parameter and token."""
     speed = FLOPS_PER_S[device] * (threads if device == "cpu" else 1)
     return 2 * num_parameters * num_tokens / speed
+
+
+def free_memory(device: str, memory_gb: float) -> int:
+    """Return the bytes for models: of all GPUs, or of the host (set aside, or free)."""
+    if device != "cpu":
+        import torch
+
+        gpus = range(torch.cuda.device_count())
+        return sum(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
+    if memory_gb:
+        return int(memory_gb * 1e9)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")

@@ -1,17 +1,16 @@
-"""How large a store may become, from what a plan knows: params, a model's sizes, counted prompts.
+"""An upper bound of a store's bytes for a plan: from params, sizes of the model, counted prompts.
 
-No text is tokenised here. A token has at least one byte of text, so a prompts file has at most as
-many tokens as bytes (with usual text about a quarter of that), and everything else follows.
+No text is tokenised. A token has at least one byte of text, so a prompts file has at most as many
+tokens as bytes (usual text has about a quarter of that), and everything else follows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.long_table.depth import layer_at
 from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
-from jobs.models.shape import read_shape
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 from jobs.text.format import NUM_GROUPS
 from jobs.tokens.position_policy import DEFAULT
@@ -20,30 +19,45 @@ if TYPE_CHECKING:
     from jobs.extraction.extract_params import Params
 
 _ONE_ROW_A_PROMPT = ("last", "mean")
+"""Policies with one row per prompt; the others have at most one per token."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sizes:
-    """What is known of the base model."""
+class _ModelSizes:
+    """Sizes of the base model."""
 
     d_model: int
     """Width of the residual stream."""
     num_layers: int
-    """Blocks."""
+    """Number of blocks."""
     d_mlp: int | None
-    """Neurons of one MLP, where known."""
+    """Neurons of one MLP; None when not known."""
     max_positions: int | None
-    """Longest prompt in tokens, where known."""
+    """Longest prompt in tokens; None when not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RowForm:
+    """One way in which the rows of a position may be stored."""
+
+    num_rows: int
+    """Most rows."""
+    has_moments: bool
+    """Every unit stores d x d moments."""
+    has_all_rows: bool
+    """All rows are stored, not only those of the reservoir."""
+    row_bytes: int
+    """Bytes of one number of a stored row."""
 
 
 def bound_planned_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) -> int | None:
-    """Most bytes of a store; None while the model's sizes or the prompts are not known."""
-    sizes, prompts = _sizes(inputs["base"]), inputs["prompts"]
+    """Return the most bytes of a store; None while model sizes or prompts are not known."""
+    sizes, prompts = _model_sizes(inputs["base"]), inputs["prompts"]
     if sizes is None or prompts.facts is None:
         return None
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
     if "turn" in policies or params.template != "none":
-        return None  # nothing says how many turns a dialogue has, or what a template adds
+        return None  # the turns of dialogues and the markup of a template are not counted
     if sizes.d_mlp is None and set(params.sites) & set(NEURON_SITES):
         return None
     num_prompts = int(prompts.facts["num_prompts"])
@@ -55,21 +69,29 @@ def bound_planned_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) 
     total = 0
     for policy in dict.fromkeys(policies):
         num_rows = num_prompts if policy in _ONE_ROW_A_PROMPT else num_tokens
-        for widths, has_moments in _places(params, sizes):
-            forms = _forms(params, policy, num_rows, sizes.d_model, has_moments)
+        for widths, may_have_moments in _place_widths(params, sizes):
             total += max(
-                bound_store_bytes(num_units=num_units, widths=widths, **form) for form in forms
+                bound_store_bytes(
+                    num_rows={policy: form.num_rows},
+                    num_units=num_units,
+                    widths=widths,
+                    dense={policy} if form.has_moments else set(),
+                    rowwise={policy} if form.has_all_rows else set(),
+                    num_reservoir=params.num_reservoir,
+                    row_bytes=form.row_bytes,
+                )
+                for form in _row_forms(params, policy, num_rows, sizes.d_model, may_have_moments)
             )
     return total
 
 
-def _sizes(base: Upstream) -> _Sizes | None:
-    """From the config that the study gives, or the record of a model that stands."""
+def _model_sizes(base: Upstream) -> _ModelSizes | None:
+    """Read the config in the study, or the facts of a finished model; None before either."""
     config = base.params.get("config")
     if config is not None:
-        # A tokenizer's size may not be known yet, and has no part in what is stored.
-        shape = read_shape(family_of_config(config).FIELDS, {"vocab_size": 1, **config})
-        return _Sizes(
+        # The tokenizer's size may not be known yet, and does not matter to a store.
+        shape = family_of_config(config).shape({"vocab_size": 1, **config})
+        return _ModelSizes(
             d_model=shape.d_model,
             num_layers=shape.num_layers,
             d_mlp=shape.d_mlp,
@@ -78,13 +100,13 @@ def _sizes(base: Upstream) -> _Sizes | None:
     if base.facts is None:
         return None
     model = base.facts["model"]
-    return _Sizes(
+    return _ModelSizes(
         d_model=model["d_model"], num_layers=model["num_layers"], d_mlp=None, max_positions=None
     )
 
 
-def _places(params: "Params", sizes: _Sizes) -> Iterator[tuple[Sequence[int], bool]]:
-    """Widths of the places of the residual stream, then of neurons; whether they keep moments."""
+def _place_widths(params: "Params", sizes: _ModelSizes) -> Iterator[tuple[Sequence[int], bool]]:
+    """Yield the widths of places in the residual stream, then of neurons; and if moments are."""
     layers = params.layers
     if layers == "all":
         num_layers = sizes.num_layers
@@ -97,28 +119,17 @@ def _places(params: "Params", sizes: _Sizes) -> Iterator[tuple[Sequence[int], bo
     yield [sizes.d_mlp or 0] * num_layers * len(neurons), False
 
 
-def _forms(
-    params: "Params", policy: str, num_rows: int, d_model: int, has_moments: bool
-) -> list[dict[str, Any]]:
-    """What a position may be stored as: all rows where no group has d of them, else moments."""
-    found = []
+def _row_forms(
+    params: "Params", policy: str, num_rows: int, d_model: int, may_have_moments: bool
+) -> Iterator[_RowForm]:
+    """Yield how rows may be stored: all of them where no group has d, else moments."""
     if num_rows < NUM_GROUPS * d_model:
         few = min(num_rows, NUM_GROUPS * (d_model - 1))
-        found.append(_form(params, policy, few, dense=False, whole=True, row_bytes=4))
+        yield _RowForm(num_rows=few, has_moments=False, has_all_rows=True, row_bytes=4)
     if num_rows >= d_model:
-        dense = has_moments and policy in params.moments_positions
-        whole, row_bytes = policy in params.full_rows, ROW_BYTES[params.rows]
-        found.append(_form(params, policy, num_rows, dense=dense, whole=whole, row_bytes=row_bytes))
-    return found
-
-
-def _form(
-    params: "Params", policy: str, num_rows: int, *, dense: bool, whole: bool, row_bytes: int
-) -> dict[str, Any]:
-    return {
-        "num_rows": {policy: num_rows},
-        "dense": {policy} if dense else set(),
-        "rowwise": {policy} if whole else set(),
-        "num_reservoir": params.num_reservoir,
-        "row_bytes": row_bytes,
-    }
+        yield _RowForm(
+            num_rows=num_rows,
+            has_moments=may_have_moments and policy in params.moments_positions,
+            has_all_rows=policy in params.full_rows,
+            row_bytes=ROW_BYTES[params.rows],
+        )

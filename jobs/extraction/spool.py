@@ -1,4 +1,4 @@
-"""Where the base's rows of one extraction lie, how many bytes they are, and what names them."""
+"""`Spool`: the folder of the base model's rows on disk, their bytes and their identity."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool
 
 from cluster.resources import processor_name
 from jobs.artifacts.artifact import digest_bytes
@@ -22,7 +23,7 @@ _FLOAT32 = 4
 
 
 class Spool:
-    """The base's rows at any token budget."""
+    """The rows of the base model for one extraction, at any token budget."""
 
     def __init__(self, work: Work, extraction: ExtractionPlan, device: str) -> None:
         self._work = work
@@ -31,29 +32,31 @@ class Spool:
 
     @cached_property
     def room(self) -> int:
-        """Bytes that the rows may take: as the study says, and never most of what is free."""
+        """Bytes that the rows may take: as the study allows, at most half of the free disk."""
         attempt = self._work.attempt
         free = shutil.disk_usage(attempt.path).free // 2
-        taken = 0
+        used = 0
         if attempt.artifact.storage.is_local:
             cache = attempt.artifact.storage.path(CACHE)
-            taken = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
-        return max(0, min(int(self._extraction.params.spool_gb * 1e9) - taken, free))
+            used = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
+        return max(0, min(int(self._extraction.params.spool_gb * 1e9) - used, free))
 
     @cached_property
     def is_shared(self) -> bool:
-        """True where the rows stay, and other extractions of this base and these tokens find them.
+        """True where the rows stay for other extractions of this base and these tokens.
 
-        On a local root, when there is room for all of them, or they are there already.
+        That is on a local root with room for all rows, or where they exist already.
         """
         storage = self._work.attempt.artifact.storage
         if not storage.is_local:
             return False
-        return self.bytes <= self.room or self._shared(self._budget).exists()
+        if self.bytes <= self.room:
+            return True
+        return self._shared_folder(self._extraction.params.token_budget).exists()
 
     def bytes_of(self, unit: Unit) -> int:
-        """Bytes of a unit's rows."""
-        plan = self._extraction.plan
+        """Return the bytes of the rows of a unit."""
+        plan = self._extraction.tokens
         rows = sum(
             int(self._rows[plan.offsets[m] : plan.offsets[m + 1]].sum()) for m in unit.members
         )
@@ -65,23 +68,19 @@ class Spool:
         return int(self._rows.sum()) * self._row_bytes
 
     def at(self, token_budget: int) -> SpooledRows:
-        """The rows as they come out at a token budget."""
-        own = self._work.folder / "scratch" / "base_rows" / str(token_budget)
-        folder = self._shared(token_budget) if self.is_shared else own
-        return SpooledRows(folder, self._extraction.plan.hash, self._extraction.places)
+        """Return the rows that batches of a token budget give."""
+        private = self._work.folder / "scratch" / "base_rows" / str(token_budget)
+        folder = self._shared_folder(token_budget) if self.is_shared else private
+        return SpooledRows(folder, self._extraction.tokens.hash, self._extraction.places)
 
-    def _shared(self, token_budget: int) -> Path:
+    def _shared_folder(self, token_budget: int) -> Path:
         cache = self._work.attempt.artifact.storage.path(CACHE)
         return cache / cache_name(self._identity(token_budget))
 
-    @property
-    def _budget(self) -> int:
-        return self._extraction.params.token_budget
-
     @cached_property
-    def _rows(self) -> np.ndarray:
-        """Tokens of the plan that some position needs."""
-        needed = [each.tokens for each in self._extraction.positions]
+    def _rows(self) -> Bool[np.ndarray, " tokens"]:
+        """True for tokens of the plan that some position needs."""
+        needed = [position.tokens for position in self._extraction.positions]
         return np.asarray(np.logical_or.reduce(needed))
 
     @cached_property
@@ -89,7 +88,7 @@ class Spool:
         return _FLOAT32 * sum(self._extraction.width(place) for place in self._extraction.places)
 
     def _identity(self, token_budget: int) -> dict[str, object]:
-        """What decides a bit of the rows; another machine's rounding makes other rows."""
+        """Return all that decides a bit of the rows; other machines round differently."""
         import torch
         import transformers
 
@@ -99,7 +98,7 @@ class Spool:
         on_gpu = self._device != "cpu"
         return {
             "base": [base.key, base.record_digest],
-            "token_plan": extraction.plan.hash,
+            "token_plan": extraction.tokens.hash,
             "rows": digest_bytes(self._rows.tobytes()),
             "places": [list(place) for place in extraction.places],
             "dtype": extraction.dtype,

@@ -1,8 +1,9 @@
-"""`BaseRows`: the base model's rows of one token plan on disk, in fp32, unit by unit.
+"""`SpooledRows`: the base model's rows of one token plan on disk, in fp32, unit by unit.
 
-The spool of a pairing whose models take turns; where the root is a local disk, also a cache under
-`<root>/cache/base_rows/`, shared by every aligned model of a base. Its name is a digest of all that
-decides a bit of it, the machine included; it is never an input of a job and may be deleted.
+They are the spool of models that take turns; where the root is a local disk, also a cache under
+`<root>/cache/base_rows/`, shared by every aligned model of a base. The folder's name is a digest of
+all that decides a bit of the rows, the machine included; it is never an input of a job and may be
+deleted.
 """
 
 from __future__ import annotations
@@ -14,32 +15,36 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
+from jaxtyping import Float32
 
 from jobs.artifacts.identity import key_of
-from jobs.store.activation_units import (
-    MARKER,
-    RowBlock,
-    UnitWriter,
-    array_prefix,
-    list_whole_shards,
-)
+from jobs.store.store_layout import MARKER, array_prefix, list_whole_shards
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch, Unit
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 CACHE = "cache/base_rows"
-"""Below the root; `gc` may take it away."""
+"""Folder below the root; `gc` may delete it."""
 _LABEL = "base"
 _FACTS = "facts.json"
 
 
+class SpoolFacts(TypedDict):
+    """Content of `facts.json`: results of the base model that are stored with its rows."""
+
+    floor: dict[str, dict[str, float]]
+    """The noise floor, as in `store.json`."""
+
+
 class SpooledRows:
-    """A folder of units, each holding the gathered rows of its batches in order."""
+    """A folder of units, each with the gathered rows of its batches in order."""
 
     def __init__(self, folder: Path, plan_hash: str, places: Sequence[Place]) -> None:
         self._folder = folder
@@ -47,32 +52,32 @@ class SpooledRows:
         self._places = places
 
     def has(self, unit: Unit) -> bool:
-        """True when every byte of the unit's rows is there."""
+        """Tell whether every byte of a unit's rows is on disk."""
         return list_whole_shards(self._folder / unit.name, unit, self._plan_hash) is not None
 
     def writer(self, unit: Unit) -> SpooledUnitWriter:
-        """Where the rows of a unit's batches are written."""
+        """Return a writer for the rows of a unit's batches."""
         return SpooledUnitWriter(self._folder, unit, self._plan_hash)
 
-    def rows(self, unit: Unit) -> SpooledUnitReader | None:
-        """The rows of a unit, open, so that no deleting disturbs them; None when not there."""
+    def reader(self, unit: Unit) -> SpooledUnitReader | None:
+        """Open the rows of a unit, so that their deletion does no harm; None when deleted."""
         with suppress(FileNotFoundError):
             return SpooledUnitReader(self._folder / unit.name, self._places)
         return None
 
     def drop(self, unit: Unit) -> None:
-        """Delete a unit's rows."""
+        """Delete the rows of a unit."""
         shutil.rmtree(self._folder / unit.name, ignore_errors=True)
 
-    def facts(self) -> Mapping[str, Any] | None:
-        """What was found of the base when its rows were made; None when nobody wrote it."""
+    def read_facts(self) -> SpoolFacts | None:
+        """Read the facts that were written with the rows; None when there are none."""
         with suppress(OSError, ValueError):
-            found: Mapping[str, Any] = json.loads((self._folder / _FACTS).read_bytes())
-            return found
+            facts: SpoolFacts = json.loads((self._folder / _FACTS).read_bytes())
+            return facts
         return None
 
-    def keep_facts(self, facts: Mapping[str, Any]) -> None:
-        """Write them beside the rows."""
+    def write_facts(self, facts: SpoolFacts) -> None:
+        """Write facts of the base model with its rows."""
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / f"{_FACTS}.tmp-{uuid.uuid4().hex[:8]}"
         temporary.write_text(json.dumps(facts, sort_keys=True) + "\n", encoding="utf-8")
@@ -80,51 +85,54 @@ class SpooledRows:
 
 
 class SpooledUnitWriter:
-    """Writes the rows of one unit, batch after batch; it appears whole or not at all."""
+    """Writes the rows of one unit, batch after batch; the unit appears whole or not at all."""
 
     def __init__(self, folder: Path, unit: Unit, plan_hash: str) -> None:
         self._unit, self._plan_hash = unit, plan_hash
         self._target = folder / unit.name
-        self._own = folder / f".tmp-{uuid.uuid4().hex[:8]}"
-        self._writer = UnitWriter(self._own, unit, plan_hash)
+        self._temporary = folder / f".tmp-{uuid.uuid4().hex[:8]}"
+        self._writer = UnitWriter(self._temporary, unit, plan_hash)
 
     def add(self, batch: Batch, rows: Mapping[Place, Tensor]) -> None:
-        """Take the rows of one batch, in fp32 host memory, all that it gathers."""
+        """Add all gathered rows [rows, d] of one batch, in fp32 host memory."""
         none = np.zeros(len(batch.gathered), dtype=bool)
         self._writer.add(RowBlock(label=_LABEL, tokens=batch.tokens, reservoir=none, rows=rows))
 
     def finish(self) -> None:
-        """Make the unit appear, unless somebody else was first, with the same bytes."""
+        """Move the unit to its place, unless another process has put the same bytes there."""
         try:
             self._writer.finish({}, {})
             if list_whole_shards(self._target, self._unit, self._plan_hash) is None:
                 shutil.rmtree(self._target, ignore_errors=True)
             with suppress(OSError):
-                os.rename(self._own / self._target.name, self._target)
+                os.rename(self._temporary / self._target.name, self._target)
         finally:
-            shutil.rmtree(self._own, ignore_errors=True)
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Leave nothing."""
+        """Delete all that was written."""
         self._writer.abandon()
-        shutil.rmtree(self._own, ignore_errors=True)
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 class SpooledUnitReader:
-    """Reads one unit's rows from the start, batch after batch."""
+    """Reads the rows of one unit from the start, batch after batch."""
 
     def __init__(self, folder: Path, places: Sequence[Place]) -> None:
-        """Raises FileNotFoundError when they are not there."""
+        """Open the shards; raise FileNotFoundError when they are not there."""
         from safetensors import safe_open
 
         self._places = places
         self._prefix = f"{folder.name}."
         files = sorted(json.loads((folder / MARKER).read_bytes())["shards"])
+        # The library's reader is not typed.
         self._shards: list[Any] = [safe_open(folder / file, framework="pt") for file in files]
         self._next = 0
 
-    def take(self, num_rows: int, device: Any) -> dict[Place, Tensor]:
-        """The next rows [num_rows, d] at every place, on a device."""
+    def take(
+        self, num_rows: int, device: torch.device | str
+    ) -> dict[Place, Float32[Tensor, "rows d"]]:
+        """Return the next `num_rows` rows at every place, on a device."""
         import torch
 
         parts: dict[Place, list[Tensor]] = {place: [] for place in self._places}
@@ -134,15 +142,15 @@ class SpooledUnitReader:
             (length,) = tokens.get_shape()
             low, high = max(start - before, 0), min(stop - before, length)
             if low < high:
-                for place, found in parts.items():
+                for place, slices in parts.items():
                     name = f"{self._prefix}{array_prefix(place, _LABEL)}rows.{number:03d}"
-                    found.append(shard.get_slice(name)[low:high])
+                    slices.append(shard.get_slice(name)[low:high])
             before += length
         assert stop <= before, "the batches are not those the rows were made of"
         self._next = stop
-        return {place: torch.cat(found).to(device) for place, found in parts.items()}
+        return {place: torch.cat(slices).to(device) for place, slices in parts.items()}
 
 
-def cache_name(identity: Mapping[str, Any]) -> str:
-    """Folder of the rows that this decides: 16 hex digits."""
+def cache_name(identity: Mapping[str, object]) -> str:
+    """Return the name of the folder for all that decides its rows: 16 hex digits."""
     return key_of(dict(identity))[:16]

@@ -1,44 +1,46 @@
-"""`UnitEngine`: one unit from its batches to its files, computed here and written beside.
+"""`UnitExtractor`: one unit from its batches to its files, computed here and written beside.
 
-When memory runs out the unit is given back; both models redo it at half the token budget.
+When memory runs out, the unit is given up, and the caller runs both models on it again at half the
+token budget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs.extraction.unit_rows import NotFinite, UnitRows
-from jobs.store.activation_units import FOLDER, RowBlock, UnitWriter
+from jobs.extraction.unit_rows import NonfiniteRowsError, UnitRows
+from jobs.store.store_layout import UNITS
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.taps.activations import Inputs, form_offsets
 from jobs.tokens.batches import Batch, Unit, cut_batches, pad_batch
 from jobs.worker.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
+    import torch
     from torch import Tensor
 
-    from jobs.extraction.unit_rows import StoredParts
+    from jobs.extraction.unit_rows import PendingArrays, StoredParts
     from jobs.extraction.writer_thread import WriterThread
     from jobs.taps.taps import Place
     from jobs.tokens.plan import TokenPlan
     from jobs.tokens.positions import Position
 
 ActivationReader = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
-"""One model's gathered rows [rows, d] of a batch at every place."""
+"""Returns one model's gathered rows [rows, d] of a batch at every place."""
 
 
-class BatchesTooLarge(Exception):  # noqa: N818 - no fault: it is tried again in smaller batches
+class BatchesTooLarge(Exception):  # noqa: N818 - not a fault: the unit is tried again
     """Memory ran out in a unit that can be cut into smaller batches."""
 
 
 class UnitExtractor:
-    """Runs units of one extraction, their rows and summaries written by a pipeline."""
+    """Runs units of one extraction; a writer thread writes their rows and summaries."""
 
     def __init__(
         self,
@@ -46,24 +48,24 @@ class UnitExtractor:
         plan: TokenPlan,
         positions: Sequence[Position],
         places: Sequence[Place],
-        keeping: StoredParts,
+        stored: StoredParts,
         folder: Path,
-        pipeline: WriterThread,
-        device: Any,
-        written: Callable[[Unit], None] = lambda unit: None,
+        thread: WriterThread,
+        device: torch.device | str,
+        after_unit: Callable[[Unit], None] = lambda unit: None,
     ) -> None:
-        """`written` is called on the pipeline's thread, after a unit's last byte."""
+        """Call `after_unit` on the writer thread, after the last byte of each unit."""
         self._plan = plan
         self._positions = positions
         self._places = places
-        self._keeping = keeping
-        self._folder = folder / FOLDER
-        self._pipeline = pipeline
+        self._stored = stored
+        self._folder = folder / UNITS
+        self._thread = thread
         self._device = device
-        self._written = written
+        self._after_unit = after_unit
 
     def batches(self, unit: Unit, budget: int) -> Iterator[tuple[Batch, Inputs]]:
-        """The unit's batches at a token budget, on the device; those without rows left out."""
+        """Yield the batches of a unit at a token budget, without those that have no rows."""
         for members in cut_batches(self._plan, unit.members, budget):
             batch = pad_batch(self._plan, members, self._positions)
             if len(batch.gathered):
@@ -72,39 +74,39 @@ class UnitExtractor:
     def run(
         self, unit: Unit, budget: int, base: ActivationReader, aligned: ActivationReader
     ) -> None:
-        """Compute a unit, and hand all of it to the writer.
+        """Compute a unit and submit all of it to the writer thread.
 
-        Raises OutOfMemory, with nothing left of the unit, when smaller batches may help.
+        Raises BatchesTooLarge, with nothing left of the unit, when smaller batches may fit.
         """
         import torch
 
-        call = self._pipeline.call
-        writer = _Later(lambda: UnitWriter(self._folder, unit, self._plan.hash))
+        writer = _SubmittingWriter(self._thread, self._folder, unit, self._plan.hash)
         rows = UnitRows(
             self._plan,
             self._positions,
-            self._keeping,
-            host=self._pipeline.host,
-            store=lambda block: call(lambda: writer.it.add(block), _bytes_of(block)),
+            self._stored,
+            to_host=self._thread.to_host,
+            store=writer.add,
         )
         try:
             with self.memory_for(unit, budget), torch.inference_mode():
                 for batch, inputs in self.batches(unit, budget):
                     base_rows = base(batch, inputs)
                     rows.add(batch, form_offsets(base_rows, aligned(batch, inputs), self._places))
-                    self._pipeline.check()
-                size = rows.summary_bytes
-                self._pipeline.make_room(size)
+                    self._thread.raise_error()
+                nbytes = rows.summary_bytes
+                self._thread.wait_for_room(nbytes)
                 arrays = rows.finish()
         except BatchesTooLarge:
-            call(lambda: writer.it.abandon())
+            writer.abandon()
             raise
         facts = {"token_budget": budget, "rows": rows.num_rows()}
-        call(lambda: self._finish(unit, writer.it, arrays, facts), size)
+        writer.finish(arrays, facts, nbytes)
+        self._thread.submit(lambda: self._after_unit(unit))
 
     @contextmanager
     def memory_for(self, unit: Unit, budget: int) -> Iterator[None]:
-        """Turns the end of memory into OutOfMemory, as long as there is a smaller budget."""
+        """Turn an out-of-memory error into BatchesTooLarge where a smaller budget is possible."""
         try:
             yield
         except (RuntimeError, MemoryError) as error:
@@ -113,38 +115,43 @@ class UnitExtractor:
                 raise
             raise BatchesTooLarge(str(error).partition("\n")[0]) from None
 
-    def _finish(
-        self,
-        unit: Unit,
-        writer: UnitWriter,
-        arrays: Callable[[], dict[str, np.ndarray]],
-        facts: dict[str, Any],
-    ) -> None:
+
+class _SubmittingWriter:
+    """A UnitWriter that lives on the writer thread: every method submits a task.
+
+    The writer is created on the thread, too: its creation deletes the files of an earlier try,
+    which the thread may still be writing.
+    """
+
+    def __init__(self, thread: WriterThread, folder: Path, unit: Unit, plan_hash: str) -> None:
+        self._thread = thread
+        self._unit = unit
+        self._writer: UnitWriter
+        thread.submit(lambda: self._create(folder, plan_hash))
+
+    def add(self, block: RowBlock) -> None:
+        """Submit rows."""
+        self._thread.submit(lambda: self._writer.add(block), block.nbytes)
+
+    def abandon(self) -> None:
+        """Submit the end of the unit without a marker."""
+        self._thread.submit(lambda: self._writer.abandon())
+
+    def finish(self, arrays: PendingArrays, facts: Mapping[str, object], nbytes: int) -> None:
+        """Submit summaries of `nbytes` in host memory, and the marker."""
+        self._thread.submit(lambda: self._finish(arrays, facts), nbytes)
+
+    def _create(self, folder: Path, plan_hash: str) -> None:
+        self._writer = UnitWriter(folder, self._unit, plan_hash)
+
+    def _finish(self, arrays: PendingArrays, facts: Mapping[str, object]) -> None:
+        unit = self._unit
         try:
-            writer.finish(arrays(), facts)
-        except NotFinite as fault:
+            self._writer.finish(arrays(), facts)
+        except NonfiniteRowsError as error:
             raise UserError(
-                f"{fault} hold NaN or infinity",
+                f"{error} hold NaN or infinity",
                 where=f"unit {unit.number} (group {unit.group}, {len(unit.members)} prompts)",
                 hint="the aligned model may have diverged: look at its training_log.jsonl; "
                 "float16 overflows where bfloat16 does not",
-            ) from fault
-        self._written(unit)
-
-
-class _Later:
-    """A writer that comes to be on the thread that uses it, after whatever came before."""
-
-    def __init__(self, make: Callable[[], UnitWriter]) -> None:
-        self._make = make
-        self._made: UnitWriter | None = None
-
-    @property
-    def it(self) -> UnitWriter:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
-
-
-def _bytes_of(block: RowBlock) -> int:
-    return sum(int(rows.nbytes) for rows in (*block.rows.values(), *block.base.values()))
+            ) from error

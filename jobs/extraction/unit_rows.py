@@ -1,24 +1,25 @@
-"""`UnitRows`: the offsets of one unit, reduced where they lie; rows that are kept leave as blocks.
+"""`UnitRows`: the offsets of one unit, summed on their device; stored rows leave it as blocks.
 
-Norms, unit-vector sums and neuron sums are over all rows of a position. Of the rows themselves go:
-all, where no prompt group has d of them (`rowwise`) or the study asks for them; else the reservoir,
-and beside the reservoir's rows those of the base model.
-d x d moments are summed at `dense` positions, never at the sites of single neurons.
+Norms, unit-vector sums and neuron sums cover all rows of a position; d x d moments are summed at
+`dense` positions, never at sites of neurons. All rows are stored where no prompt group has d of
+them (`rowwise`) or the study wants them; else those of the reservoir. For every row of the
+reservoir the base model's own row is stored, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Float32, Int64
 
 from analysis.rows.summary import GroupSummary
-from jobs.extraction.reduction import Host, Reduction
+from jobs.extraction.reduction import Reduction, ToHost
 from jobs.models.family import NEURON_SITES
-from jobs.store.activation_units import RowBlock, array_prefix
+from jobs.store.store_layout import array_prefix
+from jobs.store.unit_writer import RowBlock
 from jobs.taps.activations import Offset
 from jobs.taps.row_views import RowView, row_views
 from jobs.taps.taps import Place
@@ -27,131 +28,141 @@ from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+PendingArrays = Callable[[], dict[str, np.ndarray]]
+"""Returns arrays by name; called on the writer thread, after the copies to the host have ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredParts:
-    """What is kept of each position, beside what all of them have; all by position label."""
+    """The parts of a position that are stored beside summaries and reservoir, by label."""
 
     dense: frozenset[str]
     """Positions with d x d moments."""
     rowwise: frozenset[str]
-    """Positions of few rows: all of them are stored in float32, and moments made of those."""
+    """Positions of few rows: all are stored in float32, and moments are computed from them."""
     full: frozenset[str]
-    """Positions whose rows are all stored because the study asks for them."""
+    """Positions whose rows are all stored because the study wants them."""
     rows: Literal["float32", "bfloat16"]
-    """How rows are stored elsewhere."""
+    """Dtype of stored rows at all positions that are not `rowwise`."""
 
     def dtype(self, label: str) -> Literal["float32", "bfloat16"]:
-        """How the rows of a position are stored."""
+        """Return the dtype of the stored rows of a position."""
         return "float32" if label in self.rowwise else self.rows
 
-    def stored(self, view: RowView) -> Bool[np.ndarray, " rows"]:
-        """Which rows of a view are stored."""
+    def select(self, view: RowView) -> Bool[np.ndarray, " rows"]:
+        """Mark the rows of a view that are stored."""
         if view.position.label in self.rowwise | self.full:
             return np.ones(len(view.tokens), dtype=bool)
         return view.reservoir
 
 
 class UnitRows:
-    """Takes the batches of one unit."""
+    """Sums the batches of one unit, and hands over the rows that are stored."""
 
     def __init__(
         self,
         plan: TokenPlan,
         positions: Sequence[Position],
-        keeping: StoredParts,
+        stored: StoredParts,
         *,
-        host: Host,
+        to_host: ToHost,
         store: Callable[[RowBlock], None],
     ) -> None:
+        """Pass each block of rows to `store`, while its copies to the host may still run."""
         self._plan = plan
         self._positions = positions
-        self._keeping = keeping
-        self._host = host
+        self._stored = stored
+        self._to_host = to_host
         self._store = store
         self._reductions: dict[tuple[Place, str], Reduction] = {}
         self._num_rows = {position.label: 0 for position in positions}
 
     def add(self, batch: Batch, offsets: Iterable[Offset]) -> None:
-        """Take one batch: its offsets at every place, each let go before the next is asked for."""
+        """Add one batch: its offsets at every place, each released before the next is formed."""
         views = row_views(self._plan, batch, self._positions, "cpu")
         blocks = [
-            _Block(
+            _BlockBuilder(
                 view,
-                self._keeping.stored(view),
-                self._keeping.dtype(view.position.label),
-                self._host,
+                self._stored.select(view),
+                self._stored.dtype(view.position.label),
+                self._to_host,
             )
             for view in views
         ]
         for offset in offsets:
             norms = (_norms(offset.delta), _norms(offset.base))
             for block in blocks:
-                self._take(block, offset, norms)
+                self._add_offset(block, offset, norms)
         for block in blocks:
             self._num_rows[block.label] += len(block.tokens)
             if block.rows:
-                self._store(block.finished())
+                self._store(block.build())
 
     @property
     def summary_bytes(self) -> int:
-        """About the host memory that the summaries will take."""
+        """About the bytes of host memory that the summaries will take."""
         return sum(reduction.nbytes for reduction in self._reductions.values())
 
-    def finish(self) -> Callable[[], dict[str, np.ndarray]]:
-        """Start the copies to the host; the arrays of the summaries, for who waits for those.
+    def finish(self) -> PendingArrays:
+        """Start the copies of all summaries to the host; return their arrays, pending.
 
-        Names are `SITE.LAYER.LABEL.*`.
+        Names are `SITE.LAYER.LABEL.*`. The arrays raise NonfiniteRowsError for NaN and infinity.
         """
-        waiting = {
-            array_prefix(place, label): reduction.finish(self._host)
+        pending = {
+            array_prefix(place, label): reduction.finish(self._to_host)
             for (place, label), reduction in self._reductions.items()
         }
         self._reductions.clear()
 
         def arrays() -> dict[str, np.ndarray]:
-            summaries = {prefix: summary() for prefix, summary in waiting.items()}
+            summaries = {prefix: summary() for prefix, summary in pending.items()}
             _require_finite(summaries)
-            found: dict[str, np.ndarray] = {}
+            named: dict[str, np.ndarray] = {}
             for prefix in sorted(summaries):
-                found |= summaries[prefix].to_arrays(prefix)
-            return found
+                named |= summaries[prefix].to_arrays(prefix)
+            return named
 
         return arrays
 
     def num_rows(self) -> dict[str, int]:
-        """Rows taken by position."""
+        """Return the number of rows so far, by position label."""
         return dict(self._num_rows)
 
-    def _take(self, block: _Block, offset: Offset, norms: tuple[Tensor, Tensor]) -> None:
+    def _add_offset(
+        self,
+        block: _BlockBuilder,
+        offset: Offset,
+        norms: tuple[Float32[Tensor, " gathered"], Float32[Tensor, " gathered"]],
+    ) -> None:
         view, site, label = block.on(offset.delta.device), offset.place[0], block.label
         delta = view.rows(offset.delta)
         if view.pooling is not None:
             norms = (_norms(delta), _norms(view.rows(offset.base)))
         elif view.chosen is not None:
             norms = (norms[0][view.chosen], norms[1][view.chosen])
-        neurons = site in NEURON_SITES
+        has_neurons = site in NEURON_SITES
         reduction = self._reductions.setdefault(
             (offset.place, label),
-            Reduction(dense=label in self._keeping.dense and not neurons, neurons=neurons),
+            Reduction(dense=label in self._stored.dense and not has_neurons, neurons=has_neurons),
         )
         reduction.add(view, delta, norms)
-        if neurons:
+        if has_neurons:
             reduction.add_neurons(view.rows(offset.base), view.rows(offset.aligned))
-        block.keep(offset, delta)
+        block.add(offset, delta)
 
 
-class NotFinite(Exception):  # noqa: N818 - whoever knows the unit makes a user's error of it
-    """Rows that are NaN or infinite, so that their unit is not written."""
+class NonfiniteRowsError(Exception):
+    """Rows are NaN or infinite, so that their unit is not written; the caller names the unit."""
 
 
-class _Block:
-    """The rows of one position in one batch, and those of them that are stored, place by place."""
+class _BlockBuilder:
+    """The rows of one position in one batch; stored rows are copied to the host place by place."""
 
     def __init__(
-        self, view: RowView, stored: Bool[np.ndarray, " rows"], dtype: str, host: Host
+        self, view: RowView, stored: Bool[np.ndarray, " rows"], dtype: str, to_host: ToHost
     ) -> None:
         self.label = view.position.label
         self.tokens = view.tokens
@@ -160,36 +171,35 @@ class _Block:
         self._view = view
         self._stored = stored
         self._dtype = dtype
-        self._host = host
-        self._on: dict[Any, _OnDevice] = {}
+        self._to_host = to_host
+        self._selections: dict[torch.device, _RowSelection] = {}
 
-    def on(self, device: Any) -> RowView:
-        """The view for rows on a device; a model may lie on several."""
-        return self._ready(device).view
+    def on(self, device: torch.device) -> RowView:
+        """Return the view for rows on a device; a model may be spread over several."""
+        return self._selection(device).view
 
-    def keep(self, offset: Offset, delta: Tensor) -> None:
+    def add(self, offset: Offset, delta: Float32[Tensor, "rows d"]) -> None:
         """Start the copies of the stored rows of a place, and of the reservoir's base rows."""
         import torch
 
-        ready = self._ready(delta.device)
+        selection = self._selection(delta.device)
         if self._stored.any():
-            rows = _picked(delta, ready.stored).to(getattr(torch, self._dtype))
-            self.rows[offset.place] = self._host(rows)
+            rows = _select(delta, selection.stored).to(getattr(torch, self._dtype))
+            self.rows[offset.place] = self._to_host(rows)
         if self._view.reservoir.any():
-            self.base[offset.place] = self._host(ready.base(offset.base))
+            self.base[offset.place] = self._to_host(selection.base(offset.base))
 
-    def _ready(self, device: Any) -> _OnDevice:
-        """What it takes to pick rows that lie on a device."""
-        if device not in self._on:
-            self._on[device] = _OnDevice(
+    def _selection(self, device: torch.device) -> _RowSelection:
+        if device not in self._selections:
+            self._selections[device] = _RowSelection(
                 self._view.on(device),
                 _indices(self._stored, device),
                 _indices(self._view.reservoir, device),
             )
-        return self._on[device]
+        return self._selections[device]
 
-    def finished(self) -> RowBlock:
-        """All of it, complete on the host when the writer's turn comes."""
+    def build(self) -> RowBlock:
+        """Return the stored rows, complete on the host when the writer thread reads them."""
         return RowBlock(
             label=self.label,
             tokens=self.tokens[self._stored],
@@ -199,42 +209,50 @@ class _Block:
         )
 
 
-class _OnDevice:
-    """A view on a device, and which of its rows leave it; no index stands for all of them."""
+class _RowSelection:
+    """A view on a device, and indices of the rows that leave the device; None for all rows."""
 
-    def __init__(self, view: RowView, stored: Tensor | None, reservoir: Tensor | None) -> None:
+    def __init__(
+        self,
+        view: RowView,
+        stored: Int64[Tensor, " stored"] | None,
+        reservoir: Int64[Tensor, " reservoir"] | None,
+    ) -> None:
         self.view = view
         self.stored = stored
         self._reservoir = reservoir
-        # Base rows are picked out of all gathered ones: those of a position may be far more.
+        # Base rows are selected from all gathered rows at once: a position may have far more rows.
         self._gathered = view.chosen if reservoir is None else reservoir
         if reservoir is not None and view.chosen is not None:
             self._gathered = view.chosen.index_select(0, reservoir)
 
-    def base(self, gathered: Tensor) -> Tensor:
-        """The reservoir's rows of a gathered tensor."""
+    def base(self, gathered: Float32[Tensor, "gathered d"]) -> Float32[Tensor, "reservoir d"]:
+        """Select the reservoir's rows of a gathered tensor."""
         if self.view.pooling is not None:
-            return _picked(self.view.rows(gathered), self._reservoir)
-        return _picked(gathered, self._gathered)
+            return _select(self.view.rows(gathered), self._reservoir)
+        return _select(gathered, self._gathered)
 
 
-def _indices(flags: Bool[np.ndarray, " rows"], device: Any) -> Tensor | None:
+def _indices(
+    mask: Bool[np.ndarray, " rows"], device: torch.device
+) -> Int64[Tensor, " chosen"] | None:
     import torch
 
-    return None if flags.all() else torch.from_numpy(np.flatnonzero(flags)).to(device)
+    return None if mask.all() else torch.from_numpy(np.flatnonzero(mask)).to(device)
 
 
-def _picked(rows: Tensor, index: Tensor | None) -> Tensor:
-    return rows if index is None else rows.index_select(0, index)
+def _select(rows: Tensor, indices: Tensor | None) -> Tensor:
+    return rows if indices is None else rows.index_select(0, indices)
 
 
-def _norms(rows: Tensor) -> Any:
+def _norms(rows: Float[Tensor, "rows d"]) -> Float[Tensor, " rows"]:
     import torch
 
-    return torch.linalg.vector_norm(rows, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return norms
 
 
 def _require_finite(summaries: dict[str, GroupSummary]) -> None:
     for prefix, summary in summaries.items():
         if summary.num_nonfinite:
-            raise NotFinite(f"{summary.num_nonfinite} rows at {prefix.rstrip('.')}")
+            raise NonfiniteRowsError(f"{summary.num_nonfinite} rows at {prefix.rstrip('.')}")

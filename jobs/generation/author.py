@@ -23,8 +23,7 @@ from jobs.text.pair_artifact import PAIRS
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.split import Split
-from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
-from jobs.tokens.room import longest_prompt
+from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan, longest_prompt
 from jobs.worker.work import Stopped, Work
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
     tokenizer = load_tokenizer(folder)
     config = read_config(folder)
     shape = family_of_config(config).shape(config)
-    limit = longest_prompt(shape.max_positions, params, "new_tokens")
+    limit = longest_prompt(shape.max_positions, params.max_length, params.new_tokens, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
     texts = {int(prompt["prompt"]): _request(prompt) for prompt in prompts}
     plan, too_long = build_token_plan(

@@ -58,8 +58,8 @@ class PromptedPair:
         if name not in self._models:
             self._models.clear()
             if self._loading.has_adapter:
-                base, aligned = self._loading.switched()
+                base, aligned = self._loading.load_with_adapter()
                 self._models.update(base=base, aligned=aligned)
             else:
-                self._models[name] = self._loading.one(name)
+                self._models[name] = self._loading.load(name)
         return PromptedModel(**vars(self.prompts), about=self.about, model=self._models[name])

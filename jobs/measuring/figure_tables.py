@@ -1,12 +1,12 @@
-"""What figures draw of an extraction beside its measurements: where kept rows lie, and histograms.
+"""Data that figures draw beside measurements: reservoir rows in a plane, histograms of cosines.
 
-Numbers only, a few dozen rows of a place: written by the kind `measure` as parquet files.
+The kind `measure` writes them as two parquet files, with a few dozen rows for each place.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import pyarrow as pa
 
@@ -44,27 +44,38 @@ HISTOGRAM_COLUMNS = pa.schema(
 )
 
 
+class PlaceColumns(TypedDict):
+    """Columns that say where a row of a table was measured."""
+
+    site: str
+    """Site."""
+    layer: int
+    """Layer, from 0."""
+    position: str
+    """Position label."""
+
+
 class FigureTables:
-    """Gathers the details of one place after the other."""
+    """Collects the rows of both tables, place by place."""
 
     def __init__(self) -> None:
-        self._planes: list[dict[str, Any]] = []
-        self._histograms: list[dict[str, Any]] = []
+        self._planes: list[Mapping[str, object]] = []
+        self._histograms: list[Mapping[str, object]] = []
 
-    def add(self, place: Mapping[str, Any], kept: Reservoir) -> None:
-        """Take what the kept rows of a place have to show; where they show nothing, nothing."""
-        plane = PrincipalPlane.of(kept) if place["site"] in STREAM else None
+    def add(self, place: PlaceColumns, reservoir: Reservoir) -> None:
+        """Add the rows that the reservoir of a place gives; too few rows give none."""
+        plane = PrincipalPlane.of(reservoir) if place["site"] in STREAM else None
         if plane is not None:
             self._planes += [{**place, **line} for line in plane.lines()]
         try:
-            cosines, _ = cosines_to_others(Sample(groups={}, reservoir=kept))
+            cosines, _ = cosines_to_others(Sample(groups={}, reservoir=reservoir))
         except UnmeasurableError:
             return
         counts = coarse(count_cosines(cosines[:, None]))[0]
         self._histograms.append({**place, "num_rows": len(cosines), "counts": counts.tolist()})
 
     def write(self, folder: Path) -> None:
-        """Both files, empty where there was nothing."""
+        """Write both files; a table without rows is written, too."""
         for name, lines, columns in (
             ("principal_components", self._planes, PLANE_COLUMNS),
             ("cosine_histogram", self._histograms, HISTOGRAM_COLUMNS),

@@ -1,25 +1,24 @@
-"""Metrics as a study names them: one, several, or `all` that exist when it is planned."""
+"""Names of metrics in a study: one, several, or `all` that exist when the study is planned."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from cluster.errors import unknown_name
 
 
-def as_names(given: Any) -> Any:
-    """A single name as a list of one."""
-    return (given,) if isinstance(given, str) else given
+def as_names(value: object) -> object:
+    """Turn a single name into a list of one; leave all else to validation."""
+    return (value,) if isinstance(value, str) else value
 
 
 def resolve_metric_names(
-    given: tuple[str, ...], known: Sequence[str], what: str
+    chosen: tuple[str, ...], existing: Sequence[str], what: str
 ) -> tuple[str, ...]:
-    """The names as files spell them, sorted: a new metric makes a new job of `all`.
+    """Return the names as files spell them, sorted; `all` stands for every existing one.
 
-    Raises UserError for a name that is not known; `what` says of what.
+    Raises UserError for a name that does not exist; `what` is the noun that the error uses.
     """
-    chosen = known if given == ("all",) else [name.replace("-", "_") for name in given]
-    for name in chosen:
-        if name not in known:
-            raise unknown_name(what, name, [*known, "all"], where="metrics")
-    return tuple(sorted(set(chosen)))
+    names = existing if chosen == ("all",) else [name.replace("-", "_") for name in chosen]
+    for name in names:
+        if name not in existing:
+            raise unknown_name(what, name, [*existing, "all"], where="metrics")
+    return tuple(sorted(set(names)))

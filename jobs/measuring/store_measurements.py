@@ -1,10 +1,10 @@
-"""From an activation store to rows of measurements, the missing ones with their reasons."""
+"""Measurements of an activation store: every metric at every place, or why there is no value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.long_table.depth import depth_of
 from analysis.lookup import load_metric
@@ -12,7 +12,7 @@ from analysis.measurement import Measurement
 from analysis.rows.summary import Sample
 from analysis.status import Status
 from cluster.errors import UserError
-from jobs.measuring.figure_tables import FigureTables
+from jobs.measuring.figure_tables import FigureTables, PlaceColumns
 from jobs.measuring.store_samples import StoreSamples
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
@@ -23,58 +23,100 @@ if TYPE_CHECKING:
     from analysis.metric import Metric
 
 FLOORS = ("offset_norm", "relative_norm")
-"""Values that have a noise floor of their own; under it every other value is noise too."""
+"""Metrics that have a noise floor of their own; at a place where one is below it, all are noise."""
 
 
-def measure(work: Work) -> dict[str, Any]:
-    """Measure everything asked for and write it; returns counts of rows by status."""
+def measure(work: Work) -> dict[str, object]:
+    """Measure a store with all chosen metrics and write the results; return counts by status."""
     artifact = work.input("delta")
     store = ActivationStore(artifact)
-    uses_against = work.has("against")
-    against = ActivationStore(work.input("against")) if uses_against else None
-    samples = StoreSamples(store, _toxic(work))
+    against = ActivationStore(work.input("against")) if work.has("against") else None
     metrics = {name: load_metric(name) for name in work.params.metrics}
-    details = FigureTables()
+    measuring = _StoreMeasuring(store, StoreSamples(store, _read_toxic(work)), against, metrics)
+    tables = FigureTables()
     model = artifact.facts["model"]
-    rows: list[Measurement] = []
+    measurements: list[Measurement] = []
     for number, layer in enumerate(store.layers):
         work.progress(number / len(store.layers), f"layer {layer}")
         depth = depth_of(layer, model["num_layers"])
-        found = [
-            replace(each, layer=layer, depth=depth)
-            for each in _at_layer(store, samples, against, metrics, layer)
+        of_layer = [
+            replace(measurement, layer=layer, depth=depth) for measurement in measuring.layer(layer)
         ]
-        _keep_details(details, store, layer)
-        _mirror(work, layer, found)
-        rows += found
-    details.write(work.folder)
-    return {"rows": write_measurements(work.folder, rows, model)}
+        _add_figure_tables(tables, store, layer)
+        _log_curves(work, layer, of_layer)
+        measurements += of_layer
+    tables.write(work.folder)
+    return {"rows": write_measurements(work.folder, measurements, model)}
 
 
-def _at_layer(
-    store: ActivationStore,
-    samples: StoreSamples,
-    against: ActivationStore | None,
-    metrics: Mapping[str, Metric],
-    layer: int,
-) -> Iterator[Measurement]:
-    for site in store.sites:
-        for label in (*store.positions, *_named(store.absent_positions)):
-            floors = store.floor(site, layer, label) or {}
-            for value in _values(store, samples, against, metrics, site, layer, label):
-                yield replace(value, site=site, position=label, floor=floors.get(value.metric))
+class _StoreMeasuring:
+    """The metrics of one job, applied to one store, and to another condition where given."""
+
+    def __init__(
+        self,
+        store: ActivationStore,
+        samples: StoreSamples,
+        against: ActivationStore | None,
+        metrics: Mapping[str, Metric],
+    ) -> None:
+        self._store = store
+        self._samples = samples
+        self._against = against
+        self._metrics = metrics
+
+    def layer(self, layer: int) -> Iterator[Measurement]:
+        """Yield the measurements of one layer, positions without tokens included."""
+        store = self._store
+        # How many turns are missing is not known, so that there is no label for them.
+        absent = [policy for policy in store.absent_positions if policy != "turn"]
+        for site in store.sites:
+            for label in (*store.positions, *absent):
+                floor = store.floor(site, layer, label)
+                for value in self._values(site, layer, label, floor):
+                    own_floor = (floor or {}).get(value.metric)
+                    yield replace(value, site=site, position=label, floor=own_floor)
+
+    def _values(
+        self, site: str, layer: int, label: str, floor: Mapping[str, float] | None
+    ) -> list[Measurement]:
+        """Return the values of all metrics at one place."""
+        store, against = self._store, self._against
+        if site in store.missing:
+            return self._missing(Status.NOT_DEFINED_FOR_FAMILY, store.missing[site])
+        if label in store.absent_positions:
+            return self._missing(Status.NOT_RUN, f"no prompt has a token at {label}")
+        sample = _with_floor(self._samples.at(site, layer, label), floor)
+        other = None
+        if against and against.has(site, layer, label):
+            other_floor = against.floor(site, layer, label)
+            other = _with_floor(against.sample(site, layer, label), other_floor)
+        values = []
+        for metric in self._metrics.values():
+            measured = metric.measure(sample, other)
+            if against and other is None and metric.NEEDS_AGAINST:
+                reason = f"the other condition has no rows at {site}, layer {layer}, {label}"
+                measured = [replace(value, reason=reason) for value in measured]
+            values += measured
+        return _mark_noise(values, floor) if floor else values
+
+    def _missing(self, status: Status, reason: str) -> list[Measurement]:
+        """Return the values that the metrics would have reported, without numbers."""
+        empty = Sample(groups={}, reservoir=None)
+        return [
+            replace(value, value=None, low=None, high=None, status=status, reason=reason)
+            for metric in self._metrics.values()
+            for value in metric.measure(empty, None)
+        ]
 
 
-def _keep_details(details: FigureTables, store: ActivationStore, layer: int) -> None:
-    """What figures draw of this layer."""
+def _add_figure_tables(tables: FigureTables, store: ActivationStore, layer: int) -> None:
     for site in store.sites:
         for label in store.positions if site not in store.missing else ():
-            place = {"site": site, "layer": layer, "position": label}
-            details.add(place, store.rows(site, layer, label))
+            tables.add(_place(site, layer, label), store.rows(site, layer, label))
 
 
-def _toxic(work: Work) -> StoredDirections | None:
-    """What a probe found. Raises UserError when it is of another model than the extraction."""
+def _read_toxic(work: Work) -> StoredDirections | None:
+    """Read the input `toxic`; raise UserError when it is of a model that is not compared."""
     if not work.has("toxic"):
         return None
     toxic, delta = work.input("toxic"), work.input("delta")
@@ -87,63 +129,24 @@ def _toxic(work: Work) -> StoredDirections | None:
     return StoredDirections(toxic)
 
 
-def _named(policies: Sequence[str]) -> list[str]:
-    """Policies whose label is their own name; how many turns were missed nobody knows."""
-    return [policy for policy in policies if policy != "turn"]
-
-
-def _values(
-    store: ActivationStore,
-    samples: StoreSamples,
-    against: ActivationStore | None,
-    metrics: Mapping[str, Metric],
-    site: str,
-    layer: int,
-    label: str,
-) -> list[Measurement]:
-    """Values of all metrics at one place."""
-    if site in store.missing:
-        return _absent(metrics, Status.NOT_DEFINED_FOR_FAMILY, store.missing[site])
-    if label in store.absent_positions:
-        return _absent(metrics, Status.NOT_RUN, f"no prompt has a token at {label}")
-    floor = store.floor(site, layer, label)
-    sample = _with_floor(samples.at(site, layer, label), floor)
-    other = None
-    if against and against.has(site, layer, label):
-        theirs = against.floor(site, layer, label)
-        other = _with_floor(against.sample(site, layer, label), theirs)
-    values = []
-    for metric in metrics.values():
-        found = metric.measure(sample, other)
-        if against and other is None and metric.NEEDS_AGAINST:
-            reason = f"the other condition has no rows at {site}, layer {layer}, {label}"
-            found = [replace(value, reason=reason) for value in found]
-        values += found
-    return _screened(values, floor) if floor else values
+def _place(site: str, layer: int, label: str) -> PlaceColumns:
+    return {"site": site, "layer": layer, "position": label}
 
 
 def _with_floor(sample: Sample, floor: Mapping[str, float] | None) -> Sample:
-    """The sample beside what the base against itself reads there."""
     return replace(sample, floor=floor["offset_norm"]) if floor else sample
 
 
-def _absent(metrics: Mapping[str, Metric], status: Status, reason: str) -> list[Measurement]:
-    """The values that the metrics would have reported, without numbers."""
-    nothing = Sample(groups={}, reservoir=None)
-    return [
-        replace(value, value=None, low=None, high=None, status=status, reason=reason)
-        for metric in metrics.values()
-        for value in metric.measure(nothing, None)
-    ]
+def _mark_noise(values: Sequence[Measurement], floor: Mapping[str, float]) -> list[Measurement]:
+    """Give all values the status BELOW_NOISE_FLOOR where a norm does not exceed its floor.
 
-
-def _screened(values: Sequence[Measurement], floor: Mapping[str, float]) -> list[Measurement]:
-    """Mark what the base against itself reads as well; numbers stay, for who wants to see them."""
+    Numbers stay, for readers who want to see them.
+    """
     norms = {value.metric: value.value for value in values if value.value is not None}
-    under = [name for name in FLOORS if name in norms and norms[name] <= floor[name]]
-    if not under:
+    below = [name for name in FLOORS if name in norms and norms[name] <= floor[name]]
+    if not below:
         return list(values)
-    reason = f"{under[0]} of the base against itself is {floor[under[0]]:.3g}"
+    reason = f"{below[0]} of the base against itself is {floor[below[0]]:.3g}"
     return [
         replace(value, status=Status.BELOW_NOISE_FLOOR, reason=reason)
         if value.value is not None
@@ -152,13 +155,13 @@ def _screened(values: Sequence[Measurement], floor: Mapping[str, float]) -> list
     ]
 
 
-def _mirror(work: Work, layer: int, measurements: Sequence[Measurement]) -> None:
-    """Log one row of geometry per layer."""
-    values = {_curve(each): each.value for each in measurements if each.value is not None}
+def _log_curves(work: Work, layer: int, measurements: Sequence[Measurement]) -> None:
+    """Log one point of every curve over layers."""
+    values = {_curve(m): m.value for m in measurements if m.value is not None}
     if values:
         work.tracker.log(values, axis="layer", step=layer)
 
 
-def _curve(measured: Measurement) -> str:
-    centring = {None: "", True: " centred", False: " uncentred"}[measured.centred]
-    return f"{measured.metric}{centring}/{measured.site} {measured.position}"
+def _curve(measurement: Measurement) -> str:
+    centring = {None: "", True: " centred", False: " uncentred"}[measurement.centred]
+    return f"{measurement.metric}{centring}/{measurement.site} {measurement.position}"

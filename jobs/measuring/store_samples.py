@@ -1,7 +1,7 @@
-"""`Samples`: what metrics take of one store, place by place.
+"""`StoreSamples`: the inputs of metrics, read from one store, place by place.
 
-Beside a dialogue turn stand the earlier ones, and toxic directions or neurons where a probe of the
-base was given.
+A dialogue turn comes with the earlier turns, and every sample with toxic directions or neurons
+where a probe of the base is given.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
 
 _TURN = re.compile(r"turn-(\d+)")
-"""Labels that `jobs.tokens.positions` gives to the last tokens of user turns."""
+"""Labels of the policy `turn` of `jobs.tokens.positions`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Turn:
-    """All rows of one turn, one for each dialogue that comes so far."""
+    """All rows of one turn, one for each dialogue that has so many turns."""
 
     rows: Float32[np.ndarray, "rows d"]
-    """The rows."""
+    """δ at the last token of the turn."""
     prompts: Int64[np.ndarray, " rows"]
-    """The dialogue of each."""
+    """Id of the dialogue of each row."""
     groups: Int64[np.ndarray, " rows"]
-    """The group of each."""
+    """Prompt group of each row."""
 
 
 class StoreSamples:
-    """Reads samples; rows of the dialogue turns of one site and layer are held until the next."""
+    """Reads samples; rows of all turns at one site and layer stay in memory until the next."""
 
     def __init__(self, store: ActivationStore, toxic: StoredDirections | None = None) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class StoreSamples:
         self._turns: dict[int, _Turn] = {}
 
     def at(self, site: str, layer: int, label: str) -> Sample:
-        """The sample of a place and position that were extracted."""
+        """Read the sample of a site, layer and position that were extracted."""
         sample = replace(self._store.sample(site, layer, label), site=site)
         sample = self._with_toxic(sample, site, layer)
         turn = turn_of(label)
@@ -53,7 +53,7 @@ class StoreSamples:
         return replace(sample, turn=turn, earlier=self._earlier(site, layer, turn))
 
     def _with_toxic(self, sample: Sample, site: str, layer: int) -> Sample:
-        """What the probe found, in the coordinates of the site."""
+        """Add the toxic directions, or at sites of neurons the toxic neurons of the layer."""
         if self._toxic is None:
             return sample
         if site in NEURON_SITES:
@@ -61,20 +61,20 @@ class StoreSamples:
         return replace(sample, toxic=self._toxic.directions)
 
     def _earlier(self, site: str, layer: int, turn: int) -> Mapping[int, Sample]:
-        """Earlier turns of the dialogues that reach this one: who is left must not seem to drift.
+        """Return the earlier turns of those dialogues that reach this turn.
 
-        None where not all rows are stored, because then the others' cannot be taken off.
+        Shorter dialogues are left out, so that a change of the set of dialogues does not look like
+        drift. Empty where not all rows of a turn are stored: shorter dialogues cannot be removed.
         """
         if self._place != (site, layer):
             self._place, self._turns = (site, layer), {}
-        labels = filter(None, map(turn_of, self._store.positions))
-        wanted = sorted(number for number in labels if number <= turn)
-        found = {number: self._turn(site, layer, number) for number in wanted}
-        whole = {number: rows for number, rows in found.items() if rows is not None}
-        if len(whole) < len(found):
+        numbers = filter(None, map(turn_of, self._store.positions))
+        read = {n: self._turn(site, layer, n) for n in sorted(numbers) if n <= turn}
+        turns = {number: rows for number, rows in read.items() if rows is not None}
+        if len(turns) < len(read):
             return {}
-        own = whole.pop(turn)
-        return {number: _sample(rows, own.prompts) for number, rows in whole.items()}
+        this_turn = turns.pop(turn)
+        return {number: _sample(rows, this_turn.prompts) for number, rows in turns.items()}
 
     def _turn(self, site: str, layer: int, turn: int) -> _Turn | None:
         label = f"turn-{turn}"
@@ -89,19 +89,19 @@ class StoreSamples:
 
 
 def turn_of(label: str) -> int | None:
-    """Number of the dialogue turn that a position label stands for, from 1."""
-    found = _TURN.fullmatch(label)
-    return int(found[1]) if found else None
+    """Return the number of the dialogue turn (from 1) of a position label; None for others."""
+    match = _TURN.fullmatch(label)
+    return int(match[1]) if match else None
 
 
 def _sample(turn: _Turn, prompts: Int64[np.ndarray, " prompts"]) -> Sample:
-    """The rows of some dialogues; their base rows are not known, so no relative norms."""
+    """Summarise the rows of some dialogues, without relative norms: base rows are not stored."""
     chosen = np.isin(turn.prompts, prompts)
     groups = {}
     for group in np.unique(turn.groups[chosen]):
-        mine = chosen & (turn.groups == group)
-        nothing = np.zeros(int(mine.sum()))
+        in_group = chosen & (turn.groups == group)
+        no_base_norms = np.zeros(int(in_group.sum()))
         groups[int(group)] = GroupSummary.from_rows(
-            turn.rows[mine], nothing, turn.prompts[mine], moments=True
+            turn.rows[in_group], no_base_norms, turn.prompts[in_group], moments=True
         )
     return Sample(groups=groups, reservoir=None)

@@ -13,8 +13,7 @@ from jaxtyping import Float, Float64
 
 from jobs.predicting.head import Head
 from jobs.predicting.output_tokens import OutputTokens
-from jobs.taps.activations import Inputs
-from jobs.tokens.batches import cut_batches, pad_batch
+from jobs.taps.activations import batches_of
 from jobs.tokens.positions import Position
 
 if TYPE_CHECKING:
@@ -26,59 +25,57 @@ def read_final_rows(
     outputs: OutputTokens,
     *,
     token_budget: int,
-    after_batch: Callable[[int], None] = lambda done: None,
+    after_batch: Callable[[int], None] = lambda num_done: None,
 ) -> Float[Tensor, "outputs d"]:
-    """What leaves the last block where each output is predicted, in host memory.
+    """Read the residual stream after the last block at every output, into host memory.
 
-    Rows and not logits are kept: they are d and not a vocabulary wide.
+    Rows are kept instead of logits: a row has d numbers, its logits as many as the vocabulary.
     """
     import torch
 
-    plan, position = outputs.plan, _position(outputs)
-    parts, order, done = [], [], 0
-    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = pad_batch(plan, members, [position])
-        if len(batch.gathered):
-            parts.append(head.rows(Inputs(batch, head.device)).cpu())
-            order.append(np.searchsorted(outputs.after, batch.tokens))
-        done += len(members)
-        after_batch(done)
-    back = np.argsort(np.concatenate(order))
-    return torch.cat(parts)[torch.from_numpy(back)]
+    parts, order = [], []
+    positions = [_output_position(outputs)]
+    for batch, inputs in batches_of(
+        outputs.plan, positions, head.device, token_budget, after_batch
+    ):
+        parts.append(head.rows(inputs).cpu())
+        order.append(np.searchsorted(outputs.after, batch.tokens))
+    in_plan_order = np.argsort(np.concatenate(order))
+    return torch.cat(parts)[torch.from_numpy(in_plan_order)]
 
 
 def measure_divergences(
-    aligned: tuple[Head, Tensor],
-    base: tuple[Head, Tensor],
-    after_chunk: Callable[[int], None] = lambda done: None,
+    aligned: tuple[Head, Float[Tensor, "outputs d"]],
+    base: tuple[Head, Float[Tensor, "outputs d"]],
+    after_chunk: Callable[[int], None] = lambda num_done: None,
 ) -> Float64[np.ndarray, " outputs"]:
-    """KL(aligned||base) in nats at every output, over the tokens that both models know.
+    """Compute KL(aligned||base) in nats at every output, over the tokens that both models know.
 
-    In fp64 from fp32 logits: at 1e-7 of the logits apart, an fp32 softmax is all rounding.
+    In fp64 from fp32 logits: where logits differ by 1e-7, an fp32 softmax is all rounding.
     """
     size = min(head.vocab_size for head, _ in (aligned, base))
-    found = np.zeros(len(aligned[1]))
-    # Both in the same chunks, of the larger vocabulary: equal models then give equal bits.
+    nats = np.zeros(len(aligned[1]))
+    # Both in the chunks of the larger vocabulary: equal models then give equal bits.
     largest = max((head for head, _ in (aligned, base)), key=lambda head: head.vocab_size)
-    for part in largest.parts(len(found)):
+    for chunk in largest.chunks(len(nats)):
         p, q = (
-            head.logits(rows[part])[:, :size].double().log_softmax(dim=-1)
+            head.logits(rows[chunk])[:, :size].double().log_softmax(dim=-1)
             for head, rows in (aligned, base)
         )
-        # Never below 0 but for rounding.
-        found[part] = (p.exp() * (p - q.to(p.device))).sum(dim=-1).clamp(min=0).cpu().numpy()
-        after_chunk(part.stop)
-    return found
+        # KL is not negative; rounding can make it so.
+        nats[chunk] = (p.exp() * (p - q.to(p.device))).sum(dim=-1).clamp(min=0).cpu().numpy()
+        after_chunk(chunk.stop)
+    return nats
 
 
-def _position(outputs: OutputTokens) -> Position:
-    marked = np.zeros(len(outputs.plan.token_ids), dtype=bool)
-    marked[outputs.after] = True
+def _output_position(outputs: OutputTokens) -> Position:
+    tokens = np.zeros(len(outputs.plan.token_ids), dtype=bool)
+    tokens[outputs.after] = True
     return Position(
         label="output",
         policy="response",
-        tokens=marked,
-        kept=np.zeros_like(marked),
+        tokens=tokens,
+        kept=np.zeros_like(tokens),
         pooled=False,
         largest_group=0,
     )

@@ -1,96 +1,103 @@
-"""`Head`: what a model makes of rows of its residual stream: final norm, unembedding, and the rest.
+"""`Head`: the part of a model after its last block, from the residual stream to logits.
 
-The rest (soft caps, scales, projections) is known to the model alone, so it does all of it itself:
-it reads one token, and what its last block hands on is replaced by the rows.
+Final norm and unembedding differ by family (soft caps, scales, projections), so the model itself
+applies them: the model reads one token, and rows replace the output of its last block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from jaxtyping import Float, Float32
 
 from jobs.taps.taps import blocks_of
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+    from torch.nn import Module
 
+    from jobs.models.language_model import LanguageModel
     from jobs.taps.activations import Inputs
 
+    BlockOutput: TypeAlias = Tensor | tuple[Tensor, ...]
+    Hook: TypeAlias = Callable[[Module, object, BlockOutput], BlockOutput | None]
+
 _MOST_LOGITS = 1 << 24
-"""Numbers held of one chunk of rows: 64 MiB in fp32, and twice that where a softmax is in fp64."""
+"""Logits in memory for one chunk of rows: 64 MiB in fp32, twice that where a softmax is in fp64."""
 
 
 class Head:
-    """From the residual stream to logits, as one model does it."""
+    """Maps rows of the residual stream after the last block to logits, as one model does."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: LanguageModel) -> None:
         self._model = model
         self._last_block = blocks_of(model)[-1]
 
     @classmethod
-    def left_of(cls, model: Any) -> Head:
-        """The same, the memory of all blocks but the last freed; `model` is good for nothing else.
+    def remaining_from(cls, model: LanguageModel) -> Head:
+        """Keep the head alone: free all blocks of `model` but the last.
 
-        The model must be nobody else's: what is left of it is held here.
+        The caller must be the only owner of `model`, which is of no other use afterwards.
         """
         blocks = blocks_of(model)
         del blocks[:-1]
         return cls(model)
 
     def rows(self, inputs: Inputs) -> Float[Tensor, "rows d"]:
-        """The gathered rows of a batch that leave the last block, where a family has no site too.
+        """Return the gathered rows of a batch after the last block.
 
-        Not for what is left of a model.
+        Works in every family, also where no site lies there; not after `remaining_from`.
         """
         import torch
 
-        found: list[Tensor] = []
+        outputs: list[Tensor] = []
 
-        def keep(_module: Any, _inputs: Any, output: Any) -> None:
-            found.append(inputs.gather(_stream(output)))
+        def keep(_module: Module, _inputs: object, output: BlockOutput) -> None:
+            outputs.append(inputs.gather(_stream(output)))
 
-        with torch.inference_mode(), self._hooked(keep):
+        with torch.inference_mode(), self._hook_last_block(keep):
             # No mask: padding is on the right, where a causal model never looks.
             self._model.base_model(
                 input_ids=inputs.token_ids, position_ids=inputs.position_ids, use_cache=False
             )
-        (rows,) = found
+        (rows,) = outputs
         return rows
 
     @property
-    def device(self) -> Any:
-        """Where tokens go."""
-        return self._model.device
+    def device(self) -> torch.device:
+        """Device of the tokens that the model reads."""
+        device: torch.device = self._model.device
+        return device
 
     @property
     def vocab_size(self) -> int:
-        """Logits of a row."""
+        """Number of logits of a row."""
         return int(self._model.config.vocab_size)
 
     def logits(self, rows: Float[Tensor, "rows d"]) -> Float32[Tensor, "rows vocabulary"]:
-        """Logits of rows of the residual stream, read as if they left the last block."""
+        """Compute the logits of rows of the residual stream, as if the last block had made them."""
         import torch
 
-        def instead(_module: Any, _inputs: Any, output: Any) -> Any:
-            given = rows[:, None].to(_stream(output))  # a text of one token each
-            return (given, *output[1:]) if isinstance(output, tuple) else given
+        def replace(_module: Module, _inputs: object, output: BlockOutput) -> BlockOutput:
+            stream = rows[:, None].to(_stream(output))  # each row is a text of one token
+            return (stream, *output[1:]) if isinstance(output, tuple) else stream
 
         token = torch.zeros(1, 1, dtype=torch.long, device=self._model.device)
-        with torch.inference_mode(), self._hooked(instead):
-            found: Tensor = self._model(input_ids=token, use_cache=False).logits[:, 0].float()
-        return found
+        with torch.inference_mode(), self._hook_last_block(replace):
+            logits: Tensor = self._model(input_ids=token, use_cache=False).logits[:, 0].float()
+        return logits
 
-    def parts(self, num_rows: int) -> Iterator[slice]:
-        """Slices of rows whose logits may be held together."""
+    def chunks(self, num_rows: int) -> Iterator[slice]:
+        """Yield slices of rows whose logits fit into memory together."""
         size = max(1, _MOST_LOGITS // self.vocab_size)
         for start in range(0, num_rows, size):
             yield slice(start, min(start + size, num_rows))
 
     @contextmanager
-    def _hooked(self, hook: Callable[[Any, Any, Any], Any]) -> Iterator[None]:
+    def _hook_last_block(self, hook: Hook) -> Iterator[None]:
         handle = self._last_block.register_forward_hook(hook)
         try:
             yield
@@ -98,6 +105,5 @@ class Head:
             handle.remove()
 
 
-def _stream(output: Any) -> Any:
-    """What a block hands on, of what it returns."""
+def _stream(output: BlockOutput) -> Tensor:
     return output[0] if isinstance(output, tuple) else output

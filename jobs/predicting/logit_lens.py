@@ -9,97 +9,97 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int, Int64
 
 from jobs.predicting.head import Head
-from jobs.taps.activations import Inputs, read_activations
-from jobs.tokens.batches import cut_batches, pad_batch
+from jobs.taps.activations import batches_of, read_activations
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from jobs.models.language_model import LanguageModel
     from jobs.taps.taps import Place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensReadings:
-    """Probabilities that one model's layers give, a column per token that was read."""
+    """Next-token probabilities of one model at each place and token that was read."""
 
     tokens: Int64[np.ndarray, " read"]
-    """Tokens of the plan, ascending: each is what a prediction comes after."""
+    """Indices in the token plan of the tokens that predictions follow, ascending."""
     toxic: Float64[np.ndarray, "places read"]
-    """That the next token is of the toxic set."""
+    """Probability that the next token is of the toxic set."""
     following: Float64[np.ndarray, "places read"]
-    """That the next token is the one that stands there; nothing to read at the end of a prompt."""
+    """Probability of the token that follows in the plan; meaningless at the end of a prompt."""
 
 
 def read_lens(
-    model: Any,
+    model: LanguageModel,
     plan: TokenPlan,
     *,
     positions: Sequence[Position],
     places: Sequence[Place],
     token_set: Sequence[int],
     token_budget: int,
-    after_batch: Callable[[int], None] = lambda done: None,
+    after_batch: Callable[[int], None] = lambda num_done: None,
 ) -> LensReadings:
-    """Read every place at every position, each prompt forwarded once.
+    """Read every place at every position; each prompt is forwarded once.
 
     Args:
         model: a causal language model in eval mode, or one state of a resident one.
         plan: the tokens.
-        positions: where to read.
+        positions: tokens to read at.
         places: sites of the residual stream, with their layers.
         token_set: ids whose probability is summed.
         token_budget: most tokens forwarded together, padding included.
-        after_batch: told how many prompts are done.
+        after_batch: called with the number of prompts that are done.
     """
-    tokens = np.flatnonzero(np.logical_or.reduce([each.tokens for each in positions]))
-    found = LensReadings(
+    tokens = np.flatnonzero(np.logical_or.reduce([position.tokens for position in positions]))
+    readings = LensReadings(
         tokens=tokens,
         toxic=np.full((len(places), len(tokens)), np.nan),
         following=np.full((len(places), len(tokens)), np.nan),
     )
-    head, done = Head(model), 0
-    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = pad_batch(plan, members, positions)
-        if len(batch.gathered):
-            rows = read_activations(model, Inputs(batch, model.device), places)
-            columns = np.searchsorted(tokens, batch.tokens)
-            following = plan.token_ids[np.minimum(batch.tokens + 1, len(plan.token_ids) - 1)]
-            stacked = _stacked(rows, places)
-            toxic, next_one = _read(head, stacked, token_set, np.tile(following, len(places)))
-            found.toxic[:, columns] = toxic.reshape(len(places), -1)
-            found.following[:, columns] = next_one.reshape(len(places), -1)
-        done += len(members)
-        after_batch(done)
-    return found
+    head = Head(model)
+    for batch, inputs in batches_of(plan, positions, model.device, token_budget, after_batch):
+        rows = _stack(read_activations(model, inputs, places), places)
+        columns = np.searchsorted(tokens, batch.tokens)
+        following = plan.token_ids[np.minimum(batch.tokens + 1, len(plan.token_ids) - 1)]
+        toxic, next_token = _probabilities(head, rows, token_set, np.tile(following, len(places)))
+        readings.toxic[:, columns] = toxic.reshape(len(places), -1)
+        readings.following[:, columns] = next_token.reshape(len(places), -1)
+    return readings
 
 
-def _stacked(rows: dict[Place, Tensor], places: Sequence[Place]) -> Tensor:
-    """Rows of all places, one place after the other; a spread model has them on many devices."""
+def _stack(
+    rows: dict[Place, Tensor], places: Sequence[Place]
+) -> Float[Tensor, "places_and_rows d"]:
+    """Concatenate the rows of all places on one device; a spread model has them on several."""
     import torch
 
-    first = rows[places[0]].device
-    return torch.cat([rows.pop(place).to(first) for place in places])
+    device = rows[places[0]].device
+    return torch.cat([rows.pop(place).to(device) for place in places])
 
 
-def _read(
-    head: Head, rows: Tensor, token_set: Sequence[int], following: np.ndarray
+def _probabilities(
+    head: Head,
+    rows: Float[Tensor, "rows d"],
+    token_set: Sequence[int],
+    following: Int[np.ndarray, " rows"],
 ) -> tuple[Float64[np.ndarray, " rows"], Float64[np.ndarray, " rows"]]:
-    """Of each row the probability of the set, and that of one token."""
+    """Return, for each row, the probability of the token set, and of the token that follows."""
     import torch
 
-    chosen = list(token_set)
-    mass, own = np.zeros(len(rows)), np.zeros(len(rows))
-    for part in head.parts(len(rows)):
-        probabilities = head.logits(rows[part]).softmax(dim=-1)
-        wanted = torch.from_numpy(following[part].astype(np.int64)).to(probabilities.device)
-        mass[part] = probabilities[:, chosen].double().sum(dim=1).cpu().numpy()
-        own[part] = probabilities.gather(1, wanted[:, None])[:, 0].double().cpu().numpy()
-    return mass, own
+    ids = list(token_set)
+    toxic, next_token = np.zeros(len(rows)), np.zeros(len(rows))
+    for chunk in head.chunks(len(rows)):
+        probabilities = head.logits(rows[chunk]).softmax(dim=-1)
+        wanted = torch.from_numpy(following[chunk].astype(np.int64)).to(probabilities.device)
+        toxic[chunk] = probabilities[:, ids].double().sum(dim=1).cpu().numpy()
+        next_token[chunk] = probabilities.gather(1, wanted[:, None])[:, 0].double().cpu().numpy()
+    return toxic, next_token

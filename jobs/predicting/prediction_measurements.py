@@ -1,4 +1,4 @@
-"""Measurements of predictions: means over prompts with intervals, or why there are none."""
+"""Measurements of predictions: means over prompts with intervals, or why there is no value."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ _KL = (
 
 
 def measure_lens(
-    question: PredictionPlan, base: LensReadings | None, aligned: LensReadings | None
+    plan: PredictionPlan, base: LensReadings | None, aligned: LensReadings | None
 ) -> Iterator[Measurement]:
-    """Base, aligned and drop of both metrics, at every site, layer and position."""
-    for position in question.asked:
+    """Yield base, aligned and drop of both metrics, at every site, layer and position."""
+    for position in plan.positions:
         for metric in (TOXIC, ANSWER) if position.label == "last" else (TOXIC,):
-            for place, reason in question.missing.items():
-                for blank in _blanks(question, metric, place, position):
+            for place, reason in plan.missing.items():
+                for blank in _blanks(plan, metric, place, position):
                     yield missing(blank, reason, Status.NOT_DEFINED_FOR_FAMILY)
-            yield from _filled(question, metric, position, base, aligned)
+            yield from _measure_places(plan, metric, position, base, aligned)
 
 
 def measure_divergence(
     outputs: OutputTokens, nats: Float64[np.ndarray, " outputs"], most: int
 ) -> Iterator[Measurement]:
-    """KL at each output, and over all of them, of which a prompt has `most` at most."""
+    """Yield the mean KL at each output, and over the first `most` outputs of every prompt."""
     groups = outputs.plan.groups[outputs.plan.owners[outputs.after]]
     limits = (0.0, np.inf)
     for number in range(1, int(outputs.numbers.max()) + 1):
@@ -67,8 +67,8 @@ def measure_divergence(
             "token_kl", f"output-{number}", "prompts", "at the k-th output (output-k)"
         )
         yield _mean(blank, nats[here], groups[here], limits, None)
-    whole = _blank_kl("token_kl_mean", "response", "outputs", f"of the first {most} of a prompt")
-    yield _mean(whole, nats, groups, limits, None)
+    blank = _blank_kl("token_kl_mean", "response", "outputs", f"of the first {most} of a prompt")
+    yield _mean(blank, nats, groups, limits, None)
 
 
 def _blank_kl(metric: str, position: str, what: str, where: str) -> Measurement:
@@ -76,37 +76,37 @@ def _blank_kl(metric: str, position: str, what: str, where: str) -> Measurement:
     return Measurement(metric=metric, definition=definition, position=position)
 
 
-def _filled(
-    question: PredictionPlan,
+def _measure_places(
+    plan: PredictionPlan,
     metric: str,
     position: Position,
     base: LensReadings | None,
     aligned: LensReadings | None,
 ) -> Iterator[Measurement]:
-    """Rows of one metric and position at the sites that exist."""
+    """Yield one metric at one position of the sites that exist."""
     tokens = np.flatnonzero(position.tokens)
     if metric == ANSWER:
-        tokens = tokens[has_answer(question.plan)[question.plan.owners[tokens]]]
-    groups = question.plan.groups[question.plan.owners[tokens]]
-    reason, note = _reservations(question, metric, tokens)
-    for number, place in enumerate(question.places):
-        blanks = _blanks(question, metric, place, position)
+        tokens = tokens[has_answer(plan.tokens)[plan.tokens.owners[tokens]]]
+    groups = plan.tokens.groups[plan.tokens.owners[tokens]]
+    reason, note = _reservations(plan, metric, len(tokens))
+    for number, place in enumerate(plan.places):
+        blanks = _blanks(plan, metric, place, position)
         if reason is not None:
             yield from (missing(blank, reason) for blank in blanks)
             continue
         assert base is not None and aligned is not None
-        first, second = (_read(each, metric, number, tokens) for each in (base, aligned))
+        first, second = (_values(lens, metric, number, tokens) for lens in (base, aligned))
         yield _mean(blanks[0], first, groups, (0.0, 1.0), note)
         yield _mean(blanks[1], second, groups, (0.0, 1.0), note)
         yield _mean(blanks[2], first - second, groups, (-1.0, 1.0), note)
 
 
 def _blanks(
-    question: PredictionPlan, metric: str, place: Place, position: Position
+    plan: PredictionPlan, metric: str, place: Place, position: Position
 ) -> list[Measurement]:
     """Return base, aligned and drop at one place, without numbers."""
     site, layer = place
-    named = {
+    definitions = {
         name: _LENS.format(whose=_WHOSE[metric], name=name) for name in ("base", "aligned")
     } | {"drop": _DROP.format(metric=metric)}
     return [
@@ -115,20 +115,20 @@ def _blanks(
             definition=definition,
             site=site,
             layer=layer,
-            depth=depth_of(layer, question.model["num_layers"]),
+            depth=depth_of(layer, plan.model["num_layers"]),
             position=position.label,
         )
-        for name, definition in named.items()
+        for name, definition in definitions.items()
     ]
 
 
 def _reservations(
-    question: PredictionPlan, metric: str, tokens: Int64[np.ndarray, " tokens"]
+    plan: PredictionPlan, metric: str, num_tokens: int
 ) -> tuple[str | None, str | None]:
-    """Why there is no number, and what to know about one."""
-    toxic = question.toxic
+    """Return why there is no number (or None), and a note on a number that there is (or None)."""
+    toxic = plan.toxic
     if metric == ANSWER:
-        return (None if len(tokens) else "no prompt has an answer"), None
+        return (None if num_tokens else "no prompt has an answer"), None
     if not toxic.num_words:
         return NO_WORDS, None
     covered = f"{toxic.num_covered} of {toxic.num_words} toxic words are one token"
@@ -137,12 +137,12 @@ def _reservations(
     return None, covered if toxic.num_covered < toxic.num_words else None
 
 
-def _read(
+def _values(
     lens: LensReadings, metric: str, place: int, tokens: Int64[np.ndarray, " tokens"]
 ) -> Float64[np.ndarray, " tokens"]:
     columns = np.searchsorted(lens.tokens, tokens)
-    of_metric = lens.toxic if metric == TOXIC else lens.following
-    return np.asarray(of_metric[place, columns])
+    probabilities = lens.toxic if metric == TOXIC else lens.following
+    return np.asarray(probabilities[place, columns])
 
 
 def _mean(
@@ -152,8 +152,8 @@ def _mean(
     limits: tuple[float, float],
     note: str | None,
 ) -> Measurement:
-    num_bad = int((~np.isfinite(values)).sum())
-    if num_bad:
-        return missing(blank, f"{num_bad} of {len(values)} predictions are not numbers")
+    num_nonfinite = int((~np.isfinite(values)).sum())
+    if num_nonfinite:
+        return missing(blank, f"{num_nonfinite} of {len(values)} predictions are not numbers")
     estimate = estimated_mean(values, groups).within(*limits)
     return with_estimate(blank, estimate, groups, note=note)

@@ -1,4 +1,4 @@
-"""`Question`: what one `predictions` job asks of both models, settled before either is loaded."""
+"""`PredictionPlan`: what a `predictions` job reads of both models, decided before one is loaded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import Dtype, compute_dtype
-from jobs.models.shape import read_shape
 from jobs.text.transform import load_transform
-from jobs.tokens.plan import TokenPlan
+from jobs.tokens.plan import TokenPlan, longest_prompt
 from jobs.tokens.positions import Position, find_positions
-from jobs.tokens.room import longest_prompt
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -29,24 +27,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PredictionPlan:
-    """What is to be read of both models."""
+    """What is read of both models."""
 
     params: Params
-    """As the study says."""
+    """Params of the job."""
     model: Mapping[str, Any]
     """Facts of the base model."""
-    plan: TokenPlan
-    """The tokens that both see."""
+    tokens: TokenPlan
+    """The tokens that both models see."""
     too_long: Sequence[int]
     """Ids of prompts left out for their length."""
-    asked: Sequence[Position]
-    """Where the lens reads: the last token before the answer, and of each turn."""
+    positions: Sequence[Position]
+    """Tokens that the lens reads at: the last one before the answer, and the last of each turn."""
     places: Sequence[Place]
     """Sites that exist, at every layer that is read."""
     missing: Mapping[Place, str]
-    """Sites that do not, at every layer, and why."""
+    """Sites that the family lacks, at every layer that is read, and why."""
     toxic: ToxicTokens
-    """Tokens of the toxic set; none where nobody knows any."""
+    """Tokens of the toxic set; empty where no toxic words are known."""
 
     @property
     def dtype(self) -> Dtype:
@@ -54,38 +52,38 @@ class PredictionPlan:
         return compute_dtype(self.params.dtype, self.model["num_parameters"])
 
 
-def plan_predictions(work: Work) -> PredictionPlan:
-    """What the job asks. Raises UserError for what cannot be done."""
-    params: Params = work.params
+def plan_predictions(work: Work[Params]) -> PredictionPlan:
+    """Decide what a job reads; raise UserError for params and inputs that do not fit."""
+    params = work.params
     base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
     model = require_common_model(base, aligned)
     folder = base.directory("model")
     config = read_config(folder)
     family = family_of_config(config)
     longest = longest_prompt(
-        read_shape(family.FIELDS, config).max_positions, params, "num_positions"
+        family.shape(config).max_positions,
+        params.max_length,
+        params.num_positions,
+        "num_positions",
     )
-    plan, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
-    asked = find_positions(plan, ("last", "turn"), 0)
-    if not any(position.label == "last" for position in asked):
+    tokens, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
+    positions = find_positions(tokens, ("last", "turn"), 0)
+    if not any(position.label == "last" for position in positions):
         raise UserError(
-            "every prompt starts with its answer: nothing is asked", where=prompts.folder
+            "every prompt begins with its answer: there is no token to predict it from",
+            where=prompts.folder,
         )
     layers = choose_layers(params.layers, (), int(model["num_layers"]))
-    sites = {site: family.sites(config)[site] for site in params.sites}
+    taps = family.sites(config)
+    places = {(site, layer): taps[site] for site in params.sites for layer in layers}
     return PredictionPlan(
         params=params,
         model=model,
-        plan=plan,
+        tokens=tokens,
         too_long=too_long,
-        asked=asked,
-        places=[(s, n) for s, tap in sites.items() for n in layers if not isinstance(tap, Missing)],
-        missing={
-            (s, n): tap.reason
-            for s, tap in sites.items()
-            for n in layers
-            if isinstance(tap, Missing)
-        },
+        positions=positions,
+        places=[place for place, tap in places.items() if not isinstance(tap, Missing)],
+        missing={place: tap.reason for place, tap in places.items() if isinstance(tap, Missing)},
         toxic=find_toxic_tokens(
             load_toxic_words(work),
             load_tokenizer(folder),

@@ -1,10 +1,10 @@
-"""From two models to rows of measurements of what they predict. One model is held at a time."""
+"""Measurements of what two models predict, from both models' readings; one is loaded at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.measurement import Measurement
 from jobs.models.device import pick_device
@@ -21,105 +21,112 @@ from jobs.worker.work import Work
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from jobs.models.language_model import LanguageModel
+    from jobs.predicting.predictions_params import Params
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelReadings:
-    """What was read of one model."""
+    """What is read of one model."""
 
     lens: LensReadings | None
-    """By layer; None where it was not asked for, or the family has none of the sites."""
+    """Readings by layer; None where the study wants none, or the family has none of the sites."""
     outputs: OutputTokens | None
-    """What is said after the prompts; None where divergences were not asked for."""
+    """Tokens after the prompts; None where the study wants no divergences."""
     rows: Tensor | None
-    """What leaves the last block where each output is predicted."""
+    """Rows [outputs, d] after the last block at each output; None where `outputs` is."""
 
 
-def predict(work: Work) -> dict[str, Any]:
-    """Measure everything asked for and write it; returns the record's facts."""
-    question = plan_predictions(work)
-    rows = _rows(work, question)
-    _mirror(work, rows)
+def predict(work: Work[Params]) -> dict[str, object]:
+    """Measure all metrics of the params and write the results; return the record's facts."""
+    plan = plan_predictions(work)
+    measurements = _measure(work, plan)
+    _log_curves(work, measurements)
     return {
-        "rows": write_measurements(work.folder, rows, question.model),
-        "num_prompts": len(question.plan.prompts),
-        "num_too_long": len(question.too_long),
-        "num_toxic_words": question.toxic.num_words,
-        "num_toxic_words_covered": question.toxic.num_covered,
+        "rows": write_measurements(work.folder, measurements, plan.model),
+        "num_prompts": len(plan.tokens.prompts),
+        "num_too_long": len(plan.too_long),
+        "num_toxic_words": plan.toxic.num_words,
+        "num_toxic_words_covered": plan.toxic.num_covered,
     }
 
 
-def _rows(work: Work, question: PredictionPlan) -> list[Measurement]:
-    loading = PairLoading(work, dtype=question.dtype, device=pick_device(work.params.num_gpus))
-    resident = loading.switched() if loading.has_adapter else None
-    # The aligned model first: it says what stands where a prompt has no answer.
-    model = resident[1] if resident else loading.one("aligned")
-    aligned = _look(work, question, model, "aligned", None)
-    head = Head(model) if resident else Head.left_of(model)
-    model = resident[0] if resident else loading.one("base")
-    base = _look(work, question, model, "base", aligned.outputs)
-    rows: list[Measurement] = []
-    if "logit_lens" in question.params.metrics:
-        rows += measure_lens(question, base.lens, aligned.lens)
+def _measure(work: Work[Params], plan: PredictionPlan) -> list[Measurement]:
+    loading = PairLoading(work, dtype=plan.dtype, device=pick_device(work.params.num_gpus))
+    resident = loading.load_with_adapter() if loading.has_adapter else None
+    # The aligned model comes first: it continues the prompts that have no answer.
+    model: LanguageModel = resident[1] if resident else loading.load("aligned")
+    aligned = _read_model(work, plan, model, "aligned", None)
+    head = Head(model) if resident else Head.remaining_from(model)
+    model = resident[0] if resident else loading.load("base")
+    base = _read_model(work, plan, model, "base", aligned.outputs)
+    measurements: list[Measurement] = []
+    if "logit_lens" in plan.params.metrics:
+        measurements += measure_lens(plan, base.lens, aligned.lens)
     if aligned.outputs is not None:
         assert aligned.rows is not None and base.rows is not None
         total = len(aligned.rows)
         nats = measure_divergences(
             (head, aligned.rows),
             (Head(model), base.rows),
-            lambda done: work.progress(done / total, "comparing outputs"),
+            lambda num_done: work.progress(num_done / total, "comparing outputs"),
         )
-        rows += measure_divergence(aligned.outputs, nats, work.params.num_positions)
-    return rows
+        measurements += measure_divergence(aligned.outputs, nats, work.params.num_positions)
+    return measurements
 
 
-def _look(
-    work: Work, question: PredictionPlan, model: Any, name: str, outputs: OutputTokens | None
+def _read_model(
+    work: Work[Params],
+    plan: PredictionPlan,
+    model: LanguageModel,
+    name: str,
+    outputs: OutputTokens | None,
 ) -> ModelReadings:
-    """Read one model; the outputs are the aligned one's, found when there are none yet."""
-    params, plan = question.params, question.plan
+    """Read one model at the given outputs, or find outputs first where there are none yet."""
+    params, tokens = plan.params, plan.tokens
 
-    def show(doing: str) -> Callable[[int], None]:
-        return lambda done: work.progress(done / len(plan.prompts), f"{name}: {doing}")
+    def report(doing: str) -> Callable[[int], None]:
+        return lambda num_done: work.progress(num_done / len(tokens.prompts), f"{name}: {doing}")
 
-    found, rows = None, None
-    if "logit_lens" in params.metrics and question.places:
-        found = read_lens(
+    lens, rows = None, None
+    if "logit_lens" in params.metrics and plan.places:
+        lens = read_lens(
             model,
-            plan,
-            positions=question.asked,
-            places=question.places,
-            token_set=question.toxic.token_ids,
+            tokens,
+            positions=plan.positions,
+            places=plan.places,
+            token_set=plan.toxic.token_ids,
             token_budget=params.token_budget,
-            after_batch=show("reading layers"),
+            after_batch=report("reading layers"),
         )
     if "token_kl" in params.metrics:
         budget = params.token_budget
         outputs = outputs or find_output_tokens(
             model,
-            plan,
+            tokens,
             params.num_positions,
             token_budget=budget,
-            after_batch=show("continuing prompts"),
+            after_batch=report("continuing prompts"),
         )
         rows = read_final_rows(
-            Head(model), outputs, token_budget=budget, after_batch=show("reading outputs")
+            Head(model), outputs, token_budget=budget, after_batch=report("reading outputs")
         )
-    return ModelReadings(lens=found, outputs=outputs, rows=rows)
+    return ModelReadings(lens=lens, outputs=outputs, rows=rows)
 
 
-def _mirror(work: Work, measurements: Sequence[Measurement]) -> None:
-    """Log one point of each curve per layer, and per output."""
-    along: dict[tuple[str, int], dict[str, float]] = {}
-    for each in measurements:
-        place = str(each.position)
-        if each.value is None:
+def _log_curves(work: Work, measurements: Sequence[Measurement]) -> None:
+    """Log one point of every curve per layer, and per output."""
+    points: dict[tuple[str, int], dict[str, float]] = {}
+    for measurement in measurements:
+        metric, position = measurement.metric, str(measurement.position)
+        if measurement.value is None:
             continue
-        if each.layer is not None:
-            point, curve = ("layer", each.layer), f"{each.metric}/{each.site} {place}"
-        elif place.startswith("output-"):
-            point, curve = ("output", int(place.removeprefix("output-"))), each.metric
+        if measurement.layer is not None:
+            point, curve = ("layer", measurement.layer), f"{metric}/{measurement.site} {position}"
+        elif position.startswith("output-"):
+            point, curve = ("output", int(position.removeprefix("output-"))), metric
         else:
             continue
-        along.setdefault(point, {})[curve] = each.value
-    for (axis, step), values in sorted(along.items()):
+        points.setdefault(point, {})[curve] = measurement.value
+    for (axis, step), values in sorted(points.items()):
         work.tracker.log(values, axis=axis, step=step)

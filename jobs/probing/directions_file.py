@@ -1,14 +1,13 @@
-"""What a `probe-direction` job leaves, written and read: directions, neurons, and what they say."""
+"""The files of a `probe-direction` job, written and read: directions, neurons, and their tokens."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
 from analysis.rows.summary import ToxicDirections
 from jobs.artifacts.artifact import Artifact
@@ -19,17 +18,17 @@ TENSORS = "toxic_directions.safetensors"
 """`probe` [d], `svd` [k, d], `singular_values`, `svd_cosines` [k], and of the toxic value vectors
 `layers`, `neurons`, `cosines` [n], `vectors` [n, d]."""
 DESCRIPTION = "toxic_directions.json"
-"""Where the probe reads, how well, and the words that each direction writes."""
+"""Where the probe reads, how well it does, and the tokens that each direction promotes."""
 
 
-def write(
+def write_directions(
     folder: Path,
     probe: LinearProbe,
-    found: ToxicValueVectors,
+    vectors: ToxicValueVectors,
     shared: SharedDirections,
-    description: Mapping[str, Any],
+    description: Mapping[str, object],
 ) -> None:
-    """Write both files."""
+    """Write both files to a folder."""
     from safetensors.numpy import save_file
 
     arrays = {
@@ -37,42 +36,45 @@ def write(
         "svd": shared.directions.astype(np.float32),
         "singular_values": shared.singular_values,
         "svd_cosines": shared.cosines,
-        "layers": found.layers,
-        "neurons": found.neurons,
-        "cosines": found.cosines,
-        "vectors": found.vectors.astype(np.float32),
+        "layers": vectors.layers,
+        "neurons": vectors.neurons,
+        "cosines": vectors.cosines,
+        "vectors": vectors.vectors.astype(np.float32),
     }
-    save_file({name: np.ascontiguousarray(each) for name, each in arrays.items()}, folder / TENSORS)
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    save_file(contiguous, folder / TENSORS)
     text = json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 class StoredDirections:
-    """The toxic directions of one model, as metrics take them."""
+    """The toxic directions, neurons and value vectors of one model, read from its artifact."""
 
     def __init__(self, artifact: Artifact) -> None:
         from safetensors.numpy import load_file
 
         arrays = load_file(artifact.path(TENSORS))
-        self.directions = ToxicDirections(probe=_wide(arrays["probe"]), svd=_wide(arrays["svd"]))
-        """In the coordinates of the residual stream."""
+        self.directions = ToxicDirections(
+            probe=_to_float64(arrays["probe"]), svd=_to_float64(arrays["svd"])
+        )
+        """Directions in the coordinates of the residual stream."""
         self._layers, self._neurons = arrays["layers"], arrays["neurons"]
         self._vectors = arrays["vectors"]
 
     def neurons(self, layer: int) -> Int64[np.ndarray, " k"]:
-        """Neurons of a layer whose value vectors are toxic, the most toxic first."""
+        """Return the neurons of a layer whose value vectors are toxic, the most toxic first."""
         return np.asarray(self._neurons[self._layers == layer])
 
-    def most_toxic(self, number: int) -> Mapping[int, Int64[np.ndarray, " k"]]:
-        """Layer -> its neurons among the `number` most toxic of all layers together."""
+    def most_toxic(self, number: int) -> Mapping[int, Int64[np.ndarray, " _"]]:
+        """Return the `number` most toxic neurons of all layers together, by layer."""
         layers, neurons = self._layers[:number], self._neurons[:number]
         return {int(layer): neurons[layers == layer] for layer in np.unique(layers)}
 
     @property
     def most_toxic_vector(self) -> Float64[np.ndarray, " d"]:
         """The value vector with the largest cosine with the probe, at its own length."""
-        return _wide(self._vectors[0])
+        return _to_float64(self._vectors[0])
 
 
-def _wide(array: np.ndarray) -> np.ndarray:
+def _to_float64(array: Float[np.ndarray, "*k d"]) -> Float64[np.ndarray, "*k d"]:
     return np.asarray(array.astype(np.float64))

@@ -1,4 +1,4 @@
-"""Labelled text out of preference pairs: the rejected side is toxic, the chosen side neutral."""
+"""Labelled texts from preference pairs: rejected sides are toxic, chosen sides neutral."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cluster.errors import UserError
 from jobs.text.format import bucket
 
 _STEPS = 10_000
+"""Resolution of the share of prompts that are held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,35 +20,58 @@ class LabelledText:
     """One side of a pair."""
 
     prompt: str
-    """What it continues."""
+    """The prompt that the text continues."""
     text: str
     """The continuation."""
     toxic: bool
-    """It is a rejected side."""
+    """True for a rejected side."""
     group: int
-    """Group of its prompt."""
+    """Group of the prompt."""
     held_out: bool
-    """The probe is judged on it, and on all others of its prompt, and not fitted to them."""
+    """True when the probe is evaluated on this text, and on all others of its prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labelling:
-    """All texts of an artifact of pairs that can be used."""
+    """All usable texts of an artifact of pairs."""
 
     texts: Sequence[LabelledText]
-    """In the order of the pairs."""
+    """Texts in the order of the pairs."""
     dropped: Mapping[str, int]
     """Reason -> number of sides left out."""
 
 
+class SegmentLine(TypedDict):
+    """A segment of a prompt line."""
+
+    role: str
+    """`prompt` or `response`."""
+    text: str
+    """The text."""
+
+
+class TextLine(TypedDict):
+    """A labelled text as a prompt of a token plan."""
+
+    prompt: int
+    """Number of the text, from 0."""
+    group: int
+    """Group of the prompt."""
+    segments: list[SegmentLine]
+    """Prompt and continuation."""
+
+
 def read_labelled_texts(path: Path, *, held_out: float, most: int | None, seed: int) -> Labelling:
-    """Every side once. Raises UserError when one class is missing on either side of the split.
+    """Read every side of the pairs once.
 
     Args:
         path: `pairs.parquet`.
-        held_out: share of prompts that the probe is judged on.
+        held_out: share of prompts that the probe is evaluated on.
         most: most texts, those of the prompts with the smallest seeded hashes; None for all.
         seed: decides the sample and the split, both by prompt.
+
+    Raises:
+        UserError: a class is missing among the texts to fit, or among those held out.
     """
     import pyarrow.parquet as parquet
 
@@ -69,8 +93,8 @@ def read_labelled_texts(path: Path, *, held_out: float, most: int | None, seed: 
         )
         for (prompt, text), labels in usable.items()
     ]
-    chosen = _sampled(texts, most, seed)
-    _require_both(chosen, path)
+    chosen = _sample(texts, most, seed)
+    _require_both_classes(chosen, path)
     dropped = {
         "stands there twice": num_sides - len(sides),
         "empty, or on both sides of a prompt": len(sides) - len(usable),
@@ -79,39 +103,38 @@ def read_labelled_texts(path: Path, *, held_out: float, most: int | None, seed: 
     return Labelling(texts=chosen, dropped={why: n for why, n in dropped.items() if n})
 
 
-def prompt_lines(texts: Sequence[LabelledText]) -> list[dict[str, Any]]:
-    """The texts as prompts of a token plan, numbered from 0."""
+def prompt_lines(texts: Sequence[LabelledText]) -> list[TextLine]:
+    """Return the texts as prompts of a token plan, numbered from 0."""
     return [
         {
             "prompt": number,
-            "group": each.group,
+            "group": text.group,
             "segments": [
-                {"role": "prompt", "text": each.prompt},
-                {"role": "response", "text": each.text},
+                {"role": "prompt", "text": text.prompt},
+                {"role": "response", "text": text.text},
             ],
         }
-        for number, each in enumerate(texts)
+        for number, text in enumerate(texts)
     ]
 
 
-def _sampled(texts: Sequence[LabelledText], most: int | None, seed: int) -> list[LabelledText]:
+def _sample(texts: Sequence[LabelledText], most: int | None, seed: int) -> list[LabelledText]:
     order = sorted(
         range(len(texts)),
-        key=lambda place: bucket(f"probe sample/{seed}/{texts[place].prompt}", 1 << 64),
+        key=lambda index: bucket(f"probe sample/{seed}/{texts[index].prompt}", 1 << 64),
     )
-    return [texts[place] for place in sorted(order[:most])]
+    return [texts[index] for index in sorted(order[:most])]
 
 
-def _require_both(texts: Sequence[LabelledText], path: Path) -> None:
-    """Both classes must be there to fit and to judge by."""
-    found = Counter((text.held_out, text.toxic) for text in texts)
-    for held_out, part in ((False, "to fit the probe to"), (True, "held out to judge it by")):
+def _require_both_classes(texts: Sequence[LabelledText], path: Path) -> None:
+    counts = Counter((text.held_out, text.toxic) for text in texts)
+    for held_out, part in ((False, "to fit the probe to"), (True, "held out to evaluate it on")):
         for toxic, side in ((True, "toxic"), (False, "neutral")):
-            if not found[held_out, toxic]:
+            if not counts[held_out, toxic]:
                 raise UserError(
                     f"no {side} text is {part}: {len(texts)} texts of "
                     f"{len({text.prompt for text in texts})} prompts",
                     where=str(path),
-                    hint="prompts are divided as a whole: give pairs of more prompts, or another "
-                    "held_out or seed",
+                    hint="all texts of a prompt go to one side of the split: give pairs of more "
+                    "prompts, or another held_out or seed",
                 )

@@ -1,4 +1,4 @@
-"""`LinearProbe`: logistic regression on rows, judged on rows of other prompts."""
+"""`LinearProbe`: logistic regression on rows, evaluated on rows of other prompts."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_STEPS = 2000
-"""Most steps of the optimiser; whether it needed them all is told."""
+"""Most steps of the optimiser; a probe that needs them all is reported as not converged."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinearProbe:
-    """A direction and a threshold."""
+    """A direction and a threshold that separate toxic from neutral rows."""
 
     direction: Float64[np.ndarray, " d"]
-    """W_toxic, of length 1: from neutral to toxic, in the coordinates of the rows."""
+    """W_toxic, of length 1, from neutral to toxic, in the coordinates of the rows."""
     offset: float
-    """A row x reads as toxic where x . direction > offset."""
+    """Threshold: a row x is classified as toxic where x . direction > offset."""
     converged: bool
-    """The optimiser came to its tolerance."""
+    """True when the optimiser reached its tolerance."""
 
     @classmethod
     def fit(
@@ -35,11 +35,11 @@ class LinearProbe:
         toxic: Bool[np.ndarray, " rows"],
         inverse_penalty: float,
     ) -> LinearProbe:
-        """Fit by maximum likelihood with an L2 penalty; both classes must be there.
+        """Fit by maximum likelihood with an L2 penalty; both classes must be present.
 
         Rows are centred and divided by one number, the root mean square of all entries, not column
         by column: so the penalty means the same at every width and scale, and the direction does
-        not depend on the basis that a model happens to write in.
+        not depend on the basis of the model's residual stream.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -51,7 +51,7 @@ class LinearProbe:
         model.fit(exact / scale, toxic)
         weights = model.coef_[0] / scale
         length = float(np.linalg.norm(weights))
-        if length == 0:  # rows that are all the same tell nothing
+        if length == 0:  # all rows are equal
             return cls(direction=np.zeros(len(centre)), offset=0.0, converged=True)
         return cls(
             direction=weights / length,
@@ -60,22 +60,22 @@ class LinearProbe:
         )
 
     def scores(self, rows: Float[np.ndarray, "rows d"]) -> Float64[np.ndarray, " rows"]:
-        """Above 0: toxic."""
+        """Return the distance of each row from the threshold; above 0 means toxic."""
         return np.asarray(rows.astype(np.float64) @ self.direction - self.offset)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """How well scores tell the classes apart, with intervals over prompt groups."""
+    """How well scores separate the classes, with intervals over prompt groups."""
 
     auc: Estimate
-    """Chance that a toxic text scores above a neutral one; 0.5 knows nothing."""
+    """Probability that a toxic text scores above a neutral one; 0.5 is chance."""
     balanced_accuracy: Estimate
-    """Mean share of right answers over the classes; 0.5 knows nothing."""
+    """Mean share of right answers over the classes; 0.5 is chance."""
     accuracy: Estimate
-    """Share of right answers: to be read beside `majority` only."""
+    """Share of right answers; compare with `majority`, never alone."""
     majority: Estimate
-    """Accuracy of always naming the commoner class."""
+    """Accuracy of always answering with the commoner class."""
 
 
 def judge_scores(
@@ -83,25 +83,28 @@ def judge_scores(
     toxic: Bool[np.ndarray, " rows"],
     groups: Int64[np.ndarray, " rows"],
 ) -> Judgement:
-    """Delete-group jackknife of each; no interval where a group holds all of a class."""
+    """Estimate every figure of a Judgement with a delete-group jackknife interval.
+
+    There is no interval where one group holds all texts of a class.
+    """
     from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-    def estimated(compute: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
-        numbers, counts = np.unique(groups, return_counts=True)
-        rest = [groups != number for number in numbers]
-        both = [0 < toxic[kept].sum() < kept.sum() for kept in rest]
+    numbers, counts = np.unique(groups, return_counts=True)
+    others = [groups != number for number in numbers]
+
+    def estimate(compute: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
         left_out = np.array(
             [
-                compute(toxic[kept], scores[kept]) if usable else np.nan
-                for kept, usable in zip(rest, both, strict=True)
+                compute(toxic[kept], scores[kept]) if 0 < toxic[kept].sum() < kept.sum() else np.nan
+                for kept in others
             ]
         )
         whole = float(compute(toxic, scores))
         return jackknife(whole, left_out, counts.astype(np.float64)).within(0.0, 1.0)
 
     return Judgement(
-        auc=estimated(roc_auc_score),
-        balanced_accuracy=estimated(lambda truth, own: balanced_accuracy_score(truth, own > 0)),
-        accuracy=estimated(lambda truth, own: float(((own > 0) == truth).mean())),
-        majority=estimated(lambda truth, own: max(truth.mean(), 1 - truth.mean())),
+        auc=estimate(roc_auc_score),
+        balanced_accuracy=estimate(lambda truth, score: balanced_accuracy_score(truth, score > 0)),
+        accuracy=estimate(lambda truth, score: float(((score > 0) == truth).mean())),
+        majority=estimate(lambda truth, score: max(truth.mean(), 1 - truth.mean())),
     )

@@ -1,4 +1,4 @@
-"""Params of kind `probe-direction`: what the probe is fitted to, and how much is kept."""
+"""Params of kind `probe-direction`: the texts of the probe, and the directions that are stored."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from jobs.kind import execution
 
 
 class Params(kind.Params):
-    """What the probe is fitted to, and how much is kept."""
+    """The texts that the probe is fitted to, and the directions that are stored."""
 
     averaged: Literal["completion", "text"] = Field(
         "completion",

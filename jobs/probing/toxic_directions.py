@@ -1,13 +1,13 @@
-"""From a model and pairs to its toxic directions: read, fit, judge, rank, write."""
+"""The toxic directions of a model, from pairs: read texts, fit a probe, evaluate, rank, write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 
 from analysis.estimates.evaluation import with_estimate
 from analysis.measurement import Measurement
@@ -16,7 +16,7 @@ from jobs.models.device import pick_device
 from jobs.models.family import Missing
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.model_facts import compute_dtype
-from jobs.probing.directions_file import write
+from jobs.probing.directions_file import write_directions
 from jobs.probing.labelled_texts import LabelledText, prompt_lines, read_labelled_texts
 from jobs.probing.linear_probe import Judgement, LinearProbe, judge_scores
 from jobs.probing.mean_residuals import mean_residuals
@@ -26,7 +26,6 @@ from jobs.probing.toxic_value_vectors import (
     find_shared_directions,
     rank_value_vectors,
 )
-from jobs.probing.vocabulary import read_out
 from jobs.store.checkpoint import Checkpoint
 from jobs.taps.taps import Place, taps_of
 from jobs.tokens.plan import build_token_plan
@@ -37,8 +36,9 @@ if TYPE_CHECKING:
     from jobs.probing.probe_direction_params import Params
 
 SITE = "resid_post"
-_VECTORS_READ_OUT = 16
-_TOKENS_READ_OUT = 10
+"""Site of the last block that the probe reads."""
+_MOST_VECTORS_READ_OUT = 16
+_NUM_TOKENS_READ_OUT = 10
 _DEFINITION = (
     "v1: {what} of a logistic regression (L2, C = {inverse_penalty:g}) on the mean residual of the "
     "last block over the tokens of the {averaged}, on held-out prompts; toxic: rejected sides; "
@@ -52,12 +52,14 @@ _WHAT = {
 }
 
 
-def find_directions(work: Work) -> dict[str, Any]:
-    """Find and write them; returns the record's facts.
+def find_directions(work: Work[Params]) -> dict[str, object]:
+    """Find the toxic directions and write them; return the record's facts.
 
-    Raises UserError where the model has no residual stream, or a class is missing.
+    Raises:
+        UserError: the model has no residual stream, a class of texts is missing, or residuals do
+            not separate the texts.
     """
-    params: Params = work.params
+    params = work.params
     labelling = read_labelled_texts(
         work.input("pairs").path("pairs.parquet"),
         held_out=params.held_out,
@@ -66,39 +68,41 @@ def find_directions(work: Work) -> dict[str, Any]:
     )
     source = work.input("model")
     checkpoint = Checkpoint(source.directory("model"), source.folder)
-    reader = _Reader(work, checkpoint)
-    rows, texts, too_long = reader.rows(labelling.texts)
-    kept = [labelling.texts[number] for number in texts]
-    probe, judgement = _fitted(rows, kept, params)
-    found = rank_value_vectors(
+    reader = _ModelReader(work, checkpoint)
+    rows, numbers, num_too_long = reader.rows(labelling.texts)
+    texts = [labelling.texts[number] for number in numbers]
+    probe, judgement = _fit_probe(rows, texts, params)
+    vectors = rank_value_vectors(
         probe.direction, checkpoint.shape.num_layers, checkpoint.value_vectors, params.num_vectors
     )
-    shared = find_shared_directions(found, probe.direction, params.num_svd)
+    shared = find_shared_directions(vectors, probe.direction, params.num_svd)
     facts = {
         "site": SITE,
         "layer": reader.place[1],
-        "num_texts": len(kept),
-        "num_held_out": sum(text.held_out for text in kept),
-        "num_too_long": too_long,
-        "num_without_tokens": len(labelling.texts) - too_long - len(kept),
+        "num_texts": len(texts),
+        "num_held_out": sum(text.held_out for text in texts),
+        "num_too_long": num_too_long,
+        "num_without_tokens": len(labelling.texts) - num_too_long - len(texts),
         "num_dropped": dict(labelling.dropped),
         "converged": probe.converged,
         **{name: estimate["value"] for name, estimate in asdict(judgement).items()},
     }
-    write(work.folder, probe, found, shared, facts | reader.words(probe, found, shared))
-    _write_measurements(work, judgement, kept)
+    description = facts | reader.tokens_of(probe, vectors, shared)
+    write_directions(work.folder, probe, vectors, shared, description)
+    _write_measurements(work, judgement, texts)
     return {"model": dict(source.facts["model"]), "probe": facts}
 
 
-class _Reader:
-    """The part that needs the model in memory."""
+class _ModelReader:
+    """The model in memory: residuals of texts, and the tokens that directions promote."""
 
-    def __init__(self, work: Work, checkpoint: Checkpoint) -> None:
-        params: Params = work.params
+    def __init__(self, work: Work[Params], checkpoint: Checkpoint) -> None:
+        params = work.params
         source = work.input("model")
         folder = source.directory("model")
         self.place: Place = (SITE, checkpoint.shape.num_layers - 1)
         self._work = work
+        self._params = params
         self._tokenizer = load_tokenizer(folder)
         limit = checkpoint.shape.max_positions
         self._max_length = min(limit, params.max_length or limit)
@@ -116,44 +120,66 @@ class _Reader:
     def rows(
         self, texts: Sequence[LabelledText]
     ) -> tuple[Float32[np.ndarray, "rows d"], Int64[np.ndarray, " rows"], int]:
-        """A row per text that has one, which texts those are, and how many were too long."""
-        params: Params = self._work.params
+        """Read the mean residual of every text.
+
+        Returns:
+            A row per text that has tokens to average over, the numbers of those texts, and how
+            many texts were too long.
+        """
         plan, too_long = build_token_plan(prompt_lines(texts), self._tokenizer, self._max_length)
 
-        def after_batch(done: int) -> None:
+        def after_batch(num_done: int) -> None:
             if self._work.stop_requested:
                 raise Stopped
-            self._work.progress(done / len(plan.prompts), f"{done} of {len(plan.prompts)} texts")
+            total = len(plan.prompts)
+            self._work.progress(num_done / total, f"{num_done} of {total} texts")
 
         rows, numbers = mean_residuals(
             self._model,
             plan,
             self.place,
-            params.averaged,
-            token_budget=params.token_budget,
+            self._params.averaged,
+            token_budget=self._params.token_budget,
             after_batch=after_batch,
         )
         return rows, numbers, len(too_long)
 
-    def words(
-        self, probe: LinearProbe, found: ToxicValueVectors, shared: SharedDirections
-    ) -> dict[str, Any]:
-        """Tokens that the directions and the first value vectors write."""
-        vectors = found.vectors[:_VECTORS_READ_OUT]
-        stacked = np.concatenate([probe.direction[None], shared.directions, vectors])
-        tokens = read_out(self._model, self._tokenizer, stacked, _TOKENS_READ_OUT)
+    def tokens_of(
+        self, probe: LinearProbe, vectors: ToxicValueVectors, shared: SharedDirections
+    ) -> dict[str, object]:
+        """Read out the tokens that the directions and the first value vectors promote."""
+        first_vectors = vectors.vectors[:_MOST_VECTORS_READ_OUT]
+        directions = np.concatenate([probe.direction[None], shared.directions, first_vectors])
+        tokens = self._read_out(directions)
         first = 1 + len(shared.directions)
-        named = zip(found.layers.tolist(), found.neurons.tolist(), tokens[first:], strict=False)
+        named = zip(vectors.layers.tolist(), vectors.neurons.tolist(), tokens[first:], strict=False)
         return {
             "probe_tokens": tokens[0],
             "svd_tokens": tokens[1:first],
             "vector_tokens": [
-                {"layer": layer, "neuron": neuron, "tokens": each} for layer, neuron, each in named
+                {"layer": layer, "neuron": neuron, "tokens": promoted}
+                for layer, neuron, promoted in named
             ],
         }
 
+    def _read_out(self, directions: Float[np.ndarray, "k d"]) -> Sequence[Sequence[str]]:
+        """Return, for each direction v, the tokens with the largest entries of E v.
 
-def _fitted(
+        E is the unembedding.
+        """
+        import torch
+
+        with torch.inference_mode():
+            embedding = self._model.get_output_embeddings().weight
+            columns = torch.from_numpy(np.ascontiguousarray(directions, dtype=np.float32))
+            logits = embedding.float() @ columns.to(embedding.device).T
+            # Embeddings are often padded to a round number of tokens.
+            size = min(len(self._tokenizer), len(logits))
+            top = logits[:size].topk(min(_NUM_TOKENS_READ_OUT, size), dim=0).indices.T.tolist()
+        return [self._tokenizer.convert_ids_to_tokens(ids) for ids in top]
+
+
+def _fit_probe(
     rows: Float32[np.ndarray, "rows d"], texts: Sequence[LabelledText], params: Params
 ) -> tuple[LinearProbe, Judgement]:
     toxic = np.array([text.toxic for text in texts])
@@ -166,15 +192,18 @@ def _fitted(
             raise UserError(
                 "a class has no text left whose tokens can be averaged",
                 where="pairs",
-                hint="texts of one token have none: average over `text`",
+                hint="the first token of a text never counts: set averaged: text",
             )
     probe = LinearProbe.fit(rows[~held_out], toxic[~held_out], params.inverse_penalty)
     if not probe.direction.any():
-        raise UserError("all texts leave the same residuals: there is no direction", where="pairs")
-    return probe, judge_scores(probe.scores(rows[held_out]), toxic[held_out], groups[held_out])
+        raise UserError("all texts have the same residuals: there is no direction", where="pairs")
+    scores = probe.scores(rows[held_out])
+    return probe, judge_scores(scores, toxic[held_out], groups[held_out])
 
 
-def _write_measurements(work: Work, judgement: Judgement, texts: Sequence[LabelledText]) -> None:
+def _write_measurements(
+    work: Work[Params], judgement: Judgement, texts: Sequence[LabelledText]
+) -> None:
     model = work.input("model").facts["model"]
     groups = np.array([text.group for text in texts if text.held_out])
     write_measurements(work.folder, _measurements(work.params, judgement, groups), model)

@@ -14,13 +14,13 @@ class ToxicValueVectors:
     """The value vectors with the largest cosine with W_toxic, of all layers together."""
 
     layers: Int64[np.ndarray, " n"]
-    """Layer of each, the most toxic first."""
+    """Layer of each vector, the most toxic first."""
     neurons: Int64[np.ndarray, " n"]
-    """Its neuron: its coordinate at the sites mlp_act, mlp_gate and mlp_linear."""
+    """Neuron of each vector: its coordinate at the sites mlp_act, mlp_gate and mlp_linear."""
     cosines: Float64[np.ndarray, " n"]
-    """Its cosine with W_toxic."""
+    """Cosine of each vector with W_toxic."""
     vectors: Float32[np.ndarray, "n d"]
-    """Itself, at its own length."""
+    """The vectors, not normalised."""
 
 
 def rank_value_vectors(
@@ -29,19 +29,24 @@ def rank_value_vectors(
     value_vectors: Callable[[int], Float32[np.ndarray, "neurons d"]],
     most: int,
 ) -> ToxicValueVectors:
-    """The first `most` of all; one layer is looked at at a time. Zero vectors have no direction."""
-    found = [_of_layer(direction, layer, value_vectors(layer), most) for layer in range(num_layers)]
-    cosines = np.concatenate([each.cosines for each in found])
+    """Return the `most` value vectors with the largest cosine with a direction, of all layers.
+
+    Vectors of length 0 are left out. `value_vectors` is called for one layer at a time.
+    """
+    layers = [
+        _rank_layer(direction, layer, value_vectors(layer), most) for layer in range(num_layers)
+    ]
+    cosines = np.concatenate([layer.cosines for layer in layers])
     order = np.argsort(-cosines, kind="stable")[:most]
     return ToxicValueVectors(
-        layers=np.concatenate([each.layers for each in found])[order],
-        neurons=np.concatenate([each.neurons for each in found])[order],
+        layers=np.concatenate([layer.layers for layer in layers])[order],
+        neurons=np.concatenate([layer.neurons for layer in layers])[order],
         cosines=cosines[order],
-        vectors=np.concatenate([each.vectors for each in found])[order],
+        vectors=np.concatenate([layer.vectors for layer in layers])[order],
     )
 
 
-def _of_layer(
+def _rank_layer(
     direction: Float64[np.ndarray, " d"],
     layer: int,
     vectors: Float32[np.ndarray, "neurons d"],
@@ -49,8 +54,8 @@ def _of_layer(
 ) -> ToxicValueVectors:
     lengths = np.linalg.norm(vectors, axis=1).astype(np.float64)
     along = vectors @ (direction / np.linalg.norm(direction))
-    nothing = np.full(len(vectors), -np.inf)
-    cosines = np.divide(along, lengths, out=nothing, where=lengths > 0)
+    last = np.full(len(vectors), -np.inf)
+    cosines = np.divide(along, lengths, out=last, where=lengths > 0)
     order = np.argsort(-cosines, kind="stable")[:most]
     order = order[np.isfinite(cosines[order])]
     return ToxicValueVectors(
@@ -66,23 +71,23 @@ class SharedDirections:
     """Leading right singular vectors of the toxic value vectors."""
 
     directions: Float64[np.ndarray, "k d"]
-    """Of length 1, the strongest first; each on the side of W_toxic: a singular vector has no sign
-    of its own."""
+    """Directions of length 1, the strongest first, each with the sign that makes its cosine with
+    W_toxic positive: a singular vector has no sign of its own."""
     singular_values: Float64[np.ndarray, " k"]
-    """How strong each is."""
+    """Singular value of each direction."""
     cosines: Float64[np.ndarray, " k"]
-    """With W_toxic: near 0 the side means nothing."""
+    """Cosine of each direction with W_toxic; near 0 the sign of the direction is arbitrary."""
 
 
 def find_shared_directions(
-    found: ToxicValueVectors, direction: Float64[np.ndarray, " d"], most: int
+    toxic: ToxicValueVectors, direction: Float64[np.ndarray, " d"], most: int
 ) -> SharedDirections:
-    """SVD of the vectors as they are, neither centred nor normalised (Lee et al. 2024, 3.2)."""
-    _, strengths, rows = np.linalg.svd(found.vectors.astype(np.float64), full_matrices=False)
+    """Decompose the vectors by SVD, neither centred nor normalised (Lee et al. 2024, 3.2)."""
+    _, strengths, rows = np.linalg.svd(toxic.vectors.astype(np.float64), full_matrices=False)
     number = min(most, int((strengths > strengths[:1] * 1e-7).sum()))
     rows, strengths = rows[:number], strengths[:number]
     cosines = rows @ (direction / np.linalg.norm(direction))
-    sides = np.where(cosines < 0, -1.0, 1.0)
+    signs = np.where(cosines < 0, -1.0, 1.0)
     return SharedDirections(
-        directions=rows * sides[:, None], singular_values=strengths, cosines=cosines * sides
+        directions=rows * signs[:, None], singular_values=strengths, cosines=cosines * signs
     )

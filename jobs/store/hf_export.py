@@ -1,7 +1,7 @@
-"""Export to the Hugging Face sharded layout: links to the shards, and an index of their tensors.
+"""Export of a store to the Hugging Face sharded layout: links to the shards, and an index.
 
 Names of tensors begin with the number of their unit, so no byte is rewritten. The index has no
-rows, digests or plan hash: it is for tools that expect it, never a store's own manifest.
+rows, digests or plan hash: it serves tools that expect one, and never replaces `store.json`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,23 @@ from pathlib import Path
 from cluster.errors import UserError
 from cluster.local_disk import link_or_copy
 from jobs.store.activation_store import ActivationStore
-from jobs.store.activation_units import FOLDER
 from jobs.store.shard_file import bytes_per_number, open_durably
+from jobs.store.store_layout import UNITS
 
 INDEX_FILE = "model.safetensors.index.json"
+"""Name of the index in the Hugging Face layout."""
 
 
 def export_hf_index(store: ActivationStore, folder: Path) -> Path:
-    """Fill an empty or new folder with a store's shards and their index; return the index's path.
+    """Fill an empty or new folder with the shards of a store and their index.
 
     Shards are hard-linked where the disk allows it, after their digests were checked.
-    Raises UserError when the folder holds something already.
+
+    Returns:
+        The path of the index.
+
+    Raises:
+        UserError: the folder is not empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -33,10 +39,10 @@ def export_hf_index(store: ActivationStore, folder: Path) -> Path:
     for unit in store.units:
         for file, shard in unit.marker["shards"].items():
             target = f"unit-{unit.name}-{file}"
-            link_or_copy(store.files.path(f"{FOLDER}/{unit.name}/{file}"), folder / target)
+            link_or_copy(store.files.path(f"{UNITS}/{unit.name}/{file}"), folder / target)
             weight_map |= dict.fromkeys(shard["tensors"], target)
             tensors = shard["tensors"].values()
-            total += sum(bytes_per_number(each["dtype"]) * prod(each["shape"]) for each in tensors)
+            total += sum(bytes_per_number(t["dtype"]) * prod(t["shape"]) for t in tensors)
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
     with open_durably(folder / INDEX_FILE) as stream:
         stream.write((json.dumps(index, indent=2) + "\n").encode())

@@ -1,4 +1,4 @@
-"""`RowIndex`: which rows of a position are stored and where, found by prompt and position."""
+"""`RowIndex`: the stored rows of a position and where they lie, found by prompt and position."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from jaxtyping import Bool, Int64
 from cluster.errors import UserError
 from jobs.tokens.plan import TokenPlan
 
-_MOST_SHOWN = 20
+_MOST_LISTED = 20
+"""Most stored positions that an error lists."""
 
 
 class RowIndex:
@@ -28,13 +29,13 @@ class RowIndex:
     ) -> None:
         self._plan = plan
         self.tokens = tokens
-        """Token of the plan that each row stands at, ascending; of a pooled row, its first."""
+        """Index in the token plan of each row, ascending; of a pooled row, of its first token."""
         self.reservoir = reservoir
-        """The row belongs to the reservoir chosen by hash."""
+        """True for rows of the reservoir chosen by hash."""
         self.blocks = blocks
-        """Which block each row lies in, in the order of units and shards."""
+        """Number of the block that holds each row, in the order of units and shards."""
         self.rows = rows
-        """Its row there."""
+        """Index of each row within its block."""
 
     @classmethod
     def of_blocks(
@@ -42,11 +43,11 @@ class RowIndex:
         plan: TokenPlan,
         blocks: Sequence[tuple[Int64[np.ndarray, " _"], Bool[np.ndarray, " _"]]],
     ) -> RowIndex:
-        """From the tokens and the reservoir flags of every block, in the order rows came."""
+        """Build an index from the tokens and reservoir flags of every block, in stored order."""
         tokens = np.concatenate([np.zeros(0, np.int64), *(tokens for tokens, _ in blocks)])
         flags = np.concatenate([np.zeros(0, bool), *(flags for _, flags in blocks)])
         owners = np.repeat(np.arange(len(blocks)), [len(tokens) for tokens, _ in blocks])
-        rows = np.concatenate([np.zeros(0, int), *(np.arange(len(each)) for each, _ in blocks)])
+        rows = np.concatenate([np.zeros(0, int), *(np.arange(len(tokens)) for tokens, _ in blocks)])
         order = np.argsort(tokens, kind="stable")
         return cls(
             plan,
@@ -62,12 +63,12 @@ class RowIndex:
 
     @property
     def prompts(self) -> Int64[np.ndarray, " rows"]:
-        """Id of the prompt that each row belongs to."""
+        """Id of the prompt of each row."""
         return np.asarray(self._plan.prompts[self._owners])
 
     @property
     def groups(self) -> Int64[np.ndarray, " rows"]:
-        """Group of that prompt."""
+        """Group of the prompt of each row."""
         return np.asarray(self._plan.groups[self._owners])
 
     @property
@@ -76,14 +77,19 @@ class RowIndex:
         return np.asarray(self.tokens - self._plan.offsets[self._owners])
 
     def find(self, prompt: int, position: int | None) -> int:
-        """Which row stands at a position of a prompt; None: the only row that the prompt has.
+        """Return the index of a row.
 
-        Raises UserError, saying what there is.
+        Args:
+            prompt: id of a prompt.
+            position: position in the prompt, from 0; None for the only row of the prompt.
+
+        Raises:
+            UserError: the row is not stored; the error lists the rows that are.
         """
         number = self._number(prompt)
         start, end = (int(offset) for offset in self._plan.offsets[number : number + 2])
         if position is not None and not 0 <= position < end - start:
-            # In a padded batch -1 is a pad, or the last token of the longest prompt only.
+            # Negative positions are refused: in a padded batch -1 would be padding.
             raise UserError(
                 f"prompt {prompt} has no position {position}",
                 where="position",
@@ -94,11 +100,11 @@ class RowIndex:
             if stop - first == 1:
                 return first
             raise self._not_stored(f"prompt {prompt} has {stop - first} stored rows", first, stop)
-        found = int(np.searchsorted(self.tokens, start + position))
-        if found == stop or self.tokens[found] != start + position:
+        row = int(np.searchsorted(self.tokens, start + position))
+        if row == stop or self.tokens[row] != start + position:
             what = f"no row of prompt {prompt} is stored at position {position}"
             raise self._not_stored(what, first, stop, position)
-        return found
+        return row
 
     @cached_property
     def _by_id(self) -> tuple[Int64[np.ndarray, " prompts"], Int64[np.ndarray, " prompts"]]:
@@ -107,10 +113,10 @@ class RowIndex:
 
     def _number(self, prompt: int) -> int:
         ids, order = self._by_id
-        found = int(np.searchsorted(ids, prompt))
-        if found < len(ids) and ids[found] == prompt:
-            return int(order[found])
-        near = min(ids[max(0, found - 1) : found + 1], key=lambda each: abs(int(each) - prompt))
+        rank = int(np.searchsorted(ids, prompt))
+        if rank < len(ids) and ids[rank] == prompt:
+            return int(order[rank])
+        near = min(ids[max(0, rank - 1) : rank + 1], key=lambda number: abs(int(number) - prompt))
         raise UserError(
             f"there is no prompt {prompt} in the token plan",
             where=f"{len(ids)} prompts, {ids[0]} to {ids[-1]}",
@@ -119,9 +125,9 @@ class RowIndex:
 
     def _not_stored(self, what: str, first: int, stop: int, near: int | None = None) -> UserError:
         stored = self.positions[first:stop]
-        hint = "beyond a few rows for every model, rows are stored where the study asks for them"
+        hint = "only num_reservoir rows of a position are stored: name it in full_rows to have all"
         if near is not None and len(stored):
             hint = f"the nearest is {stored[np.argmin(np.abs(stored - near))]}"
-        shown = ", ".join(str(each) for each in stored[:_MOST_SHOWN]) or "none"
-        more = ", ..." if len(stored) > _MOST_SHOWN else ""
-        return UserError(what, where=f"its stored positions: {shown}{more}", hint=hint)
+        listed = ", ".join(str(position) for position in stored[:_MOST_LISTED]) or "none"
+        more = ", ..." if len(stored) > _MOST_LISTED else ""
+        return UserError(what, where=f"its stored positions: {listed}{more}", hint=hint)

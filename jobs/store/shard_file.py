@@ -1,8 +1,8 @@
-"""One safetensors file: written from pieces, hashed on the way, whole or not there; read by mmap.
+"""One safetensors file: streamed to disk piece by piece and hashed on the way, read by mmap.
 
-The library's `save_file` wants every tensor in one piece (a second copy of a shard that was
-gathered block by block), never syncs, and leaves files that only their owner may read; its reader
-copies what it returns. The format is a length, a JSON header and the bytes.
+Our own writer, because the library's `save_file` wants whole tensors (a second copy of a shard
+that is gathered block by block), never syncs, and leaves files that only their owner may read; its
+reader copies what it returns. The format is a length, a JSON header and the bytes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, TypedDict
 
 import numpy as np
 import xxhash
 
 from cluster.errors import SurroundingsError
+from jobs.store.store_layout import ShardEntry
 
 _CODES = {
     "float64": "F64",
@@ -40,7 +41,18 @@ _CODES = {
 }
 _NAMES = {code: name for name, code in _CODES.items()}
 _FLUSH_BYTES = 32 * 2**20
-"""The disk is set to work after this many bytes, so that the sync at the end finds little left."""
+"""Writing to disk starts after this many bytes, so that the sync at the end finds little left."""
+
+
+class TensorHeader(TypedDict):
+    """Entry of a tensor in the header of a safetensors file."""
+
+    dtype: str
+    """A value of _CODES."""
+    shape: list[int]
+    """Length of each axis."""
+    data_offsets: list[int]
+    """First byte and end of the tensor after the header."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,15 +60,15 @@ class Pieces:
     """A tensor to be written, its rows in one or more arrays."""
 
     dtype: str
-    """`float32`, `bfloat16`, ...; bfloat16 comes as arrays of uint16."""
+    """`float32`, `bfloat16`, ...; bfloat16 comes as arrays of 16-bit integers."""
     shape: tuple[int, ...]
-    """Shape of the whole."""
+    """Shape of the whole tensor."""
     arrays: Sequence[np.ndarray]
-    """What stands one after the other; nothing is copied, so they must not change."""
+    """Arrays in the order of the file; they are not copied, so they must not change."""
 
     @classmethod
     def of(cls, array: np.ndarray) -> Pieces:
-        """An array as it is."""
+        """Return a tensor of a single array."""
         return cls(dtype=str(array.dtype), shape=array.shape, arrays=[array])
 
     @property
@@ -65,14 +77,15 @@ class Pieces:
         return sum(array.nbytes for array in self.arrays)
 
 
-def write_shard(path: Path, tensors: Mapping[str, Pieces]) -> dict[str, Any]:
-    """Write a file; return its `bytes`, `xxh3` and `tensors` (name -> `dtype`, `shape`).
+def write_shard(path: Path, tensors: Mapping[str, Pieces]) -> ShardEntry:
+    """Write a file and return its entry for the unit's marker.
 
-    Raises SurroundingsError when the disk does not take it; nothing is left then.
+    Raises SurroundingsError when the disk cannot take the file; nothing is left then.
     """
     # Widest first, so that every tensor starts at a multiple of its own width.
     names = sorted(tensors, key=lambda name: (-bytes_per_number(tensors[name].dtype), name))
-    header, end = {}, 0
+    header: dict[str, TensorHeader] = {}
+    end = 0
     for name in names:
         start, end = end, end + tensors[name].nbytes
         assert end - start == bytes_per_number(tensors[name].dtype) * prod(tensors[name].shape), (
@@ -112,16 +125,16 @@ def _bytes(tensors: Mapping[str, Pieces], names: Sequence[str]) -> Iterator[memo
 
 
 def bytes_per_number(dtype: str) -> int:
-    """Bytes of one number."""
+    """Return the bytes of one number of a dtype."""
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
 
-def _start_flushing(stream: Any, since: int) -> int:
-    """Ask the kernel to begin writing what it has taken since; returns where it shall go on.
+def _start_flushing(stream: BinaryIO, since: int) -> int:
+    """Ask the kernel to start writing the bytes from `since`; return the start of the next part.
 
-    What is not on disk yet stays in memory, so nothing is waited for.
+    Bytes that are not on disk yet stay in memory, so the call does not wait.
     """
-    size = int(stream.tell()) - since
+    size = stream.tell() - since
     if size < _FLUSH_BYTES or not hasattr(os, "posix_fadvise"):  # macOS has none
         return since
     os.posix_fadvise(stream.fileno(), since, size, os.POSIX_FADV_DONTNEED)
@@ -129,8 +142,8 @@ def _start_flushing(stream: Any, since: int) -> int:
 
 
 @contextmanager
-def open_durably(path: Path) -> Iterator[Any]:
-    """A file to write, beside its place until it is whole and on disk; never half there.
+def open_durably(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears at `path` only when the block has ended and all is on disk.
 
     Raises SurroundingsError when the disk is full, read-only or broken.
     """
@@ -143,42 +156,42 @@ def open_durably(path: Path) -> Iterator[Any]:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _refused(error, path) from error
+        raise _write_error(error, path) from error
 
 
-def _refused(error: OSError, path: Path) -> SurroundingsError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+def _write_error(error: OSError, path: Path) -> SurroundingsError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return SurroundingsError(
         f"cannot write {path.name}: {error.strerror or error}",
         where=str(path.parent),
-        hint="free space, then run the same command: finished units are kept" if full else None,
+        hint="free space, then run the same command: finished units are kept" if is_full else None,
     )
 
 
 class Shard:
-    """A safetensors file, mapped: an array is read page by page, where it is looked at."""
+    """A safetensors file, mapped into memory: pages are read when their numbers are used."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            self._header = json.loads(stream.read(length))
+            self._header: dict[str, TensorHeader] = json.loads(stream.read(length))
         self._bytes = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))[8 + length :]
 
     @property
     def names(self) -> list[str]:
-        """Names of its tensors, sorted."""
+        """Names of the tensors, sorted."""
         return sorted(name for name in self._header if name != "__metadata__")
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
+        """Return the shape of a tensor."""
         return tuple(self._header[name]["shape"])
 
     def dtype(self, name: str) -> str:
-        """`float32`, `bfloat16`, ..."""
+        """Return the dtype of a tensor: `float32`, `bfloat16`, ..."""
         return _NAMES[self._header[name]["dtype"]]
 
     def array(self, name: str) -> np.ndarray:
-        """A read-only view of a tensor; bfloat16, which numpy has not, as uint16."""
+        """Return a read-only view of a tensor; bfloat16, which numpy lacks, as uint16."""
         start, end = self._header[name]["data_offsets"]
         dtype = "uint16" if self.dtype(name) == "bfloat16" else self.dtype(name)
         return self._bytes[start:end].view(dtype).reshape(self._header[name]["shape"])

@@ -1,9 +1,9 @@
-"""How many bytes a store of activations takes, from shapes alone: an upper estimate.
+"""An upper bound of the bytes of an activation store, from shapes alone.
 
-Every unit stores, for every place and position, a summary: some vectors of d, two histograms of
-norms, and d x d moments for positions that keep them; of the rows themselves those of the
-reservoir, or all; and the base's rows, in float32, at the reservoir. What is not counted: the
-token plan (some 10 bytes a token), and the two small JSON files of the index.
+Every unit stores, for every place and position, a summary (some vectors of d, two histograms of
+norms, and d x d moments at positions that have them), the rows of the reservoir or all rows, and
+the base's rows in float32 at the reservoir. Not counted: the token plan (some 10 bytes a token),
+and the JSON of index and markers.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,13 +13,13 @@ from analysis.rows.histogram import NUM_BINS
 ROW_BYTES = {"float32": 4, "bfloat16": 2}
 """Bytes of one number of a stored row."""
 _EXACT = 8
-"""Bytes of a float64 or int64: what summaries are kept in, whatever the rows are."""
+"""Bytes of a float64 or int64, the dtypes of all summaries."""
 _VECTORS = 8
 """Most vectors of d in a summary: the mean, the sum of unit rows, and sums over neurons."""
 _NAMES = 4096
 """Most bytes for the names, shapes and digests of a summary's arrays, in shards and `UNIT.json`."""
 _BIN = 2 * _EXACT
-"""A filled bin of a histogram: its number and its count."""
+"""Bytes of a filled bin of a histogram: its number and its count."""
 
 
 def bound_store_bytes(
@@ -32,16 +32,16 @@ def bound_store_bytes(
     num_reservoir: int,
     row_bytes: int,
 ) -> int:
-    """Most bytes of a store. Additive over places: sites that store differently are summed.
+    """Return the most bytes of a store; bounds of different places may be added.
 
     Args:
-        num_rows: position label -> rows it has at every place, or more.
+        num_rows: position label -> rows at every place, or more.
         num_units: units of the store, or more.
         widths: d of every place.
         dense: position labels with d x d moments in every unit. A unit with fewer than d rows
-            keeps those instead, which is less.
-        rowwise: position labels all of whose rows are stored; of others, those of the reservoir.
-        num_reservoir: rows kept of each position, the base's beside them.
+            stores the rows instead, which are fewer bytes.
+        rowwise: position labels all of whose rows are stored; others store the reservoir.
+        num_reservoir: rows of each position in the reservoir, each with a row of the base.
         row_bytes: bytes of one number of a stored row.
     """
     total = 0

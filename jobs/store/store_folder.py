@@ -1,8 +1,7 @@
-"""A store without its record or its index: read from a bare folder, the index made again.
+"""A store in a bare folder, without its record: shards are checked, and the index made again.
 
-The units are the truth of a store, `store.json` says the same at a glance. What no unit knows (why
-a site is missing, the floor, prompts left out) comes back by running the study again, which
-takes over every unit.
+Units hold all of a store; `store.json` summarises them. Facts that no unit holds (why a site is
+missing, the floor, prompts left out) come back by running the study again, which adopts every unit.
 """
 
 from __future__ import annotations
@@ -10,20 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from safetensors.numpy import load_file
 
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import digest_file
-from jobs.store.activation_units import FOLDER, MARKER
-from jobs.store.store_files import PLAN
-from jobs.store.unit_arrays import StoreFiles, UnitArrays
+from jobs.store.store_layout import MARKER, PLAN, UNITS, StoreFiles, StoreIndex
+from jobs.store.unit_arrays import UnitArrays
 from jobs.tokens.plan import TokenPlan
 
 
 class StoreFolder:
-    """The files of a store that was copied somewhere; shards are checked against their markers."""
+    """The files of a copied store; shards are checked against the markers of their units."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,13 +28,13 @@ class StoreFolder:
         return f"StoreFolder({self._folder})"
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the files below a folder, sorted."""
+        """List the names of the files below a folder, sorted."""
         files = (path for path in self._folder.rglob("*") if path.is_file())
         names = (path.relative_to(self._folder).as_posix() for path in files)
         return sorted(name for name in names if name.startswith(folder))
 
     def path(self, name: str) -> Path:
-        """The file. Raises SurroundingsError for a shard that is not what its marker says."""
+        """Return a file; raise SurroundingsError for a shard that its marker does not match."""
         path = self._folder / name
         if path.suffix == ".safetensors" and name != PLAN and name not in self._checked:
             shards = json.loads((path.parent / MARKER).read_bytes())["shards"]
@@ -49,25 +44,28 @@ class StoreFolder:
         return path
 
     def read(self, name: str) -> bytes:
-        """Its bytes."""
+        """Return the bytes of a file."""
         return self.path(name).read_bytes()
 
 
-def rebuild_index(files: StoreFiles) -> dict[str, Any]:
-    """What `store.json` says, from the units and the token plan.
+def rebuild_index(files: StoreFiles) -> StoreIndex:
+    """Make the content of `store.json` from the units and the token plan.
 
-    Raises SurroundingsError when a unit is missing, foreign, or not of this plan.
+    Raises SurroundingsError when a unit is missing, or of another plan.
     """
+    from safetensors.numpy import load_file
+
     plan = TokenPlan.from_arrays(load_file(files.path(PLAN)))
-    names = {name.split("/")[1] for name in files.names(f"{FOLDER}/") if name.endswith(MARKER)}
+    names = {name.split("/")[1] for name in files.names(f"{UNITS}/") if name.endswith(MARKER)}
     units = [UnitArrays(files, name) for name in sorted(names)]
-    prompts = sum(unit.marker["num_prompts"] for unit in units)
-    same = all(unit.marker["token_plan"] == plan.hash for unit in units)
-    if not same or prompts != len(plan.prompts):
+    num_prompts = sum(unit.marker["num_prompts"] for unit in units)
+    is_same_plan = all(unit.marker["token_plan"] == plan.hash for unit in units)
+    if not is_same_plan or num_prompts != len(plan.prompts):
         raise SurroundingsError(
-            f"these are not all units of the token plan: {prompts} of {len(plan.prompts)} prompts",
+            "these are not all units of the token plan: "
+            f"{num_prompts} of {len(plan.prompts)} prompts",
             where=repr(files),
-            hint="run the study again: units that are whole are taken over",
+            hint="run the study again: whole units are adopted",
         )
     places = sorted({place for unit in units for place in _places(unit)})
     return {
@@ -87,7 +85,7 @@ def rebuild_index(files: StoreFiles) -> dict[str, Any]:
 
 
 def _places(unit: UnitArrays) -> Iterator[tuple[str, int, str]]:
-    """Site, layer and position of every summary."""
+    """Yield site, layer and position of every summary of a unit."""
     for name in unit:
         site, *rest = name.split(".")
         if len(rest) == 3 and rest[2] == "counts":
@@ -95,13 +93,13 @@ def _places(unit: UnitArrays) -> Iterator[tuple[str, int, str]]:
 
 
 def _is_rowwise(units: Sequence[UnitArrays], label: str) -> bool:
-    """True when every row of a position is stored in float32, and no moments beside them."""
+    """Tell whether every row of a position is stored in float32, without moments."""
     for unit in units:
         rows = [name for name in unit if f".{label}.rows." in name]
         tokens = [unit.shape(f"stored.{label}.tokens.{end}")[0] for end in unit.blocks(label)]
-        whole = sum(tokens) == unit.marker["rows"][label]
-        summed = any(f".{label}.moments." in name for name in unit)
-        if not whole or summed or any(unit.dtype(name) != "float32" for name in rows):
+        has_all_rows = sum(tokens) == unit.marker["rows"][label]
+        has_moments = any(f".{label}.moments." in name for name in unit)
+        if not has_all_rows or has_moments or any(unit.dtype(row) != "float32" for row in rows):
             return False
     return True
 

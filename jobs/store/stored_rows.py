@@ -1,12 +1,12 @@
-"""`StoredRows`: the stored rows of one place, read from mapped files where they are indexed."""
+"""`StoredRows`: the stored rows of one place; indexing reads the rows from mapped files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 
 from jobs.store.row_index import RowIndex
 from jobs.store.unit_arrays import widen_bfloat16
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Framework = Literal["numpy", "torch"]
-"""What rows are returned as. Rows in bfloat16, which numpy has not, are float32 there."""
+"""Library of the arrays that rows are returned as; bfloat16, which numpy lacks, as float32."""
+RowKey = int | slice | Sequence[int] | Sequence[bool] | np.ndarray
+"""Index of a row, a slice, indices, or a mask."""
 
 
 class StoredRows:
@@ -31,36 +33,36 @@ class StoredRows:
         framework: Framework,
     ) -> None:
         self.index = index
-        """Token, prompt, group and position of each row, and whether it is of the reservoir."""
+        """Token, prompt, group and position of each row, and which rows are in the reservoir."""
         self.dtype = dtype
-        """`float32` or `bfloat16`, as stored."""
+        """Dtype as stored: `float32` or `bfloat16`."""
         self.shape = (len(index.tokens), width)
-        """Rows and d."""
+        """Number of rows, and d."""
         self._block = block
         self._framework = framework
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key: Any) -> Any:
-        """The rows of an index, a slice, or an array of indices or truths; no others are read."""
+    def __getitem__(self, key: RowKey) -> Any:
+        """Read rows [rows, d], or one row [d], as an array or tensor; other rows are not read."""
         chosen = np.arange(len(self))[key]
-        raw = self._gathered(np.atleast_1d(chosen))
-        found: Any = raw
+        raw = self._gather(np.atleast_1d(chosen))
+        rows: np.ndarray | Tensor = raw
         if self._framework == "torch":
-            found = _as_torch(raw, self.dtype)
+            rows = _as_torch(raw, self.dtype)
         elif self.dtype == "bfloat16":
-            found = widen_bfloat16(raw)
-        return found if np.ndim(chosen) else found[0]
+            rows = widen_bfloat16(raw)
+        return rows if np.ndim(chosen) else rows[0]
 
-    def _gathered(self, chosen: Int64[np.ndarray, " chosen"]) -> np.ndarray:
-        raw = "uint16" if self.dtype == "bfloat16" else self.dtype
-        found = np.empty((len(chosen), self.shape[1]), dtype=raw)
+    def _gather(self, chosen: Int64[np.ndarray, " chosen"]) -> Shaped[np.ndarray, "chosen d"]:
+        dtype = "uint16" if self.dtype == "bfloat16" else self.dtype
+        gathered = np.empty((len(chosen), self.shape[1]), dtype=dtype)
         blocks, rows = self.index.blocks[chosen], self.index.rows[chosen]
         for block in np.unique(blocks):
             here = blocks == block
-            found[here] = self._block(int(block))[rows[here]]
-        return found
+            gathered[here] = self._block(int(block))[rows[here]]
+        return gathered
 
 
 def _as_torch(raw: np.ndarray, dtype: str) -> Tensor:

@@ -1,8 +1,7 @@
-"""Taking over the whole units of other attempts at the same job: earlier ones, and those at work.
+"""Adoption of units that other attempts at the same job have finished, earlier or right now.
 
-A unit is there when its `UNIT.json` speaks of this plan and these prompts; it is taken over when
-every byte of it is what that marker lists (on a remote root, where uploads appear whole: every
-size).
+A unit exists when its `UNIT.json` speaks of this plan and these prompts; it is adopted when every
+byte is what that marker lists (on a remote root, where uploads appear whole: every size).
 """
 
 from __future__ import annotations
@@ -13,27 +12,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.artifacts.artifact import FileEntry, digest_bytes
-from jobs.store.activation_units import FOLDER, MARKER, is_of_unit, list_whole_shards
+from jobs.store.store_layout import MARKER, UNITS, is_of_unit, list_whole_shards
 from jobs.tokens.batches import Unit
 from jobs.worker.work import AttemptFolder
 
 
 def is_finished(attempt: AttemptFolder, other: str, unit: Unit, plan_hash: str) -> bool:
-    """True when another attempt has finished a unit, as far as its marker says."""
-    marker = _marker(attempt.read_other(other, f"{FOLDER}/{unit.name}/{MARKER}"))
+    """Tell whether another attempt has finished a unit, as far as its marker says."""
+    marker = _parse_marker(attempt.read_other(other, f"{UNITS}/{unit.name}/{MARKER}"))
     return marker is not None and is_of_unit(marker, unit, plan_hash)
 
 
 def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_hash: str) -> bool:
-    """Take over a whole unit from the latest other attempt that has it; False when none has."""
-    relative = f"{FOLDER}/{unit.name}"
+    """Adopt a unit from the latest other attempt that has the whole of it; False for none."""
+    relative = f"{UNITS}/{unit.name}"
     for other in reversed(others):
         data = attempt.read_other(other, f"{relative}/{MARKER}")
-        marker = _marker(data)
+        marker = _parse_marker(data)
         if data is None or marker is None or not is_of_unit(marker, unit, plan_hash):
             continue
         if _is_whole(attempt, f"{attempt.artifact.attempt_folder(other)}/{relative}", unit, marker):
-            # Shards of a try of ours that memory ended would be listed as part of the store.
+            # Shards of our own try that ran out of memory would be listed as part of the store.
             shutil.rmtree(attempt.path / relative, ignore_errors=True)
             attempt.adopt(relative, other, list_unit_files(data))
             return True
@@ -41,7 +40,7 @@ def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_h
 
 
 def _is_whole(attempt: AttemptFolder, name: str, unit: Unit, marker: Mapping[str, Any]) -> bool:
-    """Every byte of the folder's shards, on a remote root every size, is what the marker lists."""
+    """Tell whether the shards of a folder have the bytes, or remotely the sizes, of the marker."""
     storage = attempt.artifact.storage
     if storage.is_local:
         return list_whole_shards(storage.path(name), unit, marker["token_plan"]) is not None
@@ -53,16 +52,16 @@ def _is_whole(attempt: AttemptFolder, name: str, unit: Unit, marker: Mapping[str
     return all(sizes.get(file) == size for file, size in listed.items())
 
 
-def _marker(data: bytes | None) -> Mapping[str, Any] | None:
+def _parse_marker(data: bytes | None) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(data) if data else None
+        marker = json.loads(data) if data else None
     except ValueError:
-        return None  # cut off in the middle of a write: it does not exist
-    return found if isinstance(found, dict) else None
+        return None  # cut off in the middle of a write: the unit does not exist
+    return marker if isinstance(marker, dict) else None
 
 
 def list_unit_files(data: bytes) -> dict[str, FileEntry]:
-    """Size and digest of every file of a unit, from the bytes of its marker."""
+    """Return size and digest of every file of a unit, from the bytes of its marker."""
     shards = {
         file: FileEntry(bytes=shard["bytes"], xxh3=shard["xxh3"])
         for file, shard in json.loads(data)["shards"].items()

@@ -1,19 +1,24 @@
-"""A base and an aligned model on the same padded batch, and their difference in fp32."""
+"""Activations of one model on a padded batch, and δ of a pair: aligned minus base, in fp32."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jaxtyping import Float32, Int64
+import numpy as np
+from jaxtyping import Float, Float32, Int64
 
 from jobs.taps.taps import Place, read_sites
+from jobs.tokens.batches import Batch, cut_batches, pad_batch
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-    from jobs.tokens.batches import Batch
+    from jobs.models.language_model import LanguageModel
+    from jobs.tokens.plan import TokenPlan
+    from jobs.tokens.positions import Position
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,58 +28,88 @@ class Offset:
     place: Place
     """Site and layer."""
     base: Float32[Tensor, "rows d"]
-    """The base model's activations."""
+    """Activations of the base model."""
     aligned: Float32[Tensor, "rows d"]
-    """The aligned model's."""
+    """Activations of the aligned model."""
     delta: Float32[Tensor, "rows d"]
-    """Aligned minus base."""
+    """δ: aligned minus base."""
 
 
 class Inputs:
     """A batch on a device, ready for any number of forward passes."""
 
-    def __init__(self, batch: Batch, device: Any) -> None:
+    def __init__(self, batch: Batch, device: torch.device | str) -> None:
         import torch
 
         self.device = device
         self.token_ids = torch.from_numpy(batch.token_ids).to(device)
         self.attention_mask = torch.from_numpy(batch.attention_mask).to(device)
-        # Padding is on the right, so a token's place in the row is its position.
-        width = torch.arange(batch.token_ids.shape[1], device=device)
-        self.position_ids = width.expand(len(batch.token_ids), -1)
+        # Padding is on the right, so the column of a token is its position.
+        columns = torch.arange(batch.token_ids.shape[1], device=device)
+        self.position_ids = columns.expand(len(batch.token_ids), -1)
         self._gathered: Int64[Tensor, " rows"] = torch.from_numpy(batch.gathered).to(device)
-        self._all = len(batch.gathered) == batch.token_ids.size
+        self._gathers_all = len(batch.gathered) == batch.token_ids.size
 
-    def gather(self, value: Tensor) -> Tensor:
-        """The wanted rows of a tensor [batch, width, d], nothing copied when it is all of them."""
+    def gather(self, value: Float[Tensor, "*batch d"]) -> Float[Tensor, "rows d"]:
+        """Select the wanted rows of a tensor [batch, width, d], or [batch * width, d] as in OPT.
+
+        Nothing is copied where all rows are wanted.
+        """
         flat = value.reshape(-1, value.shape[-1])
-        # A model that lies on several devices shows its later blocks on others.
-        return flat if self._all else flat.index_select(0, self._gathered.to(flat.device))
+        # A model that is spread over several devices returns later blocks on other devices.
+        return flat if self._gathers_all else flat.index_select(0, self._gathered.to(flat.device))
 
 
-def read_activations(model: Any, inputs: Inputs, places: Sequence[Place]) -> dict[Place, Tensor]:
-    """The gathered rows [rows, d] of one model at these places, in its compute dtype.
+def batches_of(
+    plan: TokenPlan,
+    positions: Sequence[Position],
+    device: torch.device | str,
+    token_budget: int,
+    after_batch: Callable[[int], None] = lambda num_done: None,
+) -> Iterator[tuple[Batch, Inputs]]:
+    """Yield all prompts of a plan in batches on a device, without batches that have no rows.
 
-    Runs the backbone only (no unembedding), and no further than the last place.
+    Args:
+        plan: the tokens.
+        positions: positions whose rows are gathered.
+        device: where the model reads its tokens.
+        token_budget: most tokens of a batch, padding included.
+        after_batch: called after each batch with the number of prompts that are done.
+    """
+    num_done = 0
+    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
+        batch = pad_batch(plan, members, positions)
+        if len(batch.gathered):
+            yield batch, Inputs(batch, device)
+        num_done += len(members)
+        after_batch(num_done)
+
+
+def read_activations(
+    model: LanguageModel, inputs: Inputs, places: Sequence[Place]
+) -> dict[Place, Float[Tensor, "rows d"]]:
+    """Return the gathered rows of one model at every place, in the model's compute dtype.
+
+    Only the backbone runs (no unembedding), and no further than the last place.
     """
     import torch
 
-    with torch.inference_mode(), read_sites(model, places, inputs.gather) as found:
+    with torch.inference_mode(), read_sites(model, places, inputs.gather) as rows:
         # No mask: padding is on the right, where a causal model never looks from a real token, and
         # without one the attention kernel may use its causal form (4 % of a forward on a CPU).
         model.base_model(
             input_ids=inputs.token_ids, position_ids=inputs.position_ids, use_cache=False
         )
-    return found
+    return rows
 
 
 def form_offsets(
     base_rows: dict[Place, Tensor], aligned_rows: dict[Place, Tensor], places: Sequence[Place]
 ) -> Iterator[Offset]:
-    """δ at every place, formed in fp32 from rows of identical inputs, in order of `places`.
+    """Yield δ at every place, formed in fp32 from rows [rows, d] of identical inputs.
 
-    Rows are taken out of both mappings: each offset is released before the next is formed, so that
-    only the raw rows are held together.
+    Rows are removed from both mappings: each offset is released before the next one is formed, so
+    that only the raw rows of all places are in memory together.
     """
     for place in places:
         aligned = aligned_rows.pop(place).float()

@@ -1,13 +1,13 @@
-"""`PairLoading`: base and aligned model of a job, each loaded when it is wanted; adapters resident.
+"""`PairLoading`: the base and the aligned model of a job, loaded on request.
 
-An adapter on this very base is never merged here, where 16 bits would drown it.
+An adapter on this very base stays an adapter: merged weights in 16 bits would lose most of it.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.artifacts.artifact import Artifact
 from jobs.models.device import DeviceMap
@@ -16,18 +16,17 @@ from jobs.models.model_facts import Dtype
 from jobs.models.spreading import spread
 
 if TYPE_CHECKING:
-    pass
+    from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
     from jobs.models.adapters import Switched
     from jobs.worker.work import Work
 
 
 class PairLoading:
-    """Loads what stands under the inputs `base` and `aligned`, as the params say."""
+    """Loads the models of the inputs `base` and `aligned` as the params of the job say."""
 
     def __init__(self, work: Work, *, dtype: Dtype, device: str) -> None:
-        """`device` is where a model goes that does not lie on several GPUs."""
+        """Load to `device` a model that is not spread over several GPUs."""
         self._work = work
         self._dtype: Dtype = dtype
         self._device = device
@@ -37,8 +36,8 @@ class PairLoading:
         """True when the aligned model is an adapter on this very base."""
         return adapter_on(self._work.input("base"), self._work.input("aligned")) is not None
 
-    def one(self, name: str) -> Any:
-        """The model under an input; it lives as long as what is returned."""
+    def load(self, name: str) -> PreTrainedModel:
+        """Load the model of one input; nothing else holds a reference to the result."""
         self._work.progress(None, f"loading {name}")
         return load_model(
             self._work.input(name).directory("model"),
@@ -47,8 +46,8 @@ class PairLoading:
             attention=self._work.params.attention,
         )
 
-    def switched(self) -> tuple[Switched, Switched]:
-        """Base and aligned as one model, its adapter off and on."""
+    def load_with_adapter(self) -> tuple[Switched, Switched]:
+        """Load base and aligned as one model, its adapter off and on."""
         from jobs.models.adapters import load_pair_with_adapter
 
         self._work.progress(None, "loading base and adapter")
@@ -62,7 +61,7 @@ class PairLoading:
 
     @cached_property
     def _where(self) -> str | DeviceMap:
-        """One device, or the blocks over all GPUs of this worker."""
+        """One device, or the blocks spread over all GPUs of this worker."""
         num_gpus = int(self._work.params.num_gpus)
         if num_gpus < 2:
             return self._device
@@ -70,7 +69,7 @@ class PairLoading:
 
 
 def adapter_on(base: Artifact, aligned: Artifact) -> Path | None:
-    """The folder of the adapter when the aligned model is one on this very base, else None."""
+    """Return the adapter's folder when the aligned model is an adapter on this very base."""
     if aligned.record.inputs.get(base.key) != base.record_digest or not aligned.names("adapter/"):
         return None
     return aligned.directory("adapter")

@@ -1,4 +1,4 @@
-"""The sites must add up: what is read is what the blocks really add, and what neurons write.
+"""The self-test of a model's sites: blocks must add up to the residual stream, neurons to the MLP.
 
 resid_post(l) = resid_pre(0) + sum over j <= l of (attn_out(j) + mlp_out(j)), in the base, in the
 aligned model and so in δ; mlp_act is as wide as the MLP, gate times linear where there is a gate,
@@ -8,87 +8,135 @@ and makes mlp_out. Wrong sites, fused residuals, norms after a block and paralle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.models.family import NEURON_SITES, Tap, family_of_config
-from jobs.models.shape import read_shape
 from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.taps import Place, blocks_of, taps_of
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
+    from jobs.models.language_model import LanguageModel
+
 SUMMED = ("resid_pre", "attn_out", "mlp_out", "resid_post")
-"""Sites that the sum needs."""
+"""Sites that the sum over blocks needs."""
 _ROUNDINGS = 4
 """Roundings of the largest term allowed per addition; an exact sum needs at most one."""
 _WRITTEN_WITHIN = 0.05
 """Allowed share of the norm of mlp_out: bf16 takes up to 0.01, another site is off by about 1."""
 
 
-def check_residual_stream(name: str, model: Any, inputs: Inputs, last_layer: int) -> None:
+def check_residual_stream(name: str, model: LanguageModel, inputs: Inputs, last_layer: int) -> None:
     """Raise UserError unless the sites of `model` add up, to rounding, in blocks 0 to `last_layer`.
 
     Neurons are checked in block `last_layer`. Sites that the family lacks are left out; without
     one of SUMMED there is no sum to check.
     """
-    taps = taps_of(model)
-    shown = [site for site, tap in taps.items() if isinstance(tap, Tap)]
-    summed = set(SUMMED) <= set(shown)
-    stream = [site for site in shown if site not in NEURON_SITES] if summed else []
-    neurons = [(site, last_layer) for site in shown if site in NEURON_SITES]
+    present = [site for site, tap in taps_of(model).items() if isinstance(tap, Tap)]
+    has_sum = set(SUMMED) <= set(present)
+    stream = [site for site in present if site not in NEURON_SITES] if has_sum else []
+    neurons = [(site, last_layer) for site in present if site in NEURON_SITES]
     places = [(site, layer) for site in stream for layer in range(last_layer + 1)]
-    # A model that lies on several devices shows its rows there; sums are made on one.
-    found = read_activations(model, inputs, places + neurons)
-    rows = {place: each.to(inputs.device) for place, each in found.items()}
-    if summed:
-        _check_sum(name, model, rows, last_layer)
-    _check_neurons(name, model, rows, last_layer)
+    activations = read_activations(model, inputs, places + neurons)
+    # A model that is spread over several devices returns rows on each; sums are made on one.
+    rows = {place: value.to(inputs.device) for place, value in activations.items()}
+    check = _SiteCheck(name, model, rows)
+    if has_sum:
+        check.residual_stream(last_layer)
+    check.neurons(last_layer)
 
 
-def _check_sum(name: str, model: Any, rows: Mapping[Place, Tensor], last_layer: int) -> None:
-    epsilon = _epsilon(rows["resid_pre", 0])
-    total = rows["resid_pre", 0].double()
-    room = total.abs()
-    for layer in range(last_layer + 1):
-        for part, whole in (("attn_out", "resid_mid"), ("mlp_out", "resid_post")):
-            term = rows[part, layer].double()
-            if term.shape != total.shape:
-                raise _wrong(name, model, layer, f"{part} is not as wide as the residual stream")
-            total, room = total + term, room + total.abs() + term.abs()
-            if (whole, layer) not in rows:
-                continue
-            _compare(
-                (name, model, layer),
-                f"the residual stream does not add up: {whole} is not what came before plus what "
-                "the block adds",
-                (rows[whole, layer], total, _ROUNDINGS * epsilon * room),
+class _SiteCheck:
+    """The rows [rows, d] of one model at all sites, compared with each other."""
+
+    def __init__(self, name: str, model: LanguageModel, rows: Mapping[Place, Tensor]) -> None:
+        self._name = name
+        self._model = model
+        self._rows = rows
+
+    def residual_stream(self, last_layer: int) -> None:
+        """Raise UserError unless every block adds attn_out and mlp_out to the stream."""
+        rows = self._rows
+        epsilon = _epsilon(rows["resid_pre", 0])
+        total = rows["resid_pre", 0].double()
+        scale = total.abs()
+        for layer in range(last_layer + 1):
+            for part, whole in (("attn_out", "resid_mid"), ("mlp_out", "resid_post")):
+                term = rows[part, layer].double()
+                if term.shape != total.shape:
+                    raise self._error(layer, f"{part} is not as wide as the residual stream")
+                total, scale = total + term, scale + total.abs() + term.abs()
+                if (whole, layer) in rows:
+                    self._compare(
+                        layer,
+                        f"the residual stream does not add up: {whole} is not the sum of the "
+                        "stream before and of what the block adds",
+                        actual=rows[whole, layer],
+                        expected=total,
+                        tolerance=_ROUNDINGS * epsilon * scale,
+                    )
+
+    def neurons(self, layer: int) -> None:
+        """Raise UserError unless neurons are as wide as the MLP, and make its output."""
+        rows, model = self._rows, self._model
+        width = family_of_config(model.config).shape(model.config).d_mlp
+        for site in NEURON_SITES:
+            if (site, layer) in rows and rows[site, layer].shape[-1] != width:
+                raise self._error(layer, f"{site} does not have the {width} neurons of the MLP")
+        if ("mlp_gate", layer) in rows:
+            product = rows["mlp_gate", layer].double() * rows["mlp_linear", layer].double()
+            self._compare(
+                layer,
+                "mlp_act is not mlp_gate times mlp_linear",
+                actual=rows["mlp_act", layer],
+                expected=product,
+                tolerance=_ROUNDINGS * _epsilon(rows["mlp_act", layer]) * product.abs(),
+            )
+        if ("mlp_out", layer) in rows and ("mlp_act", layer) in rows:
+            output, text = (
+                rows["mlp_out", layer],
+                "mlp_out is not what the neurons of mlp_act write",
+            )
+            written = _written(model, rows["mlp_act", layer], layer, output.shape[-1])
+            if written is None:
+                raise self._error(layer, text)
+            self._compare(
+                layer,
+                text,
+                actual=output,
+                expected=written.to(output.device).double(),
+                tolerance=_WRITTEN_WITHIN * output.double().norm(dim=-1, keepdim=True),
             )
 
+    def _compare(
+        self, layer: int, text: str, *, actual: Tensor, expected: Tensor, tolerance: Tensor
+    ) -> None:
+        if actual.shape != expected.shape:
+            raise self._error(layer, text)
+        error = (actual.double() - expected).abs()
+        # NaN and infinity are reported, with their unit, where rows are taken.
+        if not bool(((error <= tolerance) | ~error.isfinite()).all()):
+            largest = f"largest difference {float(error.max()):.3g}"
+            raise self._error(
+                layer, f"{text} ({largest}, rounding explains {float(tolerance.max()):.3g})"
+            )
 
-def _check_neurons(name: str, model: Any, rows: Mapping[Place, Tensor], layer: int) -> None:
-    width = read_shape(family_of_config(model.config).FIELDS, model.config).d_mlp
-    for site in NEURON_SITES:
-        if (site, layer) in rows and rows[site, layer].shape[-1] != width:
-            raise _wrong(name, model, layer, f"{site} does not have the {width} neurons of the MLP")
-    if ("mlp_gate", layer) in rows:
-        product = rows["mlp_gate", layer].double() * rows["mlp_linear", layer].double()
-        allowed = _ROUNDINGS * _epsilon(rows["mlp_act", layer]) * product.abs()
-        text = "mlp_act is not mlp_gate times mlp_linear"
-        _compare((name, model, layer), text, (rows["mlp_act", layer], product, allowed))
-    if ("mlp_out", layer) in rows and ("mlp_act", layer) in rows:
-        found, text = rows["mlp_out", layer], "mlp_out is not what the neurons of mlp_act write"
-        written = _written(model, rows["mlp_act", layer], layer, found.shape[-1])
-        if written is None:
-            raise _wrong(name, model, layer, text)
-        allowed = _WRITTEN_WITHIN * found.double().norm(dim=-1, keepdim=True)
-        own = written.to(found.device).double()
-        _compare((name, model, layer), text, (found, own, allowed))
+    def _error(self, layer: int, text: str) -> UserError:
+        family = self._model.config.model_type
+        return UserError(
+            text,
+            where=f"{self._name} model, family {family}, layer {layer}",
+            hint=f"the sites in jobs/models/families/{family}.py do not fit this model",
+        )
 
 
-def _written(model: Any, neurons: Tensor, layer: int, d_model: int) -> Tensor | None:
-    """What the down projection, and a norm after it, make of neurons; None where neither is."""
+def _written(
+    model: LanguageModel, neurons: Float[Tensor, "rows neurons"], layer: int, d_model: int
+) -> Float[Tensor, "rows d"] | None:
+    """Apply the down projection, and a norm after it, to neurons; None where neither is known."""
     import torch
 
     taps, block = taps_of(model), blocks_of(model)[layer]
@@ -107,29 +155,6 @@ def _written(model: Any, neurons: Tensor, layer: int, d_model: int) -> Tensor | 
             return None
         normed: Tensor = after(written)
     return normed
-
-
-def _compare(
-    where: tuple[str, Any, int], text: str, compared: tuple[Tensor, Tensor, Tensor]
-) -> None:
-    """Raise UserError where found and expected differ by more than is allowed."""
-    found, expected, allowed = compared
-    if found.shape != expected.shape:
-        raise _wrong(*where, text)
-    error = (found.double() - expected).abs()
-    # What is not finite is screened, and named, where rows are taken.
-    if not bool(((error <= allowed) | ~error.isfinite()).all()):
-        largest = f"largest difference {float(error.max()):.3g}"
-        raise _wrong(*where, f"{text} ({largest}, rounding explains {float(allowed.max()):.3g})")
-
-
-def _wrong(name: str, model: Any, layer: int, text: str) -> UserError:
-    family = model.config.model_type
-    return UserError(
-        text,
-        where=f"{name} model, family {family}, layer {layer}",
-        hint=f"the sites in jobs/models/families/{family}.py do not fit this model",
-    )
 
 
 def _epsilon(value: Tensor) -> float:

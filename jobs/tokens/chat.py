@@ -1,6 +1,7 @@
-"""Prompts in a chat template: rendered and tokenised once, as a whole, and whose each token is.
+"""Prompts in a chat template: rendered and tokenised as a whole, with the role of every token.
 
-Where contents stand is found by rendering stand-ins in the same roles, never by searching the text.
+The template is rendered once with stand-ins in the same roles, which tells what it puts around
+each message; contents are never searched for in the rendered text.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
-Row = list[tuple[int, str, int]]
-"""(token id, role, segment) of each token; segment -1 for markup."""
+PromptLine = Mapping[str, Any]
+"""Line of prompts.jsonl: `prompt` (id), `group` (0 to 19), `segments` (`role` and `text` each)."""
+TokenRow = list[tuple[int, str, int]]
+"""(token id, role, segment) of each token of one prompt; segment -1 for markup."""
 
 _SPEAKERS = {"prompt": "user", "response": "assistant"}
-"""Who says a segment of a plain prompt; roles of dialogues are the template's own."""
+"""Chat role of each segment of a plain prompt; a dialogue names chat roles itself."""
 _ANSWERER = "assistant"
 _SPACE = "\t \t"
-"""Around a stand-in: what a template cuts off a content it cuts off here."""
+"""White space around a stand-in: cut off where the template cuts it off a message."""
 _MARK = "<[{}]>"
 _WITHOUT = "leave it out, or set template: none"
-# Templates that print today would make other tokens tomorrow. Formats follow strftime.
+# A template that prints today's date would make other tokens tomorrow. Formats follow strftime.
 _TODAY = {"%Y": "2024", "%y": "24", "%m": "07", "%d": "26", "%B": "July", "%b": "Jul"}
 _DATED = (
     "{% macro strftime_now(format) %}{{ format"
@@ -36,58 +39,60 @@ _DATED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What a template puts around the contents of messages in certain roles."""
+    """The markup that a template puts around the messages of a given sequence of roles."""
 
     markup: tuple[str, ...]
-    """Before the first content, between contents, after the last: one more than contents."""
+    """Text before the first message, between messages, after the last: one more than messages."""
     strips: tuple[tuple[bool, bool], ...]
-    """Of each content: True where white space at its start, and at its end, is cut off."""
+    """For each message: True where white space at its start, and at its end, is cut off."""
     lead: int
-    """Characters of white space between where an answer is asked for and its content: a model
-    would have to say them, so they are the answer's."""
+    """Characters of white space between the generation prompt and the answer. A model would have
+    to generate them, so they count as part of the answer."""
 
 
 class ChatRows:
-    """Rows of tokens in one template, by one tokenizer."""
+    """Tokenises prompts in one chat template, by one tokenizer."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, template: str, called: str = "prompt"
     ) -> None:
-        """`called` is what faults call that which they name by its number."""
+        """Call prompts in errors by the noun `called`, with their number."""
         self._tokenizer = tokenizer
         self._template = (_DATED if "strftime_now" in template else "") + template
-        self._backend = _without_marking(tokenizer)
+        self._backend = _bare_tokenizer(tokenizer)
         self._called = called
         self._frames: dict[tuple[str, ...], Frame] = {}
 
-    def rows(self, prompts: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """The tokens of each prompt.
+    def rows(self, prompts: Sequence[PromptLine]) -> list[TokenRow]:
+        """Return the tokens of each prompt.
 
         Raises:
-            UserError: the template does not take a prompt as it is; the prompt is named.
+            UserError: the template changes or refuses a prompt; the error names the prompt.
         """
         texts, spans = [], []
         for prompt in prompts:
-            text, places = self._rendered(prompt)
+            text, segment_spans = self._render_prompt(prompt)
             texts.append(text)
-            spans.append(places)
-        encoded = self._backend.encode_batch(texts, add_special_tokens=False)
+            spans.append(segment_spans)
+        encodings = self._backend.encode_batch(texts, add_special_tokens=False)
         return [
-            self._row(prompt, one.ids, one.offsets, text, places)
-            for prompt, one, text, places in zip(prompts, encoded, texts, spans, strict=True)
+            self._row(prompt, encoding.ids, encoding.offsets, text, segment_spans)
+            for prompt, encoding, text, segment_spans in zip(
+                prompts, encodings, texts, spans, strict=True
+            )
         ]
 
-    def _rendered(self, prompt: Mapping[str, Any]) -> tuple[str, list[tuple[int, int]]]:
-        """The text of a prompt, and where in it each segment stands."""
-        segments, where = prompt["segments"], self._named(prompt)
+    def _render_prompt(self, prompt: PromptLine) -> tuple[str, list[tuple[int, int]]]:
+        """Render a prompt; return its text, and start and end of each segment in it."""
+        segments, where = prompt["segments"], self._name(prompt)
         if len(segments) > 1 and not segments[-1]["text"].strip():
-            segments = segments[:-1]  # an answer of no words is one still to come
-        roles = tuple(_SPEAKERS.get(each["role"], each["role"]) for each in segments)
+            segments = segments[:-1]  # an answer without words is still to be generated
+        roles = tuple(_SPEAKERS.get(segment["role"], segment["role"]) for segment in segments)
         if roles not in self._frames:
             self._frames[roles] = self._frame(roles, where)
         frame = self._frames[roles]
         contents = [
-            _stripped(segment["text"], *strips)
+            _strip(segment["text"], *strips)
             for segment, strips in zip(segments, frame.strips, strict=True)
         ]
         text, spans = frame.markup[0], []
@@ -95,24 +100,25 @@ class ChatRows:
             spans.append((len(text), len(text) + len(content)))
             text += content + after
         spans[-1] = (spans[-1][0] - frame.lead, spans[-1][1])
-        if self._render(roles, [each["text"] for each in segments], where) != text:
+        if self._render(roles, [segment["text"] for segment in segments], where) != text:
             raise UserError(
-                "the chat template changes or drops what is said, not only white space around it",
+                "the chat template changes or drops text of a message, not only white space "
+                "around it",
                 where=where,
                 hint=_WITHOUT,
             )
         return text, spans
 
     def _frame(self, roles: tuple[str, ...], where: str) -> Frame:
-        """Render stand-ins in these roles and take them out again."""
+        """Render stand-ins in these roles, and return the markup around them."""
         marks = [_MARK.format(number) for number in range(len(roles))]
         rest = whole = self._render(roles, [_around(mark) for mark in marks], where)
         markup, strips = [], []
         for mark in marks:
-            before, found, rest = rest.partition(mark)
-            if not found or mark in rest:
+            before, separator, rest = rest.partition(mark)
+            if not separator or mark in rest:
                 raise UserError(
-                    "the chat template does not say every message exactly once, in order",
+                    "the chat template does not print every message exactly once, in order",
                     where=where,
                     hint=_WITHOUT,
                 )
@@ -124,19 +130,19 @@ class ChatRows:
 
     def _lead(self, roles: tuple[str, ...], marks: Sequence[str], whole: str, where: str) -> int:
         texts = [_around(mark) for mark in marks[:-1]]
-        asked = self._render(roles[:-1], texts, where)
-        if not whole.startswith(asked):
+        unanswered = self._render(roles[:-1], texts, where)
+        if not whole.startswith(unanswered):
             raise UserError(
                 "in the chat template an answered prompt does not begin as the same prompt does "
                 "before its answer",
                 where=where,
                 hint=_WITHOUT,
             )
-        lead = whole[len(asked) :].partition(marks[-1])[0].removesuffix(_SPACE)
+        lead = whole[len(unanswered) :].partition(marks[-1])[0].removesuffix(_SPACE)
         return 0 if lead.strip() else len(lead)
 
     def _render(self, roles: Sequence[str], texts: Sequence[str], where: str) -> str:
-        """The template's text; where nobody has answered, up to where the answer would begin."""
+        """Render messages; without an answer, up to where the answer would begin."""
         from jinja2 import TemplateError
 
         messages = [
@@ -150,71 +156,76 @@ class ChatRows:
                 add_generation_prompt=roles[-1] != _ANSWERER,
             )
         except (TemplateError, TypeError, ValueError) as error:
-            raise UserError(f"the chat template refuses this: {error}", where=where) from error
+            raise UserError(
+                f"the chat template refuses these messages: {error}", where=where
+            ) from error
         return text
 
     def _row(
         self,
-        prompt: Mapping[str, Any],
+        prompt: PromptLine,
         ids: Sequence[int],
         offsets: Sequence[tuple[int, int]],
         text: str,
         spans: Sequence[tuple[int, int]],
-    ) -> Row:
-        """Each token with the segment whose text it holds, be there markup's white space in it."""
+    ) -> TokenRow:
+        """Assign each token to the segment whose text it holds, or to the markup.
+
+        A token of a segment may hold white space of the markup, too, but no other markup.
+        """
         bos = self._tokenizer.bos_token_id
-        row: Row = []
+        row: TokenRow = []
         number = 0
-        for place, (token, (start, end)) in enumerate(zip(ids, offsets, strict=True)):
+        for index, (token, (start, end)) in enumerate(zip(ids, offsets, strict=True)):
             while number < len(spans) and spans[number][1] <= max(start, spans[number][0]):
-                number += 1  # over, or empty
-            # A tokenizer may put a mark before a text that stands for none of it.
+                number += 1  # the segment has ended, or is empty
+            # A tokenizer may put a token before a text that stands for no character of it.
             if number == len(spans) or spans[number][0] >= max(end, start + 1):
-                row.append((token, "bos" if place == 0 and token == bos else "template", -1))
+                row.append((token, "bos" if index == 0 and token == bos else "template", -1))
                 continue
             first, last = spans[number]
-            beside = text[start:first] + text[last:end]  # slices are empty where nothing protrudes
-            if beside.strip():
+            outside = text[start:first] + text[last:end]  # empty where nothing protrudes
+            if outside.strip():
                 raise UserError(
                     "one token holds text of the prompt and of the chat template",
-                    where=self._named(prompt),
+                    where=self._name(prompt),
                     hint=_WITHOUT,
                 )
             row.append((token, prompt["segments"][number]["role"], number))
         self._check_one_bos(prompt, ids)
         return row
 
-    def _named(self, prompt: Mapping[str, Any]) -> str:
+    def _name(self, prompt: PromptLine) -> str:
         return f"{self._called} {prompt['prompt']}"
 
-    def _check_one_bos(self, prompt: Mapping[str, Any], ids: Sequence[int]) -> None:
+    def _check_one_bos(self, prompt: PromptLine, ids: Sequence[int]) -> None:
         bos = self._tokenizer.bos_token_id
         if bos is None:
             return
-        # A token that also ends texts may stand anywhere, but not twice at the start.
-        ends_too = bos == self._tokenizer.eos_token_id
-        if ids[:2].count(bos) > 1 or (not ends_too and ids.count(bos) > 1):
+        # A token that also ends texts may occur anywhere, but not twice at the start.
+        is_eos = bos == self._tokenizer.eos_token_id
+        if ids[:2].count(bos) > 1 or (not is_eos and ids.count(bos) > 1):
             raise UserError(
                 f"more than one {self._tokenizer.bos_token} begins the text",
-                where=self._named(prompt),
-                hint="texts must not bring their own where the chat template puts one",
+                where=self._name(prompt),
+                hint="leave it out of the prompt's text: the chat template adds one",
             )
 
 
 def chat_template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """The template of a tokenizer: the one for plain chats where it has several; None: none."""
+    """Return the chat template of a tokenizer, its default one where it has several, or None."""
     if tokenizer.chat_template is None:
         return None
     try:
         return str(tokenizer.get_chat_template())
-    except ValueError:  # several, and none of them the default
+    except ValueError:  # several templates, and none of them is the default
         return None
 
 
-def _without_marking(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """The tokenizer alone: no BOS of its own, no padding, and offsets that leave nothing out.
+def _bare_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """Return the tokenizer without BOS, padding and truncation, its offsets covering all text.
 
-    GPT-2's marking step cuts white space from offsets, so that a space would be nobody's.
+    GPT-2's post-processor cuts white space from offsets, so that a space would have no role.
     """
     from tokenizers import Tokenizer
 
@@ -233,6 +244,6 @@ def _is_answered(roles: Sequence[str]) -> bool:
     return roles[-1] == _ANSWERER and len(roles) > 1
 
 
-def _stripped(text: str, at_start: bool, at_end: bool) -> str:
+def _strip(text: str, at_start: bool, at_end: bool) -> str:
     text = text.lstrip() if at_start else text
     return text.rstrip() if at_end else text

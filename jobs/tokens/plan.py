@@ -1,8 +1,8 @@
-"""`TokenPlan`: frozen, hashed token ids that both models of a pair see, with groups and roles.
+"""`TokenPlan`: the token ids that both models of a pair see, with groups and roles, and a hash.
 
 Segments are tokenised one by one and their ids joined, so that the boundary between prompt and
-response lies at the same token for every text. In a chat template the whole text is tokenised once,
-as the aligned model was trained on it (`chat.py`).
+response lies between two tokens in every text. In a chat template the whole text is tokenised at
+once, as the aligned model was trained on it (`chat.py`).
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int8, Int16, Int32, Int64
 
 from cluster.errors import UserError
-from jobs.tokens.chat import ChatRows, Row
+from jobs.tokens.chat import ChatRows, PromptLine, TokenRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 ROLES = ("bos", "prompt", "response", "user", "assistant", "system", "template")
-"""Who a token belongs to; `TokenPlan.roles` holds indices into this. `template`: markup of a chat
-template, what it puts in by itself included."""
+"""Roles of tokens; `TokenPlan.roles` holds indices into this. `template`: all text that a chat
+template adds."""
 ANSWERS = (ROLES.index("response"), ROLES.index("assistant"))
-"""Roles of what a model says, as opposed to what it is told."""
+"""Roles of text that a model generates, as opposed to text that it is given."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenPlan:
-    """What is forwarded, token by token. Prompt `i` is `token_ids[offsets[i]:offsets[i + 1]]`."""
+    """All tokens that are forwarded. Prompt `i` is `token_ids[offsets[i]:offsets[i + 1]]`."""
 
     prompts: Int64[np.ndarray, " prompts"]
-    """The ids that the prompts artifact gives them."""
+    """Ids of the prompts in their artifact."""
     groups: Int64[np.ndarray, " prompts"]
     """Group of each prompt, 0 to 19."""
     offsets: Int64[np.ndarray, " prompts_and_end"]
-    """Where each prompt starts, and the number of tokens at the end."""
+    """Index of the first token of each prompt; the last entry is the number of tokens."""
     token_ids: Int32[np.ndarray, " tokens"]
     """Token ids of all prompts, one after the other."""
     roles: Int8[np.ndarray, " tokens"]
@@ -50,7 +50,7 @@ class TokenPlan:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over every array, in 64 hex digits: what a store is bound to."""
+        """SHA-256 over every array, in 64 hex digits; every unit of a store names it."""
         digest = hashlib.sha256()
         for name, array in self.to_arrays().items():
             digest.update(f"{name} {array.dtype} {array.shape};".encode())
@@ -59,7 +59,7 @@ class TokenPlan:
 
     @cached_property
     def lengths(self) -> Int64[np.ndarray, " prompts"]:
-        """Tokens of each prompt."""
+        """Number of tokens of each prompt."""
         return np.diff(self.offsets)
 
     @cached_property
@@ -69,11 +69,11 @@ class TokenPlan:
 
     @cached_property
     def within(self) -> Int64[np.ndarray, " tokens"]:
-        """Position of each token within its prompt, from 0: its position id."""
+        """Position id of each token: its position within its prompt, from 0."""
         return np.asarray(np.arange(len(self.token_ids)) - self.offsets[self.owners])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for a safetensors file."""
+        """Return the arrays of a safetensors file, by field name."""
         return {
             "prompts": self.prompts,
             "groups": self.groups,
@@ -86,29 +86,32 @@ class TokenPlan:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> TokenPlan:
-        """The inverse of `to_arrays`."""
+        """Build a plan from the arrays of `to_arrays`."""
         return cls(**arrays)
 
 
 def build_token_plan(
-    prompts: Sequence[Mapping[str, Any]],
+    prompts: Sequence[PromptLine],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     template: str | None = None,
 ) -> tuple[TokenPlan, list[int]]:
-    """Tokenise prompts; also the ids of those longer than `max_length` tokens, which are left out.
+    """Tokenise prompts.
 
     Args:
-        prompts: `{"prompt": id, "group": 0-19, "segments": [{"role", "text"}]}` each.
+        prompts: lines of prompts.jsonl.
         tokenizer: the tokenizer both models share.
         max_length: the most tokens a prompt may have, BOS and markup included.
         template: a chat template (Jinja) that every prompt is put into; None: texts as they are.
 
+    Returns:
+        The plan, and the ids of prompts longer than `max_length`, which the plan leaves out.
+
     Raises:
-        UserError: a prompt has no tokens, none is short enough, or the template does not take one.
+        UserError: a prompt has no tokens, all are too long, or the template refuses one.
     """
     if template is None:
-        rows = _joined_rows(prompts, tokenizer)
+        rows = _tokenise_segments(prompts, tokenizer)
     else:
         rows = ChatRows(tokenizer, template).rows(prompts)
     kept, too_long = [], []
@@ -125,31 +128,51 @@ def build_token_plan(
             where="prompts.jsonl",
             hint="use shorter prompts, or raise max_length if the model allows it",
         )
-    return _assembled(kept), too_long
+    return _assemble(kept), too_long
+
+
+def longest_prompt(max_positions: int, max_length: int | None, num_free: int, param: str) -> int:
+    """Return the most tokens of a prompt that leaves positions for generated tokens.
+
+    Args:
+        max_positions: positions of the model.
+        max_length: a lower limit that the params set, or None.
+        num_free: positions to leave free after a prompt.
+        param: name of the param that sets `num_free`.
+
+    Raises:
+        UserError: no position is left for a prompt.
+    """
+    limit = max_positions - num_free
+    if limit < 1:
+        raise UserError(
+            f"{param} {num_free} leaves no room for a prompt in the {max_positions} positions of "
+            "the model",
+            where=param,
+        )
+    return min(limit, max_length or limit)
 
 
 def bos_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """`[BOS]` where the tokenizer itself would put one before a text, else nothing."""
+    """Return `[BOS]` where the tokenizer puts a BOS before a text, else an empty list."""
     added = tokenizer("")["input_ids"]
     bos = tokenizer.bos_token_id
     return [bos] if bos is not None and added[:1] == [bos] else []
 
 
-def _joined_rows(
-    prompts: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
-) -> list[Row]:
+def _tokenise_segments(
+    prompts: Sequence[PromptLine], tokenizer: PreTrainedTokenizerBase
+) -> list[TokenRow]:
     texts = [segment["text"] for prompt in prompts for segment in prompt["segments"]]
-    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else iter(())
+    encodings = iter(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else iter(())
     start = bos_ids(tokenizer)
     return [
-        _joined(prompt, [next(encoded) for _ in prompt["segments"]], start) for prompt in prompts
+        _join(prompt, [next(encodings) for _ in prompt["segments"]], start) for prompt in prompts
     ]
 
 
-def _joined(
-    prompt: Mapping[str, Any], pieces: Sequence[Sequence[int]], start: Sequence[int]
-) -> Row:
-    """A text that brings its own BOS gets no second."""
+def _join(prompt: PromptLine, pieces: Sequence[Sequence[int]], start: Sequence[int]) -> TokenRow:
+    """Join the segments of a prompt after a BOS; a text that begins with one gets no second."""
     row = [
         (token, segment["role"], number)
         for number, (segment, ids) in enumerate(zip(prompt["segments"], pieces, strict=True))
@@ -160,10 +183,10 @@ def _joined(
     return [(token, "bos", -1) for token in start] + row
 
 
-def _assembled(kept: Sequence[tuple[Mapping[str, Any], Row]]) -> TokenPlan:
-    numbered = {role: number for number, role in enumerate(ROLES)}
+def _assemble(kept: Sequence[tuple[PromptLine, TokenRow]]) -> TokenPlan:
+    role_numbers = {role: number for number, role in enumerate(ROLES)}
     tokens = np.array(
-        [(token, numbered[role], segment) for _, row in kept for token, role, segment in row],
+        [(token, role_numbers[role], segment) for _, row in kept for token, role, segment in row],
         dtype=np.int64,
     )
     offsets = np.cumsum([0] + [len(row) for _, row in kept], dtype=np.int64)

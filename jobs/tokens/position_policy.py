@@ -1,9 +1,9 @@
-"""Names of the position policies: which tokens of a prompt give rows. Imports nothing heavy."""
+"""Names of the position policies: which tokens of a prompt give rows. Light enough for a plan."""
 
 from typing import Literal
 
 Policy = Literal["last", "response", "mean", "all", "all-but-first", "turn"]
-"""See `positions.py` for what each stands for."""
+"""`positions.py` defines each."""
 
 DEFAULT: tuple[Policy, ...] = ("last", "response")
-"""Where neither the params nor the prompts say anything."""
+"""The policies of an extraction where neither its params nor its prompts name any."""

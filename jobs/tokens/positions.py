@@ -1,9 +1,10 @@
-"""Position policies: which rows of a token plan each one stands for, and which of them are kept.
+"""Position policies: which tokens of a plan give rows, and which of the rows are stored.
 
 `last` (the token before the final answer; the last token where there is none), `response` (tokens
 of the final answer), `mean` (one row per prompt: the mean over its tokens without the first),
 `all`, `all-but-first`, `turn` (last token of each user turn, labelled turn-1, turn-2, ...).
-Markup of a chat template is no part of turns and answers; `last` is its last token before one.
+Markup of a chat template belongs to no turn and no answer; `last` is the last markup token before
+an answer.
 """
 
 from __future__ import annotations
@@ -20,36 +21,37 @@ from jobs.tokens.position_policy import Policy
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Position:
-    """The rows of one position label."""
+    """A named set of rows: one row for each token in it, or one for each prompt."""
 
     label: str
-    """What the position column of a measurement says."""
+    """Value of the position column of a measurement."""
     policy: Policy
-    """The policy it comes from."""
+    """The policy that selects the tokens."""
     tokens: Bool[np.ndarray, " tokens"]
-    """Tokens that are rows, or, when pooled, that are averaged into their prompt's row."""
+    """Tokens that give a row each or, when pooled, are averaged into the row of their prompt."""
     kept: Bool[np.ndarray, " tokens"]
-    """Tokens whose row itself is stored, chosen by hash(prompt, position)."""
+    """Tokens whose row is stored in the reservoir, chosen by hash(prompt, position)."""
     pooled: bool
-    """One row per prompt instead of one per token."""
+    """True for one row per prompt instead of one per token."""
     largest_group: int
-    """Most rows that one prompt group has."""
+    """Number of rows of the prompt group that has most."""
 
 
 def find_positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> list[Position]:
-    """Positions of these policies that have rows, in the order asked; `num_kept` rows kept of each.
+    """Return the positions of these policies that have rows, in the order of `policies`.
 
-    The kept rows are those of the smallest hashes, so that every model of a plan keeps the same.
+    `num_kept` rows of each belong to the reservoir: those of the smallest hashes, so that every
+    model that runs on a plan keeps the same rows.
     """
-    found = []
+    positions = []
     for policy in policies:
-        for label, tokens in _marked(plan, policy):
+        for label, tokens in _select_tokens(plan, policy):
             pooled = policy == "mean"
             owners = plan.owners[tokens]
             groups = plan.groups[np.unique(owners) if pooled else owners]
             if len(groups):
-                kept = _kept(plan, tokens, pooled, num_kept)
-                found.append(
+                kept = _choose_reservoir(plan, tokens, pooled, num_kept)
+                positions.append(
                     Position(
                         label=label,
                         policy=policy,
@@ -59,10 +61,13 @@ def find_positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -
                         largest_group=int(np.bincount(groups).max()),
                     )
                 )
-    return found
+    return positions
 
 
-def _marked(plan: TokenPlan, policy: Policy) -> Iterator[tuple[str, Bool[np.ndarray, " tokens"]]]:
+def _select_tokens(
+    plan: TokenPlan, policy: Policy
+) -> Iterator[tuple[str, Bool[np.ndarray, " tokens"]]]:
+    """Yield label and tokens of each position of a policy."""
     if policy == "last":
         yield policy, _last(plan)
     elif policy == "response":
@@ -76,40 +81,39 @@ def _marked(plan: TokenPlan, policy: Policy) -> Iterator[tuple[str, Bool[np.ndar
 
 
 def _answer(plan: TokenPlan) -> Bool[np.ndarray, " tokens"]:
-    """Tokens of the final segment of each prompt, where that is an answer."""
+    """Select the tokens of the final segment of each prompt, where the segment is an answer."""
     final = plan.segments == plan.final_segments[plan.owners]
     return np.asarray(final & np.isin(plan.roles, ANSWERS))
 
 
 def _last(plan: TokenPlan) -> Bool[np.ndarray, " tokens"]:
-    """The token before the final answer; a prompt that starts with it has no such token."""
-    answer = _answer(plan)
+    """Select the token before the final answer; a prompt that begins with its answer has none."""
     ends = plan.offsets[1:].copy()
-    first_answers = np.flatnonzero(answer)[::-1]
-    ends[plan.owners[first_answers]] = first_answers
-    marked = np.zeros(len(plan.token_ids), dtype=bool)
-    marked[ends[ends > plan.offsets[:-1]] - 1] = True
-    return marked
+    answer_tokens = np.flatnonzero(_answer(plan))[::-1]  # so that the first one is written last
+    ends[plan.owners[answer_tokens]] = answer_tokens
+    selected = np.zeros(len(plan.token_ids), dtype=bool)
+    selected[ends[ends > plan.offsets[:-1]] - 1] = True
+    return selected
 
 
 def _turns(plan: TokenPlan) -> Iterator[tuple[str, Bool[np.ndarray, " tokens"]]]:
-    """Last token of the first, second, ... user segment."""
-    place = plan.owners * (int(plan.segments.max()) + 2) + plan.segments
-    ends = np.flatnonzero(np.append(place[1:] != place[:-1], True))
+    """Yield the last token of the first, second, ... user segment."""
+    segment_ids = plan.owners * (int(plan.segments.max()) + 2) + plan.segments
+    ends = np.flatnonzero(np.append(segment_ids[1:] != segment_ids[:-1], True))
     ends = ends[plan.roles[ends] == ROLES.index("user")]
     owners = plan.owners[ends]
     starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])) if len(ends) else ends
     turns = np.arange(len(ends)) - np.repeat(starts, np.diff(np.append(starts, len(ends))))
     for turn in range(int(turns.max()) + 1 if len(turns) else 0):
-        marked = np.zeros(len(plan.token_ids), dtype=bool)
-        marked[ends[turns == turn]] = True
-        yield f"turn-{turn + 1}", marked
+        selected = np.zeros(len(plan.token_ids), dtype=bool)
+        selected[ends[turns == turn]] = True
+        yield f"turn-{turn + 1}", selected
 
 
-def _kept(
+def _choose_reservoir(
     plan: TokenPlan, tokens: Bool[np.ndarray, " tokens"], pooled: bool, num_kept: int
 ) -> Bool[np.ndarray, " tokens"]:
-    """The tokens whose rows have the `num_kept` smallest hashes; of pooled rows, all tokens."""
+    """Select the tokens whose rows have the `num_kept` smallest hashes; of pooled rows, all."""
     rows = np.flatnonzero(tokens)
     owners = plan.owners[rows]
     within = np.zeros_like(rows) if pooled else plan.within[rows]
@@ -123,11 +127,11 @@ def _kept(
 def row_hash(
     prompts: Int64[np.ndarray, " rows"], within: Int64[np.ndarray, " rows"]
 ) -> UInt64[np.ndarray, " rows"]:
-    """A 64-bit hash of (prompt, position): two rounds of splitmix64 (Steele et al. 2014)."""
-    return _mixed(_mixed(prompts.astype(np.uint64)) ^ within.astype(np.uint64))
+    """Hash (prompt, position) to 64 bits: two rounds of splitmix64 (Steele et al. 2014)."""
+    return _mix(_mix(prompts.astype(np.uint64)) ^ within.astype(np.uint64))
 
 
-def _mixed(value: UInt64[np.ndarray, " rows"]) -> UInt64[np.ndarray, " rows"]:
+def _mix(value: UInt64[np.ndarray, " rows"]) -> UInt64[np.ndarray, " rows"]:
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
-from jobs.tokens.chat import ChatRows, Row, chat_template_of
+from jobs.tokens.chat import ChatRows, TokenRow, chat_template_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -91,7 +91,7 @@ def _messages(pair: PairRow, answer: str) -> dict[str, object]:
 
 
 def _split(
-    pair: PairRow, chosen: Row, rejected: Row
+    pair: PairRow, chosen: TokenRow, rejected: TokenRow
 ) -> tuple[list[int], tuple[list[int], list[int]]]:
     """Split both sides where they have the same tokens before the answers.
 

@@ -1,4 +1,4 @@
-"""The full tables beside the measurements: every pair of layers, every tensor."""
+"""The full tables of kind `weights`: every pair of a place and a layer, and every tensor."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ DRIFT_COLUMNS = pa.schema(
 )
 
 
-def of_shifts(lines: Sequence[Mapping[str, object]]) -> pa.Table:
-    """Of every place and layer of value vectors, in the order of places."""
+def tabulate_shifts(lines: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Make the table of `value_vector_shift`: a row per place and layer of value vectors."""
     keys = ("site", "layer", "position", "value_layer")
     ordered = sorted(lines, key=lambda line: tuple(line[key] for key in keys))
     return pa.Table.from_pylist(ordered, schema=SHIFT_COLUMNS)
 
 
-def of_drifts(tensors: Sequence[TensorDrift]) -> pa.Table:
-    """Of every tensor, by name."""
+def tabulate_drifts(tensors: Sequence[TensorDrift]) -> pa.Table:
+    """Make the table of `weight_drift`: a row per tensor, sorted by name."""
     lines = [
         {
             "name": tensor.name,
@@ -59,6 +59,6 @@ def of_drifts(tensors: Sequence[TensorDrift]) -> pa.Table:
             "base_norm": tensor.base_square**0.5,
             "moved_norm": tensor.moved_square**0.5,
         }
-        for tensor in sorted(tensors, key=lambda each: each.name)
+        for tensor in sorted(tensors, key=lambda tensor: tensor.name)
     ]
     return pa.Table.from_pylist(lines, schema=DRIFT_COLUMNS)

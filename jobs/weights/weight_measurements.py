@@ -1,10 +1,9 @@
-"""From two checkpoints and an extraction of them to rows of measurements, layer by layer."""
+"""Measurements of the weights of two checkpoints, and of an extraction of them, layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -32,70 +31,71 @@ _NO_EXTRACTION = "no extraction of this pair was given: mean δ is not known"
 VECTOR_METRICS = {"value_vector_shift", "down_projection_rank1"}
 """Metrics of the value vectors, which are read layer by layer."""
 
-Row = dict[str, Any]
 
-
-def measure(work: Work) -> dict[str, Any]:
-    """Measure and write the rows and the full tables; returns counts of rows by status."""
-    survey = Survey(work)
+def measure(work: Work) -> dict[str, object]:
+    """Measure two checkpoints, write results and full tables; return counts by status."""
+    survey = WeightSurvey(work)
     num_layers = survey.model["num_layers"]
-    rows = [
-        each if each.layer is None else replace(each, depth=depth_of(each.layer, num_layers))
-        for each in survey.rows()
+    measurements = [
+        m if m.layer is None else replace(m, depth=depth_of(m.layer, num_layers))
+        for m in survey.measurements()
     ]
-    (work.folder / full_tables.SHIFTS).write_bytes(to_parquet(full_tables.of_shifts(survey.lines)))
-    (work.folder / full_tables.DRIFTS).write_bytes(to_parquet(full_tables.of_drifts(survey.drifts)))
-    _mirror(work, rows)
-    return {"rows": write_measurements(work.folder, rows, survey.model)}
+    shifts = full_tables.tabulate_shifts(survey.shift_lines)
+    drifts = full_tables.tabulate_drifts(survey.drifts)
+    (work.folder / full_tables.SHIFTS).write_bytes(to_parquet(shifts))
+    (work.folder / full_tables.DRIFTS).write_bytes(to_parquet(drifts))
+    _log_curves(work, measurements)
+    return {"rows": write_measurements(work.folder, measurements, survey.model)}
 
 
-class Survey:
-    """Walks over the layers once, from the first: value vectors are held of one layer at a time."""
+class WeightSurvey:
+    """Walks over the layers once, from the first, with the value vectors of one in memory."""
 
     def __init__(self, work: Work) -> None:
         base, aligned = work.input("base"), work.input("aligned")
         self.model = require_common_model(base, aligned)
-        self.lines: list[Row] = []
-        """A line per place and layer of value vectors: the full table of `value_vector_shift`."""
+        """Facts of the base model."""
+        self.shift_lines: list[dict[str, object]] = []
+        """The full table of `value_vector_shift`: a line per place and layer of value vectors."""
         self.drifts: list[drift.TensorDrift] = []
-        """A line per tensor: the full table of `weight_drift`."""
+        """The full table of `weight_drift`: an entry per tensor."""
         self._work = work
         self._base, self._aligned = (
-            Checkpoint(each.directory("model"), each.folder) for each in (base, aligned)
+            Checkpoint(model.directory("model"), model.folder) for model in (base, aligned)
         )
-        self._places = self._found(work)
+        self._places = self._find_places(work)
         self._shifts = {
             place: shift.Shift(offset=place.offset)
             for place in self._places
             if isinstance(place.offset, MeanOffset)
         }
 
-    def _found(self, work: Work) -> list[StreamPlace]:
+    def _find_places(self, work: Work) -> list[StreamPlace]:
         if not work.has("delta"):
             return []
         delta = work.input("delta")
         for name in ("base", "aligned"):
-            _require_same(delta, work.input(name), name)
+            _require_same_model(delta, work.input(name), name)
         return list(find_stream_places(ActivationStore(delta)))
 
-    def rows(self) -> Iterator[Measurement]:
-        """All rows of the chosen metrics: of each place, of each layer, of the model."""
+    def measurements(self) -> Iterator[Measurement]:
+        """Yield the chosen metrics of every place, every layer, and the model."""
         chosen = set(self._work.params.metrics)
         if not self._places:
-            yield from self._absent(chosen)
+            yield from self._without_offset(chosen)
         if chosen & VECTOR_METRICS:
             yield from self._of_vectors(chosen)
         if "weight_drift" in chosen:
             yield from self._of_tensors()
 
     def _of_vectors(self, chosen: set[str]) -> Iterator[Measurement]:
-        """What value vectors say."""
+        """Yield the metrics of value vectors."""
         yield from self._of_places(-1, None, chosen)
         for layer in range(self.model["num_layers"]):
             self._work.progress(layer / self.model["num_layers"], f"layer {layer}")
-            change = self._change(layer)
+            change = self._value_vector_change(layer)
             if "value_vector_shift" in chosen:
-                self._shift(layer, change)
+                self._add_shift(layer, change)
             top = None
             if "down_projection_rank1" in chosen:
                 top = rank1.top_direction(change)
@@ -103,24 +103,24 @@ class Survey:
             yield from self._of_places(layer, top, chosen)
 
     def _of_tensors(self) -> Iterator[Measurement]:
-        """What the weights of each block, and all of them, say."""
+        """Yield the weight drift of each block, then of the whole model."""
         self._work.progress(None, "comparing weights")
-        names = self._common()
+        names = self._common_names()
         for layer in range(self.model["num_layers"]):
             block = [name for name in self._base.block(layer) if name in names]
-            yield from _drift_rows(self._drifts_of(block), layer)
-        seen = {each.name for each in self.drifts}
-        self._drifts_of([name for name in sorted(names) if name not in seen])
-        yield from _drift_rows(self.drifts, None)
+            yield from _measure_drifts(self._add_drifts(block), layer)
+        in_blocks = {tensor.name for tensor in self.drifts}
+        self._add_drifts([name for name in sorted(names) if name not in in_blocks])
+        yield from _measure_drifts(self.drifts, None)
 
-    def _common(self) -> set[str]:
-        """Names of weights that both have in one shape; a larger embedding is left out."""
+    def _common_names(self) -> set[str]:
+        """Return names of weights that both have in one shape; a larger embedding is left out."""
         both = set(self._base.names) & set(self._aligned.names)
         return {n for n in both if self._base.tensor(n).shape == self._aligned.tensor(n).shape}
 
-    def _change(self, layer: int) -> Float32[np.ndarray, "neurons d"]:
-        """Aligned minus base value vectors."""
-        before, after = (each.value_vectors(layer) for each in (self._base, self._aligned))
+    def _value_vector_change(self, layer: int) -> Float32[np.ndarray, "neurons d"]:
+        """Return aligned minus base value vectors of one layer."""
+        before, after = (model.value_vectors(layer) for model in (self._base, self._aligned))
         if before.shape != after.shape:
             raise UserError(f"the MLPs of layer {layer} differ in shape", where="base and aligned")
         after -= before
@@ -128,32 +128,33 @@ class Survey:
             raise UserError(f"value vectors of layer {layer} hold NaN or infinity", where="weights")
         return after
 
-    def _shift(self, layer: int, change: Float32[np.ndarray, "neurons d"]) -> None:
-        """Take one layer's value vectors into every place above it."""
-        above = [place for place in self._shifts if place.nearest >= layer]
-        moved = shift.Moved.of(change) if above else None
-        for place in above:
+    def _add_shift(self, layer: int, change: Float32[np.ndarray, "neurons d"]) -> None:
+        """Add the value vectors of one layer to every place that the layer writes to."""
+        reached = [place for place in self._shifts if place.nearest >= layer]
+        moved = shift.Moved.of(change) if reached else None
+        for place in reached:
             assert moved is not None
-            own = {"site": place.site, "layer": place.layer, "position": place.position}
+            columns = {"site": place.site, "layer": place.layer, "position": place.position}
             line = self._shifts[place].add(layer, moved)
-            self.lines.append({**own, "value_layer": layer, **line})
+            self.shift_lines.append({**columns, "value_layer": layer, **line})
 
     def _of_places(
         self, layer: int, top: rank1.TopDirection | None, chosen: set[str]
     ) -> Iterator[Measurement]:
-        """Rows of the places whose last MLP is this layer's."""
-        for place in (each for each in self._places if each.nearest == layer):
-            for value in (*self._shifted(place, chosen), *self._ranked(place, top, chosen)):
+        """Yield the metrics of places where this layer's MLP was the last to write."""
+        for place in (place for place in self._places if place.nearest == layer):
+            values = (*self._shift_values(place, chosen), *self._rank1_values(place, top, chosen))
+            for value in values:
                 yield replace(value, site=place.site, layer=place.layer, position=place.position)
 
-    def _shifted(self, place: StreamPlace, chosen: set[str]) -> Sequence[Measurement]:
+    def _shift_values(self, place: StreamPlace, chosen: set[str]) -> Sequence[Measurement]:
         if "value_vector_shift" not in chosen:
             return []
         if not isinstance(place.offset, MeanOffset):
             return shift.unmeasured(*place.offset)
         return self._shifts[place].values(place.nearest)
 
-    def _ranked(
+    def _rank1_values(
         self, place: StreamPlace, top: rank1.TopDirection | None, chosen: set[str]
     ) -> Sequence[Measurement]:
         if "down_projection_rank1" not in chosen:
@@ -164,16 +165,17 @@ class Survey:
             return rank1.unmeasured(Status.UNDEFINED, "no MLP has written to the stream there")
         return [rank1.value_at(top, place.offset)]
 
-    def _absent(self, chosen: set[str]) -> Iterator[Measurement]:
-        """What needs mean δ, where there is none."""
-        kept_none = f"the extraction kept none of {', '.join(STREAM)}"
-        reason = kept_none if self._work.has("delta") else _NO_EXTRACTION
+    def _without_offset(self, chosen: set[str]) -> Iterator[Measurement]:
+        """Yield the metrics that need mean δ, without a number."""
+        no_sites = f"the extraction kept none of {', '.join(STREAM)}"
+        reason = no_sites if self._work.has("delta") else _NO_EXTRACTION
         for name, metric in (("value_vector_shift", shift), ("down_projection_rank1", rank1)):
             if name in chosen:
                 yield from metric.unmeasured(Status.NOT_RUN, reason)
 
-    def _drifts_of(self, names: Sequence[str]) -> list[drift.TensorDrift]:
-        found = [
+    def _add_drifts(self, names: Sequence[str]) -> list[drift.TensorDrift]:
+        """Compare tensors and add them to `drifts`; return those just added."""
+        drifts = [
             drift.TensorDrift.of(
                 name,
                 self._base.tensor(name),
@@ -182,12 +184,11 @@ class Survey:
             )
             for name in names
         ]
-        self.drifts += found
-        return found
+        self.drifts += drifts
+        return drifts
 
 
-def _require_same(delta: Artifact, model: Artifact, name: str) -> None:
-    """The extraction must be of these very models."""
+def _require_same_model(delta: Artifact, model: Artifact, name: str) -> None:
     if model.key not in delta.record.inputs:
         raise UserError(
             f"the extraction is not of this {name} model",
@@ -196,26 +197,28 @@ def _require_same(delta: Artifact, model: Artifact, name: str) -> None:
         )
 
 
-def _drift_rows(tensors: Sequence[drift.TensorDrift], layer: int | None) -> Iterator[Measurement]:
-    """Rows of one block, or of the whole model; the norm stands beside its floor."""
+def _measure_drifts(
+    tensors: Sequence[drift.TensorDrift], layer: int | None
+) -> Iterator[Measurement]:
+    """Yield the drift of one block, or of the whole model; the norm with its rounding floor."""
     norm, least = drift.measure(tensors, whole=layer is None)
     floor = None if norm.value is None else drift.rounding_floor(tensors)
     yield replace(norm, layer=layer, floor=floor)
     yield replace(least, layer=layer)
 
 
-def _mirror(work: Work, measurements: Sequence[Measurement]) -> None:
-    """Log one point of each curve per layer."""
+def _log_curves(work: Work, measurements: Sequence[Measurement]) -> None:
+    """Log one point of every curve for each layer."""
     by_layer: dict[int, dict[str, float]] = {}
-    for each in measurements:
-        if each.layer is not None:
-            values = by_layer.setdefault(each.layer, {})
-            if each.value is not None:
-                values[_curve(each)] = each.value
+    for measurement in measurements:
+        if measurement.layer is not None:
+            values = by_layer.setdefault(measurement.layer, {})
+            if measurement.value is not None:
+                values[_curve(measurement)] = measurement.value
     for layer, values in sorted(by_layer.items()):
         work.tracker.log(values, axis="layer", step=layer)
 
 
-def _curve(measured: Measurement) -> str:
-    place = f"{measured.site} {measured.position}" if measured.site else "weights"
-    return f"{measured.metric}/{place}"
+def _curve(measurement: Measurement) -> str:
+    place = f"{measurement.site} {measurement.position}" if measurement.site else "weights"
+    return f"{measurement.metric}/{place}"

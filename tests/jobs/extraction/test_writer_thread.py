@@ -17,9 +17,9 @@ def fail():
 
 def test_everything_is_done_in_order_before_the_block_ends():
     done = []
-    with WriterThread(CPU) as pipeline:
+    with WriterThread(CPU) as thread:
         for number in range(200):
-            pipeline.call(lambda number=number: done.append(number))
+            thread.submit(lambda number=number: done.append(number))
     assert done == list(range(200))
 
 
@@ -31,14 +31,14 @@ def test_what_is_begun_and_no_longer_in_the_queue_is_waited_for():
         begun.set()
         assert go_on.wait(30)
 
-    def wait(pipeline):
-        pipeline.wait()
+    def wait(thread):
+        thread.wait()
         waited.set()
 
-    with WriterThread(CPU) as pipeline:
-        pipeline.call(work)
+    with WriterThread(CPU) as thread:
+        thread.submit(work)
         assert begun.wait(30)
-        waiter = threading.Thread(target=wait, args=(pipeline,))
+        waiter = threading.Thread(target=wait, args=(thread,))
         waiter.start()
         assert not waited.wait(0.2)
         go_on.set()
@@ -50,12 +50,12 @@ def test_an_error_of_the_writer_stops_the_producer_at_its_next_batch():
     """Lesson 33: a swallowed writer error is a missing shard."""
     failed = threading.Event()
     batches = 0
-    with pytest.raises(SurroundingsError, match="disk is full"), WriterThread(CPU) as pipeline:
-        pipeline.call(fail)
-        pipeline.call(failed.set)  # not done: what comes after an error is left undone
+    with pytest.raises(SurroundingsError, match="disk is full"), WriterThread(CPU) as thread:
+        thread.submit(fail)
+        thread.submit(failed.set)  # not done: what comes after an error is left undone
         while True:
             try:
-                pipeline.wait()
+                thread.wait()
             finally:
                 batches += 1
     assert batches == 1
@@ -63,14 +63,14 @@ def test_an_error_of_the_writer_stops_the_producer_at_its_next_batch():
 
 
 def test_an_error_at_the_very_end_is_raised_too():
-    with pytest.raises(SurroundingsError, match="disk is full"), WriterThread(CPU) as pipeline:
-        pipeline.call(fail)
+    with pytest.raises(SurroundingsError, match="disk is full"), WriterThread(CPU) as thread:
+        thread.submit(fail)
 
 
 def test_what_was_handed_over_is_done_also_when_the_producer_fails():
     done = []
-    with pytest.raises(KeyboardInterrupt), WriterThread(CPU) as pipeline:
-        pipeline.call(lambda: done.append("a finished unit"))
+    with pytest.raises(KeyboardInterrupt), WriterThread(CPU) as thread:
+        thread.submit(lambda: done.append("a finished unit"))
         raise KeyboardInterrupt
     assert done == ["a finished unit"]
 
@@ -79,13 +79,13 @@ def test_little_memory_waits_however_fast_the_producer_is():
     """Handing over what would exceed the bound blocks until the thread has caught up."""
     go_on, handed_over = threading.Event(), threading.Event()
 
-    def produce(pipeline):
-        pipeline.call(lambda: None, 400 * 2**20)
+    def produce(thread):
+        thread.submit(lambda: None, 400 * 2**20)
         handed_over.set()
 
-    with WriterThread(CPU) as pipeline:
-        pipeline.call(lambda: go_on.wait(30) and None, 400 * 2**20)
-        producer = threading.Thread(target=produce, args=(pipeline,))
+    with WriterThread(CPU) as thread:
+        thread.submit(lambda: go_on.wait(30) and None, 400 * 2**20)
+        producer = threading.Thread(target=produce, args=(thread,))
         producer.start()
         assert not handed_over.wait(0.2)
         go_on.set()
@@ -94,7 +94,7 @@ def test_little_memory_waits_however_fast_the_producer_is():
 
 
 def test_a_waiting_producer_is_let_go_when_the_writer_fails():
-    with pytest.raises(SurroundingsError), WriterThread(CPU) as pipeline:
-        pipeline.call(fail, 500 * 2**20)
+    with pytest.raises(SurroundingsError), WriterThread(CPU) as thread:
+        thread.submit(fail, 500 * 2**20)
         for _ in range(100):
-            pipeline.call(lambda: None, 500 * 2**20)
+            thread.submit(lambda: None, 500 * 2**20)

@@ -28,22 +28,22 @@ def test_what_arrives_is_what_stood_there_though_its_memory_is_taken_again_at_on
     def look(number, host):
         received.append((len(host), bool((host == number).all())))
 
-    with torch.inference_mode(), WriterThread(torch.device("cuda")) as pipeline:
+    with torch.inference_mode(), WriterThread(torch.device("cuda")) as thread:
         busy = torch.randn(2048, 2048, device="cuda")
         for number in range(NUM_TENSORS):
             busy = (busy @ busy).sigmoid()
             size = SIZES[number % len(SIZES)]
             rows = torch.full((size,), float(number), device="cuda")
-            host = pipeline.host(rows)
+            host = thread.to_host(rows)
             del rows
             torch.full((size,), -1.0, device="cuda")
-            pipeline.call(lambda number=number, host=host: look(number, host), host.nbytes)
+            thread.submit(lambda number=number, host=host: look(number, host), host.nbytes)
     assert received == [(SIZES[number % len(SIZES)], True) for number in range(NUM_TENSORS)]
 
 
 def test_copies_of_other_types_and_shapes_come_whole():
     received = {}
-    with torch.inference_mode(), WriterThread(torch.device("cuda")) as pipeline:
+    with torch.inference_mode(), WriterThread(torch.device("cuda")) as thread:
         sources = {
             "bfloat16": torch.randn(3000, 777, device="cuda").bfloat16(),
             "transposed": torch.randn(500, 300, device="cuda").T,
@@ -52,9 +52,9 @@ def test_copies_of_other_types_and_shapes_come_whole():
             "number": torch.tensor(7.5, device="cuda"),
         }
         for name, source in sources.items():
-            host = pipeline.host(source)
-            pipeline.call(lambda name=name, host=host: received.update({name: host.clone()}))
-        pipeline.wait()
+            host = thread.to_host(source)
+            thread.submit(lambda name=name, host=host: received.update({name: host.clone()}))
+        thread.wait()
         for name, source in sources.items():
             assert torch.equal(received[name], source.cpu()), name
             assert received[name].dtype == source.dtype
@@ -70,11 +70,11 @@ def test_a_failed_writer_frees_a_producer_that_waits_for_a_buffer():
     with (
         pytest.raises(OSError, match="the disk is gone"),
         torch.inference_mode(),
-        WriterThread(torch.device("cuda")) as pipeline,
+        WriterThread(torch.device("cuda")) as thread,
     ):
         rows = torch.zeros(64 * 2**20, device="cuda")
-        pipeline.call(fail)
+        thread.submit(fail)
         assert failed.wait(60)
         for _ in range(1000):
-            pipeline.host(rows)
-            pipeline.check()
+            thread.to_host(rows)
+            thread.raise_error()

@@ -53,7 +53,7 @@ def test_the_rows_that_leave_the_last_block_give_the_models_own_logits(
     rows, own = last_rows(model, PROMPTS, word_tokenizer())
     assert own.std() > 0.1  # else anything would do
     torch.testing.assert_close(Head(model).logits(rows), own, rtol=1e-5, atol=1e-5)
-    left = Head.left_of(model)
+    left = Head.remaining_from(model)
     torch.testing.assert_close(left.logits(rows), own, rtol=1e-5, atol=1e-5)
 
 
@@ -79,13 +79,13 @@ def test_what_is_left_of_a_model_holds_one_block(loud):
     model = loud("llama", num_layers=5)
     before = sum(parameter.numel() for parameter in model.parameters())
     block = sum(parameter.numel() for parameter in model.model.layers[0].parameters())
-    Head.left_of(model)
+    Head.remaining_from(model)
     assert sum(parameter.numel() for parameter in model.parameters()) == before - 4 * block
 
 
 def test_rows_are_cut_so_that_their_logits_stay_small(loud):
     head = Head(loud("gpt2"))
-    parts = list(head.parts(2_000_000))
+    parts = list(head.chunks(2_000_000))
     assert parts[0].start == 0 and parts[-1].stop == 2_000_000 and len(parts) > 1
     assert all(one.stop == two.start for one, two in zip(parts, parts[1:], strict=False))
     assert max(part.stop - part.start for part in parts) * head.vocab_size <= 1 << 24

@@ -66,4 +66,4 @@ def test_one_prompt_cannot_be_divided_and_the_error_says_so(saved):
     path = saved([("", f" good{n}", f" bad{n}") for n in range(50)])
     with pytest.raises(UserError, match="100 texts of 1 prompts") as raised:
         read_labelled_texts(path, **HOW)
-    assert "divided as a whole" in raised.value.hint
+    assert "more prompts" in raised.value.hint

@@ -6,9 +6,9 @@ import pytest
 from analysis.rows.summary import GroupSummary
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.store.activation_store import ActivationStore
-from jobs.store.activation_units import FOLDER, RowBlock, UnitWriter, array_prefix
-from jobs.store.store_files import INDEX, PLAN
 from jobs.store.store_folder import StoreFolder, rebuild_index
+from jobs.store.store_layout import INDEX, PLAN, UNITS, array_prefix
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import cut_units
 from jobs.tokens.plan import TokenPlan
 
@@ -93,7 +93,7 @@ def write_store(plan):
 
         folder.mkdir(parents=True, exist_ok=True)
         for unit in cut_units(plan, unit_tokens):
-            writer = UnitWriter(folder / FOLDER, unit, plan.hash, shard_bytes=shard_bytes)
+            writer = UnitWriter(folder / UNITS, unit, plan.hash, shard_bytes=shard_bytes)
             for block in blocks_of(plan, unit, dtype):
                 writer.add(block)
             facts = {"rows": {"all": unit.num_tokens}}

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from cluster.errors import SurroundingsError, UserError
 from jobs.store.activation_store import ActivationStore
-from jobs.store.activation_units import MARKER
 from jobs.store.row_index import RowIndex
-from jobs.store.store_files import INDEX
 from jobs.store.store_folder import StoreFolder
+from jobs.store.store_layout import INDEX, MARKER
 from jobs.store.unit_arrays import UnitArrays
 
 D = 6
@@ -145,7 +144,7 @@ def test_what_was_not_extracted_is_answered_with_what_was(open_store, place, sai
 def test_the_reservoir_is_those_rows_only(open_store, rows_at):
     store = open_store(dtype="bfloat16", shard_bytes=400)
     kept = store.rows("mlp_out", 3, "all")
-    tokens = store.kept_tokens("all")
+    tokens = store.base("mlp_out", 3, "all").index.tokens
     assert set(tokens % 3) == {0} and len(tokens) == store.num_reservoir
     np.testing.assert_array_equal(kept.rows, rows_at(tokens, ("mlp_out", 3)))
     assert kept.rows.dtype == np.float32
@@ -157,7 +156,7 @@ def test_base_rows_stand_beside_those_of_the_reservoir_wherever_they_were_cut(
     open_store, base_at, dtype, cut
 ):
     store = open_store(dtype=dtype, shard_bytes=CUTS[cut])
-    tokens = store.kept_tokens("all")
+    tokens = store.base("mlp_out", 3, "all").index.tokens
     for place in (("mlp_out", 3), ("resid_mid", 1)):
         expected = base_at(tokens, place)
         np.testing.assert_array_equal(store.rows(*place, "all").base, expected)

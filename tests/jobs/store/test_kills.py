@@ -14,7 +14,8 @@ import itertools, json, os, signal, sys, threading
 import numpy as np
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.store.activation_units import FOLDER, RowBlock, UnitWriter
+from jobs.store.store_layout import UNITS
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.store.unit_adoption import adopt_unit
 from jobs.tokens.batches import Unit
 from jobs.worker.work import AttemptFolder
@@ -33,19 +34,19 @@ def attempt(job, name):
     return AttemptFolder(Artifact(storage, "extract", f"{job:016x}" + 48 * "0"), name)
 
 def write(own, unit):
-    writer = UnitWriter(own.path / FOLDER, unit, "plan", shard_bytes=300)
+    writer = UnitWriter(own.path / UNITS, unit, "plan", shard_bytes=300)
     for start in range(0, 12, 4):  # a thread writes three shards, finish the fourth
         rows = {("resid_mid", 0): np.full((4, 16), unit.number, dtype=np.float32)}
         every = np.ones(4, dtype=bool)
         writer.add(RowBlock(label="all", tokens=start + np.arange(4), reservoir=every, rows=rows))
     writer.finish({"resid_mid.0.all.counts": np.arange(3)}, {})
-    own.publish(f"{FOLDER}/{unit.name}", discard=True)
+    own.publish(f"{UNITS}/{unit.name}", discard=True)
 
 def adopted(own, others):
     return [unit.number for unit in units if adopt_unit(own, others, unit, "plan")]
 
 def left_over(own):  # of a try that memory ended: more shards than the unit has
-    place = own.path / FOLDER / units[0].name
+    place = own.path / UNITS / units[0].name
     place.mkdir(parents=True)
     (place / "shard-007.safetensors").write_bytes(b"half a unit")
 
@@ -76,7 +77,7 @@ while True:
         protocol(attempt(job, "5"))
         os._exit(0)
     status = os.waitpid(child, 0)[1]
-    folder = attempt(job, "5").path / FOLDER
+    folder = attempt(job, "5").path / UNITS
     marked = sorted(int(each.parent.name) for each in folder.glob("*/UNIT.json"))
     state = {"marked": marked, "found": adopted(attempt(job, "7"), ["5"])}
     states.append(state)
@@ -134,7 +135,7 @@ DIES_WITHIN = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from jobs.store.activation_units import RowBlock, UnitWriter
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit
 from cluster.errors import SurroundingsError
 

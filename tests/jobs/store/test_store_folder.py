@@ -8,8 +8,8 @@ import pytest
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import Artifact
 from jobs.store.activation_store import ActivationStore
-from jobs.store.store_files import INDEX
 from jobs.store.store_folder import StoreFolder, rebuild_index
+from jobs.store.store_layout import INDEX
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -8,13 +8,14 @@ import pytest
 
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_bytes
-from jobs.store.activation_units import FOLDER, MARKER, RowBlock, UnitWriter
+from jobs.store.store_layout import MARKER, UNITS
 from jobs.store.unit_adoption import adopt_unit, is_finished
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit
 from jobs.worker.work import AttemptFolder
 
 UNIT = Unit(number=3, group=1, members=np.arange(5), num_tokens=40)
-PLACE = f"{FOLDER}/{UNIT.name}"
+PLACE = f"{UNITS}/{UNIT.name}"
 FILES = [MARKER, "shard-000.safetensors", "shard-001.safetensors"]
 
 
@@ -28,7 +29,7 @@ def attempt(request, tmp_path):
 
 def leave(attempt, damage=lambda place: None, plan="plan"):
     """Write the unit in two shards, damage it, and publish it; returns where it lies here."""
-    writer = UnitWriter(attempt.path / FOLDER, UNIT, plan, shard_bytes=500)
+    writer = UnitWriter(attempt.path / UNITS, UNIT, plan, shard_bytes=500)
     rows = {("resid_mid", 0): np.arange(160, dtype=np.float32).reshape(20, 8)}
     tokens = np.arange(20)
     writer.add(RowBlock(label="all", tokens=tokens, reservoir=tokens < 4, rows=rows))

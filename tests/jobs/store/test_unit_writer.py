@@ -12,9 +12,10 @@ import torch
 
 from jobs.artifacts.artifact import digest_file
 from jobs.store.activation_store import ActivationStore
-from jobs.store.activation_units import MARKER, RowBlock, UnitWriter
 from jobs.store.shard_file import Pieces, Shard, write_shard
 from jobs.store.store_folder import StoreFolder
+from jobs.store.store_layout import MARKER
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit, cut_units
 
 UNIT = Unit(number=3, group=1, members=np.arange(5), num_tokens=40)
@@ -160,7 +161,7 @@ STREAMING = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from jobs.store.activation_units import RowBlock, UnitWriter
+from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit
 
 unit = Unit(number=0, group=0, members=np.arange(3), num_tokens=9)

@@ -242,8 +242,8 @@ def test_words_of_the_markup_may_be_said():
         ),
         (CHATML.replace("'<|im_end|>'", "'t<|im_end|>'"), "one token holds"),
         (CHATML + "{{ messages[0]['content'] }}", "exactly once"),
-        ("{{ raise_exception('never') }}", "refuses this: never"),
-        ("{% for %}", "refuses this"),
+        ("{{ raise_exception('never') }}", "refuses these messages: never"),
+        ("{% for %}", "refuses these messages"),
         (CHATML.replace("+ '\\n' }}{% endfor", "+ '<s><s>' }}{% endfor"), "more than one <s>"),
     ],
 )

@@ -19,7 +19,7 @@ def test_rows_equal_a_forward_pass_without_hooks(root, pair):
     for layer in range(3):
         for site in ("resid_mid", "resid_post"):
             rows = store.rows(site, layer, "last")
-            tokens = store.kept_tokens("last")
+            tokens = store.base(site, layer, "last").index.tokens
             assert len(rows.rows) == 48
             for row, token in zip(rows.rows, tokens, strict=True):
                 prompt = plan.owners[token]
@@ -184,7 +184,7 @@ def test_base_rows_of_the_reservoir_are_those_of_a_forward_pass_of_the_base_alon
     stores = [ActivationStore(root.done("extract", {**params, **way}, **inputs)) for way in ways]
     plan = stores[0].token_plan
     for label in labels:
-        tokens = stores[0].kept_tokens(label)
+        tokens = stores[0].base("resid_mid", 1, label).index.tokens
         assert len(tokens) == 20
         expected = []
         for token in tokens:
@@ -228,8 +228,11 @@ def test_kept_rows_are_the_same_for_every_model(root, pair, tiny_model, word_tok
         ActivationStore(root.done("extract", params, **each)) for each in (inputs, others)
     )
     for label in ("last", "response"):
-        assert len(first.kept_tokens(label)) == 20
-        np.testing.assert_array_equal(first.kept_tokens(label), second.kept_tokens(label))
+        tokens, others = (
+            store.base("resid_post", 1, label).index.tokens for store in (first, second)
+        )
+        assert len(tokens) == 20
+        np.testing.assert_array_equal(tokens, others)
 
 
 def test_bfloat16_rows_are_the_float32_rows_rounded_once(root, pair):

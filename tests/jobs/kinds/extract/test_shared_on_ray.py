@@ -14,7 +14,7 @@ import pytest
 
 from jobs.artifacts.job import InputRef, Job
 from jobs.kinds.extract import Extract
-from jobs.store.activation_units import FOLDER, MARKER
+from jobs.store.store_layout import MARKER, UNITS
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
@@ -93,7 +93,7 @@ class Processes:
 
     def own(self, attempt):
         """Units that an attempt made or is making itself: nobody links to their files."""
-        units = self._folder(attempt) / FOLDER
+        units = self._folder(attempt) / UNITS
         if not units.exists():
             return {}
         return {place.name: _names(place) for place in units.iterdir() if _is_own(place)}
@@ -217,6 +217,6 @@ def test_a_process_killed_in_the_middle_of_a_unit_costs_that_unit_alone(ray, roo
     (attempt, unit), results, artifact = launched(ray, root, inputs, 3, kill)
     assert (results.count(Result.LOST), results.count(Result.DONE)) == (1, 1)
     assert artifact.record.attempt != attempt
-    left = artifact.storage.list(f"{artifact.attempt_folder(attempt)}/{FOLDER}/{unit}")
+    left = artifact.storage.list(f"{artifact.attempt_folder(attempt)}/{UNITS}/{unit}")
     assert left and MARKER not in left
     assert digests(artifact) == alone

@@ -9,7 +9,7 @@ import torch
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import Artifact
 from jobs.store.activation_store import ActivationStore
-from jobs.store.activation_units import UnitWriter
+from jobs.store.unit_writer import UnitWriter
 
 PARAMS = {"layers": [2], "sites": ["resid_post"], "positions": ["response", "mean"]}
 
