@@ -5,11 +5,13 @@ plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported in
 `run` calls, never at module level: planning a study imports every kind it names.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from analysis.door import require_declared
 from cluster.resources import Resources
@@ -28,12 +30,21 @@ class Params(BaseModel):
 
 
 def execution(default: Any, description: str, **limits: Any) -> Any:
-    """A param that says how work is done and never what it is: it does not enter the key."""
+    """Declare a param that says how work is done and never what it is: no part of the key."""
     return Field(default, description=description, json_schema_extra={"execution": True}, **limits)
 
 
+def added(default: Any, description: str, **limits: Any) -> Any:
+    """Declare a param that a later version added, at a default that means what was done before.
+
+    While it has its default it stays out of the key, so that nothing is computed again. Settings
+    inside a param (of an adapter, of a scorer) are declared in the same way.
+    """
+    return Field(default, description=description, json_schema_extra={"added": True}, **limits)
+
+
 def data_path(default: Any, description: str, **limits: Any) -> Any:
-    """A param that names a file or folder: the key holds the digest of its bytes, not its path.
+    """Declare a param that names a file or folder: the key holds its digest, not its path.
 
     Relative paths resolve against the study file before the job is made.
     """
@@ -41,15 +52,31 @@ def data_path(default: Any, description: str, **limits: Any) -> Any:
 
 
 def model_source(default: Any, description: str, **limits: Any) -> Any:
-    """A param that names a model: `hf://org/name`, or a folder, which the kind's pins digest.
+    """Declare a param that names a model: `hf://org/name`, or a folder that the pins digest.
 
     A relative folder resolves against the study file. A folder does not enter the key (its pin
-    stands for it); an `hf://` source does, beside the pin of its revision. A param that
-    chooses an entry of a folder with its settings (mark `settings_of`) heeds that entry's marks.
+    stands for it); an `hf://` source does, beside the pin of its revision. Of a param that
+    `Chooses` an entry with its settings, that entry's own marks count.
     """
     return Field(
         default, description=description, json_schema_extra={"model_source": True}, **limits
     )
+
+
+class HasSettings(Protocol):
+    """An entry that a param can choose together with settings."""
+
+    @property
+    def Params(self) -> type[BaseModel]:  # noqa: N802
+        """Its settings."""
+
+
+@dataclass(frozen=True)
+class Chooses:
+    """Mark, inside `Annotated`, of a param that names an entry or is `{name: …, setting: …}`."""
+
+    door: Door[Any]
+    """Where the entries are; each fulfils `HasSettings`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,14 +252,53 @@ _RESOURCES = ("num_cpus", "num_gpus", "memory_gb")
 
 
 def execution_names(params: type[Params]) -> frozenset[str]:
-    """Names of the params that are execution."""
+    """Return the names of the params that are execution."""
     return frozenset(marked(params, "execution"))
 
 
 def marked(params: type[BaseModel], mark: str) -> tuple[str, ...]:
-    """Names of the params whose declaration carries a mark, such as `path`."""
-    return tuple(
-        name
-        for name, declared in params.model_fields.items()
-        if isinstance(declared.json_schema_extra, dict) and declared.json_schema_extra.get(mark)
-    )
+    """List the params whose declaration has a mark, such as `path`."""
+    return tuple(name for name, declared in params.model_fields.items() if _has(declared, mark))
+
+
+def _has(declared: FieldInfo, mark: str) -> bool:
+    extra = declared.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(mark))
+
+
+def without_added(params: type[BaseModel], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of written-out params, at any depth, those `added` ones that have their default.
+
+    Args:
+        params: the class that the params are of.
+        written: params as JSON.
+    """
+    kept = {}
+    for name, value in written.items():
+        declared = params.model_fields.get(name)
+        if declared is None:
+            kept[name] = value
+        elif not (_has(declared, "added") and value == _default(declared)):
+            kept[name] = _without_added_inside(declared.annotation, value)
+    return kept
+
+
+def _default(declared: FieldInfo) -> object:
+    return to_jsonable_python(declared.get_default(call_default_factory=True))
+
+
+def _without_added_inside(annotation: object, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_added_inside(annotation, item) for item in value]
+    if isinstance(value, dict):
+        for model in _models_in(annotation):
+            if value.keys() <= model.model_fields.keys():
+                return without_added(model, value)
+    return value
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

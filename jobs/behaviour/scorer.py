@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
+from jobs.kind import Chooses
 
 if TYPE_CHECKING:
     from jobs.models.model_source import Source
@@ -139,10 +140,10 @@ def _complete(written: str | dict[str, object]) -> str | dict[str, object]:
 ScorerChoice = Annotated[
     str | dict[str, object],
     AfterValidator(_complete),
+    Chooses(SCORERS),
     Field(
         description="Judge of continuations: a name in `scorers/`, or a mapping with `name` and "
         "what that scorer takes.",
-        json_schema_extra={"settings_of": "scorers"},
     ),
 ]
 """Type of the param `scorer` of a kind."""

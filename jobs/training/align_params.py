@@ -259,9 +259,15 @@ class Params(_WithSettings):
 
     @model_serializer(mode="wrap")
     def _write_out(self, plainly: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Dump settings with their defaults, and none that the objective does not have."""
+        """Dump the settings that the objective has, `added` ones only once they are set."""
         written = plainly(self)
-        return {name: written[name] for name in written if name not in _SETTINGS} | self.settings()
+        declared = OBJECTIVES.find(self.objective, where="objective").SETTINGS
+        settings = {
+            name: value
+            for name, value in self.settings().items()
+            if not (declared[name].added and value == declared[name].default)
+        }
+        return {name: written[name] for name in written if name not in _SETTINGS} | settings
 
     def settings(self) -> dict[str, float]:
         """Return the hyper-parameters of the objective, defaults written out."""

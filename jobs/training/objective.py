@@ -36,6 +36,9 @@ class Setting:
     """True where 0 is allowed; negative values never are."""
     below: float | None = None
     """Values must be less than this; the same in every objective. None: no limit."""
+    added: bool = False
+    """True for a setting that a later version gave an objective, with a default that means what was
+    done before: at its default it stays out of the key."""
 
 
 BETA = Setting(description="Strength of the tie to the reference.", default=0.1)

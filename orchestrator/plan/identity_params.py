@@ -11,18 +11,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from cluster.errors import UserError
 from jobs.artifacts.artifact import digest_bytes, digest_file
 from jobs.artifacts.identity import canonical_json
-from jobs.behaviour.scorer import SCORERS
-from jobs.kind import Params, marked
+from jobs.door import Door
+from jobs.kind import Chooses, HasSettings, Params, marked, without_added
 from orchestrator.study.study_file import Place
 
 Where = Callable[[Place], str]
 """`file:line` of a place inside the params, and the cell where that matters."""
-
-_DOORS = {"scorers": SCORERS}
-"""Entries that a param can choose together with settings, by the name in its mark `settings_of`."""
 
 
 class ParamMarks:
@@ -32,11 +31,12 @@ class ParamMarks:
         self._paths = marked(params, "path")
         self._sources = marked(params, "model_source")
         self._executions = marked(params, "execution")
-        self._choices = {
-            name: str(declared.json_schema_extra["settings_of"])
+        self._params = params
+        self._choices: dict[str, Door[HasSettings]] = {
+            name: mark.door
             for name, declared in params.model_fields.items()
-            if isinstance(declared.json_schema_extra, dict)
-            and "settings_of" in declared.json_schema_extra
+            for mark in declared.metadata
+            if isinstance(mark, Chooses)
         }
 
     def resolve_paths(self, raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -62,10 +62,15 @@ class ParamMarks:
             UserError: a file cannot be read, or a value has no canonical form.
         """
         left_out = {*self._executions, *_local(written, self._sources)}
-        identity = {name: value for name, value in written.items() if name not in left_out}
+        identity = {
+            name: value
+            for name, value in without_added(self._params, written).items()
+            if name not in left_out
+        }
         for name, door in self._choices.items():
-            identity[name] = _identity_of_choice(door, written[name])
-        for name in self._paths:
+            if name in identity:
+                identity[name] = _identity_of_choice(door, written[name])
+        for name in identity.keys() & set(self._paths):
             try:
                 identity[name] = _digest_paths(identity[name])
             except UserError as fault:
@@ -84,24 +89,33 @@ def _local(written: Mapping[str, Any], sources: tuple[str, ...] | list[str]) -> 
     return {name for name in sources if "://" not in str(written[name])}
 
 
-def _identity_of_choice(door: str, chosen: Any) -> Any:
+def _identity_of_choice(door: Door[HasSettings], chosen: Any) -> Any:
     """Return a chosen entry with those of its settings that are identity."""
+    settings = _settings(door, chosen)
+    if settings is None:
+        return chosen
     left_out = {
         *_marked_settings(door, chosen, "execution"),
         *_local(chosen, _marked_settings(door, chosen, "model_source")),
     }
-    if not left_out:
-        return chosen
-    return {name: value for name, value in chosen.items() if name not in left_out}
+    kept = without_added(settings, chosen)
+    identity = {name: value for name, value in kept.items() if name not in left_out}
+    # Before any setting was added, such an entry was written as its name alone.
+    is_bare = set(marked(settings, "added")) == settings.model_fields.keys()
+    return chosen["name"] if is_bare and identity.keys() == {"name"} else identity
 
 
-def _marked_settings(door: str, chosen: object, mark: str) -> list[str]:
+def _settings(door: Door[HasSettings], chosen: object) -> type[BaseModel] | None:
+    """Return the class of a chosen entry's settings; None where it is chosen by name alone."""
+    if not isinstance(chosen, dict) or chosen.get("name") not in door.names():
+        return None
+    return door.find(chosen["name"]).Params
+
+
+def _marked_settings(door: Door[HasSettings], chosen: Any, mark: str) -> list[str]:
     """List the settings of a chosen entry that are given and whose declaration has a mark."""
-    entries = _DOORS[door]
-    if not isinstance(chosen, dict) or chosen.get("name") not in entries.names():
-        return []
-    marks = marked(entries.find(chosen["name"]).Params, mark)
-    return [name for name in marks if name in chosen]
+    settings = _settings(door, chosen)
+    return [] if settings is None else [name for name in marked(settings, mark) if name in chosen]
 
 
 def _resolve(value: Any, folder: Path) -> Any:

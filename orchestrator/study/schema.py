@@ -12,7 +12,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 _Schema = dict[str, Any]
 """A JSON Schema, or a part of one."""
-_MARKS = ("execution", "path", "model_source", "settings_of")
+_MARKS = ("execution", "added", "path", "model_source")
 
 
 def schema() -> _Schema:
