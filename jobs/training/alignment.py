@@ -25,7 +25,7 @@ from jobs.training.adapters.lora import (
 from jobs.training.adapters.quantisation import quantisation
 from jobs.training.align_params import Params
 from jobs.training.chat_pairs import template_digest, template_for
-from jobs.training.completion_log_probabilities import score_pairs_together
+from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.engine import ENGINES, Engine
 from jobs.training.health import LOG
 from jobs.training.layout import Layout
@@ -250,7 +250,7 @@ def _score_by_base(
         work.progress(None, f"reference: {done // 2} of {share} pairs")
 
     with adapter_off(model):
-        return score_pairs_together(
+        return score_pairs(
             model,
             pairs,
             batch_size=2 * work.params.layout().micro_batch,

@@ -114,35 +114,23 @@ def score_pairs(
     dtype: str,
     after_batch: Callable[[int], None] = lambda done: None,
 ) -> ScoredPairs:
-    """Score both completions of every pair; see `sum_log_probabilities` for the arguments."""
-    sums = sum_log_probabilities(
-        model,
-        both_completions(pairs),
-        batch_size=batch_size,
-        dtype=dtype,
-        after_batch=after_batch,
-    )
-    return ScoredPairs(pairs=pairs, chosen=sums[: len(pairs)], rejected=sums[len(pairs) :])
-
-
-def score_pairs_together(
-    model: PreTrainedModel,
-    pairs: Sequence[TokenizedPair],
-    *,
-    batch_size: int,
-    dtype: str,
-    after_batch: Callable[[int], None] = lambda done: None,
-) -> ScoredPairs:
     """Score both completions of every pair, each rank a share of the pairs; all ranks call it.
+
+    See `sum_log_probabilities` for the arguments.
 
     All ranks do as many forward passes, as an engine that divides weights needs of them: shares
     are filled up with the first pair. Every rank gets the scores of all pairs.
     """
     per_rank = -(-len(pairs) // ranks.num_ranks())
     share = [*pairs[ranks.rank() :: ranks.num_ranks()], pairs[0]][:per_rank]
-    scored = score_pairs(model, share, batch_size=batch_size, dtype=dtype, after_batch=after_batch)
-    assert scored.chosen is not None and scored.rejected is not None
-    shares = ranks.gathered((scored.chosen, scored.rejected))
+    sums = sum_log_probabilities(
+        model,
+        both_completions(share),
+        batch_size=batch_size,
+        dtype=dtype,
+        after_batch=after_batch,
+    )
+    shares = ranks.gathered((sums[:per_rank], sums[per_rank:]))
     chosen, rejected = (_interleave([share[side] for share in shares]) for side in (0, 1))
     return ScoredPairs(pairs=pairs, chosen=chosen[: len(pairs)], rejected=rejected[: len(pairs)])
 

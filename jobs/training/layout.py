@@ -4,7 +4,6 @@ The global batch, the order of the pairs and the number of optimizer steps stay 
 """
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +55,3 @@ class Layout:
             had = "with" if before.offload else "without"
             return f"its {self.engine} shards were written {had} offload"
         return None
-
-
-class PartialLayout(TypedDict, total=False):
-    """Fields of `Layout` that are decided already."""
-
-    engine: str
-    num_ranks: int
-    num_nodes: int
-    num_gpus: int
-    micro_batch: int
-    activation_checkpointing: bool
-    offload: bool

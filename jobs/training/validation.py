@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from jobs.training.align_params import Params
-from jobs.training.completion_log_probabilities import score_pairs_together
+from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.engine import Engine, Held
 from jobs.training.log_ratios import margins
 from jobs.training.objective import Objective, ScoredPairs
@@ -38,9 +38,7 @@ def validator(
     def validate(model: PreTrainedModel) -> Mapping[str, float]:
         # Divided weights come together only under what is wrapped around the model.
         running = trainer.model_wrapped if Held.WEIGHTS in engine.SHARDED else model
-        policy = score_pairs_together(
-            running, reference.pairs, batch_size=batch_size, dtype=params.dtype
-        )
+        policy = score_pairs(running, reference.pairs, batch_size=batch_size, dtype=params.dtype)
         assert policy.chosen is not None and policy.rejected is not None
         metrics = {
             "loss": objective.validation_loss(policy, reference, settings),

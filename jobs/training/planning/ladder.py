@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from cluster.resources import Resources
-from jobs.training.layout import Layout, PartialLayout
+from jobs.training.align_params import Params
+from jobs.training.layout import Layout
+from jobs.training.objective import OBJECTIVES
 
 
 class _Mode(NamedTuple):
@@ -41,26 +43,17 @@ _ON_PROCESSORS = (_Mode("ddp", False, False), _Mode("ddp", True, False))
 """Modes without a GPU: there is no other memory to move anything to."""
 
 
-def rungs(
-    global_batch: int,
-    machines: Sequence[Resources],
-    given: PartialLayout,
-    *,
-    whole_batch: bool = False,
-) -> Iterator[Layout]:
+def rungs(params: Params, machines: Sequence[Resources]) -> Iterator[Layout]:
     """Yield the layouts that the machines could hold by their number of GPUs, in order.
 
     Args:
-        global_batch: rows per optimizer step.
+        params: of the job; what they give of the layout is kept.
         machines: what each node offers.
-        given: fields of Layout that are decided already.
-        whole_batch: whether a forward pass has to hold the global batch.
     """
-    for num_gpus, num_ranks in _sizes(global_batch, machines, given, whole_batch=whole_batch):
-        share = global_batch // num_ranks
-        for num_nodes in _spreads(num_gpus, num_ranks, machines, given):
-            for mode in _modes(num_gpus, num_ranks, given):
-                for micro_batch in _micro_batches(share, given, whole_batch=whole_batch):
+    for num_gpus, num_ranks in _sizes(params, machines):
+        for num_nodes in _spreads(num_gpus, num_ranks, params, machines):
+            for mode in _modes(num_gpus, num_ranks, params):
+                for micro_batch in _micro_batches(params.global_batch // num_ranks, params):
                     yield Layout(
                         engine=mode.engine,
                         num_ranks=num_ranks,
@@ -72,32 +65,29 @@ def rungs(
                     )
 
 
-def _sizes(
-    global_batch: int,
-    machines: Sequence[Resources],
-    given: PartialLayout,
-    *,
-    whole_batch: bool,
-) -> list[tuple[int, int]]:
+def _sizes(params: Params, machines: Sequence[Resources]) -> list[tuple[int, int]]:
     """Return (GPUs, ranks) to try, fewest first."""
-    most = int(sum(node.num_gpus for node in machines))
-    gpus, ranks = given.get("num_gpus"), given.get("num_ranks")
-    if gpus is not None:
-        return [(gpus, ranks or gpus or 1)]
-    if ranks is not None:
-        return [(ranks if most >= ranks else 0, ranks)]
+    most, whole = int(sum(node.num_gpus for node in machines)), params.global_batch
+    if params.num_gpus is not None:
+        return [(params.num_gpus, params.num_ranks or params.num_gpus or 1)]
+    if params.num_ranks is not None:
+        return [(params.num_ranks if most >= params.num_ranks else 0, params.num_ranks)]
     if not most:
         return [(0, 1)]
-    largest = 1 if whole_batch else min(most, global_batch)
-    return [(number, number) for number in range(1, largest + 1) if global_batch % number == 0]
+    largest = 1 if _needs_whole_batch(params) else min(most, whole)
+    return [(number, number) for number in range(1, largest + 1) if whole % number == 0]
+
+
+def _needs_whole_batch(params: Params) -> bool:
+    return OBJECTIVES.find(params.objective).WHOLE_BATCH
 
 
 def _spreads(
-    num_gpus: int, num_ranks: int, machines: Sequence[Resources], given: PartialLayout
+    num_gpus: int, num_ranks: int, params: Params, machines: Sequence[Resources]
 ) -> list[int]:
     """Return numbers of nodes that hold the ranks evenly: the fewest, or the one that is given."""
-    if "num_nodes" in given:
-        return [given["num_nodes"]]
+    if params.num_nodes is not None:
+        return [params.num_nodes]
     for nodes in range(1, len(machines) + 1):
         if num_ranks % nodes == 0:
             on_each = num_gpus // nodes
@@ -106,30 +96,37 @@ def _spreads(
     return [1]
 
 
-def _modes(num_gpus: int, num_ranks: int, given: PartialLayout) -> list[_Mode]:
+def _modes(num_gpus: int, num_ranks: int, params: Params) -> list[_Mode]:
     """Return the modes to try in order: those that agree with what is given."""
+    engine, again = params.engine, params.activation_checkpointing
     modes = _ON_PROCESSORS if not num_gpus else _ALONE if num_ranks == 1 else _TOGETHER
     agreeing = [
         mode
         for mode in modes
-        if all(given.get(name, value) == value for name, value in mode._asdict().items())
+        if engine in (None, mode.engine)
+        and again in (None, mode.activation_checkpointing)
+        and params.offload in (None, mode.offload)
     ]
     if agreeing:
         return agreeing
-    engine, again = given.get("engine"), given.get("activation_checkpointing")
-    offload = given.get("offload", False)
+    offload = bool(params.offload)
     if engine is None:
         return [_Mode("zero2" if offload else "ddp", bool(again), offload)]
     # An engine that nothing would have chosen here: with what is given, and computing again if not.
     return [_Mode(engine, kept, offload) for kept in ([False, True] if again is None else [again])]
 
 
-def _micro_batches(share: int, given: PartialLayout, *, whole_batch: bool) -> list[int]:
-    """Return rows at a time, the most first, each at most half of the one before."""
-    if whole_batch:
+def _micro_batches(share: int, params: Params) -> list[int]:
+    """Return rows at a time, the most first, each at most half of the one before.
+
+    Args:
+        share: rows of one rank per optimizer step.
+        params: of the job.
+    """
+    if _needs_whole_batch(params):
         return [share]
-    if "micro_batch" in given:
-        return [given["micro_batch"]] if share % given["micro_batch"] == 0 else []
+    if params.micro_batch is not None:
+        return [params.micro_batch] if share % params.micro_batch == 0 else []
     sizes = [share]
     for rows in range(share - 1, 0, -1):
         if share % rows == 0 and rows <= sizes[-1] / 2:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from cluster.resources import Resources
 from jobs.kind import Fit, Upstream
 from jobs.training.align_params import Params
-from jobs.training.layout import Layout, PartialLayout
+from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES
 from jobs.training.planning.correction import memory_facts
 from jobs.training.planning.expectation import Expected, forbidden, with_layout
@@ -111,16 +111,9 @@ def _ladder(
     params: Params, machines: Sequence[Resources], before: Sequence[Layout]
 ) -> Iterable[Layout]:
     """Return the rungs after the last one that was tried."""
-    whole = OBJECTIVES.find(params.objective).WHOLE_BATCH
-    layouts = list(rungs(params.global_batch, machines, given_in(params), whole_batch=whole))
+    layouts = list(rungs(params, machines))
     last = max((layouts.index(layout) for layout in before if layout in layouts), default=-1)
     return [layout for layout in layouts[last + 1 :] if layout not in before]
-
-
-def given_in(params: Params) -> PartialLayout:
-    """Return what the params decide of the layout."""
-    values = {name: getattr(params, name) for name in Layout.__dataclass_fields__}
-    return cast(PartialLayout, {name: value for name, value in values.items() if value is not None})
 
 
 def _unknown(params: Params, layouts: Sequence[Layout], machines: Sequence[Resources]) -> Fit:
