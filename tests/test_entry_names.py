@@ -19,7 +19,6 @@ ALLOWED_LITERALS = {
     ("jobs/comparing/answers.py", "compare"): "where an error is: the verb",
     ("jobs/comparing/comparison.py", "compare"): "where an error is: the verb",
     ("jobs/training/alignment.py", "align"): "a tag of model cards",
-    ("jobs/training/control.py", "align"): "a tag of model cards",
     ("jobs/training/pretraining.py", "pretrain"): "a tag of model cards",
     ("jobs/training/model_card.py", "export"): "a tag of model cards",
 }
