@@ -1,1 +1,1 @@
-"""How models are trained: recipes, engines, supervision, health, alignment, pretraining."""
+"""Training language models: what a run is trained towards, what carries it out, its health."""

@@ -1,1 +1,1 @@
-"""Training an adapter beside a frozen base, and the base with its adapter off as the reference."""
+"""LoRA adapters in training: their params, the base that they freeze, saving and merging."""

@@ -1,1 +1,1 @@
-"""Engines: what carries out a training run on its ranks, one per file; contract in `engine.py`."""
+"""What carries out a training run on its ranks, one class per file; contract in `engine.py`."""

@@ -1,1 +1,1 @@
-"""Training objectives, one per file; a hyphen in a study is an underscore here."""
+"""Training objectives, one class per file; the contract is `objective.py`."""

@@ -1,1 +1,1 @@
-"""What a training run will take of which machines, in closed form, and its ladder of layouts."""
+"""What a training or scoring job will take of which machines, worked out before it runs."""

@@ -1,1 +1,1 @@
-"""How a run that was killed goes on: checkpoints of every engine, written while it trains."""
+"""Checkpoints of a training run: what they hold, how they are written and continued from."""
