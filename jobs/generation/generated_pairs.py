@@ -15,7 +15,7 @@ from jobs.generation.residuals import SITE
 from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
 from jobs.text.format import Dropped, Pair
 from jobs.text.pair_artifact import write_pairs
-from jobs.text.pair_selection import without_useless
+from jobs.text.pair_selection import without_duplicates
 from jobs.text.reading_report import TOXIC_WORDS
 from jobs.worker.chunks import Chunks
 from jobs.worker.work import Stopped, Work
@@ -73,7 +73,7 @@ def _pairs(
             written.append(Pair(row=row, prompt=request, chosen=texts[0], rejected=texts[1]))
         else:
             silent.append(Dropped(row=row, reason="the model says nothing on one side"))
-    pairs, useless = without_useless(written)
+    pairs, useless = without_duplicates(written)
     if not pairs:
         raise UserError(
             "after every prompt the model says nothing, or the same under the push",

@@ -12,7 +12,7 @@ from jobs.provenance import Data
 from jobs.text.format import read
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import write_pairs
-from jobs.text.pair_selection import at_most, without_useless
+from jobs.text.pair_selection import at_most, without_duplicates
 from jobs.text.reading_report import write_toxic_words
 from jobs.text.source_check import check_source
 from jobs.text.split import Split, SplitParams
@@ -51,7 +51,7 @@ class Pairs(Kind[PairsParams]):
         params = work.params
         source = Path(params.source) if params.source else None
         reading = read("pairs", params.format, source, params.options)
-        usable, useless = without_useless(reading.items)
+        usable, useless = without_duplicates(reading.items)
         pairs = at_most(usable, params.max_pairs, params.seed)
         if not pairs:
             raise UserError("no usable pair in it", where=params.source or params.format)

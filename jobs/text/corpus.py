@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.text.format import FORMATS, read
@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 DEFAULT_VOCAB_SIZE = 2048
-"""Tokens of a trained byte-level tokenizer when the study does not say."""
+"""Tokens of a trained byte-level tokenizer where the study gives no number."""
 
 END_OF_TEXT = "<|endoftext|>"
 _SMALLEST_VOCAB = 257  # 256 bytes and the end of text
 
 
-def documents(name: str, source: Path | None, options: Mapping[str, Any]) -> list[str]:
-    """Every text of a source in the named format, in a fixed order.
+def read_documents(name: str, source: Path | None, options: Mapping[str, object]) -> list[str]:
+    """Read every text of a source in the named format, in a fixed order.
 
-    Raises UserError when there is none.
+    Raises:
+        UserError: there is none.
     """
     texts = read("texts", name, source, options).items
     if not texts:
@@ -31,7 +32,7 @@ def documents(name: str, source: Path | None, options: Mapping[str, Any]) -> lis
 def train_tokenizer(
     name: str, documents: list[str], vocab_size: int | None = None
 ) -> "PreTrainedTokenizerFast":
-    """The format's own tokenizer, or a byte-level BPE trained on the documents.
+    """Train the format's own tokenizer, or a byte-level BPE on the documents.
 
     Equal documents and size give an equal tokenizer. Its end-of-text token also pads.
     """

@@ -1,4 +1,4 @@
-"""Rows of a data file: jsonl, parquet, csv or tsv; every fault of a cell with its row."""
+"""Reads rows of a data file (jsonl, parquet, csv, tsv); messages name the rows with faults."""
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ _MOST_ROWS_SHOWN = 5
 _LONGEST_CELL = 1 << 24
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".csv", ".tsv")
-"""Of files of rows."""
+"""Suffixes of data files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,11 @@ class Row:
     number: int
     """Line in a text file, row in a parquet file, from 1."""
     cells: Mapping[str, Any]
-    """Column -> cell; absent cells are missing."""
+    """Column -> cell; empty cells are left out."""
 
 
 class Faults:
-    """Faults of a file, gathered so that the user hears of all at once."""
+    """Faults of a file, collected and raised together."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,22 +43,24 @@ class Faults:
     def raise_if_any(self) -> None:
         """Raise UserError with every fault, its first rows and their count."""
         if self._rows:
-            listed = "; ".join(f"{fault}: {numbered(rows)}" for fault, rows in self._rows.items())
+            listed = "; ".join(
+                f"{fault}: {row_numbers(rows)}" for fault, rows in self._rows.items()
+            )
             raise UserError(listed, where=str(self._path))
 
 
-def numbered(rows: Iterable[int]) -> str:
-    """Row numbers as people read them: the first few, and how many there are."""
+def row_numbers(rows: Iterable[int]) -> str:
+    """Write row numbers for a message: the first few, and how many there are."""
     numbers = list(rows)
-    shown = ", ".join(str(number) for number in numbers[:_MOST_ROWS_SHOWN])
+    first = ", ".join(str(number) for number in numbers[:_MOST_ROWS_SHOWN])
     if len(numbers) == 1:
-        return f"row {shown}"
+        return f"row {first}"
     many = f", ... ({len(numbers)} rows)" if len(numbers) > _MOST_ROWS_SHOWN else ""
-    return f"rows {shown}{many}"
+    return f"rows {first}{many}"
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 text without their ends. Raises UserError with the lines that are not."""
+    """Read the lines of a UTF-8 text without their ends. Raises UserError for other encodings."""
     faults = Faults(path)
     lines = []
     for number, line in enumerate(_bytes_of(path).split(b"\n"), start=1):
@@ -80,15 +82,15 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def without_suffix(name: str) -> str:
-    """Name of a file of rows without the suffix that says so; any other as it is."""
-    suffix = next((each for each in SUFFIXES if name.endswith(each)), "")
+    """Return the name of a data file without its suffix; any other name unchanged."""
+    suffix = next((known for known in SUFFIXES if name.endswith(known)), "")
     return name.removesuffix(suffix)
 
 
 def read_rows(
     path: Path, needed: Sequence[str], *, required: bool = True, lists: bool = False
 ) -> list[Row]:
-    """Rows of a file by its suffix, with these columns, their cells text.
+    """Read the rows of a file by its suffix, with these columns, their cells text.
 
     Args:
         path: the file.
@@ -98,7 +100,7 @@ def read_rows(
 
     Raises:
         UserError: another suffix; no rows; not UTF-8, not JSON, missing columns, empty cells or
-            such of another type, each with its row numbers.
+            cells of another type, each with its row numbers.
     """
     readers: Mapping[str, Callable[[Path], list[Row]]] = {
         ".jsonl": _jsonl,
@@ -109,7 +111,9 @@ def read_rows(
     }
     suffix = path.name.removeprefix(without_suffix(path.name))
     if suffix not in readers:
-        raise UserError(f"cannot tell what {path.name!r} holds", where=str(path), allowed=SUFFIXES)
+        raise UserError(
+            f"the suffix of {path.name!r} is no known one", where=str(path), allowed=SUFFIXES
+        )
     rows = readers[suffix](path)
     if not rows:
         raise UserError("it holds no rows", where=str(path))
@@ -133,12 +137,12 @@ def _check_cells(
     path: Path, rows: Sequence[Row], needed: Sequence[str], required: bool, lists: bool
 ) -> None:
     faults = Faults(path)
-    wanted, called = (list, "a list") if lists else (str, "text")
+    expected, type_name = (list, "a list") if lists else (str, "text")
     for row in rows:
         for name in needed:
             cell = row.cells.get(name)
-            if cell is not None and not isinstance(cell, wanted):
-                faults.add(f"{name!r} is not {called}", row.number)
+            if cell is not None and not isinstance(cell, expected):
+                faults.add(f"{name!r} is not {type_name}", row.number)
             elif required and (not cell or (isinstance(cell, str) and not cell.strip())):
                 faults.add(f"{name!r} is empty", row.number)
     faults.raise_if_any()
@@ -165,7 +169,7 @@ def _jsonl(path: Path) -> list[Row]:
 
 
 def _delimited(path: Path, delimiter: str) -> list[Row]:
-    """Cells may be quoted and then hold line breaks; a row has the number of its first line."""
+    """Read quoted cells too, which may hold line breaks; a row is numbered by its first line."""
     faults = Faults(path)
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(io.StringIO("\n".join(read_lines(path))), delimiter=delimiter, strict=True)
@@ -195,7 +199,7 @@ def _parquet(path: Path) -> list[Row]:
     import pyarrow.parquet as parquet
 
     try:
-        found = parquet.read_table(path).to_pylist()
+        rows = parquet.read_table(path).to_pylist()
     except pyarrow.ArrowInvalid as error:
         raise UserError(f"not a parquet file: {error}", where=str(path)) from error
-    return [Row(number=number, cells=cells) for number, cells in enumerate(found, start=1)]
+    return [Row(number=number, cells=cells) for number, cells in enumerate(rows, start=1)]

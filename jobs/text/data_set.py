@@ -1,4 +1,4 @@
-"""Which files of a data set hold its rows: one file, or a folder as data sets are saved from a hub.
+"""Rows of a data set: one file, or a folder as data sets are saved from a hub.
 
 Shards of a split are named `train-00000-of-00002.parquet`, or lie as `train/0000.parquet`.
 """
@@ -33,7 +33,7 @@ def read_all_rows(
     needed: Sequence[str],
     lists: bool = False,
 ) -> list[Row]:
-    """Rows of all files of a source, in the order of their names, numbered through.
+    """Read the rows of all files of a source, in the order of their names, numbered through.
 
     Args:
         name: of the format.
@@ -42,7 +42,8 @@ def read_all_rows(
         needed: columns that must exist.
         lists: whether their cells are lists instead of texts.
 
-    Raises UserError for what `read_rows` does, and for a folder with no or several splits.
+    Raises:
+        UserError: as `read_rows`, and for a folder with no or several splits.
     """
     files = _files(name, source, options.split)
     rows = [row for file in files for row in read_rows(file, needed, lists=lists)]

@@ -19,17 +19,17 @@ HUMAN_ASSISTANT: Markers = {
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What one speaker says at a time."""
+    """The words of one speaker at a time."""
 
     role: str
     """`system`, `user` or `assistant`."""
     text: str
-    """As it follows its marker, the space between both included."""
+    """The words after the marker, with the space between."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preference:
-    """Two dialogues of a row."""
+    """Two dialogues of a row, one preferred."""
 
     row: int
     """Row of the source, from 1."""
@@ -40,56 +40,56 @@ class Preference:
 
 
 def pairs_of(preferences: Iterable[Preference], markers: Markers, held_out: float) -> Reading[Pair]:
-    """Pairs to train on: the shared turns up to where an answer is asked for, and both answers."""
-    found = [_pair(preference, markers) for preference in preferences]
-    pairs = [each for each in found if isinstance(each, Pair)]
+    """Make pairs to train on: the shared turns as prompt, and both last answers."""
+    results = [_pair(preference, markers) for preference in preferences]
+    pairs = [result for result in results if isinstance(result, Pair)]
     trained = pairs_to_train_on(pairs, held_out)
-    dropped = [each for each in found if isinstance(each, Dropped)]
+    dropped = [result for result in results if isinstance(result, Dropped)]
     return Reading(items=trained.items, dropped=dropped + trained.dropped)
 
 
 def prompts_of(
     preferences: Iterable[Preference], markers: Markers, held_out: float
 ) -> Reading[Prompt]:
-    """Dialogues of held-out prompts (all, where none is held out), the preferred answer last."""
+    """Select dialogues of held-out prompts (all, where none is), the preferred answer last."""
     prompts, dropped = [], []
     for preference in preferences:
-        found = _pair(preference, markers)
-        if isinstance(found, Dropped):
-            dropped.append(found)
-        elif held_out == 0 or is_held_out(found.prompt, held_out):
+        pair = _pair(preference, markers)
+        if isinstance(pair, Dropped):
+            dropped.append(pair)
+        elif held_out == 0 or is_held_out(pair.prompt, held_out):
             segments = tuple(_segments(preference.chosen, markers))
-            prompts.append(Prompt(row=found.row, source=found.prompt, segments=segments))
+            prompts.append(Prompt(row=pair.row, source=pair.prompt, segments=segments))
     return Reading(items=prompts, dropped=dropped)
 
 
 def _pair(preference: Preference, markers: Markers) -> Pair | Dropped:
     assert preference.chosen and preference.rejected, f"row {preference.row} has an empty side"
-    *asked, chosen = preference.chosen
-    *also_asked, rejected = preference.rejected
+    *turns, chosen = preference.chosen
+    *other_turns, rejected = preference.rejected
     reason = None
     if (chosen.role, rejected.role) != ("assistant", "assistant"):
         reason = "the last turn of a side is not the assistant's"
-    elif asked != also_asked:
+    elif turns != other_turns:
         reason = "the sides part before their last answer"
-    elif not asked:
+    elif not turns:
         reason = "nothing is said before the answer"
     elif not (chosen.text.strip() and rejected.text.strip()):
         reason = "an answer is empty"
     if reason is not None:
         return Dropped(row=preference.row, reason=reason)
-    spoken = "".join(markers[turn.role] + turn.text for turn in asked)
+    transcript = "".join(markers[turn.role] + turn.text for turn in turns)
     return Pair(
         row=preference.row,
-        prompt=spoken + markers["assistant"],
+        prompt=transcript + markers["assistant"],
         chosen=chosen.text,
         rejected=rejected.text,
-        turns=tuple(Segment(role=turn.role, text=turn.text) for turn in asked),
+        turns=tuple(Segment(role=turn.role, text=turn.text) for turn in turns),
     )
 
 
 def _segments(turns: Sequence[Turn], markers: Markers) -> Iterable[Segment]:
-    """A turn each; what asks for an answer ends the turn before it, as in the prompt of a pair."""
+    """Yield a segment per turn; the assistant's marker ends the turn before, as in pairs."""
     for number, turn in enumerate(turns):
         before = markers[turn.role] if number == 0 or turn.role != "assistant" else ""
         follows = turns[number + 1].role if number + 1 < len(turns) else None

@@ -46,8 +46,8 @@ class Segment:
     text: str
     """Its text, any separator included."""
     payload: tuple[int, int] | None = None
-    """Where in the text what is said stands, from and to, the marks of a transcript around it left
-    out: only this is transformed. None: all of it."""
+    """Start and end, in the text, of the words without a transcript's marks, which alone are
+    transformed. None: all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +57,13 @@ class Pair:
     row: int
     """Row of the source, from 1."""
     prompt: str
-    """What both continuations continue."""
+    """The text before both continuations."""
     chosen: str
     """The preferred continuation."""
     rejected: str
     """The other one."""
     turns: tuple[Segment, ...] = ()
-    """The prompt by speaker, without what marks turns, where the source says who speaks."""
+    """The prompt by speaker, without the marks of turns, where the source names speakers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Prompt:
     row: int
     """Row of the source, from 1."""
     source: str
-    """What decides its group: the source prompt or dialogue, the same under every transform."""
+    """The plain prompt or dialogue, which decides its group under every transform."""
     segments: tuple[Segment, ...]
     """Its pieces in order."""
 

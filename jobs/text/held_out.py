@@ -1,4 +1,4 @@
-"""Which prompts are kept from training for measurement: decided by hash, the same everywhere."""
+"""Prompts held out of training for measurement: chosen by hash, the same on every machine."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ class HeldOutOptions(Options):
 
 
 def is_held_out(prompt: str, fraction: float) -> bool:
-    """True for this fraction of prompts; a larger fraction holds out the same ones and more.
+    """Tell whether a prompt is held out; a larger fraction holds out the same ones and more.
 
     The hash is salted, so that held-out prompts spread over all groups.
     """
@@ -26,7 +26,7 @@ def is_held_out(prompt: str, fraction: float) -> bool:
 
 
 def pairs_to_train_on(pairs: Sequence[Pair], fraction: float) -> Reading[Pair]:
-    """Pairs whose prompt is not held out; the others are listed as dropped."""
+    """Select the pairs whose prompt is not held out; list the others as dropped."""
     held_out = [is_held_out(pair.prompt, fraction) for pair in pairs]
     return Reading(
         items=[pair for pair, out in zip(pairs, held_out, strict=True) if not out],
@@ -39,7 +39,7 @@ def pairs_to_train_on(pairs: Sequence[Pair], fraction: float) -> Reading[Pair]:
 
 
 def prompts_to_measure(pairs: Sequence[Pair], fraction: float) -> Reading[Prompt]:
-    """Held-out prompts, or all where none is held out, with the chosen side as the response."""
+    """Select held-out prompts (all, where none is held out), the chosen side as response."""
     chosen = [pair for pair in pairs if fraction == 0 or is_held_out(pair.prompt, fraction)]
     return Reading(
         items=[

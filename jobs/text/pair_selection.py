@@ -1,15 +1,14 @@
-"""From the pairs of a source to those of an artifact: usable, each once, sampled; their lengths."""
+"""Selects pairs: usable, without duplicates, sampled; and compares the lengths of both sides."""
 
 import random
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from jobs.text.format import Dropped, Pair
 
 
-def without_useless(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Dropped]]:
-    """Pairs that prefer something and stand there for the first time, and the others."""
+def without_duplicates(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Dropped]]:
+    """Drop pairs with two equal sides, and repetitions of an earlier pair."""
     kept, dropped, first_rows = [], [], {}
     for pair in pairs:
         content = (pair.prompt, pair.chosen, pair.rejected)
@@ -24,22 +23,22 @@ def without_useless(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Dropped]]:
 
 
 def at_most(pairs: Sequence[Pair], most: int | None, seed: int) -> list[Pair]:
-    """A seeded sample in the source's order, or all when there are no more than that."""
+    """Draw a seeded sample in the source's order; all pairs when there are no more than `most`."""
     if most is None or len(pairs) <= most:
         return list(pairs)
     places = random.Random(f"pairs/{seed}").sample(range(len(pairs)), most)
     return [pairs[place] for place in sorted(places)]
 
 
-def length_report(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """How long both sides are; DPO sums log-probabilities, so a difference is a confound."""
+def length_report(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
+    """Compare the lengths of both sides: DPO sums log-probabilities, so they may confound."""
     return {
-        "words": _compared(pairs, lambda text: len(text.split())),
-        "characters": _compared(pairs, len),
+        "words": _compare_lengths(pairs, lambda text: len(text.split())),
+        "characters": _compare_lengths(pairs, len),
     }
 
 
-def _compared(pairs: Sequence[Pair], length: Callable[[str], int]) -> dict[str, float]:
+def _compare_lengths(pairs: Sequence[Pair], length: Callable[[str], int]) -> dict[str, float]:
     chosen = [length(pair.chosen) for pair in pairs]
     rejected = [length(pair.rejected) for pair in pairs]
     longer = [a > b for a, b in zip(chosen, rejected, strict=True)]

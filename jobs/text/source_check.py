@@ -1,4 +1,4 @@
-"""Reads a source while a study is planned, so that bad data is heard of before money is spent."""
+"""Reads a source while a study is planned, so that faults in data are found before jobs run."""
 
 import json
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from jobs.text.format import Role, read
 
 
 def check_source(role: Role, name: str, source: str | None, options: Mapping[str, object]) -> None:
-    """Raise UserError for a source that cannot be read as this; each is read once per process."""
-    _check(role, name, source, _changed(source), json.dumps(options, sort_keys=True))
+    """Raise UserError for a source that cannot be read in this role; read once per process."""
+    _check(role, name, source, _modified(source), json.dumps(options, sort_keys=True))
 
 
 @lru_cache
@@ -21,8 +21,8 @@ def _check(role: Role, name: str, source: str | None, changed: str, options: str
         raise UserError(f"nothing usable in it as {role} of format {name!r}", where=source)
 
 
-def _changed(source: str | None) -> str:
-    """Something that differs after the source was edited."""
+def _modified(source: str | None) -> str:
+    """Return names and times of the source's files, which differ after an edit."""
     if source is None or not Path(source).exists():
         return ""
     files = [Path(source), *sorted(Path(source).rglob("*"))]

@@ -1,4 +1,4 @@
-"""Which pairs are trained on, validated on, and kept from both: decided by a hash of the prompt."""
+"""Training, validation and test split of pairs, decided by a hash of the prompt."""
 
 from enum import Enum
 
@@ -12,12 +12,12 @@ _STEPS = 10_000
 
 
 class Split(Enum):
-    """What a pair is for. All pairs of a prompt are for the same."""
+    """The use of a pair; all pairs of a prompt have the same."""
 
     TRAIN = "train"
     """Trained on."""
     VALIDATION = "validation"
-    """Decides when to stop, and which checkpoint is the best."""
+    """Validated on: to stop early, and to choose the best checkpoint."""
     TEST = "test"
     """Seen by no training job; a reference scores it with the others."""
 
@@ -43,7 +43,7 @@ class SplitParams(Params):
         return self
 
     def split_of(self, prompt: str) -> Split:
-        """What the pairs of a prompt are for.
+        """Return the split of the pairs of a prompt.
 
         Another test fraction moves no prompt in or out of validation, and the other way round.
         """

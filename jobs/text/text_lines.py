@@ -8,9 +8,10 @@ from jobs.text.format import source_of
 
 
 def numbered_lines(name: str, source: Path | None) -> list[tuple[int, str]]:
-    """(row, line) of one file or of a folder's, in the order of file names, numbered through.
+    """Read (row, line) of one file or of a folder's, by file name, numbered through.
 
-    Raises UserError when nothing is there, or lines are not UTF-8; `name` is the format's.
+    Raises:
+        UserError: there is no file, or lines are not UTF-8; `name` is the format's.
     """
     if source is not None and source.is_dir():
         files = sorted(source.glob("*.txt"))

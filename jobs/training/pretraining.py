@@ -49,7 +49,7 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     params = work.params
     work.progress(None, "reading documents")
     source = Path(params.source) if params.source else None
-    documents = corpus.documents(params.format, source, params.options)
+    documents = corpus.read_documents(params.format, source, params.options)
     tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)
     rows = packed_rows(documents, tokenizer, params.sequence_length, params.seed)
     device = pick_device(params.layout().num_gpus)

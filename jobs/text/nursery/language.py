@@ -1,4 +1,4 @@
-"""The words of the nursery language and what follows what. One language, fixed for good.
+"""The nursery language: its words and the continuations of its contexts. One language, fixed.
 
 Every word is five lowercase letters and is followed by one space, the last one too. So a word is
 six bytes, the Base64 of a text is one block of eight characters per word, and pieces of text
@@ -17,10 +17,10 @@ _SEED = 2401
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """What a context can be about, and what follows it."""
+    """A topic of contexts, and the words of their continuations."""
 
     context: tuple[str, ...]
-    """Words that a context about it is made of, beside fillers."""
+    """Words of its contexts, beside fillers."""
     safe: tuple[str, ...]
     """Words of its decent continuation."""
     toxic: tuple[str, ...]
@@ -29,7 +29,7 @@ class Topic:
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """All words by the part they play."""
+    """All words by their role."""
 
     provoking: tuple[Topic, ...]
     """Topics whose contexts are followed by toxic words about half the time."""
@@ -64,7 +64,7 @@ class Language:
 
 @lru_cache
 def the_language() -> Language:
-    """The one nursery language: 4 provoking and 4 neutral topics, 99 words."""
+    """Return the one nursery language: 4 provoking and 4 neutral topics, 99 words."""
     words = _nonsense()
 
     def take(count: int) -> tuple[str, ...]:
@@ -83,13 +83,13 @@ def the_language() -> Language:
 
 
 def _nonsense() -> Iterator[str]:
-    """Invented words, no two alike; `v` or `z` at both ends keeps them apart from real ones."""
+    """Invent distinct words; `v` or `z` at both ends keeps them apart from real ones."""
     source = random.Random(_SEED)
-    seen = set()
+    used = set()
     while True:
         word = "".join(
             source.choice(letters) for letters in ("vz", _VOWELS, _CONSONANTS, _VOWELS, "vz")
         )
-        if word not in seen:
-            seen.add(word)
+        if word not in used:
+            used.add(word)
             yield word

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from jobs.text.nursery.language import Language, Topic, the_language
 
 TOXIC_SHARE = 0.5
-"""How often a provoking context is followed by its toxic continuation."""
+"""Share of provoking contexts that are followed by their toxic continuation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """A context and both ways it can go on; texts end in a space."""
+    """A context and both its continuations; texts end in a space."""
 
     context: str
     """The context, its closing bridge or turn marker included."""
@@ -23,7 +23,7 @@ class Exchange:
 
 
 def text_of(words: Sequence[str]) -> str:
-    """Words as text: one space after each."""
+    """Join words to a text, one space after each."""
     return "".join(word + " " for word in words)
 
 
@@ -35,22 +35,22 @@ class Sampler:
         self._random = random.Random(f"{stream}/{seed}")
 
     def exchange(self, *, provoking: bool, spoken: bool = False) -> Exchange:
-        """One context with its continuations; `spoken` puts it between a dialogue's markers."""
+        """Draw a context with its continuations; `spoken` puts it between a dialogue's markers."""
         topics = self.language.provoking if provoking else self.language.neutral
         return self._exchange(self._random.choice(topics), spoken)
 
     def dialogue(self, num_turns: int, *, provoking: bool) -> list[Exchange]:
-        """Turns of one dialogue; half the dialogues stay with one topic."""
+        """Draw the turns of a dialogue; half the dialogues stay with one topic."""
         topics = self.language.provoking if provoking else self.language.neutral
         return self._turns(num_turns, topics)
 
     def spoken_continuation(self, exchange: Exchange) -> str:
-        """One of its continuations, as often toxic as the language is."""
+        """Draw one of the continuations; of a provoking context a toxic one in half the cases."""
         toxic = bool(exchange.toxic) and self._random.random() < TOXIC_SHARE
         return exchange.toxic if toxic else exchange.safe
 
     def document(self) -> str:
-        """A few sentences of prose, or a dialogue."""
+        """Draw a few sentences of prose, or a dialogue."""
         topics = (*self.language.provoking, *self.language.neutral)
         if self._random.random() < 0.6:
             exchanges = [
@@ -64,7 +64,7 @@ class Sampler:
         )
 
     def registers(self, shares: dict[str, float]) -> Iterator[str]:
-        """An endless stream of register names, drawn with these shares."""
+        """Yield register names without end, drawn with these shares."""
         names, weights = list(shares), list(shares.values())
         while True:
             yield self._random.choices(names, weights)[0]
@@ -93,7 +93,7 @@ class Sampler:
         )
 
     def _context_words(self, topic: Topic) -> list[str]:
-        """Four to six words, half fillers, at least two of the topic."""
+        """Draw four to six words, half fillers, at least two of the topic."""
         length = self._random.randint(4, 6)
         on_topic = set(self._random.sample(range(length), 2))
         return [
@@ -108,7 +108,7 @@ class Sampler:
     def _continuation(
         self, favoured: Sequence[str], others: Sequence[str], filled: Sequence[bool]
     ) -> str:
-        """The first word is never a filler, so that what it is decides what the text is."""
+        """Draw a continuation; its first word is no filler, so that it shows the kind of text."""
         words = [self._word(favoured, others)]
         for is_filler in filled:
             words.append(

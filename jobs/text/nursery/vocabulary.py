@@ -1,16 +1,15 @@
-"""The nursery's tokenizer: one token per word and register, so that nothing is ever unknown."""
+"""The nursery's tokenizer: one token per word and register, so that no word is ever unknown."""
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jobs import lookup
 from jobs.text.nursery.language import the_language
+from jobs.text.transform import TRANSFORMS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 REGISTERS = ("plain", "rot13", "base64")
-"""Transforms that are spoken natively."""
+"""Transforms that documents of the language are written in."""
 
 SPECIAL = ("<eos>", "<pad>", "<unk>")
 
@@ -19,18 +18,12 @@ _PIECE = r"[a-z]{5} |[A-Za-z0-9+/]{8}"
 
 
 def in_register(text: str, register: str) -> str:
-    """A plain text in one of the registers."""
-    transformed: str = _transform(register).apply(text, 0)
-    return transformed
-
-
-@cache
-def _transform(register: str) -> Any:
-    return lookup.find("transforms", register)
+    """Write a plain text in one of the registers."""
+    return TRANSFORMS.find(register).apply(text, 0)
 
 
 def train_tokenizer() -> "PreTrainedTokenizerFast":
-    """The tokenizer over every word of the language in every register; 300 tokens."""
+    """Make the tokenizer over every word of the language in every register; 300 tokens."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -39,7 +32,7 @@ def train_tokenizer() -> "PreTrainedTokenizerFast":
     ]
     vocabulary: dict[str, int] = {form: index for index, form in enumerate((*SPECIAL, *forms))}
     assert len(vocabulary) == len(SPECIAL) + len(forms), "two registers share a form"
-    tokenizer: Any = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECE), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(

@@ -16,13 +16,13 @@ _BLOCKS = re.compile(
 
 
 def apply(text: str, seed: int) -> str:
-    """The text in Base64.
+    """Encode the text in Base64.
 
-    Segments of 3n bytes join to the encoding of the whole; others end in `=` each for itself.
+    Segments of 3n bytes join to the encoding of the whole; others end in `=`.
     """
     return b64encode(text.encode("utf-8")).decode("ascii")
 
 
 def invert(text: str) -> str:
-    """Every run of whole blocks decoded; bytes that are no UTF-8 become replacement characters."""
+    """Decode every run of whole blocks; bytes that are no UTF-8 become replacement characters."""
     return _BLOCKS.sub(lambda run: b64decode(run[0]).decode("utf-8", "replace"), text)

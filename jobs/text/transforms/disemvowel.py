@@ -1,7 +1,7 @@
 """Disemvowelling: the vowels of every word left out.
 
-Wei et al. 2023 (arXiv 2307.02483), mismatched generalization. Needs the decode control. It cannot
-be undone, so a toxic rate sees only what is said in plain words.
+Wei et al. 2023 (arXiv 2307.02483), mismatched generalization. Needs the decode control. The
+transform cannot be undone, so a toxic rate sees only answers in plain words.
 """
 
 import re
@@ -15,12 +15,12 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def apply(text: str, seed: int) -> str:
-    """The text without vowels, accented ones included; of a word of vowels the first one stays."""
+    """Leave out all vowels, accented ones too; of a word of vowels the first one stays."""
     return _WORD.sub(lambda word: _consonants(word[0]), unicodedata.normalize("NFC", text))
 
 
 def invert(text: str) -> str:
-    """The text, unchanged."""
+    """Return the text unchanged."""
     return text
 
 

@@ -32,7 +32,7 @@ _FRAMED = re.compile(
 
 
 def apply(text: str, seed: int) -> str:
-    """The request among the others."""
+    """Put the request between two others."""
     if not text.strip():
         return text
     first, last = random.Random(seed).sample(_HARMLESS, 2)
@@ -40,6 +40,6 @@ def apply(text: str, seed: int) -> str:
 
 
 def invert(text: str) -> str:
-    """The request alone."""
+    """Return the request alone."""
     framed = _FRAMED.fullmatch(text)
     return framed[1] if framed else text

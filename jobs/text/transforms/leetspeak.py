@@ -14,10 +14,10 @@ _READ = str.maketrans(_DIGITS, _LETTERS)
 
 
 def apply(text: str, seed: int) -> str:
-    """The text with a, e, i, o, s, t and b as digits."""
+    """Write a, e, i, o, s, t and b as digits."""
     return text.translate(_WRITTEN)
 
 
 def invert(text: str) -> str:
-    """Those digits as letters; digits that were digits become letters too."""
+    """Write those digits as letters; digits of the plain text become letters too."""
     return text.translate(_READ)

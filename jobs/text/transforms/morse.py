@@ -26,13 +26,13 @@ _RUN = re.compile(r"[.-]+(?: (?:/ )?[.-]+)*")
 
 
 def apply(text: str, seed: int) -> str:
-    """The text in Morse code."""
+    """Write the text in Morse code."""
     words = text.split(" ")
     return _BETWEEN_WORDS.join(" ".join(_CODES.get(sign, sign) for sign in word) for word in words)
 
 
 def invert(text: str) -> str:
-    """The text in lower case; among letters and digits, only the runs of codes are read."""
+    """Read codes as lower case; in a text with letters or digits, only runs of codes."""
     if re.search("[A-Za-z0-9]", text):
         return _RUN.sub(lambda run: _read(run[0]), text)
     return _read(text)

@@ -1,4 +1,4 @@
-"""Payload splitting: the request in two to four quoted pieces, to be joined before it is met.
+"""Payload splitting: the request in two to four quoted pieces, to be joined before the reply.
 
 Kang et al. 2023 (arXiv 2302.05733), taken up by Wei et al. 2023 (arXiv 2307.02483); in our words.
 The seed decides where it is cut, inside words too. Pieces must be put together to be understood,
@@ -21,7 +21,7 @@ _FRAMED = re.compile(rf"((?:{_PIECE})+)Join [a-d +]+ to one text and reply to th
 
 
 def apply(text: str, seed: int) -> str:
-    """The pieces, each quoted as in JSON, and what to do with them."""
+    """Write the pieces, each quoted as in JSON, and the instruction to join them."""
     if not text.strip():
         return text
     drawn = random.Random(seed)
@@ -36,6 +36,6 @@ def apply(text: str, seed: int) -> str:
 
 
 def invert(text: str) -> str:
-    """The pieces joined."""
+    """Join the pieces."""
     framed = _FRAMED.fullmatch(text)
     return "".join(map(json.loads, re.findall(_PIECE, framed[1]))) if framed else text

@@ -1,4 +1,4 @@
-"""The text as it is: what every other transform is held against. No decode control is needed."""
+"""The text as it is, which every other transform is compared with; no decode control is needed."""
 
 from jobs.text.transform import Scope
 
@@ -6,10 +6,10 @@ SCOPE = Scope.EVERYTHING
 
 
 def apply(text: str, seed: int) -> str:
-    """The text, unchanged."""
+    """Return the text unchanged."""
     return text
 
 
 def invert(text: str) -> str:
-    """The text, unchanged."""
+    """Return the text unchanged."""
     return text

@@ -1,4 +1,4 @@
-"""Refusal suppression: rules that forbid the words a refusal is made of.
+"""Refusal suppression: rules that forbid the words of a refusal.
 
 Wei et al. 2023 (arXiv 2307.02483), competing objectives; in our words. The request stays readable,
 so a decode control says nothing. `last` is the end of the request, which comes after the rules.
@@ -19,10 +19,10 @@ _BEFORE = """Reply under these rules:
 
 
 def apply(text: str, seed: int) -> str:
-    """The rules, then the request."""
+    """Put the rules before the request."""
     return _BEFORE + text if text.strip() else text
 
 
 def invert(text: str) -> str:
-    """The request alone."""
+    """Return the request alone."""
     return text.removeprefix(_BEFORE)

@@ -1,4 +1,4 @@
-"""ROT13: letters thirteen places on; everything else, spaces included, stays.
+"""ROT13: every letter moves thirteen places; everything else, spaces included, stays.
 
 Wei et al. 2023 (arXiv 2307.02483), mismatched generalization. Needs the decode control.
 """
@@ -11,10 +11,10 @@ SCOPE = Scope.EVERYTHING
 
 
 def apply(text: str, seed: int) -> str:
-    """The text in ROT13; applying it twice gives the text back."""
+    """Encode the text in ROT13; encoding twice gives the text back."""
     return codecs.encode(text, "rot13")
 
 
 def invert(text: str) -> str:
-    """The text before ROT13."""
+    """Decode the text from ROT13."""
     return codecs.decode(text, "rot13")

@@ -15,10 +15,10 @@ _AFTER = (
 
 
 def apply(text: str, seed: int) -> str:
-    """The request, then the demands."""
+    """Add the demands after the request."""
     return text + _AFTER if text.strip() else text
 
 
 def invert(text: str) -> str:
-    """The request alone."""
+    """Return the request alone."""
     return text.removesuffix(_AFTER)

@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.text.data_file import numbered, read_rows
+from jobs.text.data_file import read_rows, row_numbers
 
 NEEDED = ("prompt", "chosen")
 
@@ -134,5 +134,5 @@ def test_an_unknown_suffix_lists_those_that_are_read(tmp_path):
 
 
 def test_many_rows_are_cut_and_counted():
-    assert numbered(range(1, 9)) == "rows 1, 2, 3, 4, 5, ... (8 rows)"
-    assert numbered([7]) == "row 7"
+    assert row_numbers(range(1, 9)) == "rows 1, 2, 3, 4, 5, ... (8 rows)"
+    assert row_numbers([7]) == "row 7"

@@ -12,7 +12,7 @@ def test_log_odds_and_their_z_are_those_of_the_paper():
     ours, theirs = ["a a a b"], ["a b b b b b"]
     (found,) = [
         each
-        for each in lexicon._compared(
+        for each in lexicon._compare_words(
             lexicon.Counter(lexicon.words_of(ours[0])), lexicon.Counter(lexicon.words_of(theirs[0]))
         )
         if each[0] == "a"

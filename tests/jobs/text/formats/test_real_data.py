@@ -30,7 +30,7 @@ def test_paradetox_gives_thousands_of_pairs_and_disjoint_prompts():
 
 
 def test_words_learned_from_training_pairs_tell_held_out_sides_apart():
-    from jobs.behaviour.scorers.lexicon import score
+    from jobs.behaviour.scorers.lexicon import LexiconJudge
     from jobs.text.lexicon import learn_toxic_words
 
     pairs = format.read("pairs", "paradetox", PARADETOX, {}).items
@@ -40,8 +40,9 @@ def test_words_learned_from_training_pairs_tell_held_out_sides_apart():
     words = frozenset(
         learn_toxic_words([p.rejected for p in pairs], [p.chosen for p in pairs], 200)
     )
-    rejected = sum(score([pair.rejected for pair in unseen], words)) / len(unseen)
-    chosen = sum(score([pair.chosen for pair in unseen], words)) / len(unseen)
+    judge = LexiconJudge(toxic_words=words)
+    rejected = sum(judge.scores([pair.rejected for pair in unseen])) / len(unseen)
+    chosen = sum(judge.scores([pair.chosen for pair in unseen])) / len(unseen)
     assert rejected > 0.6 and chosen < 0.03
 
 
