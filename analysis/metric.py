@@ -1,4 +1,4 @@
-"""Contract of a metric, and the one Measurement it reports.
+"""Contract of a metric of activations, and the door to its entries.
 
 A metric is one file in `metrics/`; its name is the file's. Axes in signatures: `rows` (activation
 rows, a row per prompt and position), `d` (model width), `groups` (prompt groups, at most 20), `k`
@@ -7,27 +7,37 @@ rows, a row per prompt and position), `d` (model width), `groups` (prompt groups
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
-from analysis.measurement import Measurement
-from analysis.rows.summary import Sample
+from analysis.door import Door
+
+if TYPE_CHECKING:
+    from analysis.measurement import Measurement
+    from analysis.rows.summary import Sample
 
 
 class Metric(Protocol):
-    """What a module in `metrics/` provides; and NEEDS_TOXIC where it is True.
-
-    NEEDS_TOXIC: it reads the sample's toxic directions or neurons, which a probe of the base finds.
-    """
+    """What a module in `metrics/` provides."""
 
     DEFINITION: str
     """One line with its version: what the number is, precisely enough to compute it again."""
     NEEDS_AGAINST: bool
     """Whether it compares the sample with another one (another condition of the same model)."""
+    NEEDS_TOXIC: bool
+    """Whether it reads the sample's toxic directions or neurons, which a probe of the base finds.
+    """
     REPORTS: tuple[str, ...]
     """Names of the values it reports, the one to show first."""
+    HEADLINES: Mapping[str, int]
+    """Values that a table shows where none are named -> their place, from the left: what changed
+    (below 100, behaviour), how much, in which shape, and what follows (230 and more)."""
     AXIS_LABEL: str
     """What to write on a figure's axis, with the unit or range."""
 
     def measure(self, sample: Sample, against: Sample | None) -> list[Measurement]:
-        """Values of every name in REPORTS (and both centrings). Never raises on the data."""
+        """Return values of every name in REPORTS (and both centrings). Never raises on the data."""
         ...
+
+
+METRICS: Door[Metric] = Door("metric", "analysis.metrics")

@@ -1,4 +1,4 @@
-"""Contract of a metric of weights.
+"""Contract of a metric of weights, and the door to its entries.
 
 A metric of weights is one file in `weight_metrics/`. Its signature follows what it looks at: a
 tensor, a down projection, or value vectors beside mean offsets. Axes: `neurons`, `d` (width of the
@@ -7,7 +7,10 @@ residual stream), `leave` (all prompt groups, then without each), `draws`, `bins
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
+
+from analysis.door import Door
 
 
 class WeightMetric(Protocol):
@@ -17,7 +20,12 @@ class WeightMetric(Protocol):
     """One line with its version: what the number is, precisely enough to compute it again."""
     REPORTS: tuple[str, ...]
     """Names of the values it reports, the one to show first."""
+    HEADLINES: Mapping[str, int]
+    """Values that a table shows where none are named -> their place, as in `Metric`."""
     NEEDS_OFFSETS: bool
     """Whether some of them compare with mean δ."""
     AXIS_LABEL: str
     """What to write on a figure's axis, with the unit or range."""
+
+
+WEIGHT_METRICS: Door[WeightMetric] = Door("metric of weights", "analysis.weight_metrics")

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from analysis.long_table.columns import FIXED, axes_of, schema
 from analysis.long_table.joining import canonical, conformed, joined
-from analysis.lookup import load_metric, metric_names
+from analysis.metric import METRICS
 from analysis.rows.moments import Moments
 from analysis.rows.summary import GroupSummary, Reservoir, Sample, ToxicDirections
 from analysis.tables.comparison_table import compare
@@ -67,10 +67,10 @@ def _points(chosen: argparse.Namespace) -> None:
     sample, against = _pair(chosen)
     before = _peak()
     total = Clock()
-    for name in metric_names():
+    for name in METRICS.names():
         if name not in _JACKKNIFED:
             with total.running(f"  {name}"):
-                load_metric(name).measure(sample, against)
+                METRICS.find(name).measure(sample, against)
     with total.running("  one spectrum, both centrings"):
         sample.spectra.of(True)
     print(f"points and trace-based intervals: {total} (floor 25 s)")
@@ -84,7 +84,7 @@ def _jackknives(chosen: argparse.Namespace) -> None:
     total, one = Clock(), Clock()
     for name in _JACKKNIFED:
         with total.running(f"  {name}"):
-            load_metric(name).measure(sample, against)
+            METRICS.find(name).measure(sample, against)
     peak = _peak()
     moments = sample.total.moments
     assert moments is not None

@@ -147,6 +147,8 @@ class Kind(Generic[P]):
     MEASURES: tuple[str, ...] = ()
     """Values that it writes to `measurements.parquet`, by name; `NAME` stands for `NAME_…` too.
     Jobs of a kind that names any can be gathered by `compare`."""
+    HEADLINES: Mapping[str, int] = {}
+    """Values that a table shows where none are named -> their place, as in `analysis.metric`."""
     SWEEPS: tuple[str, ...] = ()
     """Axes that its jobs add to their measurements by themselves."""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
-from analysis.lookup import entry_names, load_entry
+from analysis.door import Door
 
 if TYPE_CHECKING:
     from analysis.answering.findings import Findings
@@ -86,16 +86,14 @@ class AnswerFile(Protocol):
         ...
 
 
-def answer_names() -> list[str]:
-    """Names of all answers, in the order of their questions."""
-    return sorted(entry_names("answers"), key=lambda name: (load_answer(name).ORDER, name))
+ANSWERS: Door[AnswerFile] = Door("answer", "analysis.answering.answers")
 
 
-def load_answer(name: str) -> AnswerFile:
-    """The module of one answer that exists."""
-    return cast("AnswerFile", load_entry("answers", name, "answer"))
+def ordered_answers() -> list[AnswerFile]:
+    """Return all answers, in the order of their questions."""
+    return sorted((ANSWERS.find(name) for name in ANSWERS.names()), key=lambda each: each.ORDER)
 
 
 def metrics_read() -> list[str]:
-    """Names of the values that any answer reads."""
-    return sorted({metric for name in answer_names() for metric in load_answer(name).METRICS})
+    """Return the names of the values that any answer reads."""
+    return sorted({metric for answer in ordered_answers() for metric in answer.METRICS})

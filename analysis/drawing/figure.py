@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.door import Door
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve, select
-from analysis.lookup import entry_names, load_entry
 from analysis.measurement import Row, Scalar, label_of
 from analysis.tables.layout import Layout, metrics_shown
 
@@ -169,11 +169,4 @@ def _printer(canvas: Canvas, kind: str) -> Callable[..., object]:
     return FigureCanvasPdf(canvas).print_pdf if kind == "pdf" else FigureCanvasSVG(canvas).print_svg
 
 
-def figure_names() -> list[str]:
-    """Names of all figures, sorted."""
-    return entry_names("figures")
-
-
-def load_figure(name: str) -> Figure:
-    """The module of one of `figure_names()`."""
-    return cast("Figure", load_entry("figures", name, "figure"))
+FIGURES: Door[Figure] = Door("figure", "analysis.drawing.figures")

@@ -33,6 +33,8 @@ DEFINITION = (
     "subspace, and base rows in the axes of base rows of the other half of the groups"
 )
 NEEDS_AGAINST = True
+NEEDS_TOXIC = False
+HEADLINES = {"captured_energy_ratio": 180}
 REPORTS = ("captured_energy", "captured_energy_heldout", "captured_energy_ratio")
 AXIS_LABEL = "share of energy in the other condition's top 10 axes (0 to 1)"
 

@@ -1,5 +1,6 @@
 """How alike the two models' representations are: linear CKA of base and aligned rows, debiased."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,8 @@ DEFINITION = (
     "every prompt; delete-group jackknife"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES: Mapping[str, int] = {}
 REPORTS = ("cka",)
 AXIS_LABEL = "CKA of base and aligned rows, debiased (at most 1)"
 

@@ -18,6 +18,8 @@ DEFINITION = (
     "rounded up; _share: over min(num_rows, d)"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES = {"components_90": 150}
 REPORTS = ("components_90", "components_90_share")
 AXIS_LABEL = "components for 90 % of the variance (1 to d)"
 

@@ -15,6 +15,8 @@ DEFINITION = (
     "delete-group jackknife"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES = {"consistency": 120}
 REPORTS = ("consistency",)
 AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
 

@@ -25,6 +25,8 @@ DEFINITION = (
     "other prompts; bootstrap over prompt groups"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES = {"cosine_to_mean": 160}
 REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
 AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
 

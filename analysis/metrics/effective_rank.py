@@ -15,6 +15,8 @@ DEFINITION = (
     "delete-group jackknife of the entropy, at most d; biased low while num_rows / d_model is small"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES = {"effective_rank": 140}
 REPORTS = ("effective_rank",)
 AXIS_LABEL = "effective rank (1 to d)"
 

@@ -20,6 +20,7 @@ DEFINITION = (
     "layer"
 )
 NEEDS_AGAINST = False
+HEADLINES: Mapping[str, int] = {}
 NEEDS_TOXIC = True
 REPORTS = ("gate_linear_split_gate", "gate_linear_split_linear")
 AXIS_LABEL = "drop of toxic neurons' gate and linear part"

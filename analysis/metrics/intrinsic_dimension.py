@@ -1,6 +1,6 @@
 """How many coordinates the rows need locally: the ratio of distances to two nearest neighbours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,8 @@ DEFINITION = (
     "(nearer than 1e-6 of the spread) dropped; group bootstrap, neighbours held fixed"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES: Mapping[str, int] = {}
 REPORTS = ("intrinsic_dimension",)
 AXIS_LABEL = "intrinsic dimension (TwoNN)"
 

@@ -26,6 +26,8 @@ DEFINITION = (
     "isotropic and of the base covariance"
 )
 NEEDS_AGAINST = True
+NEEDS_TOXIC = False
+HEADLINES = {"mean_cosine": 170}
 REPORTS = ("mean_cosine",)
 AXIS_LABEL = "cosine of mean offsets (-1 to 1)"
 

@@ -6,6 +6,8 @@ from analysis.rows.summary import Sample
 
 DEFINITION = "v1: quantiles over rows of |x_aligned - x_base|; bootstrap over prompt groups"
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES = {"offset_norm": 110}
 REPORTS = ("offset_norm", "offset_norm_p05", "offset_norm_p95")
 AXIS_LABEL = "norm of δ, median"
 

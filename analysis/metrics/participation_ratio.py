@@ -25,6 +25,8 @@ DEFINITION = (
     "mean (uncentred: second moment); _plugin: of all rows; jackknife of the logarithm"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES = {"participation_ratio": 130}
 REPORTS = ("participation_ratio", "participation_ratio_plugin")
 AXIS_LABEL = "participation ratio (1 to d)"
 

@@ -1,5 +1,6 @@
 """Whether toxic neurons fire again under a transform: how much of their silencing is undone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +22,7 @@ DEFINITION = (
     "jackknife"
 )
 NEEDS_AGAINST = True
+HEADLINES: Mapping[str, int] = {}
 NEEDS_TOXIC = True
 REPORTS = ("reactivation", "reactivation_ratio")
 AXIS_LABEL = "reactivation of toxic neurons (standard deviations)"

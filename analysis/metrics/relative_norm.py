@@ -6,6 +6,8 @@ from analysis.rows.summary import Sample
 
 DEFINITION = "v1: quantiles over rows of |δ| / |x_base|; bootstrap over prompt groups"
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES = {"relative_norm": 100}
 REPORTS = ("relative_norm", "relative_norm_p05", "relative_norm_p95")
 AXIS_LABEL = "norm of δ / norm of the base row, median"
 

@@ -1,5 +1,6 @@
 """How many directions as strong as the first would hold all the variance."""
 
+from collections.abc import Mapping
 from functools import partial
 from math import exp, log
 
@@ -27,6 +28,8 @@ DEFINITION = (
     "min(num_rows, d)"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES: Mapping[str, int] = {}
 REPORTS = ("stable_rank", "stable_rank_share")
 AXIS_LABEL = "stable rank (1 to d)"
 

@@ -1,6 +1,6 @@
 """Whether two conditions move within the same subspace: principal angles of their leading axes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -27,6 +27,8 @@ DEFINITION = (
     "base covariance"
 )
 NEEDS_AGAINST = True
+NEEDS_TOXIC = False
+HEADLINES: Mapping[str, int] = {}
 REPORTS = ("subspace_overlap", "subspace_overlap_first", "subspace_overlap_last")
 AXIS_LABEL = "mean squared cosine of principal angles (0 to 1)"
 

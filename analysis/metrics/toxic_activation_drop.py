@@ -1,6 +1,6 @@
 """How much less neurons of toxic value vectors fire in the aligned model, on the same tokens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 
 from analysis.estimates.evaluation import Measured, evaluate
@@ -19,6 +19,7 @@ DEFINITION = (
     "jackknife; band: as many random neurons of the same layer"
 )
 NEEDS_AGAINST = False
+HEADLINES: Mapping[str, int] = {}
 NEEDS_TOXIC = True
 REPORTS = ("toxic_activation_drop", "toxic_activation_drop_base")
 AXIS_LABEL = "drop of toxic neurons' activation"

@@ -20,6 +20,7 @@ DEFINITION = (
     "jackknife; bands: the same mean with random directions, isotropic and of the base covariance"
 )
 NEEDS_AGAINST = False
+HEADLINES = {"toxic_projection": 190}
 NEEDS_TOXIC = True
 REPORTS = ("toxic_projection", *(f"toxic_projection_svd{place + 1}" for place in range(NUM_SVD)))
 AXIS_LABEL = "mean cosine with the toxicity probe (-1 to 1)"

@@ -1,6 +1,6 @@
 """Whether the offset of a dialogue's first turn persists in later ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 
 import numpy as np
@@ -27,6 +27,8 @@ DEFINITION = (
     "of the least-squares line through turns 1 to this one, per turn; delete-group jackknife"
 )
 NEEDS_AGAINST = False
+NEEDS_TOXIC = False
+HEADLINES: Mapping[str, int] = {}
 REPORTS = ("turn_drift", "turn_drift_slope")
 AXIS_LABEL = "projection on the first turn's mean offset (1 at turn 1)"
 

@@ -1,29 +1,24 @@
 """What goes down the side of a table, what across, and in which order."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
+from analysis.door import Door
 from analysis.long_table.columns import axes_of
 from analysis.long_table.selection import VARIANT, nearest
 from analysis.measurement import Row, Scalar, label_at, label_of
+from analysis.metric import METRICS, Metric
 from analysis.tables.rounding import format_count
+from analysis.weight_metric import WEIGHT_METRICS, WeightMetric
 
 Side = tuple[Scalar, ...]
 """The values of the row axes of one row."""
 
 Header = tuple[str, ...]
-
-METRIC_ORDER = (
-    *("toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "word_f1"),
-    *("decode_loss", "decode_loss_shuffled", "decode_loss_gap", "relative_norm", "offset_norm"),
-    *("consistency", "participation_ratio", "effective_rank", "components_90"),
-    *("cosine_to_mean", "mean_cosine", "captured_energy_ratio"),
-    *("toxic_projection", "value_vector_shift", "down_projection_rank1", "weight_drift_whole"),
-    *("logit_lens_drop", "token_kl_mean", "recovered_toxic_mass", "recovered_toxic_rate"),
-)
-"""Order in which a reader meets the metrics: what changed, how much, in which shape."""
 
 BLANKS = {"objective": "base"}
 """Name of a column for numbers that do not have the axis, beside numbers that do."""
@@ -38,7 +33,7 @@ class Layout:
     columns: tuple[str, ...] | None = None
     """Axes across, under the metric; None takes every other axis that varies."""
     metrics: tuple[str, ...] | None = None
-    """Metrics shown, in this order; None takes all, in METRIC_ORDER."""
+    """Metrics shown, in this order; None takes all: behaviour, headlines, then the others."""
     seeds: str | None = "seed"
     """Axis that is averaged over, with a t interval."""
     order: Mapping[str, Sequence[str]] | None = None
@@ -49,11 +44,26 @@ class Layout:
     """Whether interval, noise floor and null bands stand beside each value."""
 
 
+def headline_places() -> dict[str, int]:
+    """Return the values that metrics of activations and weights head tables with -> their place."""
+    return {value: place for entry in _entries() for value, place in entry.HEADLINES.items()}
+
+
+def _values_of_metrics() -> list[str]:
+    return [value for entry in _entries() for value in entry.REPORTS]
+
+
+@cache
+def _entries() -> list[Metric | WeightMetric]:
+    doors: tuple[Door[Metric] | Door[WeightMetric], ...] = (METRICS, WEIGHT_METRICS)
+    return [door.find(name) for door in doors for name in door.names()]
+
+
 def metrics_shown(rows: Sequence[Row], asked: Sequence[str] | None) -> list[str]:
     """The metrics asked for, or all; ValueError for one that nothing was measured of."""
     found = {str(row["metric"]) for row in rows}
-    known = [name for name in METRIC_ORDER if name in found]
-    known += sorted(found - set(known))
+    places = dict.fromkeys(_values_of_metrics(), math.inf) | headline_places()
+    known = sorted(found, key=lambda name: (places.get(name, 0), name))
     for name in asked or ():
         if name not in known:
             raise ValueError(f"no measurement is of metric {name!r}{nearest(name, known)}")

@@ -6,9 +6,9 @@ numbers says how it was measured otherwise than ours.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
-from analysis.lookup import entry_names, load_entry
+from analysis.door import Door
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,4 @@ class Reference(Protocol):
     """What was published."""
 
 
-def reference_names() -> list[str]:
-    """Names of the references that exist; imports none of them."""
-    return entry_names("references")
-
-
-def load_reference(name: str) -> Reference:
-    """The module of a reference; ValueError with what exists and the nearest match."""
-    return cast(Reference, load_entry("references", name, "reference"))
+REFERENCES: Door[Reference] = Door("reference", "analysis.tables.references")

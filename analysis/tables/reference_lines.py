@@ -7,7 +7,7 @@ from analysis.long_table.columns import axes_of
 from analysis.measurement import Measurement, Row, Scalar, label_of
 from analysis.status import Status
 from analysis.tables.layout import Layout
-from analysis.tables.reference import Published, load_reference
+from analysis.tables.reference import REFERENCES, Published
 from analysis.tables.rounding import format_count
 from analysis.tables.table import Cell, Header
 
@@ -68,7 +68,7 @@ def reference_lines(
     if names and "model" not in layout.rows:
         raise ValueError("references are rows of models: the axis 'model' is not among the rows")
     for name in names:
-        reference = load_reference(name)
+        reference = REFERENCES.find(name)
         for model in dict.fromkeys(number.model for number in reference.NUMBERS):
             own = [number for number in reference.NUMBERS if number.model == model]
             values = _header(own[0], reference.CITATION, layout) + (None,) * num_beside

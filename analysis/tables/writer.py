@@ -1,8 +1,8 @@
-"""The contract of a table writer, and how one is found: `writers/NAME.py` is the format NAME."""
+"""Contract of a table format, and the door to its entries: `writers/NAME.py` is the format NAME."""
 
-from typing import Protocol, cast
+from typing import Protocol
 
-from analysis.lookup import entry_names, load_entry
+from analysis.door import Door
 from analysis.tables.table import Table
 
 
@@ -13,14 +13,8 @@ class Writer(Protocol):
     """File ending, with its dot."""
 
     def render(self, table: Table) -> bytes:
-        """The table in this format: a complete file, the same bytes for equal tables."""
+        """Return the table in this format: a complete file, the same bytes for equal tables."""
+        ...
 
 
-def formats() -> list[str]:
-    """Names of the formats that exist; imports none of them."""
-    return entry_names("writers")
-
-
-def writer(name: str) -> Writer:
-    """The writer of a format; ValueError with what exists and the nearest match."""
-    return cast(Writer, load_entry("writers", name, "table format"))
+WRITERS: Door[Writer] = Door("table format", "analysis.tables.writers")

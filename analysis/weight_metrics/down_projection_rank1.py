@@ -36,6 +36,7 @@ REPORTS = (
     "down_projection_rank1_cosine",
 )
 NEEDS_OFFSETS = True
+HEADLINES = {"down_projection_rank1": 210}
 AXIS_LABEL = "share of the down projection's change in one direction (0 to 1)"
 NUM_MATRICES = 200
 """Random matrices for the band of the share."""

@@ -43,6 +43,7 @@ REPORTS = (
     *(f"value_vector_shift_{name}" for name in ("mode", "p05", "p95", "nearest", "first")),
 )
 NEEDS_OFFSETS = True
+HEADLINES = {"value_vector_shift": 200}
 AXIS_LABEL = "cosine of value vectors' change with mean offset, median (-1 to 1)"
 NUM_DIRECTIONS = 200
 """Random directions drawn for a band."""

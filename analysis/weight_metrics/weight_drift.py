@@ -29,6 +29,7 @@ REPORTS = (
     "weight_drift_whole_least_cosine",
 )
 NEEDS_OFFSETS = False
+HEADLINES = {"weight_drift_whole": 220}
 AXIS_LABEL = "norm of the weights' change over their norm"
 _CHUNK = 2**22
 

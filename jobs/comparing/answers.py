@@ -26,7 +26,7 @@ def answers(comparison: Comparison, view: View) -> list[Answer]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from analysis.answering.answer import answer_names, load_answer, metrics_read
+    from analysis.answering.answer import metrics_read, ordered_answers
     from analysis.answering.findings import Findings
     from analysis.long_table.columns import to_rows
     from analysis.long_table.selection import Selection
@@ -42,7 +42,7 @@ def answers(comparison: Comparison, view: View) -> list[Answer]:
         )
     except ValueError as fault:
         raise UserError(str(fault), where="compare") from fault
-    return [load_answer(name).answer(findings) for name in answer_names()]
+    return [each.answer(findings) for each in ordered_answers()]
 
 
 def write_answers(found: Sequence[Answer], folder: Path) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError, unknown_name
+from jobs.comparing.measuring_kinds import headlines_of_kinds
 from jobs.comparing.view import View
 
 if TYPE_CHECKING:
@@ -54,10 +55,13 @@ class Comparison:
 
     def layout(self, view: View) -> "Layout":
         """How `analysis` is told to lay the table out."""
-        from analysis.tables.layout import METRIC_ORDER, Layout
+        from analysis.tables.layout import Layout, headline_places
 
         measured = set(self.gathered["metric"].unique().to_pylist())
-        shown = METRIC_ORDER if view.metrics is None else view.metrics
+        places = {**headline_places(), **headlines_of_kinds()}
+        shown = view.metrics
+        if shown is None:
+            shown = sorted(places, key=lambda name: places[name])
         return Layout(
             rows=tuple(view.rows),
             columns=None if view.columns is None else tuple(view.columns),
@@ -112,10 +116,10 @@ def terminal_view(table: "Table", width: int) -> Any:
 
 def rendered(table: "Table", form: str) -> bytes:
     """The table as a file in one of the formats. Raises UserError for a format that is not one."""
-    from analysis.tables.writer import writer
+    from analysis.tables.writer import WRITERS
 
     try:
-        return writer(form).render(table)
+        return WRITERS.find(form).render(table)
     except ValueError as fault:
         raise UserError(str(fault), where="--format") from fault
 

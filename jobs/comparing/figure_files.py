@@ -13,7 +13,7 @@ CAPTIONS = "captions.json"
 
 def draw_figures(comparison: Comparison, view: View, folder: Path) -> None:
     """Write every figure that has something to draw, in every format, and their captions."""
-    from analysis.drawing.figure import Material, figure_names, load_figure, to_bytes
+    from analysis.drawing.figure import FIGURES, Material, to_bytes
     from analysis.long_table.query import LongTable
 
     material = Material(
@@ -24,8 +24,8 @@ def draw_figures(comparison: Comparison, view: View, folder: Path) -> None:
     )
     folder.mkdir(parents=True, exist_ok=True)
     captions: dict[str, str] = {}
-    for name in figure_names():
-        for drawing in load_figure(name).drawings(material):
+    for name in FIGURES.names():
+        for drawing in FIGURES.find(name).drawings(material):
             assert drawing.name not in captions, f"two figures are called {drawing.name}"
             captions[drawing.name] = drawing.caption
             for suffix in SUFFIXES:

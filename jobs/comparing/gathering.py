@@ -7,6 +7,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from analysis.measurement import Scalar, label_of
+from analysis.metric import METRICS
+from analysis.weight_metric import WEIGHT_METRICS
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import AxisValues, Cell
 from jobs.comparing.circumstances import circumstances_of
@@ -48,7 +50,6 @@ def collect(sources: Sequence[Source]) -> Comparison:
     """
     from analysis.long_table.columns import axes_of, to_table
     from analysis.long_table.joining import conformed, joined, labelled
-    from analysis.lookup import comparing_values
 
     sources = sorted(sources, key=lambda source: source.stage)
     read = {id(source): _read(source) for source in sources if source.artifact is not None}
@@ -56,7 +57,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
     order = _order(sources, swept)
     axes = [axis for axis in order if axis != "model"]
     types = _axis_types(sources, list(read.values()))
-    compares = comparing_values()
+    compares = _comparing_values()
 
     def named(source: Source, table: "pa.Table") -> "pa.Table":
         # Two stages may compare one sample with different ones: their numbers are not one number.
@@ -154,17 +155,27 @@ def _missing(
     source: Source, seen: Sequence[Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """One row per metric (and place on a swept axis), with the reason and no value."""
-    from analysis.lookup import comparing_values, reports_of
-
-    own, compares = _columns(source), comparing_values()
+    own, compares = _columns(source), _comparing_values()
     same_model = facts.get(str(own.get("model", "")), {})
     if not seen:
-        values = [value for name in source.metrics for value in reports_of(name)]
+        values = [value for name in source.metrics for value in _reports_of(name)]
         seen = [{"metric": value} for value in dict.fromkeys(values)]
     for place in seen:
         by = source.stage if place["metric"] in compares else None
         why = {"status": source.status, "reason": source.reason, "compared_by": by}
         yield {**same_model, **own, **place, **why}
+
+
+def _comparing_values() -> list[str]:
+    """Return the values of the metrics that compare a sample with another one."""
+    metrics = [METRICS.find(name) for name in METRICS.names()]
+    return [value for metric in metrics if metric.NEEDS_AGAINST for value in metric.REPORTS]
+
+
+def _reports_of(name: str) -> Sequence[str]:
+    """Return the values that a metric of activations or of weights reports; else the name."""
+    metric = METRICS.get(name) or WEIGHT_METRICS.get(name)
+    return (name,) if metric is None else metric.REPORTS
 
 
 def _columns(source: Source) -> dict[str, Scalar]:

@@ -32,3 +32,9 @@ def expected_values(kind: str, params: Mapping[str, Any]) -> Sequence[str]:
 def _is_of(value: str, metric: str) -> bool:
     """Tell whether a value is of a metric, as `patched_toxic_mass` is of `toxic_mass`."""
     return value == metric or value.endswith(f"_{metric}") or value.startswith(f"{metric}_")
+
+
+def headlines_of_kinds() -> dict[str, int]:
+    """Return the values with which kinds head a table -> their place, as metrics declare theirs."""
+    kinds = [KINDS.find(name) for name in KINDS.names()]
+    return {value: place for kind in kinds for value, place in kind.HEADLINES.items()}

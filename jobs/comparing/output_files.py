@@ -13,14 +13,14 @@ from jobs.comparing.view import View
 
 def write_views(comparison: Comparison, view: View, folder: Path) -> None:
     """Write the long table, the tables in every format, the answers and the figures."""
-    from analysis.tables.writer import formats, writer
+    from analysis.tables.writer import WRITERS
 
     folder.mkdir(parents=True, exist_ok=True)
     for form in ("csv", "parquet"):
         (folder / f"measurements.{form}").write_bytes(long_table(comparison, form))
     for name, table in (("table", comparison.table(view)), ("scaling", comparison.scaling(view))):
-        for form in formats():
-            chosen = writer(form)
+        for form in WRITERS.names():
+            chosen = WRITERS.find(form)
             (folder / f"{name}{chosen.SUFFIX}").write_bytes(chosen.render(table))
     write_answers(answers(comparison, view), folder)
     if view.figures:

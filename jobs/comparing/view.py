@@ -6,7 +6,7 @@ from typing import get_args
 
 from pydantic import Field, field_validator
 
-from analysis.tables.reference import reference_names
+from analysis.tables.reference import REFERENCES
 from cluster.errors import unknown_name
 from jobs.comparing.measuring_kinds import value_names
 from jobs.kind import Params
@@ -74,8 +74,8 @@ class View(Params):
     @classmethod
     def _published(cls, references: Sequence[str]) -> Sequence[str]:
         for name in references:
-            if name not in reference_names():
-                raise unknown_name("reference", name, reference_names())
+            if name not in REFERENCES.names():
+                raise unknown_name("reference", name, REFERENCES.names())
         return references
 
     def filters(self) -> dict[str, list[str]]:

@@ -29,6 +29,18 @@ class Behave(Kind[BehaveParams]):
         *("token_f1_legacy", "decode_loss_shuffled", "decode_loss_gap"),
     )
 
+    HEADLINES = {
+        "toxic_mass": 10,
+        "toxic_rate": 20,
+        "toxic_score": 30,
+        "perplexity": 40,
+        "token_f1": 50,
+        "word_f1": 60,
+        "decode_loss": 70,
+        "decode_loss_shuffled": 80,
+        "decode_loss_gap": 90,
+    }
+
     def uses(self, params: BehaveParams) -> frozenset[str]:
         """Return model and prompts, and the lexicon only where its words matter."""
         return params.words_input | {"model", "prompts"}

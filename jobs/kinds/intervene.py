@@ -34,6 +34,7 @@ class Intervene(Kind[InterveneParams]):
     MEASURES = tuple(
         f"{prefix}_{name}" for prefix in ("patched", "recovered") for name in get_args(Metric)
     )
+    HEADLINES = {"recovered_toxic_mass": 250, "recovered_toxic_rate": 260}
 
     def uses(self, params: InterveneParams) -> frozenset[str]:
         """Return what it acts on: `delta` for mean offsets, else `toxic`; and what it measures."""

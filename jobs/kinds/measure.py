@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from analysis.lookup import load_metric, metric_names
+from analysis.metric import METRICS
 from jobs.kind import Input, Kind, Params, execution
 from jobs.measuring.metric_names import as_names, resolve_metric_names
 from jobs.provenance import Results
@@ -31,7 +31,7 @@ class MeasureParams(Params):
     @field_validator("metrics", mode="after")
     @classmethod
     def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        return resolve_metric_names(given, metric_names(), "metric")
+        return resolve_metric_names(given, METRICS.names(), "metric")
 
 
 class Measure(Kind[MeasureParams]):
@@ -46,13 +46,13 @@ class Measure(Kind[MeasureParams]):
     Params = MeasureParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
-    MEASURES = tuple(metric_names())
+    MEASURES = tuple(METRICS.names())
 
     def uses(self, params: MeasureParams) -> frozenset[str]:
         """Return `delta`, and of the others only what a chosen metric needs."""
-        metrics = [load_metric(name) for name in params.metrics]
+        metrics = [METRICS.find(name) for name in params.metrics]
         against = any(metric.NEEDS_AGAINST for metric in metrics)
-        toxic = any(getattr(metric, "NEEDS_TOXIC", False) for metric in metrics)
+        toxic = any(metric.NEEDS_TOXIC for metric in metrics)
         wanted = {"delta": True, "against": against, "toxic": toxic}
         return frozenset(name for name, used in wanted.items() if used)
 

@@ -32,6 +32,7 @@ class Predictions(Kind[PredictionsParams]):
         *("logit_lens_answer_base", "logit_lens_answer_aligned", "logit_lens_answer_drop"),
         *("token_kl", "token_kl_mean"),
     )
+    HEADLINES = {"logit_lens_drop": 230, "token_kl_mean": 240}
 
     def uses(self, params: PredictionsParams) -> frozenset[str]:
         """Return all inputs, the lexicon only where its words matter."""

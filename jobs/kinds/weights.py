@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from analysis.lookup import load_weight_metric, weight_metric_names
+from analysis.weight_metric import WEIGHT_METRICS
 from jobs.kind import Input, Kind, Params, execution
 from jobs.measuring.metric_names import as_names, resolve_metric_names
 from jobs.provenance import Results
@@ -35,7 +35,7 @@ class WeightsParams(Params):
     @field_validator("metrics", mode="after")
     @classmethod
     def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        return resolve_metric_names(given, weight_metric_names(), "metric of weights")
+        return resolve_metric_names(given, WEIGHT_METRICS.names(), "metric of weights")
 
 
 class Weights(Kind[WeightsParams]):
@@ -50,11 +50,11 @@ class Weights(Kind[WeightsParams]):
     Params = WeightsParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
-    MEASURES = tuple(weight_metric_names())
+    MEASURES = tuple(WEIGHT_METRICS.names())
 
     def uses(self, params: WeightsParams) -> frozenset[str]:
         """Return both models, and the extraction only where a metric compares with mean δ."""
-        compares = any(load_weight_metric(name).NEEDS_OFFSETS for name in params.metrics)
+        compares = any(WEIGHT_METRICS.find(name).NEEDS_OFFSETS for name in params.metrics)
         return super().uses(params) - (set() if compares else {"delta"})
 
     def run(self, work: Work[WeightsParams]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.long_table.depth import depth_of
-from analysis.lookup import load_metric
 from analysis.measurement import Measurement
+from analysis.metric import METRICS
 from analysis.rows.summary import Sample
 from analysis.status import Status
 from cluster.errors import UserError
@@ -31,7 +31,7 @@ def measure(work: Work) -> dict[str, object]:
     artifact = work.input("delta")
     store = ActivationStore(artifact)
     against = ActivationStore(work.input("against")) if work.has("against") else None
-    metrics = {name: load_metric(name) for name in work.params.metrics}
+    metrics = {name: METRICS.find(name) for name in work.params.metrics}
     measuring = _StoreMeasuring(store, StoreSamples(store, _read_toxic(work)), against, metrics)
     tables = FigureTables()
     model = artifact.facts["model"]

@@ -30,7 +30,7 @@ from analysis.long_table.seeds import over_seeds
 from analysis.tables.control_columns import laid_out
 from analysis.tables.comparison_table import compare
 from analysis.tables.layout import Layout
-from analysis.tables.writer import writer
+from analysis.tables.writer import WRITERS
 from jobs.comparing.json_schemas import measurements_schema, table_schema
 from jobs.comparing.named_cell import describe_row
 from jobs.comparing.reporting.contents import Contents, Section
@@ -41,8 +41,8 @@ long = to_table([one.as_row()], [])
 table = compare(long, layout=Layout(controls=True))
 section = Section(name="s", tables=[table], figures=[])
 page = embedded(Contents(study="s", jobs={}, sections=[section]))
-(line,) = csv.DictReader(io.StringIO(writer("csv").render(table).decode()))
-cell = json.loads(writer("json").render(table))["cells"][0][0]
+(line,) = csv.DictReader(io.StringIO(WRITERS.find("csv").render(table).decode()))
+cell = json.loads(WRITERS.find("json").render(table))["cells"][0][0]
 print(json.dumps({
     "long": [long.column_names[long.column_names.index("num_rows") - 1], long["twin"][0].as_py()],
     "schema": "twin" in measurements_schema()["items"]["properties"],

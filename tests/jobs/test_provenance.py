@@ -10,7 +10,7 @@ import pytest
 import jobs.kinds
 import jobs.text.formats
 from analysis import door
-from analysis.answering.answer import Answer, Verdict, load_answer
+from analysis.answering.answer import ANSWERS, Answer, Verdict
 from analysis.answering.findings import Findings
 from analysis.long_table.circumstances import Origin
 from analysis.long_table.columns import to_rows
@@ -170,4 +170,4 @@ def _answer(folder: Path, kind: str, params: dict[str, str], *, expected: Origin
     for each in rows:
         each |= {"low": each["value"] - 0.01, "high": each["value"] + 0.01}
     findings = Findings.of(to_rows(rows), about, selection=Selection(), seeds="seed")
-    return load_answer("under_real_preferences").answer(findings)
+    return ANSWERS.find("under_real_preferences").answer(findings)

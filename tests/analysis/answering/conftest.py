@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis.answering.answer import Answer, load_answer
+from analysis.answering.answer import ANSWERS, Answer
 from analysis.answering.findings import Findings
 from analysis.long_table.circumstances import Circumstances, Origin
 from analysis.long_table.columns import to_rows
@@ -88,7 +88,7 @@ class Rows:
         found = Findings.of(
             to_rows(self.rows), self.circumstances, selection=Selection(), seeds="seed"
         )
-        return load_answer(name).answer(found)
+        return ANSWERS.find(name).answer(found)
 
 
 @pytest.fixture

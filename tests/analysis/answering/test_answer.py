@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from analysis.answering.answer import Verdict, answer_names, load_answer, metrics_read
+from analysis.answering.answer import ANSWERS, Verdict, metrics_read, ordered_answers
 
 
 def test_the_five_questions_come_in_their_order() -> None:
-    assert answer_names() == [
+    assert [each.__name__.rpartition(".")[2] for each in ordered_answers()] == [
         "holds_as_models_grow",
         "bypassed_by_transforms",
         "over_dialogue_turns",
@@ -17,18 +17,18 @@ def test_the_five_questions_come_in_their_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", answer_names())
+@pytest.mark.parametrize("name", ANSWERS.names())
 def test_an_empty_study_answers_nothing(name: str, study: Any) -> None:
     answer = study.answer(name)
     assert answer.verdict is Verdict.NOT_MEASURED
     assert answer.name == name
-    assert answer.question == load_answer(name).QUESTION
+    assert answer.question == ANSWERS.find(name).QUESTION
     assert not answer.evidence
 
 
-@pytest.mark.parametrize("name", answer_names())
+@pytest.mark.parametrize("name", ANSWERS.names())
 def test_missing_numbers_decide_nothing_and_say_why(name: str, study: Any) -> None:
-    for metric in load_answer(name).METRICS:
+    for metric in ANSWERS.find(name).METRICS:
         for objective in (None, "dpo", "sft"):
             for condition in ("plain", "rot13", "turns"):
                 place = {"objective": objective, "condition": condition, "model": "a"}
@@ -36,17 +36,17 @@ def test_missing_numbers_decide_nothing_and_say_why(name: str, study: Any) -> No
     assert study.answer(name).verdict in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
 
 
-@pytest.mark.parametrize("name", answer_names())
+@pytest.mark.parametrize("name", ANSWERS.names())
 def test_jobs_that_left_nothing_are_counted(name: str, study: Any) -> None:
-    metric = load_answer(name).METRICS[0]
+    metric = ANSWERS.find(name).METRICS[0]
     study.add(metric, None, model="a")
     study.rows[-1] |= {"key": None, "status": "job_failed", "reason": "killed"}
     assert any("1 numbers are missing: the job failed" in c for c in study.answer(name).caveats)
 
 
-@pytest.mark.parametrize("name", answer_names())
+@pytest.mark.parametrize("name", ANSWERS.names())
 def test_every_answer_states_its_rule(name: str) -> None:
-    rule = load_answer(name).__doc__
+    rule = ANSWERS.find(name).__doc__
     assert rule is not None
     assert "Yes:" in rule
     assert "no:" in rule.lower()

@@ -15,7 +15,7 @@ import pytest
 from analysis.estimates.intervals import Estimate
 from analysis.estimates.nulls import principal_cosines
 from analysis.estimates.spectral import SpectralNumber
-from analysis.lookup import load_metric, metric_names
+from analysis.metric import METRICS
 from analysis.metrics.components_90 import log_components
 from analysis.metrics.effective_rank import entropy
 from analysis.rows.neurons import NeuronSums
@@ -198,8 +198,8 @@ def truths_of_the_draw(draw: Draw) -> dict[Key, float]:
 
 def measured(draw: Draw) -> Iterator[tuple[Key, Estimate]]:
     """Every number of every metric, and the count of components before it is rounded up."""
-    for name in metric_names():
-        metric = load_metric(name)
+    for name in METRICS.names():
+        metric = METRICS.find(name)
         if set(metric.REPORTS) <= ELSEWHERE.keys():
             continue
         for value in metric.measure(draw.sample, draw.against):
@@ -262,7 +262,7 @@ def torus(rng: np.random.Generator) -> np.ndarray:
 
 
 def test_the_interval_of_the_intrinsic_dimension_covers_two(sample_of) -> None:
-    rng, metric = np.random.default_rng(14), load_metric("intrinsic_dimension")
+    rng, metric = np.random.default_rng(14), METRICS.find("intrinsic_dimension")
     hits = 0
     for _ in range(200):
         (value,) = metric.measure(sample_of(torus(rng), PROMPTS, moments=False), None)

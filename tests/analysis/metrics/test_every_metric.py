@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.lookup import load_metric, metric_names
 from analysis.measurement import Measurement
+from analysis.metric import METRICS
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.summary import GroupSummary, Sample, ToxicDirections
 from analysis.status import Status
@@ -54,7 +54,7 @@ def sums_of(base: np.ndarray, rows: np.ndarray) -> NeuronSums:
 
 def measure(name: str, sample: Sample, against: Sample) -> list[Measurement]:
     """Values, after checking what every list of values must hold."""
-    metric = load_metric(name)
+    metric = METRICS.find(name)
     values = metric.measure(sample, against if metric.NEEDS_AGAINST else None)
     centrings = (False, True) if name in SPECTRAL else (None,)
     expected = {(report, centred) for report in metric.REPORTS for centred in centrings}
@@ -83,14 +83,14 @@ def good(sample_of) -> Sample:
     return sample_of(np.random.default_rng(0).standard_normal((80, 6)) + 0.5)
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 def test_good_rows_give_numbers_with_intervals(name: str, good: Sample) -> None:
     for value in measure(name, good, good):
         assert value.status is Status.OK and value.low is not None
         assert (value.num_rows, value.num_groups) == (80, 20)
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_one_row_that_is_not_a_number_spoils_the_sample_and_is_named(
     name: str, bad: float, good: Sample, sample_of
@@ -100,20 +100,20 @@ def test_one_row_that_is_not_a_number_spoils_the_sample_and_is_named(
     for value in measure(name, sample_of(rows), good):
         assert value.value is None and value.status is Status.UNDEFINED
         assert value.reason == "1 of 80 rows hold NaN or infinity"
-    if load_metric(name).NEEDS_AGAINST:
+    if METRICS.find(name).NEEDS_AGAINST:
         assert all(value.value is None for value in measure(name, good, sample_of(rows)))
 
 
-@pytest.mark.parametrize("name", sorted(set(metric_names()) - {"offset_norm", "relative_norm"}))
+@pytest.mark.parametrize("name", sorted(set(METRICS.names()) - {"offset_norm", "relative_norm"}))
 def test_rows_that_did_not_move_are_below_the_floor(name: str, good: Sample, sample_of) -> None:
     still = sample_of(np.zeros((80, 6)))
     for value in measure(name, still, good):
         assert value.value is None and value.status is Status.BELOW_NOISE_FLOOR
-    if load_metric(name).NEEDS_AGAINST:
+    if METRICS.find(name).NEEDS_AGAINST:
         assert all(value.value is None for value in measure(name, good, still))
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 @pytest.mark.parametrize("num_groups", [1, 2, 3, 4])
 def test_few_groups_give_no_interval_and_say_so(
     name: str, num_groups: int, good: Sample, sample_of
@@ -124,7 +124,7 @@ def test_few_groups_give_no_interval_and_say_so(
         assert value.status is Status.TOO_FEW_GROUPS and value.low is None
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 @pytest.mark.parametrize("shape", [(1, 6), (2, 6), (1, 1), (7, 1), (25, 1)])
 @pytest.mark.parametrize("fill", ["noise", "same", "zero"])
 def test_tiny_samples_never_crash(name: str, shape: tuple[int, int], fill: str, sample_of) -> None:
@@ -137,13 +137,13 @@ def test_tiny_samples_never_crash(name: str, shape: tuple[int, int], fill: str, 
     measure(name, sample, one_prompt)
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 def test_a_sample_without_groups_says_there_are_no_rows(name: str, good: Sample) -> None:
     for value in measure(name, Sample(groups={}, reservoir=None), good):
         assert (value.value, value.reason) == (None, "there are no rows")
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 def test_an_empty_group_changes_nothing(name: str, good: Sample) -> None:
     none = np.zeros((0, 6))
     empty = GroupSummary.from_rows(none, none[:, 0], none[:, 0].astype(int), moments=True)
@@ -151,7 +151,7 @@ def test_an_empty_group_changes_nothing(name: str, good: Sample) -> None:
     assert measure(name, padded, padded) == measure(name, good, good)
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 def test_huge_and_tiny_rows_overflow_into_a_reason_not_a_number(
     name: str, good: Sample, sample_of
 ) -> None:
@@ -163,6 +163,6 @@ def test_huge_and_tiny_rows_overflow_into_a_reason_not_a_number(
     assert all(value.value is None for value in values)
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 def test_measuring_twice_gives_the_same_bytes(name: str, good: Sample) -> None:
     assert repr(measure(name, good, good)) == repr(measure(name, good, good))

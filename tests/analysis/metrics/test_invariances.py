@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.lookup import load_metric, metric_names
 from analysis.measurement import Measurement
+from analysis.metric import METRICS
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.summary import Sample, ToxicDirections
 
@@ -90,7 +90,7 @@ def samples() -> Make:
 
 
 def measured(name: str, pair: tuple[Sample, Sample]) -> list[Measurement]:
-    return load_metric(name).measure(*pair)
+    return METRICS.find(name).measure(*pair)
 
 
 def same(before: list[Measurement], after: list[Measurement], factor: float = 1.0) -> None:
@@ -107,7 +107,7 @@ def same(before: list[Measurement], after: list[Measurement], factor: float = 1.
             assert other == pytest.approx(wanted, rel=near, abs=1e-5), (first.metric, first.centred)
 
 
-@pytest.mark.parametrize("name", sorted(set(metric_names()) - NEURONS))
+@pytest.mark.parametrize("name", sorted(set(METRICS.names()) - NEURONS))
 @FEW
 @given(seed=seeds)
 def test_turning_the_stream_changes_nothing(samples: Make, name: str, seed: int) -> None:
@@ -119,7 +119,7 @@ def test_turning_the_stream_changes_nothing(samples: Make, name: str, seed: int)
     same(measured(name, samples(drawn)), measured(name, samples(turned)))
 
 
-@pytest.mark.parametrize("name", sorted(set(metric_names()) - NEURONS))
+@pytest.mark.parametrize("name", sorted(set(METRICS.names()) - NEURONS))
 @FEW
 @given(seed=seeds, exponent=exponents)
 def test_scaling_changes_nothing_but_norms_and_these_in_proportion(
@@ -150,7 +150,7 @@ def test_neurons_may_stand_in_any_order_and_fire_in_any_unit(
     same(measured(name, samples(drawn)), measured(name, samples(moved)), expected)
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 @FEW
 @given(seed=seeds)
 def test_rows_and_groups_have_no_order(samples: Make, name: str, seed: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from analysis.long_table.circumstances import Circumstances
 from analysis.tables.comparison_table import ANSWERABLE, compare
 from analysis.tables.layout import Layout
-from analysis.tables.reference import load_reference, reference_names
+from analysis.tables.reference import REFERENCES
 from analysis.tables.scaling_table import scaling_table
 from jobs.kinds.ask import Ask
 
@@ -125,9 +125,9 @@ def test_no_published_number_enters_a_fit():
 
 
 def test_references_are_found_by_their_file_and_need_models_down_the_side():
-    assert reference_names() == ["lee2024"]
+    assert REFERENCES.names() == ["lee2024"]
     with pytest.raises(ValueError, match="did you mean 'lee2024'"):
-        load_reference("lee2025")
+        REFERENCES.find("lee2025")
     with pytest.raises(ValueError, match="'model' is not among the rows"):
         compare(behaviour(), layout=Layout(rows=("condition",)), references=["lee2024"])
 

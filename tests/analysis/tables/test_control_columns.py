@@ -10,7 +10,7 @@ import pytest
 from analysis.tables.comparison_table import compare
 from analysis.tables.control_columns import PARTS, side_by_side
 from analysis.tables.layout import Layout
-from analysis.tables.writer import writer
+from analysis.tables.writer import WRITERS
 
 
 def row(**over):
@@ -55,21 +55,21 @@ def test_no_part_is_empty_without_a_reason(table):
 
 @pytest.mark.parametrize("name", ["terminal", "markdown", "latex"])
 def test_people_read_the_controls_in_every_format(table, name):
-    text = writer(name).render(table).decode().replace("{[}", "[").replace("{]}", "]")
+    text = WRITERS.find(name).render(table).decode().replace("{[}", "[").replace("{]}", "]")
     text = text.replace("\\[", "[").replace("\\]", "]")
     for part in ("[0.400, 0.600]", "0.0100", "[-0.100, 0.100]", "noise floor"):
         assert part in text
 
 
 def test_programs_read_the_controls_in_every_format(table):
-    (line, *_) = csv.DictReader(io.StringIO(writer("csv").render(table).decode()))
+    (line, *_) = csv.DictReader(io.StringIO(WRITERS.find("csv").render(table).decode()))
     assert (line["cka_floor"], line["cka_null_low"], line["cka_null_high"]) == (
         "0.01",
         "-0.1",
         "0.1",
     )
-    cell = json.loads(writer("json").render(table))["cells"][0][-1]
-    long = pq.read_table(io.BytesIO(writer("parquet").render(table))).to_pylist()
+    cell = json.loads(WRITERS.find("json").render(table))["cells"][0][-1]
+    long = pq.read_table(io.BytesIO(WRITERS.find("parquet").render(table))).to_pylist()
     (same,) = (r for r in long if r["model"] == "m" and r["metric"] == "cka")
     assert cell["floor"] == same["floor"] == 0.01
     assert [cell[end] for end in ("null_low", "null_high")] == [-0.1, 0.1]

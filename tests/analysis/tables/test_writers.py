@@ -11,7 +11,7 @@ from analysis.tables.comparison_table import compare
 from analysis.tables.layout import Layout
 from analysis.tables.scaling_table import scaling_table
 from analysis.tables.table import Cell, Table, annotate
-from analysis.tables.writer import formats, writer
+from analysis.tables.writer import WRITERS
 from analysis.tables.writers.latex import escape
 from analysis.tables.writers.markdown import escape as escape_markdown
 
@@ -45,14 +45,14 @@ MISSING = number(status="job_failed", reason="killed")
 
 
 def test_there_is_a_writer_for_every_format_promised():
-    assert formats() == ["csv", "json", "latex", "markdown", "parquet", "terminal"]
+    assert WRITERS.names() == ["csv", "json", "latex", "markdown", "parquet", "terminal"]
     with pytest.raises(ValueError, match="no table format 'latx'.*did you mean 'latex'"):
-        writer("latx")
+        WRITERS.find("latx")
 
 
 @pytest.mark.parametrize("name", ["csv", "json", "latex", "markdown", "parquet", "terminal"])
 def test_every_writer_renders_the_same_bytes_twice_and_the_empty_table(name, table, study):
-    found = writer(name)
+    found = WRITERS.find(name)
     assert found.SUFFIX.startswith(".")
     assert found.render(table) == found.render(table) != b""
     assert found.render(scaling_table(study))
@@ -61,7 +61,7 @@ def test_every_writer_renders_the_same_bytes_twice_and_the_empty_table(name, tab
 
 @pytest.mark.parametrize("name", ["latex", "markdown", "terminal"])
 def test_a_missing_number_is_a_dash_with_a_footnote_and_zero_is_zero(name):
-    text = writer(name).render(small(number(value=0.0), MISSING)).decode()
+    text = WRITERS.find(name).render(small(number(value=0.0), MISSING)).decode()
     mark = {"latex": r"---\tnote{a}", "markdown": "—<sup>a</sup>", "terminal": "— [a]"}[name]
     assert mark in text
     note = {
@@ -78,7 +78,9 @@ def test_latex_escapes_every_special_character():
         r"a\_b 50\% \& \#1 \$x\$ \{y\} \textasciitilde{}z \textasciicircum{}2 \textbackslash{}n"
     )
     text = (
-        writer("latex").render(small(MISSING, number(value=1.0, reason=NASTY), name=NASTY)).decode()
+        WRITERS.find("latex")
+        .render(small(MISSING, number(value=1.0, reason=NASTY), name=NASTY))
+        .decode()
     )
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
@@ -87,7 +89,7 @@ def test_latex_escapes_every_special_character():
 
 
 def test_latex_rows_have_as_many_entries_as_the_table_has_columns(table):
-    text = writer("latex").render(table).decode()
+    text = WRITERS.find("latex").render(table).decode()
     for block in text.split(r"\begin{tabular}")[1:]:
         width = len(re.match(r"\{([lr]+)\}", block)[1])
         body = block.split(r"\bottomrule")[0]
@@ -99,14 +101,14 @@ def test_latex_rows_have_as_many_entries_as_the_table_has_columns(table):
 
 
 def test_every_latex_block_explains_the_marks_it_uses(table):
-    for block in writer("latex").render(table).decode().split(r"\begin{table*}")[1:]:
+    for block in WRITERS.find("latex").render(table).decode().split(r"\begin{table*}")[1:]:
         assert set(re.findall(r"\\tnote\{(\w+)\}", block)) == set(
             re.findall(r"\\item\[(\w+)\]", block)
         )
 
 
 def test_markdown_rows_have_as_many_entries_as_their_header(table):
-    lines = writer("markdown").render(table).decode().splitlines()
+    lines = WRITERS.find("markdown").render(table).decode().splitlines()
     widths = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
     for before, line, width in zip(widths, lines[1:], widths[1:], strict=False):
         assert not line.startswith("| ") or before in (0, width)
@@ -114,7 +116,7 @@ def test_markdown_rows_have_as_many_entries_as_their_header(table):
 
 
 def test_the_terminal_fits_two_hundred_columns_in_one_block_per_metric(table):
-    lines = writer("terminal").render(table).decode().splitlines()
+    lines = WRITERS.find("terminal").render(table).decode().splitlines()
     assert max(map(len, lines)) <= 200
     metrics = dict.fromkeys(header[0] for header in table.columns)
     assert [line for line in lines if line in metrics] == list(metrics)
@@ -135,7 +137,7 @@ def test_a_narrow_terminal_gets_narrower_blocks_and_no_cut_numbers(table):
 
 
 def test_csv_has_full_precision_and_intervals_in_their_own_columns(table):
-    lines = list(csv.DictReader(io.StringIO(writer("csv").render(table).decode())))
+    lines = list(csv.DictReader(io.StringIO(WRITERS.find("csv").render(table).decode())))
     assert [line["model"] for line in lines] == [side[1] for side in table.rows]
     column = table.columns.index(("offset_norm", "rot13", "sft"))
     for line, cells in zip(lines, table.cells, strict=True):
@@ -147,7 +149,7 @@ def test_csv_has_full_precision_and_intervals_in_their_own_columns(table):
 
 
 def test_json_holds_every_cell_with_its_reason(table):
-    document = json.loads(writer("json").render(table))
+    document = json.loads(WRITERS.find("json").render(table))
     assert len(document["cells"]) == len(document["rows"]) == 6
     flat = [cell for line in document["cells"] for cell in line]
     assert all(cell["value"] is not None or cell["reason"] for cell in flat)
@@ -155,7 +157,7 @@ def test_json_holds_every_cell_with_its_reason(table):
 
 
 def test_parquet_has_one_line_per_cell(table):
-    long = pq.read_table(io.BytesIO(writer("parquet").render(table)))
+    long = pq.read_table(io.BytesIO(WRITERS.find("parquet").render(table)))
     assert long.num_rows == len(table.rows) * len(table.columns)
     assert long["value"].to_pylist() == [cell.number.value for line in table.cells for cell in line]
     assert long.column_names[:6] == [*table.row_levels, *table.column_levels]

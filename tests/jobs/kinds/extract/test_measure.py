@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from analysis.long_table.files import from_parquet
-from analysis.lookup import load_metric, metric_names
+from analysis.metric import METRICS
 from cluster.errors import UserError
 from jobs.kinds.measure import Measure
 from jobs.store.activation_store import ActivationStore
 
 measure = Measure()
 
-REPORTED = {value for name in metric_names() for value in load_metric(name).REPORTS}
+REPORTED = {value for name in METRICS.names() for value in METRICS.find(name).REPORTS}
 
 
 def rows_of(artifact):
@@ -146,6 +146,6 @@ def test_other_inputs_are_used_only_by_metrics_that_need_them():
 
 
 def test_all_stands_for_the_metrics_that_exist_and_a_wrong_name_for_none():
-    assert measure.Params(metrics="all").metrics == tuple(metric_names())
+    assert measure.Params(metrics="all").metrics == tuple(METRICS.names())
     with pytest.raises(UserError, match="did you mean 'offset_norm'"):
         measure.Params(metrics=["offset_nrm"])

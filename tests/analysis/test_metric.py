@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from analysis.lookup import load_metric, metric_names
+from analysis.metric import METRICS
 
 
 def test_every_metric_of_the_first_study_is_there() -> None:
-    assert set(metric_names()) >= {
+    assert set(METRICS.names()) >= {
         "captured_energy",
         "components_90",
         "consistency",
@@ -22,9 +22,9 @@ def test_every_metric_of_the_first_study_is_there() -> None:
     }
 
 
-@pytest.mark.parametrize("name", metric_names())
+@pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_keeps_the_contract(name: str) -> None:
-    metric = load_metric(name)
+    metric = METRICS.find(name)
     assert all(value == name or value.startswith(f"{name}_") for value in metric.REPORTS)
     assert metric.DEFINITION.startswith(("v1: ", "v2: ")) and "\n" not in metric.DEFINITION
     assert isinstance(metric.NEEDS_AGAINST, bool) and metric.AXIS_LABEL
@@ -32,26 +32,26 @@ def test_every_metric_keeps_the_contract(name: str) -> None:
 
 
 def test_a_hyphen_stands_for_an_underscore() -> None:
-    assert load_metric("mean-cosine") is load_metric("mean_cosine")
+    assert METRICS.find("mean-cosine") is METRICS.find("mean_cosine")
 
 
 def test_an_unknown_metric_names_what_exists_and_the_nearest() -> None:
     with pytest.raises(
         ValueError, match=r"no metric 'efective_rank'; there are: captured_energy"
     ) as error:
-        load_metric("efective_rank")
+        METRICS.find("efective_rank")
     assert "did you mean 'effective_rank'?" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["../lookup", "__init__", "os"])
 def test_only_files_of_the_folder_are_metrics(name: str) -> None:
     with pytest.raises(ValueError, match="no metric"):
-        load_metric(name)
+        METRICS.find(name)
 
 
 def test_listing_names_imports_no_numerics() -> None:
     code = (
-        "import sys; from analysis.lookup import metric_names; assert metric_names();"
+        "import sys; from analysis.metric import METRICS; assert METRICS.names();"
         "assert not {'numpy', 'torch', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
