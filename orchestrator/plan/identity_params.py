@@ -6,7 +6,7 @@ follow bytes and not paths.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class ParamMarks:
                 resolved[name] = {**resolved[name], setting: path}
         return resolved
 
-    def identity(self, written: Mapping[str, Any], where: Where) -> dict[str, Any]:
+    def identity(self, written: Mapping[str, object], where: Where) -> dict[str, object]:
         """Return the part of written-out params that is identity.
 
         Args:
@@ -84,7 +84,7 @@ class ParamMarks:
         return identity
 
 
-def _local(written: Mapping[str, Any], sources: tuple[str, ...] | list[str]) -> set[str]:
+def _local(written: Mapping[str, object], sources: Iterable[str]) -> set[str]:
     """Return the names of the sources that are folders, not `hf://` names."""
     return {name for name in sources if "://" not in str(written[name])}
 
@@ -118,7 +118,7 @@ def _marked_settings(door: Door[HasSettings], chosen: Any, mark: str) -> list[st
     return [] if settings is None else [name for name in marked(settings, mark) if name in chosen]
 
 
-def _resolve(value: Any, folder: Path) -> Any:
+def _resolve(value: object, folder: Path) -> object:
     """Resolve a local path, or a list of them, against a folder; URLs stay as they are."""
     if isinstance(value, list):
         return [_resolve(item, folder) for item in value]
@@ -127,7 +127,7 @@ def _resolve(value: Any, folder: Path) -> Any:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 
 
-def _digest_paths(value: Any) -> Any:
+def _digest_paths(value: object) -> object:
     """Put digests in the place of local paths; URLs stay as they are."""
     if isinstance(value, list):
         return [_digest_paths(item) for item in value]

@@ -6,9 +6,10 @@ from typing import Any
 
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.study_folder import PlanDocument
 
 
-def plan_document(plan: Plan, decisions: Sequence[JobDecision]) -> dict[str, Any]:
+def plan_document(plan: Plan, decisions: Sequence[JobDecision]) -> PlanDocument:
     """Describe every job, and all of them together; what is not known is null."""
     return {
         "study": plan.study.name,
@@ -17,7 +18,7 @@ def plan_document(plan: Plan, decisions: Sequence[JobDecision]) -> dict[str, Any
     }
 
 
-def _job_document(decision: JobDecision) -> dict[str, Any]:
+def _job_document(decision: JobDecision) -> dict[str, object]:
     job, fit = decision.job, decision.fit
     return {
         "key": job.key,

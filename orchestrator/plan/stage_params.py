@@ -26,7 +26,7 @@ from orchestrator.study.pydantic_errors import user_error
 from orchestrator.study.study import Stage, Study
 from orchestrator.study.study_file import Place
 
-_Values = Mapping[str, tuple[str, Any]]
+_Values = Mapping[str, tuple[str, object]]
 """Axis -> label and value in one cell."""
 
 
@@ -38,7 +38,7 @@ class Prepared:
     """All params as JSON, defaults written out, paths resolved."""
     validated: Params
     """The same, validated."""
-    identity: Mapping[str, Any]
+    identity: Mapping[str, object]
     """The part that changes a number; files as digests."""
     pins: Mapping[str, str]
     """Digests and revisions of outside data, from the kind."""
@@ -144,7 +144,7 @@ class StageParams:
         cell = ",".join(f"{axis}={label}" for axis, (label, _) in values.items() if axis in named)
         return f" [{cell}]" if cell else ""
 
-    def _place_of(self, fault: UserError, raw: Mapping[str, Any]) -> Place:
+    def _place_of(self, fault: UserError, raw: Mapping[str, object]) -> Place:
         """Return the place inside the params that a kind's fault names; empty when there is none.
 
         A fault names a param (`lora.rank`), or else what a param says (`format text`, a path).

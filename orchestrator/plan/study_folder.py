@@ -6,7 +6,7 @@ The index (cell -> key) lets the next plan say what changed; nothing here says w
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cluster.errors import unknown_name
 from cluster.storage import Storage
@@ -15,34 +15,68 @@ from orchestrator.plan.plan import Plan
 from orchestrator.study.study import Study, study_of
 from orchestrator.study.study_file import parse_study_file
 
+
+class PlanDocument(TypedDict):
+    """A plan as JSON; what is not known is null."""
+
+    study: str
+    """Name of the study."""
+    jobs: list[dict[str, object]]
+    """Every job with its decision, in the plan's order."""
+    totals: dict[str, Any]
+    """Numbers of jobs by decision; GPUs, hours and bytes of all that would run."""
+
+
+class _Entry(TypedDict):
+    """A job in the index."""
+
+    cell: Cell
+    """Its cell."""
+    key: str
+    """Its key."""
+    kind: str
+    """Its kind."""
+
+
+class _Index(TypedDict):
+    """The index as written to `index.json`."""
+
+    study: str
+    """Name of the study."""
+    file: str
+    """Name of its file, for messages."""
+    folder: str
+    """Folder that its relative paths start at."""
+    stages: dict[str, list[_Entry]]
+    """Stage -> its jobs."""
+
+
 CellKey = tuple[str, frozenset[tuple[str, str]]]
 """Stage and cell of a job."""
 
 
-def write_study(root: Storage, plan: Plan, plan_document: Mapping[str, Any]) -> None:
+def write_study(root: Storage, plan: Plan, document: PlanDocument) -> None:
     """Write `study.yaml`, `plan.json` and `index.json`, the index last."""
     folder = f"studies/{plan.study.name}"
     root.write(f"{folder}/study.yaml", plan.study.file.text.encode())
-    root.write(f"{folder}/plan.json", document_text(plan_document).encode())
+    root.write(f"{folder}/plan.json", document_text(document).encode())
     root.write(f"{folder}/index.json", _index_text(plan).encode())
 
 
 def read_index(root: Storage, study: str) -> Mapping[CellKey, str]:
     """Return stage and cell -> key, as planned at the last launch; empty when there was none."""
-    index = _index(root, study) or {"stages": {}}
     return {
         cell_key(stage, entry["cell"]): entry["key"]
-        for stage, entries in index["stages"].items()
+        for stage, entries in _indexed_stages(root, study).items()
         for entry in entries
     }
 
 
 def launched_jobs(root: Storage, study: str) -> dict[str, list[tuple[Cell, str, str]]]:
     """Return stage -> cell, kind and key of each of its jobs, as planned at the last launch."""
-    index = _index(root, study) or {"stages": {}}
     return {
         stage: [(entry["cell"], entry["kind"], entry["key"]) for entry in entries]
-        for stage, entries in index["stages"].items()
+        for stage, entries in _indexed_stages(root, study).items()
     }
 
 
@@ -65,18 +99,24 @@ def open_study(root: Storage, name: str) -> Study:
     return study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
 
 
-def document_text(document: Mapping[str, Any]) -> str:
-    """Write a document with a list of jobs as JSON, one job a line."""
+def document_text(document: PlanDocument) -> str:
+    """Write the document of a plan as JSON, one job a line."""
     head = {name: value for name, value in document.items() if name != "jobs"}
     jobs = _lines(document["jobs"], " ")
     return f'{json.dumps(head, indent=1)[:-2]},\n "jobs": {jobs}\n}}\n'
 
 
-def _index(root: Storage, study: str) -> Any:
+def _index(root: Storage, study: str) -> _Index | None:
     try:
-        return json.loads(root.read(f"studies/{study}/index.json"))
+        index: _Index = json.loads(root.read(f"studies/{study}/index.json"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    return index
+
+
+def _indexed_stages(root: Storage, study: str) -> dict[str, list[_Entry]]:
+    index = _index(root, study)
+    return {} if index is None else index["stages"]
 
 
 def _index_text(plan: Plan) -> str:
@@ -92,6 +132,6 @@ def _index_text(plan: Plan) -> str:
     return json.dumps(head, indent=1)[:-2] + ',\n "stages": {\n' + ",\n".join(stages) + "\n }\n}\n"
 
 
-def _lines(items: Iterable[Any], margin: str) -> str:
+def _lines(items: Iterable[object], margin: str) -> str:
     lines = [f"{margin} {json.dumps(item)}" for item in items]
     return "[\n" + ",\n".join(lines) + f"\n{margin}]" if lines else "[]"

@@ -24,7 +24,7 @@ _EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
 class Scope:
     """The values that expressions may name in one cell."""
 
-    values: Mapping[str, tuple[str, Any]]
+    values: Mapping[str, tuple[str, object]]
     """Axis -> label of the cell's value, and the value."""
     where: Callable[[Place], str]
     """`file:line` of a place inside the params."""
@@ -39,7 +39,7 @@ class Scope:
             return [self.expand(item, (*place, index)) for index, item in enumerate(value)]
         return value
 
-    def _expand_text(self, text: str, place: Place) -> Any:
+    def _expand_text(self, text: str, place: Place) -> object:
         whole = _EXPRESSION.fullmatch(text)
         if whole:
             return self._value_of(whole[1].strip(), place)
@@ -55,7 +55,7 @@ class Scope:
 
         return _EXPRESSION.sub(write, text)
 
-    def _value_of(self, expression: str, place: Place) -> Any:
+    def _value_of(self, expression: str, place: Place) -> object:
         if expression == DATA_VARIABLE:
             return _data_folder(self.where(place))
         axis = axis_of(expression, self.values)
@@ -67,7 +67,7 @@ class Scope:
         field = self._field(expression, axis, place)
         return Scope(values={}, where=lambda _: self.where(place)).expand(field)
 
-    def _field(self, expression: str, axis: str, place: Place) -> Any:
+    def _field(self, expression: str, axis: str, place: Place) -> object:
         name, value = self.values[axis]
         for part in expression[len(axis) + 1 :].split("."):
             if not isinstance(value, Mapping):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -22,14 +22,13 @@ class Axis:
 
     name: str
     """Its name."""
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     """Name of a value -> the value: a scalar, or a mapping with a name; in the file's order."""
 
     def typed(self, name: str) -> Scalar:
         """Return the value of this name as the file wrote it; of a mapping, its own `name`."""
         value = self.values[name]
-        scalar: Scalar = value["name"] if isinstance(value, Mapping) else value
-        return scalar
+        return cast(Scalar, value["name"] if isinstance(value, Mapping) else value)
 
     @cached_property
     def positions(self) -> Mapping[str, int]:

@@ -20,10 +20,10 @@ def run(options: argparse.Namespace) -> int:
         options: the words of the command line.
 
     Returns:
-        0 complete, 1 with failed jobs, 130 interrupted or cancelled.
+        The exit code, as of `launch`.
 
     Raises:
-        UserError: something in the study or the options is wrong; nothing was run.
-        SurroundingsError: the lock is held, the root is not writable, or there is no cluster.
+        UserError: as of `launch`.
+        SurroundingsError: as of `launch`.
     """
     return launch.start(options, fresh=True)
