@@ -8,6 +8,7 @@ import pytest
 from analysis.metric import Metric
 from jobs.models.family import Family
 from jobs.text.format import Format
+from jobs.training.objective import Objective
 
 _HOWTO = Path(__file__).parents[2] / "docs/howto"
 
@@ -18,6 +19,7 @@ _HOWTO = Path(__file__).parents[2] / "docs/howto"
         ("adding-a-metric.md", Metric),
         ("adding-a-format.md", Format),
         ("adding-a-family.md", Family),
+        ("adding-an-objective.md", Objective),
     ],
 )
 def test_the_names_in_the_table_of_a_how_to_are_in_the_contract(page: str, contract: type) -> None:

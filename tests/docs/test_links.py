@@ -11,6 +11,9 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_PATH = re.compile(
+    r"`((?:orchestrator|jobs|analysis|cluster|tests|studies|benchmarks|docs)/[\w./-]*)`"
+)
 _MODULE = re.compile(r"^::: ([\w./*]+)$", re.MULTILINE)
 
 
@@ -36,6 +39,15 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in _anchors(target)):
             broken.append(link)
     assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_and_folder_that_a_page_names_exists(page: Path) -> None:
+    names = _PATH.findall(_prose(page))
+    placeholders = ("NAME.py", "MODEL_TYPE.py")
+    assert not [
+        name for name in names if not name.endswith(placeholders) and not (ROOT / name).exists()
+    ]
 
 
 def test_every_page_is_in_the_navigation_and_links_only_to_pages_of_the_site() -> None:
