@@ -41,6 +41,13 @@ def test_the_readme_shows_the_table_that_was_made() -> None:
     assert len(rows) > 2 and set(rows) <= set(readme)
 
 
+def test_the_readme_names_every_room() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for folder in ("orchestrator", "jobs", "analysis"):
+        for room in (ROOT / folder).glob("*/__init__.py"):
+            assert f" {room.parent.name}/" in readme, room
+
+
 def test_every_door_is_in_the_list_of_doors() -> None:
     doors = (ROOT / "docs/howto/adding.md").read_text(encoding="utf-8")
     for folder in _door_folders():
