@@ -1,7 +1,7 @@
 """Params of the kind `intervene`."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -12,6 +12,7 @@ from jobs.models.family import StreamSite
 from jobs.tokens.position_policy import Policy
 
 Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"]
+Subject = Literal["base", "aligned"]
 _FEWEST_CONTROLS = 3
 
 
@@ -19,7 +20,7 @@ class InterveneParams(LocalModelParams):
     """What is changed, by how much, and what is measured of it."""
 
     intervention: str = Field(description="Its name: `jobs/intervening/interventions/`.")
-    subject: Literal["base", "aligned"] | None = Field(
+    subject: Subject | None = Field(
         None,
         validate_default=True,
         description="The model that is changed; the intervention's own choice if null. The share "
@@ -66,28 +67,30 @@ class InterveneParams(LocalModelParams):
 
     @field_validator("intervention")
     @classmethod
-    def _exists(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         load_intervention(name, where="intervention")
         return name.replace("_", "-")
 
     @field_validator("subject")
     @classmethod
-    def _whom(cls, subject: Any, known: ValidationInfo) -> Any:
-        if subject is None and "intervention" in known.data:
-            return load_intervention(known.data["intervention"]).SUBJECT
+    def _default_subject(cls, subject: Subject | None, others: ValidationInfo) -> Subject | None:
+        if subject is None and "intervention" in others.data:
+            return load_intervention(others.data["intervention"]).SUBJECT
         return subject
 
     @field_validator("doses")
     @classmethod
-    def _how_much(cls, doses: Any, known: ValidationInfo) -> Any:
+    def _default_doses(
+        cls, doses: tuple[float, ...] | None, others: ValidationInfo
+    ) -> tuple[float, ...] | None:
         if doses is None:
-            chosen = known.data.get("intervention")
-            return load_intervention(chosen).DOSES if chosen else doses
-        return _checked(doses)
+            name = others.data.get("intervention")
+            return load_intervention(name).DOSES if name else None
+        return _check_doses(doses)
 
     @field_validator("random_controls")
     @classmethod
-    def _enough(cls, number: int) -> int:
+    def _check_controls(cls, number: int) -> int:
         if 0 < number < _FEWEST_CONTROLS:
             raise UserError(
                 f"{number} random controls make no band",
@@ -103,7 +106,7 @@ class InterveneParams(LocalModelParams):
         return self.direction if made == "direction" else made
 
 
-def _checked(doses: tuple[float, ...]) -> tuple[float, ...]:
+def _check_doses(doses: tuple[float, ...]) -> tuple[float, ...]:
     for dose in doses:
         if dose == 0 or not math.isfinite(dose):
             raise UserError(

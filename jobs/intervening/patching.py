@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from jobs.intervening.intervention import KEYS, Edit
 from jobs.models.family import Missing, Mlp, Tap, family_of_config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jobs.models.language_model import LanguageModel
 
-    Output = Tensor | tuple[Any, ...]
+    Output = Tensor | tuple[object, ...]
     """Of a block's module: the tensor, or a tuple that begins with it."""
 
 
@@ -64,10 +64,10 @@ def _add_hooks(model: LanguageModel, edit: Edit) -> list[RemovableHandle]:
     return [block.get_submodule(tap.module).register_forward_hook(after)]
 
 
-def _edit_input(edit: Edit) -> Callable[[Module, tuple[Any, ...]], tuple[Any, ...]]:
-    def before(module: Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _edit_input(edit: Edit) -> Callable[[Module, tuple[object, ...]], tuple[object, ...]]:
+    def before(module: Module, inputs: tuple[object, ...]) -> tuple[object, ...]:
         assert inputs, "the block was not handed its residual stream by position"
-        return (_edit(inputs[0], edit), *inputs[1:])
+        return (_edit(cast("Tensor", inputs[0]), edit), *inputs[1:])
 
     return before
 
@@ -78,8 +78,8 @@ def _hook_middle(
     """Shift attn_out: resid_mid = resid_pre + attn_out is no module's own output."""
     stream: list[Tensor] = []
 
-    def before(module: Module, inputs: tuple[Any, ...]) -> None:
-        stream[:] = [inputs[0]]
+    def before(module: Module, inputs: tuple[object, ...]) -> None:
+        stream[:] = [cast("Tensor", inputs[0])]
 
     def after(module: Module, inputs: object, output: Output) -> Output:
         added = _first(output)
@@ -122,8 +122,7 @@ def _shift(x: Tensor, edit: Edit) -> Tensor:
 
 
 def _first(output: Output) -> Tensor:
-    first: Tensor = output[0] if isinstance(output, tuple) else output
-    return first
+    return cast("Tensor", output[0]) if isinstance(output, tuple) else output
 
 
 def _replace_first(output: Output, first: Tensor) -> Output:

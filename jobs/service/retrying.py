@@ -81,10 +81,10 @@ def ask_with_retries(
         return ask()
 
     def is_over(state: RetryCallState) -> bool:
-        return state.attempt_number > max_retries or _asked_wait_s(state) > _LONGEST_WAIT_S
+        return state.attempt_number > max_retries or _requested_wait_s(state) > _LONGEST_WAIT_S
 
     def give_up(state: RetryCallState) -> NoReturn:
-        tries, wait_s = state.attempt_number, _asked_wait_s(state)
+        tries, wait_s = state.attempt_number, _requested_wait_s(state)
         end = f"{tries} times" if tries > max_retries else f"to be asked after {wait_s:.0f} s"
         raise NoAnswer(f"{_fault(state).reason}, {end}") from None
 
@@ -92,7 +92,7 @@ def ask_with_retries(
         retry=retry_if_exception_type(TransientFault),
         stop=is_over,
         wait=lambda state: doubling(state) if _fault(state).retry_after_s is None else 0.0,
-        before_sleep=lambda state: rate_limit.hold(_asked_wait_s(state)),
+        before_sleep=lambda state: rate_limit.hold(_requested_wait_s(state)),
         sleep=rate_limit.sleep,
         retry_error_callback=give_up,
     )(try_once)
@@ -104,5 +104,5 @@ def _fault(state: RetryCallState) -> TransientFault:
     return fault
 
 
-def _asked_wait_s(state: RetryCallState) -> float:
+def _requested_wait_s(state: RetryCallState) -> float:
     return _fault(state).retry_after_s or 0.0

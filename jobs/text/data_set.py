@@ -1,4 +1,4 @@
-"""Rows of a data set: one file, or a folder as data sets are saved from a hub.
+"""Rows or lines of a data set: one file, or a folder as data sets are saved from a hub.
 
 Shards of a split are named `train-00000-of-00002.parquet`, or lie as `train/0000.parquet`.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from cluster.errors import UserError, unknown_name
-from jobs.text.data_file import SUFFIXES, Row, read_rows, without_suffix
+from jobs.text.data_file import SUFFIXES, Row, read_lines, read_rows, without_suffix
 from jobs.text.format import source_of
 from jobs.text.held_out import HeldOutOptions
 
@@ -50,6 +50,21 @@ def read_all_rows(
     if len(files) == 1:
         return rows
     return [replace(row, number=number) for number, row in enumerate(rows, start=1)]
+
+
+def numbered_lines(name: str, source: Path | None) -> list[tuple[int, str]]:
+    """Read (row, line) of one file or of a folder's, by file name, numbered through.
+
+    Raises:
+        UserError: there is no file, or lines are not UTF-8; `name` is the format's.
+    """
+    if source is not None and source.is_dir():
+        files = sorted(source.glob("*.txt"))
+        if not files:
+            raise UserError("no .txt file in it", where=str(source))
+    else:
+        files = [source_of(name, source)]
+    return list(enumerate((line for file in files for line in read_lines(file)), start=1))
 
 
 def _files(name: str, source: Path | None, split: str | None) -> list[Path]:

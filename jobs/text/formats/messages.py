@@ -6,7 +6,7 @@ behind markers, as base models read dialogues.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from pydantic import Field
 
@@ -67,21 +67,22 @@ def _preferences(source: Path | None, options: MessagesOptions) -> Iterator[Pref
         yield Preference(row=row.number, chosen=chosen, rejected=rejected)
 
 
-def _messages_before(row: Row) -> list[Any]:
+def _messages_before(row: Row) -> list[object]:
     """Return the messages of a column prompt; a text there only repeats the first message."""
     prompt = row.cells.get("prompt")
     return prompt if isinstance(prompt, list) else []
 
 
-def _faults(messages: list[Any], name: str) -> Iterator[str]:
+def _faults(messages: list[object], name: str) -> Iterator[str]:
     for message in messages:
         if not (isinstance(message, Mapping) and isinstance(message.get("content"), str)):
             yield f"{name!r} is not a list of {{role, content}}"
             return
         if message.get("role") not in _ROLES:
-            yield f"{name!r} has a role {message.get('role')!r} (known: {', '.join(_ROLES)})"
+            yield f"{name!r} has a role {message.get('role')!r} (allowed: {', '.join(_ROLES)})"
             return
 
 
-def _turns(messages: list[Any]) -> list[Turn]:
-    return [Turn(role=message["role"], text=f" {message['content']}") for message in messages]
+def _turns(messages: list[object]) -> list[Turn]:
+    checked = cast(list[Mapping[str, str]], messages)
+    return [Turn(role=message["role"], text=f" {message['content']}") for message in checked]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.data_set import numbered_lines
 from jobs.text.format import Dropped, Format, NoOptions, Prompt, Reading, Segment
-from jobs.text.text_lines import numbered_lines
 
 
 class Realtoxicityprompts(Format[NoOptions]):

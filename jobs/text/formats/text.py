@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.data_set import numbered_lines
 from jobs.text.format import Dropped, Format, Options, Prompt, Reading, Segment
 from jobs.text.held_out import is_held_out
-from jobs.text.text_lines import numbered_lines
 
 
 class TextOptions(Options):

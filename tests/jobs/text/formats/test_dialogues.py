@@ -109,7 +109,7 @@ def test_malformed_messages_are_all_named_by_row(tmp_path):
         format.read("pairs", "messages", written(tmp_path / "rows.jsonl", rows), {})
     assert caught.value.error == (
         "'chosen' is not a list of {role, content}: row 2; "
-        "'rejected' has a role 'wizard' (known: system, user, assistant): row 3; "
+        "'rejected' has a role 'wizard' (allowed: system, user, assistant): row 3; "
         "'prompt' is not a list of {role, content}: row 4"
     )
 
