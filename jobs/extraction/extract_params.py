@@ -39,7 +39,7 @@ class Params(KindParams):
     num_reservoir: int = Field(
         2048,
         ge=0,
-        description="Rows kept as they are, of each site, layer and position, with the base's own.",
+        description="Rows stored of each site, layer and position, with the base's own rows.",
     )
     full_rows: tuple[Policy, ...] = Field(
         (), description="Positions whose rows are all stored, beside those that have few."
@@ -50,8 +50,8 @@ class Params(KindParams):
     )
     template: Literal["none", "chat"] = Field(
         "none",
-        description="`chat`: prompts stand in the chat template of the aligned model, or of the "
-        "base where that has none; both models see the same tokens.",
+        description="`chat`: prompts are put into the chat template of the aligned model, or of "
+        "the base where that has none; both models see the same tokens.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
@@ -74,7 +74,7 @@ class Params(KindParams):
     )
     pairing: Literal["auto", "adapter", "resident", "sequential"] = execution(
         "auto",
-        "How both models are had: one with its adapter on and off, both in memory, or one after "
+        "How both models are held: one with its adapter on and off, both in memory, or one after "
         "the other with the base's rows on disk. auto: whatever fits, and is cheapest.",
     )
     spool_gb: float = execution(

@@ -96,7 +96,7 @@ class WriterThread:
 
     def _run_task(self, task: Task, nbytes: int) -> None:
         try:
-            # After an error tasks are still taken, but not run, so that nobody blocks.
+            # After an error tasks are still taken, but not run, so that no submission blocks.
             if self._error is None:
                 task()
         finally:

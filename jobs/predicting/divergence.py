@@ -75,7 +75,7 @@ def _output_position(outputs: OutputTokens) -> Position:
         label="output",
         policy="response",
         tokens=tokens,
-        kept=np.zeros_like(tokens),
+        reservoir=np.zeros_like(tokens),
         pooled=False,
         largest_group=0,
     )

@@ -39,8 +39,8 @@ class Params(KindParams):
     )
     template: Literal["none", "chat"] = Field(
         "none",
-        description="`chat`: prompts stand in the chat template of the aligned model, or of the "
-        "base where that has none; both models see the same tokens.",
+        description="`chat`: prompts are put into the chat template of the aligned model, or of "
+        "the base where that has none; both models see the same tokens.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",

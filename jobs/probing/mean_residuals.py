@@ -69,7 +69,7 @@ def _averaged_position(plan: TokenPlan, averaged: Averaged) -> Position:
         label="mean",
         policy="mean",
         tokens=tokens,
-        kept=np.zeros(len(tokens), dtype=bool),
+        reservoir=np.zeros(len(tokens), dtype=bool),
         pooled=True,
         largest_group=0,
     )

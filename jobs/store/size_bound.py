@@ -46,14 +46,14 @@ def bound_store_bytes(
     """
     total = 0
     for label, rows in num_rows.items():
-        kept = min(rows, num_reservoir)
-        stored = rows if label in rowwise else kept
+        in_reservoir = min(rows, num_reservoir)
+        stored = rows if label in rowwise else in_reservoir
         total += stored * (_EXACT + 1)  # which tokens they are, and whether of the reservoir
         bins = 2 * _BIN * min(rows, num_units * (1 + NUM_BINS))
         for width in widths:
             summary = _NAMES + _VECTORS * width * _EXACT
             if label in dense:
                 summary += width * width * _EXACT
-            taken = stored * row_bytes + kept * ROW_BYTES["float32"]
-            total += num_units * summary + bins + taken * width
+            per_number = stored * row_bytes + in_reservoir * ROW_BYTES["float32"]
+            total += num_units * summary + bins + per_number * width
     return total

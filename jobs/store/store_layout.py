@@ -72,7 +72,7 @@ class StoreIndex(TypedDict):
     """Content of `store.json`; an index that was made again from units lacks the last five."""
 
     sites: list[str]
-    """Sites asked for, those that the family lacks included."""
+    """Sites that the study names, those that the family lacks included."""
     layers: list[int]
     """Layers, ascending."""
     positions: list[str]

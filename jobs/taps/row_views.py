@@ -29,7 +29,7 @@ class RowView:
     prompts: Int64[np.ndarray, " rows"]
     """Id of the prompt of each row."""
     reservoir: Bool[np.ndarray, " rows"]
-    """True for rows of the reservoir."""
+    """True for rows of the position's reservoir."""
     chosen: Int64[Tensor, " chosen"] | None
     """Indices into the gathered rows; None where the position has all of them."""
     pooling: Float32[Tensor, "rows chosen"] | None
@@ -91,7 +91,7 @@ def _view(
         position=position,
         tokens=tokens,
         prompts=plan.prompts[batch.members[owners]],
-        reservoir=position.kept[tokens],
+        reservoir=position.reservoir[tokens],
         chosen=None if has_all else torch.from_numpy(chosen).to(device),
         pooling=weights if position.pooled else None,
         by_prompt=None if position.pooled else weights,

@@ -114,21 +114,21 @@ def build_token_plan(
         rows = _tokenise_segments(prompts, tokenizer)
     else:
         rows = ChatRows(tokenizer, template).rows(prompts)
-    kept, too_long = [], []
+    fitting, too_long = [], []
     for prompt, row in zip(prompts, rows, strict=True):
         if not row:
             raise UserError(f"prompt {prompt['prompt']} has no tokens", where="prompts.jsonl")
         if len(row) > max_length:
             too_long.append(int(prompt["prompt"]))
         else:
-            kept.append((prompt, row))
-    if not kept:
+            fitting.append((prompt, row))
+    if not fitting:
         raise UserError(
             f"no prompt fits: all {len(prompts)} are longer than {max_length} tokens",
             where="prompts.jsonl",
             hint="use shorter prompts, or raise max_length if the model allows it",
         )
-    return _assemble(kept), too_long
+    return _assemble(fitting), too_long
 
 
 def longest_prompt(max_positions: int, max_length: int | None, num_free: int, param: str) -> int:
@@ -183,17 +183,21 @@ def _join(prompt: PromptLine, pieces: Sequence[Sequence[int]], start: Sequence[i
     return [(token, "bos", -1) for token in start] + row
 
 
-def _assemble(kept: Sequence[tuple[PromptLine, TokenRow]]) -> TokenPlan:
+def _assemble(tokenised: Sequence[tuple[PromptLine, TokenRow]]) -> TokenPlan:
     role_numbers = {role: number for number, role in enumerate(ROLES)}
     tokens = np.array(
-        [(token, role_numbers[role], segment) for _, row in kept for token, role, segment in row],
+        [
+            (token, role_numbers[role], segment)
+            for _, row in tokenised
+            for token, role, segment in row
+        ],
         dtype=np.int64,
     )
-    offsets = np.cumsum([0] + [len(row) for _, row in kept], dtype=np.int64)
-    finals = [len(prompt["segments"]) - 1 for prompt, _ in kept]
+    offsets = np.cumsum([0] + [len(row) for _, row in tokenised], dtype=np.int64)
+    finals = [len(prompt["segments"]) - 1 for prompt, _ in tokenised]
     return TokenPlan(
-        prompts=np.array([prompt["prompt"] for prompt, _ in kept], dtype=np.int64),
-        groups=np.array([prompt["group"] for prompt, _ in kept], dtype=np.int64),
+        prompts=np.array([prompt["prompt"] for prompt, _ in tokenised], dtype=np.int64),
+        groups=np.array([prompt["group"] for prompt, _ in tokenised], dtype=np.int64),
         offsets=offsets,
         token_ids=tokens[:, 0].astype(np.int32),
         roles=tokens[:, 1].astype(np.int8),

@@ -29,7 +29,7 @@ class Position:
     """The policy that selects the tokens."""
     tokens: Bool[np.ndarray, " tokens"]
     """Tokens that give a row each or, when pooled, are averaged into the row of their prompt."""
-    kept: Bool[np.ndarray, " tokens"]
+    reservoir: Bool[np.ndarray, " tokens"]
     """Tokens whose row is stored in the reservoir, chosen by hash(prompt, position)."""
     pooled: bool
     """True for one row per prompt instead of one per token."""
@@ -37,11 +37,13 @@ class Position:
     """Number of rows of the prompt group that has most."""
 
 
-def find_positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -> list[Position]:
+def find_positions(
+    plan: TokenPlan, policies: Sequence[Policy], num_reservoir: int
+) -> list[Position]:
     """Return the positions of these policies that have rows, in the order of `policies`.
 
-    `num_kept` rows of each belong to the reservoir: those of the smallest hashes, so that every
-    model that runs on a plan keeps the same rows.
+    The reservoir of each holds at most `num_reservoir` rows, those of the smallest hashes, so that
+    every model that runs on a plan stores the same rows.
     """
     positions = []
     for policy in policies:
@@ -50,13 +52,13 @@ def find_positions(plan: TokenPlan, policies: Sequence[Policy], num_kept: int) -
             owners = plan.owners[tokens]
             groups = plan.groups[np.unique(owners) if pooled else owners]
             if len(groups):
-                kept = _choose_reservoir(plan, tokens, pooled, num_kept)
+                reservoir = _choose_reservoir(plan, tokens, pooled, num_reservoir)
                 positions.append(
                     Position(
                         label=label,
                         policy=policy,
                         tokens=tokens,
-                        kept=kept,
+                        reservoir=reservoir,
                         pooled=pooled,
                         largest_group=int(np.bincount(groups).max()),
                     )
@@ -111,17 +113,17 @@ def _turns(plan: TokenPlan) -> Iterator[tuple[str, Bool[np.ndarray, " tokens"]]]
 
 
 def _choose_reservoir(
-    plan: TokenPlan, tokens: Bool[np.ndarray, " tokens"], pooled: bool, num_kept: int
+    plan: TokenPlan, tokens: Bool[np.ndarray, " tokens"], pooled: bool, num_reservoir: int
 ) -> Bool[np.ndarray, " tokens"]:
-    """Select the tokens whose rows have the `num_kept` smallest hashes; of pooled rows, all."""
+    """Select the tokens of the rows with the `num_reservoir` smallest hashes."""
     rows = np.flatnonzero(tokens)
     owners = plan.owners[rows]
     within = np.zeros_like(rows) if pooled else plan.within[rows]
     hashes = row_hash(plan.prompts[owners], within)
-    smallest = np.unique(hashes)[:num_kept]
-    kept = np.zeros(len(tokens), dtype=bool)
-    kept[rows[np.isin(hashes, smallest)]] = True
-    return kept
+    smallest = np.unique(hashes)[:num_reservoir]
+    reservoir = np.zeros(len(tokens), dtype=bool)
+    reservoir[rows[np.isin(hashes, smallest)]] = True
+    return reservoir
 
 
 def row_hash(

@@ -78,14 +78,14 @@ def test_dialogues_of_different_lengths_share_labels(plan_of):
 def test_the_mean_is_one_row_per_prompt(plan_of):
     (mean,) = find_positions(plan_of(PLAIN, DIALOGUE), ["mean"], 1)
     assert (mean.pooled, mean.largest_group) == (True, 1)
-    kept = np.flatnonzero(mean.kept).tolist()
+    kept = np.flatnonzero(mean.reservoir).tolist()
     assert kept in ([1, 2, 3, 4], [6, 7, 8, 9, 10])
 
 
 def test_kept_rows_are_as_many_as_asked_and_grow_without_changing(plan_of):
     plan = plan_of(*[PLAIN] * 30)
     few, more, all_of_them = (
-        set(np.flatnonzero(find_positions(plan, ["response"], count)[0].kept))
+        set(np.flatnonzero(find_positions(plan, ["response"], count)[0].reservoir))
         for count in (7, 20, 1000)
     )
     assert (len(few), len(more), len(all_of_them)) == (7, 20, 60)
