@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
@@ -17,7 +17,7 @@ from jobs.extraction.paired_inputs import (
 from jobs.extraction.unit_rows import StoredParts
 from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
-from jobs.models.model_facts import Dtype, compute_dtype
+from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
 from jobs.taps.pair_loading import adapter_on
 from jobs.tokens.position_policy import DEFAULT
 from jobs.tokens.positions import Position, find_positions
@@ -35,7 +35,7 @@ class ExtractionPlan:
 
     params: Params
     """Params of the job."""
-    model: Mapping[str, Any]
+    model: ModelFacts
     """Facts of the base model."""
     tokens: TokenPlan
     """The tokens that both models see."""

@@ -7,7 +7,6 @@ that both models have an embedding for may be used.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from jobs.artifacts.artifact import Artifact
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
+from jobs.models.model_facts import ModelFacts
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.chat import chat_template_of
 from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
@@ -35,17 +35,17 @@ _TOKENIZER_FILES = (
 _OWN = "δx is defined on identical token ids: align the base with its own tokenizer"
 
 
-def require_common_model(base: Artifact, aligned: Artifact) -> Mapping[str, Any]:
+def require_common_model(base: Artifact, aligned: Artifact) -> ModelFacts:
     """Return the facts of the base model; raise UserError when the aligned one differs in shape."""
-    model: Mapping[str, Any] = base.facts["model"]
-    other = aligned.facts["model"]
+    facts, other = base.facts["model"], aligned.facts["model"]
     for name in _SHAPE:
-        if model[name] != other[name]:
+        if facts[name] != other[name]:
             raise UserError(
-                f"base and aligned are not two states of one model: {name} is {model[name]} "
+                f"base and aligned are not two states of one model: {name} is {facts[name]} "
                 f"and {other[name]}",
                 where=f"{base.folder} and {aligned.folder}",
             )
+    model: ModelFacts = facts
     return model
 
 

@@ -1,6 +1,6 @@
 """Facts of a model that stand with every measurement, and the dtype that follows from its size."""
 
-from typing import Literal
+from typing import Any, Literal, TypedDict
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 """Compute dtypes."""
@@ -10,6 +10,26 @@ MODEL_FACTS = (
     *("d_model", "num_layers"),
 )
 """Columns of the long table that describe a model, and keys of a record's facts."""
+
+
+class ModelFacts(TypedDict):
+    """The fact `model` in the record of a checkpoint."""
+
+    family: str
+    """Architecture: the model_type of transformers."""
+    num_parameters: int
+    """Counted parameters, embeddings included."""
+    num_parameters_non_embedding: int
+    """Counted parameters without embeddings and unembedding."""
+    d_model: int
+    """Width of the residual stream."""
+    num_layers: int
+    """Number of blocks."""
+    vocab_size: int
+    """Rows of the embedding."""
+    config: dict[str, Any]
+    """The config in our field names, `family` included."""
+
 
 SINGLE_PRECISION_UP_TO = 2_000_000_000
 """Parameters up to which `auto` computes in float32; never decided by the hardware."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.behaviour.prompted_model import load_toxic_words
@@ -14,7 +14,7 @@ from jobs.extraction.paired_inputs import build_shared_plan, require_common_mode
 from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
-from jobs.models.model_facts import Dtype, compute_dtype
+from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
 from jobs.text.transform import load_transform
 from jobs.tokens.plan import TokenPlan, longest_prompt
 from jobs.tokens.positions import Position, find_positions
@@ -31,7 +31,7 @@ class PredictionPlan:
 
     params: Params
     """Params of the job."""
-    model: Mapping[str, Any]
+    model: ModelFacts
     """Facts of the base model."""
     tokens: TokenPlan
     """The tokens that both models see."""
