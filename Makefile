@@ -55,6 +55,7 @@ check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.doors
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs/test_links.py
 

@@ -73,6 +73,10 @@ class Target:
         return replace(self, direction=drawn / np.linalg.norm(drawn))
 
 
+Subject = Literal["base", "aligned"]
+"""A model of a pair."""
+
+
 class Intervention(Protocol):
     """The names a module in `interventions/` defines."""
 
@@ -80,7 +84,7 @@ class Intervention(Protocol):
     """Definition of the change, part of the measurement's definition."""
     MADE: Made
     """Whether it acts along a direction or on neurons."""
-    SUBJECT: Literal["base", "aligned"]
+    SUBJECT: Subject
     """The model that is changed unless a study says otherwise."""
     DOSES: tuple[float, ...]
     """Doses unless a study says otherwise; 0 stands for the unchanged model."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jobs.intervening.intervention import Edit, Made, Target
+from jobs.intervening.intervention import Edit, Made, Subject, Target
 from jobs.intervening.shifts import as_tensor
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ DEFINITION = (
     "taken away"
 )
 MADE: Made = "mean-offset"
-SUBJECT = "aligned"
-DOSES = (0.5, 1.0)
-PLACE = None
+SUBJECT: Subject = "aligned"
+DOSES: tuple[float, ...] = (0.5, 1.0)
+PLACE: str | None = None
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:

@@ -5,14 +5,14 @@ In a gated MLP the keys are the gate's.
 
 from collections.abc import Sequence
 
-from jobs.intervening.intervention import KEYS, Edit, Made, Target
+from jobs.intervening.intervention import KEYS, Edit, Made, Subject, Target
 from jobs.intervening.shifts import on_neurons
 
 DEFINITION = "the keys of toxic neurons are multiplied by the dose"
 MADE: Made = "neurons"
-SUBJECT = "aligned"
-DOSES = (10.0,)
-PLACE = KEYS
+SUBJECT: Subject = "aligned"
+DOSES: tuple[float, ...] = (10.0,)
+PLACE: str | None = KEYS
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:

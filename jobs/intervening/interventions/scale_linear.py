@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from jobs.intervening.intervention import Edit, Made, Target
+from jobs.intervening.intervention import Edit, Made, Subject, Target
 from jobs.intervening.shifts import on_neurons
 
 DEFINITION = "the linear part of toxic neurons is multiplied by the dose"
 MADE: Made = "neurons"
-SUBJECT = "aligned"
-DOSES = (3.0,)
-PLACE = "mlp_linear"
+SUBJECT: Subject = "aligned"
+DOSES: tuple[float, ...] = (3.0,)
+_SITE = "mlp_linear"
+PLACE: str | None = _SITE
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:
     """Return the edits of one dose."""
-    return on_neurons(PLACE, target, lambda linear: (dose - 1) * linear)
+    return on_neurons(_SITE, target, lambda linear: (dose - 1) * linear)

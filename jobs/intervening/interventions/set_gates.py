@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from jobs.intervening.intervention import Edit, Made, Target
+from jobs.intervening.intervention import Edit, Made, Subject, Target
 from jobs.intervening.shifts import on_neurons
 
 DEFINITION = "the gates of toxic neurons are set to the dose"
 MADE: Made = "neurons"
-SUBJECT = "aligned"
-DOSES = (1.0,)
-PLACE = "mlp_gate"
+SUBJECT: Subject = "aligned"
+DOSES: tuple[float, ...] = (1.0,)
+_SITE = "mlp_gate"
+PLACE: str | None = _SITE
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:
     """Return the edits of one dose."""
-    return on_neurons(PLACE, target, lambda gates: dose - gates)
+    return on_neurons(_SITE, target, lambda gates: dose - gates)

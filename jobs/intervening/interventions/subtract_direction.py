@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from jobs.intervening.intervention import Edit, Made, Target
+from jobs.intervening.intervention import Edit, Made, Subject, Target
 from jobs.intervening.shifts import along
 
 DEFINITION = "dose times a direction is taken away"
 MADE: Made = "direction"
-SUBJECT = "base"
-DOSES = (0.25, 0.5, 1.0)
-PLACE = None
+SUBJECT: Subject = "base"
+DOSES: tuple[float, ...] = (0.25, 0.5, 1.0)
+PLACE: str | None = None
 
 
 def edits(target: Target, dose: float) -> Sequence[Edit]:

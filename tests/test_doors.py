@@ -1,0 +1,53 @@
+"""Every door: its entries load and fulfil the contract; a wrong one is seen by `make check`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.doors import FOLDERS, ROOT, Declared, assignments, check, declared_doors
+from tests.test_house import _door_folders
+
+DOORS = declared_doors()
+
+
+def test_every_folder_of_entries_has_a_door() -> None:
+    folders = {door.door.package.replace(".", "/") for door in DOORS}
+    without = {folder for folder in _door_folders() if folder not in folders}
+    assert without <= {"cluster/executors"}, "executors are started with options of their own"
+
+
+@pytest.mark.parametrize("declared", DOORS, ids=lambda declared: declared.name)
+def test_every_entry_loads_and_has_what_its_contract_names(declared: Declared) -> None:
+    door = declared.door
+    assert door.names()
+    for name in door.names():
+        entry = door.find(name)
+        if door.contract is not None:
+            assert isinstance(entry, door.contract)
+            continue
+        module = sys.modules[declared.module]
+        contract = vars(module)[declared.contract]
+        members = [*contract.__annotations__, *(it for it in vars(contract) if it[0] != "_")]
+        assert not [member for member in members if not hasattr(entry, member)], name
+
+
+@pytest.mark.slow
+def test_an_entry_with_a_wrong_signature_fails_the_check() -> None:
+    assert check(assignments(DOORS)).returncode == 0
+    (interventions,) = (door for door in DOORS if door.name == "INTERVENTIONS")
+    wrong = assignments([interventions]).replace(
+        "= jobs.intervening.interventions.project_out", "= jobs.intervening.intervention"
+    )
+    assert "Incompatible types in assignment" in check(wrong).stdout
+
+
+def test_every_statement_that_declares_a_door_is_found() -> None:
+    found = subprocess.run(
+        ["git", "grep", "-cE", r"^[A-Z_]+: Door\[", "--", *FOLDERS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    counts = [int(line.rpartition(":")[2]) for line in found.stdout.splitlines()]
+    assert sum(counts) == len(DOORS)
