@@ -51,15 +51,12 @@ def declared_doors() -> list[Declared]:
 def _doors_in(folder: Path) -> Iterator[Declared]:
     for file in sorted(folder.rglob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if not isinstance(node, ast.AnnAssign) or not isinstance(
-                node.annotation, ast.Subscript
-            ):
-                continue
-            if ast.unparse(node.annotation.value) == "Door":
+            annotation = node.annotation if isinstance(node, ast.AnnAssign) else None
+            if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Door":
                 yield Declared(
                     module=".".join(file.relative_to(ROOT).with_suffix("").parts),
                     name=ast.unparse(node.target),
-                    contract=ast.unparse(node.annotation.slice),
+                    contract=ast.unparse(annotation.slice),
                 )
 
 

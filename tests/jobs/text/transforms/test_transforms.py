@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import UserError
-from jobs import lookup
-from jobs.text.transform import load_transform
+from jobs.text.transform import TRANSFORMS, load_transform
 
 EXACT = (
     *("plain", "rot13", "base64", "pig-latin", "payload-splitting", "prefix-injection"),
@@ -22,7 +21,7 @@ SEEDS = st.integers(0, (1 << 63) - 1)
 
 def test_every_transform_is_found_by_its_file_name():
     expected = {"plain", "rot13", "base64", "leetspeak", "pig-latin", "morse", "disemvowel"}
-    assert expected | set(WRAPPERS) <= set(lookup.names("transforms"))
+    assert expected | set(WRAPPERS) <= set(TRANSFORMS.names())
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -32,7 +31,7 @@ def test_what_can_be_undone_comes_back_whatever_the_text(name, text, seed):
     assert transform.invert(transform.apply(text, seed)) == text
 
 
-@pytest.mark.parametrize("name", lookup.names("transforms"))
+@pytest.mark.parametrize("name", TRANSFORMS.names())
 @given(text=st.text(), seed=SEEDS)
 def test_equal_text_and_seed_give_equal_output_that_is_text(name, text, seed):
     transform = load_transform(name)
