@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from math import hypot
 
 from analysis.answering.answer import Evidence, Verdict
-from analysis.answering.finding import Finding
-from analysis.answering.findings import Findings
+from analysis.answering.findings import Finding, Findings
 from analysis.long_table.circumstances import SHUFFLED
 from analysis.status import MEANINGS, Status
 

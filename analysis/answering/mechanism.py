@@ -22,8 +22,7 @@ from analysis.answering.evidence import (
     of_finding,
     shown,
 )
-from analysis.answering.finding import Finding
-from analysis.answering.findings import Findings
+from analysis.answering.findings import Finding, Findings
 
 CONSISTENCY = "consistency"
 OFFSET = "add-mean-offset"

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from analysis.long_table.columns import axes_of
-from analysis.measurement import label_at
+from analysis.measurement import Scalar, label_at
 from analysis.tables.layout import Layout, axis_values
 
-RowLike = TypeVar("RowLike", bound=Mapping[str, Any])
+RowLike = TypeVar("RowLike", bound=Mapping[str, Scalar])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +58,12 @@ def cuts(
             yield Cut(suffix=suffix, title=", ".join(chosen), note=note, rows=own)
 
 
-def _present(rows: Sequence[Any], name: str, layout: Layout) -> list[str]:
+def _present(rows: Sequence[RowLike], name: str, layout: Layout) -> list[str]:
     """Values of an axis in the study's order, blanks left out."""
     return [value for value in axis_values(rows, name, layout) if value is not None]
 
 
-def _at(row: Mapping[str, Any], name: str, value: str) -> bool:
+def _at(row: Mapping[str, Scalar], name: str, value: str) -> bool:
     """Whether a row is of this value, or does not depend on the axis."""
     return label_at(row, name) in (None, value)
 

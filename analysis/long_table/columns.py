@@ -8,7 +8,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -118,7 +118,7 @@ def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") ->
     return [_clean(row, kinds) for row in records]
 
 
-def _clean(row: Mapping[str, Any], kinds: Mapping[str, Convert]) -> Row:
+def _clean(row: Mapping[str, object], kinds: Mapping[str, Convert]) -> Row:
     """One row with exactly the schema's columns and Python's own types."""
     for name in row:
         if name not in kinds:
@@ -134,7 +134,7 @@ def _clean(row: Mapping[str, Any], kinds: Mapping[str, Convert]) -> Row:
     return clean
 
 
-def _missing(value: Any) -> bool:
+def _missing(value: object) -> bool:
     """Whether this is one of the spellings of missing; a 0 is not."""
     if value is None or value == "":
         return True
@@ -154,12 +154,14 @@ def _converters(whole: pa.Schema) -> dict[str, Convert]:
     return {field.name: by_type[field.type] for field in whole}
 
 
-def _count(value: Any) -> int:
-    assert int(value) == value, f"{value!r} is not a count"
-    return int(value)
+def _count(value: object) -> int:
+    count = int(_real(value))
+    assert count == value, f"{value!r} is not a count"
+    return count
 
 
-def _real(value: Any) -> float:
+def _real(value: object) -> float:
+    assert isinstance(value, Real), f"{value!r} is not a number"
     return float(value) + 0.0  # adding zero turns -0.0, which would print as "-0", into 0.0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,7 +65,7 @@ class LongTable:
         found = _combinations(measured, columns)
         return {tuple(row[column] for column in columns) for row in found}
 
-    def _masks(self, selection: Selection) -> Iterator[Any]:
+    def _masks(self, selection: Selection) -> Iterator[pa.ChunkedArray]:
         """What each part of the selection keeps; a missing entry always stays."""
         for column, values in selection.where.items():
             kept = [value for value in self._values(column) if is_named(value, values)]
@@ -76,7 +76,7 @@ class LongTable:
         if selection.depths is not None:
             yield self._at(selection.depths)
 
-    def _at(self, depths: Sequence[float]) -> Any:
+    def _at(self, depths: Sequence[float]) -> pa.ChunkedArray:
         """Rows of the layers at these relative depths, and those without a layer."""
         mask = pc.is_null(self.columns["layer"])
         for num_layers in self._values("num_layers"):
@@ -86,7 +86,7 @@ class LongTable:
             mask = pc.or_(mask, pc.and_(own, self._among("layer", layers)))
         return pc.or_(mask, pc.is_null(self.columns["num_layers"]))
 
-    def _among(self, column: str, values: Sequence[Scalar]) -> Any:
+    def _among(self, column: str, values: Sequence[Scalar]) -> pa.ChunkedArray:
         kind = self.columns.schema.field(column).type
         wanted = pa.array([value for value in values if value is not None], kind)
         found = pc.is_in(self.columns[column], wanted)

@@ -120,7 +120,7 @@ def rows_down(rows: Sequence[Row], layout: Layout) -> dict[Side, Row]:
 
 
 def _rank(
-    axis: str, value: Scalar, row: Row, order: Mapping[str, Sequence[str]] | None
+    axis: str, value: Scalar, row: Mapping[str, Scalar], order: Mapping[str, Sequence[str]] | None
 ) -> tuple[object, ...]:
     """Models by family and counted parameters, other values in the study's order, blank first."""
     if axis == "model":
@@ -219,7 +219,7 @@ def blank_name(axis: str, others_have_it: bool, layout: Layout) -> str:
     return named.get(axis, "none") if others_have_it else ""
 
 
-def axis_values(rows: Sequence[Row], axis: str | None, layout: Layout) -> list[str | None]:
+def axis_values(rows: Sequence[Mapping[str, Scalar]], axis: str | None, layout: Layout) -> list[str | None]:
     """Values of an axis in the order shown, blank first; one blank where there is no such axis."""
     if axis is None or not rows or axis not in rows[0]:
         return [None]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.measuring_kinds import headlines_of_kinds
@@ -12,6 +12,7 @@ from jobs.comparing.view import View
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.console import RenderableType
 
     from analysis.drawing.figure import Detail
     from analysis.long_table.circumstances import Circumstances
@@ -107,7 +108,7 @@ def selection_of(view: View, *, every_layer: bool = False) -> "Selection":
     return Selection(site=view.site, position=view.position, depths=depths, where=view.filters())
 
 
-def terminal_view(table: "Table", width: int) -> Any:
+def terminal_view(table: "Table", width: int) -> "RenderableType":
     """The table for a rich console of this width."""
     from analysis.tables.writers.terminal import renderable
 
@@ -128,7 +129,7 @@ def long_table(comparison: Comparison, form: str) -> bytes:
     """All measurements as csv, parquet or json, full precision."""
     from analysis.long_table.files import to_csv, to_parquet
 
-    writers: Mapping[str, Callable[[Any], bytes]] = {
+    writers: Mapping[str, Callable[[pa.Table], bytes]] = {
         "csv": to_csv,
         "parquet": to_parquet,
         "json": lambda table: (json.dumps(table.to_pylist(), indent=0) + "\n").encode(),

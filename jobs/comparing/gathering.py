@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from analysis.measurement import Scalar, label_of
+from analysis.measurement import Row, Scalar, label_of
 from analysis.metric import METRICS
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.artifacts.artifact import Artifact
@@ -117,9 +117,9 @@ def _known(source: Source, table: "pa.Table") -> dict[str, Scalar]:
     return known | _columns(source)
 
 
-def _facts(tables: "Sequence[pa.Table]") -> dict[str, dict[str, Any]]:
+def _facts(tables: "Sequence[pa.Table]") -> dict[str, Row]:
     """Name of each model that something was measured of -> its facts."""
-    facts: dict[str, dict[str, Any]] = {}
+    facts: dict[str, Row] = {}
     for table in tables:
         if len(table):
             first = {name: table[name][0].as_py() for name in MODEL_FACTS}
@@ -132,13 +132,13 @@ def _seen(
     read: "Mapping[int, pa.Table]",
     swept: Sequence[str],
     types: "Mapping[str, pa.DataType]",
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Row]]:
     """Stage -> what its jobs measured: metrics, each with the values of the axes they sweep."""
     import pyarrow as pa
 
     from analysis.long_table.joining import distinct
 
-    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+    found: dict[str, dict[tuple[object, ...], Row]] = {}
     for source in sources:
         if (table := read.get(id(source))) is not None:
             columns = ["metric", *(name for name in swept if name in table.column_names)]
@@ -151,9 +151,7 @@ def _seen(
     return {stage: list(rows.values()) for stage, rows in found.items()}
 
 
-def _missing(
-    source: Source, seen: Sequence[Mapping[str, Any]], facts: Mapping[str, Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def _missing(source: Source, seen: Sequence[Row], facts: Mapping[str, Row]) -> Iterator[Row]:
     """One row per metric (and place on a swept axis), with the reason and no value."""
     own, compares = _columns(source), _comparing_values()
     same_model = facts.get(str(own.get("model", "")), {})

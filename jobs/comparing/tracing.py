@@ -23,7 +23,7 @@ class Trace:
     """`stage[axis=value,…]` in the study that asked first."""
     folder: str
     """Where its files lie, relative to the root: the winning attempt's folder."""
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     """All params of the job, defaults written out."""
     files: tuple[tuple[str, int, str], ...]
     """Name inside `folder`, bytes and xxh3-64 of each file."""
@@ -44,7 +44,7 @@ class Trace:
         for found in self.inputs:
             yield from found.walk(depth + 1)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The whole tree as JSON."""
         return {
             "kind": self.kind,

@@ -25,8 +25,7 @@ from analysis.answering.evidence import (
     shown,
     verdict,
 )
-from analysis.answering.finding import Finding
-from analysis.answering.findings import Findings
+from analysis.answering.findings import Finding, Findings
 
 QUESTION = "Do transformed prompts bypass it?"
 ORDER = 2

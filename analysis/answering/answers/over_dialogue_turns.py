@@ -24,8 +24,7 @@ from analysis.answering.evidence import (
     shown,
     verdict,
 )
-from analysis.answering.finding import Finding
-from analysis.answering.findings import Findings
+from analysis.answering.findings import Finding, Findings
 
 QUESTION = "Does it persist over the turns of a dialogue?"
 ORDER = 3

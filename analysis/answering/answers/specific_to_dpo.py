@@ -21,8 +21,7 @@ from analysis.answering.evidence import (
     shown,
     verdict,
 )
-from analysis.answering.finding import Finding
-from analysis.answering.findings import Findings
+from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, is_beyond_null, mechanisms
 from analysis.long_table.circumstances import DPO, SHUFFLED, UNALIGNED

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 from analysis.answering.answer import Answer, Verdict
 from analysis.answering.evidence import caveats, counted, verdict
-from analysis.answering.finding import Finding
-from analysis.answering.findings import Findings
+from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, mechanisms
 from analysis.long_table.circumstances import Origin

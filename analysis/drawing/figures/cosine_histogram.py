@@ -9,7 +9,7 @@ from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import OKABE_ITO, finish, label_places, panels, style
 from analysis.drawing.model_styles import by_family
 from analysis.drawing.ridges import OVERLAP, draw_ridge
-from analysis.drawing.view_details import cuts_of
+from analysis.drawing.view_details import Line, cuts_of
 from analysis.tables.layout import Layout, axis_values
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ CAPTION = (
     "Cosine of each row of δ to the mean δ of the other prompts: one histogram of kept rows per "
     "condition, in bins of 0.02, all of one height, their medians marked."
 )
-
-Line = dict[str, Any]
 
 
 def drawings(material: Material) -> Iterator[Drawing]:

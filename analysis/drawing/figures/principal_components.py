@@ -4,12 +4,12 @@ Lee et al. 2024, figure 4.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import OKABE_ITO, finish, label_values, panels, style
 from analysis.drawing.model_styles import by_family
-from analysis.drawing.view_details import cuts_of
+from analysis.drawing.view_details import Line, cuts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +21,6 @@ CAPTION = (
     "position on the axis of mean δ; up, on the first principal component of what that axis leaves "
     "(its share of the variance in brackets). Each model has its own scale."
 )
-
-Line = dict[str, Any]
 
 
 def drawings(material: Material) -> Iterator[Drawing]:

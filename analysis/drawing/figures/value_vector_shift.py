@@ -4,7 +4,7 @@ Lee et al. 2024, figure 5: the earlier layers' value vectors shift against δ fu
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import finish, label_values, panels, style
 from analysis.drawing.model_styles import by_family
 from analysis.drawing.ridges import OVERLAP, draw_ridge
-from analysis.drawing.view_details import cuts_of
+from analysis.drawing.view_details import Line, cuts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +27,6 @@ CAPTION = (
     "histogram per MLP, all of one height, their medians marked; hatched where medians with random "
     "directions lie."
 )
-
-Line = dict[str, Any]
 
 
 def drawings(material: Material) -> Iterator[Drawing]:

@@ -1,7 +1,7 @@
 """What the page's script reads: tables cell by cell and every artifact once, as compact JSON."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.measurement import CONTROLS
 from analysis.status import MEANINGS, Status
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jobs.comparing.tracing import Trace
 
 
-def embedded(contents: Contents) -> dict[str, Any]:
+def embedded(contents: Contents) -> dict[str, object]:
     """The whole document: tables by section, traces by key, and what statuses mean."""
     tables = [
         {"section": index, **_table(table)}
@@ -29,7 +29,7 @@ def embedded(contents: Contents) -> dict[str, Any]:
     }
 
 
-def _table(table: "Table") -> dict[str, Any]:
+def _table(table: "Table") -> dict[str, object]:
     return {
         "title": table.title,
         "row_levels": table.row_levels,
@@ -55,9 +55,9 @@ def _cell(cell: "Cell") -> dict[str, object]:
     return {name: value for name, value in told.items() if value is not None and value != []}
 
 
-def _artifacts(traces: "Sequence[Trace]") -> dict[str, Any]:
+def _artifacts(traces: "Sequence[Trace]") -> dict[str, object]:
     """Artifacts by short key, each naming its inputs; versions apart, because most share them."""
-    artifacts: dict[str, Any] = {}
+    artifacts: dict[str, object] = {}
     versions: dict[str, int] = {}
     distinct: list[dict[str, str]] = []
     for trace in _each(traces, set()):
