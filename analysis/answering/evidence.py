@@ -40,7 +40,7 @@ class Difference:
 
 def behaviour_metric(findings: Findings) -> str | None:
     """The first of BEHAVIOUR that has a number for an aligned model."""
-    measured = {f.row["metric"] for f in findings.found if f.aligned and f.value is not None}
+    measured = {f.number.metric for f in findings.found if f.aligned and f.value is not None}
     return next((metric for metric in BEHAVIOUR if metric in measured), None)
 
 
@@ -99,18 +99,18 @@ def number(value: float | None, low: float | None, high: float | None) -> str:
 
 def shown(finding: Finding) -> str:
     """A finding's value with interval, null band, seeds and footnote, or why it is missing."""
-    row = finding.row
+    measured = finding.number
     if finding.value is None:
-        return f"missing ({row['status']}: {row['reason']})"
+        return f"missing ({measured.status}: {measured.reason})"
     parts = [number(finding.value, finding.low, finding.high)]
-    if row["floor"] is not None:
-        parts.append(f"floor {float(row['floor']):.3g}")
+    if measured.floor is not None:
+        parts.append(f"floor {measured.floor:.3g}")
     if finding.null_high is not None:
         parts.append(f"null bands end at {finding.null_high:.3g}")
-    if int(row["num_seeds"] or 0) > 1:
-        parts.append(f"{row['num_seeds']} seeds")
-    if row["reason"]:
-        parts.append(str(row["reason"]))
+    if (measured.num_seeds or 0) > 1:
+        parts.append(f"{measured.num_seeds} seeds")
+    if measured.reason:
+        parts.append(measured.reason)
     return "; ".join(parts)
 
 
@@ -118,7 +118,7 @@ def of_finding(finding: Finding, text: str, supports: bool | None) -> Evidence:
     """A finding as evidence."""
     return Evidence(
         text=text,
-        metric=str(finding.row["metric"]),
+        metric=finding.number.metric,
         cell=finding.cell,
         value=finding.value,
         low=finding.low,
@@ -133,7 +133,7 @@ def of_drop(findings: Findings, after: Finding, text: str, supports: bool | None
     found, before = drop(findings, after), findings.before(after)
     return Evidence(
         text=text,
-        metric=str(after.row["metric"]),
+        metric=after.number.metric,
         cell=after.cell,
         value=None if found is None else found.value,
         low=None if found is None else found.low,
@@ -180,12 +180,12 @@ def caveats(
 ) -> tuple[str, ...]:
     """What a reader of any answer must know: organism, place, seeds, controls, missing numbers."""
     told = [ORGANISM] if any(each.about.from_scratch for each in used) else []
-    if any(each.row["site"] is not None for each in used):
+    if any(each.number.site is not None for each in used):
         told.append(f"Activations are read at {findings.place}.")
     told += _of_seeds(used)
     if used and not any(each.about.objective == SHUFFLED for each in findings.found):
         told.append("No dpo-shuffled control: training on pairs as such is not ruled out.")
-    reasons = Counter(str(each.row["reason"]) for each in used if each.value is None)
+    reasons = Counter(str(each.number.reason) for each in used if each.value is None)
     told += [f"{n} of {len(used)} numbers are missing: {why}." for why, n in reasons.items()]
     lost = Counter(str(row["status"]) for row in findings.lost if row["metric"] in metrics)
     told += [f"{n} numbers are missing: {MEANINGS[Status(why)]}." for why, n in lost.items()]
@@ -193,7 +193,7 @@ def caveats(
 
 
 def _of_seeds(used: Sequence[Finding]) -> list[str]:
-    seeds = {int(each.row["num_seeds"] or 0) for each in used if each.aligned}
+    seeds = {each.number.num_seeds or 0 for each in used if each.aligned}
     if seeds and max(seeds) < 2:
         return ["One seed: intervals are over prompts, not over trainings."]
     if 1 in seeds:

@@ -1,4 +1,4 @@
-"""`Findings`: the numbers that answers are made of, each with its circumstances.
+"""`Finding` and `Findings`: the numbers that answers are made of, each with its circumstances.
 
 One place for all: the site and position a view shows, at its relative depth, so that no answer can
 pick the layer that suits it; a metric that is not of that site is taken at its own first one.
@@ -10,12 +10,73 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.long_table.circumstances import CONTROLS, DPO, Circumstances
-from analysis.long_table.columns import axes_of
 from analysis.long_table.depth import layer_at
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve
-from analysis.measurement import Row, label_at
-from analysis.status import Status
+from analysis.measurement import Measurement, Row, label_of
+
+TURN = "turn-"
+"""How positions of dialogue turns begin."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finding:
+    """One number over seeds, and how it came about."""
+
+    number: Measurement
+    """The measurement, whatever its status."""
+    about: Circumstances
+    """Its circumstances; of several seeds those of the first."""
+    aligned: frozenset[str]
+    """Keys of the aligned models of all seeds in it; empty for the base."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self.number.model)
+
+    @property
+    def value(self) -> float | None:
+        """The number; None where it is missing or below the noise floor."""
+        return None if self.below_floor else self.number.value
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of its interval; None below the noise floor."""
+        return None if self.below_floor else self.number.low
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of its interval; None below the noise floor."""
+        return None if self.below_floor else self.number.high
+
+    @property
+    def null_high(self) -> float | None:
+        """The highest upper end of its null bands."""
+        ends = (self.number.null_high, self.number.base_null_high)
+        return max((end for end in ends if end is not None), default=None)
+
+    @property
+    def below_floor(self) -> bool:
+        """Whether the base against itself reads as much."""
+        return self.number.below_floor
+
+    @property
+    def turn(self) -> int:
+        """The dialogue turn it is of; 0 for none."""
+        position = str(self.number.position)
+        return int(position.removeprefix(TURN)) if position.startswith(TURN) else 0
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the jobs behind it."""
+        return self.number.keys
+
+    @property
+    def cell(self) -> dict[str, str]:
+        """Labels of its axes, the model first."""
+        axes = {"model": self.number.model, **self.number.axes}
+        return {name: label_of(value) for name, value in axes.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +120,7 @@ class Findings:
 
     def of_metric(self, *metrics: str) -> list[Finding]:
         """Those of these metrics that were measured or say why not."""
-        return [each for each in self.found if each.row["metric"] in metrics]
+        return [each for each in self.found if each.number.metric in metrics]
 
     @property
     def aligned(self) -> list[Finding]:
@@ -110,7 +171,7 @@ class Findings:
         """Findings of the same metric, by the same definition and position, on the same base."""
         names = ("metric", "definition", "position")
         for other in self.found:
-            same = all(other.row[name] == finding.row[name] for name in names)
+            same = all(getattr(other.number, n) == getattr(finding.number, n) for n in names)
             if same and other.about.base == finding.about.base:
                 yield other
 
@@ -123,7 +184,7 @@ def _same_model(first: Finding, second: Finding) -> bool:
 def _finding(row: Row, circumstances: Mapping[str, Circumstances]) -> Finding:
     known = [circumstances[key] for key in str(row["key"]).split()]
     aligned = frozenset(about.aligned for about in known if about.aligned)
-    return Finding(row=row, about=known[0], aligned=aligned)
+    return Finding(number=Measurement.from_row(row), about=known[0], aligned=aligned)
 
 
 def _comparable(
@@ -173,71 +234,3 @@ def _at_place(rows: Sequence[Row], selection: Selection) -> Iterator[Row]:
 def _place(chosen: Selection) -> str:
     depth = (chosen.depths or (0.75,))[0]
     return f"{chosen.site or 'no site'}, position {chosen.position}, relative depth {depth:g}"
-
-
-TURN = "turn-"
-"""How positions of dialogue turns begin."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Finding:
-    """One number over seeds, and how it came about."""
-
-    row: Row
-    """The measurement."""
-    about: Circumstances
-    """Its circumstances; of several seeds those of the first."""
-    aligned: frozenset[str]
-    """Keys of the aligned models of all seeds in it; empty for the base."""
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-        return str(self.row["model"])
-
-    @property
-    def value(self) -> float | None:
-        """The number; None where it is missing or below the noise floor."""
-        return None if self.below_floor else self._number("value")
-
-    @property
-    def low(self) -> float | None:
-        """Lower end of its interval."""
-        return None if self.below_floor else self._number("low")
-
-    @property
-    def high(self) -> float | None:
-        """Upper end of its interval."""
-        return None if self.below_floor else self._number("high")
-
-    @property
-    def null_high(self) -> float | None:
-        """The highest upper end of its null bands."""
-        ends = [self._number("null_high"), self._number("base_null_high")]
-        return max((end for end in ends if end is not None), default=None)
-
-    @property
-    def below_floor(self) -> bool:
-        """Whether the base against itself reads as much."""
-        return self.row["status"] == Status.BELOW_NOISE_FLOOR
-
-    @property
-    def turn(self) -> int:
-        """The dialogue turn it is of; 0 for none."""
-        position = str(self.row["position"])
-        return int(position.removeprefix(TURN)) if position.startswith(TURN) else 0
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Jobs behind it."""
-        return tuple(str(self.row["key"] or "").split())
-
-    @property
-    def cell(self) -> dict[str, str]:
-        """Its axes, the model first."""
-        names = ["model", *axes_of(self.row)]
-        return {name: label for name in names if (label := label_at(self.row, name)) is not None}
-
-    def _number(self, name: str) -> float | None:
-        value = self.row[name]
-        return None if value is None else float(value)

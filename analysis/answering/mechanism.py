@@ -59,14 +59,14 @@ def mechanisms(findings: Findings, aligned: Sequence[Finding]) -> list[Mechanism
     return [
         _mechanism(findings, each, own)
         for each in own
-        if each.row["metric"] == CONSISTENCY and not each.turn
+        if each.number.metric == CONSISTENCY and not each.turn
     ]
 
 
 def _mechanism(findings: Findings, offset: Finding, aligned: Sequence[Finding]) -> Mechanism:
     same = [each for each in aligned if each.aligned & offset.aligned]
     metric = behaviour_metric(findings)
-    said = next((f for f in same if f.row["metric"] == metric and not f.turn), None)
+    said = next((f for f in same if f.number.metric == metric and not f.turn), None)
     return Mechanism(
         model=offset.model,
         consistency=offset,
@@ -83,7 +83,7 @@ def _signs(
         fell = drop(findings, said)
         falls = None if fell is None else above(fell.low, fell.high, 0.0)
         words = drop_in_words(findings, said)
-        yield of_drop(findings, said, f"{who}: {said.row['metric']} fell by {words}.", falls)
+        yield of_drop(findings, said, f"{who}: {said.number.metric} fell by {words}.", falls)
     text = f"{who}: mean cosine of offsets between prompts is {shown(offset)}."
     yield of_finding(offset, text, is_beyond_null(offset))
     added = [] if said is None else [each for each in same if _adds_offset(each, said)]
@@ -97,9 +97,9 @@ def _signs(
 def _adds_offset(each: Finding, said: Finding) -> bool:
     """Whether it is the share recovered of this toxicity by the whole mean offset in the base."""
     about = each.about
-    whole = each.row.get("dose") == 1.0
+    whole = each.number.axes.get("dose") == 1.0
     is_it = about.intervention == OFFSET and about.changed != "aligned"
-    return whole and is_it and each.row["metric"] == f"recovered_{said.row['metric']}"
+    return whole and is_it and each.number.metric == f"recovered_{said.number.metric}"
 
 
 def _is_beyond_random(found: Finding) -> bool | None:
@@ -107,7 +107,7 @@ def _is_beyond_random(found: Finding) -> bool | None:
 
     A few random directions make a wide band: to lie inside it refutes nothing.
     """
-    ends = [end for end in (found.row["null_low"], found.row["null_high"]) if end is not None]
+    ends = [end for end in (found.number.null_low, found.number.null_high) if end is not None]
     middle = sum(map(float, ends)) / len(ends) if len(ends) == 2 else 0.0
     if above(found.low, found.high, max(0.0, middle)) is False:
         return False

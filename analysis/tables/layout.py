@@ -219,7 +219,9 @@ def blank_name(axis: str, others_have_it: bool, layout: Layout) -> str:
     return named.get(axis, "none") if others_have_it else ""
 
 
-def axis_values(rows: Sequence[Mapping[str, Scalar]], axis: str | None, layout: Layout) -> list[str | None]:
+def axis_values(
+    rows: Sequence[Mapping[str, Scalar]], axis: str | None, layout: Layout
+) -> list[str | None]:
     """Values of an axis in the order shown, blank first; one blank where there is no such axis."""
     if axis is None or not rows or axis not in rows[0]:
         return [None]

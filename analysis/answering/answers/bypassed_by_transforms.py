@@ -38,12 +38,12 @@ def answer(findings: Findings) -> Answer:
     """What transformed prompts do; see the rule above."""
     metric = behaviour_metric(findings)
     under = [each for each in findings.aligned if _is_transformed(each)]
-    said = [each for each in under if each.row["metric"] == metric]
+    said = [each for each in under if each.number.metric == metric]
     deciding = [_evidence(findings, each) for each in said]
     beside = [
         each
         for each in under
-        if each.row["metric"] in GEOMETRY and each.about.against_prompts != each.about.prompts
+        if each.number.metric in GEOMETRY and each.about.against_prompts != each.about.prompts
     ]
     votes = [each.supports for each, of in zip(deciding, said, strict=True) if _reads(findings, of)]
     told = [*caveats(findings, used=[*said, *beside], metrics=METRICS)]
@@ -109,7 +109,7 @@ def _evidence(findings: Findings, finding: Finding) -> Evidence:
     beside = "" if plain is None else f", on plain prompts by {drop_in_words(findings, plain)}"
     text = (
         f"{finding.model}, {finding.about.objective}, {finding.about.transform}: "
-        f"{finding.row['metric']} fell by {drop_in_words(findings, finding)}{beside}; "
+        f"{finding.number.metric} fell by {drop_in_words(findings, finding)}{beside}; "
         f"decode control {read}."
     )
     bypassed = None if remains is None or not _reads(findings, finding) else not remains
@@ -119,4 +119,4 @@ def _evidence(findings: Findings, finding: Finding) -> Evidence:
 def _geometry(beside: list[Finding]) -> Iterator[Evidence]:
     for each in beside:
         who = f"{each.model}, {each.about.objective}, {each.about.transform}"
-        yield of_finding(each, f"{who}: {each.row['metric']} is {shown(each)}.", None)
+        yield of_finding(each, f"{who}: {each.number.metric} is {shown(each)}.", None)

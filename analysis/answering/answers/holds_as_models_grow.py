@@ -26,7 +26,6 @@ from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import OFFSET, Mechanism, is_beyond_null, mechanisms
 from analysis.long_table.circumstances import SHUFFLED
-from analysis.measurement import label_at
 from analysis.status import Status
 from analysis.tables.power_laws import MIXED, PowerLaw, fit_families
 
@@ -82,11 +81,11 @@ def _interventions(findings: Findings) -> list[Evidence]:
         of_finding(
             each,
             f"{each.model}, {each.about.objective}: {each.about.intervention} at dose "
-            f"{label_at(each.row, 'dose')} recovers {shown(each)} of the way to the other model.",
+            f"{each.cell['dose']} recovers {shown(each)} of the way to the other model.",
             None,
         )
         for each in findings.aligned
-        if each.row["metric"] == f"recovered_{behaviour_metric(findings)}"
+        if each.number.metric == f"recovered_{behaviour_metric(findings)}"
         and each.about.intervention not in (None, OFFSET)
         and each.about.prompts == findings.reference
     ]
@@ -102,7 +101,7 @@ def _elsewhere(findings: Findings) -> list[Evidence]:
             None,
         )
         for each in findings.aligned
-        if each.row["metric"] == "mean_cosine"
+        if each.number.metric == "mean_cosine"
         and each.about.is_plain
         and each.about.against_prompts not in (None, each.about.prompts)
     ]
@@ -110,7 +109,7 @@ def _elsewhere(findings: Findings) -> list[Evidence]:
 
 def _laws(found: Sequence[Mechanism]) -> Sequence[PowerLaw]:
     """The power law of consistency over counted parameters, in every family."""
-    return fit_families([each.consistency.row for each in found]) if found else ()
+    return fit_families([each.consistency.number.as_row() for each in found]) if found else ()
 
 
 def _does_not_weaken(law: PowerLaw, found: Sequence[Mechanism]) -> bool | None:
@@ -119,13 +118,13 @@ def _does_not_weaken(law: PowerLaw, found: Sequence[Mechanism]) -> bool | None:
     if law.high < 0 and law.leave_one_out_high < 0:
         return False
     own = _of_family(law, found)
-    sizes = [float(each.row["num_parameters"] or 0) for each in own if (each.value or 0.0) > 0]
+    sizes = [float(each.number.num_parameters or 0) for each in own if (each.value or 0.0) > 0]
     return True if (max(sizes) / min(sizes)) ** law.low > HALF else None
 
 
 def _of_family(law: PowerLaw, found: Sequence[Mechanism]) -> list[Finding]:
     """The consistencies behind a fit within one family."""
-    return [each.consistency for each in found if str(each.consistency.row["family"]) == law.family]
+    return [each.consistency for each in found if str(each.consistency.number.family) == law.family]
 
 
 def _verdict(holds: Sequence[bool | None], trends: Sequence[bool | None]) -> Verdict:

@@ -35,10 +35,10 @@ METRICS = (*BEHAVIOUR, DRIFT, SLOPE)
 def answer(findings: Findings) -> Answer:
     """What later turns show; see the rule above."""
     turns = [each for each in findings.aligned if each.turn]
-    drifts = _last([each for each in turns if each.row["metric"] == DRIFT])
-    slopes = _last([each for each in turns if each.row["metric"] == SLOPE])
+    drifts = _last([each for each in turns if each.number.metric == DRIFT])
+    slopes = _last([each for each in turns if each.number.metric == SLOPE])
     metric = behaviour_metric(findings)
-    said = [each for each in turns if each.row["metric"] == metric]
+    said = [each for each in turns if each.number.metric == metric]
     deciding = [_drift(each) for each in drifts]
     deciding += [_behaviour(findings, each, said) for each in _last(said)]
     votes = [each.supports for each in deciding]
@@ -88,11 +88,11 @@ def _behaviour(findings: Findings, last: Finding, said: Sequence[Finding]) -> Ev
     first = next((each for each in said if each.turn == 1 and _same(each, last)), None)
     whole = None if first is None else lost_share(findings, first)
     beside = "" if first is None else f", at turn 1 by {drop_in_words(findings, first)}"
-    text = f"{_who(last)}: {last.row['metric']} fell by {drop_in_words(findings, last)}{beside}."
+    text = f"{_who(last)}: {last.number.metric} fell by {drop_in_words(findings, last)}{beside}."
     return of_drop(findings, last, text, most_remains(lost_share(findings, last), whole))
 
 
 def _same(first: Finding, second: Finding) -> bool:
-    same = first.row["definition"] == second.row["definition"]
+    same = first.number.definition == second.number.definition
     same = same and first.about.prompts == second.about.prompts
     return same and bool(first.aligned & second.aligned)

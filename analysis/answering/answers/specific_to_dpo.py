@@ -136,7 +136,7 @@ def _sizes(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
             None,
         )
         for each in known
-        if each.row["metric"] == "relative_norm"
+        if each.number.metric == "relative_norm"
         and not each.turn
         and each.about.prompts == findings.reference
     ]
@@ -152,7 +152,7 @@ def _directions(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
             None,
         )
         for each in known
-        if each.row["metric"] == "mean_cosine"
+        if each.number.metric == "mean_cosine"
         and each.about.prompts == findings.reference
         and _other(each)
     ]
