@@ -19,7 +19,7 @@ from jobs.door import Door
 from jobs.provenance import Leaves
 
 if TYPE_CHECKING:
-    from jobs.models.model_source import Source
+    from jobs.models.model_source import ModelSource
     from jobs.worker.work import Work
 
 
@@ -175,7 +175,7 @@ class Kind(Generic[P]):
         """
         return {}
 
-    def source(self, params: P) -> "Source | None":
+    def source(self, params: P) -> "ModelSource | None":
         """Return the model outside that these params name, whose revision or bytes are pinned."""
         return None
 

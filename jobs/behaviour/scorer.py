@@ -27,7 +27,7 @@ from jobs.door import Door
 from jobs.kind import Chooses
 
 if TYPE_CHECKING:
-    from jobs.models.model_source import Source
+    from jobs.models.model_source import ModelSource
     from jobs.worker.work import Work
 
 
@@ -73,7 +73,7 @@ class Scorer(ABC, Generic[P]):
     def open_judge(self, params: P, work: Work, toxic_words: frozenset[str]) -> Judge:
         """Make a judge for one job; the words are in lower case and may be none."""
 
-    def source(self, params: P) -> Source | None:
+    def source(self, params: P) -> ModelSource | None:
         """Return the model that it reads, which is pinned as a pretrained one is; None: none."""
         return None
 
@@ -96,7 +96,7 @@ class ChosenScorer:
         return SCORERS.find(self.name).USES_WORDS
 
     @property
-    def source(self) -> Source | None:
+    def source(self) -> ModelSource | None:
         """The model that it reads."""
         return SCORERS.find(self.name).source(self.params)
 

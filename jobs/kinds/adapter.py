@@ -15,11 +15,11 @@ from jobs.models.adapter_folder import (
     no_adapter_weights,
     read_adapter_config,
 )
-from jobs.models.model_source import Layout, Source
+from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.provenance import Model
 from jobs.worker.work import Work
 
-_LAYOUT = Layout(
+_LAYOUT = SourceFiles(
     wanted=(CONFIG, WEIGHTS, *TOKENIZER_FILES),
     check=check_adapter_folder,
     weights=(WEIGHTS,),
@@ -51,9 +51,9 @@ class Adapter(Kind[AdapterParams]):
     LEAVES = Model.ALIGNED
     USES_TORCH = True
 
-    def source(self, params: AdapterParams) -> Source:
+    def source(self, params: AdapterParams) -> ModelSource:
         """Return where the adapter comes from."""
-        return Source(name=params.source, revision=params.revision, layout=_LAYOUT)
+        return ModelSource(name=params.source, revision=params.revision, layout=_LAYOUT)
 
     def run(self, work: Work[AdapterParams]) -> dict[str, Any]:
         """Copy the adapter to `adapter/`, write `model/`, and return what both are."""

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from jobs.behaviour.ask_params import AskParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Input, Kind
-from jobs.models.model_source import Source
+from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -32,7 +32,7 @@ class Ask(Kind[AskParams]):
         """Return the prompts, and the lexicon only where its words matter."""
         return params.words_input | {"prompts"}
 
-    def source(self, params: AskParams) -> Source | None:
+    def source(self, params: AskParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
 

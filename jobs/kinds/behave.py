@@ -5,7 +5,7 @@ from typing import Any, get_args
 from jobs.behaviour.behave_params import BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Input, Kind
-from jobs.models.model_source import Source
+from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -45,7 +45,7 @@ class Behave(Kind[BehaveParams]):
         """Return model and prompts, and the lexicon only where its words matter."""
         return params.words_input | {"model", "prompts"}
 
-    def source(self, params: BehaveParams) -> Source | None:
+    def source(self, params: BehaveParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Input, Kind
-from jobs.models.model_source import Source
+from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -41,7 +41,7 @@ class Intervene(Kind[InterveneParams]):
         acted_on = "delta" if params.made_of == "mean-offset" else "toxic"
         return params.words_input | {"base", "aligned", "prompts", acted_on}
 
-    def source(self, params: InterveneParams) -> Source | None:
+    def source(self, params: InterveneParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
 

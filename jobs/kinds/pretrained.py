@@ -20,7 +20,7 @@ from jobs.models.folder import (
     no_safetensors,
 )
 from jobs.models.loading import describe_model
-from jobs.models.model_source import Layout, Source
+from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.models.shape import read_shape
 from jobs.provenance import Model
 from jobs.worker.work import Work
@@ -46,7 +46,7 @@ def _files(folder: Path, where: str) -> list[str]:
     return model_files(folder, where)
 
 
-_LAYOUT = Layout(
+_LAYOUT = SourceFiles(
     wanted=(WEIGHTS, "model-*.safetensors", INDEX, *DESCRIPTIONS),
     check=_files,
     weights=(WEIGHTS, INDEX),
@@ -63,9 +63,9 @@ class Pretrained(Kind[PretrainedParams]):
     LEAVES = Model.PUBLISHED
     USES_TORCH = False
 
-    def source(self, params: PretrainedParams) -> Source:
+    def source(self, params: PretrainedParams) -> ModelSource:
         """Return where the model comes from."""
-        return Source(name=params.source, revision=params.revision, layout=_LAYOUT)
+        return ModelSource(name=params.source, revision=params.revision, layout=_LAYOUT)
 
     def pins(self, params: PretrainedParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Check `config`; return the commit on the hub, or the digest of a folder's files."""

@@ -1,4 +1,4 @@
-"""`Source`: the hub or folder that a model or an adapter comes from, pinned when it is planned.
+"""`ModelSource`: hub or folder of a model or an adapter, pinned when a study is planned.
 
 The hub at a commit, or a folder of the user whose bytes are digested. Needs no torch.
 """
@@ -22,7 +22,7 @@ UNRESOLVED = "unresolved"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class SourceFiles:
     """The files of a folder or repository that are taken."""
 
     wanted: Sequence[str]
@@ -36,14 +36,14 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ModelSource:
     """A place that holds the files of a layout."""
 
     name: str
     """`hf://org/name`, or a folder."""
     revision: str | None
     """Branch, tag or commit on the hub."""
-    layout: Layout
+    layout: SourceFiles
     """The files that are taken."""
 
     @property

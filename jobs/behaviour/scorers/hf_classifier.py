@@ -15,7 +15,7 @@ from jobs.behaviour.scorer import Scorer, ScorerParams
 from jobs.kind import execution, model_source
 from jobs.models.device import pick_device
 from jobs.models.folder import DESCRIPTIONS, INDEX, WEIGHTS, no_safetensors, weight_files
-from jobs.models.model_source import Layout, Source
+from jobs.models.model_source import ModelSource, SourceFiles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -158,7 +158,7 @@ def _public_name(model: str) -> str:
     return model if "://" in model else Path(model).name
 
 
-_LAYOUT = Layout(
+_LAYOUT = SourceFiles(
     wanted=(WEIGHTS, "model-*.safetensors", INDEX, *DESCRIPTIONS, *_VOCABULARY),
     check=_check,
     weights=(WEIGHTS, INDEX),
@@ -171,9 +171,9 @@ class HfClassifier(Scorer[HfClassifierParams]):
 
     Params = HfClassifierParams
 
-    def source(self, params: HfClassifierParams) -> Source:
+    def source(self, params: HfClassifierParams) -> ModelSource:
         """Return the place of the classifier."""
-        return Source(name=params.model, revision=params.revision, layout=_LAYOUT)
+        return ModelSource(name=params.model, revision=params.revision, layout=_LAYOUT)
 
     def open_judge(
         self, params: HfClassifierParams, work: Work, toxic_words: frozenset[str]
