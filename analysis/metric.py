@@ -27,11 +27,21 @@ class Metric(Protocol):
     NEEDS_TOXIC: bool
     """Whether it reads the sample's toxic directions or neurons, which a probe of the base finds.
     """
-    REPORTS: tuple[str, ...]
-    """Names of the values it reports, the one to show first."""
-    HEADLINES: Mapping[str, int]
-    """Values that a table shows where none are named -> their place, from the left: what changed
-    (below 100, behaviour), how much, in which shape, and what follows (230 and more)."""
+
+    @property
+    def REPORTS(self) -> tuple[str, ...]:
+        """Names of the values it reports, the one to show first."""
+        ...
+
+    @property
+    def HEADLINES(self) -> Mapping[str, int]:
+        """Values that a table shows where none are named -> their place, from the left.
+
+        In order: what changed (below 100: behaviour), how much, in which shape, and what follows
+        (230 and more).
+        """
+        ...
+
     AXIS_LABEL: str
     """What to write on a figure's axis, with the unit or range."""
 

@@ -18,10 +18,17 @@ class WeightMetric(Protocol):
 
     DEFINITION: str
     """One line with its version: what the number is, precisely enough to compute it again."""
-    REPORTS: tuple[str, ...]
-    """Names of the values it reports, the one to show first."""
-    HEADLINES: Mapping[str, int]
-    """Values that a table shows where none are named -> their place, as in `Metric`."""
+
+    @property
+    def REPORTS(self) -> tuple[str, ...]:
+        """Names of the values it reports, the one to show first."""
+        ...
+
+    @property
+    def HEADLINES(self) -> Mapping[str, int]:
+        """Values that a table shows where none are named -> their place, as in `Metric`."""
+        ...
+
     NEEDS_OFFSETS: bool
     """Whether some of them compare with mean δ."""
     AXIS_LABEL: str

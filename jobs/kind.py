@@ -67,7 +67,7 @@ class HasSettings(Protocol):
     """An entry that a param can choose together with settings."""
 
     @property
-    def Params(self) -> type[BaseModel]:  # noqa: N802
+    def Params(self) -> type[BaseModel]:
         """Its settings."""
 
 

@@ -81,7 +81,7 @@ class _Qualify(ast.NodeTransformer):
     def __init__(self, module: str) -> None:
         self._module = module
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         return node if node.id == "Any" else ast.Name(f"{self._module}.{node.id}")
 
 

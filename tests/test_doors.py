@@ -14,7 +14,6 @@ DOORS = declared_doors()
 def test_every_folder_of_entries_has_a_door() -> None:
     folders = {door.door.package.replace(".", "/") for door in DOORS}
     without = {folder for folder in _door_folders() if folder not in folders}
-    without = {folder for folder in without if not folder.startswith("analysis/")}
     assert without <= {"cluster/executors"}, "executors are started with options of their own"
 
 

@@ -78,8 +78,11 @@ class AnswerFile(Protocol):
     """The question, as a sentence."""
     ORDER: int
     """Its number among the questions, from 1."""
-    METRICS: Sequence[str]
-    """Names of the values it reads: of no other is a row read."""
+
+    @property
+    def METRICS(self) -> Sequence[str]:
+        """Names of the values it reads: of no other is a row read."""
+        ...
 
     def answer(self, findings: Findings) -> Answer:
         """What these findings say. Never raises on the data."""
