@@ -10,11 +10,18 @@ Not checked: classes' fields, processes that tests start (workers of Ray, the co
 """
 
 import ast
+import random
 import sys
 from importlib.machinery import PathFinder, SourceFileLoader
 
 import jaxtyping
+from beartype._check.code import codemain
 from jaxtyping import _import_hook as hook
+
+# beartype draws the item of a list that it looks at from the generator of this process, whose state
+# is a part of training checkpoints: runs with and without checks would leave other bytes.
+assert codemain.getrandbits is random.getrandbits
+codemain.getrandbits = random.Random(0).getrandbits
 
 UNCHECKED: frozenset[str] = frozenset()
 """Modules that are left out, each with its reason beside it."""
