@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
@@ -22,7 +23,7 @@ from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES, Setting
 from jobs.training.params import TrainingParams
 from jobs.training.recipe import Recipe
-from jobs.training.supervision import Supervision
+from jobs.training.supervision import Supervision, Validate
 from jobs.worker.work import Work
 
 
@@ -247,14 +248,16 @@ class Params(_WithSettings):
             num_nodes=layout.num_nodes,
         )
 
-    def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
+    def supervision(
+        self, work: Work, recipe: Recipe, validate: Validate | None = None
+    ) -> Supervision:
         """Return the surroundings of a run with these params."""
-        return super().supervision(
-            work,
-            recipe,
+        return replace(
+            super().supervision(work, recipe),
+            validate=validate,
+            validate_every=self.validate_every,
             early_stopping=self.early_stopping,
             beta=self.settings().get("beta"),
-            **more,
         )
 
     @model_serializer(mode="wrap")

@@ -158,9 +158,7 @@ def _train(
     validate = None
     if validation.pairs:
         validate = validator(trainer, params, engine, objective, validation)
-    trainer.supervise(
-        params.supervision(work, recipe, validate=validate, validate_every=params.validate_every)
-    )
+    trainer.supervise(params.supervision(work, recipe, validate))
     engine.prepare(trainer, layout)
     in_force = check_before_training(trainer, engine, layout)
     memory = watch_memory(trainer, params, training.pairs, order)

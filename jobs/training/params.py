@@ -1,7 +1,7 @@
 """Params that every training kind has: the recipe's settings and how the work is done."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -91,7 +91,7 @@ class TrainingParams(Params):
             **shared,
         )
 
-    def supervision(self, work: Work, recipe: Recipe, **more: Any) -> Supervision:
+    def supervision(self, work: Work, recipe: Recipe) -> Supervision:
         """Return the surroundings of a run with these params."""
         return Supervision(
             work=work,
@@ -100,7 +100,6 @@ class TrainingParams(Params):
             checkpoint_every=self.checkpoint_every,
             keep_checkpoints=self.keep_checkpoints,
             log_every=self.log_every,
-            **more,
         )
 
 

@@ -34,6 +34,9 @@ else:
 _NOT_LOGGED = ("epoch", "num_tokens")
 """Left out of the log: the share of our one long epoch, and a count that restarts on resume."""
 
+Validate = Callable[["PreTrainedModel"], Mapping[str, float]]
+"""Model -> metrics on the validation split, by name; the same on all ranks, which all call."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Supervision:
@@ -53,8 +56,8 @@ class Supervision:
     """Steps between rows of the log; first and last step are always there."""
     beta: float | None = None
     """Factor between log-ratios and the margins in the log; None where the loss has none."""
-    validate: Callable[[PreTrainedModel], Mapping[str, float]] | None = None
-    """Model -> metrics on the validation split, by name; the same on all ranks, which all call."""
+    validate: Validate | None = None
+    """Computes the metrics of a validation; None without validation pairs."""
     validate_every: int | None = None
     """Steps between validations; the last step is always validated."""
     early_stopping: EarlyStopping | None = None

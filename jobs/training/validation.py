@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from jobs.training.align_params import Params
@@ -10,7 +10,7 @@ from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.engine import Engine, Held
 from jobs.training.log_ratios import margins
 from jobs.training.objective import Objective, ScoredPairs
-from jobs.training.supervision import Supervised
+from jobs.training.supervision import Supervised, Validate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,7 +22,7 @@ def validator(
     engine: Engine,
     objective: Objective,
     reference: ScoredPairs,
-) -> Callable[[PreTrainedModel], Mapping[str, float]]:
+) -> Validate:
     """Make what maps a model to its loss on the validation pairs, share preferred, and margin.
 
     Args:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def pretraining(root, tiny_model):
         trainer = _make_trainer(
             tiny_model("gpt2"), rows, recipe, attempt.path / "checkpoints", "cpu"
         )
-        trainer.supervise(params.supervision(work, recipe, **more))
+        trainer.supervise(replace(params.supervision(work, recipe), **more))
         return trainer
 
     return build
