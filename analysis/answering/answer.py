@@ -85,7 +85,7 @@ class AnswerFile(Protocol):
         ...
 
     def answer(self, findings: Findings) -> Answer:
-        """What these findings say. Never raises on the data."""
+        """Return what these findings say. Never raises on the data."""
         ...
 
 

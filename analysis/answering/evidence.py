@@ -39,7 +39,7 @@ class Difference:
 
 
 def behaviour_metric(findings: Findings) -> str | None:
-    """The first of BEHAVIOUR that has a number for an aligned model."""
+    """Return the first of BEHAVIOUR that has a number for an aligned model."""
     measured = {f.number.metric for f in findings.found if f.aligned and f.value is not None}
     return next((metric for metric in BEHAVIOUR if metric in measured), None)
 
@@ -58,7 +58,7 @@ def drop(findings: Findings, after: Finding) -> Difference | None:
 
 
 def lost_share(findings: Findings, after: Finding) -> Difference | None:
-    """The fall as a share of what the base had: what it can lose differs between prompts.
+    """Return the fall as a share of what the base had: what it can lose differs between prompts.
 
     Ends by adding the errors of both numbers in squares (Zou and Donner 2008, *Construction of
     confidence limits about effect measures*); None where the base's interval reaches 0.
@@ -82,7 +82,7 @@ def above(low: float | None, high: float | None, threshold: float) -> bool | Non
 
 
 def most_remains(part: Difference | None, whole: Difference | None) -> bool | None:
-    """Whether more than half of an effect is left; None where intervals do not say."""
+    """Return whether more than half of an effect is left; None where intervals do not say."""
     if part is None or whole is None or not whole.low > 0:
         return None
     if part.low > HALF * whole.high:
@@ -91,7 +91,7 @@ def most_remains(part: Difference | None, whole: Difference | None) -> bool | No
 
 
 def number(value: float | None, low: float | None, high: float | None) -> str:
-    """A value with its interval."""
+    """Return a value with its interval."""
     if value is None:
         return "missing"
     return f"{value:.3g}" + ("" if low is None or high is None else f" [{low:.3g}, {high:.3g}]")
@@ -115,7 +115,7 @@ def shown(finding: Finding) -> str:
 
 
 def of_finding(finding: Finding, text: str, supports: bool | None) -> Evidence:
-    """A finding as evidence."""
+    """Return a finding as evidence."""
     return Evidence(
         text=text,
         metric=finding.number.metric,
@@ -129,7 +129,7 @@ def of_finding(finding: Finding, text: str, supports: bool | None) -> Evidence:
 
 
 def of_drop(findings: Findings, after: Finding, text: str, supports: bool | None) -> Evidence:
-    """How much alignment lowered a number, as evidence; its jobs are those of both sides."""
+    """Return how much alignment lowered a number, as evidence; its jobs are those of both sides."""
     found, before = drop(findings, after), findings.before(after)
     return Evidence(
         text=text,
@@ -144,7 +144,7 @@ def of_drop(findings: Findings, after: Finding, text: str, supports: bool | None
 
 
 def drop_in_words(findings: Findings, after: Finding) -> str:
-    """The fall with its interval, its share and both ends, or what is missing for it."""
+    """Return the fall with its interval, its share and both ends, or what is missing for it."""
     found, before = drop(findings, after), findings.before(after)
     share = lost_share(findings, after)
     if before is None:
@@ -168,7 +168,7 @@ def verdict(supports: Sequence[bool | None]) -> Verdict:
 
 
 def counted(supports: Sequence[bool | None], what: str) -> str:
-    """How the votes fell, in words."""
+    """Return how the votes fell, in words."""
     yes, no = supports.count(True), supports.count(False)
     parts = [f"{yes} of {len(supports)} {what} say yes", f"{no} say no"]
     undecided = len(supports) - yes - no

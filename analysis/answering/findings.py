@@ -119,7 +119,7 @@ class Findings:
         return cls(found=found, place=_place(resolve(selection, known)), lost=lost)
 
     def of_metric(self, *metrics: str) -> list[Finding]:
-        """Those of these metrics that were measured or say why not."""
+        """Return those of these metrics that were measured or say why not."""
         return [each for each in self.found if each.number.metric in metrics]
 
     @property
@@ -144,7 +144,7 @@ class Findings:
         return max(plain, key=lambda key: sources.count(plain[key]), default=None)
 
     def before(self, finding: Finding) -> Finding | None:
-        """The same number of the base that an aligned model was made from."""
+        """Return the same number of the base that an aligned model was made from."""
         return next(
             (
                 other
@@ -155,7 +155,7 @@ class Findings:
         )
 
     def plain(self, finding: Finding) -> Finding | None:
-        """The same number on the plain prompts that its prompts are a transform of."""
+        """Return the same number on the plain prompts that its prompts are a transform of."""
         return next(
             (
                 other
@@ -177,7 +177,7 @@ class Findings:
 
 
 def _same_model(first: Finding, second: Finding) -> bool:
-    """Aligned models of at least one seed in common, or the base both."""
+    """Return aligned models of at least one seed in common, or the base both."""
     return bool(first.aligned & second.aligned) or not (first.aligned or second.aligned)
 
 

@@ -53,7 +53,7 @@ class Mechanism:
 
 
 def mechanisms(findings: Findings, aligned: Sequence[Finding]) -> list[Mechanism]:
-    """One for every aligned model with offsets on the reference prompts."""
+    """Return one mechanism for every aligned model with offsets on the reference prompts."""
     reference = findings.reference
     own = [each for each in aligned if each.about.prompts == reference]
     return [

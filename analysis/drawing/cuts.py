@@ -59,15 +59,15 @@ def cuts(
 
 
 def _present(rows: Sequence[RowLike], name: str, layout: Layout) -> list[str]:
-    """Values of an axis in the study's order, blanks left out."""
+    """Return values of an axis in the study's order, blanks left out."""
     return [value for value in axis_values(rows, name, layout) if value is not None]
 
 
 def _at(row: Mapping[str, Scalar], name: str, value: str) -> bool:
-    """Whether a row is of this value, or does not depend on the axis."""
+    """Return whether a row is of this value, or does not depend on the axis."""
     return label_at(row, name) in (None, value)
 
 
 def _in_a_name(value: str) -> str:
-    """A value as part of a file's name."""
+    """Return a value as part of a file's name."""
     return re.sub(r"[^\w.+-]", "_", value)

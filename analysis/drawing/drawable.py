@@ -19,7 +19,7 @@ QUIET = Status.BELOW_NOISE_FLOOR
 
 
 def missing_note(rows: Sequence[Row]) -> str:
-    """What could not be drawn and why, in words; empty where all of it was."""
+    """Return what could not be drawn and why, in words; empty where all of it was."""
     lost = Counter(str(row["status"]) for row in rows if not _drawn(row))
     if not lost:
         return ""
@@ -35,7 +35,7 @@ def place_note(rows: Sequence[Row]) -> str:
 
 
 def of_two(rows: Sequence[Row]) -> tuple[list[Row], str]:
-    """Rows without those of a sample compared with itself, and what they were, in words.
+    """Return rows without those of a sample compared with itself, and what they were, in words.
 
     Such a number is what it is by definition, without an interval: no curve goes through it.
     """
@@ -77,13 +77,13 @@ def value_limits(rows: Sequence[Row], log: bool) -> tuple[float, float]:
 
 
 def number(row: Row, name: str) -> float:
-    """A field as a number to draw; a missing one is NaN, which matplotlib leaves out."""
+    """Return a field as a number to draw; a missing one is NaN, which matplotlib leaves out."""
     value = row[name]
     return float("nan") if value is None else float(value)
 
 
 def drawable(rows: Sequence[Row]) -> list[Row]:
-    """Rows that have a number above the noise floor."""
+    """Return rows that have a number above the noise floor."""
     return [row for row in rows if _drawn(row)]
 
 
@@ -92,18 +92,18 @@ def _drawn(row: Row) -> bool:
 
 
 def half_widths(rows: Sequence[Row]) -> list[list[float]]:
-    """Distances from the values to their interval's ends, as error bars want them."""
+    """Return distances from the values to their interval's ends, as error bars want them."""
     below = [max(number(row, "value") - number(row, "low"), 0.0) for row in rows]
     above = [max(number(row, "high") - number(row, "value"), 0.0) for row in rows]
     return [[0.0 if span != span else span for span in side] for side in (below, above)]
 
 
 def readable(metric: str) -> str:
-    """A metric's name as an axis label."""
+    """Return a metric's name as an axis label."""
     return metric.replace("_", " ")
 
 
 def spectrum_label(metric: str, rows: Sequence[Row]) -> str:
-    """A metric's name on an axis; a spectrum says that it is the centred one."""
+    """Return a metric's name on an axis; a spectrum says that it is the centred one."""
     centred = any(row["centred"] for row in rows)
     return f"{readable(metric)} (centred)" if centred else readable(metric)

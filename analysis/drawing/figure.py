@@ -79,7 +79,7 @@ class Material:
         return [name for name in shown if not self.values(name, DOSE)]
 
     def measures(self, metric: str) -> bool:
-        """Whether there are measurements of a metric, shown in tables or not."""
+        """Return whether there are measurements of a metric, shown in tables or not."""
         return any(row["metric"] == metric for row in self.measured.distinct("metric"))
 
     def rows(
@@ -90,7 +90,7 @@ class Material:
         sites: Sequence[str | None] = (None,),
         positions: Sequence[str | None] = (None,),
     ) -> list[Row]:
-        """A metric's rows where the view looks, over seeds; spectra centred.
+        """Return a metric's rows where the view looks, over seeds; spectra centred.
 
         Every layer instead of the view's depth with `layers`; at these sites and positions instead
         of the view's where they are given.
@@ -127,7 +127,7 @@ def _of_one_comparison(rows: Sequence[Row]) -> list[Row]:
 
 
 def _numbers(measured: LongTable) -> LongTable:
-    """Measurements with a number, or all where none has: where a reader wants to look."""
+    """Return measurements with a number, or all where none has: where a reader wants to look."""
     valid = measured.columns.filter(pc.is_valid(measured.columns["value"]))
     return LongTable(columns=valid) if len(valid) else measured
 
@@ -141,7 +141,7 @@ class Figure(Protocol):
 
 
 def to_bytes(canvas: Canvas, suffix: str) -> bytes:
-    """The figure as png (200 dpi), pdf or svg; equal figures give equal bytes."""
+    """Return the figure as png (200 dpi), pdf or svg; equal figures give equal bytes."""
     from analysis.drawing.marks import style
 
     kind = suffix.removeprefix(".")

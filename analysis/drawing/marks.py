@@ -77,7 +77,7 @@ def panels(
     height: float = PANEL_HEIGHT,
     share: bool | Literal["values"] = True,
 ) -> "tuple[Figure, list[Axes]]":
-    """A figure with one titled panel per entry, on one scale (`share`) where they compare.
+    """Return a figure with one titled panel per entry, on one scale (`share`) where they compare.
 
     With `values` only the values are, and each panel has its own places.
     """
@@ -102,7 +102,7 @@ def panels(
 
 
 def wrapped(text: str, width: float, size: float = SMALLEST) -> str:
-    """Text in lines of at most so many inches; a single word is never cut."""
+    """Return text in lines of at most so many inches; a single word is never cut."""
     letters = max(int(width * 72 / (size * LETTER)), 8)
     return "\n".join(fill(line, letters, break_long_words=False) for line in text.split("\n"))
 
@@ -161,7 +161,7 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
 
 
 def captioned(caption: str, label: str) -> str:
-    """A caption that begins with what is drawn."""
+    """Return a caption that begins with what is drawn."""
     return caption.format(label=label[:1].upper() + label[1:])
 
 

@@ -28,7 +28,7 @@ class ModelStyle:
 
 
 def model_styles(rows: Sequence[Mapping[str, Scalar]]) -> dict[str, ModelStyle]:
-    """Models by counted parameters, then name."""
+    """Return models by counted parameters, then name."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
@@ -70,13 +70,13 @@ def draw_models(
 
 
 def ordered_models(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
-    """Models by counted parameters, then name."""
+    """Return models by counted parameters, then name."""
     facts = {str(row["model"]): row for row in rows}
     return sorted(facts, key=lambda model: (_size(facts[model]), model))
 
 
 def by_family(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
-    """Models by family, then counted parameters: the order of panels and bars."""
+    """Return models by family, then counted parameters: the order of panels and bars."""
     facts = {str(row["model"]): row for row in rows}
     return sorted(
         facts, key=lambda model: (str(facts[model]["family"]), _size(facts[model]), model)

@@ -32,7 +32,7 @@ class Null:
 
     @classmethod
     def of_rows(cls, rows: Sequence[Row], against: str) -> "Null":
-        """What the rows that can be drawn say."""
+        """Return what the rows that can be drawn say."""
         shown = [row for row in drawable(rows) if row[against] is not None]
         return cls(
             random=_envelope(shown, against, "null_low", "null_high"),
@@ -95,7 +95,7 @@ def _envelope(rows: Iterable[Row], against: str, low: str, high: str) -> dict[fl
 
 
 def _stretched(part: dict[float, Ends]) -> tuple[list[float], list[float], list[float]]:
-    """Sizes and both ends, the outer ones a little further out."""
+    """Return sizes and both ends, the outer ones a little further out."""
     sizes = list(part)
     return (
         [sizes[0] / BESIDE, *sizes, sizes[-1] * BESIDE],

@@ -45,7 +45,7 @@ def _among(value: Scalar, values: Sequence[str]) -> bool:
 
 
 def lines_at(material: Material, details: Sequence[Detail]) -> list[Line]:
-    """Lines of each detail at the view's place, with their cell and model's facts.
+    """Return lines of each detail at the view's place, with their cell and model's facts.
 
     Of a model whose layer at that depth was not kept, the nearest layer that was.
     """
@@ -77,6 +77,6 @@ def _at_place(detail: Detail, table: pa.Table, chosen: Selection) -> list[Line]:
 
 
 def _place(lines: Sequence[Line]) -> str:
-    """Where lines are of, in words."""
+    """Return where lines are of, in words."""
     places = sorted({(line["site"], line["position"]) for line in lines})
     return "; ".join(f"{site}, position {position}" for site, position in places) + "."

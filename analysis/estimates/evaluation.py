@@ -137,7 +137,7 @@ def require_finite(sample: Sample) -> None:
 
 
 def require_against(sample: Sample | None) -> Sample:
-    """The sample to compare with, if it was given and can be used."""
+    """Return the sample to compare with, if it was given and can be used."""
     if sample is None:
         raise UnmeasurableError("no condition to compare with was given", Status.NOT_RUN)
     require_finite(sample)
@@ -145,7 +145,7 @@ def require_against(sample: Sample | None) -> Sample:
 
 
 def require_moments(sample: Sample) -> dict[int, Moments]:
-    """Moments of every group with rows."""
+    """Return moments of every group with rows."""
     found = {
         number: summary.moments for number, summary in sample.groups.items() if summary.num_rows
     }
@@ -156,7 +156,7 @@ def require_moments(sample: Sample) -> dict[int, Moments]:
 
 
 def require_spectra(sample: Sample, centred: bool) -> Spectra:
-    """What spectral metrics share, of rows that have some variance."""
+    """Return what spectral metrics share, of rows that have some variance."""
     require_moments(sample)
     traces = sample.spectra.traces(centred)
     require_energy(traces)
@@ -179,7 +179,7 @@ def _require_spread(sample: Sample, square: float) -> None:
 
 
 def require_kept(sample: Sample) -> Reservoir:
-    """One kept row of every prompt, in which something moved."""
+    """Return one kept row of every prompt, in which something moved."""
     if sample.reservoir is None:
         raise UnmeasurableError("no rows are kept at this position policy", Status.NOT_RUN)
     kept = sample.reservoir.one_per_prompt()

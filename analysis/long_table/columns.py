@@ -37,7 +37,7 @@ _STATUSES = tuple(status.value for status in Status)
 
 
 def axis_column(axis: str) -> str:
-    """Column that holds a study's axis: its name, unless a fixed column already has it.
+    """Return the column that holds a study's axis: its name, unless a fixed column already has it.
 
     The axis `model` *is* the fixed column; any other clash gets the prefix `axis_`.
     """
@@ -45,7 +45,7 @@ def axis_column(axis: str) -> str:
 
 
 def axis_columns(axes: Iterable[str]) -> list[str]:
-    """Columns that stand before the fixed ones for these axes, in the study's order."""
+    """Return columns that stand before the fixed ones for these axes, in the study's order."""
     return [axis_column(axis) for axis in axes if axis != "model"]
 
 
@@ -57,7 +57,7 @@ def schema(axes: Iterable[str], types: Mapping[str, pa.DataType] | None = None) 
 
 
 def is_long_table(table: pa.Table) -> bool:
-    """Whether a table has the columns of `schema`, with any types of axes."""
+    """Tell whether a table has the columns of `schema`, with any types of axes."""
     types = {name: table.schema.field(name).type for name in axes_of(table.column_names)}
     known = all(kind in ARROW.values() for kind in types.values())
     return known and table.schema == schema(types, types)
@@ -72,7 +72,7 @@ def common_type(values: Iterable[object]) -> pa.DataType:
 
 
 def axes_of(columns: Iterable[str]) -> list[str]:
-    """The axis columns among the columns of a table of measurements."""
+    """Return the axis columns among the columns of a table of measurements."""
     return [name for name in columns if name not in FIXED.names]
 
 
@@ -119,7 +119,7 @@ def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") ->
 
 
 def _clean(row: Mapping[str, object], kinds: Mapping[str, Convert]) -> Row:
-    """One row with exactly the schema's columns and Python's own types."""
+    """Return one row with exactly the schema's columns and Python's own types."""
     for name in row:
         if name not in kinds:
             near = difflib.get_close_matches(name, kinds, 1)
@@ -135,7 +135,7 @@ def _clean(row: Mapping[str, object], kinds: Mapping[str, Convert]) -> Row:
 
 
 def _missing(value: object) -> bool:
-    """Whether this is one of the spellings of missing; a 0 is not."""
+    """Return whether this is one of the spellings of missing; a 0 is not."""
     if value is None or value == "":
         return True
     if isinstance(value, float):
@@ -144,7 +144,7 @@ def _missing(value: object) -> bool:
 
 
 def _converters(whole: pa.Schema) -> dict[str, Convert]:
-    """Column -> how its type is made."""
+    """Return column -> how its type is made."""
     by_type: dict[pa.DataType, Convert] = {
         pa.string(): _text,
         pa.bool_(): bool,
@@ -194,7 +194,7 @@ def _check(row: Row) -> None:
 
 
 def _sortable(value: Scalar) -> tuple[bool, float, str]:
-    """Order with the missing first, then numbers, then text."""
+    """Return a sort key: the missing first, then numbers, then text."""
     if isinstance(value, str):
         return (True, math.inf, value)
     return (value is not None, float(value or 0), "")

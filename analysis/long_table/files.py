@@ -35,13 +35,13 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def from_parquet(data: bytes) -> pa.Table:
-    """The table that `to_parquet` wrote."""
+    """Return the table that `to_parquet` wrote."""
     table: pa.Table = pq.read_table(io.BytesIO(data))
     return table
 
 
 def to_pandas(table: pa.Table) -> "pd.DataFrame":
-    """A DataFrame with nullable types: counts stay whole numbers, a missing value is NA."""
+    """Return a DataFrame with nullable types: counts stay whole numbers, a missing value is NA."""
     import pandas as pd
 
     kinds = {

@@ -39,7 +39,7 @@ def conformed(
 
 
 def labelled(table: pa.Table, column: str, label: str, metrics: Sequence[str]) -> pa.Table:
-    """The table with a label in a text column wherever the metric is one of these."""
+    """Return the table with a label in a text column wherever the metric is one of these."""
     chosen = pc.is_in(table["metric"], pa.array(metrics, pa.string()))
     values = pc.if_else(chosen, pa.scalar(label), table[column])
     return table.set_column(table.column_names.index(column), column, values)
@@ -55,7 +55,7 @@ def joined(
 
 
 def canonical(whole: pa.Table, axes: Sequence[str]) -> pa.Table:
-    """The rows in the order of `to_table`; equal ones stay as they came."""
+    """Return the rows in the order of `to_table`; equal ones stay as they came."""
     whole = whole.combine_chunks()
     names = list(dict.fromkeys([*(n for n in whole.column_names if n in axes), *IDENTITY, "key"]))
     order, most = np.zeros(len(whole), dtype=np.int64), 1
@@ -69,7 +69,7 @@ def canonical(whole: pa.Table, axes: Sequence[str]) -> pa.Table:
 
 
 def distinct(table: pa.Table, columns: Sequence[str]) -> list[Row]:
-    """The combinations of values in these columns, each once, sorted."""
+    """Return the combinations of values in these columns, each once, sorted."""
     found: list[Row] = table.group_by(list(columns)).aggregate([]).to_pylist()
     return sorted(found, key=lambda row: [(row[name] is not None, row[name]) for name in columns])
 

@@ -27,7 +27,7 @@ class LongTable:
 
     @classmethod
     def of(cls, data: pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]) -> LongTable:
-        """The measurements of a table, of a DataFrame or of dicts."""
+        """Return the measurements of a table, of a DataFrame or of dicts."""
         if isinstance(data, pa.Table) and is_long_table(data):
             return cls(columns=data)
         rows = to_rows(data)
@@ -36,7 +36,7 @@ class LongTable:
         return cls(columns=pa.Table.from_pylist(rows, schema=schema(axes, types)))
 
     def distinct(self, column: str) -> list[Row]:
-        """One row, empty but for this column, per value of it."""
+        """Return one row, empty but for this column, per value of it."""
         empty: Row = dict.fromkeys(self.columns.column_names)
         return [{**empty, column: value} for value in self._values(column)]
 
@@ -48,7 +48,7 @@ class LongTable:
         return resolve(selection, [*self.distinct("site"), *self.distinct("position")])
 
     def of_metrics(self, metrics: Sequence[str]) -> LongTable:
-        """The measurements of these metrics."""
+        """Return the measurements of these metrics."""
         wanted = pa.array(metrics, pa.string())
         return LongTable(columns=self.columns.filter(pc.is_in(self.columns["metric"], wanted)))
 
@@ -60,13 +60,13 @@ class LongTable:
         return to_rows(self.columns.filter(mask))
 
     def combinations(self, columns: Sequence[str]) -> set[tuple[Scalar, ...]]:
-        """The combinations of values in these columns that have a number somewhere."""
+        """Return the combinations of values in these columns that have a number somewhere."""
         measured = self.columns.filter(pc.is_valid(self.columns["value"]))
         found = _combinations(measured, columns)
         return {tuple(row[column] for column in columns) for row in found}
 
     def _masks(self, selection: Selection) -> Iterator[pa.ChunkedArray]:
-        """What each part of the selection keeps; a missing entry always stays."""
+        """Yield what each part of the selection keeps; a missing entry always stays."""
         for column, values in selection.where.items():
             kept = [value for value in self._values(column) if is_named(value, values)]
             yield self._among(column, kept)
@@ -77,7 +77,7 @@ class LongTable:
             yield self._at(selection.depths)
 
     def _at(self, depths: Sequence[float]) -> pa.ChunkedArray:
-        """Rows of the layers at these relative depths, and those without a layer."""
+        """Return rows of the layers at these relative depths, and those without a layer."""
         mask = pc.is_null(self.columns["layer"])
         for num_layers in self._values("num_layers"):
             assert isinstance(num_layers, int)
@@ -93,13 +93,13 @@ class LongTable:
         return pc.or_(found, pc.is_null(self.columns[column]))
 
     def _values(self, column: str) -> list[Scalar]:
-        """Values of a column, missing left out."""
+        """Return values of a column, missing left out."""
         values: list[Scalar] = pc.unique(self.columns[column]).to_pylist()
         return [value for value in values if value is not None]
 
 
 def applied(selection: Selection) -> Selection:
-    """The selection without the part that `LongTable.rows` has applied."""
+    """Return the selection without the part that `LongTable.rows` has applied."""
     return replace(selection, where={})
 
 

@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 
 def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
-    """One row per cell: the measurements that agree on everything but the seed.
+    """Return one row per cell: the measurements that agree on everything but the seed.
 
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
     one it keeps the interval over prompt groups. Floor and null bands are the outermost of any
@@ -31,7 +31,7 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
 
 
 def t_interval(values: Iterable[float]) -> tuple[float, float]:
-    """95 % Student interval of the mean of two or more independent values."""
+    """Return the 95 % Student interval of the mean of two or more independent values."""
     from scipy.special import stdtrit
 
     sample = np.asarray(list(values), dtype=np.float64)
@@ -42,7 +42,7 @@ def t_interval(values: Iterable[float]) -> tuple[float, float]:
 
 
 def _one_per_seed(cell: list[Row], seeds: str | None, names: Sequence[str]) -> list[Row]:
-    """The cell's rows, the same number gathered twice (by two stages) counted once."""
+    """Return the cell's rows, the same number gathered twice (by two stages) counted once."""
     kept: dict[Scalar, Row] = {}
     for row in cell:
         seed = row.get(seeds) if seeds else None
@@ -98,20 +98,20 @@ def _outermost(rows: Sequence[Row]) -> Row:
 
 
 def _number(row: Row) -> float | None:
-    """The row's value if it may be shown: below the noise floor a number says nothing."""
+    """Return the row's value if it may be shown: below the noise floor a number says nothing."""
     value = row["value"]
     assert value is None or isinstance(value, int | float)
     return None if value is None or row["status"] == Status.BELOW_NOISE_FLOOR else float(value)
 
 
 def _most_common(rows: Sequence[Row]) -> Row:
-    """The first row with the most frequent status."""
+    """Return the first row with the most frequent status."""
     status = Counter(row["status"] for row in rows).most_common(1)[0][0]
     return next(row for row in rows if row["status"] == status)
 
 
 def _lost(rows: Sequence[Row]) -> str:
-    """Why seeds are missing, in one line."""
+    """Say why seeds are missing, in one line."""
     counted = Counter(f"{row['status']}: {row['reason'] or 'no reason recorded'}" for row in rows)
     why = "; ".join(f"{count} × {reason}" for reason, count in sorted(counted.items()))
     return f"{len(rows)} seed{'s' * (len(rows) > 1)} missing ({why})"

@@ -32,13 +32,13 @@ class Selection:
 
 
 def resolve(selection: Selection, rows: Sequence[Row]) -> Selection:
-    """The selection with its open choices filled from what was measured."""
+    """Return the selection with its open choices filled from what was measured."""
     site = selection.site or _first("site", rows)
     return replace(selection, site=site, position=selection.position or _first("position", rows))
 
 
 def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
-    """Rows of a resolved selection, `depth` set to the fraction asked for.
+    """Return rows of a resolved selection, `depth` set to the fraction asked for.
 
     Rows without a site, layer or position (behaviour, or a job that failed before it could say)
     are kept, and so is behaviour that has only positions of its own, such as the perplexity of
@@ -61,7 +61,7 @@ def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
 
 
 def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Rows that have one of the values asked for, or none at all, in each column named."""
+    """Return rows that have one of the values asked for, or none at all, in each column named."""
     kept = list(rows)
     for column, values in where.items():
         if rows and column not in rows[0]:
@@ -82,14 +82,14 @@ def is_named(value: Scalar, names: Sequence[str]) -> bool:
 
 
 def nearest(wrong: str, known: Sequence[str]) -> str:
-    """The end of an error message: what exists, and the nearest match."""
+    """Return the end of an error message: what exists, and the nearest match."""
     near = difflib.get_close_matches(wrong, known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f" (there is: {', '.join(known)}){hint}"
 
 
 def describe(selection: Selection) -> str:
-    """The selection in words, for a caption."""
+    """Return the selection in words, for a caption."""
     parts = [f"site {selection.site}"] if selection.site else []
     if selection.site and selection.depths:
         depths = ", ".join(f"{depth:g}" for depth in selection.depths)
@@ -106,7 +106,7 @@ def _first(column: str, rows: Sequence[Row]) -> str | None:
 
 
 def _spread_failures(rows: Sequence[Row]) -> list[Row]:
-    """Rows in which a failure stands at every variant of its metric that others measured.
+    """Return rows in which a failure stands at every variant of its metric that others measured.
 
     A job that failed cannot say at which site or centring its numbers would have been; without
     this a cell with two seeds measured and one failed would not know of the third.

@@ -45,7 +45,7 @@ class DecodeControls:
         return cls(circumstances=circumstances, reads=reads)
 
     def remark(self, row: Row) -> str | None:
-        """What must be said of a number under a transform; None where nothing must."""
+        """Return what must be said of a number under a transform; None where nothing must."""
         metric = str(row["metric"])
         if not any(metric == name or metric.startswith(f"{name}_") for name in CLAIMS):
             return None

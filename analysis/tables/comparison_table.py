@@ -61,7 +61,7 @@ def compare(
     references: Sequence[str] = (),
     circumstances: Mapping[str, Circumstances] | None = None,
 ) -> Table:
-    """The table of a study's measurements.
+    """Return the table of a study's measurements.
 
     Every combination of a row and a column has a cell; one without a number says why. References
     stand below, under circumstances that tell of transforms bypass claims are footnoted. Raises
@@ -116,7 +116,7 @@ def compare(
 def _columns(
     rows: Sequence[Row], metrics: Sequence[str], axes: Sequence[str], layout: Layout
 ) -> dict[Column, Header]:
-    """Columns in the order shown, each with its header."""
+    """Return columns in the order shown, each with its header."""
     columns: dict[Column, Header] = {}
     for metric in metrics:
         own = [row for row in rows if row["metric"] == metric]
@@ -134,7 +134,7 @@ def _columns(
 def _place(
     rows: Sequence[Row], down: Sequence[str], axes: Sequence[str]
 ) -> dict[tuple[Side, Column], Row]:
-    """The number of each cell; ValueError where two fall into one."""
+    """Return the number of each cell; ValueError where two fall into one."""
     numbers: dict[tuple[Side, Column], Row] = {}
     for row in rows:
         column = Column(str(row["metric"]), _values(row, axes), _values(row, VARIANT))
@@ -167,7 +167,7 @@ def _empty(family: Scalar, metric: str, elsewhere: str | None) -> Cell:
 
 
 def _caption(rows: Sequence[Row], chosen: Selection, layout: Layout, axes: Sequence[str]) -> str:
-    """What a reader needs to know to trust the numbers."""
+    """Return what a reader needs to know to trust the numbers."""
     parts = [describe(chosen)]
     for axis in axes_of(rows[0] if rows else ()):
         values = {label_of(row[axis]) for row in rows if row[axis] is not None}

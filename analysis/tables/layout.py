@@ -60,7 +60,7 @@ def _entries() -> list[Metric | WeightMetric]:
 
 
 def metrics_shown(rows: Sequence[Row], asked: Sequence[str] | None) -> list[str]:
-    """The metrics asked for, or all; ValueError for one that nothing was measured of."""
+    """Return the metrics asked for, or all; ValueError for one that nothing was measured of."""
     found = {str(row["metric"]) for row in rows}
     places = dict.fromkeys(_values_of_metrics(), math.inf) | headline_places()
     known = sorted(found, key=lambda name: (places.get(name, 0), name))
@@ -71,7 +71,7 @@ def metrics_shown(rows: Sequence[Row], asked: Sequence[str] | None) -> list[str]
 
 
 def axes_across(rows: Sequence[Row], layout: Layout) -> tuple[str, ...]:
-    """Axes across the top: those asked for, or all that vary and are not down the side."""
+    """Return axes across the top: those asked for, or all that vary and are not down the side."""
     known = ["model", *axes_of(rows[0] if rows else ())]
     for axis in (*layout.rows, *(layout.columns or ())):
         if axis not in known:
@@ -85,7 +85,7 @@ def axes_across(rows: Sequence[Row], layout: Layout) -> tuple[str, ...]:
 
 
 def _varies(rows: Sequence[Row], axis: str) -> bool:
-    """Whether some metric has several values of the axis, or some with and some without."""
+    """Return whether some metric has several values of the axis, or some with and some without."""
     seen: dict[Scalar, set[Scalar]] = {}
     for row in rows:
         seen.setdefault(row["metric"], set()).add(row[axis])
@@ -101,14 +101,14 @@ def _follows(rows: Sequence[Row], axis: str, sides: Sequence[str]) -> bool:
 
 
 def axes_beside(rows: Sequence[Row], layout: Layout, axes: Sequence[str]) -> list[str]:
-    """Axes that vary from row to row and never within one: told in the row header."""
+    """Return axes that vary from row to row and never within one: told in the row header."""
     known = [name for name in axes_of(rows[0] if rows else ()) if name != layout.seeds]
     free = [name for name in known if name not in layout.rows and name not in axes]
     return [axis for axis in free if _varies(rows, axis) and _follows(rows, axis, layout.rows)]
 
 
 def rows_down(rows: Sequence[Row], layout: Layout) -> dict[Side, Row]:
-    """Row keys in the order shown, each with a row that has its model's facts."""
+    """Return row keys in the order shown, each with a row that has its model's facts."""
     sides: dict[Side, Row] = {}
     for row in rows:
         sides.setdefault(tuple(row[axis] for axis in layout.rows), row)
@@ -160,7 +160,7 @@ def combinations(
 
 
 def variant_labels(metric: str, rows: Sequence[Row]) -> dict[tuple[Scalar, ...], str]:
-    """Variants of a metric that were measured, named by no more than tells them apart."""
+    """Return variants of a metric that were measured, named by no more than tells them apart."""
     measured = [row for row in rows if row["value"] is not None] or rows
     variants = {tuple(row[name] for name in VARIANT) for row in measured}
     told: list[int] = []
@@ -184,7 +184,7 @@ def _word(name: str, value: Scalar) -> str:
 
 
 def row_levels(layout: Layout, extra: Sequence[str]) -> Header:
-    """Names of the parts of a row header: a model is told by its family, name and size."""
+    """Return names of the parts of a row header: a model is told by its family, name and size."""
     named = [
         ("family", "model", "parameters") if axis == "model" else (axis,) for axis in layout.rows
     ]
@@ -192,7 +192,7 @@ def row_levels(layout: Layout, extra: Sequence[str]) -> Header:
 
 
 def side_header(row: Row, layout: Layout, extra: Sequence[str]) -> Header:
-    """The row header of any of a row's measurements."""
+    """Return the row header of any of a row's measurements."""
     header: list[str] = []
     for axis in layout.rows:
         if axis == "model":

@@ -59,13 +59,13 @@ class PowerLaw:
         return self.status == Status.OK and self.num_sizes < MIN_SIZES_FOR_A_LAW
 
     def at(self, sizes: Points) -> Points:
-        """The fitted values at these sizes."""
+        """Return the fitted values at these sizes."""
         assert self.exponent is not None and self.prefactor is not None, "a refused fit has no line"
         return np.asarray(self.prefactor * np.asarray(sizes, float) ** self.exponent)
 
 
 def fit_families(rows: Sequence[Row], against: str = "num_parameters") -> tuple[PowerLaw, ...]:
-    """One fit per family, and one `mixed` over all of them where there are several.
+    """Return one fit per family, and one `mixed` over all of them where there are several.
 
     `rows` hold one metric in one condition, already combined over seeds.
     """

@@ -42,7 +42,7 @@ class Line:
 def places(
     rows: Sequence[Row], columns: Sequence[tuple[str, Sequence[Scalar]]], axes: Sequence[str]
 ) -> list[Place]:
-    """The place of each column, given as metric and values of the axes across."""
+    """Return the place of each column, given as metric and values of the axes across."""
     constant = {}
     for axis in axes_of(rows[0] if rows else ()):
         values = {row[axis] for row in rows}
@@ -61,7 +61,7 @@ def places(
 def reference_lines(
     names: Sequence[str], columns: Sequence[Place], layout: Layout, num_beside: int
 ) -> Iterator[Line]:
-    """Header and cells of every published model; ValueError for a name that does not exist.
+    """Yield header and cells of every published model; ValueError for a name that does not exist.
 
     Models must go down the side: a published number belongs to one.
     """

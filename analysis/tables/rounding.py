@@ -51,7 +51,7 @@ def format_count(count: int) -> str:
 
 
 def last_place(number: float, digits: int) -> int:
-    """Power of ten of the last digit kept: 0.0234 to two digits is -3, and so is 0.00996."""
+    """Return the power of ten of the last digit kept: 0.0234 to two digits is -3."""
     if number == 0:
         return 0
     place = Decimal(repr(number)).adjusted() - digits + 1
@@ -64,7 +64,7 @@ def _quantize(number: float, place: int) -> Decimal:
 
 
 def _exponent(largest: float) -> int:
-    """Power of ten taken out of the numbers shown: none between 0.0001 and ten million."""
+    """Return the power of ten taken out of numbers: none between 0.0001 and ten million."""
     power = Decimal(repr(largest)).adjusted() if largest else 0
     return 0 if -4 <= power < 7 else power
 

@@ -90,13 +90,13 @@ def _series(
 
 
 def _keys(rows: Sequence[Row], family: str) -> tuple[str, ...]:
-    """Jobs that measured the points of a family's fit, or of the mixed one."""
+    """Return jobs that measured the points of a family's fit, or of the mixed one."""
     own = [row for row in rows if row["family"] == family] or rows
     return tuple(dict.fromkeys(key for row in own for key in str(row["key"] or "").split()))
 
 
 def _cells(metric: str, law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:
-    """The PARTS of one fit; what was dropped or is only descriptive becomes a footnote."""
+    """Return the PARTS of one fit; what was dropped or is only descriptive becomes a footnote."""
     remarks = []
     if law.descriptive:
         remarks.append("descriptive: 4 or 5 sizes do not make a law")

@@ -90,7 +90,7 @@ class Table:
 
 
 def annotate(table: Table) -> Table:
-    """The table with a footnote mark on every cell that has something to explain.
+    """Return the table with a footnote mark on every cell that has something to explain.
 
     Marks are given metric by metric, row by row: the order in which blocks are read.
     """
@@ -113,7 +113,7 @@ def annotate(table: Table) -> Table:
 
 
 def footnote(cell: Cell) -> str:
-    """What has to be said about a cell: nothing for a plain number."""
+    """Return what has to be said about a cell: nothing for a plain number."""
     status, reason = cell.number.status, cell.number.reason
     if status == Status.OK:
         return reason or ""
@@ -121,7 +121,7 @@ def footnote(cell: Cell) -> str:
 
 
 def take_columns(table: Table, kept: Sequence[int]) -> Table:
-    """The table with only these columns, and only the footnotes they use."""
+    """Return the table with only these columns, and only the footnotes they use."""
     cells = tuple(tuple(line[index] for index in kept) for line in table.cells)
     used = {cell.mark for line in cells for cell in line}
     notes = {mark: text for mark, text in table.footnotes.items() if mark in used}
@@ -130,7 +130,7 @@ def take_columns(table: Table, kept: Sequence[int]) -> Table:
 
 
 def split(table: Table, fits: Callable[[Table], bool]) -> list[Table]:
-    """Blocks that fit, cut at the first header level that differs.
+    """Return blocks that fit, cut at the first header level that differs.
 
     Every metric is a block of its own; under it, as many columns stand together as fit.
     """
@@ -178,7 +178,7 @@ def shared_header(table: Table) -> tuple[Header, Table]:
 
 
 def spans(headers: Sequence[Header], level: int) -> list[tuple[str, int]]:
-    """Runs of equal header entries at a level, for headers that span columns."""
+    """Return runs of equal header entries at a level, for headers that span columns."""
     runs: list[tuple[Header, int]] = []
     for header in headers:
         if runs and runs[-1][0] == header[: level + 1]:
@@ -189,7 +189,7 @@ def spans(headers: Sequence[Header], level: int) -> list[tuple[str, int]]:
 
 
 def without_repeats(rows: Iterable[Header]) -> list[Header]:
-    """Row headers in which the leading part is left blank where it repeats the row above."""
+    """Return row headers in which the leading part is left blank where it repeats the row above."""
     shown: list[Header] = []
     above: Header = ()
     for header in rows:
@@ -202,6 +202,6 @@ def without_repeats(rows: Iterable[Header]) -> list[Header]:
 
 
 def _letters(index: int) -> str:
-    """Marks as spreadsheets count columns: a to z, then aa, ab."""
+    """Return marks as spreadsheets count columns: a to z, then aa, ab."""
     text = chr(ord("a") + index % 26)
     return text if index < 26 else _letters(index // 26 - 1) + text

@@ -19,7 +19,7 @@ _SIGNS = {True: "yes", False: "no", None: "-"}
 
 
 def answers(comparison: Comparison, view: View) -> list[Answer]:
-    """One per question, at the place that the view shows.
+    """Return one answer per question, at the place that the view shows.
 
     Raises UserError where two jobs measured one number and differ.
     """
@@ -73,12 +73,12 @@ def _lines(answer: Answer) -> Iterator[str]:
 
 
 def as_json(found: Sequence[Answer]) -> str:
-    """All answers with all their evidence."""
+    """Return all answers with all their evidence."""
     return json.dumps([asdict(answer) for answer in found], indent=1, ensure_ascii=False) + "\n"
 
 
 def as_markdown(found: Sequence[Answer]) -> str:
-    """The answers as a page; a question that was not measured says so."""
+    """Return the answers as a page; a question that was not measured says so."""
     return "\n".join(line for answer in found for line in _section(answer))
 
 
@@ -104,7 +104,7 @@ def _line(each: Evidence) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which no name can end a cell or begin markup."""
+    """Return text in which no name can end a cell or begin markup."""
     escaped = text.replace("\\", "\\\\")
     for mark in "|*_`<>[]":
         escaped = escaped.replace(mark, f"\\{mark}")

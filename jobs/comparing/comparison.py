@@ -55,7 +55,7 @@ class Comparison:
         return list(self.order)
 
     def layout(self, view: View) -> "Layout":
-        """How `analysis` is told to lay the table out."""
+        """Return how `analysis` lays the table out."""
         from analysis.tables.layout import Layout, headline_places
 
         measured = set(self.gathered["metric"].unique().to_pylist())
@@ -101,7 +101,7 @@ class Comparison:
 
 
 def selection_of(view: View, *, every_layer: bool = False) -> "Selection":
-    """The part of the measurements that a view shows."""
+    """Return the part of the measurements that a view shows."""
     from analysis.long_table.selection import Selection
 
     depths = None if every_layer else (view.depth,)
@@ -109,7 +109,7 @@ def selection_of(view: View, *, every_layer: bool = False) -> "Selection":
 
 
 def terminal_view(table: "Table", width: int) -> "RenderableType":
-    """The table for a rich console of this width."""
+    """Return the table for a rich console of this width."""
     from analysis.tables.writers.terminal import renderable
 
     return renderable(table, width)
@@ -126,7 +126,7 @@ def rendered(table: "Table", form: str) -> bytes:
 
 
 def long_table(comparison: Comparison, form: str) -> bytes:
-    """All measurements as csv, parquet or json, full precision."""
+    """Return all measurements as csv, parquet or json, full precision."""
     from analysis.long_table.files import to_csv, to_parquet
 
     writers: Mapping[str, Callable[[pa.Table], bytes]] = {

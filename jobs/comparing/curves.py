@@ -30,7 +30,7 @@ class Curve:
 
 
 def curves(comparison: Comparison, view: View) -> list[Curve]:
-    """All lines of at least two points, in canonical order."""
+    """Return all lines of at least two points, in canonical order."""
     found = []
     for against, every_layer in ((LAYER, True), (SIZE, False)):
         lines: dict[str, dict[float, float]] = {}
@@ -47,7 +47,7 @@ def curves(comparison: Comparison, view: View) -> list[Curve]:
 
 
 def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[Row]:
-    """Numbers over seeds of the metrics shown; spectra centred."""
+    """Yield numbers over seeds of the metrics shown; spectra centred."""
     from analysis.long_table.query import LongTable, applied
     from analysis.long_table.seeds import over_seeds
     from analysis.long_table.selection import select

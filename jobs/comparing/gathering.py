@@ -118,7 +118,7 @@ def _known(source: Source, table: "pa.Table") -> dict[str, Scalar]:
 
 
 def _facts(tables: "Sequence[pa.Table]") -> dict[str, Row]:
-    """Name of each model that something was measured of -> its facts."""
+    """Return the name of each model that something was measured of -> its facts."""
     facts: dict[str, Row] = {}
     for table in tables:
         if len(table):
@@ -152,7 +152,7 @@ def _seen(
 
 
 def _missing(source: Source, seen: Sequence[Row], facts: Mapping[str, Row]) -> Iterator[Row]:
-    """One row per metric (and place on a swept axis), with the reason and no value."""
+    """Yield one row per metric (and place on a swept axis), with the reason and no value."""
     own, compares = _columns(source), _comparing_values()
     same_model = facts.get(str(own.get("model", "")), {})
     if not seen:
@@ -230,7 +230,7 @@ def details(sources: Sequence[Source], name: str) -> "list[Detail]":
 
 
 def _detail_about(source: Source, artifact: Artifact) -> "dict[str, Scalar]":
-    """What a row of measurements of the same job says of its cell and model."""
+    """Return what a row of measurements of the same job says of its cell and model."""
     table = _read_detail(artifact, FILE, MODEL_FACTS).slice(0, 1)
     facts: dict[str, Scalar] = table.to_pylist()[0] if len(table) else dict.fromkeys(MODEL_FACTS)
     named = f"{facts['family']}-{facts['num_parameters']}"  # where the study has no axis `model`

@@ -17,7 +17,7 @@ _MOST_TOLD = 20
 
 
 def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
-    """The rows behind one cell: one, or one per seed.
+    """Return the rows behind one cell: one, or one per seed.
 
     What the text leaves open is as the view shows it (site, position, depth). Raises UserError for
     names that do not exist, and, with the candidates, where several cells are meant.
@@ -70,7 +70,7 @@ def describe_row(row: Mapping[str, Scalar]) -> Iterator[str]:
 
 
 def _parsed(text: str) -> "tuple[str, dict[str, list[str]]]":
-    """The metric, and column -> accepted values; a part without `=` is one more value."""
+    """Return the metric, and column -> accepted values; a part without `=` is one more value."""
     metric, *parts = [part.strip() for part in text.split(",")]
     named: dict[str, list[str]] = {}
     column = ""
@@ -106,7 +106,7 @@ def _filtered(rows: list[Row], named: Mapping[str, Sequence[str]], text: str) ->
 
 
 def _written(column: str, value: Scalar) -> str:
-    """A value as a user writes it; the missing one as tables call it."""
+    """Return a value as a user writes it; the missing one as tables call it."""
     from analysis.tables.layout import BLANKS
 
     if value is None:
@@ -126,7 +126,7 @@ def _fraction(values: Sequence[str], text: str) -> float:
 
 
 def _narrowed(selection: "Selection", rows: Sequence[Row]) -> "Selection":
-    """The view's selection; where the rows are of one site or position only, of that."""
+    """Return the view's selection; where the rows are of one site or position only, of that."""
     from dataclasses import replace
 
     from analysis.long_table.selection import resolve
@@ -141,7 +141,7 @@ def _narrowed(selection: "Selection", rows: Sequence[Row]) -> "Selection":
 
 
 def _cells(rows: Sequence[Row], seeds: str | None) -> dict[tuple[Scalar, ...], Row]:
-    """One row per cell: what differs in more than the seed is another cell."""
+    """Return one row per cell: what differs in more than the seed is another cell."""
     from analysis.long_table.columns import axes_of
 
     names = [name for name in (*axes_of(rows[0]), *IDENTITY) if name not in (seeds, "depth")]
@@ -149,7 +149,7 @@ def _cells(rows: Sequence[Row], seeds: str | None) -> dict[tuple[Scalar, ...], R
 
 
 def _candidates(rows: Sequence[Row], seeds: str | None) -> list[str]:
-    """The cells there are, told by the columns in which they differ."""
+    """Return the cells there are, told by the columns in which they differ."""
     return list(_told(list(_cells(rows, seeds).values()), seeds))[:_MOST_TOLD]
 
 

@@ -45,7 +45,7 @@ class Trace:
             yield from found.walk(depth + 1)
 
     def as_json(self) -> dict[str, object]:
-        """The whole tree as JSON."""
+        """Return the whole tree as JSON."""
         return {
             "kind": self.kind,
             "key": self.key,
@@ -72,11 +72,11 @@ class Tracer:
         self._kinds: dict[str, str] | None = None
 
     def knows(self, key: str) -> bool:
-        """Whether the root holds anything of a job."""
+        """Return whether the root holds anything of a job."""
         return self._kind_of(key) is not None
 
     def trace(self, key: str) -> Trace:
-        """The chain behind a job. Raises UserError where no job of the root has such a key.
+        """Return the chain behind a job. Raises UserError where no job of the root has such a key.
 
         Args:
             key: the whole key, or the 16 digits that name its folder.
@@ -145,7 +145,7 @@ def trace(storage: Storage, key: str) -> Trace:
 
 
 def _asked(storage: Storage, name: str) -> Mapping[str, Any]:
-    """What was asked, as `job.json` says; nothing where that was lost."""
+    """Return what was asked, as `job.json` says; nothing where that was lost."""
     try:
         asked: Mapping[str, Any] = json.loads(storage.read(name))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -160,7 +160,7 @@ def _label(asked: Mapping[str, Any]) -> str:
 
 
 def _inputs(asked: Mapping[str, Any], read: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Input name and key of everything that was read, each once."""
+    """Return the input name and key of everything that was read, each once."""
     named: Mapping[str, Sequence[Any]] = asked.get("identity", {}).get("inputs", {})
     found: dict[str, str] = {}
     for name in sorted(named):

@@ -63,7 +63,7 @@ class View(Params):
     @field_validator("position")
     @classmethod
     def _of_tokens(cls, position: str | None) -> str | None:
-        """A policy, or one numbered place such as `turn-2` or `output-1`."""
+        """Check that it is a policy, or one numbered place such as `turn-2` or `output-1`."""
         if position is not None:
             numbered = re.fullmatch(r"(turn|output)-[0-9]+", position)
             if numbered is None and position not in get_args(Policy):

@@ -46,7 +46,7 @@ def mirror_study(
 
 
 def _flat(table: "Table") -> TableRows:
-    """One line per row of the table, one column per header, as W&B wants it."""
+    """Return one line per row of the table, one column per header, as W&B wants it."""
     columns = [*table.row_levels, *(" / ".join(filter(None, head)) for head in table.columns)]
     rows = [
         [*header, *(cell.text if cell.number.value is None else cell.number.value for cell in line)]

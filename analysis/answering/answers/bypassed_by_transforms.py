@@ -35,7 +35,7 @@ METRICS = (*BEHAVIOUR, CONTROL, *GEOMETRY)
 
 
 def answer(findings: Findings) -> Answer:
-    """What transformed prompts do; see the rule above."""
+    """Return what transformed prompts do; see the rule above."""
     metric = behaviour_metric(findings)
     under = [each for each in findings.aligned if _is_transformed(each)]
     said = [each for each in under if each.number.metric == metric]
@@ -83,7 +83,7 @@ _NOTHING = "No aligned model was measured on transformed prompts."
 
 
 def _control(findings: Findings, finding: Finding) -> Finding | None:
-    """The decode control of the same base under the same transform."""
+    """Return the decode control of the same base under the same transform."""
     return next(
         (
             each

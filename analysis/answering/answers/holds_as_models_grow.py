@@ -35,7 +35,7 @@ METRICS = (*MECHANISM, "mean_cosine")
 
 
 def answer(findings: Findings) -> Answer:
-    """What the ladder says; see the rule above."""
+    """Return what the ladder says; see the rule above."""
     found = mechanisms(findings, findings.aligned)
     holds = [each.holds for each in found]
     laws = _laws(found)
@@ -63,7 +63,7 @@ def answer(findings: Findings) -> Answer:
 
 
 def _of_controls(findings: Findings) -> list[str]:
-    """What training on shuffled labels takes from the signs of the mechanism."""
+    """Return what training on shuffled labels takes from the signs of the mechanism."""
     control = [each for each in findings.found if each.about.objective == SHUFFLED]
     shared = [each for each in mechanisms(findings, control) if is_beyond_null(each.consistency)]
     if not shared:
@@ -76,7 +76,7 @@ def _of_controls(findings: Findings) -> list[str]:
 
 
 def _interventions(findings: Findings) -> list[Evidence]:
-    """What other interventions recover of toxicity, at each dose. They decide nothing."""
+    """Return what other interventions recover of toxicity, at each dose. They decide nothing."""
     return [
         of_finding(
             each,
@@ -108,7 +108,7 @@ def _elsewhere(findings: Findings) -> list[Evidence]:
 
 
 def _laws(found: Sequence[Mechanism]) -> Sequence[PowerLaw]:
-    """The power law of consistency over counted parameters, in every family."""
+    """Return the power law of consistency over counted parameters, in every family."""
     return fit_families([each.consistency.number.as_row() for each in found]) if found else ()
 
 
@@ -123,7 +123,7 @@ def _does_not_weaken(law: PowerLaw, found: Sequence[Mechanism]) -> bool | None:
 
 
 def _of_family(law: PowerLaw, found: Sequence[Mechanism]) -> list[Finding]:
-    """The consistencies behind a fit within one family."""
+    """Return the consistencies behind a fit within one family."""
     return [each.consistency for each in found if str(each.consistency.number.family) == law.family]
 
 

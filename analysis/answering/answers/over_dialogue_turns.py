@@ -33,7 +33,7 @@ METRICS = (*BEHAVIOUR, DRIFT, SLOPE)
 
 
 def answer(findings: Findings) -> Answer:
-    """What later turns show; see the rule above."""
+    """Return what later turns show; see the rule above."""
     turns = [each for each in findings.aligned if each.turn]
     drifts = _last([each for each in turns if each.number.metric == DRIFT])
     slopes = _last([each for each in turns if each.number.metric == SLOPE])

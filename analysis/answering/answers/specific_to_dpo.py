@@ -32,7 +32,7 @@ METRICS = (*MECHANISM, "mean_cosine", "relative_norm")
 
 
 def answer(findings: Findings) -> Answer:
-    """What other objectives show; see the rule above."""
+    """Return what other objectives show; see the rule above."""
     known = [each for each in findings.found if each.about.objective is not None]
     by_name = {name: _of(findings, known, name) for name in _names(known)}
     with_dpo = by_name.pop(DPO, [])
@@ -75,7 +75,7 @@ def _of(findings: Findings, known: Sequence[Finding], objective: str) -> list[Me
 
 
 def _differs(findings: Findings, other: Mechanism, with_dpo: Sequence[Mechanism]) -> bool | None:
-    """Whether an objective lacks what DPO shows on the same base."""
+    """Return whether an objective lacks what DPO shows on the same base."""
     shared = is_beyond_null(other.consistency)
     if shared is False:
         return True
@@ -116,7 +116,7 @@ def _summary(votes: list[bool | None], null: list[bool | None]) -> str:
 
 
 def _evidence(found: Sequence[Mechanism], votes: Sequence[bool | None]) -> list[Evidence]:
-    """The toxicity of each, with the vote, then how alike its offsets are."""
+    """Return the toxicity of each, with the vote, then how alike its offsets are."""
     evidence = []
     for each, vote in zip(found, votes, strict=True):
         for sign in each.evidence:
@@ -128,7 +128,7 @@ def _evidence(found: Sequence[Mechanism], votes: Sequence[bool | None]) -> list[
 
 
 def _sizes(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
-    """How far each objective moves the residual stream, beside its noise floor."""
+    """Return how far each objective moves the residual stream, beside its noise floor."""
     return [
         of_finding(
             each,

@@ -25,7 +25,7 @@ NARROW = "Every pair of this study is synthetic: a model's continuations against
 
 
 def answer(findings: Findings) -> Answer:
-    """What pairs that were not steered show; see the rule above."""
+    """Return what pairs that were not steered show; see the rule above."""
     by_origin = {origin: _of(findings, origin) for origin in Origin}
     collected = by_origin[Origin.COLLECTED]
     deciding = collected or by_origin[Origin.LANGUAGE]

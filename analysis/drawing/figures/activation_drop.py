@@ -26,7 +26,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per objective, a panel per model."""
+    """Yield one drawing per objective, a panel per model."""
     sites = material.values(DROP, "site")[:1]
     rows = [row for name in (BASE, DROP) for row in material.rows(name, layers=True, sites=sites)]
     for cut in cuts(rows, material.layout):

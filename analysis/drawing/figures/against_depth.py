@@ -38,7 +38,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One of every metric shown that has layers."""
+    """Yield one drawing of every metric shown that has layers."""
     for metric in material.metrics:
         rows, left = of_two(material.rows(metric, layers=True))
         if any(row["layer"] is not None for row in drawable(rows)):
@@ -58,7 +58,7 @@ def draw(
     label: str | None = None,
     note: str = "",
 ) -> "Figure":
-    """One panel per combination of `panels_by`; one line per model, darker for larger.
+    """Draw one panel per combination of `panels_by`; one line per model, darker for larger.
 
     `rows` are of one metric at one site and position, every layer, combined over seeds.
     """

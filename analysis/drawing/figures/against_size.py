@@ -61,7 +61,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One of every metric shown of which two sizes have a number."""
+    """Yield one drawing of every metric shown of which two sizes have a number."""
     for metric in material.metrics:
         rows, left = of_two(material.rows(metric))
         if len({row["num_parameters"] for row in drawable(rows)}) > 1:
@@ -162,14 +162,14 @@ def _series(
 
 
 def describe(law: PowerLaw) -> str:
-    """The exponent with its interval, and whether it is more than a description."""
+    """Return the exponent with its interval, and whether it is more than a description."""
     assert law.exponent is not None and law.low is not None and law.high is not None
     few = "*" if law.descriptive else ""
     return f"b = {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], n = {law.num_sizes}{few}"
 
 
 def _about_fits(laws: Sequence[str]) -> str:
-    """What a reader of the exponents, or of lines without any, must know."""
+    """Return what a reader of the exponents, or of lines without any, must know."""
     if not laws:
         return "No power law: a family needs four sizes."
     few = any(text.endswith("*") for text in laws)

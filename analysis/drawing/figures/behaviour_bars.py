@@ -43,7 +43,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One of every metric shown that no layer has."""
+    """Yield one drawing of every metric shown that no layer has."""
     for metric in material.metrics:
         rows = material.rows(metric)
         measured = [row for row in rows if row["value"] is not None]
@@ -132,7 +132,7 @@ def _bars(
 
 
 def _models(rows: Sequence[Row]) -> dict[str, str]:
-    """Models by family and counted parameters, with the tick text of each."""
+    """Return models by family and counted parameters, with the tick text of each."""
     facts = {str(row["model"]): row for row in rows}
     sizes = {model: facts[model]["num_parameters"] for model in by_family(rows)}
     counted = {

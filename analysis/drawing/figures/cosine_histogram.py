@@ -25,7 +25,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per objective, a panel per model, a histogram per condition."""
+    """Yield one drawing per objective, a panel per model, a histogram per condition."""
     for cut in cuts_of(material, DETAIL, inside=("condition",)):
         canvas = draw(cut.rows, layout=material.layout, note=cut.note)
         yield Drawing(name=f"{DETAIL}{cut.suffix}", caption=CAPTION, canvas=canvas)
@@ -38,7 +38,7 @@ def draw(
     layout: Layout | None = None,
     note: str = "",
 ) -> "Figure":
-    """One panel per model, one histogram per value of `by`, the first one on top."""
+    """Draw one panel per model, one histogram per value of `by`, the first one on top."""
     models, names = by_family(lines), axis_values(lines, by, layout or Layout())[::-1]
     of_model = {model: [line for line in lines if line["model"] == model] for model in models}
     titles = [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()]

@@ -28,7 +28,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per behaviour and objective, a panel per intervention."""
+    """Yield one drawing per behaviour and objective, a panel per intervention."""
     metrics = [str(row["metric"]) for row in material.measured.distinct("metric")]
     for metric in sorted(metrics):
         prefix = next((each for each in KINDS if metric.startswith(each)), None)

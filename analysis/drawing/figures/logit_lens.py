@@ -29,7 +29,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per target and objective, a panel per model."""
+    """Yield one drawing per target and objective, a panel per model."""
     for target, label in TARGETS.items():
         rows = [row for model, *_ in LOOKS for row in _rows(material, f"{target}_{model}")]
         for cut in cuts(rows, material.layout):

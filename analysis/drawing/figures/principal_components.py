@@ -24,14 +24,14 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per objective, a panel per model."""
+    """Yield one drawing per objective, a panel per model."""
     for cut in cuts_of(material, DETAIL):
         canvas = draw(cut.rows, note=cut.note)
         yield Drawing(name=f"{DETAIL}{cut.suffix}", caption=CAPTION, canvas=canvas)
 
 
 def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
-    """One panel per model, each on its own scale: residual streams differ in theirs."""
+    """Draw one panel per model, each on its own scale: residual streams differ in theirs."""
     models = by_family(lines)
     of_model = {model: [line for line in lines if line["model"] == model] for model in models}
     titles = [

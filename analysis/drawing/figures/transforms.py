@@ -31,7 +31,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per objective, where a study has several conditions."""
+    """Yield one drawing per objective, where a study has several conditions."""
     measured = [name for name in METRICS if material.measures(name)]
     rows = [row for name in measured for row in material.rows(name)]
     if not rows or AXIS not in rows[0] or len({row[AXIS] for row in rows} - {None}) < 2:
@@ -71,7 +71,7 @@ def draw(rows: Sequence[Row], *, layout: Layout | None = None, note: str = "") -
 
 
 def _marks(axes: "Sequence[Axes]") -> str:
-    """What the marks that stand for a number mean, of those drawn."""
+    """Return what the marks that stand for a number mean, of those drawn."""
     drawn = {text.get_text() for axis in axes for text in axis.texts}
     told = [f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in drawn]
     return f"{', '.join(told)}." if told else ""
@@ -104,7 +104,7 @@ def _square(
 
 
 def _brief(value: float) -> str:
-    """Two digits, fewer of a small number: a square has room for five letters."""
+    """Return two digits, fewer of a small number: a square has room for five letters."""
     size = abs(value)
     if size == 0 or size >= 0.01:
         return format_number(value, 2)

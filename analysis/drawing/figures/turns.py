@@ -35,7 +35,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per metric that was measured at several turns, a panel per objective."""
+    """Yield one drawing per metric that was measured at several turns, a panel per objective."""
     for metric, label in METRICS.items():
         turns = [name for name in material.values(metric, "position") if name.startswith(TURN)]
         rows = material.rows(metric, positions=turns) if len(turns) > 1 else []

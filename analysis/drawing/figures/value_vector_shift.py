@@ -30,7 +30,7 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """One per objective, a panel per model."""
+    """Yield one drawing per objective, a panel per model."""
     for cut in cuts_of(material, DETAIL):
         lines = [line for line in cut.rows if sum(line["counts"] or ())]
         if lines:
@@ -39,7 +39,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
 
 
 def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
-    """One panel per model, the earliest MLP below."""
+    """Draw one panel per model, the earliest MLP below."""
     models = by_family(lines)
     of_model = {model: [line for line in lines if line["model"] == model] for model in models}
     with style():

@@ -60,7 +60,7 @@ _ACCENTS = {
 
 
 def render(table: Table) -> bytes:
-    r"""One `table*` environment per block; needs \usepackage{booktabs,threeparttable}."""
+    r"""Return one `table*` environment per block; needs \usepackage{booktabs,threeparttable}."""
     lines = ["% Needs \\usepackage{booktabs,threeparttable}"]
     for block in split(laid_out(table), lambda part: len(part.columns) <= MAX_COLUMNS):
         lines += _environment(block)

@@ -11,7 +11,7 @@ MAX_COLUMNS = 9
 
 
 def render(table: Table) -> bytes:
-    """A heading, one table per block (cut by metric first), caption and footnotes."""
+    """Return a heading, one table per block (cut by metric first), caption and footnotes."""
     return ("\n".join(_lines(laid_out(table))).rstrip() + "\n").encode()
 
 
@@ -47,7 +47,7 @@ def _cell(cell: Cell) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Return text that Markdown shows as it is, on one line."""
     for character in "\\`*_[]<>|#":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())

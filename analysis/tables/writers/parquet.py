@@ -19,7 +19,7 @@ _CELL = [*_NUMBERS, ("text", pa.string()), *_WORDS, ("keys", pa.list_(pa.string(
 
 
 def render(table: Table) -> bytes:
-    """Header columns, then the cell's fields; a missing value is null."""
+    """Write header columns, then the cell's fields; a missing value is null."""
     levels = [_column(name) for name in (*table.row_levels, *table.column_levels)]
     lines = [
         dict(zip(levels, (*side, *top), strict=True))
@@ -36,6 +36,6 @@ def render(table: Table) -> bytes:
 
 
 def _column(level: str) -> str:
-    """An axis that is called like a field of the cell keeps out of its way."""
+    """Return the column of a level, renamed where a field of the cell is called like it."""
     taken = {name for name, _ in _CELL}
     return f"axis_{level}" if level in taken else axis_column(level) if level == "key" else level

@@ -60,6 +60,6 @@ def _cell(cell: Cell) -> Text:
 
 
 def _width(table: Table) -> int:
-    """Columns of the terminal the block needs, measured by rich itself."""
+    """Return columns of the terminal the block needs, measured by rich itself."""
     console = Console(width=10_000, color_system=None, file=io.StringIO())
     return console.measure(_block(shared_header(table)[1])).maximum

@@ -77,7 +77,7 @@ class Contents:
         return sum(len(table.rows) * len(table.columns) for table in tables)
 
     def with_traces(self, traces: "Sequence[Trace]") -> "Contents":
-        """The same, with the chains behind its numbers."""
+        """Return the same, with the chains behind its numbers."""
         return replace(self, traces=traces)
 
     @property

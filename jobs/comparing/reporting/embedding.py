@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def embedded(contents: Contents) -> dict[str, object]:
-    """The whole document: tables by section, traces by key, and what statuses mean."""
+    """Return the whole document: tables by section, traces by key, and what statuses mean."""
     tables = [
         {"section": index, **_table(table)}
         for index, section in enumerate(contents.sections)

@@ -17,7 +17,7 @@ _MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 
 
 def render(contents: Contents) -> bytes:
-    """The page. Everything written by people is escaped; only our own script may run."""
+    """Return the page. Everything written by people is escaped; only our own script may run."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -36,7 +36,7 @@ def render(contents: Contents) -> bytes:
 
 
 def cell_counts(contents: Contents) -> Sequence[tuple[str, int]]:
-    """Status -> how many cells have it, the most first."""
+    """Return status -> how many cells have it, the most first."""
     found: Counter[str] = Counter(
         cell.number.status.value
         for section in contents.sections
@@ -48,7 +48,7 @@ def cell_counts(contents: Contents) -> Sequence[tuple[str, int]]:
 
 
 def figure_source(figure: FigureFile) -> str:
-    """The figure in an image's `src`: a picture, in which no script of an SVG would run."""
+    """Return the figure in an image's `src`: a picture, in which no script of an SVG would run."""
     data = base64.b64encode(figure.data).decode()
     return f"data:{_MEDIA[figure.suffix]};base64,{data}"
 
