@@ -69,12 +69,12 @@ class Record:
         return digest_bytes("\n".join([self.key, *listed]).encode())
 
     def to_json(self) -> bytes:
-        """The bytes of `record.json`."""
+        """Write the bytes of `record.json`."""
         return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Record":
-        """Parse. Raises ValueError when it is not a record."""
+        """Parse a record. Raises ValueError when it is none."""
         try:
             fields = json.loads(data)
             files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
@@ -84,12 +84,12 @@ class Record:
 
 
 def digest_bytes(data: bytes) -> str:
-    """xxh3-64 of bytes, 16 hex digits."""
+    """Return the xxh3-64 of bytes, 16 hex digits."""
     return xxhash.xxh3_64_hexdigest(data)
 
 
 def digest_file(path: Path) -> str:
-    """xxh3-64 of a file, 16 hex digits."""
+    """Return the xxh3-64 of a file, 16 hex digits."""
     with open(path, "rb") as stream:
         # Twice as fast as reading pieces of 16 MiB: its one buffer stays in the processor's cache.
         return str(hashlib.file_digest(stream, xxhash.xxh3_64).hexdigest())
@@ -103,7 +103,7 @@ def _digest_pieces(pieces: Iterable[bytes]) -> str:
 
 
 def standing_digest(storage: Storage, name: str) -> str | None:
-    """xxh3-64 of the bytes that stand under a name now, never of a copy; None without any."""
+    """Return the xxh3-64 of the bytes under a name now, never of a copy; None where none are."""
     try:
         if storage.is_local:
             return digest_file(storage.path(name))
@@ -131,19 +131,19 @@ class Artifact:
         return f"{self.folder}/record.json"
 
     def find_record(self) -> tuple[Record, str] | None:
-        """The record and its content digest when the job is done, else None."""
+        """Return the record and its content digest when the job is done, else None."""
         data = self.record_bytes()
         return None if data is None else self.record_in(data)
 
     def record_bytes(self) -> bytes | None:
-        """What stands where the record belongs, valid or not; None when nothing does."""
+        """Read what lies where the record belongs, valid or not; None when nothing does."""
         try:
             return self.storage.read(self.record_name)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def record_in(self, data: bytes) -> tuple[Record, str] | None:
-        """The record that these bytes are, and its content digest; None when it is not valid."""
+        """Parse a record; return it and its content digest, or None when it is not valid."""
         try:
             record = Record.from_json(data)
         except ValueError:
@@ -156,14 +156,14 @@ class Artifact:
         return record, record.content_digest
 
     def _sizes(self, record: Record) -> Mapping[str, int | None]:
-        """Sizes that stand in the winning attempt, asked for in as few requests as may be."""
+        """Return the sizes of the winning attempt's files, in as few requests as possible."""
         folder = self.attempt_folder(record.attempt)
         if self.storage.is_local or len(record.files) < 2:
             return {name: self.storage.size(f"{folder}/{name}") for name in record.files}
         return self.storage.sizes(folder)
 
     def retire(self, seen: bytes) -> None:
-        """Take away the record that was seen (stale or damaged), so that another can be published.
+        """Delete a stale or damaged record unless it was replaced, to make room for another.
 
         One that was published meanwhile stays.
         """
@@ -193,19 +193,19 @@ class Artifact:
         return self.record.facts
 
     def attempt_folder(self, attempt: str) -> str:
-        """Folder of one attempt, relative to the root."""
+        """Return the folder of one attempt, relative to the root."""
         return f"{self.folder}/attempts/{attempt}"
 
     def attempts(self) -> list[str]:
-        """Ids of all attempts that left a folder, sorted."""
+        """List the ids of all attempts that left a folder, sorted."""
         return self.storage.list(f"{self.folder}/attempts")
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the recorded files below a folder of the artifact, sorted."""
+        """List the recorded files below a folder of the artifact, sorted."""
         return sorted(name for name in self.record.files if name.startswith(folder))
 
     def path(self, name: str) -> Path:
-        """A local path of one recorded file, its digest checked once.
+        """Return a local path of one recorded file, its digest checked once.
 
         Raises:
             KeyError: the record does not list it.
@@ -231,7 +231,7 @@ class Artifact:
         return path
 
     def directory(self, folder: str) -> Path:
-        """A local folder holding every recorded file below `folder`, each checked."""
+        """Return a local folder holding every recorded file below `folder`, each checked."""
         paths = [self.path(name) for name in self.names(folder + "/")]
         assert paths, f"{self.folder} has no files below {folder}"
         if self.storage.is_local:
@@ -239,7 +239,7 @@ class Artifact:
         return place_of_copy(self.storage, self._full(folder))
 
     def read(self, name: str) -> bytes:
-        """The bytes of one recorded file, checked."""
+        """Read one recorded file, checked."""
         return self.path(name).read_bytes()
 
     def _full(self, name: str) -> str:

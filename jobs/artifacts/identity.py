@@ -16,7 +16,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fal
 
 
 def canonical_json(value: Any) -> str:
-    """The one text of a value of str, bool, int, finite float, None, list and str-keyed mapping.
+    """Write a value of str, bool, int, finite float, None, list and str-keyed mapping as one text.
 
     Raises TypeError or ValueError, naming the place, for anything else.
     """
@@ -24,7 +24,7 @@ def canonical_json(value: Any) -> str:
 
 
 def key_of(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical JSON of an identity, in 64 hex digits."""
+    """Return the SHA-256 of the canonical JSON of an identity, in 64 hex digits."""
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 
 

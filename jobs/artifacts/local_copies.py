@@ -16,7 +16,7 @@ from cluster.storage import Storage
 
 
 def place_of_copy(storage: Storage, name: str) -> Path:
-    """Where the copy of a remote name lies, or will."""
+    """Return where the copy of a remote name lies, or will lie."""
     root = xxhash.xxh3_64_hexdigest(storage.url.encode())
     # With the user in its name: on a shared machine the first one's folder is closed to others.
     return Path(tempfile.gettempdir()) / f"deltascale-{os.getuid()}-{root}" / name

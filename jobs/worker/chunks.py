@@ -24,7 +24,7 @@ class Chunks:
         """`computed_from` holds all that decides the numbers and is not in the job's key."""
         self._attempt = attempt
         self._folder = f"checkpoints/chunks-{digest_bytes(computed_from.encode())}"
-        self._found = {
+        self._kept = {
             path.name.split("-", 1)[0]: path
             for folder in attempt.earlier(self._folder)
             for path in sorted(folder.glob("*.safetensors"))
@@ -33,16 +33,16 @@ class Chunks:
         self.num_taken_over = 0
 
     def get(self, number: int, compute: Callable[[], Arrays]) -> Arrays:
-        """The chunk of this number: as an earlier attempt left it, or computed now and kept."""
+        """Return a chunk: as an earlier attempt left it, or computed now and kept."""
         from safetensors.numpy import load_file, save
 
-        path = self._found.get(_name(number))
+        path = self._kept.get(_name(number))
         if path is not None:
             self.num_taken_over += 1
             kept: Arrays = load_file(path)
             return kept
         arrays = compute()
-        self._keep(number, save({name: np.asarray(each) for name, each in arrays.items()}))
+        self._keep(number, save({name: np.asarray(array) for name, array in arrays.items()}))
         return arrays
 
     def _keep(self, number: int, data: bytes) -> None:
@@ -60,5 +60,5 @@ def _name(number: int) -> str:
 
 
 def cut(places: Sequence[int], size: int) -> list[Sequence[int]]:
-    """Consecutive parts of `size` places, the last one shorter."""
+    """Cut places into consecutive parts of `size`, the last one shorter."""
     return [places[start : start + size] for start in range(0, len(places), size)]

@@ -33,7 +33,7 @@ _SHORTEST_SECRET = 6
 
 
 def redacted(text: str) -> str:
-    """The text without values of secret environment variables and without credentials in URLs."""
+    """Remove values of secret environment variables and credentials in URLs from a text."""
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, f"<{name}>")
@@ -60,7 +60,7 @@ class _Redacting(io.TextIOBase):
         return len(text)
 
     def finish(self) -> None:
-        """Write what stands after the last line break."""
+        """Write what is left after the last line break."""
         if self._rest:
             self.write("\n")
 

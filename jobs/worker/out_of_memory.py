@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch, on a device or on the host, or Python found no memory."""
+    """Tell whether torch, on a device or on the host, or Python found no memory."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -27,7 +27,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def in_halves(size: int, least: int, work: Callable[[int], Result]) -> tuple[Result, int]:
-    """`work(size)`, or of half the size as often as memory runs out; and the size that went well.
+    """Do work of a size, halved as often as memory runs out; return its result and the size.
 
     Raises OutOfMemory when `least` is still too much.
     """

@@ -48,7 +48,7 @@ class Tracker(Protocol):
     """What a kind may do with its mirror."""
 
     def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
-        """One row of numbers at `step` of the step metric `axis` (`train/step`, `layer`, …)."""
+        """Log numbers at `step` of the step metric `axis` (`train/step`, `layer`, …)."""
 
     def finish(self, exit_code: int) -> None:
         """Close the run, if one was opened."""
@@ -74,7 +74,7 @@ class Mirror:
         self._broken = False
 
     def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
-        """One row; the axis is declared the step metric of every value logged along it."""
+        """Log one row; declare the axis the step metric of every value logged along it."""
         if self._broken:
             return
         try:
@@ -102,13 +102,13 @@ class Mirror:
         self._run.log({axis: step, **values})
 
     def _give_up(self, fault: Exception) -> None:
-        """A mirror that breaks is told of once and costs the job nothing."""
+        """Warn once and mirror nothing more: a broken mirror costs the job nothing."""
         self._broken = True
         _logger.warning("W&B broke and is left alone from here on: %s", fault)
 
 
 def open_tracker(name: RunName) -> Tracker:
-    """A mirror, or silence when the user disabled W&B."""
+    """Make a mirror, or a silent tracker where the user disabled W&B."""
     return Silent() if tracking_mode() == "disabled" else Mirror(name)
 
 

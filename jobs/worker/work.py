@@ -34,12 +34,12 @@ _PROGRESS_EVERY_S = {True: 0.5, False: 5.0}
 
 
 def log_name(rank: int) -> str:
-    """The file in an attempt that one of its ranks writes its log to."""
+    """Return the file in an attempt that one of its ranks writes its log to."""
     return "log.txt" if rank == 0 else f"{_LOG_OF_RANK}{rank}.txt"
 
 
 def is_private(name: str) -> bool:
-    """True for a file of an attempt that is never part of the artifact."""
+    """Tell whether a file of an attempt is never part of the artifact."""
     top = name.split("/", 1)[0]
     return top in PRIVATE or top.startswith(_LOG_OF_RANK)
 
@@ -83,7 +83,7 @@ class AttemptFolder:
         source = self.path / relative
         known = {f"{relative}/{name}": entry for name, entry in (entries or {}).items()}
         files = [source] if source.is_file() else [p for p in source.rglob("*") if p.is_file()]
-        for file in sorted(files, key=lambda each: (_is_marker(each.name), each)):
+        for file in sorted(files, key=lambda path: (_is_marker(path.name), path)):
             name = file.relative_to(self.path).as_posix()
             entry = (known.get(name) or _entry_of(file)) if discard else None
             if self.artifact.storage.is_local:
@@ -96,7 +96,7 @@ class AttemptFolder:
             source.unlink() if source.is_file() else shutil.rmtree(source)
 
     def adopt(self, relative: str, attempt: str, entries: Mapping[str, FileEntry]) -> None:
-        """Take files of another attempt of this job as ours, unread: the caller has checked them.
+        """Take files of another attempt of this job over, unread: the caller has checked them.
 
         Hard links on a local root; on a remote one the storage copies, and no byte comes here.
         May be called from several threads.
@@ -114,7 +114,7 @@ class AttemptFolder:
         sizes = storage.sizes(theirs)
         if any(sizes.get(name) != entry.bytes for name, entry in entries.items()):
             raise SurroundingsError(f"{theirs} is not what it was", where=storage.url)
-        for name in sorted(entries, key=lambda each: (_is_marker(each), each)):
+        for name in sorted(entries, key=lambda name: (_is_marker(name), name)):
             try:
                 storage.copy(f"{theirs}/{name}", f"{self.name}/{relative}/{name}")
             except FileNotFoundError as error:
@@ -136,38 +136,38 @@ class AttemptFolder:
         return {name: entries[name] for name in sorted(entries)}
 
     def others(self) -> list[str]:
-        """Ids of the other attempts of this job that left something, sorted."""
+        """List the ids of the other attempts of this job that left something, sorted."""
         return [attempt for attempt in self.artifact.attempts() if attempt != self.attempt]
 
     def read_other(self, attempt: str, relative: str) -> bytes | None:
-        """The bytes of one file of another attempt, and of no other; None when it has none."""
+        """Read one file of another attempt; None when it has none."""
         try:
             return self.artifact.storage.read(f"{self.artifact.attempt_folder(attempt)}/{relative}")
         except FileNotFoundError:
             return None
 
     def earlier(self, relative: str) -> list[Path]:
-        """Local copies of `relative` (a folder) in other attempts of this job, oldest first.
+        """Return local copies of a folder in other attempts of this job, oldest first.
 
         Copies from a remote root lie in this attempt's scratch, and go with it.
         """
         storage = self.artifact.storage
-        found = []
+        folders = []
         for attempt in self.others():
             name = f"{self.artifact.attempt_folder(attempt)}/{relative}"
             if not storage.list(name):
                 continue
             if storage.is_local:
-                found.append(storage.path(name))
+                folders.append(storage.path(name))
                 continue
             local = self.path / "scratch" / "earlier" / attempt / relative
             for file in storage.walk(name):
                 storage.download(file, local / file[len(name) + 1 :])
-            found.append(local)
-        return found
+            folders.append(local)
+        return folders
 
     def show_progress(self, fraction: float | None, doing: str) -> None:
-        """Write `progress.json` for whoever watches; now and then, and on a remote root the log."""
+        """Write `progress.json` now and then, and on a remote root the log, for who watches."""
         now = time.time()
         is_local = self.artifact.storage.is_local
         if now - self._shown_at < _PROGRESS_EVERY_S[is_local] and fraction != 1.0:
@@ -246,18 +246,18 @@ class Work(Generic[P_co]):
         return self.attempt.path
 
     def input(self, name: str) -> Artifact:
-        """The one artifact under an input name."""
-        (found,) = self.inputs[name]
-        return found.artifact
+        """Return the one artifact under an input name."""
+        (upstream,) = self.inputs[name]
+        return upstream.artifact
 
     def has(self, name: str) -> bool:
-        """True when the study gave this input."""
+        """Tell whether the study gave this input."""
         return bool(self.inputs.get(name))
 
     def progress(self, fraction: float | None, doing: str) -> None:
-        """Say how far it is (0 to 1, or None when unknown) and what it is doing.
+        """Report how far the job is (0 to 1, or None when unknown) and what it is doing.
 
-        Of several ranks the first one says it.
+        Of several ranks only the first one reports.
         """
         if self.rank == 0:
             self.attempt.show_progress(fraction, doing)
