@@ -1,12 +1,16 @@
-"""A service over real HTTP that answers, or misbehaves, as a test asks; models that speak up."""
+"""A root on which kinds run; a service over real HTTP that answers, or misbehaves, as a test
+asks; models that speak up."""
 
 import contextlib
 import http.server
 import json
+import random
 import socket
 import threading
 
 import pytest
+
+from tests.jobs.root import Root
 
 
 class Request(http.server.BaseHTTPRequestHandler):
@@ -132,3 +136,66 @@ def said_alone():
         return said
 
     return speak
+
+
+@pytest.fixture(autouse=True)
+def _no_mirror(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root(tmp_path / "root")
+
+
+@pytest.fixture(scope="session")
+def plain_prompts():
+    """48 prompts with responses, of many lengths, in 20 groups."""
+    draw = random.Random(5)
+
+    def text(count):
+        return "".join(f" word{draw.randrange(20)}" for _ in range(count))
+
+    return [
+        {
+            "prompt": number,
+            "group": number % 20,
+            "segments": [
+                {"role": "prompt", "text": text(draw.randint(2, 9))},
+                {"role": "response", "text": text(draw.randint(1, 6))},
+            ],
+        }
+        for number in range(48)
+    ]
+
+
+@pytest.fixture
+def moved():
+    """A function: model, scale -> a copy whose every weight has moved a little."""
+
+    def move(model, scale=0.02):
+        import copy
+
+        import torch
+
+        other = copy.deepcopy(model)
+        generator = torch.Generator().manual_seed(11)
+        with torch.no_grad():
+            for weight in other.parameters():
+                weight.add_(scale * torch.randn(weight.shape, generator=generator))
+        return other
+
+    return move
+
+
+@pytest.fixture
+def pair(root, tiny_model, word_tokenizer, moved, plain_prompts):
+    """The three inputs of an extraction of a tiny GPT-2, and the two models."""
+    base = tiny_model("gpt2", num_layers=3, max_positions=32)
+    aligned = moved(base)
+    inputs = {
+        "base": root.model("base", base, word_tokenizer(eos_token="<end>")),
+        "aligned": root.model("aligned", aligned, word_tokenizer(eos_token="<end>"), "align"),
+        "prompts": root.prompts("plain", plain_prompts),
+    }
+    return inputs, base, aligned

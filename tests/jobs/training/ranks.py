@@ -1,0 +1,197 @@
+"""A root whose jobs also run in processes of their own: killed, or as several ranks together."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+
+from tests.jobs.root import Root
+
+IMPORTED = ("deepspeed", "jobs.run", "jobs.training.alignment", "trl.trainer.sft_trainer")
+"""What processes of these tests are forked with: it takes 10 s, and starts no thread."""
+
+BEGIN = """
+import os, sys
+os.environ.update(ENVIRONMENT)
+sys.argv = ["-c", *WORDS]
+heard = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+os.dup2(heard, 1), os.dup2(heard, 2)
+exec(CODE)
+"""
+
+KILLED_AT_A_STEP = """
+import os, signal, sys
+from cluster.executor import Surroundings
+from jobs.run import run
+asked = 0
+def dies():
+    global asked
+    asked += 1
+    if asked == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+run(sys.argv[1], Surroundings(stop_requested=dies))
+"""
+
+
+ONE_RANK = """
+import datetime, json, os, pathlib, signal, sys
+import torch.distributed as dist
+from cluster.executor import Surroundings
+from jobs.run import run
+order = json.loads(sys.argv[1])
+rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+dist.init_process_group(
+    "gloo", init_method=f"file://{order['store']}", rank=rank, world_size=num_ranks,
+    timeout=datetime.timedelta(seconds=120),
+)
+for number, job in enumerate(order["jobs"]):
+    asked = 0
+    def stop_requested():
+        global asked
+        asked += 1
+        if asked == job["kill_at"].get(str(rank)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return bool(job["stop_at"].get(str(rank))) and asked >= job["stop_at"][str(rank)]
+    answer = run(
+        job["payload"],
+        Surroundings(
+            stop_requested=stop_requested, rank=rank, num_ranks=num_ranks, local_rank=rank
+        ),
+    )
+    pathlib.Path(f"{order['answers']}/{number}-{rank}.json").write_text(answer)
+dist.destroy_process_group()
+"""
+LIMIT_S = 240
+"""For a gang to end, or for its last rank after another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedJob:
+    """One job that several ranks do together."""
+
+    name: str
+    """Its name in the root."""
+    kind: str
+    """Its kind."""
+    params: dict
+    """Its params."""
+    inputs: dict = field(default_factory=dict)
+    """Slot -> name in the root."""
+    attempt: str = "1"
+    """Id of the attempt."""
+    stop_at: dict = field(default_factory=dict)
+    """Rank -> the how-manieth question for a request to stop is the first answered with yes."""
+    kill_at: dict = field(default_factory=dict)
+    """Rank -> the how-manieth such question ends it by SIGKILL."""
+
+
+class RankedRoot(Root):
+    """A root whose jobs also run in processes of their own."""
+
+    Job = RankedJob
+
+    def run_and_kill(self, kind, params, *, at_step, name, attempt="1", **inputs):
+        """Run a job in a process that SIGKILL ends after a step."""
+        payload, _ = self.payload(kind, params, attempt, inputs, name=name)
+        self.run_code(KILLED_AT_A_STEP, payload, str(at_step), ends=-signal.SIGKILL)
+
+    def run_code(self, code, *words, ends=0):
+        """Run a program with these arguments in a process that must end with this code."""
+        said = self.folder.parent / "said.txt"
+        process = started(code, words, said)
+        process.join(LIMIT_S)
+        ended = process.exitcode
+        process.kill()
+        assert ended == ends, said.read_text()
+
+    def run_jobs_on_ranks(self, jobs, num_ranks=2):
+        """Run jobs one after another in the same processes; return answers by job and rank.
+
+        Where a rank was killed its answer is None.
+
+        When one rank is killed, all of them are, as a gang's are.
+        """
+        place = self.folder.parent / f"ranks-{len(list(self.folder.parent.glob('ranks-*')))}"
+        place.mkdir()
+        order = {
+            "store": str(place / "store"),
+            "answers": str(place),
+            "jobs": [
+                {
+                    "payload": self.payload(
+                        job.kind, job.params, job.attempt, job.inputs, name=job.name
+                    )[0],
+                    "stop_at": job.stop_at,
+                    "kill_at": job.kill_at,
+                }
+                for job in jobs
+            ],
+        }
+        ranks = [_start_rank(order, place, rank, num_ranks) for rank in range(num_ranks)]
+        _until_all_end(ranks)
+        for rank, ended in enumerate(ranks):
+            said = (place / f"rank-{rank}.txt").read_text()
+            assert ended.exitcode <= 0, f"rank {rank} fell out of the worker's entry:\n{said}"
+        return [
+            [_answer(place / f"{number}-{rank}.json") for rank in range(num_ranks)]
+            for number in range(len(jobs))
+        ]
+
+
+def _start_rank(order, place, rank, num_ranks):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]  # nothing may need it: the group stands already
+    environment = {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(num_ranks),
+        "LOCAL_WORLD_SIZE": str(num_ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
+    }
+    return started(ONE_RANK, [json.dumps(order)], place / f"rank-{rank}.txt", environment)
+
+
+def started(code, words, said, environment=None):
+    """A process that runs a program; what it says goes to a file."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+    # The server has the environment of the first test that used it.
+    given = {
+        "CODE": code,
+        "WORDS": list(words),
+        "SAID": str(said),
+        "ENVIRONMENT": {**os.environ, **(environment or {})},
+    }
+    process = context.Process(target=exec, args=(BEGIN, given))
+    process.start()
+    return process
+
+
+def _until_all_end(ranks):
+    """Wait; when one is killed or fails, kill the others."""
+    running = {rank.sentinel: rank for rank in ranks}
+    try:
+        while running:
+            ended = wait(list(running), timeout=LIMIT_S)
+            assert ended, f"ranks still run after {LIMIT_S} s without any of them ending"
+            for handle in ended:
+                rank = running.pop(handle)
+                rank.join()
+                if rank.exitcode:
+                    return
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.join()
+
+
+def _answer(path):
+    return json.loads(path.read_text()) if path.exists() else None

@@ -1,0 +1,79 @@
+"""Pretraining of a tiny model on the embedded language."""
+
+import pytest
+
+from cluster.errors import UserError
+from jobs.kinds.pretrain import Pretrain
+from jobs.models.loading import load_model, load_tokenizer
+
+pretrain = Pretrain()
+
+PARAMS = {
+    "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},
+    "format": "nursery",
+    "options": {"num_documents": 150},
+    "sequence_length": 16,
+    "global_batch": 8,
+    "steps": 60,
+    "learning_rate": 0.02,
+}
+
+
+def refused(root, **params):
+    answer, _ = root.run("pretrain", {**PARAMS, **params}, name="refused")
+    assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake", answer
+    return answer["error"]["message"]
+
+
+def test_the_loss_falls_and_the_model_loads_with_its_tokenizer(root):
+    root.done("pretrain", PARAMS, name="base")
+    log = root.log_of("base")
+    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+    folder = root.artifact("base").directory("model")
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    facts = root.artifact("base").facts["model"]
+    assert facts["num_parameters"] == model.num_parameters()
+    assert facts["vocab_size"] == len(tokenizer) == model.config.vocab_size
+    assert model.config.eos_token_id == tokenizer.eos_token_id
+
+
+def test_every_seed_starts_elsewhere_and_gives_the_same_bytes_twice(root):
+    found = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        root.run("pretrain", {**PARAMS, "seed": seed, "steps": 2}, name=name)
+        found[name] = root.artifact(name).read("model/model.safetensors")
+    assert found["a"] == found["b"] != found["c"]
+
+
+def test_other_families_train_too(root):
+    config = {**PARAMS["config"], "family": "llama", "num_key_value_heads": 1}
+    root.done("pretrain", {**PARAMS, "config": config, "steps": 3}, name="llama")
+    assert root.artifact("llama").facts["model"]["family"] == "llama"
+
+
+def test_a_vocabulary_smaller_than_the_tokenizer_is_refused(root):
+    config = {**PARAMS["config"], "vocab_size": 20}
+    assert "vocab_size 20 of the config is less than" in refused(root, config=config)
+
+
+def test_too_few_documents_for_one_row_are_refused(root):
+    message = refused(root, options={"num_documents": 1}, sequence_length=1000)
+    assert "fewer than one sequence of 1000" in message
+
+
+def test_a_sequence_longer_than_the_positions_is_refused_when_planned():
+    config = {**PARAMS["config"], "max_positions": 8}
+    with pytest.raises(UserError, match="16 is more than max_positions 8"):
+        pretrain.Params(**{**PARAMS, "config": config})
+
+
+def test_an_unknown_family_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'gpt2'"):
+        pretrain.Params(**{**PARAMS, "config": {**PARAMS["config"], "family": "gtp2"}})
+
+
+def test_an_unknown_format_and_an_unknown_option_are_refused_when_planned():
+    with pytest.raises(UserError, match="did you mean 'nursery'"):
+        pretrain.Params(**{**PARAMS, "format": "nursry"})
+    with pytest.raises(UserError, match="did you mean 'num_documents'"):
+        pretrain.Params(**{**PARAMS, "options": {"num_document": 3}})
