@@ -123,4 +123,6 @@ class Finder(hook._JaxtypingFinder):
         return super().should_instrument(module_name) and module_name not in UNCHECKED
 
 
+pytest_plugins = ["tests.not_tested"]
+
 sys.meta_path.insert(0, Finder(PACKAGES, PathFinder, hook.Typechecker("beartype.beartype")))

@@ -1,7 +1,6 @@
 """LaTeX that compiles, whatever stands in a table's texts; a real TeX says so where one is."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -62,7 +61,7 @@ def test_letters_and_digits_stay_as_they_are(text):
     assert escape(text) == text
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
+@pytest.mark.latex
 def test_a_real_tex_sets_every_table_without_a_complaint(study, tmp_path):
     document = (
         b"\\documentclass{article}\\usepackage{booktabs,threeparttable}\n"

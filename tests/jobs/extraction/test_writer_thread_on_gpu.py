@@ -7,10 +7,7 @@ import torch
 
 from jobs.extraction.writer_thread import WriterThread
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
-]
+pytestmark = pytest.mark.gpu
 
 NUM_TENSORS = 200
 # Nothing at all, below, at and above a buffer of the ring, and no multiple of it.

@@ -1,30 +1,24 @@
 """The page in a real Chromium: what a reader sees, clicks and types."""
 
 import re
-import shutil
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from jobs.comparing.reporting.page import render
+from tests.not_tested import CHROMIUM
 
-expect = pytest.importorskip("playwright.sync_api").expect
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),
     *("--disable-component-update", "--disable-sync"),
 )
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as play:
         running = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running

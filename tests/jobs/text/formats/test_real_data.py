@@ -1,18 +1,12 @@
 """The real files, where they are: counts and invariants only, no text is shown or kept."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from jobs.text import format
+from tests.not_tested import REAL_DATA
 
-DATA = Path(os.environ.get("DELTASCALE_DATA", Path(__file__).parents[4].parent / "shared" / "data"))
-PARADETOX = DATA / "paradetox" / "paradetox.tsv"
-
-pytestmark = pytest.mark.skipif(
-    not PARADETOX.exists(), reason="no real data: set DELTASCALE_DATA to its folder"
-)
+PARADETOX = REAL_DATA / "paradetox" / "paradetox.tsv"
+pytestmark = pytest.mark.real_data
 
 
 def test_paradetox_is_read_whole():
@@ -47,12 +41,14 @@ def test_words_learned_from_training_pairs_tell_held_out_sides_apart():
 
 
 def test_prompts_that_elicit_toxicity_are_read_from_all_files():
-    found = format.read("prompts", "realtoxicityprompts", DATA / "realtoxicityprompts", {}).items
+    found = format.read(
+        "prompts", "realtoxicityprompts", REAL_DATA / "realtoxicityprompts", {}
+    ).items
     assert len(found) == 700
     assert {format.group_of(prompt.source) for prompt in found} == set(range(20))
 
 
 def test_wikitext_gives_texts_and_prompts():
-    source = DATA / "wikitext-2" / "valid.txt"
+    source = REAL_DATA / "wikitext-2" / "valid.txt"
     assert len(format.read("texts", "text", source, {}).items) > 1_000
     assert len(format.read("prompts", "text", source, {}).items) > 100
