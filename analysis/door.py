@@ -10,8 +10,10 @@ import difflib
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import get_annotations
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from types import ModuleType
+from typing import Generic, Protocol, TypeVar, cast
 
 Entry = TypeVar("Entry")
 
@@ -28,17 +30,17 @@ class Door(Generic[Entry]):
         what: str,
         package: str,
         *,
+        contract: type,
         separator: str = "_",
-        contract: type[Entry] | None = None,
     ) -> None:
         """Declare a door.
 
         Args:
             what: the noun for one entry in messages, such as `metric`.
             package: the folder as a package, such as `analysis.metrics`.
+            contract: what every entry fulfils: the class that its class inherits from, or the
+                Protocol whose names its module defines.
             separator: what stands between the words of a name.
-            contract: the class that every entry's class inherits from; None where the contract is a
-                Protocol of modules.
         """
         self.what = what
         self.package = package
@@ -58,18 +60,12 @@ class Door(Generic[Entry]):
 
         Raises:
             ValueError: no entry has this name; the message lists those that exist and the nearest.
-            TypeError: the entry does not fulfil the contract.
+            TypeError: the entry lacks something that its contract wants; the message names it.
         """
         stem = name.replace("-", "_")
         if stem not in _names(self.package, "_"):
             raise self.unknown(name, where)
-        entry = _load(self.package, stem)
-        if self.contract is not None and not isinstance(entry, self.contract):
-            raise TypeError(
-                f"{self.package}.{stem} must define a class {_class_name(stem)} that inherits from "
-                f"{self.contract.__module__}.{self.contract.__name__}"
-            )
-        return cast(Entry, entry)
+        return cast(Entry, _load(self.package, stem, self.contract))
 
     def get(self, name: str) -> Entry | None:
         """Load the entry of a name that an older version wrote; None where it is gone."""
@@ -80,20 +76,6 @@ class Door(Generic[Entry]):
         near = difflib.get_close_matches(name, self.names(), n=1, cutoff=0.0)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return ValueError(f"no {self.what} {name!r}; there are: {', '.join(self.names())}{hint}")
-
-
-def require_declared(entry: type, *names: str) -> None:
-    """Refuse the class of an entry that leaves out what its contract wants declared.
-
-    Raises:
-        TypeError: names that neither the class nor a parent defines.
-    """
-    missing = [name for name in names if not hasattr(entry, name)]
-    if missing:
-        raise TypeError(
-            f"{entry.__module__}.{entry.__qualname__} does not declare {', '.join(missing)}: "
-            f"see {entry.__mro__[1].__module__}"
-        )
 
 
 @cache
@@ -107,10 +89,30 @@ def _names(package: str, separator: str) -> tuple[str, ...]:
 
 
 @cache
-def _load(package: str, stem: str) -> object:
-    module = import_module(f"{package}.{stem}")
-    made = getattr(module, _class_name(stem), None)
-    return made() if isinstance(made, type) else module
+def _load(package: str, stem: str, contract: type) -> object:
+    entry: ModuleType | type = import_module(f"{package}.{stem}")
+    see = f"see {contract.__module__.replace('.', '/')}.py"
+    file = f"{package.replace('.', '/')}/{stem}.py"
+    if Protocol not in contract.__bases__:
+        entry = getattr(entry, _class_name(stem), entry)
+        if not (isinstance(entry, type) and issubclass(entry, contract)):
+            wanted = f"{_class_name(stem)} that inherits from {contract.__name__}"
+            raise TypeError(f"{file} must define a class {wanted}: {see}")
+    missing = _missing(entry, contract)
+    if missing:
+        raise TypeError(f"{file} lacks {', '.join(missing)}: {see}")
+    return entry() if isinstance(entry, type) else entry
+
+
+def _missing(entry: ModuleType | type, contract: type) -> list[str]:
+    declaring = entry.__mro__ if isinstance(entry, type) else contract.__mro__
+    names = [name for base in declaring for name in (*get_annotations(base), *vars(base))]
+    abstract: frozenset[str] = getattr(entry, "__abstractmethods__", frozenset())
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if not name.startswith("_") and (name in abstract or not hasattr(entry, name))
+    ]
 
 
 def _class_name(stem: str) -> str:

@@ -50,4 +50,4 @@ class Metric(Protocol):
         ...
 
 
-METRICS: Door[Metric] = Door("metric", "analysis.metrics")
+METRICS: Door[Metric] = Door("metric", "analysis.metrics", contract=Metric)

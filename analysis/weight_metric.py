@@ -35,4 +35,6 @@ class WeightMetric(Protocol):
     """What to write on a figure's axis, with the unit or range."""
 
 
-WEIGHT_METRICS: Door[WeightMetric] = Door("metric of weights", "analysis.weight_metrics")
+WEIGHT_METRICS: Door[WeightMetric] = Door(
+    "metric of weights", "analysis.weight_metrics", contract=WeightMetric
+)

@@ -102,12 +102,18 @@ def executor_class(name: str) -> Callable[..., Executor]:
 
     Raises:
         UserError: there is no such file.
+        TypeError: the file lacks something that an `Executor` has; the message names it.
     """
     folder = Path(__file__).parent / "executors"
     names = sorted(file.stem for file in folder.glob("[a-z]*.py"))
     if name not in names:
         raise unknown_name("executor", name, names, where="--executor")
-    chosen: Callable[..., Executor] = import_module(f"cluster.executors.{name}").Executor
+    module = import_module(f"cluster.executors.{name}")
+    chosen: Callable[..., Executor] | None = getattr(module, "Executor", None)
+    missing = [part for part in vars(Executor) if part[0] != "_" and not hasattr(chosen, part)]
+    if chosen is None or missing:
+        entry = f"class Executor of cluster/executors/{name}.py"
+        raise TypeError(f"{entry} lacks {', '.join(missing)}: see cluster/executor.py")
     return chosen
 
 

@@ -16,11 +16,11 @@ class Door(door.Door[Entry]):
         what: str,
         package: str,
         *,
+        contract: type,
         separator: str = "-",
-        contract: type[Entry] | None = None,
     ) -> None:
         """Declare a door; names of entries are written with hyphens, as in study files."""
-        super().__init__(what, package, separator=separator, contract=contract)
+        super().__init__(what, package, contract=contract, separator=separator)
 
     def unknown(self, name: str, where: str | None) -> UserError:
         """Make the fault for a name that no entry has: what exists, and the nearest match."""

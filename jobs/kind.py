@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from analysis.door import require_declared
 from cluster.resources import Resources
 from jobs.door import Door
 from jobs.provenance import Leaves
@@ -151,10 +150,6 @@ class Kind(Generic[P]):
     """Values that a table shows where none are named -> their place, as in `analysis.metric`."""
     SWEEPS: tuple[str, ...] = ()
     """Axes that its jobs add to their measurements by themselves."""
-
-    def __init_subclass__(cls) -> None:
-        """Refuse a kind that leaves out what every kind must declare."""
-        require_declared(cls, "VERSION", "INPUTS", "Params", "LEAVES", "USES_TORCH")
 
     def uses(self, params: P) -> frozenset[str]:
         """Return the names of the inputs that these params make it use; by default all."""

@@ -42,7 +42,7 @@ class Verb(Protocol):
         """
 
 
-VERBS: Door[Verb] = Door("verb", "orchestrator.verbs")
+VERBS: Door[Verb] = Door("verb", "orchestrator.verbs", contract=Verb)
 
 
 def chosen_root(options: argparse.Namespace) -> Storage:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from analysis.door import Door
 
@@ -68,7 +69,7 @@ def assignments(doors: list[Declared]) -> str:
         contract = ast.unparse(_Qualify(door.module).visit(ast.parse(door.contract, mode="eval")))
         for stem in door.stems:
             entry = f"{door.door.package}.{stem}"
-            made = door.door.contract is not None
+            made = Protocol not in door.door.contract.__bases__
             value = f"{entry}.{door.door.find(stem).__class__.__name__}()" if made else entry
             lines.append(f"import {entry}")
             lines.append(f"{door.name.lower()}_{stem}: {contract} = {value}")

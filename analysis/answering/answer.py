@@ -89,7 +89,7 @@ class AnswerFile(Protocol):
         ...
 
 
-ANSWERS: Door[AnswerFile] = Door("answer", "analysis.answering.answers")
+ANSWERS: Door[AnswerFile] = Door("answer", "analysis.answering.answers", contract=AnswerFile)
 
 
 def ordered_answers() -> list[AnswerFile]:

@@ -169,4 +169,4 @@ def _printer(canvas: Canvas, kind: str) -> Callable[..., object]:
     return FigureCanvasPdf(canvas).print_pdf if kind == "pdf" else FigureCanvasSVG(canvas).print_svg
 
 
-FIGURES: Door[Figure] = Door("figure", "analysis.drawing.figures")
+FIGURES: Door[Figure] = Door("figure", "analysis.drawing.figures", contract=Figure)

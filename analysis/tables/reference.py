@@ -40,4 +40,4 @@ class Reference(Protocol):
     """What was published."""
 
 
-REFERENCES: Door[Reference] = Door("reference", "analysis.tables.references")
+REFERENCES: Door[Reference] = Door("reference", "analysis.tables.references", contract=Reference)

@@ -17,4 +17,4 @@ class Writer(Protocol):
         ...
 
 
-WRITERS: Door[Writer] = Door("table format", "analysis.tables.writers")
+WRITERS: Door[Writer] = Door("table format", "analysis.tables.writers", contract=Writer)

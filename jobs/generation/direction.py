@@ -47,7 +47,7 @@ class Direction(Protocol):
         """
 
 
-DIRECTIONS: Door[Direction] = Door("direction", "jobs.generation.directions")
+DIRECTIONS: Door[Direction] = Door("direction", "jobs.generation.directions", contract=Direction)
 
 
 def load_direction(name: str) -> Direction:

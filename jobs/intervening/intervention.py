@@ -95,7 +95,9 @@ class Intervention(Protocol):
         """Return the edits of one dose."""
 
 
-INTERVENTIONS: Door[Intervention] = Door("intervention", "jobs.intervening.interventions")
+INTERVENTIONS: Door[Intervention] = Door(
+    "intervention", "jobs.intervening.interventions", contract=Intervention
+)
 
 
 def load_intervention(name: str, *, where: str | None = None) -> Intervention:

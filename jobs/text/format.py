@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 import xxhash
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from analysis.door import require_declared
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
@@ -113,10 +112,6 @@ class Format(Generic[OptionsT]):
     """Where its texts and pairs come from; answers about preferences rest on it."""
     Options: type[OptionsT]
     """What a study may set."""
-
-    def __init_subclass__(cls) -> None:
-        """Refuse a format that leaves out what every format must declare."""
-        require_declared(cls, "ORIGIN", "Options")
 
     def read_texts(self, source: Path | None, options: OptionsT) -> Reading[str]:
         """Read texts to pretrain on, in the source's order.

@@ -59,7 +59,7 @@ class Chain:
         return text
 
 
-TRANSFORMS: Door[Transform] = Door("transform", "jobs.text.transforms")
+TRANSFORMS: Door[Transform] = Door("transform", "jobs.text.transforms", contract=Transform)
 
 
 def load_transform(name: str, *, where: str | None = None) -> Chain:
