@@ -41,6 +41,4 @@ class AskParams(ScoredParams):
     max_missing: float = execution(
         0.05, "Largest share of prompts without an answer; with more the job fails.", ge=0, le=1
     )
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
     num_gpus: float = execution(0, "GPUs, for a scorer that computes.", ge=0, le=1)
-    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)

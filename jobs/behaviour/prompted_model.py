@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
 from jobs.models.device import pick_device
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from jobs.behaviour.behave_params import BehaveParams
-    from jobs.behaviour.scored_params import LocalModelParams
+    from jobs.behaviour.scored_params import LocalModelParams, WordsParams
     from jobs.models.language_model import LanguageModel
 
 NO_WORDS = "the list of toxic words is empty"
@@ -98,19 +98,7 @@ def longest_prompt_of(folder: Path, params: LocalModelParams) -> int:
     return longest_prompt(shape.max_positions, params.max_length, params.new_tokens, "new_tokens")
 
 
-class ToxicWordsParams(Protocol):
-    """Params that name the input whose words are toxic."""
-
-    @property
-    def toxic_words(self) -> str:
-        """Name of the input."""
-
-    @property
-    def counts_words(self) -> bool:
-        """True when a metric needs the words."""
-
-
-def load_toxic_words(work: Work[ToxicWordsParams]) -> list[str]:
+def load_toxic_words(work: Work[WordsParams]) -> list[str]:
     """Read the toxic words of the input that the params name; none where no metric needs them.
 
     Raises:

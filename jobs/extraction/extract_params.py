@@ -5,15 +5,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import Params as KindParams
 from jobs.kind import execution
 from jobs.models.family import Site
+from jobs.shared_params import PairParams
 from jobs.tokens.position_policy import Policy
 
 VERSION = 4
 
 
-class Params(KindParams):
+class Params(PairParams):
     """Sites, layers and positions to read, and how precisely."""
 
     sites: tuple[Site, ...] = Field(
@@ -48,27 +48,12 @@ class Params(KindParams):
         "float32",
         description="How rows are stored; δ itself is formed in float32, and few rows stay so.",
     )
-    template: Literal["none", "chat"] = Field(
-        "none",
-        description="`chat`: prompts are put into the chat template of the aligned model, or of "
-        "the base where that has none; both models see the same tokens.",
-    )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto",
-        description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
-    )
     attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
         "sdpa", description="Attention kernel; flash_attention_2 where it is installed."
-    )
-    max_length: int | None = Field(
-        None,
-        ge=1,
-        description="Tokens; longer prompts are left out and counted. The model's limit if null.",
     )
     noise_floor_prompts: int = Field(
         32, ge=0, description="Prompts for the noise floor, base against base; 0 measures none."
     )
-    token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
     unit_tokens: int = execution(
         65536, "Most tokens in a unit, the part that is stored and retried.", ge=1
     )
@@ -84,11 +69,6 @@ class Params(KindParams):
         200, "Refuse a store that may become larger than this, in 10^9 bytes.", gt=0
     )
     workers: int = execution(1, "Most workers that share the units of one extraction.", ge=1)
-    num_cpus: float = execution(1, "Processor cores of a worker.", gt=0)
-    num_gpus: float = execution(
-        0, "GPUs of a worker; 0 computes on the processor, several hold one model together.", ge=0
-    )
-    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
     @model_validator(mode="after")
     def _check(self) -> "Params":
@@ -97,6 +77,4 @@ class Params(KindParams):
                 raise UserError(f"the depth {depth} is not between 0 and 1", where="depths")
         if self.layers is None and not self.depths:
             raise UserError("no layers: give depths or layers", where="depths")
-        if isinstance(self.layers, tuple) and (not self.layers or min(self.layers) < 0):
-            raise UserError("layers are numbers from 0, at least one", where="layers")
         return self

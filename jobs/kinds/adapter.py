@@ -6,7 +6,7 @@ model needs to know nothing of adapters. Never takes a pickle or a file of code.
 
 from typing import Any
 
-from jobs.kind import Input, Kind, Params, execution, model_source
+from jobs.kind import Input, Kind, execution, model_source
 from jobs.models.adapter_folder import (
     CONFIG,
     TOKENIZER_FILES,
@@ -17,6 +17,7 @@ from jobs.models.adapter_folder import (
 )
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.provenance import Model
+from jobs.shared_params import ComputeParams
 from jobs.worker.work import Work
 
 _LAYOUT = SourceFiles(
@@ -27,7 +28,7 @@ _LAYOUT = SourceFiles(
 )
 
 
-class AdapterParams(Params):
+class AdapterParams(ComputeParams):
     """Which adapter to take."""
 
     source: str = model_source(
@@ -36,7 +37,6 @@ class AdapterParams(Params):
     revision: str | None = execution(
         None, "Branch, tag or commit on the hub; the commit it stands for at launch is pinned."
     )
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
     memory_gb: float = execution(
         0, "Host memory to set aside, in 10^9 bytes: 4 per parameter hold the base; 0: none.", ge=0
     )

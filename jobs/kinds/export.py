@@ -8,16 +8,17 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import Input, Kind, Params, execution
+from jobs.kind import Input, Kind, execution
 from jobs.models.hub import repository
 from jobs.models.model_facts import Dtype
 from jobs.provenance import Model
+from jobs.shared_params import ComputeParams
 from jobs.worker.work import Work
 
 _MODELS = frozenset({"pretrained", "pretrain", "align", "adapter"})
 
 
-class ExportParams(Params):
+class ExportParams(ComputeParams):
     """In which dtype, and where to."""
 
     dtype: Dtype = Field(..., description="Of the weights that are written.")
@@ -27,7 +28,6 @@ class ExportParams(Params):
         "Whoever runs the job must be logged in (`hf auth login` or HF_TOKEN).",
     )
     private: bool = Field(True, description="Only its owners see a repository that is made.")
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
     memory_gb: float = execution(
         0, "Host memory to set aside, in 10^9 bytes: 10 hold a file of weights; 0: none.", ge=0
     )

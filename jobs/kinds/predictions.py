@@ -36,8 +36,7 @@ class Predictions(Kind[PredictionsParams]):
 
     def uses(self, params: PredictionsParams) -> frozenset[str]:
         """Return all inputs, the lexicon only where its words matter."""
-        needs_lexicon = params.counts_words and params.toxic_words == "lexicon"
-        return super().uses(params) - (set() if needs_lexicon else {"lexicon"})
+        return params.words_input | {"base", "aligned", "prompts"}
 
     def run(self, work: Work[PredictionsParams]) -> dict[str, Any]:
         """Write `measurements.parquet`; the facts count rows by status, prompts and toxic words."""

@@ -5,37 +5,17 @@ Reads both checkpoints tensor by tensor and mean δ from an extraction; runs no 
 
 from typing import Any
 
-from pydantic import Field, field_validator
-
 from analysis.weight_metric import WEIGHT_METRICS
-from jobs.kind import Input, Kind, Params, execution
-from jobs.measuring.metric_names import as_names, resolve_metric_names
+from jobs.kind import Input, Kind
+from jobs.measuring.metric_names import MetricNameParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
-class WeightsParams(Params):
+class WeightsParams(MetricNameParams):
     """What to measure."""
 
-    metrics: tuple[str, ...] = Field(
-        ("all",),
-        min_length=1,
-        validate_default=True,
-        description="Metrics of weights by name, or `all`: those that exist when the study is "
-        "planned.",
-    )
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
-    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
-
-    @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _one_or_many(cls, given: Any) -> Any:
-        return as_names(given)
-
-    @field_validator("metrics", mode="after")
-    @classmethod
-    def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        return resolve_metric_names(given, WEIGHT_METRICS.names(), "metric of weights")
+    METRICS = WEIGHT_METRICS
 
 
 class Weights(Kind[WeightsParams]):

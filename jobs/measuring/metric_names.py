@@ -1,24 +1,39 @@
 """Names of metrics in a study: one, several, or `all` that exist when the study is planned."""
 
-from collections.abc import Sequence
+from typing import Any, ClassVar
 
+from pydantic import Field, field_validator
+
+from analysis.door import Door
 from cluster.errors import unknown_name
+from jobs.shared_params import ComputeParams
 
 
-def as_names(value: object) -> object:
-    """Turn a single name into a list of one; leave all else to validation."""
-    return (value,) if isinstance(value, str) else value
+class MetricNameParams(ComputeParams):
+    """Params of a kind that applies the metrics of a folder."""
 
+    METRICS: ClassVar[Door[Any]]
+    """The folder."""
 
-def resolve_metric_names(
-    chosen: tuple[str, ...], existing: Sequence[str], what: str
-) -> tuple[str, ...]:
-    """Return the names as files spell them, sorted; `all` stands for every existing one.
+    metrics: tuple[str, ...] = Field(
+        ("all",),
+        min_length=1,
+        validate_default=True,
+        description="Metrics by name, or `all`: those that exist when the study is planned.",
+    )
 
-    Raises UserError for a name that does not exist; `what` is the noun that the error uses.
-    """
-    names = existing if chosen == ("all",) else [name.replace("-", "_") for name in chosen]
-    for name in names:
-        if name not in existing:
-            raise unknown_name(what, name, [*existing, "all"], where="metrics")
-    return tuple(sorted(set(names)))
+    @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("metrics", mode="after")
+    @classmethod
+    def _resolve(cls, chosen: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names as files spell them, sorted; `all` stands for every existing one."""
+        existing = cls.METRICS.names()
+        names = existing if chosen == ("all",) else [name.replace("-", "_") for name in chosen]
+        for name in names:
+            if name not in existing:
+                raise unknown_name(cls.METRICS.what, name, [*existing, "all"], where="metrics")
+        return tuple(sorted(set(names)))

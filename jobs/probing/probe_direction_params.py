@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs import kind
 from jobs.kind import execution
+from jobs.shared_params import OneModelParams
 
 
-class Params(kind.Params):
+class Params(OneModelParams):
     """The texts that the probe is fitted to, and the directions that are stored."""
 
     averaged: Literal["completion", "text"] = Field(
@@ -30,17 +30,9 @@ class Params(kind.Params):
     )
     num_svd: int = Field(10, ge=1, description="SVD directions of those that are kept.")
     seed: int = Field(0, description="Decides the sample and what is held out.")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
-        description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
-    )
-    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
     max_length: int | None = Field(
         None,
         ge=2,
         description="Tokens; longer texts are left out and counted. The model's limit if null.",
     )
-    token_budget: int = execution(8192, "Most tokens forwarded together, padding included.", ge=1)
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
     num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
-    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)

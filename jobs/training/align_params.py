@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import (
     Field,
@@ -23,6 +23,7 @@ from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES, Setting
 from jobs.training.params import TrainingParams
 from jobs.training.recipe import Recipe
+from jobs.training.reference_params import PairScoringParams
 from jobs.training.supervision import Supervision, Validate
 from jobs.worker.work import Work
 
@@ -65,11 +66,13 @@ _SETTINGS = _settings_by_objective()
 """The params that an objective may have or lack."""
 
 if TYPE_CHECKING:
-    _WithSettings = TrainingParams
+
+    class _WithSettings(TrainingParams, PairScoringParams):
+        pass
 else:
     _WithSettings = create_model(
         "_WithSettings",
-        __base__=TrainingParams,
+        __base__=(TrainingParams, PairScoringParams),
         **{name: _as_param(settings) for name, settings in _SETTINGS.items()},
     )
 
@@ -81,17 +84,6 @@ class Params(_WithSettings):
     steps: int | None = Field(None, ge=1, description="Optimizer steps; null: by epochs.")
     epochs: float | None = Field(
         None, gt=0, description="Passes over the training pairs; 1 when steps are null too."
-    )
-    max_length: int | None = Field(
-        None,
-        ge=2,
-        description="Longest prompt with completion, in tokens; longer ones are cut. "
-        "Null: the model's positions.",
-    )
-    template: Literal["none", "chat"] = Field(
-        "none",
-        description="`chat`: pairs stand in the model's chat template, the prompt as what the user "
-        "says.",
     )
     lora: Lora | None = Field(
         None, description="Train an adapter beside the frozen model. Null: train all weights."
@@ -131,10 +123,6 @@ class Params(_WithSettings):
     )
     offload: bool | None = execution(
         None, "Keep optimizer state in host memory, to save a GPU's. Null: where needed."
-    )
-    num_cpus: float = execution(1, "Processor cores of each rank.", gt=0)
-    memory_gb: float = execution(
-        0, "Host memory to set aside for each rank, in 10^9 bytes; 0: none.", ge=0
     )
 
     @model_validator(mode="after")

@@ -6,15 +6,24 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from cluster.resources import Resources
-from jobs.kind import Params, execution
+from jobs.kind import execution
+from jobs.shared_params import ComputeParams
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
 from jobs.training.supervision import Supervision
 from jobs.worker.work import Work
 
 
-class TrainingParams(Params):
+class PrecisionParams(ComputeParams):
+    """In which precision, and by which kernel, pairs and rows are computed."""
+
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Computed in; the weights are fp32 either way."
+    )
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+
+
+class TrainingParams(PrecisionParams):
     """Settings shared by `pretrain` and `align`; each has its own defaults for some."""
 
     seed: int = Field(
@@ -33,10 +42,6 @@ class TrainingParams(Params):
     rmsprop_alpha: float = Field(0.99, ge=0, lt=1, description="Decay of rmsprop's moment.")
     epsilon: float = Field(1e-8, gt=0, description="Added to the root of the second moment.")
     global_batch: int = Field(4, ge=1, description="Rows per optimizer step.")
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Computed in; the weights are fp32 either way."
-    )
-    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
 
     micro_batch: int | None = execution(
         None, "Rows per forward pass, the rest is accumulated; null is the global batch.", ge=1
@@ -49,9 +54,7 @@ class TrainingParams(Params):
     )
     keep_checkpoints: int = execution(2, "Newest checkpoints that are kept.", ge=1)
     log_every: int = execution(1, "Steps between rows of the training log.", ge=1)
-    num_cpus: float = execution(1, "Processor cores.", gt=0)
     num_gpus: float | None = execution(0, "GPUs; 0 or null computes on the processor.", ge=0, le=1)
-    memory_gb: float = execution(0, "Host memory to set aside, in 10^9 bytes; 0: none.", ge=0)
 
     @model_validator(mode="after")
     def _check_batches(self) -> "TrainingParams":
@@ -70,12 +73,6 @@ class TrainingParams(Params):
             num_gpus=math.ceil(self.num_gpus or 0),
             micro_batch=self.micro_batch or self.global_batch,
             activation_checkpointing=bool(self.activation_checkpointing),
-        )
-
-    def resources(self) -> Resources:
-        """Return what a job with these params needs."""
-        return Resources(
-            num_cpus=self.num_cpus, num_gpus=self.num_gpus or 0, memory_gb=self.memory_gb
         )
 
     def recipe(self, steps: int) -> Recipe:
