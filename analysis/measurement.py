@@ -1,4 +1,4 @@
-"""`Measurement`: one number, how sure it is, what it is held against, or why it is missing.
+"""`Measurement`: one number with its interval and controls, or the reason why it is missing.
 
 A field is declared here and nowhere else. The columns of the long table, the JSON Schemas, the
 table formats, the controls beside a value, the page and the trace are made from the declaration.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Annotated, get_args, get_type_hints
 
 from analysis.status import Status
@@ -64,7 +65,7 @@ class End(Enum):
     HIGH = auto()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """The declaration of one field of `Measurement`."""
 
@@ -72,10 +73,10 @@ class Column:
     """What the field is for."""
     about: str
     """One phrase for the JSON Schema, with its unit where it has one."""
-    part: str | None = None
-    """Heading under which a table sets the field beside the value; two ends share one."""
     end: End | None = None
     """Which end of `part` the field gives; None: all of it."""
+    part: str | None = None
+    """Heading under which a table sets the field beside the value; two ends share one."""
     in_tables: bool = False
     """Whether a cell of a comparison table gives the field."""
 
@@ -90,150 +91,103 @@ class Field(Column):
     """Type of the entry when it is not missing."""
 
 
-_INTERVAL, _RANDOM, _BASE = "95 % interval", "random band", "base band"
+_interval = partial(Column, Role.ESTIMATE, part="95 % interval", in_tables=True)
+_random_band = partial(Column, Role.CONTROL, part="random band", in_tables=True)
+_base_band = partial(Column, Role.CONTROL, part="base band", in_tables=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One number at one site, layer, position and condition, or why there is none."""
 
-    model: Annotated[str | None, Column(role=Role.MODEL, about="name of the model")] = None
-    family: Annotated[str | None, Column(role=Role.MODEL, about="architecture")] = None
+    model: Annotated[str | None, Column(Role.MODEL, "name of the model")] = None
+    family: Annotated[str | None, Column(Role.MODEL, "architecture")] = None
     num_parameters: Annotated[
-        int | None, Column(role=Role.MODEL, about="counted parameters, embeddings included")
+        int | None, Column(Role.MODEL, "counted parameters, embeddings included")
     ] = None
     num_parameters_non_embedding: Annotated[
-        int | None, Column(role=Role.SIZE, about="counted parameters without embeddings")
+        int | None, Column(Role.SIZE, "counted parameters without embeddings")
     ] = None
-    d_model: Annotated[int | None, Column(role=Role.SIZE, about="width of the residual stream")] = (
-        None
-    )
-    num_layers: Annotated[int | None, Column(role=Role.SIZE, about="blocks of the model")] = None
+    d_model: Annotated[int | None, Column(Role.SIZE, "width of the residual stream")] = None
+    num_layers: Annotated[int | None, Column(Role.SIZE, "blocks of the model")] = None
     metric: Annotated[
-        str,
-        Column(role=Role.QUANTITY, about="what was measured; one metric file may report several"),
+        str, Column(Role.QUANTITY, "what was measured; one metric file may report several")
     ]
-    definition: Annotated[
-        str, Column(role=Role.QUANTITY, about="which of a metric's written definitions")
-    ]
+    definition: Annotated[str, Column(Role.QUANTITY, "which of a metric's written definitions")]
     compared_by: Annotated[
-        str | None,
-        Column(role=Role.QUANTITY, about="stage that compared two conditions, where one did"),
+        str | None, Column(Role.QUANTITY, "stage that compared two conditions, where one did")
     ] = None
     site: Annotated[
-        str | None, Column(role=Role.PLACE, about="site of the activations; none for behaviour")
+        str | None, Column(Role.PLACE, "site of the activations; none for behaviour")
     ] = None
-    layer: Annotated[int | None, Column(role=Role.PLACE, about="block, from 0")] = None
-    depth: Annotated[
-        float | None, Column(role=Role.PLACE, about="layer / (num_layers - 1), 0 to 1")
-    ] = None
-    position: Annotated[
-        str | None, Column(role=Role.PLACE, about="position policy: which tokens")
-    ] = None
+    layer: Annotated[int | None, Column(Role.PLACE, "block, from 0")] = None
+    depth: Annotated[float | None, Column(Role.PLACE, "layer / (num_layers - 1), 0 to 1")] = None
+    position: Annotated[str | None, Column(Role.PLACE, "position policy: which tokens")] = None
     centred: Annotated[
         bool | None,
         Column(
-            role=Role.PLACE,
-            about="whether the rows' own mean was taken off; none where that does not arise",
+            Role.PLACE, "whether the rows' own mean was taken off; none where that does not arise"
         ),
     ] = None
     value: Annotated[
         float | None,
         Column(
-            role=Role.ESTIMATE,
-            about="the number, in the metric's unit; also without an interval",
+            Role.ESTIMATE,
+            "the number, in the metric's unit; also without an interval",
             part="value",
             in_tables=True,
         ),
     ] = None
     low: Annotated[
         float | None,
-        Column(
-            role=Role.ESTIMATE,
-            about="lower end of the 95 % interval, over prompt groups or seeds",
-            part=_INTERVAL,
-            end=End.LOW,
-            in_tables=True,
-        ),
+        _interval("lower end of the 95 % interval, over prompt groups or seeds", End.LOW),
     ] = None
-    high: Annotated[
-        float | None,
-        Column(
-            role=Role.ESTIMATE,
-            about="upper end of the 95 % interval",
-            part=_INTERVAL,
-            end=End.HIGH,
-            in_tables=True,
-        ),
-    ] = None
+    high: Annotated[float | None, _interval("upper end of the 95 % interval", End.HIGH)] = None
     floor: Annotated[
         float | None,
         Column(
-            role=Role.CONTROL,
-            about="the same metric of the base model against itself",
+            Role.CONTROL,
+            "the same metric of the base model against itself",
             part="noise floor",
             in_tables=True,
         ),
     ] = None
     null_low: Annotated[
         float | None,
-        Column(
-            role=Role.CONTROL,
-            about="lower end of the 95 % band of random directions or subspaces at the same width",
-            part=_RANDOM,
-            end=End.LOW,
-            in_tables=True,
+        _random_band(
+            "lower end of the 95 % band of random directions or subspaces at the same width",
+            End.LOW,
         ),
     ] = None
     null_high: Annotated[
         float | None,
-        Column(
-            role=Role.CONTROL,
-            about="upper end of the band of random directions or subspaces",
-            part=_RANDOM,
-            end=End.HIGH,
-            in_tables=True,
-        ),
+        _random_band("upper end of the band of random directions or subspaces", End.HIGH),
     ] = None
     base_null_low: Annotated[
         float | None,
-        Column(
-            role=Role.CONTROL,
-            about="lower end of the 95 % band that the base activations' own covariance gives",
-            part=_BASE,
-            end=End.LOW,
-            in_tables=True,
+        _base_band(
+            "lower end of the 95 % band that the base activations' own covariance gives", End.LOW
         ),
     ] = None
     base_null_high: Annotated[
         float | None,
-        Column(
-            role=Role.CONTROL,
-            about="upper end of that band: anisotropy alone reaches so far",
-            part=_BASE,
-            end=End.HIGH,
-            in_tables=True,
-        ),
+        _base_band("upper end of that band: anisotropy alone reaches so far", End.HIGH),
     ] = None
-    num_rows: Annotated[int | None, Column(role=Role.COUNT, about="rows that entered")] = None
-    num_groups: Annotated[
-        int | None, Column(role=Role.COUNT, about="prompt groups that entered")
-    ] = None
+    num_rows: Annotated[int | None, Column(Role.COUNT, "rows that entered")] = None
+    num_groups: Annotated[int | None, Column(Role.COUNT, "prompt groups that entered")] = None
     num_seeds: Annotated[
-        int | None, Column(role=Role.COUNT, about="seeds behind the value", in_tables=True)
+        int | None, Column(Role.COUNT, "seeds behind the value", in_tables=True)
     ] = None
     status: Annotated[
         Status,
-        Column(role=Role.ACCOUNT, about="whether the number may be trusted", in_tables=True),
+        Column(Role.ACCOUNT, "whether the number may be trusted", in_tables=True),
     ] = Status.OK
     reason: Annotated[
         str | None,
-        Column(
-            role=Role.ACCOUNT, about="the status in the case at hand, one sentence", in_tables=True
-        ),
+        Column(Role.ACCOUNT, "the status in the case at hand, one sentence", in_tables=True),
     ] = None
     key: Annotated[
-        str | None, Column(role=Role.JOB, about="the job that measured it; of several, by spaces")
+        str | None, Column(Role.JOB, "the job that measured it; of several, by spaces")
     ] = None
     axes: Mapping[str, Scalar] = field(default_factory=dict)
     """Axis column -> value: those that a job swept itself, in a whole study all axes."""
@@ -258,7 +212,7 @@ class Measurement:
 
     @property
     def below_floor(self) -> bool:
-        """Whether the base against itself reads as much."""
+        """Whether the base model against itself gives as large a number."""
         return self.status is Status.BELOW_NOISE_FLOOR
 
 
@@ -269,7 +223,7 @@ def declared_fields() -> dict[str, Field]:
         if not hasattr(hint, "__metadata__"):
             continue
         annotated, column = get_args(hint)
-        (kind,) = [each for each in get_args(annotated) or (annotated,) if each is not type(None)]
+        (kind,) = [part for part in get_args(annotated) or (annotated,) if part is not type(None)]
         fields[name] = Field(name=name, type=kind, **vars(column))
     return fields
 

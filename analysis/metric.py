@@ -30,15 +30,14 @@ class Metric(Protocol):
 
     @property
     def REPORTS(self) -> tuple[str, ...]:
-        """Names of the values it reports, the one to show first."""
+        """Names of the values that the metric reports, the headline first."""
         ...
 
     @property
     def HEADLINES(self) -> Mapping[str, int]:
-        """Values that a table shows where none are named -> their place, from the left.
+        """Value -> sort number of its column in the default table (smaller is further left).
 
-        In order: what changed (below 100: behaviour), how much, in which shape, and what follows
-        (230 and more).
+        Below 100: behaviour; then how much changed, in which shape, and from 230 what follows.
         """
         ...
 

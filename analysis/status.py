@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What stands behind a measurement: a number to trust, or why there is none."""
+    """Whether a measurement's number may be trusted, or why there is none."""
 
     OK = "ok"
     NOT_DEFINED_FOR_FAMILY = "not_defined_for_family"

@@ -21,16 +21,16 @@ class WeightMetric(Protocol):
 
     @property
     def REPORTS(self) -> tuple[str, ...]:
-        """Names of the values it reports, the one to show first."""
+        """Names of the values that the metric reports, the headline first."""
         ...
 
     @property
     def HEADLINES(self) -> Mapping[str, int]:
-        """Values that a table shows where none are named -> their place, as in `Metric`."""
+        """Value -> sort number of its column in the default table, as in `Metric`."""
         ...
 
     NEEDS_OFFSETS: bool
-    """Whether some of them compare with mean δ."""
+    """Whether some of its values compare with the mean offset δ."""
     AXIS_LABEL: str
     """What to write on a figure's axis, with the unit or range."""
 

@@ -1,6 +1,6 @@
 """What a kind of job leaves behind and where that comes from: every kind declares it as `LEAVES`.
 
-Whoever judges results asks here (`jobs/comparing/circumstances.py`), so that no name of a kind is
+Whoever judges results asks here (`jobs/comparing/ancestry.py`), so that no name of a kind is
 written anywhere else and nothing is guessed for a kind that says nothing.
 """
 

@@ -54,7 +54,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class StudyAnswer:
     """What a study says about one question."""
 
     name: str
@@ -84,7 +84,7 @@ class AnswerFile(Protocol):
         """Names of the values it reads: of no other is a row read."""
         ...
 
-    def answer(self, findings: Findings) -> Answer:
+    def answer(self, findings: Findings) -> StudyAnswer:
         """Return what these findings say. Never raises on the data."""
         ...
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from analysis.long_table.columns import axes_of
 from analysis.measurement import Scalar, label_at
-from analysis.tables.layout import Layout, axis_values
+from analysis.tables.layout import TableLayout, axis_values
 
 RowLike = TypeVar("RowLike", bound=Mapping[str, Scalar])
 
@@ -29,7 +29,7 @@ class Cut(Generic[RowLike]):
 
 def cuts(
     rows: Sequence[RowLike],
-    layout: Layout,
+    layout: TableLayout,
     *,
     each: Sequence[str] = ("objective",),
     inside: Sequence[str] = (),
@@ -58,7 +58,7 @@ def cuts(
             yield Cut(suffix=suffix, title=", ".join(chosen), note=note, rows=own)
 
 
-def _present(rows: Sequence[RowLike], name: str, layout: Layout) -> list[str]:
+def _present(rows: Sequence[RowLike], name: str, layout: TableLayout) -> list[str]:
     """Return values of an axis in the study's order, blanks left out."""
     return [value for value in axis_values(rows, name, layout) if value is not None]
 

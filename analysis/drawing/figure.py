@@ -21,7 +21,7 @@ from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve, select
 from analysis.measurement import Row, Scalar, label_of
-from analysis.tables.layout import Layout, metrics_shown
+from analysis.tables.layout import TableLayout, metrics_shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -65,7 +65,7 @@ class Material:
 
     measured: LongTable
     """All measurements of the study."""
-    layout: Layout = field(default_factory=Layout)
+    layout: TableLayout = field(default_factory=TableLayout)
     """Order of axes' values, the metrics that are shown, the axis of seeds."""
     selection: Selection = field(default_factory=Selection)
     """Site, position and depth shown; what is open is settled for each metric by itself."""

@@ -14,8 +14,8 @@ from analysis.measurement import Measurement, Row, Scalar, label_of
 from analysis.status import MEANINGS, Status
 from analysis.tables.bypass_remarks import DecodeControls
 from analysis.tables.layout import (
-    Layout,
     Side,
+    TableLayout,
     axes_across,
     axes_beside,
     blank_name,
@@ -41,7 +41,7 @@ ANSWERABLE = frozenset({"toxic_rate", "toxic_score", "word_f1"})
 
 
 @dataclass(frozen=True, order=True)
-class Column:
+class TableColumn:
     """What one column of the table is about."""
 
     metric: str
@@ -55,7 +55,7 @@ class Column:
 def compare(
     data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]",
     *,
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     selection: Selection | None = None,
     title: str = "Comparison across model sizes",
     references: Sequence[str] = (),
@@ -68,7 +68,7 @@ def compare(
     ValueError for names that do not exist, with what does and the nearest match, and for axes
     across that do not tell all numbers apart.
     """
-    layout, measured = layout or Layout(), LongTable.of(data)
+    layout, measured = layout or TableLayout(), LongTable.of(data)
     controls = DecodeControls.of(measured, circumstances or {})
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
@@ -81,7 +81,7 @@ def compare(
     numbers = _place(rows, layout.rows, axes)
     elsewhere = cache(partial(measured.combinations, (*layout.rows, "metric", *axes)))
 
-    def cell(side: Side, column: Column) -> Cell:
+    def cell(side: Side, column: TableColumn) -> Cell:
         if (row := numbers.get((side, column))) is not None:
             return _cell(row, controls.remark(row))
         found = (*side, column.metric, *column.where) in elsewhere()
@@ -114,10 +114,10 @@ def compare(
 
 
 def _columns(
-    rows: Sequence[Row], metrics: Sequence[str], axes: Sequence[str], layout: Layout
-) -> dict[Column, Header]:
+    rows: Sequence[Row], metrics: Sequence[str], axes: Sequence[str], layout: TableLayout
+) -> dict[TableColumn, Header]:
     """Return columns in the order shown, each with its header."""
-    columns: dict[Column, Header] = {}
+    columns: dict[TableColumn, Header] = {}
     for metric in metrics:
         own = [row for row in rows if row["metric"] == metric]
         having = [axis for axis in axes if any(row[axis] is not None for row in own)]
@@ -127,17 +127,17 @@ def _columns(
                     blank_name(axis, axis in having, layout) if value is None else label_of(value)
                     for axis, value in zip(axes, where, strict=True)
                 )
-                columns[Column(metric, where, variant)] = (label, *named)
+                columns[TableColumn(metric, where, variant)] = (label, *named)
     return columns
 
 
 def _place(
     rows: Sequence[Row], down: Sequence[str], axes: Sequence[str]
-) -> dict[tuple[Side, Column], Row]:
+) -> dict[tuple[Side, TableColumn], Row]:
     """Return the number of each cell; ValueError where two fall into one."""
-    numbers: dict[tuple[Side, Column], Row] = {}
+    numbers: dict[tuple[Side, TableColumn], Row] = {}
     for row in rows:
-        column = Column(str(row["metric"]), _values(row, axes), _values(row, VARIANT))
+        column = TableColumn(str(row["metric"]), _values(row, axes), _values(row, VARIANT))
         other = numbers.setdefault((_values(row, down), column), row)
         if other is not row:
             names = [name for name in ("model", *axes_of(row)) if other[name] != row[name]]
@@ -166,7 +166,9 @@ def _empty(family: Scalar, metric: str, elsewhere: str | None) -> Cell:
     return Cell(number=Measurement(metric=metric, definition="", status=status, reason=reason))
 
 
-def _caption(rows: Sequence[Row], chosen: Selection, layout: Layout, axes: Sequence[str]) -> str:
+def _caption(
+    rows: Sequence[Row], chosen: Selection, layout: TableLayout, axes: Sequence[str]
+) -> str:
     """Return what a reader needs to know to trust the numbers."""
     parts = [describe(chosen)]
     for axis in axes_of(rows[0] if rows else ()):

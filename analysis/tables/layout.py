@@ -25,7 +25,7 @@ BLANKS = {"objective": "base"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class TableLayout:
     """How a table is laid out."""
 
     rows: tuple[str, ...] = ("model",)
@@ -70,7 +70,7 @@ def metrics_shown(rows: Sequence[Row], asked: Sequence[str] | None) -> list[str]
     return list(asked) if asked is not None else known
 
 
-def axes_across(rows: Sequence[Row], layout: Layout) -> tuple[str, ...]:
+def axes_across(rows: Sequence[Row], layout: TableLayout) -> tuple[str, ...]:
     """Return axes across the top: those asked for, or all that vary and are not down the side."""
     known = ["model", *axes_of(rows[0] if rows else ())]
     for axis in (*layout.rows, *(layout.columns or ())):
@@ -100,14 +100,14 @@ def _follows(rows: Sequence[Row], axis: str, sides: Sequence[str]) -> bool:
     return len(seen) > 1 and all(len(values) == 1 for values in seen.values())
 
 
-def axes_beside(rows: Sequence[Row], layout: Layout, axes: Sequence[str]) -> list[str]:
+def axes_beside(rows: Sequence[Row], layout: TableLayout, axes: Sequence[str]) -> list[str]:
     """Return axes that vary from row to row and never within one: told in the row header."""
     known = [name for name in axes_of(rows[0] if rows else ()) if name != layout.seeds]
     free = [name for name in known if name not in layout.rows and name not in axes]
     return [axis for axis in free if _varies(rows, axis) and _follows(rows, axis, layout.rows)]
 
 
-def rows_down(rows: Sequence[Row], layout: Layout) -> dict[Side, Row]:
+def rows_down(rows: Sequence[Row], layout: TableLayout) -> dict[Side, Row]:
     """Return row keys in the order shown, each with a row that has its model's facts."""
     sides: dict[Side, Row] = {}
     for row in rows:
@@ -142,7 +142,7 @@ def _natural(value: Scalar) -> tuple[bool, float, list[str | float]]:
 
 
 def combinations(
-    rows: Sequence[Row], axes: Sequence[str], layout: Layout
+    rows: Sequence[Row], axes: Sequence[str], layout: TableLayout
 ) -> list[tuple[Scalar, ...]]:
     """Column keys of one metric: all its axes' values crossed, and those seen with a blank."""
     seen = {tuple(row[axis] for axis in axes): row for row in rows}
@@ -183,7 +183,7 @@ def _word(name: str, value: Scalar) -> str:
     return f"depth {value:g}" if name == "depth" else label_of(value)
 
 
-def row_levels(layout: Layout, extra: Sequence[str]) -> Header:
+def row_levels(layout: TableLayout, extra: Sequence[str]) -> Header:
     """Return names of the parts of a row header: a model is told by its family, name and size."""
     named = [
         ("family", "model", "parameters") if axis == "model" else (axis,) for axis in layout.rows
@@ -191,7 +191,7 @@ def row_levels(layout: Layout, extra: Sequence[str]) -> Header:
     return (*(name for names in named for name in names), *extra)
 
 
-def side_header(row: Row, layout: Layout, extra: Sequence[str]) -> Header:
+def side_header(row: Row, layout: TableLayout, extra: Sequence[str]) -> Header:
     """Return the row header of any of a row's measurements."""
     header: list[str] = []
     for axis in layout.rows:
@@ -204,7 +204,7 @@ def side_header(row: Row, layout: Layout, extra: Sequence[str]) -> Header:
     return (*header, *(label_at(row, axis) or "" for axis in extra))
 
 
-def side_values(row: Row, layout: Layout, extra: Sequence[str]) -> tuple[Scalar, ...]:
+def side_values(row: Row, layout: TableLayout, extra: Sequence[str]) -> tuple[Scalar, ...]:
     """Return a row header for programs: counted parameters and axes of numbers as numbers."""
     parts = [
         ("family", "model", "num_parameters") if axis == "model" else (axis,)
@@ -213,14 +213,14 @@ def side_values(row: Row, layout: Layout, extra: Sequence[str]) -> tuple[Scalar,
     return tuple(row[name] for name in (*(name for own in parts for name in own), *extra))
 
 
-def blank_name(axis: str, others_have_it: bool, layout: Layout) -> str:
+def blank_name(axis: str, others_have_it: bool, layout: TableLayout) -> str:
     """What a column without a value of an axis is called: nothing if its whole metric has none."""
     named = BLANKS if layout.blanks is None else layout.blanks
     return named.get(axis, "none") if others_have_it else ""
 
 
 def axis_values(
-    rows: Sequence[Mapping[str, Scalar]], axis: str | None, layout: Layout
+    rows: Sequence[Mapping[str, Scalar]], axis: str | None, layout: TableLayout
 ) -> list[str | None]:
     """Values of an axis in the order shown, blank first; one blank where there is no such axis."""
     if axis is None or not rows or axis not in rows[0]:

@@ -31,7 +31,7 @@ class Published:
     """How it was measured, and in what that differs from ours."""
 
 
-class Reference(Protocol):
+class Publication(Protocol):
     """The names a module in `references/` defines."""
 
     CITATION: str
@@ -40,4 +40,6 @@ class Reference(Protocol):
     """What was published."""
 
 
-REFERENCES: Door[Reference] = Door("reference", "analysis.tables.references", contract=Reference)
+REFERENCES: Door[Publication] = Door(
+    "reference", "analysis.tables.references", contract=Publication
+)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from analysis.long_table.columns import axes_of
 from analysis.measurement import Measurement, Row, Scalar, label_of
 from analysis.status import Status
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.reference import REFERENCES, Published
 from analysis.tables.rounding import format_count
 from analysis.tables.table import Cell, Header
@@ -59,7 +59,7 @@ def places(
 
 
 def reference_lines(
-    names: Sequence[str], columns: Sequence[Place], layout: Layout, num_beside: int
+    names: Sequence[str], columns: Sequence[Place], layout: TableLayout, num_beside: int
 ) -> Iterator[Line]:
     """Yield header and cells of every published model; ValueError for a name that does not exist.
 
@@ -80,7 +80,7 @@ def reference_lines(
             )
 
 
-def _header(number: Published, citation: str, layout: Layout) -> tuple[str | int | None, ...]:
+def _header(number: Published, citation: str, layout: TableLayout) -> tuple[str | int | None, ...]:
     model = (number.family, f"{number.model} ({citation})", number.num_parameters)
     parts = [model if axis == "model" else (None,) for axis in layout.rows]
     return tuple(part for own in parts for part in own)

@@ -9,7 +9,7 @@ from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import VARIANT, Selection, describe, select
 from analysis.measurement import Measurement, Row, label_at
 from analysis.status import Status
-from analysis.tables.layout import Layout, axes_across, axis_values, blank_name, metrics_shown
+from analysis.tables.layout import TableLayout, axes_across, axis_values, blank_name, metrics_shown
 from analysis.tables.layout import variant_labels as labels_of
 from analysis.tables.power_laws import PowerLaw, fit_families
 from analysis.tables.table import Cell, Header, Table, annotate
@@ -25,7 +25,7 @@ PARTS = ("exponent", "leave one out, least", "leave one out, most", "sizes")
 def scaling_table(
     data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]",
     *,
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     selection: Selection | None = None,
     against: Sequence[str] = SIZES,
 ) -> Table:
@@ -33,7 +33,7 @@ def scaling_table(
 
     Fewer than four sizes give a dash with the reason; four and five are footnoted descriptive.
     """
-    layout, measured = layout or Layout(), LongTable.of(data)
+    layout, measured = layout or TableLayout(), LongTable.of(data)
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     narrowed = select(measured.of_metrics(metrics).rows(chosen), applied(chosen))
@@ -66,7 +66,7 @@ def scaling_table(
 
 
 def _series(
-    rows: Sequence[Row], axes: Sequence[str], layout: Layout
+    rows: Sequence[Row], axes: Sequence[str], layout: TableLayout
 ) -> Iterable[tuple[Header, list[Row]]]:
     """Rows of one metric, variant and condition, with their header, in the order of the tables."""
     orders = {axis: axis_values(rows, axis, layout) for axis in axes}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from analysis.answering.answer import Answer, Evidence
+from analysis.answering.answer import Evidence, StudyAnswer
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
@@ -18,7 +18,7 @@ SHOWN = 12
 _SIGNS = {True: "yes", False: "no", None: "-"}
 
 
-def answers(comparison: Comparison, view: View) -> list[Answer]:
+def answers(comparison: Comparison, view: View) -> list[StudyAnswer]:
     """Return one answer per question, at the place that the view shows.
 
     Raises UserError where two jobs measured one number and differ.
@@ -45,13 +45,13 @@ def answers(comparison: Comparison, view: View) -> list[Answer]:
     return [each.answer(findings) for each in ordered_answers()]
 
 
-def write_answers(found: Sequence[Answer], folder: Path) -> None:
+def write_answers(found: Sequence[StudyAnswer], folder: Path) -> None:
     """Both files."""
     (folder / MARKDOWN).write_text(as_markdown(found), encoding="utf-8")
     (folder / JSON).write_text(as_json(found), encoding="utf-8")
 
 
-def rendered_answers(found: Sequence[Answer], form: str) -> bytes:
+def rendered_answers(found: Sequence[StudyAnswer], form: str) -> bytes:
     """The answers for a terminal, or as one of the two files. Raises UserError for another form."""
     forms = {"terminal": as_text, "markdown": as_markdown, "json": as_json}
     if form not in forms:
@@ -59,12 +59,12 @@ def rendered_answers(found: Sequence[Answer], form: str) -> bytes:
     return forms[form](found).encode()
 
 
-def as_text(found: Sequence[Answer]) -> str:
+def as_text(found: Sequence[StudyAnswer]) -> str:
     """Verdicts and summaries in plain lines, evidence below them with its vote."""
     return "\n".join(line for answer in found for line in _lines(answer))
 
 
-def _lines(answer: Answer) -> Iterator[str]:
+def _lines(answer: StudyAnswer) -> Iterator[str]:
     yield answer.question
     yield f"  {answer.verdict.value.upper()}: {answer.summary}"
     yield from (f"    [{_SIGNS[each.supports]:>3}] {each.text}" for each in answer.evidence)
@@ -72,17 +72,17 @@ def _lines(answer: Answer) -> Iterator[str]:
     yield ""
 
 
-def as_json(found: Sequence[Answer]) -> str:
+def as_json(found: Sequence[StudyAnswer]) -> str:
     """Return all answers with all their evidence."""
     return json.dumps([asdict(answer) for answer in found], indent=1, ensure_ascii=False) + "\n"
 
 
-def as_markdown(found: Sequence[Answer]) -> str:
+def as_markdown(found: Sequence[StudyAnswer]) -> str:
     """Return the answers as a page; a question that was not measured says so."""
     return "\n".join(line for answer in found for line in _section(answer))
 
 
-def _section(answer: Answer) -> Iterator[str]:
+def _section(answer: StudyAnswer) -> Iterator[str]:
     yield f"## {answer.question}\n"
     yield f"**{answer.verdict.value.capitalize()}.** {_plain(answer.summary)}\n"
     if answer.evidence:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analysis.long_table.circumstances import Circumstances
     from analysis.long_table.selection import Selection
     from analysis.measurement import Row
-    from analysis.tables.layout import Layout
+    from analysis.tables.layout import TableLayout
     from analysis.tables.table import Table
 
 
@@ -54,16 +54,16 @@ class Comparison:
         """Axes in the study's order."""
         return list(self.order)
 
-    def layout(self, view: View) -> "Layout":
+    def layout(self, view: View) -> "TableLayout":
         """Return how `analysis` lays the table out."""
-        from analysis.tables.layout import Layout, headline_places
+        from analysis.tables.layout import TableLayout, headline_places
 
         measured = set(self.gathered["metric"].unique().to_pylist())
         places = {**headline_places(), **headlines_of_kinds()}
         shown = view.metrics
         if shown is None:
             shown = sorted(places, key=lambda name: places[name])
-        return Layout(
+        return TableLayout(
             rows=tuple(view.rows),
             columns=None if view.columns is None else tuple(view.columns),
             metrics=tuple(name for name in shown if name in measured),

@@ -11,7 +11,7 @@ from analysis.metric import METRICS
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import AxisValues, Cell
-from jobs.comparing.circumstances import circumstances_of
+from jobs.comparing.ancestry import circumstances_of
 from jobs.comparing.comparison import Comparison
 from jobs.models.model_facts import MODEL_FACTS
 from jobs.worker.measured_rows import FILE

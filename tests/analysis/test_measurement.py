@@ -29,7 +29,7 @@ from analysis.long_table.columns import to_table
 from analysis.long_table.seeds import over_seeds
 from analysis.tables.control_columns import laid_out
 from analysis.tables.comparison_table import compare
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.writer import WRITERS
 from jobs.comparing.json_schemas import measurements_schema, table_schema
 from jobs.comparing.named_cell import describe_row
@@ -38,7 +38,7 @@ from jobs.comparing.reporting.embedding import embedded
 
 one = made.Measurement(model="m", metric="cka", definition="v1", value=0.5, twin=0.25)
 long = to_table([one.as_row()], [])
-table = compare(long, layout=Layout(controls=True))
+table = compare(long, layout=TableLayout(controls=True))
 section = Section(name="s", tables=[table], figures=[])
 page = embedded(Contents(study="s", jobs={}, sections=[section]))
 (line,) = csv.DictReader(io.StringIO(WRITERS.find("csv").render(table).decode()))

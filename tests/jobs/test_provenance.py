@@ -10,7 +10,7 @@ import pytest
 import jobs.kinds
 import jobs.text.formats
 from analysis import door
-from analysis.answering.answer import ANSWERS, Answer, Verdict
+from analysis.answering.answer import ANSWERS, StudyAnswer, Verdict
 from analysis.answering.findings import Findings
 from analysis.long_table.circumstances import Origin
 from analysis.long_table.columns import to_rows
@@ -18,7 +18,7 @@ from analysis.long_table.selection import Selection
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import artifact_folder
-from jobs.comparing.circumstances import circumstances_of
+from jobs.comparing.ancestry import circumstances_of
 from jobs.kind import KINDS
 from jobs.text.format import FORMATS
 
@@ -124,14 +124,14 @@ def test_a_model_trained_on_what_is_no_pairs_has_unknown_preferences(tmp_path):
     _answer(tmp_path, "measure", {}, expected=Origin.UNKNOWN)
 
 
-def _check(answer: Answer, origin: Origin) -> None:
+def _check(answer: StudyAnswer, origin: Origin) -> None:
     verdict, words = VERDICTS[origin]
     assert answer.verdict is verdict
     assert words in " ".join([answer.summary, *answer.caveats])
 
 
-def _answer(folder: Path, kind: str, params: dict[str, str], *, expected: Origin) -> Answer:
-    """Answer for one model aligned on pairs of this kind, from what `job.json` says of each job."""
+def _answer(folder: Path, kind: str, params: dict[str, str], *, expected: Origin) -> StudyAnswer:
+    """Answer a study of one model aligned on pairs of this kind."""
     root = Storage(folder / "root")
 
     def request(key: str, kind: str, params: dict[str, str], **inputs: tuple[str, str]) -> None:

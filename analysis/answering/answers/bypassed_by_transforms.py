@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.answering.answer import Answer, Evidence
+from analysis.answering.answer import Evidence, StudyAnswer
 from analysis.answering.evidence import (
     BEHAVIOUR,
     above,
@@ -34,7 +34,7 @@ CONTROL = "decode_loss_gap"
 METRICS = (*BEHAVIOUR, CONTROL, *GEOMETRY)
 
 
-def answer(findings: Findings) -> Answer:
+def answer(findings: Findings) -> StudyAnswer:
     """Return what transformed prompts do; see the rule above."""
     metric = behaviour_metric(findings)
     under = [each for each in findings.aligned if _is_transformed(each)]
@@ -53,7 +53,7 @@ def answer(findings: Findings) -> Answer:
             f"{unread} of {len(said)} cells have no vote: the base shows no sign of reading the "
             "transform, or no decode control was measured."
         )
-    return Answer(
+    return StudyAnswer(
         name="bypassed_by_transforms",
         question=QUESTION,
         verdict=verdict(votes or [None] * len(said)),

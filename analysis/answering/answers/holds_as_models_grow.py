@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.answering.answer import Answer, Evidence, Verdict
+from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.answering.evidence import (
     HALF,
     behaviour_metric,
@@ -34,7 +34,7 @@ ORDER = 1
 METRICS = (*MECHANISM, "mean_cosine")
 
 
-def answer(findings: Findings) -> Answer:
+def answer(findings: Findings) -> StudyAnswer:
     """Return what the ladder says; see the rule above."""
     found = mechanisms(findings, findings.aligned)
     holds = [each.holds for each in found]
@@ -47,7 +47,7 @@ def answer(findings: Findings) -> Answer:
     told += _of_controls(findings)
     if any(law.descriptive for law in fitted):
         told.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
-    return Answer(
+    return StudyAnswer(
         name="holds_as_models_grow",
         question=QUESTION,
         verdict=_verdict(holds, trends),

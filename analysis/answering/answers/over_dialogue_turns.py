@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.answering.answer import Answer, Evidence
+from analysis.answering.answer import Evidence, StudyAnswer
 from analysis.answering.evidence import (
     BEHAVIOUR,
     HALF,
@@ -32,7 +32,7 @@ DRIFT, SLOPE = "turn_drift", "turn_drift_slope"
 METRICS = (*BEHAVIOUR, DRIFT, SLOPE)
 
 
-def answer(findings: Findings) -> Answer:
+def answer(findings: Findings) -> StudyAnswer:
     """Return what later turns show; see the rule above."""
     turns = [each for each in findings.aligned if each.turn]
     drifts = _last([each for each in turns if each.number.metric == DRIFT])
@@ -42,7 +42,7 @@ def answer(findings: Findings) -> Answer:
     deciding = [_drift(each) for each in drifts]
     deciding += [_behaviour(findings, each, said) for each in _last(said)]
     votes = [each.supports for each in deciding]
-    return Answer(
+    return StudyAnswer(
         name="over_dialogue_turns",
         question=QUESTION,
         verdict=verdict(votes),

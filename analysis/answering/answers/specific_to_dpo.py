@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.answering.answer import Answer, Evidence, Verdict
+from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.answering.evidence import (
     caveats,
     counted,
@@ -31,7 +31,7 @@ ORDER = 5
 METRICS = (*MECHANISM, "mean_cosine", "relative_norm")
 
 
-def answer(findings: Findings) -> Answer:
+def answer(findings: Findings) -> StudyAnswer:
     """Return what other objectives show; see the rule above."""
     known = [each for each in findings.found if each.about.objective is not None]
     by_name = {name: _of(findings, known, name) for name in _names(known)}
@@ -49,7 +49,7 @@ def answer(findings: Findings) -> Answer:
         told.append("No other objective was measured, such as sft.")
     found = verdict(votes)
     decided = found not in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
-    return Answer(
+    return StudyAnswer(
         name="specific_to_dpo",
         question=QUESTION,
         verdict=Verdict.UNDECIDED if decided and False in null else found,

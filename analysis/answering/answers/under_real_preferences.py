@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.answering.answer import Answer, Verdict
+from analysis.answering.answer import StudyAnswer, Verdict
 from analysis.answering.evidence import caveats, counted, verdict
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
@@ -24,7 +24,7 @@ UNKNOWN = "where their pairs come from is unknown, because their kind or format 
 NARROW = "Every pair of this study is synthetic: a model's continuations against steered ones"
 
 
-def answer(findings: Findings) -> Answer:
+def answer(findings: Findings) -> StudyAnswer:
     """Return what pairs that were not steered show; see the rule above."""
     by_origin = {origin: _of(findings, origin) for origin in Origin}
     collected = by_origin[Origin.COLLECTED]
@@ -40,7 +40,7 @@ def answer(findings: Findings) -> Answer:
     unknown = by_origin[Origin.UNKNOWN]
     if unknown:
         told.append(f"{len(unknown)} models decide nothing: {UNKNOWN}.")
-    return Answer(
+    return StudyAnswer(
         name="under_real_preferences",
         question=QUESTION,
         verdict=verdict(votes) if collected or not votes else Verdict.UNDECIDED,

@@ -26,7 +26,7 @@ from analysis.drawing.marks import (
 )
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
-from analysis.tables.layout import Layout, axis_values
+from analysis.tables.layout import TableLayout, axis_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +54,7 @@ def draw(
     rows: Sequence[Row],
     *,
     panels_by: Sequence[str] = ("objective", "condition"),
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     label: str | None = None,
     note: str = "",
 ) -> "Figure":
@@ -62,7 +62,7 @@ def draw(
 
     `rows` are of one metric at one site and position, every layer, combined over seeds.
     """
-    layout = layout or Layout()
+    layout = layout or TableLayout()
     known = [row for row in drawable(rows) if row["layer"] is not None]
     used = [axis for axis in panels_by if known and axis in known[0]]
     values = {axis: axis_values(known, axis, layout) for axis in used}

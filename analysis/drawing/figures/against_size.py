@@ -34,7 +34,7 @@ from analysis.drawing.marks import (
 )
 from analysis.drawing.null_bands import Null, draw_nulls
 from analysis.measurement import Row
-from analysis.tables.layout import Layout, axis_values, blank_name
+from analysis.tables.layout import TableLayout, axis_values, blank_name
 from analysis.tables.power_laws import PowerLaw, fit_rows
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def draw(
     *,
     colour: str | None = "objective",
     panel: str | None = "condition",
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     against: str = "num_parameters",
     label: str | None = None,
     note: str = "",
@@ -88,7 +88,7 @@ def draw(
     `rows` are of one metric at one place, combined over seeds. The line is the power law where
     there are four sizes or more of a family, with its exponent in the panel.
     """
-    layout = layout or Layout()
+    layout = layout or TableLayout()
     colours = axis_values(rows, colour, layout)
     blank = blank_name(colour, len(colours) > 1, layout) if colour else ""
     families = sorted({str(row["family"]) for row in rows})

@@ -25,7 +25,7 @@ from analysis.drawing.marks import (
 )
 from analysis.drawing.model_styles import by_family
 from analysis.measurement import Row, label_at
-from analysis.tables.layout import Layout, axis_values, blank_name
+from analysis.tables.layout import TableLayout, axis_values, blank_name
 from analysis.tables.rounding import format_count
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def draw(
     *,
     bars: str = "objective",
     panel: str | None = "condition",
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     label: str | None = None,
 ) -> "Figure":
     """One panel per value of `panel`, one group of bars per model by size, one bar per `bars`.
@@ -69,7 +69,7 @@ def draw(
     `rows` are of one behaviour metric, combined over seeds. A cross above the axis is a
     missing number; a measured zero has no cross.
     """
-    layout = layout or Layout()
+    layout = layout or TableLayout()
     names = axis_values(rows, bars, layout)
     titles = axis_values(rows, panel, layout)
     models = _models(rows)

@@ -10,7 +10,7 @@ from analysis.drawing.marks import OKABE_ITO, finish, label_places, panels, styl
 from analysis.drawing.model_styles import by_family
 from analysis.drawing.ridges import OVERLAP, draw_ridge
 from analysis.drawing.view_details import Line, cuts_of
-from analysis.tables.layout import Layout, axis_values
+from analysis.tables.layout import TableLayout, axis_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,11 +35,11 @@ def draw(
     lines: Sequence[Line],
     *,
     by: str = "condition",
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     note: str = "",
 ) -> "Figure":
     """Draw one panel per model, one histogram per value of `by`, the first one on top."""
-    models, names = by_family(lines), axis_values(lines, by, layout or Layout())[::-1]
+    models, names = by_family(lines), axis_values(lines, by, layout or TableLayout())[::-1]
     of_model = {model: [line for line in lines if line["model"] == model] for model in models}
     titles = [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()]
     with style():

@@ -9,7 +9,7 @@ from analysis.drawing.figure import DOSE, Drawing, Material
 from analysis.drawing.marks import captioned, finish, label_values, notes, panels, style
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
-from analysis.tables.layout import Layout, axis_values
+from analysis.tables.layout import TableLayout, axis_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,14 +49,14 @@ def drawings(material: Material) -> Iterator[Drawing]:
 def draw(
     rows: Sequence[Row],
     *,
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     label: str | None = None,
     note: str = "",
 ) -> "Figure":
     """`rows` are of one metric at several values of the axis `dose`."""
     metric = str(rows[0]["metric"]) if rows else ""
     known = drawable(rows)
-    names = axis_values(rows, INTERVENTION, layout or Layout())
+    names = axis_values(rows, INTERVENTION, layout or TableLayout())
     styles = model_styles(known)
     if metric.startswith(SHARE):
         known = [*_untouched(known), *known]

@@ -9,7 +9,7 @@ from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import SMALLEST, finish, notes, panels, style
 from analysis.drawing.model_styles import by_family
 from analysis.measurement import Row, label_of
-from analysis.tables.layout import Layout, axis_values
+from analysis.tables.layout import TableLayout, axis_values
 from analysis.tables.rounding import format_number
 
 if TYPE_CHECKING:
@@ -42,12 +42,14 @@ def drawings(material: Material) -> Iterator[Drawing]:
             yield Drawing(name=f"transforms{cut.suffix}", caption=CAPTION, canvas=canvas)
 
 
-def draw(rows: Sequence[Row], *, layout: Layout | None = None, note: str = "") -> "Figure":
+def draw(rows: Sequence[Row], *, layout: TableLayout | None = None, note: str = "") -> "Figure":
     """`rows` are of several metrics and conditions, of one objective."""
     told = {row["metric"] for row in drawable(of_two(rows)[0])}
     names = [name for name in METRICS if name in told]
     rows = [row for row in rows if row["metric"] in told]
-    conditions = [name for name in axis_values(rows, AXIS, layout or Layout()) if name is not None]
+    conditions = [
+        name for name in axis_values(rows, AXIS, layout or TableLayout()) if name is not None
+    ]
     models = by_family(rows)
     ends = {name: _ends([row for row in rows if row["metric"] == name]) for name in names}
     with style():

@@ -17,7 +17,7 @@ from analysis.drawing.marks import (
 )
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
-from analysis.tables.layout import Layout, axis_values
+from analysis.tables.layout import TableLayout, axis_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,13 +53,13 @@ def draw(
     rows: Sequence[Row],
     *,
     panel: str = "objective",
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
     label: str | None = None,
     note: str = "",
 ) -> "Figure":
     """`rows` are of one metric at several positions `turn-1`, `turn-2`, and so on."""
     known = drawable(rows)
-    titles, styles = axis_values(rows, panel, layout or Layout()), model_styles(known)
+    titles, styles = axis_values(rows, panel, layout or TableLayout()), model_styles(known)
     with style():
         figure, axes = panels([title or " " for title in titles])
         for axis, title in zip(axes, titles, strict=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.answering.answer import Verdict
 
 if TYPE_CHECKING:
-    from analysis.answering.answer import Answer
+    from analysis.answering.answer import StudyAnswer
     from analysis.tables.table import Table
     from jobs.comparing.tracing import Trace
 
@@ -36,7 +36,7 @@ class Section:
     """Its tables, the comparison first."""
     figures: Sequence[FigureFile]
     """Its figures, in the order shown."""
-    answers: "Sequence[Answer]" = ()
+    answers: "Sequence[StudyAnswer]" = ()
     """What it says about the study's questions."""
 
     @property

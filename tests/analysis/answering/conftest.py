@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis.answering.answer import ANSWERS, Answer
+from analysis.answering.answer import ANSWERS, StudyAnswer
 from analysis.answering.findings import Findings
 from analysis.long_table.circumstances import Circumstances, Origin
 from analysis.long_table.columns import to_rows
@@ -83,7 +83,7 @@ class Rows:
         self.add("toxic_mass", mass, model=model, **where)
         self.offsets(like, model=model, **where)
 
-    def answer(self, name: str) -> Answer:
+    def answer(self, name: str) -> StudyAnswer:
         """What the answer of this name says of all rows."""
         found = Findings.of(
             to_rows(self.rows), self.circumstances, selection=Selection(), seeds="seed"

@@ -8,9 +8,9 @@ from analysis.drawing.figures import against_depth, against_size, behaviour_bars
 from analysis.long_table.columns import to_rows
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve, select
-from analysis.tables.layout import Layout, blank_name
+from analysis.tables.layout import TableLayout, blank_name
 
-LAYOUT = Layout(order={"condition": ["plain", "rot13", "base64"]})
+LAYOUT = TableLayout(order={"condition": ["plain", "rot13", "base64"]})
 
 
 @pytest.fixture(autouse=True)

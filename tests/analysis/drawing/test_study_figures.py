@@ -23,7 +23,7 @@ from analysis.long_table.columns import to_table
 from analysis.long_table.query import LongTable
 from analysis.rows.principal_plane import PrincipalPlane
 from analysis.rows.summary import Reservoir
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 
 SITES = ("resid_mid", "resid_post")
 MODEL = {
@@ -156,7 +156,7 @@ def test_a_heat_map_tells_missing_from_zero_and_from_noise():
         number("toxic_mass", 0.3, condition="base64") | quiet,
     ]
     order = {"condition": ["plain", "rot13", "base64"]}
-    (drawing,) = transforms.drawings(material(rows, layout=Layout(order=order)))
+    (drawing,) = transforms.drawings(material(rows, layout=TableLayout(order=order)))
     assert [text.get_text() for text in drawing.canvas.axes[0].texts] == ["0", "×", "○"]
     (note,) = [text.get_text() for text in drawing.canvas.texts]
     assert note.startswith("× no number, ○ below the noise floor.")
@@ -259,7 +259,7 @@ def test_the_plane_s_first_axis_is_the_mean_offset_and_its_second_what_varies_be
 def test_a_cut_keeps_what_does_not_depend_on_an_axis():
     rows = [{"a": "x", "objective": "dpo"}, {"a": "y", "objective": "sft"}]
     rows += [{"a": None, "objective": None}]
-    found = list(cuts(rows, Layout()))
+    found = list(cuts(rows, TableLayout()))
     assert [(cut.suffix, len(cut.rows)) for cut in found] == [("-dpo", 2), ("-sft", 1)]
     assert found[0].note == "Shown for a x only."
 

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.long_table.circumstances import Circumstances
 from analysis.tables.comparison_table import ANSWERABLE, compare
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.reference import REFERENCES
 from analysis.tables.scaling_table import scaling_table
 from jobs.kinds.ask import Ask
@@ -28,7 +28,7 @@ def row(metric="toxic_mass", condition="plain", objective=None, **over):
 
 
 def notes(rows, metric="toxic_mass", **how):
-    table = compare(rows, layout=Layout(columns=("condition", "objective")), **how)
+    table = compare(rows, layout=TableLayout(columns=("condition", "objective")), **how)
     return {
         header[1:]: table.footnotes.get(cell.mark)
         for header, cell in zip(table.columns, table.cells[0], strict=True)
@@ -129,7 +129,7 @@ def test_references_are_found_by_their_file_and_need_models_down_the_side():
     with pytest.raises(ValueError, match="did you mean 'lee2024'"):
         REFERENCES.find("lee2025")
     with pytest.raises(ValueError, match="'model' is not among the rows"):
-        compare(behaviour(), layout=Layout(rows=("condition",)), references=["lee2024"])
+        compare(behaviour(), layout=TableLayout(rows=("condition",)), references=["lee2024"])
 
 
 LEE = "gpt2-medium (Lee et al. 2024)"

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.tables.comparison_table import compare
 from analysis.tables.control_columns import PARTS, side_by_side
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.writer import WRITERS
 
 
@@ -29,7 +29,7 @@ def table():
         | dict.fromkeys(("value", "low", "high", "floor", "null_low", "null_high")),
         row(metric="toxic_mass", floor=None, null_low=None, null_high=None),
     ]
-    return compare(rows, layout=Layout(controls=True))
+    return compare(rows, layout=TableLayout(controls=True))
 
 
 def test_each_number_stands_beside_the_controls_it_has(table):

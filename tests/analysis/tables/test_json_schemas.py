@@ -7,7 +7,7 @@ import pytest
 
 from analysis.long_table.columns import to_table
 from analysis.tables.comparison_table import compare
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.scaling_table import scaling_table
 from analysis.tables.writers import json as json_writer
 from jobs.comparing.json_schemas import measurements_schema, table_schema
@@ -23,7 +23,7 @@ def test_both_are_schemas():
 
 def test_every_table_keeps_to_it(study):
     for table in (
-        compare(study, layout=Layout(controls=True), references=["lee2024"]),
+        compare(study, layout=TableLayout(controls=True), references=["lee2024"]),
         scaling_table(study),
         compare([]),
     ):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from analysis.measurement import Measurement
 from analysis.tables.comparison_table import compare
 from analysis.tables.control_columns import side_by_side
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.scaling_table import scaling_table
 from analysis.tables.table import Cell, Table, annotate
 from analysis.tables.writers.latex import escape, render
@@ -67,7 +67,7 @@ def test_a_real_tex_sets_every_table_without_a_complaint(study, tmp_path):
         b"\\documentclass{article}\\usepackage{booktabs,threeparttable}\n"
         b"\\extrafloats{100}\\begin{document}\n"
         + render(nasty([WORST, "[first]", "*", "a_b"]))
-        + render(compare(study, layout=Layout(controls=True), references=("lee2024",)))
+        + render(compare(study, layout=TableLayout(controls=True), references=("lee2024",)))
         + render(side_by_side(compare(study)))
         + render(scaling_table(study))
         + render(compare([]))

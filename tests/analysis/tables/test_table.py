@@ -4,10 +4,10 @@ from analysis.long_table.columns import to_table
 from analysis.long_table.files import to_pandas
 from analysis.long_table.selection import Selection
 from analysis.tables.comparison_table import compare
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.scaling_table import scaling_table
 
-ORDER = Layout(order={"condition": ["plain", "rot13", "base64"]})
+ORDER = TableLayout(order={"condition": ["plain", "rot13", "base64"]})
 
 
 def cell(table, model, *header):
@@ -134,10 +134,10 @@ def test_axes_may_have_any_name():
         for beta in (1.0, 0.1, 10.0)
         for r in (1, 2)
     ]
-    table = compare(rows, layout=Layout(seeds="restart"))
+    table = compare(rows, layout=TableLayout(seeds="restart"))
     assert table.columns == (("x", "0.1"), ("x", "1"), ("x", "10"))
     assert table.cells[0][0].number.value == 1.5 and "restarts" in table.caption
-    turned = compare(rows, layout=Layout(rows=("beta",), seeds="restart"))
+    turned = compare(rows, layout=TableLayout(rows=("beta",), seeds="restart"))
     assert turned.rows == (("0.1",), ("1",), ("10",)) and turned.columns == (("x",),)
 
 
@@ -168,11 +168,15 @@ def test_where_keeps_numbers_that_do_not_depend_on_the_axis():
 @pytest.mark.parametrize(
     ("layout", "selection", "message"),
     [
-        (Layout(metrics=("toxic_mas",)), Selection(), "did you mean 'toxic_mass'"),
-        (Layout(rows=("modle",)), Selection(), "no axis 'modle'.*did you mean 'model'"),
-        (Layout(), Selection(where={"objectiv": ["dpo"]}), "did you mean 'objective'"),
-        (Layout(), Selection(where={"objective": ["ppo"]}), "objective=ppo; there is dpo, sft"),
-        (Layout(columns=("condition",)), Selection(), "several numbers fall .* differ in obj"),
+        (TableLayout(metrics=("toxic_mas",)), Selection(), "did you mean 'toxic_mass'"),
+        (TableLayout(rows=("modle",)), Selection(), "no axis 'modle'.*did you mean 'model'"),
+        (TableLayout(), Selection(where={"objectiv": ["dpo"]}), "did you mean 'objective'"),
+        (
+            TableLayout(),
+            Selection(where={"objective": ["ppo"]}),
+            "objective=ppo; there is dpo, sft",
+        ),
+        (TableLayout(columns=("condition",)), Selection(), "several numbers fall .* differ in obj"),
     ],
 )
 def test_a_wrong_name_says_what_exists(study, layout, selection, message):

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.measurement import Measurement
 from analysis.tables.comparison_table import compare
-from analysis.tables.layout import Layout
+from analysis.tables.layout import TableLayout
 from analysis.tables.scaling_table import scaling_table
 from analysis.tables.table import Cell, Table, annotate
 from analysis.tables.writer import WRITERS
@@ -20,7 +20,7 @@ NASTY = r"a_b 50% & #1 $x$ {y} ~z ^2 \n"
 
 @pytest.fixture(scope="module")
 def table(study):
-    return compare(study, layout=Layout(order={"condition": ["plain", "rot13", "base64"]}))
+    return compare(study, layout=TableLayout(order={"condition": ["plain", "rot13", "base64"]}))
 
 
 def small(*cells, name="metric"):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.answering.answer import Answer, Evidence, Verdict
+from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.columns import to_table
 from cluster.errors import UserError
@@ -35,8 +35,8 @@ def _evidence(supports: bool | None, text: str = "0.5 [0.4, 0.6]") -> Evidence:
     )
 
 
-def _answer(*evidence: Evidence, text: str = "All of it.") -> Answer:
-    return Answer(
+def _answer(*evidence: Evidence, text: str = "All of it.") -> StudyAnswer:
+    return StudyAnswer(
         name="q",
         question="Is it so?",
         verdict=Verdict.NOT_MEASURED,

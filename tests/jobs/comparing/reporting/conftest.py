@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.answering.answer import Answer, Evidence, Verdict
+from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.measurement import Measurement
 from analysis.status import Status
 from analysis.tables.table import Cell, Table, annotate
@@ -75,7 +75,7 @@ def answer(**changed):
         ),
         "caveats": ("A model organism.",),
     }
-    return Answer(**{**told, **changed})
+    return StudyAnswer(**{**told, **changed})
 
 
 @pytest.fixture

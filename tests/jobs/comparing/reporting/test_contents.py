@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.answering.answer import Answer, Verdict
+from analysis.answering.answer import StudyAnswer, Verdict
 from jobs.comparing.reporting.contents import Section, answering
 
 
@@ -12,7 +12,7 @@ def section():
 
     def make(*verdicts):
         answers = [
-            Answer(name="one", question="Is it so?", verdict=verdict, summary="So it is.")
+            StudyAnswer(name="one", question="Is it so?", verdict=verdict, summary="So it is.")
             for verdict in verdicts
         ]
         return Section(name="table", tables=[], figures=[], answers=answers)

@@ -5,7 +5,7 @@ import pytest
 from analysis.long_table.circumstances import Origin
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.comparing.circumstances import circumstances_of
+from jobs.comparing.ancestry import circumstances_of
 from orchestrator.dispatch.submission import write_request
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import parse_study
