@@ -1,1 +1,1 @@
-"""Where: machines that run things, and storage that keeps bytes."""
+"""Where: executors that run calls; resources, storage of bytes, locks; what users did wrong."""

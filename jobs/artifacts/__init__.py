@@ -1,1 +1,1 @@
-"""What is a job, and what of it is on disk? Identity, key, folder, record, claim, copies."""
+"""What is a job, and what of it is on disk? job.py makes the key; folder, record.json, claim."""

@@ -1,4 +1,4 @@
-"""`Job`: one unit of work, frozen. Its key is derived from what it is, never typed."""
+"""`Job`: one piece of work, frozen. Its key is made here from what it is, never typed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

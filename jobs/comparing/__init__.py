@@ -1,1 +1,1 @@
-"""From measurements to tables, figures and the summary in W&B."""
+"""What is computed of all measurements of a study: tables, figures, answers, W&B summary."""

@@ -1,1 +1,1 @@
-"""How does a pair of models become an activation store? Paired inputs, forward passes, units."""
+"""How does a pair of models become an activation store? Pairing, passes, units, noise floor."""

@@ -1,1 +1,1 @@
-"""Running a pair of models with one of them changed: hooks, what they are made of, shares."""
+"""What do models say with activations edited? Directions, doses, recovered share."""

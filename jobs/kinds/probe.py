@@ -1,4 +1,6 @@
-"""An empty job: shows that a cluster takes jobs, runs them and brings back what they leave.
+"""An empty job that tries a cluster: whether it takes jobs, runs them and brings back their files.
+
+No linear probe of activations: that is kind `probe-direction`.
 
 For trying a new cluster or root by hand (`seconds` to watch it wait, `fail` to see a failure) and
 for measuring what one job costs there; with `parts` and `workers`, several processes share one job.

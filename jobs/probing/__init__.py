@@ -1,1 +1,1 @@
-"""The direction that tells toxic from neutral text, and the value vectors that lie along it."""
+"""A linear probe: the direction of toxic text, and the value vectors that lie along it."""

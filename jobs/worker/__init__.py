@@ -1,1 +1,1 @@
-"""What happens in the process that does one job? Entry point, ranks, log, tracker, chunks."""
+"""What happens in the process that does one job? Entry point, ranks, log, chunks, W&B."""

@@ -1,1 +1,1 @@
-"""How is a plan run? One launch: its loop and policy, submission to workers, what came back."""
+"""How is a plan run? One launch: its loop, which job starts next, submission, what came back."""

@@ -1,4 +1,4 @@
-"""Which ready job to start next: pure, from the jobs that wait and the resources in use.
+"""The policy: which ready job starts next, from the jobs that wait and the resources in use; pure.
 
 Jobs start in order of priority. Smaller jobs may pass a large one that does not fit yet, but only
 `PATIENCE` times; then nothing more is started on the resources it needs until it fits.

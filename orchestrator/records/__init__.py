@@ -1,1 +1,1 @@
-"""What happened before, and who is at work? Ledger, failures, locks, verification, garbage."""
+"""What was tried before? Ledger, retries, locks. A job's record.json is in jobs/artifacts."""

@@ -1,1 +1,1 @@
-"""What does a person see? Status, progress, tables, pages, traces; nothing decides by them."""
+"""What is shown or kept of a study? Status, progress, printed tables, its page, traces."""
