@@ -85,7 +85,13 @@ def test_depth_has_one_line_per_model_in_every_panel(figures):
     assert len(legend.get_texts()) == 6
 
 
-def test_behaviour_marks_a_missing_model_and_does_not_draw_it_as_zero(figures):
+def values_in(axis):
+    """Return the heights of all bars and points of a panel."""
+    heights = [bar.get_height() for bar in axis.patches]
+    return heights + [value for line in axis.lines for value in line.get_ydata()]
+
+
+def test_behaviour_marks_a_missing_model_and_does_not_draw_it_as_zero(study, figures):
     (legend,) = figures[2].legends
     assert [text.get_text() for text in legend.get_texts()] == [
         blank_name("objective", True, LAYOUT),
@@ -93,7 +99,12 @@ def test_behaviour_marks_a_missing_model_and_does_not_draw_it_as_zero(figures):
         "sft",
         "dpo, missing",
     ]
-    assert len(figures[2].axes[0].patches) == 17
+    axis = figures[2].axes[0]
+    plain = [row for row in chosen(study, "toxic_mass") if row["condition"] == "plain"]
+    measured = [row["value"] for row in plain if row["value"] is not None]
+    assert sorted(bar.get_height() for bar in axis.patches) == sorted(measured)
+    crosses = [line for line in axis.lines if line.get_marker() == "x"]
+    assert [len(line.get_xdata()) for line in crosses] == [1], "llama-130k under DPO"
 
 
 def test_no_text_leaves_the_figure(figures):
@@ -120,9 +131,15 @@ def test_an_interval_of_two_seeds_does_not_flatten_the_others():
 
 
 def test_figures_of_nothing_and_of_one_number_can_be_drawn():
-    one = to_rows(
-        [{"model": "m", "family": "f", "num_parameters": 10, "metric": "x", "value": 0.0}]
-    )
-    for module in (against_size, against_depth, behaviour_bars):
-        assert to_bytes(module.draw([]), "png")
-        assert to_bytes(module.draw(one), "png")
+    number = {"model": "m", "family": "f", "num_parameters": 10, "metric": "x", "value": 0.0}
+    of_model, of_layer = to_rows([number]), to_rows([{**number, "layer": 0, "depth": 0.0}])
+    for module, one in (
+        (against_size, of_model),
+        (against_depth, of_layer),
+        (behaviour_bars, of_model),
+    ):
+        nothing, something = module.draw([]), module.draw(one)
+        assert not any(values_in(axis) for axis in nothing.axes)
+        assert 0.0 in [value for axis in something.axes for value in values_in(axis)]
+        for figure in (nothing, something):
+            assert to_bytes(figure, "png").startswith(b"\x89PNG")
