@@ -1,9 +1,12 @@
 """What tests on a real Ray have in common: one Ray for several launches, and waits for endings."""
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
@@ -36,6 +39,37 @@ def shared_ray(num_cpus):
         yield Shared(executor)
     finally:
         executor.close()
+
+
+@contextlib.contextmanager
+def carrying(nodes, folder, name, code):
+    """Start an executor on nodes that are there, to which a package of this code is carried."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(code)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        executor = Executor(address=nodes.address, packages=["cluster", name])
+        executor.start()
+    try:
+        yield executor
+    finally:
+        executor.close()
+
+
+@contextlib.contextmanager
+def calling(folder, name, code, offered, **environment):
+    """Start a Ray of its own, whose workers import a module of this code."""
+    (folder / f"{name}.py").write_text(code)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        for variable, text in environment.items():
+            patch.setenv(variable, text)
+        executor = Executor(offered=offered)
+        executor.start()
+        try:
+            yield executor
+        finally:
+            executor.close()
 
 
 def first_outcome(executor, limit_s=180):

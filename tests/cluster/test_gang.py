@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from cluster.executor import Ending
-from cluster.executors.ray import Executor
 from cluster.gang_network import interface_of
 from cluster.resources import Resources
-from tests.real_ray import TICK, first_outcome, is_gone
+from tests.real_ray import TICK, calling, first_outcome, is_gone
 
 CALLS = '''
 import json, os, time
@@ -76,15 +75,9 @@ PAIR = Resources(num_ranks=2)
 
 @pytest.fixture(scope="module")
 def executor(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("calls")
-    (folder / "gang_calls.py").write_text(CALLS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        patch.setenv("SLURM_PROCID", "7")
-        executor = Executor(offered=Resources(num_cpus=2))
-        executor.start()
+    folder, offered = tmp_path_factory.mktemp("calls"), Resources(num_cpus=2)
+    with calling(folder, "gang_calls", CALLS, offered, SLURM_PROCID="7") as executor:
         yield executor
-        executor.close()
 
 
 def started(executor, call, tmp_path):

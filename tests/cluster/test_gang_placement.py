@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from cluster.executor import Ending
-from cluster.executors.ray import Executor
 from cluster.resources import Resources
-from tests.real_ray import first_outcome
+from tests.real_ray import carrying, first_outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -61,16 +60,8 @@ def nodes(cluster):
 
 @pytest.fixture(scope="module")
 def executor(cluster, nodes, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("code")
-    package = folder / "placed_calls"
-    package.mkdir()
-    (package / "__init__.py").write_text(CALLS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        executor = Executor(address=cluster.address, packages=["cluster", "placed_calls"])
-        executor.start()
-    yield executor
-    executor.close()
+    with carrying(cluster, tmp_path_factory.mktemp("code"), "placed_calls", CALLS) as executor:
+        yield executor
 
 
 def placed(executor, resources):

@@ -1,7 +1,6 @@
 """The Ray executor on a Ray of its own, with real processes killed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from cluster.errors import SurroundingsError
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
-from tests.real_ray import TICK, is_gone
+from tests.real_ray import TICK, calling, is_gone
 
 CALLS = '''
 import json, os, signal, sys, time
@@ -79,14 +78,9 @@ def meet(payload, surroundings):
 @pytest.fixture(scope="module")
 def executor(tmp_path_factory):
     """Two CPUs and one pretended GPU."""
-    folder = tmp_path_factory.mktemp("calls")
-    (folder / "ray_calls.py").write_text(CALLS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        executor = Executor(offered=Resources(num_cpus=2, num_gpus=1, gpu_memory_gb=47.5))
-        executor.start()
+    offered = Resources(num_cpus=2, num_gpus=1, gpu_memory_gb=47.5)
+    with calling(tmp_path_factory.mktemp("calls"), "ray_calls", CALLS, offered) as executor:
         yield executor
-        executor.close()
 
 
 def finish(executor, count=1):

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from cluster.executor import Ending
-from cluster.executors.ray import Executor
 from cluster.resources import Resources
+from tests.real_ray import carrying
 
 pytestmark = pytest.mark.cluster
 
@@ -41,16 +41,9 @@ def nodes():
 @pytest.fixture(scope="module")
 def executor(nodes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("code")
-    package = folder / "carried_calls"
-    package.mkdir()
-    (package / "__init__.py").write_text(CALLS)
     (folder / "secret.txt").write_text("not to be carried")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        executor = Executor(address=nodes.address, packages=["cluster", "carried_calls"])
-        executor.start()
-    yield executor
-    executor.close()
+    with carrying(nodes, folder, "carried_calls", CALLS) as executor:
+        yield executor
 
 
 def finish(executor):

@@ -1,14 +1,13 @@
 """Calls that a Ray kills because its node has no memory left, or so it was told."""
 
-import os
 import time
 
 import psutil
 import pytest
 
 from cluster.executor import Ending
-from cluster.executors.ray import Executor
 from cluster.resources import Resources
+from tests.real_ray import calling
 
 pytestmark = pytest.mark.slow
 
@@ -28,17 +27,14 @@ def fill(payload, surroundings):
 @pytest.fixture
 def executor(tmp_path):
     """A Ray that takes its node for full when it holds 1.5 GB more than now."""
-    (tmp_path / "filling_calls.py").write_text(CALLS)
     memory = psutil.virtual_memory()
     full = (memory.total - memory.available + 1.5e9) / memory.total
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-        patch.setenv("RAY_memory_usage_threshold", f"{full:.4f}")
-        patch.setenv("RAY_memory_monitor_refresh_ms", "100")
-        executor = Executor(offered=Resources(num_cpus=2))
-        executor.start()
+    watched = {
+        "RAY_memory_usage_threshold": f"{full:.4f}",
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
+    with calling(tmp_path, "filling_calls", CALLS, Resources(num_cpus=2), **watched) as executor:
         yield executor
-        executor.close()
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2])

@@ -69,15 +69,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def _run(command: str, folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=_LONGEST_S,
-    )
+    where = {"cwd": folder, "env": environment, "timeout": _LONGEST_S}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, **where)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

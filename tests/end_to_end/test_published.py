@@ -59,6 +59,24 @@ def published(tmp_path: Path, saved_models: Path) -> Callable[[str, str | Path],
     return put
 
 
+@pytest.fixture
+def launched_offline(
+    command: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[str, Any]], None]:
+    """A function: study -> it is launched on those data, without a network, and ends well."""
+    monkeypatch.setenv("DELTASCALE_DATA", str(data))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def launch(study: dict[str, Any]) -> None:
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(study, sort_keys=False))
+        done = command.run("launch", str(path), "--executor", "local")
+        assert done.returncode == 0, done.stderr
+
+    return launch
+
+
 @pytest.mark.parametrize(
     "name",
     # The stages of pythia-ladder are those of llama-mistral.
@@ -67,10 +85,8 @@ def published(tmp_path: Path, saved_models: Path) -> Callable[[str, str | Path],
 def test_a_study_for_gpus_runs_whole_on_tiny_checkpoints(
     name: str,
     command: Any,
-    data: Path,
     published: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    launched_offline: Any,
 ) -> None:
     text = (STUDIES / f"{name}.yaml").read_text()
     small = re.sub(r"num_gpus: 1", "num_gpus: 0", text)
@@ -94,12 +110,7 @@ def test_a_study_for_gpus_runs_whole_on_tiny_checkpoints(
     for stage in ("rates", "rates-before", "fluency"):
         study["stages"][stage]["params"]["new_tokens"] = 2
     study["stages"]["table"]["params"]["figures"] = False
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    monkeypatch.setenv("DELTASCALE_DATA", str(data))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    done = command.run("launch", str(tmp_path / "study.yaml"), "--executor", "local")
-    assert done.returncode == 0, done.stderr
+    launched_offline(study)
     table = command.measurements(name).decode()
     assert all(f",{model['name']}," in table for model in kept)
     assert "relative_norm" in table
@@ -134,12 +145,10 @@ def chat_model(saved_models: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 def test_the_study_of_released_chat_models_runs_whole_with_and_without_the_template(
     command: Any,
-    data: Path,
     published: Any,
     chat_model: Any,
     saved_models: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    launched_offline: Any,
 ) -> None:
     text = (STUDIES / "chat-vs-base.yaml").read_text()
     study = yaml.safe_load(text.replace("num_gpus: 1", "num_gpus: 0"))
@@ -154,12 +163,7 @@ def test_the_study_of_released_chat_models_runs_whole_with_and_without_the_templ
         study["stages"][stage]["params"]["new_tokens"] = 2
     for stage in ("table", "before"):
         study["stages"][stage]["params"]["figures"] = False
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    monkeypatch.setenv("DELTASCALE_DATA", str(data))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    done = command.run("launch", str(tmp_path / "study.yaml"), "--executor", "local")
-    assert done.returncode == 0, done.stderr
+    launched_offline(study)
     rows = pd.read_csv(io.BytesIO(command.measurements("chat-vs-base")))
     norms = rows[(rows["metric"] == "relative_norm") & (rows["site"] == "resid_post")]
     assert set(norms["template"]) == {"none", "chat"}

@@ -119,6 +119,28 @@ def decided_model(tiny_model):
 
 
 @pytest.fixture(scope="session")
+def nursery_model():
+    """A function: number of layers -> a random GPT-2 over the nursery's vocabulary."""
+
+    def build(num_layers):
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        from jobs.models.family import family_of
+        from jobs.text.nursery.vocabulary import train_tokenizer
+
+        fields = {"num_layers": num_layers, "d_model": 16, "num_heads": 2, "max_positions": 64}
+        fields |= {"family": "gpt2", "vocab_size": len(train_tokenizer())}
+        torch.manual_seed(1)
+        model = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields)).eval()
+        with torch.no_grad():
+            model.transformer.wte.weight.mul_(20)  # so that probabilities are far from uniform
+        return model
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def said_alone():
     """A function: model, prompts, count -> likeliest tokens, one whole forward pass for each."""
 

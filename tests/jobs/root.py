@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 
@@ -29,7 +30,7 @@ class Root:
         """Return the artifact that was published, or whose job was run, under a name."""
         return Artifact(self.storage, *self._keys[name])
 
-    def publish(self, name, kind, write, facts=None):
+    def publish(self, name, kind, write, facts=None, inputs=None):
         """Publish an artifact whose files `write(folder)` makes."""
         self._times_published[name] += 1
         self._keys[name] = (kind, key_of({"name": name, "time": self._times_published[name]}))
@@ -37,7 +38,12 @@ class Root:
         attempt = AttemptFolder(artifact, "1")
         write(attempt.path)
         record = Record(
-            key=artifact.key, kind=kind, attempt="1", files=attempt.seal(), facts=facts or {}
+            key=artifact.key,
+            kind=kind,
+            attempt="1",
+            files=attempt.seal(),
+            facts=facts or {},
+            inputs=inputs or {},
         )
         assert self.storage.create(artifact.record_name, record.to_json())
         return artifact
@@ -66,6 +72,28 @@ class Root:
             pyarrow.parquet.write_table(table, folder / f"{kind}.parquet")
 
         return self.publish(name, kind, write, facts)
+
+    def toxic_directions(self, model, neurons, direction):
+        """Publish what `probe-direction` would leave of a model: (layer, neuron), one direction."""
+        from safetensors.numpy import save_file
+
+        layers, numbers = (
+            np.array(values, dtype=np.int64) for values in zip(*neurons, strict=True)
+        )
+        arrays = {
+            "probe": direction,
+            "svd": direction[None],
+            "layers": layers,
+            "neurons": numbers,
+            "cosines": np.ones(len(neurons)),
+            "vectors": np.tile(direction, (len(neurons), 1)),
+        }
+        return self.publish(
+            f"toxic directions of {model.key}",
+            "probe-direction",
+            lambda folder: save_file(arrays, folder / "toxic_directions.safetensors"),
+            inputs={model.key: model.record_digest},
+        )
 
     def payload(self, kind, params, attempt="1", inputs=None, *, name=None, **more):
         """Return what a worker is handed, and the artifact of the job.

@@ -19,25 +19,8 @@ LAYER = 1  # of three, at depth 0.5
 
 
 @pytest.fixture(scope="module")
-def model():
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from jobs.models.family import family_of
-
-    fields = {
-        "family": "gpt2",
-        "num_layers": 3,
-        "d_model": 16,
-        "num_heads": 2,
-        "vocab_size": len(train_tokenizer()),
-        "max_positions": 64,
-    }
-    torch.manual_seed(1)
-    made = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields)).eval()
-    with torch.no_grad():
-        made.transformer.wte.weight.mul_(20)  # so that probabilities are far from uniform
-    return made
+def model(nursery_model):
+    return nursery_model(num_layers=3)
 
 
 @pytest.fixture

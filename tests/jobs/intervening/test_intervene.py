@@ -9,11 +9,8 @@ import torch
 
 from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
-from jobs.artifacts.artifact import Artifact, Record
-from jobs.artifacts.identity import key_of
 from jobs.intervening.intervene_params import InterveneParams as Params
 from jobs.kinds.intervene import Intervene
-from jobs.worker.work import AttemptFolder
 
 TOXIC = ["word3", "word7"]
 FEW = {"new_tokens": 4, "random_controls": 3, "metrics": ["toxic_mass", "perplexity"]}
@@ -59,31 +56,8 @@ def extraction(root, inputs, **params):
 
 
 def probe(root, model, neurons, direction=None):
-    """What a probe of `model` would have left, had it found these neurons and this direction."""
-    from safetensors.numpy import save_file
-
-    artifact = Artifact(root.storage, "probe-direction", key_of({"of": model.key}))
-    attempt = AttemptFolder(artifact, "one")
-    layers, numbers = (np.array(each, dtype=np.int64) for each in zip(*neurons, strict=True))
-    direction = np.eye(16)[0] if direction is None else direction
-    arrays = {
-        "probe": direction,
-        "svd": direction[None],
-        "layers": layers,
-        "neurons": numbers,
-        "cosines": np.ones(len(layers)),
-        "vectors": np.tile(direction, (len(layers), 1)),
-    }
-    save_file(arrays, attempt.path / "toxic_directions.safetensors")
-    record = Record(
-        key=artifact.key,
-        kind="probe-direction",
-        attempt="one",
-        files=attempt.seal(),
-        inputs={model.key: model.record_digest},
-    )
-    assert root.storage.create(artifact.record_name, record.to_json())
-    return artifact
+    """Publish what a probe of `model` leaves that has these neurons and this direction."""
+    return root.toxic_directions(model, neurons, np.eye(16)[0] if direction is None else direction)
 
 
 def rows(artifact):

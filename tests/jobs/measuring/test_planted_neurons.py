@@ -5,42 +5,9 @@ import copy
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
-
-from jobs.artifacts.artifact import Artifact, Record
-from jobs.artifacts.identity import key_of
-from jobs.worker.work import AttemptFolder
 
 FIRING, FACTOR = (3, 8), 0.25
 """The toxic neurons of the edited layer, and what their keys are scaled by."""
-
-
-def probed(root, planted, base, neurons):
-    """What `probe-direction` leaves, of toxic neurons in the edited layer and no other."""
-
-    def write(folder):
-        arrays = {
-            "probe": planted.direction.numpy(),
-            "svd": planted.direction.numpy()[None],
-            "layers": np.full(len(neurons), planted.layer),
-            "neurons": np.array(neurons),
-            "cosines": np.ones(len(neurons), np.float32),
-            "vectors": np.tile(planted.direction.numpy(), (len(neurons), 1)),
-        }
-        save_file(arrays, folder / "toxic_directions.safetensors")
-
-    artifact = Artifact(root.storage, "probe-direction", key_of({"name": "probed"}))
-    attempt = AttemptFolder(artifact, "one")
-    write(attempt.path)
-    record = Record(
-        key=artifact.key,
-        kind=artifact.kind,
-        attempt="one",
-        files=attempt.seal(),
-        inputs={base.key: base.record.content_digest},
-    )
-    assert root.storage.create(artifact.record_name, record.to_json())
-    return artifact
 
 
 @pytest.mark.parametrize(("name", "tied"), [("gpt2", False), ("llama", True)])
@@ -63,7 +30,11 @@ def test_scaled_keys_of_toxic_neurons_are_the_drop_of_their_activations(
         np.concatenate(planted.rows_through(model, name, paths.down, plain_prompts))
         for model in (base, aligned)
     )
-    toxic = probed(root, planted, models["base"], FIRING)
+    toxic = root.toxic_directions(
+        models["base"],
+        [(planted.layer, neuron) for neuron in FIRING],
+        planted.direction.numpy(),
+    )
     job = root.done("measure", {"metrics": ["toxic_activation_drop"]}, delta=delta, toxic=toxic)
     found = planted.numbers(job, site="mlp_act", layer=planted.layer, position="all")
     drop, level = (

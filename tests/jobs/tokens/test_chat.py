@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cluster.errors import UserError
 from jobs.tokens.plan import ROLES, build_token_plan
 from jobs.tokens.positions import find_positions
+from tests.jobs.byte_level import byte_level_bpe
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' "
@@ -37,18 +38,11 @@ MARKUP = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 
 def bytes_tokenizer(trim_offsets=True):
     """Byte-level BPE as GPT-2, Llama 3 and Qwen have it; merges make tokens across blanks."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
-    from tokenizers.trainers import BpeTrainer
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False)
-    inner.train_from_iterator(["  user said  that\n\nthe assistant said [INST] that"] * 9, trainer)
+    inner = byte_level_bpe("  user said  that\n\nthe assistant said [INST] that", 330, MARKUP)
     inner.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
-    inner.add_special_tokens([AddedToken(token, normalized=False) for token in MARKUP])
     return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
 
 

@@ -1,5 +1,6 @@
 """A root whose jobs also run in processes of their own: killed, or as several ranks together."""
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -71,22 +72,31 @@ LIMIT_S = 240
 
 @dataclass(frozen=True, kw_only=True)
 class RankedJob:
-    """One job that several ranks do together."""
+    """One job that several ranks do together.
+
+    `inputs` gives each slot a name in the root. `stop_at` and `kill_at` say of a rank the
+    how-manieth question for a request to stop is answered with yes, or ends it by SIGKILL.
+    """
 
     name: str
-    """Its name in the root."""
     kind: str
-    """Its kind."""
     params: dict
-    """Its params."""
     inputs: dict = field(default_factory=dict)
-    """Slot -> name in the root."""
     attempt: str = "1"
-    """Id of the attempt."""
     stop_at: dict = field(default_factory=dict)
-    """Rank -> the how-manieth question for a request to stop is the first answered with yes."""
     kill_at: dict = field(default_factory=dict)
-    """Rank -> the how-manieth such question ends it by SIGKILL."""
+
+
+def crash_at(step):
+    """Return a fault of the machine after this many steps of the process."""
+    asked = itertools.count(1)
+
+    def crash():
+        if next(asked) == step:
+            raise OSError("the disk is gone")
+        return False
+
+    return crash
 
 
 class RankedRoot(Root):

@@ -1,9 +1,10 @@
 """Runs that end when validation says so, and the weights they leave."""
 
-import itertools
 import json
 
 import pytest
+
+from tests.jobs.training.ranks import crash_at
 
 INPUTS = {"model": "model", "pairs": "contradicting", "reference": "scores"}
 SURE = {
@@ -29,17 +30,6 @@ def weights(root, name):
 def evaluations(root, name):
     lines = root.artifact(name).read("evaluation.jsonl").decode().splitlines()
     return {row["step"]: row["validation/loss"] for row in map(json.loads, lines)}
-
-
-def crash_at(step):
-    asked = itertools.count(1)
-
-    def crash():
-        if next(asked) == step:
-            raise OSError("the disk is gone")
-        return False
-
-    return crash
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from cluster.errors import UserError
 from jobs.training.chat_pairs import template_digest
 from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
+from tests.jobs.byte_level import byte_level_bpe
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' "
@@ -25,18 +26,11 @@ PAIR = ("the user said", " that\n", "the assistant ]")
 @pytest.fixture(scope="module")
 def tokenizer():
     """Byte-level BPE that, as Llama's, puts a BOS before every text."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
-    from tokenizers.trainers import BpeTrainer
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
-    inner.train_from_iterator(["the user said that\nthe assistant said that"] * 9, trainer)
     marks = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
-    inner.add_special_tokens([AddedToken(mark, normalized=False) for mark in marks])
+    inner = byte_level_bpe("the user said that\nthe assistant said that", 300, marks)
     inner.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", inner.token_to_id("<s>"))]
     )

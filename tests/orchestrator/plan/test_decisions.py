@@ -3,13 +3,9 @@ import json
 import pytest
 
 from cluster.errors import UserError
-from cluster.executor import Surroundings
 from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.artifacts.job import Job
-from jobs.run import run
-from orchestrator.dispatch.submission import Assigner, write_request
 from orchestrator.plan.decisions import Decision, decide_jobs
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.plan_document import plan_document
@@ -21,27 +17,11 @@ from orchestrator.plan.study_folder import (
     write_study,
 )
 from orchestrator.study.study import parse_study
-
-CHAIN = """\
-study: chain
-axes:
-  model: [{name: m1, size: 8}, {name: m2, size: 16}]
-stages:
-  base: {kind: probe, over: [model], params: {index: "${model.size}"}}
-  next: {kind: probe, inputs: {after: base}, params: {index: 1, waits: true}}
-  last: {kind: probe, inputs: {after: next}, params: {index: 2, waits: true}}
-"""
+from tests.chain import CHAIN, finish
 
 
 def plan_of(text: str = CHAIN) -> Plan:
     return make_plan(parse_study(text))
-
-
-def finish(root: Storage, job: Job, attempt: str = "one") -> None:
-    write_request(root, job)
-    assigner = Assigner(storage=root, root_id="r", study="chain", commit=None)
-    answer = json.loads(run(assigner.assignment(job, attempt).to_json(), Surroundings()))
-    assert answer["state"] == "done", answer
 
 
 def launch(root: Storage, text: str = CHAIN) -> Plan:

@@ -1,5 +1,7 @@
 """Contents of pages: a small one, one whose names are hostile, and one of many cells."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
@@ -105,6 +107,18 @@ def small():
         ],
         traces=[traced("measure", "a", traced("align", "b", role="delta"))],
     )
+
+
+@pytest.fixture
+def controlled(small):
+    """The small one whose first cell has a floor and a band of controls."""
+    section = small.sections[0]
+    whole = section.tables[0]
+    first = whole.cells[0][0]
+    number = replace(first.number, floor=0.25, null_low=-1.0, null_high=1.0)
+    first = replace(first, number=number)
+    changed = replace(whole, cells=((first, *whole.cells[0][1:]), *whole.cells[1:]))
+    return replace(small, sections=[replace(section, tables=[changed])])
 
 
 @pytest.fixture

@@ -76,15 +76,8 @@ def test_every_cell_is_embedded_with_its_keys(small):
     assert lost.items() <= cells[1][0].items() and "value" not in cells[1][0]
 
 
-def test_controls_of_a_cell_are_embedded_where_there_are_some(small):
-    section = small.sections[0]
-    whole = section.tables[0]
-    first = whole.cells[0][0]
-    number = replace(first.number, floor=0.25, null_low=-1.0, null_high=1.0)
-    first = replace(first, number=number)
-    changed = replace(whole, cells=((first, *whole.cells[0][1:]), *whole.cells[1:]))
-    contents = replace(small, sections=[replace(section, tables=[changed])])
-    cells = embedded(contents)["tables"][0]["cells"]
+def test_controls_of_a_cell_are_embedded_where_there_are_some(controlled):
+    cells = embedded(controlled)["tables"][0]["cells"]
     assert {"floor": 0.25, "null_low": -1.0, "null_high": 1.0}.items() <= cells[0][0].items()
     assert "floor" not in cells[0][1]
 

@@ -188,14 +188,8 @@ def test_a_missing_cell_tells_why(shown, small):
     expect(page.locator("#trace")).to_contain_text("not run: it was stopped")
 
 
-def test_controls_stand_beside_the_value_in_the_list_and_in_the_trace(shown, small):
-    section = small.sections[0]
-    whole = section.tables[0]
-    first = whole.cells[0][0]
-    number = replace(first.number, floor=0.25, null_low=-1.0, null_high=1.0)
-    first = replace(first, number=number)
-    changed = replace(whole, cells=((first, *whole.cells[0][1:]), *whole.cells[1:]))
-    page = shown(replace(small, sections=[replace(section, tables=[changed])]))
+def test_controls_stand_beside_the_value_in_the_list_and_in_the_trace(shown, controlled):
+    page = shown(controlled)
     page.locator('[data-shape="list"]').click()
     line = page.locator('.list [aria-rowindex="2"]')
     expect(line).to_contain_text("2.00 ± 0.50[1.5, 2.5]0.25-11")

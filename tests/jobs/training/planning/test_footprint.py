@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 from jobs.models.family import attention_kernel, family_of, names
 from jobs.training.layout import Layout
 from jobs.training.planning.footprint import Model, Training, footprint
+from tests.jobs.training.planning.published_configs import MISTRAL_7B
 
 WIDE = {"d_model": 256, "num_heads": 4, "d_mlp": 640, "vocab_size": 64, "max_positions": 64}
 TOKENS = 48
@@ -87,27 +88,15 @@ def test_what_a_block_keeps_is_what_autograd_keeps_of_it(name, dtype, attention)
     assert -0.05 < expected / measured - 1 < above
 
 
-MISTRAL = {
-    "family": "mistral",
-    "num_layers": 32,
-    "d_model": 4096,
-    "num_heads": 32,
-    "num_key_value_heads": 8,
-    "d_mlp": 14336,
-    "vocab_size": 32768,
-    "max_positions": 32768,
-}
-
-
 def peak_gb(layout, **changes):
-    return footprint(training_of(MISTRAL, sequence_length=1024, **changes), layout).peak / 1e9
+    return footprint(training_of(MISTRAL_7B, sequence_length=1024, **changes), layout).peak / 1e9
 
 
 def test_weights_gradients_moment_and_the_optimizers_copy_make_a_full_step():
     alone = Layout(micro_batch=1, num_gpus=1)
-    step = footprint(training_of(MISTRAL, dtype="bfloat16", global_batch=1), alone).step
+    step = footprint(training_of(MISTRAL_7B, dtype="bfloat16", global_batch=1), alone).step
     assert step == 16 * 7_248_023_552
-    adamw = training_of(MISTRAL, dtype="bfloat16", global_batch=1, optimizer="adamw")
+    adamw = training_of(MISTRAL_7B, dtype="bfloat16", global_batch=1, optimizer="adamw")
     assert footprint(adamw, alone).step == 16 * 7_248_023_552
 
 
@@ -115,7 +104,7 @@ def test_validation_with_a_large_vocabulary_may_take_more_than_a_step():
     rows = Layout(micro_batch=16, num_gpus=1, activation_checkpointing=True)
     words = {"adapter_rank": 8, "dtype": "float32", "global_batch": 16}
     found = footprint(
-        training_of({**MISTRAL, "vocab_size": 128256}, sequence_length=1024, **words), rows
+        training_of({**MISTRAL_7B, "vocab_size": 128256}, sequence_length=1024, **words), rows
     )
     logits = 4 * 32 * 1024 * 128256
     assert found.step - found.states > logits
@@ -134,5 +123,5 @@ def test_every_lever_saves_memory():
     kept = Layout(engine="zero2", num_ranks=1, num_gpus=1, micro_batch=1)
     moved = dataclasses.replace(kept, offload=True)
     assert peak_gb(moved) < peak_gb(kept)
-    assert footprint(training_of(MISTRAL), moved).host >= 8 * 7_248_023_552
+    assert footprint(training_of(MISTRAL_7B), moved).host >= 8 * 7_248_023_552
     assert peak_gb(alone, adapter_rank=16) < peak_gb(alone) / 1.5

@@ -7,19 +7,10 @@ import pytest
 from cluster.resources import Resources
 from jobs.kind import Upstream
 from jobs.kinds.reference import Reference
+from tests.jobs.training.planning.published_configs import LLAMA_8B
 
 reference = Reference()
 
-LLAMA_8B = {
-    "family": "llama",
-    "num_layers": 32,
-    "d_model": 4096,
-    "num_heads": 32,
-    "num_key_value_heads": 8,
-    "d_mlp": 14336,
-    "vocab_size": 128256,
-    "tie": False,
-}
 GPU = Resources(num_cpus=8, num_gpus=4, memory_gb=500, gpu_memory_gb=80)
 
 

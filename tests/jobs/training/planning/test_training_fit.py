@@ -7,18 +7,10 @@ from dataclasses import replace
 from cluster.resources import Resources
 from jobs.kind import Upstream
 from jobs.kinds.align import Align
+from tests.jobs.training.planning.published_configs import MISTRAL_7B
 
 align = Align()
 
-MISTRAL = {
-    "family": "mistral",
-    "num_layers": 32,
-    "d_model": 4096,
-    "num_heads": 32,
-    "num_key_value_heads": 8,
-    "d_mlp": 14336,
-    "vocab_size": 32768,
-}
 GPT2_MEDIUM = {
     "family": "gpt2",
     "num_layers": 24,
@@ -64,18 +56,18 @@ def test_a_small_model_takes_one_gpu_and_the_largest_pass():
 
 
 def test_a_large_model_is_divided_among_gpus_that_cannot_hold_it_alone():
-    found = fitted(MISTRAL, [H100])
+    found = fitted(MISTRAL_7B, [H100])
     assert found.refusal is None
     assert found.execution["engine"].startswith("zero") and found.execution["num_gpus"] > 1
     assert found.resources.total.num_gpus == found.execution["num_gpus"]
-    alone = fitted(MISTRAL, [replace(H100, gpu_memory_gb=141)]).execution
+    alone = fitted(MISTRAL_7B, [replace(H100, gpu_memory_gb=141)]).execution
     assert (alone["engine"], alone["num_gpus"]) == ("ddp", 1)
 
 
 def test_host_memory_is_taken_only_where_the_gpus_at_hand_cannot_hold_it():
-    assert not fitted(MISTRAL, [H100]).execution["offload"]
-    assert fitted(MISTRAL, [replace(H100, num_gpus=1)]).execution["offload"]
-    refused = fitted(MISTRAL, [replace(H100, num_gpus=1)], offload=False).refusal
+    assert not fitted(MISTRAL_7B, [H100]).execution["offload"]
+    assert fitted(MISTRAL_7B, [replace(H100, num_gpus=1)]).execution["offload"]
+    refused = fitted(MISTRAL_7B, [replace(H100, num_gpus=1)], offload=False).refusal
     assert refused and "on one node" in refused
 
 
@@ -92,15 +84,15 @@ def test_a_gang_is_spread_evenly_over_as_few_nodes_as_hold_it():
 
 
 def test_a_refusal_names_what_one_node_needs_and_what_the_largest_has():
-    found = fitted(MISTRAL, [replace(H100, num_gpus=4)], num_gpus=8, num_nodes=1)
+    found = fitted(MISTRAL_7B, [replace(H100, num_gpus=4)], num_gpus=8, num_nodes=1)
     assert found.refusal == "needs 8 x 80 GB on one node; the largest node has 4"
     assert found.execution == {}
     no_gpu = Resources(num_cpus=8, memory_gb=32)
     assert "the largest node has 0" in fitted(GPT2_MEDIUM, [no_gpu], num_gpus=1).refusal
     small = replace(H100, num_gpus=1, gpu_memory_gb=40)
-    refused = fitted(MISTRAL, [small], offload=False).refusal
+    refused = fitted(MISTRAL_7B, [small], offload=False).refusal
     assert " x 40 GB on one node; the largest node has 1" in refused
-    alone = fitted(MISTRAL, [replace(H100, gpu_memory_gb=16)], num_gpus=1, offload=False).refusal
+    alone = fitted(MISTRAL_7B, [replace(H100, gpu_memory_gb=16)], num_gpus=1, offload=False).refusal
     assert "the largest GPU has 16 GB" in alone and "even as ddp on 1 GPU" in alone
 
 
@@ -110,7 +102,9 @@ def test_a_machine_without_gpus_computes_on_its_processor_within_its_memory():
     tight = fitted(GPT2_MEDIUM, [Resources(num_cpus=8, memory_gb=16)], dtype="float32")
     assert tight.execution["micro_batch"] < 8
     assert tight.resources.memory_gb <= 16
-    assert fitted(MISTRAL, [Resources(num_cpus=8, memory_gb=16)]).refusal.startswith("needs 1 x ")
+    assert fitted(MISTRAL_7B, [Resources(num_cpus=8, memory_gb=16)]).refusal.startswith(
+        "needs 1 x "
+    )
 
 
 def test_running_out_of_memory_climbs_the_ladder_and_never_repeats_a_rung():
@@ -193,18 +187,18 @@ def test_a_quantised_base_without_a_gpu_is_refused_for_that():
 
 
 def test_host_memory_holds_the_base_that_an_adapter_is_merged_with():
-    found = fitted(MISTRAL, [H100], lora={"rank": 8}, micro_batch=1)
+    found = fitted(MISTRAL_7B, [H100], lora={"rank": 8}, micro_batch=1)
     assert found.resources.memory_gb > 4 * 7.2
-    quantised = fitted(MISTRAL, [H100], lora={"rank": 8, "quantised": "nf4"}, micro_batch=1)
+    quantised = fitted(MISTRAL_7B, [H100], lora={"rank": 8, "quantised": "nf4"}, micro_batch=1)
     assert quantised.peak_memory_gb < found.peak_memory_gb
     assert quantised.resources.memory_gb > 4 * 7.2
 
 
 def test_host_memory_of_one_node_holds_a_divided_model_that_is_put_together():
     given = {"engine": "fsdp2", "num_gpus": 4, "offload": False, "lora": {"rank": 1}}
-    found = fitted(MISTRAL, [H100], **given)
+    found = fitted(MISTRAL_7B, [H100], **given)
     assert 4 * 7.2 < 4 * (found.resources.memory_gb + 0.1) < 4 * 7.2 + 2
-    apart = fitted(MISTRAL, [replace(H100, num_gpus=2)] * 2, **given)
+    apart = fitted(MISTRAL_7B, [replace(H100, num_gpus=2)] * 2, **given)
     assert apart.resources.memory_gb > 2 * 7.2
 
 
@@ -218,7 +212,7 @@ def test_host_memory_holds_what_checkpoints_copy_and_the_best_weights_whatever_t
 
 
 def test_nobody_knows_how_long_an_optimizer_in_host_memory_takes():
-    found = fitted(MISTRAL, [replace(H100, num_gpus=1)])
+    found = fitted(MISTRAL_7B, [replace(H100, num_gpus=1)])
     assert found.execution["offload"] and found.hours is None
 
 
@@ -226,7 +220,7 @@ def test_fitting_imports_no_torch():
     code = (
         "import sys; from jobs.kinds.align import Align; from cluster.resources import Resources;"
         "from jobs.kind import Upstream;"
-        f"model = Upstream(kind='pretrained', params={{'config': {MISTRAL!r}}}, facts=None,"
+        f"model = Upstream(kind='pretrained', params={{'config': {MISTRAL_7B!r}}}, facts=None,"
         "files={}, inputs={});"
         "align = Align(); found = align.fit(align.Params(max_length=64), {'model': model},"
         "machines=[Resources(num_gpus=8, gpu_memory_gb=80)]);"

@@ -8,6 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.jobs.training.ranks import crash_at
+
 CORPUS = {
     "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},
     "format": "nursery",
@@ -40,18 +42,6 @@ def stop_at(step):
     """A request to stop, made after this many steps of the process."""
     asked = itertools.count(1)
     return lambda: next(asked) >= step
-
-
-def crash_at(step):
-    """A fault of the machine after this many steps of the process."""
-    asked = itertools.count(1)
-
-    def crash():
-        if next(asked) == step:
-            raise OSError("the disk is gone")
-        return False
-
-    return crash
 
 
 def inputs_of(kind):
