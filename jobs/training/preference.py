@@ -9,16 +9,27 @@ prompt's end, appends EOS and drops long prompts.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from jobs.training.log_ratios import Pairs, log_ratios, per_token
+import numpy as np
+from jaxtyping import Float64
+
 from jobs.training.objective import BETA, Lesson, Objective, ScoredPairs, Setting
+from jobs.training.tokenized_pairs import TokenizedPair
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
 
     from jobs.training.supervision import Supervised
+
+    Pairs = NDArray[np.float64]
+else:
+    Pairs = Float64[np.ndarray, " pairs"]
+    """One number for each pair."""
+Settings = Mapping[str, float]
+"""Value of everything in an objective's SETTINGS."""
 
 SMOOTHING = Setting(
     description="Share of labels held to be wrong.", default=0.0, may_be_zero=True, below=0.5
@@ -54,7 +65,7 @@ class PreferenceObjective(Objective):
         )
 
     def validation_loss(
-        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Settings
     ) -> float:
         """Average the losses of the pairs."""
         chosen, rejected = log_ratios(policy, reference)
@@ -63,7 +74,7 @@ class PreferenceObjective(Objective):
         return float(self.losses(chosen, rejected, settings).mean())
 
     @abstractmethod
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair.
 
         Args:
@@ -83,6 +94,39 @@ class OurRows:
         return dataset
 
 
+def log_ratios(policy: ScoredPairs, reference: ScoredPairs) -> tuple[Pairs, Pairs]:
+    """Return log(policy / reference) of the chosen and of the rejected completions, in nats."""
+    assert policy.chosen is not None and policy.rejected is not None
+    assert reference.chosen is not None and reference.rejected is not None
+    return policy.chosen - reference.chosen, policy.rejected - reference.rejected
+
+
+def margins(policy: ScoredPairs, reference: ScoredPairs) -> Pairs:
+    """Return log-ratio of the chosen minus log-ratio of the rejected completions, in nats."""
+    chosen, rejected = log_ratios(policy, reference)
+    return chosen - rejected
+
+
+def per_token(
+    chosen: Pairs, rejected: Pairs, pairs: Sequence[TokenizedPair]
+) -> tuple[Pairs, Pairs]:
+    """Divide log-ratios by the number of tokens of their completions."""
+    return (
+        chosen / np.array([len(pair.chosen_ids) for pair in pairs], dtype=np.float64),
+        rejected / np.array([len(pair.rejected_ids) for pair in pairs], dtype=np.float64),
+    )
+
+
+def log_sigmoid(values: Pairs) -> Pairs:
+    """Return log(1 / (1 + exp(-x))), without overflow."""
+    return -np.logaddexp(0.0, -values)
+
+
+def sigmoid(values: Pairs) -> Pairs:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    return np.exp(log_sigmoid(values))
+
+
 def _columns(scored: ScoredPairs) -> dict[str, list[list[int]] | list[float]]:
     assert scored.chosen is not None and scored.rejected is not None
     return {
@@ -94,7 +138,7 @@ def _columns(scored: ScoredPairs) -> dict[str, list[list[int]] | list[float]]:
     }
 
 
-def _loss_settings(loss: str, settings: Mapping[str, float]) -> Mapping[str, object]:
+def _loss_settings(loss: str, settings: Settings) -> Mapping[str, object]:
     """Return every setting of DPOConfig that decides a number, so that none is TRL's default."""
     return {
         # Settings that a loss has no use for are written out all the same; nothing reads them.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from jobs.training.align_params import Params
 from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.engine import Engine, Held
-from jobs.training.log_ratios import margins
 from jobs.training.objective import Objective, ScoredPairs
+from jobs.training.preference import margins
 from jobs.training.supervision import Supervised, Validate
 
 if TYPE_CHECKING:

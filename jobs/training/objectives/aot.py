@@ -3,13 +3,11 @@
 Chosen minus rejected is compared as a distribution over the batch, not pair by pair.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from jobs.training.log_ratios import sorted_losses
 from jobs.training.objective import ScoredPairs
-from jobs.training.objectives.aot_unpaired import AotUnpaired
+from jobs.training.objectives.aot_unpaired import AotUnpaired, sorted_losses
+from jobs.training.preference import Settings
 
 
 class Aot(AotUnpaired):
@@ -18,11 +16,11 @@ class Aot(AotUnpaired):
     LOSS = "aot"
 
     def validation_loss(
-        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Settings
     ) -> float:
         """Average over all the pairs, sorted together, where training sorts each batch."""
         assert policy.chosen is not None and policy.rejected is not None
         assert reference.chosen is not None and reference.rejected is not None
-        differences = np.sort(policy.chosen - policy.rejected)
-        differences = differences - np.sort(reference.chosen - reference.rejected)
+        before = np.sort(reference.chosen - reference.rejected)
+        differences = np.sort(policy.chosen - policy.rejected) - before
         return float(sorted_losses(differences, settings).mean())

@@ -3,13 +3,10 @@
 Which rejected completion belongs to which chosen one is not used.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from jobs.training.log_ratios import Pairs, sorted_losses
 from jobs.training.objective import BETA
-from jobs.training.preference import SMOOTHING, PreferenceObjective
+from jobs.training.preference import SMOOTHING, Pairs, PreferenceObjective, Settings, log_sigmoid
 
 
 class AotUnpaired(PreferenceObjective):
@@ -20,6 +17,13 @@ class AotUnpaired(PreferenceObjective):
     WHOLE_BATCH = True
     """The pairs of a forward pass are sorted."""
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each place in the sorted order."""
         return sorted_losses(np.sort(chosen) - np.sort(rejected), settings)
+
+
+def sorted_losses(values: Pairs, settings: Settings) -> Pairs:
+    """Return the smoothed -log sigmoid of differences between sorted values, for both `aot`."""
+    beta, smoothing = settings["beta"], settings["label_smoothing"]
+    agreed, disagreed = log_sigmoid(beta * values), log_sigmoid(-beta * values)
+    return -((1 - smoothing) * agreed + smoothing * disagreed)

@@ -1,9 +1,6 @@
 """APO-down (D'Oosterlinck et al., arXiv 2408.06266, equation 8): both down, the rejected more."""
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs, sigmoid
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings, sigmoid
 
 
 class ApoDown(PreferenceObjective):
@@ -11,8 +8,7 @@ class ApoDown(PreferenceObjective):
 
     LOSS = "apo_down"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         up, down = settings["beta"] * chosen, settings["beta"] * rejected
-        losses: Pairs = sigmoid(up) + sigmoid(down - up)
-        return losses
+        return sigmoid(up) + sigmoid(down - up)

@@ -1,9 +1,6 @@
 """APO-zero (D'Oosterlinck et al., arXiv 2408.06266, equation 7): chosen up, rejected down."""
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs, sigmoid
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings, sigmoid
 
 
 class ApoZero(PreferenceObjective):
@@ -11,7 +8,6 @@ class ApoZero(PreferenceObjective):
 
     LOSS = "apo_zero"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
-        losses: Pairs = sigmoid(-settings["beta"] * chosen) + sigmoid(settings["beta"] * rejected)
-        return losses
+        return sigmoid(-settings["beta"] * chosen) + sigmoid(settings["beta"] * rejected)

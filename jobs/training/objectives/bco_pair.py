@@ -3,10 +3,7 @@
 TRL's form for pairs, which leaves out the paper's running shift of the reward.
 """
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs, log_sigmoid
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings, log_sigmoid
 
 
 class BcoPair(PreferenceObjective):
@@ -14,8 +11,7 @@ class BcoPair(PreferenceObjective):
 
     LOSS = "bco_pair"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         beta = settings["beta"]
-        losses: Pairs = -(log_sigmoid(beta * chosen) + log_sigmoid(-beta * rejected))
-        return losses
+        return -(log_sigmoid(beta * chosen) + log_sigmoid(-beta * rejected))

@@ -3,13 +3,10 @@
 `discopop_tau` is the width of the blend, in units of beta times the margin.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from jobs.training.log_ratios import Pairs, log_sigmoid, sigmoid
 from jobs.training.objective import BETA, Setting
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings, log_sigmoid, sigmoid
 
 TAU = Setting(
     description="Width of the blend of the logistic and the exponential loss.", default=0.05
@@ -23,9 +20,8 @@ class Discopop(PreferenceObjective):
     LOSS = "discopop"
     SETTINGS = {"beta": BETA, "discopop_tau": TAU}
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         scaled = settings["beta"] * (chosen - rejected)
         exponential = sigmoid(scaled / settings["discopop_tau"])
-        losses: Pairs = (1 - exponential) * -log_sigmoid(scaled) + exponential * np.exp(-scaled)
-        return losses
+        return (1 - exponential) * -log_sigmoid(scaled) + exponential * np.exp(-scaled)

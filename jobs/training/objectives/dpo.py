@@ -1,9 +1,6 @@
 """Direct preference optimisation: the chosen completion over the rejected, tied to a reference."""
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs, log_sigmoid
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings, log_sigmoid
 
 
 class Dpo(PreferenceObjective):
@@ -11,7 +8,6 @@ class Dpo(PreferenceObjective):
 
     LOSS = "sigmoid"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
-        losses: Pairs = -log_sigmoid(settings["beta"] * (chosen - rejected))
-        return losses
+        return -log_sigmoid(settings["beta"] * (chosen - rejected))

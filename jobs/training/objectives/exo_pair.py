@@ -3,14 +3,19 @@
 `label_smoothing` is what the rejected side gets; at 0 the divergence is infinite.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from jobs.training.log_ratios import Pairs, log_sigmoid, sigmoid
 from jobs.training.objective import BETA
-from jobs.training.preference import SMOOTHING, PreferenceObjective
+from jobs.training.preference import (
+    SMOOTHING,
+    Pairs,
+    PreferenceObjective,
+    Settings,
+    log_sigmoid,
+    sigmoid,
+)
 
 
 class ExoPair(PreferenceObjective):
@@ -22,10 +27,9 @@ class ExoPair(PreferenceObjective):
         "label_smoothing": replace(SMOOTHING, default=1e-3, may_be_zero=False),
     }
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         scaled, smoothing = settings["beta"] * (chosen - rejected), settings["label_smoothing"]
-        preferred = sigmoid(scaled) * (log_sigmoid(scaled) - np.log1p(-smoothing))
-        other = sigmoid(-scaled) * (log_sigmoid(-scaled) - np.log(smoothing))
-        losses: Pairs = preferred + other
-        return losses
+        preferred = sigmoid(scaled) * (log_sigmoid(scaled) - float(np.log1p(-smoothing)))
+        other = sigmoid(-scaled) * (log_sigmoid(-scaled) - float(np.log(smoothing)))
+        return preferred + other

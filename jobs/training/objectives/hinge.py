@@ -1,11 +1,8 @@
 """SLiC's hinge (Zhao et al., arXiv 2305.10425) on DPO's margin: past 1 / beta, nothing is asked."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from jobs.training.log_ratios import Pairs
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings
 
 
 class Hinge(PreferenceObjective):
@@ -13,7 +10,6 @@ class Hinge(PreferenceObjective):
 
     LOSS = "hinge"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
-        losses: Pairs = np.maximum(1 - settings["beta"] * (chosen - rejected), 0.0)
-        return losses
+        return np.maximum(1 - settings["beta"] * (chosen - rejected), 0.0)

@@ -3,10 +3,7 @@
 As TRL does it and the authors did, log-ratios are divided by the tokens of their completion.
 """
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings
 
 
 class Ipo(PreferenceObjective):
@@ -15,7 +12,6 @@ class Ipo(PreferenceObjective):
     LOSS = "ipo"
     PER_TOKEN = True
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
-        losses: Pairs = (chosen - rejected - 0.5 / settings["beta"]) ** 2
-        return losses
+        return (chosen - rejected - 0.5 / settings["beta"]) ** 2

@@ -1,9 +1,6 @@
 """NCA for pairs (Chen et al., arXiv 2402.05369): the chosen likelihood is kept from falling."""
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs, log_sigmoid
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings, log_sigmoid
 
 
 class NcaPair(PreferenceObjective):
@@ -11,8 +8,7 @@ class NcaPair(PreferenceObjective):
 
     LOSS = "nca_pair"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         up, down = settings["beta"] * chosen, settings["beta"] * rejected
-        losses: Pairs = -(log_sigmoid(up) + 0.5 * log_sigmoid(-up) + 0.5 * log_sigmoid(-down))
-        return losses
+        return -(log_sigmoid(up) + 0.5 * log_sigmoid(-up) + 0.5 * log_sigmoid(-down))

@@ -3,12 +3,10 @@
 `label_smoothing` is that share, known beforehand; at 0 this is `dpo`.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from jobs.training.log_ratios import Pairs, log_sigmoid
 from jobs.training.objective import BETA, ScoredPairs
-from jobs.training.preference import SMOOTHING, PreferenceObjective
+from jobs.training.preference import SMOOTHING, Pairs, PreferenceObjective, Settings, log_sigmoid
 
 
 class Robust(PreferenceObjective):
@@ -17,14 +15,13 @@ class Robust(PreferenceObjective):
     LOSS = "robust"
     SETTINGS = {"beta": BETA, "label_smoothing": replace(SMOOTHING, default=0.1)}
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         flipped, scaled = settings["label_smoothing"], settings["beta"] * (chosen - rejected)
-        losses: Pairs = flipped * log_sigmoid(-scaled) - (1 - flipped) * log_sigmoid(scaled)
-        return losses
+        return flipped * log_sigmoid(-scaled) - (1 - flipped) * log_sigmoid(scaled)
 
     def validation_loss(
-        self, policy: ScoredPairs, reference: ScoredPairs, settings: Mapping[str, float]
+        self, policy: ScoredPairs, reference: ScoredPairs, settings: Settings
     ) -> float:
         """Average the losses of the pairs, over what flipped labels leave of the signal."""
         return super().validation_loss(policy, reference, settings) / (

@@ -3,10 +3,7 @@
 A margin per token is much smaller than DPO's; a beta of the same pull is much larger.
 """
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs, log_sigmoid
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings, log_sigmoid
 
 
 class SigmoidNorm(PreferenceObjective):
@@ -15,7 +12,6 @@ class SigmoidNorm(PreferenceObjective):
     LOSS = "sigmoid_norm"
     PER_TOKEN = True
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
-        losses: Pairs = -log_sigmoid(settings["beta"] * (chosen - rejected))
-        return losses
+        return -log_sigmoid(settings["beta"] * (chosen - rejected))

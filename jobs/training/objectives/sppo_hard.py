@@ -3,10 +3,7 @@
 The paper's is iterated on fresh samples; this is one round on the pairs at hand.
 """
 
-from collections.abc import Mapping
-
-from jobs.training.log_ratios import Pairs
-from jobs.training.preference import PreferenceObjective
+from jobs.training.preference import Pairs, PreferenceObjective, Settings
 
 
 class SppoHard(PreferenceObjective):
@@ -14,8 +11,7 @@ class SppoHard(PreferenceObjective):
 
     LOSS = "sppo_hard"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Mapping[str, float]) -> Pairs:
+    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         target = 0.5 / settings["beta"]
-        losses: Pairs = (chosen - target) ** 2 + (rejected + target) ** 2
-        return losses
+        return (chosen - target) ** 2 + (rejected + target) ** 2
