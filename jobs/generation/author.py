@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
-from jobs.generation.direction import Contrast, load_direction
+from jobs.generation.direction import DIRECTIONS, Contrast
 from jobs.generation.residuals import average_sides, tokenize_sides
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
@@ -157,7 +157,7 @@ def _examples(work: Work[GeneratedPairsParams]) -> list[dict[str, str]]:
 
 def _shift(params: GeneratedPairsParams, contrast: Contrast) -> Float64[np.ndarray, " d"]:
     """Return `strength` typical norms along the direction."""
-    direction = load_direction(params.direction).direction(contrast)
+    direction = DIRECTIONS.find(params.direction).direction(contrast)
     length = float(np.linalg.norm(direction))
     if not np.isfinite(length) or length == 0:
         raise UserError("both sides of the examples look the same to the model", where="direction")

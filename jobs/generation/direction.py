@@ -48,12 +48,3 @@ class Direction(Protocol):
 
 
 DIRECTIONS: Door[Direction] = Door("direction", "jobs.generation.directions", contract=Direction)
-
-
-def load_direction(name: str) -> Direction:
-    """Load the direction of this name.
-
-    Raises:
-        UserError: no such direction; names those that exist and the nearest match.
-    """
-    return DIRECTIONS.find(name, where="direction")

@@ -10,7 +10,7 @@ import numpy as np
 from cluster.errors import UserError
 from jobs.behaviour.scorers.lexicon import LexiconJudge
 from jobs.generation.author import Author, load_author
-from jobs.generation.direction import load_direction
+from jobs.generation.direction import DIRECTIONS
 from jobs.generation.residuals import SITE
 from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
 from jobs.text.format import Dropped, Pair
@@ -86,7 +86,7 @@ def _pairs(
 def _push(params: GeneratedPairsParams, author: Author) -> dict[str, object]:
     return {
         "direction": params.direction,
-        "definition": load_direction(params.direction).DEFINITION,
+        "definition": DIRECTIONS.find(params.direction).DEFINITION,
         "site": SITE,
         "layer": author.layer,
         "norm": float(np.linalg.norm(author.shift)),

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.measurement import Measurement
 from jobs.behaviour.prompted_model import PromptedModel
 from jobs.intervening.dose_measurements import AXIS, NAME, DoseValues, measure_doses
-from jobs.intervening.intervention import Intervention, Target, load_intervention
+from jobs.intervening.intervention import INTERVENTIONS, Intervention, Target
 from jobs.intervening.passes import Passes
 from jobs.intervening.prompted_pair import PromptedPair
 from jobs.intervening.targets import Absent, find_target
@@ -29,7 +29,7 @@ def intervene(work: Work[InterveneParams]) -> dict[str, object]:
     params = work.params
     assert params.subject is not None and params.doses is not None, "defaults are written out"
     changed = params.subject
-    intervention = load_intervention(params.intervention)
+    intervention = INTERVENTIONS.find(params.intervention)
     pair = PromptedPair(work)
     passes = Passes(work, pair.prompts)
     other = passes.run(lambda: pair.load(_OTHER[changed]))

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from cluster.errors import UserError
 from jobs.behaviour.scored_params import LocalModelParams
-from jobs.intervening.intervention import load_intervention
+from jobs.intervening.intervention import INTERVENTIONS
 from jobs.models.family import StreamSite
 from jobs.tokens.position_policy import Policy
 
@@ -68,14 +68,14 @@ class InterveneParams(LocalModelParams):
     @field_validator("intervention")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        load_intervention(name, where="intervention")
+        INTERVENTIONS.find(name, where="intervention")
         return name.replace("_", "-")
 
     @field_validator("subject")
     @classmethod
     def _default_subject(cls, subject: Subject | None, others: ValidationInfo) -> Subject | None:
         if subject is None and "intervention" in others.data:
-            return load_intervention(others.data["intervention"]).SUBJECT
+            return INTERVENTIONS.find(others.data["intervention"]).SUBJECT
         return subject
 
     @field_validator("doses")
@@ -85,7 +85,7 @@ class InterveneParams(LocalModelParams):
     ) -> tuple[float, ...] | None:
         if doses is None:
             name = others.data.get("intervention")
-            return load_intervention(name).DOSES if name else None
+            return INTERVENTIONS.find(name).DOSES if name else None
         return _check_doses(doses)
 
     @field_validator("random_controls")
@@ -102,7 +102,7 @@ class InterveneParams(LocalModelParams):
     @property
     def made_of(self) -> str:
         """`neurons`, or what direction it is: `mean-offset`, `probe`, `svd`, `value-vector`."""
-        made = load_intervention(self.intervention).MADE
+        made = INTERVENTIONS.find(self.intervention).MADE
         return self.direction if made == "direction" else made
 
 

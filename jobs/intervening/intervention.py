@@ -98,12 +98,3 @@ class Intervention(Protocol):
 INTERVENTIONS: Door[Intervention] = Door(
     "intervention", "jobs.intervening.interventions", contract=Intervention
 )
-
-
-def load_intervention(name: str, *, where: str | None = None) -> Intervention:
-    """Load the intervention of this name.
-
-    Raises:
-        UserError: no such intervention; names those that exist and the nearest match.
-    """
-    return INTERVENTIONS.find(name, where=where)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.long_table.circumstances import Origin
-from jobs.generation.direction import load_direction
+from jobs.generation.direction import DIRECTIONS
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.kind import Input, Kind
 from jobs.provenance import Data
@@ -31,7 +31,7 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
 
     def pins(self, params: GeneratedPairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Check that the direction exists; nothing outside is read."""
-        load_direction(params.direction)
+        DIRECTIONS.find(params.direction, where="direction")
         return {}
 
     def run(self, work: Work[GeneratedPairsParams]) -> dict[str, Any]:

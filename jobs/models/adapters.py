@@ -21,14 +21,10 @@ from jobs.models.model_facts import Dtype
 from jobs.models.shape import ConfigMapping
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
     from peft.tuners.tuners_utils import BaseTunerLayer
     from torch import Tensor
-    from torch.nn import Module
     from transformers import (
-        GenerationConfig,
-        PretrainedConfig,
         PreTrainedModel,
         PreTrainedTokenizerFast,
     )
@@ -49,36 +45,19 @@ class Switched:
     """
 
     def __init__(self, model: PeftModel, *, adapter_on: bool) -> None:
-        self._model: LanguageModel = model.get_base_model()
+        base: LanguageModel = model.get_base_model()
+        self._model = base
         wrappers = _wrapper_types()
         self._wrappers: list[BaseTunerLayer] = [
             module for module in model.modules() if isinstance(module, wrappers)
         ]
         self._adapter_on = adapter_on
-
-    @property
-    def config(self) -> PretrainedConfig:
-        """The config of the base."""
-        return self._model.config
-
-    @property
-    def generation_config(self) -> GenerationConfig | None:
-        """How the base's checkpoint generates."""
-        return self._model.generation_config
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the weights."""
-        return self._model.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the base's weights."""
-        return self._model.dtype
-
-    def get_submodule(self, target: str) -> Module:
-        """Return the module at a path of the base; adapted ones replace the base's own."""
-        return self._model.get_submodule(target)
+        self.config, self.generation_config = base.config, base.generation_config
+        """Of the base's checkpoint."""
+        self.device, self.dtype = base.device, base.dtype
+        """Of the base's weights."""
+        self.get_submodule = base.get_submodule
+        """Path of a module of the base -> the module; adapted ones replace the base's own."""
 
     def base_model(self, **inputs: object) -> BaseModelOutputWithPast:
         """Run the backbone, without unembedding, in this state."""

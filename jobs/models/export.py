@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.models.folder import (
@@ -25,16 +25,6 @@ from jobs.models.model_facts import Dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class TensorFile(Protocol):
-    """An open safetensors file."""
-
-    def keys(self) -> Iterable[str]:
-        """List the names of its tensors."""
-
-    def get_tensor(self, name: str) -> Tensor:
-        """Read one tensor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +92,7 @@ def _tensor_pairs(base: Path, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
             name = min(in_base.keys() ^ in_model.keys())
             raise _other_model(f"only one of them has {name}")
         for name in sorted(in_base):
-            before, after = in_base[name].get_tensor(name), in_model[name].get_tensor(name)
+            before, after = in_base[name](name), in_model[name](name)
             if before.shape != after.shape:
                 raise _other_model(f"{name} is {tuple(before.shape)} and {tuple(after.shape)}")
             if after.is_floating_point():
@@ -113,15 +103,15 @@ def _other_model(why: str) -> UserError:
     return UserError(f"model and base are not two states of one model: {why}", where="input base")
 
 
-def _readers(folder: Path, stack: ExitStack) -> dict[str, TensorFile]:
-    """Map the name of every tensor to the open file that holds it."""
+def _readers(folder: Path, stack: ExitStack) -> dict[str, Callable[[str], Tensor]]:
+    """Map the name of every tensor to the reader of the open file that holds it."""
     from safetensors import safe_open
 
-    readers: dict[str, TensorFile] = {}
+    readers: dict[str, Callable[[str], Tensor]] = {}
     for name in weight_files(folder):
         if name != INDEX:
             file = stack.enter_context(safe_open(folder / name, framework="pt"))
-            readers |= dict.fromkeys(file.keys(), file)
+            readers |= dict.fromkeys(file.keys(), file.get_tensor)
     return readers
 
 

@@ -24,6 +24,7 @@ NeuronSite = Literal["mlp_act", "mlp_gate", "mlp_linear"]
 """Sites as wide as the MLP; mlp_act = mlp_gate * mlp_linear where the MLP is gated."""
 Site = Literal[StreamSite, NeuronSite]
 """A place in a block."""
+STREAM_SITES: tuple[str, ...] = get_args(StreamSite)
 NEURON_SITES: tuple[str, ...] = get_args(NeuronSite)
 SITES: tuple[str, ...] = get_args(Site)
 
@@ -82,6 +83,8 @@ class Mlp:
     """Its weights are the value vectors v_i, its input the m_i."""
     gate: str | None = None
     """Its weights are the keys of the gate; None where the MLP has none."""
+    activation: str | None = None
+    """Module between the gate's products and the neurons, without a `weight`; None as `gate`."""
     inputs_first: bool = False
     """Weights are stored as [inputs, outputs] (GPT-2's Conv1D), not as [outputs, inputs]."""
     gain: str | None = None
@@ -100,6 +103,11 @@ class Family(ABC):
     """Path of the norm after the last block."""
     EMBEDDING: ClassVar[str]
     """Path of the token embedding."""
+    NORMS: ClassVar[tuple[str, str | None]]
+    """Norms of a block whose inputs are the residual stream before attention and before the MLP;
+    None where attention and MLP read the same stream."""
+    ADDED: ClassVar[tuple[str, str]]
+    """Modules whose outputs attention and MLP add to the residual stream."""
     SAVED: ClassVar[Mapping[str, Saved]]
     """What training keeps, by the dtype it computes in; weights are float32 in both."""
     MLP: ClassVar[Mlp]
@@ -109,9 +117,24 @@ class Family(ABC):
     LACKS_KERNELS: ClassVar[tuple[str, ...]] = ()
     """Attention kernels that the family's modules cannot use."""
 
-    @abstractmethod
     def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
-        """Map every name of SITES to where a model of this config shows it, or why it cannot."""
+        """Map every name of SITES to where a model of this config shows it, or why it cannot.
+
+        As NORMS, ADDED and MLP say, unless a family overrides this.
+        """
+        entry, middle = self.NORMS
+        attention, mlp = self.ADDED
+        gate = self.MLP.activation
+        return {
+            "resid_pre": Tap(module=entry, side="in"),
+            "resid_mid": PARALLEL if middle is None else Tap(module=middle, side="in"),
+            "resid_post": Tap(module="", side="out"),
+            "attn_out": Tap(module=attention, side="out"),
+            "mlp_out": Tap(module=mlp, side="out"),
+            "mlp_act": Tap(module=self.MLP.down, side="in"),
+            "mlp_gate": UNGATED if gate is None else Tap(module=gate, side="out"),
+            "mlp_linear": UNGATED if gate is None else Tap(module=self.MLP.up, side="out"),
+        }
 
     @abstractmethod
     def num_parameters(self, config: ModelConfig) -> tuple[int, int]:

@@ -4,9 +4,10 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
-from jobs.models.family import Family, Missing, Mlp, Saved, Tap
+from jobs.models.family import Family, Mlp, Saved
 from jobs.models.shape import ConfigField, ModelConfig, Shape, gated_width
 
 _HF_NAMES = {
@@ -43,26 +44,15 @@ class LlamaLike(Family):
         "float32": Saved(stream=24, queries=16, neurons=16, scores=4),
         "bfloat16": Saved(stream=26, queries=8, neurons=8, scores=6),
     }
-    MLP = Mlp(gate="mlp.gate_proj", up="mlp.up_proj", down="mlp.down_proj")
+    NORMS = ("input_layernorm", "post_attention_layernorm")
+    ADDED: ClassVar[tuple[str, str]] = ("self_attn", "mlp")
+    MLP = Mlp(gate="mlp.gate_proj", activation="mlp.act_fn", up="mlp.up_proj", down="mlp.down_proj")
     NUM_NORMS: ClassVar[int] = 2
     """Norms of a block that are as wide as the residual stream."""
     NORMS_HEADS: ClassVar[bool] = False
     """True when every query and key head is normed."""
     QKV_BIASES: ClassVar[bool] = False
     """True when query, key and value always have biases, and the output projection none."""
-
-    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
-        """Return the place of every site."""
-        return {
-            "resid_pre": Tap(module="input_layernorm", side="in"),
-            "resid_mid": Tap(module="post_attention_layernorm", side="in"),
-            "resid_post": Tap(module="", side="out"),
-            "attn_out": Tap(module="self_attn", side="out"),
-            "mlp_out": Tap(module="mlp", side="out"),
-            "mlp_act": Tap(module="mlp.down_proj", side="in"),
-            "mlp_gate": Tap(module="mlp.act_fn", side="out"),
-            "mlp_linear": Tap(module="mlp.up_proj", side="out"),
-        }
 
     def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
         """Count parameters in closed form."""
@@ -83,22 +73,11 @@ class LlamaLike(Family):
 class GemmaLike(LlamaLike):
     """A family that norms what attention and the MLP add to the residual stream."""
 
-    MLP = Mlp(
-        gate="mlp.gate_proj",
-        up="mlp.up_proj",
-        down="mlp.down_proj",
-        gain="post_feedforward_layernorm",
-    )
+    NORMS = ("input_layernorm", "pre_feedforward_layernorm")
+    ADDED = ("post_attention_layernorm", "post_feedforward_layernorm")
+    """Norms, whose outputs are added."""
+    MLP = replace(LlamaLike.MLP, gain="post_feedforward_layernorm")
     NUM_NORMS = 4
-
-    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
-        """Return the place of every site: what is added to the stream are the norms' outputs."""
-        return {
-            **super().sites(config),
-            "resid_mid": Tap(module="pre_feedforward_layernorm", side="in"),
-            "attn_out": Tap(module="post_attention_layernorm", side="out"),
-            "mlp_out": Tap(module="post_feedforward_layernorm", side="out"),
-        }
 
     def hf_extras(self, shape: Shape) -> Mapping[str, object]:
         """Divide scores by the root of d_head, as elsewhere; transformers assumes 256."""

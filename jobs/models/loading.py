@@ -17,7 +17,7 @@ from jobs.models.model_facts import Dtype
 from jobs.models.shape import ModelConfig, as_mapping
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
     from transformers.utils.quantization_config import QuantizationConfigMixin
 
     from jobs.models.device import DeviceMap
@@ -71,14 +71,6 @@ def load_model(
     _require_whole(info, folder)
     loaded: PreTrainedModel = model if isinstance(device, dict) else model.to(device)
     return loaded.eval()
-
-
-def load_config(folder: Path) -> "PretrainedConfig":
-    """Load the transformers config in a folder. Raises UserError for an incomplete checkpoint."""
-    from transformers import AutoConfig
-
-    check_model_folder(folder)
-    return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
 def _require_whole(info: Mapping[str, Iterable[str | tuple[str, ...]]], folder: Path) -> None:

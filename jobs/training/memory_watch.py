@@ -7,10 +7,9 @@ at once. They leave no trace: gradients are dropped, random states and running m
 from __future__ import annotations
 
 import copy
-import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ from jobs.training.peak_memory import device_bytes, peak_bytes, reset_peak
 from jobs.training.planning.correction import GB, MemoryFacts, corrected_by
 from jobs.training.planning.footprint import Model, Training, flops_per_row, footprint
 from jobs.training.planning.training_fit import training_with
+from jobs.training.resume.random_state import read_generators, restore_generators
 from jobs.training.supervision import Supervised
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.worker import ranks
@@ -87,7 +87,7 @@ class MemoryWatch:
         model.train()
         # DDP sends its first gradients in other portions than all later ones, and sums of more than
         # two ranks depend on that: a resumed run would differ in its first step.
-        for sending in (_without_sending(model), nullcontext()):
+        for sending in (getattr(model, "no_sync", nullcontext)(), nullcontext()):
             batch = trainer.data_collator([trainer.train_dataset[row] for row in self._rows])
             with sending, trainer.compute_loss_context_manager():
                 loss = trainer.compute_loss(model, trainer._prepare_inputs(batch))
@@ -195,33 +195,22 @@ def _callback(watch: MemoryWatch) -> TrainerCallback:
 @contextmanager
 def _without_a_trace(trainer: Supervised, model: Module) -> Iterator[None]:
     """Drop gradients afterwards; put random states, and what the trainer counts, back."""
-    import torch
-
     assert all(weight.grad is None for weight in model.parameters()), "a step has begun"
     counted = {name: copy.deepcopy(getattr(trainer, name, None)) for name in _COUNTED}
-    python, numbers = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        try:
-            yield
-        finally:
-            _drop_gradients(model)
-            random.setstate(python)
-            np.random.set_state(numbers)
-            for name, value in counted.items():
-                if hasattr(trainer, name):
-                    setattr(trainer, name, value)
+    generators = read_generators()
+    try:
+        yield
+    finally:
+        _drop_gradients(model)
+        restore_generators(generators)
+        for name, value in counted.items():
+            if hasattr(trainer, name):
+                setattr(trainer, name, value)
 
 
 def _drop_gradients(model: Module) -> None:
     for parameter in model.parameters():
         parameter.grad = None
-
-
-def _without_sending(model: Module) -> AbstractContextManager[None]:
-    """Leave gradients of several ranks where they are."""
-    context: AbstractContextManager[None] = getattr(model, "no_sync", nullcontext)()
-    return context
 
 
 def _most(value: float | None) -> float | None:

@@ -72,6 +72,13 @@ def gather(weight: Parameter, changed_by: int | None = None) -> AbstractContextM
     return context
 
 
+def copy_whole(weight: Parameter) -> Tensor | None:
+    """Copy all of a weight to host memory in fp32, on the first rank; all ranks call it."""
+    with gather(weight):
+        whole = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
+        return whole.detach().float().cpu().clone() if ranks.is_first() else None
+
+
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors by name to a safetensors file."""
     from safetensors.torch import save_file

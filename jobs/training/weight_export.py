@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.training.trained_weights import copy_whole
 from jobs.worker import ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Parameter
     from transformers import PreTrainedModel
 
 
@@ -32,15 +32,10 @@ def save_whole(
     ranks.barrier()
 
 
-def gather_state(
-    model: PreTrainedModel, copy_whole: Callable[[Parameter], Tensor | None]
-) -> dict[str, Tensor | None]:
+def gather_state(model: PreTrainedModel) -> dict[str, Tensor | None]:
     """Return, on the first rank, every tensor of a model's file by name; on the others, nothing.
 
-    Args:
-        model: one whose weights are divided; all ranks call this.
-        copy_whole: weight -> all of it in host memory, on the first rank. Called for one weight at
-            a time, so that no device holds all of them.
+    All ranks call it. Divided weights are gathered one at a time: no device holds all of them.
     """
     state: dict[str, Tensor | None] = {}
     copies: dict[int, Tensor | None] = {}  # tied weights are one tensor under two names

@@ -16,12 +16,10 @@ from jobs.training.layout import Layout
 from jobs.training.layout_check import require_layout
 from jobs.training.recipe import Recipe
 from jobs.training.weight_export import gather_state, save_whole
-from jobs.worker import ranks
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
     from torch import Tensor
-    from torch.nn import Parameter
 
     from jobs.training.supervision import Supervised
 
@@ -104,7 +102,7 @@ class Zero(Engine):
         if Held.WEIGHTS not in self.SHARDED:
             super().export(trainer, folder)
         else:
-            save_whole(trainer.model, folder, gather_state(trainer.model, _copy_whole))
+            save_whole(trainer.model, folder, gather_state(trainer.model))
 
 
 def settings(stage: int, layout: Layout, recipe: Recipe) -> dict[str, object]:
@@ -197,11 +195,3 @@ def _master_weights(engine: DeepSpeedEngine) -> list[Tensor]:
     if engine.zero_optimization_stage() == 3:
         return list(engine.optimizer.fp32_partitioned_groups_flat)
     return list(engine.optimizer.single_partition_of_fp32_groups)
-
-
-def _copy_whole(weight: Parameter) -> Tensor | None:
-    """Copy all of a divided weight to host memory of the first rank; all ranks call it."""
-    import deepspeed
-
-    with deepspeed.zero.GatheredParameters([weight]):
-        return weight.detach().float().cpu().clone() if ranks.is_first() else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jobs.models.family import UNGATED, Family, Missing, Mlp, Saved, Tap
+from jobs.models.family import Family, Mlp, Saved
 from jobs.models.shape import ConfigField, ModelConfig, Shape, four_widths
 
 
@@ -27,21 +27,10 @@ class Gpt2(Family):
         "float32": Saved(stream=32, neurons=20, scores=4),
         "bfloat16": Saved(stream=20, neurons=10, scores=6),
     }
+    NORMS = ("ln_1", "ln_2")
+    ADDED = ("attn", "mlp")
     MLP = Mlp(up="mlp.c_fc", down="mlp.c_proj", inputs_first=True)
     HF_CONFIG = "GPT2Config"
-
-    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
-        """Return the place of every site."""
-        return {
-            "resid_pre": Tap(module="ln_1", side="in"),
-            "resid_mid": Tap(module="ln_2", side="in"),
-            "resid_post": Tap(module="", side="out"),
-            "attn_out": Tap(module="attn", side="out"),
-            "mlp_out": Tap(module="mlp", side="out"),
-            "mlp_act": Tap(module="mlp.c_proj", side="in"),
-            "mlp_gate": UNGATED,
-            "mlp_linear": UNGATED,
-        }
 
     def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
         """Count parameters in closed form."""

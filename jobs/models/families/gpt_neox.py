@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jobs.models.family import PARALLEL, UNGATED, Family, Missing, Mlp, Saved, Tap
+from jobs.models.family import PARALLEL, Family, Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, ModelConfig, four_widths
 
 
@@ -27,22 +27,15 @@ class GptNeox(Family):
         "float32": Saved(stream=40, neurons=8, scores=4),
         "bfloat16": Saved(stream=22, neurons=4, scores=6),
     }
+    NORMS = ("input_layernorm", "post_attention_layernorm")
+    ADDED = ("post_attention_dropout", "post_mlp_dropout")
     MLP = Mlp(up="mlp.dense_h_to_4h", down="mlp.dense_4h_to_h")
     HF_CONFIG = "GPTNeoXConfig"
 
     def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
-        """Return the place of every site."""
-        middle = Tap(module="post_attention_layernorm", side="in")
-        return {
-            "resid_pre": Tap(module="input_layernorm", side="in"),
-            "resid_mid": PARALLEL if self.shape(config).parallel else middle,
-            "resid_post": Tap(module="", side="out"),
-            "attn_out": Tap(module="post_attention_dropout", side="out"),
-            "mlp_out": Tap(module="post_mlp_dropout", side="out"),
-            "mlp_act": Tap(module="mlp.dense_4h_to_h", side="in"),
-            "mlp_gate": UNGATED,
-            "mlp_linear": UNGATED,
-        }
+        """Return the place of every site: a parallel block has no middle."""
+        sites = super().sites(config)
+        return {**sites, "resid_mid": PARALLEL} if self.shape(config).parallel else sites
 
     def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
         """Count parameters in closed form."""

@@ -5,7 +5,7 @@ The MLP is no module of its own, and the block flattens batch and width before i
 
 from collections.abc import Mapping
 
-from jobs.models.family import UNGATED, Family, Missing, Mlp, Saved, Tap
+from jobs.models.family import STREAM_SITES, Family, Missing, Mlp, Saved, Tap
 from jobs.models.shape import ConfigField, ModelConfig, Shape, as_mapping, four_widths
 
 _POST_NORM = Missing(
@@ -37,28 +37,19 @@ class Opt(Family):
         "float32": Saved(stream=32, neurons=4, scores=4),
         "bfloat16": Saved(stream=24, neurons=2, scores=6),
     }
+    NORMS = ("self_attn_layer_norm", "final_layer_norm")
+    ADDED = ("self_attn", "fc2")
     MLP = Mlp(up="fc1", down="fc2")
     HF_CONFIG = "OPTConfig"
     POSITIONS_OFFSET = 2
     """Rows of the position table that no position uses."""
 
     def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
-        """Return the place of every site."""
-        neurons: dict[str, Tap | Missing] = {
-            "mlp_act": Tap(module="fc2", side="in"),
-            "mlp_gate": UNGATED,
-            "mlp_linear": UNGATED,
-        }
-        stream: dict[str, Tap | Missing] = {
-            "resid_pre": Tap(module="self_attn_layer_norm", side="in"),
-            "resid_mid": Tap(module="final_layer_norm", side="in"),
-            "resid_post": Tap(module="", side="out"),
-            "attn_out": Tap(module="self_attn", side="out"),
-            "mlp_out": Tap(module="fc2", side="out"),
-        }
-        if not self.shape(config).pre_norm:
-            return dict.fromkeys(stream, _POST_NORM) | neurons
-        return stream | neurons
+        """Return the place of every site; without a residual stream, of the neurons alone."""
+        sites = super().sites(config)
+        if self.shape(config).pre_norm:
+            return sites
+        return {**sites, **dict.fromkeys(STREAM_SITES, _POST_NORM)}
 
     def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
         """Count parameters in closed form."""

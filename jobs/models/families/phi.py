@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cluster.errors import UserError
-from jobs.models.family import PARALLEL, UNGATED, Family, Missing, Mlp, Saved, Tap
+from jobs.models.family import Family, Mlp, Saved
 from jobs.models.shape import ConfigField, ModelConfig, Shape, four_widths
 
 
@@ -28,21 +28,10 @@ class Phi(Family):
         "float32": Saved(stream=26, neurons=20, scores=4),
         "bfloat16": Saved(stream=20, neurons=10, scores=6),
     }
+    NORMS = ("input_layernorm", None)
+    ADDED = ("self_attn", "mlp")
     MLP = Mlp(up="mlp.fc1", down="mlp.fc2")
     HF_CONFIG = "PhiConfig"
-
-    def sites(self, config: ModelConfig) -> Mapping[str, Tap | Missing]:
-        """Return the place of every site."""
-        return {
-            "resid_pre": Tap(module="input_layernorm", side="in"),
-            "resid_mid": PARALLEL,
-            "resid_post": Tap(module="", side="out"),
-            "attn_out": Tap(module="self_attn", side="out"),
-            "mlp_out": Tap(module="mlp", side="out"),
-            "mlp_act": Tap(module="mlp.fc2", side="in"),
-            "mlp_gate": UNGATED,
-            "mlp_linear": UNGATED,
-        }
 
     def num_parameters(self, config: ModelConfig) -> tuple[int, int]:
         """Count parameters in closed form; the unembedding's bias counts as part of it."""

@@ -17,13 +17,12 @@ from jobs.models.adapter_folder import WEIGHTS, read_adapter_config
 from jobs.models.adapters import merge_adapter
 from jobs.models.family import family_of_config
 from jobs.training.adapters.lora_settings import Lora
-from jobs.training.trained_weights import gather
+from jobs.training.trained_weights import copy_whole
 from jobs.worker import ranks
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from deepspeed.zero import GatheredParameters
-    from torch import Tensor
     from torch.nn import Parameter
     from torch.utils.hooks import RemovableHandle
     from transformers import PreTrainedModel
@@ -87,7 +86,7 @@ def save_adapter(model: PreTrainedModel, folder: Path) -> None:
     from safetensors.torch import save_file
 
     trained = {
-        name: _on_processor(parameter)
+        name: copy_whole(parameter)
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
@@ -149,14 +148,6 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
             if isinstance(module, (Linear, Conv1D))
         }
     )
-
-
-def _on_processor(parameter: Parameter) -> Tensor:
-    """Copy a weight that may lie in pieces to host memory, in fp32; all ranks call it."""
-    with gather(parameter):
-        held = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
-        copied: Tensor = held.detach().float().cpu().clone()
-    return copied
 
 
 @contextlib.contextmanager

@@ -18,12 +18,8 @@ from jobs.training.layout_check import require_layout
 from jobs.training.recipe import Recipe
 from jobs.training.resume.fsdp_state import divide_again
 from jobs.training.weight_export import gather_state, save_whole
-from jobs.worker import ranks
 
 if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.nn import Parameter
-
     from jobs.training.supervision import Supervised
 
 
@@ -81,9 +77,4 @@ class Fsdp2(Engine):
     def export(self, trainer: Supervised, folder: Path) -> None:
         """Write the trained weights, each gathered to the first rank by itself."""
         divide_again(trainer.model)
-        save_whole(trainer.model, folder, gather_state(trainer.model, _copy_whole))
-
-
-def _copy_whole(weight: Parameter) -> Tensor | None:
-    whole = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
-    return whole.detach().float().cpu() if ranks.is_first() else None
+        save_whole(trainer.model, folder, gather_state(trainer.model))

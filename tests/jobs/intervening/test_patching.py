@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from jobs.behaviour.decoding import decode
-from jobs.intervening.intervention import KEYS, Edit, Target, load_intervention
+from jobs.intervening.intervention import INTERVENTIONS, KEYS, Edit, Target
 from jobs.intervening.patching import patched, why_missing
 from jobs.models.family import Missing, family_of, names
 from jobs.taps.taps import blocks_of, read_sites, taps_of
@@ -47,7 +47,7 @@ def on_neurons(model, name, dose):
         neurons=NEURONS,
         num_neurons=int(blocks_of(model)[0].get_submodule(mlp_of(model).down).weight.numel() / 16),
     )
-    return load_intervention(name).edits(target, dose)
+    return INTERVENTIONS.find(name).edits(target, dose)
 
 
 def mlp_of(model):
@@ -189,7 +189,7 @@ def test_projecting_out_leaves_the_bases_mean_along_the_direction(tiny_model):
     )
     (plain,) = read(model, ("resid_mid", 1))
     for dose, wanted in ((1.0, torch.full((2, 5), 0.25)), (0.5, plain[..., 3] / 2 + 0.125)):
-        with patched(model, load_intervention("project-out").edits(target, dose)):
+        with patched(model, INTERVENTIONS.find("project-out").edits(target, dose)):
             (found,) = read(model, ("resid_mid", 1))
         torch.testing.assert_close(found[..., 3], wanted)
         others = [column for column in range(16) if column != 3]
