@@ -32,9 +32,9 @@ def test_every_entry_loads_and_fulfils_the_contract(declared: Declared) -> None:
 @pytest.mark.slow
 def test_an_entry_with_a_wrong_signature_fails_the_check() -> None:
     assert check(assignments(DOORS)).returncode == 0
-    (interventions,) = (door for door in DOORS if door.name == "INTERVENTIONS")
-    wrong = assignments([interventions]).replace(
-        "= jobs.intervening.interventions.project_out", "= jobs.intervening.intervention"
+    (directions,) = (door for door in DOORS if door.name == "DIRECTIONS")
+    wrong = assignments([directions]).replace(
+        "= jobs.generation.directions.toxic_words", "= jobs.generation.direction"
     )
     assert "Incompatible types in assignment" in check(wrong).stdout
 

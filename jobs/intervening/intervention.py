@@ -6,9 +6,10 @@ an intervention imports no heavy library.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -77,20 +78,21 @@ Subject = Literal["base", "aligned"]
 """A model of a pair."""
 
 
-class Intervention(Protocol):
-    """The names a module in `interventions/` defines."""
+class Intervention(ABC):
+    """A change of activations: the class of a file in `interventions/`, named after it."""
 
-    DEFINITION: str
+    DEFINITION: ClassVar[str]
     """Definition of the change, part of the measurement's definition."""
-    MADE: Made
+    MADE: ClassVar[Made]
     """Whether it acts along a direction or on neurons."""
-    SUBJECT: Subject
+    SUBJECT: ClassVar[Subject]
     """The model that is changed unless a study says otherwise."""
-    DOSES: tuple[float, ...]
+    DOSES: ClassVar[tuple[float, ...]]
     """Doses unless a study says otherwise; 0 stands for the unchanged model."""
-    PLACE: str | None
+    PLACE: ClassVar[str | None] = None
     """Site of the neurons it acts on, or KEYS; None for the study's own choice of a site."""
 
+    @abstractmethod
     def edits(self, target: Target, dose: float) -> Sequence[Edit]:
         """Return the edits of one dose."""
 

@@ -79,6 +79,11 @@ def copy_whole(weight: Parameter) -> Tensor | None:
         return whole.detach().float().cpu().clone() if ranks.is_first() else None
 
 
+def rank_file(suffix: str = ".safetensors") -> str:
+    """Return the name of this rank's file in a checkpoint."""
+    return f"rank-{ranks.rank()}-of-{ranks.num_ranks()}{suffix}"
+
+
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors by name to a safetensors file."""
     from safetensors.torch import save_file

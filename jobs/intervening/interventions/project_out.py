@@ -8,30 +8,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jobs.intervening.intervention import Edit, Made, Subject, Target
+from jobs.intervening.intervention import Edit, Intervention, Target
 from jobs.intervening.shifts import as_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-DEFINITION = (
-    "dose times what the coordinate along the mean offset exceeds its mean in the base by is "
-    "taken away"
-)
-MADE: Made = "mean-offset"
-SUBJECT: Subject = "aligned"
-DOSES: tuple[float, ...] = (0.5, 1.0)
-PLACE: str | None = None
 
+class ProjectOut(Intervention):
+    """The coordinate along the mean offset, brought to its mean in the base."""
 
-def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """Return the edits of one dose."""
-    direction, base_mean = target.direction, target.base_mean
-    assert direction is not None and base_mean is not None, "the base's mean is not known"
+    DEFINITION = (
+        "dose times what the coordinate along the mean offset exceeds its mean in the base by is "
+        "taken away"
+    )
+    MADE = "mean-offset"
+    SUBJECT = "aligned"
+    DOSES = (0.5, 1.0)
 
-    def shift(x: Tensor) -> Tensor:
-        unit = as_tensor(direction, x)
-        excess = x @ unit - float(base_mean @ direction)
-        return -dose * excess[..., None] * unit
+    def edits(self, target: Target, dose: float) -> Sequence[Edit]:
+        """Return the edits of one dose."""
+        direction, base_mean = target.direction, target.base_mean
+        assert direction is not None and base_mean is not None, "the base's mean is not known"
 
-    return [Edit(place=target.site, layer=target.layer, shift=shift)]
+        def shift(x: Tensor) -> Tensor:
+            unit = as_tensor(direction, x)
+            excess = x @ unit - float(base_mean @ direction)
+            return -dose * excess[..., None] * unit
+
+        return [Edit(place=target.site, layer=target.layer, shift=shift)]

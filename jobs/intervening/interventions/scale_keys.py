@@ -3,18 +3,13 @@
 In a gated MLP the keys are the gate's.
 """
 
-from collections.abc import Sequence
-
-from jobs.intervening.intervention import KEYS, Edit, Made, Subject, Target
-from jobs.intervening.shifts import on_neurons
-
-DEFINITION = "the keys of toxic neurons are multiplied by the dose"
-MADE: Made = "neurons"
-SUBJECT: Subject = "aligned"
-DOSES: tuple[float, ...] = (10.0,)
-PLACE: str | None = KEYS
+from jobs.intervening.intervention import KEYS
+from jobs.intervening.shifts import OnNeurons
 
 
-def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """Return the edits of one dose."""
-    return on_neurons(KEYS, target, lambda products: (dose - 1) * products)
+class ScaleKeys(OnNeurons):
+    """The keys of toxic neurons, multiplied."""
+
+    DEFINITION = "the keys of toxic neurons are multiplied by the dose"
+    DOSES = (10.0,)
+    PLACE = KEYS

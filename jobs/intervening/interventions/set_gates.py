@@ -1,18 +1,22 @@
 """act(gate) = dose for toxic neurons: un-alignment of gated families (Lee et al. 2024, table 5)."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from jobs.intervening.intervention import Edit, Made, Subject, Target
-from jobs.intervening.shifts import on_neurons
+from typing import TYPE_CHECKING
 
-DEFINITION = "the gates of toxic neurons are set to the dose"
-MADE: Made = "neurons"
-SUBJECT: Subject = "aligned"
-DOSES: tuple[float, ...] = (1.0,)
-_SITE = "mlp_gate"
-PLACE: str | None = _SITE
+from jobs.intervening.shifts import OnNeurons
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """Return the edits of one dose."""
-    return on_neurons(_SITE, target, lambda gates: dose - gates)
+class SetGates(OnNeurons):
+    """The gates of toxic neurons, set to the dose."""
+
+    DEFINITION = "the gates of toxic neurons are set to the dose"
+    DOSES = (1.0,)
+    PLACE = "mlp_gate"
+
+    def shift(self, dose: float, x: Tensor) -> Tensor:
+        """Compute what is left from gates `x` to the dose."""
+        return dose - x

@@ -1,17 +1,10 @@
 """x - dose * direction at one site, at every position (Lee et al. 2024, table 2)."""
 
-from collections.abc import Sequence
-
-from jobs.intervening.intervention import Edit, Made, Subject, Target
-from jobs.intervening.shifts import along
-
-DEFINITION = "dose times a direction is taken away"
-MADE: Made = "direction"
-SUBJECT: Subject = "base"
-DOSES: tuple[float, ...] = (0.25, 0.5, 1.0)
-PLACE: str | None = None
+from jobs.intervening.interventions.add_direction import AddDirection
 
 
-def edits(target: Target, dose: float) -> Sequence[Edit]:
-    """Return the edits of one dose."""
-    return [along(target, -dose)]
+class SubtractDirection(AddDirection):
+    """A direction of the study's choice, taken away."""
+
+    DEFINITION = "dose times a direction is taken away"
+    SIGN = -1

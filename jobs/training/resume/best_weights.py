@@ -15,6 +15,7 @@ from jobs.training.trained_weights import (
     WEIGHT,
     gather,
     owners,
+    rank_file,
     read_tensors,
     trained_weights,
     write_tensors,
@@ -24,8 +25,6 @@ from jobs.worker import ranks
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import Trainer
-
-_PREFIX = "best-rank-"
 
 
 class BestWeights:
@@ -54,8 +53,7 @@ class BestWeights:
         """Return what a checkpoint holds of them."""
         if not self._share:
             return {}
-        file = f"{_PREFIX}{ranks.rank()}-of-{ranks.num_ranks()}.safetensors"
-        return {file: partial(write_tensors, self._share)}
+        return {f"best-{rank_file()}": partial(write_tensors, self._share)}
 
     def load(self, trainer: Trainer, folder: Path, step: int) -> None:
         """Read this rank's share from a checkpoint."""
@@ -63,7 +61,7 @@ class BestWeights:
         self.step = step
         self._share = {
             f"{part}/{name}": tensor.clone()
-            for part, name, tensor in read_tensors(folder, f"{_PREFIX}*.safetensors")
+            for part, name, tensor in read_tensors(folder, "best-rank-*.safetensors")
             if mine[name] == ranks.rank()
         }
         assert len(self._share) == list(mine.values()).count(ranks.rank()), folder

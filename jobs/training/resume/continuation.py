@@ -21,6 +21,7 @@ from jobs.training.resume.fsdp_state import FsdpState, is_divided
 from jobs.training.resume.newest_checkpoint import adopt_newest
 from jobs.training.resume.random_state import GeneratorStates, read_generators, restore_generators
 from jobs.training.resume.replicated_state import ReplicatedState
+from jobs.training.trained_weights import rank_file
 from jobs.worker import ranks
 from jobs.worker.work import AttemptFolder
 
@@ -48,8 +49,7 @@ class Continuation:
     def __init__(self, attempt: AttemptFolder, layout: Layout, keep: int) -> None:
         self.checkpoints = CheckpointWriter(attempt, layout, keep)
         self.best = BestWeights()
-        adopted = adopt_newest(attempt, layout)
-        self._checkpoint, self._refused = adopted.checkpoint, adopted.refused
+        self._checkpoint, self._refused = adopt_newest(attempt, layout)
         self._layout_changed = False
         self._state: ReplicatedState | DeepSpeedState | FsdpState | None = None
         if self._checkpoint is not None:
@@ -120,8 +120,7 @@ class Continuation:
             "scheduler": trainer.lr_scheduler.state_dict(),
             "generators": read_generators(),
         }
-        name = f"rank-{ranks.rank()}-of-{ranks.num_ranks()}.json"
-        files = {name: partial(_write_text, json.dumps(description))}
+        files = {rank_file(".json"): partial(_write_text, json.dumps(description))}
         if ranks.is_first():
             files[_STATE] = partial(_write_text, json.dumps(asdict(trainer.state)))
         return files

@@ -13,11 +13,11 @@ from jobs.training.resume.checkpoint_files import Files
 from jobs.training.trained_weights import (
     WEIGHT,
     local_part,
+    rank_file,
     read_tensors,
     trained_weights,
     write_tensors,
 )
-from jobs.worker import ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ class FsdpState:
             for name, weight in trained_weights(trainer).items()
             for part, tensor in {WEIGHT: weight, **state[weight]}.items()
         }
-        return {_file(): partial(write_tensors, copies)}
+        return {rank_file(): partial(write_tensors, copies)}
 
     def restore(self, trainer: Trainer, folder: Path) -> None:
         """Put weights and moments back as they were when the checkpoint was taken."""
@@ -61,7 +61,7 @@ class FsdpState:
         weights = trained_weights(trainer)
         moments: dict[Parameter, dict[str, Tensor]] = {}
         restored = set()
-        for part, name, tensor in read_tensors(folder, _file()):
+        for part, name, tensor in read_tensors(folder, rank_file()):
             if part == WEIGHT:
                 restored.add(name)
                 with torch.no_grad():
@@ -89,7 +89,3 @@ def _divided_like(weight: DTensor, tensor: Tensor) -> Tensor:
         stride=weight.stride(),
         run_check=False,
     )
-
-
-def _file() -> str:
-    return f"rank-{ranks.rank()}-of-{ranks.num_ranks()}.safetensors"

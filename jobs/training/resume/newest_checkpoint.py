@@ -14,7 +14,13 @@ from cluster.errors import SurroundingsError
 from cluster.local_disk import link_or_copy
 from jobs.artifacts.artifact import digest_file
 from jobs.training.layout import Layout
-from jobs.training.resume.checkpoint_files import FOLDER, MARKER, Marker, step_of
+from jobs.training.resume.checkpoint_files import (
+    FOLDER,
+    MARKER,
+    Marker,
+    checkpoint_folder,
+    step_of,
+)
 from jobs.worker import ranks
 from jobs.worker.work import AttemptFolder
 
@@ -29,50 +35,31 @@ class Checkpoint:
     """The parsed `COMPLETE.json`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Adopted:
-    """Where a run begins."""
-
-    checkpoint: Checkpoint | None
-    """What the run continues from; None starts it at step 0."""
-    refused: str | None
-    """Why the run does not continue from a newer one; None where there is none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Candidate:
-    """A folder of an earlier attempt that has a marker."""
-
-    attempt: str
-    """Id of the attempt."""
-    name: str
-    """Name of the folder in it."""
-    marker: Marker
-    """What the folder should hold."""
-
-
-def adopt_newest(attempt: AttemptFolder, layout: Layout) -> Adopted:
+def adopt_newest(attempt: AttemptFolder, layout: Layout) -> tuple[Checkpoint | None, str | None]:
     """Bring the newest checkpoint that this layout can continue into this attempt; all ranks call.
 
     The folder is linked before it is checked: the attempt that wrote it may still be alive and
     dropping its older ones.
+
+    Returns:
+        What the run continues from (None starts it at step 0), and why it does not continue from a
+        newer one (None where there is none).
     """
     refused = None
-    candidates = _candidates(attempt) if ranks.is_first() else []
-    for candidate in ranks.gathered(candidates, may_take_long=True)[0]:
-        marker = candidate.marker
+    candidates = list(_candidates(attempt)) if ranks.is_first() else []
+    for other, marker in ranks.gathered(candidates, may_take_long=True)[0]:
         reason = layout.cannot_continue(marker.layout)
         if reason is not None:
             refused = refused or f"checkpoint of step {marker.step}: {reason}"
             continue
-        path = _adopt(attempt, candidate)
+        path = _adopt(attempt, other, marker)
         if path is not None:
-            return Adopted(checkpoint=Checkpoint(path=path, marker=marker), refused=refused)
-    return Adopted(checkpoint=None, refused=refused)
+            return Checkpoint(path=path, marker=marker), refused
+    return None, refused
 
 
-def _candidates(attempt: AttemptFolder) -> list[_Candidate]:
-    """Return folders whose marker can be read, newest step first, latest attempt first."""
+def _candidates(attempt: AttemptFolder) -> Iterator[tuple[str, Marker]]:
+    """Yield (earlier attempt, readable marker), newest step first, latest attempt first."""
     storage = attempt.artifact.storage
     folders = [
         (step, order, other, name)
@@ -80,37 +67,29 @@ def _candidates(attempt: AttemptFolder) -> list[_Candidate]:
         for name in storage.list(f"{attempt.artifact.attempt_folder(other)}/{FOLDER}")
         if (step := step_of(name)) is not None
     ]
-    return [
-        _Candidate(attempt=other, name=name, marker=marker)
-        for step, _, other, name in sorted(folders, reverse=True)
-        for marker in _markers(attempt, other, name)
-        if marker.step == step
-    ]
+    for step, _, other, name in sorted(folders, reverse=True):
+        with contextlib.suppress(OSError, ValueError):
+            data = attempt.read_other(other, f"{FOLDER}/{name}/{MARKER}")
+            if data is not None and (marker := Marker.from_json(data)).step == step:
+                yield other, marker
 
 
-def _markers(attempt: AttemptFolder, other: str, name: str) -> Iterator[Marker]:
-    """Yield the marker of a folder, if there is one."""
-    with contextlib.suppress(OSError, ValueError):
-        data = attempt.read_other(other, f"{FOLDER}/{name}/{MARKER}")
-        if data is not None:
-            yield Marker.from_json(data)
-
-
-def _adopt(attempt: AttemptFolder, candidate: _Candidate) -> Path | None:
+def _adopt(attempt: AttemptFolder, other: str, marker: Marker) -> Path | None:
     """Return where this rank reads a folder that all ranks find whole; each checks some files."""
     is_local = attempt.artifact.storage.is_local
-    target = attempt.path / FOLDER / candidate.name
+    name = checkpoint_folder(marker.step)
+    target = attempt.path / FOLDER / name
     if ranks.is_first() or (not is_local and ranks.local_rank() == 0):
-        _copy_folder(attempt, candidate.attempt, candidate.name)
+        _copy_folder(attempt, other, name)
     # Ranks on one machine are neighbours in number; the first of them has it.
     reader = 0 if is_local else ranks.rank() - ranks.local_rank()
     path: Path = ranks.gathered(target, may_take_long=True)[reader]
-    names = sorted(candidate.marker.files)
+    names = sorted(marker.files)
     if is_local:
         names = names[ranks.rank() :: ranks.num_ranks()]
     elif ranks.local_rank():
         names = []
-    if all(ranks.gathered(_is_whole(path, candidate.marker, names), may_take_long=True)):
+    if all(ranks.gathered(_is_whole(path, marker, names), may_take_long=True)):
         return path
     if path == target:
         shutil.rmtree(target, ignore_errors=True)

@@ -16,6 +16,7 @@ from jobs.training.resume.checkpoint_files import Files
 from jobs.training.trained_weights import (
     WEIGHT,
     owners,
+    rank_file,
     read_tensors,
     trained_weights,
     write_tensors,
@@ -39,15 +40,17 @@ class ReplicatedState:
 
         The copy reuses the memory of the one before, which must have been written by then.
         """
+        import torch
+
         weights, state = trained_weights(trainer), _optimizer(trainer).state
         copies = {}
         for name, owner in owners(weights, ranks.num_ranks()).items():
             if owner == ranks.rank():
                 for part, tensor in {WEIGHT: weights[name], **state[weights[name]]}.items():
                     copies[f"{part}/{name}"] = self._copy(f"{part}/{name}", tensor)
-        _wait_for_copies(trainer)
-        file = f"rank-{ranks.rank()}-of-{ranks.num_ranks()}.safetensors"
-        return {file: partial(write_tensors, copies)}
+        if trainer.model.device.type == "cuda":
+            torch.cuda.synchronize()  # until the copies are there
+        return {rank_file(): partial(write_tensors, copies)}
 
     def _copy(self, name: str, tensor: Tensor) -> Tensor:
         import torch
@@ -92,10 +95,3 @@ def _set_moments(trainer: Trainer, moments: Mapping[str, Mapping[str, Tensor]]) 
     state = optimizer.state_dict()
     state["state"] = {place: dict(moments[name]) for place, name in enumerate(order)}
     optimizer.load_state_dict(state)
-
-
-def _wait_for_copies(trainer: Trainer) -> None:
-    import torch
-
-    if trainer.model.device.type == "cuda":
-        torch.cuda.synchronize()

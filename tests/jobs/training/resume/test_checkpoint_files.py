@@ -43,7 +43,7 @@ def listed(artifact, attempt):
 
 
 def adopted(artifact, attempt, layout=LAYOUT):
-    found = adopt_newest(AttemptFolder(artifact, attempt), layout).checkpoint
+    found = adopt_newest(AttemptFolder(artifact, attempt), layout)[0]
     return None if found is None else found.marker.step
 
 
@@ -53,7 +53,7 @@ def test_the_newest_of_all_earlier_attempts_is_taken_over_whole(artifact):
     write(first, 10)
     write(second, 7)
     third = AttemptFolder(artifact, "3")
-    found = adopt_newest(third, LAYOUT).checkpoint
+    found = adopt_newest(third, LAYOUT)[0]
     assert found.marker.step == 10 and found.path == place(third, 10)
     assert (found.path / "weights").read_bytes() == b"weights of step 10"
 
@@ -92,7 +92,7 @@ def test_one_written_half_is_never_taken_over(artifact):
     write(first, 5)
     write_files(first, 10, {"weights": lambda path: path.write_bytes(b"half")})
     second = AttemptFolder(artifact, "2")
-    assert adopt_newest(second, LAYOUT).checkpoint.marker.step == 5
+    assert adopt_newest(second, LAYOUT)[0].marker.step == 5
     assert [path.name for path in (second.path / "checkpoints").iterdir()] == ["checkpoint-5"]
 
 
@@ -119,7 +119,7 @@ def test_an_earlier_attempt_that_still_lives_cannot_take_it_away_again(tmp_path)
     artifact = Artifact(Storage(tmp_path), "align", "cd" * 32)
     first = AttemptFolder(artifact, "1")
     write(first, 5)
-    found = adopt_newest(AttemptFolder(artifact, "2"), LAYOUT).checkpoint
+    found = adopt_newest(AttemptFolder(artifact, "2"), LAYOUT)[0]
     write(first, 6, keep=1)
     assert listed(artifact, first) == ["checkpoint-6"]
     assert (found.path / "weights").read_bytes() == b"weights of step 5"
@@ -129,9 +129,9 @@ def test_what_another_layout_cannot_continue_is_left_with_the_reason(artifact):
     first = AttemptFolder(artifact, "1")
     sharded = Layout(engine="zero2", num_ranks=2, micro_batch=2)
     write(first, 5, layout=sharded)
-    found = adopt_newest(AttemptFolder(artifact, "2"), LAYOUT)
-    assert found.checkpoint is None
-    assert "step 5" in found.refused and "engine zero2" in found.refused
+    checkpoint, refused = adopt_newest(AttemptFolder(artifact, "2"), LAYOUT)
+    assert checkpoint is None
+    assert "step 5" in refused and "engine zero2" in refused
 
 
 def test_an_older_one_that_fits_is_taken_before_none(artifact):
