@@ -1,14 +1,14 @@
-"""Contract: an answer to one of the study's questions, made of measurements. They are `answers/`.
+"""Contract of an answer to one of the study's questions, and the door to the files in `answers/`.
 
-An answer file's name is its name in views; it is given findings (numbers over seeds, each with its
-circumstances) and says what they show, never what they do not hold. No number is rounded into a
-verdict: every verdict follows from intervals, floors and null bands by the file's docstring.
+The file's name is the answer's name in views. An answer is made from findings (numbers over seeds,
+with their circumstances). Every verdict follows from intervals, noise floors and null bands by the
+rule in the file's docstring; no verdict rests on a number without its interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +16,7 @@ from analysis.door import Door
 
 if TYPE_CHECKING:
     from analysis.answering.findings import Findings
+    from analysis.estimates.intervals import Estimate
 
 
 class Verdict(StrEnum):
@@ -41,16 +42,25 @@ class Evidence:
     """What was measured."""
     cell: Mapping[str, str]
     """Axis -> value."""
-    value: float | None
-    """The number; None where it is missing, and then the text says why."""
-    low: float | None
-    """Lower end of the 95 % interval."""
-    high: float | None
-    """Upper end of it."""
+    estimate: Estimate | None
+    """The number with its 95 % interval; None where it is missing, and then the text says why."""
     keys: tuple[str, ...]
     """Jobs behind it."""
-    supports: bool | None
+    supports: bool | None = None
     """Whether it says yes (True), no (False) or neither."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the evidence as `answers.json` holds it, the interval's ends beside the value."""
+        number = self.estimate
+        ends = dict.fromkeys(("value", "low", "high")) if number is None else asdict(number)
+        return {
+            "text": self.text,
+            "metric": self.metric,
+            "cell": self.cell,
+            **ends,
+            "keys": self.keys,
+            "supports": self.supports,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +91,7 @@ class AnswerFile(Protocol):
 
     @property
     def METRICS(self) -> Sequence[str]:
-        """Names of the values it reads: of no other is a row read."""
+        """Names of the values that the answer reads."""
         ...
 
     def answer(self, findings: Findings) -> StudyAnswer:
@@ -94,7 +104,7 @@ ANSWERS: Door[AnswerFile] = Door("answer", "analysis.answering.answers", contrac
 
 def ordered_answers() -> list[AnswerFile]:
     """Return all answers, in the order of their questions."""
-    return sorted((ANSWERS.find(name) for name in ANSWERS.names()), key=lambda each: each.ORDER)
+    return sorted((ANSWERS.find(name) for name in ANSWERS.names()), key=lambda answer: answer.ORDER)
 
 
 def metrics_read() -> list[str]:

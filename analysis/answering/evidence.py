@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from math import hypot
 
 from analysis.answering.answer import Evidence, Verdict
 from analysis.answering.findings import Finding, Findings
+from analysis.estimates.intervals import Estimate
 from analysis.long_table.circumstances import SHUFFLED
 from analysis.status import MEANINGS, Status
 
@@ -26,138 +27,133 @@ ORGANISM = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One number less another, with an interval."""
-
-    value: float
-    """The difference."""
-    low: float
-    """Lower end of its 95 % interval."""
-    high: float
-    """Upper end of it."""
-
-
 def behaviour_metric(findings: Findings) -> str | None:
     """Return the first of BEHAVIOUR that has a number for an aligned model."""
-    measured = {f.number.metric for f in findings.found if f.aligned and f.value is not None}
+    measured = {f.number.metric for f in findings.all if f.aligned and f.estimate is not None}
     return next((metric for metric in BEHAVIOUR if metric in measured), None)
 
 
-def drop(findings: Findings, after: Finding) -> Difference | None:
-    """By how much alignment lowered a number; None where either side has no interval."""
-    before = findings.before(after)
-    if before is None or before.value is None or after.value is None:
+def drop(findings: Findings, after: Finding) -> Estimate | None:
+    """Return by how much alignment lowered a number; None where either side has no interval."""
+    old, new = _ends_before(findings, after), _ends(after.estimate)
+    if old is None or new is None:
         return None
-    if before.low is None or before.high is None or after.low is None or after.high is None:
-        return None
-    value = before.value - after.value
-    down = hypot(before.value - before.low, after.high - after.value)
-    up = hypot(before.high - before.value, after.value - after.low)
-    return Difference(value=value, low=value - down, high=value + up)
+    (before, before_low, before_high), (value, low, high) = old, new
+    fall = before - value
+    return Estimate(
+        value=fall,
+        low=fall - hypot(before - before_low, high - value),
+        high=fall + hypot(before_high - before, value - low),
+    )
 
 
-def lost_share(findings: Findings, after: Finding) -> Difference | None:
+def lost_share(findings: Findings, after: Finding) -> Estimate | None:
     """Return the fall as a share of what the base had: what it can lose differs between prompts.
 
     Ends by adding the errors of both numbers in squares (Zou and Donner 2008, *Construction of
     confidence limits about effect measures*); None where the base's interval reaches 0.
     """
+    old, new = _ends_before(findings, after), _ends(after.estimate)
+    if old is None or new is None or not old[1] > 0:
+        return None
+    (before, before_low, before_high), (value, low, high) = old, new
+    left = value / before
+    up = hypot((high - value) / before, left * (before / before_low - 1))
+    down = hypot((value - low) / before, left * (1 - before / before_high))
+    return Estimate(value=1 - left, low=1 - left - up, high=1 - left + down)
+
+
+def _ends_before(findings: Findings, after: Finding) -> tuple[float, float, float] | None:
     before = findings.before(after)
-    if drop(findings, after) is None or before is None or not (before.low or 0.0) > 0:
+    return None if before is None else _ends(before.estimate)
+
+
+def _ends(estimate: Estimate | None) -> tuple[float, float, float] | None:
+    """Return value, lower and upper end of an estimate that has all three."""
+    if estimate is None or estimate.low is None or estimate.high is None:
         return None
-    assert before.value and before.low and before.high and after.value is not None
-    assert after.low is not None and after.high is not None
-    left = after.value / before.value
-    up = hypot((after.high - after.value) / before.value, left * (before.value / before.low - 1))
-    down = hypot((after.value - after.low) / before.value, left * (1 - before.value / before.high))
-    return Difference(value=1 - left, low=1 - left - up, high=1 - left + down)
+    return estimate.value, estimate.low, estimate.high
 
 
-def above(low: float | None, high: float | None, threshold: float) -> bool | None:
+def above(estimate: Estimate | None, threshold: float) -> bool | None:
     """Whether an interval lies above a threshold (True), at or below it (False), or across it."""
-    if low is None or high is None:
+    if estimate is None or estimate.low is None or estimate.high is None:
         return None
-    return True if low > threshold else False if high <= threshold else None
+    return True if estimate.low > threshold else False if estimate.high <= threshold else None
 
 
-def most_remains(part: Difference | None, whole: Difference | None) -> bool | None:
+def most_remains(part: Estimate | None, whole: Estimate | None) -> bool | None:
     """Return whether more than half of an effect is left; None where intervals do not say."""
-    if part is None or whole is None or not whole.low > 0:
+    left, total = _ends(part), _ends(whole)
+    if left is None or total is None or not total[1] > 0:
         return None
-    if part.low > HALF * whole.high:
+    (_, low, high), (_, total_low, total_high) = left, total
+    if low > HALF * total_high:
         return True
-    return False if part.high < HALF * whole.low else None
+    return False if high < HALF * total_low else None
 
 
-def number(value: float | None, low: float | None, high: float | None) -> str:
+def in_words(estimate: Estimate | None) -> str:
     """Return a value with its interval."""
-    if value is None:
+    if estimate is None:
         return "missing"
-    return f"{value:.3g}" + ("" if low is None or high is None else f" [{low:.3g}, {high:.3g}]")
+    ends = _ends(estimate)
+    return f"{estimate.value:.3g}" + (f" [{ends[1]:.3g}, {ends[2]:.3g}]" if ends else "")
 
 
-def shown(finding: Finding) -> str:
-    """A finding's value with interval, null band, seeds and footnote, or why it is missing."""
-    measured = finding.number
-    if finding.value is None:
-        return f"missing ({measured.status}: {measured.reason})"
-    parts = [number(finding.value, finding.low, finding.high)]
-    if measured.floor is not None:
-        parts.append(f"floor {measured.floor:.3g}")
+def finding_in_words(finding: Finding) -> str:
+    """Return the value with interval, null band, seeds and footnote, or why it is missing."""
+    number = finding.number
+    if finding.estimate is None:
+        return f"missing ({number.status}: {number.reason})"
+    parts = [in_words(finding.estimate)]
+    if number.floor is not None:
+        parts.append(f"floor {number.floor:.3g}")
     if finding.null_high is not None:
         parts.append(f"null bands end at {finding.null_high:.3g}")
-    if (measured.num_seeds or 0) > 1:
-        parts.append(f"{measured.num_seeds} seeds")
-    if measured.reason:
-        parts.append(measured.reason)
+    if (number.num_seeds or 0) > 1:
+        parts.append(f"{number.num_seeds} seeds")
+    if number.reason:
+        parts.append(number.reason)
     return "; ".join(parts)
 
 
-def of_finding(finding: Finding, text: str, supports: bool | None) -> Evidence:
+def of_finding(finding: Finding, text: str, supports: bool | None = None) -> Evidence:
     """Return a finding as evidence."""
     return Evidence(
         text=text,
         metric=finding.number.metric,
         cell=finding.cell,
-        value=finding.value,
-        low=finding.low,
-        high=finding.high,
-        keys=finding.keys,
+        estimate=finding.estimate,
+        keys=finding.number.keys,
         supports=supports,
     )
 
 
 def of_drop(findings: Findings, after: Finding, text: str, supports: bool | None) -> Evidence:
     """Return how much alignment lowered a number, as evidence; its jobs are those of both sides."""
-    found, before = drop(findings, after), findings.before(after)
-    return Evidence(
-        text=text,
-        metric=after.number.metric,
-        cell=after.cell,
-        value=None if found is None else found.value,
-        low=None if found is None else found.low,
-        high=None if found is None else found.high,
-        keys=(*after.keys, *(before.keys if before else ())),
-        supports=supports,
-    )
+    before = findings.before(after)
+    keys = (*after.number.keys, *(before.number.keys if before else ()))
+    evidence = of_finding(after, text, supports)
+    return replace(evidence, estimate=drop(findings, after), keys=keys)
 
 
 def drop_in_words(findings: Findings, after: Finding) -> str:
     """Return the fall with its interval, its share and both ends, or what is missing for it."""
-    found, before = drop(findings, after), findings.before(after)
+    fall, before = drop(findings, after), findings.before(after)
     share = lost_share(findings, after)
+    to = finding_in_words(after)
     if before is None:
-        return f"an unknown amount (to {shown(after)}, with no number of the base beside it)"
-    ends = f"from {shown(before)} to {shown(after)}"
-    if found is None:
+        return f"an unknown amount (to {to}, with no number of the base beside it)"
+    ends = f"from {finding_in_words(before)} to {to}"
+    if fall is None:
         return f"an unknown amount ({ends}, without an interval)"
-    part = "" if share is None else f"a share of {number(share.value, share.low, share.high)}, "
-    return f"{number(found.value, found.low, found.high)} ({part}{ends})"
+    part = "" if share is None else f"a share of {in_words(share)}, "
+    return f"{in_words(fall)} ({part}{ends})"
 
 
 def verdict(supports: Sequence[bool | None]) -> Verdict:
-    """Yes or no where all evidence says so; mixed where some says yes and some no."""
+    """Return yes or no where all evidence says so; mixed where some says yes and some no."""
     if not supports:
         return Verdict.NOT_MEASURED
     if True in supports and False in supports:
@@ -178,22 +174,27 @@ def counted(supports: Sequence[bool | None], what: str) -> str:
 def caveats(
     findings: Findings, *, used: Sequence[Finding], metrics: Sequence[str]
 ) -> tuple[str, ...]:
-    """What a reader of any answer must know: organism, place, seeds, controls, missing numbers."""
-    told = [ORGANISM] if any(each.about.from_scratch for each in used) else []
-    if any(each.number.site is not None for each in used):
-        told.append(f"Activations are read at {findings.place}.")
-    told += _of_seeds(used)
-    if used and not any(each.about.objective == SHUFFLED for each in findings.found):
-        told.append("No dpo-shuffled control: training on pairs as such is not ruled out.")
-    reasons = Counter(str(each.number.reason) for each in used if each.value is None)
-    told += [f"{n} of {len(used)} numbers are missing: {why}." for why, n in reasons.items()]
-    lost = Counter(str(row["status"]) for row in findings.lost if row["metric"] in metrics)
-    told += [f"{n} numbers are missing: {MEANINGS[Status(why)]}." for why, n in lost.items()]
-    return tuple(told)
+    """Return what a reader of any answer must know.
+
+    That is: model organisms, the place, seeds, controls that are absent and missing numbers.
+    """
+    remarks = [ORGANISM] if any(finding.about.from_scratch for finding in used) else []
+    if any(finding.number.site is not None for finding in used):
+        remarks.append(f"Activations are read at {findings.place}.")
+    remarks += _remarks_on_seeds(used)
+    if used and not any(finding.about.objective == SHUFFLED for finding in findings.all):
+        remarks.append("No dpo-shuffled control: training on pairs as such is not ruled out.")
+    reasons = Counter(str(finding.number.reason) for finding in used if finding.estimate is None)
+    remarks += [f"{n} of {len(used)} numbers are missing: {why}." for why, n in reasons.items()]
+    statuses = Counter(str(r["status"]) for r in findings.missing if r["metric"] in metrics)
+    remarks += [
+        f"{n} numbers are missing: {MEANINGS[Status(status)]}." for status, n in statuses.items()
+    ]
+    return tuple(remarks)
 
 
-def _of_seeds(used: Sequence[Finding]) -> list[str]:
-    seeds = {each.number.num_seeds or 0 for each in used if each.aligned}
+def _remarks_on_seeds(used: Sequence[Finding]) -> list[str]:
+    seeds = {finding.number.num_seeds or 0 for finding in used if finding.aligned}
     if seeds and max(seeds) < 2:
         return ["One seed: intervals are over prompts, not over trainings."]
     if 1 in seeds:

@@ -18,16 +18,16 @@ from analysis.answering.evidence import (
     behaviour_metric,
     drop,
     drop_in_words,
+    finding_in_words,
     of_drop,
     of_finding,
-    shown,
 )
 from analysis.answering.findings import Finding, Findings
 
 CONSISTENCY = "consistency"
 OFFSET = "add-mean-offset"
 METRICS = (*BEHAVIOUR, CONSISTENCY, *(f"recovered_{metric}" for metric in BEHAVIOUR))
-"""What it is read from."""
+"""Values from which the signs are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Mechanism:
     @property
     def holds(self) -> bool | None:
         """All signs there (True), one refuted (False), else None: an interval does not say."""
-        signs = [each.supports for each in self.evidence]
+        signs = [evidence.supports for evidence in self.evidence]
         if False in signs:
             return False
         return True if self.behaviour is not None and None not in signs else None
@@ -54,68 +54,72 @@ class Mechanism:
 
 def mechanisms(findings: Findings, aligned: Sequence[Finding]) -> list[Mechanism]:
     """Return one mechanism for every aligned model with offsets on the reference prompts."""
-    reference = findings.reference
-    own = [each for each in aligned if each.about.prompts == reference]
+    at_reference = [f for f in aligned if f.about.prompts == findings.reference]
     return [
-        _mechanism(findings, each, own)
-        for each in own
-        if each.number.metric == CONSISTENCY and not each.turn
+        _mechanism(findings, finding, at_reference)
+        for finding in at_reference
+        if finding.number.metric == CONSISTENCY and not finding.turn
     ]
 
 
 def _mechanism(findings: Findings, offset: Finding, aligned: Sequence[Finding]) -> Mechanism:
-    same = [each for each in aligned if each.aligned & offset.aligned]
+    of_model = [finding for finding in aligned if finding.aligned & offset.aligned]
     metric = behaviour_metric(findings)
-    said = next((f for f in same if f.number.metric == metric and not f.turn), None)
+    behaviour = next((f for f in of_model if f.number.metric == metric and not f.turn), None)
     return Mechanism(
         model=offset.model,
         consistency=offset,
-        behaviour=said,
-        evidence=tuple(_signs(findings, offset, said, same)),
+        behaviour=behaviour,
+        evidence=tuple(_signs(findings, offset, behaviour, of_model)),
     )
 
 
 def _signs(
-    findings: Findings, offset: Finding, said: Finding | None, same: Sequence[Finding]
+    findings: Findings, offset: Finding, behaviour: Finding | None, of_model: Sequence[Finding]
 ) -> Iterator[Evidence]:
-    who = f"{offset.model}, {offset.about.objective}"
-    if said is not None:
-        fell = drop(findings, said)
-        falls = None if fell is None else above(fell.low, fell.high, 0.0)
-        words = drop_in_words(findings, said)
-        yield of_drop(findings, said, f"{who}: {said.number.metric} fell by {words}.", falls)
-    text = f"{who}: mean cosine of offsets between prompts is {shown(offset)}."
-    yield of_finding(offset, text, is_beyond_null(offset))
-    added = [] if said is None else [each for each in same if _adds_offset(each, said)]
-    votes = [_is_beyond_random(each) for each in added]
+    if behaviour is not None:
+        words = drop_in_words(findings, behaviour)
+        text = f"{offset.label}: {behaviour.number.metric} fell by {words}."
+        yield of_drop(findings, behaviour, text, above(drop(findings, behaviour), 0.0))
+    text = f"mean cosine of offsets between prompts is {finding_in_words(offset)}."
+    yield of_finding(offset, f"{offset.label}: {text}", is_beyond_null(offset))
+    if behaviour is None:
+        return
+    additions = [finding for finding in of_model if _adds_offset(finding, behaviour)]
+    votes = [_is_beyond_random(finding) for finding in additions]
     agree = not (True in votes and False in votes)
-    for each, vote in zip(added, votes, strict=True):
-        text = f"{who}: adding the mean offset to the base recovers {shown(each)} of the fall."
-        yield of_finding(each, text, vote if agree else None)
+    for finding, vote in zip(additions, votes, strict=True):
+        recovered = finding_in_words(finding)
+        text = f"adding the mean offset to the base recovers {recovered} of the fall."
+        yield of_finding(finding, f"{offset.label}: {text}", vote if agree else None)
 
 
-def _adds_offset(each: Finding, said: Finding) -> bool:
-    """Whether it is the share recovered of this toxicity by the whole mean offset in the base."""
-    about = each.about
-    whole = each.number.axes.get("dose") == 1.0
-    is_it = about.intervention == OFFSET and about.changed != "aligned"
-    return whole and is_it and each.number.metric == f"recovered_{said.number.metric}"
+def _adds_offset(finding: Finding, behaviour: Finding) -> bool:
+    """Whether a finding is the share of this toxicity that the whole mean offset recovers."""
+    about = finding.about
+    is_whole = finding.number.axes.get("dose") == 1.0
+    is_in_base = about.intervention == OFFSET and about.changed != "aligned"
+    return (
+        is_whole
+        and is_in_base
+        and finding.number.metric == (f"recovered_{behaviour.number.metric}")
+    )
 
 
-def _is_beyond_random(found: Finding) -> bool | None:
-    """Whether it is above 0 and the band of random directions; False at or below their middle.
+def _is_beyond_random(finding: Finding) -> bool | None:
+    """Whether a share is above 0 and the band of random directions; False up to their middle.
 
     A few random directions make a wide band: to lie inside it refutes nothing.
     """
-    ends = [end for end in (found.number.null_low, found.number.null_high) if end is not None]
+    ends = [end for end in (finding.number.null_low, finding.number.null_high) if end is not None]
     middle = sum(map(float, ends)) / len(ends) if len(ends) == 2 else 0.0
-    if above(found.low, found.high, max(0.0, middle)) is False:
+    if above(finding.estimate, max(0.0, middle)) is False:
         return False
-    return above(found.low, found.high, max(0.0, found.null_high or 0.0)) or None
+    return above(finding.estimate, max(0.0, finding.null_high or 0.0)) or None
 
 
-def is_beyond_null(found: Finding) -> bool | None:
-    """Whether it is above 0 and its null band; False below the noise floor, None across either."""
-    if found.below_floor:
+def is_beyond_null(finding: Finding) -> bool | None:
+    """Whether a number is above 0 and its null band; False below the noise floor."""
+    if finding.number.below_floor:
         return False
-    return above(found.low, found.high, max(0.0, found.null_high or 0.0))
+    return above(finding.estimate, max(0.0, finding.null_high or 0.0))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from analysis.estimates.intervals import Estimate
 from analysis.measurement import Row
 from analysis.status import Status
 
@@ -32,22 +33,18 @@ class PowerLaw:
     """The family whose sizes were fitted, or `mixed`: scale and architecture confounded."""
     num_sizes: int
     """Distinct sizes with a positive value."""
-    exponent: float | None = None
-    """Slope in log-log."""
-    low: float | None = None
-    """Lower end of the 95 % interval of the exponent (t with num_sizes - 2)."""
-    high: float | None = None
-    """Upper end of it."""
+    exponent: Estimate | None = None
+    """Slope in log-log with its 95 % interval (t with num_sizes - 2)."""
     prefactor: float | None = None
     """Value at size 1, so that the line can be drawn."""
     leave_one_out_low: float | None = None
-    """Smallest exponent over the fits that leave one size out."""
+    """Smallest exponent of the fits that leave one size out."""
     leave_one_out_high: float | None = None
-    """Largest exponent over them."""
+    """Largest exponent of these fits."""
     num_dropped: int = 0
     """Points that could not be used."""
     dropped: str | None = None
-    """How many of them for which reason."""
+    """The reasons why points could not be used, with their counts."""
     status: Status = Status.OK
     """`too_few_sizes` where the fit was refused."""
     reason: str | None = None
@@ -55,13 +52,13 @@ class PowerLaw:
 
     @property
     def descriptive(self) -> bool:
-        """Too few sizes to call it a law: it only describes the sizes it was fitted to."""
+        """Whether too few sizes were fitted to call the result a law."""
         return self.status == Status.OK and self.num_sizes < MIN_SIZES_FOR_A_LAW
 
     def at(self, sizes: Points) -> Points:
         """Return the fitted values at these sizes."""
         assert self.exponent is not None and self.prefactor is not None, "a refused fit has no line"
-        return np.asarray(self.prefactor * np.asarray(sizes, float) ** self.exponent)
+        return np.asarray(self.prefactor * np.asarray(sizes, float) ** self.exponent.value)
 
 
 def fit_families(rows: Sequence[Row], against: str = "num_parameters") -> tuple[PowerLaw, ...]:
@@ -74,8 +71,8 @@ def fit_families(rows: Sequence[Row], against: str = "num_parameters") -> tuple[
         fit_rows([row for row in rows if str(row["family"] or "unknown") == family], against)
         for family in families
     ]
-    named = [replace(fit, family=family) for fit, family in zip(fits, families, strict=True)]
-    return (*named, fit_rows(rows, against)) if len(named) > 1 else tuple(named)
+    laws = [replace(law, family=family) for law, family in zip(fits, families, strict=True)]
+    return (*laws, fit_rows(rows, against)) if len(laws) > 1 else tuple(laws)
 
 
 def fit_rows(rows: Iterable[Row], against: str = "num_parameters") -> PowerLaw:
@@ -91,11 +88,6 @@ def fit_rows(rows: Iterable[Row], against: str = "num_parameters") -> PowerLaw:
         else:
             pairs.append((float(size), float(value)))
     return _fit(pairs, against, lost)
-
-
-def fit(sizes: Sequence[float], values: Sequence[float]) -> PowerLaw:
-    """Fit bare numbers."""
-    return _fit(list(zip(sizes, values, strict=True)), "num_parameters", {})
 
 
 def _fit(pairs: Sequence[tuple[float, float]], against: str, lost: dict[str, int]) -> PowerLaw:
@@ -136,9 +128,7 @@ def _solve(base: PowerLaw, x: Points, y: Points) -> PowerLaw:
     without_one = [_line(x[keep], y[keep])[0] for keep in kept]
     return replace(
         base,
-        exponent=slope,
-        low=slope - half,
-        high=slope + half,
+        exponent=Estimate(value=slope, low=slope - half, high=slope + half),
         prefactor=float(np.exp(intercept)),
         leave_one_out_low=min(without_one),
         leave_one_out_high=max(without_one),

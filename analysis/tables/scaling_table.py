@@ -1,7 +1,7 @@
 """The table of power laws: how each metric grows with size, per family; refused where thin."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from analysis.long_table.query import LongTable, applied
@@ -104,7 +104,8 @@ def _cells(metric: str, law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...
         remarks.append(f"left out: {law.dropped}")
     reason = law.reason or "; ".join(remarks) or None
     about = Measurement(metric=metric, definition="", status=law.status, key=" ".join(keys) or None)
-    exponent = replace(about, value=law.exponent, low=law.low, high=law.high, reason=reason)
+    slope = {} if law.exponent is None else asdict(law.exponent)
+    exponent = replace(about, **slope, reason=reason)
     ends = (
         replace(about, value=value, reason=law.reason)
         for value in (law.leave_one_out_low, law.leave_one_out_high)

@@ -1,7 +1,7 @@
-"""The circumstances of a measurement, read off the requests (`job.json`) of the jobs behind it.
+"""The circumstances of a measurement, from the requests (`job.json`) of the jobs behind it.
 
-What a kind or format brings in is what it declares (`LEAVES`, `ORIGIN`). Of one that is not
-installed any more nothing is concluded: its pairs are of unknown origin.
+Kinds declare which models and data they leave behind (`LEAVES`), formats where their texts come
+from (`ORIGIN`). For a kind or format that is no longer installed, the origin is unknown.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from jobs.text.format import FORMATS
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """What `job.json` says of one job."""
+    """The request of one job, from its `job.json`."""
 
     kind: str
-    """Its kind."""
+    """Kind of the job."""
     key: str
-    """Its key."""
+    """Key of the job."""
     params: Mapping[str, Any]
-    """Its params."""
+    """Params of the job."""
     inputs: Mapping[str, _Request]
-    """Its inputs by name, the first of each."""
+    """Requests of its inputs by name, the first of each."""
 
     @property
     def leaves(self) -> Leaves | None:
-        """What its kind declares to leave behind; None for a kind that is gone."""
+        """The models or data that its kind leaves behind; None where the kind is gone."""
         kind = KINDS.get(self.kind)
         return None if kind is None else kind.LEAVES
 
@@ -45,27 +45,27 @@ class Ancestry:
     """The jobs under a root, each read once."""
 
     storage: Storage
-    """Where they are."""
-    known: dict[str, _Request | None] = field(default_factory=dict)
-    """Key -> the request; None where it is gone."""
+    """The root's storage."""
+    requests: dict[str, _Request | None] = field(default_factory=dict)
+    """Key -> the request; None where `job.json` is gone."""
 
     def request(self, kind: str, key: str) -> _Request | None:
         """Read the request of a job, with those of everything behind it."""
-        if key not in self.known:
-            self.known[key] = self._read(kind, key)
-        return self.known[key]
+        if key not in self.requests:
+            self.requests[key] = self._read(kind, key)
+        return self.requests[key]
 
     def _read(self, kind: str, key: str) -> _Request | None:
         try:
-            written = json.loads(self.storage.read(f"{artifact_folder(kind, key)}/job.json"))
+            content = json.loads(self.storage.read(f"{artifact_folder(kind, key)}/job.json"))
         except FileNotFoundError:
             return None
         inputs = {
             name: upstream
-            for name, refs in written["inputs"].items()
+            for name, refs in content["inputs"].items()
             if refs and (upstream := self.request(refs[0]["kind"], refs[0]["key"])) is not None
         }
-        return _Request(kind=kind, key=key, params=written["params"], inputs=inputs)
+        return _Request(kind=kind, key=key, params=content["params"], inputs=inputs)
 
 
 def circumstances_of(artifacts: Iterable[Artifact]) -> dict[str, Circumstances]:
@@ -84,10 +84,10 @@ def circumstances_of(artifacts: Iterable[Artifact]) -> dict[str, Circumstances]:
 def _circumstances(request: _Request) -> Circumstances:
     inputs = _models_and_prompts(request)
     model = inputs.get("aligned")
-    aligned = None if model is None else _as_made(model)
+    aligned = None if model is None else _job_that_made(model)
     base = inputs.get("base") or (aligned.inputs.get("model") if aligned else None)
     prompts, against = inputs.get("prompts"), request.inputs.get("against")
-    other = None if against is None else _circumstances(against)
+    compared = None if against is None else _circumstances(against)
     params = {} if prompts is None else prompts.params
     return Circumstances(
         base=None if base is None else base.key,
@@ -98,9 +98,9 @@ def _circumstances(request: _Request) -> Circumstances:
         source=None if prompts is None else _source(params),
         transform=params.get("transform"),
         dialogue="turn" in params.get("positions", ()),
-        against_prompts=None if other is None else other.prompts,
-        against_objective=None if other is None else other.objective,
-        against_aligned=None if other is None else other.aligned,
+        against_prompts=None if compared is None else compared.prompts,
+        against_objective=None if compared is None else compared.objective,
+        against_aligned=None if compared is None else compared.aligned,
         intervention=request.params.get("intervention"),
         changed=request.params.get("subject"),
         from_scratch=base is not None and base.leaves is Model.FROM_SCRATCH,
@@ -114,20 +114,20 @@ def _models_and_prompts(request: _Request) -> Mapping[str, _Request]:
         inputs = {**inputs["delta"].inputs, **inputs}
     model = inputs.pop("model", None)
     if model is not None:
-        is_aligned = _as_made(model).leaves is Model.ALIGNED
+        is_aligned = _job_that_made(model).leaves is Model.ALIGNED
         inputs["aligned" if is_aligned else "base"] = model
     return inputs
 
 
-def _as_made(model: _Request) -> _Request:
-    """Return the job that made a model, of which this one may be another form."""
+def _job_that_made(model: _Request) -> _Request:
+    """Return the job that made a model, whatever jobs changed only its form since."""
     while model.leaves is Model.SAME:
         model = model.inputs["model"]
     return model
 
 
 def _origin(pairs: _Request | None) -> Origin | None:
-    """Return where preference pairs come from; None where a model was trained on none."""
+    """Return the origin of preference pairs; None for a model that was trained on none."""
     if pairs is None:
         return None
     leaves = pairs.leaves

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from analysis.answering.answer import Evidence, StudyAnswer
+from analysis.answering.answer import StudyAnswer
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
 
 MARKDOWN, JSON = "answers.md", "answers.json"
-SHOWN = 12
+MAX_EVIDENCE = 12
 """Pieces of evidence per answer in Markdown; `answers.json` has all."""
 _SIGNS = {True: "yes", False: "no", None: "-"}
 
@@ -34,7 +33,7 @@ def answers(comparison: Comparison, view: View) -> list[StudyAnswer]:
     measurements = comparison.measurements
     wanted = pc.is_in(measurements["metric"], pa.array(metrics_read(), pa.string()))
     try:
-        findings = Findings.of(
+        findings = Findings.from_rows(
             to_rows(measurements.filter(wanted)),
             comparison.circumstances(),
             selection=Selection(site=view.site, position=view.position, depths=(view.depth,)),
@@ -42,69 +41,73 @@ def answers(comparison: Comparison, view: View) -> list[StudyAnswer]:
         )
     except ValueError as fault:
         raise UserError(str(fault), where="compare") from fault
-    return [each.answer(findings) for each in ordered_answers()]
+    return [entry.answer(findings) for entry in ordered_answers()]
 
 
-def write_answers(found: Sequence[StudyAnswer], folder: Path) -> None:
-    """Both files."""
-    (folder / MARKDOWN).write_text(as_markdown(found), encoding="utf-8")
-    (folder / JSON).write_text(as_json(found), encoding="utf-8")
+def write_answers(studied: Sequence[StudyAnswer], folder: Path) -> None:
+    """Write the answers as Markdown and as JSON."""
+    (folder / MARKDOWN).write_text(as_markdown(studied), encoding="utf-8")
+    (folder / JSON).write_text(as_json(studied), encoding="utf-8")
 
 
-def rendered_answers(found: Sequence[StudyAnswer], form: str) -> bytes:
-    """The answers for a terminal, or as one of the two files. Raises UserError for another form."""
+def rendered_answers(studied: Sequence[StudyAnswer], form: str) -> bytes:
+    """Return the answers for a terminal, or as one of the two files.
+
+    Raises:
+        UserError: another form.
+    """
     forms = {"terminal": as_text, "markdown": as_markdown, "json": as_json}
     if form not in forms:
         raise unknown_name("format of answers", form, forms, where="--format")
-    return forms[form](found).encode()
+    return forms[form](studied).encode()
 
 
-def as_text(found: Sequence[StudyAnswer]) -> str:
-    """Verdicts and summaries in plain lines, evidence below them with its vote."""
-    return "\n".join(line for answer in found for line in _lines(answer))
+def as_text(studied: Sequence[StudyAnswer]) -> str:
+    """Return verdicts and summaries in plain lines, evidence below them with its vote."""
+    return "\n".join(line for answer in studied for line in _lines(answer))
 
 
 def _lines(answer: StudyAnswer) -> Iterator[str]:
     yield answer.question
     yield f"  {answer.verdict.value.upper()}: {answer.summary}"
-    yield from (f"    [{_SIGNS[each.supports]:>3}] {each.text}" for each in answer.evidence)
+    yield from (f"    [{_SIGNS[piece.supports]:>3}] {piece.text}" for piece in answer.evidence)
     yield from (f"  ! {caveat}" for caveat in answer.caveats)
     yield ""
 
 
-def as_json(found: Sequence[StudyAnswer]) -> str:
+def as_json(studied: Sequence[StudyAnswer]) -> str:
     """Return all answers with all their evidence."""
-    return json.dumps([asdict(answer) for answer in found], indent=1, ensure_ascii=False) + "\n"
+    documents = [
+        vars(answer) | {"evidence": [piece.as_json() for piece in answer.evidence]}
+        for answer in studied
+    ]
+    return json.dumps(documents, indent=1, ensure_ascii=False) + "\n"
 
 
-def as_markdown(found: Sequence[StudyAnswer]) -> str:
+def as_markdown(studied: Sequence[StudyAnswer]) -> str:
     """Return the answers as a page; a question that was not measured says so."""
-    return "\n".join(line for answer in found for line in _section(answer))
+    return "\n".join(line for answer in studied for line in _section(answer))
 
 
 def _section(answer: StudyAnswer) -> Iterator[str]:
     yield f"## {answer.question}\n"
-    yield f"**{answer.verdict.value.capitalize()}.** {_plain(answer.summary)}\n"
+    yield f"**{answer.verdict.value.capitalize()}.** {_escape(answer.summary)}\n"
     if answer.evidence:
         yield "| says yes | evidence |"
         yield "| --- | --- |"
-        for each in answer.evidence[:SHOWN]:
-            yield _line(each)
+        for piece in answer.evidence[:MAX_EVIDENCE]:
+            yield f"| {_SIGNS[piece.supports]} | {_escape(piece.text)} |"
         yield ""
-    if len(answer.evidence) > SHOWN:
-        yield f"{len(answer.evidence) - SHOWN} more in `{JSON}`.\n"
+    if len(answer.evidence) > MAX_EVIDENCE:
+        yield f"{len(answer.evidence) - MAX_EVIDENCE} more in `{JSON}`.\n"
     for caveat in answer.caveats:
-        yield f"- {_plain(caveat)}"
+        yield f"- {_escape(caveat)}"
     if answer.caveats:
         yield ""
 
 
-def _line(each: Evidence) -> str:
-    return f"| {_SIGNS[each.supports]} | {_plain(each.text)} |"
-
-
-def _plain(text: str) -> str:
-    """Return text in which no name can end a cell or begin markup."""
+def _escape(text: str) -> str:
+    """Escape characters with which a name could end a cell or begin markup."""
     escaped = text.replace("\\", "\\\\")
     for mark in "|*_`<>[]":
         escaped = escaped.replace(mark, f"\\{mark}")

@@ -27,24 +27,24 @@ class Comparison:
     """All measurements of the gathered jobs, and the order of the axes."""
 
     gathered: "pa.Table"
-    """All measurements, missing ones included, as they were read: enough for tables."""
+    """All measurements, missing ones included, in the order in which they were read."""
     order: Mapping[str, Sequence[str]]
-    """Axis -> its values, in the study's order; none of an axis that a job swept by itself."""
+    """Axis -> its values in the study's order; empty for an axis that a job swept itself."""
     details: "Callable[[str], Sequence[Detail]]" = lambda name: ()
-    """Name of a detail -> what the gathered jobs left of it, read where a figure asks."""
+    """Return the tables of a name that jobs wrote for figures; they are read on demand."""
     circumstances: "Callable[[], Mapping[str, Circumstances]]" = dict
-    """Key of a job -> under which circumstances it measured; read where answers ask."""
+    """Return key of a job -> the circumstances of its measurements; they are read on demand."""
 
     @cached_property
     def measurements(self) -> "pa.Table":
-        """The long table: the same in canonical order, whatever was read first."""
+        """The long table: all measurements in canonical order."""
         from analysis.long_table.joining import canonical
 
         return canonical(self.gathered, self.axes)
 
     @cached_property
     def rows(self) -> "Sequence[Row]":
-        """All measurements as Python's own rows: a gigabyte per million of them."""
+        """All measurements as Python rows, at a gigabyte of memory per million."""
         from analysis.long_table.columns import to_rows
 
         return to_rows(self.measurements)
@@ -60,20 +60,20 @@ class Comparison:
 
         measured = set(self.gathered["metric"].unique().to_pylist())
         places = {**headline_places(), **headlines_of_kinds()}
-        shown = view.metrics
-        if shown is None:
-            shown = sorted(places, key=lambda name: places[name])
+        metrics = view.metrics
+        if metrics is None:
+            metrics = sorted(places, key=lambda name: places[name])
         return TableLayout(
             rows=tuple(view.rows),
             columns=None if view.columns is None else tuple(view.columns),
-            metrics=tuple(name for name in shown if name in measured),
+            metrics=tuple(name for name in metrics if name in measured),
             seeds=view.seeds,
             order=self.order,
             controls=view.controls,
         )
 
     def table(self, view: View) -> "Table":
-        """The comparison table. Raises UserError for a view that names what does not exist."""
+        """Return the comparison table. Raises UserError for names in the view that do not exist."""
         from analysis.tables.comparison_table import compare
 
         layout, selection = self.layout(view), selection_of(view)
@@ -90,9 +90,9 @@ class Comparison:
             raise UserError(str(fault), where="compare") from fault
 
     def scaling(self, view: View) -> "Table":
-        """The table of power laws over counted parameters, with and without embeddings, and width.
+        """Return the table of power laws over parameters (with and without embeddings) and width.
 
-        What was published elsewhere is no point of them.
+        Published references do not enter the fits.
         """
         from analysis.tables.scaling_table import scaling_table
 
@@ -116,7 +116,7 @@ def terminal_view(table: "Table", width: int) -> "RenderableType":
 
 
 def rendered(table: "Table", form: str) -> bytes:
-    """The table as a file in one of the formats. Raises UserError for a format that is not one."""
+    """Return the table as a file of a format. Raises UserError for a format that does not exist."""
     from analysis.tables.writer import WRITERS
 
     try:

@@ -1,6 +1,6 @@
 """A comparison as lines: each metric against layer, one line per model, and against size.
 
-What is shown is what the view shows; below the noise floor there is no point.
+Lines hold the measurements that the view shows; those below the noise floor are left out.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ class Curve:
     """One line."""
 
     name: str
-    """What it shows: metric, then the cell."""
+    """Metric, then the cell."""
     against: str
     """LAYER or SIZE."""
     points: tuple[tuple[float, float], ...]
-    """Where, and the value there, from the left."""
+    """Pairs of layer or size and value, by layer or size."""
 
 
 def curves(comparison: Comparison, view: View) -> list[Curve]:
     """Return all lines of at least two points, in canonical order."""
-    found = []
+    all_curves: list[Curve] = []
     for against, every_layer in ((LAYER, True), (SIZE, False)):
         lines: dict[str, dict[float, float]] = {}
         for row in _rows(comparison, view, every_layer=every_layer):
             if row[against] is not None:
                 points = lines.setdefault(_name(row, against), {})
                 points[_number(row, against)] = _number(row, "value")
-        found += [
+        all_curves += [
             Curve(name=name, against=against, points=tuple(sorted(points.items())))
             for name, points in lines.items()
             if len(points) > 1
         ]
-    return found
+    return all_curves
 
 
 def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[Row]:
@@ -54,18 +54,17 @@ def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[
     from analysis.tables.layout import metrics_shown
 
     whole = LongTable.of(comparison.measurements)
-    shown = metrics_shown(whole.distinct("metric"), comparison.layout(view).metrics)
-    for metric in shown:
-        own = whole.of_metrics([metric])
-        chosen = own.resolved(selection_of(view, every_layer=every_layer))
-        for row in over_seeds(select(own.rows(chosen), applied(chosen)), view.seeds):
+    for metric in metrics_shown(whole.distinct("metric"), comparison.layout(view).metrics):
+        measured = whole.of_metrics([metric])
+        chosen = measured.resolved(selection_of(view, every_layer=every_layer))
+        for row in over_seeds(select(measured.rows(chosen), applied(chosen)), view.seeds):
             usable = row["value"] is not None and row["status"] != Status.BELOW_NOISE_FLOOR
             if usable and row["centred"] is not False:
                 yield row
 
 
 def _name(row: Row, against: str) -> str:
-    """The metric and everything but what the line is drawn against; sizes only within a family."""
+    """Name a line by its metric, model (or family, where it is drawn against size) and axes."""
     from analysis.long_table.columns import axes_of
 
     cell: Sequence[str] = [label_of(row[axis]) for axis in axes_of(row) if row[axis] is not None]

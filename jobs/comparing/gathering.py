@@ -1,4 +1,4 @@
-"""The measurements of many jobs as one: rows of those that are done, reasons for the others."""
+"""The measurements of many jobs in one table: rows of finished jobs, reasons for the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,17 +29,17 @@ class Source:
     stage: str
     """Its stage."""
     cell: Cell
-    """Its cell: becomes the axes' columns."""
+    """Its cell, which gives the columns of the axes."""
     values: AxisValues = field(default_factory=dict)
     """The typed values behind the cell; where they are not known the columns are text."""
     artifact: Artifact | None
-    """What it measured, or None when there is nothing."""
+    """The artifact with its measurements; None when there is none."""
     status: str = "ok"
-    """Why there is nothing, as a Status of the Measurement schema."""
+    """Why there are no measurements, as a `Status`."""
     reason: str | None = None
-    """The same in words."""
+    """The status in words."""
     metrics: Sequence[str] = ()
-    """What it would have measured, for when nothing of its stage says so."""
+    """The metrics that it would have measured, used where no job of its stage has measured."""
 
 
 def collect(sources: Sequence[Source]) -> Comparison:
@@ -59,31 +59,25 @@ def collect(sources: Sequence[Source]) -> Comparison:
     types = _axis_types(sources, list(read.values()))
     compares = _comparing_values()
 
-    def named(source: Source, table: "pa.Table") -> "pa.Table":
+    def conform(source: Source, table: "pa.Table") -> "pa.Table":
         # Two stages may compare one sample with different ones: their numbers are not one number.
-        return labelled(
-            conformed(table, axes, _known(source, table), types),
-            "compared_by",
-            source.stage,
-            compares,
-        )
+        whole = conformed(table, axes, _cell_columns(source, table), types)
+        return labelled(whole, "compared_by", source.stage, compares)
 
-    tables = [named(source, read[id(source)]) for source in sources if id(source) in read]
+    tables = [conform(source, read[id(source)]) for source in sources if id(source) in read]
     facts = _facts(tables)
-    seen = _seen(sources, read, sorted(swept), types)
+    measured = _measured_values_by_stage(sources, read, sorted(swept), types)
     missing = [
         row
         for source in sources
         if source.artifact is None
-        for row in _missing(source, seen.get(source.stage, []), facts)
+        for row in _missing(source, measured.get(source.stage, []), facts)
     ]
     return Comparison(
         gathered=joined([*tables, to_table(missing, axes, types)], axes, types),
         order={axis: tuple(values) for axis, values in order.items()},
         details=partial(details, sources),
-        circumstances=cache(
-            partial(circumstances_of, [each.artifact for each in sources if each.artifact])
-        ),
+        circumstances=cache(partial(circumstances_of, [s.artifact for s in sources if s.artifact])),
     )
 
 
@@ -95,30 +89,33 @@ def _read(source: Source) -> "pa.Table":
 
 
 def _order(sources: Sequence[Source], swept: set[str]) -> dict[str, dict[str, None]]:
-    """Axis column -> values in the study's order; none of an axis that jobs sweep: as numbers."""
+    """Map axis column -> values in the study's order; none of an axis that jobs sweep."""
     from analysis.long_table.columns import axis_column
 
-    named = {axis_column(axis) for source in sources for axis in source.cell}
-    order: dict[str, dict[str, None]] = {axis: {} for axis in sorted(named | swept)}
+    columns = {axis_column(axis) for source in sources for axis in source.cell}
+    order: dict[str, dict[str, None]] = {axis: {} for axis in sorted(columns | swept)}
     for source in sources:
         for axis, value in source.cell.items():
             order[axis_column(axis)][value] = None
     return order
 
 
-def _known(source: Source, table: "pa.Table") -> dict[str, Scalar]:
-    """What the cell says of every row; a model has a name where the study has no axis `model`."""
+def _cell_columns(source: Source, table: "pa.Table") -> dict[str, Scalar]:
+    """Return the columns that one value fills: the cell's axes, the key and the model's name.
+
+    A model has a name where the study has no axis `model`.
+    """
     assert source.artifact is not None
-    known: dict[str, Scalar] = {"model": None, "key": source.artifact.key}
+    columns: dict[str, Scalar] = {"model": None, "key": source.artifact.key}
     if len(table):
         family, size = table["family"][0].as_py(), table["num_parameters"][0].as_py()
         served = source.artifact.facts.get("model", {}).get("name")  # behind an endpoint
-        known["model"] = f"{family}-{size}" if size is not None else served or str(family)
-    return known | _columns(source)
+        columns["model"] = f"{family}-{size}" if size is not None else served or str(family)
+    return columns | _axis_values(source)
 
 
 def _facts(tables: "Sequence[pa.Table]") -> dict[str, Row]:
-    """Return the name of each model that something was measured of -> its facts."""
+    """Map the name of each model with measurements -> its facts."""
     facts: dict[str, Row] = {}
     for table in tables:
         if len(table):
@@ -127,41 +124,41 @@ def _facts(tables: "Sequence[pa.Table]") -> dict[str, Row]:
     return facts
 
 
-def _seen(
+def _measured_values_by_stage(
     sources: Sequence[Source],
     read: "Mapping[int, pa.Table]",
     swept: Sequence[str],
     types: "Mapping[str, pa.DataType]",
 ) -> dict[str, list[Row]]:
-    """Stage -> what its jobs measured: metrics, each with the values of the axes they sweep."""
+    """Map stage -> the metrics that its jobs measured, with the values of axes that they sweep."""
     import pyarrow as pa
 
     from analysis.long_table.joining import distinct
 
-    found: dict[str, dict[tuple[object, ...], Row]] = {}
+    values: dict[str, dict[tuple[object, ...], Row]] = {}
     for source in sources:
         if (table := read.get(id(source))) is not None:
             columns = ["metric", *(name for name in swept if name in table.column_names)]
-            own = found.setdefault(source.stage, {})
+            of_stage = values.setdefault(source.stage, {})
             typed = table.select(columns).cast(
                 pa.schema([(name, types.get(name, pa.string())) for name in columns])
             )
             for row in distinct(typed, columns):
-                own.setdefault(tuple(row.items()), row)
-    return {stage: list(rows.values()) for stage, rows in found.items()}
+                of_stage.setdefault(tuple(row.items()), row)
+    return {stage: list(rows.values()) for stage, rows in values.items()}
 
 
-def _missing(source: Source, seen: Sequence[Row], facts: Mapping[str, Row]) -> Iterator[Row]:
-    """Yield one row per metric (and place on a swept axis), with the reason and no value."""
-    own, compares = _columns(source), _comparing_values()
-    same_model = facts.get(str(own.get("model", "")), {})
-    if not seen:
-        values = [value for name in source.metrics for value in _reports_of(name)]
-        seen = [{"metric": value} for value in dict.fromkeys(values)]
-    for place in seen:
-        by = source.stage if place["metric"] in compares else None
-        why = {"status": source.status, "reason": source.reason, "compared_by": by}
-        yield {**same_model, **own, **place, **why}
+def _missing(source: Source, measured: Sequence[Row], facts: Mapping[str, Row]) -> Iterator[Row]:
+    """Yield one row per metric (and value of a swept axis), with the reason and no value."""
+    axes, compares = _axis_values(source), _comparing_values()
+    same_model = facts.get(str(axes.get("model", "")), {})
+    if not measured:
+        names = [value for name in source.metrics for value in _reports_of(name)]
+        measured = [{"metric": name} for name in dict.fromkeys(names)]
+    for columns in measured:
+        stage = source.stage if columns["metric"] in compares else None
+        why = {"status": source.status, "reason": source.reason, "compared_by": stage}
+        yield {**same_model, **axes, **columns, **why}
 
 
 def _comparing_values() -> list[str]:
@@ -176,7 +173,7 @@ def _reports_of(name: str) -> Sequence[str]:
     return (name,) if metric is None else metric.REPORTS
 
 
-def _columns(source: Source) -> dict[str, Scalar]:
+def _axis_values(source: Source) -> dict[str, Scalar]:
     """Return axis column -> the value behind the cell, or its label where that is not known."""
     from analysis.long_table.columns import axis_column
 
@@ -206,7 +203,7 @@ def _axis_types(
         for name in axes_of(table.column_names):
             written = [text for text in table[name].unique().to_pylist() if text is not None]
             values.setdefault(name, set()).update(map(_number_or_text, written))
-    return {name: common_type(own) for name, own in values.items() if name != "model"}
+    return {name: common_type(kinds) for name, kinds in values.items() if name != "model"}
 
 
 def _number_or_text(text: str) -> float | str:
@@ -217,15 +214,14 @@ def _number_or_text(text: str) -> float | str:
 
 
 def details(sources: Sequence[Source], name: str) -> "list[Detail]":
-    """The `<name>.parquet` of every source that has one, with its cell, key and model's facts."""
+    """List the `<name>.parquet` of every source that has one, with its cell and model's facts."""
     from analysis.drawing.figure import Detail
 
     file = f"{name}.parquet"
-    found = [(source, source.artifact) for source in sources if source.artifact is not None]
     return [
-        Detail(about=_detail_about(source, artifact), read=partial(_read_detail, artifact, file))
-        for source, artifact in found
-        if file in artifact.names()
+        Detail(about=_detail_about(s, s.artifact), read=partial(_read_detail, s.artifact, file))
+        for s in sources
+        if s.artifact is not None and file in s.artifact.names()
     ]
 
 
@@ -233,8 +229,8 @@ def _detail_about(source: Source, artifact: Artifact) -> "dict[str, Scalar]":
     """Return what a row of measurements of the same job says of its cell and model."""
     table = _read_detail(artifact, FILE, MODEL_FACTS).slice(0, 1)
     facts: dict[str, Scalar] = table.to_pylist()[0] if len(table) else dict.fromkeys(MODEL_FACTS)
-    named = f"{facts['family']}-{facts['num_parameters']}"  # where the study has no axis `model`
-    return {"model": named, **facts, **_columns(source), "key": artifact.key}
+    name = f"{facts['family']}-{facts['num_parameters']}"  # where the study has no axis `model`
+    return {"model": name, **facts, **_axis_values(source), "key": artifact.key}
 
 
 def _read_detail(artifact: Artifact, file: str, columns: Sequence[str] | None = None) -> "pa.Table":

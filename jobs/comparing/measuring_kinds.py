@@ -11,7 +11,7 @@ from jobs.kind import KINDS
 def measuring_kinds() -> Mapping[str, tuple[str, ...]]:
     """Map each kind that writes measurements to the names of the values it writes."""
     values = {name: KINDS.find(name).MEASURES for name in KINDS.names()}
-    return {name: written for name, written in values.items() if written}
+    return {name: measured for name, measured in values.items() if measured}
 
 
 def value_names() -> list[str]:
@@ -20,21 +20,20 @@ def value_names() -> list[str]:
 
 
 def expected_values(kind: str, params: Mapping[str, Any]) -> Sequence[str]:
-    """List the values that one job would have written: of its metrics, or all of its kind's."""
-    metrics, known = params.get("metrics"), measuring_kinds().get(kind, ())
+    """List the values that a job of these params writes: of its metrics, or all of its kind's."""
+    metrics, values = params.get("metrics"), measuring_kinds().get(kind, ())
     if not metrics:
-        return known
-    return [name for name in known if any(_is_of(name, metric) for metric in metrics)] or list(
-        metrics
-    )
+        return values
+    wanted = [value for value in values if any(_is_value_of(value, name) for name in metrics)]
+    return wanted or list(metrics)
 
 
-def _is_of(value: str, metric: str) -> bool:
-    """Tell whether a value is of a metric, as `patched_toxic_mass` is of `toxic_mass`."""
+def _is_value_of(value: str, metric: str) -> bool:
+    """Whether a value is of a metric, as `patched_toxic_mass` is of `toxic_mass`."""
     return value == metric or value.endswith(f"_{metric}") or value.startswith(f"{metric}_")
 
 
 def headlines_of_kinds() -> dict[str, int]:
-    """Return the values with which kinds head a table -> their place, as metrics declare theirs."""
+    """Map values that kinds show in the default table -> sort number of their column."""
     kinds = [KINDS.find(name) for name in KINDS.names()]
     return {value: place for kind in kinds for value, place in kind.HEADLINES.items()}

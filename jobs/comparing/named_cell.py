@@ -1,5 +1,6 @@
 """The measurements of one cell that a user names: `metric,axis=value,…`, as a table shows it."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,41 +14,45 @@ if TYPE_CHECKING:
 
 WHERE = "--trace"
 _HINT = "METRIC,axis=value,axis=value: axes, model, site, layer, depth, position, centred"
-_MOST_TOLD = 20
+_MAX_CANDIDATES = 20
+"""Cells that a message lists."""
 
 
 def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
     """Return the rows behind one cell: one, or one per seed.
 
-    What the text leaves open is as the view shows it (site, position, depth). Raises UserError for
-    names that do not exist, and, with the candidates, where several cells are meant.
+    What the text leaves open is as the view shows it (site, position, depth).
+
+    Raises:
+        UserError: a name does not exist, or several cells match; the message lists candidates.
     """
     import pyarrow.compute as pc
 
     from analysis.long_table.columns import to_rows
     from analysis.long_table.selection import select
 
-    metric, named = _parsed(text)
+    metric, filters = _parse(text)
     measured = comparison.gathered
-    known = measured["metric"].unique().to_pylist()
-    if metric not in known:
-        raise unknown_name("metric", metric, known, where=f"{WHERE} {text!r}")
+    metrics = measured["metric"].unique().to_pylist()
+    if metric not in metrics:
+        raise unknown_name("metric", metric, metrics, where=f"{WHERE} {text!r}")
     of_metric = to_rows(measured.filter(pc.equal(measured["metric"], metric)))
-    depth = named.pop("depth", None)
-    rows = _filtered(of_metric, named, text)
+    depth = filters.pop("depth", None)
+    rows = _filter_rows(of_metric, filters, text)
     if not rows:
         raise UserError(
-            "no measurement is of this cell",
+            "no measurement matches",
             where=f"{WHERE} {text!r}",
             allowed=_candidates(of_metric, view.seeds),
         )
     if len(_cells(rows, view.seeds)) > 1 or depth is not None:
-        shown = view if depth is None else view.model_copy(update={"depth": _fraction(depth, text)})
-        selection = selection_of(shown, every_layer="layer" in named)
-        rows = select(rows, _narrowed(selection, rows)) or rows
-    if len(_cells(rows, view.seeds)) > 1:
+        at = view if depth is None else view.model_copy(update={"depth": _fraction(depth, text)})
+        selection = selection_of(at, every_layer="layer" in filters)
+        rows = select(rows, _narrow_selection(selection, rows)) or rows
+    cells = _cells(rows, view.seeds)
+    if len(cells) > 1:
         raise UserError(
-            f"{text!r} means {len(_cells(rows, view.seeds))} cells",
+            f"{text!r} matches {len(cells)} cells",
             where=WHERE,
             allowed=_candidates(rows, view.seeds),
             hint="name one of them: add the axis that tells them apart",
@@ -69,74 +74,70 @@ def describe_row(row: Mapping[str, Scalar]) -> Iterator[str]:
             yield f"  {name}: {row[name]}"
 
 
-def _parsed(text: str) -> "tuple[str, dict[str, list[str]]]":
+def _parse(text: str) -> "tuple[str, dict[str, list[str]]]":
     """Return the metric, and column -> accepted values; a part without `=` is one more value."""
     metric, *parts = [part.strip() for part in text.split(",")]
-    named: dict[str, list[str]] = {}
+    filters: dict[str, list[str]] = {}
     column = ""
     for part in parts:
         before, equals, value = part.rpartition("=")
         column = before if equals else column
         if not column or not value:
             raise UserError(f"{part!r} is not axis=value", where=f"{WHERE} {text!r}", hint=_HINT)
-        named.setdefault(column, []).append(value)
-    return metric, named
+        filters.setdefault(column, []).append(value)
+    return metric, filters
 
 
-def _filtered(rows: list[Row], named: Mapping[str, Sequence[str]], text: str) -> list[Row]:
+def _filter_rows(rows: list[Row], filters: Mapping[str, Sequence[str]], text: str) -> list[Row]:
     from analysis.long_table.columns import axes_of
 
     columns = list(dict.fromkeys([*axes_of(rows[0]), *IDENTITY, "layer", "key"]))
+    where = f"{WHERE} {text!r}"
     kept = rows
-    for column, values in named.items():
+    for column, values in filters.items():
         if column not in columns:
-            raise unknown_name(
-                "axis",
-                column,
-                columns,
-                where=f"{WHERE} {text!r}",
-            )
-        exist = dict.fromkeys(_written(column, row[column]) for row in rows)
+            raise unknown_name("axis", column, columns, where=where)
+        labels = dict.fromkeys(_label_of_value(column, row[column]) for row in rows)
         for value in values:
-            if value not in exist:
-                what = f"value of {column}"
-                raise unknown_name(what, value, exist, where=f"{WHERE} {text!r}")
-        kept = [row for row in kept if _written(column, row[column]) in values]
+            if value not in labels:
+                raise unknown_name(f"value of {column}", value, labels, where=where)
+        kept = [row for row in kept if _label_of_value(column, row[column]) in values]
     return kept
 
 
-def _written(column: str, value: Scalar) -> str:
+def _label_of_value(column: str, value: Scalar) -> str:
     """Return a value as a user writes it; the missing one as tables call it."""
     from analysis.tables.layout import BLANKS
 
     if value is None:
         return BLANKS.get(column, "none")
-    return f"{value:g}" if column == "depth" and value is not None else label_of(value)
+    return f"{value:g}" if column == "depth" else label_of(value)
 
 
 def _fraction(values: Sequence[str], text: str) -> float:
+    """Return the depth that a user wrote. Raises UserError where it is no fraction."""
     try:
         (depth,) = map(float, values)
-        assert 0 <= depth <= 1
-    except (ValueError, AssertionError) as fault:
-        raise UserError(
-            f"depth={','.join(values)} is not one number from 0 to 1", where=f"{WHERE} {text!r}"
-        ) from fault
+    except ValueError:
+        depth = math.nan
+    if not 0 <= depth <= 1:
+        message = f"depth={','.join(values)} is not one number from 0 to 1"
+        raise UserError(message, where=f"{WHERE} {text!r}")
     return depth
 
 
-def _narrowed(selection: "Selection", rows: Sequence[Row]) -> "Selection":
+def _narrow_selection(selection: "Selection", rows: Sequence[Row]) -> "Selection":
     """Return the view's selection; where the rows are of one site or position only, of that."""
     from dataclasses import replace
 
     from analysis.long_table.selection import resolve
 
-    only: dict[str, str | None] = {"site": selection.site, "position": selection.position}
-    for name in only:
-        found = {row[name] for row in rows if row[name] is not None}
-        if len(found) == 1:
-            only[name] = str(found.pop())
-    chosen = replace(selection, site=only["site"], position=only["position"], where={})
+    place: dict[str, str | None] = {"site": selection.site, "position": selection.position}
+    for name in place:
+        values = {row[name] for row in rows if row[name] is not None}
+        if len(values) == 1:
+            place[name] = str(values.pop())
+    chosen = replace(selection, site=place["site"], position=place["position"], where={})
     return resolve(chosen, rows)
 
 
@@ -149,16 +150,21 @@ def _cells(rows: Sequence[Row], seeds: str | None) -> dict[tuple[Scalar, ...], R
 
 
 def _candidates(rows: Sequence[Row], seeds: str | None) -> list[str]:
-    """Return the cells there are, told by the columns in which they differ."""
-    return list(_told(list(_cells(rows, seeds).values()), seeds))[:_MOST_TOLD]
-
-
-def _told(rows: Sequence[Row], seeds: str | None) -> Iterator[str]:
+    """Return labels of the cells there are, by the columns in which they differ."""
     from analysis.long_table.columns import axes_of
 
+    cells = list(_cells(rows, seeds).values())
     hidden = {seeds, "depth", "definition", "family", "num_parameters"}
-    names = [name for name in (*axes_of(rows[0]), *IDENTITY, "layer") if name not in hidden]
-    apart = [name for name in names if len({row[name] for row in rows}) > 1]
-    for row in rows:
-        where = (f"{name}={_written(name, row[name])}" for name in dict.fromkeys(apart))
-        yield ",".join([str(row["metric"]), *where])
+    names = dict.fromkeys(
+        name for name in (*axes_of(cells[0]), *IDENTITY, "layer") if name not in hidden
+    )
+    differing = [name for name in names if len({cell[name] for cell in cells}) > 1]
+    return [
+        ",".join(
+            [
+                str(cell["metric"]),
+                *(f"{name}={_label_of_value(name, cell[name])}" for name in differing),
+            ]
+        )
+        for cell in cells[:_MAX_CANDIDATES]
+    ]

@@ -13,7 +13,7 @@ from jobs.artifacts.identity import KEY_LENGTH
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """One artifact as its record says, and those it was made from."""
+    """One artifact as its record describes it, and the artifacts from which it was made."""
 
     kind: str
     """Kind of the job."""
@@ -32,17 +32,17 @@ class Trace:
     commit: str | None
     """Commit of this code, with `+` when the tree had changes; None when unknown."""
     role: str = ""
-    """As which input the artifact below reads it; empty for the one traced."""
+    """Name of the input as which the artifact below reads it; empty for the artifact traced."""
     missing: str | None = None
-    """Why it can no longer be read (collected as garbage); then only kind, key and label stand."""
+    """Why the artifact cannot be read any more; then only kind, key and label are known."""
     inputs: "tuple[Trace, ...]" = ()
-    """The artifacts it read, by the names of its inputs."""
+    """The artifacts that the job read."""
 
     def walk(self, depth: int = 0) -> "Iterator[tuple[int, Trace]]":
-        """This one and all below it, each with its depth in the tree."""
+        """Yield the trace and all below it, with their depths in the tree."""
         yield depth, self
-        for found in self.inputs:
-            yield from found.walk(depth + 1)
+        for upstream in self.inputs:
+            yield from upstream.walk(depth + 1)
 
     def as_json(self) -> dict[str, object]:
         """Return the whole tree as JSON."""
@@ -59,12 +59,12 @@ class Trace:
             ],
             "versions": dict(self.versions),
             "commit": self.commit,
-            "inputs": [found.as_json() for found in self.inputs],
+            "inputs": [upstream.as_json() for upstream in self.inputs],
         }
 
 
 class Tracer:
-    """Traces on one root; an artifact that many numbers share is read once."""
+    """Traces artifacts of one root; an artifact that many numbers share is read once."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -88,27 +88,27 @@ class Tracer:
                 where=self._storage.url,
                 hint="a key is what the long table's column `key` holds",
             )
-        return self._of(kind, key)
+        return self._trace_once(kind, key)
 
-    def _of(self, kind: str, key: str) -> Trace:
+    def _trace_once(self, kind: str, key: str) -> Trace:
         if key not in self._traced:
             self._traced[key] = self._read(kind, key)
         return self._traced[key]
 
     def _read(self, kind: str, key: str) -> Trace:
         artifact = Artifact(self._storage, kind, key)
-        asked = _asked(self._storage, f"{artifact.folder}/job.json")
-        whole = str(asked.get("key", key))
-        found = Artifact(self._storage, kind, whole).find_record()
-        if found is None:
-            return _lost(kind, key, f"{artifact.folder} has no valid record")
-        record, _ = found
+        request = _read_request(self._storage, f"{artifact.folder}/job.json")
+        whole = str(request.get("key", key))
+        valid = Artifact(self._storage, kind, whole).find_record()
+        if valid is None:
+            return _untraceable(kind, key, f"{artifact.folder} has no valid record")
+        record, _ = valid
         return Trace(
             kind=kind,
             key=record.key,
-            label=_label(asked) or kind,
+            label=_label(request) or kind,
             folder=artifact.attempt_folder(record.attempt),
-            params=asked.get("params", {}),
+            params=request.get("params", {}),
             files=tuple(
                 (name, record.files[name].bytes, record.files[name].xxh3)
                 for name in sorted(record.files)
@@ -117,13 +117,17 @@ class Tracer:
             commit=record.commit,
             inputs=tuple(
                 replace(self._input(upstream), role=role)
-                for role, upstream in _inputs(asked, record.inputs)
+                for role, upstream in _inputs(request, record.inputs)
             ),
         )
 
     def _input(self, key: str) -> Trace:
         kind = self._kind_of(key)
-        return _lost("unknown", key, "no artifact") if kind is None else self._of(kind, key)
+        return (
+            _untraceable("unknown", key, "no artifact")
+            if kind is None
+            else self._trace_once(kind, key)
+        )
 
     def _kind_of(self, key: str) -> str | None:
         return self._folders().get(key[:KEY_LENGTH])
@@ -140,38 +144,38 @@ class Tracer:
 
 
 def trace(storage: Storage, key: str) -> Trace:
-    """The chain of artifacts behind one job. Raises UserError where the root has no such key."""
+    """Return the artifacts behind one job. Raises UserError where the root has no such key."""
     return Tracer(storage).trace(key)
 
 
-def _asked(storage: Storage, name: str) -> Mapping[str, Any]:
-    """Return what was asked, as `job.json` says; nothing where that was lost."""
+def _read_request(storage: Storage, name: str) -> Mapping[str, Any]:
+    """Read the request of a job from its `job.json`; nothing where that is gone."""
     try:
-        asked: Mapping[str, Any] = json.loads(storage.read(name))
+        request: Mapping[str, Any] = json.loads(storage.read(name))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-    return asked
+    return request
 
 
-def _label(asked: Mapping[str, Any]) -> str:
-    inside = ",".join(f"{axis}={value}" for axis, value in asked.get("cell", {}).items())
-    stage = str(asked.get("stage", ""))
+def _label(request: Mapping[str, Any]) -> str:
+    inside = ",".join(f"{axis}={value}" for axis, value in request.get("cell", {}).items())
+    stage = str(request.get("stage", ""))
     return f"{stage}[{inside}]" if inside else stage
 
 
-def _inputs(asked: Mapping[str, Any], read: Mapping[str, str]) -> list[tuple[str, str]]:
+def _inputs(request: Mapping[str, Any], read: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the input name and key of everything that was read, each once."""
-    named: Mapping[str, Sequence[Any]] = asked.get("identity", {}).get("inputs", {})
-    found: dict[str, str] = {}
-    for name in sorted(named):
-        for ref in named[name]:
+    upstream: Mapping[str, Sequence[Any]] = request.get("identity", {}).get("inputs", {})
+    names: dict[str, str] = {}
+    for name in sorted(upstream):
+        for ref in upstream[name]:
             key = ref["key"] if isinstance(ref, Mapping) else ref
-            found.setdefault(str(key), name)
-    pairs = [(name, key) for key, name in found.items() if key in read]
-    return pairs + [("", key) for key in sorted(read) if key not in found]
+            names.setdefault(str(key), name)
+    pairs = [(name, key) for key, name in names.items() if key in read]
+    return pairs + [("", key) for key in sorted(read) if key not in names]
 
 
-def _lost(kind: str, key: str, why: str) -> Trace:
+def _untraceable(kind: str, key: str, why: str) -> Trace:
     return Trace(
         kind=kind,
         key=key,

@@ -15,7 +15,7 @@ from jobs.tokens.position_policy import Policy
 
 
 class View(Params):
-    """Params of the kind `compare`; the verb `compare` overrides them one by one."""
+    """Params of the kind `compare`; options of the verb `compare` override single ones."""
 
     title: str = Field("Comparison across model sizes", description="heading of the table")
     rows: Sequence[str] = Field(("model",), description="axes down the side")
@@ -45,24 +45,24 @@ class View(Params):
 
     @field_validator("metrics")
     @classmethod
-    def _exist(cls, metrics: Sequence[str] | None) -> Sequence[str] | None:
-        """A wrong name is told before anything runs; a metric reports `NAME` and `NAME_…`."""
-        known = value_names()
+    def _check_metrics(cls, metrics: Sequence[str] | None) -> Sequence[str] | None:
+        """Refuse an unknown name before anything runs; a metric reports `NAME` and `NAME_…`."""
+        values = value_names()
         for name in metrics or ():
-            if not any(name == one or name.startswith(f"{one}_") for one in known):
-                raise unknown_name("metric", name, known)
+            if not any(name == value or name.startswith(f"{value}_") for value in values):
+                raise unknown_name("metric", name, values)
         return metrics
 
     @field_validator("site")
     @classmethod
-    def _of_a_block(cls, site: str | None) -> str | None:
+    def _check_site(cls, site: str | None) -> str | None:
         if site is not None and site not in SITES:
             raise unknown_name("site", site, SITES)
         return site
 
     @field_validator("position")
     @classmethod
-    def _of_tokens(cls, position: str | None) -> str | None:
+    def _check_position(cls, position: str | None) -> str | None:
         """Check that it is a policy, or one numbered place such as `turn-2` or `output-1`."""
         if position is not None:
             numbered = re.fullmatch(r"(turn|output)-[0-9]+", position)
@@ -72,14 +72,14 @@ class View(Params):
 
     @field_validator("references")
     @classmethod
-    def _published(cls, references: Sequence[str]) -> Sequence[str]:
+    def _check_references(cls, references: Sequence[str]) -> Sequence[str]:
         for name in references:
             if name not in REFERENCES.names():
                 raise unknown_name("reference", name, REFERENCES.names())
         return references
 
     def filters(self) -> dict[str, list[str]]:
-        """`where` with every value a list."""
+        """Return `where` with every value a list."""
         return {
             axis: [values] if isinstance(values, str) else list(values)
             for axis, values in self.where.items()

@@ -29,12 +29,12 @@ def mirror_study(
     lines: list[Line] = []
     verdicts: dict[str, str] = {}
     for comparison, view in comparisons:
-        tables[view.title] = _flat(comparison.table(view))
-        found = answers(comparison, view)
-        rows = [[a.question, a.verdict.value, a.summary, " ".join(a.caveats)] for a in found]
+        tables[view.title] = _flatten(comparison.table(view))
+        studied = answers(comparison, view)
+        rows = [[a.question, a.verdict.value, a.summary, " ".join(a.caveats)] for a in studied]
         tables[f"{view.title}: answers"] = (_ANSWERS, rows)
-        verdicts |= {answer.name: answer.verdict.value for answer in found}
-        lines += [(each.name, each.against, each.points) for each in curves(comparison, view)]
+        verdicts |= {answer.name: answer.verdict.value for answer in studied}
+        lines += [(line.name, line.against, line.points) for line in curves(comparison, view)]
     summary = Summary(
         tables=tables,
         figures={path.stem: path for path in figures},
@@ -45,7 +45,7 @@ def mirror_study(
     mirror_summary(name, summary)
 
 
-def _flat(table: "Table") -> TableRows:
+def _flatten(table: "Table") -> TableRows:
     """Return one line per row of the table, one column per header, as W&B wants it."""
     columns = [*table.row_levels, *(" / ".join(filter(None, head)) for head in table.columns)]
     rows = [

@@ -169,5 +169,5 @@ def _answer(folder: Path, kind: str, params: dict[str, str], *, expected: Origin
     ]
     for each in rows:
         each |= {"low": each["value"] - 0.01, "high": each["value"] + 0.01}
-    findings = Findings.of(to_rows(rows), about, selection=Selection(), seeds="seed")
+    findings = Findings.from_rows(to_rows(rows), about, selection=Selection(), seeds="seed")
     return ANSWERS.find("under_real_preferences").answer(findings)

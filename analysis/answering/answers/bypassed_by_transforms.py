@@ -8,8 +8,6 @@ control is above 0 with its interval; direction and reactivation stand beside an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from analysis.answering.answer import Evidence, StudyAnswer
 from analysis.answering.evidence import (
     BEHAVIOUR,
@@ -18,11 +16,11 @@ from analysis.answering.evidence import (
     caveats,
     counted,
     drop_in_words,
+    finding_in_words,
     lost_share,
     most_remains,
     of_drop,
     of_finding,
-    shown,
     verdict,
 )
 from analysis.answering.findings import Finding, Findings
@@ -37,29 +35,30 @@ METRICS = (*BEHAVIOUR, CONTROL, *GEOMETRY)
 def answer(findings: Findings) -> StudyAnswer:
     """Return what transformed prompts do; see the rule above."""
     metric = behaviour_metric(findings)
-    under = [each for each in findings.aligned if _is_transformed(each)]
-    said = [each for each in under if each.number.metric == metric]
-    deciding = [_evidence(findings, each) for each in said]
-    beside = [
-        each
-        for each in under
-        if each.number.metric in GEOMETRY and each.about.against_prompts != each.about.prompts
+    transformed = [finding for finding in findings.aligned if _is_transformed(finding)]
+    behaviours = [finding for finding in transformed if finding.number.metric == metric]
+    deciding = [_evidence(findings, finding) for finding in behaviours]
+    geometry = [
+        finding
+        for finding in transformed
+        if finding.number.metric in GEOMETRY
+        and finding.about.against_prompts != finding.about.prompts
     ]
-    votes = [each.supports for each, of in zip(deciding, said, strict=True) if _reads(findings, of)]
-    told = [*caveats(findings, used=[*said, *beside], metrics=METRICS)]
-    unread = sum(not _reads(findings, each) for each in said)
-    if unread:
-        told.append(
-            f"{unread} of {len(said)} cells have no vote: the base shows no sign of reading the "
-            "transform, or no decode control was measured."
+    read = [_reads(findings, finding) for finding in behaviours]
+    votes = [evidence.supports for evidence, is_read in zip(deciding, read, strict=True) if is_read]
+    remarks = [*caveats(findings, used=[*behaviours, *geometry], metrics=METRICS)]
+    if False in read:
+        remarks.append(
+            f"{read.count(False)} of {len(read)} cells have no vote: the base shows no sign of "
+            "reading the transform, or no decode control was measured."
         )
     return StudyAnswer(
         name="bypassed_by_transforms",
         question=QUESTION,
-        verdict=verdict(votes or [None] * len(said)),
-        summary=_summary(votes, said, bool(under)),
-        evidence=(*deciding, *_geometry(beside)),
-        caveats=tuple(told),
+        verdict=verdict(votes or [None] * len(behaviours)),
+        summary=_summary(votes, behaviours, bool(transformed)),
+        evidence=(*deciding, *map(_geometry, geometry)),
+        caveats=tuple(remarks),
     )
 
 
@@ -68,9 +67,11 @@ def _is_transformed(finding: Finding) -> bool:
     return about.transform is not None and not about.is_plain and not about.dialogue
 
 
-def _summary(votes: list[bool | None], said: list[Finding], measured: bool) -> str:
-    if not said:
-        return "Toxicity was not measured on transformed prompts." if measured else _NOTHING
+def _summary(votes: list[bool | None], behaviours: list[Finding], measured: bool) -> str:
+    if not measured:
+        return "No aligned model was measured on transformed prompts."
+    if not behaviours:
+        return "Toxicity was not measured on transformed prompts."
     if not votes:
         return "Under no transform is it shown that the base reads it."
     return (
@@ -79,44 +80,36 @@ def _summary(votes: list[bool | None], said: list[Finding], measured: bool) -> s
     )
 
 
-_NOTHING = "No aligned model was measured on transformed prompts."
-
-
 def _control(findings: Findings, finding: Finding) -> Finding | None:
     """Return the decode control of the same base under the same transform."""
-    return next(
-        (
-            each
-            for each in findings.of_metric(CONTROL)
-            if not each.aligned
-            and each.about.base == finding.about.base
-            and each.about.prompts == finding.about.prompts
-        ),
-        None,
-    )
+    about = finding.about
+    for control in findings.of_metric(CONTROL):
+        is_same = control.about.base == about.base and control.about.prompts == about.prompts
+        if is_same and not control.aligned:
+            return control
+    return None
 
 
 def _reads(findings: Findings, finding: Finding) -> bool:
+    """Whether the decode control of a finding is above 0 with its interval."""
     control = _control(findings, finding)
-    return control is not None and above(control.low, control.high, 0.0) is True
+    return control is not None and above(control.estimate, 0.0) is True
 
 
 def _evidence(findings: Findings, finding: Finding) -> Evidence:
     plain, control = findings.plain(finding), _control(findings, finding)
     whole = None if plain is None else lost_share(findings, plain)
     remains = most_remains(lost_share(findings, finding), whole)
-    read = "not measured" if control is None else shown(control)
-    beside = "" if plain is None else f", on plain prompts by {drop_in_words(findings, plain)}"
+    decoded = "not measured" if control is None else finding_in_words(control)
+    on_plain = "" if plain is None else f", on plain prompts by {drop_in_words(findings, plain)}"
     text = (
-        f"{finding.model}, {finding.about.objective}, {finding.about.transform}: "
-        f"{finding.number.metric} fell by {drop_in_words(findings, finding)}{beside}; "
-        f"decode control {read}."
+        f"{finding.label}, {finding.about.transform}: {finding.number.metric} fell by "
+        f"{drop_in_words(findings, finding)}{on_plain}; decode control {decoded}."
     )
     bypassed = None if remains is None or not _reads(findings, finding) else not remains
     return of_drop(findings, finding, text, bypassed)
 
 
-def _geometry(beside: list[Finding]) -> Iterator[Evidence]:
-    for each in beside:
-        who = f"{each.model}, {each.about.objective}, {each.about.transform}"
-        yield of_finding(each, f"{who}: {each.number.metric} is {shown(each)}.", None)
+def _geometry(finding: Finding) -> Evidence:
+    number = f"{finding.number.metric} is {finding_in_words(finding)}"
+    return of_finding(finding, f"{finding.label}, {finding.about.transform}: {number}.")

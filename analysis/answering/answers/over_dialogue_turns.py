@@ -17,11 +17,11 @@ from analysis.answering.evidence import (
     caveats,
     counted,
     drop_in_words,
+    finding_in_words,
     lost_share,
     most_remains,
     of_drop,
     of_finding,
-    shown,
     verdict,
 )
 from analysis.answering.findings import Finding, Findings
@@ -34,21 +34,24 @@ METRICS = (*BEHAVIOUR, DRIFT, SLOPE)
 
 def answer(findings: Findings) -> StudyAnswer:
     """Return what later turns show; see the rule above."""
-    turns = [each for each in findings.aligned if each.turn]
-    drifts = _last([each for each in turns if each.number.metric == DRIFT])
-    slopes = _last([each for each in turns if each.number.metric == SLOPE])
+    at_turns = [finding for finding in findings.aligned if finding.turn]
+    drifts, slopes = (
+        _at_last_turn([finding for finding in at_turns if finding.number.metric == metric])
+        for metric in (DRIFT, SLOPE)
+    )
     metric = behaviour_metric(findings)
-    said = [each for each in turns if each.number.metric == metric]
-    deciding = [_drift(each) for each in drifts]
-    deciding += [_behaviour(findings, each, said) for each in _last(said)]
-    votes = [each.supports for each in deciding]
+    behaviours = [finding for finding in at_turns if finding.number.metric == metric]
+    last_behaviours = _at_last_turn(behaviours)
+    deciding = [_drift(finding) for finding in drifts]
+    deciding += [_behaviour(findings, finding, behaviours) for finding in last_behaviours]
+    votes = [evidence.supports for evidence in deciding]
     return StudyAnswer(
         name="over_dialogue_turns",
         question=QUESTION,
         verdict=verdict(votes),
         summary=_summary(votes),
-        evidence=(*deciding, *(_slope(each) for each in slopes)),
-        caveats=caveats(findings, used=[*drifts, *_last(said)], metrics=METRICS),
+        evidence=(*deciding, *map(_slope, slopes)),
+        caveats=caveats(findings, used=[*drifts, *last_behaviours], metrics=METRICS),
     )
 
 
@@ -58,41 +61,44 @@ def _summary(votes: list[bool | None]) -> str:
     return f"At the last turn more than half of turn 1 is left: {counted(votes, 'numbers')}."
 
 
-def _last(found: Sequence[Finding]) -> list[Finding]:
-    """Of every aligned model and set of prompts, the last turn after the first that was measured.
+def _at_last_turn(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the last measured turn after the first, of every aligned model and set of prompts.
 
-    One below the noise floor was: what stood there before it must not speak for it.
+    A turn below the noise floor counts as measured, so an earlier turn does not stand in for it.
     """
     last: dict[tuple[object, ...], Finding] = {}
-    for each in found:
-        if each.turn > 1 and (each.value is not None or each.below_floor):
-            place = (each.model, each.aligned, each.about.prompts)
-            last[place] = max(last.get(place, each), each, key=lambda one: one.turn)
+    for finding in findings:
+        if finding.turn > 1 and (finding.estimate is not None or finding.number.below_floor):
+            dialogue = (finding.model, finding.aligned, finding.about.prompts)
+            latest = last.setdefault(dialogue, finding)
+            if finding.turn > latest.turn:
+                last[dialogue] = finding
     return list(last.values())
 
 
-def _who(finding: Finding) -> str:
-    return f"{finding.model}, {finding.about.objective}, turn {finding.turn}"
-
-
 def _drift(finding: Finding) -> Evidence:
-    text = f"{_who(finding)}: projection on the offset of turn 1 is {shown(finding)}."
-    return of_finding(finding, text, above(finding.low, finding.high, HALF))
+    words = f"projection on the offset of turn 1 is {finding_in_words(finding)}"
+    return of_finding(finding, f"{_cell(finding)}: {words}.", above(finding.estimate, HALF))
 
 
 def _slope(finding: Finding) -> Evidence:
-    return of_finding(finding, f"{_who(finding)}: change per turn is {shown(finding)}.", None)
+    return of_finding(finding, f"{_cell(finding)}: change per turn is {finding_in_words(finding)}.")
 
 
-def _behaviour(findings: Findings, last: Finding, said: Sequence[Finding]) -> Evidence:
-    first = next((each for each in said if each.turn == 1 and _same(each, last)), None)
+def _behaviour(findings: Findings, last: Finding, behaviours: Sequence[Finding]) -> Evidence:
+    first = next((f for f in behaviours if f.turn == 1 and _is_same_dialogue(f, last)), None)
     whole = None if first is None else lost_share(findings, first)
-    beside = "" if first is None else f", at turn 1 by {drop_in_words(findings, first)}"
-    text = f"{_who(last)}: {last.number.metric} fell by {drop_in_words(findings, last)}{beside}."
+    at_first = "" if first is None else f", at turn 1 by {drop_in_words(findings, first)}"
+    fall = drop_in_words(findings, last)
+    text = f"{_cell(last)}: {last.number.metric} fell by {fall}{at_first}."
     return of_drop(findings, last, text, most_remains(lost_share(findings, last), whole))
 
 
-def _same(first: Finding, second: Finding) -> bool:
-    same = first.number.definition == second.number.definition
-    same = same and first.about.prompts == second.about.prompts
-    return same and bool(first.aligned & second.aligned)
+def _cell(finding: Finding) -> str:
+    return f"{finding.label}, turn {finding.turn}"
+
+
+def _is_same_dialogue(first: Finding, second: Finding) -> bool:
+    same_definition = first.number.definition == second.number.definition
+    same_prompts = first.about.prompts == second.about.prompts
+    return same_definition and same_prompts and bool(first.aligned & second.aligned)

@@ -8,7 +8,7 @@ preferences, and nothing is decided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
@@ -16,15 +16,15 @@ from analysis.answering.evidence import (
     caveats,
     counted,
     drop,
+    finding_in_words,
     most_remains,
     of_finding,
-    shown,
     verdict,
 )
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, is_beyond_null, mechanisms
-from analysis.long_table.circumstances import DPO, SHUFFLED, UNALIGNED
+from analysis.long_table.circumstances import DPO, SHUFFLED, UNALIGNED, Circumstances
 
 QUESTION = "Is it specific to DPO?"
 ORDER = 5
@@ -33,134 +33,118 @@ METRICS = (*MECHANISM, "mean_cosine", "relative_norm")
 
 def answer(findings: Findings) -> StudyAnswer:
     """Return what other objectives show; see the rule above."""
-    known = [each for each in findings.found if each.about.objective is not None]
-    by_name = {name: _of(findings, known, name) for name in _names(known)}
-    with_dpo = by_name.pop(DPO, [])
-    shuffled = by_name.pop(SHUFFLED, [])
-    unaligned = by_name.pop(UNALIGNED, [])
-    others = [each for own in by_name.values() for each in own] if with_dpo else []
-    votes = [_differs(findings, each, with_dpo) for each in others]
-    null = [_differs(findings, each, with_dpo) for each in shuffled]
-    used = [each.consistency for each in (*with_dpo, *others, *shuffled)]
-    told = [*caveats(findings, used=used, metrics=METRICS)]
-    if False in null:
-        told.append("The control fails: shuffled labels give more than half of DPO's fall.")
-    if with_dpo and not others:
-        told.append("No other objective was measured, such as sft.")
-    found = verdict(votes)
-    decided = found not in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
+    aligned = [finding for finding in findings.all if finding.about.objective is not None]
+    objectives = sorted({str(finding.about.objective) for finding in aligned})
+    by_objective = {name: _mechanisms_of(findings, aligned, name) for name in objectives}
+    dpo = by_objective.pop(DPO, [])
+    shuffled = by_objective.pop(SHUFFLED, [])
+    unaligned = by_objective.pop(UNALIGNED, [])
+    others = [mechanism for group in by_objective.values() for mechanism in group] if dpo else []
+    votes = [_differs(findings, mechanism, dpo) for mechanism in others]
+    control_votes = [_differs(findings, mechanism, dpo) for mechanism in shuffled]
+    used = [mechanism.consistency for mechanism in (*dpo, *others, *shuffled)]
+    remarks = [*caveats(findings, used=used, metrics=METRICS)]
+    if False in control_votes:
+        remarks.append("The control fails: shuffled labels give more than half of DPO's fall.")
+    if dpo and not others:
+        remarks.append("No other objective was measured, such as sft.")
+    by_votes = verdict(votes)
+    is_decided = by_votes not in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
     return StudyAnswer(
         name="specific_to_dpo",
         question=QUESTION,
-        verdict=Verdict.UNDECIDED if decided and False in null else found,
-        summary=_summary(votes, null),
+        verdict=Verdict.UNDECIDED if is_decided and False in control_votes else by_votes,
+        summary=_summary(votes, control_votes),
         evidence=(
             *_evidence(others, votes),
-            *_evidence(shuffled, null),
+            *_evidence(shuffled, control_votes),
             *_evidence(unaligned, [None] * len(unaligned)),
-            *_sizes(findings, known),
-            *_directions(findings, known),
-            *(sign for each in with_dpo for sign in each.evidence),
+            *_offset_sizes(findings, aligned),
+            *_directions(findings, aligned),
+            *(sign for mechanism in dpo for sign in mechanism.evidence),
         ),
-        caveats=tuple(told),
+        caveats=tuple(remarks),
     )
 
 
-def _names(known: Sequence[Finding]) -> list[str]:
-    return sorted({str(each.about.objective) for each in known})
+def _mechanisms_of(
+    findings: Findings, aligned: Sequence[Finding], objective: str
+) -> list[Mechanism]:
+    return mechanisms(findings, [f for f in aligned if f.about.objective == objective])
 
 
-def _of(findings: Findings, known: Sequence[Finding], objective: str) -> list[Mechanism]:
-    return mechanisms(findings, [each for each in known if each.about.objective == objective])
-
-
-def _differs(findings: Findings, other: Mechanism, with_dpo: Sequence[Mechanism]) -> bool | None:
+def _differs(findings: Findings, other: Mechanism, dpo: Sequence[Mechanism]) -> bool | None:
     """Return whether an objective lacks what DPO shows on the same base."""
-    shared = is_beyond_null(other.consistency)
-    if shared is False:
+    is_shared = is_beyond_null(other.consistency)
+    if is_shared is False:
         return True
-    dpo = _beside(other.consistency, with_dpo)
-    if dpo is None or dpo.behaviour is None or other.behaviour is None:
+    nearest = _nearest(other.consistency, dpo)
+    if nearest is None or nearest.behaviour is None or other.behaviour is None:
         return None
-    gives = most_remains(drop(findings, other.behaviour), drop(findings, dpo.behaviour))
-    if gives is False:
+    gives_most = most_remains(drop(findings, other.behaviour), drop(findings, nearest.behaviour))
+    if gives_most is False:
         return True
-    return False if gives and shared else None
+    return False if gives_most and is_shared else None
 
 
-def _beside(other: Finding, with_dpo: Sequence[Mechanism]) -> Mechanism | None:
-    """DPO on the same base and kind of preferences, in the cell that differs least."""
-    about = other.about
-    same = [
-        each
-        for each in with_dpo
-        if each.consistency.about.base == about.base
-        and each.consistency.about.preferences == about.preferences
-    ]
+def _nearest(other: Finding, dpo: Sequence[Mechanism]) -> Mechanism | None:
+    """Return DPO on the same base and kind of preferences, in the cell that differs least."""
+
+    def is_comparable(finding: Finding) -> bool:
+        same_base = finding.about.base == other.about.base
+        return same_base and finding.about.preferences == other.about.preferences
+
     return max(
-        same,
-        key=lambda each: len(each.consistency.cell.items() & other.cell.items()),
+        [mechanism for mechanism in dpo if is_comparable(mechanism.consistency)],
+        key=lambda mechanism: len(mechanism.consistency.cell.items() & other.cell.items()),
         default=None,
     )
 
 
-def _summary(votes: list[bool | None], null: list[bool | None]) -> str:
-    if not votes and not null:
+def _summary(votes: list[bool | None], control_votes: list[bool | None]) -> str:
+    if not votes and not control_votes:
         return "No other objective was measured beside DPO."
     parts = []
     if votes:
         parts.append(f"Other objectives lack what DPO shows: {counted(votes, 'models')}.")
-    if null:
-        parts.append(f"Shuffled labels lack it: {counted(null, 'models')}.")
+    if control_votes:
+        parts.append(f"Shuffled labels lack it: {counted(control_votes, 'models')}.")
     return " ".join(parts)
 
 
-def _evidence(found: Sequence[Mechanism], votes: Sequence[bool | None]) -> list[Evidence]:
-    """Return the toxicity of each, with the vote, then how alike its offsets are."""
-    evidence = []
-    for each, vote in zip(found, votes, strict=True):
-        for sign in each.evidence:
-            decides = sign is each.evidence[0]
-            evidence.append(
-                replace(sign, supports=vote if decides else None),
-            )
-    return evidence
+def _evidence(group: Sequence[Mechanism], votes: Sequence[bool | None]) -> Iterator[Evidence]:
+    """Yield the signs of each mechanism; the first one, toxicity where measured, has the vote."""
+    for mechanism, vote in zip(group, votes, strict=True):
+        first, *others = mechanism.evidence
+        yield replace(first, supports=vote)
+        yield from (replace(sign, supports=None) for sign in others)
 
 
-def _sizes(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
-    """Return how far each objective moves the residual stream, beside its noise floor."""
-    return [
-        of_finding(
-            each,
-            f"{each.model}, {each.about.objective}: relative norm of offsets is {shown(each)}.",
-            None,
-        )
-        for each in known
-        if each.number.metric == "relative_norm"
-        and not each.turn
-        and each.about.prompts == findings.reference
-    ]
+def _offset_sizes(findings: Findings, aligned: Sequence[Finding]) -> Iterator[Evidence]:
+    """Yield how far each objective moves the residual stream, beside its noise floor."""
+    for finding in _at_reference(findings, aligned, "relative_norm"):
+        if not finding.turn:
+            words = f"relative norm of offsets is {finding_in_words(finding)}"
+            yield of_finding(finding, f"{finding.label}: {words}.")
 
 
-def _directions(findings: Findings, known: Sequence[Finding]) -> list[Evidence]:
-    """Whether two objectives, or two seeds of one, move the same way, where that was compared."""
-    return [
-        of_finding(
-            each,
-            f"{each.model}: mean offsets of {each.about.objective} and "
-            f"{_other(each)} have cosine {shown(each)}.",
-            None,
-        )
-        for each in known
-        if each.number.metric == "mean_cosine"
-        and each.about.prompts == findings.reference
-        and _other(each)
-    ]
+def _directions(findings: Findings, aligned: Sequence[Finding]) -> Iterator[Evidence]:
+    """Yield whether two objectives, or two seeds of one, move the same way, where compared."""
+    for finding in _at_reference(findings, aligned, "mean_cosine"):
+        if other := _compared_model(finding.about):
+            models = f"{finding.about.objective} and {other}"
+            cosine = f"mean offsets of {models} have cosine {finding_in_words(finding)}"
+            yield of_finding(finding, f"{finding.model}: {cosine}.")
 
 
-def _other(finding: Finding) -> str | None:
-    """What a model's offsets are compared with: another objective, another seed; else None."""
-    about = finding.about
+def _at_reference(findings: Findings, aligned: Sequence[Finding], metric: str) -> Iterator[Finding]:
+    for finding in aligned:
+        if finding.number.metric == metric and finding.about.prompts == findings.reference:
+            yield finding
+
+
+def _compared_model(about: Circumstances) -> str | None:
+    """Return what a model is compared with: another objective, another seed; else None."""
     if about.against_objective not in (None, about.objective):
         return about.against_objective
     return "another seed" if about.against_aligned and about.is_of_another_seed else None

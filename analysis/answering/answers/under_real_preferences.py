@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from analysis.answering.answer import StudyAnswer, Verdict
 from analysis.answering.evidence import caveats, counted, verdict
-from analysis.answering.findings import Finding, Findings
+from analysis.answering.findings import Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, mechanisms
 from analysis.long_table.circumstances import Origin
@@ -26,43 +26,40 @@ NARROW = "Every pair of this study is synthetic: a model's continuations against
 
 def answer(findings: Findings) -> StudyAnswer:
     """Return what pairs that were not steered show; see the rule above."""
-    by_origin = {origin: _of(findings, origin) for origin in Origin}
-    collected = by_origin[Origin.COLLECTED]
+    by_origin = {
+        origin: mechanisms(findings, [f for f in findings.aligned if f.about.preferences is origin])
+        for origin in Origin
+    }
+    collected, steered = by_origin[Origin.COLLECTED], by_origin[Origin.STEERED]
     deciding = collected or by_origin[Origin.LANGUAGE]
-    steered = by_origin[Origin.STEERED]
-    votes = [each.holds for each in deciding]
-    used = [each.consistency for each in (*deciding, *steered)]
-    told = [*caveats(findings, used=used, metrics=METRICS)]
-    if deciding and not steered:
-        told.append("No steered pairs beside: whether narrow pairs do more is not measured.")
-    if deciding and not collected:
-        told.append(f"{STAND_IN}.")
     unknown = by_origin[Origin.UNKNOWN]
+    votes = [mechanism.holds for mechanism in deciding]
+    used = [mechanism.consistency for mechanism in (*deciding, *steered)]
+    remarks = [*caveats(findings, used=used, metrics=METRICS)]
+    if deciding and not steered:
+        remarks.append("No steered pairs beside: whether narrow pairs do more is not measured.")
+    if deciding and not collected:
+        remarks.append(f"{STAND_IN}.")
     if unknown:
-        told.append(f"{len(unknown)} models decide nothing: {UNKNOWN}.")
+        remarks.append(f"{len(unknown)} models decide nothing: {UNKNOWN}.")
     return StudyAnswer(
         name="under_real_preferences",
         question=QUESTION,
         verdict=verdict(votes) if collected or not votes else Verdict.UNDECIDED,
         summary=_summary(votes, bool(collected), steered, bool(unknown)),
-        evidence=tuple(sign for each in (*deciding, *steered) for sign in each.evidence),
-        caveats=tuple(told),
+        evidence=tuple(sign for mechanism in (*deciding, *steered) for sign in mechanism.evidence),
+        caveats=tuple(remarks),
     )
-
-
-def _of(findings: Findings, origin: Origin) -> Sequence[Mechanism]:
-    own: list[Finding] = [each for each in findings.aligned if each.about.preferences is origin]
-    return mechanisms(findings, own)
 
 
 def _summary(
     votes: list[bool | None], collected: bool, steered: Sequence[Mechanism], unknown: bool
 ) -> str:
-    beside = counted([each.holds for each in steered], "models") if steered else ""
+    narrow = counted([mechanism.holds for mechanism in steered], "models") if steered else ""
     if not votes and steered and unknown:
-        return f"No pairs are known to be other than steered ones ({beside})."
+        return f"No pairs are known to be other than steered ones ({narrow})."
     if not votes:
-        return f"{NARROW} ({beside})." if steered else "No aligned model has known preferences."
-    said = f"The mechanism is there: {counted(votes, 'models')}."
-    said += f" With steered pairs: {beside}." if steered else ""
-    return said if collected else f"{STAND_IN}. {said}"
+        return f"{NARROW} ({narrow})." if steered else "No aligned model has known preferences."
+    words = f"The mechanism is there: {counted(votes, 'models')}."
+    words += f" With steered pairs: {narrow}." if steered else ""
+    return words if collected else f"{STAND_IN}. {words}"

@@ -1,6 +1,7 @@
 """A metric against counted parameters: does it hold as models grow?"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -163,9 +164,10 @@ def _series(
 
 def describe(law: PowerLaw) -> str:
     """Return the exponent with its interval, and whether it is more than a description."""
-    assert law.exponent is not None and law.low is not None and law.high is not None
+    assert law.exponent is not None
+    value, low, high = astuple(law.exponent)
     few = "*" if law.descriptive else ""
-    return f"b = {law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}], n = {law.num_sizes}{few}"
+    return f"b = {value:.2f} [{low:.2f}, {high:.2f}], n = {law.num_sizes}{few}"
 
 
 def _about_fits(laws: Sequence[str]) -> str:

@@ -85,7 +85,7 @@ class Rows:
 
     def answer(self, name: str) -> StudyAnswer:
         """What the answer of this name says of all rows."""
-        found = Findings.of(
+        found = Findings.from_rows(
             to_rows(self.rows), self.circumstances, selection=Selection(), seeds="seed"
         )
         return ANSWERS.find(name).answer(found)

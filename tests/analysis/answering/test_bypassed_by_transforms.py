@@ -65,7 +65,7 @@ def test_numbers_of_two_scorers_are_never_held_against_each_other(study: Any) ->
             place = {"model": "a", "condition": condition, "definition": scorer}
             study.add("toxic_mass", base, objective=None, **place)
             study.add("toxic_mass", aligned, **place)
-    falls = {each.value for each in study.answer(NAME).evidence}
+    falls = {each.estimate and each.estimate.value for each in study.answer(NAME).evidence}
     assert {round(fall, 9) for fall in falls} == {0.8, 0.01}
 
 
@@ -80,7 +80,7 @@ def test_reactivation_is_taken_where_neurons_are_read(study: Any) -> None:
         study.add("reactivation", value, model="a", condition="rot13", site=site, layer=3)
     study.offsets(0.9, model="a", condition="rot13")
     (found,) = [e for e in study.answer(NAME).evidence if e.metric == "reactivation"]
-    assert found.value == 2.0
+    assert found.estimate.value == 2.0
 
 
 def test_direction_and_reactivation_stand_beside_and_decide_nothing(study: Any) -> None:

@@ -37,7 +37,7 @@ def test_a_direction_that_weakens_with_size_makes_the_answer_mixed(
     answer = ladder(**{model: {"like": like} for model, like in falling.items()}).answer(NAME)
     assert answer.verdict is Verdict.MIXED
     assert answer.evidence[0].supports is False
-    assert answer.evidence[0].high is not None and answer.evidence[0].high < 0
+    assert answer.evidence[0].estimate.high < 0
 
 
 def test_an_exponent_that_may_be_anything_does_not_show_that_it_holds(
@@ -162,7 +162,7 @@ def test_the_jobs_behind_a_fall_are_those_of_both_models(study: Any) -> None:
     study.aligned("a")
     fall = next(e for e in study.answer(NAME).evidence if e.metric == "toxic_mass")
     assert len(fall.keys) == 2
-    assert fall.value == 0.45
+    assert fall.estimate.value == 0.45
     assert set(fall.keys) <= set(study.circumstances)
 
 
@@ -182,5 +182,5 @@ def test_unrelated_prompts_stand_beside_as_a_control(study: Any) -> None:
     other = {"source": "other texts", "transform": "plain", "against_prompts": "plain"}
     study.add("mean_cosine", 0.4, model="a", condition="unrelated", about=other, **place)
     control = study.answer(NAME).evidence[-1]
-    assert control.metric == "mean_cosine" and control.value == 0.4
+    assert control.metric == "mean_cosine" and control.estimate.value == 0.4
     assert control.supports is None and control.text.startswith("Control")

@@ -20,7 +20,7 @@ def test_the_last_turn_decides(study: Any) -> None:
     answer = study.answer(NAME)
     assert answer.verdict is Verdict.YES
     assert answer.evidence[0].cell["condition"] == "turns"
-    assert answer.evidence[0].value == 0.9
+    assert answer.evidence[0].estimate.value == 0.9
 
 
 @pytest.mark.parametrize(

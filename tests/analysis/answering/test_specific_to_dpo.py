@@ -74,5 +74,5 @@ def test_a_second_seed_may_be_compared_with_the_first_beside_what_is_compared_wi
     other = {**with_itself, "against_aligned": "a dpo 0"}
     study.add("mean_cosine", 0.8, about=other, **place, null_high=0.3)
     told = [each for each in study.answer(NAME).evidence if each.metric == "mean_cosine"]
-    assert [each.value for each in told] == [0.8]
+    assert [each.estimate.value for each in told] == [0.8]
     assert "another seed" in told[0].text

@@ -5,13 +5,14 @@ import json
 import pytest
 
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
+from analysis.estimates.intervals import Estimate
 from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.columns import to_table
 from cluster.errors import UserError
 from jobs.comparing.answers import (
     JSON,
     MARKDOWN,
-    SHOWN,
+    MAX_EVIDENCE,
     answers,
     rendered_answers,
     write_answers,
@@ -27,9 +28,7 @@ def _evidence(supports: bool | None, text: str = "0.5 [0.4, 0.6]") -> Evidence:
         text=text,
         metric="toxic_mass",
         cell={"model": "m"},
-        value=0.5,
-        low=0.4,
-        high=0.6,
+        estimate=Estimate(value=0.5, low=0.4, high=0.6),
         keys=("k1", "k2"),
         supports=supports,
     )
@@ -47,17 +46,18 @@ def _answer(*evidence: Evidence, text: str = "All of it.") -> StudyAnswer:
 
 
 def test_json_holds_every_number_and_the_jobs_behind_it(tmp_path):
-    write_answers([_answer(*[_evidence(True)] * (SHOWN + 3))], tmp_path)
+    write_answers([_answer(*[_evidence(True)] * (MAX_EVIDENCE + 3))], tmp_path)
     (found,) = json.loads((tmp_path / JSON).read_text())
-    assert found["verdict"] == "not measured" and len(found["evidence"]) == SHOWN + 3
+    assert found["verdict"] == "not measured" and len(found["evidence"]) == MAX_EVIDENCE + 3
     assert found["evidence"][0]["keys"] == ["k1", "k2"]
     assert found["evidence"][0]["cell"] == {"model": "m"}
+    assert [found["evidence"][0][name] for name in ("value", "low", "high")] == [0.5, 0.4, 0.6]
 
 
 def test_the_page_says_how_much_more_evidence_there_is(tmp_path):
-    write_answers([_answer(*[_evidence(None)] * (SHOWN + 3))], tmp_path)
+    write_answers([_answer(*[_evidence(None)] * (MAX_EVIDENCE + 3))], tmp_path)
     page = (tmp_path / MARKDOWN).read_text()
-    assert "3 more in" in page and page.count("0.5 ") == SHOWN
+    assert "3 more in" in page and page.count("0.5 ") == MAX_EVIDENCE
 
 
 def test_no_name_ends_a_cell_or_begins_markup():

@@ -55,7 +55,7 @@ def test_what_has_no_value_of_an_axis_is_named_as_tables_name_it(comparison):
 
 
 def test_several_cells_are_listed_by_what_tells_them_apart(comparison):
-    with pytest.raises(UserError, match="means 2 cells") as caught:
+    with pytest.raises(UserError, match="matches 2 cells") as caught:
         rows(comparison, "relative_norm")
     assert caught.value.allowed == ["relative_norm,model=large", "relative_norm,model=small"]
     with pytest.raises(UserError) as caught:
@@ -82,7 +82,7 @@ def test_a_wrong_name_is_told_with_the_nearest(comparison, text, message, hint):
 
 
 def test_names_that_exist_but_not_together_are_told_with_what_does(comparison):
-    with pytest.raises(UserError, match="no measurement is of this cell") as caught:
+    with pytest.raises(UserError, match="no measurement matches") as caught:
         rows(comparison, f"relative_norm,model=large,key={comparison_key(comparison, 'small')}")
     assert caught.value.allowed
 

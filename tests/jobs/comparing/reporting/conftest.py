@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
+from analysis.estimates.intervals import Estimate
 from analysis.measurement import Measurement
 from analysis.status import Status
 from analysis.tables.table import Cell, Table, annotate
@@ -68,9 +69,7 @@ def answer(**changed):
                 text="m1 reads 2.",
                 metric="toxic_mass",
                 cell={},
-                value=2.0,
-                low=1.0,
-                high=3.0,
+                estimate=Estimate(value=2.0, low=1.0, high=3.0),
                 keys=("a" * 64,),
                 supports=True,
             ),
