@@ -17,7 +17,7 @@ from orchestrator.dispatch.watcher import Watcher
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import cell_key, read_index, write_study
@@ -95,11 +95,10 @@ def launch(
     resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
     with study_lock(root, study.name, identifier, takeover=takeover):
-        # Another launch may have run until now: everything is decided again under the lock.
-        # The plan follows from the study and the revisions alone, so it stands if these do.
-        resolved = remember_revisions(root, resolved)
-        if resolved != plan.revisions:
-            plan = make_plan(study, resolved)
+        # Another launch may have run until now, or a data file changed: what was planned before
+        # the lock is checked, and everything is decided again.
+        remember_revisions(root, resolved)
+        plan = plan_study(root, study, plan)
         past = read_history(root, study.name)
         decided = decide(plan, root, past, fresh=fresh)
         wanted = _wanted(plan, only)

@@ -12,7 +12,7 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from cluster.storage import Storage
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
-from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, is_current, make_plan
 from orchestrator.plan.revisions import known_revisions
 from orchestrator.plan.study_folder import known_studies, open_study
 from orchestrator.records.history import History, read_history
@@ -64,14 +64,14 @@ def find_study(root: Storage, text: str) -> Study:
 def plan_study(root: Storage, study: Study, earlier: Plan | None = None) -> Plan:
     """Plan a study with the revisions that the root remembers. Reads neither records nor ledger.
 
-    An earlier plan is returned as it is where it was made from the same text and revisions.
+    An earlier plan is returned as it is where text, revisions and files are those it was made from.
     """
     revisions = known_revisions(root)
     if (
         earlier is not None
-        and earlier.revisions == revisions
         and earlier.study.file.text == study.file.text
         and earlier.study.folder == study.folder
+        and is_current(earlier, revisions)
     ):
         return earlier
     return make_plan(study, revisions)
@@ -90,7 +90,7 @@ def decide_plan(
         root: the output root.
         study: the study.
         machines: nodes to plan for; None leaves open where the jobs will run.
-        earlier: a plan of the study, taken again while neither study nor revisions change.
+        earlier: a plan of the study, taken again while nothing that it was made from changes.
     """
     history = read_history(root, study.name)
     return decide(plan_study(root, study, earlier), root, history, machines=machines)

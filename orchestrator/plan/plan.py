@@ -9,7 +9,7 @@ from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.cells import agreements, gathered_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
-from orchestrator.plan.stage_params import Prepared, StageParams
+from orchestrator.plan.stage_params import Prepared, StageParams, is_same_data
 from orchestrator.study.stage_checks import missing_input, ordered_stages
 from orchestrator.study.study import Stage, Study
 
@@ -61,6 +61,17 @@ def make_plan(study: Study, revisions: Mapping[str, str] | None = None) -> Plan:
         revisions=dict(revisions or {}),
         jobs=tuple(planner.jobs),
         notes=tuple(planner.notes()),
+    )
+
+
+def is_current(plan: Plan, revisions: Mapping[str, str]) -> bool:
+    """Return True when planning again would give the same keys: no revision or file has changed.
+
+    Files of the same size and time of change are not read again.
+    """
+    distinct = {id(job.params): job for job in plan.jobs}
+    return plan.revisions == revisions and all(
+        is_same_data(job, revisions) for job in distinct.values()
     )
 
 

@@ -51,9 +51,8 @@ def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str
     return revisions
 
 
-def remember_revisions(root: Storage, resolved: Mapping[str, str]) -> dict[str, str]:
-    """Keep what was resolved; return what holds: another study's revision where it was first."""
+def remember_revisions(root: Storage, resolved: Mapping[str, str]) -> None:
+    """Keep what was resolved, except where another study's revision was there first."""
     for name in resolved.keys() - known_revisions(root).keys():
         text = json.dumps({"name": name, "revision": resolved[name]}) + "\n"
         root.create(f"{_FOLDER}/{quote(name, safe='')}.json", text.encode())
-    return {**resolved, **known_revisions(root)}

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from cluster.errors import UserError
 from cluster.resources import Resources
-from jobs.kind import Kind, Params
+from jobs.artifacts.job import Job
+from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.identity_params import ParamMarks
 from orchestrator.study.expressions import (
@@ -50,6 +51,17 @@ class Prepared:
     """What the job needs of a machine."""
     workers: int
     """Most attempts that may share the job at a time."""
+
+
+def is_same_data(job: Job, revisions: Mapping[str, str]) -> bool:
+    """Return True when the files and models that a job's params name have not changed since."""
+    kind = KINDS.find(job.kind)
+    try:
+        pins = kind.pins(job.params_as(kind.Params), revisions)
+        identity = ParamMarks(kind.Params).identity(job.params, lambda place: job.label)
+    except UserError:
+        return False  # planning again reports the fault with file and line
+    return pins == job.pins and identity == job.identity_params
 
 
 class StageParams:

@@ -1,0 +1,72 @@
+"""A launch plans what is there while it holds the study's lock."""
+
+from contextlib import contextmanager, nullcontext
+
+import pytest
+
+from cluster.errors import UserError
+from cluster.executors.local import Executor
+from cluster.storage import Storage
+from orchestrator import launch as launching
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.plan.plan import make_plan
+from orchestrator.records.lock import study_lock
+from orchestrator.study.study import load_study
+
+STUDY = """
+study: texts
+stages:
+  texts: {kind: prompts,
+          params: {format: text, source: texts.txt, options: {min_words: 2, prompt_words: 2,
+                                                              held_out: 0}}}
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "texts.txt").write_text("the cat sat on the mat\n")
+    file = tmp_path / "study.yaml"
+    file.write_text(STUDY)
+    return load_study(file)
+
+
+@pytest.fixture
+def launch_after(study, tmp_path, monkeypatch):
+    """A function: launches the study; something happens between its first plan and its lock."""
+
+    def launch(event):
+        @contextmanager
+        def lock(*args, **options):
+            event()
+            with study_lock(*args, **options):
+                yield
+
+        monkeypatch.setattr(launching, "study_lock", lock)
+        return launching.launch(
+            Storage(tmp_path / "root"),
+            study,
+            executor=Executor(),
+            executor_name="local",
+            progress=lambda: nullcontext(Watcher()),
+        )
+
+    return launch
+
+
+def test_a_file_edited_before_the_lock_is_held_counts_as_it_is_then(launch_after, study, tmp_path):
+    planned = make_plan(study)
+
+    def edit():
+        (tmp_path / "texts.txt").write_text("the dog lay on the rug\nand the cat on the mat\n")
+
+    launched = launch_after(edit)
+    assert launched.exit_code == 0
+    keys = make_plan(study).by_key.keys()
+    assert launched.decided.plan.by_key.keys() == keys != planned.by_key.keys()
+    assert not launched.decided.to_run
+
+
+def test_a_file_gone_before_the_lock_is_held_is_an_error_with_its_place(launch_after, tmp_path):
+    with pytest.raises(UserError) as caught:
+        launch_after((tmp_path / "texts.txt").unlink)
+    assert "study.yaml:5" in caught.value.where
