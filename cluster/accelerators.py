@@ -79,6 +79,6 @@ def slowest_with(memory_gb: float) -> Accelerator | None:
     return min(largest, key=lambda product: product.half_flops)
 
 
-def known_names() -> list[str]:
+def product_names() -> list[str]:
     """Return the names of all products, sorted."""
     return sorted(_PRODUCTS)

@@ -88,7 +88,7 @@ def run_gang(
             if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at:
                 gone_at = min(gone_at, time.monotonic() + _LEAVING_S)
                 ray.get(board.order.remote(Order.LEAVE))
-            elif cancelled() or preemption.of_any(snapshot.node_ids):
+            elif cancelled() or preemption.affects(snapshot.node_ids):
                 ray.get(board.order.remote(Order.STOP))
     snapshot = ray.get(board.look.remote())
     return _outcome(ticket, snapshot, training.fault, is_cancelled=cancelled())

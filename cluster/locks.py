@@ -151,7 +151,7 @@ class Lease:
         return None if lease["released"] or is_expired or holder.is_dead else holder
 
     @contextlib.contextmanager
-    def held(self, holder: Holder, *, takeover: bool = False) -> Iterator[None]:
+    def hold(self, holder: Holder, *, takeover: bool = False) -> Iterator[None]:
         """Hold the lease while the block runs.
 
         A holder that loses the lease, or cannot renew it in time, is interrupted as by Ctrl-C: it

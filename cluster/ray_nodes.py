@@ -32,7 +32,7 @@ class Node:
 def living_nodes() -> list[Node]:
     """List every living node of the Ray that this process is connected to."""
     return [
-        Node(name=node["NodeID"], offers=_offered(node["Resources"], node["Labels"]))
+        Node(name=node["NodeID"], offers=_offer_of(node["Resources"], node["Labels"]))
         for node in _alive()
     ]
 
@@ -40,7 +40,7 @@ def living_nodes() -> list[Node]:
 def free_on_nodes() -> list[Resources]:
     """Return what calls may still use of every living node, as known a moment ago."""
     left = _state().available_resources_per_node()
-    return [_offered(left.get(node["NodeID"], {}), node["Labels"]) for node in _alive()]
+    return [_offer_of(left.get(node["NodeID"], {}), node["Labels"]) for node in _alive()]
 
 
 def _alive() -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def _alive() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _offered(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resources:
+def _offer_of(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resources:
     return Resources(
         num_cpus=resources.get("CPU", 0),
         num_gpus=resources.get("GPU", 0),
@@ -74,7 +74,7 @@ class Preemption:
         self._looked_at = -_LOOK_EVERY_S
         self._draining: frozenset[str] = frozenset()
 
-    def of_any(self, names: frozenset[str]) -> bool:
+    def affects(self, names: frozenset[str]) -> bool:
         """Return True once one of these nodes is about to be taken away."""
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_EVERY_S:

@@ -39,11 +39,11 @@ def remote_faults(url: str, doing: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if code_of(error) != "NoSuchBucket":
             raise
-        raise _one_sentence(error, url, doing) from error
+        raise _surroundings_error(error, url, doing) from error
     except Exception as error:
         if not _is_of_storage(error):
             raise
-        raise _one_sentence(error, url, doing) from error
+        raise _surroundings_error(error, url, doing) from error
 
 
 def code_of(error: BaseException) -> str | None:
@@ -55,7 +55,7 @@ def code_of(error: BaseException) -> str | None:
     return None
 
 
-def _one_sentence(error: Exception, url: str, doing: str) -> SurroundingsError:
+def _surroundings_error(error: Exception, url: str, doing: str) -> SurroundingsError:
     cause, hint = _cause_and_hint(error)
     cause = _CREDENTIALS_IN_URL.sub(r"\1<credentials>@", " ".join(cause.split()))
     return SurroundingsError(f"cannot {doing}: {cause}", where=url, hint=hint)

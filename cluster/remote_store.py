@@ -116,13 +116,13 @@ class RemoteStore:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return name inside the folder -> bytes, of every file below it, in one listing."""
-        own = f"{self._key(folder)}/"
+        prefix = f"{self._key(folder)}/"
         with remote_faults(self.url, f"list {folder}"):
             infos = self._fs.find(self._key(folder), detail=True)
         return {
-            name[len(own) :]: int(info["size"])
+            name[len(prefix) :]: int(info["size"])
             for name, info in infos.items()
-            if name.startswith(own) and not name.endswith("/")
+            if name.startswith(prefix) and not name.endswith("/")
         }
 
     def exists(self, name: str) -> bool:
@@ -132,16 +132,18 @@ class RemoteStore:
 
     def list(self, folder: str) -> list[str]:
         """Return the names directly inside a folder."""
-        own = f"{self._key(folder)}/"
+        prefix = f"{self._key(folder)}/"
         with remote_faults(self.url, f"list {folder}"):
             try:
-                listed = self._fs.ls(self._key(folder), detail=False)
+                entries = self._fs.ls(self._key(folder), detail=False)
             except (FileNotFoundError, NotADirectoryError) as error:
                 if code_of(error) == "NoSuchBucket":
                     raise
                 return []
-        names = (entry.rstrip("/") + "/" for entry in listed)
-        return [name[len(own) : -1] for name in names if name.startswith(own) and name != own]
+        names = (entry.rstrip("/") + "/" for entry in entries)
+        return [
+            name[len(prefix) : -1] for name in names if name.startswith(prefix) and name != prefix
+        ]
 
     def remove(self, name: str) -> None:
         """Delete a file or a whole folder."""

@@ -94,19 +94,19 @@ class Resources:
 
     def describe(self) -> str:
         """Return the text `2 CPUs, 1 GPU of 80 GB, 16 GB`, or `4 x (...) on 2 nodes`."""
-        parts = [_counted(self.num_cpus, "CPU")]
+        parts = [_pluralize(self.num_cpus, "CPU")]
         if self.num_gpus:
-            of = f" of {self.gpu_memory_gb:g} GB" if self.gpu_memory_gb else ""
-            parts.append(_counted(self.num_gpus, "GPU") + of)
+            size = f" of {self.gpu_memory_gb:g} GB" if self.gpu_memory_gb else ""
+            parts.append(_pluralize(self.num_gpus, "GPU") + size)
         if self.memory_gb:
             parts.append(f"{self.memory_gb:g} GB")
-        one = ", ".join(parts)
+        rank = ", ".join(parts)
         if self.num_ranks == 1:
-            return one
-        return f"{self.num_ranks} x ({one}) on {_counted(self.num_nodes, 'node')}"
+            return rank
+        return f"{self.num_ranks} x ({rank}) on {_pluralize(self.num_nodes, 'node')}"
 
 
-def _counted(number: float, what: str) -> str:
+def _pluralize(number: float, what: str) -> str:
     return f"{number:g} {what}" + ("" if number == 1 else "s")
 
 

@@ -48,19 +48,19 @@ class Storage:
     def path(self, name: str) -> Path:
         """Return the path of a name. Only on a local root."""
         assert self.is_local, "a remote root has no paths"
-        return Path(self.url) / _checked(name)
+        return Path(self.url) / _check_name(name)
 
     def read(self, name: str) -> bytes:
         """Return all bytes of a name. Raises FileNotFoundError."""
-        return self._store.read(_checked(name))
+        return self._store.read(_check_name(name))
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
-        return self._store.pieces(_checked(name))
+        return self._store.pieces(_check_name(name))
 
     def write(self, name: str, data: bytes) -> None:
         """Write bytes under a name, whole or not at all, replacing what was there."""
-        self._store.write(_checked(name), data)
+        self._store.write(_check_name(name), data)
 
     def create(self, name: str, data: bytes) -> bool:
         """Write bytes under a name that must not exist yet; return False if it does.
@@ -68,7 +68,7 @@ class Storage:
         On a remote root the same bytes under the name count as written by us: this is how a write
         looks whose answer was lost.
         """
-        return self._store.create(_checked(name), data)
+        return self._store.create(_check_name(name), data)
 
     def copy(self, source: str, target: str) -> None:
         """Copy one name to another, replacing what was there.
@@ -76,27 +76,27 @@ class Storage:
         A hard link where a local disk allows it; on a remote root the storage makes the copy.
         Raises FileNotFoundError.
         """
-        self._store.copy(_checked(source), _checked(target))
+        self._store.copy(_check_name(source), _check_name(target))
 
     def size(self, name: str) -> int | None:
         """Return the number of bytes under a name, or None when there is nothing."""
-        return self._store.size(_checked(name))
+        return self._store.size(_check_name(name))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return name inside the folder -> bytes of every file below; a request per 1,000 files."""
-        return self._store.sizes(_checked(folder))
+        return self._store.sizes(_check_name(folder))
 
     def exists(self, name: str) -> bool:
         """Return True when the name is a file or a folder."""
-        return self._store.exists(_checked(name))
+        return self._store.exists(_check_name(name))
 
     def list(self, folder: str) -> list[str]:
         """Return the sorted names directly inside a folder; empty when it does not exist."""
-        return sorted(self._store.list(_checked(folder)))
+        return sorted(self._store.list(_check_name(folder)))
 
     def walk(self, folder: str) -> Iterator[str]:
         """Yield the name of every file below a folder, relative to the root, sorted."""
-        folder = _checked(folder)
+        folder = _check_name(folder)
         for name in sorted(self._store.sizes(folder)):
             yield f"{folder}/{name}"
 
@@ -106,17 +106,17 @@ class Storage:
         Raises:
             SurroundingsError: it cannot be deleted; some of a folder may be gone.
         """
-        self._store.remove(_checked(name))
+        self._store.remove(_check_name(name))
 
     def upload(self, local: Path, name: str) -> None:
         """Copy a local file under a name (remote roots), whole or not at all."""
         assert self._remote is not None, "on a local root files are written where they belong"
-        self._remote.upload(local, _checked(name))
+        self._remote.upload(local, _check_name(name))
 
     def download(self, name: str, local: Path) -> None:
         """Copy a name to a local file (remote roots). Raises FileNotFoundError."""
         assert self._remote is not None, "on a local root files are read where they are"
-        self._remote.download(_checked(name), local)
+        self._remote.download(_check_name(name), local)
 
     def require_writable(self) -> None:
         """Check that the root can be written, and on a remote one that `create` never overwrites.
@@ -154,7 +154,7 @@ class Storage:
                 self.remove(probe)
 
 
-def _checked(name: str) -> str:
+def _check_name(name: str) -> str:
     if _UNUSUAL.isdisjoint(name.split("/")):
         return name
     parts = PurePosixPath(name).parts

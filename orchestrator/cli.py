@@ -101,10 +101,10 @@ def _print_version(*, as_json: bool) -> None:
     from jobs.worker.versions import code_commit
 
     versions: dict[str, str | None] = {
-        _PROGRAM: _installed_version(_PROGRAM),
+        _PROGRAM: _version_of(_PROGRAM),
         "commit": code_commit(),
         "python": sys.version.split()[0],
-        **{name: _installed_version(name) for name in _LIBRARIES},
+        **{name: _version_of(name) for name in _LIBRARIES},
     }
     if as_json:
         say_json(versions)
@@ -114,7 +114,7 @@ def _print_version(*, as_json: bool) -> None:
         say(f"{name:<12} {version or absent}")
 
 
-def _installed_version(distribution: str) -> str | None:
+def _version_of(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -160,7 +160,7 @@ def _check_options(parser: _Parser, words: Sequence[str]) -> None:
         if word == "--":
             return
         name = word.partition("=")[0]
-        if name.startswith("--") and not any(known.startswith(name) for known in parser.options):
+        if name.startswith("--") and not any(option.startswith(name) for option in parser.options):
             raise unknown_name("option", name, parser.options, where=parser.prog)
 
 

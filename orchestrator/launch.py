@@ -12,8 +12,8 @@ from cluster.executor import Executor
 from cluster.storage import Storage
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.policy import needs
-from orchestrator.dispatch.submission import Assigner, root_id
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.dispatch.worker_messages import Assigner, root_id
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
@@ -26,7 +26,12 @@ from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import study_lock
 from orchestrator.study.selector import select
 from orchestrator.study.study import Study
-from orchestrator.views.study_views import compared, comparisons, complete_views, refresh_views
+from orchestrator.views.study_views import (
+    collect_measured,
+    comparisons,
+    complete_views,
+    refresh_views,
+)
 
 _MOST_ROUNDS = 3
 """Most rounds until nothing is stale; one is enough unless artifacts come out with other bytes."""
@@ -87,7 +92,7 @@ def launch(
     identifier = new_launch_id()
     # Records alone say what is done; the ledger is read once, under the lock.
     decided = decide(plan, root, History())
-    if not _wanted(plan, only) - (decided.keys(Decision.REUSE) - damaged):
+    if not _select_keys(plan, only) - (decided.keys(Decision.REUSE) - damaged):
         if decided.to_run:
             decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
         _require_index(root, decided, identifier, takeover=takeover)
@@ -101,7 +106,7 @@ def launch(
         plan = plan_study(root, study, plan)
         past = read_history(root, study.name)
         decided = decide(plan, root, past, fresh=fresh)
-        wanted = _wanted(plan, only)
+        wanted = _select_keys(plan, only)
         for _ in range(_MOST_ROUNDS):
             _warn_of_full_disk(root, decided, wanted, warn)
             write_study(root, plan, plan_document(plan, decided.decisions))
@@ -155,7 +160,7 @@ def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover
             write_study(root, plan, plan_document(plan, decided.decisions))
 
 
-def _wanted(plan: Plan, only: Sequence[str]) -> Set[str]:
+def _select_keys(plan: Plan, only: Sequence[str]) -> Set[str]:
     """Return the keys of the selected jobs and of all jobs that they need, in any stage."""
     chosen = {job.key for job in select(plan.jobs, *only)}
     for job in reversed(plan.jobs):
@@ -190,7 +195,7 @@ def _mirror(
             folder=str(assigner.mirror_folder),
             config={},
         ),
-        comparisons=[(compared(root, decided, job), job.params_as(View)) for job in done],
+        comparisons=[(collect_measured(root, decided, job), job.params_as(View)) for job in done],
         figures=sorted(pictures),
         reused=[job.label for job in decided.plan.jobs if job.key in reused],
     )

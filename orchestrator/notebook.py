@@ -182,12 +182,12 @@ class LaunchedStudy:
         if not any(FILE in artifact.record.files for _, artifact in jobs if artifact.key in done):
             return []
         return [
-            Source(stage=stage, cell=cell, values=self._typed(cell), artifact=artifact)
+            Source(stage=stage, cell=cell, values=self._values_of(cell), artifact=artifact)
             if artifact.key in done
             else Source(
                 stage=stage,
                 cell=cell,
-                values=self._typed(cell),
+                values=self._values_of(cell),
                 artifact=None,
                 status="not_run",
                 reason=f"{stage} is not done",
@@ -195,11 +195,11 @@ class LaunchedStudy:
             for cell, artifact in jobs
         ]
 
-    def _typed(self, cell: Cell) -> AxisValues:
+    def _values_of(self, cell: Cell) -> AxisValues:
         """Return the values that a cell's labels stand for in the study as it was launched."""
         axes = self._axes
         return {
-            axis: axes[axis].typed(label)
+            axis: axes[axis].value_of(label)
             for axis, label in cell.items()
             if axis in axes and label in axes[axis].values
         }

@@ -11,7 +11,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """Write a number with its noun: `1 job`, `4 jobs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 

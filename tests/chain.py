@@ -4,7 +4,7 @@ import json
 
 from cluster.executor import Surroundings
 from jobs.run import run
-from orchestrator.dispatch.submission import Assigner, write_request
+from orchestrator.dispatch.worker_messages import Assigner, write_request
 
 CHAIN = """\
 study: chain

@@ -247,7 +247,7 @@ def _stop_requested() -> Callable[[], bool]:
 
     context = ray.get_runtime_context()
     here, preemption = frozenset({context.get_node_id()}), Preemption()
-    return lambda: context.is_canceled() or preemption.of_any(here)
+    return lambda: context.is_canceled() or preemption.affects(here)
 
 
 def _call_without_gpu(ticket: str, entry: str, payload: str) -> Outcome:

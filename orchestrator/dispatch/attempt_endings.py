@@ -3,44 +3,29 @@
 import time
 
 from cluster.executor import Outcome
-from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.worker.logs import redacted
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
-from orchestrator.dispatch.record_checks import RecordChecks
-from orchestrator.dispatch.submission import AttemptResult, result_of
+from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
-from orchestrator.dispatch.watcher import Watcher
+from orchestrator.dispatch.worker_messages import AttemptResult, result_of
 from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import Consequence, Result, decide
-from orchestrator.records.history import Journal
 from orchestrator.records.ledger import Ended
 
 
 class AttemptEndings:
     """Settles the attempts of a launch that end, and lists the jobs that are done."""
 
-    def __init__(
-        self,
-        *,
-        storage: Storage,
-        queue: JobQueue,
-        attempts: Submitter,
-        records: RecordChecks,
-        journal: Journal,
-        watcher: Watcher,
-    ) -> None:
+    def __init__(self, launch: RunningLaunch, queue: JobQueue, attempts: Submitter) -> None:
         self.ran: list[str] = []
         """Jobs that this launch did."""
-        self.reused = queue.states.in_state(JobState.DONE)
+        self.reused = launch.states.in_state(JobState.DONE)
         """Jobs that were done before, or that another launch did meanwhile."""
-        self._storage = storage
+        self._launch = launch
         self._queue = queue
         self._attempts = attempts
-        self._records = records
-        self._journal = journal
-        self._watcher = watcher
 
     def reuse(self, key: str) -> None:
         """Mark a job as done by somebody else."""
@@ -58,9 +43,9 @@ class AttemptEndings:
             The key of a job that is to be tried again, else None.
         """
         key, seconds = self._attempts.running.remove(outcome.ticket)
-        job = self._queue.states.jobs[key]
-        attempt = self._checked(job, outcome, is_ending=is_ending)
-        self._journal.note(
+        job = self._launch.states.jobs[key]
+        attempt = self._check(job, outcome, is_ending=is_ending)
+        self._launch.journal.append(
             Ended(
                 at=time.time(),
                 key=key,
@@ -72,27 +57,27 @@ class AttemptEndings:
                 fraction=attempt.fraction,
             )
         )
-        self._watcher.ended(job, outcome.ticket, attempt.result, attempt.message)
+        self._launch.watcher.note_end(job, outcome.ticket, attempt.result, attempt.message)
         if attempt.result is Result.DONE and attempt.seconds is not None:
             self._attempts.running.learn(attempt.seconds)
         is_again = self._conclude(key, attempt) is Consequence.AGAIN
         return key if is_again else None
 
-    def _checked(self, job: Job, outcome: Outcome, *, is_ending: bool) -> AttemptResult:
+    def _check(self, job: Job, outcome: Outcome, *, is_ending: bool) -> AttemptResult:
         """Read an outcome, check it against the record, and remove secrets from its message."""
         attempt, fraction = result_of(outcome), None
         result, message = attempt.result, attempt.message
         is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
         if result in (Result.DONE, Result.REUSED):
-            if self._records.winner(job) is None:
+            if self._launch.records.winner(job) is None:
                 result, message = Result.ERROR, "it reported success but left no valid record"
-        elif self._queue.states.by_key[job.key] is JobState.DONE:
+        elif self._launch.states.by_key[job.key] is JobState.DONE:
             # Workers that shared a job are stopped once it has a record: however they end, it is.
             result, message = Result.REUSED, None
         elif result is Result.CANCELLED and not is_stopped:
             result = Result.PREEMPTED
             message = f"stopped from outside: {message or 'its machine was wanted back'}"
-            progress = read_progress(self._storage, job, [outcome.ticket])
+            progress = read_progress(self._launch.assigner.storage, job, [outcome.ticket])
             fraction = progress.fraction
         return AttemptResult(
             result=result,
@@ -102,20 +87,20 @@ class AttemptEndings:
         )
 
     def _conclude(self, key: str, attempt: AttemptResult) -> Consequence:
-        queue, attempts = self._queue, self._attempts
+        launch, queue, attempts = self._launch, self._queue, self._attempts
         consequence = decide(
             attempt.result,
-            is_settled=queue.states.by_key[key] is not JobState.RUNNING,
+            is_settled=launch.states.by_key[key] is not JobState.RUNNING,
             num_others=len(attempts.running.at_job(key)),
             is_cancelled=queue.is_unwanted(key),
-            failures=self._journal.past.of(key).failures,
+            failures=launch.journal.past.of_job(key).failures,
         )
         if consequence is Consequence.NONE:
             attempts.shared.take_in(key, attempt.result)
         elif consequence is Consequence.FINISH:
             attempts.stop(key)
             # A worker that met the record may be heard before the one that published it.
-            winner = self._records.winner(queue.states.jobs[key]) or ""
+            winner = launch.records.winner(launch.states.jobs[key]) or ""
             (self.ran if attempts.is_own(winner) else self.reused).append(key)
             queue.finish(key)
         elif consequence is Consequence.PARK:
@@ -123,7 +108,7 @@ class AttemptEndings:
         elif consequence is Consequence.CANCEL:
             queue.drop(key, JobState.CANCELLED, "cancelled while it ran")
         elif consequence is Consequence.AGAIN:
-            queue.states.put_back(key)
+            launch.states.put_back(key)
         else:
             attempts.stop(key)
             queue.drop(key, JobState.FAILED, attempt.message or "it failed without a message")

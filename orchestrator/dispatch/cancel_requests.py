@@ -5,17 +5,8 @@ import time
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from cluster.storage import Storage
-
-
-@dataclass(frozen=True, kw_only=True)
-class CancelRequest:
-    """One call of `deltascale cancel`."""
-
-    keys: frozenset[str] | None
-    """Keys of the jobs to cancel; None cancels the whole launch."""
 
 
 def ask_to_cancel(storage: Storage, study: str, keys: Iterable[str] | None) -> None:
@@ -25,14 +16,17 @@ def ask_to_cancel(storage: Storage, study: str, keys: Iterable[str] | None) -> N
     storage.write(name, json.dumps({"cancel": chosen}).encode())
 
 
-def take_requests(storage: Storage, study: str) -> list[CancelRequest]:
-    """Return all requests in order of time, and delete them."""
-    requests = []
+def take_requests(storage: Storage, study: str) -> list[frozenset[str] | None]:
+    """Return the keys that each request cancels, in order of time, and delete the requests.
+
+    None cancels the whole launch.
+    """
+    requests: list[frozenset[str] | None] = []
     for name in storage.list(_folder(study)):
         full = f"{_folder(study)}/{name}"
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             chosen = json.loads(storage.read(full))["cancel"]
-            requests.append(CancelRequest(keys=None if chosen is None else frozenset(chosen)))
+            requests.append(None if chosen is None else frozenset(chosen))
         storage.remove(full)
     return requests
 

@@ -1,22 +1,19 @@
 """The dispatcher, the only loop: submits what the policy picks and believes only records."""
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
-from cluster.executor import Executor, Outcome
+from cluster.executor import Outcome
 from cluster.resources import Resources
 from orchestrator.dispatch.attempt_endings import AttemptEndings
 from orchestrator.dispatch.cancel_requests import take_requests
 from orchestrator.dispatch.interruption import Interruption, handle_signals
 from orchestrator.dispatch.job_queue import JobQueue
-from orchestrator.dispatch.job_states import JobStates
 from orchestrator.dispatch.policy import Load
-from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.running_attempts import SharedJobs
-from orchestrator.dispatch.submission import Assigner, write_request
+from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
-from orchestrator.dispatch.watcher import Watcher
-from orchestrator.records.history import Journal
+from orchestrator.dispatch.worker_messages import write_request
 
 _TICK_S = 0.5
 _LOCAL_LOOK_EVERY_S = 1.0
@@ -32,65 +29,30 @@ class Dispatcher:
     Call `queue.settle_past`, then `run` with the executor started, when anything is left to run.
     """
 
-    def __init__(
-        self,
-        *,
-        states: JobStates,
-        launch: str,
-        assigner: Assigner,
-        executor: Executor,
-        journal: Journal,
-        stale: Set[str],
-        watcher: Watcher,
-    ) -> None:
+    def __init__(self, launch: RunningLaunch) -> None:
         self.is_cancelled = False
         self.interruption = Interruption()
-        self._assigner = assigner
-        self._executor = executor
-        self._journal = journal
-        self._watcher = watcher
-        self._records = RecordChecks(
-            assigner.storage, (job for key, job in states.jobs.items() if key in stale)
-        )
-        self.queue = JobQueue(
-            states=states,
-            executor=executor,
-            records=self._records,
-            journal=journal,
-            watcher=watcher,
-        )
-        self.attempts = Submitter(
-            executor=executor,
-            assigner=assigner,
-            launch=launch,
-            shared=SharedJobs(states.jobs.values(), self.queue.priorities),
-            journal=journal,
-            watcher=watcher,
-        )
-        self.endings = AttemptEndings(
-            storage=assigner.storage,
-            queue=self.queue,
-            attempts=self.attempts,
-            records=self._records,
-            journal=journal,
-            watcher=watcher,
-        )
+        self.queue = JobQueue(launch)
+        shared = SharedJobs(launch.states.jobs.values(), self.queue.priorities)
+        self.attempts = Submitter(launch, shared)
+        self.endings = AttemptEndings(launch, self.queue, self.attempts)
+        self._launch = launch
+        self._states = launch.states
         self._looked_at = 0.0
 
     def run(self) -> None:
         """Run jobs until nothing more can be done, or somebody ends the launch."""
-        states = self.queue.states
         self._survey()
-        self.queue.make_ready(states.startable())
+        self.queue.make_ready(self._states.startable())
         with handle_signals() as self.interruption:
-            while states.unsettled and not (self.interruption.requested or self.is_cancelled):
+            while self._states.unsettled and not (self.interruption.requested or self.is_cancelled):
                 self._look_around()
                 self._revisit_parked()
                 self._submit()
                 self._pause()
             self._drain()
-        self._watcher.tick(states.counts)
-        self._journal.flush()
+        self._launch.watcher.tick(self._states.counts)
+        self._launch.journal.flush()
 
     def _survey(self) -> None:
         """Look at the machines; cancel and refuse what they cannot hold any more."""
@@ -98,18 +60,18 @@ class Dispatcher:
             self.attempts.cancel_unplaceable(self.queue.machines.nodes)
 
     def _look_around(self) -> None:
-        storage, now = self._assigner.storage, time.monotonic()
+        storage, now = self._launch.assigner.storage, time.monotonic()
         if now - self._looked_at < (
             _LOCAL_LOOK_EVERY_S if storage.is_local else _REMOTE_LOOK_EVERY_S
         ):
             return
         self._looked_at = now
         self._survey()
-        for request in take_requests(storage, self._assigner.study):
-            if request.keys is None:
+        for requested in take_requests(storage, self._launch.assigner.study):
+            if requested is None:
                 self.is_cancelled = True
             else:
-                keys = request.keys & self.queue.states.jobs.keys()
+                keys = requested & self._states.jobs.keys()
                 for key in keys:
                     self.attempts.stop(key)
                 self.queue.cancel(keys)
@@ -117,7 +79,7 @@ class Dispatcher:
     def _revisit_parked(self) -> None:
         parked = self.queue.parked
         for key in list(parked):
-            if self._records.winner(self.queue.states.jobs[key]) is not None:
+            if self._launch.records.winner(self._states.jobs[key]) is not None:
                 parked.remove(key)
                 self.endings.reuse(key)
             elif parked.is_due(key):
@@ -134,27 +96,27 @@ class Dispatcher:
             self._start(key)
         waiting = ready.offers()
         while (key := self.attempts.next_to_join(waiting, self._load(free))) is not None:
-            self.attempts.submit(self.queue.states.jobs[key], self.queue.layout(key))
+            self.attempts.submit(self._states.jobs[key], self.queue.layout(key))
 
     def _load(self, free: Sequence[Resources] | None) -> Load:
         return self.attempts.running.load(self.queue.machines.capacity, free)
 
     def _start(self, key: str) -> None:
-        job = self.queue.states.jobs[key]
-        if self._records.is_done(job):
+        job = self._states.jobs[key]
+        if self._launch.records.is_done(job):
             self.endings.reuse(key)
             return
-        write_request(self._assigner.storage, job)
-        self.queue.states.start(key)
+        write_request(self._launch.assigner.storage, job)
+        self._states.start(key)
         self.attempts.submit(job, self.queue.layout(key))
 
     def _pause(self) -> None:
         """Wait until an attempt ends, or for a tick; a first Ctrl-C ends the wait."""
-        self._watcher.tick(self.queue.states.counts)
-        self._journal.flush()
+        self._launch.watcher.tick(self._states.counts)
+        self._launch.journal.flush()
         outcomes: list[Outcome] = []
         with self.interruption.waiting():
-            outcomes = self._executor.wait(_TICK_S)
+            outcomes = self._launch.executor.wait(_TICK_S)
         for outcome in outcomes:
             key = self.endings.settle(
                 outcome, is_ending=self.is_cancelled or self.interruption.requested

@@ -16,10 +16,12 @@ from jobs.worker.versions import code_commit
 from orchestrator.dispatch.cancel_requests import take_requests
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.job_states import JobState, JobStates
-from orchestrator.dispatch.submission import Assigner, root_id
+from orchestrator.dispatch.record_checks import RecordChecks
+from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.dispatch.worker_messages import Assigner, root_id
 from orchestrator.records.history import History, Journal
-from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState, Ledger
+from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
 """Packages of this checkout that a joined Ray is given to import."""
@@ -104,9 +106,8 @@ def run_study(
     if not states.unsettled:
         return _report(LaunchState.COMPLETE, states, None, started)
     take_requests(storage, study)  # earlier requests were meant for an earlier launch
-    ledger = Ledger(storage, study, launch)
-    journal = Journal(ledger, past)
-    journal.note(
+    journal = Journal(storage, study, launch, past)
+    journal.append(
         LaunchStarted(
             at=time.time(),
             launch=launch,
@@ -120,29 +121,33 @@ def run_study(
     state = LaunchState.INTERRUPTED
     try:
         dispatcher = Dispatcher(
-            states=states,
-            launch=launch,
-            assigner=Assigner(
-                storage=storage, root_id=root_id(storage), study=study, commit=code_commit()
-            ),
-            executor=executor,
-            journal=journal,
-            stale=stale,
-            watcher=watcher or Watcher(),
+            RunningLaunch(
+                id=launch,
+                states=states,
+                assigner=Assigner(
+                    storage=storage, root_id=root_id(storage), study=study, commit=code_commit()
+                ),
+                executor=executor,
+                journal=journal,
+                records=RecordChecks(
+                    storage, [states.jobs[key] for key in stale & states.jobs.keys()]
+                ),
+                watcher=watcher or Watcher(),
+            )
         )
         dispatcher.queue.settle_past()
         if states.unsettled:
-            with _started(executor):
+            with _open_executor(executor):
                 dispatcher.run()
         state = _state(states, dispatcher)
     finally:
-        journal.note(LaunchEnded(at=time.time(), launch=launch, state=state.value))
-        ledger.close()
+        journal.append(LaunchEnded(at=time.time(), launch=launch, state=state.value))
+        journal.close()
     return _report(state, states, dispatcher, started)
 
 
 @contextmanager
-def _started(executor: Executor) -> Iterator[None]:
+def _open_executor(executor: Executor) -> Iterator[None]:
     executor.start()
     try:
         yield

@@ -4,17 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from cluster.executor import Executor
 from jobs.kind import Fit
-from orchestrator.dispatch.job_states import JobState, JobStates
+from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.policy import priorities
 from orchestrator.dispatch.ready_jobs import ReadyJobs
-from orchestrator.dispatch.record_checks import RecordChecks
-from orchestrator.dispatch.watcher import Watcher
+from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.plan.fitting import apply_fit, choose_fit, chooses_layout, why_unfit
 from orchestrator.plan.machines import Machines, can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
-from orchestrator.records.history import Journal
 from orchestrator.records.ledger import Refused
 
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0)
@@ -24,28 +21,19 @@ _PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 class JobQueue:
     """Moves waiting jobs on: lays them out for the machines there are, or gives them up."""
 
-    def __init__(
-        self,
-        *,
-        states: JobStates,
-        executor: Executor,
-        records: RecordChecks,
-        journal: Journal,
-        watcher: Watcher,
-    ) -> None:
-        self.states = states
-        self.machines = Machines(executor)
+    def __init__(self, launch: RunningLaunch) -> None:
+        self.machines = Machines(launch.executor)
         self.ready = ReadyJobs()
         self.parked = ParkedJobs()
-        self.priorities = priorities(list(states.jobs.values()))
-        self._planned = dict(states.jobs)
+        self.priorities = priorities(list(launch.states.jobs.values()))
+        self._planned = dict(launch.states.jobs)
         """The jobs as the plan has them, before any layout."""
         self._layouts: dict[str, Fit] = {}
         self._unwanted: set[str] = set()
-        self._upstream = UpstreamFacts(self._planned, records.record)
-        self._journal = journal
-        self._watcher = watcher
-        for key in states.in_state(JobState.DONE):
+        self._upstream = UpstreamFacts(self._planned, launch.records.record)
+        self._launch = launch
+        self._states = launch.states
+        for key in launch.states.in_state(JobState.DONE):
             self._upstream.add_done(self._planned[key])
 
     def layout(self, key: str) -> Fit | None:
@@ -54,20 +42,20 @@ class JobQueue:
 
     def settle_past(self) -> None:
         """Fail jobs whose retries earlier launches spent; block jobs that cannot have an input."""
-        for key in self.states.in_state(JobState.WAITING):
-            past = self._journal.past.of(key)
+        for key in self._states.in_state(JobState.WAITING):
+            past = self._launch.journal.past.of_job(key)
             if past.given_up and self._is_waiting(key):
                 message = past.message or "it failed in an earlier launch"
                 self.drop(key, JobState.FAILED, message)
-        self.states.block_strays()
+        self._states.block_strays()
 
     def survey(self) -> bool:
         """Look at the machines and refuse what none can hold; True when they have changed."""
         if not self.machines.refresh():
             return False
         nodes = self.machines.nodes
-        for key in self.states.in_state(JobState.WAITING):
-            job = self.states.jobs[key]
+        for key in self._states.in_state(JobState.WAITING):
+            job = self._states.jobs[key]
             if (
                 self._is_waiting(key)
                 and not chooses_layout(job)
@@ -84,16 +72,16 @@ class JobQueue:
             if why_not is not None:
                 self._refuse(key, why_not)
             else:
-                self.ready.add(key, self.priorities[key], self.states.jobs[key].resources)
+                self.ready.add(key, self.priorities[key], self._states.jobs[key].resources)
 
     def finish(self, key: str) -> None:
         """Mark a job as done, and make ready what waited for it alone."""
         self._upstream.add_done(self._planned[key])
-        self.make_ready(self.states.finish(key))
+        self.make_ready(self._states.finish(key))
 
     def park(self, key: str) -> None:
         """Let a job wait until another launch has done it, or a pause is over."""
-        self.states.put_back(key)
+        self._states.put_back(key)
         self.parked.add(key)
 
     def retry(self, key: str) -> None:
@@ -116,11 +104,11 @@ class JobQueue:
 
     def drop(self, key: str, state: JobState, because: str) -> None:
         """Mark a job as failed or cancelled, and block what needs it."""
-        self.states.drop(key, state, because)
-        self._watcher.dropped(self.states.jobs[key], state, because)
+        self._states.drop(key, state, because)
+        self._launch.watcher.note_drop(self._states.jobs[key], state, because)
 
     def _refuse(self, key: str, message: str) -> None:
-        self._journal.note(Refused(at=time.time(), key=key, message=message))
+        self._launch.journal.append(Refused(at=time.time(), key=key, message=message))
         self.ready.remove(frozenset({key}))
         self.parked.remove(key)
         self.drop(key, JobState.FAILED, message)
@@ -130,14 +118,16 @@ class JobQueue:
         planned, machines = self._planned[key], self.machines
         if not machines.nodes:
             return None  # an executor that starts with none may yet get some
-        layout = choose_fit(planned, machines.at_hand, self._journal.past.of(key), self._upstream)
+        layout = choose_fit(
+            planned, machines.at_hand, self._launch.journal.past.of_job(key), self._upstream
+        )
         if layout is not None:
             self._layouts[key] = layout
-            self.states.jobs[key] = apply_fit(planned, layout)
+            self._states.jobs[key] = apply_fit(planned, layout)
         return why_unfit(planned, layout, machines.nodes, machines.most_ranks)
 
     def _is_waiting(self, key: str) -> bool:
-        return self.states.by_key[key] is JobState.WAITING
+        return self._states.by_key[key] is JobState.WAITING
 
 
 class ParkedJobs:

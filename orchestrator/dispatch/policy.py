@@ -1,5 +1,7 @@
 """The policy: which ready job starts next, from the jobs that wait and the resources in use; pure.
 
+What happens after a failure is decided in `orchestrator.records.failure`.
+
 Jobs start in order of priority. Smaller jobs may pass a large one that does not fit yet, but only
 `PATIENCE` times; then nothing more is started on the resources it needs until it fits.
 """

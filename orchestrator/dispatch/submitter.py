@@ -2,51 +2,36 @@
 
 from collections.abc import Sequence
 
-from cluster.executor import Executor
 from cluster.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import Fit
 from orchestrator.dispatch.policy import Load, Offer
 from orchestrator.dispatch.running_attempts import RunningAttempts, SharedJobs
-from orchestrator.dispatch.submission import ENTRY, Assigner
-from orchestrator.dispatch.watcher import Watcher
+from orchestrator.dispatch.running_launch import RunningLaunch
+from orchestrator.dispatch.worker_messages import ENTRY
 from orchestrator.plan.fitting import submitted_event
 from orchestrator.plan.machines import can_hold
-from orchestrator.records.history import Journal
 
 
 class Submitter:
     """Submits attempts at jobs, more than one where workers may share a job, and stops them."""
 
-    def __init__(
-        self,
-        *,
-        executor: Executor,
-        assigner: Assigner,
-        launch: str,
-        shared: SharedJobs,
-        journal: Journal,
-        watcher: Watcher,
-    ) -> None:
+    def __init__(self, launch: RunningLaunch, shared: SharedJobs) -> None:
         self.running = RunningAttempts()
         self.shared = shared
         self.num_attempts = 0
-        self._executor = executor
-        self._assigner = assigner
         self._launch = launch
-        self._journal = journal
-        self._watcher = watcher
         self._stopped: set[str] = set()
 
     def submit(self, job: Job, layout: Fit | None) -> None:
         """Submit an attempt: the first at a job, or one more that shares it."""
         self.num_attempts += 1
-        attempt = f"{self._launch}-{self.num_attempts:06d}"
-        self._journal.note(submitted_event(job, attempt, layout))
+        attempt = f"{self._launch.id}-{self.num_attempts:06d}"
+        self._launch.journal.append(submitted_event(job, attempt, layout))
         worker = self.running.add(attempt, job.key, job.resources)
-        payload = self._assigner.assignment(job, attempt, worker).to_json()
-        self._executor.submit(attempt, ENTRY, payload, job.resources)
-        self._watcher.started(job, attempt)
+        payload = self._launch.assigner.assignment(job, attempt, worker).to_json()
+        self._launch.executor.submit(attempt, ENTRY, payload, job.resources)
+        self._launch.watcher.note_start(job, attempt)
 
     def next_to_join(self, waiting: Sequence[Offer], load: Load) -> str | None:
         """Choose the running job that one more worker may join now."""
@@ -57,7 +42,7 @@ class Submitter:
         self.shared.close(key)
         for attempt in self.running.at_job(key):
             self._stopped.add(attempt)
-            self._executor.cancel(attempt)
+            self._launch.executor.cancel(attempt)
 
     def was_stopped(self, attempt: str) -> bool:
         """Return True when this launch asked the attempt to stop."""
@@ -65,10 +50,10 @@ class Submitter:
 
     def is_own(self, attempt: str) -> bool:
         """Return True for an attempt of this launch."""
-        return attempt.startswith(self._launch)
+        return attempt.startswith(self._launch.id)
 
     def cancel_unplaceable(self, nodes: Sequence[Resources]) -> None:
         """Cancel what no node can hold: its node is gone, and it would wait for ever."""
         for attempt, running in self.running.items():
             if not can_hold(nodes, running.resources):
-                self._executor.cancel(attempt)
+                self._launch.executor.cancel(attempt)

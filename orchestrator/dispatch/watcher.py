@@ -10,13 +10,13 @@ from orchestrator.records.failure import Result
 class Watcher:
     """Follows one launch, for a terminal, a notebook or nobody."""
 
-    def started(self, job: Job, attempt: str) -> None:
+    def note_start(self, job: Job, attempt: str) -> None:
         """Take note that an attempt was submitted."""
 
-    def ended(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
+    def note_end(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
         """Take note that an attempt ended."""
 
-    def dropped(self, job: Job, state: JobState, because: str) -> None:
+    def note_drop(self, job: Job, state: JobState, because: str) -> None:
         """Take note that a job failed for good, or was cancelled."""
 
     def tick(self, counts: Mapping[JobState, int]) -> None:

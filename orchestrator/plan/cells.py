@@ -30,11 +30,11 @@ class Agreement:
     pinned: tuple[int, ...]
     """For each upstream axis: the position of the value that is pinned there; 0 where none is."""
 
-    def row(self, own: Row) -> Row:
+    def row(self, row: Row) -> Row:
         """Return the upstream row that a row of this stage takes."""
         return tuple(
             [
-                value if axis is None else own[axis]
+                value if axis is None else row[axis]
                 for axis, value in zip(self.own_axes, self.pinned, strict=True)
             ]
         )
@@ -42,10 +42,7 @@ class Agreement:
 
 def stage_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     """Return the cells of a stage, given those of all upstream stages. Raises UserError."""
-    if stage.gather:
-        grid = _gathering_grid(stage, study, grids)
-    else:
-        grid = _inherited_grid(stage, study, grids)
+    grid = _gather_grid(stage, study, grids) if stage.gather else _inherit_grid(stage, study, grids)
     return _keep_selected(in_order(grid, study.axes), stage, study)
 
 
@@ -53,7 +50,7 @@ def agreements(
     stage: Stage, study: Study, grids: Mapping[str, Grid]
 ) -> Iterator[tuple[str, Agreement]]:
     """Yield for each input which upstream cell the cells of this stage take."""
-    own = grids[stage.name].axes
+    axes_here = grids[stage.name].axes
     for name, source in stage.inputs.items():
         pins = {axis: study.axes[axis].positions[value] for axis, value in source.pins.items()}
         axes = grids[source.stage].axes
@@ -61,28 +58,28 @@ def agreements(
             name,
             Agreement(
                 stage=source.stage,
-                own_axes=tuple(None if axis in pins else own.index(axis) for axis in axes),
+                own_axes=tuple(None if axis in pins else axes_here.index(axis) for axis in axes),
                 pinned=tuple(pins.get(axis, 0) for axis in axes),
             ),
         )
 
 
-def gathered_rows(
+def gather_rows(
     stage: Stage, upstream: str, grids: Mapping[str, Grid]
 ) -> Iterator[tuple[Row, list[Row]]]:
     """Yield each cell of a gathering stage with the cells of `upstream` that agree with it."""
-    own, gathered = grids[stage.name], grids[upstream]
-    shared = [axis for axis in own.axes if axis in gathered.axes]
-    own_positions = [own.axes.index(axis) for axis in shared]
+    grid, gathered = grids[stage.name], grids[upstream]
+    shared = [axis for axis in grid.axes if axis in gathered.axes]
+    own_positions = [grid.axes.index(axis) for axis in shared]
     gathered_positions = [gathered.axes.index(axis) for axis in shared]
     groups: dict[Row, list[Row]] = {}
     for row in gathered.rows:
         groups.setdefault(tuple(row[at] for at in gathered_positions), []).append(row)
-    for row in own.rows:
+    for row in grid.rows:
         yield row, groups.get(tuple(row[at] for at in own_positions), [])
 
 
-def _inherited_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
+def _inherit_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     grid = UNIT
     for name, source in stage.inputs.items():
         where = study.where("stages", stage.name, "inputs", name, "where")
@@ -91,7 +88,8 @@ def _inherited_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Gr
         pins = {axis: study.axes[axis].positions[value] for axis, value in source.pins.items()}
         taken = pin(upstream, pins)
         if not taken.rows:
-            raise UserError(f"no job of the stage {source.stage!r} matches this", where=where)
+            pinned = ", ".join(f"{axis}={value}" for axis, value in source.pins.items())
+            raise UserError(f"no job of the stage {source.stage!r} has {pinned}", where=where)
         grid = join(grid, taken)
     if not grid.rows:
         raise UserError(
@@ -109,7 +107,7 @@ def _inherited_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Gr
     return grid
 
 
-def _gathering_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
+def _gather_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     where = study.where("stages", stage.name, "per")
     for axis in stage.per:
         if not any(axis in grids[name].axes for name in stage.gather):
@@ -142,12 +140,12 @@ def _keep_selected(grid: Grid, stage: Stage, study: Study) -> Grid:
         picked = keep(grid, accepted).rows
         if not picked:
             wanted = "; ".join(f"{axis}={','.join(sorted(pick[axis]))}" for axis in pick)
-            raise UserError(f"no cell of the stage matches {wanted}", where=where)
+            raise UserError(f"no cell of the stage {stage.name!r} has {wanted}", where=where)
         rows.update(picked)
     return replace(grid, rows=tuple(row for row in grid.rows if row in rows))
 
 
-def _require_axes(named: Mapping[str, object], grid: Grid, owner: str, where: str) -> None:
-    for axis in named:
+def _require_axes(axes: Mapping[str, object], grid: Grid, owner: str, where: str) -> None:
+    for axis in axes:
         if axis not in grid.axes:
             raise UserError(f"{owner} has no axis {axis!r}", where=where, allowed=grid.axes)

@@ -163,7 +163,7 @@ class _Judge:
             decision = replace(decision, expected_bytes=self._upstream.expected_bytes(job))
         if self._machines is None:
             return decision
-        layout = choose_fit(job, self._machines, self._past.of(job.key), self._upstream)
+        layout = choose_fit(job, self._machines, self._past.of_job(job.key), self._upstream)
         why_not = why_unfit(job, layout, self._machines)
         if why_not is not None:
             return replace(decision, decision=Decision.WILL_NOT_FIT, why=why_not, fit=layout)

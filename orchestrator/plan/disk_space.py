@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.storage import Storage
 from orchestrator.plan.decisions import RUNS, JobDecision
-from orchestrator.text import counted
+from orchestrator.text import pluralize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,11 @@ class DiskSpace:
     @property
     def summary(self) -> str:
         """One line: `up to 12.3 GB, size of 4 jobs not known yet; 401.2 GB free`."""
-        jobs = counted(self.num_unknown, "job")
-        unknown = f"size of {jobs} not known yet" if self.num_unknown else ""
-        known = f"up to {gigabytes(self.most_bytes)}" if self.most_bytes else ""
+        jobs = pluralize(self.num_unknown, "job")
+        open_sizes = f"size of {jobs} not known yet" if self.num_unknown else ""
+        most = f"up to {gigabytes(self.most_bytes)}" if self.most_bytes else ""
         free = "" if self.free_bytes is None else f"; {gigabytes(self.free_bytes)} free"
-        return (", ".join(filter(None, (known, unknown))) or "nothing") + free
+        return (", ".join(filter(None, (most, open_sizes))) or "nothing") + free
 
     @property
     def warning(self) -> str | None:

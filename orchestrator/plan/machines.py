@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from cluster.accelerators import gpu_memory_gb, known_names
+from cluster.accelerators import gpu_memory_gb, product_names
 from cluster.errors import UserError
 from cluster.executor import Executor
 from cluster.resources import Resources
@@ -114,7 +114,7 @@ def _parse_nodes(text: str) -> list[Resources]:
         raise UserError(
             f"the memory of the GPU type {match[3]!r} is not known",
             where="--machines",
-            allowed=known_names(),
+            allowed=product_names(),
             hint=f"or write its memory: {match[1]}x{match[2]}x{match[3]}-80GB",
         )
     return [_node(int(match[2]), memory_gb)] * int(match[1])

@@ -7,7 +7,7 @@ from functools import cached_property
 from cluster.errors import unknown_name
 from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
 from jobs.kind import KINDS, Kind, Params
-from orchestrator.plan.cells import agreements, gathered_rows, stage_grid
+from orchestrator.plan.cells import agreements, gather_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.stage_params import Prepared, StageParams, is_same_data
 from orchestrator.study.stage_checks import missing_input, ordered_stages
@@ -96,12 +96,12 @@ class _Planner:
                 f"{where}: no param of the stage {stage.name!r} names ${{{params.unused[0]}}}, "
                 f"so its jobs along that axis are one job"
             )
-        inputs = self._gathered_inputs(stage) if kind.GATHERS else self._agreeing_inputs(stage)
+        inputs = self._gather_inputs(stage) if kind.GATHERS else self._match_inputs(stage)
         if kind.GATHERS and grid.rows:
             self._check_named_axes(stage, kind, params.at(grid.rows[0]))
         axes = [self.study.axes[axis] for axis in grid.axes]
         labels = [list(axis.values) for axis in axes]
-        values = [[axis.typed(label) for label in axis.values] for axis in axes]
+        values = [[axis.value_of(label) for label in axis.values] for axis in axes]
         refs = self._refs[stage.name] = {}
         for row in grid.rows:
             job = self._job(
@@ -141,7 +141,7 @@ class _Planner:
         prepared: Prepared,
         inputs: _Inputs,
     ) -> Job:
-        used = self._used_inputs(stage, kind, prepared, inputs)
+        used = self._select_inputs(stage, kind, prepared, inputs)
         return Job(
             kind=stage.kind,
             version=kind.VERSION,
@@ -159,7 +159,7 @@ class _Planner:
             workers=prepared.workers,
         )
 
-    def _used_inputs(
+    def _select_inputs(
         self, stage: Stage, kind: Kind[Params], prepared: Prepared, inputs: _Inputs
     ) -> frozenset[str]:
         """Return the inputs that a job reads: all it gathers, or those that its params use."""
@@ -169,7 +169,7 @@ class _Planner:
             raise missing_input(stage, name, kind.INPUTS[name].kinds, self.study)
         return prepared.used & inputs.keys()
 
-    def _agreeing_inputs(self, stage: Stage) -> Callable[[Row], _Inputs]:
+    def _match_inputs(self, stage: Stage) -> Callable[[Row], _Inputs]:
         """Return a function from a row of the stage to its inputs: the jobs that agree with it."""
         upstream = [
             (name, agreement, self._refs[agreement.stage])
@@ -177,12 +177,12 @@ class _Planner:
         ]
         return lambda row: {name: (refs[agreement.row(row)],) for name, agreement, refs in upstream}
 
-    def _gathered_inputs(self, stage: Stage) -> Callable[[Row], _Inputs]:
+    def _gather_inputs(self, stage: Stage) -> Callable[[Row], _Inputs]:
         """Return a function from a row of the stage to its inputs: all jobs that it gathers."""
         inputs: dict[Row, _Inputs] = {row: {} for row in self._grids[stage.name].rows}
         for upstream in stage.gather:
             refs = self._refs[upstream]
-            for row, gathered in gathered_rows(stage, upstream, self._grids):
+            for row, gathered in gather_rows(stage, upstream, self._grids):
                 inputs[row][upstream] = tuple(refs[other] for other in gathered)
         return inputs.__getitem__
 

@@ -30,25 +30,25 @@ def known_revisions(root: Storage) -> dict[str, str]:
     return revisions
 
 
-def resolve_revisions(jobs: Iterable[Job], known: Mapping[str, str]) -> dict[str, str]:
-    """Resolve every name of the jobs that is not known; asks the network only for those.
+def resolve_revisions(jobs: Iterable[Job], revisions: Mapping[str, str]) -> dict[str, str]:
+    """Resolve every name of the jobs that has no revision yet; asks the network only for those.
 
     Returns:
-        Name -> revision: what is known, and what was resolved now.
+        Name -> revision: those given, and those resolved now.
 
     Raises:
         UserError: a name does not exist.
         SurroundingsError: the hub cannot be reached.
     """
-    revisions = dict(known)
+    resolved = dict(revisions)
     for job in jobs:
         kind = KINDS.find(job.kind)
         source = kind.source(job.params_as(kind.Params))
-        if source is not None and source.known_name not in revisions:
-            resolved = source.resolve()
-            if resolved is not None:
-                revisions[resolved[0]] = resolved[1]
-    return revisions
+        if source is not None and source.known_name not in resolved:
+            name_and_commit = source.resolve()
+            if name_and_commit is not None:
+                resolved[name_and_commit[0]] = name_and_commit[1]
+    return resolved
 
 
 def remember_revisions(root: Storage, resolved: Mapping[str, str]) -> None:

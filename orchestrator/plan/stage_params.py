@@ -18,7 +18,7 @@ from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.identity_params import ParamMarks
 from orchestrator.study.expressions import (
     DATA_VARIABLE,
-    Scope,
+    CellValues,
     axis_of,
     expressions_in,
     unknown_expression,
@@ -76,11 +76,11 @@ class StageParams:
         revisions: Mapping[str, str],
     ) -> None:
         self._stage, self._kind, self._study, self._revisions = stage, kind, study, revisions
-        named = self._named_axes(grid)
-        self.unused = tuple(axis for axis in stage.over if axis not in named)
+        axes = self._named_axes(grid)
+        self.unused = tuple(axis for axis in stage.over if axis not in axes)
         """Axes of `over` that no param names: all jobs along them are one job."""
         self._axes = [
-            (axis, grid.axes.index(axis), list(study.axes[axis].values.items())) for axis in named
+            (axis, grid.axes.index(axis), list(study.axes[axis].values.items())) for axis in axes
         ]
         self._prepared: dict[Row, Prepared] = {}
         self._marks = ParamMarks(kind.Params)
@@ -96,7 +96,7 @@ class StageParams:
 
     def _named_axes(self, grid: Grid) -> list[str]:
         """Return the axes that expressions name, each checked to be one of the stage's."""
-        named: dict[str, None] = {}
+        axes: dict[str, None] = {}
         for expression, place in expressions_in(self._stage.params):
             axis = axis_of(expression, self._study.axes)
             if axis is None and expression != DATA_VARIABLE:
@@ -109,8 +109,8 @@ class StageParams:
                     hint=f"add {axis!r} to its `over`",
                 )
             if axis is not None:
-                named[axis] = None
-        return list(named)
+                axes[axis] = None
+        return list(axes)
 
     def _line(self, place: Place) -> str:
         return self._study.where("stages", self._stage.name, "params", *place)
@@ -119,7 +119,7 @@ class StageParams:
         def where(place: Place) -> str:
             return self._line(place) + self._cell_of(values, place)
 
-        raw = Scope(values=values, where=where).expand(self._stage.params)
+        raw = CellValues(values=values, where=where).expand(self._stage.params)
         raw = self._marks.resolve_paths(raw, self._study.folder)
         try:
             params = self._kind.Params(**raw)
@@ -152,8 +152,8 @@ class StageParams:
     def _cell_of(self, values: _Values, place: Place) -> str:
         """Write the axis values that a param is written with as ` [axis=value]`; empty for none."""
         param = self._stage.params.get(str(place[0]), {}) if place else self._stage.params
-        named = {axis_of(expression, values) for expression, _ in expressions_in(param)}
-        cell = ",".join(f"{axis}={label}" for axis, (label, _) in values.items() if axis in named)
+        axes = {axis_of(expression, values) for expression, _ in expressions_in(param)}
+        cell = ",".join(f"{axis}={label}" for axis, (label, _) in values.items() if axis in axes)
         return f" [{cell}]" if cell else ""
 
     def _place_of(self, fault: UserError, raw: Mapping[str, object]) -> Place:

@@ -24,7 +24,7 @@ def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> Progre
 
     Of several workers, each of which counts what the others have finished, the foremost counts.
     """
-    written = [_read_one(storage, job, attempt) for attempt in attempts]
+    written = [_read_attempt(storage, job, attempt) for attempt in attempts]
     return max(
         (progress for progress in written if progress != Progress()),
         key=lambda progress: progress.fraction or 0.0,
@@ -32,7 +32,7 @@ def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> Progre
     )
 
 
-def _read_one(storage: Storage, job: Job, attempt: str) -> Progress:
+def _read_attempt(storage: Storage, job: Job, attempt: str) -> Progress:
     folder = Artifact(storage, job.kind, job.key).attempt_folder(attempt)
     try:
         progress = json.loads(storage.read(f"{folder}/progress.json"))

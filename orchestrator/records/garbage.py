@@ -39,7 +39,7 @@ def find_garbage(root: Storage) -> Iterator[Garbage]:
     Raises:
         SurroundingsError: the plan of a study cannot be read, so what it needs is not known.
     """
-    wanted = _wanted(root)
+    wanted = _keys_in_plans(root)
     for cache in root.list(_CACHE):
         for name in root.list(f"{_CACHE}/{cache}"):
             yield _garbage(root, f"{_CACHE}/{cache}/{name}", "a cache: made again when needed")
@@ -74,7 +74,7 @@ def _garbage(root: Storage, name: str, why: str) -> Garbage:
     return Garbage(name=name, why=why, bytes=sum(sizes))
 
 
-def _wanted(root: Storage) -> dict[str, str]:
+def _keys_in_plans(root: Storage) -> dict[str, str]:
     """Return the first characters of the key -> key, over the last plan of every study."""
     wanted = {}
     for study in root.list("studies"):

@@ -71,7 +71,7 @@ class History:
     num_launches: int = 0
     """Number of launches so far."""
 
-    def of(self, key: str) -> JobHistory:
+    def of_job(self, key: str) -> JobHistory:
         """Return the past of one job, empty when it was never tried."""
         return self.jobs.get(key) or JobHistory()
 
@@ -99,21 +99,17 @@ def add(history: History, event: Event) -> None:
         _add_to_job(history.jobs.setdefault(event.key, JobHistory()), event)
 
 
-class Journal:
+class Journal(Ledger):
     """The open ledger of a launch, and the history that its events add to."""
 
-    def __init__(self, ledger: Ledger, past: History) -> None:
+    def __init__(self, storage: Storage, study: str, launch: str, past: History) -> None:
+        super().__init__(storage, study, launch)
         self.past = past
-        self._ledger = ledger
 
-    def note(self, event: Event) -> None:
+    def append(self, event: Event) -> None:
         """Append an event to the ledger and add it to the history."""
-        self._ledger.append(event)
+        super().append(event)
         add(self.past, event)
-
-    def flush(self) -> None:
-        """Write to the ledger's file what was noted."""
-        self._ledger.flush()
 
 
 def _begin(history: History, event: LaunchStarted) -> None:

@@ -41,13 +41,13 @@ def study_lock(
     holder = Holder.this_process(launch)
     try:
         if storage.is_local:
-            held = _held_file(storage, study, holder)
+            held = _hold_file(storage, study, holder)
         else:
-            held = Lease(storage, lock_name(study)).held(holder, takeover=takeover)
+            held = Lease(storage, lock_name(study)).hold(holder, takeover=takeover)
         with held:
             yield
     except Occupied as fault:
-        raise _occupied(storage, study, fault.holder) from None
+        raise _held_error(storage, study, fault.holder) from None
 
 
 def current_holder(storage: Storage, study: str) -> Holder | None:
@@ -59,7 +59,7 @@ def current_holder(storage: Storage, study: str) -> Holder | None:
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise _not_permitted(storage, study) from error
+        raise _permission_error(storage, study) from error
     try:
         # Shared, so that two commands that only look do not take each other for a launch.
         is_free = try_lock(descriptor, shared=True)
@@ -72,13 +72,13 @@ def current_holder(storage: Storage, study: str) -> Holder | None:
 
 
 @contextlib.contextmanager
-def _held_file(storage: Storage, study: str, holder: Holder) -> Iterator[None]:
+def _hold_file(storage: Storage, study: str, holder: Holder) -> Iterator[None]:
     path = storage.path(lock_name(study))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError as error:
-        raise _not_permitted(storage, study) from error
+        raise _permission_error(storage, study) from error
     try:
         _lock(descriptor, storage.url)
         write_holder(descriptor, holder)
@@ -105,7 +105,7 @@ def _lock(descriptor: int, where: str) -> None:
     raise Occupied(read_holder(descriptor))
 
 
-def _occupied(storage: Storage, study: str, holder: Holder | None) -> SurroundingsError:
+def _held_error(storage: Storage, study: str, holder: Holder | None) -> SurroundingsError:
     takeover = "" if storage.is_local else ", or take over with `--takeover` if that launch is gone"
     return SurroundingsError(
         f"another launch of {study!r} is running: {holder or 'its process is not known yet'}",
@@ -115,7 +115,7 @@ def _occupied(storage: Storage, study: str, holder: Holder | None) -> Surroundin
     )
 
 
-def _not_permitted(storage: Storage, study: str) -> SurroundingsError:
+def _permission_error(storage: Storage, study: str) -> SurroundingsError:
     return SurroundingsError(
         f"the lock of study {study!r} may not be opened: permission denied",
         where=f"{storage.url}/{lock_name(study)}",

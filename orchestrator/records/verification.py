@@ -10,7 +10,7 @@ from jobs.artifacts.job import Job
 from jobs.worker.work import is_private
 
 
-class Fault(Enum):
+class FileFault(Enum):
     """What can be wrong with one file; the value is shown to the user."""
 
     UNREADABLE = "this record is unreadable"
@@ -33,7 +33,7 @@ class Damage:
     """The job whose artifact holds the file."""
     name: str
     """The file, relative to the root."""
-    fault: Fault
+    fault: FileFault
     """What is wrong with it."""
 
 
@@ -54,9 +54,9 @@ def take_away(root: Storage, damages: Sequence[Damage]) -> None:
     repair would copy it from there. Records stay until the launch that repairs deletes them.
     """
     for damage in damages:
-        if damage.fault is Fault.FOREIGN:
+        if damage.fault is FileFault.FOREIGN:
             root.remove(damage.name)
-        elif damage.fault in (Fault.SIZE, Fault.BYTES):
+        elif damage.fault in (FileFault.SIZE, FileFault.BYTES):
             _remove_twins(root, damage)
 
 
@@ -71,23 +71,25 @@ def _remove_twins(root: Storage, damage: Damage) -> None:
             root.remove(twin)
 
 
-def _faults(artifact: Artifact, data: bytes) -> Mapping[str, Fault]:
+def _faults(artifact: Artifact, data: bytes) -> Mapping[str, FileFault]:
     """Return the name relative to the root -> what is wrong with the file."""
     record = _record(artifact, data)
     if record is None:
-        return {artifact.record_name: Fault.UNREADABLE}
+        return {artifact.record_name: FileFault.UNREADABLE}
     folder = artifact.attempt_folder(record.attempt)
     sizes = artifact.storage.sizes(folder)
     faults = {
-        name: Fault.FOREIGN for name in sizes.keys() - record.files.keys() if not is_private(name)
+        name: FileFault.FOREIGN
+        for name in sizes.keys() - record.files.keys()
+        if not is_private(name)
     }
     for name, entry in record.files.items():
         if name not in sizes:
-            faults[name] = Fault.MISSING
+            faults[name] = FileFault.MISSING
         elif sizes[name] != entry.bytes:
-            faults[name] = Fault.SIZE
+            faults[name] = FileFault.SIZE
         elif standing_digest(artifact.storage, f"{folder}/{name}") != entry.xxh3:
-            faults[name] = Fault.BYTES
+            faults[name] = FileFault.BYTES
     return {f"{folder}/{name}": fault for name, fault in faults.items()}
 
 

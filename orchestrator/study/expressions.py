@@ -21,7 +21,7 @@ _EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope:
+class CellValues:
     """The values that expressions may name in one cell."""
 
     values: Mapping[str, tuple[str, object]]
@@ -65,7 +65,7 @@ class Scope:
         if expression == axis:
             return name if isinstance(value, Mapping) else value
         field = self._field(expression, axis, place)
-        return Scope(values={}, where=lambda _: self.where(place)).expand(field)
+        return CellValues(values={}, where=lambda _: self.where(place)).expand(field)
 
     def _field(self, expression: str, axis: str, place: Place) -> object:
         name, value = self.values[axis]
@@ -100,8 +100,8 @@ def expressions_in(value: object, place: Place = ()) -> Iterator[tuple[str, Plac
 
 def axis_of(expression: str, axes: Iterable[str]) -> str | None:
     """Return the axis that an expression names, or None."""
-    named = [axis for axis in axes if expression == axis or expression.startswith(axis + ".")]
-    return max(named, key=len, default=None)
+    matches = [axis for axis in axes if expression == axis or expression.startswith(axis + ".")]
+    return max(matches, key=len, default=None)
 
 
 def unknown_expression(expression: str, axes: Iterable[str], where: str) -> UserError:

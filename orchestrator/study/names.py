@@ -36,7 +36,7 @@ def _require(pattern: re.Pattern[str], what: str, name: str, where: str) -> str:
         return name
     is_path = ".." in name or "/" in name or "\\" in name
     raise UserError(
-        f"{what} {name!r} {'would escape the root' if is_path else 'cannot be a name'}",
+        f"{what} {name!r} {'may not contain `..` or a slash' if is_path else 'cannot be a name'}",
         where=where,
         allowed=[
             f"up to {_LONGEST} letters, digits and {'. _ - +' if pattern is _VALUE else '. _ -'}"

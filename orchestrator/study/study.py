@@ -25,7 +25,7 @@ class Axis:
     values: Mapping[str, object]
     """Name of a value -> the value: a scalar, or a mapping with a name; in the file's order."""
 
-    def typed(self, name: str) -> Scalar:
+    def value_of(self, name: str) -> Scalar:
         """Return the value of this name as the file wrote it; of a mapping, its own `name`."""
         value = self.values[name]
         return cast(Scalar, value["name"] if isinstance(value, Mapping) else value)
@@ -127,14 +127,14 @@ def _axis(name: str, values: list[object], file: StudyFile) -> Axis:
     require_name("the axis", name, file.where("axes", name))
     if not values:
         raise UserError(f"the axis {name!r} has no values", where=file.where("axes", name))
-    named: dict[str, object] = {}
+    by_label: dict[str, object] = {}
     for position, value in enumerate(values):
         where = file.where("axes", name, position)
         label = _value_label(name, value, where)
-        if label in named:
+        if label in by_label:
             raise UserError(f"the axis {name!r} has the value {label!r} twice", where=where)
-        named[label] = value
-    return Axis(name=name, values=named)
+        by_label[label] = value
+    return Axis(name=name, values=by_label)
 
 
 def _value_label(axis: str, value: object, where: str) -> str:

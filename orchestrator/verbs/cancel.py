@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.plan.decided_plan import find_study, plan_study
     from orchestrator.records.lock import current_holder
     from orchestrator.study.selector import select
-    from orchestrator.text import counted
+    from orchestrator.text import pluralize
 
     root = chosen_root(options)
     study = find_study(root, options.study)
@@ -46,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
     elif holder is None:
         say(f"no launch of {study.name!r} is running: nothing to cancel")
     else:
-        what = counted(len(jobs), "job") if options.selectors else "everything"
+        what = pluralize(len(jobs), "job") if options.selectors else "everything"
         say(f"asked {holder} to cancel {what}; `deltascale launch {study.name}` resumes")
     return 0

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from orchestrator.console import say, say_json
-from orchestrator.text import counted
+from orchestrator.text import pluralize
 from orchestrator.verb import chosen_root
 
 ORDER = 120
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     for item in garbage:
         say(f"{item.bytes / 1e6:10.2f} MB  {item.name}  ({item.why})")
     done = "deleted" if options.apply else "could be deleted; --apply deletes them"
-    say(f"{counted(len(garbage), 'item')}, {total / 1e6:.2f} MB {done}")
+    say(f"{pluralize(len(garbage), 'item')}, {total / 1e6:.2f} MB {done}")
     return 0
 
 

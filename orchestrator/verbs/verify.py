@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
-from orchestrator.text import counted
+from orchestrator.text import pluralize
 from orchestrator.verb import chosen_root, study_argument
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
             job = damage.job
             say(f"damaged  {job.key16}  {job.label}: {damage.name}: {damage.fault.value}")
         num_damaged = len({damage.job.key for damage in damages})
-        files = counted(len(damages), "file")
-        say(f"{counted(len(checked), 'artifact')} checked, {num_damaged} damaged in {files}")
+        files = pluralize(len(damages), "file")
+        say(f"{pluralize(len(checked), 'artifact')} checked, {num_damaged} damaged in {files}")
     if is_repaired:
         return _repair(options, root, study.name, damages)
     if damages:
@@ -74,12 +74,12 @@ def _repair(
     """Delete what is damaged, then launch; the new attempt takes over the files that are whole."""
     from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.records.lock import study_lock
-    from orchestrator.records.verification import Fault, take_away
+    from orchestrator.records.verification import FileFault, take_away
     from orchestrator.verbs import launch
 
     with study_lock(root, study, new_launch_id()):
         take_away(root, damages)
-    again = {damage.job.key for damage in damages if damage.fault is not Fault.FOREIGN}
+    again = {damage.job.key for damage in damages if damage.fault is not FileFault.FOREIGN}
     return launch.start(options, fresh=True, damaged=again)
 
 

@@ -68,19 +68,19 @@ class LiveView(Watcher):
         if self._counts:
             self._console.print(self._headline())
 
-    def started(self, job: Job, attempt: str) -> None:
+    def note_start(self, job: Job, attempt: str) -> None:
         """Add a line for the attempt."""
         with self._changing:
             self._running[attempt] = Running(job=job, since=time.monotonic())
 
-    def ended(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
+    def note_end(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
         """Remove the line of the attempt; a failure stays on the screen."""
         with self._changing:
             self._running.pop(attempt, None)
         if result in RETRIES:
             self._scroll(result.value, "yellow", job, message)
 
-    def dropped(self, job: Job, state: JobState, because: str) -> None:
+    def note_drop(self, job: Job, state: JobState, because: str) -> None:
         """Print that a job will not be done; the line stays on the screen."""
         self._scroll(state.value, "red", job, because)
 

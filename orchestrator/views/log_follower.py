@@ -61,7 +61,7 @@ def has_ended(root: Storage, study: str, job: Job) -> bool:
     if current_holder(root, study) is None:
         return not _is_of_running_launch(root, artifact)
     history = gather(read_events(root, study))
-    past = history.of(job.key)
+    past = history.of_job(job.key)
     if past.open_since is not None:
         return False
     assert history.launch is not None or past.attempt is None, "an attempt belongs to a launch"

@@ -43,11 +43,11 @@ class PlainLines(Watcher):
         self._summary = ""
         self._summary_at = time.monotonic()
 
-    def started(self, job: Job, attempt: str) -> None:
+    def note_start(self, job: Job, attempt: str) -> None:
         """Remember when the attempt was submitted."""
         self._running[attempt] = Running(job=job, since=time.monotonic())
 
-    def ended(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
+    def note_end(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
         """Print long jobs, and failures that are tried again."""
         seconds = time.monotonic() - self._running.pop(attempt).since
         if result in RETRIES:
@@ -55,7 +55,7 @@ class PlainLines(Watcher):
         elif result is Result.DONE and seconds >= _WORTH_A_LINE_S:
             self._print(f"done: {job.label}, {duration(seconds)}")
 
-    def dropped(self, job: Job, state: JobState, because: str) -> None:
+    def note_drop(self, job: Job, state: JobState, because: str) -> None:
         """Print that a job will not be done, and why."""
         self._print(f"{state.value}: {job.label}: {first_line(because)}")
 

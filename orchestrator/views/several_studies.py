@@ -44,9 +44,10 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
     studies: list[tuple[str, Storage, DecidedPlan]] = []
     for text in texts:
         place, _, name = text.rpartition("::")
-        own = Storage(place) if place else root
-        own = roots.setdefault(own.url, own)
-        studies.append((text, own, decide_plan(own, find_study(own, name))))
+        study_root = Storage(place) if place else root
+        study_root = roots.setdefault(study_root.url, study_root)
+        decided = decide_plan(study_root, find_study(study_root, name))
+        studies.append((text, study_root, decided))
     unique = {(source.stage, tuple(source.cell.items())): source for source in _sources(studies)}
     first = comparisons(studies[0][2])[0]
     return Gathered(
@@ -64,13 +65,13 @@ def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Sou
         if not jobs:
             raise UserError(f"the study {name!r} has no stage of kind compare", where=text)
         # Two roots may hold studies of one name: then each is named as the user wrote it.
-        named = name if names.count(name) == 1 else text
+        label = name if names.count(name) == 1 else text
         for source in (source for job in jobs for source in sources(root, decided, job)):
-            gathered.append(_of_study(source, named, text) if len(studies) > 1 else source)
+            gathered.append(_with_study(source, label, text) if len(studies) > 1 else source)
     return gathered
 
 
-def _of_study(source: "Source", name: str, text: str) -> "Source":
+def _with_study(source: "Source", name: str, text: str) -> "Source":
     if AXIS in source.cell:
         raise UserError(
             f"a study with an axis {AXIS!r} of its own cannot be compared with others", where=text

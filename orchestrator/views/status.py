@@ -116,7 +116,7 @@ def _eta(states: JobStates, past: History) -> float | None:
 def _describe(
     storage: Storage, states: JobStates, past: History, key: str, *, is_running: bool
 ) -> dict[str, Any]:
-    job, job_past, state = states.jobs[key], past.of(key), states.by_key[key]
+    job, job_past, state = states.jobs[key], past.of_job(key), states.by_key[key]
     progress = Progress()
     if state is JobState.RUNNING:
         progress = read_progress(storage, job, job_past.open)
@@ -152,12 +152,12 @@ def _why(states: JobStates, job_past: JobHistory, key: str, *, is_running: bool)
         if states.by_key.get(upstream) is not JobState.DONE and upstream in states.jobs
     ]
     if unmet:
-        named = [
+        labels = [
             f"{states.jobs[upstream].label} ({states.by_key[upstream].value})"
             for upstream in unmet[:_MOST_NAMED]
         ]
         more = f" and {len(unmet) - _MOST_NAMED} more" if len(unmet) > _MOST_NAMED else ""
-        return f"needs {', '.join(named)}{more}"
+        return f"needs {', '.join(labels)}{more}"
     return _why_not_started(job_past, is_running=is_running)
 
 

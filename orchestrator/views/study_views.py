@@ -44,7 +44,7 @@ def sources(root: Storage, decided: DecidedPlan, job: Job) -> "list[Source]":
     return [_source(root, decided, ref, decided.by_key[ref.key]) for ref in refs]
 
 
-def compared(root: Storage, decided: DecidedPlan, job: Job) -> "Comparison":
+def collect_measured(root: Storage, decided: DecidedPlan, job: Job) -> "Comparison":
     """Collect all measurements of a gathering job, missing ones included."""
     from jobs.comparing.gathering import collect
 
@@ -154,7 +154,7 @@ def why_missing(decided: DecidedPlan, decision: JobDecision) -> tuple[str, str]:
     A job that waits for a failed one is missing for the reason of that one.
     """
     cause = _cause(decision, decided.by_key)
-    past = decided.history.of(cause.job.key)
+    past = decided.history.of_job(cause.job.key)
     reason = f"{decision.job.label} {decision.decision.value}: {decision.why}"
     if cause is not decision:
         reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"

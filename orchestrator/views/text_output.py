@@ -13,7 +13,7 @@ from orchestrator.console import say
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import gigabytes
-from orchestrator.views.study_views import compared, comparisons
+from orchestrator.views.study_views import collect_measured, comparisons
 
 _WIDTH_WHEN_PIPED = 200
 _EXAMPLES = 3
@@ -90,7 +90,7 @@ def show_tables(root: Storage, decided: DecidedPlan) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
     console = Console(width=width, highlight=False)
     for job in comparisons(decided):
-        comparison = compared(root, decided, job)
+        comparison = collect_measured(root, decided, job)
         if not len(comparison.gathered):
             say(f"{job.label}: nothing was measured yet")
             continue

@@ -46,14 +46,14 @@ def test_a_lease_is_anybodys_once_its_holder_is_silent_for_too_long(remote):
     now = [1000.0]
     elsewhere = Holder(pid=1, host="elsewhere", launch="theirs", since=0.0)
     lease = Lease(remote, "lock", expires_after_s=90, clock=lambda: now[0])
-    holding = lease.held(elsewhere)
+    holding = lease.hold(elsewhere)
     holding.__enter__()
     now[0] += 90
-    with pytest.raises(Occupied) as fault, lease.held(MINE):
+    with pytest.raises(Occupied) as fault, lease.hold(MINE):
         pass
     assert fault.value.holder == elsewhere
     now[0] += 1
-    with lease.held(MINE):
+    with lease.hold(MINE):
         assert lease.holder() == MINE
     holding.__exit__(None, None, None)
 
@@ -77,7 +77,7 @@ class Refusing(Storage):
 def test_a_heartbeat_that_the_storage_refuses_once_is_given_again(remote):
     refusing = Refusing(remote.url, num_refusals=1)
     lease = Lease(refusing, "lock", heartbeat_s=0.01)
-    with lease.held(MINE):
+    with lease.hold(MINE):
         assert refusing.written.wait(60)
         assert refusing.num_refusals == 0
         assert lease.holder() == MINE
@@ -92,12 +92,12 @@ def test_one_that_cannot_renew_its_lease_in_time_is_interrupted(remote):
         expires_after_s=90,
         clock=lambda: float(next(now)),
     )
-    with pytest.raises(KeyboardInterrupt), lease.held(MINE):
+    with pytest.raises(KeyboardInterrupt), lease.hold(MINE):
         threading.Event().wait(60)
 
 
 def test_one_that_was_passed_over_is_interrupted(remote):
     lease = Lease(remote, "lock", heartbeat_s=0.01)
-    theirs = Lease(remote, "lock").held(Holder.this_process("theirs"), takeover=True)
-    with pytest.raises(KeyboardInterrupt), lease.held(MINE), theirs:
+    theirs = Lease(remote, "lock").hold(Holder.this_process("theirs"), takeover=True)
+    with pytest.raises(KeyboardInterrupt), lease.hold(MINE), theirs:
         threading.Event().wait(60)

@@ -6,7 +6,7 @@ from analysis.long_table.circumstances import Origin
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.comparing.ancestry import circumstances_of
-from orchestrator.dispatch.submission import write_request
+from orchestrator.dispatch.worker_messages import write_request
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import parse_study
 

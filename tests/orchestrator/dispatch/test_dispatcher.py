@@ -241,8 +241,8 @@ def test_attempts_of_a_launch_that_was_killed_are_charged_to_nothing(launch, mak
     report = launch([job])
     assert report.state is LaunchState.COMPLETE
     history = gather(read_events(launch.root, "study"))
-    assert history.of(job.key).num_attempts == 6
-    assert not history.of(job.key).failures
+    assert history.of_job(job.key).num_attempts == 6
+    assert not history.of_job(job.key).failures
 
 
 def test_a_cancelled_job_blocks_what_needs_it_and_the_next_launch_runs_both(
@@ -331,7 +331,7 @@ def test_a_job_of_several_ranks_is_refused_where_there_is_one_process_and_charge
 
     assert report.failed == {gang.key: "needs 2 ranks; this executor runs 1 at a time"}
     assert report.ran == [other.key]
-    assert not gather(read_events(root, "study")).of(gang.key).failures
+    assert not gather(read_events(root, "study")).of_job(gang.key).failures
 
 
 def test_a_job_that_found_no_room_is_charged_nothing_and_asked_for_again(launch, make_probe, root):
@@ -351,5 +351,5 @@ def test_a_job_that_found_no_room_is_charged_nothing_and_asked_for_again(launch,
 
     assert results_of(root, job) == [Result.NO_ROOM, Result.NO_ROOM, Result.DONE]
     assert report.state is LaunchState.COMPLETE
-    past = gather(read_events(root, "study")).of(job.key)
+    past = gather(read_events(root, "study")).of_job(job.key)
     assert (past.num_attempts, past.failures.total()) == (1, 0)

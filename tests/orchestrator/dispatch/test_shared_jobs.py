@@ -57,7 +57,7 @@ def test_idle_capacity_joins_a_running_job_and_one_record_stands(launch, shared)
     assert (report.state, report.ran, report.reused) == (LaunchState.COMPLETE, [shared.key], [])
     assert executor.submitted == [(0, 0), (0, 1), (0, 2)]
     assert results_of(launch.root, shared) == [Result.DONE, Result.REUSED, Result.REUSED]
-    assert not gather(read_events(launch.root, "study")).of(shared.key).failures
+    assert not gather(read_events(launch.root, "study")).of_job(shared.key).failures
 
 
 def test_a_worker_heard_before_the_one_that_published_does_not_hide_that_this_launch_did_it(
@@ -121,7 +121,7 @@ def test_a_lost_worker_is_noted_and_replaced_under_its_number_and_costs_no_try(l
     assert report.state is LaunchState.COMPLETE
     assert executor.submitted == [(0, 0), (0, 1), (0, 2), (0, 1)]
     assert results_of(launch.root, shared)[:2] == [Result.LOST, Result.DONE]
-    assert not gather(read_events(launch.root, "study")).of(shared.key).failures
+    assert not gather(read_events(launch.root, "study")).of_job(shared.key).failures
 
 
 def test_workers_that_die_again_and_again_are_replaced_three_times_and_the_first_goes_on(
@@ -148,7 +148,7 @@ def test_when_all_workers_die_the_job_is_tried_again_within_its_budget(launch, s
     report = launch([shared], executor=LosesAll())
 
     assert report.failed == {shared.key: "its process died"}
-    assert gather(read_events(launch.root, "study")).of(shared.key).failures[Result.LOST] == 4
+    assert gather(read_events(launch.root, "study")).of_job(shared.key).failures[Result.LOST] == 4
 
 
 def test_a_users_mistake_ends_all_workers_at_once(launch, make_probe):

@@ -31,10 +31,10 @@ PROGRAM = textwrap.dedent(
     EXECUTION = execution_names(probe.Params)
 
     class Speaking:
-        def started(self, job, attempt):
+        def note_start(self, job, attempt):
             print("started", job.key, flush=True)
-        def ended(self, job, attempt, result, message): ...
-        def dropped(self, job, state, because): ...
+        def note_end(self, job, attempt, result, message): ...
+        def note_drop(self, job, state, because): ...
         def tick(self, counts): ...
 
     root, study, count, seconds = sys.argv[1:]
@@ -104,7 +104,7 @@ def test_a_job_that_another_process_is_at_is_waited_for_and_taken_over(
     _until_running(artifact)
 
     class KillsTheOther(Watcher):
-        def ended(self, job, attempt, result, message):
+        def note_end(self, job, attempt, result, message):
             if result is Result.BUSY:
                 other.kill()
 
@@ -114,7 +114,7 @@ def test_a_job_that_another_process_is_at_is_waited_for_and_taken_over(
     results = [e.result for e in read_events(root, "study") if isinstance(e, Ended)]
     assert results[0] is Result.BUSY
     assert results[-1] is Result.DONE
-    assert gather(read_events(root, "study")).of(job.key).num_attempts == 1
+    assert gather(read_events(root, "study")).of_job(job.key).num_attempts == 1
 
 
 def test_ctrl_c_stops_the_running_job_keeps_the_ledger_and_exits_130(
@@ -131,8 +131,8 @@ def test_ctrl_c_stops_the_running_job_keeps_the_ledger_and_exits_130(
     assert process.returncode == 130
     history = gather(read_events(root, "study"))
     assert history.ended.state == LaunchState.INTERRUPTED.value
-    assert history.of(job.key).result is Result.CANCELLED
-    assert not history.of(job.key).failures
+    assert history.of_job(job.key).result is Result.CANCELLED
+    assert not history.of_job(job.key).failures
 
 
 def test_a_launch_killed_with_sigkill_is_completed_by_the_next_one(start, root, launch, make_probe):

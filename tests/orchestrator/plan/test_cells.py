@@ -1,7 +1,7 @@
 import pytest
 
 from cluster.errors import UserError
-from orchestrator.plan.cells import agreements, gathered_rows, stage_grid
+from orchestrator.plan.cells import agreements, gather_rows, stage_grid
 from orchestrator.plan.grid import Grid
 from orchestrator.study.study import Study, parse_study
 
@@ -103,7 +103,7 @@ def test_an_axis_of_an_input_cannot_be_added_again():
         (
             "  a: {kind: x, over: seed, inputs: {b: base}, where: {seed: 0}}\n"
             "  c: {kind: x, inputs: {a: {stage: a, where: {seed: 1}}}}",
-            "no job of the stage 'a'",
+            "no job of the stage 'a' has seed=1",
         ),
         (
             "  a: {kind: x, over: seed, where: {seed: 0}}\n"
@@ -125,7 +125,7 @@ def test_what_selects_nothing_is_refused(text, error):
 def test_a_gathering_stage_takes_everything_once():
     study, grids = grids_of("  g: {kind: x, gather: [base, texts], per: []}")
     assert grids["g"].rows == ((),)
-    assert dict(gathered_rows(study.stages["g"], "texts", grids)) == {(): [(0,), (1,)]}
+    assert dict(gather_rows(study.stages["g"], "texts", grids)) == {(): [(0,), (1,)]}
 
 
 def test_gather_per_axis_makes_one_group_per_value_and_shares_what_lacks_the_axis():
@@ -134,11 +134,11 @@ def test_gather_per_axis_makes_one_group_per_value_and_shares_what_lacks_the_axi
   g: {kind: x, gather: [a, texts], per: [model]}
 """)
     assert named(study, grids["g"]) == ["m1", "m2"]
-    assert dict(gathered_rows(study.stages["g"], "a", grids)) == {
+    assert dict(gather_rows(study.stages["g"], "a", grids)) == {
         (0,): [(0, 0), (0, 1)],
         (1,): [(1, 0), (1, 1)],
     }
-    assert dict(gathered_rows(study.stages["g"], "texts", grids)) == {
+    assert dict(gather_rows(study.stages["g"], "texts", grids)) == {
         (0,): [(0,), (1,)],
         (1,): [(0,), (1,)],
     }

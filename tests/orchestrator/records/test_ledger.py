@@ -76,7 +76,7 @@ def test_a_line_that_a_crash_left_half_written_is_passed_over(tmp_path):
 
 def test_history_counts_failures_tries_and_time(root):
     write(root, "1", [STARTED, SUBMITTED, LOST, SUBMITTED, LOST])
-    job = gather(read_events(root, "study")).of("k")
+    job = gather(read_events(root, "study")).of_job("k")
     assert job.failures == {Result.LOST: 2}
     assert (job.num_attempts, job.seconds, job.message) == (2, 2.0, "gone")
 
@@ -84,20 +84,20 @@ def test_history_counts_failures_tries_and_time(root):
 def test_an_attempt_that_a_dead_launch_left_open_is_not_open_in_the_next(root):
     again = LaunchStarted(at=9.0, launch="2", host="h", pid=1, executor="ray", fresh=False)
     write(root, "1", [STARTED, SUBMITTED])
-    assert gather(read_events(root, "study")).of("k").open_since == 2.0
+    assert gather(read_events(root, "study")).of_job("k").open_since == 2.0
     write(root, "2", [again])
     history = gather(read_events(root, "study"))
-    assert history.of("k").open_since is None
-    assert not history.of("k").failures
+    assert history.of_job("k").open_since is None
+    assert not history.of_job("k").failures
     assert history.launch == again
 
 
 def test_after_a_fresh_launch_earlier_failures_no_longer_count(root):
     fresh = LaunchStarted(at=9.0, launch="2", host="h", pid=1, executor="ray", fresh=True)
     write(root, "1", [STARTED, *[SUBMITTED, LOST] * 4, OVER])
-    assert gather(read_events(root, "study")).of("k").given_up
+    assert gather(read_events(root, "study")).of_job("k").given_up
     write(root, "2", [fresh])
-    assert not gather(read_events(root, "study")).of("k").given_up
+    assert not gather(read_events(root, "study")).of_job("k").given_up
 
 
 def test_a_long_launch_is_read_back_in_few_requests(tmp_path):
@@ -116,12 +116,12 @@ def test_a_failure_counts_only_when_nobody_else_is_at_the_job_and_a_mistake_alwa
         return Ended(at=2.0, key="k", attempt=attempt, result=result, seconds=1.0, message=message)
 
     both = [submitted("a"), submitted("b")]
-    shared = gather([*both, ended("a", Result.LOST, "gone")]).of("k")
+    shared = gather([*both, ended("a", Result.LOST, "gone")]).of_job("k")
     assert (shared.failures.total(), set(shared.open)) == (0, {"b"})
-    alone = gather([*both, ended("a", Result.LOST), ended("b", Result.LOST, "gone too")]).of("k")
+    alone = gather([*both, ended("a", Result.LOST), ended("b", Result.LOST, "gone too")]).of_job("k")
     assert (alone.failures[Result.LOST], alone.message, alone.open_since) == (1, "gone too", None)
     mistaken = [ended("a", Result.MISTAKE, "yours"), ended("b", Result.CANCELLED, "stopped")]
-    found = gather([*both, *mistaken]).of("k")
+    found = gather([*both, *mistaken]).of_job("k")
     assert (found.given_up, found.message) == (True, "yours")
-    done = gather([*both, ended("a", Result.DONE), ended("b", Result.REUSED)]).of("k")
+    done = gather([*both, ended("a", Result.DONE), ended("b", Result.REUSED)]).of_job("k")
     assert done.result is Result.DONE

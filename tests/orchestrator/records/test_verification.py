@@ -11,7 +11,7 @@ from jobs.artifacts.artifact import Artifact
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import decide_plan
-from orchestrator.records.verification import Fault, find_damage
+from orchestrator.records.verification import FileFault, find_damage
 from orchestrator.study.study import load_study
 from orchestrator.verbs import verify
 
@@ -101,12 +101,12 @@ def swap_record(path):
 
 
 DAMAGES = [
-    (flip, Fault.BYTES, "probe.txt"),
-    (cut, Fault.SIZE, "probe.txt"),
-    (remove, Fault.MISSING, "probe.txt"),
-    (put_beside, Fault.FOREIGN, "notes/foreign.txt"),
-    (spoil_record, Fault.UNREADABLE, "record.json"),
-    (swap_record, Fault.UNREADABLE, "record.json"),
+    (flip, FileFault.BYTES, "probe.txt"),
+    (cut, FileFault.SIZE, "probe.txt"),
+    (remove, FileFault.MISSING, "probe.txt"),
+    (put_beside, FileFault.FOREIGN, "notes/foreign.txt"),
+    (spoil_record, FileFault.UNREADABLE, "record.json"),
+    (swap_record, FileFault.UNREADABLE, "record.json"),
 ]
 
 
@@ -127,7 +127,7 @@ def test_a_damage_is_found_named_and_repaired(launched, capsys, harm, fault, nam
     again = [Artifact(launched.root, job.kind, job.key) for job in launched.jobs]
     assert [artifact.record.content_digest for artifact in again] == before
     attempts = [len(artifact.attempts()) for artifact in again]
-    assert attempts == [1, 1 if fault is Fault.FOREIGN else 2, 1]
+    assert attempts == [1, 1 if fault is FileFault.FOREIGN else 2, 1]
 
 
 def test_every_damage_is_told_not_only_the_first(launched, capsys):
@@ -170,7 +170,7 @@ def test_a_remote_root_is_read_where_it_is_and_never_from_a_copy(make_remote):
     data[0] ^= 1
     root.write(name, bytes(data))
     ((_, (damage,)),) = find_damage(root, [job])
-    assert (damage.name, damage.fault) == (name, Fault.BYTES)
+    assert (damage.name, damage.fault) == (name, FileFault.BYTES)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_on_a_terminal_running_jobs_and_their_progress_are_drawn(make_probe, roo
 
     with open_progress(root, stream) as watcher:
         assert isinstance(watcher, LiveView)
-        watcher.started(job, "1-000001")
+        watcher.note_start(job, "1-000001")
         watcher.tick({**dict.fromkeys(JobState, 0), JobState.DONE: 3, JobState.RUNNING: 1})
         watcher._live.refresh()
 
@@ -75,7 +75,7 @@ def test_workers_that_share_a_job_are_one_line_with_the_foremost_progress(make_p
 
     with open_progress(root, stream) as watcher:
         for attempt in ("1-000001", "1-000002", "1-000003"):
-            watcher.started(job, attempt)
+            watcher.note_start(job, attempt)
         watcher.tick({**dict.fromkeys(JobState, 0), JobState.RUNNING: 1})
         watcher._live.refresh()
 

@@ -11,7 +11,7 @@ from analysis.long_table.files import to_parquet
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import FileEntry, Record, digest_bytes
-from orchestrator.dispatch.submission import write_request
+from orchestrator.dispatch.worker_messages import write_request
 from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import load_study

@@ -50,7 +50,7 @@ class Assigner:
             identity_params=job.identity_params,
             own_params={name: job.params[name] for name in job.params if name not in same},
             pins=job.pins,
-            inputs=_used_inputs(job),
+            inputs=_select_inputs(job),
             attempt=attempt,
             worker=worker,
             num_workers=job.workers,
@@ -93,7 +93,7 @@ def write_request(storage: Storage, job: Job) -> None:
         "identity": job.identity,
         "inputs": {
             name: [ref.to_json(with_values=job.gathers) for ref in refs]
-            for name, refs in _used_inputs(job).items()
+            for name, refs in _select_inputs(job).items()
         },
         "resources": asdict(job.resources),
     }
@@ -145,7 +145,7 @@ _FAULTS = {
 }
 
 
-def _used_inputs(job: Job) -> dict[str, list[InputRef]]:
+def _select_inputs(job: Job) -> dict[str, list[InputRef]]:
     """Return the inputs that the job's params make it use; the others are not even opened.
 
     Typed values go along only where the job gathers: its table shows them.

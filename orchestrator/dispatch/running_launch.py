@@ -1,0 +1,30 @@
+"""`RunningLaunch`: what all parts of one launch share."""
+
+from dataclasses import dataclass
+
+from cluster.executor import Executor
+from orchestrator.dispatch.job_states import JobStates
+from orchestrator.dispatch.record_checks import RecordChecks
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.dispatch.worker_messages import Assigner
+from orchestrator.records.history import Journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningLaunch:
+    """One launch: its jobs, where they run, and who is told of them."""
+
+    id: str
+    """Id of the launch, with which the ids of its attempts begin."""
+    states: JobStates
+    """The jobs and their states."""
+    assigner: Assigner
+    """Makes what workers are handed; holds the root and the study's name."""
+    executor: Executor
+    """Where jobs run."""
+    journal: Journal
+    """The ledger, and what it says so far."""
+    records: RecordChecks
+    """Records of the jobs."""
+    watcher: Watcher
+    """Follows the launch."""
