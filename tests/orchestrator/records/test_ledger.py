@@ -118,7 +118,9 @@ def test_a_failure_counts_only_when_nobody_else_is_at_the_job_and_a_mistake_alwa
     both = [submitted("a"), submitted("b")]
     shared = gather([*both, ended("a", Result.LOST, "gone")]).of_job("k")
     assert (shared.failures.total(), set(shared.open)) == (0, {"b"})
-    alone = gather([*both, ended("a", Result.LOST), ended("b", Result.LOST, "gone too")]).of_job("k")
+    alone = gather([*both, ended("a", Result.LOST), ended("b", Result.LOST, "gone too")]).of_job(
+        "k"
+    )
     assert (alone.failures[Result.LOST], alone.message, alone.open_since) == (1, "gone too", None)
     mistaken = [ended("a", Result.MISTAKE, "yours"), ended("b", Result.CANCELLED, "stopped")]
     found = gather([*both, *mistaken]).of_job("k")
