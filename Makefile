@@ -41,9 +41,11 @@ setup: $(READY)
 study: $(READY)
 	$(BIN)/deltascale launch studies/nursery.yaml
 
-# Two processes on two cores, one thread each; a file's tests stay together, they share set-up.
+# Two processes on two cores, one thread each; a file's tests stay together, they share set-up, and
+# files keep their order: those of few and long tests would come last otherwise, one process idle.
 test: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not cluster and not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  --durations 10 -m "not cluster and not slow and not gpu"
 
 test-cluster: $(DEV)
 	$(BIN)/python -m pytest -m "cluster and not gpu"

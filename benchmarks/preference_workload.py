@@ -20,6 +20,14 @@ from jobs.worker.assignment import Assignment
 from jobs.worker.work import AttemptFolder
 
 
+def gpt2_fields(
+    *, num_layers: int, d_model: int, num_heads: int, vocab_size: int
+) -> dict[str, Any]:
+    """Return our fields of a GPT-2 of 256 positions."""
+    shape = {"num_layers": num_layers, "d_model": d_model, "num_heads": num_heads}
+    return {"family": "gpt2", "vocab_size": vocab_size, "max_positions": 256, **shape}
+
+
 @dataclass(frozen=True, kw_only=True)
 class PreferenceWorkload:
     """A model's shape, and the pairs it is trained on."""

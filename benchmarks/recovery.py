@@ -19,18 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.preference_workload import PreferenceWorkload, random_checkpoint
+from benchmarks.preference_workload import PreferenceWorkload, gpt2_fields, random_checkpoint
 from benchmarks.workload import arguments, settled
 
 WORKLOAD = PreferenceWorkload(
-    fields={
-        "family": "gpt2",
-        "num_layers": 4,
-        "d_model": 128,
-        "num_heads": 4,
-        "vocab_size": 2000,
-        "max_positions": 256,
-    },
+    fields=gpt2_fields(num_layers=4, d_model=128, num_heads=4, vocab_size=2000),
     num_pairs=64,
     prompt_tokens=16,
     completion_tokens=16,

@@ -18,18 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bare_trl import bare_trainer
-from benchmarks.preference_workload import BenchmarkRoot, PreferenceWorkload
+from benchmarks.preference_workload import BenchmarkRoot, PreferenceWorkload, gpt2_fields
 from benchmarks.workload import arguments, settled
 
 WORKLOAD = PreferenceWorkload(
-    fields={
-        "family": "gpt2",
-        "num_layers": 6,
-        "d_model": 256,
-        "num_heads": 8,
-        "vocab_size": 4000,
-        "max_positions": 256,
-    },
+    fields=gpt2_fields(num_layers=6, d_model=256, num_heads=8, vocab_size=4000),
     num_pairs=64,
     prompt_tokens=32,
     completion_tokens=48,

@@ -42,6 +42,18 @@ def shared_ray(num_cpus):
 
 
 @contextlib.contextmanager
+def head_node(num_cpus):
+    """Start a Ray to which a test adds nodes."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": num_cpus})
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+@contextlib.contextmanager
 def carrying(nodes, folder, name, code):
     """Start an executor on nodes that are there, to which a package of this code is carried."""
     (folder / name).mkdir()
@@ -78,6 +90,18 @@ def first_outcome(executor, limit_s=180):
         if outcomes := executor.wait(0.2):
             return outcomes[0]
     raise AssertionError("nothing ended")
+
+
+def process_that_holds(path, limit_s=30):
+    """Return the id of a process that has a file open, once there is one."""
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        for entry in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(entry) == str(path):
+                    return int(entry.parts[2])
+        TICK.wait(0.02)
+    raise AssertionError(f"nobody has {path} open")
 
 
 def is_gone(pid, limit_s=60):

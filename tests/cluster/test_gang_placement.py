@@ -10,7 +10,7 @@ import pytest
 
 from cluster.executor import Ending
 from cluster.resources import Resources
-from tests.real_ray import carrying, first_outcome
+from tests.real_ray import carrying, first_outcome, head_node
 
 pytestmark = pytest.mark.cluster
 
@@ -40,11 +40,8 @@ def stay(payload, surroundings):
 
 @pytest.fixture(scope="module")
 def cluster():
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    yield cluster
-    cluster.shutdown()
+    with head_node(0) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.executor import Ending
 from cluster.resources import Resources
-from tests.real_ray import carrying
+from tests.real_ray import carrying, first_outcome, head_node
 
 pytestmark = pytest.mark.cluster
 
@@ -31,11 +31,8 @@ def stay(payload, surroundings):
 @pytest.fixture(scope="module")
 def nodes():
     """A head of one CPU, with room to add others."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    yield cluster
-    cluster.shutdown()
+    with head_node(1) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +43,9 @@ def executor(nodes, tmp_path_factory):
         yield executor
 
 
-def finish(executor):
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
-        if outcomes := executor.wait(0.5):
-            return outcomes[0]
-    raise AssertionError("nothing ended")
-
-
 def test_the_packages_and_nothing_else_are_carried_to_the_cluster(executor, tmp_path_factory):
     executor.submit("a", "carried_calls:where", "", Resources())
-    outcome = finish(executor)
+    outcome = first_outcome(executor, 90)
     assert outcome.ending is Ending.RETURNED, outcome.error
     seen = json.loads(outcome.answer)
     assert seen["cwd"] == ["carried_calls", "cluster"]
@@ -76,7 +65,7 @@ def test_a_call_on_a_node_that_dies_is_lost_and_says_where(nodes, executor, tmp_
 
     nodes.remove_node(second, allow_graceful=False)
 
-    outcome = finish(executor)
+    outcome = first_outcome(executor, 90)
     assert outcome.ending is Ending.LOST
     assert outcome.node == node
     until = time.monotonic() + 60

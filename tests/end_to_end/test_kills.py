@@ -38,10 +38,17 @@ def _moments(command: Any) -> list[Callable[[], bool]]:
 
 
 @pytest.mark.parametrize("executor", ["local", "ray"])
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param(slice(1, 3), id="in alignment and after"),
+        pytest.param(slice(None), id="from pretraining to the end", marks=pytest.mark.slow),
+    ],
+)
 def test_a_launch_killed_again_and_again_completes_with_the_same_bytes(
-    undisturbed: Any, command: Any, executor: str
+    undisturbed: Any, command: Any, executor: str, moments: slice
 ) -> None:
-    for moment in _moments(command):
+    for moment in _moments(command)[moments]:
         process = command.start("launch", MINIATURE, "--executor", executor)
         if _reached(moment, process):
             os.kill(process.pid, signal.SIGKILL)

@@ -2,19 +2,14 @@
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from orchestrator.dispatch.watcher import Watcher
-from orchestrator.launch import launch
-from orchestrator.plan.decided_plan import decide_plan
-from orchestrator.study.study import load_study
+from tests.launching import launch_locally
 
 STUDY = """\
 study: repaired
@@ -39,17 +34,9 @@ stages:
 def store(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Artifact]:
     """A launched study; a function that gives its store as it stands."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    path = tmp_path / "study.yaml"
-    path.write_text(STUDY)
     root = Storage(command.root)
-    launch(
-        root,
-        load_study(path),
-        executor=Executor(),
-        executor_name="local",
-        progress=lambda: nullcontext(Watcher()),
-    )
-    job = next(job for job in decide_plan(root, load_study(path)).plan.jobs if job.stage == "delta")
+    plan = launch_locally(root, tmp_path / "study.yaml", STUDY)
+    job = next(job for job in plan.jobs if job.stage == "delta")
     return lambda: Artifact(root, job.kind, job.key)
 
 

@@ -23,27 +23,34 @@ def test_everything_is_done_in_order_before_the_block_ends():
     assert done == list(range(200))
 
 
+def require_a_wait(act, go_on):
+    """Let another thread act: it ends after `go_on` is set, and not before."""
+    ended = threading.Event()
+
+    def act_and_tell():
+        act()
+        ended.set()
+
+    acting = threading.Thread(target=act_and_tell)
+    acting.start()
+    assert not ended.wait(0.2)
+    go_on.set()
+    assert ended.wait(30)
+    acting.join()
+
+
 def test_what_is_begun_and_no_longer_in_the_queue_is_waited_for():
     """Lesson 36: an empty queue is not done."""
-    begun, go_on, waited = threading.Event(), threading.Event(), threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     def work():
         begun.set()
         assert go_on.wait(30)
 
-    def wait(thread):
-        thread.wait()
-        waited.set()
-
     with WriterThread(CPU) as thread:
         thread.submit(work)
         assert begun.wait(30)
-        waiter = threading.Thread(target=wait, args=(thread,))
-        waiter.start()
-        assert not waited.wait(0.2)
-        go_on.set()
-        assert waited.wait(30)
-        waiter.join()
+        require_a_wait(thread.wait, go_on)
 
 
 def test_an_error_of_the_writer_stops_the_producer_at_its_next_batch():
@@ -77,20 +84,10 @@ def test_what_was_handed_over_is_done_also_when_the_producer_fails():
 
 def test_little_memory_waits_however_fast_the_producer_is():
     """Handing over what would exceed the bound blocks until the thread has caught up."""
-    go_on, handed_over = threading.Event(), threading.Event()
-
-    def produce(thread):
-        thread.submit(lambda: None, 400 * 2**20)
-        handed_over.set()
-
+    go_on = threading.Event()
     with WriterThread(CPU) as thread:
         thread.submit(lambda: go_on.wait(30) and None, 400 * 2**20)
-        producer = threading.Thread(target=produce, args=(thread,))
-        producer.start()
-        assert not handed_over.wait(0.2)
-        go_on.set()
-        assert handed_over.wait(30)
-        producer.join()
+        require_a_wait(lambda: thread.submit(lambda: None, 400 * 2**20), go_on)
 
 
 def test_a_waiting_producer_is_let_go_when_the_writer_fails():

@@ -43,28 +43,28 @@ def test_what_is_no_plain_word_is_not_repeated():
     assert isinstance(fault_of_status(401, {}, None, where="there"), UserError)
 
 
-def test_it_is_asked_as_often_as_allowed_and_then_given_up():
+@pytest.mark.parametrize(
+    ("fault", "num_tries", "reason"),
+    [
+        (TransientFault("HTTP 500"), 4, "HTTP 500, 4 times"),
+        # Nobody waits for as long as this one asks for.
+        (
+            TransientFault("HTTP 429", retry_after_s=86_400),
+            1,
+            "HTTP 429, to be asked after 86400 s",
+        ),
+    ],
+)
+def test_it_is_asked_as_often_as_allowed_and_then_given_up(fault, num_tries, reason):
     tries = []
 
     def ask():
         tries.append(1)
-        raise TransientFault("HTTP 500")
+        raise fault
 
     with pytest.raises(NoAnswer) as caught:
         ask_with_retries(ask, pace(), **QUICK)
-    assert (len(tries), caught.value.reason) == (4, "HTTP 500, 4 times")
-
-
-def test_who_asks_for_a_longer_wait_than_anybody_waits_is_not_asked_again():
-    tries = []
-
-    def ask():
-        tries.append(1)
-        raise TransientFault("HTTP 429", retry_after_s=86_400)
-
-    with pytest.raises(NoAnswer) as caught:
-        ask_with_retries(ask, pace(), **QUICK)
-    assert (len(tries), caught.value.reason) == (1, "HTTP 429, to be asked after 86400 s")
+    assert (len(tries), caught.value.reason) == (num_tries, reason)
 
 
 def test_a_stop_ends_a_wait():

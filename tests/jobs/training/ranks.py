@@ -87,6 +87,12 @@ class RankedJob:
     kill_at: dict = field(default_factory=dict)
 
 
+def stop_at(step):
+    """Return a request to stop, made after this many steps of the process."""
+    asked = itertools.count(1)
+    return lambda: next(asked) >= step
+
+
 def crash_at(step):
     """Return a fault of the machine after this many steps of the process."""
     asked = itertools.count(1)

@@ -11,6 +11,7 @@ import pytest
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
 from cluster.resources import Resources
+from tests.real_ray import first_outcome, process_that_holds
 
 pytestmark = pytest.mark.slow
 
@@ -35,34 +36,18 @@ def submit(executor, root, steps, attempt, **params):
     executor.submit(attempt, "jobs.run:run", payload, Resources(num_ranks=2))
 
 
-def finish(executor):
-    until = time.monotonic() + 300
-    while time.monotonic() < until:
-        if outcomes := executor.wait(0.2):
-            return outcomes[0]
-    raise AssertionError("nothing ended")
-
-
 def answer_of(outcome):
     assert outcome.ending is Ending.RETURNED, outcome.error
     return json.loads(outcome.answer)
 
 
 def second_rank_of(attempt: Path) -> int:
-    """The process that has the second rank's log open."""
-    log = str(attempt / "log-rank-1.txt")
-    for entry in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(entry) == log:
-                return int(entry.parts[2])
-        except OSError:
-            continue
-    raise AssertionError(f"no process writes {log}")
+    return process_that_holds(attempt / "log-rank-1.txt")
 
 
 def test_two_ranks_align_one_model_and_one_of_them_publishes_it(executor, scored):
     submit(executor, scored, 2, "1")
-    answer = answer_of(finish(executor))
+    answer = answer_of(first_outcome(executor, 300))
     assert (answer["state"], answer["error"]) == ("done", None)
     record, _ = scored.artifact("aligned").find_record()
     assert record.facts["training"]["layout"]["num_ranks"] == 2
@@ -71,7 +56,7 @@ def test_two_ranks_align_one_model_and_one_of_them_publishes_it(executor, scored
     assert (folder / "log.txt").exists() and (folder / "log-rank-1.txt").exists()
 
     submit(executor, scored, 2, "2")
-    assert answer_of(finish(executor))["state"] == "reused"
+    assert answer_of(first_outcome(executor, 300))["state"] == "reused"
 
 
 def test_a_job_whose_rank_was_killed_goes_on_from_its_checkpoint(executor, scored):
@@ -83,10 +68,10 @@ def test_a_job_whose_rank_was_killed_goes_on_from_its_checkpoint(executor, score
         assert time.monotonic() < until, "no checkpoint was written"
         assert not executor.wait(0.05)
     os.kill(second_rank_of(attempt), signal.SIGKILL)
-    assert finish(executor).ending is Ending.LOST
+    assert first_outcome(executor, 300).ending is Ending.LOST
     assert artifact.find_record() is None
 
     submit(executor, scored, 400, "2", checkpoint_every=200)
-    answer = answer_of(finish(executor))
+    answer = answer_of(first_outcome(executor, 300))
     assert answer["state"] == "done", answer
     assert artifact.facts["training"]["resume"]["resumed_from"] >= 5

@@ -6,6 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.jobs.training.ranks import stop_at
+
 
 def table_of(root, name):
     return pyarrow.parquet.read_table(root.artifact(name).path("reference.parquet")).to_pydict()
@@ -89,11 +91,9 @@ def test_a_killed_one_goes_on_after_its_last_whole_chunk_and_gives_the_same_bits
 
 def test_half_a_chunk_is_computed_again(root, texts):
     inputs, params = many_pairs(root, texts), {"max_length": 32}
-    asked = []
-    stop = lambda: bool(asked.append(1)) or len(asked) > 34  # noqa: E731
-    assert (
-        root.run("reference", params, name="killed", stop=stop, **inputs)[0]["state"] == "stopped"
-    )
+    stop = stop_at(35)
+    answer, _ = root.run("reference", params, name="killed", stop=stop, **inputs)
+    assert answer["state"] == "stopped"
     folder = root.folder / root.artifact("killed").attempt_folder("1") / "checkpoints"
     first, _ = sorted(folder.rglob("*.safetensors"))
     first.write_bytes(first.read_bytes()[:-8])
@@ -105,11 +105,9 @@ def test_half_a_chunk_is_computed_again(root, texts):
 
 def test_one_that_is_asked_to_stop_keeps_its_chunks(root, texts):
     inputs, params = many_pairs(root, texts), {"max_length": 32}
-    asked = []
-    stop = lambda: bool(asked.append(1)) or len(asked) > 20  # noqa: E731
-    assert (
-        root.run("reference", params, name="stopped", stop=stop, **inputs)[0]["state"] == "stopped"
-    )
+    stop = stop_at(21)
+    answer, _ = root.run("reference", params, name="stopped", stop=stop, **inputs)
+    assert answer["state"] == "stopped"
     root.done("reference", params, name="stopped", attempt="2", **inputs)
     assert root.artifact("stopped").facts["chunks_taken_over"] == 1
 

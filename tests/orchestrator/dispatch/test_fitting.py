@@ -90,30 +90,29 @@ def test_a_job_no_machine_can_hold_is_refused_with_the_reason_and_others_go_on(l
     assert report.ran == [other.key]
 
 
-def test_a_lost_job_keeps_its_layout_though_there_is_more_room_now(launch, make_probe):
-    class Grows(Nodes):
-        def wait(self, timeout_s):
-            if self.memory_gb == (16,):
-                return super().wait(timeout_s)
-            self.memory_gb = (16,)
-            ticket, _, _ = self._queue.popleft()
-            return [Outcome(ticket=ticket, ending=Ending.LOST, error="gone")]
+class OtherAfterALoss(Nodes):
+    """Nodes that lose their first job, and are another one from then on."""
 
-    launch([make_probe(0, holds_gb=12, pieces=None)], executor=Grows(4))
+    def __init__(self, before, after):
+        super().__init__(before)
+        self.after = (after,)
+
+    def wait(self, timeout_s):
+        if self.memory_gb == self.after:
+            return super().wait(timeout_s)
+        self.memory_gb = self.after
+        ticket, _, _ = self._queue.popleft()
+        return [Outcome(ticket=ticket, ending=Ending.LOST, error="its node died")]
+
+
+def test_a_lost_job_keeps_its_layout_though_there_is_more_room_now(launch, make_probe):
+    launch([make_probe(0, holds_gb=12, pieces=None)], executor=OtherAfterALoss(4, 16))
 
     assert [event.execution["pieces"] for event in events(launch, Submitted)] == [3, 3]
 
 
 def test_a_lost_job_is_laid_out_anew_when_its_machines_are_gone(launch, make_probe):
-    class Shrinks(Nodes):
-        def wait(self, timeout_s):
-            if self.memory_gb == (4,):
-                return super().wait(timeout_s)
-            self.memory_gb = (4,)
-            ticket, _, _ = self._queue.popleft()
-            return [Outcome(ticket=ticket, ending=Ending.LOST, error="its node died")]
-
-    launch([make_probe(0, holds_gb=12, pieces=None)], executor=Shrinks(16))
+    launch([make_probe(0, holds_gb=12, pieces=None)], executor=OtherAfterALoss(16, 4))
 
     assert [event.execution["pieces"] for event in events(launch, Submitted)] == [1, 3]
 

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.ledger import Ended, LaunchState, read_events
-from tests.real_ray import TICK, shared_ray
+from tests.real_ray import TICK, process_that_holds, shared_ray
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +28,7 @@ def in_background(act):
 
 def pid_at(artifact) -> int:
     """The process that runs a job: the one that has its claim open."""
-    claim = str(artifact.storage.path(f"{artifact.folder}/claim"))
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        for entry in Path("/proc").glob("[0-9]*/fd/*"):
-            try:
-                if os.readlink(entry) == claim:
-                    return int(entry.parts[2])
-            except OSError:
-                continue
-        TICK.wait(0.02)
-    raise AssertionError(f"nobody has {claim} open")
+    return process_that_holds(artifact.storage.path(f"{artifact.folder}/claim"))
 
 
 def pid_of_second_rank(artifact) -> int:

@@ -14,6 +14,7 @@ from orchestrator.plan.decided_plan import decide_plan
 from orchestrator.records.verification import FileFault, find_damage
 from orchestrator.study.study import load_study
 from orchestrator.verbs import verify
+from tests.launching import launch_locally
 
 STUDY = """\
 study: s
@@ -176,19 +177,8 @@ def test_a_remote_root_is_read_where_it_is_and_never_from_a_copy(make_remote):
 @pytest.fixture
 def make_remote(tmp_path):
     """A root in memory with one finished probe whose file was read before."""
-    from contextlib import nullcontext
-
-    study = tmp_path / "study.yaml"
-    study.write_text(STUDY)
     root = Storage(f"memory://{tmp_path.name}")
-    launch(
-        root,
-        load_study(study),
-        executor=Executor(),
-        executor_name="local",
-        progress=lambda: nullcontext(Watcher()),
-    )
-    job = decide_plan(root, load_study(study)).plan.jobs[0]
+    job = launch_locally(root, tmp_path / "study.yaml", STUDY).jobs[0]
     artifact = Artifact(root, job.kind, job.key)
     artifact.path("probe.txt")
     return root, job, f"{artifact.attempt_folder(artifact.record.attempt)}/probe.txt"

@@ -153,71 +153,63 @@ def test_a_config_that_says_nothing_counts_as_what_transformers_assumes(name):
     assert family.num_parameters({"model_type": name}) == meta_counts(config, family.EMBEDDING)
 
 
-def test_published_configs_give_their_published_sizes():
-    gpt2_medium = {"model_type": "gpt2", "n_layer": 24, "n_embd": 1024, "n_head": 16}
-    assert family_of("gpt2").num_parameters(gpt2_medium)[0] == 354_823_168
-    pythia_70m = {
-        "model_type": "gpt_neox",
-        "num_hidden_layers": 6,
-        "hidden_size": 512,
-        "num_attention_heads": 8,
-        "intermediate_size": 2048,
-        "vocab_size": 50304,
+def of_hub(model_type, num_layers, d_model, **more):
+    """A config as the hub has it."""
+    return {
+        "model_type": model_type,
+        "num_hidden_layers": num_layers,
+        "hidden_size": d_model,
+        **more,
     }
-    assert family_of("gpt_neox").num_parameters(pythia_70m) == (70_426_624, 18_915_328)
-    mistral = {"model_type": "mistral", "vocab_size": 32768}
-    assert family_of("mistral").num_parameters(mistral)[0] == 7_248_023_552
-    llama_1b = {
-        "family": "llama",
-        "num_layers": 16,
-        "d_model": 2048,
-        "num_heads": 32,
-        "num_key_value_heads": 8,
-        "d_mlp": 8192,
-        "vocab_size": 128256,
-        "tie": True,
+
+
+def heads(num_heads, num_key_value_heads, d_mlp):
+    return {
+        "num_attention_heads": num_heads,
+        "num_key_value_heads": num_key_value_heads,
+        "intermediate_size": d_mlp,
     }
-    assert family_of("llama").num_parameters(llama_1b)[0] == 1_235_814_400
-    assert family_of("gemma2").num_parameters({"model_type": "gemma2"})[0] == 2_614_341_888
-    gemma3_1b = {
-        "model_type": "gemma3_text",
-        "num_hidden_layers": 26,
-        "hidden_size": 1152,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 1,
-        "head_dim": 256,
-        "intermediate_size": 6912,
-        "vocab_size": 262144,
-    }
-    assert family_of("gemma3_text").num_parameters(gemma3_1b)[0] == 999_885_952
-    qwen2_half = {
-        "model_type": "qwen2",
-        "num_hidden_layers": 24,
-        "hidden_size": 896,
-        "num_attention_heads": 14,
-        "num_key_value_heads": 2,
-        "intermediate_size": 4864,
-        "tie_word_embeddings": True,
-    }
-    assert family_of("qwen2").num_parameters(qwen2_half)[0] == 494_032_768
-    assert family_of("opt").num_parameters({"model_type": "opt"})[0] == 125_239_296
-    opt_350m = {
-        "model_type": "opt",
-        "num_hidden_layers": 24,
-        "hidden_size": 1024,
-        "num_attention_heads": 16,
-        "ffn_dim": 4096,
-        "word_embed_proj_dim": 512,
-        "do_layer_norm_before": False,
-    }
-    assert family_of("opt").num_parameters(opt_350m)[0] == 331_196_416
-    phi_2 = {
-        "model_type": "phi",
-        "num_hidden_layers": 32,
-        "hidden_size": 2560,
-        "intermediate_size": 10240,
-    }
-    assert family_of("phi").num_parameters(phi_2)[0] == 2_779_683_840
+
+
+LLAMA_1B = {"family": "llama", "num_layers": 16, "d_model": 2048, "num_heads": 32}
+LLAMA_1B |= {"num_key_value_heads": 8, "d_mlp": 8192, "vocab_size": 128256, "tie": True}
+PYTHIA_70M = of_hub("gpt_neox", 6, 512, num_attention_heads=8, intermediate_size=2048)
+OPT_350M = of_hub("opt", 24, 1024, num_attention_heads=16, ffn_dim=4096)
+PUBLISHED = {
+    "gpt2-medium": (
+        {"model_type": "gpt2", "n_layer": 24, "n_embd": 1024, "n_head": 16},
+        354_823_168,
+    ),
+    "pythia-70m": ({**PYTHIA_70M, "vocab_size": 50304}, 70_426_624),
+    "mistral-7b": ({"model_type": "mistral", "vocab_size": 32768}, 7_248_023_552),
+    "llama-1b": (LLAMA_1B, 1_235_814_400),
+    "gemma2-2b": ({"model_type": "gemma2"}, 2_614_341_888),
+    "gemma3-1b": (
+        of_hub("gemma3_text", 26, 1152, **heads(4, 1, 6912), head_dim=256, vocab_size=262144),
+        999_885_952,
+    ),
+    "qwen2-0.5b": (
+        of_hub("qwen2", 24, 896, **heads(14, 2, 4864), tie_word_embeddings=True),
+        494_032_768,
+    ),
+    "opt-125m": ({"model_type": "opt"}, 125_239_296),
+    "opt-350m": (
+        {**OPT_350M, "word_embed_proj_dim": 512, "do_layer_norm_before": False},
+        331_196_416,
+    ),
+    "phi-2": (of_hub("phi", 32, 2560, intermediate_size=10240), 2_779_683_840),
+}
+
+
+@pytest.mark.parametrize(("config", "num_parameters"), PUBLISHED.values(), ids=PUBLISHED)
+def test_published_configs_give_their_published_sizes(config, num_parameters):
+    family = family_of(config.get("family") or config["model_type"])
+    assert family.num_parameters(config)[0] == num_parameters
+
+
+def test_embeddings_are_counted_apart():
+    pythia = {**PYTHIA_70M, "vocab_size": 50304}
+    assert family_of("gpt_neox").num_parameters(pythia) == (70_426_624, 18_915_328)
 
 
 @pytest.mark.parametrize("fields", SUMMING.values(), ids=SUMMING)

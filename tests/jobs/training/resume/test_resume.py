@@ -1,6 +1,5 @@
 """Training that was killed or stopped ends where an undisturbed run ends, bit for bit."""
 
-import itertools
 import random
 import signal
 
@@ -8,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.jobs.training.ranks import crash_at
+from tests.jobs.training.ranks import crash_at, stop_at
 
 CORPUS = {
     "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},
@@ -36,12 +35,6 @@ JOBS = {
     ),
 }
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
-
-
-def stop_at(step):
-    """A request to stop, made after this many steps of the process."""
-    asked = itertools.count(1)
-    return lambda: next(asked) >= step
 
 
 def inputs_of(kind):
