@@ -8,12 +8,23 @@ from jaxtyping import Float64, Int64
 from analysis.estimates.intervals import Estimate, jackknife
 
 
+def sums_and_counts(
+    values: Float64[np.ndarray, " rows"],
+    groups: Int64[np.ndarray, " rows"],
+    known: Int64[np.ndarray, " groups"],
+) -> tuple[Float64[np.ndarray, " groups"], Float64[np.ndarray, " groups"]]:
+    """Return the sum and the number of each group's rows; one infinite row makes all sums NaN."""
+    members = groups == known[:, None]
+    with np.errstate(invalid="ignore"):  # 0 x infinity: such a mean is missing in any case
+        sums = members @ values
+    return sums, members.sum(axis=1).astype(np.float64)
+
+
 def estimated_mean(
     values: Float64[np.ndarray, " rows"], groups: Int64[np.ndarray, " rows"]
 ) -> Estimate:
     """The mean of the rows and its delete-group jackknife interval, groups weighted by rows."""
-    members = groups == np.unique(groups)[:, None]
-    sums, counts = members @ values, members.sum(axis=1).astype(np.float64)
+    sums, counts = sums_and_counts(values, groups, np.unique(groups))
     if len(counts) == 1:
         return Estimate(value=float(values.mean()))
     left_out = (sums.sum() - sums) / (counts.sum() - counts)
@@ -34,8 +45,7 @@ def estimated_gap(
     assert np.array_equal(known, np.unique(other_groups)), "two sides of different groups"
     means, left_out = [], []
     for side, of in ((values, groups), (others, other_groups)):
-        members = of == known[:, None]
-        sums, counts = members @ side, members.sum(axis=1).astype(np.float64)
+        sums, counts = sums_and_counts(side, of, known)
         means.append(sums.sum() / counts.sum())
         if len(known) > 1:
             left_out.append((sums.sum() - sums) / (counts.sum() - counts))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
+from analysis.estimates.group_means import sums_and_counts
 from analysis.estimates.intervals import Estimate, jackknife, student_quantile
 from jobs.behaviour.behaviour_values import BehaviourValues
 
@@ -29,7 +30,7 @@ def recovered_share(
         if not np.array_equal(groups, np.unique(side.groups)):
             return "the models were not measured on the same prompt groups"
     start, end, reached = (_means(side, groups) for side in (plain, other, patched))
-    counts = _members(plain, groups).sum(axis=1).astype(np.float64)
+    _, counts = sums_and_counts(plain.values, plain.groups, groups)
     way, went = end[0] - start[0], reached[0] - start[0]
     ways, wents = end[1] - start[1], reached[1] - start[1]
     whole = jackknife(way, ways, counts)
@@ -62,13 +63,8 @@ def _no_way(difference: Estimate) -> str | None:
     return None
 
 
-def _members(side: BehaviourValues, groups: np.ndarray) -> np.ndarray:
-    return np.asarray(side.groups == groups[:, None])
-
-
 def _means(side: BehaviourValues, groups: np.ndarray) -> _Means:
-    members = _members(side, groups)
-    sums, counts = members @ side.values, members.sum(axis=1).astype(np.float64)
+    sums, counts = sums_and_counts(side.values, side.groups, groups)
     whole = float(sums.sum() / counts.sum())
     if len(groups) == 1:
         return whole, np.zeros(0)
