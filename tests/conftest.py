@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.real_ray import shared_ray
+from tests.serving import LocalServer
+
 WORDS = ["<unk>", "<end>", *(f"word{number}" for number in range(20))]
 
 
@@ -122,8 +125,14 @@ def proxy(object_storage, bucket, s3):
     between = Proxy(object_storage)
     s3(between.address)
     yield between
-    between.server.shutdown()
-    between.server.server_close()
+    between.server.close()
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """An executor on a Ray of two CPUs that the tests of a file share."""
+    with shared_ray(num_cpus=2) as executor:
+        yield executor
 
 
 ERROR = "<Error><Code>{code}</Code><Message>as the test asked</Message></Error>"
@@ -193,10 +202,8 @@ class Proxy:
         self.seen = []
         self.rule = lambda request: request.give(request.passed_on())
         handler = type("Bound", (Handler,), {"proxy": self})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = LocalServer(handler)
+        self.address = self.server.address
 
     def passing(self, condition, instead, times=None):
         """Do `instead` with the first `times` requests that fit (all when None)."""

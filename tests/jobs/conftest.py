@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from tests.jobs.root import Root
+from tests.serving import LocalServer
 
 
 class Request(http.server.BaseHTTPRequestHandler):
@@ -84,10 +85,8 @@ class Service:
         self.seen = []
         self.rule = lambda request, number: request.say("")
         handler = type("Bound", (Request,), {"service": self})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.server = LocalServer(handler)
+        self.address = self.server.address
 
 
 @pytest.fixture
@@ -96,8 +95,7 @@ def service():
     served = Service()
     yield served
     served.closed.set()
-    served.server.shutdown()
-    served.server.server_close()
+    served.server.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
 from orchestrator.records.ledger import Ended, LaunchState, read_events
-from tests.real_ray import TICK, shared_ray
+from tests.real_ray import TICK
 
 extract = Extract()
 
@@ -28,12 +28,6 @@ pytestmark = pytest.mark.cluster
 _LONGEST_S = 180
 PARAMS = {"layers": (0, 2), "positions": ("last", "all"), "num_cpus": 0.4}
 NUM_UNITS = 60
-
-
-@pytest.fixture(scope="module")
-def ray():
-    with shared_ray(num_cpus=2) as executor:
-        yield executor
 
 
 @pytest.fixture

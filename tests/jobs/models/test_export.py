@@ -3,7 +3,6 @@
 import base64
 import http.server
 import json
-import threading
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
 from jobs.kinds.export import Export
+from tests.serving import LocalServer
 
 export = Export()
 
@@ -180,16 +180,14 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server = LocalServer(Hub)
     server.asked, server.made, server.files, server.status = [], [], {}, 200
     server.message = ""
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", "hf_of_this_test")
     yield server
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
 def test_a_hub_gets_every_file_of_the_model_as_it_stands(moved, hub):

@@ -4,8 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from huggingface_hub import constants
@@ -22,6 +21,7 @@ from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.model_source import UNRESOLVED
 from jobs.worker.tracking import Silent
 from jobs.worker.work import AttemptFolder, Work
+from tests.serving import LocalServer
 
 pretrained = Pretrained()
 
@@ -226,14 +226,14 @@ def test_planning_with_it_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(LocalServer):
     """A hub with one model, `tiny/llama`, at branch main; anything else has the hub's own faults.
 
     It also offers a pickle and a file of code, which nobody may ask for.
     """
 
     def __init__(self, folder):
-        super().__init__(("127.0.0.1", 0), Answers)
+        super().__init__(Answers)
         self.folder = folder
         self.asked = []
         self.files = sorted(path.name for path in folder.iterdir())
@@ -291,18 +291,14 @@ def hub(tmp_path, monkeypatch, saved_models):
     for stranger in ("pytorch_model.bin", "modeling_evil.py", "consolidated.safetensors"):
         (folder / stranger).write_bytes(b"never")
     server = Hub(folder)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
+    address = server.address
     monkeypatch.setattr(constants, "ENDPOINT", address)
     template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    server.close()
 
 
 def test_a_model_is_fetched_without_its_pickles_and_code(hub, tmp_path):

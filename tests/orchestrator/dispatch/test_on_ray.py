@@ -11,13 +11,7 @@ import pytest
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.ledger import Ended, LaunchState, read_events
-from tests.real_ray import TICK, process_that_holds, shared_ray
-
-
-@pytest.fixture(scope="module")
-def ray():
-    with shared_ray(num_cpus=2) as executor:
-        yield executor
+from tests.real_ray import TICK, process_that_holds
 
 
 def in_background(act):
