@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from jobs.extraction.extract_params import Params
 from jobs.extraction.extraction_plan import ExtractionPlan, plan_extraction
 from jobs.extraction.forward_passes import AlternatingPasses, run_both_models
 from jobs.extraction.pair_models import PairModels
@@ -20,18 +20,14 @@ from jobs.extraction.pairing import (
 from jobs.extraction.spool import Spool
 from jobs.extraction.store_budget import require_budget
 from jobs.extraction.unit_extractor import UnitExtractor
-from jobs.extraction.unit_progress import UnitProgress
 from jobs.extraction.unit_shares import UnitShares
 from jobs.extraction.writer_thread import WriterThread
 from jobs.models.device import pick_device
 from jobs.store.store_layout import INDEX, MARKER, PLAN, UNITS, StoreIndex
 from jobs.store.unit_adoption import list_unit_files
 from jobs.tokens.batches import Unit, cut_units
+from jobs.tokens.plan import TokenPlan
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from jobs.extraction.extract_params import Params
-    from jobs.tokens.plan import TokenPlan
 
 _PUBLISH_EVERY_S = 2.0
 
@@ -93,18 +89,17 @@ class _ExtractionRun:
         """Compute every unit that is left, and the noise floor."""
         import torch
 
-        num_tokens = len(self._extraction.tokens.token_ids)
-        progress = UnitProgress(self._work, self._shares, num_tokens)
+        self._shares.start_clock()
         try:
             with WriterThread(torch.device(self._device)) as thread:
                 extractor = self._extractor(thread)
                 if self._choice.pairing is Pairing.SEQUENTIAL:
-                    self._run_in_turns(extractor, thread, progress)
+                    self._run_in_turns(extractor)
                 else:
-                    self._run_together(extractor, progress)
+                    self._run_together(extractor)
         finally:
             self._publish()
-            progress.log_speed()
+            self._shares.log_speed()
 
     def _extractor(self, thread: WriterThread) -> UnitExtractor:
         extraction = self._extraction
@@ -119,28 +114,25 @@ class _ExtractionRun:
             after_unit=self._after_unit,
         )
 
-    def _run_together(self, extractor: UnitExtractor, progress: UnitProgress) -> None:
+    def _run_together(self, extractor: UnitExtractor) -> None:
         if self._choice.pairing is Pairing.ADAPTER:
             base, aligned = self.models.load_with_adapter()
         else:
             base, aligned = self.models.load_base(), self.models.load_aligned()
-        budget = self._params.token_budget
-        run_both_models(extractor, self._shares, progress, budget, base, aligned)
+        run_both_models(extractor, self._shares, self._params.token_budget, base, aligned)
 
-    def _run_in_turns(
-        self, extractor: UnitExtractor, thread: WriterThread, progress: UnitProgress
-    ) -> None:
+    def _run_in_turns(self, extractor: UnitExtractor) -> None:
         budget = self._params.token_budget
         rows = self._spool.at(budget)
-        facts = rows.read_facts()
-        if facts is not None:
-            self.models.floor = facts["floor"]
-        passes = AlternatingPasses(extractor, self._shares, progress, thread, self._spool, budget)
+        spooled_floor = rows.read_floor()
+        if spooled_floor is not None:
+            self.models.floor = spooled_floor
+        passes = AlternatingPasses(extractor, self._shares, self._spool, budget)
         passes.run(self.models.load_base, self.models.load_aligned)
         if self.models.floor is None:
             self.models.load_base()
-        if facts is None:
-            rows.write_facts({"floor": self.models.floor or {}})
+        if spooled_floor is None:
+            rows.write_floor(self.models.floor or {})
 
     def _pairing_conditions(self) -> PairingConditions:
         model, plan = self._extraction.model, self._extraction.tokens

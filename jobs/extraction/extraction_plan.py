@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
+from jobs.extraction.extract_params import Params
 from jobs.extraction.paired_inputs import (
     build_shared_plan,
     find_chat_template,
@@ -19,14 +20,11 @@ from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
 from jobs.taps.pair_loading import adapter_on
+from jobs.taps.taps import Place
+from jobs.tokens.plan import TokenPlan
 from jobs.tokens.position_policy import DEFAULT
 from jobs.tokens.positions import Position, find_positions
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from jobs.extraction.extract_params import Params
-    from jobs.taps.taps import Place
-    from jobs.tokens.plan import TokenPlan
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

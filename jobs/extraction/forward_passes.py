@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobs.extraction.unit_extractor import ActivationReader, BatchesTooLarge, UnitExtractor
@@ -10,15 +11,11 @@ from jobs.taps.activations import Inputs, read_activations
 from jobs.tokens.batches import Batch, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from jobs.extraction.spool import Spool
     from jobs.extraction.spooled_rows import SpooledRows, SpooledUnitWriter
-    from jobs.extraction.unit_progress import UnitProgress
     from jobs.extraction.unit_shares import UnitShares
-    from jobs.extraction.writer_thread import WriterThread
     from jobs.models.language_model import LanguageModel
     from jobs.taps.taps import Place
 
@@ -26,41 +23,33 @@ if TYPE_CHECKING:
 def run_both_models(
     extractor: UnitExtractor,
     shares: UnitShares,
-    progress: UnitProgress,
     budget: int,
     base: ActivationReader,
     aligned: ActivationReader,
 ) -> None:
     """Run every unit with both models in memory. Raises Stopped when the job is to stop."""
     for unit in shares.open_units():
-        progress.start(unit)
+        shares.start(unit)
         unit_budget = budget
         while not _fits(lambda: extractor.run(unit, unit_budget, base, aligned)):  # noqa: B023
             unit_budget //= 2
         shares.mark_done(unit)
-        progress.finish(unit)
 
 
+@dataclass(frozen=True, eq=False)
 class AlternatingPasses:
     """Models that take turns: rows of the base are spooled, for as many units as fit on disk."""
 
-    def __init__(
-        self,
-        extractor: UnitExtractor,
-        shares: UnitShares,
-        progress: UnitProgress,
-        thread: WriterThread,
-        spool: Spool,
-        budget: int,
-    ) -> None:
-        """Forward at most `budget` tokens together, padding included."""
-        self._extractor = extractor
-        self._shares = shares
-        self._progress = progress
-        self._thread = thread
-        self._spool = spool
-        self._first_budget = budget
-        self._budgets: dict[int, int] = {}
+    extractor: UnitExtractor
+    """Computes units."""
+    shares: UnitShares
+    """The units that are open."""
+    spool: Spool
+    """Where rows of the base are kept meanwhile."""
+    budget: int
+    """Most tokens forwarded together, padding included."""
+    _budgets: dict[int, int] = field(default_factory=dict)
+    """Number of a unit -> its smaller budget, after memory ran out in it."""
 
     def run(
         self,
@@ -77,10 +66,10 @@ class AlternatingPasses:
                 base = load_base()
                 for unit in missing:
                     self._spool_unit(unit, base)
-                self._thread.wait()
+                self.extractor.thread.wait()
                 del base
             aligned = load_aligned()
-            for unit in filter(self._shares.is_open, units):
+            for unit in filter(self.shares.is_open, units):
                 self._extract(unit, aligned)
             del aligned
 
@@ -88,15 +77,15 @@ class AlternatingPasses:
         """Return the next units whose rows fit on the disk together; at least one."""
         units: list[Unit] = []
         size = 0
-        for unit in self._shares.open_units():
-            size += self._spool.bytes_of(unit)
-            if units and size > self._spool.room:
+        for unit in self.shares.open_units():
+            size += self.spool.bytes_of(unit)
+            if units and size > self.spool.room:
                 break
             units.append(unit)
         return units
 
     def _spool_unit(self, unit: Unit, base: ActivationReader) -> None:
-        self._progress.start(unit)
+        self.shares.start(unit)
         while not _fits(lambda: self._write_rows(unit, base)):
             self._halve_budget(unit)
 
@@ -106,24 +95,24 @@ class AlternatingPasses:
         budget = self._budget(unit)
         writer = self._rows_of(unit).writer(unit)
         try:
-            with self._extractor.memory_for(unit, budget), torch.inference_mode():
-                for batch, inputs in self._extractor.batches(unit, budget):
+            with self.extractor.memory_for(unit, budget), torch.inference_mode():
+                for batch, inputs in self.extractor.batches(unit, budget):
                     rows = {place: rows.float() for place, rows in base(batch, inputs).items()}
                     self._write_batch(writer, batch, rows)
         except BatchesTooLarge:
-            self._thread.submit(writer.abandon)
+            self.extractor.thread.submit(writer.abandon)
             raise
-        self._thread.submit(writer.finish)
+        self.extractor.thread.submit(writer.finish)
 
     def _write_batch(
         self, writer: SpooledUnitWriter, batch: Batch, rows: Mapping[Place, Tensor]
     ) -> None:
-        host_rows = {place: self._thread.to_host(tensor) for place, tensor in rows.items()}
+        host_rows = {place: self.extractor.thread.to_host(tensor) for place, tensor in rows.items()}
         size = sum(tensor.nbytes for tensor in host_rows.values())
-        self._thread.submit(lambda: writer.add(batch, host_rows), size)
+        self.extractor.thread.submit(lambda: writer.add(batch, host_rows), size)
 
     def _extract(self, unit: Unit, aligned: ActivationReader) -> None:
-        self._progress.start(unit)
+        self.shares.start(unit)
         reader = self._rows_of(unit).reader(unit)
         if reader is None:
             return  # the cache was deleted: a later round makes the rows again
@@ -131,27 +120,26 @@ class AlternatingPasses:
         def base(batch: Batch, inputs: Inputs) -> dict[Place, Tensor]:
             return reader.take(len(batch.gathered), inputs.device)
 
-        if not _fits(lambda: self._extractor.run(unit, self._budget(unit), base, aligned)):
+        if not _fits(lambda: self.extractor.run(unit, self._budget(unit), base, aligned)):
             # The base must run again at the same smaller budget: in a later round.
             self._release_rows(unit)
             self._halve_budget(unit)
             return
         self._release_rows(unit)
-        self._shares.mark_done(unit)
-        self._progress.finish(unit)
+        self.shares.mark_done(unit)
 
     def _release_rows(self, unit: Unit) -> None:
-        if not self._spool.is_shared:
+        if not self.spool.is_shared:
             self._rows_of(unit).drop(unit)
 
     def _budget(self, unit: Unit) -> int:
-        return self._budgets.get(unit.number, self._first_budget)
+        return self._budgets.get(unit.number, self.budget)
 
     def _halve_budget(self, unit: Unit) -> None:
         self._budgets[unit.number] = self._budget(unit) // 2
 
     def _rows_of(self, unit: Unit) -> SpooledRows:
-        return self._spool.at(self._budget(unit))
+        return self.spool.at(self._budget(unit))
 
 
 def activation_reader(model: LanguageModel, places: Sequence[Place]) -> ActivationReader:

@@ -2,18 +2,19 @@
 
 The floor is δ of an alignment that changes nothing but the kernels that run. One batch of the plan
 is forwarded whole, then as two halves of other widths; where weights are rounded to 16 bits, also
-whole with weights that were rounded once more, and the larger of both is the floor.
+whole with weights that were rounded once more, and the larger of both is the floor: comparing
+batches does not show the error of an aligned model's rounded weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from jobs.extraction.weight_rounding import rounded_once_more
 from jobs.store.store_layout import array_prefix
 from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.taps import Place
@@ -22,11 +23,18 @@ from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from jobs.models.language_model import LanguageModel
 
 _MOST_TOKENS = 2048
 """Tokens of the batch. Not an execution param, because the floor is a published number; and few, so
 that the batch fits into memory wherever another one does."""
+_ONE_IN = 12
+"""A rounding error is uniform between -1/2 and 1/2 of a last place: its variance is 1/12, the same
+as that of moving one weight in 12 by a whole last place, which 16 bits can hold."""
+_AT_ONCE = 1 << 24
+"""Most weights that random numbers are drawn for together: a second large matrix would not fit."""
 
 Rows = dict[Place, Float32[np.ndarray, "_ d"]]
 """Place -> rows of the base model."""
@@ -143,3 +151,29 @@ def _medians(
     ratios = delta_norms[has_base] / norms[has_base]
     relative = float(np.median(ratios)) if has_base.any() else 0.0
     return {"offset_norm": float(np.median(delta_norms)), "relative_norm": relative}
+
+
+@contextmanager
+def rounded_once_more(model: Module) -> Iterator[None]:
+    """Flip the last bit of one weight in 12, in every matrix, while the block runs.
+
+    A second flip restores the same bits. Weights that a family keeps in fp32 are not changed.
+    """
+    _flip_last_bits(model)
+    try:
+        yield
+    finally:
+        _flip_last_bits(model)
+
+
+def _flip_last_bits(model: Module) -> None:
+    import torch
+
+    for number, parameter in enumerate(model.parameters()):
+        if parameter.dtype.itemsize != 2:
+            continue
+        bits = parameter.data.view(torch.int16).view(-1)
+        draw = torch.Generator(device=bits.device).manual_seed(number)
+        for part in torch.split(bits, _AT_ONCE):
+            drawn = torch.randint(_ONE_IN, part.shape, generator=draw, device=bits.device)
+            part.bitwise_xor_((drawn == 0).to(torch.int16))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from jobs.extraction.extraction_plan import ExtractionPlan
 from jobs.extraction.forward_passes import activation_reader
 from jobs.extraction.noise_floor import noise_floor
+from jobs.extraction.unit_extractor import ActivationReader
+from jobs.models.language_model import LanguageModel
 from jobs.taps.activations import Inputs
 from jobs.taps.pair_loading import PairLoading
 from jobs.taps.selftest import check_residual_stream
 from jobs.tokens.batches import pad_batch
 from jobs.tokens.positions import find_positions
-
-if TYPE_CHECKING:
-    from jobs.extraction.extraction_plan import ExtractionPlan
-    from jobs.extraction.unit_extractor import ActivationReader
-    from jobs.models.language_model import LanguageModel
-    from jobs.worker.work import Work
+from jobs.worker.work import Work
 
 _SELFTEST_PROMPTS = 4
 

@@ -6,17 +6,15 @@ tokens as bytes (usual text has about a quarter of that), and everything else fo
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 from analysis.long_table.depth import layer_at
+from jobs.extraction.extract_params import Params
 from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 from jobs.text.format import NUM_GROUPS
 from jobs.tokens.position_policy import DEFAULT
-
-if TYPE_CHECKING:
-    from jobs.extraction.extract_params import Params
 
 _ONE_ROW_A_PROMPT = ("last", "mean")
 """Policies with one row per prompt; the others have at most one per token."""
@@ -36,21 +34,7 @@ class _ModelSizes:
     """Longest prompt in tokens; None when not known."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _RowForm:
-    """One way in which the rows of a position may be stored."""
-
-    num_rows: int
-    """Most rows."""
-    has_moments: bool
-    """Every unit stores d x d moments."""
-    has_all_rows: bool
-    """All rows are stored, not only those of the reservoir."""
-    row_bytes: int
-    """Bytes of one number of a stored row."""
-
-
-def bound_planned_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) -> int | None:
+def bound_planned_store_bytes(params: Params, inputs: Mapping[str, Upstream]) -> int | None:
     """Return the most bytes of a store; None while model sizes or prompts are not known."""
     sizes, prompts = _model_sizes(inputs["base"]), inputs["prompts"]
     if sizes is None or prompts.facts is None:
@@ -69,19 +53,8 @@ def bound_planned_store_bytes(params: "Params", inputs: Mapping[str, Upstream]) 
     total = 0
     for policy in dict.fromkeys(policies):
         num_rows = num_prompts if policy in _ONE_ROW_A_PROMPT else num_tokens
-        for widths, may_have_moments in _place_widths(params, sizes):
-            total += max(
-                bound_store_bytes(
-                    num_rows={policy: form.num_rows},
-                    num_units=num_units,
-                    widths=widths,
-                    dense={policy} if form.has_moments else set(),
-                    rowwise={policy} if form.has_all_rows else set(),
-                    num_reservoir=params.num_reservoir,
-                    row_bytes=form.row_bytes,
-                )
-                for form in _row_forms(params, policy, num_rows, sizes.d_model, may_have_moments)
-            )
+        for places in _place_widths(params, sizes):
+            total += _most_bytes(params, num_rows, num_units, sizes.d_model, policy, *places)
     return total
 
 
@@ -105,7 +78,7 @@ def _model_sizes(base: Upstream) -> _ModelSizes | None:
     )
 
 
-def _place_widths(params: "Params", sizes: _ModelSizes) -> Iterator[tuple[Sequence[int], bool]]:
+def _place_widths(params: Params, sizes: _ModelSizes) -> Iterator[tuple[Sequence[int], bool]]:
     """Yield the widths of places in the residual stream, then of neurons; and if moments are."""
     layers = params.layers
     if layers == "all":
@@ -119,17 +92,33 @@ def _place_widths(params: "Params", sizes: _ModelSizes) -> Iterator[tuple[Sequen
     yield [sizes.d_mlp or 0] * num_layers * len(neurons), False
 
 
-def _row_forms(
-    params: "Params", policy: str, num_rows: int, d_model: int, may_have_moments: bool
-) -> Iterator[_RowForm]:
-    """Yield how rows may be stored: all of them where no group has d, else moments."""
+def _most_bytes(
+    params: Params,
+    num_rows: int,
+    num_units: int,
+    d_model: int,
+    policy: str,
+    widths: Sequence[int],
+    may_have_moments: bool,
+) -> int:
+    """Bound the bytes at some places: all rows where no group has d of them, else moments."""
+    bound = partial(
+        bound_store_bytes,
+        num_units=num_units,
+        widths=widths,
+        num_reservoir=params.num_reservoir,
+    )
+    total = 0
     if num_rows < NUM_GROUPS * d_model:
-        few = min(num_rows, NUM_GROUPS * (d_model - 1))
-        yield _RowForm(num_rows=few, has_moments=False, has_all_rows=True, row_bytes=4)
+        few = {policy: min(num_rows, NUM_GROUPS * (d_model - 1))}
+        total = bound(num_rows=few, dense=(), rowwise=(policy,), row_bytes=ROW_BYTES["float32"])
     if num_rows >= d_model:
-        yield _RowForm(
-            num_rows=num_rows,
-            has_moments=may_have_moments and policy in params.moments_positions,
-            has_all_rows=policy in params.full_rows,
+        dense = params.moments_positions if may_have_moments else ()
+        many = bound(
+            num_rows={policy: num_rows},
+            dense=dense,
+            rowwise=params.full_rows,
             row_bytes=ROW_BYTES[params.rows],
         )
+        total = max(total, many)
+    return total

@@ -5,19 +5,17 @@ from __future__ import annotations
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
 
 from cluster.resources import processor_name
 from jobs.artifacts.artifact import digest_bytes
-from jobs.extraction.spooled_rows import CACHE, SpooledRows, cache_name
-
-if TYPE_CHECKING:
-    from jobs.extraction.extraction_plan import ExtractionPlan
-    from jobs.tokens.batches import Unit
-    from jobs.worker.work import Work
+from jobs.artifacts.identity import key_of
+from jobs.extraction.extraction_plan import ExtractionPlan
+from jobs.extraction.spooled_rows import CACHE, SpooledRows
+from jobs.tokens.batches import Unit
+from jobs.worker.work import Work
 
 _FLOAT32 = 4
 
@@ -75,7 +73,7 @@ class Spool:
 
     def _shared_folder(self, token_budget: int) -> Path:
         cache = self._work.attempt.artifact.storage.path(CACHE)
-        return cache / cache_name(self._identity(token_budget))
+        return cache / key_of(self._identity(token_budget))[:16]
 
     @cached_property
     def _rows(self) -> Bool[np.ndarray, " tokens"]:

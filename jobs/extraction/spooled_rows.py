@@ -15,12 +15,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from jobs.artifacts.identity import key_of
 from jobs.store.store_layout import MARKER, array_prefix, list_whole_shards
 from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.taps.taps import Place
@@ -34,13 +33,6 @@ CACHE = "cache/base_rows"
 """Folder below the root; `gc` may delete it."""
 _LABEL = "base"
 _FACTS = "facts.json"
-
-
-class SpoolFacts(TypedDict):
-    """Content of `facts.json`: results of the base model that are stored with its rows."""
-
-    floor: dict[str, dict[str, float]]
-    """The noise floor, as in `store.json`."""
 
 
 class SpooledRows:
@@ -69,18 +61,20 @@ class SpooledRows:
         """Delete the rows of a unit."""
         shutil.rmtree(self._folder / unit.name, ignore_errors=True)
 
-    def read_facts(self) -> SpoolFacts | None:
-        """Read the facts that were written with the rows; None when there are none."""
+    def read_floor(self) -> dict[str, dict[str, float]] | None:
+        """Read the noise floor that was written with the rows; None when there is none."""
         with suppress(OSError, ValueError):
-            facts: SpoolFacts = json.loads((self._folder / _FACTS).read_bytes())
-            return facts
+            floor: dict[str, dict[str, float]] = json.loads((self._folder / _FACTS).read_bytes())[
+                "floor"
+            ]
+            return floor
         return None
 
-    def write_facts(self, facts: SpoolFacts) -> None:
-        """Write facts of the base model with its rows."""
+    def write_floor(self, floor: Mapping[str, dict[str, float]]) -> None:
+        """Write the noise floor of the base model, as in `store.json`, with its rows."""
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / f"{_FACTS}.tmp-{uuid.uuid4().hex[:8]}"
-        temporary.write_text(json.dumps(facts, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps({"floor": floor}, sort_keys=True) + "\n", encoding="utf-8")
         os.replace(temporary, self._folder / _FACTS)
 
 
@@ -149,8 +143,3 @@ class SpooledUnitReader:
         assert stop <= before, "the batches are not those the rows were made of"
         self._next = stop
         return {place: torch.cat(slices).to(device) for place, slices in parts.items()}
-
-
-def cache_name(identity: Mapping[str, object]) -> str:
-    """Return the name of the folder for all that decides its rows: 16 hex digits."""
-    return key_of(dict(identity))[:16]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from cluster.errors import UserError
+from jobs.extraction.extraction_plan import ExtractionPlan
 from jobs.models.family import NEURON_SITES
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
-
-if TYPE_CHECKING:
-    from jobs.extraction.extraction_plan import ExtractionPlan
-    from jobs.tokens.batches import Unit
+from jobs.tokens.batches import Unit
 
 
 def require_budget(extraction: ExtractionPlan, planned: Sequence[Unit]) -> None:

@@ -6,26 +6,25 @@ token budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs.extraction.unit_rows import NonfiniteRowsError, UnitRows
+from jobs.extraction.unit_rows import NonfiniteRowsError, PendingArrays, StoredParts, UnitRows
 from jobs.store.store_layout import UNITS
 from jobs.store.unit_writer import RowBlock, UnitWriter
-from jobs.taps.activations import Inputs, form_offsets
-from jobs.tokens.batches import Batch, Unit, cut_batches, pad_batch
+from jobs.taps.activations import Inputs, batches_of, form_offsets
+from jobs.tokens.batches import Batch, Unit
 from jobs.worker.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import torch
     from torch import Tensor
 
-    from jobs.extraction.unit_rows import PendingArrays, StoredParts
     from jobs.extraction.writer_thread import WriterThread
     from jobs.taps.taps import Place
     from jobs.tokens.plan import TokenPlan
@@ -39,37 +38,30 @@ class BatchesTooLarge(Exception):  # noqa: N818 - not a fault: the unit is tried
     """Memory ran out in a unit that can be cut into smaller batches."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class UnitExtractor:
     """Runs units of one extraction; a writer thread writes their rows and summaries."""
 
-    def __init__(
-        self,
-        *,
-        plan: TokenPlan,
-        positions: Sequence[Position],
-        places: Sequence[Place],
-        stored: StoredParts,
-        folder: Path,
-        thread: WriterThread,
-        device: torch.device | str,
-        after_unit: Callable[[Unit], None] = lambda unit: None,
-    ) -> None:
-        """Call `after_unit` on the writer thread, after the last byte of each unit."""
-        self._plan = plan
-        self._positions = positions
-        self._places = places
-        self._stored = stored
-        self._folder = folder / UNITS
-        self._thread = thread
-        self._device = device
-        self._after_unit = after_unit
+    plan: TokenPlan
+    """The tokens that both models see."""
+    positions: Sequence[Position]
+    """Positions that have rows."""
+    places: Sequence[Place]
+    """Sites and layers."""
+    stored: StoredParts
+    """Parts of each position that are stored."""
+    folder: Path
+    """Folder of the store."""
+    thread: WriterThread
+    """Writes what is computed."""
+    device: torch.device | str
+    """Device of the models."""
+    after_unit: Callable[[Unit], None] = lambda unit: None
+    """Called on the writer thread, after the last byte of each unit."""
 
     def batches(self, unit: Unit, budget: int) -> Iterator[tuple[Batch, Inputs]]:
-        """Yield the batches of a unit at a token budget, without those that have no rows."""
-        for members in cut_batches(self._plan, unit.members, budget):
-            batch = pad_batch(self._plan, members, self._positions)
-            if len(batch.gathered):
-                yield batch, Inputs(batch, self._device)
+        """Return the batches of a unit at a token budget, without those that have no rows."""
+        return batches_of(self.plan, self.positions, self.device, budget, members=unit.members)
 
     def run(
         self, unit: Unit, budget: int, base: ActivationReader, aligned: ActivationReader
@@ -80,29 +72,32 @@ class UnitExtractor:
         """
         import torch
 
-        writer = _SubmittingWriter(self._thread, self._folder, unit, self._plan.hash)
+        writer = _SubmittingWriter(self.thread, self.folder / UNITS, unit, self.plan.hash)
         rows = UnitRows(
-            self._plan,
-            self._positions,
-            self._stored,
-            to_host=self._thread.to_host,
+            self.plan,
+            self.positions,
+            self.stored,
+            to_host=self.thread.to_host,
             store=writer.add,
         )
         try:
             with self.memory_for(unit, budget), torch.inference_mode():
                 for batch, inputs in self.batches(unit, budget):
                     base_rows = base(batch, inputs)
-                    rows.add(batch, form_offsets(base_rows, aligned(batch, inputs), self._places))
-                    self._thread.raise_error()
+                    rows.add(batch, form_offsets(base_rows, aligned(batch, inputs), self.places))
+                    self.thread.raise_error()
                 nbytes = rows.summary_bytes
-                self._thread.wait_for_room(nbytes)
+                self.thread.wait_for_room(nbytes)
                 arrays = rows.finish()
         except BatchesTooLarge:
             writer.abandon()
             raise
-        facts = {"token_budget": budget, "rows": rows.num_rows()}
+        facts = {
+            "token_budget": budget,
+            "rows": {p.label: rows.num_rows[p.label] for p in self.positions},
+        }
         writer.finish(arrays, facts, nbytes)
-        self._thread.submit(lambda: self._after_unit(unit))
+        self.thread.submit(lambda: self.after_unit(unit))
 
     @contextmanager
     def memory_for(self, unit: Unit, budget: int) -> Iterator[None]:
@@ -110,7 +105,7 @@ class UnitExtractor:
         try:
             yield
         except (RuntimeError, MemoryError) as error:
-            longest = int(self._plan.lengths[unit.members].max())
+            longest = int(self.plan.lengths[unit.members].max())
             if not is_out_of_memory(error) or budget <= longest:
                 raise
             raise BatchesTooLarge(str(error).partition("\n")[0]) from None

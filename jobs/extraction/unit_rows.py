@@ -8,8 +8,9 @@ reservoir the base model's own row is stored, too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -59,36 +60,33 @@ class StoredParts:
         return view.reservoir
 
 
+@dataclass(frozen=True, eq=False)
 class UnitRows:
     """Sums the batches of one unit, and hands over the rows that are stored."""
 
-    def __init__(
-        self,
-        plan: TokenPlan,
-        positions: Sequence[Position],
-        stored: StoredParts,
-        *,
-        to_host: ToHost,
-        store: Callable[[RowBlock], None],
-    ) -> None:
-        """Pass each block of rows to `store`, while its copies to the host may still run."""
-        self._plan = plan
-        self._positions = positions
-        self._stored = stored
-        self._to_host = to_host
-        self._store = store
-        self._reductions: dict[tuple[Place, str], Reduction] = {}
-        self._num_rows = {position.label: 0 for position in positions}
+    plan: TokenPlan
+    """The tokens."""
+    positions: Sequence[Position]
+    """Positions that have rows."""
+    stored: StoredParts
+    """Parts of each position that are stored."""
+    to_host: ToHost
+    """Starts a copy to the host."""
+    store: Callable[[RowBlock], None]
+    """Takes each block of rows, while its copies to the host may still run."""
+    num_rows: Counter[str] = field(default_factory=Counter)
+    """Position label -> number of rows so far."""
+    _reductions: dict[tuple[Place, str], Reduction] = field(default_factory=dict)
 
     def add(self, batch: Batch, offsets: Iterable[Offset]) -> None:
         """Add one batch: its offsets at every place, each released before the next is formed."""
-        views = row_views(self._plan, batch, self._positions, "cpu")
+        views = row_views(self.plan, batch, self.positions, "cpu")
         blocks = [
             _BlockBuilder(
                 view,
-                self._stored.select(view),
-                self._stored.dtype(view.position.label),
-                self._to_host,
+                self.stored.select(view),
+                self.stored.dtype(view.position.label),
+                self.to_host,
             )
             for view in views
         ]
@@ -97,9 +95,9 @@ class UnitRows:
             for block in blocks:
                 self._add_offset(block, offset, norms)
         for block in blocks:
-            self._num_rows[block.label] += len(block.tokens)
+            self.num_rows[block.label] += len(block.tokens)
             if block.rows:
-                self._store(block.build())
+                self.store(block.build())
 
     @property
     def summary_bytes(self) -> int:
@@ -112,7 +110,7 @@ class UnitRows:
         Names are `SITE.LAYER.LABEL.*`. The arrays raise NonfiniteRowsError for NaN and infinity.
         """
         pending = {
-            array_prefix(place, label): reduction.finish(self._to_host)
+            array_prefix(place, label): reduction.finish(self.to_host)
             for (place, label), reduction in self._reductions.items()
         }
         self._reductions.clear()
@@ -126,10 +124,6 @@ class UnitRows:
             return named
 
         return arrays
-
-    def num_rows(self) -> dict[str, int]:
-        """Return the number of rows so far, by position label."""
-        return dict(self._num_rows)
 
     def _add_offset(
         self,
@@ -146,7 +140,7 @@ class UnitRows:
         has_neurons = site in NEURON_SITES
         reduction = self._reductions.setdefault(
             (offset.place, label),
-            Reduction(dense=label in self._stored.dense and not has_neurons, neurons=has_neurons),
+            Reduction(dense=label in self.stored.dense and not has_neurons, neurons=has_neurons),
         )
         reduction.add(view, delta, norms)
         if has_neurons:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from jobs.taps.activations import Inputs, read_activations
-from jobs.tokens.batches import cut_batches, pad_batch
+from jobs.taps.activations import batches_of, read_activations
+from jobs.text.prompt_lines import plain_line
 from jobs.tokens.plan import TokenPlan, build_token_plan
 from jobs.tokens.positions import find_positions
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from jobs.models.language_model import LanguageModel
-    from jobs.text.prompt_lines import PromptLine
 
 SITE = "resid_post"
 """Where a model is read and pushed: the output of a block."""
@@ -31,15 +30,8 @@ def tokenize_sides(
     Raises:
         UserError: all of them are longer than `max_length` tokens.
     """
-    prompts: list[PromptLine] = [
-        {
-            "prompt": 2 * number + place,
-            "group": 0,
-            "segments": [
-                {"role": "prompt", "text": pair["prompt"]},
-                {"role": "response", "text": pair[side]},
-            ],
-        }
+    prompts = [
+        plain_line(2 * number + place, 0, pair["prompt"], pair[side])
         for number, pair in enumerate(pairs)
         for place, side in enumerate(("chosen", "rejected"))
     ]
@@ -53,7 +45,7 @@ def average_sides(
     layer: int,
     *,
     token_budget: int,
-    after_batch: Callable[[], None] = lambda: None,
+    after_batch: Callable[[int], None] = lambda num_done: None,
 ) -> tuple[Float64[np.ndarray, "sides d"], float]:
     """Return the mean residual over each side's tokens, chosen first, and the median norm of all.
 
@@ -62,20 +54,18 @@ def average_sides(
         plan: of `tokenize_sides`.
         layer: from 0.
         token_budget: most tokens forwarded together, padding included.
-        after_batch: called after every batch.
+        after_batch: called after every batch with the number of sides that are done.
     """
     answers = find_positions(plan, ["response"], 0)
     sums, counts = np.zeros(2, dtype=object), np.zeros(2)
     norms = []
-    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = pad_batch(plan, members, answers)
-        activations = read_activations(model, Inputs(batch, model.device), [(SITE, layer)])
+    for batch, inputs in batches_of(plan, answers, model.device, token_budget, after_batch):
+        activations = read_activations(model, inputs, [(SITE, layer)])
         rows: Float32[np.ndarray, "rows d"] = activations[SITE, layer].float().cpu().numpy()
-        sides = plan.prompts[members][batch.owners] % 2
+        sides = plan.prompts[batch.members][batch.owners] % 2
         for side in (0, 1):
             sums[side] = sums[side] + rows[sides == side].sum(axis=0, dtype=np.float64)
             counts[side] += int((sides == side).sum())
         norms.append(np.linalg.norm(rows.astype(np.float64), axis=1))
-        after_batch()
     means = np.stack([sums[side] / max(1.0, counts[side]) for side in (0, 1)])
     return means, float(np.median(np.concatenate(norms)))

@@ -18,8 +18,7 @@ from jobs.intervening.patching import why_missing
 from jobs.models.family import family_of_config
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
-from jobs.taps.activations import Inputs, read_activations
-from jobs.tokens.batches import cut_batches, pad_batch
+from jobs.taps.activations import batches_of, read_activations
 from jobs.tokens.positions import find_positions
 from jobs.weights.mean_offsets import find_mean_offset
 from jobs.worker.work import Work
@@ -142,13 +141,10 @@ def _step(work: Work[InterveneParams], prompted: PromptedModel, target: Target) 
     plan = prompted.plan
     tokens = find_positions(plan, ["all-but-first"], 0)
     norms = []
-    for members in cut_batches(plan, np.arange(len(plan.prompts)), work.params.token_budget):
-        batch = pad_batch(plan, members, tokens)
-        if len(batch.gathered):
-            rows = read_activations(prompted.model, Inputs(batch, prompted.model.device), [place])[
-                place
-            ]
-            norms.append(rows.double().norm(dim=1).cpu().numpy())
+    model = prompted.model
+    for _, inputs in batches_of(plan, tokens, model.device, work.params.token_budget):
+        rows = read_activations(model, inputs, [place])[place]
+        norms.append(rows.double().norm(dim=1).cpu().numpy())
     if not norms:
         raise UserError(
             "no prompt has a second token to measure the typical norm at",

@@ -5,8 +5,9 @@ The kind `measure` writes them as two parquet files, with a few dozen rows for e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import pyarrow as pa
 
@@ -16,9 +17,6 @@ from analysis.metrics.cosine_to_mean import cosines_to_others
 from analysis.rows.cosine_histogram import coarse, count_cosines
 from analysis.rows.principal_plane import PrincipalPlane
 from analysis.rows.summary import Reservoir, Sample
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 STREAM = ("resid_pre", "resid_mid", "resid_post")
 """Sites whose rows are drawn: base and aligned models share the axes of the residual stream."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 from analysis.long_table.depth import depth_of
 from analysis.measurement import Measurement
-from analysis.metric import METRICS
+from analysis.metric import METRICS, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 from cluster.errors import UserError
@@ -19,9 +18,6 @@ from jobs.store.activation_store import ActivationStore
 from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
 
-if TYPE_CHECKING:
-    from analysis.metric import Metric
-
 FLOORS = ("offset_norm", "relative_norm")
 """Metrics that have a noise floor of their own; at a place where one is below it, all are noise."""
 
@@ -31,7 +27,7 @@ def measure(work: Work) -> dict[str, object]:
     artifact = work.input("delta")
     store = ActivationStore(artifact)
     against = ActivationStore(work.input("against")) if work.has("against") else None
-    metrics = {name: METRICS.find(name) for name in work.params.metrics}
+    metrics = [METRICS.find(name) for name in work.params.metrics]
     measuring = _StoreMeasuring(store, StoreSamples(store, _read_toxic(work)), against, metrics)
     tables = FigureTables()
     model = artifact.facts["model"]
@@ -49,24 +45,18 @@ def measure(work: Work) -> dict[str, object]:
     return {"rows": write_measurements(work.folder, measurements, model)}
 
 
+@dataclass(frozen=True, eq=False)
 class _StoreMeasuring:
     """The metrics of one job, applied to one store, and to another condition where given."""
 
-    def __init__(
-        self,
-        store: ActivationStore,
-        samples: StoreSamples,
-        against: ActivationStore | None,
-        metrics: Mapping[str, Metric],
-    ) -> None:
-        self._store = store
-        self._samples = samples
-        self._against = against
-        self._metrics = metrics
+    store: ActivationStore
+    samples: StoreSamples
+    against: ActivationStore | None
+    metrics: Sequence[Metric]
 
     def layer(self, layer: int) -> Iterator[Measurement]:
         """Yield the measurements of one layer, positions without tokens included."""
-        store = self._store
+        store = self.store
         # How many turns are missing is not known, so that there is no label for them.
         absent = [policy for policy in store.absent_positions if policy != "turn"]
         for site in store.sites:
@@ -80,18 +70,18 @@ class _StoreMeasuring:
         self, site: str, layer: int, label: str, floor: Mapping[str, float] | None
     ) -> list[Measurement]:
         """Return the values of all metrics at one place."""
-        store, against = self._store, self._against
+        store, against = self.store, self.against
         if site in store.missing:
             return self._missing(Status.NOT_DEFINED_FOR_FAMILY, store.missing[site])
         if label in store.absent_positions:
             return self._missing(Status.NOT_RUN, f"no prompt has a token at {label}")
-        sample = _with_floor(self._samples.at(site, layer, label), floor)
+        sample = _with_floor(self.samples.at(site, layer, label), floor)
         other = None
         if against and against.has(site, layer, label):
             other_floor = against.floor(site, layer, label)
             other = _with_floor(against.sample(site, layer, label), other_floor)
         values = []
-        for metric in self._metrics.values():
+        for metric in self.metrics:
             measured = metric.measure(sample, other)
             if against and other is None and metric.NEEDS_AGAINST:
                 reason = f"the other condition has no rows at {site}, layer {layer}, {label}"
@@ -104,7 +94,7 @@ class _StoreMeasuring:
         empty = Sample(groups={}, reservoir=None)
         return [
             replace(value, value=None, low=None, high=None, status=status, reason=reason)
-            for metric in self._metrics.values()
+            for metric in self.metrics
             for value in metric.measure(empty, None)
         ]
 

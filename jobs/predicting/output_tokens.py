@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from jobs.behaviour.decoding import decode
+from jobs.models.language_model import LanguageModel
 from jobs.tokens.plan import ROLES, TokenPlan
 from jobs.tokens.positions import find_positions
-
-if TYPE_CHECKING:
-    from jobs.models.language_model import LanguageModel
 
 _RESPONSE = ROLES.index("response")
 

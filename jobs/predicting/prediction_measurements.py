@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -17,10 +16,8 @@ from jobs.behaviour.prompted_model import NO_WORDS
 from jobs.predicting.logit_lens import LensReadings
 from jobs.predicting.output_tokens import OutputTokens, has_answer
 from jobs.predicting.prediction_plan import PredictionPlan
+from jobs.taps.taps import Place
 from jobs.tokens.positions import Position
-
-if TYPE_CHECKING:
-    from jobs.taps.taps import Place
 
 TOXIC, ANSWER = "logit_lens", "logit_lens_answer"
 """Metrics of the toxic set, and of the first token of the prompt's answer."""

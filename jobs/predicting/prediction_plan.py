@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.behaviour.prompted_model import load_toxic_words
@@ -15,14 +14,12 @@ from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
+from jobs.predicting.predictions_params import Params
+from jobs.taps.taps import Place
 from jobs.text.transform import load_transform
 from jobs.tokens.plan import TokenPlan, longest_prompt
 from jobs.tokens.positions import Position, find_positions
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from jobs.predicting.predictions_params import Params
-    from jobs.taps.taps import Place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 from cluster.errors import UserError
 from jobs.text.format import bucket
@@ -39,26 +38,6 @@ class Labelling:
     """Texts in the order of the pairs."""
     dropped: Mapping[str, int]
     """Reason -> number of sides left out."""
-
-
-class SegmentLine(TypedDict):
-    """A segment of a prompt line."""
-
-    role: str
-    """`prompt` or `response`."""
-    text: str
-    """The text."""
-
-
-class TextLine(TypedDict):
-    """A labelled text as a prompt of a token plan."""
-
-    prompt: int
-    """Number of the text, from 0."""
-    group: int
-    """Group of the prompt."""
-    segments: list[SegmentLine]
-    """Prompt and continuation."""
 
 
 def read_labelled_texts(path: Path, *, held_out: float, most: int | None, seed: int) -> Labelling:
@@ -101,21 +80,6 @@ def read_labelled_texts(path: Path, *, held_out: float, most: int | None, seed: 
         "not sampled": len(texts) - len(chosen),
     }
     return Labelling(texts=chosen, dropped={why: n for why, n in dropped.items() if n})
-
-
-def prompt_lines(texts: Sequence[LabelledText]) -> list[TextLine]:
-    """Return the texts as prompts of a token plan, numbered from 0."""
-    return [
-        {
-            "prompt": number,
-            "group": text.group,
-            "segments": [
-                {"role": "prompt", "text": text.prompt},
-                {"role": "response", "text": text.text},
-            ],
-        }
-        for number, text in enumerate(texts)
-    ]
 
 
 def _sample(texts: Sequence[LabelledText], most: int | None, seed: int) -> list[LabelledText]:

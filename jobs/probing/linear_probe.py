@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
 from analysis.estimates.intervals import Estimate, jackknife
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_STEPS = 2000
 """Most steps of the optimiser; a probe that needs them all is reported as not converged."""

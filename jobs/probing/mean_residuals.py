@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from jobs.models.language_model import LanguageModel
 from jobs.taps.activations import batches_of, read_activations
 from jobs.taps.row_views import row_views
 from jobs.taps.taps import Place
 from jobs.tokens.plan import ANSWERS, TokenPlan
 from jobs.tokens.positions import Position
-
-if TYPE_CHECKING:
-    from jobs.models.language_model import LanguageModel
 
 Averaged = Literal["completion", "text"]
 """The tokens of the completion alone, or those of prompt and completion."""

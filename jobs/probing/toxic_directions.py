@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
@@ -17,9 +16,10 @@ from jobs.models.family import Missing
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.model_facts import compute_dtype
 from jobs.probing.directions_file import write_directions
-from jobs.probing.labelled_texts import LabelledText, prompt_lines, read_labelled_texts
+from jobs.probing.labelled_texts import LabelledText, read_labelled_texts
 from jobs.probing.linear_probe import Judgement, LinearProbe, judge_scores
 from jobs.probing.mean_residuals import mean_residuals
+from jobs.probing.probe_direction_params import Params
 from jobs.probing.toxic_value_vectors import (
     SharedDirections,
     ToxicValueVectors,
@@ -28,12 +28,10 @@ from jobs.probing.toxic_value_vectors import (
 )
 from jobs.store.checkpoint import Checkpoint
 from jobs.taps.taps import Place, taps_of
+from jobs.text.prompt_lines import plain_line
 from jobs.tokens.plan import build_token_plan
 from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Stopped, Work
-
-if TYPE_CHECKING:
-    from jobs.probing.probe_direction_params import Params
 
 SITE = "resid_post"
 """Site of the last block that the probe reads."""
@@ -126,7 +124,11 @@ class _ModelReader:
             A row per text that has tokens to average over, the numbers of those texts, and how
             many texts were too long.
         """
-        plan, too_long = build_token_plan(prompt_lines(texts), self._tokenizer, self._max_length)
+        lines = [
+            plain_line(number, text.group, text.prompt, text.text)
+            for number, text in enumerate(texts)
+        ]
+        plan, too_long = build_token_plan(lines, self._tokenizer, self._max_length)
 
         def after_batch(num_done: int) -> None:
             if self._work.stop_requested:

@@ -53,36 +53,20 @@ class ActivationStore:
             self._index: StoreIndex = json.loads(files.read(INDEX))
         else:
             self._index = rebuild_index(files)
-
-    @property
-    def sites(self) -> Sequence[str]:
+        self.sites: Sequence[str] = self._index["sites"]
         """Sites that the study names, those that the family lacks included."""
-        return self._index["sites"]
-
-    @property
-    def layers(self) -> Sequence[int]:
+        self.layers: Sequence[int] = self._index["layers"]
         """Layers that the study names, ascending."""
-        return self._index["layers"]
-
-    @property
-    def positions(self) -> Sequence[str]:
+        self.positions: Sequence[str] = self._index["positions"]
         """Position labels that have rows."""
-        return self._index["positions"]
-
-    @property
-    def absent_positions(self) -> Sequence[str]:
+        self.absent_positions: Sequence[str] = self._index["absent_positions"]
         """Position policies that the study names and that have no row in these prompts."""
-        return self._index["absent_positions"]
-
-    @property
-    def missing(self) -> Mapping[str, str]:
+        self.missing: Mapping[str, str] = self._index["missing"]
         """Site -> why the family does not have it."""
-        return self._index["missing"]
-
-    @property
-    def token_plan_hash(self) -> str:
+        self.token_plan_hash = self._index["token_plan"]
         """Hash of the tokens that both models saw."""
-        return self._index["token_plan"]
+        self.num_reservoir = self._index["num_reservoir"]
+        """Most rows of a position in the reservoir, chosen by hash, the same for every model."""
 
     @cached_property
     def token_plan(self) -> TokenPlan:
@@ -116,11 +100,6 @@ class ActivationStore:
                     f"unit {unit.name} is of another token plan", where=repr(self.files)
                 )
         return units
-
-    @property
-    def num_reservoir(self) -> int:
-        """Most rows of a position in the reservoir, chosen by hash, the same for every model."""
-        return self._index["num_reservoir"]
 
     def sample(self, site: str, layer: int, label: str) -> Sample:
         """Read summaries by prompt group, merged in the order of units, and the reservoir.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,27 +16,20 @@ _MOST_LISTED = 20
 """Most stored positions that an error lists."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RowIndex:
     """The stored rows of one position in the plan's order; the same at every site and layer."""
 
-    def __init__(
-        self,
-        plan: TokenPlan,
-        *,
-        tokens: Int64[np.ndarray, " rows"],
-        reservoir: Bool[np.ndarray, " rows"],
-        blocks: Int64[np.ndarray, " rows"],
-        rows: Int64[np.ndarray, " rows"],
-    ) -> None:
-        self._plan = plan
-        self.tokens = tokens
-        """Index in the token plan of each row, ascending; of a pooled row, of its first token."""
-        self.reservoir = reservoir
-        """True for rows of the reservoir chosen by hash."""
-        self.blocks = blocks
-        """Number of the block that holds each row, in the order of units and shards."""
-        self.rows = rows
-        """Index of each row within its block."""
+    plan: TokenPlan
+    """The tokens."""
+    tokens: Int64[np.ndarray, " rows"]
+    """Index in the token plan of each row, ascending; of a pooled row, of its first token."""
+    reservoir: Bool[np.ndarray, " rows"]
+    """True for rows of the reservoir chosen by hash."""
+    blocks: Int64[np.ndarray, " rows"]
+    """Number of the block that holds each row, in the order of units and shards."""
+    rows: Int64[np.ndarray, " rows"]
+    """Index of each row within its block."""
 
     @classmethod
     def of_blocks(
@@ -50,7 +44,7 @@ class RowIndex:
         rows = np.concatenate([np.zeros(0, int), *(np.arange(len(tokens)) for tokens, _ in blocks)])
         order = np.argsort(tokens, kind="stable")
         return cls(
-            plan,
+            plan=plan,
             tokens=tokens[order],
             reservoir=flags[order],
             blocks=owners[order],
@@ -59,22 +53,22 @@ class RowIndex:
 
     @cached_property
     def _owners(self) -> Int64[np.ndarray, " rows"]:
-        return np.asarray(self._plan.owners[self.tokens])
+        return np.asarray(self.plan.owners[self.tokens])
 
     @property
     def prompts(self) -> Int64[np.ndarray, " rows"]:
         """Id of the prompt of each row."""
-        return np.asarray(self._plan.prompts[self._owners])
+        return np.asarray(self.plan.prompts[self._owners])
 
     @property
     def groups(self) -> Int64[np.ndarray, " rows"]:
         """Group of the prompt of each row."""
-        return np.asarray(self._plan.groups[self._owners])
+        return np.asarray(self.plan.groups[self._owners])
 
     @property
     def positions(self) -> Int64[np.ndarray, " rows"]:
         """Position of each row in its prompt, from 0."""
-        return np.asarray(self.tokens - self._plan.offsets[self._owners])
+        return np.asarray(self.tokens - self.plan.offsets[self._owners])
 
     def find(self, prompt: int, position: int | None) -> int:
         """Return the index of a row.
@@ -87,7 +81,7 @@ class RowIndex:
             UserError: the row is not stored; the error lists the rows that are.
         """
         number = self._number(prompt)
-        start, end = (int(offset) for offset in self._plan.offsets[number : number + 2])
+        start, end = (int(offset) for offset in self.plan.offsets[number : number + 2])
         if position is not None and not 0 <= position < end - start:
             # Negative positions are refused: in a padded batch -1 would be padding.
             raise UserError(
@@ -108,8 +102,8 @@ class RowIndex:
 
     @cached_property
     def _by_id(self) -> tuple[Int64[np.ndarray, " prompts"], Int64[np.ndarray, " prompts"]]:
-        order = np.argsort(self._plan.prompts, kind="stable")
-        return self._plan.prompts[order], order
+        order = np.argsort(self.plan.prompts, kind="stable")
+        return self.plan.prompts[order], order
 
     def _number(self, prompt: int) -> int:
         ids, order = self._by_id

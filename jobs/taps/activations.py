@@ -66,8 +66,9 @@ def batches_of(
     device: torch.device | str,
     token_budget: int,
     after_batch: Callable[[int], None] = lambda num_done: None,
+    members: Int64[np.ndarray, " members"] | None = None,
 ) -> Iterator[tuple[Batch, Inputs]]:
-    """Yield all prompts of a plan in batches on a device, without batches that have no rows.
+    """Yield the prompts of a plan in batches on a device, without batches that have no rows.
 
     Args:
         plan: the tokens.
@@ -75,13 +76,15 @@ def batches_of(
         device: where the model reads its tokens.
         token_budget: most tokens of a batch, padding included.
         after_batch: called after each batch with the number of prompts that are done.
+        members: indices of the prompts in the plan; None for all.
     """
     num_done = 0
-    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = pad_batch(plan, members, positions)
+    wanted = np.arange(len(plan.prompts)) if members is None else members
+    for part in cut_batches(plan, wanted, token_budget):
+        batch = pad_batch(plan, part, positions)
         if len(batch.gathered):
             yield batch, Inputs(batch, device)
-        num_done += len(members)
+        num_done += len(part)
         after_batch(num_done)
 
 

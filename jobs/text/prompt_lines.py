@@ -43,6 +43,15 @@ class PromptLine(TypedDict):
     """Its pieces in order."""
 
 
+def plain_line(number: int, group: int, prompt: str, response: str) -> PromptLine:
+    """Write a prompt and its answer as they are."""
+    segments: list[SegmentLine] = [
+        {"role": "prompt", "text": prompt},
+        {"role": "response", "text": response},
+    ]
+    return {"prompt": number, "group": group, "segments": segments}
+
+
 def prompt_line(
     number: int, prompt: Prompt, transform: Chain, seed: int, *, shuffled: bool = False
 ) -> PromptLine:

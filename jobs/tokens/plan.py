@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -74,15 +74,7 @@ class TokenPlan:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of a safetensors file, by field name."""
-        return {
-            "prompts": self.prompts,
-            "groups": self.groups,
-            "offsets": self.offsets,
-            "token_ids": self.token_ids,
-            "roles": self.roles,
-            "segments": self.segments,
-            "final_segments": self.final_segments,
-        }
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> TokenPlan:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cluster.errors import SurroundingsError
@@ -77,12 +77,7 @@ class Assignment:
 
     def to_json(self) -> str:
         """Write the assignment for another process."""
-        written = {field.name: getattr(self, field.name) for field in fields(self)}
-        written["inputs"] = {
-            name: [ref.to_json(with_values=True) for ref in refs]
-            for name, refs in self.inputs.items()
-        }
-        return json.dumps({"version": VERSION, **written})
+        return json.dumps({"version": VERSION, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> "Assignment":

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -14,16 +15,11 @@ _RECORDED = (
 @lru_cache
 def library_versions() -> dict[str, str]:
     """Map `python` and each recorded library that is installed to its version."""
-    installed = {name: metadata.version(name) for name in _RECORDED if _is_installed(name)}
-    return {"python": sys.version.split()[0], **installed}
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    versions = {"python": sys.version.split()[0]}
+    for name in _RECORDED:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 @lru_cache

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.extraction.noise_floor import noise_floor
-from jobs.extraction.weight_rounding import rounded_once_more
+from jobs.extraction.noise_floor import noise_floor, rounded_once_more
 from jobs.tokens.plan import ROLES, TokenPlan
 from jobs.tokens.positions import find_positions
 
