@@ -230,7 +230,7 @@ class Kind(Generic[P]):
         """
         return None
 
-    def run(self, work: "Work[P]") -> dict[str, Any]:
+    def run(self, work: "Work[P]") -> dict[str, object]:
         """Do the job: write files into `work.folder`; return facts (small JSON) for the record.
 
         Raises:

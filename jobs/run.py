@@ -10,7 +10,6 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Any
 
 from cluster.errors import UserError
 from cluster.executor import Surroundings
@@ -21,7 +20,7 @@ from jobs.worker.answer import Answer, Fault, State
 from jobs.worker.assignment import Assignment
 from jobs.worker.gang import Gang
 from jobs.worker.logs import captured
-from jobs.worker.tracking import Silent, open_tracker
+from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
 from jobs.worker.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
 
@@ -110,7 +109,7 @@ class _Attempt:
         }
         # Two processes cannot write one run of the mirror.
         is_second = assignment.worker or self.surroundings.rank
-        tracker = Silent() if is_second else open_tracker(assignment.run_name)
+        tracker = Tracker(None if is_second else assignment.run_name)
         exit_code = 1
         try:
             facts = kind.run(
@@ -149,7 +148,7 @@ class _Attempt:
             for name, refs in self.assignment.inputs.items()
         }
 
-    def _publish(self, digests: Mapping[str, str], facts: dict[str, Any]) -> bool:
+    def _publish(self, digests: Mapping[str, str], facts: dict[str, object]) -> bool:
         """Make this attempt the artifact; False when another one's record exists already."""
         record = Record(
             key=self.artifact.key,

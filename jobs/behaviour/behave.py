@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from analysis.measurement import Measurement
@@ -12,7 +12,7 @@ from jobs.behaviour.measured_behaviours import measure_behaviours
 from jobs.behaviour.prompted_model import PromptedModel, load_prompted_model
 from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
-from jobs.worker.measured_rows import write_measurements
+from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def behave(work: Work[BehaveParams]) -> dict[str, object]:
     prompted = load_prompted_model(work)
     toxic = find_toxic_tokens(prompted.toxic_words, prompted.tokenizer, prompted.transform)
     measurements = list(_measure(work, prompted, toxic))
-    _mirror(work, measurements)
+    log_curves(work.tracker, measurements, lambda m: ("behave/step", 0, f"{m.metric}/{m.position}"))
     return {
         "rows": write_measurements(work.folder, measurements, prompted.about),
         "num_prompts": len(prompted.plan.prompts),
@@ -62,14 +62,3 @@ def _measure(
             params.token_budget,
             lambda done: show(done, "reading prompts in and out of order"),
         )
-
-
-def _mirror(work: Work[BehaveParams], measurements: Sequence[Measurement]) -> None:
-    """Send every value to the tracker."""
-    values = {
-        f"{measurement.metric}/{measurement.position}": measurement.value
-        for measurement in measurements
-        if measurement.value is not None
-    }
-    if values:
-        work.tracker.log(values, axis="behave/step", step=0)

@@ -123,7 +123,7 @@ def _contrast(
     toxic_words: Sequence[str],
     max_length: int,
 ) -> Contrast:
-    def after_batch() -> None:
+    def after_batch(_num_done: int) -> None:
         if work.stop_requested:
             raise Stopped
 

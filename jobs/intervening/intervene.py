@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from jobs.intervening.intervention import INTERVENTIONS, Intervention, Target
 from jobs.intervening.passes import Passes
 from jobs.intervening.prompted_pair import PromptedPair
 from jobs.intervening.targets import Absent, find_target
-from jobs.worker.measured_rows import write_measurements
+from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def intervene(work: Work[InterveneParams]) -> dict[str, object]:
         replace(measurement, axes={NAME: params.intervention, **measurement.axes})
         for measurement in measure_doses(plain, other, doses, definition)
     ]
-    _mirror(work, measurements)
+    log_curves(work.tracker, measurements, _point_of)
     return {
         "definition": intervention.DEFINITION,
         "rows": write_measurements(work.folder, measurements, pair.about, [NAME, AXIS]),
@@ -107,13 +106,7 @@ def _target_facts(target: Target | Absent) -> dict[str, object]:
     }
 
 
-def _mirror(work: Work[InterveneParams], measurements: Sequence[Measurement]) -> None:
-    """Send every value to the tracker, one step per dose."""
-    by_dose: dict[float, dict[str, float]] = {}
-    for measurement in measurements:
-        if measurement.value is not None:
-            dose = float(str(measurement.axes[AXIS]))
-            curve = f"{measurement.metric}/{measurement.position}"
-            by_dose.setdefault(dose, {})[curve] = measurement.value
-    for step, values in sorted(by_dose.items()):
-        work.tracker.log(values, axis=AXIS, step=step)
+def _point_of(measurement: Measurement) -> tuple[str, float, str]:
+    """Return the place of a value in a curve over doses."""
+    dose = float(str(measurement.axes[AXIS]))
+    return AXIS, dose, f"{measurement.metric}/{measurement.position}"

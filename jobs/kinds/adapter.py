@@ -4,8 +4,6 @@
 model needs to know nothing of adapters. Never takes a pickle or a file of code.
 """
 
-from typing import Any
-
 from jobs.kind import Input, Kind, execution, model_source
 from jobs.models.adapter_folder import (
     CONFIG,
@@ -55,7 +53,7 @@ class Adapter(Kind[AdapterParams]):
         """Return where the adapter comes from."""
         return ModelSource(name=params.source, revision=params.revision, layout=_LAYOUT)
 
-    def run(self, work: Work[AdapterParams]) -> dict[str, Any]:
+    def run(self, work: Work[AdapterParams]) -> dict[str, object]:
         """Copy the adapter to `adapter/`, write `model/`, and return what both are."""
         from jobs.models.adapters import merge_adapter
         from jobs.models.loading import describe_model

@@ -60,7 +60,7 @@ class Align(Kind[AlignParams]):
             return Fit(resources=params.resources(), execution={}, why="nothing is trained")
         return fit_training(params, inputs, machines, tried, done)
 
-    def run(self, work: Work[AlignParams]) -> dict[str, Any]:
+    def run(self, work: Work[AlignParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""
         from jobs.training.alignment import align, leave_as_is
 

@@ -3,7 +3,7 @@
 Behaviour only, measured as `behave` measures it. What needs weights is missing, `no_weights`.
 """
 
-from typing import Any, get_args
+from typing import get_args
 
 from jobs.behaviour.ask_params import AskParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
@@ -36,7 +36,7 @@ class Ask(Kind[AskParams]):
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
 
-    def run(self, work: Work[AskParams]) -> dict[str, Any]:
+    def run(self, work: Work[AskParams]) -> dict[str, object]:
         """Write `measurements.parquet`; no text, of prompts or answers, is kept."""
         from jobs.behaviour.ask import ask
 

@@ -1,6 +1,6 @@
 """Kind `behave`: what a model says to prompts: toxic mass, toxic rate, perplexity, decode loss."""
 
-from typing import Any, get_args
+from typing import get_args
 
 from jobs.behaviour.behave_params import BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
@@ -49,7 +49,7 @@ class Behave(Kind[BehaveParams]):
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
 
-    def run(self, work: Work[BehaveParams]) -> dict[str, Any]:
+    def run(self, work: Work[BehaveParams]) -> dict[str, object]:
         """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""
         from jobs.behaviour.behave import behave
 

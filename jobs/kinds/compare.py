@@ -1,7 +1,6 @@
 """Kind `compare`: gathers what other jobs measured into tables and figures across sizes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from jobs.comparing.measuring_kinds import measuring_kinds
 from jobs.comparing.view import View
@@ -29,7 +28,7 @@ class Compare(Kind[View]):
         named = {"rows": params.rows, "columns": params.columns or ()}
         return {param: [axis for axis in axes if axis != "model"] for param, axes in named.items()}
 
-    def run(self, work: Work[View]) -> dict[str, Any]:
+    def run(self, work: Work[View]) -> dict[str, object]:
         """Write the long table, the comparison, the scaling table and the figures."""
         from jobs.comparing.gathering import Source, collect
         from jobs.comparing.output_files import write_views

@@ -3,8 +3,6 @@
 Training leaves fp32, because 16 bits round most of a small update away: how much, its card says.
 """
 
-from typing import Any
-
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
@@ -57,7 +55,7 @@ class Export(Kind[ExportParams]):
     LEAVES = Model.SAME
     USES_TORCH = True
 
-    def run(self, work: Work[ExportParams]) -> dict[str, Any]:
+    def run(self, work: Work[ExportParams]) -> dict[str, object]:
         """Write `model/`, and push it where that is asked for."""
         from dataclasses import asdict
 
@@ -76,7 +74,7 @@ class Export(Kind[ExportParams]):
             work.progress(None, "measuring what rounding took")
             base = work.input("base").directory("model")
             rounding = asdict(measure_rounding(base, folder, params.dtype))
-        facts = {
+        facts: dict[str, object] = {
             "model": describe_model(read_config(target)),
             "base_model": base_on_hub(work),
             "dtype": params.dtype,

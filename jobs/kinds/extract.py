@@ -1,7 +1,6 @@
 """Kind `extract`: δx of an aligned model against its base, on identical tokens, as a store."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
@@ -33,7 +32,7 @@ class Extract(Kind[ExtractParams]):
 
         return bound_planned_store_bytes(params, inputs)
 
-    def run(self, work: Work[ExtractParams]) -> dict[str, Any]:
+    def run(self, work: Work[ExtractParams]) -> dict[str, object]:
         """Write the store; its facts are its index."""
         from jobs.extraction.extract import extract
 

@@ -6,7 +6,6 @@ base for itself gives on-policy pairs, one fixed model for all of them off-polic
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from analysis.long_table.circumstances import Origin
 from jobs.generation.direction import DIRECTIONS
@@ -34,7 +33,7 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
         DIRECTIONS.find(params.direction, where="direction")
         return {}
 
-    def run(self, work: Work[GeneratedPairsParams]) -> dict[str, Any]:
+    def run(self, work: Work[GeneratedPairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""
         from jobs.generation.generated_pairs import generate_pairs
 

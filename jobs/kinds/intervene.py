@@ -3,7 +3,7 @@
 One intervention at several doses, each beside random directions or neurons; weights are untouched.
 """
 
-from typing import Any, get_args
+from typing import get_args
 
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
@@ -45,7 +45,7 @@ class Intervene(Kind[InterveneParams]):
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
 
-    def run(self, work: Work[InterveneParams]) -> dict[str, Any]:
+    def run(self, work: Work[InterveneParams]) -> dict[str, object]:
         """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""
         from jobs.intervening.intervene import intervene
 

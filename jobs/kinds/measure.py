@@ -1,7 +1,5 @@
 """Kind `measure`: metrics of δ at every site, layer and position that an extraction kept."""
 
-from typing import Any
-
 from analysis.metric import METRICS
 from jobs.kind import Input, Kind
 from jobs.measuring.metric_names import MetricNameParams
@@ -37,7 +35,7 @@ class Measure(Kind[MeasureParams]):
         wanted = {"delta": True, "against": against, "toxic": toxic}
         return frozenset(name for name, used in wanted.items() if used)
 
-    def run(self, work: Work[MeasureParams]) -> dict[str, Any]:
+    def run(self, work: Work[MeasureParams]) -> dict[str, object]:
         """Write measurements.parquet; the facts count its rows by status."""
         from jobs.measuring.store_measurements import measure
 

@@ -46,7 +46,7 @@ class Pairs(Kind[PairsParams]):
         check_source("pairs", params.format, params.source, params.options)
         return {}
 
-    def run(self, work: Work[PairsParams]) -> dict[str, Any]:
+    def run(self, work: Work[PairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""
         params = work.params
         source = Path(params.source) if params.source else None

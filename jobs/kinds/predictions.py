@@ -4,8 +4,6 @@ The logit lens of toxic words and of the answer's first token at every layer; an
 two models' own predictions are at each output: is alignment only a few tokens deep?
 """
 
-from typing import Any
-
 from jobs.kind import Input, Kind
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
@@ -38,7 +36,7 @@ class Predictions(Kind[PredictionsParams]):
         """Return all inputs, the lexicon only where its words matter."""
         return params.words_input | {"base", "aligned", "prompts"}
 
-    def run(self, work: Work[PredictionsParams]) -> dict[str, Any]:
+    def run(self, work: Work[PredictionsParams]) -> dict[str, object]:
         """Write `measurements.parquet`; the facts count rows by status, prompts and toxic words."""
         from jobs.predicting.predictions import predict
 

@@ -1,7 +1,5 @@
 """Kind `pretrain`: a small model and its tokenizer, trained from scratch on documents."""
 
-from typing import Any
-
 from jobs.kind import Kind
 from jobs.provenance import Model
 from jobs.training.pretrain_params import Params as PretrainParams
@@ -17,7 +15,7 @@ class Pretrain(Kind[PretrainParams]):
     LEAVES = Model.FROM_SCRATCH
     USES_TORCH = True
 
-    def run(self, work: Work[PretrainParams]) -> dict[str, Any]:
+    def run(self, work: Work[PretrainParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""
         from jobs.training.pretraining import pretrain
 

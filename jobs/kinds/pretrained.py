@@ -77,7 +77,7 @@ class Pretrained(Kind[PretrainedParams]):
         """Return one core: it copies files."""
         return Resources(num_cpus=1, memory_gb=1)
 
-    def run(self, work: Work[PretrainedParams]) -> dict[str, Any]:
+    def run(self, work: Work[PretrainedParams]) -> dict[str, object]:
         """Put the model's files into `model/`, check them, and return what they are."""
         params = work.params
         commit = self.source(params).take(work.folder / "model", work)

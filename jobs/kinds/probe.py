@@ -109,7 +109,7 @@ class Probe(Kind[ProbeParams]):
         """Return the number that the study gives, and no more than there are parts."""
         return min(params.workers, params.parts)
 
-    def run(self, work: Work[ProbeParams]) -> dict[str, Any]:
+    def run(self, work: Work[ProbeParams]) -> dict[str, object]:
         """Stay as long as asked, then leave one small file."""
         params = work.params
         if params.limit_gb is not None and _piece_gb(params) > params.limit_gb:

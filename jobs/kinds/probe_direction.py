@@ -1,7 +1,5 @@
 """Kind `probe-direction`: W_toxic of a model, and its toxic value vectors with their SVD."""
 
-from typing import Any
-
 from jobs.kind import Input, Kind
 from jobs.probing.probe_direction_params import Params as ProbeDirectionParams
 from jobs.provenance import Results
@@ -21,7 +19,7 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
     USES_TORCH = True
     MEASURES = ("probe_auc", "probe_balanced_accuracy", "probe_accuracy", "probe_majority")
 
-    def run(self, work: Work[ProbeDirectionParams]) -> dict[str, Any]:
+    def run(self, work: Work[ProbeDirectionParams]) -> dict[str, object]:
         """Write the directions, what they say, and how good the probe is as a measurement."""
         from jobs.probing.toxic_directions import find_directions
 

@@ -65,7 +65,7 @@ class Prompts(Kind[PromptsParams]):
             check_source("prompts", params.format, source, params.options)
         return {}
 
-    def run(self, work: Work[PromptsParams]) -> dict[str, Any]:
+    def run(self, work: Work[PromptsParams]) -> dict[str, object]:
         """Write prompts.jsonl, shuffled.jsonl, report.json and toxic.json where words are known."""
         params = work.params
         reading = _read(params)

@@ -36,7 +36,7 @@ class Reference(Kind[ReferenceParams]):
 
         return fit_scoring(params, inputs, machines, tried)
 
-    def run(self, work: Work[ReferenceParams]) -> dict[str, Any]:
+    def run(self, work: Work[ReferenceParams]) -> dict[str, object]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""
         from jobs.training.peak_memory import as_out_of_memory
         from jobs.training.reference_scores import score_reference

@@ -3,8 +3,6 @@
 Reads both checkpoints tensor by tensor and mean δ from an extraction; runs no model.
 """
 
-from typing import Any
-
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.kind import Input, Kind
 from jobs.measuring.metric_names import MetricNameParams
@@ -37,7 +35,7 @@ class Weights(Kind[WeightsParams]):
         compares = any(WEIGHT_METRICS.find(name).NEEDS_OFFSETS for name in params.metrics)
         return super().uses(params) - (set() if compares else {"delta"})
 
-    def run(self, work: Work[WeightsParams]) -> dict[str, Any]:
+    def run(self, work: Work[WeightsParams]) -> dict[str, object]:
         """Write measurements.parquet and the full tables; the facts count rows by status."""
         from jobs.weights.weight_measurements import measure
 

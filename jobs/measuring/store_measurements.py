@@ -15,7 +15,7 @@ from jobs.measuring.figure_tables import FigureTables, PlaceColumns
 from jobs.measuring.store_samples import StoreSamples
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
-from jobs.worker.measured_rows import write_measurements
+from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
 FLOORS = ("offset_norm", "relative_norm")
@@ -39,7 +39,7 @@ def measure(work: Work) -> dict[str, object]:
             replace(measurement, layer=layer, depth=depth) for measurement in measuring.layer(layer)
         ]
         _add_figure_tables(tables, store, layer)
-        _log_curves(work, layer, of_layer)
+        log_curves(work.tracker, of_layer, _point_of)
         measurements += of_layer
     tables.write(work.folder)
     return {"rows": write_measurements(work.folder, measurements, model)}
@@ -145,13 +145,8 @@ def _mark_noise(values: Sequence[Measurement], floor: Mapping[str, float]) -> li
     ]
 
 
-def _log_curves(work: Work, layer: int, measurements: Sequence[Measurement]) -> None:
-    """Log one point of every curve over layers."""
-    values = {_curve(m): m.value for m in measurements if m.value is not None}
-    if values:
-        work.tracker.log(values, axis="layer", step=layer)
-
-
-def _curve(measurement: Measurement) -> str:
+def _point_of(measurement: Measurement) -> tuple[str, float, str]:
+    """Return the place of a value in a curve over layers."""
     centring = {None: "", True: " centred", False: " uncentred"}[measurement.centred]
-    return f"{measurement.metric}{centring}/{measurement.site} {measurement.position}"
+    curve = f"{measurement.metric}{centring}/{measurement.site} {measurement.position}"
+    return "layer", measurement.layer or 0, curve

@@ -34,7 +34,9 @@ def read_final_rows(
     import torch
 
     parts, order = [], []
-    positions = [_output_position(outputs)]
+    tokens = np.zeros(len(outputs.plan.token_ids), dtype=bool)
+    tokens[outputs.after] = True
+    positions = [Position.to_read("response", tokens)]
     for batch, inputs in batches_of(
         outputs.plan, positions, head.device, token_budget, after_batch
     ):
@@ -66,16 +68,3 @@ def measure_divergences(
         nats[chunk] = (p.exp() * (p - q.to(p.device))).sum(dim=-1).clamp(min=0).cpu().numpy()
         after_chunk(chunk.stop)
     return nats
-
-
-def _output_position(outputs: OutputTokens) -> Position:
-    tokens = np.zeros(len(outputs.plan.token_ids), dtype=bool)
-    tokens[outputs.after] = True
-    return Position(
-        label="output",
-        policy="response",
-        tokens=tokens,
-        reservoir=np.zeros_like(tokens),
-        pooled=False,
-        largest_group=0,
-    )

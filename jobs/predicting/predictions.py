@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from jobs.predicting.output_tokens import OutputTokens, find_output_tokens
 from jobs.predicting.prediction_measurements import measure_divergence, measure_lens
 from jobs.predicting.prediction_plan import PredictionPlan, plan_predictions
 from jobs.taps.pair_loading import PairLoading
-from jobs.worker.measured_rows import write_measurements
+from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def predict(work: Work[Params]) -> dict[str, object]:
     """Measure all metrics of the params and write the results; return the record's facts."""
     plan = plan_predictions(work)
     measurements = _measure(work, plan)
-    _log_curves(work, measurements)
+    log_curves(work.tracker, measurements, _point_of)
     return {
         "rows": write_measurements(work.folder, measurements, plan.model),
         "num_prompts": len(plan.tokens.prompts),
@@ -114,19 +114,11 @@ def _read_model(
     return ModelReadings(lens=lens, outputs=outputs, rows=rows)
 
 
-def _log_curves(work: Work, measurements: Sequence[Measurement]) -> None:
-    """Log one point of every curve per layer, and per output."""
-    points: dict[tuple[str, int], dict[str, float]] = {}
-    for measurement in measurements:
-        metric, position = measurement.metric, str(measurement.position)
-        if measurement.value is None:
-            continue
-        if measurement.layer is not None:
-            point, curve = ("layer", measurement.layer), f"{metric}/{measurement.site} {position}"
-        elif position.startswith("output-"):
-            point, curve = ("output", int(position.removeprefix("output-"))), metric
-        else:
-            continue
-        points.setdefault(point, {})[curve] = measurement.value
-    for (axis, step), values in sorted(points.items()):
-        work.tracker.log(values, axis=axis, step=step)
+def _point_of(measurement: Measurement) -> tuple[str, float, str] | None:
+    """Return the place of a value in a curve over layers, or over outputs."""
+    metric, position = measurement.metric, str(measurement.position)
+    if measurement.layer is not None:
+        return "layer", measurement.layer, f"{metric}/{measurement.site} {position}"
+    if position.startswith("output-"):
+        return "output", int(position.removeprefix("output-")), metric
+    return None

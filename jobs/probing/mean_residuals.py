@@ -45,7 +45,10 @@ def mean_residuals(
     """
     import torch
 
-    positions = [_averaged_position(plan, averaged)]
+    tokens = plan.within > 0
+    if averaged == "completion":
+        tokens = tokens & np.isin(plan.roles, ANSWERS)
+    positions = [Position.to_read("mean", tokens, pooled=True)]
     rows, texts = [], []
     for batch, inputs in batches_of(plan, positions, model.device, token_budget, after_batch):
         for view in row_views(plan, batch, positions, model.device):
@@ -57,17 +60,3 @@ def mean_residuals(
         return np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
     order = np.argsort(np.concatenate(texts))
     return np.concatenate(rows)[order], np.concatenate(texts)[order]
-
-
-def _averaged_position(plan: TokenPlan, averaged: Averaged) -> Position:
-    tokens = plan.within > 0
-    if averaged == "completion":
-        tokens = tokens & np.isin(plan.roles, ANSWERS)
-    return Position(
-        label="mean",
-        policy="mean",
-        tokens=tokens,
-        reservoir=np.zeros(len(tokens), dtype=bool),
-        pooled=True,
-        largest_group=0,
-    )

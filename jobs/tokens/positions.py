@@ -36,6 +36,20 @@ class Position:
     largest_group: int
     """Number of rows of the prompt group that has most."""
 
+    @classmethod
+    def to_read(
+        cls, policy: Policy, tokens: Bool[np.ndarray, " tokens"], *, pooled: bool = False
+    ) -> Position:
+        """Return a position whose rows are read and none of them stored."""
+        return cls(
+            label=policy,
+            policy=policy,
+            tokens=tokens,
+            reservoir=np.zeros_like(tokens),
+            pooled=pooled,
+            largest_group=0,
+        )
+
 
 def find_positions(
     plan: TokenPlan, policies: Sequence[Policy], num_reservoir: int

@@ -23,7 +23,7 @@ from jobs.store.activation_store import ActivationStore
 from jobs.store.checkpoint import Checkpoint
 from jobs.weights import full_tables
 from jobs.weights.mean_offsets import STREAM, StreamPlace, find_stream_places
-from jobs.worker.measured_rows import write_measurements
+from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
 _NO_EXTRACTION = "no extraction of this pair was given: mean δ is not known"
@@ -44,7 +44,7 @@ def measure(work: Work) -> dict[str, object]:
     drifts = full_tables.tabulate_drifts(survey.drifts)
     (work.folder / full_tables.SHIFTS).write_bytes(to_parquet(shifts))
     (work.folder / full_tables.DRIFTS).write_bytes(to_parquet(drifts))
-    _log_curves(work, measurements)
+    log_curves(work.tracker, measurements, _point_of)
     return {"rows": write_measurements(work.folder, measurements, survey.model)}
 
 
@@ -207,18 +207,8 @@ def _measure_drifts(
     yield replace(least, layer=layer)
 
 
-def _log_curves(work: Work, measurements: Sequence[Measurement]) -> None:
-    """Log one point of every curve for each layer."""
-    by_layer: dict[int, dict[str, float]] = {}
-    for measurement in measurements:
-        if measurement.layer is not None:
-            values = by_layer.setdefault(measurement.layer, {})
-            if measurement.value is not None:
-                values[_curve(measurement)] = measurement.value
-    for layer, values in sorted(by_layer.items()):
-        work.tracker.log(values, axis="layer", step=layer)
-
-
-def _curve(measurement: Measurement) -> str:
+def _point_of(measurement: Measurement) -> tuple[str, float, str] | None:
+    """Return the place of a value in a curve over layers; of the whole model it has none."""
     place = f"{measurement.site} {measurement.position}" if measurement.site else "weights"
-    return f"{measurement.metric}/{place}"
+    layer = measurement.layer
+    return None if layer is None else ("layer", layer, f"{measurement.metric}/{place}")

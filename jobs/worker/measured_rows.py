@@ -1,11 +1,12 @@
-"""The file that every kind which measures leaves, and how it is written."""
+"""What every kind which measures leaves: a file of measurements, and their curves in the mirror."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from analysis.measurement import Measurement, Role, with_role
+from jobs.worker.tracking import Tracker
 
 FILE = "measurements.parquet"
 
@@ -35,3 +36,24 @@ def write_measurements(
     table = to_table([each.as_row() for each in complete], axes).drop_columns(["model", "key"])
     (folder / FILE).write_bytes(to_parquet(table))
     return dict(sorted(Counter(each.status.value for each in complete).items()))
+
+
+def log_curves(
+    tracker: Tracker,
+    measurements: Iterable[Measurement],
+    point_of: Callable[[Measurement], tuple[str, float, str] | None],
+) -> None:
+    """Log every value as a point of a curve.
+
+    Args:
+        tracker: of the job.
+        measurements: what was measured.
+        point_of: returns axis, step and curve of a measurement; None where no curve has it.
+    """
+    rows: dict[tuple[str, float], dict[str, float]] = {}
+    for measurement in measurements:
+        point = point_of(measurement)
+        if measurement.value is not None and point is not None:
+            rows.setdefault(point[:2], {})[point[2]] = measurement.value
+    for (axis, step), values in sorted(rows.items()):
+        tracker.log(values, axis=axis, step=step)

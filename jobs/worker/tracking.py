@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 _logger = logging.getLogger(__name__)
 
@@ -44,41 +44,21 @@ class RunName:
         return run_id(self.root_id, self.key)
 
 
-class Tracker(Protocol):
-    """What a kind may do with its mirror."""
+class Tracker:
+    """Mirrors the curves of a job to one W&B run, which is opened at the first row."""
 
-    def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
-        """Log numbers at `step` of the step metric `axis` (`train/step`, `layer`, …)."""
-
-    def finish(self, exit_code: int) -> None:
-        """Close the run, if one was opened."""
-
-
-class Silent:
-    """A tracker that mirrors nothing."""
-
-    def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
-        """Drop the row."""
-
-    def finish(self, exit_code: int) -> None:
-        """Nothing to close."""
-
-
-class Mirror:
-    """A tracker that mirrors to one W&B run, opened at the first row."""
-
-    def __init__(self, name: RunName) -> None:
-        self.name = name
+    def __init__(self, name: RunName | None) -> None:
+        """Mirror nothing without a name, or where the user disabled W&B."""
+        self._name = None if name is None or tracking_mode() == "disabled" else name
         self._run: Any = None
         self._axes: set[str] = set()
-        self._broken = False
 
     def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
-        """Log one row; declare the axis the step metric of every value logged along it."""
-        if self._broken:
+        """Log numbers at `step` of `axis` (`train/step`, `layer`, …), their step metric."""
+        if self._name is None:
             return
         try:
-            self._log(values, axis, step)
+            self._log(self._name, values, axis, step)
         except Exception as fault:  # whatever W&B and its network may raise
             self._give_up(fault)
 
@@ -92,9 +72,9 @@ class Mirror:
         except Exception as fault:  # as above
             self._give_up(fault)
 
-    def _log(self, values: Mapping[str, float], axis: str, step: float) -> None:
+    def _log(self, name: RunName, values: Mapping[str, float], axis: str, step: float) -> None:
         if self._run is None:
-            self._run = open_run(self.name)
+            self._run = open_run(name)
         for value in values:
             if f"{axis} {value}" not in self._axes:
                 self._run.define_metric(value, step_metric=axis)
@@ -103,13 +83,8 @@ class Mirror:
 
     def _give_up(self, fault: Exception) -> None:
         """Warn once and mirror nothing more: a broken mirror costs the job nothing."""
-        self._broken = True
+        self._name = None
         _logger.warning("W&B broke and is left alone from here on: %s", fault)
-
-
-def open_tracker(name: RunName) -> Tracker:
-    """Make a mirror, or a silent tracker where the user disabled W&B."""
-    return Silent() if tracking_mode() == "disabled" else Mirror(name)
 
 
 def tracking_mode() -> str:

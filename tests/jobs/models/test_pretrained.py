@@ -19,7 +19,7 @@ from jobs.kinds.pretrained import PretrainedParams as Params
 from jobs.models.family import names
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.model_source import UNRESOLVED
-from jobs.worker.tracking import Silent
+from jobs.worker.tracking import Tracker
 from jobs.worker.work import AttemptFolder, Work
 from tests.serving import LocalServer
 
@@ -36,7 +36,7 @@ def work_on(tmp_path, params, pins=None):
         inputs={},
         attempt=AttemptFolder(artifact, "1"),
         surroundings=Surroundings(),
-        tracker=Silent(),
+        tracker=Tracker(None),
         threads=1,
         pins=pretrained.pins(params, {}) if pins is None else pins,
     )

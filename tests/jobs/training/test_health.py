@@ -15,7 +15,7 @@ from jobs.kinds.pretrain import Pretrain
 from jobs.training import health
 from jobs.training.pretraining import Rows, _make_trainer
 from jobs.training.supervision import train
-from jobs.worker.tracking import Silent
+from jobs.worker.tracking import Tracker
 from jobs.worker.work import AttemptFolder, Work
 
 pretrain = Pretrain()
@@ -100,7 +100,7 @@ def pretraining(root, tiny_model):
             inputs={},
             attempt=attempt,
             surroundings=Surroundings(stop_requested=lambda: False),
-            tracker=Silent(),
+            tracker=Tracker(None),
             threads=1,
         )
         recipe = params.recipe(2)
