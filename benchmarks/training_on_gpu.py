@@ -34,7 +34,7 @@ from jobs.training.planning.training_fit import training_with
 from jobs.training.recipe import data_order
 from jobs.training.supervision import train
 from jobs.training.tokenized_pairs import TokenizedPair
-from jobs.worker.tracking import Silent
+from jobs.worker.tracking import Tracker
 from jobs.worker.work import AttemptFolder, Work
 
 PEAK_FLOPS = 989e12
@@ -306,7 +306,7 @@ def _work(folder: Path, params: Params) -> Work:
         inputs={},
         attempt=attempt,
         surroundings=Surroundings(),
-        tracker=Silent(),
+        tracker=Tracker(None),
         threads=1,
     )
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.models.device import pick_device
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
-from jobs.models.loading import load_model, load_tokenizer
-from jobs.models.model_facts import MODEL_FACTS, compute_dtype
+from jobs.models.loading import load_tokenizer
+from jobs.models.model_facts import MODEL_FACTS
+from jobs.taps.pair_loading import load_input_model
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
@@ -76,12 +76,7 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
     about = {name: source.facts["model"][name] for name in MODEL_FACTS}
     return PromptedModel(
         about=about,
-        model=load_model(
-            folder,
-            dtype=compute_dtype(params.dtype, about["num_parameters"]),
-            device=pick_device(params.num_gpus),
-            attention=params.attention,
-        ),
+        model=load_input_model(source, params),
         tokenizer=tokenizer,
         plan=plan,
         too_long=too_long,

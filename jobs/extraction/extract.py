@@ -71,7 +71,7 @@ class _ExtractionRun:
         self._params = work.params
         self._device = pick_device(self._params.num_gpus)
         self._spool = Spool(work, extraction, self._device)
-        self.models = PairModels(work, extraction, self._device)
+        self.models = PairModels(work, extraction)
         self._choice = choose_pairing(self._params.pairing, self._pairing_conditions())
         self._published_at = time.monotonic()
         self._unpublished: list[Unit] = []

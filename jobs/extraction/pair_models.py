@@ -20,8 +20,8 @@ _SELFTEST_PROMPTS = 4
 class PairModels:
     """Loads base and aligned model, and measures the noise floor with the first base."""
 
-    def __init__(self, work: Work, extraction: ExtractionPlan, device: str) -> None:
-        self._loading = PairLoading(work, dtype=extraction.dtype, device=device)
+    def __init__(self, work: Work, extraction: ExtractionPlan) -> None:
+        self._loading = PairLoading(work)
         self._extraction = extraction
         self.floor: dict[str, dict[str, float]] | None = None
         """The noise floor, as in `store.json`; None until it is measured."""

@@ -95,7 +95,7 @@ class UnitRows:
             for block in blocks:
                 self._add_offset(block, offset, norms)
         for block in blocks:
-            self.num_rows[block.label] += len(block.tokens)
+            self.num_rows[block.view.position.label] += len(block.view.tokens)
             if block.rows:
                 self.store(block.build())
 
@@ -131,7 +131,11 @@ class UnitRows:
         offset: Offset,
         norms: tuple[Float32[Tensor, " gathered"], Float32[Tensor, " gathered"]],
     ) -> None:
-        view, site, label = block.on(offset.delta.device), offset.place[0], block.label
+        view, site, label = (
+            block.on(offset.delta.device),
+            offset.place[0],
+            block.view.position.label,
+        )
         delta = view.rows(offset.delta)
         if view.pooling is not None:
             norms = (_norms(delta), _norms(view.rows(offset.base)))
@@ -152,21 +156,17 @@ class NonfiniteRowsError(Exception):
     """Rows are NaN or infinite, so that their unit is not written; the caller names the unit."""
 
 
+@dataclass(frozen=True, eq=False)
 class _BlockBuilder:
     """The rows of one position in one batch; stored rows are copied to the host place by place."""
 
-    def __init__(
-        self, view: RowView, stored: Bool[np.ndarray, " rows"], dtype: str, to_host: ToHost
-    ) -> None:
-        self.label = view.position.label
-        self.tokens = view.tokens
-        self.rows: dict[Place, Tensor] = {}
-        self.base: dict[Place, Tensor] = {}
-        self._view = view
-        self._stored = stored
-        self._dtype = dtype
-        self._to_host = to_host
-        self._selections: dict[torch.device, _RowSelection] = {}
+    view: RowView
+    stored: Bool[np.ndarray, " rows"]
+    dtype: str
+    to_host: ToHost
+    rows: dict[Place, Tensor] = field(default_factory=dict)
+    base: dict[Place, Tensor] = field(default_factory=dict)
+    _selections: dict[torch.device, _RowSelection] = field(default_factory=dict)
 
     def on(self, device: torch.device) -> RowView:
         """Return the view for rows on a device; a model may be spread over several."""
@@ -177,54 +177,47 @@ class _BlockBuilder:
         import torch
 
         selection = self._selection(delta.device)
-        if self._stored.any():
-            rows = _select(delta, selection.stored).to(getattr(torch, self._dtype))
-            self.rows[offset.place] = self._to_host(rows)
-        if self._view.reservoir.any():
-            self.base[offset.place] = self._to_host(selection.base(offset.base))
+        if self.stored.any():
+            rows = _select(delta, selection.stored).to(getattr(torch, self.dtype))
+            self.rows[offset.place] = self.to_host(rows)
+        if self.view.reservoir.any():
+            self.base[offset.place] = self.to_host(selection.base(offset.base))
 
     def _selection(self, device: torch.device) -> _RowSelection:
         if device not in self._selections:
             self._selections[device] = _RowSelection(
-                self._view.on(device),
-                _indices(self._stored, device),
-                _indices(self._view.reservoir, device),
+                self.view.on(device),
+                _indices(self.stored, device),
+                _indices(self.view.reservoir, device),
             )
         return self._selections[device]
 
     def build(self) -> RowBlock:
         """Return the stored rows, complete on the host when the writer thread reads them."""
         return RowBlock(
-            label=self.label,
-            tokens=self.tokens[self._stored],
-            reservoir=self._view.reservoir[self._stored],
+            label=self.view.position.label,
+            tokens=self.view.tokens[self.stored],
+            reservoir=self.view.reservoir[self.stored],
             rows=self.rows,
             base=self.base,
         )
 
 
+@dataclass(frozen=True, eq=False)
 class _RowSelection:
     """A view on a device, and indices of the rows that leave the device; None for all rows."""
 
-    def __init__(
-        self,
-        view: RowView,
-        stored: Int64[Tensor, " stored"] | None,
-        reservoir: Int64[Tensor, " reservoir"] | None,
-    ) -> None:
-        self.view = view
-        self.stored = stored
-        self._reservoir = reservoir
-        # Base rows are selected from all gathered rows at once: a position may have far more rows.
-        self._gathered = view.chosen if reservoir is None else reservoir
-        if reservoir is not None and view.chosen is not None:
-            self._gathered = view.chosen.index_select(0, reservoir)
+    view: RowView
+    stored: Int64[Tensor, " stored"] | None
+    reservoir: Int64[Tensor, " reservoir"] | None
 
     def base(self, gathered: Float32[Tensor, "gathered d"]) -> Float32[Tensor, "reservoir d"]:
         """Select the reservoir's rows of a gathered tensor."""
-        if self.view.pooling is not None:
-            return _select(self.view.rows(gathered), self._reservoir)
-        return _select(gathered, self._gathered)
+        chosen = self.view.chosen
+        if self.view.pooling is not None or chosen is None:
+            return _select(self.view.rows(gathered), self.reservoir)
+        # From all gathered rows at once: a position may have far more rows than its reservoir.
+        return gathered.index_select(0, _select(chosen, self.reservoir))
 
 
 def _indices(

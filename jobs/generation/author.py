@@ -15,9 +15,8 @@ from jobs.generation.direction import DIRECTIONS, Contrast
 from jobs.generation.residuals import average_sides, tokenize_sides
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
-from jobs.models.loading import load_model, load_tokenizer
-from jobs.models.model_facts import compute_dtype
-from jobs.models.spreading import place_of
+from jobs.models.loading import load_tokenizer
+from jobs.taps.pair_loading import load_input_model
 from jobs.text.format import Dropped
 from jobs.text.pair_artifact import PAIRS
 from jobs.text.prompt_lines import PROMPTS, read_prompts
@@ -76,13 +75,7 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
     plan, too_long = build_token_plan(
         [_in_one_segment(prompt, texts) for prompt in prompts], tokenizer, limit
     )
-    num_parameters = work.input("model").facts["model"]["num_parameters"]
-    model = load_model(
-        folder,
-        dtype=compute_dtype(params.dtype, num_parameters),
-        device=place_of(folder, params.num_gpus),
-        attention=params.attention,
-    )
+    model = load_input_model(work.input("model"), params)
     toxic_words = read_toxic_words(work.input("lexicon").path(TOXIC_WORDS))
     layer = layer_at(params.depth, shape.num_layers)
     contrast = _contrast(work, model, tokenizer, layer, toxic_words, shape.max_positions)

@@ -11,9 +11,8 @@ from jobs.behaviour.prompted_model import (
     longest_prompt_of,
 )
 from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
-from jobs.models.device import pick_device
 from jobs.models.loading import load_tokenizer
-from jobs.models.model_facts import MODEL_FACTS, compute_dtype
+from jobs.models.model_facts import MODEL_FACTS
 from jobs.taps.pair_loading import PairLoading
 from jobs.text.transform import load_transform
 from jobs.worker.work import Work
@@ -29,16 +28,13 @@ class PromptedPair:
     def __init__(self, work: Work[InterveneParams]) -> None:
         """Prepare the prompts. Raises UserError where the two are no pair, or no prompt fits."""
         base, aligned, prompts = (work.input(name) for name in ("base", "aligned", "prompts"))
-        facts, params = require_common_model(base, aligned), work.params
+        require_common_model(base, aligned)
+        params = work.params
         folder = base.directory("model")
         plan, too_long = build_shared_plan(
             base, aligned, prompts, longest_prompt_of(folder, params)
         )
-        self._loading = PairLoading(
-            work,
-            dtype=compute_dtype(params.dtype, facts["num_parameters"]),
-            device=pick_device(params.num_gpus),
-        )
+        self._loading = PairLoading(work)
         self._models: dict[str, LanguageModel] = {}
         changed = work.input(params.subject or "base").facts["model"]
         self.about = {name: changed[name] for name in MODEL_FACTS}

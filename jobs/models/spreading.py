@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 def place_of(folder: Path, num_gpus: float) -> str | DeviceMap:
     """Choose the place of a model that is only read: the CPU, one GPU, or several."""
-    if num_gpus < 2:
-        return pick_device(num_gpus)
-    return spread(folder, range(int(num_gpus)))
+    device = pick_device(num_gpus)
+    return device if num_gpus < 2 else spread(folder, range(int(num_gpus)))
 
 
 def spread(folder: Path, devices: Sequence[int | str]) -> DeviceMap:

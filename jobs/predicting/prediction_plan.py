@@ -13,7 +13,7 @@ from jobs.extraction.paired_inputs import build_shared_plan, require_common_mode
 from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
-from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
+from jobs.models.model_facts import ModelFacts
 from jobs.predicting.predictions_params import Params
 from jobs.taps.taps import Place
 from jobs.text.transform import load_transform
@@ -42,11 +42,6 @@ class PredictionPlan:
     """Sites that the family lacks, at every layer that is read, and why."""
     toxic: ToxicTokens
     """Tokens of the toxic set; empty where no toxic words are known."""
-
-    @property
-    def dtype(self) -> Dtype:
-        """Compute dtype of both models."""
-        return compute_dtype(self.params.dtype, self.model["num_parameters"])
 
 
 def plan_predictions(work: Work[Params]) -> PredictionPlan:

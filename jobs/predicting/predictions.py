@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.measurement import Measurement
-from jobs.models.device import pick_device
 from jobs.predicting.divergence import measure_divergences, read_final_rows
 from jobs.predicting.head import Head
 from jobs.predicting.logit_lens import LensReadings, read_lens
@@ -52,7 +51,7 @@ def predict(work: Work[Params]) -> dict[str, object]:
 
 
 def _measure(work: Work[Params], plan: PredictionPlan) -> list[Measurement]:
-    loading = PairLoading(work, dtype=plan.dtype, device=pick_device(work.params.num_gpus))
+    loading = PairLoading(work)
     resident = loading.load_with_adapter() if loading.has_adapter else None
     # The aligned model comes first: it continues the prompts that have no answer.
     model: LanguageModel = resident[1] if resident else loading.load("aligned")

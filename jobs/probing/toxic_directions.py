@@ -11,10 +11,8 @@ from jaxtyping import Float, Float32, Int64
 from analysis.estimates.evaluation import with_estimate
 from analysis.measurement import Measurement
 from cluster.errors import UserError
-from jobs.models.device import pick_device
 from jobs.models.family import Missing
-from jobs.models.loading import load_model, load_tokenizer
-from jobs.models.model_facts import compute_dtype
+from jobs.models.loading import load_tokenizer
 from jobs.probing.directions_file import write_directions
 from jobs.probing.labelled_texts import LabelledText, read_labelled_texts
 from jobs.probing.linear_probe import Judgement, LinearProbe, judge_scores
@@ -27,6 +25,7 @@ from jobs.probing.toxic_value_vectors import (
     rank_value_vectors,
 )
 from jobs.store.checkpoint import Checkpoint
+from jobs.taps.pair_loading import load_input_model
 from jobs.taps.taps import Place, taps_of
 from jobs.text.prompt_lines import plain_line
 from jobs.tokens.plan import build_token_plan
@@ -87,7 +86,9 @@ def find_directions(work: Work[Params]) -> dict[str, object]:
     }
     description = facts | reader.tokens_of(probe, vectors, shared)
     write_directions(work.folder, probe, vectors, shared, description)
-    _write_measurements(work, judgement, texts)
+    groups = np.array([text.group for text in texts if text.held_out])
+    measurements = _measurements(params, judgement, groups)
+    write_measurements(work.folder, measurements, source.facts["model"])
     return {"model": dict(source.facts["model"]), "probe": facts}
 
 
@@ -105,12 +106,7 @@ class _ModelReader:
         limit = checkpoint.shape.max_positions
         self._max_length = min(limit, params.max_length or limit)
         work.progress(None, "loading the model")
-        self._model = load_model(
-            folder,
-            dtype=compute_dtype(params.dtype, source.facts["model"]["num_parameters"]),
-            device=pick_device(params.num_gpus),
-            attention=params.attention,
-        )
+        self._model = load_input_model(source, params)
         site = taps_of(self._model)[SITE]
         if isinstance(site, Missing):
             raise UserError(f"there is no {SITE}: {site.reason}", where=source.folder)
@@ -201,14 +197,6 @@ def _fit_probe(
         raise UserError("all texts have the same residuals: there is no direction", where="pairs")
     scores = probe.scores(rows[held_out])
     return probe, judge_scores(scores, toxic[held_out], groups[held_out])
-
-
-def _write_measurements(
-    work: Work[Params], judgement: Judgement, texts: Sequence[LabelledText]
-) -> None:
-    model = work.input("model").facts["model"]
-    groups = np.array([text.group for text in texts if text.held_out])
-    write_measurements(work.folder, _measurements(work.params, judgement, groups), model)
 
 
 def _measurements(

@@ -197,7 +197,7 @@ class ActivationStore:
         if kind == "base":
             dtype = "float32"
         index = locations.stored if kind == "rows" else locations.reservoir
-        return StoredRows(index, block, dtype=dtype, width=width, framework=framework)
+        return StoredRows(index=index, block=block, dtype=dtype, width=width, framework=framework)
 
     def _require(self, site: str, layer: int, label: str) -> None:
         """Raise UserError, naming what exists, for a place that was not extracted."""

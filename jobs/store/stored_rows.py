@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,26 +21,25 @@ RowKey = int | slice | Sequence[int] | Sequence[bool] | np.ndarray
 """Index of a row, a slice, indices, or a mask."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class StoredRows:
     """Rows [rows, d] of one site, layer and position in the plan's order."""
 
-    def __init__(
-        self,
-        index: RowIndex,
-        block: Callable[[int], np.ndarray],
-        *,
-        dtype: str,
-        width: int,
-        framework: Framework,
-    ) -> None:
-        self.index = index
-        """Token, prompt, group and position of each row, and which rows are in the reservoir."""
-        self.dtype = dtype
-        """Dtype as stored: `float32` or `bfloat16`."""
-        self.shape = (len(index.tokens), width)
+    index: RowIndex
+    """Token, prompt, group and position of each row, and which rows are in the reservoir."""
+    block: Callable[[int], np.ndarray]
+    """Maps the block of a number into memory."""
+    dtype: str
+    """Dtype as stored: `float32` or `bfloat16`."""
+    width: int
+    """Numbers of a row: d."""
+    framework: Framework
+    """Library of the arrays that are returned."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
         """Number of rows, and d."""
-        self._block = block
-        self._framework = framework
+        return len(self.index.tokens), self.width
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -49,7 +49,7 @@ class StoredRows:
         chosen = np.arange(len(self))[key]
         raw = self._gather(np.atleast_1d(chosen))
         rows: np.ndarray | Tensor = raw
-        if self._framework == "torch":
+        if self.framework == "torch":
             rows = _as_torch(raw, self.dtype)
         elif self.dtype == "bfloat16":
             rows = widen_bfloat16(raw)
@@ -61,7 +61,7 @@ class StoredRows:
         blocks, rows = self.index.blocks[chosen], self.index.rows[chosen]
         for block in np.unique(blocks):
             here = blocks == block
-            gathered[here] = self._block(int(block))[rows[here]]
+            gathered[here] = self.block(int(block))[rows[here]]
         return gathered
 
 

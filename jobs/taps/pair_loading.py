@@ -1,4 +1,4 @@
-"""`PairLoading`: the base and the aligned model of a job, loaded on request.
+"""The models that a job reads: its only one, or base and aligned, loaded on request.
 
 An adapter on this very base stays an adapter: merged weights in 16 bits would lose most of it.
 """
@@ -7,29 +7,44 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from jobs.artifacts.artifact import Artifact
 from jobs.models.device import DeviceMap
 from jobs.models.loading import load_model
-from jobs.models.model_facts import Dtype
-from jobs.models.spreading import spread
+from jobs.models.model_facts import Dtype, compute_dtype
+from jobs.models.spreading import place_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from jobs.models.adapters import Switched
+    from jobs.shared_params import OneModelParams
     from jobs.worker.work import Work
+
+
+class _HowLoaded(TypedDict):
+    dtype: Dtype
+    device: str | DeviceMap
+    attention: str
+
+
+def load_input_model(artifact: Artifact, params: OneModelParams) -> PreTrainedModel:
+    """Load the model of an artifact as the params of a job say."""
+    folder = artifact.directory("model")
+    return load_model(
+        folder,
+        dtype=compute_dtype(params.dtype, artifact.facts["model"]["num_parameters"]),
+        device=place_of(folder, params.num_gpus),
+        attention=params.attention,
+    )
 
 
 class PairLoading:
     """Loads the models of the inputs `base` and `aligned` as the params of the job say."""
 
-    def __init__(self, work: Work, *, dtype: Dtype, device: str) -> None:
-        """Load to `device` a model that is not spread over several GPUs."""
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._dtype: Dtype = dtype
-        self._device = device
 
     @cached_property
     def has_adapter(self) -> bool:
@@ -39,12 +54,7 @@ class PairLoading:
     def load(self, name: str) -> PreTrainedModel:
         """Load the model of one input; nothing else holds a reference to the result."""
         self._work.progress(None, f"loading {name}")
-        return load_model(
-            self._work.input(name).directory("model"),
-            dtype=self._dtype,
-            device=self._where,
-            attention=self._work.params.attention,
-        )
+        return load_model(self._work.input(name).directory("model"), **self._how)
 
     def load_with_adapter(self) -> tuple[Switched, Switched]:
         """Load base and aligned as one model, its adapter off and on."""
@@ -54,18 +64,18 @@ class PairLoading:
         return load_pair_with_adapter(
             self._work.input("base").directory("model"),
             self._work.input("aligned").directory("adapter"),
-            dtype=self._dtype,
-            device=self._where,
-            attention=self._work.params.attention,
+            **self._how,
         )
 
     @cached_property
-    def _where(self) -> str | DeviceMap:
-        """One device, or the blocks spread over all GPUs of this worker."""
-        num_gpus = int(self._work.params.num_gpus)
-        if num_gpus < 2:
-            return self._device
-        return spread(self._work.input("base").directory("model"), range(num_gpus))
+    def _how(self) -> _HowLoaded:
+        """The same for both models: dtype and devices are chosen from the base."""
+        base, params = self._work.input("base"), self._work.params
+        return {
+            "dtype": compute_dtype(params.dtype, base.facts["model"]["num_parameters"]),
+            "device": place_of(base.directory("model"), params.num_gpus),
+            "attention": params.attention,
+        }
 
 
 def adapter_on(base: Artifact, aligned: Artifact) -> Path | None:
