@@ -18,7 +18,7 @@ from jobs.extraction.pairing import (
     free_memory,
 )
 from jobs.extraction.spool import Spool
-from jobs.extraction.store_budget import require_budget
+from jobs.extraction.store_size import require_budget
 from jobs.extraction.unit_extractor import UnitExtractor
 from jobs.extraction.unit_shares import UnitShares
 from jobs.extraction.writer_thread import WriterThread

@@ -13,8 +13,7 @@ from jobs.tokens.batches import Batch, Unit
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jobs.extraction.spool import Spool
-    from jobs.extraction.spooled_rows import SpooledRows, SpooledUnitWriter
+    from jobs.extraction.spool import Spool, SpooledRows, SpooledUnitWriter
     from jobs.extraction.unit_shares import UnitShares
     from jobs.models.language_model import LanguageModel
     from jobs.taps.taps import Place

@@ -1,22 +1,45 @@
-"""`Spool`: the folder of the base model's rows on disk, their bytes and their identity."""
+"""`Spool`: the base model's rows of one token plan on disk, in fp32, unit by unit.
+
+They are the spool of models that take turns; where the root is a local disk, also a cache under
+`<root>/cache/base_rows/`, shared by every aligned model of a base. The folder's name is a digest of
+all that decides a bit of the rows, the machine included; it is never an input of a job and may be
+deleted.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 
 from cluster.resources import processor_name
 from jobs.artifacts.artifact import digest_bytes
 from jobs.artifacts.identity import key_of
 from jobs.extraction.extraction_plan import ExtractionPlan
-from jobs.extraction.spooled_rows import CACHE, SpooledRows
-from jobs.tokens.batches import Unit
+from jobs.store.store_layout import MARKER, array_prefix, list_whole_shards
+from jobs.store.unit_writer import RowBlock, UnitWriter
+from jobs.taps.taps import Place
+from jobs.tokens.batches import Batch, Unit
 from jobs.worker.work import Work
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+CACHE = "cache/base_rows"
+"""Folder below the root; `gc` may delete it."""
+_LABEL = "base"
+_FACTS = "facts.json"
 _FLOAT32 = 4
 
 
@@ -114,3 +137,113 @@ class Spool:
             "transformers": transformers.__version__,
             "version": VERSION,
         }
+
+
+class SpooledRows:
+    """A folder of units, each with the gathered rows of its batches in order."""
+
+    def __init__(self, folder: Path, plan_hash: str, places: Sequence[Place]) -> None:
+        self._folder = folder
+        self._plan_hash = plan_hash
+        self._places = places
+
+    def has(self, unit: Unit) -> bool:
+        """Tell whether every byte of a unit's rows is on disk."""
+        return list_whole_shards(self._folder / unit.name, unit, self._plan_hash) is not None
+
+    def writer(self, unit: Unit) -> SpooledUnitWriter:
+        """Return a writer for the rows of a unit's batches."""
+        return SpooledUnitWriter(self._folder, unit, self._plan_hash)
+
+    def reader(self, unit: Unit) -> SpooledUnitReader | None:
+        """Open the rows of a unit, so that their deletion does no harm; None when deleted."""
+        with suppress(FileNotFoundError):
+            return SpooledUnitReader(self._folder / unit.name, self._places)
+        return None
+
+    def drop(self, unit: Unit) -> None:
+        """Delete the rows of a unit."""
+        shutil.rmtree(self._folder / unit.name, ignore_errors=True)
+
+    def read_floor(self) -> dict[str, dict[str, float]] | None:
+        """Read the noise floor that was written with the rows; None when there is none."""
+        with suppress(OSError, ValueError):
+            floor: dict[str, dict[str, float]] = json.loads((self._folder / _FACTS).read_bytes())[
+                "floor"
+            ]
+            return floor
+        return None
+
+    def write_floor(self, floor: Mapping[str, dict[str, float]]) -> None:
+        """Write the noise floor of the base model, as in `store.json`, with its rows."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._folder / f"{_FACTS}.tmp-{uuid.uuid4().hex[:8]}"
+        temporary.write_text(json.dumps({"floor": floor}, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(temporary, self._folder / _FACTS)
+
+
+class SpooledUnitWriter:
+    """Writes the rows of one unit, batch after batch; the unit appears whole or not at all."""
+
+    def __init__(self, folder: Path, unit: Unit, plan_hash: str) -> None:
+        self._unit, self._plan_hash = unit, plan_hash
+        self._target = folder / unit.name
+        self._temporary = folder / f".tmp-{uuid.uuid4().hex[:8]}"
+        self._writer = UnitWriter(self._temporary, unit, plan_hash)
+
+    def add(self, batch: Batch, rows: Mapping[Place, Tensor]) -> None:
+        """Add all gathered rows [rows, d] of one batch, in fp32 host memory."""
+        none = np.zeros(len(batch.gathered), dtype=bool)
+        self._writer.add(RowBlock(label=_LABEL, tokens=batch.tokens, reservoir=none, rows=rows))
+
+    def finish(self) -> None:
+        """Move the unit to its place, unless another process has put the same bytes there."""
+        try:
+            self._writer.finish({}, {})
+            if list_whole_shards(self._target, self._unit, self._plan_hash) is None:
+                shutil.rmtree(self._target, ignore_errors=True)
+            with suppress(OSError):
+                os.rename(self._temporary / self._target.name, self._target)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Delete all that was written."""
+        self._writer.abandon()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+class SpooledUnitReader:
+    """Reads the rows of one unit from the start, batch after batch."""
+
+    def __init__(self, folder: Path, places: Sequence[Place]) -> None:
+        """Open the shards; raise FileNotFoundError when they are not there."""
+        from safetensors import safe_open
+
+        self._places = places
+        self._prefix = f"{folder.name}."
+        files = sorted(json.loads((folder / MARKER).read_bytes())["shards"])
+        # The library's reader is not typed.
+        self._shards: list[Any] = [safe_open(folder / file, framework="pt") for file in files]
+        self._next = 0
+
+    def take(
+        self, num_rows: int, device: torch.device | str
+    ) -> dict[Place, Float32[Tensor, "rows d"]]:
+        """Return the next `num_rows` rows at every place, on a device."""
+        import torch
+
+        parts: dict[Place, list[Tensor]] = {place: [] for place in self._places}
+        start, stop, before = self._next, self._next + num_rows, 0
+        for number, shard in enumerate(self._shards):
+            tokens = shard.get_slice(f"{self._prefix}stored.{_LABEL}.tokens.{number:03d}")
+            (length,) = tokens.get_shape()
+            low, high = max(start - before, 0), min(stop - before, length)
+            if low < high:
+                for place, slices in parts.items():
+                    name = f"{self._prefix}{array_prefix(place, _LABEL)}rows.{number:03d}"
+                    slices.append(shard.get_slice(name)[low:high])
+            before += length
+        assert stop <= before, "the batches are not those the rows were made of"
+        self._next = stop
+        return {place: torch.cat(slices).to(device) for place, slices in parts.items()}

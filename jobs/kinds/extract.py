@@ -28,7 +28,7 @@ class Extract(Kind[ExtractParams]):
 
     def expected_bytes(self, params: ExtractParams, inputs: Mapping[str, Upstream]) -> int | None:
         """Return the most bytes of the store, once prompts are done and model sizes known."""
-        from jobs.extraction.planned_store_size import bound_planned_store_bytes
+        from jobs.extraction.store_size import bound_planned_store_bytes
 
         return bound_planned_store_bytes(params, inputs)
 

@@ -1,19 +1,26 @@
-"""An upper bound of a store's bytes for a plan: from params, sizes of the model, counted prompts.
+"""Upper bounds of a store's bytes: before its prompts are tokenised, and before a model is loaded.
 
-No text is tokenised. A token has at least one byte of text, so a prompts file has at most as many
-tokens as bytes (usual text has about a quarter of that), and everything else follows.
+The first is for a plan: from params, sizes of the model, counted prompts. A token has at least one
+byte of text, so a prompts file has at most as many tokens as bytes (usual text has about a quarter
+of that), and everything else follows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from jaxtyping import Bool, Int64
+
 from analysis.long_table.depth import layer_at
+from cluster.errors import UserError
 from jobs.extraction.extract_params import Params
+from jobs.extraction.extraction_plan import ExtractionPlan
 from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 from jobs.text.format import NUM_GROUPS
+from jobs.tokens.batches import Unit
 from jobs.tokens.position_policy import DEFAULT
 
 _ONE_ROW_A_PROMPT = ("last", "mean")
@@ -122,3 +129,50 @@ def _most_bytes(
         )
         total = max(total, many)
     return total
+
+
+def require_budget(extraction: ExtractionPlan, planned: Sequence[Unit]) -> None:
+    """Raise UserError, naming what takes most bytes, when the store may exceed its budget."""
+    size = _bytes_of_plan(extraction, len(planned))
+    budget = extraction.params.budget_gb
+    if size > budget * 1e9:
+        stored = extraction.stored
+        raise UserError(
+            f"the store may take {size / 1e9:.3g} GB, more than budget_gb allows ({budget:g})",
+            where=f"{len(extraction.places)} places, {len(planned)} units, d x d moments at "
+            f"{', '.join(sorted(stored.dense)) or 'no position'}, all rows at "
+            f"{', '.join(sorted(stored.rowwise | stored.full)) or 'no position'}",
+            hint="fewer sites, depths or moments_positions, larger unit_tokens, rows: bfloat16; "
+            "or raise budget_gb",
+        )
+
+
+def _bytes_of_plan(extraction: ExtractionPlan, num_units: int) -> int:
+    stored = extraction.stored
+    num_rows = {
+        position.label: _num_rows(position.tokens, extraction.tokens.owners, position.pooled)
+        for position in extraction.positions
+    }
+    total = 0
+    for dense, has_neurons in ((stored.dense, False), (frozenset[str](), True)):
+        widths = [
+            extraction.width(place)
+            for place in extraction.places
+            if (place[0] in NEURON_SITES) == has_neurons
+        ]
+        total += bound_store_bytes(
+            num_rows=num_rows,
+            num_units=num_units,
+            widths=widths,
+            dense=dense,
+            rowwise=stored.rowwise | stored.full,
+            num_reservoir=extraction.params.num_reservoir,
+            row_bytes=ROW_BYTES["float32" if stored.rowwise else stored.rows],
+        )
+    return total
+
+
+def _num_rows(
+    tokens: Bool[np.ndarray, " tokens"], owners: Int64[np.ndarray, " tokens"], pooled: bool
+) -> int:
+    return len(np.unique(owners[tokens])) if pooled else int(tokens.sum())
