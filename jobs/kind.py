@@ -107,6 +107,20 @@ class Upstream:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What decides, beside its params, how a job is to be done."""
+
+    inputs: Mapping[str, Upstream]
+    """What the plan knows of the jobs it reads."""
+    machines: Sequence[Resources]
+    """What each node offers."""
+    tried: Sequence[Mapping[str, Any]] = ()
+    """`Fit.execution` of its attempts that ran out of memory, oldest first."""
+    done: Sequence[Mapping[str, Any]] = ()
+    """Facts of done jobs of its kind, to correct predictions by."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """How one job is to be done on the machines at hand: execution, never identity."""
 
@@ -210,23 +224,12 @@ class Kind(Generic[P]):
         """Return the most bytes that a job will leave behind; None where that is not known."""
         return None
 
-    def fit(
-        self,
-        params: P,
-        inputs: Mapping[str, Upstream],
-        *,
-        machines: Sequence[Resources],
-        tried: Sequence[Mapping[str, Any]] = (),
-        done: Sequence[Mapping[str, Any]] = (),
-    ) -> Fit | None:
+    def fit(self, params: P, at: Situation) -> Fit | None:
         """Choose how one job is to be done; None for a kind that takes what its params say.
 
         Args:
             params: of the job.
-            inputs: what the plan knows of the jobs it reads.
-            machines: what each node offers.
-            tried: `Fit.execution` of its attempts that ran out of memory, oldest first.
-            done: facts of done jobs of this kind, to correct predictions by.
+            at: what else decides.
         """
         return None
 

@@ -1,10 +1,7 @@
 """Kind `align`: a model trained towards preferences with TRL, from pairs and reference scores."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from cluster.resources import Resources
-from jobs.kind import Fit, Input, Kind, Upstream
+from jobs.kind import Fit, Input, Kind, Situation
 from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.objective import OBJECTIVES
@@ -44,21 +41,13 @@ class Align(Kind[AlignParams]):
         """Return what a job of this layout needs."""
         return params.resources()
 
-    def fit(
-        self,
-        params: AlignParams,
-        inputs: Mapping[str, Upstream],
-        *,
-        machines: Sequence[Resources],
-        tried: Sequence[Mapping[str, Any]] = (),
-        done: Sequence[Mapping[str, Any]] = (),
-    ) -> Fit:
+    def fit(self, params: AlignParams, at: Situation) -> Fit:
         """Choose what the params leave open, from the model's config and the machines."""
         from jobs.training.planning.training_fit import fit_training
 
         if not OBJECTIVES.find(params.objective).TRAINS:
             return Fit(resources=params.resources(), execution={}, why="nothing is trained")
-        return fit_training(params, inputs, machines, tried, done)
+        return fit_training(params, at)
 
     def run(self, work: Work[AlignParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

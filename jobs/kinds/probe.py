@@ -9,14 +9,12 @@ several processes start together and hear each other. It computes nothing.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import Field
 
 from cluster.errors import OutOfMemory, UserError
 from cluster.resources import Resources
-from jobs.kind import Fit, Input, Kind, Params, Upstream, execution
+from jobs.kind import Fit, Input, Kind, Params, Situation, execution
 from jobs.provenance import Results
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
@@ -75,20 +73,12 @@ class Probe(Kind[ProbeParams]):
             num_nodes=params.num_nodes,
         )
 
-    def fit(
-        self,
-        params: ProbeParams,
-        inputs: Mapping[str, Upstream],
-        *,
-        machines: Sequence[Resources],
-        tried: Sequence[Mapping[str, Any]] = (),
-        done: Sequence[Mapping[str, Any]] = (),
-    ) -> Fit | None:
+    def fit(self, params: ProbeParams, at: Situation) -> Fit | None:
         """Choose as few pieces as a node holds, and more than ran out of memory before."""
         if not params.holds_gb:
             return None
-        most_gb = max((node.memory_gb for node in machines), default=0.0)
-        at_least = 1 + max((execution["pieces"] for execution in tried), default=0)
+        most_gb = max((node.memory_gb for node in at.machines), default=0.0)
+        at_least = 1 + max((execution["pieces"] for execution in at.tried), default=0)
         most = params.pieces or _MOST_PIECES
         for pieces in range(params.pieces or at_least, most + 1):
             needed = self.resources(params.model_copy(update={"pieces": pieces}))
@@ -98,7 +88,7 @@ class Probe(Kind[ProbeParams]):
                     execution={"pieces": pieces},
                     peak_memory_gb=needed.memory_gb,
                     hours=params.seconds / 3600,
-                    why=f"a node has {most_gb:g} GB, {len(tried)} ran out of memory before",
+                    why=f"a node has {most_gb:g} GB, {len(at.tried)} ran out of memory before",
                 )
         refusal = f"needs {params.holds_gb / most:g} GB at least; the largest node has {most_gb:g}"
         if at_least > most:

@@ -1,10 +1,6 @@
 """Kind `reference`: what the base gives every pair, once for all objectives, betas and seeds."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from cluster.resources import Resources
-from jobs.kind import Fit, Input, Kind, Upstream
+from jobs.kind import Fit, Input, Kind, Situation
 from jobs.provenance import Results
 from jobs.training.reference_params import Params as ReferenceParams
 from jobs.worker.work import Work
@@ -22,19 +18,11 @@ class Reference(Kind[ReferenceParams]):
     LEAVES = Results.NUMBERS
     USES_TORCH = True
 
-    def fit(
-        self,
-        params: ReferenceParams,
-        inputs: Mapping[str, Upstream],
-        *,
-        machines: Sequence[Resources],
-        tried: Sequence[Mapping[str, Any]] = (),
-        done: Sequence[Mapping[str, Any]] = (),
-    ) -> Fit:
+    def fit(self, params: ReferenceParams, at: Situation) -> Fit:
         """Choose GPUs and rows at a time, from the model's config and the machines."""
         from jobs.training.planning.scoring_fit import fit_scoring
 
-        return fit_scoring(params, inputs, machines, tried)
+        return fit_scoring(params, at)
 
     def run(self, work: Work[ReferenceParams]) -> dict[str, object]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""

@@ -13,7 +13,7 @@ from typing import Any
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.artifacts.job import Job
-from jobs.kind import KINDS, Fit, Kind, Params, execution_names
+from jobs.kind import KINDS, Fit, Kind, Params, Situation, execution_names
 from orchestrator.plan.machines import can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import JobHistory
@@ -105,13 +105,14 @@ def _ask(
     """Ask the kind for a layout, with `kept` in place of what the study leaves open."""
     names = execution_names(kind.Params)
     try:
-        layout = kind.fit(
-            kind.Params(**{**job.params, **kept}) if kept else job.params_as(kind.Params),
-            upstream.inputs(job),
+        params = kind.Params(**{**job.params, **kept}) if kept else job.params_as(kind.Params)
+        situation = Situation(
+            inputs=upstream.inputs(job),
             machines=machines,
             tried=[execution for execution in past.tried if set(execution) <= names],
             done=upstream.facts(job.kind),
         )
+        layout = kind.fit(params, situation)
     except UserError as fault:
         # The fault concerns one job, and must not end the others.
         return Fit(resources=job.resources, execution={}, refusal=str(fault))

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from cluster.resources import Resources
-from jobs.kind import Fit, Upstream
+from jobs.kind import Fit, Situation, Upstream
 from jobs.training.layout import Layout
 from jobs.training.planning.correction import GB, ON_PROCESSOR_GB
 from jobs.training.planning.footprint import HALF, SINGLE, Model
@@ -28,19 +27,15 @@ _WIDTHS = 6
 """Vectors as wide as the stream, and three as wide as the neurons, that a forward pass holds."""
 
 
-def fit_scoring(
-    params: Params,
-    inputs: Mapping[str, Upstream],
-    machines: Sequence[Resources],
-    tried: Sequence[Mapping[str, Any]],
-) -> Fit:
+def fit_scoring(params: Params, at: Situation) -> Fit:
     """Choose the fewest GPUs of one node, and on them the most rows, that are expected to fit.
 
     A run halves its rows by itself, so a job that ran out of memory is tried again on more GPUs.
     """
+    inputs, machines = at.inputs, at.machines
     config = config_of(inputs.get("model"))
     model = None if config is None else Model.of(config)
-    after = max((int(layout.get("num_gpus") or 0) for layout in tried), default=-1)
+    after = max((int(layout.get("num_gpus") or 0) for layout in at.tried), default=-1)
     for gpus in _counts(params.num_gpus, machines):
         for rows in [params.micro_batch] if params.micro_batch else _ROWS:
             place = Layout(engine="one model", num_gpus=gpus, micro_batch=rows)
@@ -53,7 +48,7 @@ def fit_scoring(
                 return replace(fit, why=size + fit.why)
     exhausted = "every layout was tried and ran out of memory"
     last = replace(_fit(params, place, peak_gb, ""), execution={})
-    return replace(last, refusal=exhausted if tried else lacking(place, machines, peak_gb))
+    return replace(last, refusal=exhausted if at.tried else lacking(place, machines, peak_gb))
 
 
 def _fit(params: Params, place: Layout, peak_gb: float | None, of_gpu: str) -> Fit:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from cluster.resources import Resources
-from jobs.kind import Fit, Upstream
+from jobs.kind import Fit, Situation, Upstream
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES
@@ -19,26 +19,21 @@ UNKNOWN_LENGTH = 1024
 """Tokens of the longest sequence, where no length is given and the model has more positions."""
 
 
-def fit_training(
-    params: Params,
-    inputs: Mapping[str, Upstream],
-    machines: Sequence[Resources],
-    tried: Sequence[Mapping[str, Any]],
-    done: Sequence[Mapping[str, Any]],
-) -> Fit:
+def fit_training(params: Params, at: Situation) -> Fit:
     """Choose the first rung of the ladder that is expected to fit, after those that did not."""
-    before = [Layout(**execution) for execution in tried]
+    before = [Layout(**execution) for execution in at.tried]
+    machines = at.machines
     layouts = list(_ladder(params, machines, before))
-    training = training_of(params, inputs)
+    training = training_of(params, at.inputs)
     if training is None:
         return _unknown(params, layouts, machines)
     expected = Expected(
         params=params,
         training=training,
-        num_steps=_num_steps(params, inputs),
+        num_steps=_num_steps(params, at.inputs),
         machines=machines,
         tried=before,
-        done=memory_facts(done),
+        done=memory_facts(at.done),
     )
     # Host memory is slow: at first it is for what no GPUs at hand hold. After a failure the ladder
     # decides, and it would rather wait for a step than for more GPUs.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster.resources import Resources
-from jobs.kind import Upstream
+from jobs.kind import Situation, Upstream
 from jobs.kinds.align import Align
 
 align = Align()
@@ -63,13 +63,8 @@ def next_rung(params, tried):
     config = {"family": "gpt2", **SIZES}
     model = Upstream(kind="pretrained", params={"config": config}, facts=None, files={}, inputs={})
     machines = [Resources(num_cpus=2, memory_gb=16)]
-    return align.fit(
-        align.Params(**params),
-        {"model": model},
-        machines=machines,
-        tried=tried,
-        done=(),
-    )
+    at = Situation(inputs={"model": model}, machines=machines, tried=tried)
+    return align.fit(align.Params(**params), at)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.resources import Resources
-from jobs.kind import Upstream
+from jobs.kind import Situation, Upstream
 from jobs.kinds.reference import Reference
 from tests.jobs.training.planning.published_configs import LLAMA_8B
 
@@ -18,7 +18,8 @@ def fitted(machines, tried=(), config=LLAMA_8B, **params):
     given = {"source": "hf://some/model", "revision": None, "config": config}
     model = Upstream(kind="pretrained", params=given, facts=None, files={}, inputs={})
     asked = reference.Params(**{"max_length": 256, **params})
-    return reference.fit(asked, {"model": model}, machines=machines, tried=tried)
+    at = Situation(inputs={"model": model}, machines=machines, tried=tried)
+    return reference.fit(asked, at)
 
 
 def test_one_gpu_is_taken_where_it_holds_the_model_and_the_largest_batch():

@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 from cluster.resources import Resources
-from jobs.kind import Upstream
+from jobs.kind import Situation, Upstream
 from jobs.kinds.align import Align
 from tests.jobs.training.planning.published_configs import MISTRAL_7B
 
@@ -29,13 +29,8 @@ def of_model(config, facts=None):
 
 def fitted(config, machines, tried=(), done=(), **params):
     given = {"max_length": 1024, "dtype": "bfloat16", "steps": 100, "global_batch": 8, **params}
-    return align.fit(
-        align.Params(**given),
-        of_model(config),
-        machines=machines,
-        tried=tried,
-        done=done,
-    )
+    at = Situation(inputs=of_model(config), machines=machines, tried=tried, done=done)
+    return align.fit(align.Params(**given), at)
 
 
 def test_a_small_model_takes_one_gpu_and_the_largest_pass():
@@ -131,11 +126,8 @@ def test_an_objective_that_sorts_the_batch_stays_whole_on_one_rank():
 def test_an_unknown_model_is_fitted_without_a_prediction():
     found = fitted(None, [H100])
     assert found.peak_memory_gb is None and found.execution["num_gpus"] == 1
-    known = align.fit(
-        align.Params(max_length=64),
-        of_model(None, facts={"model": {"config": GPT2_MEDIUM}}),
-        machines=[H100],
-    )
+    inputs = of_model(None, facts={"model": {"config": GPT2_MEDIUM}})
+    known = align.fit(align.Params(max_length=64), Situation(inputs=inputs, machines=[H100]))
     assert known.peak_memory_gb > 1
 
 
@@ -219,11 +211,12 @@ def test_nobody_knows_how_long_an_optimizer_in_host_memory_takes():
 def test_fitting_imports_no_torch():
     code = (
         "import sys; from jobs.kinds.align import Align; from cluster.resources import Resources;"
-        "from jobs.kind import Upstream;"
+        "from jobs.kind import Situation, Upstream;"
         f"model = Upstream(kind='pretrained', params={{'config': {MISTRAL_7B!r}}}, facts=None,"
         "files={}, inputs={});"
-        "align = Align(); found = align.fit(align.Params(max_length=64), {'model': model},"
+        "at = Situation(inputs={'model': model},"
         "machines=[Resources(num_gpus=8, gpu_memory_gb=80)]);"
+        "align = Align(); found = align.fit(align.Params(max_length=64), at);"
         "assert found.peak_memory_gb; print('torch' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
