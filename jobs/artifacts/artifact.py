@@ -6,7 +6,7 @@ are checked when a file is opened as an input, and by `verify`.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -95,19 +95,15 @@ def digest_file(path: Path) -> str:
         return str(hashlib.file_digest(stream, xxhash.xxh3_64).hexdigest())
 
 
-def _digest_pieces(pieces: Iterable[bytes]) -> str:
-    hasher = xxhash.xxh3_64()
-    for piece in pieces:
-        hasher.update(piece)
-    return hasher.hexdigest()
-
-
 def standing_digest(storage: Storage, name: str) -> str | None:
     """Return the xxh3-64 of the bytes under a name now, never of a copy; None where none are."""
     try:
         if storage.is_local:
             return digest_file(storage.path(name))
-        return _digest_pieces(storage.pieces(name))
+        hasher = xxhash.xxh3_64()
+        for piece in storage.pieces(name):
+            hasher.update(piece)
+        return hasher.hexdigest()
     except FileNotFoundError:
         return None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
 
 import pyarrow as pa
 
@@ -42,17 +41,6 @@ HISTOGRAM_COLUMNS = pa.schema(
 )
 
 
-class PlaceColumns(TypedDict):
-    """Columns that say where a row of a table was measured."""
-
-    site: str
-    """Site."""
-    layer: int
-    """Layer, from 0."""
-    position: str
-    """Position label."""
-
-
 class FigureTables:
     """Collects the rows of both tables, place by place."""
 
@@ -60,9 +48,10 @@ class FigureTables:
         self._planes: list[Mapping[str, object]] = []
         self._histograms: list[Mapping[str, object]] = []
 
-    def add(self, place: PlaceColumns, reservoir: Reservoir) -> None:
+    def add(self, site: str, layer: int, position: str, reservoir: Reservoir) -> None:
         """Add the rows that the reservoir of a place gives; too few rows give none."""
-        plane = PrincipalPlane.of(reservoir) if place["site"] in STREAM else None
+        place = {"site": site, "layer": layer, "position": position}
+        plane = PrincipalPlane.of(reservoir) if site in STREAM else None
         if plane is not None:
             self._planes += [{**place, **line} for line in plane.lines()]
         try:

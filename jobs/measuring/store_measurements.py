@@ -11,7 +11,7 @@ from analysis.metric import METRICS, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 from cluster.errors import UserError
-from jobs.measuring.figure_tables import FigureTables, PlaceColumns
+from jobs.measuring.figure_tables import FigureTables
 from jobs.measuring.store_samples import StoreSamples
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
@@ -102,7 +102,7 @@ class _StoreMeasuring:
 def _add_figure_tables(tables: FigureTables, store: ActivationStore, layer: int) -> None:
     for site in store.sites:
         for label in store.positions if site not in store.missing else ():
-            tables.add(_place(site, layer, label), store.rows(site, layer, label))
+            tables.add(site, layer, label, store.rows(site, layer, label))
 
 
 def _read_toxic(work: Work) -> StoredDirections | None:
@@ -117,10 +117,6 @@ def _read_toxic(work: Work) -> StoredDirections | None:
             hint="give `probe-direction` the base of the extraction as its `model`",
         )
     return StoredDirections(toxic)
-
-
-def _place(site: str, layer: int, label: str) -> PlaceColumns:
-    return {"site": site, "layer": layer, "position": label}
 
 
 def _with_floor(sample: Sample, floor: Mapping[str, float] | None) -> Sample:

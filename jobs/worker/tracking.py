@@ -41,7 +41,7 @@ class RunName:
     @property
     def id(self) -> str:
         """Stable over attempts."""
-        return run_id(self.root_id, self.key)
+        return hashlib.sha256(f"{self.root_id}/{self.key}".encode()).hexdigest()[:16]
 
 
 class Tracker:
@@ -93,11 +93,6 @@ def tracking_mode() -> str:
     if chosen:
         return chosen
     return "online" if os.environ.get("WANDB_API_KEY") or _has_login() else "offline"
-
-
-def run_id(root_id: str, name: str) -> str:
-    """16 hex digits, the same for every attempt at one thing under one root."""
-    return hashlib.sha256(f"{root_id}/{name}".encode()).hexdigest()[:16]
 
 
 def open_run(name: RunName) -> Any:

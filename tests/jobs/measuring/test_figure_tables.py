@@ -13,14 +13,10 @@ def kept(rows):
     return Reservoir(rows=rows, prompts=numbers, groups=numbers % 20, base=base)
 
 
-def place(site):
-    return {"site": site, "layer": 2, "position": "last"}
-
-
 def test_rows_that_all_point_one_way_fill_the_last_bin_and_neurons_have_no_plane(tmp_path):
     found = FigureTables()
-    found.add(place("resid_mid"), kept(np.ones((30, 5), dtype=np.float32)))
-    found.add(place("mlp_act"), kept(np.ones((30, 5), dtype=np.float32)))
+    found.add("resid_mid", 2, "last", kept(np.ones((30, 5), dtype=np.float32)))
+    found.add("mlp_act", 2, "last", kept(np.ones((30, 5), dtype=np.float32)))
     found.write(tmp_path)
     histograms = pq.read_table(tmp_path / "cosine_histogram.parquet").to_pylist()
     assert [line["counts"][-1] for line in histograms] == [30, 30]
@@ -30,7 +26,7 @@ def test_rows_that_all_point_one_way_fill_the_last_bin_and_neurons_have_no_plane
 
 def test_where_nothing_moved_the_files_are_there_and_empty(tmp_path):
     found = FigureTables()
-    found.add(place("resid_mid"), kept(np.zeros((30, 5), dtype=np.float32)))
+    found.add("resid_mid", 2, "last", kept(np.zeros((30, 5), dtype=np.float32)))
     found.write(tmp_path)
     for name in ("cosine_histogram", "principal_components"):
         assert len(pq.read_table(tmp_path / f"{name}.parquet")) == 0
