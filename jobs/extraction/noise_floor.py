@@ -80,7 +80,8 @@ def noise_floor(
         chosen = np.flatnonzero(position.tokens[tokens])
         if len(chosen) == 0:
             continue
-        starts = _starts(plan, tokens[chosen]) if position.pooled else None
+        firsts = np.unique(plan.owners[tokens[chosen]], return_index=True)[1]
+        starts = firsts if position.pooled else None
         for place in places:
             norms = np.linalg.norm(_pool(whole[place][chosen], starts), axis=1)
             batches, weights = (
@@ -118,19 +119,13 @@ def _rows(
     rows: dict[Place, list[np.ndarray]] = {place: [] for place in places}
     for members in batches:
         batch = pad_batch(plan, members, positions)
-        width = batch.token_ids.shape[1]
-        tokens.append(plan.offsets[members[batch.owners]] + batch.gathered % width)
+        tokens.append(batch.tokens)
         for place, gathered in read_activations(base, Inputs(batch, base.device), places).items():
             rows[place].append(gathered.float().cpu().numpy())
     row_tokens = np.concatenate(tokens)
     order = np.argsort(row_tokens)
     ordered = {place: np.concatenate(parts)[order] for place, parts in rows.items()}
     return ordered, row_tokens[order]
-
-
-def _starts(plan: TokenPlan, tokens: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " prompts"]:
-    """Return the index of the first row of each prompt."""
-    return np.unique(plan.owners[tokens], return_index=True)[1]
 
 
 def _pool(
