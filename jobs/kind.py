@@ -84,10 +84,15 @@ class Input:
 
     kinds: frozenset[str]
     """Kinds of job that may stand here."""
-    required: bool = True
-    """False when params decide whether it is needed: given params whose `uses` names it, it is."""
+    used_if_named: bool = False
+    """True when params decide whether it is needed: given params whose `uses` names it, it is."""
     dispensable: bool = False
     """True when even those may be left without it, and their results say what is missing."""
+
+    @property
+    def required(self) -> bool:
+        """True when every job of the kind reads it."""
+        return not (self.used_if_named or self.dispensable)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,12 +79,10 @@ def choose_pairing(param: str, conditions: PairingConditions) -> PairingChoice:
         return PairingChoice(
             pairing=Pairing.ADAPTER, why="the aligned model is an adapter on the base"
         )
-    needed, memory = (
-        2 * MEMORY_PER_WEIGHT_BYTE * conditions.weight_bytes,
-        conditions.memory_bytes,
-    )
-    if needed > memory:
-        why = f"two models need {needed / 1e9:.1f} GB, there are {memory / 1e9:.1f}"
+    needed = 2 * MEMORY_PER_WEIGHT_BYTE * conditions.weight_bytes
+    if needed > conditions.memory_bytes:
+        memory_gb = conditions.memory_bytes / 1e9
+        why = f"two models need {needed / 1e9:.1f} GB, there are {memory_gb:.1f}"
         return PairingChoice(pairing=Pairing.SEQUENTIAL, why=why)
     disk_s, forward_s = 2 * conditions.spool_bytes / DISK_BYTES_PER_S, conditions.forward_s
     if conditions.is_shared and forward_s >= WORTH_SAVING_S and disk_s < forward_s:

@@ -15,7 +15,7 @@ class Align(Kind[AlignParams]):
     INPUTS = {
         "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
         "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
-        "reference": Input(kinds=frozenset({"reference"}), required=False),
+        "reference": Input(kinds=frozenset({"reference"}), used_if_named=True),
     }
     Params = AlignParams
     LEAVES = Model.ALIGNED

@@ -19,9 +19,7 @@ class Ask(Kind[AskParams]):
     VERSION = 1
     INPUTS = {
         "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(
-            kinds=frozenset({"pairs", "generated-pairs"}), required=False, dispensable=True
-        ),
+        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
     }
     Params = AskParams
     LEAVES = Results.NUMBERS

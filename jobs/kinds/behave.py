@@ -17,9 +17,7 @@ class Behave(Kind[BehaveParams]):
     INPUTS = {
         "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter", "export"})),
         "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(
-            kinds=frozenset({"pairs", "generated-pairs"}), required=False, dispensable=True
-        ),
+        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
     }
     Params = BehaveParams
     LEAVES = Results.NUMBERS

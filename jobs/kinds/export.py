@@ -49,7 +49,7 @@ class Export(Kind[ExportParams]):
     VERSION = 1
     INPUTS = {
         "model": Input(kinds=_MODELS),
-        "base": Input(kinds=_MODELS, required=False, dispensable=True),
+        "base": Input(kinds=_MODELS, dispensable=True),
     }
     Params = ExportParams
     LEAVES = Model.SAME

@@ -21,11 +21,9 @@ class Intervene(Kind[InterveneParams]):
         "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
         "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
         "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(
-            kinds=frozenset({"pairs", "generated-pairs"}), required=False, dispensable=True
-        ),
-        "delta": Input(kinds=frozenset({"extract"}), required=False),
-        "toxic": Input(kinds=frozenset({"probe-direction"}), required=False),
+        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
+        "delta": Input(kinds=frozenset({"extract"}), used_if_named=True),
+        "toxic": Input(kinds=frozenset({"probe-direction"}), used_if_named=True),
     }
     Params = InterveneParams
     LEAVES = Results.NUMBERS

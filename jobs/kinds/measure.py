@@ -19,8 +19,8 @@ class Measure(Kind[MeasureParams]):
     VERSION = 3
     INPUTS = {
         "delta": Input(kinds=frozenset({"extract"})),
-        "against": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
-        "toxic": Input(kinds=frozenset({"probe-direction"}), required=False, dispensable=True),
+        "against": Input(kinds=frozenset({"extract"}), dispensable=True),
+        "toxic": Input(kinds=frozenset({"probe-direction"}), dispensable=True),
     }
     Params = MeasureParams
     LEAVES = Results.NUMBERS

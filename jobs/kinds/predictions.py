@@ -18,9 +18,7 @@ class Predictions(Kind[PredictionsParams]):
         "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
         "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
         "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(
-            kinds=frozenset({"pairs", "generated-pairs"}), required=False, dispensable=True
-        ),
+        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
     }
     Params = PredictionsParams
     LEAVES = Results.NUMBERS

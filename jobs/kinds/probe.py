@@ -54,7 +54,7 @@ class Probe(Kind[ProbeParams]):
     """Waits, and leaves one small file."""
 
     VERSION = 1
-    INPUTS = {"after": Input(kinds=frozenset({"probe"}), required=False)}
+    INPUTS = {"after": Input(kinds=frozenset({"probe"}), used_if_named=True)}
     Params = ProbeParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False

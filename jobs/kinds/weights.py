@@ -23,7 +23,7 @@ class Weights(Kind[WeightsParams]):
     INPUTS = {
         "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
         "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
-        "delta": Input(kinds=frozenset({"extract"}), required=False, dispensable=True),
+        "delta": Input(kinds=frozenset({"extract"}), dispensable=True),
     }
     Params = WeightsParams
     LEAVES = Results.NUMBERS

@@ -96,10 +96,8 @@ class _SiteCheck:
                 tolerance=_ROUNDINGS * _epsilon(rows["mlp_act", layer]) * product.abs(),
             )
         if ("mlp_out", layer) in rows and ("mlp_act", layer) in rows:
-            output, text = (
-                rows["mlp_out", layer],
-                "mlp_out is not what the neurons of mlp_act write",
-            )
+            output = rows["mlp_out", layer]
+            text = "mlp_out is not what the neurons of mlp_act write"
             written = _written(model, rows["mlp_act", layer], layer, output.shape[-1])
             if written is None:
                 raise self._error(layer, text)
