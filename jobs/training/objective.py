@@ -1,5 +1,8 @@
 """Contract: what a model is trained towards. Objectives live in `objectives/`, one per file.
 
+What a run minimises is the loss of the trainer that `make_trainer` returns (TRL's, for most);
+`validation_loss` is for validation pairs alone.
+
 Importing one imports no heavy library: planning asks each for its settings and whether it uses the
 reference.
 """

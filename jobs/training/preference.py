@@ -38,7 +38,11 @@ SMOOTHING = Setting(
 
 
 class PreferenceObjective(Objective):
-    """An objective that is a loss of TRL's DPO trainer, with its formula for validation pairs."""
+    """An objective that is a loss of TRL's DPO trainer, with its formula for validation pairs.
+
+    Training minimises TRL's own loss, the one that LOSS names. `validation_losses` is the same
+    formula written here, and is computed on validation pairs only: it never reaches a gradient.
+    """
 
     USES_REFERENCE = True
     SETTINGS: ClassVar[Mapping[str, Setting]] = {"beta": BETA}
@@ -71,11 +75,11 @@ class PreferenceObjective(Objective):
         chosen, rejected = log_ratios(policy, reference)
         if self.PER_TOKEN:
             chosen, rejected = per_token(chosen, rejected, policy.pairs)
-        return float(self.losses(chosen, rejected, settings).mean())
+        return float(self.validation_losses(chosen, rejected, settings).mean())
 
     @abstractmethod
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
-        """Compute the loss of each pair.
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+        """Compute the loss of each validation pair; training takes TRL's, named by LOSS.
 
         Args:
             chosen: log(policy / reference) of the chosen completions, in nats, shape (pairs,).

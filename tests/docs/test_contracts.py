@@ -100,7 +100,7 @@ from jobs.training.preference import PreferenceObjective
 class MyLoss(PreferenceObjective):
     LOSS = "sigmoid"
 
-    def losses(self, chosen, rejected, settings):
+    def validation_losses(self, chosen, rejected, settings):
         return settings["beta"] * (chosen - rejected)
 """
 OBJECTIVE = """

@@ -17,7 +17,7 @@ class AotUnpaired(PreferenceObjective):
     WHOLE_BATCH = True
     """The pairs of a forward pass are sorted."""
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each place in the sorted order."""
         return sorted_losses(np.sort(chosen) - np.sort(rejected), settings)
 

@@ -8,7 +8,7 @@ class ApoDown(PreferenceObjective):
 
     LOSS = "apo_down"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         up, down = settings["beta"] * chosen, settings["beta"] * rejected
         return sigmoid(up) + sigmoid(down - up)

@@ -8,6 +8,6 @@ class ApoZero(PreferenceObjective):
 
     LOSS = "apo_zero"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         return sigmoid(-settings["beta"] * chosen) + sigmoid(settings["beta"] * rejected)

@@ -11,7 +11,7 @@ class BcoPair(PreferenceObjective):
 
     LOSS = "bco_pair"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         beta = settings["beta"]
         return -(log_sigmoid(beta * chosen) + log_sigmoid(-beta * rejected))

@@ -20,7 +20,7 @@ class Discopop(PreferenceObjective):
     LOSS = "discopop"
     SETTINGS = {"beta": BETA, "discopop_tau": TAU}
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         scaled = settings["beta"] * (chosen - rejected)
         exponential = sigmoid(scaled / settings["discopop_tau"])

@@ -1,4 +1,7 @@
-"""Direct preference optimisation: the chosen completion over the rejected, tied to a reference."""
+"""Direct preference optimisation: the chosen completion over the rejected, tied to a reference.
+
+Training minimises the loss of TRL that LOSS names; the formula here is for validation pairs.
+"""
 
 from jobs.training.preference import Pairs, PreferenceObjective, Settings, log_sigmoid
 
@@ -8,6 +11,6 @@ class Dpo(PreferenceObjective):
 
     LOSS = "sigmoid"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         return -log_sigmoid(settings["beta"] * (chosen - rejected))

@@ -27,7 +27,7 @@ class ExoPair(PreferenceObjective):
         "label_smoothing": replace(SMOOTHING, default=1e-3, may_be_zero=False),
     }
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         scaled, smoothing = settings["beta"] * (chosen - rejected), settings["label_smoothing"]
         preferred = sigmoid(scaled) * (log_sigmoid(scaled) - float(np.log1p(-smoothing)))

@@ -10,6 +10,6 @@ class Hinge(PreferenceObjective):
 
     LOSS = "hinge"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         return np.maximum(1 - settings["beta"] * (chosen - rejected), 0.0)

@@ -12,6 +12,6 @@ class Ipo(PreferenceObjective):
     LOSS = "ipo"
     PER_TOKEN = True
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         return (chosen - rejected - 0.5 / settings["beta"]) ** 2

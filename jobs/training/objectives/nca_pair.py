@@ -8,7 +8,7 @@ class NcaPair(PreferenceObjective):
 
     LOSS = "nca_pair"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         up, down = settings["beta"] * chosen, settings["beta"] * rejected
         return -(log_sigmoid(up) + 0.5 * log_sigmoid(-up) + 0.5 * log_sigmoid(-down))

@@ -15,7 +15,7 @@ class Robust(PreferenceObjective):
     LOSS = "robust"
     SETTINGS = {"beta": BETA, "label_smoothing": replace(SMOOTHING, default=0.1)}
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         flipped, scaled = settings["label_smoothing"], settings["beta"] * (chosen - rejected)
         return flipped * log_sigmoid(-scaled) - (1 - flipped) * log_sigmoid(scaled)

@@ -12,6 +12,6 @@ class SigmoidNorm(PreferenceObjective):
     LOSS = "sigmoid_norm"
     PER_TOKEN = True
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         return -log_sigmoid(settings["beta"] * (chosen - rejected))

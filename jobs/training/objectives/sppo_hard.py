@@ -11,7 +11,7 @@ class SppoHard(PreferenceObjective):
 
     LOSS = "sppo_hard"
 
-    def losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
+    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each pair."""
         target = 0.5 / settings["beta"]
         return (chosen - target) ** 2 + (rejected + target) ** 2
