@@ -43,12 +43,7 @@ class DeltascaleError(Exception):
 
     def as_json(self) -> dict[str, object]:
         """Return the fault as `{error, where, allowed, hint}`; what is not known is null."""
-        return {
-            "error": self.error,
-            "where": self.where,
-            "allowed": self.allowed,
-            "hint": self.hint,
-        }
+        return {name: getattr(self, name) for name in ("error", "where", "allowed", "hint")}
 
 
 class UserError(DeltascaleError):

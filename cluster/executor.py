@@ -117,6 +117,16 @@ def executor_class(name: str) -> Callable[..., Executor]:
     return chosen
 
 
+def call_entry(ticket: str, entry: str, payload: str, surroundings: Surroundings) -> Outcome:
+    """Call the function that `package.module:function` names; whatever it raises is its outcome."""
+    try:
+        answer = load_entry(entry)(payload, surroundings)
+    except Exception as fault:
+        message = f"{type(fault).__name__}: {fault}"
+        return Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=surroundings.node)
+    return Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=surroundings.node)
+
+
 def load_entry(entry: str) -> Callable[[str, Surroundings], str]:
     """Return the function that `package.module:function` names."""
     module, _, function = entry.partition(":")

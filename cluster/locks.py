@@ -7,7 +7,6 @@ holder that was passed over finds a higher token beside its own.
 """
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -18,11 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-
-_HELD_BY_ANOTHER = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 
 
 class Occupied(Exception):
@@ -68,18 +66,38 @@ class Holder:
         return False
 
 
+@contextlib.contextmanager
+def open_lock_file(path: Path, *, create: bool = True) -> Iterator[int]:
+    """Open a file to be locked while the block runs; without `create`, only to look at the lock.
+
+    Raises:
+        SurroundingsError: the file may not be opened.
+        FileNotFoundError: there is none, and none is to be created.
+    """
+    try:
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT if create else os.O_RDONLY, 0o666)
+    except PermissionError as error:
+        raise SurroundingsError(
+            "the lock may not be opened: permission denied", where=str(path)
+        ) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)  # which frees the lock, as the death of this process would
+
+
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     """Lock an open file, alone or with all who share it; False when somebody else holds the lock.
 
-    Closing the file, or dying, frees the lock. Raises OSError where the file system has no locks.
+    Raises OSError where the file system has no locks.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _HELD_BY_ANOTHER:
-            return False
-        raise
+    except (BlockingIOError, PermissionError):
+        return False
     return True
 
 
@@ -99,12 +117,12 @@ def read_holder(descriptor: int) -> Holder | None:
 
 
 @contextlib.contextmanager
-def heartbeat(beat: Callable[[], bool], every_s: float) -> Iterator[None]:
-    """Call `beat` on a thread every so many seconds, until the block ends or it returns False."""
+def heartbeat(beat: Callable[[], bool | None], every_s: float) -> Iterator[None]:
+    """Call `beat` on a thread every so many seconds, until the block ends or it returns True."""
     ended = threading.Event()
 
     def run() -> None:
-        while not ended.wait(every_s) and beat():
+        while not ended.wait(every_s) and not beat():
             pass
 
     thread = threading.Thread(target=run, name="heartbeat", daemon=True)
@@ -116,26 +134,23 @@ def heartbeat(beat: Callable[[], bool], every_s: float) -> Iterator[None]:
         thread.join()
 
 
+@dataclass(frozen=True)
 class Lease:
     """A lock of a remote root, renewed by its holder every `heartbeat_s` seconds.
 
     Whoever finds it without a renewal for `expires_after_s` seconds may take it.
     """
 
-    def __init__(
-        self,
-        storage: Storage,
-        folder: str,
-        *,
-        heartbeat_s: float = 30.0,
-        expires_after_s: float = 90.0,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._storage = storage
-        self._folder = folder
-        self._heartbeat_s = heartbeat_s
-        self._expires_after_s = expires_after_s
-        self._clock = clock
+    storage: Storage
+    """The root."""
+    folder: str
+    """Folder of the lease's objects, relative to the root."""
+    heartbeat_s: float = 30.0
+    """Seconds between two renewals."""
+    expires_after_s: float = 90.0
+    """Seconds without a renewal after which anybody may take the lease."""
+    clock: Callable[[], float] = time.time
+    """Gives the seconds since the epoch."""
 
     def holder(self) -> Holder | None:
         """Return the live holder; None when the lease is free, released or expired."""
@@ -143,11 +158,11 @@ class Lease:
         if token == 0:
             return None
         try:
-            lease = json.loads(self._storage.read(self._name(token)))
+            lease = json.loads(self.storage.read(self._name(token)))
             holder = Holder(**lease["holder"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        is_expired = self._clock() - lease["at"] > self._expires_after_s
+        is_expired = self.clock() - lease["at"] > self.expires_after_s
         return None if lease["released"] or is_expired or holder.is_dead else holder
 
     @contextlib.contextmanager
@@ -160,7 +175,7 @@ class Lease:
         token = self._take(holder, takeover=takeover)
         main_thread = threading.main_thread().ident
         assert main_thread is not None
-        renewed_at = self._clock()
+        renewed_at = self.clock()
 
         def renew() -> bool:
             nonlocal renewed_at
@@ -168,16 +183,16 @@ class Lease:
                 is_lost = self._highest() != token
                 if not is_lost:
                     self._renew(token, holder)
-                    renewed_at = self._clock()
+                    renewed_at = self.clock()
             except SurroundingsError:  # the storage does not answer: the lease runs out meanwhile
-                is_lost = self._clock() - renewed_at > self._expires_after_s
+                is_lost = self.clock() - renewed_at > self.expires_after_s
             if is_lost:
                 # To the thread that may be waiting: a signal to this one would not wake it.
                 signal.pthread_kill(main_thread, signal.SIGINT)
-            return not is_lost
+            return is_lost
 
         try:
-            with heartbeat(renew, self._heartbeat_s):
+            with heartbeat(renew, self.heartbeat_s):
                 yield
         finally:
             with contextlib.suppress(SurroundingsError):  # the lease runs out by itself
@@ -189,22 +204,22 @@ class Lease:
         if present is not None and not takeover:
             raise Occupied(present)
         token = self._highest() + 1
-        if not self._storage.create(self._name(token), self._content(holder, released=False)):
+        if not self.storage.create(self._name(token), self._content(holder, released=False)):
             raise Occupied(self.holder())
-        for name in self._storage.list(self._folder):
+        for name in self.storage.list(self.folder):
             if int(name) < token:
-                self._storage.remove(f"{self._folder}/{name}")
+                self.storage.remove(f"{self.folder}/{name}")
         return token
 
     def _highest(self) -> int:
-        return max((int(name) for name in self._storage.list(self._folder)), default=0)
+        return max((int(name) for name in self.storage.list(self.folder)), default=0)
 
     def _renew(self, token: int, holder: Holder, *, released: bool = False) -> None:
-        self._storage.write(self._name(token), self._content(holder, released=released))
+        self.storage.write(self._name(token), self._content(holder, released=released))
 
     def _content(self, holder: Holder, *, released: bool) -> bytes:
-        lease = {"holder": asdict(holder), "at": self._clock(), "released": released}
+        lease = {"holder": asdict(holder), "at": self.clock(), "released": released}
         return json.dumps(lease).encode()
 
     def _name(self, token: int) -> str:
-        return f"{self._folder}/{token:08d}"
+        return f"{self.folder}/{token:08d}"

@@ -60,22 +60,19 @@ class Resources:
 
     def minus(self, other: "Resources") -> "Resources":
         """Return what is left without `other`; may be negative."""
-        taken = other.total
-        return Resources(
-            num_cpus=self.num_cpus - taken.num_cpus,
-            num_gpus=self.num_gpus - taken.num_gpus,
-            memory_gb=self.memory_gb - taken.memory_gb,
-            gpu_memory_gb=self.gpu_memory_gb,
-        )
+        return self._add(other.total, -1, gpu_memory_gb=self.gpu_memory_gb)
 
     def plus(self, other: "Resources") -> "Resources":
         """Return both together, as one rank."""
-        added = other.total
+        most = max(self.gpu_memory_gb, other.gpu_memory_gb)
+        return self._add(other.total, 1, gpu_memory_gb=most)
+
+    def _add(self, other: "Resources", sign: int, *, gpu_memory_gb: float) -> "Resources":
         return Resources(
-            num_cpus=self.num_cpus + added.num_cpus,
-            num_gpus=self.num_gpus + added.num_gpus,
-            memory_gb=self.memory_gb + added.memory_gb,
-            gpu_memory_gb=max(self.gpu_memory_gb, added.gpu_memory_gb),
+            num_cpus=self.num_cpus + sign * other.num_cpus,
+            num_gpus=self.num_gpus + sign * other.num_gpus,
+            memory_gb=self.memory_gb + sign * other.memory_gb,
+            gpu_memory_gb=gpu_memory_gb,
         )
 
     def times_in(self, offered: "Resources") -> int:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from dataclasses import replace
 
-from cluster.executor import Ending, Outcome, Surroundings, load_entry
+from cluster.executor import Ending, Outcome, Surroundings, call_entry
 from cluster.resources import Resources, this_machine
 
 
@@ -58,17 +58,9 @@ class Executor:
             stop_requested=lambda: ticket in self._cancelled, node=platform.node()
         )
         try:
-            answer = load_entry(entry)(payload, surroundings)
+            return [call_entry(ticket, entry, payload, surroundings)]
         except KeyboardInterrupt:
             return [Outcome(ticket=ticket, ending=Ending.CANCELLED, error="interrupted")]
-        except Exception as fault:  # the boundary: whatever a call raises is its outcome
-            message = f"{type(fault).__name__}: {fault}"
-            return [
-                Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=surroundings.node)
-            ]
-        return [
-            Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=surroundings.node)
-        ]
 
     def cancel(self, ticket: str) -> None:
         """Keep a queued call from starting; let a running one see `stop_requested`."""

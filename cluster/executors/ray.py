@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError
-from cluster.executor import Ending, Outcome, Surroundings, load_entry
+from cluster.executor import Ending, Outcome, Surroundings, call_entry
 from cluster.gang_call import GangCalls
 from cluster.gang_placement import selector_of
 from cluster.gpu_variables import gpu_variables
@@ -233,12 +233,7 @@ def _call(ticket: str, entry: str, payload: str) -> Outcome:
 
     node = ray.util.get_node_ip_address()
     surroundings = Surroundings(stop_requested=_stop_requested(), node=node)
-    try:
-        answer = load_entry(entry)(payload, surroundings)
-    except Exception as fault:  # the boundary: whatever a call raises is its outcome
-        message = f"{type(fault).__name__}: {fault}"
-        return Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=node)
-    return Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=node)
+    return call_entry(ticket, entry, payload, surroundings)
 
 
 def _stop_requested() -> Callable[[], bool]:

@@ -140,16 +140,21 @@ class Artifact:
 
     def record_in(self, data: bytes) -> tuple[Record, str] | None:
         """Parse a record; return it and its content digest, or None when it is not valid."""
-        try:
-            record = Record.from_json(data)
-        except ValueError:
-            return None
-        if record.key != self.key:
+        record = self.parse_record(data)
+        if record is None:
             return None
         sizes = self._sizes(record)
         if any(sizes.get(name) != entry.bytes for name, entry in record.files.items()):
             return None
         return record, record.content_digest
+
+    def parse_record(self, data: bytes) -> Record | None:
+        """Parse a record without a look at its files; None when it is not one of this job."""
+        try:
+            record = Record.from_json(data)
+        except ValueError:
+            return None
+        return record if record.key == self.key else None
 
     def _sizes(self, record: Record) -> Mapping[str, int | None]:
         """Return the sizes of the winning attempt's files, in as few requests as possible."""

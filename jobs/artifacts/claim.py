@@ -10,8 +10,9 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 
-from cluster.locks import heartbeat, try_lock
+from cluster.locks import heartbeat, open_lock_file, try_lock
 from jobs.artifacts.artifact import Artifact
 
 _BEAT_EVERY_S = 10.0
@@ -32,18 +33,14 @@ def claimed(artifact: Artifact, *, shared: bool = False) -> Iterator[None]:
     if not artifact.storage.is_local:
         yield
         return
-    path = artifact.storage.path(f"{artifact.folder}/claim")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+    with open_lock_file(artifact.storage.path(f"{artifact.folder}/claim")) as descriptor:
         if not _lock(descriptor, shared=shared):
             yield
             return
-        os.utime(descriptor)
-        with heartbeat(lambda: _touch(descriptor), _BEAT_EVERY_S):
+        show_life = partial(os.utime, descriptor)
+        show_life()
+        with heartbeat(show_life, _BEAT_EVERY_S):
             yield
-    finally:
-        os.close(descriptor)  # which frees the lock, as the death of this process would
 
 
 def _lock(descriptor: int, *, shared: bool) -> bool:
@@ -56,9 +53,3 @@ def _lock(descriptor: int, *, shared: bool) -> bool:
     if time.time() - os.fstat(descriptor).st_mtime < _STALE_AFTER_S:
         raise Busy
     return False
-
-
-def _touch(descriptor: int) -> bool:
-    """Show other attempts that the holder of the claim lives."""
-    os.utime(descriptor)
-    return True

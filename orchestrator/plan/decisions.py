@@ -44,7 +44,7 @@ RUNS = frozenset({Decision.NEW, Decision.CHANGED, Decision.STALE})
 """Decisions after which a launch runs the job."""
 
 
-_BLOCKING = frozenset({Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT})
+BLOCKING = frozenset({Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT})
 """Decisions that leave the jobs downstream without an input."""
 
 
@@ -191,7 +191,7 @@ class _Judge:
         for name, refs in job.inputs.items():
             for ref in refs:
                 upstream = self._decisions[ref.key]
-                if upstream.decision in _BLOCKING:
+                if upstream.decision in BLOCKING:
                     why = f"input {name}: {upstream.job.label} is {upstream.decision.value}"
                     return JobDecision(job=job, decision=Decision.BLOCKED, why=why)
         before = self._key_before(job)

@@ -43,13 +43,15 @@ class DiskSpace:
 
 def measure_disk_space(root: Storage, decisions: Iterable[JobDecision]) -> DiskSpace:
     """Add up what the jobs to run may write, jobs of one key once, and look at the root."""
+    most_bytes, num_unknown = add_up_sizes(decisions)
+    return DiskSpace(most_bytes=most_bytes, num_unknown=num_unknown, free_bytes=_free_bytes(root))
+
+
+def add_up_sizes(decisions: Iterable[JobDecision]) -> tuple[int, int]:
+    """Return the most bytes that the jobs to run may write, and how many give no size."""
     sizes = {item.job.key: item.most_bytes for item in decisions if item.decision in RUNS}
-    known_sizes = [size for size in sizes.values() if size is not None]
-    return DiskSpace(
-        most_bytes=sum(known_sizes),
-        num_unknown=len(sizes) - len(known_sizes),
-        free_bytes=_free_bytes(root),
-    )
+    estimates = [size for size in sizes.values() if size is not None]
+    return sum(estimates), len(sizes) - len(estimates)
 
 
 def gigabytes(number: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
+from orchestrator.plan.disk_space import add_up_sizes
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.study_folder import PlanDocument
 
@@ -40,7 +41,7 @@ def _totals(decisions: Sequence[JobDecision]) -> dict[str, Any]:
     counts = Counter(item.decision for item in decisions)
     by_key = {item.job.key: item for item in decisions}.values()
     to_run = [item for item in by_key if item.decision in RUNS]
-    sizes = [item.most_bytes for item in to_run]
+    most_bytes, num_unknown_sizes = add_up_sizes(decisions)
     timed = [(item.fit.hours, item.num_gpus) for item in to_run if item.fit and item.fit.hours]
     peaks = [item.fit.peak_memory_gb for item in to_run if item.fit and item.fit.peak_memory_gb]
     return {
@@ -52,6 +53,6 @@ def _totals(decisions: Sequence[JobDecision]) -> dict[str, Any]:
         "gpu_hours": sum(hours * gpus for hours, gpus in timed) if timed else None,
         "jobs_of_unknown_hours": len(to_run) - len(timed),
         "bytes": sum(item.bytes or 0 for item in by_key),
-        "bytes_to_write": sum(size for size in sizes if size is not None),
-        "jobs_of_unknown_size": sum(size is None for size in sizes),
+        "bytes_to_write": most_bytes,
+        "jobs_of_unknown_size": num_unknown_sizes,
     }

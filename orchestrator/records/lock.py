@@ -5,12 +5,19 @@ it without asking. On a remote root a lease. Both name their holder.
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 
 from cluster.errors import SurroundingsError
-from cluster.locks import Holder, Lease, Occupied, read_holder, try_lock, write_holder
+from cluster.locks import (
+    Holder,
+    Lease,
+    Occupied,
+    open_lock_file,
+    read_holder,
+    try_lock,
+    write_holder,
+)
 from cluster.storage import Storage
 
 _TRIES = 5
@@ -39,15 +46,21 @@ def study_lock(
             cannot be locked.
     """
     holder = Holder.this_process(launch)
+    if storage.is_local:
+        held = _hold_file(storage, study, holder)
+    else:
+        held = Lease(storage, lock_name(study)).hold(holder, takeover=takeover)
     try:
-        if storage.is_local:
-            held = _hold_file(storage, study, holder)
-        else:
-            held = Lease(storage, lock_name(study)).hold(holder, takeover=takeover)
         with held:
             yield
     except Occupied as fault:
-        raise _held_error(storage, study, fault.holder) from None
+        insist = "" if storage.is_local else ", or take over with `--takeover` if it is gone"
+        raise SurroundingsError(
+            f"another launch of {study!r} is running: {fault.holder or 'still starting'}",
+            where=storage.url,
+            hint=f"wait for it, watch it with `deltascale status {study}`, "
+            f"or end it with `deltascale cancel {study}`{insist}",
+        ) from None
 
 
 def current_holder(storage: Storage, study: str) -> Holder | None:
@@ -55,37 +68,24 @@ def current_holder(storage: Storage, study: str) -> Holder | None:
     if not storage.is_local:
         return Lease(storage, lock_name(study)).holder()
     try:
-        descriptor = os.open(storage.path(lock_name(study)), os.O_RDONLY)
+        with open_lock_file(storage.path(lock_name(study)), create=False) as descriptor:
+            try:
+                # Shared, so that two commands that only look do not take each other for a launch.
+                is_free = try_lock(descriptor, shared=True)
+            except OSError:
+                is_free = False
+            return None if is_free else read_holder(descriptor)
     except FileNotFoundError:
         return None
-    except PermissionError as error:
-        raise _permission_error(storage, study) from error
-    try:
-        # Shared, so that two commands that only look do not take each other for a launch.
-        is_free = try_lock(descriptor, shared=True)
-    except OSError:
-        is_free = False
-    try:
-        return None if is_free else read_holder(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def _hold_file(storage: Storage, study: str, holder: Holder) -> Iterator[None]:
-    path = storage.path(lock_name(study))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError as error:
-        raise _permission_error(storage, study) from error
-    try:
+    with open_lock_file(storage.path(lock_name(study))) as descriptor:
         _lock(descriptor, storage.url)
         write_holder(descriptor, holder)
         yield
         write_holder(descriptor, None)
-    finally:
-        os.close(descriptor)
 
 
 def _lock(descriptor: int, where: str) -> None:
@@ -103,20 +103,3 @@ def _lock(descriptor: int, where: str) -> None:
             hint="choose a root on another file system with --root",
         ) from error
     raise Occupied(read_holder(descriptor))
-
-
-def _held_error(storage: Storage, study: str, holder: Holder | None) -> SurroundingsError:
-    takeover = "" if storage.is_local else ", or take over with `--takeover` if that launch is gone"
-    return SurroundingsError(
-        f"another launch of {study!r} is running: {holder or 'its process is not known yet'}",
-        where=storage.url,
-        hint=f"wait for it, watch it with `deltascale status {study}`, "
-        f"or end it with `deltascale cancel {study}`{takeover}",
-    )
-
-
-def _permission_error(storage: Storage, study: str) -> SurroundingsError:
-    return SurroundingsError(
-        f"the lock of study {study!r} may not be opened: permission denied",
-        where=f"{storage.url}/{lock_name(study)}",
-    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cluster.storage import Storage
-from jobs.artifacts.artifact import Artifact, Record, standing_digest
+from jobs.artifacts.artifact import Artifact, standing_digest
 from jobs.artifacts.job import Job
 from jobs.worker.work import is_private
 
@@ -62,7 +62,7 @@ def take_away(root: Storage, damages: Sequence[Damage]) -> None:
 
 def _remove_twins(root: Storage, damage: Damage) -> None:
     artifact = Artifact(root, damage.job.kind, damage.job.key)
-    record = _record(artifact, artifact.record_bytes() or b"")
+    record = artifact.parse_record(artifact.record_bytes() or b"")
     assert record is not None, "only an artifact with a record has damaged files"
     inside = damage.name.removeprefix(f"{artifact.attempt_folder(record.attempt)}/")
     for attempt in artifact.attempts():
@@ -73,7 +73,7 @@ def _remove_twins(root: Storage, damage: Damage) -> None:
 
 def _faults(artifact: Artifact, data: bytes) -> Mapping[str, FileFault]:
     """Return the name relative to the root -> what is wrong with the file."""
-    record = _record(artifact, data)
+    record = artifact.parse_record(data)
     if record is None:
         return {artifact.record_name: FileFault.UNREADABLE}
     folder = artifact.attempt_folder(record.attempt)
@@ -91,11 +91,3 @@ def _faults(artifact: Artifact, data: bytes) -> Mapping[str, FileFault]:
         elif standing_digest(artifact.storage, f"{folder}/{name}") != entry.xxh3:
             faults[name] = FileFault.BYTES
     return {f"{folder}/{name}": fault for name, fault in faults.items()}
-
-
-def _record(artifact: Artifact, data: bytes) -> Record | None:
-    try:
-        record = Record.from_json(data)
-    except ValueError:
-        return None
-    return record if record.key == artifact.key else None

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 ORDER = 90
 HELP = "print cross-scale tables: rows, columns, metrics and format as you like"
 
+_VIEW_OPTIONS = [
+    "rows",
+    "columns",
+    "metrics",
+    "site",
+    "position",
+    "depth",
+    "controls",
+    "references",
+]
+"""Options that stand in place of params of the study's own comparison."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the studies and how they are shown; by default as their own compare stage says."""
@@ -23,11 +35,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="study files, or names known in the root; ROOT::STUDY is one under another root; "
         "of several studies the axis `study` says which",
     )
-    parser.add_argument("--rows", metavar="AXES", help="axes down the side, comma-separated")
-    parser.add_argument("--columns", metavar="AXES", help="axes across, comma-separated")
-    parser.add_argument("--metric", metavar="NAMES", help="metrics, comma-separated")
     parser.add_argument(
-        "--where", action="append", default=[], metavar="AXIS=VALUE,…", help="only these values"
+        "--rows", type=_split, metavar="AXES", help="axes down the side, comma-separated"
+    )
+    parser.add_argument(
+        "--columns", type=_split, metavar="AXES", help="axes across, comma-separated"
+    )
+    parser.add_argument(
+        "--metric", dest="metrics", type=_split, metavar="NAMES", help="metrics, comma-separated"
+    )
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        type=_axis_and_values,
+        metavar="AXIS=VALUE,…",
+        help="only these values",
     )
     parser.add_argument("--site", help="site shown, such as resid_mid")
     parser.add_argument("--position", help="position policy shown, such as last")
@@ -46,7 +69,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="interval, noise floor and null bands beside each value",
     )
     parser.add_argument(
-        "--references", metavar="NAMES", help="published numbers shown below, such as lee2024"
+        "--references",
+        type=_split,
+        metavar="NAMES",
+        help="published numbers shown below, such as lee2024",
     )
     instead.add_argument(
         "--trace",
@@ -108,24 +134,16 @@ def _render(options: argparse.Namespace, gathered: "Gathered", form: str) -> byt
 
 
 def _view_options(options: argparse.Namespace) -> dict[str, object]:
-    where = {}
-    for text in options.where:
-        axis, equals, values = text.partition("=")
-        if not equals or not values:
-            raise UserError(f"{text!r} is not AXIS=VALUE,VALUE", where="--where")
-        where[axis] = values.split(",")
-    return {
-        "rows": _split(options.rows),
-        "columns": _split(options.columns),
-        "metrics": _split(options.metric),
-        "where": where or None,
-        "site": options.site,
-        "position": options.position,
-        "depth": options.depth,
-        "controls": options.controls,
-        "references": _split(options.references),
-    }
+    chosen = {name: getattr(options, name) for name in _VIEW_OPTIONS}
+    return {**chosen, "where": dict(options.where) or None}
 
 
-def _split(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+def _axis_and_values(text: str) -> tuple[str, list[str]]:
+    axis, equals, values = text.partition("=")
+    if not equals or not values:
+        raise UserError(f"{text!r} is not AXIS=VALUE,VALUE", where="--where")
+    return axis, values.split(",")
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

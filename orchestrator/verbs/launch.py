@@ -113,8 +113,7 @@ def _make_executor(options: argparse.Namespace) -> "Executor":
                 raise UserError(
                     f"{flag} is for `--executor ray`, not {options.executor!r}", where=flag
                 )
-        alone: Executor = chosen()
-        return alone
+        return chosen()
     offered = None
     if options.cpus is not None:
         if options.cpus < 1:
@@ -125,8 +124,7 @@ def _make_executor(options: argparse.Namespace) -> "Executor":
         offered = Resources(
             num_cpus=options.cpus, num_gpus=machine.num_gpus, memory_gb=machine.memory_gb
         )
-    ray: Executor = chosen(address=options.address, offered=offered, packages=PACKAGES)
-    return ray
+    return chosen(address=options.address, offered=offered, packages=PACKAGES)
 
 
 def _print_ending(study: str, launched: "Launched") -> None:

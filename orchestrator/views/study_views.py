@@ -16,15 +16,13 @@ from jobs.artifacts.job import InputRef, Job
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from orchestrator.plan.decided_plan import DecidedPlan
-from orchestrator.plan.decisions import Decision, JobDecision
+from orchestrator.plan.decisions import BLOCKING, Decision, JobDecision
 from orchestrator.records.failure import Result
 
 if TYPE_CHECKING:
     from jobs.comparing.comparison import Comparison
     from jobs.comparing.gathering import Source
 
-
-_WITHOUT_RESULT = (Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT)
 
 _NOT_RUN = {
     Decision.NEW: "is not run yet",
@@ -158,7 +156,7 @@ def why_missing(decided: DecidedPlan, decision: JobDecision) -> tuple[str, str]:
     reason = f"{decision.job.label} {decision.decision.value}: {decision.why}"
     if cause is not decision:
         reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"
-    if cause.decision not in _WITHOUT_RESULT:
+    if cause.decision not in BLOCKING:
         if past.refused:
             return "not_run", f"{reason}; {past.refused}"
         # One sentence for all cells of a stage: a table gives each sentence one footnote.
@@ -172,6 +170,6 @@ def _cause(decision: JobDecision, by_key: Mapping[str, JobDecision]) -> JobDecis
     if decision.decision is Decision.BLOCKED:
         for refs in decision.job.inputs.values():
             for ref in refs:
-                if by_key[ref.key].decision in _WITHOUT_RESULT:
+                if by_key[ref.key].decision in BLOCKING:
                     return _cause(by_key[ref.key], by_key)
     return decision

@@ -12,7 +12,7 @@ from jobs.comparing.view import View
 from orchestrator.console import say
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
-from orchestrator.plan.disk_space import gigabytes
+from orchestrator.plan.disk_space import add_up_sizes, gigabytes
 from orchestrator.views.study_views import collect_measured, comparisons
 
 _WIDTH_WHEN_PIPED = 200
@@ -67,12 +67,9 @@ def layout_text(execution: Mapping[str, object], peak_memory_gb: float | None) -
 
 def _size(members: Sequence[JobDecision]) -> str:
     """Return how much a stage may write, as far as its jobs can estimate it."""
-    to_run = {member.job.key: member.most_bytes for member in members if member.decision in RUNS}
-    sizes = [size for size in to_run.values() if size is not None]
-    if not sizes:
-        return ""
-    unknown = f", {len(to_run) - len(sizes)} not known yet" if len(sizes) < len(to_run) else ""
-    return f"   up to {gigabytes(sum(sizes))}{unknown}"
+    most_bytes, num_unknown = add_up_sizes(members)
+    unknown = f", {num_unknown} not known yet" if num_unknown else ""
+    return f"   up to {gigabytes(most_bytes)}{unknown}" if most_bytes else ""
 
 
 def _unusual(members: Sequence[JobDecision]) -> list[JobDecision]:
