@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from analysis.door import Door
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
-from analysis.long_table.selection import Selection, resolve, select
+from analysis.long_table.selection import Selection, resolve
 from analysis.measurement import Row, Scalar, label_of
 from analysis.tables.layout import TableLayout, metrics_shown
 
@@ -107,7 +107,7 @@ class Material:
                 depths=None if layers else self.selection.depths,
             )
             chosen = resolve(chosen, known)
-            found += select(own.rows(replace(chosen, where=self.selection.where)), chosen)
+            found += own.select(replace(chosen, where=self.selection.where))
         kept = [row for row in found if row["centred"] is not False]
         return over_seeds(_of_one_comparison(kept), self.layout.seeds)
 

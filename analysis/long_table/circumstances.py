@@ -1,6 +1,6 @@
-"""Under which circumstances a number was measured: which models, prompts and preferences.
+"""The circumstances of a measurement: models, prompts and preferences.
 
-They are read off the jobs behind a number, so that no answer depends on what a study calls its
+They are derived from the jobs behind a number, so that no answer depends on the names of a study's
 axes.
 """
 
@@ -14,7 +14,7 @@ SFT = "sft"
 SHUFFLED = "dpo-shuffled"
 UNALIGNED = "unaligned"
 CONTROLS = (SFT, SHUFFLED, UNALIGNED)
-"""Objectives that are there to be compared with."""
+"""Objectives that serve as controls."""
 PLAIN = "plain"
 
 
@@ -28,47 +28,48 @@ class Origin(StrEnum):
     STEERED = "steered"
     """Synthetic and narrow: a model's own continuations against steered ones, as in the paper."""
     UNKNOWN = "unknown"
-    """Their kind or format is not installed any more; nothing follows from such pairs."""
+    """The kind or format of the pairs is no longer installed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """What the jobs behind one number say about it; None wherever it does not apply."""
+    """The circumstances of one number, from the jobs behind it; None where they do not apply."""
 
     base: str | None = None
     """Key of the model before alignment."""
     aligned: str | None = None
     """Key of the aligned model; None: the number is of the base alone."""
     objective: str | None = None
-    """What the aligned model was trained towards; `published` when it came aligned."""
+    """Objective of the aligned model's training; `published` when it came aligned."""
     preferences: Origin | None = None
-    """Where its preference pairs come from."""
+    """Origin of its preference pairs."""
     prompts: str | None = None
     """Key of the prompts."""
     source: str | None = None
-    """What the prompts are before any transform."""
+    """The prompts before any transform: equal for all transforms of one set."""
     transform: str | None = None
-    """What was done to them."""
+    """Name of the transform of the prompts."""
     dialogue: bool = False
-    """Whether they have turns."""
+    """Whether the prompts are dialogues with turns."""
     against_prompts: str | None = None
-    """Key of the prompts it is compared with."""
+    """Key of the prompts with which the number compares."""
     against_objective: str | None = None
-    """Objective of the model it is compared with."""
+    """Objective of the model with which the number compares."""
     against_aligned: str | None = None
     """Key of that model."""
     intervention: str | None = None
-    """What was done to the model while it ran."""
+    """Name of the intervention on the model."""
     changed: str | None = None
-    """To which model of the pair: `base` or `aligned`."""
+    """The model that the intervention changed: `base` or `aligned`."""
     from_scratch: bool = False
     """Whether the base was trained for this study: a model organism."""
 
     @property
     def is_of_another_seed(self) -> bool:
-        """Whether it is compared with a model that differs in its seed, as far as is known."""
-        same = self.against_prompts == self.prompts and self.against_objective == self.objective
-        return same and self.against_aligned != self.aligned
+        """Whether the number compares with a model that differs in nothing known but its seed."""
+        same_prompts = self.against_prompts == self.prompts
+        same_objective = self.against_objective == self.objective
+        return same_prompts and same_objective and self.against_aligned != self.aligned
 
     @property
     def is_plain(self) -> bool:

@@ -51,16 +51,16 @@ def axis_columns(axes: Iterable[str]) -> list[str]:
 
 def schema(axes: Iterable[str], types: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
     """Return the schema of a study with these axes; the column of an axis without type is text."""
-    own = types or {}
-    columns = [(name, own.get(name, pa.string())) for name in axis_columns(axes)]
+    given = types or {}
+    columns = [(name, given.get(name, pa.string())) for name in axis_columns(axes)]
     return pa.schema(columns + list(FIXED))
 
 
 def is_long_table(table: pa.Table) -> bool:
-    """Tell whether a table has the columns of `schema`, with any types of axes."""
+    """Whether a table has the columns of `schema`, with any types of axes."""
     types = {name: table.schema.field(name).type for name in axes_of(table.column_names)}
-    known = all(kind in ARROW.values() for kind in types.values())
-    return known and table.schema == schema(types, types)
+    has_axis_types = all(kind in ARROW.values() for kind in types.values())
+    return has_axis_types and table.schema == schema(types, types)
 
 
 def common_type(values: Iterable[object]) -> pa.DataType:
@@ -83,10 +83,11 @@ def to_table(
 ) -> pa.Table:
     """Return rows as the canonical table: typed columns in schema order, sorted by identity.
 
-    Axes have the types given, or those that their values have in common.
+    Axes have the types given, or those that their values have in common. Absent keys, NaN and empty
+    strings all become missing.
 
-    Absent keys, NaN and empty strings all become "missing". Raises ValueError for a column that
-    does not exist, a status that does not exist, and a missing value that does not say why.
+    Raises:
+        ValueError: a column or status does not exist, or a missing value has no reason.
     """
     rows = list(rows)
     if types is None:
@@ -102,7 +103,7 @@ def to_table(
 
 
 def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") -> list[Row]:
-    """Rows of a table, of a DataFrame or of dicts, with every fixed column and None for missing."""
+    """Return rows of a table, DataFrame or dicts, with every fixed column and None for missing."""
     if isinstance(data, pa.Table) and is_long_table(data):
         canonical: list[Row] = data.to_pylist()
         return canonical
@@ -135,7 +136,7 @@ def _clean(row: Mapping[str, object], kinds: Mapping[str, Convert]) -> Row:
 
 
 def _missing(value: object) -> bool:
-    """Return whether this is one of the spellings of missing; a 0 is not."""
+    """Whether a value is one of the spellings of missing; 0 is not."""
     if value is None or value == "":
         return True
     if isinstance(value, float):
@@ -144,7 +145,7 @@ def _missing(value: object) -> bool:
 
 
 def _converters(whole: pa.Schema) -> dict[str, Convert]:
-    """Return column -> how its type is made."""
+    """Map column -> the function that converts its entries."""
     by_type: dict[pa.DataType, Convert] = {
         pa.string(): _text,
         pa.bool_(): bool,

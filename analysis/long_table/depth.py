@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def layer_at(fraction: float, num_layers: int) -> int:
-    """Layer (from 0) at a fraction of the depth: floor(f (L - 1) + 1/2), so that halves go up.
+    """Return the layer (from 0) at a fraction of the depth: floor(f (L - 1) + 1/2), halves go up.
 
     Python's own `round` sends 0.5 to 0 and 1.5 to 2, which would shift rungs against each other.
     """
@@ -23,13 +23,13 @@ def layer_at(fraction: float, num_layers: int) -> int:
 
 
 def depth_of(layer: int, num_layers: int) -> float:
-    """Relative depth of a layer: 0 is the first block, 1 the last; a single block is at 0."""
+    """Return the relative depth of a layer: 0 is the first block or a single one, 1 the last."""
     assert 0 <= layer < num_layers
     return layer / (num_layers - 1) if num_layers > 1 else 0.0
 
 
 def align(rows: Iterable[Row], fractions: Sequence[float]) -> list[Row]:
-    """Rows of the layers at these fractions, each with its `depth` set to the fraction asked for.
+    """Return rows of the layers at these fractions, `depth` set to the fraction.
 
     A shallow model's layer may stand at several fractions; its rows then come once for each.
     Rows with no layer (behaviour) have no depth and are left out.

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BATCH = 65_536
-"""Rows that are Python's own at a time."""
+"""Rows that are Python objects at a time."""
 
 
 def to_csv(table: pa.Table) -> bytes:
-    """Full precision (the shortest text that reads back equal); a missing entry is empty."""
+    """Return CSV in full precision (the shortest text that reads back equal), missing as empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table.column_names)
@@ -28,7 +28,7 @@ def to_csv(table: pa.Table) -> bytes:
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """Parquet bytes that depend on nothing but the rows (and the version of pyarrow)."""
+    """Return Parquet bytes that depend only on the rows and the version of pyarrow."""
     out = io.BytesIO()
     pq.write_table(table.combine_chunks(), out, compression="zstd", row_group_size=1 << 20)
     return out.getvalue()

@@ -18,22 +18,25 @@ _MOST_RANKS = 2**62
 def conformed(
     table: pa.Table,
     axes: Sequence[str],
-    known: Mapping[str, Scalar],
+    constants: Mapping[str, Scalar],
     types: Mapping[str, pa.DataType] | None = None,
 ) -> pa.Table:
-    """Return one job's measurements in the columns of these axes, what is known in each row.
+    """Return one job's measurements in the columns of these axes, filled with constants.
 
-    A column that neither has is missing. A value of the job's own axis column goes before what is
-    known of it from outside.
+    Args:
+        table: measurements of one job.
+        axes: the study's axes.
+        constants: column -> the value of all rows; the job's own axis columns take precedence.
+        types: column -> its type, for the axes.
     """
-    own = set(axes_of(table.column_names))
+    swept = set(axes_of(table.column_names))
     columns = []
     for field in schema(axes, types):
-        given = field.name in known and field.name not in own
-        if not given and field.name in table.column_names:
+        is_constant = field.name in constants and field.name not in swept
+        if not is_constant and field.name in table.column_names:
             columns.append(table[field.name].cast(field.type))
         else:
-            value = known[field.name] if given else None
+            value = constants[field.name] if is_constant else None
             columns.append(pa.repeat(pa.scalar(value, field.type), len(table)))
     return pa.table(columns, schema=schema(axes, types))
 
@@ -50,7 +53,7 @@ def joined(
     axes: Sequence[str],
     types: Mapping[str, pa.DataType] | None = None,
 ) -> pa.Table:
-    """Conformed tables one after another; nothing is copied."""
+    """Return conformed tables one after another; nothing is copied."""
     return pa.concat_tables([schema(axes, types).empty_table(), *tables])
 
 
@@ -70,12 +73,12 @@ def canonical(whole: pa.Table, axes: Sequence[str]) -> pa.Table:
 
 def distinct(table: pa.Table, columns: Sequence[str]) -> list[Row]:
     """Return the combinations of values in these columns, each once, sorted."""
-    found: list[Row] = table.group_by(list(columns)).aggregate([]).to_pylist()
-    return sorted(found, key=lambda row: [(row[name] is not None, row[name]) for name in columns])
+    rows: list[Row] = table.group_by(list(columns)).aggregate([]).to_pylist()
+    return sorted(rows, key=lambda row: [(row[name] is not None, row[name]) for name in columns])
 
 
 def _ranks(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
-    """The place of each entry among the sorted values of a column, missing first; how many."""
+    """Return the rank of each entry among a column's sorted values, missing first; their number."""
     encoded = column.combine_chunks().dictionary_encode()
     values = encoded.dictionary
     places = np.empty(len(values) + 1, dtype=np.int64)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from analysis.long_table.columns import axes_of, common_type, is_long_table, schema, to_rows
 from analysis.long_table.depth import layer_at
-from analysis.long_table.selection import Selection, filter_where, is_named, resolve
+from analysis.long_table.selection import Selection, filter_where, is_named, resolve, select
 from analysis.measurement import Row, Scalar
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class LongTable:
         return [{**empty, column: value} for value in self._values(column)]
 
     def resolved(self, selection: Selection) -> Selection:
-        """The selection with its open choices filled, its `where` checked. Raises ValueError."""
+        """Fill the open choices of a selection. Raises ValueError for a bad `where`."""
         for column, values in selection.where.items():
-            known = column in self.columns.column_names and len(self.columns)
-            filter_where(self.distinct(column if known else "metric"), {column: values})
+            exists = column in self.columns.column_names and len(self.columns)
+            filter_where(self.distinct(column if exists else "metric"), {column: values})
         return resolve(selection, [*self.distinct("site"), *self.distinct("position")])
 
     def of_metrics(self, metrics: Sequence[str]) -> LongTable:
@@ -52,18 +52,18 @@ class LongTable:
         wanted = pa.array(metrics, pa.string())
         return LongTable(columns=self.columns.filter(pc.is_in(self.columns["metric"], wanted)))
 
-    def rows(self, selection: Selection) -> list[Row]:
-        """The rows that `select` may keep of a resolved selection; its `where` is applied."""
+    def select(self, selection: Selection) -> list[Row]:
+        """Return the rows of a resolved selection, as the function `select` gives them."""
         mask = pa.array([True]).take(pa.repeat(0, len(self.columns)))
         for part in self._masks(selection):
             mask = pc.and_(mask, part)
-        return to_rows(self.columns.filter(mask))
+        return select(to_rows(self.columns.filter(mask)), replace(selection, where={}))
 
     def combinations(self, columns: Sequence[str]) -> set[tuple[Scalar, ...]]:
         """Return the combinations of values in these columns that have a number somewhere."""
         measured = self.columns.filter(pc.is_valid(self.columns["value"]))
-        found = _combinations(measured, columns)
-        return {tuple(row[column] for column in columns) for row in found}
+        rows = measured.group_by(list(dict.fromkeys(columns))).aggregate([]).to_pylist()
+        return {tuple(row[column] for column in columns) for row in rows}
 
     def _masks(self, selection: Selection) -> Iterator[pa.ChunkedArray]:
         """Yield what each part of the selection keeps; a missing entry always stays."""
@@ -82,27 +82,17 @@ class LongTable:
         for num_layers in self._values("num_layers"):
             assert isinstance(num_layers, int)
             layers = [layer_at(depth, num_layers) for depth in depths]
-            own = pc.fill_null(pc.equal(self.columns["num_layers"], num_layers), False)
-            mask = pc.or_(mask, pc.and_(own, self._among("layer", layers)))
+            same_depth = pc.fill_null(pc.equal(self.columns["num_layers"], num_layers), False)
+            mask = pc.or_(mask, pc.and_(same_depth, self._among("layer", layers)))
         return pc.or_(mask, pc.is_null(self.columns["num_layers"]))
 
     def _among(self, column: str, values: Sequence[Scalar]) -> pa.ChunkedArray:
         kind = self.columns.schema.field(column).type
         wanted = pa.array([value for value in values if value is not None], kind)
-        found = pc.is_in(self.columns[column], wanted)
-        return pc.or_(found, pc.is_null(self.columns[column]))
+        is_wanted = pc.is_in(self.columns[column], wanted)
+        return pc.or_(is_wanted, pc.is_null(self.columns[column]))
 
     def _values(self, column: str) -> list[Scalar]:
         """Return values of a column, missing left out."""
         values: list[Scalar] = pc.unique(self.columns[column]).to_pylist()
         return [value for value in values if value is not None]
-
-
-def applied(selection: Selection) -> Selection:
-    """Return the selection without the part that `LongTable.rows` has applied."""
-    return replace(selection, where={})
-
-
-def _combinations(table: pa.Table, columns: Sequence[str]) -> list[Row]:
-    found: list[Row] = table.group_by(list(dict.fromkeys(columns))).aggregate([]).to_pylist()
-    return found

@@ -1,4 +1,4 @@
-"""Measurements over seeds: mean and t interval where there are several, one row's own otherwise."""
+"""Measurements over seeds: mean and t interval of several, the row itself of a single one."""
 
 import math
 from collections import Counter
@@ -17,10 +17,11 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
     """Return one row per cell: the measurements that agree on everything but the seed.
 
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
-    one it keeps the interval over prompt groups. Floor and null bands are the outermost of any
-    seed's. Failed seeds are left out of the mean and named
-    in `reason`; `key` lists every job behind the number. Raises ValueError where one cell and seed
-    hold two different numbers.
+    one the interval over prompt groups is kept. Floor and null bands are the outermost of all
+    seeds. Failed seeds are left out of the mean and named in `reason`; `key` lists every job.
+
+    Raises:
+        ValueError: one cell and seed hold two different numbers.
     """
     axes = axes_of(rows[0]) if rows else []
     names = [*(axis for axis in axes if axis != seeds), *IDENTITY]
@@ -46,12 +47,12 @@ def _one_per_seed(cell: list[Row], seeds: str | None, names: Sequence[str]) -> l
     kept: dict[Scalar, Row] = {}
     for row in cell:
         seed = row.get(seeds) if seeds else None
-        other = kept.setdefault(seed, row)
-        if other["value"] != row["value"]:
+        first = kept.setdefault(seed, row)
+        if first["value"] != row["value"]:
             where = ", ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
             raise ValueError(
                 f"two different numbers for one cell ({where}, {seeds or 'seed'}={seed}): "
-                f"{other['value']} from {other['key']} and {row['value']} from {row['key']}"
+                f"{first['value']} from {first['key']} and {row['value']} from {row['key']}"
             )
     return list(kept.values())
 
@@ -63,13 +64,14 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
     if len(cell) == 1:
         return cell[0] | blank | {"num_seeds": len(good)}
     if not good:
-        return _most_common(bad) | blank | {"num_seeds": 0, "reason": _lost(bad)}
+        return _most_common(bad) | blank | {"num_seeds": 0, "reason": _missing_seeds(bad)}
     if len(good) == 1:
         reasons = [str(good[0]["reason"])] if good[0]["reason"] else []
-        return good[0] | blank | {"num_seeds": 1, "reason": "; ".join([*reasons, _lost(bad)])}
+        reasons.append(_missing_seeds(bad))
+        return good[0] | blank | {"num_seeds": 1, "reason": "; ".join(reasons)}
     values = [number for row in good if (number := _number(row)) is not None]
     low, high = t_interval(values)
-    of_all: Row = {
+    combined: Row = {
         "value": math.fsum(values) / len(values),
         "low": low,
         "high": high,
@@ -77,28 +79,28 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         "key": " ".join(sorted({str(row["key"]) for row in good})),
         # An interval over seeds stands by itself: too few groups within one no longer matter.
         "status": Status.OK.value,
-        "reason": _lost(bad) if bad else None,
+        "reason": _missing_seeds(bad) if bad else None,
     }
-    return good[0] | blank | _outermost(good) | of_all
+    return good[0] | blank | _outermost(good) | combined
 
 
 def _outermost(rows: Sequence[Row]) -> Row:
     """Return the controls of a mean: bands that hold every seed's, and the farthest floor."""
     outer: Row = {}
     for name in CONTROLS:
-        known = [float(row[name]) for row in rows if row[name] is not None]  # type: ignore[arg-type]
+        numbers = [float(row[name]) for row in rows if row[name] is not None]  # type: ignore[arg-type]
         match FIELDS[name].end:
             case End.LOW:
-                outer[name] = min(known, default=None)
+                outer[name] = min(numbers, default=None)
             case End.HIGH:
-                outer[name] = max(known, default=None)
+                outer[name] = max(numbers, default=None)
             case None:
-                outer[name] = max(known, key=abs, default=None)
+                outer[name] = max(numbers, key=abs, default=None)
     return outer
 
 
 def _number(row: Row) -> float | None:
-    """Return the row's value if it may be shown: below the noise floor a number says nothing."""
+    """Return the row's value; None where it is missing or below the noise floor."""
     value = row["value"]
     assert value is None or isinstance(value, int | float)
     return None if value is None or row["status"] == Status.BELOW_NOISE_FLOOR else float(value)
@@ -110,7 +112,7 @@ def _most_common(rows: Sequence[Row]) -> Row:
     return next(row for row in rows if row["status"] == status)
 
 
-def _lost(rows: Sequence[Row]) -> str:
+def _missing_seeds(rows: Sequence[Row]) -> str:
     """Say why seeds are missing, in one line."""
     counted = Counter(f"{row['status']}: {row['reason'] or 'no reason recorded'}" for row in rows)
     why = "; ".join(f"{count} × {reason}" for reason, count in sorted(counted.items()))

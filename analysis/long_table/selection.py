@@ -11,15 +11,15 @@ PREFERRED = {
     "site": ("resid_mid", "resid_post", "resid_pre"),
     "position": ("last", "response", "mean", "all"),
 }
-"""What is shown when nothing is asked for: the first of these that was measured."""
+"""Defaults of site and position: the first of these that was measured."""
 
 VARIANT = ("centred", "site", "position", "depth", "compared_by", "definition")
-"""What may tell two numbers of one metric in one cell apart."""
+"""Columns in which two numbers of one metric in one cell may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The part of a study's measurements that is shown."""
+    """Which of a study's measurements a view shows."""
 
     site: str | None = None
     """Site of the activations; None takes the first of PREFERRED that was measured."""
@@ -38,21 +38,23 @@ def resolve(selection: Selection, rows: Sequence[Row]) -> Selection:
 
 
 def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
-    """Return rows of a resolved selection, `depth` set to the fraction asked for.
+    """Return rows of a resolved selection, `depth` set to the selection's fraction.
 
-    Rows without a site, layer or position (behaviour, or a job that failed before it could say)
-    are kept, and so is behaviour that has only positions of its own, such as the perplexity of
-    responses. Raises ValueError for a `where` that names no column or no value that exists.
+    Rows without a site, layer or position (behaviour and failed jobs) are kept, and so is behaviour
+    that has only positions of its own, such as the perplexity of responses.
+
+    Raises:
+        ValueError: `where` names a column or a value that does not exist.
     """
     kept = filter_where(rows, selection.where)
-    there = {row["metric"] for row in kept if row["position"] == selection.position}
+    at_position = {row["metric"] for row in kept if row["position"] == selection.position}
     kept = [
         row
         for row in kept
         if row["site"] in (None, selection.site)
         and (
             row["position"] in (None, selection.position)
-            or (row["site"] is None and row["metric"] not in there)
+            or (row["site"] is None and row["metric"] not in at_position)
         )
     ]
     if selection.depths is not None:
@@ -61,16 +63,16 @@ def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
 
 
 def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Return rows that have one of the values asked for, or none at all, in each column named."""
+    """Return rows that have one of the listed values, or none at all, in each column of `where`."""
     kept = list(rows)
     for column, values in where.items():
         if rows and column not in rows[0]:
-            known = [name for name in rows[0] if name != "value"]
-            raise ValueError(f"where: there is no column {column!r}{nearest(column, known)}")
-        exist = {row[column] for row in rows if row[column] is not None}
+            columns = [name for name in rows[0] if name != "value"]
+            raise ValueError(f"where: there is no column {column!r}{nearest(column, columns)}")
+        entries = {row[column] for row in rows if row[column] is not None}
         for value in values:
-            if not any(is_named(entry, [value]) for entry in exist):
-                listed = ", ".join(sorted(map(label_of, exist))) or "nothing"
+            if not any(is_named(entry, [value]) for entry in entries):
+                listed = ", ".join(sorted(map(label_of, entries))) or "nothing"
                 raise ValueError(f"where: no measurement has {column}={value}; there is {listed}")
         kept = [row for row in kept if row[column] is None or is_named(row[column], values)]
     return kept
@@ -81,11 +83,11 @@ def is_named(value: Scalar, names: Sequence[str]) -> bool:
     return label_of(value) in names or str(value) in names
 
 
-def nearest(wrong: str, known: Sequence[str]) -> str:
-    """Return the end of an error message: what exists, and the nearest match."""
-    near = difflib.get_close_matches(wrong, known, 1)
+def nearest(wrong: str, names: Sequence[str]) -> str:
+    """Return the end of an error message: the names that exist, and the nearest match."""
+    near = difflib.get_close_matches(wrong, names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f" (there is: {', '.join(known)}){hint}"
+    return f" (there is: {', '.join(names)}){hint}"
 
 
 def describe(selection: Selection) -> str:
@@ -100,22 +102,22 @@ def describe(selection: Selection) -> str:
 
 
 def _first(column: str, rows: Sequence[Row]) -> str | None:
-    found = {str(row[column]) for row in rows if row[column] is not None}
-    ranked = [*PREFERRED[column], *sorted(found)]
-    return next((name for name in ranked if name in found), None)
+    measured = {str(row[column]) for row in rows if row[column] is not None}
+    ranked = [*PREFERRED[column], *sorted(measured)]
+    return next((name for name in ranked if name in measured), None)
 
 
 def _spread_failures(rows: Sequence[Row]) -> list[Row]:
-    """Return rows in which a failure stands at every variant of its metric that others measured.
+    """Return rows in which a failure appears at every variant of its metric that others measured.
 
-    A job that failed cannot say at which site or centring its numbers would have been; without
-    this a cell with two seeds measured and one failed would not know of the third.
+    A failed job does not record at which site or centring its numbers would have been. Without
+    the copies a cell with two seeds measured and one failed would not name the third.
     """
     variants: dict[Scalar, dict[tuple[Scalar, ...], None]] = {}
     for row in rows:
         if row["value"] is not None:
-            seen = variants.setdefault(row["metric"], {})
-            seen.setdefault(tuple(row[name] for name in VARIANT))
+            of_metric = variants.setdefault(row["metric"], {})
+            of_metric.setdefault(tuple(row[name] for name in VARIANT))
     spread: list[Row] = []
     for row in rows:
         fitting = [

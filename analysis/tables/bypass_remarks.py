@@ -21,7 +21,7 @@ CLAIMS = ("toxic_mass", "toxic_rate", "toxic_score", "reactivation")
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeControls:
-    """What is known of whether models read the transforms."""
+    """Whether models read the transforms, from the decode controls of a study."""
 
     circumstances: Mapping[str, Circumstances]
     """Key of a job -> under which circumstances it measured."""
@@ -30,22 +30,22 @@ class DecodeControls:
 
     @classmethod
     def of(cls, measured: LongTable, circumstances: Mapping[str, Circumstances]) -> DecodeControls:
-        """The controls among the measurements; those of base models decide where there are any."""
-        found: dict[tuple[object, str], dict[bool, list[Row]]] = {}
+        """Read the controls among the measurements; those of base models decide where present."""
+        controls: dict[tuple[object, str], dict[bool, list[Row]]] = {}
         rows = to_rows(measured.of_metrics([CONTROL]).columns) if circumstances else []
         for row in rows:
             about = circumstances.get(str(row["key"]))
             if about is not None and about.transform is not None:
-                own = found.setdefault((row["model"], about.transform), {})
-                own.setdefault(about.aligned is None, []).append(row)
+                by_base = controls.setdefault((row["model"], about.transform), {})
+                by_base.setdefault(about.aligned is None, []).append(row)
         reads = {
             place: all(_above_zero(row) for row in by_base.get(True) or by_base[False])
-            for place, by_base in found.items()
+            for place, by_base in controls.items()
         }
         return cls(circumstances=circumstances, reads=reads)
 
     def remark(self, row: Row) -> str | None:
-        """Return what must be said of a number under a transform; None where nothing must."""
+        """Return the footnote that a number under a transform needs; None where it needs none."""
         metric = str(row["metric"])
         if not any(metric == name or metric.startswith(f"{name}_") for name in CLAIMS):
             return None
@@ -61,9 +61,9 @@ class DecodeControls:
         return None
 
     def _transforms(self, row: Row) -> list[str]:
-        known = (self.circumstances.get(key) for key in str(row["key"] or "").split())
-        found = {about.transform for about in known if about is not None}
-        return sorted(name for name in found if name not in (None, PLAIN))
+        by_job = (self.circumstances.get(key) for key in str(row["key"] or "").split())
+        transforms = {about.transform for about in by_job if about is not None}
+        return sorted(name for name in transforms if name not in (None, PLAIN))
 
 
 def _above_zero(row: Row) -> bool:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.columns import ENDPOINT, axes_of
-from analysis.long_table.query import LongTable, applied
+from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
-from analysis.long_table.selection import VARIANT, Selection, describe, select
+from analysis.long_table.selection import VARIANT, Selection, describe
 from analysis.measurement import Measurement, Row, Scalar, label_of
 from analysis.status import MEANINGS, Status
 from analysis.tables.bypass_remarks import DecodeControls
@@ -42,14 +42,14 @@ ANSWERABLE = frozenset({"toxic_rate", "toxic_score", "word_f1"})
 
 @dataclass(frozen=True, order=True)
 class TableColumn:
-    """What one column of the table is about."""
+    """Which measurements one column of the table shows."""
 
     metric: str
-    """The metric."""
+    """Name of the metric."""
     where: Values
-    """Its values of the axes across."""
+    """One value per column axis."""
     variant: Values
-    """Its values of VARIANT."""
+    """One value per entry of VARIANT."""
 
 
 def compare(
@@ -63,18 +63,19 @@ def compare(
 ) -> Table:
     """Return the table of a study's measurements.
 
-    Every combination of a row and a column has a cell; one without a number says why. References
-    stand below, under circumstances that tell of transforms bypass claims are footnoted. Raises
-    ValueError for names that do not exist, with what does and the nearest match, and for axes
-    across that do not tell all numbers apart.
+    Every combination of a row and a column has a cell; one without a number says why. Published
+    references are rows below. `circumstances`, where given, add footnotes to bypass claims.
+
+    Raises:
+        ValueError: a name does not exist (the message lists those that do and the nearest match),
+            or several numbers fall into one cell.
     """
     layout, measured = layout or TableLayout(), LongTable.of(data)
     controls = DecodeControls.of(measured, circumstances or {})
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
-    narrowed = select(measured.rows(chosen), applied(chosen))
-    rows = over_seeds(narrowed, layout.seeds)
+    rows = over_seeds(measured.select(chosen), layout.seeds)
     axes = axes_across(rows, layout)
     sides, beside = rows_down(rows, layout), axes_beside(rows, layout, axes)
     columns = _columns(rows, metrics, axes, layout)
@@ -84,8 +85,8 @@ def compare(
     def cell(side: Side, column: TableColumn) -> Cell:
         if (row := numbers.get((side, column))) is not None:
             return _cell(row, controls.remark(row))
-        found = (*side, column.metric, *column.where) in elsewhere()
-        reason = f"measured, but not at {describe(replace(chosen, where={}))}" if found else None
+        exists = (*side, column.metric, *column.where) in elsewhere()
+        reason = f"measured, but not at {describe(replace(chosen, where={}))}" if exists else None
         return _empty(sides[side]["family"], column.metric, reason)
 
     lines = [
@@ -119,15 +120,15 @@ def _columns(
     """Return columns in the order shown, each with its header."""
     columns: dict[TableColumn, Header] = {}
     for metric in metrics:
-        own = [row for row in rows if row["metric"] == metric]
-        having = [axis for axis in axes if any(row[axis] is not None for row in own)]
-        for variant, label in variant_labels(metric, own).items():
-            for where in combinations(own, axes, layout):
-                named = (
+        of_metric = [row for row in rows if row["metric"] == metric]
+        having = [axis for axis in axes if any(row[axis] is not None for row in of_metric)]
+        for variant, label in variant_labels(metric, of_metric).items():
+            for where in combinations(of_metric, axes, layout):
+                names = (
                     blank_name(axis, axis in having, layout) if value is None else label_of(value)
                     for axis, value in zip(axes, where, strict=True)
                 )
-                columns[TableColumn(metric, where, variant)] = (label, *named)
+                columns[TableColumn(metric, where, variant)] = (label, *names)
     return columns
 
 

@@ -1,4 +1,4 @@
-"""A table with what each number has to be held against beside it: interval, floor, null bands."""
+"""Columns for the controls of a value: its interval, noise floor and null bands."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,19 +12,19 @@ _LEVEL = "control"
 
 
 def laid_out(table: Table) -> Table:
-    """The table as people read it: with its controls side by side, where it is to show them."""
+    """Return the table as people read it: controls in columns of their own where it shows them."""
     return side_by_side(table) if table.controls else table
 
 
 def side_by_side(table: Table) -> Table:
-    """One column per part of each column, told by a level of their own; footnotes made anew."""
+    """Return one column per part of each column, under a header level of their own."""
     columns: list[Header] = []
     lines: list[list[Cell]] = [[] for _ in table.rows]
     for index, header in enumerate(table.columns):
-        own = [line[index] for line in table.cells]
-        for part in _parts(own):
+        column = [line[index] for line in table.cells]
+        for part in _parts(column):
             columns.append((*header, part))
-            for line, cell in zip(lines, own, strict=True):
+            for line, cell in zip(lines, column, strict=True):
                 line.append(_part(cell, part))
     return annotate(
         replace(
@@ -56,22 +56,20 @@ def _part(cell: Cell, part: str) -> Cell:
     ends = [end for end in _ends(cell, part) if end is not None]
     if len(ends) < len(PARTS[part]):
         return _without(cell, part)
-    empty = Measurement(metric=cell.number.metric, definition=cell.number.definition)
     if len(ends) == 1:
-        return Cell(number=replace(empty, value=ends[0]))
+        return Cell(number=replace(_blank(cell), value=ends[0]))
     low, high = ends
-    shown = f"[{format_number(low)}, {format_number(high)}]"
-    return Cell(number=replace(empty, low=low, high=high), shown=shown)
+    text = f"[{format_number(low)}, {format_number(high)}]"
+    return Cell(number=replace(_blank(cell), low=low, high=high), shown=text)
 
 
 def _without(cell: Cell, part: str) -> Cell:
-    """Say why a part is not there: because its number is not, or because it is not known."""
-    number = cell.number
-    status, reason = number.status, number.reason
-    if number.value is not None:
+    """Return a cell that says why a part is missing: with its number, or by itself."""
+    status, reason = cell.number.status, cell.number.reason
+    if cell.number.value is not None:
         status, reason = Status.UNDEFINED, f"this number has no {part}"
-    return Cell(
-        number=Measurement(
-            metric=number.metric, definition=number.definition, status=status, reason=reason
-        )
-    )
+    return Cell(number=replace(_blank(cell), status=status, reason=reason))
+
+
+def _blank(cell: Cell) -> Measurement:
+    return Measurement(metric=cell.number.metric, definition=cell.number.definition)

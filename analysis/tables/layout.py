@@ -59,51 +59,51 @@ def _entries() -> list[Metric | WeightMetric]:
     return [door.find(name) for door in doors for name in door.names()]
 
 
-def metrics_shown(rows: Sequence[Row], asked: Sequence[str] | None) -> list[str]:
-    """Return the metrics asked for, or all; ValueError for one that nothing was measured of."""
-    found = {str(row["metric"]) for row in rows}
+def metrics_shown(rows: Sequence[Row], wanted: Sequence[str] | None) -> list[str]:
+    """Return the metrics wanted, or all; ValueError for one without measurements."""
+    measured = {str(row["metric"]) for row in rows}
     places = dict.fromkeys(_values_of_metrics(), math.inf) | headline_places()
-    known = sorted(found, key=lambda name: (places.get(name, 0), name))
-    for name in asked or ():
-        if name not in known:
-            raise ValueError(f"no measurement is of metric {name!r}{nearest(name, known)}")
-    return list(asked) if asked is not None else known
+    ordered = sorted(measured, key=lambda name: (places.get(name, 0), name))
+    for name in wanted or ():
+        if name not in ordered:
+            raise ValueError(f"no measurement is of metric {name!r}{nearest(name, ordered)}")
+    return list(wanted) if wanted is not None else ordered
 
 
 def axes_across(rows: Sequence[Row], layout: TableLayout) -> tuple[str, ...]:
     """Return axes across the top: those asked for, or all that vary and are not down the side."""
-    known = ["model", *axes_of(rows[0] if rows else ())]
+    axes = ["model", *axes_of(rows[0] if rows else ())]
     for axis in (*layout.rows, *(layout.columns or ())):
-        if axis not in known:
-            raise ValueError(f"there is no axis {axis!r}{nearest(axis, known)}")
+        if axis not in axes:
+            raise ValueError(f"there is no axis {axis!r}{nearest(axis, axes)}")
     if layout.columns is not None:
         return layout.columns
-    free = [axis for axis in known if axis not in layout.rows and axis != layout.seeds]
+    free = [axis for axis in axes if axis not in layout.rows and axis != layout.seeds]
     return tuple(
         axis for axis in free if _varies(rows, axis) and not _follows(rows, axis, layout.rows)
     )
 
 
 def _varies(rows: Sequence[Row], axis: str) -> bool:
-    """Return whether some metric has several values of the axis, or some with and some without."""
-    seen: dict[Scalar, set[Scalar]] = {}
+    """Whether some metric has several values of the axis, or some with and some without."""
+    by_metric: dict[Scalar, set[Scalar]] = {}
     for row in rows:
-        seen.setdefault(row["metric"], set()).add(row[axis])
-    return any(len(values) > 1 for values in seen.values())
+        by_metric.setdefault(row["metric"], set()).add(row[axis])
+    return any(len(values) > 1 for values in by_metric.values())
 
 
 def _follows(rows: Sequence[Row], axis: str, sides: Sequence[str]) -> bool:
-    """Whether each row of the table has one value of the axis, so that no column need tell it."""
-    seen: dict[Side, set[Scalar]] = {}
+    """Whether each row of the table has one value of the axis, so that columns need not name it."""
+    by_side: dict[Side, set[Scalar]] = {}
     for row in rows:
-        seen.setdefault(tuple(row[side] for side in sides), set()).add(row[axis])
-    return len(seen) > 1 and all(len(values) == 1 for values in seen.values())
+        by_side.setdefault(tuple(row[side] for side in sides), set()).add(row[axis])
+    return len(by_side) > 1 and all(len(values) == 1 for values in by_side.values())
 
 
 def axes_beside(rows: Sequence[Row], layout: TableLayout, axes: Sequence[str]) -> list[str]:
-    """Return axes that vary from row to row and never within one: told in the row header."""
-    known = [name for name in axes_of(rows[0] if rows else ()) if name != layout.seeds]
-    free = [name for name in known if name not in layout.rows and name not in axes]
+    """Return axes that vary from row to row and never within a row: parts of the row header."""
+    taken = (layout.seeds, *layout.rows, *axes)
+    free = [axis for axis in axes_of(rows[0] if rows else ()) if axis not in taken]
     return [axis for axis in free if _varies(rows, axis) and _follows(rows, axis, layout.rows)]
 
 
@@ -122,15 +122,15 @@ def rows_down(rows: Sequence[Row], layout: TableLayout) -> dict[Side, Row]:
 def _rank(
     axis: str, value: Scalar, row: Mapping[str, Scalar], order: Mapping[str, Sequence[str]] | None
 ) -> tuple[object, ...]:
-    """Models by family and counted parameters, other values in the study's order, blank first."""
+    """Rank models by family and parameters, other values in the study's order, blank first."""
     if axis == "model":
         size = row["num_parameters"]
         unknown = float("inf") if size is None else float(size)
         return (str(row["family"]), unknown, str(value))
     given = list((order or {}).get(axis, ()))
     label = label_of(value)
-    known = given.index(label) if label in given else len(given)
-    return (value is not None, known, _natural(value))
+    place = given.index(label) if label in given else len(given)
+    return (value is not None, place, _natural(value))
 
 
 def _natural(value: Scalar) -> tuple[bool, float, list[str | float]]:
@@ -144,10 +144,11 @@ def _natural(value: Scalar) -> tuple[bool, float, list[str | float]]:
 def combinations(
     rows: Sequence[Row], axes: Sequence[str], layout: TableLayout
 ) -> list[tuple[Scalar, ...]]:
-    """Column keys of one metric: all its axes' values crossed, and those seen with a blank."""
-    seen = {tuple(row[axis] for axis in axes): row for row in rows}
+    """Return column keys of one metric: its axes' values crossed, and those with a blank."""
+    measured = {tuple(row[axis] for axis in axes): row for row in rows}
     values = [
-        sorted({key[i] for key in seen if key[i] is not None}, key=str) for i in range(len(axes))
+        sorted({key[i] for key in measured if key[i] is not None}, key=str)
+        for i in range(len(axes))
     ]
     full = set(product(*(options or [None] for options in values)))
     facts = {(axis, row[axis]): row for row in rows for axis in axes}
@@ -156,20 +157,20 @@ def combinations(
         pairs = zip(axes, key, strict=True)
         return [_rank(axis, value, facts[axis, value], layout.order) for axis, value in pairs]
 
-    return sorted(full | set(seen), key=rank)
+    return sorted(full | set(measured), key=rank)
 
 
 def variant_labels(metric: str, rows: Sequence[Row]) -> dict[tuple[Scalar, ...], str]:
     """Return variants of a metric that were measured, named by no more than tells them apart."""
     measured = [row for row in rows if row["value"] is not None] or rows
     variants = {tuple(row[name] for name in VARIANT) for row in measured}
-    told: list[int] = []
+    telling: list[int] = []
     for index in range(len(VARIANT)):
-        apart = len({tuple(v[i] for i in told) for v in variants}) == len(variants)
+        apart = len({tuple(v[i] for i in telling) for v in variants}) == len(variants)
         if not apart and len({v[index] for v in variants}) > 1:
-            told.append(index)
+            telling.append(index)
     words = {
-        variant: ", ".join([metric, *(w for i in told if (w := _word(VARIANT[i], variant[i])))])
+        variant: ", ".join([metric, *(w for i in telling if (w := _word(VARIANT[i], variant[i])))])
         for variant in variants
     }
     return dict(sorted(words.items(), key=lambda item: (item[0][0] is True, _natural(item[1]))))
@@ -184,11 +185,16 @@ def _word(name: str, value: Scalar) -> str:
 
 
 def row_levels(layout: TableLayout, extra: Sequence[str]) -> Header:
-    """Return names of the parts of a row header: a model is told by its family, name and size."""
-    named = [
-        ("family", "model", "parameters") if axis == "model" else (axis,) for axis in layout.rows
-    ]
-    return (*(name for names in named for name in names), *extra)
+    """Return names of the parts of a row header: a model has its family, name and size."""
+    names = _side_columns(layout, extra)
+    return tuple("parameters" if name == "num_parameters" else name for name in names)
+
+
+def _side_columns(layout: TableLayout, extra: Sequence[str]) -> Header:
+    """Return the columns of the long table that a row header shows."""
+    model = ("family", "model", "num_parameters")
+    parts = [model if axis == "model" else (axis,) for axis in layout.rows]
+    return (*(name for part in parts for name in part), *extra)
 
 
 def side_header(row: Row, layout: TableLayout, extra: Sequence[str]) -> Header:
@@ -206,23 +212,19 @@ def side_header(row: Row, layout: TableLayout, extra: Sequence[str]) -> Header:
 
 def side_values(row: Row, layout: TableLayout, extra: Sequence[str]) -> tuple[Scalar, ...]:
     """Return a row header for programs: counted parameters and axes of numbers as numbers."""
-    parts = [
-        ("family", "model", "num_parameters") if axis == "model" else (axis,)
-        for axis in layout.rows
-    ]
-    return tuple(row[name] for name in (*(name for own in parts for name in own), *extra))
+    return tuple(row[name] for name in _side_columns(layout, extra))
 
 
 def blank_name(axis: str, others_have_it: bool, layout: TableLayout) -> str:
-    """What a column without a value of an axis is called: nothing if its whole metric has none."""
-    named = BLANKS if layout.blanks is None else layout.blanks
-    return named.get(axis, "none") if others_have_it else ""
+    """Return the name of a column without a value of an axis; empty if no column has one."""
+    names = BLANKS if layout.blanks is None else layout.blanks
+    return names.get(axis, "none") if others_have_it else ""
 
 
 def axis_values(
     rows: Sequence[Mapping[str, Scalar]], axis: str | None, layout: TableLayout
 ) -> list[str | None]:
-    """Values of an axis in the order shown, blank first; one blank where there is no such axis."""
+    """Return an axis' values in the order shown, blank first; one blank without such an axis."""
     if axis is None or not rows or axis not in rows[0]:
         return [None]
     facts = {row[axis]: row for row in rows}

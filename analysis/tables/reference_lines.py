@@ -1,4 +1,4 @@
-"""Rows of a table for what others published: each number in the column of its metric and cell."""
+"""Rows of a table for published numbers, each in the column of its metric and cell."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,19 +12,19 @@ from analysis.tables.rounding import format_count
 from analysis.tables.table import Cell, Header
 
 _PLAIN = "plain"
-"""Published numbers are of prompts as they stand."""
+"""Transform of the prompts of published numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a column of the table stands."""
+    """The metric and the cell of one column of the table."""
 
     metric: str
-    """Its metric."""
+    """Name of the metric."""
     where: Mapping[str, str | None]
     """Axis -> its value, of the axes across and of those that are the same all over the table."""
     across: frozenset[str]
-    """The axes that tell columns apart."""
+    """The axes in which columns differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class Line:
     """One row of the table."""
 
     header: Header
-    """Its header, as people read it."""
+    """Row header, as people read it."""
     values: tuple[Scalar, ...]
-    """Its header for programs, counts as numbers."""
+    """Row header for programs, counts as numbers."""
     cells: tuple[Cell, ...]
-    """Its cells."""
+    """Cells of the row."""
 
 
 def places(
@@ -59,7 +59,7 @@ def places(
 
 
 def reference_lines(
-    names: Sequence[str], columns: Sequence[Place], layout: TableLayout, num_beside: int
+    names: Sequence[str], columns: Sequence[Place], layout: TableLayout, num_extra: int
 ) -> Iterator[Line]:
     """Yield header and cells of every published model; ValueError for a name that does not exist.
 
@@ -70,45 +70,45 @@ def reference_lines(
     for name in names:
         reference = REFERENCES.find(name)
         for model in dict.fromkeys(number.model for number in reference.NUMBERS):
-            own = [number for number in reference.NUMBERS if number.model == model]
-            values = _header(own[0], reference.CITATION, layout) + (None,) * num_beside
-            count = format_count(own[0].num_parameters)
+            numbers = [number for number in reference.NUMBERS if number.model == model]
+            values = _header(numbers[0], reference.CITATION, layout) + (None,) * num_extra
+            count = format_count(numbers[0].num_parameters)
             yield Line(
                 header=tuple(count if isinstance(part, int) else part or "" for part in values),
                 values=values,
-                cells=tuple(_cell(own, column, columns) for column in columns),
+                cells=tuple(_cell(numbers, column, columns) for column in columns),
             )
 
 
 def _header(number: Published, citation: str, layout: TableLayout) -> tuple[str | int | None, ...]:
     model = (number.family, f"{number.model} ({citation})", number.num_parameters)
     parts = [model if axis == "model" else (None,) for axis in layout.rows]
-    return tuple(part for own in parts for part in own)
+    return tuple(name for part in parts for name in part)
 
 
 def _cell(numbers: Sequence[Published], column: Place, columns: Sequence[Place]) -> Cell:
-    shown = {each.metric for each in columns}
-    found = [
+    metrics = {place.metric for place in columns}
+    fitting = [
         number
         for number in numbers
-        if column.metric == next((name for name in number.metrics if name in shown), None)
+        if column.metric == next((name for name in number.metrics if name in metrics), None)
         and _fits(number, column)
     ]
     about = Measurement(metric=column.metric, definition="")
-    if len(found) != 1:
+    if len(fitting) != 1:
         return Cell(number=replace(about, status=Status.NOT_RUN, reason="not published"))
-    value = found[0].value
-    return Cell(number=replace(about, value=value, reason=found[0].note), shown=f"{value:.4g}")
+    value = fitting[0].value
+    return Cell(number=replace(about, value=value, reason=fitting[0].note), shown=f"{value:.4g}")
 
 
 def _fits(number: Published, column: Place) -> bool:
-    """Whether a column is of what was done to the model, on plain prompts, and of nothing else."""
+    """Whether a column has the cell of a published number, on plain prompts."""
     if not set(number.cell) <= set(column.where):
         return False
     for axis, value in column.where.items():
         published = number.cell.get(axis)
-        told = axis in number.cell or axis in column.across or axis == "objective"
-        if told and value != published and not (published is None and value == _PLAIN):
+        matters = axis in number.cell or axis in column.across or axis == "objective"
+        if matters and value != published and not (published is None and value == _PLAIN):
             return False
     return True
 

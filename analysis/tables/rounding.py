@@ -11,7 +11,7 @@ MISSING = "—"
 
 
 def format_value(value: float, low: float | None = None, high: float | None = None) -> str:
-    """`value ± half-width`, or `value [low, high]` when the interval is lopsided by over 10 %.
+    """Write `value ± half-width`, or `value [low, high]` when the ends differ by over 10 %.
 
     The half-width is shown with two significant digits and the value with as many decimals;
     without an interval the value has three significant digits. A true 0 is written `0`.
@@ -24,15 +24,15 @@ def format_value(value: float, low: float | None = None, high: float | None = No
     place = last_place(half, SIGNIFICANT_DIGITS)
     lopsided = abs((high - value) - (value - low)) > 0.1 * 2 * half
     exponent = _exponent(max(abs(value), half))
-    shown = [_at_place(number, place, exponent) for number in (value, half, low, high)]
+    texts = [_at_place(number, place, exponent) for number in (value, half, low, high)]
     tail = "" if exponent == 0 else f"e{exponent:+03d}"
     if lopsided:
-        return f"{shown[0]}{tail} [{shown[2]}{tail}, {shown[3]}{tail}]"
-    return f"({shown[0]} ± {shown[1]}){tail}" if tail else f"{shown[0]} ± {shown[1]}"
+        return f"{texts[0]}{tail} [{texts[2]}{tail}, {texts[3]}{tail}]"
+    return f"({texts[0]} ± {texts[1]}){tail}" if tail else f"{texts[0]} ± {texts[1]}"
 
 
 def format_number(value: float, digits: int = DIGITS_WITHOUT_INTERVAL) -> str:
-    """A number without an interval, to `digits` significant digits; a whole number as it is."""
+    """Write a number without an interval to `digits` digits; a whole number as it is."""
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
     exponent = _exponent(abs(value))
@@ -41,7 +41,7 @@ def format_number(value: float, digits: int = DIGITS_WITHOUT_INTERVAL) -> str:
 
 
 def format_count(count: int) -> str:
-    """A parameter count as it is read: 110,336 is `0.11 M`, 354,823,168 is `355 M`, 7e9 `7.00 B`.
+    """Write a parameter count: 110,336 is `0.11 M`, 354,823,168 is `355 M`, 7e9 `7.00 B`.
 
     Three significant digits, two below a million.
     """
@@ -70,6 +70,6 @@ def _exponent(largest: float) -> int:
 
 
 def _at_place(number: float, place: int, exponent: int) -> str:
-    """`number` / 10^exponent in plain decimals, rounded at 10^place, with no negative zero."""
+    """Write `number` / 10^exponent in decimals, rounded at 10^place, with no negative zero."""
     scaled = _quantize(number, place).scaleb(-exponent)
     return f"{scaled + 0:f}" if scaled else f"{abs(scaled):f}"

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from analysis.long_table.query import LongTable, applied
+from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
-from analysis.long_table.selection import VARIANT, Selection, describe, select
+from analysis.long_table.selection import VARIANT, Selection, describe
 from analysis.measurement import Measurement, Row, label_at
 from analysis.status import Status
 from analysis.tables.layout import TableLayout, axes_across, axis_values, blank_name, metrics_shown
@@ -29,23 +29,23 @@ def scaling_table(
     selection: Selection | None = None,
     against: Sequence[str] = SIZES,
 ) -> Table:
-    """Exponents of value = prefactor * size ^ exponent, one row per metric, condition and family.
+    """Return exponents of value = prefactor * size ^ exponent per metric, condition and family.
 
     Fewer than four sizes give a dash with the reason; four and five are footnoted descriptive.
     """
     layout, measured = layout or TableLayout(), LongTable.of(data)
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
-    narrowed = select(measured.of_metrics(metrics).rows(chosen), applied(chosen))
-    rows = over_seeds(narrowed, layout.seeds)
+    rows = over_seeds(measured.of_metrics(metrics).select(chosen), layout.seeds)
     axes = axes_across(rows, layout)
     sides: list[Header] = []
     cells: list[tuple[Cell, ...]] = []
     for metric in metrics:
-        for header, own in _series([row for row in rows if row["metric"] == metric], axes, layout):
-            for laws in zip(*(fit_families(own, size) for size in against), strict=True):
+        of_metric = [row for row in rows if row["metric"] == metric]
+        for header, series in _series(of_metric, axes, layout):
+            for laws in zip(*(fit_families(series, size) for size in against), strict=True):
                 sides.append((*header, laws[0].family))
-                keys = _keys(own, laws[0].family)
+                keys = _keys(series, laws[0].family)
                 cells.append(tuple(cell for law in laws for cell in _cells(metric, law, keys)))
     caption = (
         f"{describe(chosen)}. Least squares in logarithms, one point per size; 95 % intervals by "
@@ -68,7 +68,7 @@ def scaling_table(
 def _series(
     rows: Sequence[Row], axes: Sequence[str], layout: TableLayout
 ) -> Iterable[tuple[Header, list[Row]]]:
-    """Rows of one metric, variant and condition, with their header, in the order of the tables."""
+    """Yield header and rows of one metric, variant and condition, in the order of the tables."""
     orders = {axis: axis_values(rows, axis, layout) for axis in axes}
     having = {axis: any(value is not None for value in orders[axis]) for axis in axes}
     for variant, label in labels_of(str(rows[0]["metric"]) if rows else "", rows).items():
@@ -91,8 +91,8 @@ def _series(
 
 def _keys(rows: Sequence[Row], family: str) -> tuple[str, ...]:
     """Return jobs that measured the points of a family's fit, or of the mixed one."""
-    own = [row for row in rows if row["family"] == family] or rows
-    return tuple(dict.fromkeys(key for row in own for key in str(row["key"] or "").split()))
+    fitted = [row for row in rows if row["family"] == family] or rows
+    return tuple(dict.fromkeys(key for row in fitted for key in str(row["key"] or "").split()))
 
 
 def _cells(metric: str, law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:

@@ -18,7 +18,7 @@ IN_TABLES = tuple(name for name, declared in FIELDS.items() if declared.in_table
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One number as it is shown, and as it is."""
+    """One measurement and its text in a table."""
 
     number: Measurement
     """The measurement; over several seeds their mean."""
@@ -29,26 +29,26 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """As shown, without the mark: `0.43 ± 0.03 (3)` is a mean over 3 seeds; a dash if missing.
+        """The text without the mark: `0.43 ± 0.03 (3)` is a mean over 3 seeds; a dash if missing.
 
-        A value below the noise floor is not shown: it would be read as an effect.
+        A value below the noise floor gives a dash: it would be read as an effect.
         """
         number = self.number
         if self.shown is not None:
             return self.shown
         if number.value is None or number.below_floor:
             return MISSING
-        shown = format_value(number.value, number.low, number.high)
-        return f"{shown} ({number.num_seeds})" if (number.num_seeds or 0) > 1 else shown
+        text = format_value(number.value, number.low, number.high)
+        return f"{text} ({number.num_seeds})" if (number.num_seeds or 0) > 1 else text
 
     def as_json(self) -> dict[str, object]:
         """Return the fields that tables give, the text, the footnote's mark and the jobs' keys."""
         fields = {name: getattr(self.number, name) for name in IN_TABLES}
-        numbers = {n: value for n, value in fields.items() if FIELDS[n].type in (int, float)}
-        words = {n: value for n, value in fields.items() if n not in numbers}
+        numbers = {name: fields[name] for name in fields if FIELDS[name].type in (int, float)}
+        words = {name: fields[name] for name in fields if name not in numbers}
         numbers["num_seeds"] = self.number.num_seeds or 0
-        told = {"footnote": self.mark or None, "keys": self.number.keys}
-        return {**numbers, "text": self.text, **words, **told}
+        extras = {"footnote": self.mark or None, "keys": self.number.keys}
+        return {**numbers, "text": self.text, **words, **extras}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,33 +139,34 @@ def split(table: Table, fits: Callable[[Table], bool]) -> list[Table]:
     for level in range(len(table.column_levels)):
         names = list(dict.fromkeys(header[level] for header in table.columns))
         if len(names) > 1:
-            parts = [_of(table, level, group) for group in _together(table, level, names, fits)]
+            groups = _group_headers(table, level, names, fits)
+            parts = [_columns_with_headers(table, level, group) for group in groups]
             return [block for part in parts for block in split(part, fits)]
     half = len(table.columns) // 2
     parts = [take_columns(table, range(half)), take_columns(table, range(half, 2 * half + 1))]
     return [block for part in parts for block in split(part, fits)]
 
 
-def _together(
+def _group_headers(
     table: Table, level: int, names: Sequence[str], fits: Callable[[Table], bool]
 ) -> list[list[str]]:
-    """Header entries of a level, grouped in order: as many as fit, but one metric at a time."""
+    """Group a level's header entries in order: as many as fit together, but metrics apart."""
     groups: list[list[str]] = []
     for name in names:
-        if level and groups and fits(_of(table, level, [*groups[-1], name])):
+        if level and groups and fits(_columns_with_headers(table, level, [*groups[-1], name])):
             groups[-1].append(name)
         else:
             groups.append([name])
     return groups
 
 
-def _of(table: Table, level: int, names: Sequence[str]) -> Table:
+def _columns_with_headers(table: Table, level: int, names: Sequence[str]) -> Table:
     kept = [index for index, header in enumerate(table.columns) if header[level] in names]
     return take_columns(table, kept)
 
 
 def shared_header(table: Table) -> tuple[Header, Table]:
-    """Leading header parts that all columns share, and the table without them.
+    """Return leading header parts that all columns share, and the table without them.
 
     A block of one metric then carries the metric as its heading, not in every column.
     """
@@ -190,15 +191,15 @@ def spans(headers: Sequence[Header], level: int) -> list[tuple[str, int]]:
 
 def without_repeats(rows: Iterable[Header]) -> list[Header]:
     """Return row headers in which the leading part is left blank where it repeats the row above."""
-    shown: list[Header] = []
+    headers: list[Header] = []
     above: Header = ()
     for header in rows:
         same = 0
         while same < len(header) - 1 and header[: same + 1] == above[: same + 1]:
             same += 1
-        shown.append(("",) * same + header[same:])
+        headers.append(("",) * same + header[same:])
         above = header
-    return shown
+    return headers
 
 
 def _letters(index: int) -> str:

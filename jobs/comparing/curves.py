@@ -48,16 +48,15 @@ def curves(comparison: Comparison, view: View) -> list[Curve]:
 
 def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[Row]:
     """Yield numbers over seeds of the metrics shown; spectra centred."""
-    from analysis.long_table.query import LongTable, applied
+    from analysis.long_table.query import LongTable
     from analysis.long_table.seeds import over_seeds
-    from analysis.long_table.selection import select
     from analysis.tables.layout import metrics_shown
 
     whole = LongTable.of(comparison.measurements)
     for metric in metrics_shown(whole.distinct("metric"), comparison.layout(view).metrics):
         measured = whole.of_metrics([metric])
         chosen = measured.resolved(selection_of(view, every_layer=every_layer))
-        for row in over_seeds(select(measured.rows(chosen), applied(chosen)), view.seeds):
+        for row in over_seeds(measured.select(chosen), view.seeds):
             usable = row["value"] is not None and row["status"] != Status.BELOW_NOISE_FLOOR
             if usable and row["centred"] is not False:
                 yield row

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cluster.errors import UserError
@@ -21,15 +21,15 @@ class Trace:
     """Its key, 64 hex digits."""
     label: str
     """`stage[axis=value,…]` in the study that asked first."""
-    folder: str
+    folder: str = ""
     """Where its files lie, relative to the root: the winning attempt's folder."""
-    params: Mapping[str, object]
+    params: Mapping[str, object] = field(default_factory=dict)
     """All params of the job, defaults written out."""
-    files: tuple[tuple[str, int, str], ...]
+    files: tuple[tuple[str, int, str], ...] = ()
     """Name inside `folder`, bytes and xxh3-64 of each file."""
-    versions: Mapping[str, str]
+    versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of the interpreter and libraries in force."""
-    commit: str | None
+    commit: str | None = None
     """Commit of this code, with `+` when the tree had changes; None when unknown."""
     role: str = ""
     """Name of the input as which the artifact below reads it; empty for the artifact traced."""
@@ -101,7 +101,8 @@ class Tracer:
         whole = str(request.get("key", key))
         valid = Artifact(self._storage, kind, whole).find_record()
         if valid is None:
-            return _untraceable(kind, key, f"{artifact.folder} has no valid record")
+            why = f"{artifact.folder} has no valid record"
+            return Trace(kind=kind, key=key, label=kind, missing=why)
         record, _ = valid
         return Trace(
             kind=kind,
@@ -123,11 +124,9 @@ class Tracer:
 
     def _input(self, key: str) -> Trace:
         kind = self._kind_of(key)
-        return (
-            _untraceable("unknown", key, "no artifact")
-            if kind is None
-            else self._trace_once(kind, key)
-        )
+        if kind is None:
+            return Trace(kind="unknown", key=key, label="unknown", missing="no artifact")
+        return self._trace_once(kind, key)
 
     def _kind_of(self, key: str) -> str | None:
         return self._folders().get(key[:KEY_LENGTH])
@@ -173,17 +172,3 @@ def _inputs(request: Mapping[str, Any], read: Mapping[str, str]) -> list[tuple[s
             names.setdefault(str(key), name)
     pairs = [(name, key) for key, name in names.items() if key in read]
     return pairs + [("", key) for key in sorted(read) if key not in names]
-
-
-def _untraceable(kind: str, key: str, why: str) -> Trace:
-    return Trace(
-        kind=kind,
-        key=key,
-        label=kind,
-        folder="",
-        params={},
-        files=(),
-        versions={},
-        commit=None,
-        missing=why,
-    )

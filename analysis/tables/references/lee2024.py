@@ -34,7 +34,7 @@ _LINEAR = {**_DPO, "intervention": "scale-linear", "dose": "3"}
 def _three(
     model: tuple[str, str, int], cell: Mapping[str, str], *values: float
 ) -> Iterator[Published]:
-    """Toxicity, perplexity and F1 of one model in one cell."""
+    """Yield toxicity, perplexity and F1 of one model in one cell."""
     name, family, num_parameters = model
     prefix = "patched_" if "intervention" in cell else ""
     for (metrics, note), value in zip(_MEASURED, values, strict=True):

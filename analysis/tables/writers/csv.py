@@ -12,7 +12,7 @@ SUFFIX = ".csv"
 
 
 def render(table: Table) -> bytes:
-    """One line per row; a missing value is empty and its status says why, 0 is a measured zero."""
+    """Return one line per row; a missing value is empty and its status says why."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = (
@@ -27,9 +27,9 @@ def render(table: Table) -> bytes:
 
 
 def _numbers(table: Table) -> tuple[str, ...]:
-    """Return what stands beside each value: its interval, and its controls if they are shown."""
-    beside = NUMBERS if table.controls else with_role(Role.ESTIMATE)
-    return tuple(name for name in beside if name != "value")
+    """Return the fields written after each value: its interval, and controls if shown."""
+    names = NUMBERS if table.controls else with_role(Role.ESTIMATE)
+    return tuple(name for name in names if name != "value")
 
 
 def _line(line: tuple[Cell, ...], names: tuple[str, ...]) -> Iterator[str]:

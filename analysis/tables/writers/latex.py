@@ -68,7 +68,7 @@ def render(table: Table) -> bytes:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it is, in ASCII; a character that it may not know, by its number."""
+    """Return ASCII that LaTeX sets as the text; a character that it may not know by its number."""
     return "".join(_set(character, before) for before, character in pairwise(f"\n{text}"))
 
 
@@ -87,9 +87,9 @@ def _set(character: str, before: str) -> str:
 
 def _environment(block: Table) -> Iterator[str]:
     heading, rest = shared_header(block)
-    named = ", ".join(filter(None, (block.title, *heading)))
+    title = ", ".join(filter(None, (block.title, *heading)))
     yield from (r"\begin{table*}", r"\centering\small", r"\begin{threeparttable}")
-    yield rf"\caption{{{escape(named)}. {escape(block.caption)}}}"
+    yield rf"\caption{{{escape(title)}. {escape(block.caption)}}}"
     yield rf"\begin{{tabular}}{{{'l' * len(rest.row_levels)}{'r' * len(rest.columns)}}}"
     yield r"\toprule"
     yield from _header(rest)
@@ -106,7 +106,7 @@ def _environment(block: Table) -> Iterator[str]:
 
 
 def _header(table: Table) -> Iterator[str]:
-    """One line per level, equal neighbours spanned and underlined; the last names the sides."""
+    """Yield one line per header level, equal neighbours spanned; the last names the row levels."""
     width, last = len(table.row_levels), len(table.column_levels) - 1
     for level in range(last):
         runs = spans(table.columns, level)

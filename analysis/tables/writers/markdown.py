@@ -21,8 +21,8 @@ def _lines(table: Table) -> Iterator[str]:
         yield from ("No measurements.", "")
     for block in split(table, lambda part: len(part.columns) <= MAX_COLUMNS):
         heading, rest = shared_header(block)
-        if named := " / ".join(escape(part) for part in heading if part):
-            yield from (f"**{named}**", "")
+        if title := " / ".join(escape(part) for part in heading if part):
+            yield from (f"**{title}**", "")
         yield from _block(rest)
         yield ""
     yield from (escape(table.caption), "")

@@ -15,7 +15,7 @@ WIDTH = 200
 
 
 def render(table: Table) -> bytes:
-    """Plain text without colours, WIDTH columns wide."""
+    """Return plain text without colours, WIDTH columns wide."""
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False)
     console.print(renderable(table, WIDTH))
@@ -23,7 +23,7 @@ def render(table: Table) -> bytes:
 
 
 def renderable(table: Table, width: int) -> RenderableType:
-    """The table for a rich console of this width: one block per metric, or fewer columns still."""
+    """Return the table for a rich console of this width: a block per metric, or narrower ones."""
     table = laid_out(table)
     parts: list[RenderableType] = [Text(table.title, style="bold"), Text()]
     if not table.columns or not table.rows:
@@ -31,8 +31,8 @@ def renderable(table: Table, width: int) -> RenderableType:
     else:
         for block in split(table, lambda part: _width(part) <= width):
             heading, rest = shared_header(block)
-            if named := " / ".join(filter(None, heading)):
-                parts.append(Text(named, style="bold cyan"))
+            if title := " / ".join(filter(None, heading)):
+                parts.append(Text(title, style="bold cyan"))
             parts += [_block(rest), Text()]
     parts.append(Text(table.caption, style="dim"))
     parts += [Text(f"[{mark}] {text}", style="dim") for mark, text in table.footnotes.items()]
