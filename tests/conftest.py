@@ -11,10 +11,15 @@ import threading
 from collections import deque
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 
 from tests.real_ray import shared_ray
 from tests.serving import LocalServer
+
+# A machine that does something else beside is slow, not wrong.
+hypothesis.settings.register_profile("without a deadline", deadline=None)
+hypothesis.settings.load_profile("without a deadline")
 
 WORDS = ["<unk>", "<end>", *(f"word{number}" for number in range(20))]
 
