@@ -26,7 +26,7 @@ def test_a_cell_is_traced_to_files_that_open(printed: Any) -> None:
     code, out = printed("--trace", CELL, "--json")
     told = json.loads(out)
     assert code == 0
-    assert {row["seed"] for row in told["measurements"]} == {"0", "1"}
+    assert {row["seed"] for row in told["measurements"]} == {0, 1}
     assert {row["key"] for row in told["measurements"]} == set(told["traces"])
     kinds, waiting = set(), [(chain["root"], chain) for chain in told["traces"].values()]
     while waiting:
