@@ -60,7 +60,7 @@ class MyFormat(Format[NoOptions]):
         return None
 """
 FAMILY = """
-from jobs.models.family import UNGATED, Family, Mlp, Saved, Tap
+from jobs.models.family import Family, Mlp, Saved
 from jobs.models.shape import ConfigField, four_widths
 
 
@@ -77,15 +77,15 @@ class MyFamily(Family):
     BLOCKS = "transformer.h"
     FINAL_NORM = "transformer.ln_f"
     EMBEDDING = "transformer.wte"
+    NORMS = ("ln_1", "ln_2")
+    ADDED = ("attn", "mlp")
     MLP = Mlp(up="mlp.c_fc", down="mlp.c_proj", inputs_first=True)
     SAVED = {"float32": Saved(stream=32, neurons=20, scores=4)}
     HF_CONFIG = "GPT2Config"
     LACKS_KERNELS = ("sdpa",)
 
     def sites(self, config):
-        sites = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "mlp_act")
-        gate = {"mlp_gate": UNGATED, "mlp_linear": UNGATED}
-        return {site: Tap(module="", side="out") for site in sites} | gate
+        return super().sites(config)
 
     def num_parameters(self, config):
         return 2, 1
@@ -234,7 +234,7 @@ def test_an_objective_of_the_how_to_has_a_loss(add: Add, text: str) -> None:
         (METRICS, "my_metric", METRIC, "measure", "analysis/metric.py"),
         (FORMATS, "my_format", FORMAT, "ORIGIN", "jobs/text/format.py"),
         (FAMILIES, "my_family", FAMILY, "BLOCKS", "jobs/models/family.py"),
-        (FAMILIES, "my_family", FAMILY, "sites", "jobs/models/family.py"),
+        (FAMILIES, "my_family", FAMILY, "num_parameters", "jobs/models/family.py"),
         (OBJECTIVES, "my_loss", PREFERENCE, "LOSS", "jobs/training/objective.py"),
         (OBJECTIVES, "my_loss", OBJECTIVE, "validation_loss", "jobs/training/objective.py"),
     ],
