@@ -1,52 +1,97 @@
 """Contract of a metric of activations, and the door to its entries.
 
-A metric is one file in `metrics/`; its name is the file's. Axes in signatures: `rows` (activation
-rows, a row per prompt and position), `d` (model width), `groups` (prompt groups, at most 20), `k`
-(rows of a factor, or leading axes), `m` (any axes), `draws` (bootstrap), `bins`, `columns`.
+A metric is one file in `metrics/`; its name is the file's, and so is its class's. Axes in
+signatures: `rows` (activation rows, a row per prompt and position), `d` (model width), `groups`
+(prompt groups, at most 20), `leave` (all groups, then all but each), `k` (rows of a factor, or
+leading axes), `m` (any axes), `draws` (bootstrap), `bins`, `columns`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, ClassVar
 
-from analysis.door import Door
+from analysis.door import Door, require_declared
 
 if TYPE_CHECKING:
+    from analysis.estimates.evaluation import Measured
     from analysis.measurement import Measurement
     from analysis.rows.summary import Sample
 
+Computation = Callable[[], "Measured"]
+"""Measures one value, or raises `UnmeasurableError` to say why it cannot be."""
 
-class Metric(Protocol):
-    """What a module in `metrics/` provides."""
 
-    DEFINITION: str
+class Metric(ABC):
+    """Numbers of a sample of rows. The class's docstring says source, range and invariances."""
+
+    DEFINITION: ClassVar[str]
     """One line with its version: what the number is, precisely enough to compute it again."""
-    NEEDS_AGAINST: bool
+    REPORTS: ClassVar[tuple[str, ...]]
+    """Names of the values it reports, the one to show first."""
+    AXIS_LABEL: ClassVar[str]
+    """What to write on a figure's axis, with the unit or range."""
+    HEADLINES: ClassVar[Mapping[str, int]] = {}
+    """Value -> sort number of its column in the default table (smaller is further left).
+
+    Below 100: behaviour; then how much changed, in which shape, and from 230 what follows.
+    """
+    NEEDS_AGAINST: ClassVar[bool] = False
     """Whether it compares the sample with another one (another condition of the same model)."""
-    NEEDS_TOXIC: bool
+    NEEDS_TOXIC: ClassVar[bool] = False
     """Whether it reads the sample's toxic directions or neurons, which a probe of the base finds.
     """
+    IS_SPECTRAL: ClassVar[bool] = False
+    """Whether each value is measured twice, about zero and about the rows' mean."""
 
-    @property
-    def REPORTS(self) -> tuple[str, ...]:
-        """Names of the values that the metric reports, the headline first."""
-        ...
+    def __init_subclass__(cls) -> None:
+        """Refuse a metric that leaves out what it must declare."""
+        require_declared(cls, "DEFINITION", "REPORTS", "AXIS_LABEL")
 
-    @property
-    def HEADLINES(self) -> Mapping[str, int]:
-        """Value -> sort number of its column in the default table (smaller is further left).
+    @abstractmethod
+    def prepare(
+        self, sample: Sample, against: Sample | None, centred: bool
+    ) -> Sequence[Computation]:
+        """Return what computes each value of REPORTS, in their order.
 
-        Below 100: behaviour; then how much changed, in which shape, and from 230 what follows.
+        Args:
+            sample: the rows.
+            against: rows of another condition, where the metric compares with one.
+            centred: whether about the rows' mean; False where the metric is not spectral.
+
+        Returns:
+            One function per value.
         """
-        ...
-
-    AXIS_LABEL: str
-    """What to write on a figure's axis, with the unit or range."""
 
     def measure(self, sample: Sample, against: Sample | None) -> list[Measurement]:
-        """Return values of every name in REPORTS (and both centrings). Never raises on the data."""
-        ...
+        """Measure every value of REPORTS; one that cannot be measured says why.
+
+        Args:
+            sample: the rows.
+            against: rows of another condition, where the metric compares with one.
+
+        Returns:
+            A measurement per value and centring, by value first; by centring first where the
+            metric compares, as finished artifacts list them.
+        """
+        from analysis.estimates.evaluation import evaluate
+
+        centrings = (False, True) if self.IS_SPECTRAL else (None,)
+        prepared = {
+            centred: dict(
+                zip(self.REPORTS, self.prepare(sample, against, bool(centred)), strict=True)
+            )
+            for centred in centrings
+        }
+        values = list(product(self.REPORTS, centrings))
+        if self.NEEDS_AGAINST:
+            values.sort(key=lambda value: centrings.index(value[1]))
+        return [
+            evaluate(name, self.DEFINITION, centred, sample, prepared[centred][name])
+            for name, centred in values
+        ]
 
 
 METRICS: Door[Metric] = Door("metric", "analysis.metrics", contract=Metric)

@@ -81,6 +81,22 @@ def jackknife(
     return Estimate(value=value, low=value - half, high=value + half)
 
 
+def ratios_left(
+    above: Float64[np.ndarray, " groups"], below: Float64[np.ndarray, " groups"]
+) -> Float64[np.ndarray, " groups"]:
+    """Divide two sums over groups without each group; NaN where nothing is left to divide by.
+
+    Args:
+        above: each group's part of the numerator.
+        below: each group's part of the denominator, at least 0.
+
+    Returns:
+        The ratio of both sums without each group.
+    """
+    rest, nothing = below.sum() - below, np.full(len(below), np.nan)
+    return np.asarray(np.divide(above.sum() - above, rest, out=nothing, where=rest > 0))
+
+
 @cache
 def student_quantile(degrees_of_freedom: int) -> float:
     """The upper 2.5 % point of Student's t."""

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial, reduce
+from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
-from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.estimates.evaluation import Measured, UnmeasurableError
 from analysis.estimates.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
-from analysis.measurement import Measurement
 from analysis.rows.histogram import Histogram, quantiles_of_counts
-from analysis.rows.summary import Sample
 
 SHARES = (0.5, 0.05, 0.95)
 """The quantiles reported, the median first."""
 
 
-def measure_quantiles(
-    names: Mapping[str, float], definition: str, sample: Sample, histograms: Sequence[Histogram]
-) -> list[Measurement]:
-    """One Measurement per name: that share's quantile over the rows of all groups."""
-    return [
-        evaluate(name, definition, None, sample, partial(grouped_quantile, histograms, share))
-        for name, share in names.items()
-    ]
+def measure_quantile(histograms: Sequence[Histogram], share: float) -> Measured:
+    """Measure a quantile of all values together, with a group bootstrap interval.
 
+    Args:
+        histograms: one per prompt group.
+        share: of the values that lie below the quantile, 0 to 1.
 
-def grouped_quantile(histograms: Sequence[Histogram], share: float) -> Measured:
-    """A quantile of all values together, with a group bootstrap interval."""
+    Returns:
+        The quantile in the unit of the values.
+
+    Raises:
+        UnmeasurableError: the histograms are empty.
+    """
     filled = [histogram for histogram in histograms if histogram.num_values]
     if not filled:
         raise UnmeasurableError("no row has this value (the base rows are zero)")

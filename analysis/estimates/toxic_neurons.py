@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from analysis.estimates.evaluation import Measured, UnmeasurableError
-from analysis.estimates.intervals import jackknife
+from analysis.estimates.intervals import jackknife, ratios_left
 from analysis.estimates.nulls import NUM_DIRECTIONS, Band
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -31,11 +31,10 @@ class GroupedSums:
 
 
 def grouped_sums(sample: Sample) -> GroupedSums:
-    """Sums of every group with rows."""
+    """Return the sums of every group with rows."""
     filled = {number: group for number, group in sample.groups.items() if group.num_rows}
-    found = [group.neurons for group in filled.values()]
-    kept = [neurons for neurons in found if neurons is not None]
-    if len(kept) < len(found):
+    kept = [group.neurons for group in filled.values() if group.neurons is not None]
+    if len(kept) < len(filled):
         raise UnmeasurableError("coordinates of this site are no neurons", Status.NOT_RUN)
     return GroupedSums(
         numbers=tuple(filled),
@@ -47,7 +46,7 @@ def grouped_sums(sample: Sample) -> GroupedSums:
 
 
 def require_toxic(sample: Sample) -> Int[np.ndarray, " k"]:
-    """The toxic neurons of the sample's layer, at least one."""
+    """Return the toxic neurons of the sample's layer, at least one."""
     if sample.toxic_neurons is None:
         raise UnmeasurableError("no toxic neurons are given at this site", Status.NOT_RUN)
     if len(sample.toxic_neurons) == 0:
@@ -61,31 +60,53 @@ def require_site(sample: Sample, site: str) -> None:
         raise UnmeasurableError(f"it is read at {site}", Status.NOT_RUN)
 
 
-def mean_of_toxic(
-    sample: Sample, found: GroupedSums, sums: Float64[np.ndarray, "groups d"]
-) -> Measured:
-    """Mean over rows and the layer's toxic neurons; beside it that of as many random neurons.
+def require_moved(sums: GroupedSums, toxic: Int[np.ndarray, " k"]) -> None:
+    """Refuse sums in which no toxic neuron moved."""
+    if not (sums.base - sums.aligned)[:, toxic].any():
+        raise UnmeasurableError("no toxic neuron moved", Status.BELOW_NOISE_FLOOR)
+
+
+def measure_drop(sample: Sample, site: str) -> Measured:
+    """Measure how much less the toxic neurons fire in the aligned model.
 
     Args:
-        sample: whose neurons they are.
-        found: its sums.
-        sums: what to average, summed over the rows of each group: of `found`, or made of it.
+        sample: rows with sums by neuron.
+        site: the site that the value is of.
+
+    Returns:
+        Base minus aligned, mean over rows and toxic neurons; band: as many random neurons.
+
+    Raises:
+        UnmeasurableError: the rows are of another site, or no toxic neuron is known or moved.
     """
-    toxic = require_toxic(sample)
-    if not (found.base - found.aligned)[:, toxic].any():
-        raise UnmeasurableError("no toxic neuron moved", Status.BELOW_NOISE_FLOOR)
-    own, counts = sums[:, toxic].mean(axis=1), found.counts
-    rest, nothing = counts.sum() - counts, np.full(len(counts), np.nan)
-    left_out = np.divide(own.sum() - own, rest, out=nothing, where=rest > 0)
+    require_site(sample, site)
+    sums = grouped_sums(sample)
+    return _measure_mean(sample, sums, sums.base - sums.aligned)
+
+
+def measure_level(sample: Sample, site: str) -> Measured:
+    """Measure how much the toxic neurons fire in the base model, as `measure_drop` does."""
+    require_site(sample, site)
+    sums = grouped_sums(sample)
+    return _measure_mean(sample, sums, sums.base)
+
+
+def _measure_mean(
+    sample: Sample, sums: GroupedSums, values: Float64[np.ndarray, "groups d"]
+) -> Measured:
+    """Measure the mean over rows and toxic neurons of values that are summed by group."""
+    toxic, counts = require_toxic(sample), sums.counts
+    require_moved(sums, toxic)
+    own = values[:, toxic].mean(axis=1)
     return Measured(
-        estimate=jackknife(float(own.sum() / counts.sum()), left_out, counts),
+        estimate=jackknife(float(own.sum() / counts.sum()), ratios_left(own, counts), counts),
         num_rows=int(counts.sum()),
         num_groups=len(counts),
-        null=_of_random_neurons(sums.sum(axis=0) / counts.sum(), len(toxic)),
+        null=_find_random_band(values.sum(axis=0) / counts.sum(), len(toxic)),
     )
 
 
-def _of_random_neurons(means: Float64[np.ndarray, " d"], size: int) -> Band:
+def _find_random_band(means: Float64[np.ndarray, " d"], size: int) -> Band:
     draw = np.random.default_rng(5)
     chosen = (draw.choice(len(means), size, replace=False) for _ in range(NUM_DIRECTIONS))
-    return Band.of_draws(np.array([means[each].mean() for each in chosen]))
+    return Band.of_draws(np.array([means[neurons].mean() for neurons in chosen]))

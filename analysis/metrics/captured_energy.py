@@ -1,6 +1,7 @@
 """How much of one condition's offsets lies in the leading subspace of another's."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -10,33 +11,20 @@ from jaxtyping import Float64
 from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
-    evaluate,
     require_against,
     require_energy,
     require_groups,
     require_moments,
     require_spectra,
 )
-from analysis.estimates.intervals import MIN_GROUPS, jackknife
+from analysis.estimates.intervals import MIN_GROUPS, jackknife, ratios_left
 from analysis.estimates.nulls import Band, random_share
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.base_rows import BaseRows
 from analysis.rows.moments import Moments
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
 from analysis.status import Status
-
-DEFINITION = (
-    "v1: share of squared norm in the top min(10, d, rank) eigenvectors of the other condition, "
-    "these from all groups but g, the energy of g, pooled over g; _heldout: of the other condition "
-    "itself; _ratio: of the two; centred: rows minus the mean of the groups but g; bands: a random "
-    "subspace, and base rows in the axes of base rows of the other half of the groups"
-)
-NEEDS_AGAINST = True
-NEEDS_TOXIC = False
-HEADLINES = {"captured_energy_ratio": 180}
-REPORTS = ("captured_energy", "captured_energy_heldout", "captured_energy_ratio")
-AXIS_LABEL = "share of energy in the other condition's top 10 axes (0 to 1)"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,61 +42,59 @@ class Captured:
     base_null: Band | None
     """The share of base rows inside the leading axes of other base rows."""
 
+    @property
     def share(self) -> float:
         """Energy inside over energy in all, groups pooled."""
         return float(self.inside.sum() / self.total.sum())
 
+    @property
     def shares_left(self) -> Float64[np.ndarray, " groups"]:
-        """The share without each group; the subspaces stay what they were."""
-        return _shares_left(self.inside, self.total)
+        """The share without each group; the subspaces stay what they were.
+
+        Finding them again would take a decomposition per pair of groups for a second-order change.
+        """
+        return np.asarray(np.maximum(ratios_left(self.inside, self.total), 0.0))
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
-    """Three numbers, uncentred and centred: k/d is no null, the held-out share of itself is.
+class CapturedEnergy(Metric):
+    """Three shares of energy: k/d is no null, the held-out share of itself is.
 
-    It is of the subspaces as learned from these rows, and so is its interval: with few rows they
-    miss part of the true one, for both conditions alike. 0 to 1, the ratio above 0; rotating both
-    conditions together or scaling either changes nothing.
+    They are of the subspaces as learned from these rows, and so are their intervals: with few rows
+    the subspaces miss part of the true one, for both conditions alike. 0 to 1, the ratio above 0;
+    rotating both conditions together or scaling either changes nothing.
     """
-    captured = cache(partial(_capture, sample, against))
-    return [
-        evaluate(name, DEFINITION, centred, sample, partial(compute, captured, centred))
-        for centred in (False, True)
-        for name, compute in zip(REPORTS, (_energy, _heldout, _ratio), strict=True)
-    ]
+
+    DEFINITION = (
+        "v1: share of squared norm in the top min(10, d, rank) eigenvectors of the other "
+        "condition, these from all groups but g, the energy of g, pooled over g; _heldout: of the"
+        " other condition itself; _ratio: of the two; centred: rows minus the mean of the groups "
+        "but g; bands: a random subspace, and base rows in the axes of base rows of the other "
+        "half of the groups"
+    )
+    REPORTS = ("captured_energy", "captured_energy_heldout", "captured_energy_ratio")
+    AXIS_LABEL = "share of energy in the other condition's top 10 axes (0 to 1)"
+    HEADLINES = {"captured_energy_ratio": 180}
+    NEEDS_AGAINST = True
+    IS_SPECTRAL = True
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        captured = cache(partial(_capture, sample, against, centred))
+        return [
+            lambda: _measure_share(captured()[0]),
+            lambda: _measure_share(captured()[1]),
+            lambda: _measure_ratio(*captured()),
+        ]
 
 
 Pair = tuple[Captured, Captured]
 
 
-def _shares_left(
-    inside: Float64[np.ndarray, " groups"], total: Float64[np.ndarray, " groups"]
-) -> Float64[np.ndarray, " groups"]:
-    """The pooled share without each group.
-
-    Finding subspaces again would take a decomposition per pair of groups for a second-order change.
-    """
-    rest = total.sum() - total
-    nothing = np.full(len(total), np.nan)
-    inside_rest = np.maximum(inside.sum() - inside, 0.0)
-    return np.asarray(np.divide(inside_rest, rest, out=nothing, where=rest > 0))
-
-
-def _energy(captured: Callable[[bool], Pair], centred: bool) -> Measured:
-    return _measured_share(captured(centred)[0])
-
-
-def _heldout(captured: Callable[[bool], Pair], centred: bool) -> Measured:
-    return _measured_share(captured(centred)[1])
-
-
-def _measured_share(captured: Captured) -> Measured:
+def _measure_share(captured: Captured) -> Measured:
     filled = captured.counts > 0
-    estimate = jackknife(
-        captured.share(), captured.shares_left()[filled], captured.counts[filled]
-    ).within(0.0, 1.0)
+    left_out, counts = captured.shares_left[filled], captured.counts[filled]
     return Measured(
-        estimate=estimate,
+        estimate=jackknife(captured.share, left_out, counts).within(0.0, 1.0),
         num_rows=int(captured.counts.sum()),
         num_groups=int(filled.sum()),
         null=captured.null,
@@ -116,21 +102,20 @@ def _measured_share(captured: Captured) -> Measured:
     )
 
 
-def _ratio(captured: Callable[[bool], Pair], centred: bool) -> Measured:
-    sample, other = captured(centred)
-    if not other.share() > 0:
+def _measure_ratio(sample: Captured, other: Captured) -> Measured:
+    if not other.share > 0:
         reason = "the other condition's own held-out share is zero"
         raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
     with np.errstate(divide="ignore", invalid="ignore"):
-        left_out = sample.shares_left() / other.shares_left()
+        left_out = sample.shares_left / other.shares_left
     counts = sample.counts + other.counts
-    estimate = jackknife(sample.share() / other.share(), left_out, counts)
+    estimate = jackknife(sample.share / other.share, left_out, counts)
     num_rows = int(sample.counts.sum())
     return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(counts))
 
 
 def _capture(sample: Sample, against: Sample | None, centred: bool) -> Pair:
-    """Energies of the sample, and of the condition that gives the subspaces, in these."""
+    """Return the energies of the sample, and of the condition that the subspaces are of."""
     other = require_against(against)
     pair = require_moments(sample), require_moments(other)
     for half in pair:
@@ -142,21 +127,21 @@ def _capture(sample: Sample, against: Sample | None, centred: bool) -> Pair:
     num_axes = spectra.of(centred).axes.shape[1]
     captured = []
     for half, own in zip(pair, (sample, other), strict=True):
-        inside, total, counts = _energies(half, numbers, subspaces, centred)
+        inside, total, counts = _sum_energies(half, numbers, subspaces, centred)
         require_energy(total)
         captured.append(
             Captured(
                 inside=inside,
                 total=total,
                 counts=counts,
-                null=_random(require_spectra(own, centred), num_axes, centred),
-                base_null=_base(own.base, other.base, num_axes),
+                null=_find_random_band(require_spectra(own, centred), num_axes, centred),
+                base_null=_find_base_band(own.base, other.base, num_axes),
             )
         )
     return captured[0], captured[1]
 
 
-def _energies(
+def _sum_energies(
     moments: dict[int, Moments],
     numbers: list[int],
     subspaces: list[Float64[np.ndarray, "d k"]],
@@ -164,9 +149,9 @@ def _energies(
 ) -> tuple[
     Float64[np.ndarray, " groups"], Float64[np.ndarray, " groups"], Float64[np.ndarray, " groups"]
 ]:
-    """Energy of each group about zero, or about the mean of the rows outside the group.
+    """Return each group's energy inside its subspace and in all, and its rows.
 
-    Inside its subspace and in all, and the rows of each.
+    Energies are about zero, or, centred, about the mean of the rows outside the group.
     """
     empty = Moments.empty(subspaces[0].shape[0])
     groups = [moments.get(number, empty) for number in numbers]
@@ -183,14 +168,14 @@ def _energies(
     return np.array(inside), own + counts * np.square(moved).sum(axis=1), counts
 
 
-def _random(spectra: Spectra, num_axes: int, centred: bool) -> Band:
-    """Share of these very rows inside a random subspace."""
+def _find_random_band(spectra: Spectra, num_axes: int, centred: bool) -> Band:
+    """Return the band of the share of these very rows inside a random subspace."""
     purity = spectra.products(centred).sum() / spectra.traces(centred).sum() ** 2
     return random_share(num_axes, spectra.dimension, float(purity))
 
 
-def _base(own: BaseRows | None, other: BaseRows | None, num_axes: int) -> Band | None:
-    """Interval of the share of one condition's base rows inside the axes of the other's.
+def _find_base_band(own: BaseRows | None, other: BaseRows | None, num_axes: int) -> Band | None:
+    """Return the interval of the share of one condition's base rows inside the other's axes.
 
     Axes of each half of the groups, energy of the other half: what two independent draws of one
     covariance share, with as many rows as are kept.
@@ -209,8 +194,8 @@ def _base(own: BaseRows | None, other: BaseRows | None, num_axes: int) -> Band |
         length = group.num_rows * np.square(group.mean @ taken).sum()
         inside[place] = group.scatter.energy(taken).sum() + length
         total[place] = group.scatter.trace() + group.num_rows * (group.mean @ group.mean)
-    share = float(inside.sum() / total.sum())
-    estimate = jackknife(share, _shares_left(inside, total), counts).within(0.0, 1.0)
+    left_out = np.maximum(ratios_left(inside, total), 0.0)
+    estimate = jackknife(float(inside.sum() / total.sum()), left_out, counts).within(0.0, 1.0)
     if estimate.low is None or estimate.high is None:
         return None
     return Band(low=estimate.low, high=estimate.high)

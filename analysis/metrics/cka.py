@@ -1,38 +1,39 @@
 """How alike the two models' representations are: linear CKA of base and aligned rows, debiased."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_kept
+from analysis.estimates.evaluation import Measured, UnmeasurableError, require_kept
 from analysis.estimates.intervals import jackknife
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-DEFINITION = (
-    "v1: linear CKA of base and aligned rows with the unbiased HSIC, over the first kept row of "
-    "every prompt; delete-group jackknife"
-)
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-HEADLINES: Mapping[str, int] = {}
-REPORTS = ("cka",)
-AXIS_LABEL = "CKA of base and aligned rows, debiased (at most 1)"
 
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
+class Cka(Metric):
     """Kornblith et al. 2019, eq. 3, with HSIC_1 of Song et al. 2012, eq. 5, in every place.
 
     -1 to 1, 0 for independent rows; rotating, shifting or scaling either model's rows changes
     nothing. The plug-in of independent rows is 0.94 at 64 rows of 1,024 dimensions.
     """
-    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_cka, sample))]
+
+    DEFINITION = (
+        "v1: linear CKA of base and aligned rows with the unbiased HSIC, over the first kept row "
+        "of every prompt; delete-group jackknife"
+    )
+    REPORTS = ("cka",)
+    AXIS_LABEL = "CKA of base and aligned rows, debiased (at most 1)"
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        return [partial(_measure_cka, sample)]
 
 
-def _cka(sample: Sample) -> Measured:
+def _measure_cka(sample: Sample) -> Measured:
     kept = require_kept(sample)
     if kept.base is None:
         raise UnmeasurableError("the base model's rows are not kept", Status.NOT_RUN)
@@ -50,13 +51,16 @@ def _cka(sample: Sample) -> Measured:
     if not min(squares[0][0], squares[1][0]) > 0:
         raise UnmeasurableError("a model's rows share no variance", Status.BELOW_NOISE_FLOOR)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = inner / np.sqrt(squares[0] * squares[1])
-    estimate = jackknife(float(found[0]), found[1:], member.sum(axis=0)).within(-1.0, 1.0)
+        alike = inner / np.sqrt(squares[0] * squares[1])
+    estimate = jackknife(float(alike[0]), alike[1:], member.sum(axis=0)).within(-1.0, 1.0)
     return Measured(estimate=estimate, num_rows=len(base), num_groups=len(numbers))
 
 
 def _kernel(rows: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n n"]:
-    """Inner products of rows about their mean (HSIC_1 does not see it, cancellation does)."""
+    """Return inner products of rows about their mean: HSIC_1 does not see it, cancellation does.
+
+    The diagonal is zero.
+    """
     centred = rows - rows.mean(axis=0)
     kernel = centred @ centred.T
     np.fill_diagonal(kernel, 0.0)
@@ -68,7 +72,7 @@ def _hsic(
     second: Float64[np.ndarray, "n n"],
     member: Float64[np.ndarray, "n groups"],
 ) -> Float64[np.ndarray, " leave"]:
-    """HSIC_1 of all rows, then of the rows outside each group, NaN where fewer than 4 are left."""
+    """Return HSIC_1 of all rows, then of those outside each group; NaN where under 4 are left."""
     left = np.concatenate([np.ones((len(first), 1)), 1 - member], axis=1)
     rows = left.sum(axis=0)
     sums = first @ left, second @ left

@@ -1,37 +1,40 @@
 """Whether rows of different prompts move the same way."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import numpy as np
 
-from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.estimates.evaluation import Measured, UnmeasurableError
 from analysis.estimates.intervals import jackknife
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-DEFINITION = (
-    "v1: mean cosine over pairs of rows of different prompts, signed, zero rows left out; "
-    "delete-group jackknife"
-)
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-HEADLINES = {"consistency": 120}
-REPORTS = ("consistency",)
-AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
 
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
+class Consistency(Metric):
     """(|S|^2 - sum_p |S_p|^2) / (N^2 - sum_p n_p^2): no pair within a prompt, so noise gives 0.
 
     S = sum of unit rows, S_p of prompt p's: a U-statistic (Hoeffding 1948) in place of the mean
     resultant length (Mardia and Jupp 2000, *Directional statistics*). -1 to 1; rotating all rows,
     or scaling each by a number above 0, changes nothing.
     """
-    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_consistency, sample))]
+
+    DEFINITION = (
+        "v1: mean cosine over pairs of rows of different prompts, signed, zero rows left out; "
+        "delete-group jackknife"
+    )
+    REPORTS = ("consistency",)
+    AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
+    HEADLINES = {"consistency": 120}
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        return [partial(_measure_consistency, sample)]
 
 
-def _consistency(sample: Sample) -> Measured:
+def _measure_consistency(sample: Sample) -> Measured:
     parts = [group.directions for group in sample.groups.values() if group.directions.num_rows]
     if not parts:
         raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)

@@ -1,5 +1,7 @@
 """How well each row follows the mean of the others: quantiles of its cosine to it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -7,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate
+from analysis.estimates.evaluation import Measured, UnmeasurableError
 from analysis.estimates.intervals import (
     MIN_GROUPS,
     NUM_DRAWS,
@@ -16,31 +18,29 @@ from analysis.estimates.intervals import (
     percentile_interval,
 )
 from analysis.estimates.quantiles import SHARES
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-DEFINITION = (
-    "v1: quantiles over the kept rows of the cosine between a row and the mean of the kept rows of "
-    "other prompts; bootstrap over prompt groups"
-)
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-HEADLINES = {"cosine_to_mean": 160}
-REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
-AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
 
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
+class CosineToMean(Metric):
     """Median, 5 % and 95 % quantiles of x_i.m_i / |x_i||m_i|, m_i the mean over other prompts.
 
     -1 to 1; rotating or scaling all rows changes nothing.
     """
-    ranked = cache(partial(_rank, sample))
-    return [
-        evaluate(name, DEFINITION, None, sample, partial(_quantile, ranked, share))
-        for name, share in zip(REPORTS, SHARES, strict=True)
-    ]
+
+    DEFINITION = (
+        "v1: quantiles over the kept rows of the cosine between a row and the mean of the kept "
+        "rows of other prompts; bootstrap over prompt groups"
+    )
+    REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
+    AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
+    HEADLINES = {"cosine_to_mean": 160}
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        ranked = cache(partial(_rank_cosines, sample))
+        return [partial(_measure_quantile, ranked, share) for share in SHARES]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,10 +52,10 @@ class Ranked:
     reached: Float64[np.ndarray, "draws rows"]
     """Rows of the draw up to and with this one; no draws where there are too few groups."""
     num_groups: int
-    """Groups with such rows."""
+    """Groups with rows that have a cosine."""
 
 
-def _rank(sample: Sample) -> Ranked:
+def _rank_cosines(sample: Sample) -> Ranked:
     cosines, groups = cosines_to_others(sample)
     order = np.argsort(cosines, kind="stable")
     numbers, owners = np.unique(groups[order], return_inverse=True)
@@ -65,20 +65,29 @@ def _rank(sample: Sample) -> Ranked:
     return Ranked(cosines=cosines[order], reached=reached, num_groups=len(numbers))
 
 
-def _quantile(ranked: Callable[[], Ranked], share: float) -> Measured:
-    found = ranked()
-    estimate = Estimate(value=float(np.quantile(found.cosines, share)))
-    if len(found.reached):
-        at = (found.reached < share * found.reached[:, -1:]).sum(axis=1)
-        estimate = percentile_interval(estimate.value, found.cosines[at], found.num_groups)
-    num_rows = len(found.cosines)
-    return Measured(estimate=estimate, num_rows=num_rows, num_groups=found.num_groups)
+def _measure_quantile(ranked: Callable[[], Ranked], share: float) -> Measured:
+    cosines, reached, num_groups = ranked().cosines, ranked().reached, ranked().num_groups
+    estimate = Estimate(value=float(np.quantile(cosines, share)))
+    if len(reached):
+        at = (reached < share * reached[:, -1:]).sum(axis=1)
+        estimate = percentile_interval(estimate.value, cosines[at], num_groups)
+    return Measured(estimate=estimate, num_rows=len(cosines), num_groups=num_groups)
 
 
 def cosines_to_others(
     sample: Sample,
 ) -> tuple[Float64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
-    """Cosine of each kept row to the mean of other prompts' rows, and the row's group."""
+    """Return the cosine of each kept row to the mean of other prompts' rows.
+
+    Args:
+        sample: with a reservoir of rows.
+
+    Returns:
+        Cosines from -1 to 1, and the prompt group of each; rows without a direction are left out.
+
+    Raises:
+        UnmeasurableError: rows are missing, not finite, all zero, or of one prompt.
+    """
     if sample.reservoir is None:
         raise UnmeasurableError("no rows are kept at this position policy", Status.NOT_RUN)
     rows = sample.reservoir.rows.astype(np.float64)

@@ -1,35 +1,17 @@
 """Of gated toxic neurons: how much less their gate opens, and how much less comes through it."""
 
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from __future__ import annotations
 
-from analysis.estimates.evaluation import Measured, evaluate
+from functools import partial
+
 from analysis.estimates.toxic_neurons import (
-    GroupedSums,
-    grouped_sums,
-    mean_of_toxic,
-    require_site,
+    measure_drop,
 )
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 
-DEFINITION = (
-    "v1: mean over rows and the layer's toxic neurons of the base model's value minus the aligned "
-    "model's, on identical tokens; _gate: of act(gate), at mlp_gate; _linear: of the up "
-    "projection, at mlp_linear; delete-group jackknife; band: as many random neurons of the same "
-    "layer"
-)
-NEEDS_AGAINST = False
-HEADLINES: Mapping[str, int] = {}
-NEEDS_TOXIC = True
-REPORTS = ("gate_linear_split_gate", "gate_linear_split_linear")
-AXIS_LABEL = "drop of toxic neurons' gate and linear part"
 
-_SITES: Mapping[str, str] = dict(zip(REPORTS, ("mlp_gate", "mlp_linear"), strict=True))
-"""Where each half is read."""
-
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
+class GateLinearSplit(Metric):
     """The two factors of m = act(gate) up (Shazeer 2020, *GLU variants*, section 2), by themselves.
 
     Their product is signed, so drops of neurons that fire either way cancel in its mean; the gate
@@ -37,14 +19,17 @@ def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
     above 0: less in the aligned model. Unchanged by the order of rows and of neurons; scales with
     what is read. Each half is measured at its own site.
     """
-    sums = cache(partial(grouped_sums, sample))
-    return [
-        evaluate(name, DEFINITION, None, sample, partial(_drop, sample, sums, _SITES[name]))
-        for name in REPORTS
-    ]
 
+    DEFINITION = (
+        "v1: mean over rows and the layer's toxic neurons of the base model's value minus the "
+        "aligned model's, on identical tokens; _gate: of act(gate), at mlp_gate; _linear: of the "
+        "up projection, at mlp_linear; delete-group jackknife; band: as many random neurons of "
+        "the same layer"
+    )
+    REPORTS = ("gate_linear_split_gate", "gate_linear_split_linear")
+    AXIS_LABEL = "drop of toxic neurons' gate and linear part"
+    NEEDS_TOXIC = True
 
-def _drop(sample: Sample, sums: Callable[[], GroupedSums], site: str) -> Measured:
-    require_site(sample, site)
-    found = sums()
-    return mean_of_toxic(sample, found, found.base - found.aligned)
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        return [partial(measure_drop, sample, site) for site in ("mlp_gate", "mlp_linear")]

@@ -1,14 +1,16 @@
 """How many coordinates the rows need locally: the ratio of distances to two nearest neighbours."""
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
-from analysis.estimates.evaluation import Measured, UnmeasurableError, evaluate, require_kept
+from analysis.estimates.evaluation import Measured, UnmeasurableError, require_kept
 from analysis.estimates.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -16,31 +18,33 @@ DUPLICATE = 1e-6
 """Rows nearer than this share of the rows' spread are one row: fp32 cannot tell them apart."""
 MOST_ENTRIES = 2**24
 """Distances held at a time: 128 MiB."""
-DEFINITION = (
-    "v1: TwoNN, (N - 1) / sum log(r2 / r1) over the first kept row of every prompt, duplicates "
-    "(nearer than 1e-6 of the spread) dropped; group bootstrap, neighbours held fixed"
-)
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-HEADLINES: Mapping[str, int] = {}
-REPORTS = ("intrinsic_dimension",)
-AXIS_LABEL = "intrinsic dimension (TwoNN)"
 
 
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
+class IntrinsicDimension(Metric):
     """Facco, d'Errico, Rodriguez and Laio 2017, by maximum likelihood, unbiased as N / (N - 1).
 
     Above 0; rotating, shifting or scaling all rows changes nothing. One row per prompt: the
     neighbours of a row of the same prompt would tell of that prompt, not of all rows.
     """
-    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_dimension, sample))]
+
+    DEFINITION = (
+        "v1: TwoNN, (N - 1) / sum log(r2 / r1) over the first kept row of every prompt, "
+        "duplicates (nearer than 1e-6 of the spread) dropped; group bootstrap, neighbours held "
+        "fixed"
+    )
+    REPORTS = ("intrinsic_dimension",)
+    AXIS_LABEL = "intrinsic dimension (TwoNN)"
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        return [partial(_measure_dimension, sample)]
 
 
-def _dimension(sample: Sample) -> Measured:
+def _measure_dimension(sample: Sample) -> Measured:
     kept = require_kept(sample)
     rows = kept.rows.astype(np.float64)
     rows = rows - rows.mean(axis=0)
-    distinct = _distinct(rows)
+    distinct = _find_distinct(rows)
     if distinct.sum() < 3:
         reason = f"{int(distinct.sum())} different rows, two neighbours need 3"
         raise UnmeasurableError(reason, Status.TOO_FEW_GROUPS)
@@ -59,32 +63,34 @@ def _dimension(sample: Sample) -> Measured:
     return Measured(estimate=estimate, num_rows=len(logarithms), num_groups=len(numbers))
 
 
-def _distinct(rows: Float64[np.ndarray, "n d"]) -> np.ndarray:
-    """Which rows to keep: of rows that are one, the first."""
+def _find_distinct(rows: Float64[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+    """Tell which rows to keep: of rows that are one, the first."""
     nearest = DUPLICATE**2 * np.square(rows).sum() / len(rows)
     later = np.zeros(len(rows), dtype=bool)
-    for start, squares in _squares(rows):
+    for start, squares in _distances_by_part(rows):
         before = np.arange(len(rows)) < start + np.arange(len(squares))[:, None]
         later[start : start + len(squares)] = ((squares <= nearest) & before).any(axis=1)
     return ~later
 
 
 def _log_ratios(rows: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:
-    """log(r2 / r1) of every row."""
-    found = np.zeros(len(rows))
-    for start, squares in _squares(rows):
+    """Return log(r2 / r1) of every row, r1 and r2 the distances to its two nearest neighbours."""
+    ratios = np.zeros(len(rows))
+    for start, squares in _distances_by_part(rows):
         at = np.arange(len(squares))
         squares[at, start + at] = np.inf
         two = np.partition(squares, 1, axis=1)[:, :2]
-        found[start + at] = 0.5 * np.log(two[:, 1] / two[:, 0])
-    return found
+        ratios[start + at] = 0.5 * np.log(two[:, 1] / two[:, 0])
+    return ratios
 
 
-def _squares(rows: Float64[np.ndarray, "n d"]) -> Iterator[tuple[int, Float64[np.ndarray, "m n"]]]:
-    """Squared distances of some rows to all, and the number of the first of them.
+def _distances_by_part(
+    rows: Float64[np.ndarray, "n d"],
+) -> Iterator[tuple[int, Float64[np.ndarray, "m n"]]]:
+    """Yield squared distances of some rows to all, and the number of the first of them.
 
-    From products of centred rows in fp64 they are exact to 1e-16 of the squared spread: far below
-    DUPLICATE squared.
+    From products of centred rows in fp64 distances are exact to 1e-16 of the squared spread: far
+    below DUPLICATE squared.
     """
     norms = np.square(rows).sum(axis=1)
     step = max(1, MOST_ENTRIES // len(rows))

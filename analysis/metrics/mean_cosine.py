@@ -1,5 +1,7 @@
 """Whether two conditions share the direction of their mean offset."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import numpy as np
@@ -7,7 +9,6 @@ import numpy as np
 from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
-    evaluate,
     require_against,
     require_energy,
     require_groups,
@@ -15,34 +16,36 @@ from analysis.estimates.evaluation import (
 )
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.nulls import base_cosine, random_cosine
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.crossing import crossed, sums_of
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-DEFINITION = (
-    "v1: cosine of the mean rows of two conditions, inner product and both norms only over pairs "
-    "of rows of different prompt groups; delete-group jackknife; bands: two random directions, "
-    "isotropic and of the base covariance"
-)
-NEEDS_AGAINST = True
-NEEDS_TOXIC = False
-HEADLINES = {"mean_cosine": 170}
-REPORTS = ("mean_cosine",)
-AXIS_LABEL = "cosine of mean offsets (-1 to 1)"
 
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
+class MeanCosine(Metric):
     """a.b / (|a||b|) of two means a, b, every product over pairs of different prompt groups only.
 
     The noise of each mean stays out of the norms, so nothing is attenuated (Spearman 1904, *The
     proof and measurement of association between two things*). -1 to 1; rotating both conditions
     together or scaling either changes nothing.
     """
-    return [evaluate(REPORTS[0], DEFINITION, None, sample, partial(_cosine, sample, against))]
+
+    DEFINITION = (
+        "v1: cosine of the mean rows of two conditions, inner product and both norms only over "
+        "pairs of rows of different prompt groups; delete-group jackknife; bands: two random "
+        "directions, isotropic and of the base covariance"
+    )
+    REPORTS = ("mean_cosine",)
+    AXIS_LABEL = "cosine of mean offsets (-1 to 1)"
+    HEADLINES = {"mean_cosine": 170}
+    NEEDS_AGAINST = True
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        return [partial(_measure_cosine, sample, against)]
 
 
-def _cosine(sample: Sample, other: Sample | None) -> Measured:
+def _measure_cosine(sample: Sample, other: Sample | None) -> Measured:
     other = require_against(other)
     pair = require_moments(sample), require_moments(other)
     numbers = sorted(pair[0].keys() | pair[1].keys())

@@ -1,5 +1,7 @@
 """How many directions share the variance: (sum of eigenvalues)^2 / sum of their squares."""
 
+from __future__ import annotations
+
 from functools import partial
 from math import exp, log
 
@@ -9,45 +11,41 @@ from jaxtyping import Float64
 from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
-    evaluate,
     require_energy,
     require_groups,
     require_spectra,
 )
 from analysis.estimates.intervals import Estimate, jackknife
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-DEFINITION = (
-    "v1: (tr C)^2 / tr C^2, both by crossing prompt groups, each covariance about its group's own "
-    "mean (uncentred: second moment); _plugin: of all rows; jackknife of the logarithm"
-)
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-HEADLINES = {"participation_ratio": 130}
-REPORTS = ("participation_ratio", "participation_ratio_plugin")
-AXIS_LABEL = "participation ratio (1 to d)"
 
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
-    """Corrected and plug-in, uncentred and centred.
+class ParticipationRatio(Metric):
+    """Corrected and plug-in ratio.
 
     Gao et al. 2017, *A theory of multineuronal dimensionality, dynamics and measurement*. 1 to d,
     the corrected one with noise about it; rotating or scaling all rows changes nothing. Of
     isotropic rows the plug-in reads d / (1 + d / N) (Marchenko and Pastur 1967).
     """
-    estimators = zip(REPORTS, (crossed, plugin), strict=True)
-    return [
-        evaluate(name, DEFINITION, centred, sample, partial(estimator, sample, centred))
-        for name, estimator in estimators
-        for centred in (False, True)
-    ]
+
+    DEFINITION = (
+        "v1: (tr C)^2 / tr C^2, both by crossing prompt groups, each covariance about its group's"
+        " own mean (uncentred: second moment); _plugin: of all rows; jackknife of the logarithm"
+    )
+    REPORTS = ("participation_ratio", "participation_ratio_plugin")
+    AXIS_LABEL = "participation ratio (1 to d)"
+    HEADLINES = {"participation_ratio": 130}
+    IS_SPECTRAL = True
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        return [partial(measure_crossed, sample, centred), partial(measure_plugin, sample, centred)]
 
 
-def crossed(sample: Sample, centred: bool) -> Measured:
-    """Mean over g != h of tr C_g tr C_h, over mean of tr(C_g C_h).
+def measure_crossed(sample: Sample, centred: bool) -> Measured:
+    """Divide the mean over g != h of tr C_g tr C_h by the mean of tr(C_g C_h).
 
     tr C^2 of an estimated covariance is too large by a term in 1/N; independent groups have none.
     """
@@ -55,7 +53,7 @@ def crossed(sample: Sample, centred: bool) -> Measured:
     usable = spectra.counts >= 1 + centred
     require_groups(int(usable.sum()), 2)
     degrees = (spectra.counts - centred)[usable]
-    traces, products = _own(spectra, centred)
+    traces, products = _own_traces_and_products(spectra, centred)
     traces = traces[usable] / degrees
     require_energy(traces)
     products = products[np.ix_(usable, usable)] / np.outer(degrees, degrees)
@@ -72,8 +70,8 @@ def crossed(sample: Sample, centred: bool) -> Measured:
     return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
 
 
-def plugin(sample: Sample, centred: bool) -> Measured:
-    """The ratio of the covariance of all rows, which grows with their number."""
+def measure_plugin(sample: Sample, centred: bool) -> Measured:
+    """Measure the ratio of the covariance of all rows, which grows with their number."""
     spectra = require_spectra(sample, centred)
     traces, products = spectra.traces(centred), spectra.products(centred)
     whole = float(traces.sum() ** 2 / products.sum())
@@ -93,10 +91,10 @@ def plugin(sample: Sample, centred: bool) -> Measured:
     return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
 
 
-def _own(
+def _own_traces_and_products(
     spectra: Spectra, centred: bool
 ) -> tuple[Float64[np.ndarray, " groups"], Float64[np.ndarray, "groups groups"]]:
-    """Tr M_g and tr(M_g M_h), each scatter about its group's own mean, or about zero."""
+    """Return tr M_g and tr(M_g M_h), each scatter about its group's own mean, or about zero."""
     if centred:
         return spectra.own_traces, spectra.own_products
     return spectra.traces(False), spectra.products(False)
@@ -108,7 +106,7 @@ def _log_jackknife(
     below: Float64[np.ndarray, " groups"],
     counts: Float64[np.ndarray, " groups"] | None,
 ) -> Estimate:
-    """Jackknife of the logarithm of a ratio (94 % coverage; on the ratio itself it is skewed)."""
+    """Jackknife the logarithm of a ratio (94 % coverage; on the ratio itself it is skewed)."""
     if not (np.minimum(above, below) > 0).all():
         return Estimate(value=whole)
     return jackknife(log(whole), np.log(above / below), counts).map(exp)

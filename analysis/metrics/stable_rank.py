@@ -1,6 +1,8 @@
 """How many directions as strong as the first would hold all the variance."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from dataclasses import replace
 from functools import partial
 from math import exp, log
 
@@ -10,51 +12,54 @@ from jaxtyping import Float64
 from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
-    evaluate,
     require_groups,
     require_spectra,
 )
 from analysis.estimates.intervals import Estimate, jackknife
 from analysis.estimates.spectral import SpectralNumber
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-DEFINITION = (
-    "v2: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of each "
-    "prompt group along the leading axis of the others; interval: delete-group jackknife of the "
-    "logarithm, axes fixed, joined with that of the bias-corrected ratio of all rows; _share: over "
-    "min(num_rows, d)"
-)
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-HEADLINES: Mapping[str, int] = {}
-REPORTS = ("stable_rank", "stable_rank_share")
-AXIS_LABEL = "stable rank (1 to d)"
 
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
-    """Uncentred and centred (Rudelson and Vershynin 2007, *Sampling from large matrices*).
+class StableRank(Metric):
+    """Rudelson and Vershynin 2007, *Sampling from large matrices*.
 
     1 to d; rotating or scaling all rows changes nothing. The largest eigenvalue of the rows at hand
     is larger than the population's, and no jackknife sees it where the spectrum is flat: 50 equal
     ones read 22 % low at 960 rows, crossed 0.3 %. What crossing loses while the axis is being
     learned makes it read high: 5 % at 80 rows with one strong direction, 1 % at 960.
     """
-    return [
-        evaluate(name, DEFINITION, centred, sample, partial(compute, sample, centred))
-        for name, compute in zip(REPORTS, (_rank, _share), strict=True)
-        for centred in (False, True)
-    ]
+
+    DEFINITION = (
+        "v2: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of"
+        " each prompt group along the leading axis of the others; interval: delete-group "
+        "jackknife of the logarithm, axes fixed, joined with that of the bias-corrected ratio of "
+        "all rows; _share: over min(num_rows, d)"
+    )
+    REPORTS = ("stable_rank", "stable_rank_share")
+    AXIS_LABEL = "stable rank (1 to d)"
+    IS_SPECTRAL = True
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        return [partial(_measure_rank, sample, centred), partial(_measure_share, sample, centred)]
 
 
 def log_stable_rank(eigenvalues: Float64[np.ndarray, " rank"]) -> float:
-    """Logarithm of the stable rank."""
+    """Return the logarithm of the stable rank.
+
+    Args:
+        eigenvalues: all above 0, largest first.
+
+    Returns:
+        The natural logarithm.
+    """
     return log(float(eigenvalues.sum() / eigenvalues[0]))
 
 
-def _rank(sample: Sample, centred: bool) -> Measured:
+def _measure_rank(sample: Sample, centred: bool) -> Measured:
     spectra = require_spectra(sample, centred)
     require_groups(spectra.num_groups, 2)
     traces, along = spectra.traces(centred), _crossed_energies(spectra, centred)
@@ -66,7 +71,7 @@ def _rank(sample: Sample, centred: bool) -> Measured:
         left_out = np.log((traces.sum() - traces) / rest)
     whole = log(float(traces.sum() / along.sum()))
     crossed = jackknife(whole, left_out, spectra.counts).map(exp)
-    in_sample = SpectralNumber(sample=sample, logarithm=log_stable_rank).measured(centred).estimate
+    in_sample = SpectralNumber(sample=sample, logarithm=log_stable_rank).measure(centred).estimate
     return Measured(
         estimate=_joined(crossed, in_sample).within(1.0, float(spectra.dimension)),
         num_rows=int(spectra.counts.sum()),
@@ -74,16 +79,16 @@ def _rank(sample: Sample, centred: bool) -> Measured:
     )
 
 
-def _share(sample: Sample, centred: bool) -> Measured:
-    """The same over min(N, d), beyond which no number of rows can go."""
-    found = _rank(sample, centred)
-    most = min(found.num_rows, sample.spectra.dimension)
-    estimate = found.estimate.map(lambda number: number / most).within(0.0, 1.0)
-    return Measured(estimate=estimate, num_rows=found.num_rows, num_groups=found.num_groups)
+def _measure_share(sample: Sample, centred: bool) -> Measured:
+    """Measure the rank over min(N, d), beyond which no number of rows can go."""
+    rank = _measure_rank(sample, centred)
+    most = min(rank.num_rows, sample.spectra.dimension)
+    estimate = rank.estimate.map(lambda number: number / most).within(0.0, 1.0)
+    return replace(rank, estimate=estimate)
 
 
 def _crossed_energies(spectra: Spectra, centred: bool) -> Float64[np.ndarray, " groups"]:
-    """Energy of each group along the leading axis of the others; 0 where these have none."""
+    """Return each group's energy along the leading axis of the others; 0 where these have none."""
     axes = np.zeros((spectra.dimension, spectra.num_groups))
     for group in range(spectra.num_groups):
         leading = spectra.of(centred, group).axes[:, :1]
@@ -92,9 +97,9 @@ def _crossed_energies(spectra: Spectra, centred: bool) -> Float64[np.ndarray, " 
 
 
 def _joined(crossed: Estimate, in_sample: Estimate) -> Estimate:
-    """The crossed number between the ends of both intervals: one errs high, the other low."""
+    """Put the crossed number between the ends of both intervals: one errs high, the other low."""
     if crossed.low is None or crossed.high is None:
         return crossed
     lows = [end for end in (crossed.low, in_sample.low) if end is not None]
     highs = [end for end in (crossed.high, in_sample.high) if end is not None]
-    return Estimate(value=crossed.value, low=min(lows), high=max(highs))
+    return replace(crossed, low=min(lows), high=max(highs))

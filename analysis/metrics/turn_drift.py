@@ -1,6 +1,8 @@
 """Whether the offset of a dialogue's first turn persists in later ones."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
@@ -9,67 +11,64 @@ from jaxtyping import Float64
 from analysis.estimates.evaluation import (
     Measured,
     UnmeasurableError,
-    evaluate,
     require_energy,
     require_finite,
     require_groups,
     require_moments,
 )
 from analysis.estimates.intervals import jackknife
-from analysis.measurement import Measurement
+from analysis.metric import Computation, Metric
 from analysis.rows.crossing import crossed, sums_of
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-DEFINITION = (
-    "v1: projection of the mean row of this turn on the mean row of turn 1, in units of the "
-    "latter's length, inner products only over pairs of rows of different prompt groups; _slope: "
-    "of the least-squares line through turns 1 to this one, per turn; delete-group jackknife"
-)
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-HEADLINES: Mapping[str, int] = {}
-REPORTS = ("turn_drift", "turn_drift_slope")
-AXIS_LABEL = "projection on the first turn's mean offset (1 at turn 1)"
 
-
-def measure(sample: Sample, against: Sample | None) -> list[Measurement]:
+class TurnDrift(Metric):
     """1 at turn 1, 0 once the offset is gone, below 0 where it is reversed.
 
     Rotating or scaling the rows of all turns together changes nothing.
     """
-    found = cache(partial(_projections, sample))
-    return [
-        evaluate(name, DEFINITION, None, sample, partial(compute, found))
-        for name, compute in zip(REPORTS, (_projection, _slope), strict=True)
-    ]
+
+    DEFINITION = (
+        "v1: projection of the mean row of this turn on the mean row of turn 1, in units of the "
+        "latter's length, inner products only over pairs of rows of different prompt groups; "
+        "_slope: of the least-squares line through turns 1 to this one, per turn; delete-group "
+        "jackknife"
+    )
+    REPORTS = ("turn_drift", "turn_drift_slope")
+    AXIS_LABEL = "projection on the first turn's mean offset (1 at turn 1)"
+
+    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
+        """Return what computes each value."""
+        projections = cache(partial(_find_projections, sample))
+        return [partial(_measure_projection, projections), partial(_measure_slope, projections)]
 
 
 Projections = tuple[Float64[np.ndarray, "turns leave"], list[int], Float64[np.ndarray, " groups"]]
 """Of every turn, with all groups and without each; the turns; rows of each group at this turn."""
 
 
-def _projection(found: Callable[[], Projections]) -> Measured:
-    projections, _, counts = found()
-    return _measured(projections[-1], counts)
+def _measure_projection(find: Callable[[], Projections]) -> Measured:
+    projections, _, counts = find()
+    return _jackknife(projections[-1], counts)
 
 
-def _slope(found: Callable[[], Projections]) -> Measured:
-    projections, turns, counts = found()
+def _measure_slope(find: Callable[[], Projections]) -> Measured:
+    projections, turns, counts = find()
     if len(turns) < 2:
         raise UnmeasurableError("a slope needs two turns")
     steps = np.array(turns) - np.mean(turns)
-    return _measured(steps @ projections / (steps @ steps), counts)
+    return _jackknife(steps @ projections / (steps @ steps), counts)
 
 
-def _measured(
+def _jackknife(
     numbers: Float64[np.ndarray, " leave"], counts: Float64[np.ndarray, " g"]
 ) -> Measured:
     estimate = jackknife(float(numbers[0]), numbers[1:], counts)
     return Measured(estimate=estimate, num_rows=int(counts.sum()), num_groups=len(counts))
 
 
-def _projections(sample: Sample) -> Projections:
+def _find_projections(sample: Sample) -> Projections:
     if sample.turn is None:
         raise UnmeasurableError("the position is no dialogue turn", Status.NOT_RUN)
     samples = {**sample.earlier, sample.turn: sample}

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.metrics import captured_energy
+from analysis.metric import METRICS
 from analysis.rows.summary import Sample
 from analysis.status import Status
+
+captured_energy = METRICS.find("captured_energy")
 
 
 def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], float | None]:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.metrics import cka
+from analysis.metric import METRICS
 from analysis.rows.summary import Reservoir, Sample
 from analysis.status import Status
+
+cka = METRICS.find("cka")
 
 
 def hsic_by_hand(first: np.ndarray, second: np.ndarray) -> float:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.metrics import consistency
+from analysis.metric import METRICS
+
+consistency = METRICS.find("consistency")
 
 
 def double_loop(rows: np.ndarray, prompts: np.ndarray) -> float:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.metrics import cosine_to_mean
+from analysis.metric import METRICS
 from analysis.rows.summary import Sample
 from analysis.status import Status
+
+cosine_to_mean = METRICS.find("cosine_to_mean")
 
 
 def by_hand(rows: np.ndarray, prompts: np.ndarray) -> np.ndarray:

@@ -210,7 +210,7 @@ def measured(draw: Draw) -> Iterator[tuple[Key, Estimate]]:
             yield (value.metric, value.centred), estimate
     number = SpectralNumber(sample=draw.sample, logarithm=log_components)
     for centred in (False, True):
-        yield (PARTLY, centred), number.measured(centred).estimate
+        yield (PARTLY, centred), number.measure(centred).estimate
 
 
 def covered(num_draws: int, sample_of) -> dict[Key, float]:

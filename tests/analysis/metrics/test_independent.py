@@ -7,8 +7,13 @@ from sklearn.decomposition import PCA
 
 from analysis.estimates.intervals import student_quantile
 from analysis.estimates.nulls import random_angles, random_cosine, random_share
-from analysis.metrics import effective_rank, intrinsic_dimension, participation_ratio
+from analysis.metric import METRICS
+from analysis.metrics.effective_rank import entropy
 from analysis.weight_metrics.down_projection_rank1 import random_constancy
+
+effective_rank = METRICS.find("effective_rank")
+intrinsic_dimension = METRICS.find("intrinsic_dimension")
+participation_ratio = METRICS.find("participation_ratio")
 
 
 def decaying(num_rows: int, dimension: int, seed: int = 0) -> np.ndarray:
@@ -30,8 +35,7 @@ def test_spectra_are_the_principal_components_of_scikit_learn(
     shares = pca.explained_variance_ratio_
     found = {(v.metric, v.centred): v.value for v in participation_ratio.measure(sample, None)}
     assert found["participation_ratio_plugin", True] == pytest.approx(1 / np.square(shares).sum())
-    entropy = effective_rank.entropy(spectrum.eigenvalues)
-    assert entropy == pytest.approx(scipy.stats.entropy(explained))
+    assert entropy(spectrum.eigenvalues) == pytest.approx(scipy.stats.entropy(explained))
 
 
 @pytest.mark.parametrize(("num_rows", "dimension"), [(100, 200), (400, 200), (1000, 50)])

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from analysis.metrics import intrinsic_dimension
+from analysis.metric import METRICS
 from analysis.status import Status
+
+intrinsic_dimension = METRICS.find("intrinsic_dimension")
 
 
 def by_hand(rows: np.ndarray) -> float:

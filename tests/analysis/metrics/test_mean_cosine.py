@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.metrics import mean_cosine
+from analysis.metric import METRICS
 from analysis.status import Status
+
+mean_cosine = METRICS.find("mean_cosine")
 
 
 def crossed(first: np.ndarray, second: np.ndarray, groups: np.ndarray) -> float:

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.metrics import offset_norm, relative_norm
+from analysis.metric import METRICS
 from analysis.status import Status
+
+offset_norm = METRICS.find("offset_norm")
+relative_norm = METRICS.find("relative_norm")
 
 
 def test_quantiles_of_the_norm_are_those_of_the_rows(sample_of) -> None:

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from analysis.measurement import Measurement
-from analysis.metrics import captured_energy, mean_cosine, subspace_overlap
+from analysis.metric import METRICS
+
+captured_energy = METRICS.find("captured_energy")
+mean_cosine = METRICS.find("mean_cosine")
+subspace_overlap = METRICS.find("subspace_overlap")
 
 pytestmark = pytest.mark.slow
 

@@ -1,21 +1,25 @@
 """participation_ratio, effective_rank and components_90 against closed forms and brute force."""
 
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from analysis.measurement import Measurement
-from analysis.metrics import components_90, effective_rank, participation_ratio, stable_rank
+from analysis.metric import METRICS, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
-MODULES = (components_90, effective_rank, participation_ratio, stable_rank)
+components_90 = METRICS.find("components_90")
+effective_rank = METRICS.find("effective_rank")
+participation_ratio = METRICS.find("participation_ratio")
+stable_rank = METRICS.find("stable_rank")
+
+TESTED = (components_90, effective_rank, participation_ratio, stable_rank)
 
 
-def values_of(module: ModuleType, sample: Sample) -> dict[tuple[str, bool | None], Measurement]:
-    return {(value.metric, value.centred): value for value in module.measure(sample, None)}
+def values_of(metric: Metric, sample: Sample) -> dict[tuple[str, bool | None], Measurement]:
+    return {(value.metric, value.centred): value for value in metric.measure(sample, None)}
 
 
 def decaying(rng: np.random.Generator, num_rows: int, dimension: int) -> np.ndarray:
@@ -87,7 +91,7 @@ def test_a_planted_rank_is_found(sample_of, rank: int) -> None:
     rng = np.random.default_rng(3)
     basis = np.linalg.qr(rng.standard_normal((50, rank)))[0].T
     rows = rng.standard_normal((4000, rank)) @ basis
-    for module in MODULES:
+    for module in TESTED:
         for (name, _), value in values_of(module, sample_of(rows)).items():
             most = 50 if name.endswith("_share") else 1
             # Four equal axes: see test_a_flat_spectrum_reads_as_many_directions_as_it_has.
@@ -98,7 +102,7 @@ def test_a_planted_rank_is_found(sample_of, rank: int) -> None:
 def test_a_shared_mean_shows_uncentred_and_not_centred(sample_of) -> None:
     rows = np.random.default_rng(4).standard_normal((2000, 8)) * 0.1
     rows[:, 0] += 10
-    for module in MODULES:
+    for module in TESTED:
         found = values_of(module, sample_of(rows))
         assert found[module.REPORTS[0], False].value == pytest.approx(1, abs=0.05)
         # Along which of eight equal axes the energy is taken is chance, and so is what lies there.
@@ -192,7 +196,7 @@ def test_rotating_and_scaling_all_rows_changes_nothing(sample_of) -> None:
     rng = np.random.default_rng(7)
     rows = decaying(rng, 80, 7) + 0.1
     turned = 1e-3 * rows @ np.linalg.qr(rng.standard_normal((7, 7)))[0]
-    for module in MODULES:
+    for module in TESTED:
         first, second = values_of(module, sample_of(rows)), values_of(module, sample_of(turned))
         for key in first:
             assert second[key].value == pytest.approx(first[key].value, rel=1e-8)
@@ -222,8 +226,8 @@ def test_groups_of_one_row_have_no_covariance_of_their_own(sample_of) -> None:
 
 def test_a_position_policy_without_moments_says_so(sample_of) -> None:
     sample = sample_of(np.ones((10, 3)), moments=False)
-    for module in MODULES:
-        for value in module.measure(sample, None):
+    for metric in TESTED:
+        for value in metric.measure(sample, None):
             assert value.value is None and value.status is Status.NOT_RUN
             assert value.reason == "no moments are kept at this position policy"
 
@@ -236,7 +240,7 @@ def test_rows_that_are_their_mean_but_for_rounding_or_the_floor_have_no_centred_
     bias = np.float32(0.3)
     rounded = sample_of((base + bias) - base, base=base)
     noisy = replace(sample_of(0.3 + 0.01 * rng.standard_normal((80, 12)), base=base), floor=0.1)
-    for module in MODULES:
+    for module in TESTED:
         for sample in (rounded, noisy):
             for (_, centred), value in values_of(module, sample).items():
                 expected = Status.BELOW_NOISE_FLOOR if centred else Status.OK

@@ -5,9 +5,11 @@ import pytest
 from scipy.linalg import subspace_angles
 
 from analysis.measurement import Measurement
-from analysis.metrics import subspace_overlap
+from analysis.metric import METRICS
 from analysis.rows.summary import Sample
 from analysis.status import Status
+
+subspace_overlap = METRICS.find("subspace_overlap")
 
 
 def values_of(sample: Sample, against: Sample) -> dict[tuple[str, bool | None], Measurement]:

@@ -5,10 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.metrics import gate_linear_split, reactivation, toxic_activation_drop
+from analysis.metric import METRICS
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.summary import Sample
 from analysis.status import Status
+
+gate_linear_split = METRICS.find("gate_linear_split")
+reactivation = METRICS.find("reactivation")
+toxic_activation_drop = METRICS.find("toxic_activation_drop")
 
 TOXIC = np.array([7, 2])
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from analysis.measurement import Measurement
-from analysis.metrics import toxic_projection
+from analysis.metric import METRICS
 from analysis.rows.summary import Sample, ToxicDirections
 from analysis.status import Status
+
+toxic_projection = METRICS.find("toxic_projection")
 
 
 def values_of(sample: Sample, probe: np.ndarray, svd: np.ndarray) -> dict[str, Measurement]:

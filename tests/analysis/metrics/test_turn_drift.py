@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from analysis.measurement import Measurement
-from analysis.metrics import turn_drift
+from analysis.metric import METRICS
 from analysis.rows.summary import Sample
 from analysis.status import Status
+
+turn_drift = METRICS.find("turn_drift")
 
 
 def values_of(turns: list[Sample]) -> dict[str, Measurement]:
