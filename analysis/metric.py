@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
-from analysis.door import Door, require_declared
+from analysis.door import Door
 
 if TYPE_CHECKING:
     from analysis.estimates.evaluation import Measured
@@ -45,10 +45,6 @@ class Metric(ABC):
     """
     IS_SPECTRAL: ClassVar[bool] = False
     """Whether each value is measured twice, about zero and about the rows' mean."""
-
-    def __init_subclass__(cls) -> None:
-        """Refuse a metric that leaves out what it must declare."""
-        require_declared(cls, "DEFINITION", "REPORTS", "AXIS_LABEL")
 
     @abstractmethod
     def prepare(

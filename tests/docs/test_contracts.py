@@ -23,19 +23,24 @@ from jobs.training.objective import OBJECTIVES, Objective, ScoredPairs
 _HOWTO = Path(__file__).parents[2] / "docs/howto"
 
 METRIC = """
-from analysis.measurement import Measurement
-
-DEFINITION = "v1: number of rows"
-NEEDS_AGAINST = False
-NEEDS_TOXIC = False
-REPORTS = ("my_metric",)
-HEADLINES = {"my_metric": 150}
-AXIS_LABEL = "rows"
+from analysis.estimates.evaluation import Measured
+from analysis.estimates.intervals import Estimate
+from analysis.metric import Metric
 
 
-def measure(sample, against):
-    number = float(sum(group.num_rows for group in sample.groups.values()))
-    return [Measurement(metric="my_metric", definition=DEFINITION, value=number, status="ok")]
+class MyMetric(Metric):
+    DEFINITION = "v1: number of rows"
+    REPORTS = ("my_metric",)
+    AXIS_LABEL = "rows"
+    IS_SPECTRAL = False
+    NEEDS_AGAINST = False
+    NEEDS_TOXIC = False
+    HEADLINES = {"my_metric": 150}
+
+    def prepare(self, sample, against, centred):
+        number = sum(group.num_rows for group in sample.groups.values())
+        estimate = Estimate(value=float(number))
+        return [lambda: Measured(estimate=estimate, num_rows=number, num_groups=None)]
 """
 FORMAT = """
 from analysis.long_table.circumstances import Origin
@@ -230,8 +235,8 @@ def test_an_objective_of_the_how_to_has_a_loss(add: Add, text: str) -> None:
 @pytest.mark.parametrize(
     ("to", "stem", "text", "name", "contract"),
     [
-        (METRICS, "my_metric", METRIC, "HEADLINES", "analysis/metric.py"),
-        (METRICS, "my_metric", METRIC, "measure", "analysis/metric.py"),
+        (METRICS, "my_metric", METRIC, "AXIS_LABEL", "analysis/metric.py"),
+        (METRICS, "my_metric", METRIC, "prepare", "analysis/metric.py"),
         (FORMATS, "my_format", FORMAT, "ORIGIN", "jobs/text/format.py"),
         (FAMILIES, "my_family", FAMILY, "BLOCKS", "jobs/models/family.py"),
         (FAMILIES, "my_family", FAMILY, "num_parameters", "jobs/models/family.py"),
