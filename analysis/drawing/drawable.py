@@ -52,7 +52,7 @@ def _of_one(row: Row) -> bool:
 
 
 def value_limits(rows: Sequence[Row], log: bool) -> tuple[float, float]:
-    """Ends of the value axis: all values, and their intervals unless these are beyond measure.
+    """Find the ends of the value axis: all values, and their intervals unless these are far longer.
 
     Two seeds give t intervals of thirteen standard errors; one such bar may leave the panel
     rather than flatten all the others.

@@ -159,7 +159,7 @@ def to_bytes(canvas: Canvas, suffix: str) -> bytes:
 
 
 def _printer(canvas: Canvas, kind: str) -> Callable[..., object]:
-    """What writes a figure in a format; its canvas is the one of that format from here on."""
+    """Return what writes a figure in a format; the figure keeps a canvas of that format."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG

@@ -46,7 +46,7 @@ class Null:
         return any(low <= 0 for low, _ in (*self.random.values(), *self.base.values()))
 
     def widened(self, limits: Ends, log: bool) -> Ends:
-        """Ends of the value axis with room for the bands, and on a log axis for a near floor."""
+        """Widen the value axis for the bands, and on a log axis for a floor that is near."""
         ends = [end for part in (self.random, self.base) for pair in part.values() for end in pair]
         ends += [low for low, _ in self.floor.values() if not log or low > limits[0] / REACH]
         bottom, top = min([limits[0], *ends]), max([limits[1], *ends])

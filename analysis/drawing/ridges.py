@@ -14,7 +14,7 @@ FACE, EDGE = "#9ECAE1", "#0072B2"
 
 
 def draw_ridge(axis: "Axes", place: int, counts: Sequence[int], bins: int) -> None:
-    """A filled histogram over -1 to 1 that stands at `place`, whatever its number of rows."""
+    """Draw a filled histogram over -1 to 1 that stands at `place`, of a fixed height."""
     heights = np.asarray(counts, dtype=float).reshape(bins, -1).sum(axis=1)
     axis.stairs(
         place + OVERLAP * heights / heights.max(),

@@ -1,4 +1,4 @@
-"""From a sample to a measurement: what a metric needs of its rows, and what stands in for it."""
+"""From a sample to a measurement: checks of the rows, and the reason where there is no number."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def require_kept(sample: Sample) -> Reservoir:
 
 
 def require_groups(num_groups: int, least: int) -> None:
-    """Refuse what does not even have a value with so few groups."""
+    """Refuse fewer prompt groups than a value needs."""
     if num_groups < least:
         reason = f"{num_groups} usable prompt groups, at least {least} are needed"
         raise UnmeasurableError(reason, Status.TOO_FEW_GROUPS)

@@ -23,7 +23,15 @@ def sums_and_counts(
 def estimated_mean(
     values: Float64[np.ndarray, " rows"], groups: Int64[np.ndarray, " rows"]
 ) -> Estimate:
-    """The mean of the rows and its delete-group jackknife interval, groups weighted by rows."""
+    """Estimate the mean of rows, with a delete-group jackknife interval.
+
+    Args:
+        values: one per row, in any unit.
+        groups: number of each row's prompt group; a group weighs as much as it has rows.
+
+    Returns:
+        The mean, without an interval where there are too few groups.
+    """
     sums, counts = sums_and_counts(values, groups, np.unique(groups))
     if len(counts) == 1:
         return Estimate(value=float(values.mean()))
@@ -37,20 +45,27 @@ def estimated_gap(
     others: Float64[np.ndarray, " others"],
     other_groups: Int64[np.ndarray, " others"],
 ) -> Estimate:
-    """Mean of the rows less mean of the others, both without one and the same group at a time.
+    """Estimate the mean of rows less the mean of others; the jackknife leaves a group out of both.
 
-    Both sides must have rows of the same groups.
+    Args:
+        values: one per row.
+        groups: number of each row's prompt group.
+        others: one per row of the other side, in the same unit.
+        other_groups: prompt groups of the other side; the same groups must occur.
+
+    Returns:
+        The gap, without an interval where there are too few groups.
     """
-    known = np.unique(groups)
-    assert np.array_equal(known, np.unique(other_groups)), "two sides of different groups"
+    numbers = np.unique(groups)
+    assert np.array_equal(numbers, np.unique(other_groups)), "two sides of different groups"
     means, left_out = [], []
-    for side, of in ((values, groups), (others, other_groups)):
-        sums, counts = sums_and_counts(side, of, known)
+    for side, owners in ((values, groups), (others, other_groups)):
+        sums, counts = sums_and_counts(side, owners, numbers)
         means.append(sums.sum() / counts.sum())
-        if len(known) > 1:
+        if len(numbers) > 1:
             left_out.append((sums.sum() - sums) / (counts.sum() - counts))
     gap = float(means[0] - means[1])
-    if len(known) == 1:
+    if len(numbers) == 1:
         return Estimate(value=gap)
-    weights = (groups == known[:, None]).sum(axis=1).astype(np.float64)
+    weights = (groups == numbers[:, None]).sum(axis=1).astype(np.float64)
     return jackknife(gap, left_out[0] - left_out[1], weights)

@@ -14,7 +14,9 @@ MIN_GROUPS = 5
 off by 40 %, and t(3) = 3.2 makes the interval say little; crossed estimators need 3 even to exist.
 """
 NUM_DRAWS = 1000
+"""Bootstrap draws of groups."""
 TAIL = 0.025
+"""Share beyond either end of a 95 % interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +31,11 @@ class Estimate:
     """Upper end; None where there are too few groups."""
 
     def within(self, lowest: float, highest: float) -> Estimate:
-        """The same, kept inside the range that the quantity cannot leave."""
-
-        def clip(number: float | None) -> float | None:
-            return None if number is None else float(min(max(number, lowest), highest))
-
-        return Estimate(
-            value=float(min(max(self.value, lowest), highest)),
-            low=clip(self.low),
-            high=clip(self.high),
-        )
+        """Clip the number and its interval to the range that the quantity cannot leave."""
+        return self.map(lambda number: float(min(max(number, lowest), highest)))
 
     def map(self, function: Callable[[float], float]) -> Estimate:
-        """The same on another scale; `function` increases."""
+        """Return the estimate on another scale; `function` must not decrease."""
         return Estimate(
             value=function(self.value),
             low=None if self.low is None else function(self.low),
@@ -55,7 +49,7 @@ def jackknife(
     counts: Float64[np.ndarray, " groups"] | None = None,
     correct: bool = False,
 ) -> Estimate:
-    """Delete-group jackknife with t(G - 1), for smooth statistics.
+    """Estimate a smooth statistic by the delete-group jackknife, with t(G - 1).
 
     Busing, Meijer and van der Leeden 1999, *Delete-m jackknife for unequal m*, eqs. 5 and 8.
 
@@ -65,6 +59,9 @@ def jackknife(
         counts: rows of each group, if the statistic weights groups by their rows; without it every
             group counts the same.
         correct: whether to report the bias-corrected value instead of `whole`.
+
+    Returns:
+        The statistic; without an interval under MIN_GROUPS groups, or where some `left_out` is NaN.
     """
     num_groups = len(left_out)
     if num_groups < 2 or not np.isfinite(left_out).all():
@@ -99,7 +96,7 @@ def ratios_left(
 
 @cache
 def student_quantile(degrees_of_freedom: int) -> float:
-    """The upper 2.5 % point of Student's t."""
+    """Return the upper 2.5 % point of Student's t."""
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees_of_freedom, 1 - TAIL))
@@ -107,7 +104,11 @@ def student_quantile(degrees_of_freedom: int) -> float:
 
 @cache
 def group_draws(num_groups: int) -> Float64[np.ndarray, "draws groups"]:
-    """How often each group is in each bootstrap draw; the same every time it is asked."""
+    """Draw groups with replacement, the same draws in every call.
+
+    Returns:
+        How often each group is in each of NUM_DRAWS draws.
+    """
     shares = np.full(num_groups, 1 / num_groups)
     draws = np.random.default_rng(0).multinomial(num_groups, shares, size=NUM_DRAWS)
     return np.asarray(draws, dtype=np.float64)
@@ -116,10 +117,18 @@ def group_draws(num_groups: int) -> Float64[np.ndarray, "draws groups"]:
 def percentile_interval(
     value: float, drawn: Float64[np.ndarray, " draws"], num_groups: int
 ) -> Estimate:
-    """Interval from a statistic on every bootstrap draw of groups.
+    """Make an interval from a statistic on every bootstrap draw of groups.
 
     Percentiles are taken further out than 2.5 %, by t(G - 1) and by the variance that resampling G
     groups lacks (Hesterberg 2015, *What teachers should know about the bootstrap*, section 5).
+
+    Args:
+        value: the statistic on all groups.
+        drawn: the statistic on each draw.
+        num_groups: groups that were drawn from; under MIN_GROUPS there is no interval.
+
+    Returns:
+        The estimate, its interval always around `value`.
     """
     from scipy.special import ndtr
 

@@ -16,13 +16,13 @@ from analysis.estimates.intervals import (
     jackknife,
     student_quantile,
 )
-from analysis.rows.crossing import crossed
+from analysis.rows.crossing import cross_groups
 from analysis.status import Status
 
 NUM_DRAWS = 200
 """Bootstrap draws of prompt groups; they give a standard error, to 5 %, and no quantiles."""
 MOST_LENGTHENED = 2**0.5
-"""Most that cosines with a noisy mean are made larger."""
+"""Largest factor by which cosines with a noisy mean are corrected."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +42,7 @@ class MeanOffset:
         groups: Mapping[int, tuple[Float64[np.ndarray, " d"], int]],
         floor: float | None = None,
     ) -> MeanOffset:
-        """From the mean and number of rows of every prompt group with rows (at least one)."""
+        """Make a mean offset; `groups` maps group number -> mean and number of its rows."""
         counts = np.array([float(count) for _, count in groups.values()])
         sums = np.stack([mean for mean, _ in groups.values()]) * counts[:, None]
         return cls(sums=sums, counts=counts, floor=floor)
@@ -59,7 +59,7 @@ class MeanOffset:
 
     @cached_property
     def problem(self) -> tuple[Status, str] | None:
-        """Why its direction says nothing; None when it does."""
+        """Status and reason where the direction is not known; None where it is."""
         length = float(np.linalg.norm(self.sums.sum(axis=0)) / self.counts.sum())
         if not np.isfinite(length):
             return Status.UNDEFINED, "the mean offset holds NaN or infinity"
@@ -74,14 +74,14 @@ class MeanOffset:
 
     @cached_property
     def _agreed(self) -> float:
-        """What rows of different groups share of the mean's squared length: the rest is noise."""
-        return float(crossed(self.sums, self.counts, self.sums, self.counts)[0])
+        """Part of the mean's squared length that different groups share; the rest is noise."""
+        return float(cross_groups(self.sums, self.counts, self.sums, self.counts)[0])
 
     @cached_property
     def _lengthened(self) -> float:
-        """How much longer noise makes the mean, by which it makes every cosine with it smaller.
+        """Factor by which noise makes the mean longer, and every cosine with the mean smaller.
 
-        At most MOST_LENGTHENED: where noise is half of the mean's square, what it took is a guess.
+        At most MOST_LENGTHENED: beyond that, noise is more than half of the mean's squared length.
         """
         if self.num_groups < 2 or not self._agreed > 0:
             return 1.0
@@ -89,17 +89,17 @@ class MeanOffset:
         return min(max(length / float(np.sqrt(self._agreed)), 1.0), MOST_LENGTHENED)
 
     def cosine(self, direction: Float64[np.ndarray, " d"]) -> Estimate:
-        """Cosine of the mean, without its noise, with a unit direction; delete-group jackknife."""
+        """Estimate the cosine of the mean, freed of noise, with a unit direction, by jackknife."""
         left_out = self.sums.sum(axis=0) - self.sums
         sums = np.concatenate([self.sums.sum(axis=0)[None], left_out])
         lengths = np.linalg.norm(sums, axis=1)
         nothing = np.full(len(sums), np.nan)
-        found = np.divide(sums @ direction, lengths, out=nothing, where=lengths > 0)
-        found *= self._lengthened
-        return jackknife(float(found[0]), found[1:], self.counts).within(-1.0, 1.0)
+        cosines = np.divide(sums @ direction, lengths, out=nothing, where=lengths > 0)
+        cosines *= self._lengthened
+        return jackknife(float(cosines[0]), cosines[1:], self.counts).within(-1.0, 1.0)
 
     def cosines(self, units: Float32[np.ndarray, "vectors d"]) -> Float32[np.ndarray, "vectors k"]:
-        """Of unit vectors with the mean, then with the mean of every bootstrap draw of groups.
+        """Return cosines of unit vectors with the mean, then with that of every bootstrap draw.
 
         A draw's mean is a sum of the groups' means, so every vector is multiplied only with those.
         Noise may leave a cosine of 1 a little above it.
@@ -115,7 +115,7 @@ class MeanOffset:
         return np.asarray(near @ (shares * scale).T.astype(np.float32))
 
     def estimate(self, numbers: Float64[np.ndarray, " k"]) -> Estimate:
-        """A number and its interval, from its value at the mean and at every bootstrap draw's.
+        """Estimate a number from its value at the mean and at the mean of every bootstrap draw.
 
         By standard error and t(G - 1): a jackknife of a quantile over few vectors counts how they
         happen to lie as noise (it covered 200 of 200 truths at 95 %).

@@ -28,18 +28,18 @@ class Band:
 
     @classmethod
     def of_draws(cls, draws: Float64[np.ndarray, " draws"]) -> Band:
-        """The band of simulated numbers."""
+        """Take the band of simulated numbers."""
         low, high = np.quantile(draws, (TAIL, 1 - TAIL))
         return cls(low=float(low), high=float(high))
 
     def times(self, factor: float) -> Band:
-        """The band of numbers that are `factor` >= 0 times as large."""
+        """Return the band of numbers that are `factor` >= 0 times as large."""
         return Band(low=self.low * factor, high=self.high * factor)
 
 
 @cache
 def random_cosine(dimension: int) -> Band:
-    """Cosine of two random directions: (1 + cos) / 2 is Beta((d - 1) / 2, (d - 1) / 2)."""
+    """Return the band of two random directions: (1 + cos) / 2 is Beta((d - 1) / 2, the same)."""
     from scipy.special import betaincinv
 
     if dimension < 2:
@@ -49,7 +49,7 @@ def random_cosine(dimension: int) -> Band:
 
 
 def random_share(num_axes: int, dimension: int, purity: float) -> Band:
-    """Share of the energy of given rows inside a random subspace, as a matched Beta.
+    """Return the band of the share of rows' energy inside a random subspace, as a matched Beta.
 
     The mean is k / d and the variance 2 k (d - k) (purity - 1 / d) / (d (d - 1) (d + 2)), purity
     the sum of squared eigenvalues over the squared sum: from the second moments of a random
@@ -69,7 +69,7 @@ def random_share(num_axes: int, dimension: int, purity: float) -> Band:
 
 
 def base_cosine(first: BaseRows | None, second: BaseRows | None) -> Band | None:
-    """Cosine of two directions, each drawn from the base covariance of its own condition."""
+    """Return the band of the cosine of two directions, drawn from two base covariances."""
     if first is None or second is None:
         return None
     pair = first.directions(NUM_DIRECTIONS, 1), second.directions(NUM_DIRECTIONS, 2)
@@ -78,7 +78,7 @@ def base_cosine(first: BaseRows | None, second: BaseRows | None) -> Band | None:
 
 
 def base_projection(base: BaseRows | None, row: Float64[np.ndarray, " d"]) -> Band | None:
-    """Inner product of a row with unit directions drawn from the base covariance."""
+    """Return the band of a row's inner product with unit directions of the base covariance."""
     if base is None:
         return None
     drawn = base.directions(NUM_DIRECTIONS, 1)
@@ -91,7 +91,7 @@ Cosines = Float64[np.ndarray, "draws k"]
 
 @cache
 def random_angles(num_axes: int, others: int, dimension: int) -> Cosines:
-    """Between subspaces spanned by so many random directions each; the same whenever asked."""
+    """Draw angles of pairs of subspaces that random directions span; the same in every call."""
     draw = np.random.default_rng(3)
     fixed = np.eye(dimension, min(num_axes, dimension))  # only the angle between them matters
     return np.stack(
@@ -105,7 +105,7 @@ def random_angles(num_axes: int, others: int, dimension: int) -> Cosines:
 def base_angles(
     first: BaseRows | None, second: BaseRows | None, num_axes: int, others: int
 ) -> Cosines | None:
-    """Between subspaces spanned by directions drawn from the base covariances of two conditions."""
+    """Draw angles of subspaces that directions of two conditions' base covariances span."""
     if first is None or second is None:
         return None
     drawn = (
@@ -120,7 +120,7 @@ def base_angles(
 def principal_cosines(
     first: Float64[np.ndarray, "d k"], second: Float64[np.ndarray, "d m"]
 ) -> Float64[np.ndarray, " least"]:
-    """Cosines of the principal angles of two orthonormal bases, the largest first.
+    """Return the cosines of the principal angles of two orthonormal bases, the largest first.
 
     Bjorck and Golub 1973, *Numerical methods for computing angles between linear subspaces*.
     """

@@ -17,7 +17,7 @@ from analysis.estimates.evaluation import (
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.nulls import base_cosine, random_cosine
 from analysis.metric import Computation, Metric
-from analysis.rows.crossing import crossed, sums_of
+from analysis.rows.crossing import cross_groups, sum_by_group
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -50,12 +50,12 @@ def _measure_cosine(sample: Sample, other: Sample | None) -> Measured:
     pair = require_moments(sample), require_moments(other)
     numbers = sorted(pair[0].keys() | pair[1].keys())
     require_groups(len(numbers), 2)
-    (sums, counts), (other_sums, other_counts) = (sums_of(half, numbers) for half in pair)
+    (sums, counts), (other_sums, other_counts) = (sum_by_group(half, numbers) for half in pair)
     require_energy(np.square(sums).sum(axis=1))
     require_energy(np.square(other_sums).sum(axis=1))
-    inner = crossed(sums, counts, other_sums, other_counts)
-    square = crossed(sums, counts, sums, counts)
-    other_square = crossed(other_sums, other_counts, other_sums, other_counts)
+    inner = cross_groups(sums, counts, other_sums, other_counts)
+    square = cross_groups(sums, counts, sums, counts)
+    other_square = cross_groups(other_sums, other_counts, other_sums, other_counts)
     if not min(square[0], other_square[0]) > 0:
         reason = "a mean offset is not distinguishable from zero: groups do not agree on it"
         raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)

@@ -18,7 +18,7 @@ from analysis.estimates.evaluation import (
 )
 from analysis.estimates.intervals import jackknife
 from analysis.metric import Computation, Metric
-from analysis.rows.crossing import crossed, sums_of
+from analysis.rows.crossing import cross_groups, sum_by_group
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -81,13 +81,15 @@ def _find_projections(sample: Sample) -> Projections:
     numbers = sorted(moments[-1])
     require_groups(len(numbers), 2)
     # Groups whose dialogues end earlier are left out of every turn: who is left must not drift.
-    halves = [sums_of({n: m for n, m in own.items() if n in numbers}, numbers) for own in moments]
+    halves = [
+        sum_by_group({n: m for n, m in own.items() if n in numbers}, numbers) for own in moments
+    ]
     require_energy(np.square(halves[0][0]).sum(axis=1))
     require_energy(np.square(halves[-1][0]).sum(axis=1))
-    square = crossed(*halves[0], *halves[0])
+    square = cross_groups(*halves[0], *halves[0])
     if not square[0] > 0:
         reason = "turn 1 has no mean offset: groups do not agree on it"
         raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
     with np.errstate(invalid="ignore", divide="ignore"):
-        projections = np.stack([crossed(*half, *halves[0]) / square for half in halves])
+        projections = np.stack([cross_groups(*half, *halves[0]) / square for half in halves])
     return projections, turns, halves[-1][1]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
+from analysis.rows.histogram import find_quantile_bins
+
 NUM_BINS = 2000
 WIDTH = 2 / NUM_BINS
 """Width of a bin; bins cover -1 to 1."""
 WINDOW = 50
-"""Bins that a mode looks at together: 0.05, about what is read off a published histogram."""
+"""Bins that a mode is taken over together: 0.05, about what is read off a published histogram."""
 CENTRES = -1 + WIDTH * (np.arange(NUM_BINS) + 0.5)
 """Middle of each bin."""
 
@@ -18,7 +20,14 @@ Counts = Int64[np.ndarray, "k bins"]
 
 
 def count_cosines(cosines: Float[np.ndarray, "vectors k"]) -> Counts:
-    """A histogram of every column."""
+    """Count the cosines of every column.
+
+    Args:
+        cosines: from -1 to 1; rounding beyond the ends is counted in the first or last bin.
+
+    Returns:
+        A histogram of each column.
+    """
     bins = ((cosines + 1) * (NUM_BINS / 2)).astype(np.int64)
     np.clip(bins, 0, NUM_BINS - 1, out=bins)
     columns = cosines.shape[1]
@@ -27,23 +36,34 @@ def count_cosines(cosines: Float[np.ndarray, "vectors k"]) -> Counts:
     return np.asarray(counts.reshape(columns, NUM_BINS), dtype=np.int64)
 
 
-def coarse(counts: Counts) -> Int64[np.ndarray, "k columns"]:
-    """The same in 200 bins, for figures."""
+def merge_bins(counts: Counts) -> Int64[np.ndarray, "k columns"]:
+    """Merge bins to 200, for figures."""
     return np.asarray(counts.reshape(len(counts), 200, -1).sum(axis=2))
 
 
 def quantiles(counts: Counts, share: float) -> Float64[np.ndarray, " k"]:
-    """One quantile of each histogram (none empty), interpolated within its bin."""
-    reached = np.cumsum(counts, axis=1)
-    target = share * reached[:, -1]
-    at = (reached < target[:, None]).sum(axis=1)
-    row = np.arange(len(counts))
-    inside = 1 - (reached[row, at] - target) / counts[row, at]
+    """Return a quantile of each histogram, interpolated within its bin.
+
+    Args:
+        counts: no histogram is empty.
+        share: of the cosines that lie below the quantile, strictly between 0 and 1.
+
+    Returns:
+        Cosines from -1 to 1.
+    """
+    at, inside = find_quantile_bins(counts, share)
     return np.asarray(-1 + WIDTH * (at + inside))
 
 
 def modes(counts: Counts) -> Float64[np.ndarray, " k"]:
-    """Mean cosine inside the fullest window of 0.05 of each histogram (of the first, if tied)."""
+    """Return the mean cosine inside the fullest window of each histogram.
+
+    Args:
+        counts: no histogram is empty.
+
+    Returns:
+        Cosines from -1 to 1, of the first window where several are the fullest.
+    """
     after = np.cumsum(np.pad(counts, ((0, 0), (1, 0))), axis=1)
     at = np.argmax(after[:, WINDOW:] - after[:, :-WINDOW], axis=1)
     inside = at[:, None] + np.arange(WINDOW)

@@ -1,4 +1,4 @@
-"""Inner products of mean rows over pairs of different prompt groups: free of each mean's noise."""
+"""Inner products of mean rows, over pairs of different prompt groups: no mean's noise enters."""
 
 from __future__ import annotations
 
@@ -8,25 +8,40 @@ from jaxtyping import Float64
 from analysis.rows.moments import Moments
 
 
-def sums_of(
+def sum_by_group(
     moments: dict[int, Moments], numbers: list[int]
 ) -> tuple[Float64[np.ndarray, "groups d"], Float64[np.ndarray, " groups"]]:
-    """Sum and number of the rows of each group, zeros where a condition lacks the group."""
+    """Sum the rows of each prompt group.
+
+    Args:
+        moments: group number -> moments of its rows; at least one.
+        numbers: the groups wanted, in this order.
+
+    Returns:
+        Sum and number of the rows of each group, zeros where `moments` lacks the group.
+    """
     empty = Moments.empty(len(next(iter(moments.values())).mean))
-    found = [moments.get(number, empty) for number in numbers]
-    counts = np.array([float(group.num_rows) for group in found])
-    return np.stack([group.mean for group in found]) * counts[:, None], counts
+    groups = [moments.get(number, empty) for number in numbers]
+    counts = np.array([float(group.num_rows) for group in groups])
+    return np.stack([group.mean for group in groups]) * counts[:, None], counts
 
 
-def crossed(
+def cross_groups(
     first: Float64[np.ndarray, "groups d"],
     first_counts: Float64[np.ndarray, " groups"],
     second: Float64[np.ndarray, "groups d"],
     second_counts: Float64[np.ndarray, " groups"],
 ) -> Float64[np.ndarray, " leave"]:
-    """Mean inner product over pairs of rows of different groups: of all, then without each group.
+    """Average the inner product over pairs of rows of different groups.
 
-    NaN where no such pair is left.
+    Args:
+        first: sum of the rows of each group in one condition.
+        first_counts: rows of each group in that condition.
+        second: sum of the rows of each group in the other condition.
+        second_counts: rows of each group in the other condition.
+
+    Returns:
+        The mean over all pairs, then without each group; NaN where no pair is left.
     """
 
     def leave(parts: np.ndarray) -> np.ndarray:

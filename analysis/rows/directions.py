@@ -8,25 +8,27 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
+from analysis.rows.sums import Sums
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DirectionSums:
-    """Sums over unit rows u = x / |x|. Mergeable as long as no prompt is cut in two."""
+class DirectionSums(Sums):
+    """Sums over unit rows u = x / |x|; two merge where no prompt is in both."""
 
     num_rows: int
-    """Rows with a direction (not zero)."""
+    """Number of rows that are not zero."""
     num_zero_rows: int
-    """Rows of norm zero, which have none and are left out of everything else here."""
+    """Number of rows that are zero; the other sums leave them out."""
     unit_sum: Float64[np.ndarray, " d"]
     """S = sum of u."""
     prompt_square: float
-    """Sum over prompts p of |S_p|^2, S_p the part of S that comes from p."""
+    """Sum over prompts p of |S_p|^2, S_p the part of S from rows of p."""
     prompt_count_square: int
-    """Sum over prompts of n_p^2, n_p its rows with a direction."""
+    """Sum over prompts p of n_p^2, n_p the number of rows of p that are not zero."""
 
     @classmethod
     def empty(cls, dimension: int) -> DirectionSums:
-        """The neutral element of `merge`."""
+        """Return the sums over no rows."""
         return cls(
             num_rows=0,
             num_zero_rows=0,
@@ -39,7 +41,7 @@ class DirectionSums:
     def from_rows(
         cls, rows: Float[np.ndarray, "rows d"], prompts: Int[np.ndarray, " rows"]
     ) -> DirectionSums:
-        """Sums over rows, each with the prompt it belongs to, in any order."""
+        """Sum over rows; `prompts` holds the number of each row's prompt, in any order."""
         exact = rows.astype(np.float64)
         norms = np.linalg.norm(exact, axis=1)
         keep = norms > 0
@@ -58,33 +60,23 @@ class DirectionSums:
             prompt_count_square=int(np.square(counts).sum()),
         )
 
-    def merge(self, other: DirectionSums) -> DirectionSums:
-        """Sums over the rows of both; their prompts must be different ones."""
-        return DirectionSums(
-            num_rows=self.num_rows + other.num_rows,
-            num_zero_rows=self.num_zero_rows + other.num_zero_rows,
-            unit_sum=self.unit_sum + other.unit_sum,
-            prompt_square=self.prompt_square + other.prompt_square,
-            prompt_count_square=self.prompt_count_square + other.prompt_count_square,
-        )
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for a safetensors file."""
+    def to_arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """Return arrays for a safetensors file."""
         counts = [self.num_rows, self.num_zero_rows, self.prompt_count_square]
         return {
-            "counts": np.array(counts, dtype=np.int64),
-            "unit_sum": self.unit_sum,
-            "prompt_square": np.array([self.prompt_square]),
+            f"{prefix}counts": np.array(counts, dtype=np.int64),
+            f"{prefix}unit_sum": self.unit_sum,
+            f"{prefix}prompt_square": np.array([self.prompt_square]),
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> DirectionSums:
-        """The inverse of `to_arrays`."""
-        num_rows, num_zero_rows, prompt_count_square = (int(count) for count in arrays["counts"])
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> DirectionSums:
+        """Read what `to_arrays` returned."""
+        counts = [int(count) for count in arrays[f"{prefix}counts"]]
         return cls(
-            num_rows=num_rows,
-            num_zero_rows=num_zero_rows,
-            unit_sum=arrays["unit_sum"],
-            prompt_square=float(arrays["prompt_square"][0]),
-            prompt_count_square=prompt_count_square,
+            num_rows=counts[0],
+            num_zero_rows=counts[1],
+            unit_sum=arrays[f"{prefix}unit_sum"],
+            prompt_square=float(arrays[f"{prefix}prompt_square"][0]),
+            prompt_count_square=counts[2],
         )

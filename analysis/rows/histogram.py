@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64, Shaped
 
 LOWEST_DECADE, HIGHEST_DECADE = -12, 6
 """Bins cover 1e-12 to 1e6; what lies outside is counted in the first or last bin."""
@@ -30,13 +30,13 @@ class Histogram:
 
     @classmethod
     def empty(cls) -> Histogram:
-        """The neutral element of `merge`."""
+        """Return the histogram of no values."""
         counts = np.zeros(1 + NUM_BINS, dtype=np.int64)
         return cls(counts=counts, total=0.0, smallest=np.inf, largest=-np.inf)
 
     @classmethod
     def from_values(cls, values: Float[np.ndarray, " rows"]) -> Histogram:
-        """Count finite values >= 0."""
+        """Make the histogram of finite values >= 0."""
         assert np.isfinite(values).all() and (values >= 0).all(), "the caller drops bad values"
         if len(values) == 0:
             return cls.empty()
@@ -50,13 +50,8 @@ class Histogram:
 
     @property
     def num_values(self) -> int:
-        """Values counted, zeros included."""
+        """Number of values, zeros included."""
         return int(self.counts.sum())
-
-    @property
-    def num_zeros(self) -> int:
-        """Values that are exactly zero."""
-        return int(self.counts[0])
 
     @property
     def mean(self) -> float:
@@ -70,7 +65,7 @@ class Histogram:
         return self.total / self.num_values
 
     def merge(self, other: Histogram) -> Histogram:
-        """Counts over the values of both."""
+        """Return the histogram of the values of both."""
         return Histogram(
             counts=self.counts + other.counts,
             total=self.total + other.total,
@@ -79,7 +74,7 @@ class Histogram:
         )
 
     def quantile(self, share: float) -> float:
-        """The value below which `share` of the values lie, 0 < share < 1, to 1 %.
+        """Return the value below which `share` of the values lie, 0 < share < 1, to 1 %.
 
         Raises:
             ValueError: there are no values.
@@ -87,24 +82,25 @@ class Histogram:
         if self.num_values == 0:
             raise ValueError("an empty histogram has no quantiles")
         occupied = np.flatnonzero(self.counts)
-        found = quantiles_of_counts(self.counts[None, occupied].astype(np.float64), occupied, share)
-        return float(np.clip(found[0], self.smallest, self.largest))
+        counts = self.counts[None, occupied].astype(np.float64)
+        (value,) = quantiles_of_counts(counts, occupied, share)
+        return float(np.clip(value, self.smallest, self.largest))
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for a safetensors file; only occupied columns are kept."""
+    def to_arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """Return arrays for a safetensors file; only occupied columns are kept."""
         columns = np.flatnonzero(self.counts)
         return {
-            "columns": columns.astype(np.int64),
-            "counts": self.counts[columns],
-            "range": np.array([self.total, self.smallest, self.largest]),
+            f"{prefix}columns": columns.astype(np.int64),
+            f"{prefix}counts": self.counts[columns],
+            f"{prefix}range": np.array([self.total, self.smallest, self.largest]),
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Histogram:
-        """The inverse of `to_arrays`."""
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> Histogram:
+        """Read what `to_arrays` returned."""
         counts = np.zeros(1 + NUM_BINS, dtype=np.int64)
-        counts[arrays["columns"]] = arrays["counts"]
-        total, smallest, largest = (float(value) for value in arrays["range"])
+        counts[arrays[f"{prefix}columns"]] = arrays[f"{prefix}counts"]
+        total, smallest, largest = (float(value) for value in arrays[f"{prefix}range"])
         return cls(counts=counts, total=total, smallest=smallest, largest=largest)
 
 
@@ -113,17 +109,35 @@ def quantiles_of_counts(
     columns: Int64[np.ndarray, " columns"],
     share: float,
 ) -> Float64[np.ndarray, " draws"]:
-    """One quantile per row of (weighted) counts, interpolated within its bin in the logarithm.
+    """Return one quantile per row of counts, interpolated in the logarithm within its bin.
 
     Args:
         counts: weight in each of the given columns; every row has some weight.
         columns: ascending column numbers of a `Histogram`.
-        share: the quantile asked for, strictly between 0 and 1.
+        share: of the weight that lies below the quantile, strictly between 0 and 1.
+
+    Returns:
+        Quantiles in the unit of the histogram's values.
+    """
+    at, inside = find_quantile_bins(counts, share)
+    values = 10.0 ** (LOWEST_DECADE + (columns[at] - 1 + inside) / BINS_PER_DECADE)
+    return np.where(columns[at] == 0, 0.0, values)
+
+
+def find_quantile_bins(
+    counts: Shaped[np.ndarray, "k bins"], share: float
+) -> tuple[Int64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    """Find the bin that holds a quantile of each row of counts.
+
+    Args:
+        counts: weight in each bin; every row has some weight.
+        share: of the weight that lies below the quantile, strictly between 0 and 1.
+
+    Returns:
+        The place of the bin, and the share of its width that lies below the quantile.
     """
     reached = np.cumsum(counts, axis=1)
     target = share * reached[:, -1]
     at = (reached < target[:, None]).sum(axis=1)
-    draw = np.arange(len(counts))
-    inside = 1.0 - (reached[draw, at] - target) / counts[draw, at]
-    values = 10.0 ** (LOWEST_DECADE + (columns[at] - 1 + inside) / BINS_PER_DECADE)
-    return np.where(columns[at] == 0, 0.0, values)
+    row = np.arange(len(counts))
+    return at, 1.0 - (reached[row, at] - target) / counts[row, at]

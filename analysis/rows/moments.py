@@ -1,4 +1,4 @@
-"""Moments: count, mean and scatter of rows, in fp64, merged so that no split of the rows shows."""
+"""Moments: count, mean and scatter of rows in fp64; merging parts gives what all rows give."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Moments:
     """Count, mean and centred scatter of rows at one site, layer, position policy and group."""
 
     num_rows: int
-    """Rows seen."""
+    """Number of rows."""
     mean: Float64[np.ndarray, " d"]
-    """Their mean; zeros when there are none."""
+    """Mean of the rows; zeros when there are none."""
     scatter: Scatter
     """Sum of (x - mean)(x - mean)^T; the centred rows instead while they are fewer than d."""
 
     @classmethod
     def empty(cls, dimension: int) -> Moments:
-        """The neutral element of `merge`."""
+        """Return the moments of no rows."""
         rows = np.zeros((0, dimension))
         return cls(num_rows=0, mean=np.zeros(dimension), scatter=Scatter.of_rows(rows))
 
     @classmethod
     def from_rows(cls, rows: Float[np.ndarray, "rows d"]) -> Moments:
-        """Moments of one batch, about its own mean.
+        """Return the moments of one batch, about its own mean.
 
         Rows are promoted before they are centred: a mean subtracted in fp32 would leave a rounding
         of 1e-7 that depends on how the rows were cut into batches.
@@ -46,7 +46,7 @@ class Moments:
     def from_scatter(
         cls, num_rows: int, mean: Float64[np.ndarray, " d"], m2: Float64[np.ndarray, "d d"]
     ) -> Moments:
-        """Moments from a count, a mean and a centred scatter matrix computed elsewhere."""
+        """Make moments of a count, a mean and a centred scatter matrix computed elsewhere."""
         scatter = Scatter(values=np.asarray(m2, dtype=np.float64), factored=False)
         return cls(num_rows=num_rows, mean=np.asarray(mean, dtype=np.float64), scatter=scatter)
 
@@ -56,7 +56,7 @@ class Moments:
 
     @classmethod
     def merge_all(cls, parts: Iterable[Moments]) -> Moments:
-        """Moments of all sets of rows (at least one), taken one after the other.
+        """Merge the moments of sets of rows (at least one), one after the other.
 
         Chan, Golub and LeVeque 1983, eq. 2.1. Many at once cost far less than one by one: products
         are formed of thousands of rows at a time and the sum grows in place.
@@ -77,12 +77,11 @@ class Moments:
         assert mean is not None and total is not None, "there is nothing to merge"
         return cls(num_rows=num_rows, mean=mean, scatter=total.result())
 
-    def about(self, point: Float64[np.ndarray, " d"]) -> Scatter:
-        """Sum of (x - point)(x - point)^T."""
-        return self.scatter.about(self.num_rows, self.mean - point)
-
     def covariance(self, centred: bool) -> Float64[np.ndarray, "d d"]:
-        """Centred: M2 / (n - 1). Uncentred: the second moment about zero, M2 / n + mean mean^T.
+        """Return the covariance, or the second moment about zero.
+
+        Args:
+            centred: True for M2 / (n - 1), False for M2 / n + mean mean^T.
 
         Raises:
             ValueError: fewer than two rows (centred) or none (uncentred).
@@ -93,26 +92,15 @@ class Moments:
             return self.scatter.dense() / (self.num_rows - 1)
         return self.scatter.dense() / self.num_rows + np.outer(self.mean, self.mean)
 
-    def trace(self, centred: bool) -> float:
-        """Trace of `covariance(centred)`, without forming it.
-
-        Raises:
-            ValueError: fewer than two rows (centred) or none (uncentred).
-        """
-        if self.num_rows < 1 + centred:
-            raise ValueError(f"a covariance needs {1 + centred} rows, there are {self.num_rows}")
-        if centred:
-            return self.scatter.trace() / (self.num_rows - 1)
-        return self.scatter.trace() / self.num_rows + float(self.mean @ self.mean)
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for a safetensors file; `counts` holds the row count and the form."""
+    def to_arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """Return arrays for a safetensors file; `counts` holds the row count and the form."""
         counts = np.array([self.num_rows, self.scatter.factored], dtype=np.int64)
-        return {"counts": counts, "mean": self.mean, "scatter": self.scatter.values}
+        arrays = {"counts": counts, "mean": self.mean, "scatter": self.scatter.values}
+        return {f"{prefix}{name}": array for name, array in arrays.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Moments:
-        """The inverse of `to_arrays`."""
-        num_rows, factored = (int(count) for count in arrays["counts"])
-        scatter = Scatter(values=arrays["scatter"], factored=bool(factored))
-        return cls(num_rows=num_rows, mean=arrays["mean"], scatter=scatter)
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> Moments:
+        """Read what `to_arrays` returned."""
+        num_rows, factored = (int(count) for count in arrays[f"{prefix}counts"])
+        scatter = Scatter(values=arrays[f"{prefix}scatter"], factored=bool(factored))
+        return cls(num_rows=num_rows, mean=arrays[f"{prefix}mean"], scatter=scatter)

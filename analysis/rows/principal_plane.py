@@ -1,4 +1,4 @@
-"""The plane in which base and aligned rows are drawn: mean δ across, what varies most besides up.
+"""The plane in which base and aligned rows are drawn: mean δ across, the largest other variance up.
 
 Lee et al. 2024, figure 4, with a unit axis and no z-scores: distances along it are those of δ.
 """
@@ -14,33 +14,33 @@ from jaxtyping import Float64, Int64
 from analysis.rows.summary import Reservoir
 
 MAX_FITTED = 512
-"""Rows that the component is of: its Gram matrix of both models' rows takes 0.3 s to solve."""
+"""Most rows that the component is fitted to: the Gram matrix of both models takes 0.3 s."""
 MAX_DRAWN = 64
-"""Rows that are kept to be drawn."""
+"""Most rows that are kept to be drawn."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PrincipalPlane:
-    """Where the same tokens' rows lie in the base and in the aligned model."""
+    """Coordinates of the same tokens' rows in the base and in the aligned model."""
 
     base: Float64[np.ndarray, "rows 2"]
-    """Along the unit mean of δ, and on the first principal component of what is left."""
+    """Base rows: along the unit mean of δ, and on the first component of the rest."""
     aligned: Float64[np.ndarray, "rows 2"]
-    """The same of the aligned model; both from the mean of all rows of both."""
+    """The same of aligned rows; both are from the mean of all rows of both models."""
     groups: Int64[np.ndarray, " rows"]
     """Prompt group of each row."""
     share: float
-    """Share of the variance left beside the mean's axis that the component takes."""
+    """Share of the variance beside the mean's axis that the component takes, 0 to 1."""
 
     @classmethod
     def of(cls, reservoir: Reservoir) -> PrincipalPlane | None:
-        """Of rows whose base is kept; None where there are fewer than 3, or mean δ is zero.
+        """Fit the plane; None under 3 rows, without base rows, or where mean δ is zero.
 
         The component's sign is such that its largest coordinate is positive.
         """
         if reservoir.base is None or len(reservoir.rows) < 3:
             return None
-        fitted = _evenly(len(reservoir.rows), MAX_FITTED)
+        fitted = _spread_indices(len(reservoir.rows), MAX_FITTED)
         base = reservoir.base[fitted].astype(np.float64)
         delta = reservoir.rows[fitted].astype(np.float64)
         length = float(np.linalg.norm(delta.mean(axis=0)))
@@ -51,7 +51,7 @@ class PrincipalPlane:
         along = both @ (delta.mean(axis=0) / length)
         both -= np.outer(along, delta.mean(axis=0) / length)
         across, share = _first_component(both)
-        drawn = _evenly(len(fitted), MAX_DRAWN)
+        drawn = _spread_indices(len(fitted), MAX_DRAWN)
         points = np.stack([along, across], axis=1)
         return cls(
             base=points[drawn],
@@ -61,7 +61,7 @@ class PrincipalPlane:
         )
 
     def lines(self) -> Iterator[dict[str, float | int]]:
-        """One line of a table per row."""
+        """Yield one line of a table per row."""
         for base, aligned, group in zip(self.base, self.aligned, self.groups, strict=True):
             yield {
                 "group": int(group),
@@ -76,7 +76,7 @@ class PrincipalPlane:
 def _first_component(
     rows: Float64[np.ndarray, "rows d"],
 ) -> tuple[Float64[np.ndarray, " rows"], float]:
-    """Coordinates of centred rows on their first principal component, and its share."""
+    """Return the coordinates of centred rows on their first component, and its share."""
     from scipy.linalg import eigh
 
     gram = rows @ rows.T
@@ -90,6 +90,6 @@ def _first_component(
     return sign * vectors[:, 0] * max(values[0], 0.0) ** 0.5, float(values[0] / total)
 
 
-def _evenly(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
-    """At most so many of `count` indices, evenly spread."""
+def _spread_indices(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
+    """Choose at most `most` of `count` indices, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))

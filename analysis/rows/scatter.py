@@ -1,4 +1,4 @@
-"""A sum of outer products of rows, kept as the rows while they are fewer than d, else as d x d."""
+"""Sums of outer products of rows, kept as the rows while these are fewer than d, else as d x d."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 COLUMNS = 512
-"""Columns formed at a time: of 20 matrices 4,096 wide, 0.3 GB."""
+"""Columns of all matrices that are formed at a time: 0.3 GB for 20 matrices 4,096 wide."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,7 +23,7 @@ class Scatter:
 
     @classmethod
     def of_rows(cls, rows: Float64[np.ndarray, "k d"]) -> Scatter:
-        """The scatter of rows about zero: rows stay rows while k <= d."""
+        """Make the scatter of rows about zero; rows stay rows while k <= d."""
         if rows.shape[0] <= rows.shape[1]:
             return cls(values=np.ascontiguousarray(rows), factored=True)
         return cls(values=rows.T @ rows, factored=False)
@@ -33,31 +33,24 @@ class Scatter:
         """d, the width of a row."""
         return int(self.values.shape[1])
 
-    def about(self, num_rows: int, shift: Float64[np.ndarray, " d"]) -> Scatter:
-        """Scatter about a point that lies `shift` away from the mean of the `num_rows` rows."""
-        row = np.sqrt(num_rows) * shift[None, :]
-        if self.factored:
-            return Scatter(values=np.concatenate([self.values, row]), factored=True)
-        return Scatter(values=self.values + row.T @ row, factored=False)
-
     def dense(self) -> Float64[np.ndarray, "d d"]:
-        """M, d x d."""
+        """Return M."""
         return self.values.T @ self.values if self.factored else self.values
 
     def trace(self) -> float:
-        """Sum of the diagonal of M: the squared norm of all rows together."""
+        """Return the trace of M: the squared norm of all rows together."""
         if self.factored:
             return float(np.vdot(self.values, self.values))
         return float(np.trace(self.values))
 
     def energy(self, axes: Float64[np.ndarray, "d m"]) -> Float64[np.ndarray, " m"]:
-        """v^T M v for every column v of `axes`."""
+        """Return v^T M v for every column v of `axes`."""
         image = self.values @ axes
         other = image if self.factored else axes
         return np.asarray(np.einsum("ij,ij->j", image, other))
 
     def inner(self, other: Scatter) -> float:
-        """tr(M M'), without forming M where a factor is at hand."""
+        """Return tr(M M'), without forming M where a factor is at hand."""
         if self.factored and other.factored:
             overlap = self.values @ other.values.T
             return float(np.vdot(overlap, overlap))
@@ -94,7 +87,7 @@ class ScatterSum:
             self._multiply()
 
     def result(self) -> Scatter:
-        """The sum, in the smaller of its two forms."""
+        """Return the sum in the smaller of its two forms."""
         if self._dense is None:
             rows = [np.zeros((0, self._dimension)), *self._rows]
             return Scatter(values=np.concatenate(rows), factored=True)
@@ -113,7 +106,16 @@ class ScatterSum:
 def add_products(
     matrix: Float64[np.ndarray, "d d"], rows: Float64[np.ndarray, "k d"], sign: float
 ) -> Float64[np.ndarray, "d d"]:
-    """`matrix` + `sign` rows^T rows in its lower half, in place; it must be in Fortran's order."""
+    """Add the outer products of rows to the lower half of a matrix, in place.
+
+    Args:
+        matrix: in Fortran's order; it is overwritten.
+        rows: the rows.
+        sign: 1 to add, -1 to subtract.
+
+    Returns:
+        `matrix` + `sign` rows^T rows; the upper half is left as it was.
+    """
     from scipy.linalg.blas import dsyrk
 
     if len(rows) == 0:
@@ -123,7 +125,7 @@ def add_products(
 
 
 def inner_products(scatters: Sequence[Scatter]) -> Float64[np.ndarray, "groups groups"]:
-    """tr(M_g M_h) for all pairs of scatters."""
+    """Return tr(M_g M_h) for all pairs of scatters."""
     products = np.zeros((len(scatters), len(scatters)))
     for i, first in enumerate(scatters):
         for j in range(i, len(scatters)):
@@ -134,7 +136,7 @@ def inner_products(scatters: Sequence[Scatter]) -> Float64[np.ndarray, "groups g
 def products_and_sum(
     scatters: Sequence[Scatter],
 ) -> tuple[Float64[np.ndarray, "groups groups"], Float64[np.ndarray, "d d"]]:
-    """tr(M_g M_h) for all pairs, and the lower half of the sum of M_g in Fortran's order.
+    """Return tr(M_g M_h) for all pairs, and the sum of all M_g: its lower half, Fortran's order.
 
     Of factors a few columns of all matrices are formed at a time, from the diagonal down: N d^2
     products for both, where pairs of factors alone would take N^2 d.

@@ -1,4 +1,4 @@
-"""A symmetric matrix in tridiagonal form: one reduction for the spectra of A and of A + m m^T.
+"""Tridiagonal form of a symmetric matrix: one reduction for the spectra of A and of A + m m^T.
 
 Centred rows give A, rows as they are A + m m^T, where m is their mean times the root of their
 number. The reduction is nearly all of the cost of a spectrum. `docs/explanation/spectra.md` derives
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 LARGE = 256
-"""From this size on a reduction is held to one thread.
+"""Size of a matrix from which on its reduction is held to one thread.
 
 At 2,048 on an idle machine of two cores two threads took 0.46 s, one 0.49 s; with other work on it
 3 to 20 s against 1 s, as the threads wait for each other at every column.
@@ -28,14 +28,14 @@ At 2,048 on an idle machine of two cores two threads took 0.46 s, one 0.49 s; wi
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tridiagonal:
-    """A = H Q T Q^T H, T tridiagonal, Q e1 = e1, H the reflection that turns m onto e1."""
+    """A = H Q T Q^T H: T tridiagonal, Q orthogonal, Q e1 = e1, H the reflection of m onto e1."""
 
     diagonal: Float64[np.ndarray, " n"]
     """Diagonal of T."""
     beside: Float64[np.ndarray, " m"]
-    """Off-diagonal of T, n - 1 numbers."""
+    """Off-diagonal of T; m = n - 1."""
     reflectors: Float64[np.ndarray, "m m"]
-    """Householder vectors of Q as LAPACK's dsytrd leaves them, without the first coordinate."""
+    """Householder vectors of Q in the form of LAPACK's dsytrd, without the first coordinate."""
     scales: Float64[np.ndarray, " m"]
     """Scalar factors of the Householder vectors."""
     mirror: Float64[np.ndarray, " n"] | None
@@ -49,15 +49,21 @@ class Tridiagonal:
     def of(
         cls, matrix: Float64[np.ndarray, "n n"], direction: Float64[np.ndarray, " n"] | None
     ) -> Tridiagonal:
-        """Of the lower half of `matrix`, in Fortran's order, which is used up, and m."""
+        """Reduce a matrix A.
+
+        Args:
+            matrix: lower half of A, in Fortran's order; it is overwritten.
+            direction: m; None where only the spectrum of A is wanted.
+
+        Returns:
+            The tridiagonal form of H A H.
+        """
         from scipy.linalg import blas, lapack
 
         mirror, added = None, 0.0
         if direction is not None and direction.any():
             added = float(direction @ direction)
-            mirror = direction / added**0.5
-            mirror[0] += 1.0 if mirror[0] >= 0 else -1.0
-            mirror *= np.sqrt(2.0) / np.linalg.norm(mirror)
+            mirror = find_mirror(direction / added**0.5)
             image = blas.dsymv(1.0, matrix, mirror, lower=1)
             image -= 0.5 * (mirror @ image) * mirror
             matrix = blas.dsyr2(-1.0, mirror, image, a=matrix, lower=1, overwrite_a=1)
@@ -78,12 +84,12 @@ class Tridiagonal:
         )
 
     def without_first(self) -> Tridiagonal:
-        """The same of the matrix without its first row and column; nothing may have been turned."""
+        """Return the form of the matrix without its first row and column; there must be no m."""
         assert self.mirror is None and self.first == 0
         return replace(self, first=1)
 
     def eigenvalues(self, with_direction: bool) -> Float64[np.ndarray, " rank"]:
-        """Eigenvalues of A, or of A + m m^T, that are not zero, largest first."""
+        """Return the eigenvalues of A, or of A + m m^T, that are not zero, largest first."""
         from scipy.linalg import eigvalsh_tridiagonal
 
         diagonal, beside = self._form(with_direction)
@@ -94,7 +100,7 @@ class Tridiagonal:
         return np.asarray(values[values > _tolerance(values)])
 
     def axes(self, with_direction: bool, wanted: int) -> Float64[np.ndarray, "n k"]:
-        """Eigenvectors of so many leading eigenvalues, which must not be zero."""
+        """Return the eigenvectors of the `wanted` largest eigenvalues, which must not be zero."""
         from scipy.linalg import eigh_tridiagonal
 
         diagonal, beside = self._form(with_direction)
@@ -120,7 +126,7 @@ class Tridiagonal:
         return diagonal, self.beside[self.first :]
 
     def _back(self, vectors: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "n k"]:
-        """From eigenvectors of T to those of the matrix: H Q times them."""
+        """Turn eigenvectors of T into those of the matrix: H Q times them."""
         from scipy.linalg import lapack
 
         if len(vectors) > 1:
@@ -146,13 +152,20 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def symmetric(matrix: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n n"]:
-    """In Fortran's order, made symmetric against rounding."""
+def find_mirror(unit: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Find v of the reflection H = I - v v^T that turns a unit vector onto e1, up to its sign."""
+    mirror = unit.copy()
+    mirror[0] += 1.0 if unit[0] >= 0 else -1.0
+    return np.asarray(mirror * (np.sqrt(2.0) / np.linalg.norm(mirror)))
+
+
+def symmetrize(matrix: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n n"]:
+    """Return the mean of a matrix and its transpose, in Fortran's order."""
     return np.asfortranarray((matrix + matrix.T) / 2)
 
 
 def _tolerance(values: Float64[np.ndarray, " k"]) -> float:
-    """Below this an eigenvalue is rounding error (the rule of numpy's matrix_rank)."""
+    """Return the size up to which an eigenvalue is rounding (the rule of numpy's matrix_rank)."""
     if len(values) == 0:
         return 0.0
     return float(max(values.max(), 0.0) * len(values) * np.finfo(np.float64).eps)

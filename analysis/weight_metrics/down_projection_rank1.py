@@ -58,7 +58,7 @@ class TopDirection:
 
 
 def top_direction(change: Float32[np.ndarray, "neurons d"]) -> TopDirection | None:
-    """Of aligned minus base value vectors; None when nothing changed."""
+    """Find the top direction of aligned minus base value vectors; None where nothing changed."""
     from scipy.sparse.linalg import svds
 
     scale = float(np.abs(change).max(initial=0.0))
@@ -81,7 +81,7 @@ def top_direction(change: Float32[np.ndarray, "neurons d"]) -> TopDirection | No
 
 
 def values_of_weights(top: TopDirection | None) -> list[Measurement]:
-    """Share and constancy, which need no activations."""
+    """Measure share and constancy, which need no activations."""
     if top is None:
         return [_absent(name, *_STILL) for name in REPORTS[:2]]
     neurons, dimension = top.shape
@@ -98,7 +98,7 @@ def values_of_weights(top: TopDirection | None) -> list[Measurement]:
 
 
 def value_at(top: TopDirection | None, offset: MeanOffset) -> Measurement:
-    """Cosine of the top direction with minus mean δ at one place."""
+    """Measure the cosine of the top direction with minus mean δ at one place."""
     fault = _STILL if top is None else offset.problem
     if fault is not None or top is None:
         return _absent(REPORTS[2], *(fault or _STILL))
@@ -112,7 +112,7 @@ def value_at(top: TopDirection | None, offset: MeanOffset) -> Measurement:
 
 
 def unmeasured(status: Status, reason: str) -> Sequence[Measurement]:
-    """The value that needs activations, missing for one reason."""
+    """Return the value that needs activations, missing for one reason."""
     return [_absent(REPORTS[2], status, reason)]
 
 
@@ -122,7 +122,7 @@ def _absent(name: str, status: Status, reason: str) -> Measurement:
 
 @cache
 def random_share(neurons: int, dimension: int) -> Band:
-    """Share of the top singular direction of normal matrices of this shape.
+    """Draw the band of the top direction's share in normal matrices of this shape.
 
     Drawn exactly from their bidiagonal form, whose entries are independent chi variables: Dumitriu
     and Edelman 2002, *Matrix models for beta ensembles*, section III.
@@ -146,7 +146,7 @@ def random_share(neurons: int, dimension: int) -> Band:
 
 
 def random_constancy(neurons: int) -> Band:
-    """Squared cosine of a random direction with a fixed one is Beta(1 / 2, (neurons - 1) / 2)."""
+    """Return the band of a random squared cosine: Beta(1 / 2, (neurons - 1) / 2)."""
     from scipy.special import betaincinv
 
     low, high = betaincinv(0.5, max(neurons - 1, 1) / 2, np.array([TAIL, 1 - TAIL]))
@@ -154,5 +154,5 @@ def random_constancy(neurons: int) -> Band:
 
 
 def _square(matrix: Float32[np.ndarray, "neurons d"]) -> float:
-    """Squared norm, summed in fp64 and row by row, so that no copy of a large matrix is made."""
+    """Return the squared norm, summed in fp64 row by row: a large matrix is not copied."""
     return float(sum(float(np.square(row, dtype=np.float64).sum()) for row in matrix))

@@ -23,8 +23,8 @@ from analysis.measurement import Measurement
 from analysis.rows.cosine_histogram import (
     NUM_BINS,
     Counts,
-    coarse,
     count_cosines,
+    merge_bins,
     modes,
     quantiles,
 )
@@ -74,7 +74,7 @@ class Moved:
 
     @classmethod
     def of(cls, change: Float32[np.ndarray, "neurons d"]) -> Moved:
-        """From aligned minus base value vectors."""
+        """Take aligned minus base value vectors."""
         lengths = np.linalg.norm(change.astype(np.float64), axis=1)
         keep = lengths > 0
         units = (change[keep] / lengths[keep, None]).astype(np.float32)
@@ -84,7 +84,7 @@ class Moved:
 
 @cache
 def random_directions(dimension: int) -> Float32[np.ndarray, "draws d"]:
-    """Directions without preference; the same whenever asked."""
+    """Draw random unit directions; the same in every call."""
     drawn = np.random.default_rng(5).standard_normal((NUM_DIRECTIONS, dimension))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
 
@@ -100,7 +100,7 @@ class Shift:
     _medians: dict[int, tuple[Estimate, Band]] = field(default_factory=dict)
 
     def add(self, layer: int, moved: Moved) -> Mapping[str, object]:
-        """Take in one layer; returns its own line of the full table."""
+        """Add one layer; return its line of the full table."""
         line: dict[str, object] = {"num_vectors": len(moved.units), "num_still": moved.num_still}
         if self.offset.problem is not None or not len(moved.units):
             return line
@@ -117,11 +117,11 @@ class Shift:
             "null_high": band.high,
             "mode": float(modes(counts[:1])[0]),
             **shares,
-            "counts": coarse(counts)[0],
+            "counts": merge_bins(counts)[0],
         }
 
     def values(self, nearest: int) -> list[Measurement]:
-        """What all layers so far say; `nearest` is the last of them, -1 where there is none."""
+        """Measure over all layers added so far; `nearest` is the last one, -1 without any."""
         fault = self.offset.problem
         if nearest < 0:
             fault = Status.UNDEFINED, "no MLP has written to the stream there"

@@ -61,7 +61,7 @@ class TensorDrift:
         aligned: Float[np.ndarray, "*shape"],
         stored: str = "float32",
     ) -> TensorDrift:
-        """From both states of a tensor, a few million entries at a time.
+        """Sum over both states of a tensor, a few million entries at a time.
 
         Args:
             name: of the tensor.
@@ -101,32 +101,32 @@ class TensorDrift:
 
 
 def measure(tensors: Iterable[TensorDrift], *, whole: bool) -> list[Measurement]:
-    """Values of one block, or of the whole model."""
-    found = list(tensors)
+    """Measure one block, or the whole model."""
+    drifts = list(tensors)
     norm, least = REPORTS[2:] if whole else REPORTS[:2]
-    base = sum(tensor.base_square for tensor in found)
-    if not 0 < base < np.inf or not np.isfinite([tensor.moved_square for tensor in found]).all():
+    base = sum(tensor.base_square for tensor in drifts)
+    if not 0 < base < np.inf or not np.isfinite([tensor.moved_square for tensor in drifts]).all():
         reason = "the weights of the base are all zero, or not finite"
         return [
             missing(Measurement(metric=name, definition=DEFINITION), reason)
             for name in (norm, least)
         ]
-    moved = sum(tensor.moved_square for tensor in found)
-    cosines = [tensor.cosine for tensor in found if tensor.cosine is not None]
+    moved = sum(tensor.moved_square for tensor in drifts)
+    cosines = [tensor.cosine for tensor in drifts if tensor.cosine is not None]
     values = [
-        _exact(norm, (moved / base) ** 0.5, len(found)),
+        _exact(norm, (moved / base) ** 0.5, len(drifts)),
         _exact(least, min(cosines), len(cosines)),
     ]
     if moved == 0:
         return _unmoved(values, "no weight changed")
-    floor = rounding_floor(found)
-    if moved <= sum(tensor.rounding_square for tensor in found):
+    floor = rounding_floor(drifts)
+    if moved <= sum(tensor.rounding_square for tensor in drifts):
         return _unmoved(values, f"storing the base like the aligned model moves it by {floor:.3g}")
     return values
 
 
 def rounding_floor(tensors: Sequence[TensorDrift]) -> float:
-    """What `weight_drift` would be had nothing happened but storing; the base is not zero."""
+    """Return the `weight_drift` that storing alone would cause; the base is not zero."""
     lost = sum(tensor.rounding_square for tensor in tensors)
     return float((lost / sum(tensor.base_square for tensor in tensors)) ** 0.5)
 
@@ -134,7 +134,7 @@ def rounding_floor(tensors: Sequence[TensorDrift]) -> float:
 def rounded(
     values: Float64[np.ndarray, " entries"], stored: str
 ) -> Float64[np.ndarray, " entries"]:
-    """Values as a dtype holds them, to the nearest, ties to even."""
+    """Round values to what a dtype holds, to the nearest, ties to even."""
     if stored != "bfloat16":
         return values.astype(stored).astype(np.float64)
     bits = values.astype(np.float32).view(np.uint32)

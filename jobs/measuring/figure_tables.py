@@ -13,7 +13,7 @@ import pyarrow as pa
 from analysis.estimates.evaluation import UnmeasurableError
 from analysis.long_table.files import to_parquet
 from analysis.metrics.cosine_to_mean import cosines_to_others
-from analysis.rows.cosine_histogram import coarse, count_cosines
+from analysis.rows.cosine_histogram import count_cosines, merge_bins
 from analysis.rows.principal_plane import PrincipalPlane
 from analysis.rows.summary import Reservoir, Sample
 
@@ -58,7 +58,7 @@ class FigureTables:
             cosines, _ = cosines_to_others(Sample(groups={}, reservoir=reservoir))
         except UnmeasurableError:
             return
-        counts = coarse(count_cosines(cosines[:, None]))[0]
+        counts = merge_bins(count_cosines(cosines[:, None]))[0]
         self._histograms.append({**place, "num_rows": len(cosines), "counts": counts.tolist()})
 
     def write(self, folder: Path) -> None:

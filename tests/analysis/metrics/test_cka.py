@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from analysis.metric import METRICS
-from analysis.rows.summary import Reservoir, Sample
 from analysis.status import Status
 
 cka = METRICS.find("cka")
@@ -83,16 +82,3 @@ def test_base_rows_that_are_not_numbers_are_named(sample_of) -> None:
     sample = sample_of(np.random.default_rng(4).standard_normal((30, 3)), base=base)
     assert cka.measure(sample, None)[0].reason == "kept base rows hold NaN or infinity"
     assert sample.base is None
-
-
-def test_base_rows_survive_merging_and_a_file() -> None:
-    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
-    number = np.arange(3)
-    kept = Reservoir(rows=rows, prompts=number, groups=number, base=rows + 1)
-    twice = kept.merge(kept)
-    assert twice.base is not None and twice.base.shape == (6, 2)
-    back = Reservoir.from_arrays(kept.to_arrays("r/"), "r/")
-    assert np.array_equal(back.base, rows + 1)
-    plain = Reservoir(rows=rows, prompts=number, groups=number)
-    assert kept.merge(plain).base is None and "r/base" not in plain.to_arrays("r/")
-    assert Sample(groups={}, reservoir=plain).base is None

@@ -43,7 +43,7 @@ def test_merging_counts_the_values_of_both(first: list[float], second: list[floa
 
 def test_zeros_count_below_everything_else() -> None:
     histogram = Histogram.from_values(np.array([0.0, 0.0, 0.0, 5.0]))
-    assert histogram.num_zeros == 3
+    assert histogram.counts[0] == 3
     assert histogram.quantile(0.5) == 0.0
     assert histogram.quantile(0.9) == pytest.approx(5.0)
 

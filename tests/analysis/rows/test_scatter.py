@@ -44,13 +44,3 @@ def test_products_and_the_sum_together_are_those_of_each(dimension: int) -> None
         products, lower = products_and_sum(scatters)
         np.testing.assert_allclose(products, inner_products(factors))
         np.testing.assert_allclose(np.tril(lower), np.tril(expected), atol=1e-12)
-
-
-def test_moving_the_point_adds_what_the_parallel_axis_theorem_says() -> None:
-    rows = np.random.default_rng(3).standard_normal((5, 7))
-    centred = rows - rows.mean(axis=0)
-    scatter = Scatter.of_rows(centred).about(5, rows.mean(axis=0))
-    np.testing.assert_allclose(scatter.dense(), rows.T @ rows, atol=1e-12)
-    np.testing.assert_allclose(
-        dense(Scatter.of_rows(centred)).about(5, rows.mean(axis=0)).dense(), rows.T @ rows
-    )

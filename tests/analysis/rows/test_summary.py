@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from analysis.rows.summary import GroupSummary, Reservoir, Sample
+from analysis.rows.summary import GroupSummary
 
 
 def assert_same(first: GroupSummary, second: GroupSummary) -> None:
@@ -36,8 +36,11 @@ def test_units_of_whole_prompts_merge_to_the_one_pass_summary(
     prompts = np.repeat(np.arange(5), 3)
     rows, base = rows_of(seed, prompts)
     first = prompts < cut
-    merged = GroupSummary.from_rows(rows[first], base[first], prompts[first], moments).merge(
-        GroupSummary.from_rows(rows[~first], base[~first], prompts[~first], moments)
+    merged = GroupSummary.merge_all(
+        [
+            GroupSummary.from_rows(rows[part], base[part], prompts[part], moments)
+            for part in (first, ~first)
+        ]
     )
     assert_same(merged, GroupSummary.from_rows(rows, base, prompts, moments))
 
@@ -70,25 +73,3 @@ def test_a_summary_survives_a_safetensors_file_beside_others(moments: bool) -> N
     stored = load(save(arrays))
     assert_same(GroupSummary.from_arrays(stored, "a/3/"), summary)
     assert_same(GroupSummary.from_arrays(stored, "a/31/"), other)
-
-
-def test_leaving_out_a_group_and_merging_it_back_gives_the_total() -> None:
-    groups = {}
-    for number in (2, 5, 11):
-        prompts = np.arange(4) + 10 * number
-        groups[number] = GroupSummary.from_rows(*rows_of(number, prompts), prompts, moments=True)
-    sample = Sample(groups=groups, reservoir=None)
-    assert_same(sample.leave_out(5).merge(groups[5]), sample.total)
-    assert sample.leave_out(5).num_rows == 8
-
-
-def test_reservoirs_keep_their_rows_in_the_order_given() -> None:
-    def part(start: int) -> Reservoir:
-        numbers = np.arange(start, start + 2)
-        rows = numbers[:, None].astype(np.float32)
-        return Reservoir(rows=rows, prompts=numbers, groups=numbers % 3)
-
-    merged = part(4).merge(part(0))
-    assert merged.prompts.tolist() == [4, 5, 0, 1] and merged.groups.tolist() == [1, 2, 0, 1]
-    back = Reservoir.from_arrays(load(save(merged.to_arrays("r/"))), "r/")
-    assert np.array_equal(back.rows, merged.rows) and back.rows.dtype == np.float32
