@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.drawing.drawable import half_widths, number
 from analysis.drawing.marks import DASHES, MARKERS
@@ -11,6 +11,8 @@ from analysis.tables.rounding import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+RowLike = TypeVar("RowLike", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,11 @@ def by_family(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
     return sorted(
         facts, key=lambda model: (str(facts[model]["family"]), _size(facts[model]), model)
     )
+
+
+def rows_by_model(rows: Sequence[RowLike]) -> dict[str, list[RowLike]]:
+    """Group rows by model, in the order of `by_family`."""
+    return {model: [row for row in rows if row["model"] == model] for model in by_family(rows)}
 
 
 def _size(row: Mapping[str, Scalar]) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import OKABE_ITO, finish, label_places, panels, style
-from analysis.drawing.model_styles import by_family
+from analysis.drawing.model_styles import rows_by_model
 from analysis.drawing.ridges import OVERLAP, draw_ridge
 from analysis.drawing.view_details import Line, cuts_of
 from analysis.tables.layout import TableLayout, axis_values
@@ -39,8 +39,7 @@ def draw(
     note: str = "",
 ) -> "Figure":
     """Draw one panel per model, one histogram per value of `by`, the first one on top."""
-    models, names = by_family(lines), axis_values(lines, by, layout or TableLayout())[::-1]
-    of_model = {model: [line for line in lines if line["model"] == model] for model in models}
+    of_model, names = rows_by_model(lines), axis_values(lines, by, layout or TableLayout())[::-1]
     titles = [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()]
     with style():
         figure, axes = panels(titles, height=0.28 * len(names) + 0.9)

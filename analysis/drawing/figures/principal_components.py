@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import OKABE_ITO, finish, label_values, panels, style
-from analysis.drawing.model_styles import by_family
+from analysis.drawing.model_styles import rows_by_model
 from analysis.drawing.view_details import Line, cuts_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
 
 def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
     """Draw one panel per model, each on its own scale: residual streams differ in theirs."""
-    models = by_family(lines)
-    of_model = {model: [line for line in lines if line["model"] == model] for model in models}
+    of_model = rows_by_model(lines)
     titles = [
         f"{model}, layer {own[0]['layer']} ({own[0]['share']:.0%})"
         for model, own in of_model.items()

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import finish, label_values, panels, style
-from analysis.drawing.model_styles import by_family
+from analysis.drawing.model_styles import rows_by_model
 from analysis.drawing.ridges import OVERLAP, draw_ridge
 from analysis.drawing.view_details import Line, cuts_of
 
@@ -40,8 +40,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
 
 def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
     """Draw one panel per model, the earliest MLP below."""
-    models = by_family(lines)
-    of_model = {model: [line for line in lines if line["model"] == model] for model in models}
+    of_model = rows_by_model(lines)
     with style():
         figure, axes = panels(
             [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()],
