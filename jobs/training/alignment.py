@@ -140,8 +140,8 @@ def _train(
     untouched = copy.deepcopy((model.config, model.generation_config))
     scored = _score(work, model, pairs, digest, needed=objective.USES_REFERENCE)
     training, validation = _split(scored, "train"), _split(scored, "validation")
-    arguments = recipe.trainer_arguments(work.folder / "checkpoints", device, layout.num_ranks)
-    order = data_order(len(training.pairs), recipe.steps * recipe.global_batch, params.seed)
+    arguments = recipe.trainer_arguments(work.folder / "checkpoints", device)
+    order = data_order(len(training.pairs), recipe.steps * params.global_batch, params.seed)
     trainer = objective.make_trainer(
         Lesson(
             model=model,

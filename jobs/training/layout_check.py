@@ -50,7 +50,9 @@ def require_layout(trainer: Supervised, layout: Layout) -> dict[str, object]:
     }
     assert facts["ranks"] == layout.num_ranks, f"{facts['ranks']} ranks train, not as {layout}"
     assert facts["micro_batch"] == layout.micro_batch, f"{facts}, planned {layout}"
-    assert facts["accumulation"] == layout.accumulation(recipe.global_batch), f"{facts}, {layout}"
+    assert facts["accumulation"] == layout.accumulation(recipe.settings.global_batch), (
+        f"{facts}, {layout}"
+    )
     device = trainer.accelerator.device.type
     assert (device == "cuda") == (layout.num_gpus > 0), f"it computes on {device}, planned {layout}"
     trained = [weight for weight in trainer.model.parameters() if weight.requires_grad]
@@ -65,6 +67,8 @@ def _innermost(trainer: Supervised) -> str:
     optimizer: object = trainer.optimizer
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer
-    planned = {"rmsprop": "RMSprop", "adamw": "AdamW"}[trainer.supervision.recipe.optimizer]
+    planned = {"rmsprop": "RMSprop", "adamw": "AdamW"}[
+        trainer.supervision.recipe.settings.optimizer
+    ]
     assert type(optimizer).__name__ == planned, type(optimizer)
     return planned

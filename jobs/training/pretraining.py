@@ -55,7 +55,7 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     device = pick_device(params.layout().num_gpus)
     model = _new_model(params, tokenizer).to(device)
     recipe = params.recipe(params.steps)
-    order = data_order(len(rows), recipe.steps * recipe.global_batch, params.seed)
+    order = data_order(len(rows), recipe.steps * params.global_batch, params.seed)
     trainer = _make_trainer(model, Rows(rows, order), recipe, work.folder / "checkpoints", device)
     trainer.supervise(params.supervision(work, recipe))
     outcome = train(trainer)

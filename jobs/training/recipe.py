@@ -10,10 +10,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Int64
+from pydantic import Field
+
+from jobs.shared_params import ComputeParams
+from jobs.training.layout import Layout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,66 +26,74 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LambdaLR
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
+class PrecisionParams(ComputeParams):
+    """In which precision, and by which kernel, pairs and rows are computed."""
+
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Computed in; the weights are fp32 either way."
+    )
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+
+
+class RecipeParams(PrecisionParams):
     """How weights are trained, whatever the loss."""
 
+    seed: int = Field(
+        0, ge=0, description="Decides the order of the data, and all other random draws."
+    )
+    optimizer: Literal["rmsprop", "adamw"] = Field("rmsprop", description="Optimizer.")
+    learning_rate: float = Field(1e-6, gt=0, description="Rate at the top of the schedule.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="After the warm-up: constant, or down to 0 at the last step."
+    )
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the rate rises.")
+    weight_decay: float = Field(0.0, ge=0, description="Decay of matrices; biases have none.")
+    max_grad_norm: float = Field(10.0, gt=0, description="Longer gradients are scaled to this.")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of adamw's first moment.")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="Decay of adamw's second moment.")
+    rmsprop_alpha: float = Field(0.99, ge=0, lt=1, description="Decay of rmsprop's moment.")
+    epsilon: float = Field(1e-8, gt=0, description="Added to the root of the second moment.")
+    global_batch: int = Field(4, ge=1, description="Rows per optimizer step.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One run of so many steps, as its params and its layout have it."""
+
+    settings: RecipeParams
+    """How weights are trained."""
+    layout: Layout
+    """How the run lies on its machines."""
     steps: int
     """Optimizer steps."""
-    global_batch: int
-    """Rows per optimizer step."""
-    micro_batch: int
-    """Rows per forward pass, a divisor of the global batch; the rest is accumulated."""
-    seed: int
-    """Decides the order of rows and all that is random in the loss."""
-    optimizer: str
-    """`rmsprop` or `adamw`."""
-    learning_rate: float
-    """Learning rate at the top of the schedule."""
-    schedule: str
-    """The rate after the warm-up: `constant`, or `linear` or `cosine` to 0 at the last step."""
-    warmup_steps: int
-    """Steps over which the rate rises."""
-    weight_decay: float
-    """Decay of weights: decoupled (adamw) or added to the gradient (rmsprop); on matrices only."""
-    max_grad_norm: float
-    """Gradients are scaled down to this norm."""
-    adam_beta1: float
-    """Decay of adamw's first moment."""
-    adam_beta2: float
-    """Decay of adamw's second moment."""
-    rmsprop_alpha: float
-    """Decay of rmsprop's second moment."""
-    epsilon: float
-    """Added to the root of the second moment."""
-    dtype: str
-    """Precision of the computation: `float32`, or `bfloat16` under autocast over fp32 weights."""
-    activation_checkpointing: bool
-    """Recompute activations in the backward pass, to save memory."""
 
     def optimizer_for(self, parameters: Iterable[Parameter]) -> Optimizer:
-        """Make the torch optimizer for parameters that are trained."""
+        """Make the torch optimizer for parameters that are trained.
+
+        Decay of weights is decoupled in adamw, and added to the gradient in rmsprop.
+        """
         import torch
 
+        settings = self.settings
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         matrices = [weight for weight in trained if _num_axes(weight) >= 2]
         others = [weight for weight in trained if _num_axes(weight) < 2]
         groups = [
             {"params": weights, "weight_decay": decay}
-            for weights, decay in ((matrices, self.weight_decay), (others, 0.0))
+            for weights, decay in ((matrices, settings.weight_decay), (others, 0.0))
             if weights
         ]
-        if self.optimizer == "adamw":
-            betas = (self.adam_beta1, self.adam_beta2)
+        if settings.optimizer == "adamw":
+            betas = (settings.adam_beta1, settings.adam_beta2)
             return torch.optim.AdamW(
-                groups, lr=self.learning_rate, betas=betas, eps=self.epsilon, fused=True
+                groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon, fused=True
             )
-        assert self.optimizer == "rmsprop", self.optimizer
+        assert settings.optimizer == "rmsprop", settings.optimizer
         return torch.optim.RMSprop(
             groups,
-            lr=self.learning_rate,
-            alpha=self.rmsprop_alpha,
-            eps=self.epsilon,
+            lr=settings.learning_rate,
+            alpha=settings.rmsprop_alpha,
+            eps=settings.epsilon,
             momentum=0.0,
             centered=False,
         )
@@ -94,43 +106,43 @@ class Recipe:
 
     def rate_factor(self) -> Callable[[int], float]:
         """Return what maps a step (from 0) to the share of the learning rate that it uses."""
-        rise, decay = self.warmup_steps + 1, max(1, self.steps - self.warmup_steps)
+        schedule, warmup_steps = self.settings.schedule, self.settings.warmup_steps
+        rise, decay = warmup_steps + 1, max(1, self.steps - warmup_steps)
 
         def factor(step: int) -> float:
-            if step < self.warmup_steps:
+            if step < warmup_steps:
                 return (step + 1) / rise
-            done = min(1.0, (step - self.warmup_steps) / decay)
-            if self.schedule == "cosine":
+            done = min(1.0, (step - warmup_steps) / decay)
+            if schedule == "cosine":
                 return 0.5 * (1 + math.cos(math.pi * done))
-            return 1.0 - done if self.schedule == "linear" else 1.0
+            return 1.0 - done if schedule == "linear" else 1.0
 
         return factor
 
-    def trainer_arguments(self, folder: Path, device: str, num_ranks: int = 1) -> dict[str, object]:
+    def trainer_arguments(self, folder: Path, device: str) -> dict[str, object]:
         """Return arguments of any Hugging Face Trainer, which saves and reports nothing by itself.
 
         An engine's arguments go on top of them.
         """
-        accumulation, rest = divmod(self.global_batch, self.micro_batch * num_ranks)
-        assert accumulation and not rest, (self.global_batch, self.micro_batch, num_ranks)
+        settings, layout = self.settings, self.layout
         return {
             "output_dir": str(folder),
             "max_steps": self.steps,
-            "per_device_train_batch_size": self.micro_batch,
-            "gradient_accumulation_steps": accumulation,
-            "learning_rate": self.learning_rate,
-            "max_grad_norm": self.max_grad_norm,
-            "weight_decay": self.weight_decay,
+            "per_device_train_batch_size": layout.micro_batch,
+            "gradient_accumulation_steps": layout.accumulation(settings.global_batch),
+            "learning_rate": settings.learning_rate,
+            "max_grad_norm": settings.max_grad_norm,
+            "weight_decay": settings.weight_decay,
             "label_smoothing_factor": 0.0,
-            "seed": self.seed,
-            "data_seed": self.seed,
+            "seed": settings.seed,
+            "data_seed": settings.seed,
             "full_determinism": False,
             "use_cpu": device == "cpu",
-            "bf16": self.dtype == "bfloat16",
+            "bf16": settings.dtype == "bfloat16",
             "fp16": False,
             "tf32": False,
             "torch_compile": False,
-            "activation_checkpointing": self.activation_checkpointing,
+            "activation_checkpointing": layout.activation_checkpointing,
             "activation_checkpointing_kwargs": {"use_reentrant": False},
             "auto_find_batch_size": False,
             "average_tokens_across_devices": True,

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.kind import execution
-from jobs.training.params import PrecisionParams
+from jobs.training.recipe import PrecisionParams
 
 
 class PairScoringParams(PrecisionParams):

@@ -15,7 +15,6 @@ from cluster.errors import UserError
 from jobs.training.batch_supply import LIMIT_S, WatchedBatches
 from jobs.training.early_stopping import LOSS, EarlyStopping, StoppingState, stopping_state
 from jobs.training.health import Health
-from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
 from jobs.training.resume.continuation import Continuation
 from jobs.training.training_log import append_row, write_logs
@@ -46,8 +45,6 @@ class Supervision:
     """The attempt it belongs to."""
     recipe: Recipe
     """How it trains."""
-    layout: Layout
-    """How it lies on its machines."""
     checkpoint_every: int | None
     """Steps between checkpoints; None writes one only when asked to stop."""
     keep_checkpoints: int
@@ -258,7 +255,7 @@ def train(trainer: Supervised) -> dict[str, object]:
     """
     supervision = trainer.supervision
     continuation = Continuation(
-        supervision.work.attempt, supervision.layout, supervision.keep_checkpoints
+        supervision.work.attempt, supervision.recipe.layout, supervision.keep_checkpoints
     )
     trainer.continuation = continuation
     try:

@@ -88,8 +88,8 @@ class Zero(Engine):
         planned = {
             "zero_stage": self.STAGE,
             "offload": layout.offload,
-            "autocast": recipe.dtype == "bfloat16",
-            "clipped_to": recipe.max_grad_norm,
+            "autocast": recipe.settings.dtype == "bfloat16",
+            "clipped_to": recipe.settings.max_grad_norm,
             "ranks_of_engine": layout.num_ranks,
         }
         assert in_force == planned, f"in force {in_force}, planned {planned}"
@@ -111,17 +111,17 @@ def settings(stage: int, layout: Layout, recipe: Recipe) -> dict[str, object]:
     fp32 weights whatever is computed in, no scaling of losses, our own optimizer and schedule.
     """
     return {
-        "train_batch_size": recipe.global_batch,
+        "train_batch_size": recipe.settings.global_batch,
         "train_micro_batch_size_per_gpu": layout.micro_batch,
-        "gradient_accumulation_steps": layout.accumulation(recipe.global_batch),
-        "gradient_clipping": recipe.max_grad_norm,
+        "gradient_accumulation_steps": layout.accumulation(recipe.settings.global_batch),
+        "gradient_clipping": recipe.settings.max_grad_norm,
         "zero_allow_untested_optimizer": True,
         # DeepSpeed's own Adam for processors would have to be compiled where the job runs.
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": False},
         "fp16": {"enabled": False},
         "torch_autocast": {
-            "enabled": recipe.dtype == "bfloat16",
+            "enabled": recipe.settings.dtype == "bfloat16",
             "dtype": "bfloat16",
             # Gradients and weights of these modules would be sent in 16 bits.
             "lower_precision_safe_modules": [],

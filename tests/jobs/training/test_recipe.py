@@ -1,37 +1,34 @@
 """Learning rates, optimizers and the order of the data."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.training.recipe import Recipe, data_order
+from jobs.training.layout import Layout
+from jobs.training.recipe import Recipe, RecipeParams, data_order
 
-RECIPE = Recipe(
-    steps=10,
-    global_batch=4,
-    micro_batch=2,
-    seed=0,
-    optimizer="adamw",
-    learning_rate=0.1,
-    schedule="constant",
-    warmup_steps=0,
-    weight_decay=0.5,
-    max_grad_norm=1.0,
-    adam_beta1=0.8,
-    adam_beta2=0.9,
-    rmsprop_alpha=0.7,
-    epsilon=1e-6,
-    dtype="float32",
-    activation_checkpointing=False,
-)
+
+def recipe(**change):
+    settings = RecipeParams(
+        **{
+            "global_batch": 4,
+            "optimizer": "adamw",
+            "learning_rate": 0.1,
+            "weight_decay": 0.5,
+            "adam_beta1": 0.8,
+            "adam_beta2": 0.9,
+            "rmsprop_alpha": 0.7,
+            "epsilon": 1e-6,
+            **change,
+        }
+    )
+    return Recipe(settings=settings, layout=Layout(micro_batch=2), steps=10)
 
 
 def factors(**change):
-    factor = dataclasses.replace(RECIPE, **change).rate_factor()
+    factor = recipe(**change).rate_factor()
     return [round(factor(step), 6) for step in range(10)]
 
 
@@ -44,7 +41,7 @@ def test_linear_and_cosine_fall_from_the_top_to_nothing_after_the_last_step():
     assert linear[2] == cosine[2] == 1
     assert linear[6] == cosine[6] == 0.5
     assert linear[9] == 0.125 and 0 < cosine[9] < 0.125
-    assert dataclasses.replace(RECIPE, schedule="linear").rate_factor()(10) == 0
+    assert recipe(schedule="linear").rate_factor()(10) == 0
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
@@ -54,13 +51,13 @@ def test_a_run_that_is_all_warm_up_has_a_rate_at_every_step(schedule):
 
 def test_the_optimizers_have_the_recipes_settings_and_decay_matrices_only():
     layer = torch.nn.Linear(2, 3)
-    adamw = RECIPE.optimizer_for(layer.parameters())
+    adamw = recipe().optimizer_for(layer.parameters())
     assert isinstance(adamw, torch.optim.AdamW)
     assert adamw.defaults["betas"] == (0.8, 0.9) and adamw.defaults["eps"] == 1e-6
     matrices, others = adamw.param_groups
     assert matrices["params"] == [layer.weight] and matrices["weight_decay"] == 0.5
     assert others["params"] == [layer.bias] and others["weight_decay"] == 0
-    rmsprop = dataclasses.replace(RECIPE, optimizer="rmsprop").optimizer_for(layer.parameters())
+    rmsprop = recipe(optimizer="rmsprop").optimizer_for(layer.parameters())
     assert isinstance(rmsprop, torch.optim.RMSprop)
     assert rmsprop.defaults["alpha"] == 0.7 and rmsprop.defaults["momentum"] == 0
 
