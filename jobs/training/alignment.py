@@ -6,7 +6,7 @@ import copy
 import gc
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,29 +20,29 @@ from jobs.training.adapters.lora import (
     add_adapter,
     in_single_precision,
     merge_into_base,
+    quantisation,
     save_adapter,
 )
-from jobs.training.adapters.quantisation import quantisation
 from jobs.training.align_params import Params
 from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import score_pairs
-from jobs.training.engine import ENGINES, Engine
+from jobs.training.engine import ENGINES, Engine, Held
 from jobs.training.health import LOG
 from jobs.training.layout import Layout
 from jobs.training.layout_check import check_before_training
 from jobs.training.memory_watch import watch_memory
 from jobs.training.model_card import base_on_hub, write_model_card
-from jobs.training.objective import OBJECTIVES, Lesson, ScoredPairs
+from jobs.training.objective import OBJECTIVES, Lesson, Objective, ScoredPairs
+from jobs.training.preference import margins
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import read_reference
-from jobs.training.supervision import Supervised, train
+from jobs.training.supervision import Supervised, Validate, train
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
     length_limit,
     read_tokenized_pairs,
     tokens_digest,
 )
-from jobs.training.validation import validator
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
 
@@ -282,3 +282,40 @@ def _save(
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     ranks.barrier()
+
+
+def validator(
+    trainer: Supervised,
+    params: Params,
+    engine: Engine,
+    objective: Objective,
+    reference: ScoredPairs,
+) -> Validate:
+    """Make what maps a model to its loss on the validation pairs, share preferred, and margin.
+
+    Args:
+        trainer: whose model is validated.
+        params: of the job.
+        engine: that trains.
+        objective: whose loss it is.
+        reference: the validation pairs, scored by the reference where the objective has one.
+    """
+    settings = params.settings()
+    batch_size = 2 * params.layout().micro_batch
+
+    def validate(model: PreTrainedModel) -> Mapping[str, float]:
+        # Divided weights come together only under what is wrapped around the model.
+        running = trainer.model_wrapped if Held.WEIGHTS in engine.SHARDED else model
+        policy = score_pairs(running, reference.pairs, batch_size=batch_size, dtype=params.dtype)
+        assert policy.chosen is not None and policy.rejected is not None
+        metrics = {
+            "loss": objective.validation_loss(policy, reference, settings),
+            "chosen_preferred": float((policy.chosen > policy.rejected).mean()),
+        }
+        if reference.chosen is not None:
+            gains = margins(policy, reference)
+            metrics["margin"] = settings["beta"] * float(gains.mean())
+            metrics["accuracy"] = float((gains > 0).mean())
+        return metrics
+
+    return validate

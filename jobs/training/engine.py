@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from jobs.door import Door
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe
-from jobs.training.weight_export import save_whole
+from jobs.training.trained_weights import save_whole
 
 if TYPE_CHECKING:
     from jobs.training.supervision import Supervised

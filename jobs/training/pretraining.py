@@ -16,7 +16,6 @@ from jobs.models.family import family_of_config
 from jobs.models.loading import describe_model, save_checkpoint
 from jobs.text import corpus
 from jobs.training.model_card import write_model_card
-from jobs.training.packing import packed_rows
 from jobs.training.pretrain_params import Params
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.supervision import Supervised, train
@@ -24,7 +23,7 @@ from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 
 class Rows:
@@ -120,3 +119,32 @@ def _collate(rows: Sequence[Int64[np.ndarray, " sequence"]]) -> dict[str, Tensor
 
     token_ids = torch.from_numpy(np.stack(rows))
     return {"input_ids": token_ids, "labels": token_ids}
+
+
+_STREAM = 1
+"""Keeps the order of documents apart from the order of rows, which has the same seed."""
+
+
+def packed_rows(
+    documents: Sequence[str], tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int
+) -> Int64[np.ndarray, "rows sequence"]:
+    """Return token ids of the documents in a seeded order, each ended by EOS, cut into rows.
+
+    Tokens that do not fill the last row are left out.
+
+    Raises:
+        UserError: there are fewer tokens than one row, or the tokenizer has no EOS.
+    """
+    if tokenizer.eos_token_id is None:
+        raise UserError("the tokenizer has no end-of-text token to join documents with")
+    ids = tokenizer(list(documents), add_special_tokens=False)["input_ids"]
+    order = np.random.default_rng([seed, _STREAM]).permutation(len(ids))
+    joined = [token for place in order for token in (*ids[place], tokenizer.eos_token_id)]
+    num_rows = len(joined) // sequence_length
+    if not num_rows:
+        raise UserError(
+            f"the documents have {len(joined)} tokens, fewer than one sequence "
+            f"of {sequence_length}",
+            where="sequence_length",
+        )
+    return np.array(joined[: num_rows * sequence_length]).reshape(num_rows, sequence_length)

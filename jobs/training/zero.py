@@ -15,7 +15,7 @@ from jobs.training.engine import Engine, Held
 from jobs.training.layout import Layout
 from jobs.training.layout_check import require_layout
 from jobs.training.recipe import Recipe
-from jobs.training.weight_export import gather_state, save_whole
+from jobs.training.trained_weights import gather_state, save_whole
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine

@@ -1,6 +1,7 @@
 """A LoRA adapter in training: put beside a frozen base, switched off, saved, and merged.
 
-The base is in memory once: with the adapter off it is the reference. Adapters are fp32.
+The base is in memory once: with the adapter off it is the reference. Adapters are fp32; the base
+may be held in 4 bits (QLoRA).
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import unknown_name
+from cluster.errors import UserError, unknown_name
 from jobs.kind import Params as KindParams
 from jobs.models.adapter_folder import WEIGHTS, read_adapter_config
 from jobs.models.adapters import merge_adapter
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from deepspeed.zero import GatheredParameters
     from torch.nn import Parameter
     from torch.utils.hooks import RemovableHandle
-    from transformers import PreTrainedModel
+    from transformers import BitsAndBytesConfig, PreTrainedModel
 
 _NAME = "default"
 """What peft calls a model's only adapter."""
@@ -180,3 +182,45 @@ def _whole_on_call(model: PreTrainedModel) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+LIBRARY = "bitsandbytes"
+
+
+def quantisation(lora: Lora | None, dtype: str, device: str) -> BitsAndBytesConfig | None:
+    """Make the config by which `load_model` quantises weights; None where none is wanted.
+
+    Args:
+        lora: the adapter that is trained; None without one.
+        dtype: of the products.
+        device: of the base.
+
+    Raises:
+        UserError: the device is no GPU, or the library is not installed.
+    """
+    if lora is None or lora.quantised is None:
+        return None
+    if device == "cpu":
+        raise UserError(
+            "a quantised base needs a GPU, and this job has none",
+            where="lora.quantised",
+            allowed=["null"],
+            hint="set num_gpus, or train the adapter beside the base as it is",
+        )
+    if find_spec(LIBRARY) is None:
+        raise UserError(
+            f"a quantised base needs {LIBRARY}, which is not installed",
+            where="lora.quantised",
+            allowed=["null"],
+            hint="pip install 'deltascale[qlora]' on every machine that trains",
+        )
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=lora.quantised,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+        bnb_4bit_quant_storage=torch.uint8,
+    )

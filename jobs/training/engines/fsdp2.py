@@ -17,7 +17,7 @@ from jobs.training.layout import Layout
 from jobs.training.layout_check import require_layout
 from jobs.training.recipe import Recipe
 from jobs.training.resume.fsdp_state import divide_again
-from jobs.training.weight_export import gather_state, save_whole
+from jobs.training.trained_weights import gather_state, save_whole
 
 if TYPE_CHECKING:
     from jobs.training.supervision import Supervised

@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.errors import UserError
-from jobs.training.packing import packed_rows
+from jobs.training.pretraining import packed_rows
 
 DOCUMENTS = ["word0 word1 word2", "word3", "word4 word5", "word6 word7 word8 word9"]
 
