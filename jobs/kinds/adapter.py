@@ -9,9 +9,9 @@ from jobs.models.adapter_folder import (
     CONFIG,
     TOKENIZER_FILES,
     WEIGHTS,
+    adapter_facts,
     check_adapter_folder,
     no_adapter_weights,
-    read_adapter_config,
 )
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.provenance import Model
@@ -66,5 +66,5 @@ class Adapter(Kind[AdapterParams]):
             "model": describe_model(config),
             "source": work.params.source,
             "revision": commit,
-            "adapter": read_adapter_config(folder).facts,
+            "adapter": adapter_facts(folder),
         }

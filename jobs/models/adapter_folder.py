@@ -3,14 +3,12 @@
 An adapter must leave its base as it is: switched off, the base must be the base.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from cluster.errors import UserError
-from jobs.models.folder import DESCRIPTIONS
+from jobs.models.folder import DESCRIPTIONS, read_json_object
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -38,51 +36,36 @@ _INITIALISATIONS = (True, False, "gaussian", "eva", "orthogonal")
 _TASKS = (None, "CAUSAL_LM")
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdapterConfig:
-    """The content of an adapter_config.json."""
-
-    settings: Mapping[str, object]
-    """Settings for peft.LoraConfig; those that are not set are left out."""
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """Type, rank and targets, as a record holds them."""
-        targets = cast(str | Sequence[str], self.settings.get("target_modules") or [])
-        kind = "dora" if self.settings.get("use_dora") else "lora"
-        return {
-            "type": kind,
-            "rank": self.settings.get("r", 8),  # peft's own default
-            "targets": [targets] if isinstance(targets, str) else sorted(targets),
-        }
-
-
 def check_adapter_folder(folder: Path, where: str) -> list[str]:
     """List the files of an adapter. Raises UserError for the first thing that is wrong."""
-    read_adapter_config(folder, where)
+    read_adapter_settings(folder, where)
     _check_weights(folder, where)
     return [CONFIG, WEIGHTS, *(name for name in TOKENIZER_FILES if (folder / name).is_file())]
 
 
-def read_adapter_config(folder: Path, where: str | None = None) -> AdapterConfig:
-    """Read the configuration of a LoRA adapter that leaves its base as it is.
+def read_adapter_settings(folder: Path, where: str | None = None) -> dict[str, Any]:
+    """Read the settings for peft.LoraConfig of a LoRA adapter that leaves its base as it is.
+
+    Settings that are not set are left out.
 
     Raises:
         UserError: there is none, it does not parse, or it holds settings that are not supported.
     """
     where = where or str(folder)
-    if not (folder / CONFIG).is_file():
-        names = sorted(path.name for path in folder.glob("*"))
-        raise UserError(f"no {CONFIG}: found {', '.join(names) or 'nothing'}", where=where)
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise UserError(f"{CONFIG} is not JSON: {error}", where=where) from error
-    if not isinstance(config, dict):
-        raise UserError(f"{CONFIG} holds no JSON object", where=where)
+    config = read_json_object(folder / CONFIG, where)
     _check_settings(config, f"{where}, {CONFIG}")
-    settings = {name: config[name] for name in _PASSED_ON if config.get(name) not in (None, {}, [])}
-    return AdapterConfig(settings=settings)
+    return {name: config[name] for name in _PASSED_ON if config.get(name) not in (None, {}, [])}
+
+
+def adapter_facts(folder: Path) -> dict[str, object]:
+    """Return type, rank and targets of an adapter, as a record holds them."""
+    settings = read_adapter_settings(folder)
+    targets = settings.get("target_modules") or []
+    return {
+        "type": "dora" if settings.get("use_dora") else "lora",
+        "rank": settings.get("r", 8),  # peft's own default
+        "targets": [targets] if isinstance(targets, str) else sorted(targets),
+    }
 
 
 def no_adapter_weights(names: Sequence[str], where: str) -> UserError:

@@ -13,7 +13,7 @@ from jobs.models.adapter_folder import (
     TOKENIZER_FILES,
     WEIGHTS,
     check_adapter_folder,
-    read_adapter_config,
+    read_adapter_settings,
 )
 from jobs.models.folder import check_model_folder
 from jobs.models.loading import load_model, load_tokenizer, save_checkpoint
@@ -119,7 +119,7 @@ def attach(model: PreTrainedModel, folder: Path) -> PeftModel:
     from peft import LoraConfig, PeftModel, set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    settings = read_adapter_config(folder).settings
+    settings = read_adapter_settings(folder)
     check_adapter_folder(folder, str(folder))
     config = LoraConfig(**settings, inference_mode=True)
     try:

@@ -53,9 +53,7 @@ def check_model_folder(folder: Path, where: str | None = None) -> ConfigMapping:
 def read_config(folder: Path, where: str | None = None) -> ConfigMapping:
     """Read the mapping in config.json. Raises UserError for an unsupported or quantised model."""
     where = where or str(folder)
-    if not (folder / "config.json").is_file():
-        raise UserError(f"no config.json: found {_content(folder)}", where=where)
-    config = _json_mapping(folder / "config.json", where)
+    config = read_json_object(folder / "config.json", where)
     family_of_config(config, where)
     if "quantization_config" in config:
         raise UserError(
@@ -118,7 +116,14 @@ def _first_names(names: Sequence[str]) -> str:
     return f"{first} and {more} more" if more > 0 else first
 
 
-def _json_mapping(path: Path, where: str) -> ConfigMapping:
+def read_json_object(path: Path, where: str) -> ConfigMapping:
+    """Read a file of a checkpoint that holds a JSON object.
+
+    Raises:
+        UserError: there is no such file, or it holds anything else.
+    """
+    if not path.is_file():
+        raise UserError(f"no {path.name}: found {_content(path.parent)}", where=where)
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
@@ -129,7 +134,7 @@ def _json_mapping(path: Path, where: str) -> ConfigMapping:
 
 
 def _weight_map(folder: Path, where: str) -> dict[str, str]:
-    listed = _json_mapping(folder / INDEX, where).get("weight_map")
+    listed = read_json_object(folder / INDEX, where).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise UserError(f"{INDEX} has no weight_map", where=where)
     for name in sorted(set(map(str, listed.values()))):
@@ -180,7 +185,7 @@ def _check_tokenizer(folder: Path, config: ConfigMapping, where: str) -> None:
         )
     if not (folder / "tokenizer.json").is_file():
         return
-    _json_mapping(folder / "tokenizer.json", where)
+    read_json_object(folder / "tokenizer.json", where)
     from tokenizers import Tokenizer
 
     try:

@@ -18,24 +18,14 @@ HUMAN_ASSISTANT: Markers = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
-    """The words of one speaker at a time."""
-
-    role: str
-    """`system`, `user` or `assistant`."""
-    text: str
-    """The words after the marker, with the space between."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Preference:
-    """Two dialogues of a row, one preferred."""
+    """Two dialogues of a row, one preferred; a turn has the words after its marker."""
 
     row: int
     """Row of the source, from 1."""
-    chosen: Sequence[Turn]
+    chosen: Sequence[Segment]
     """The preferred one, at least one turn."""
-    rejected: Sequence[Turn]
+    rejected: Sequence[Segment]
     """The other one, at least one turn."""
 
 
@@ -84,11 +74,11 @@ def _pair(preference: Preference, markers: Markers) -> Pair | Dropped:
         prompt=transcript + markers["assistant"],
         chosen=chosen.text,
         rejected=rejected.text,
-        turns=tuple(Segment(role=turn.role, text=turn.text) for turn in turns),
+        turns=tuple(turns),
     )
 
 
-def _segments(turns: Sequence[Turn], markers: Markers) -> Iterable[Segment]:
+def _segments(turns: Sequence[Segment], markers: Markers) -> Iterable[Segment]:
     """Yield a segment per turn; the assistant's marker ends the turn before, as in pairs."""
     for number, turn in enumerate(turns):
         before = markers[turn.role] if number == 0 or turn.role != "assistant" else ""

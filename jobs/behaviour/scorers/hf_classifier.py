@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,14 @@ from cluster.errors import UserError, unknown_name
 from jobs.behaviour.scorer import Scorer, ScorerParams
 from jobs.kind import execution, model_source
 from jobs.models.device import pick_device
-from jobs.models.folder import DESCRIPTIONS, INDEX, WEIGHTS, no_safetensors, weight_files
+from jobs.models.folder import (
+    DESCRIPTIONS,
+    INDEX,
+    WEIGHTS,
+    no_safetensors,
+    read_json_object,
+    weight_files,
+)
 from jobs.models.model_source import ModelSource, SourceFiles
 
 if TYPE_CHECKING:
@@ -125,7 +131,7 @@ def _load(folder: Path, device: str, threads: int) -> Classifier:
 
 def _check(folder: Path, where: str) -> list[str]:
     """List the files of a whole classifier. Raises UserError when it is none."""
-    config = _config(folder, where)
+    config = read_json_object(folder / "config.json", where)
     made_for = [str(name) for name in config.get("architectures") or ()]
     if not any(name.endswith("ForSequenceClassification") for name in made_for):
         raise UserError(
@@ -135,16 +141,6 @@ def _check(folder: Path, where: str) -> list[str]:
         )
     names = [name for name in (*DESCRIPTIONS, *_VOCABULARY) if (folder / name).is_file()]
     return sorted({*names, *weight_files(folder, where)})
-
-
-def _config(folder: Path, where: str) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError("no config.json that can be read", where=where) from error
-    if not isinstance(config, dict):
-        raise UserError("config.json holds no JSON object", where=where)
-    return config
 
 
 def _labels(config: Mapping[str, Any]) -> list[str]:
@@ -186,7 +182,7 @@ class HfClassifier(Scorer[HfClassifierParams]):
         folder = work.folder / "scratch" / "scorer"
         folder.parent.mkdir(exist_ok=True)
         commit = self.source(params).take(folder, work)
-        labels = _labels(_config(folder, params.model))
+        labels = _labels(read_json_object(folder / "config.json", params.model))
         if params.label not in labels:
             raise unknown_name("label", params.label, labels, where=f"scorer {params.model}")
         identity = commit or work.pins.get("weights", "")

@@ -10,8 +10,8 @@ from pathlib import Path
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_file import Faults
 from jobs.text.data_set import RowFileOptions, read_all_rows
-from jobs.text.dialogue import HUMAN_ASSISTANT, Preference, Turn, pairs_of, prompts_of
-from jobs.text.format import Format, Pair, Prompt, Reading
+from jobs.text.dialogue import HUMAN_ASSISTANT, Preference, pairs_of, prompts_of
+from jobs.text.format import Format, Pair, Prompt, Reading, Segment
 
 _COLUMNS = ("chosen", "rejected")
 _MARKER = re.compile("\n\n(Human|Assistant):")
@@ -46,9 +46,9 @@ def _preferences(source: Path | None, options: RowFileOptions) -> Iterator[Prefe
         yield Preference(row=row.number, chosen=chosen, rejected=rejected)
 
 
-def _turns(transcript: str) -> list[Turn]:
+def _turns(transcript: str) -> list[Segment]:
     _, *pieces = _MARKER.split(transcript)
     return [
-        Turn(role=_ROLES[speaker], text=text)
+        Segment(role=_ROLES[speaker], text=text)
         for speaker, text in zip(pieces[::2], pieces[1::2], strict=True)
     ]

@@ -13,8 +13,8 @@ from pydantic import Field
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_file import Faults, Row
 from jobs.text.data_set import RowFileOptions, read_all_rows
-from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, Turn, pairs_of, prompts_of
-from jobs.text.format import Format, Pair, Prompt, Reading
+from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, pairs_of, prompts_of
+from jobs.text.format import Format, Pair, Prompt, Reading, Segment
 
 _COLUMNS = ("chosen", "rejected")
 _ROLES = tuple(HUMAN_ASSISTANT)
@@ -83,6 +83,6 @@ def _faults(messages: list[object], name: str) -> Iterator[str]:
             return
 
 
-def _turns(messages: list[object]) -> list[Turn]:
+def _turns(messages: list[object]) -> list[Segment]:
     checked = cast(list[Mapping[str, str]], messages)
-    return [Turn(role=message["role"], text=f" {message['content']}") for message in checked]
+    return [Segment(role=message["role"], text=f" {message['content']}") for message in checked]

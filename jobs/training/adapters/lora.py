@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import UserError, unknown_name
 from jobs.kind import Params as KindParams
-from jobs.models.adapter_folder import WEIGHTS, read_adapter_config
+from jobs.models.adapter_folder import WEIGHTS, adapter_facts
 from jobs.models.adapters import merge_adapter
 from jobs.models.family import family_of_config
 from jobs.training.adapters.lora_settings import Lora
@@ -118,7 +118,7 @@ def merge_into_base(work: Work[KindParams], lora: Lora) -> dict[str, object]:
     beside = f"the base in {lora.quantised or 'fp32'}"
     work.progress(None, "merging the adapter into its base")
     merge_adapter(work.input("model").directory("model"), folder, work.folder / "model")
-    return {**read_adapter_config(folder).facts, "trained_beside": beside}
+    return {**adapter_facts(folder), "trained_beside": beside}
 
 
 def _targets(model: PreTrainedModel, lora: Lora) -> list[str]:

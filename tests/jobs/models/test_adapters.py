@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cluster.errors import UserError
-from jobs.models.adapter_folder import check_adapter_folder, read_adapter_config
+from jobs.models.adapter_folder import adapter_facts, check_adapter_folder
 from jobs.models.adapters import load_pair_with_adapter, merge_adapter
 from jobs.models.family import Tap
 from jobs.models.loading import load_model, load_tokenizer
@@ -173,7 +173,7 @@ def test_an_adapter_that_brings_its_tokenizer_gives_it_to_the_model(
 
 
 def test_facts_are_type_rank_and_targets(adapter):
-    assert read_adapter_config(adapter("gpt2")).facts == {
+    assert adapter_facts(adapter("gpt2")) == {
         "type": "lora",
         "rank": 3,
         "targets": ["c_attn", "c_fc", "mlp.c_proj"],
