@@ -7,7 +7,7 @@ import torch
 
 from analysis.estimates.intervals import jackknife
 from jobs.extraction.reduction import _add_product
-from jobs.intervening.shifts import as_tensor
+from jobs.intervening.intervention import as_tensor
 
 
 def test_an_array_of_another_shape_is_refused() -> None:

@@ -14,8 +14,7 @@ import numpy as np
 
 from analysis.long_table.columns import ENDPOINT
 from jobs.behaviour.behaviour_values import BehaviourValues
-from jobs.behaviour.conversation import Conversation, conversation_of
-from jobs.behaviour.endpoint_requests import EndpointRequests
+from jobs.behaviour.endpoint_requests import Conversation, EndpointRequests, conversation_of
 from jobs.behaviour.prompted_model import NO_WORDS, load_toxic_words
 from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.toxicity import METRICS as TOXIC

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 
 from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.generation.direction import DIRECTIONS, Contrast
-from jobs.generation.residuals import average_sides, tokenize_sides
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
+from jobs.taps.activations import batches_of, read_activations
 from jobs.taps.pair_loading import load_input_model
 from jobs.text.format import Dropped
 from jobs.text.pair_artifact import PAIRS
-from jobs.text.prompt_lines import PROMPTS, read_prompts
+from jobs.text.prompt_lines import PROMPTS, plain_line, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.split import Split
 from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan, longest_prompt
+from jobs.tokens.positions import find_positions
 from jobs.worker.work import Stopped, Work
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
     from jobs.generation.generated_pairs_params import GeneratedPairsParams
+    from jobs.models.language_model import LanguageModel
     from jobs.text.prompt_lines import PromptLine
 
 _ANSWERS = ("response", "assistant")
@@ -155,3 +157,56 @@ def _shift(params: GeneratedPairsParams, contrast: Contrast) -> Float64[np.ndarr
     if not np.isfinite(length) or length == 0:
         raise UserError("both sides of the examples look the same to the model", where="direction")
     return np.asarray(direction / length * params.strength * contrast.typical_norm)
+
+
+SITE = "resid_post"
+"""Where a model is read and pushed: the output of a block."""
+
+
+def tokenize_sides(
+    pairs: Sequence[Mapping[str, str]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> TokenPlan:
+    """Tokenise both sides behind their prompt; pair `i` is prompts 2i (chosen) and 2i + 1.
+
+    Raises:
+        UserError: all of them are longer than `max_length` tokens.
+    """
+    prompts = [
+        plain_line(2 * number + place, 0, pair["prompt"], pair[side])
+        for number, pair in enumerate(pairs)
+        for place, side in enumerate(("chosen", "rejected"))
+    ]
+    plan, _ = build_token_plan(prompts, tokenizer, max_length)
+    return plan
+
+
+def average_sides(
+    model: LanguageModel,
+    plan: TokenPlan,
+    layer: int,
+    *,
+    token_budget: int,
+    after_batch: Callable[[int], None] = lambda num_done: None,
+) -> tuple[Float64[np.ndarray, "sides d"], float]:
+    """Return the mean residual over each side's tokens, chosen first, and the median norm of all.
+
+    Args:
+        model: a causal language model in eval mode.
+        plan: of `tokenize_sides`.
+        layer: from 0.
+        token_budget: most tokens forwarded together, padding included.
+        after_batch: called after every batch with the number of sides that are done.
+    """
+    answers = find_positions(plan, ["response"], 0)
+    sums, counts = np.zeros(2, dtype=object), np.zeros(2)
+    norms = []
+    for batch, inputs in batches_of(plan, answers, model.device, token_budget, after_batch):
+        activations = read_activations(model, inputs, [(SITE, layer)])
+        rows: Float32[np.ndarray, "rows d"] = activations[SITE, layer].float().cpu().numpy()
+        sides = plan.prompts[batch.members][batch.owners] % 2
+        for side in (0, 1):
+            sums[side] = sums[side] + rows[sides == side].sum(axis=0, dtype=np.float64)
+            counts[side] += int((sides == side).sum())
+        norms.append(np.linalg.norm(rows.astype(np.float64), axis=1))
+    means = np.stack([sums[side] / max(1.0, counts[side]) for side in (0, 1)])
+    return means, float(np.median(np.concatenate(norms)))

@@ -9,13 +9,11 @@ import numpy as np
 
 from cluster.errors import UserError
 from jobs.behaviour.scorers.lexicon import LexiconJudge
-from jobs.generation.author import Author, load_author
+from jobs.generation.author import SITE, Author, load_author
 from jobs.generation.direction import DIRECTIONS
-from jobs.generation.residuals import SITE
 from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
 from jobs.text.format import Dropped, Pair
-from jobs.text.pair_artifact import write_pairs
-from jobs.text.pair_selection import without_duplicates
+from jobs.text.pair_artifact import without_duplicates, write_pairs
 from jobs.text.reading_report import TOXIC_WORDS
 from jobs.worker.chunks import Chunks
 from jobs.worker.work import Stopped, Work

@@ -11,8 +11,7 @@ from jobs.kind import Kind, data_path
 from jobs.provenance import Data
 from jobs.text.format import read
 from jobs.text.lexicon import learn_toxic_words
-from jobs.text.pair_artifact import write_pairs
-from jobs.text.pair_selection import at_most, without_duplicates
+from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
 from jobs.text.reading_report import write_toxic_words
 from jobs.text.source_check import check_source
 from jobs.text.split import Split, SplitParams

@@ -1,8 +1,21 @@
-"""The device that a model is loaded to, or the map of several."""
+"""The device that a model is loaded to, or the map of several where one does not hold it.
+
+Blocks are placed by the config alone, in order and equally many on each device, so that a base and
+its aligned model are placed alike and their rows of one site meet on one device.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from cluster.errors import SurroundingsError
+from jobs.models.family import family_of_config
+from jobs.models.folder import read_config
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 
 def pick_device(num_gpus: float) -> str:
@@ -25,3 +38,52 @@ def pick_device(num_gpus: float) -> str:
 
 DeviceMap = dict[str, int | str]
 """Path of a module -> device, as transformers takes it."""
+
+
+def place_of(folder: Path, num_gpus: float) -> str | DeviceMap:
+    """Choose the place of a model that is only read: the CPU, one GPU, or several."""
+    device = pick_device(num_gpus)
+    return device if num_gpus < 2 else spread(folder, range(int(num_gpus)))
+
+
+def spread(folder: Path, devices: Sequence[int | str]) -> DeviceMap:
+    """Map every block, and the modules before and after them, to a device.
+
+    Args:
+        folder: a checkpoint; only its config is read.
+        devices: numbers of GPUs, or names that accelerate knows, such as `cpu` and `disk`.
+    """
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    family = family_of_config(read_config(folder))
+    with init_empty_weights():
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForCausalLM.from_config(config)
+    path = family.BLOCKS.split(".")
+    blocks = model.get_submodule(family.BLOCKS)
+    places: DeviceMap = {}
+    _place_around(places, model, "", path, devices)
+    for number in range(len(blocks)):
+        places[f"{family.BLOCKS}.{number}"] = devices[number * len(devices) // len(blocks)]
+    if config.tie_word_embeddings:
+        # One tensor, so the head is placed with the embedding.
+        head = model.get_output_embeddings()
+        name = next(name for name, module in model.named_modules() if module is head)
+        places[name] = devices[0]
+    return places
+
+
+def _place_around(
+    places: DeviceMap, module: Module, name: str, path: Sequence[str], devices: Sequence[int | str]
+) -> None:
+    """Place modules declared before the blocks on the first device, those after on the last."""
+    before = True
+    for child, inner in module.named_children():
+        full = f"{name}.{child}" if name else child
+        if child != path[0]:
+            places[full] = devices[0 if before else -1]
+            continue
+        before = False
+        if len(path) > 1:
+            _place_around(places, inner, full, path[1:], devices)

@@ -40,7 +40,7 @@ def load_model(
     Args:
         folder: a checkpoint.
         dtype: dtype of its weights in memory.
-        device: `cpu` or `cuda`, see pick_device; or several, see jobs.models.spreading.
+        device: `cpu` or `cuda`, see pick_device; or several, see place_of.
         attention: the attention kernel, by its transformers name; eager where the family lacks it.
         quantisation: a transformers quantisation config, for `device` given as a map; or None.
 

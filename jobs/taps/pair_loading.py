@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from jobs.artifacts.artifact import Artifact
-from jobs.models.device import DeviceMap
+from jobs.models.device import DeviceMap, place_of
 from jobs.models.loading import load_model
 from jobs.models.model_facts import Dtype, compute_dtype
-from jobs.models.spreading import place_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -40,8 +40,8 @@ def score_reference(work: Work[Params]) -> dict[str, object]:
     import pyarrow
     import pyarrow.parquet as parquet
 
+    from jobs.models.device import place_of
     from jobs.models.loading import load_model, load_tokenizer
-    from jobs.models.spreading import place_of
 
     params = work.params
     work.progress(None, "loading")

@@ -1,6 +1,6 @@
 """x + dose * direction at one site, at every position."""
 
-from jobs.intervening.shifts import Along
+from jobs.intervening.intervention import Along
 
 
 class AddDirection(Along):

@@ -1,6 +1,6 @@
 """x + dose * mean δ at one site: how much of the alignment is its mean offset?"""
 
-from jobs.intervening.shifts import Along
+from jobs.intervening.intervention import Along
 
 
 class AddMeanOffset(Along):

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jobs.intervening.intervention import Edit, Intervention, Target
-from jobs.intervening.shifts import as_tensor
+from jobs.intervening.intervention import Edit, Intervention, Target, as_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,8 +3,7 @@
 In a gated MLP the keys are the gate's.
 """
 
-from jobs.intervening.intervention import KEYS
-from jobs.intervening.shifts import OnNeurons
+from jobs.intervening.intervention import KEYS, OnNeurons
 
 
 class ScaleKeys(OnNeurons):

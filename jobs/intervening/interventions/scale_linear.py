@@ -1,6 +1,6 @@
 """The linear part of toxic neurons times the dose, in gated families (Lee et al. 2024: x 3)."""
 
-from jobs.intervening.shifts import OnNeurons
+from jobs.intervening.intervention import OnNeurons
 
 
 class ScaleLinear(OnNeurons):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs.intervening.shifts import OnNeurons
+from jobs.intervening.intervention import OnNeurons
 
 if TYPE_CHECKING:
     from torch import Tensor

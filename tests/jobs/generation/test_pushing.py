@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.generation.pushing import TopKSampling, pushed
+from jobs.generation.writing import TopKSampling, pushed
 from jobs.models.family import names
 from jobs.taps.taps import read_sites
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from jobs.models.device import spread
 from jobs.models.family import SITES, Missing, family_of_config
 from jobs.models.loading import load_model, save_checkpoint
-from jobs.models.spreading import spread
 from jobs.taps.activations import Inputs, read_activations
 from jobs.tokens.batches import pad_batch
 from jobs.tokens.plan import build_token_plan

@@ -131,8 +131,8 @@ def test_training_refuses_a_reference_that_was_computed_otherwise(scored, differ
 
 def test_a_model_in_several_places_gives_the_scores_of_one(scored):
     """The second device is the disk, from which blocks come when it is their turn."""
+    from jobs.models.device import spread
     from jobs.models.loading import load_model, load_tokenizer
-    from jobs.models.spreading import spread
     from jobs.training.completion_log_probabilities import score_pairs
     from jobs.training.tokenized_pairs import read_tokenized_pairs
 
