@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 
 from jobs.behaviour.decoding import decode
 from jobs.generation.author import Author
-from jobs.taps.taps import blocks_of
+from jobs.taps.taps import blocks_of, first_of, with_first
 from jobs.text.format import bucket
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 from jobs.worker.chunks import Arrays, Chunks, cut
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
     from jobs.generation.generated_pairs_params import GeneratedPairsParams
     from jobs.models.language_model import LanguageModel
-
-    Output = Tensor | tuple[object, ...]
-    """Of a block: the residual stream, or a tuple that begins with it."""
+    from jobs.taps.taps import ModuleValue
 
 CHUNK = 128
 """Prompts of a chunk."""
@@ -153,10 +151,10 @@ def pushed(model: LanguageModel, layer: int, shift: Float64[np.ndarray, " d"]) -
 
     vector = torch.from_numpy(shift)
 
-    def push(module: Module, inputs: object, output: Output) -> Output:
-        hidden = cast("Tensor", output[0] if isinstance(output, tuple) else output)
+    def push(module: Module, inputs: object, output: ModuleValue) -> ModuleValue:
+        hidden = first_of(output)
         moved = torch.cat([hidden[:, :-1], hidden[:, -1:] + vector.to(hidden)], dim=1)
-        return (moved, *output[1:]) if isinstance(output, tuple) else moved
+        return with_first(output, moved)
 
     handle = blocks_of(model)[layer].register_forward_hook(push)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from jobs.intervening.intervention import KEYS, Edit
 from jobs.models.family import Missing, Mlp, Tap, family_of_config
-from jobs.taps.taps import blocks_of, taps_of
+from jobs.taps.taps import blocks_of, first_of, taps_of, with_first
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
     from jobs.models.language_model import LanguageModel
-
-    Output = Tensor | tuple[object, ...]
-    """Of a block's module: the tensor, or a tuple that begins with it."""
+    from jobs.taps.taps import ModuleValue
 
 
 def why_missing(model: LanguageModel, place: str) -> str | None:
@@ -58,8 +56,8 @@ def _add_hooks(model: LanguageModel, edit: Edit) -> list[RemovableHandle]:
     tap = taps[edit.place]
     assert isinstance(tap, Tap) and tap.side == "out", f"{edit.place} cannot be edited here"
 
-    def after(module: Module, inputs: object, output: Output) -> Output:
-        return _replace_first(output, _edit(_first(output), edit))
+    def after(module: Module, inputs: object, output: ModuleValue) -> ModuleValue:
+        return with_first(output, _edit(first_of(output), edit))
 
     return [block.get_submodule(tap.module).register_forward_hook(after)]
 
@@ -81,9 +79,9 @@ def _hook_middle(
     def before(module: Module, inputs: tuple[object, ...]) -> None:
         stream[:] = [cast("Tensor", inputs[0])]
 
-    def after(module: Module, inputs: object, output: Output) -> Output:
-        added = _first(output)
-        return _replace_first(output, added + _shift(stream.pop() + added, edit))
+    def after(module: Module, inputs: object, output: ModuleValue) -> ModuleValue:
+        added = first_of(output)
+        return with_first(output, added + _shift(stream.pop() + added, edit))
 
     entry, attention = taps["resid_pre"], taps["attn_out"]
     assert isinstance(entry, Tap) and entry.side == "in", "resid_pre is not read at a module's door"
@@ -119,11 +117,3 @@ def _shift(x: Tensor, edit: Edit) -> Tensor:
     whole = torch.zeros_like(x)
     whole[..., columns] = edit.shift(x[..., columns].float()).to(x)
     return whole
-
-
-def _first(output: Output) -> Tensor:
-    return cast("Tensor", output[0]) if isinstance(output, tuple) else output
-
-
-def _replace_first(output: Output, first: Tensor) -> Output:
-    return (first, *output[1:]) if isinstance(output, tuple) else first

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from jaxtyping import Float, Float32
 
-from jobs.taps.taps import blocks_of
+from jobs.taps.taps import blocks_of, first_of, with_first
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from jobs.models.language_model import LanguageModel
     from jobs.taps.activations import Inputs
+    from jobs.taps.taps import ModuleValue
 
-    BlockOutput: TypeAlias = Tensor | tuple[Tensor, ...]
-    Hook: TypeAlias = Callable[[Module, object, BlockOutput], BlockOutput | None]
+    Hook: TypeAlias = Callable[[Module, object, ModuleValue], ModuleValue | None]
 
 _MOST_LOGITS = 1 << 24
 """Logits in memory for one chunk of rows: 64 MiB in fp32, twice that where a softmax is in fp64."""
@@ -55,8 +55,8 @@ class Head:
 
         outputs: list[Tensor] = []
 
-        def keep(_module: Module, _inputs: object, output: BlockOutput) -> None:
-            outputs.append(inputs.gather(_stream(output)))
+        def keep(_module: Module, _inputs: object, output: ModuleValue) -> None:
+            outputs.append(inputs.gather(first_of(output)))
 
         with torch.inference_mode(), self._hook_last_block(keep):
             # No mask: padding is on the right, where a causal model never looks.
@@ -81,9 +81,9 @@ class Head:
         """Compute the logits of rows of the residual stream, as if the last block had made them."""
         import torch
 
-        def replace(_module: Module, _inputs: object, output: BlockOutput) -> BlockOutput:
-            stream = rows[:, None].to(_stream(output))  # each row is a text of one token
-            return (stream, *output[1:]) if isinstance(output, tuple) else stream
+        def replace(_module: Module, _inputs: object, output: ModuleValue) -> ModuleValue:
+            stream = rows[:, None].to(first_of(output))  # each row is a text of one token
+            return with_first(output, stream)
 
         token = torch.zeros(1, 1, dtype=torch.long, device=self._model.device)
         with torch.inference_mode(), self._hook_last_block(replace):
@@ -103,7 +103,3 @@ class Head:
             yield
         finally:
             handle.remove()
-
-
-def _stream(output: BlockOutput) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output

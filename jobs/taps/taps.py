@@ -29,6 +29,16 @@ class StopForward(Exception):  # noqa: N818 - not a fault: every wanted site has
     """Raised inside a model once every wanted place has been read; `read_sites` catches it."""
 
 
+def first_of(value: ModuleValue) -> Tensor:
+    """Return the tensor of interest of what a module returns."""
+    return value[0] if isinstance(value, tuple) else value
+
+
+def with_first(value: ModuleValue, first: Tensor) -> ModuleValue:
+    """Return what a module returns, with another tensor of interest."""
+    return (first, *value[1:]) if isinstance(value, tuple) else first
+
+
 def taps_of(model: LanguageModel) -> Mapping[str, Tap | Missing]:
     """Return where each site of a loaded model is, or why the site does not exist."""
     sites: Mapping[str, Tap | Missing] = family_of_config(model.config).sites(model.config)
@@ -59,7 +69,7 @@ def read_sites(
 
     def reader(place: Place) -> Callable[[ModuleValue], None]:
         def read(value: ModuleValue) -> None:
-            values[place] = keep(value[0] if isinstance(value, tuple) else value)
+            values[place] = keep(first_of(value))
             if len(values) == len(wanted):
                 raise StopForward
 
