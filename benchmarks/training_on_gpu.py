@@ -32,7 +32,7 @@ from jobs.training.planning.correction import GB, corrected_by, memory_facts
 from jobs.training.planning.footprint import Model, footprint
 from jobs.training.planning.training_fit import training_with
 from jobs.training.recipe import data_order
-from jobs.training.supervision import train
+from jobs.training.supervision import Supervision, train
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.worker.tracking import Tracker
 from jobs.worker.work import AttemptFolder, Work
@@ -186,7 +186,7 @@ def run(
                     seed=0,
                 )
             )
-            trainer.supervise(params.supervision(work, recipe))
+            trainer.supervise(Supervision(work=work, recipe=recipe, beta=params.settings()["beta"]))
             check_before_training(trainer, engine, layout)
             _reset(chosen.device)
             train(trainer)

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float64
 
 from analysis.estimates.evaluation import missing, with_estimate
-from analysis.estimates.group_means import estimated_mean
-from analysis.estimates.intervals import Estimate
+from analysis.estimates.group_means import estimated_mean, sums_and_counts
+from analysis.estimates.intervals import Estimate, jackknife, student_quantile
 from analysis.estimates.nulls import Band
 from analysis.measurement import Measurement
 from analysis.status import Status
 from jobs.behaviour.behaviour_values import BehaviourValues
-from jobs.intervening.recovery import null_band, recovered_share
 from jobs.intervening.targets import Absent
 
 NAME = "intervention"
@@ -111,3 +111,60 @@ def _null(controls: Sequence[BehaviourValues]) -> tuple[float, float] | None:
     if band is None or drawn[0].is_loss:
         return band
     return max(band[0], 0.0), min(band[1], 1.0)
+
+
+_Means = tuple[float, Float64[np.ndarray, " groups"]]
+"""Mean over all groups, and without each."""
+
+
+def recovered_share(
+    plain: BehaviourValues, patched: BehaviourValues, other: BehaviourValues
+) -> Estimate | str:
+    """Compute (patched - plain) / (other - plain) of the means, or say why there is no share.
+
+    Losses are compared in nats. A share is not kept between 0 and 1: a patch may go too far.
+    """
+    groups = np.unique(plain.groups)
+    for side in (patched, other):
+        if not np.array_equal(groups, np.unique(side.groups)):
+            return "the models were not measured on the same prompt groups"
+    start, end, reached = (_means(side, groups) for side in (plain, other, patched))
+    _, counts = sums_and_counts(plain.values, plain.groups, groups)
+    way, went = end[0] - start[0], reached[0] - start[0]
+    ways, wents = end[1] - start[1], reached[1] - start[1]
+    whole = jackknife(way, ways, counts)
+    reason = _no_way(whole)
+    if reason is not None:
+        return reason
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = wents / ways  # a share that is not finite leaves the estimate without interval
+    return jackknife(went / way, shares, counts)
+
+
+def null_band(numbers: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % prediction interval (Student) of one more random control; None below two."""
+    if len(numbers) < 2:
+        return None
+    drawn = np.array(numbers)
+    spread = float(drawn.std(ddof=1)) * (1 + 1 / len(drawn)) ** 0.5
+    half = student_quantile(len(drawn) - 1) * spread
+    return float(drawn.mean()) - half, float(drawn.mean()) + half
+
+
+def _no_way(difference: Estimate) -> str | None:
+    """Say why the difference has no shares; None where it has."""
+    low, high = difference.low, difference.high
+    if difference.value == 0:
+        return "the two models do not differ"
+    if low is not None and high is not None and low <= 0 <= high:
+        size = f"{difference.value:.3g}, 95 % interval {low:.3g} to {high:.3g}"
+        return f"the two models do not differ surely: by {size}"
+    return None
+
+
+def _means(side: BehaviourValues, groups: np.ndarray) -> _Means:
+    sums, counts = sums_and_counts(side.values, side.groups, groups)
+    whole = float(sums.sum() / counts.sum())
+    if len(groups) == 1:
+        return whole, np.zeros(0)
+    return whole, np.asarray((sums.sum() - sums) / (counts.sum() - counts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import (
@@ -22,10 +21,7 @@ from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES, Setting
 from jobs.training.params import TrainingParams
-from jobs.training.recipe import Recipe
 from jobs.training.reference_params import PairScoringParams
-from jobs.training.supervision import Supervision, Validate
-from jobs.worker.work import Work
 
 
 def _settings_by_objective() -> dict[str, dict[str, Setting]]:
@@ -234,18 +230,6 @@ class Params(_WithSettings):
             memory_gb=self.memory_gb,
             num_ranks=layout.num_ranks,
             num_nodes=layout.num_nodes,
-        )
-
-    def supervision(
-        self, work: Work, recipe: Recipe, validate: Validate | None = None
-    ) -> Supervision:
-        """Return the surroundings of a run with these params."""
-        return replace(
-            super().supervision(work, recipe),
-            validate=validate,
-            validate_every=self.validate_every,
-            early_stopping=self.early_stopping,
-            beta=self.settings().get("beta"),
         )
 
     @model_serializer(mode="wrap")

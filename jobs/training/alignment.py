@@ -36,7 +36,7 @@ from jobs.training.objective import OBJECTIVES, Lesson, Objective, ScoredPairs
 from jobs.training.preference import margins
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import read_reference
-from jobs.training.supervision import Supervised, Validate, train
+from jobs.training.supervision import Supervised, Supervision, Validate, train
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
     length_limit,
@@ -158,7 +158,16 @@ def _train(
     validate = None
     if validation.pairs:
         validate = validator(trainer, params, engine, objective, validation)
-    trainer.supervise(params.supervision(work, recipe, validate))
+    trainer.supervise(
+        Supervision(
+            work=work,
+            recipe=recipe,
+            beta=params.settings().get("beta"),
+            validate=validate,
+            validate_every=params.validate_every,
+            early_stopping=params.early_stopping,
+        )
+    )
     engine.prepare(trainer, layout)
     in_force = check_before_training(trainer, engine, layout)
     memory = watch_memory(trainer, params, training.pairs, order)

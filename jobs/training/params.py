@@ -8,8 +8,6 @@ from cluster.errors import UserError
 from jobs.kind import execution
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe, RecipeParams
-from jobs.training.supervision import Supervision
-from jobs.worker.work import Work
 
 
 class TrainingParams(RecipeParams):
@@ -50,13 +48,3 @@ class TrainingParams(RecipeParams):
     def recipe(self, steps: int) -> Recipe:
         """Return the recipe for a run of so many steps."""
         return Recipe(settings=self, layout=self.layout(), steps=steps)
-
-    def supervision(self, work: Work, recipe: Recipe) -> Supervision:
-        """Return the surroundings of a run with these params."""
-        return Supervision(
-            work=work,
-            recipe=recipe,
-            checkpoint_every=self.checkpoint_every,
-            keep_checkpoints=self.keep_checkpoints,
-            log_every=self.log_every,
-        )

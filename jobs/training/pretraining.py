@@ -18,7 +18,7 @@ from jobs.text import corpus
 from jobs.training.model_card import write_model_card
 from jobs.training.pretrain_params import Params
 from jobs.training.recipe import Recipe, data_order
-from jobs.training.supervision import Supervised, train
+from jobs.training.supervision import Supervised, Supervision, train
 from jobs.worker.work import Work
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     recipe = params.recipe(params.steps)
     order = data_order(len(rows), recipe.steps * params.global_batch, params.seed)
     trainer = _make_trainer(model, Rows(rows, order), recipe, work.folder / "checkpoints", device)
-    trainer.supervise(params.supervision(work, recipe))
+    trainer.supervise(Supervision(work=work, recipe=recipe))
     outcome = train(trainer)
     save_checkpoint(model, tokenizer, work.folder / "model")
     facts: dict[str, object] = {

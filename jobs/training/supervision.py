@@ -15,6 +15,7 @@ from cluster.errors import UserError
 from jobs.training.batch_supply import LIMIT_S, WatchedBatches
 from jobs.training.early_stopping import LOSS, EarlyStopping, StoppingState, stopping_state
 from jobs.training.health import Health
+from jobs.training.params import TrainingParams
 from jobs.training.recipe import Recipe
 from jobs.training.resume.continuation import Continuation
 from jobs.training.training_log import append_row, write_logs
@@ -41,16 +42,10 @@ Validate = Callable[["PreTrainedModel"], Mapping[str, float]]
 class Supervision:
     """What surrounds one training run."""
 
-    work: Work
-    """The attempt it belongs to."""
+    work: Work[TrainingParams]
+    """The attempt it belongs to; its params say how often there are checkpoints and rows."""
     recipe: Recipe
     """How it trains."""
-    checkpoint_every: int | None
-    """Steps between checkpoints; None writes one only when asked to stop."""
-    keep_checkpoints: int
-    """Number of newest checkpoints that are kept."""
-    log_every: int
-    """Steps between rows of the log; first and last step are always there."""
     beta: float | None = None
     """Factor between log-ratios and the margins in the log; None where the loss has none."""
     validate: Validate | None = None
@@ -172,7 +167,7 @@ class Supervised(Trainer):  # type: ignore[misc]
             name: row[name] for name in row if name not in (*_NOT_LOGGED, "step")
         }
         self.health.check(row)
-        if step == 1 or self._is_due(supervision.log_every) or LOSS in row:
+        if step == 1 or self._is_due(supervision.work.params.log_every) or LOSS in row:
             self.state.log_history.append(row)
             append_row(supervision.work.folder, self.state.log_history)
         if ranks.is_first():
@@ -213,7 +208,7 @@ class Supervised(Trainer):  # type: ignore[misc]
 
     def _maybe_log_save_evaluate(self, *args: object, **kwargs: object) -> None:
         """Decide after each step whether to save and whether to stop."""
-        every = self.supervision.checkpoint_every
+        every = self.supervision.work.params.checkpoint_every
         step, steps = self.state.global_step, self.supervision.recipe.steps
         checkpoints = self.continuation.checkpoints
         stop = step < steps and checkpoints.any_asked_to_stop(self.supervision.work.stop_requested)
@@ -254,9 +249,8 @@ def train(trainer: Supervised) -> dict[str, object]:
         DeltascaleError: the run is beyond hope; which of its classes says why, see `health`.
     """
     supervision = trainer.supervision
-    continuation = Continuation(
-        supervision.work.attempt, supervision.recipe.layout, supervision.keep_checkpoints
-    )
+    work, recipe = supervision.work, supervision.recipe
+    continuation = Continuation(work.attempt, recipe.layout, work.params.keep_checkpoints)
     trainer.continuation = continuation
     try:
         trainer.train(

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from jobs.behaviour.behaviour_values import BehaviourValues
-from jobs.intervening.dose_measurements import DoseValues, measure_doses
+from jobs.intervening.dose_measurements import DoseValues, measure_doses, null_band, recovered_share
 from jobs.intervening.passes import from_arrays, to_arrays
-from jobs.intervening.recovery import null_band, recovered_share
 
 GROUPS = np.repeat(np.arange(20), 6)
 

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from jobs.artifacts.artifact import Artifact
 from jobs.kinds.pretrain import Pretrain
 from jobs.training import health
 from jobs.training.pretraining import Rows, _make_trainer
-from jobs.training.supervision import train
+from jobs.training.supervision import Supervision, train
 from jobs.worker.tracking import Tracker
 from jobs.worker.work import AttemptFolder, Work
 
@@ -107,7 +106,7 @@ def pretraining(root, tiny_model):
         trainer = _make_trainer(
             tiny_model("gpt2"), rows, recipe, attempt.path / "checkpoints", "cpu"
         )
-        trainer.supervise(replace(params.supervision(work, recipe), **more))
+        trainer.supervise(Supervision(work=work, recipe=recipe, **more))
         return trainer
 
     return build
