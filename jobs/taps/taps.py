@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from jobs.models.language_model import LanguageModel
 
-    ModuleValue: TypeAlias = Tensor | tuple[Tensor, ...]
-    """What a module takes or returns: the tensor of interest comes first."""
-
+ModuleValue: TypeAlias = "Tensor | tuple[Tensor, ...]"
+"""What a module takes or returns: the tensor of interest comes first."""
 Place = tuple[str, int]
 """A site and a layer, from 0."""
 
