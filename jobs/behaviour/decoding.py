@@ -52,15 +52,7 @@ def decode(
         while start < len(order):
             width = len(prompts[order[start]]) + num_tokens  # sorted: the first is the longest
             members = order[start : start + max(1, token_budget // width)]
-
-            def choose_here(
-                logits: Tensor, num_decoded: int, members: list[int] = members
-            ) -> Tensor:
-                return choose(logits, members, num_decoded)
-
-            rows = _decode_batch(
-                model, [prompts[i] for i in members], num_tokens, ends, choose_here
-            )
+            rows = _decode_batch(model, prompts, members, num_tokens, ends, choose)
             for member, row in zip(members, rows, strict=True):
                 continuations[member] = _until_end(row, ends)
             start += len(members)
@@ -71,16 +63,18 @@ def decode(
 def _decode_batch(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
+    members: Sequence[int],
     num_tokens: int,
     ends: frozenset[int],
-    choose: Callable[[Tensor, int], Tensor],
+    choose: TokenChoice,
 ) -> list[list[int]]:
     import torch
 
-    token_ids, mask = (tensor.to(model.device) for tensor in _pad_left(prompts))
+    padded = _pad_left([prompts[i] for i in members])
+    token_ids, mask = (tensor.to(model.device) for tensor in padded)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     end_ids = torch.tensor(sorted(ends), device=model.device)
-    ended = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
+    ended = torch.zeros(len(members), dtype=torch.bool, device=model.device)
     decoded: list[Tensor] = []
     cache = None
     for _ in range(num_tokens):
@@ -93,7 +87,7 @@ def _decode_batch(
             logits_to_keep=1,
         )
         cache = output.past_key_values
-        token_ids = choose(output.logits[:, -1], len(decoded))[:, None].to(model.device)
+        token_ids = choose(output.logits[:, -1], members, len(decoded))[:, None].to(model.device)
         decoded.append(token_ids)
         ended |= torch.isin(token_ids[:, 0], end_ids)
         if bool(ended.all()):

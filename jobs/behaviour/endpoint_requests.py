@@ -48,19 +48,18 @@ class EndpointRequests:
         """
         readings = {item.prompt: self.log.get(str(item.prompt)) for item in conversations}
         unsent = iter([item for item in conversations if readings[item.prompt] is None])
-        num_prompts = len(conversations)
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="ask")
         under_way: dict[Future[Completion], Conversation] = {}
         try:
             while under_way := self._top_up(pool, under_way, unsent, at_once):
                 for future in wait(under_way, _LOOK_EVERY_S, FIRST_COMPLETED).done:
-                    self._settle(future, under_way.pop(future), readings, num_prompts)
+                    self._settle(future, under_way.pop(future), readings)
                 if self.work.stop_requested:
                     raise Stopped
         except Stopped:
             for future in wait(under_way, _LAST_ANSWERS_S).done:
                 if future.exception() is None:
-                    self._settle(future, under_way[future], readings, num_prompts)
+                    self._settle(future, under_way[future], readings)
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -84,13 +83,12 @@ class EndpointRequests:
         future: Future[Completion],
         conversation: Conversation,
         readings: dict[int, Reading | None],
-        num_prompts: int,
     ) -> None:
         """Read one answer and keep the reading, or count why there is none."""
         try:
             reading = self.read(conversation, future.result())
         except NoAnswer as fault:
-            self._count_missing(fault.reason, num_prompts)
+            self._count_missing(fault.reason, len(readings))
             return
         self.log.keep(str(conversation.prompt), reading)
         readings[conversation.prompt] = reading

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from jobs.behaviour.decoding import decode
+from jobs.behaviour.decoding import TokenChoice, decode
 from jobs.generation.author import Author
 from jobs.taps.taps import blocks_of, first_of, with_first
 from jobs.text.format import bucket
@@ -118,7 +118,7 @@ def _write_chunk(
             author.model,
             prompts,
             params.new_tokens,
-            choose=TopKSampling(np.stack(draws), params.top_k, params.temperature),
+            choose=top_k_sampling(np.stack(draws), params.top_k, params.temperature),
             after_batch=lambda done: show(0.4 + 0.4 * done / size),
             token_budget=token_budget,
         )
@@ -163,26 +163,26 @@ def pushed(model: LanguageModel, layer: int, shift: Float64[np.ndarray, " d"]) -
         handle.remove()
 
 
-class TopKSampling:
-    """Samples among the likeliest tokens by numbers drawn beforehand, a row for each prompt.
+def top_k_sampling(
+    draws: Float64[np.ndarray, "prompts tokens"], top_k: int, temperature: float
+) -> TokenChoice:
+    """Make what samples among the likeliest tokens by numbers drawn beforehand.
 
     A prompt's tokens do not depend on the prompts that share its batch.
+
+    Args:
+        draws: uniform, from [0, 1); a row for each prompt.
+        top_k: number of tokens.
+        temperature: divisor of logits.
     """
 
-    def __init__(
-        self, draws: Float64[np.ndarray, "prompts tokens"], top_k: int, temperature: float
-    ) -> None:
-        """Take uniform draws from [0, 1), the number of tokens, and the divisor of logits."""
-        self._draws = draws
-        self._top_k = top_k
-        self._temperature = temperature
-
-    def __call__(self, logits: Tensor, prompts: Sequence[int], num_decoded: int) -> Tensor:
-        """Return the next token of each prompt; see `jobs.behaviour.decoding.TokenChoice`."""
+    def choose(logits: Tensor, prompts: Sequence[int], num_decoded: int) -> Tensor:
         import torch
 
-        best = logits.float().topk(min(self._top_k, logits.shape[-1]), dim=-1)
-        upto = (best.values / self._temperature).softmax(dim=-1).cumsum(dim=-1)
-        draws = torch.from_numpy(self._draws[list(prompts), num_decoded]).to(upto)
-        place = (upto <= draws[:, None]).sum(dim=-1).clamp(max=upto.shape[-1] - 1)
+        best = logits.float().topk(min(top_k, logits.shape[-1]), dim=-1)
+        upto = (best.values / temperature).softmax(dim=-1).cumsum(dim=-1)
+        drawn = torch.from_numpy(draws[list(prompts), num_decoded]).to(upto)
+        place = (upto <= drawn[:, None]).sum(dim=-1).clamp(max=upto.shape[-1] - 1)
         return best.indices.gather(1, place[:, None])[:, 0]
+
+    return choose

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jobs.taps.activations import Inputs
     from jobs.taps.taps import ModuleValue
 
-    Hook: TypeAlias = Callable[[Module, object, ModuleValue], ModuleValue | None]
+    Hook: TypeAlias = "Callable[[Module, object, ModuleValue], ModuleValue | None]"
 
 _MOST_LOGITS = 1 << 24
 """Logits in memory for one chunk of rows: 64 MiB in fp32, twice that where a softmax is in fp64."""

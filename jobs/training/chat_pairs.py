@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING, TypedDict
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
+from jobs.text.prompt_lines import SegmentLine
 from jobs.tokens.chat import ChatRows, TokenRow, chat_template_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-class Turn(TypedDict):
-    """One message of a conversation."""
-
-    role: str
-    """Who speaks, as the template calls it."""
-    text: str
-    """The words."""
 
 
 class PairRow(TypedDict):
@@ -38,7 +30,7 @@ class PairRow(TypedDict):
     """The dispreferred answer."""
     split: str
     """A value of `jobs.text.split.Split`."""
-    turns: list[Turn] | None
+    turns: list[SegmentLine] | None
     """Conversation before the answers; None or empty: the prompt is one turn of the user."""
 
 
@@ -84,8 +76,8 @@ def chat_ids(
 
 def _messages(pair: PairRow, answer: str) -> dict[str, object]:
     """Return the messages of one side, as `ChatRows` takes them."""
-    before: list[Turn] = pair["turns"] or [{"role": "user", "text": pair["prompt"]}]
-    turns: list[Turn] = [*before, {"role": "assistant", "text": answer}]
+    before: list[SegmentLine] = pair["turns"] or [{"role": "user", "text": pair["prompt"]}]
+    turns: list[SegmentLine] = [*before, {"role": "assistant", "text": answer}]
     segments = [{"role": turn["role"], "text": turn["text"].strip()} for turn in turns]
     return {"prompt": pair["pair"], "segments": segments}
 

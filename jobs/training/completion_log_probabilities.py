@@ -131,13 +131,11 @@ def score_pairs(
         after_batch=after_batch,
     )
     shares = ranks.gathered((sums[:per_rank], sums[per_rank:]))
-    chosen, rejected = (_interleave([share[side] for share in shares]) for side in (0, 1))
+    # The first pair of each rank, then the second of each, and so on.
+    chosen, rejected = (
+        np.stack([share[side] for share in shares], axis=1).reshape(-1) for side in (0, 1)
+    )
     return ScoredPairs(pairs=pairs, chosen=chosen[: len(pairs)], rejected=rejected[: len(pairs)])
-
-
-def _interleave(shares: Sequence[Float64[np.ndarray, " share"]]) -> Float64[np.ndarray, " pairs"]:
-    """Return the first pair of each rank, then the second of each, and so on."""
-    return np.stack(shares, axis=1).reshape(-1)
 
 
 def both_completions(pairs: Sequence[TokenizedPair]) -> list[tuple[list[int], list[int]]]:

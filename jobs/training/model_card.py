@@ -38,8 +38,8 @@ def write_model_card(work: Work, kind: str, facts: Facts) -> None:
         "How it was computed": execution,
         "Last row of the training log": training.get("last", {}),
     }
-    words = [kind, *_objective(work)]
-    _write(work, words, _MEANING, parts)
+    objective = getattr(work.params, "objective", None)
+    _write(work, [kind] if objective is None else [kind, objective], _MEANING, parts)
 
 
 def write_export_card(work: Work, facts: Facts) -> None:
@@ -88,11 +88,6 @@ def base_on_hub(work: Work) -> str | None:
     facts = work.input("model").facts
     source = facts.get("source", "")
     return repository(source) if is_on_hub(source) else facts.get("base_model")
-
-
-def _objective(work: Work) -> list[str]:
-    named = getattr(work.params, "objective", None)
-    return [] if named is None else [named]
 
 
 _MEANING = """\

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.generation.writing import TopKSampling, pushed
+from jobs.generation.writing import pushed, top_k_sampling
 from jobs.models.family import names
 from jobs.taps.taps import read_sites
 
@@ -42,7 +42,7 @@ def test_a_push_goes_when_what_runs_under_it_fails(tiny_model):
 
 def test_draws_spread_over_the_likeliest_tokens_as_their_probabilities_do():
     many = 2000
-    drawn = TopKSampling(((np.arange(many) + 0.5) / many)[:, None], top_k=3, temperature=2.0)
+    drawn = top_k_sampling(((np.arange(many) + 0.5) / many)[:, None], top_k=3, temperature=2.0)
     logits = torch.tensor([0.0, 4.0, 1.0, 2.0, -1.0])
     tokens = drawn(logits.expand(many, -1), range(many), 0)
     shares = torch.bincount(tokens, minlength=5) / many
@@ -52,6 +52,6 @@ def test_draws_spread_over_the_likeliest_tokens_as_their_probabilities_do():
 
 
 def test_one_likeliest_token_is_greedy_whatever_is_drawn():
-    drawn = TopKSampling(np.array([[0.0], [0.999999]]), top_k=1, temperature=1.0)
+    drawn = top_k_sampling(np.array([[0.0], [0.999999]]), top_k=1, temperature=1.0)
     logits = torch.tensor([[0.0, 3.0, 1.0], [5.0, 3.0, 1.0]])
     assert drawn(logits, [0, 1], 0).tolist() == [1, 0]
