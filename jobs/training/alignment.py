@@ -30,7 +30,7 @@ from jobs.training.engine import ENGINES, Engine, Held
 from jobs.training.health import LOG
 from jobs.training.layout import Layout
 from jobs.training.layout_check import check_before_training
-from jobs.training.memory_watch import watch_memory
+from jobs.training.memory_watch import MemoryWatch
 from jobs.training.model_card import base_on_hub, write_model_card
 from jobs.training.objective import OBJECTIVES, Lesson, Objective, ScoredPairs
 from jobs.training.preference import margins
@@ -170,7 +170,7 @@ def _train(
     )
     engine.prepare(trainer, layout)
     in_force = check_before_training(trainer, engine, layout)
-    memory = watch_memory(trainer, params, training.pairs, order)
+    memory = MemoryWatch(trainer, params, training.pairs, order)
     outcome = train(trainer)
     model.config, model.generation_config = untouched
     if params.lora is None:

@@ -17,10 +17,9 @@ from jaxtyping import Int64
 
 from cluster.errors import OutOfMemory
 from jobs.training.align_params import Params
-from jobs.training.layout import Layout
 from jobs.training.peak_memory import device_bytes, peak_bytes, reset_peak
 from jobs.training.planning.correction import GB, MemoryFacts, corrected_by
-from jobs.training.planning.footprint import Model, Training, flops_per_row, footprint
+from jobs.training.planning.footprint import Model, flops_per_row, footprint
 from jobs.training.planning.training_fit import training_with
 from jobs.training.resume.random_state import read_generators, restore_generators
 from jobs.training.supervision import Supervised
@@ -43,19 +42,26 @@ class MemoryWatch:
     """The engine whose gradients can be dropped; others keep them in buffers of their own."""
 
     def __init__(
-        self, trainer: Supervised, training: Training, layout: Layout, rows: Sequence[int]
+        self,
+        trainer: Supervised,
+        params: Params,
+        pairs: Sequence[TokenizedPair],
+        order: Int64[np.ndarray, " needed"],
     ) -> None:
-        """Watch a trainer that has not begun.
+        """Watch a supervised trainer that has not begun.
 
         Args:
-            trainer: gets a callback.
-            training: what is trained, at the length of the longest row.
-            layout: how the run lies on its machines.
-            rows: of its data set, the longest, as many as a forward pass takes.
+            trainer: over the pairs, in this order; gets a callback.
+            params: of the job.
+            pairs: the training pairs.
+            order: index into the pairs of every row of the run.
         """
-        self._trainer, self._training, self._layout = trainer, training, layout
-        self._rows = list(rows)
-        self._expected = footprint(training, layout)
+        self._trainer, layout = trainer, params.layout()
+        self._layout = layout
+        self._rows, length = _longest_rows(pairs, order, layout.micro_batch)
+        model = Model.of(trainer.model.config.to_dict())
+        self._training = training_with(params, model, length)
+        self._expected = footprint(self._training, layout)
         self._on_gpu = layout.num_gpus > 0
         self._probed: int | None = None
         self._restored = False
@@ -141,38 +147,15 @@ class MemoryWatch:
         }
 
 
-def watch_memory(
-    trainer: Supervised,
-    params: Params,
-    pairs: Sequence[TokenizedPair],
-    order: Int64[np.ndarray, " needed"],
-) -> MemoryWatch:
-    """Watch a supervised trainer that has not begun.
-
-    Args:
-        trainer: over the pairs, in this order.
-        params: of the job.
-        pairs: the training pairs.
-        order: index into the pairs of every row of the run.
-    """
-    layout = params.layout()
-    rows, length = _longest_rows(pairs, order, layout.micro_batch)
-    training = training_with(params, Model.of(trainer.model.config.to_dict()), length)
-    return MemoryWatch(trainer, training, layout, rows)
-
-
 def _longest_rows(
     pairs: Sequence[TokenizedPair], order: Int64[np.ndarray, " needed"], number: int
 ) -> tuple[list[int], int]:
     """Return (positions of the longest rows in the order, tokens of the longest sequence)."""
     used, first = np.unique(order, return_index=True)
-    lengths = np.array([_length(pairs[row]) for row in used])
+    completions = [max(len(pairs[row].chosen_ids), len(pairs[row].rejected_ids)) for row in used]
+    lengths = np.array([len(pairs[row].prompt_ids) for row in used]) + completions
     by_length = np.resize(np.argsort(-lengths, kind="stable")[:number], number)
     return [int(position) for position in first[by_length]], int(lengths.max())
-
-
-def _length(pair: TokenizedPair) -> int:
-    return len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids))
 
 
 def _callback(watch: MemoryWatch) -> TrainerCallback:

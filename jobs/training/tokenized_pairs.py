@@ -88,14 +88,7 @@ def read_tokenized_pairs(
         ids = chat_ids(rows, tokenizer, template)
         start = [bos] if ids and bos is not None and ids[0][0][:1] == [bos] else []
     return [
-        _fit(
-            pair=row["pair"],
-            split=row["split"],
-            prompt=prompt,
-            completions=completions,
-            start=start,
-            max_length=max_length,
-        )
+        _fit(row, prompt, completions, start, max_length)
         for row, (prompt, completions) in zip(rows, ids, strict=True)
     ]
 
@@ -126,9 +119,7 @@ def tokens_digest(pairs: Sequence[TokenizedPair]) -> str:
 
 
 def _fit(
-    *,
-    pair: int,
-    split: str,
+    row: PairRow,
     prompt: list[int],
     completions: tuple[list[int], list[int]],
     start: list[int],
@@ -142,7 +133,7 @@ def _fit(
     for side, completion in zip(("chosen", "rejected"), completions, strict=True):
         if not completion or (len(completion) < 2 and not prompt and not start):
             raise UserError(
-                f"the {side} completion of pair {pair} has no token to predict",
+                f"the {side} completion of pair {row['pair']} has no token to predict",
                 where="pairs.parquet",
             )
     # A text may begin with BOS, which a cut leaves where it is.
@@ -152,8 +143,8 @@ def _fit(
     room = max_length - len(start) - max(len(chosen), len(rejected))
     kept = prompt[-room:] if room > 0 else []
     return TokenizedPair(
-        pair=pair,
-        split=split,
+        pair=row["pair"],
+        split=row["split"],
         prompt_ids=start + kept,
         chosen_ids=chosen,
         rejected_ids=rejected,
