@@ -88,7 +88,7 @@ class EndpointRequests:
         try:
             reading = self.read(conversation, future.result())
         except NoAnswer as fault:
-            self._count_missing(fault.reason, len(readings))
+            self._count_missing(str(fault), len(readings))
             return
         self.log.keep(str(conversation.prompt), reading)
         readings[conversation.prompt] = reading

@@ -147,7 +147,7 @@ def _weight_map(folder: Path, where: str) -> dict[str, str]:
 
 def _check_weights(folder: Path, num_parameters: int, where: str) -> None:
     names = weight_files(folder, where)
-    held = {name: _tensor_sizes(folder / name, where) for name in names if name != INDEX}
+    held = {name: tensor_sizes(folder / name, where) for name in names if name != INDEX}
     if INDEX in names:
         for tensor, name in _weight_map(folder, where).items():
             if tensor not in held[name]:
@@ -161,7 +161,7 @@ def _check_weights(folder: Path, num_parameters: int, where: str) -> None:
         )
 
 
-def _tensor_sizes(path: Path, where: str) -> dict[str, int]:
+def tensor_sizes(path: Path, where: str) -> dict[str, int]:
     """Map tensors to their numbers of entries, from the header, which tells the file's length."""
     import math
 

@@ -25,16 +25,11 @@ class TransientFault(Exception):
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.retry_after_s = retry_after_s
 
 
 class NoAnswer(Exception):
     """A request will get no answer, and why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def fault_of_status(

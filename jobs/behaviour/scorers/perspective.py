@@ -132,7 +132,7 @@ class PerspectiveJudge:
             if self.num_unscored > _MOST_UNSCORED * max(100, self.num_sent):
                 raise SurroundingsError(
                     f"the scorer gave no score to {self.num_unscored} of {self.num_sent} texts, "
-                    f"at last for {fault.reason}",
+                    f"at last for {fault}",
                     where=self.params.url,
                     hint="launch again: the scores it gave are kept",
                 ) from None
