@@ -119,9 +119,11 @@ def _load(file: Path) -> list[str]:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         began = time.perf_counter()
-        page.goto(file.as_uri())
+        page.goto(file.as_uri(), wait_until="commit")
         page.wait_for_selector("#tables tbody a")
-        usable = time.perf_counter() - began
+        cells_visible = time.perf_counter() - began
+        page.wait_for_load_state()
+        loaded = time.perf_counter() - began
         painted = page.evaluate(_SHOWN)
         began = time.perf_counter()
         page.fill("#filter", "metric_07 gpt2-4")
@@ -131,7 +133,8 @@ def _load(file: Path) -> list[str]:
         browser.close()
     return [
         f"first paint {(painted or 0) / 1000:.2f} s",
-        f"a table's cells stand {usable:.2f} s",
+        f"first cells {cells_visible:.2f} s",
+        f"loaded {loaded:.2f} s",
         f"filter {filtered:.2f} s",
         f"{elements:,} elements",
     ]

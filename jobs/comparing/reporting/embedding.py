@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from analysis.measurement import CONTROLS
 from analysis.status import MEANINGS, Status
+from analysis.tables.table import IN_TABLES
 from jobs.artifacts.identity import KEY_LENGTH
 from jobs.comparing.reporting.contents import Contents
 
@@ -43,16 +44,15 @@ def _table(table: "Table") -> dict[str, object]:
 def _cell(cell: "Cell") -> dict[str, object]:
     """Return what the script reads of a cell by name; what is missing, or plainly ok, is left out.
 
-    Ten thousand of them are loaded at once.
+    Text and mark stand in the table itself. Ten thousand cells are loaded at once.
     """
-    told = cell.as_json() | {
-        "num_seeds": cell.number.num_seeds or None,
-        "keys": [key[:KEY_LENGTH] for key in cell.number.keys],
-        "mark": cell.mark or None,
-        "footnote": None,
-        "status": None if cell.number.status is Status.OK else cell.number.status.value,
+    number = cell.number
+    fields = {name: getattr(number, name) for name in IN_TABLES} | {
+        "num_seeds": number.num_seeds or None,
+        "keys": [key[:KEY_LENGTH] for key in number.keys] or None,
+        "status": None if number.status is Status.OK else number.status.value,
     }
-    return {name: value for name, value in told.items() if value is not None and value != []}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _artifacts(traces: "Sequence[Trace]") -> dict[str, object]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from jobs.comparing.figure_files import CAPTIONS
+from jobs.comparing.reporting.blocks import blocks, side_columns
 from jobs.comparing.reporting.contents import Contents, FigureFile
 from jobs.comparing.reporting.embedding import embedded
 
-SCRIPTS = ("elements", "grid", "grid_keys", "filtering", "tables", "trace", "figures", "page")
+SCRIPTS = ("elements", "filtering", "tables", "trace", "figures", "page")
 """Parts of the script, in the order they stand on the page."""
 _MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 
@@ -27,6 +28,11 @@ def render(contents: Contents) -> bytes:
     text = environment.from_string(_part("report.html")).render(
         contents=contents,
         data=embedded(contents),
+        tables=[
+            (table, blocks(table), side_columns(table))
+            for section in contents.sections
+            for table in section.tables
+        ],
         counts=cell_counts(contents),
         style=Markup(_part("report.css")),
         script=Markup(script),
@@ -48,9 +54,8 @@ def cell_counts(contents: Contents) -> Sequence[tuple[str, int]]:
 
 
 def figure_source(figure: FigureFile) -> str:
-    """Return the figure in an image's `src`: a picture, in which no script of an SVG would run."""
-    data = base64.b64encode(figure.data).decode()
-    return f"data:{_MEDIA[figure.suffix]};base64,{data}"
+    """Return the `src` of an image that holds the figure; no script of an SVG runs in an image."""
+    return f"data:{_MEDIA[figure.suffix]};base64,{base64.b64encode(figure.data).decode()}"
 
 
 def _part(name: str) -> str:

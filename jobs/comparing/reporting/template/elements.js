@@ -1,17 +1,16 @@
 // Elements are made here and nowhere else: text is always text, never markup.
 "use strict";
 
-const data = JSON.parse(document.getElementById("data").textContent);
-
-const CONTROLS = data.controls;
+// What the tables' cells do not say themselves; read when it is first needed.
+let parsed = null;
+function data() {
+  return parsed ??= JSON.parse(document.getElementById("data").textContent);
+}
 
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) {
-    if (value === null || value === undefined || value === false) continue;
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key === "style") for (const [property, set] of Object.entries(value)) made.style.setProperty(property, set);
-    else made.setAttribute(key, value === true ? "" : value);
+    if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
   }
   made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
@@ -23,11 +22,20 @@ function exactly(number) {
 
 function interval(low, high, digits) {
   if (low === null && high === null) return "";
-  const shown = (end) => (end === null ? "…" : digits ? Number(end.toPrecision(digits)) : end);
-  return `[${shown(low)}, ${shown(high)}]`;
+  const text = (end) => (end === null ? "…" : digits ? Number(end.toPrecision(digits)) : end);
+  return `[${text(low)}, ${text(high)}]`;
 }
 
-// What a cell does not say is missing, and its status is ok: there are ten thousand of them.
-function cellOf(cell) {
-  return { value: null, low: null, high: null, num_seeds: 0, status: "ok", reason: null, mark: "", keys: [], ...cell };
+function words(status) {
+  return status.replaceAll("_", " ");
+}
+
+// A field that a cell does not name is missing, and its status is ok: there are ten thousand cells.
+function cellAt([table, row, column]) {
+  const cell = data().tables[table]?.cells[row]?.[column];
+  return cell && { value: null, low: null, high: null, num_seeds: 0, status: "ok", reason: null, keys: [], ...cell };
+}
+
+function headersAt([table, row, column]) {
+  return [...data().tables[table].rows[row], ...data().tables[table].columns[column]].filter(Boolean);
 }

@@ -1,44 +1,26 @@
-// The page as a whole: builds the tables, and listens to filter, buttons, keys, theme and printer.
+// The page as a whole listens to filter, buttons, keys, theme and printer.
 
 const shown = document.getElementById("shown");
 const filterBox = document.getElementById("filter");
-const near = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) partOf.get(entry.target).build();
-}, { rootMargin: "300px" });
-const partOf = new Map();
-const notes = [...document.querySelectorAll(".notes")];
-
-function blocksOf(table) {
-  const metrics = new Map();
-  table.columns.forEach((header, index) => metrics.set(header[0], [...(metrics.get(header[0]) || []), index]));
-  return [...metrics].map(([metric, columns]) => new Block(table, metric, columns));
-}
-
-function build() {
-  near.disconnect();
-  partOf.clear();
-  parts = [];
-  const made = tables.map((table) => {
-    const own = state.shape === "list" ? [new List(table)] : blocksOf(table);
-    parts.push(...own);
-    const jump = own.length > 3 && element("nav", { class: "jump", "aria-label": `metrics of ${table.title}` }, own.map((part) => element("a", { href: `#${part.id}` }, part.metric)));
-    const empty = !table.columns.length && element("p", {}, "Nothing was measured yet.");
-    return element("div", { class: "table" }, element("h3", {}, table.title), jump, empty, own.map((part) => part.element), notes[table.index]);
-  });
-  shown.replaceChildren(...made);
-  apply();
-  for (const part of parts) {
-    partOf.set(part.element, part);
-    near.observe(part.element);
-  }
-}
+const blocks = [...document.querySelectorAll(".block")].map((section) => ({
+  section, compact: Sheet.compact(section.querySelector(".scroller")), list: null, count: section.querySelector(".count"),
+}));
+const state = { words: [], status: null, shape: "compact" };
 
 function apply() {
-  for (const table of tables) table.filter.set(state.words, state.status);
-  const cells = parts.reduce((sum, part) => sum + part.apply(), 0);
-  const all = tables.reduce((sum, table) => sum + table.rows.length * table.columns.length, 0);
-  const count = (number) => number.toLocaleString("en");
-  document.getElementById("found").textContent = cells === all ? `${count(all)} cells` : `${count(cells)} of ${count(all)} cells`;
+  filters ??= data().tables.map((table) => new Filter(table));
+  for (const filter of filters) filter.set(state.words, state.status);
+  let [cells, all] = [0, 0];
+  const count = (number, of) => (number === of ? `${of.toLocaleString("en")} cells` : `${number.toLocaleString("en")} of ${of.toLocaleString("en")} cells`);
+  for (const block of blocks) {
+    const whole = block.compact.places.flat().filter(Boolean).length;
+    const matching = block[state.shape].filter();
+    block.section.hidden = matching === 0;
+    block.count.textContent = matching === whole ? "" : count(matching, whole);
+    cells += matching;
+    all += whole;
+  }
+  document.getElementById("found").textContent = count(cells, all);
 }
 
 filterBox.addEventListener("input", () => {
@@ -47,30 +29,42 @@ filterBox.addEventListener("input", () => {
   if (shown.getBoundingClientRect().top > innerHeight / 2) document.getElementById("tables").scrollIntoView();
 });
 
-function clearFilter() {
-  filterBox.value = "";
-  filterBox.dispatchEvent(new Event("input"));
+function press(selector, isPressed) {
+  for (const button of document.querySelectorAll(selector)) button.setAttribute("aria-pressed", String(isPressed(button)));
 }
 
 for (const button of document.querySelectorAll("[data-shape]")) {
   button.addEventListener("click", () => {
     state.shape = button.dataset.shape;
-    press("[data-shape]", (each) => each === button);
-    build();
+    press("[data-shape]", (other) => other === button);
+    for (const block of blocks) block.section.lastElementChild.replaceWith((block[state.shape] ??= listOf(block.compact)).scroller);
+    apply();
   });
 }
 
 for (const button of document.querySelectorAll("[data-status].status")) {
   button.addEventListener("click", () => {
     state.status = state.status === button.dataset.status ? null : button.dataset.status;
-    press("[data-status].status", (each) => each.dataset.status === state.status);
+    press("[data-status].status", (other) => other.dataset.status === state.status);
     apply();
   });
 }
 
-function press(selector, isPressed) {
-  for (const each of document.querySelectorAll(selector)) each.setAttribute("aria-pressed", String(isPressed(each)));
+shown.addEventListener("keydown", moveFocus);
+shown.addEventListener("click", ({ target }) => {
+  const head = target.closest("thead th[scope=col]");
+  if (head) sheets.get(head.closest("table")).sort(head);
+});
+shown.addEventListener("focusin", ({ target }) => target.closest("table") && makeStop(target));
+for (const kind of ["pointerover", "focusin"]) {
+  shown.addEventListener(kind, ({ target }) => {
+    const cell = target.closest("tbody :is(th, td)");
+    if (cell && !cell.title) cell.title = titleOf(cell);
+  });
 }
+
+// Row headers stay in place once columns are scrolled; before that, it would only cost time.
+shown.addEventListener("scroll", ({ target }) => target.classList.toggle("scrolled", target.scrollLeft > 0), true);
 
 addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
@@ -79,8 +73,9 @@ addEventListener("keydown", (event) => {
     filterBox.focus();
     filterBox.select();
   } else if (event.key === "Escape" && event.target === filterBox) {
-    if (filterBox.value) clearFilter();
-    else filterBox.blur();
+    if (!filterBox.value) filterBox.blur();
+    filterBox.value = "";
+    filterBox.dispatchEvent(new Event("input"));
   }
 });
 
@@ -100,15 +95,13 @@ document.getElementById("theme").addEventListener("click", () => {
   remembered(next);
 });
 
-function print(starts) {
-  printing = starts;
-  for (const part of parts) {
-    if (starts && !part.element.hidden) part.build();
-    if (part.grid) part.grid.draw(true);
-  }
-}
-addEventListener("beforeprint", () => print(true));
-addEventListener("afterprint", () => print(false));
+addEventListener("beforeprint", () => {
+  for (const image of document.images) image.loading = "eager";
+  for (const block of blocks) if (!block.section.hidden && state.shape === "compact") block.compact.cut();
+});
+addEventListener("afterprint", () => {
+  for (const piece of document.querySelectorAll(".piece")) piece.remove();
+  for (const whole of document.querySelectorAll(".uncut")) whole.classList.remove("uncut");
+});
 
-build();
 followAddress();

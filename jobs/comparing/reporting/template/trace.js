@@ -4,7 +4,7 @@ const traceDialog = document.getElementById("trace");
 
 function linkTo(path, text) {
   const encoded = path.split("/").map(encodeURIComponent).join("/");
-  return element("a", { href: `${data.root}/${encoded}` }, text);
+  return element("a", { href: `${data().root}/${encoded}` }, text);
 }
 
 function pairs(entries) {
@@ -23,20 +23,20 @@ function fileList(artifact) {
   return element("table", { class: "files" }, element("thead", {}, head), element("tbody", {}, artifact.files.map(line)));
 }
 
-function shownValue(value) {
+function textOf(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function node(key, role, above, opened) {
-  const artifact = data.artifacts[key];
+  const artifact = data().artifacts[key];
   if (!artifact) return element("li", {}, element("code", {}, key), " is not among the artifacts of this root");
   const again = above.has(key);
   above.add(key);
   const name = [role && element("span", { class: "role" }, role), element("b", {}, artifact.label), " ", element("span", { class: "kind" }, artifact.kind), " ", element("code", {}, key)];
   if (artifact.missing) return element("li", { "data-key": key }, name, element("p", { class: "lost" }, artifact.missing));
   if (again) return element("li", { "data-key": key }, name, element("span", { class: "again" }, " (as above)"));
-  const params = Object.entries(artifact.params).map(([each, value]) => [each, shownValue(value)]);
-  const versions = Object.entries(data.versions[artifact.versions] || {});
+  const params = Object.entries(artifact.params).map(([each, value]) => [each, textOf(value)]);
+  const versions = Object.entries(data().versions[artifact.versions] || {});
   return element("li", { "data-key": key },
     element("details", { open: opened }, element("summary", {}, name),
       element("p", { class: "folder" }, linkTo(artifact.folder, artifact.folder)),
@@ -55,9 +55,9 @@ function chain(keys, value = null) {
 function cellFacts(cell) {
   const entries = [["value", exactly(cell.value)]];
   if (cell.value !== null) entries.push(["95 % interval", interval(cell.low, cell.high) || "none"]);
-  for (const name of CONTROLS) if (name in cell) entries.push([words(name), exactly(cell[name])]);
+  for (const name of data().controls) if (name in cell) entries.push([words(name), exactly(cell[name])]);
   if (cell.num_seeds > 1) entries.push(["seeds", String(cell.num_seeds)]);
-  entries.push(["status", `${words(cell.status)}: ${cell.reason || data.meanings[cell.status]}`]);
+  entries.push(["status", `${words(cell.status)}: ${cell.reason || data().meanings[cell.status]}`]);
   return pairs(entries);
 }
 
@@ -72,12 +72,10 @@ function openTrace(title, ...content) {
 function followAddress() {
   const [what, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
   if (what === "cell") {
-    const [index, row, column] = rest.map(Number);
-    const table = tables[index];
-    const given = table && table.cells[row] && table.cells[row][column];
-    if (!given) return;
-    const cell = cellOf(given);
-    openTrace([...table.rows[row], ...table.columns[column]].filter(Boolean).join(" · "), cellFacts(cell), element("h3", {}, "Where it comes from"), chain(cell.keys, cell.value));
+    const place = rest.map(Number);
+    const cell = cellAt(place);
+    if (!cell) return;
+    openTrace(headersAt(place).join(" · "), cellFacts(cell), element("h3", {}, "Where it comes from"), chain(cell.keys, cell.value));
   } else if (what === "job") openTrace(`Job ${rest[0]}`, chain([rest[0]]));
   else if (traceDialog.open) traceDialog.close();
 }
