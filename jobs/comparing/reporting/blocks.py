@@ -1,4 +1,4 @@
-"""`MetricBlock`: the part of a table that the page sets under one heading, with its header lines."""
+"""`MetricBlock`: the part of a table under one heading of the page, with its header lines."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -96,10 +96,16 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 
 addEventListener("beforeprint", () => {
-  for (const image of document.images) image.loading = "eager";
+  for (const image of document.images) Object.assign(image, { loading: "eager", decoding: "sync" });
   for (const block of blocks) if (!block.section.hidden && state.shape === "compact") block.compact.cut();
+  // A printed file resolves every link inside the page by search: minutes for thousands of them.
+  for (const link of shown.querySelectorAll('a[href^="#cell/"]')) {
+    link.dataset.href = link.getAttribute("href");
+    link.removeAttribute("href");
+  }
 });
 addEventListener("afterprint", () => {
+  for (const link of shown.querySelectorAll("[data-href]")) link.setAttribute("href", link.dataset.href);
   for (const piece of document.querySelectorAll(".piece")) piece.remove();
   for (const whole of document.querySelectorAll(".uncut")) whole.classList.remove("uncut");
 });

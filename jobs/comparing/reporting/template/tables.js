@@ -3,7 +3,7 @@
 
 let filters = null;
 const sheets = new Map();
-const LINE_OF_PAPER = 110; // characters
+const LINE_OF_PAPER = 140; // characters
 
 // Where a link to a cell leads: numbers of table, row and column.
 function placeOf(cell) {

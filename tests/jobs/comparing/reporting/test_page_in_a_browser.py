@@ -315,6 +315,7 @@ def test_paper_cuts_a_wide_table_into_pieces_that_fit(shown, small):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     expect(page.locator(".scroller")).to_have_count(1)
+    assert page.locator('tbody a[href^="#cell/0/1/"]').count() == 20
 
 
 def test_a_narrow_screen_scrolls_tables_and_not_the_page(shown, small):
