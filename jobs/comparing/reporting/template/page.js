@@ -96,7 +96,6 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 
 addEventListener("beforeprint", () => {
-  for (const image of document.images) Object.assign(image, { loading: "eager", decoding: "sync" });
   for (const block of blocks) if (!block.section.hidden && state.shape === "compact") block.compact.cut();
   // A printed file resolves every link inside the page by search: minutes for thousands of them.
   for (const link of shown.querySelectorAll('a[href^="#cell/"]')) {
@@ -109,5 +108,15 @@ addEventListener("afterprint", () => {
   for (const piece of document.querySelectorAll(".piece")) piece.remove();
   for (const whole of document.querySelectorAll(".uncut")) whole.classList.remove("uncut");
 });
+
+// Figures far below are loaded while nothing else is to do, one by one, so that paper has them.
+const unloaded = [...document.images];
+function loadNext() {
+  const image = unloaded.shift();
+  if (!image) return;
+  Object.assign(image, { loading: "eager", decoding: "sync" });
+  requestIdleCallback(loadNext);
+}
+addEventListener("load", () => requestIdleCallback(loadNext));
 
 followAddress();
