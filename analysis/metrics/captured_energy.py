@@ -8,15 +8,7 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.estimates.evaluation import (
-    Measured,
-    UnmeasurableError,
-    require_against,
-    require_energy,
-    require_groups,
-    require_moments,
-    require_spectra,
-)
+from analysis.estimates import evaluation
 from analysis.estimates.intervals import MIN_GROUPS, jackknife, ratios_left
 from analysis.estimates.nulls import Band, random_share
 from analysis.metric import Computation, Metric
@@ -90,10 +82,10 @@ class CapturedEnergy(Metric):
 Pair = tuple[Captured, Captured]
 
 
-def _measure_share(captured: Captured) -> Measured:
+def _measure_share(captured: Captured) -> evaluation.Measured:
     filled = captured.counts > 0
     left_out, counts = captured.shares_left[filled], captured.counts[filled]
-    return Measured(
+    return evaluation.Measured(
         estimate=jackknife(captured.share, left_out, counts).within(0.0, 1.0),
         num_rows=int(captured.counts.sum()),
         num_groups=int(filled.sum()),
@@ -102,25 +94,25 @@ def _measure_share(captured: Captured) -> Measured:
     )
 
 
-def _measure_ratio(sample: Captured, other: Captured) -> Measured:
+def _measure_ratio(sample: Captured, other: Captured) -> evaluation.Measured:
     if not other.share > 0:
         reason = "the other condition's own held-out share is zero"
-        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
+        raise evaluation.UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
     with np.errstate(divide="ignore", invalid="ignore"):
         left_out = sample.shares_left / other.shares_left
     counts = sample.counts + other.counts
     estimate = jackknife(sample.share / other.share, left_out, counts)
     num_rows = int(sample.counts.sum())
-    return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(counts))
+    return evaluation.Measured(estimate=estimate, num_rows=num_rows, num_groups=len(counts))
 
 
 def _capture(sample: Sample, against: Sample | None, centred: bool) -> Pair:
     """Return the energies of the sample, and of the condition that the subspaces are of."""
-    other = require_against(against)
-    pair = require_moments(sample), require_moments(other)
+    other = evaluation.require_against(against)
+    pair = evaluation.require_moments(sample), evaluation.require_moments(other)
     for half in pair:
-        require_groups(len(half), 2)
-    spectra = require_spectra(other, centred)
+        evaluation.require_groups(len(half), 2)
+    spectra = evaluation.require_spectra(other, centred)
     places = {number: place for place, number in enumerate(pair[1])}
     numbers = sorted(pair[0].keys() | pair[1].keys())
     subspaces = [spectra.of(centred, places.get(number)).axes for number in numbers]
@@ -128,13 +120,13 @@ def _capture(sample: Sample, against: Sample | None, centred: bool) -> Pair:
     captured = []
     for half, own in zip(pair, (sample, other), strict=True):
         inside, total, counts = _sum_energies(half, numbers, subspaces, centred)
-        require_energy(total)
+        evaluation.require_energy(total)
         captured.append(
             Captured(
                 inside=inside,
                 total=total,
                 counts=counts,
-                null=_find_random_band(require_spectra(own, centred), num_axes, centred),
+                null=_find_random_band(evaluation.require_spectra(own, centred), num_axes, centred),
                 base_null=_find_base_band(own.base, other.base, num_axes),
             )
         )

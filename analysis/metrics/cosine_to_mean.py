@@ -9,14 +9,8 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from analysis.estimates import intervals
 from analysis.estimates.evaluation import Measured, UnmeasurableError
-from analysis.estimates.intervals import (
-    MIN_GROUPS,
-    NUM_DRAWS,
-    Estimate,
-    group_draws,
-    percentile_interval,
-)
 from analysis.estimates.quantiles import SHARES
 from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
@@ -60,17 +54,19 @@ def _rank_cosines(sample: Sample) -> Ranked:
     order = np.argsort(cosines, kind="stable")
     numbers, owners = np.unique(groups[order], return_inverse=True)
     # The direction of the mean is held fixed: leaving a group out of it hardly moves it.
-    weights = group_draws(len(numbers))[: NUM_DRAWS if len(numbers) >= MIN_GROUPS else 0]
+    weights = intervals.group_draws(len(numbers))[
+        : intervals.NUM_DRAWS if len(numbers) >= intervals.MIN_GROUPS else 0
+    ]
     reached = np.cumsum(weights[:, owners], axis=1)
     return Ranked(cosines=cosines[order], reached=reached, num_groups=len(numbers))
 
 
 def _measure_quantile(ranked: Callable[[], Ranked], share: float) -> Measured:
     cosines, reached, num_groups = ranked().cosines, ranked().reached, ranked().num_groups
-    estimate = Estimate(value=float(np.quantile(cosines, share)))
+    estimate = intervals.Estimate(value=float(np.quantile(cosines, share)))
     if len(reached):
         at = (reached < share * reached[:, -1:]).sum(axis=1)
-        estimate = percentile_interval(estimate.value, cosines[at], num_groups)
+        estimate = intervals.percentile_interval(estimate.value, cosines[at], num_groups)
     return Measured(estimate=estimate, num_rows=len(cosines), num_groups=num_groups)
 
 

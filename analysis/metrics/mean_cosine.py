@@ -6,14 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from analysis.estimates.evaluation import (
-    Measured,
-    UnmeasurableError,
-    require_against,
-    require_energy,
-    require_groups,
-    require_moments,
-)
+from analysis.estimates import evaluation
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.nulls import base_cosine, random_cosine
 from analysis.metric import Computation, Metric
@@ -45,25 +38,25 @@ class MeanCosine(Metric):
         return [partial(_measure_cosine, sample, against)]
 
 
-def _measure_cosine(sample: Sample, other: Sample | None) -> Measured:
-    other = require_against(other)
-    pair = require_moments(sample), require_moments(other)
+def _measure_cosine(sample: Sample, other: Sample | None) -> evaluation.Measured:
+    other = evaluation.require_against(other)
+    pair = evaluation.require_moments(sample), evaluation.require_moments(other)
     numbers = sorted(pair[0].keys() | pair[1].keys())
-    require_groups(len(numbers), 2)
+    evaluation.require_groups(len(numbers), 2)
     (sums, counts), (other_sums, other_counts) = (sum_by_group(half, numbers) for half in pair)
-    require_energy(np.square(sums).sum(axis=1))
-    require_energy(np.square(other_sums).sum(axis=1))
+    evaluation.require_energy(np.square(sums).sum(axis=1))
+    evaluation.require_energy(np.square(other_sums).sum(axis=1))
     inner = cross_groups(sums, counts, other_sums, other_counts)
     square = cross_groups(sums, counts, sums, counts)
     other_square = cross_groups(other_sums, other_counts, other_sums, other_counts)
     if not min(square[0], other_square[0]) > 0:
         reason = "a mean offset is not distinguishable from zero: groups do not agree on it"
-        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
+        raise evaluation.UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosines = inner / np.sqrt(square * other_square)
     whole, left_out = float(cosines[0]), cosines[1:]
     estimate = jackknife(whole, left_out, counts + other_counts).within(-1.0, 1.0)
-    return Measured(
+    return evaluation.Measured(
         estimate=estimate,
         num_rows=int(counts.sum()),
         num_groups=len(numbers),

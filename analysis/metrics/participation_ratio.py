@@ -8,13 +8,7 @@ from math import exp, log
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.estimates.evaluation import (
-    Measured,
-    UnmeasurableError,
-    require_energy,
-    require_groups,
-    require_spectra,
-)
+from analysis.estimates import evaluation
 from analysis.estimates.intervals import Estimate, jackknife
 from analysis.metric import Computation, Metric
 from analysis.rows.spectra import Spectra
@@ -44,22 +38,22 @@ class ParticipationRatio(Metric):
         return [partial(measure_crossed, sample, centred), partial(measure_plugin, sample, centred)]
 
 
-def measure_crossed(sample: Sample, centred: bool) -> Measured:
+def measure_crossed(sample: Sample, centred: bool) -> evaluation.Measured:
     """Divide the mean over g != h of tr C_g tr C_h by the mean of tr(C_g C_h).
 
     tr C^2 of an estimated covariance is too large by a term in 1/N; independent groups have none.
     """
-    spectra = require_spectra(sample, centred)
+    spectra = evaluation.require_spectra(sample, centred)
     usable = spectra.counts >= 1 + centred
-    require_groups(int(usable.sum()), 2)
+    evaluation.require_groups(int(usable.sum()), 2)
     degrees = (spectra.counts - centred)[usable]
     traces, products = _own_traces_and_products(spectra, centred)
     traces = traces[usable] / degrees
-    require_energy(traces)
+    evaluation.require_energy(traces)
     products = products[np.ix_(usable, usable)] / np.outer(degrees, degrees)
     whole = traces.sum() ** 2 - np.square(traces).sum(), products.sum() - np.trace(products)
     if not min(whole) > 0:
-        raise UnmeasurableError("groups share no variance", Status.BELOW_NOISE_FLOOR)
+        raise evaluation.UnmeasurableError("groups share no variance", Status.BELOW_NOISE_FLOOR)
 
     rest = traces.sum() - traces, np.square(traces).sum() - np.square(traces)
     above = np.square(rest[0]) - rest[1]
@@ -67,12 +61,12 @@ def measure_crossed(sample: Sample, centred: bool) -> Measured:
     # Every group counts the same in these means, whatever its rows, so the jackknife too.
     estimate = _log_jackknife(whole[0] / whole[1], above, below, None)
     num_rows = int(spectra.counts[usable].sum())
-    return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
+    return evaluation.Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
 
 
-def measure_plugin(sample: Sample, centred: bool) -> Measured:
+def measure_plugin(sample: Sample, centred: bool) -> evaluation.Measured:
     """Measure the ratio of the covariance of all rows, which grows with their number."""
-    spectra = require_spectra(sample, centred)
+    spectra = evaluation.require_spectra(sample, centred)
     traces, products = spectra.traces(centred), spectra.products(centred)
     whole = float(traces.sum() ** 2 / products.sum())
     above = traces.sum() - traces
@@ -88,7 +82,7 @@ def measure_plugin(sample: Sample, centred: bool) -> Measured:
         below = below - 2 * rows_left * left_along + np.square(rows_left * lengths)
     estimate = _log_jackknife(whole, np.square(above), below, spectra.counts)
     num_rows = int(spectra.counts.sum())
-    return Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
+    return evaluation.Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
 
 
 def _own_traces_and_products(

@@ -9,12 +9,7 @@ from math import exp, log
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.estimates.evaluation import (
-    Measured,
-    UnmeasurableError,
-    require_groups,
-    require_spectra,
-)
+from analysis.estimates import evaluation
 from analysis.estimates.intervals import Estimate, jackknife
 from analysis.estimates.spectral import SpectralNumber
 from analysis.metric import Computation, Metric
@@ -59,12 +54,12 @@ def log_stable_rank(eigenvalues: Float64[np.ndarray, " rank"]) -> float:
     return log(float(eigenvalues.sum() / eigenvalues[0]))
 
 
-def _measure_rank(sample: Sample, centred: bool) -> Measured:
-    spectra = require_spectra(sample, centred)
-    require_groups(spectra.num_groups, 2)
+def _measure_rank(sample: Sample, centred: bool) -> evaluation.Measured:
+    spectra = evaluation.require_spectra(sample, centred)
+    evaluation.require_groups(spectra.num_groups, 2)
     traces, along = spectra.traces(centred), _crossed_energies(spectra, centred)
     if not along.sum() > 0:
-        raise UnmeasurableError("groups share no variance", Status.BELOW_NOISE_FLOOR)
+        raise evaluation.UnmeasurableError("groups share no variance", Status.BELOW_NOISE_FLOOR)
     rest = along.sum() - along
     left_out = np.full(len(along), np.nan)
     if (rest > 0).all():
@@ -72,14 +67,14 @@ def _measure_rank(sample: Sample, centred: bool) -> Measured:
     whole = log(float(traces.sum() / along.sum()))
     crossed = jackknife(whole, left_out, spectra.counts).map(exp)
     in_sample = SpectralNumber(sample=sample, logarithm=log_stable_rank).measure(centred).estimate
-    return Measured(
+    return evaluation.Measured(
         estimate=_joined(crossed, in_sample).within(1.0, float(spectra.dimension)),
         num_rows=int(spectra.counts.sum()),
         num_groups=spectra.num_groups,
     )
 
 
-def _measure_share(sample: Sample, centred: bool) -> Measured:
+def _measure_share(sample: Sample, centred: bool) -> evaluation.Measured:
     """Measure the rank over min(N, d), beyond which no number of rows can go."""
     rank = _measure_rank(sample, centred)
     most = min(rank.num_rows, sample.spectra.dimension)

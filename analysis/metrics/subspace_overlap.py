@@ -9,12 +9,7 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.estimates.evaluation import (
-    Measured,
-    require_against,
-    require_groups,
-    require_spectra,
-)
+from analysis.estimates import evaluation
 from analysis.estimates.intervals import jackknife
 from analysis.estimates.nulls import Band, base_angles, principal_cosines, random_angles
 from analysis.metric import Computation, Metric
@@ -72,13 +67,13 @@ class SubspaceOverlap(Metric):
 
 def _measure_angles(
     angles: Callable[[], Angles], number_of: Callable[[Cosines], np.ndarray]
-) -> Measured:
+) -> evaluation.Measured:
     """Measure a number made of cosines, with its bands, and without each group."""
     whole, counts = angles().whole, angles().counts
     left_out = np.array([float(number_of(cosines)) for cosines in angles().left_out])
     estimate = jackknife(float(number_of(whole)), left_out, counts, correct=True)
     random, base = angles().random, angles().base
-    return Measured(
+    return evaluation.Measured(
         estimate=estimate.within(0.0, 1.0),
         num_rows=angles().num_rows,
         num_groups=len(counts),
@@ -88,12 +83,12 @@ def _measure_angles(
 
 
 def _find_angles(sample: Sample, against: Sample | None, centred: bool) -> Angles:
-    other = require_against(against)
-    pair = require_spectra(sample, centred), require_spectra(other, centred)
+    other = evaluation.require_against(against)
+    pair = evaluation.require_spectra(sample, centred), evaluation.require_spectra(other, centred)
     places = [_places(half) for half in (sample, other)]
     numbers = sorted(places[0].keys() | places[1].keys())
     for num_groups in (len(numbers), *(spectra.num_groups for spectra in pair)):
-        require_groups(num_groups, 2)
+        evaluation.require_groups(num_groups, 2)
 
     def cosines(number: int | None) -> Cosines:
         """Return those without a group; a condition that lacks the group keeps all of its own."""

@@ -8,14 +8,7 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.estimates.evaluation import (
-    Measured,
-    UnmeasurableError,
-    require_energy,
-    require_finite,
-    require_groups,
-    require_moments,
-)
+from analysis.estimates import evaluation
 from analysis.estimates.intervals import jackknife
 from analysis.metric import Computation, Metric
 from analysis.rows.crossing import cross_groups, sum_by_group
@@ -48,48 +41,50 @@ Projections = tuple[Float64[np.ndarray, "turns leave"], list[int], Float64[np.nd
 """Of every turn, with all groups and without each; the turns; rows of each group at this turn."""
 
 
-def _measure_projection(find: Callable[[], Projections]) -> Measured:
+def _measure_projection(find: Callable[[], Projections]) -> evaluation.Measured:
     projections, _, counts = find()
     return _jackknife(projections[-1], counts)
 
 
-def _measure_slope(find: Callable[[], Projections]) -> Measured:
+def _measure_slope(find: Callable[[], Projections]) -> evaluation.Measured:
     projections, turns, counts = find()
     if len(turns) < 2:
-        raise UnmeasurableError("a slope needs two turns")
+        raise evaluation.UnmeasurableError("a slope needs two turns")
     steps = np.array(turns) - np.mean(turns)
     return _jackknife(steps @ projections / (steps @ steps), counts)
 
 
 def _jackknife(
     numbers: Float64[np.ndarray, " leave"], counts: Float64[np.ndarray, " g"]
-) -> Measured:
+) -> evaluation.Measured:
     estimate = jackknife(float(numbers[0]), numbers[1:], counts)
-    return Measured(estimate=estimate, num_rows=int(counts.sum()), num_groups=len(counts))
+    return evaluation.Measured(
+        estimate=estimate, num_rows=int(counts.sum()), num_groups=len(counts)
+    )
 
 
 def _find_projections(sample: Sample) -> Projections:
     if sample.turn is None:
-        raise UnmeasurableError("the position is no dialogue turn", Status.NOT_RUN)
+        raise evaluation.UnmeasurableError("the position is no dialogue turn", Status.NOT_RUN)
     samples = {**sample.earlier, sample.turn: sample}
     if 1 not in samples:
-        raise UnmeasurableError("the rows of turn 1 are not given", Status.NOT_RUN)
+        raise evaluation.UnmeasurableError("the rows of turn 1 are not given", Status.NOT_RUN)
     turns = sorted(samples)
     for turn in turns:
-        require_finite(samples[turn])
-    moments = [require_moments(samples[turn]) for turn in turns]
+        evaluation.require_finite(samples[turn])
+    moments = [evaluation.require_moments(samples[turn]) for turn in turns]
     numbers = sorted(moments[-1])
-    require_groups(len(numbers), 2)
+    evaluation.require_groups(len(numbers), 2)
     # Groups whose dialogues end earlier are left out of every turn: who is left must not drift.
     halves = [
         sum_by_group({n: m for n, m in own.items() if n in numbers}, numbers) for own in moments
     ]
-    require_energy(np.square(halves[0][0]).sum(axis=1))
-    require_energy(np.square(halves[-1][0]).sum(axis=1))
+    evaluation.require_energy(np.square(halves[0][0]).sum(axis=1))
+    evaluation.require_energy(np.square(halves[-1][0]).sum(axis=1))
     square = cross_groups(*halves[0], *halves[0])
     if not square[0] > 0:
         reason = "turn 1 has no mean offset: groups do not agree on it"
-        raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
+        raise evaluation.UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
     with np.errstate(invalid="ignore", divide="ignore"):
         projections = np.stack([cross_groups(*half, *halves[0]) / square for half in halves])
     return projections, turns, halves[-1][1]

@@ -5,24 +5,17 @@ model needs to know nothing of adapters. Never takes a pickle or a file of code.
 """
 
 from jobs.kind import Input, Kind, execution, model_source
-from jobs.models.adapter_folder import (
-    CONFIG,
-    TOKENIZER_FILES,
-    WEIGHTS,
-    adapter_facts,
-    check_adapter_folder,
-    no_adapter_weights,
-)
+from jobs.models import adapter_folder
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.provenance import Model
 from jobs.shared_params import ComputeParams
 from jobs.worker.work import Work
 
 _LAYOUT = SourceFiles(
-    wanted=(CONFIG, WEIGHTS, *TOKENIZER_FILES),
-    check=check_adapter_folder,
-    weights=(WEIGHTS,),
-    absent=no_adapter_weights,
+    wanted=(adapter_folder.CONFIG, adapter_folder.WEIGHTS, *adapter_folder.TOKENIZER_FILES),
+    check=adapter_folder.check_adapter_folder,
+    weights=(adapter_folder.WEIGHTS,),
+    absent=adapter_folder.no_adapter_weights,
 )
 
 
@@ -66,5 +59,5 @@ class Adapter(Kind[AdapterParams]):
             "model": describe_model(config),
             "source": work.params.source,
             "revision": commit,
-            "adapter": adapter_facts(folder),
+            "adapter": adapter_folder.adapter_facts(folder),
         }

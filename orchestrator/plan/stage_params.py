@@ -16,13 +16,7 @@ from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.identity_params import ParamMarks
-from orchestrator.study.expressions import (
-    DATA_VARIABLE,
-    CellValues,
-    axis_of,
-    expressions_in,
-    unknown_expression,
-)
+from orchestrator.study import expressions
 from orchestrator.study.pydantic_errors import user_error
 from orchestrator.study.study import Stage, Study
 from orchestrator.study.study_file import Place
@@ -97,10 +91,10 @@ class StageParams:
     def _named_axes(self, grid: Grid) -> list[str]:
         """Return the axes that expressions name, each checked to be one of the stage's."""
         axes: dict[str, None] = {}
-        for expression, place in expressions_in(self._stage.params):
-            axis = axis_of(expression, self._study.axes)
-            if axis is None and expression != DATA_VARIABLE:
-                raise unknown_expression(expression, grid.axes, self._line(place))
+        for expression, place in expressions.expressions_in(self._stage.params):
+            axis = expressions.axis_of(expression, self._study.axes)
+            if axis is None and expression != expressions.DATA_VARIABLE:
+                raise expressions.unknown_expression(expression, grid.axes, self._line(place))
             if axis is not None and axis not in grid.axes:
                 raise UserError(
                     f"the stage {self._stage.name!r} has no axis {axis!r}",
@@ -119,7 +113,7 @@ class StageParams:
         def where(place: Place) -> str:
             return self._line(place) + self._cell_of(values, place)
 
-        raw = CellValues(values=values, where=where).expand(self._stage.params)
+        raw = expressions.CellValues(values=values, where=where).expand(self._stage.params)
         raw = self._marks.resolve_paths(raw, self._study.folder)
         try:
             params = self._kind.Params(**raw)
@@ -152,7 +146,10 @@ class StageParams:
     def _cell_of(self, values: _Values, place: Place) -> str:
         """Write the axis values that a param is written with as ` [axis=value]`; empty for none."""
         param = self._stage.params.get(str(place[0]), {}) if place else self._stage.params
-        axes = {axis_of(expression, values) for expression, _ in expressions_in(param)}
+        axes = {
+            expressions.axis_of(expression, values)
+            for expression, _ in expressions.expressions_in(param)
+        }
         cell = ",".join(f"{axis}={label}" for axis, (label, _) in values.items() if axis in axes)
         return f" [{cell}]" if cell else ""
 

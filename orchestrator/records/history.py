@@ -5,17 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cluster.storage import Storage
+from orchestrator.records import ledger
 from orchestrator.records.failure import RETRIES, Result, has_spent_retries
-from orchestrator.records.ledger import (
-    Ended,
-    Event,
-    LaunchEnded,
-    LaunchStarted,
-    Ledger,
-    Refused,
-    Submitted,
-    read_events,
-)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -40,7 +31,7 @@ class JobHistory:
     """Message of the latest failure."""
     refused: str | None = None
     """Why no machine of the latest launch could hold the job."""
-    submitted: Submitted | None = None
+    submitted: ledger.Submitted | None = None
     """The latest submission, with the layout of the job."""
     tried: list[Mapping[str, object]] = field(default_factory=list)
     """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
@@ -64,9 +55,9 @@ class History:
 
     jobs: dict[str, JobHistory] = field(default_factory=dict)
     """Key -> past of the job; jobs never tried are absent."""
-    launch: LaunchStarted | None = None
+    launch: ledger.LaunchStarted | None = None
     """The latest launch."""
-    ended: LaunchEnded | None = None
+    ended: ledger.LaunchEnded | None = None
     """The end of the latest launch; None while it runs, or when it was killed."""
     num_launches: int = 0
     """Number of launches so far."""
@@ -78,10 +69,10 @@ class History:
 
 def read_history(storage: Storage, study: str) -> History:
     """Read the whole ledger of a study."""
-    return gather(read_events(storage, study))
+    return gather(ledger.read_events(storage, study))
 
 
-def gather(events: Iterable[Event]) -> History:
+def gather(events: Iterable[ledger.Event]) -> History:
     """Read a ledger into a History; memory grows with jobs, not with events."""
     history = History()
     for event in events:
@@ -89,30 +80,30 @@ def gather(events: Iterable[Event]) -> History:
     return history
 
 
-def add(history: History, event: Event) -> None:
+def add(history: History, event: ledger.Event) -> None:
     """Add one event to a history."""
-    if isinstance(event, LaunchStarted):
+    if isinstance(event, ledger.LaunchStarted):
         _begin(history, event)
-    elif isinstance(event, LaunchEnded):
+    elif isinstance(event, ledger.LaunchEnded):
         history.ended = event
     else:
         _add_to_job(history.jobs.setdefault(event.key, JobHistory()), event)
 
 
-class Journal(Ledger):
+class Journal(ledger.Ledger):
     """The open ledger of a launch, and the history that its events add to."""
 
     def __init__(self, storage: Storage, study: str, launch: str, past: History) -> None:
         super().__init__(storage, study, launch)
         self.past = past
 
-    def append(self, event: Event) -> None:
+    def append(self, event: ledger.Event) -> None:
         """Append an event to the ledger and add it to the history."""
         super().append(event)
         add(self.past, event)
 
 
-def _begin(history: History, event: LaunchStarted) -> None:
+def _begin(history: History, event: ledger.LaunchStarted) -> None:
     history.launch, history.ended = event, None
     history.num_launches += 1
     for job in history.jobs.values():
@@ -124,15 +115,15 @@ def _begin(history: History, event: LaunchStarted) -> None:
             _forget_layouts(job)
 
 
-def _add_to_job(job: JobHistory, event: Submitted | Ended | Refused) -> None:
-    if isinstance(event, Submitted):
+def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger.Refused) -> None:
+    if isinstance(event, ledger.Submitted):
         job.num_attempts += 1
         if not job.open:
             job.result = None
         job.attempt, job.submitted = event.attempt, event
         job.open[event.attempt] = event.at
         return
-    if isinstance(event, Refused):
+    if isinstance(event, ledger.Refused):
         job.open.clear()
         job.refused = job.message = event.message
         return
@@ -158,7 +149,7 @@ def _forget_layouts(job: JobHistory) -> None:
     job.tried.clear()
 
 
-def _charge(job: JobHistory, event: Ended) -> None:
+def _charge(job: JobHistory, event: ledger.Ended) -> None:
     """Count a failure, unless the job got further, or learnt that a layout is too large."""
     laid_out = job.submitted.execution if job.submitted else {}
     if event.result is Result.OUT_OF_MEMORY and laid_out and laid_out not in job.tried:

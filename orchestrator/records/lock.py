@@ -8,16 +8,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+from cluster import locks
 from cluster.errors import SurroundingsError
-from cluster.locks import (
-    Holder,
-    Lease,
-    Occupied,
-    open_lock_file,
-    read_holder,
-    try_lock,
-    write_holder,
-)
 from cluster.storage import Storage
 
 _TRIES = 5
@@ -45,15 +37,15 @@ def study_lock(
         SurroundingsError: another launch holds the lock, and the message names it; or this root
             cannot be locked.
     """
-    holder = Holder.this_process(launch)
+    holder = locks.Holder.this_process(launch)
     if storage.is_local:
         held = _hold_file(storage, study, holder)
     else:
-        held = Lease(storage, lock_name(study)).hold(holder, takeover=takeover)
+        held = locks.Lease(storage, lock_name(study)).hold(holder, takeover=takeover)
     try:
         with held:
             yield
-    except Occupied as fault:
+    except locks.Occupied as fault:
         insist = "" if storage.is_local else ", or take over with `--takeover` if it is gone"
         raise SurroundingsError(
             f"another launch of {study!r} is running: {fault.holder or 'still starting'}",
@@ -63,29 +55,29 @@ def study_lock(
         ) from None
 
 
-def current_holder(storage: Storage, study: str) -> Holder | None:
+def current_holder(storage: Storage, study: str) -> locks.Holder | None:
     """Return who holds the lock now; None when nobody alive does."""
     if not storage.is_local:
-        return Lease(storage, lock_name(study)).holder()
+        return locks.Lease(storage, lock_name(study)).holder()
     try:
-        with open_lock_file(storage.path(lock_name(study)), create=False) as descriptor:
+        with locks.open_lock_file(storage.path(lock_name(study)), create=False) as descriptor:
             try:
                 # Shared, so that two commands that only look do not take each other for a launch.
-                is_free = try_lock(descriptor, shared=True)
+                is_free = locks.try_lock(descriptor, shared=True)
             except OSError:
                 is_free = False
-            return None if is_free else read_holder(descriptor)
+            return None if is_free else locks.read_holder(descriptor)
     except FileNotFoundError:
         return None
 
 
 @contextlib.contextmanager
-def _hold_file(storage: Storage, study: str, holder: Holder) -> Iterator[None]:
-    with open_lock_file(storage.path(lock_name(study))) as descriptor:
+def _hold_file(storage: Storage, study: str, holder: locks.Holder) -> Iterator[None]:
+    with locks.open_lock_file(storage.path(lock_name(study))) as descriptor:
         _lock(descriptor, storage.url)
-        write_holder(descriptor, holder)
+        locks.write_holder(descriptor, holder)
         yield
-        write_holder(descriptor, None)
+        locks.write_holder(descriptor, None)
 
 
 def _lock(descriptor: int, where: str) -> None:
@@ -94,7 +86,7 @@ def _lock(descriptor: int, where: str) -> None:
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(_BETWEEN_TRIES_S)
-            if try_lock(descriptor):
+            if locks.try_lock(descriptor):
                 return
     except OSError as error:
         raise SurroundingsError(
@@ -102,4 +94,4 @@ def _lock(descriptor: int, where: str) -> None:
             where=where,
             hint="choose a root on another file system with --root",
         ) from error
-    raise Occupied(read_holder(descriptor))
+    raise locks.Occupied(locks.read_holder(descriptor))

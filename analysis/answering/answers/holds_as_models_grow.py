@@ -11,17 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
-from analysis.answering.evidence import (
-    HALF,
-    behaviour_metric,
-    caveats,
-    counted,
-    finding_in_words,
-    in_words,
-    of_finding,
-    verdict,
-)
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import OFFSET, is_beyond_null, mechanisms
@@ -43,7 +34,10 @@ def answer(findings: Findings) -> StudyAnswer:
     laws = [law for law in by_family if law.family != MIXED]
     trends = [_does_not_weaken(law, consistencies) for law in laws if law.exponent is not None]
     used = [*consistencies, *(m.behaviour for m in ladder if m.behaviour)]
-    remarks = [*caveats(findings, used=used, metrics=METRICS), *_remarks_on_control(findings)]
+    remarks = [
+        *evidence.caveats(findings, used=used, metrics=METRICS),
+        *_remarks_on_control(findings),
+    ]
     if any(law.descriptive for law in laws):
         remarks.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
     return StudyAnswer(
@@ -65,7 +59,7 @@ def _remarks_on_control(findings: Findings) -> list[str]:
     """Return what training on shuffled labels takes from the signs of the mechanism."""
     controls = mechanisms(findings, [f for f in findings.all if f.about.objective == SHUFFLED])
     offsets = [control.consistency for control in controls]
-    shared = [f"{f.model} {finding_in_words(f)}" for f in offsets if is_beyond_null(f)]
+    shared = [f"{f.model} {evidence.finding_in_words(f)}" for f in offsets if is_beyond_null(f)]
     if not shared:
         return []
     return [
@@ -76,14 +70,14 @@ def _remarks_on_control(findings: Findings) -> list[str]:
 
 def _other_interventions(findings: Findings) -> Iterator[Evidence]:
     """Yield what other interventions recover of toxicity, at each dose. They decide nothing."""
-    metric = f"recovered_{behaviour_metric(findings)}"
+    metric = f"recovered_{evidence.behaviour_metric(findings)}"
     for finding in findings.aligned:
         about, is_recovery = finding.about, finding.number.metric == metric
         is_other = about.intervention not in (None, OFFSET)
         if is_recovery and is_other and about.prompts == findings.reference:
             dose = f"{about.intervention} at dose {finding.cell['dose']}"
-            share = f"recovers {finding_in_words(finding)} of the way to the other model"
-            yield of_finding(finding, f"{finding.label}: {dose} {share}.")
+            share = f"recovers {evidence.finding_in_words(finding)} of the way to the other model"
+            yield evidence.of_finding(finding, f"{finding.label}: {dose} {share}.")
 
 
 def _other_prompts(findings: Findings) -> Iterator[Evidence]:
@@ -91,10 +85,10 @@ def _other_prompts(findings: Findings) -> Iterator[Evidence]:
     for finding in findings.aligned:
         about, is_cosine = finding.about, finding.number.metric == "mean_cosine"
         if is_cosine and about.is_plain and about.against_prompts not in (None, about.prompts):
-            yield of_finding(
+            yield evidence.of_finding(
                 finding,
                 f"Control, {finding.label}: the mean offset on other prompts and the one on the "
-                f"prompts above have cosine {finding_in_words(finding)}.",
+                f"prompts above have cosine {evidence.finding_in_words(finding)}.",
             )
 
 
@@ -106,7 +100,7 @@ def _does_not_weaken(law: PowerLaw, consistencies: Sequence[Finding]) -> bool | 
         return False
     numbers = [f.number for f in _of_family(law, consistencies) if f.estimate is not None]
     sizes = [float(n.num_parameters or 0) for n in numbers if (n.value or 0.0) > 0]
-    return True if (max(sizes) / min(sizes)) ** law.exponent.low > HALF else None
+    return True if (max(sizes) / min(sizes)) ** law.exponent.low > evidence.HALF else None
 
 
 def _of_family(law: PowerLaw, consistencies: Sequence[Finding]) -> list[Finding]:
@@ -115,7 +109,7 @@ def _of_family(law: PowerLaw, consistencies: Sequence[Finding]) -> list[Finding]
 
 
 def _verdict(holds: Sequence[bool | None], trends: Sequence[bool | None]) -> Verdict:
-    by_size = verdict(holds)
+    by_size = evidence.verdict(holds)
     if by_size is not Verdict.YES:
         return by_size
     if not trends or None in trends:
@@ -127,7 +121,7 @@ def _summary(holds: Sequence[bool | None], laws: Sequence[PowerLaw]) -> str:
     if not holds:
         return "No aligned model has offsets on plain prompts."
     trends = "; ".join(_law_in_words(law) for law in laws)
-    votes = counted(holds, "aligned models")
+    votes = evidence.counted(holds, "aligned models")
     return f"The mechanism is there: {votes}. Consistency over size: {trends}."
 
 
@@ -136,7 +130,7 @@ def _law_in_words(law: PowerLaw) -> str:
         return f"{law.family} has too few sizes ({law.reason})"
     least, most = law.leave_one_out_low, law.leave_one_out_high
     return (
-        f"{law.family} exponent {in_words(law.exponent)} over {law.num_sizes} "
+        f"{law.family} exponent {evidence.in_words(law.exponent)} over {law.num_sizes} "
         f"sizes ({least:.2g} to {most:.2g} with one left out)"
     )
 

@@ -11,16 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
-from analysis.answering.evidence import (
-    caveats,
-    counted,
-    drop,
-    finding_in_words,
-    most_remains,
-    of_finding,
-    verdict,
-)
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, is_beyond_null, mechanisms
@@ -43,12 +35,12 @@ def answer(findings: Findings) -> StudyAnswer:
     votes = [_differs(findings, mechanism, dpo) for mechanism in others]
     control_votes = [_differs(findings, mechanism, dpo) for mechanism in shuffled]
     used = [mechanism.consistency for mechanism in (*dpo, *others, *shuffled)]
-    remarks = [*caveats(findings, used=used, metrics=METRICS)]
+    remarks = [*evidence.caveats(findings, used=used, metrics=METRICS)]
     if False in control_votes:
         remarks.append("The control fails: shuffled labels give more than half of DPO's fall.")
     if dpo and not others:
         remarks.append("No other objective was measured, such as sft.")
-    by_votes = verdict(votes)
+    by_votes = evidence.verdict(votes)
     is_decided = by_votes not in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
     return StudyAnswer(
         name="specific_to_dpo",
@@ -81,7 +73,9 @@ def _differs(findings: Findings, other: Mechanism, dpo: Sequence[Mechanism]) -> 
     nearest = _nearest(other.consistency, dpo)
     if nearest is None or nearest.behaviour is None or other.behaviour is None:
         return None
-    gives_most = most_remains(drop(findings, other.behaviour), drop(findings, nearest.behaviour))
+    gives_most = evidence.most_remains(
+        evidence.drop(findings, other.behaviour), evidence.drop(findings, nearest.behaviour)
+    )
     if gives_most is False:
         return True
     return False if gives_most and is_shared else None
@@ -106,9 +100,9 @@ def _summary(votes: list[bool | None], control_votes: list[bool | None]) -> str:
         return "No other objective was measured beside DPO."
     parts = []
     if votes:
-        parts.append(f"Other objectives lack what DPO shows: {counted(votes, 'models')}.")
+        parts.append(f"Other objectives lack what DPO shows: {evidence.counted(votes, 'models')}.")
     if control_votes:
-        parts.append(f"Shuffled labels lack it: {counted(control_votes, 'models')}.")
+        parts.append(f"Shuffled labels lack it: {evidence.counted(control_votes, 'models')}.")
     return " ".join(parts)
 
 
@@ -124,8 +118,8 @@ def _offset_sizes(findings: Findings, aligned: Sequence[Finding]) -> Iterator[Ev
     """Yield how far each objective moves the residual stream, beside its noise floor."""
     for finding in _at_reference(findings, aligned, "relative_norm"):
         if not finding.turn:
-            words = f"relative norm of offsets is {finding_in_words(finding)}"
-            yield of_finding(finding, f"{finding.label}: {words}.")
+            words = f"relative norm of offsets is {evidence.finding_in_words(finding)}"
+            yield evidence.of_finding(finding, f"{finding.label}: {words}.")
 
 
 def _directions(findings: Findings, aligned: Sequence[Finding]) -> Iterator[Evidence]:
@@ -133,8 +127,8 @@ def _directions(findings: Findings, aligned: Sequence[Finding]) -> Iterator[Evid
     for finding in _at_reference(findings, aligned, "mean_cosine"):
         if other := _compared_model(finding.about):
             models = f"{finding.about.objective} and {other}"
-            cosine = f"mean offsets of {models} have cosine {finding_in_words(finding)}"
-            yield of_finding(finding, f"{finding.model}: {cosine}.")
+            cosine = f"mean offsets of {models} have cosine {evidence.finding_in_words(finding)}"
+            yield evidence.of_finding(finding, f"{finding.model}: {cosine}.")
 
 
 def _at_reference(findings: Findings, aligned: Sequence[Finding], metric: str) -> Iterator[Finding]:

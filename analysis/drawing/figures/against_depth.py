@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
+from analysis.drawing import marks
 from analysis.drawing.drawable import (
     drawable,
     missing_note,
@@ -15,15 +16,6 @@ from analysis.drawing.drawable import (
     value_limits,
 )
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import (
-    captioned,
-    finish,
-    label_places,
-    label_values,
-    notes,
-    panels,
-    style,
-)
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values
@@ -45,7 +37,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             label = spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-depth",
-                caption=captioned(CAPTION, label),
+                caption=marks.captioned(CAPTION, label),
                 canvas=draw(rows, layout=material.layout, label=label, note=left),
             )
 
@@ -69,17 +61,17 @@ def draw(
     seen = {_key(row, used) for row in known} or {()}
     keys = [key for key in product(*values.values()) if key in seen]
     titles = [", ".join(part for part in key if part) or " " for key in keys]
-    with style():
-        figure, axes = panels(titles, across=len(values[used[-1]]) if used else 1)
+    with marks.style():
+        figure, axes = marks.panels(titles, across=len(values[used[-1]]) if used else 1)
         styles = model_styles(known)
         for axis, key in zip(axes, keys, strict=True):
             own = [row for row in known if _key(row, used) == key]
             draw_models(axis, own, styles, _depth, markersize=3.5, elinewidth=0.6, capsize=0)
             axis.set_xlim(-0.03, 1.03)
             axis.set_ylim(value_limits(known, log=False))
-        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        label_places(axes, "relative depth")
-        finish(figure, axes, notes(place_note(known), missing_note(rows), note))
+        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        marks.label_places(axes, "relative depth")
+        marks.finish(figure, axes, marks.notes(place_note(known), missing_note(rows), note))
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.drawing import marks
 from analysis.drawing.drawable import (
     drawable,
     half_widths,
@@ -19,20 +20,6 @@ from analysis.drawing.drawable import (
     value_limits,
 )
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import (
-    DASHES,
-    FILLS,
-    MARKERS,
-    OKABE_ITO,
-    SMALLEST,
-    captioned,
-    finish,
-    label_places,
-    label_values,
-    notes,
-    panels,
-    style,
-)
 from analysis.drawing.null_bands import Null, draw_nulls
 from analysis.measurement import Row
 from analysis.tables.layout import TableLayout, axis_values, blank_name
@@ -69,7 +56,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             label = spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-size",
-                caption=captioned(CAPTION, label),
+                caption=marks.captioned(CAPTION, label),
                 canvas=draw(rows, layout=material.layout, label=label, note=left),
             )
 
@@ -99,8 +86,8 @@ def draw(
     log = bool(shown) and all(number(row, "value") > 0 for row in shown) and not nulls.signed
     sizes = [number(row, against) for row in shown] or [1.0]
     limits = nulls.widened(value_limits(shown, log), log)
-    with style():
-        figure, axes = panels([name or " " for name in titles], across=2)
+    with marks.style():
+        figure, axes = marks.panels([name or " " for name in titles], across=2)
         found: list[str] = []
         for axis, title in zip(axes, titles, strict=True):
             axis.set_xscale("log")
@@ -117,12 +104,16 @@ def draw(
                 text = ", ".join(filter(None, (name or blank, family)))
                 aside = DODGE ** (index - (len(colours) - 1) / 2)
                 law = _series(axis, own, against, text, index, rank, aside)
-                laws += [(law, OKABE_ITO[index % len(OKABE_ITO)])] if law else []
+                laws += [(law, marks.OKABE_ITO[index % len(marks.OKABE_ITO)])] if law else []
             _annotate(axis, laws)
             found += [text for text, _ in laws]
-        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        label_places(axes, SIZE_NAMES.get(against, against))
-        finish(figure, axes, notes(place_note(shown), missing_note(rows), note, _about_fits(found)))
+        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        marks.label_places(axes, SIZE_NAMES.get(against, against))
+        marks.finish(
+            figure,
+            axes,
+            marks.notes(place_note(shown), missing_note(rows), note, _about_fits(found)),
+        )
     return figure
 
 
@@ -138,7 +129,7 @@ def _series(
     """Points with intervals, and the fitted line or a thin one through them; the fit in words."""
     if not rows:
         return None
-    shade = OKABE_ITO[index % len(OKABE_ITO)]
+    shade = marks.OKABE_ITO[index % len(marks.OKABE_ITO)]
     rows = sorted(rows, key=lambda row: number(row, against))
     sizes = [number(row, against) for row in rows]
     values = [number(row, "value") for row in rows]
@@ -146,14 +137,14 @@ def _series(
         [size * aside for size in sizes],
         values,
         yerr=half_widths(rows),
-        fmt=MARKERS[index % len(MARKERS)],
+        fmt=marks.MARKERS[index % len(marks.MARKERS)],
         color=shade,
-        fillstyle=FILLS[rank % len(FILLS)],
+        fillstyle=marks.FILLS[rank % len(marks.FILLS)],
         elinewidth=0.9,
         label=text,
     )
     law = fit_rows(rows, against)
-    dashes = DASHES[rank % len(DASHES)]
+    dashes = marks.DASHES[rank % len(marks.DASHES)]
     if law.exponent is None:
         axis.plot(sizes, values, color=shade, linewidth=0.7, linestyle=dashes, alpha=0.6)
         return None
@@ -191,7 +182,7 @@ def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:
             textcoords="offset points",
             ha="center",
             color=shade,
-            fontsize=SMALLEST,
+            fontsize=marks.SMALLEST,
         )
 
 

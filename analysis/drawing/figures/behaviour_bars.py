@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.drawing import marks
 from analysis.drawing.drawable import (
     drawable,
     half_widths,
@@ -12,17 +13,6 @@ from analysis.drawing.drawable import (
     value_limits,
 )
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import (
-    HATCHES,
-    MISSING,
-    OKABE_ITO,
-    PAGE_WIDTH,
-    captioned,
-    finish,
-    label_values,
-    panels,
-    style,
-)
 from analysis.drawing.model_styles import by_family
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values, blank_name
@@ -51,7 +41,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             label = readable(metric)
             yield Drawing(
                 name=f"{metric}-behaviour",
-                caption=captioned(CAPTION, label),
+                caption=marks.captioned(CAPTION, label),
                 canvas=draw(rows, layout=material.layout),
             )
 
@@ -73,27 +63,27 @@ def draw(
     names = axis_values(rows, bars, layout)
     titles = axis_values(rows, panel, layout)
     models = _models(rows)
-    with style():
+    with marks.style():
         across = 3 if len(models) * len(names) <= 12 else 2 if len(models) * len(names) <= 24 else 1
-        figure, axes = panels([title or " " for title in titles], across=across)
+        figure, axes = marks.panels([title or " " for title in titles], across=across)
         if across == 1 and len(models) * len(names) > 12:
-            figure.set_figwidth(PAGE_WIDTH)
+            figure.set_figwidth(marks.PAGE_WIDTH)
         for axis, title in zip(axes, titles, strict=True):
             here = [row for row in rows if panel is None or label_at(row, panel) == title]
-            colours = iter(OKABE_ITO)
+            colours = iter(marks.OKABE_ITO)
             for index, name in enumerate(names):
                 shade = UNALIGNED_SHADE if name is None else next(colours)
                 text = name or blank_name(bars, True, layout)
                 own = {str(row["model"]): row for row in here if label_at(row, bars) == name}
-                hatch = HATCHES[index % len(HATCHES)]
+                hatch = marks.HATCHES[index % len(marks.HATCHES)]
                 _bars(axis, own, models, index, len(names), shade, hatch, text)
             axis.set_xticks(range(len(models)), models.values(), rotation=35, ha="right")
             axis.grid(False, axis="x")
             bottom, top = value_limits(drawable(rows), log=False)
             negative = any(number(row, "value") < 0 for row in drawable(rows))
             axis.set_ylim(bottom if negative else 0.0, top)
-        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        finish(figure, axes, missing_note(rows))
+        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        marks.finish(figure, axes, missing_note(rows))
     return figure
 
 
@@ -128,7 +118,7 @@ def _bars(
     if lost:
         heights = [0.03] * len(lost)  # of the panel: just above the axis, clear of its ticks
         place = axis.get_xaxis_transform()
-        axis.plot(lost, heights, "x", color=shade, transform=place, label=text + MISSING)
+        axis.plot(lost, heights, "x", color=shade, transform=place, label=text + marks.MISSING)
 
 
 def _models(rows: Sequence[Row]) -> dict[str, str]:

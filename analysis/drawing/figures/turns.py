@@ -3,18 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.drawing import marks
 from analysis.drawing.cuts import cuts
 from analysis.drawing.drawable import drawable, missing_note, place_note, readable, value_limits
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import (
-    captioned,
-    finish,
-    label_places,
-    label_values,
-    notes,
-    panels,
-    style,
-)
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values
@@ -44,7 +36,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
             if drawable(cut.rows):
                 yield Drawing(
                     name=f"{metric}-over-turns",
-                    caption=captioned(CAPTION, label),
+                    caption=marks.captioned(CAPTION, label),
                     canvas=draw(cut.rows, layout=material.layout, label=label, note=cut.note),
                 )
 
@@ -60,17 +52,17 @@ def draw(
     """`rows` are of one metric at several positions `turn-1`, `turn-2`, and so on."""
     known = drawable(rows)
     titles, styles = axis_values(rows, panel, layout or TableLayout()), model_styles(known)
-    with style():
-        figure, axes = panels([title or " " for title in titles])
+    with marks.style():
+        figure, axes = marks.panels([title or " " for title in titles])
         for axis, title in zip(axes, titles, strict=True):
             draw_models(
                 axis, [row for row in known if label_at(row, panel) == title], styles, _turn
             )
             axis.set_xticks(sorted({_turn(row) for row in known}))
             axis.set_ylim(value_limits(known, log=False))
-        label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        label_places(axes, "turn")
-        finish(figure, axes, notes(place_note(known), missing_note(rows), note))
+        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        marks.label_places(axes, "turn")
+        marks.finish(figure, axes, marks.notes(place_note(known), missing_note(rows), note))
     return figure
 
 
