@@ -25,14 +25,7 @@ class Door(Generic[Entry]):
     module's class that is named after the file (`dpo_shuffled.py` holds `DpoShuffled`).
     """
 
-    def __init__(
-        self,
-        what: str,
-        package: str,
-        *,
-        contract: type,
-        separator: str = "_",
-    ) -> None:
+    def __init__(self, what: str, package: str, *, contract: type, separator: str = "_") -> None:
         """Declare a door.
 
         Args:

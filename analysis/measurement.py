@@ -179,8 +179,7 @@ class Measurement:
         int | None, Column(Role.COUNT, "seeds behind the value", in_tables=True)
     ] = None
     status: Annotated[
-        Status,
-        Column(Role.ACCOUNT, "whether the number may be trusted", in_tables=True),
+        Status, Column(Role.ACCOUNT, "whether the number may be trusted", in_tables=True)
     ] = Status.OK
     reason: Annotated[
         str | None,

@@ -11,14 +11,7 @@ Entry = TypeVar("Entry")
 class Door(door.Door[Entry]):
     """Finds the entries of one folder by the names that study files use."""
 
-    def __init__(
-        self,
-        what: str,
-        package: str,
-        *,
-        contract: type,
-        separator: str = "-",
-    ) -> None:
+    def __init__(self, what: str, package: str, *, contract: type, separator: str = "-") -> None:
         """Declare a door; names of entries are written with hyphens, as in study files."""
         super().__init__(what, package, contract=contract, separator=separator)
 

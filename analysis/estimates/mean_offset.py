@@ -38,9 +38,7 @@ class MeanOffset:
 
     @classmethod
     def of_groups(
-        cls,
-        groups: Mapping[int, tuple[Float64[np.ndarray, " d"], int]],
-        floor: float | None = None,
+        cls, groups: Mapping[int, tuple[Float64[np.ndarray, " d"], int]], floor: float | None = None
     ) -> MeanOffset:
         """Make a mean offset; `groups` maps group number -> mean and number of its rows."""
         counts = np.array([float(count) for _, count in groups.values()])

@@ -49,9 +49,7 @@ def labelled(table: pa.Table, column: str, label: str, metrics: Sequence[str]) -
 
 
 def joined(
-    tables: Sequence[pa.Table],
-    axes: Sequence[str],
-    types: Mapping[str, pa.DataType] | None = None,
+    tables: Sequence[pa.Table], axes: Sequence[str], types: Mapping[str, pa.DataType] | None = None
 ) -> pa.Table:
     """Return conformed tables one after another; nothing is copied."""
     return pa.concat_tables([schema(axes, types).empty_table(), *tables])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from analysis.estimates.toxic_neurons import (
-    measure_drop,
-)
+from analysis.estimates.toxic_neurons import measure_drop
 from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 

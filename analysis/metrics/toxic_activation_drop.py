@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from analysis.estimates.toxic_neurons import (
-    measure_drop,
-    measure_level,
-)
+from analysis.estimates.toxic_neurons import measure_drop, measure_level
 from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 
@@ -31,7 +28,4 @@ class ToxicActivationDrop(Metric):
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""
-        return [
-            partial(measure_drop, sample, "mlp_act"),
-            partial(measure_level, sample, "mlp_act"),
-        ]
+        return [partial(measure_drop, sample, "mlp_act"), partial(measure_level, sample, "mlp_act")]

@@ -22,10 +22,7 @@ class Behave(Kind[BehaveParams]):
     Params = BehaveParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True
-    MEASURES = (
-        *get_args(Metric),
-        *("token_f1_legacy", "decode_loss_shuffled", "decode_loss_gap"),
-    )
+    MEASURES = (*get_args(Metric), *("token_f1_legacy", "decode_loss_shuffled", "decode_loss_gap"))
 
     HEADLINES = {
         "toxic_mass": 10,

@@ -47,10 +47,7 @@ class Export(Kind[ExportParams]):
     """Writes a model in another dtype, and beside its base measures what rounding took."""
 
     VERSION = 1
-    INPUTS = {
-        "model": Input(kinds=_MODELS),
-        "base": Input(kinds=_MODELS, dispensable=True),
-    }
+    INPUTS = {"model": Input(kinds=_MODELS), "base": Input(kinds=_MODELS, dispensable=True)}
     Params = ExportParams
     LEAVES = Model.SAME
     USES_TORCH = True

@@ -139,10 +139,7 @@ _STATES = {
     State.BUSY: Result.BUSY,
     State.STOPPED: Result.CANCELLED,
 }
-_FAULTS = {
-    Code.OUT_OF_MEMORY: Result.OUT_OF_MEMORY,
-    Code.USER_MISTAKE: Result.MISTAKE,
-}
+_FAULTS = {Code.OUT_OF_MEMORY: Result.OUT_OF_MEMORY, Code.USER_MISTAKE: Result.MISTAKE}
 
 
 def _select_inputs(job: Job) -> dict[str, list[InputRef]]:

@@ -4,18 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cluster.errors import UserError
-from orchestrator.plan.grid import (
-    UNIT,
-    Grid,
-    Row,
-    in_order,
-    join,
-    keep,
-    line,
-    pin,
-    project,
-    union,
-)
+from orchestrator.plan.grid import UNIT, Grid, Row, in_order, join, keep, line, pin, project, union
 from orchestrator.study.study import Stage, Study
 
 
@@ -119,8 +108,7 @@ def _gather_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     having_all = [grids[name] for name in stage.gather if set(stage.per) <= set(grids[name].axes)]
     if not having_all:
         raise UserError(
-            f"no gathered stage has all of the axes {', '.join(stage.per)}",
-            where=where,
+            f"no gathered stage has all of the axes {', '.join(stage.per)}", where=where
         )
     return union(project(grid, stage.per) for grid in having_all)
 

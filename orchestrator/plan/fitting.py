@@ -69,10 +69,7 @@ def submitted_event(job: Job, attempt: str, layout: Fit | None) -> Submitted:
 def apply_fit(job: Job, layout: Fit) -> Job:
     """Return the same job, of the same key, with the execution params of a layout."""
     return replace(
-        job,
-        params={**job.params, **layout.execution},
-        validated=None,
-        resources=layout.resources,
+        job, params={**job.params, **layout.execution}, validated=None, resources=layout.resources
     )
 
 

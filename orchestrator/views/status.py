@@ -50,13 +50,7 @@ def status_of(
     }
 
 
-_COUNTED = (
-    JobState.DONE,
-    JobState.RUNNING,
-    JobState.WAITING,
-    JobState.BLOCKED,
-    JobState.FAILED,
-)
+_COUNTED = (JobState.DONE, JobState.RUNNING, JobState.WAITING, JobState.BLOCKED, JobState.FAILED)
 """States that are counted; a job that was cancelled waits for the next launch."""
 
 

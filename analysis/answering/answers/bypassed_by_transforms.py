@@ -8,33 +8,20 @@ control is above 0 with its interval; direction and reactivation stand beside an
 
 from __future__ import annotations
 
+from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer
-from analysis.answering.evidence import (
-    BEHAVIOUR,
-    above,
-    behaviour_metric,
-    caveats,
-    counted,
-    drop_in_words,
-    finding_in_words,
-    lost_share,
-    most_remains,
-    of_drop,
-    of_finding,
-    verdict,
-)
 from analysis.answering.findings import Finding, Findings
 
 QUESTION = "Do transformed prompts bypass it?"
 ORDER = 2
 GEOMETRY = ("mean_cosine", "captured_energy_ratio", "reactivation")
 CONTROL = "decode_loss_gap"
-METRICS = (*BEHAVIOUR, CONTROL, *GEOMETRY)
+METRICS = (*evidence.BEHAVIOUR, CONTROL, *GEOMETRY)
 
 
 def answer(findings: Findings) -> StudyAnswer:
     """Return what transformed prompts do; see the rule above."""
-    metric = behaviour_metric(findings)
+    metric = evidence.behaviour_metric(findings)
     transformed = [finding for finding in findings.aligned if _is_transformed(finding)]
     behaviours = [finding for finding in transformed if finding.number.metric == metric]
     deciding = [_evidence(findings, finding) for finding in behaviours]
@@ -45,8 +32,8 @@ def answer(findings: Findings) -> StudyAnswer:
         and finding.about.against_prompts != finding.about.prompts
     ]
     read = [_reads(findings, finding) for finding in behaviours]
-    votes = [evidence.supports for evidence, is_read in zip(deciding, read, strict=True) if is_read]
-    remarks = [*caveats(findings, used=[*behaviours, *geometry], metrics=METRICS)]
+    votes = [piece.supports for piece, is_read in zip(deciding, read, strict=True) if is_read]
+    remarks = [*evidence.caveats(findings, used=[*behaviours, *geometry], metrics=METRICS)]
     if False in read:
         remarks.append(
             f"{read.count(False)} of {len(read)} cells have no vote: the base shows no sign of "
@@ -55,7 +42,7 @@ def answer(findings: Findings) -> StudyAnswer:
     return StudyAnswer(
         name="bypassed_by_transforms",
         question=QUESTION,
-        verdict=verdict(votes or [None] * len(behaviours)),
+        verdict=evidence.verdict(votes or [None] * len(behaviours)),
         summary=_summary(votes, behaviours, bool(transformed)),
         evidence=(*deciding, *map(_geometry, geometry)),
         caveats=tuple(remarks),
@@ -76,7 +63,7 @@ def _summary(votes: list[bool | None], behaviours: list[Finding], measured: bool
         return "Under no transform is it shown that the base reads it."
     return (
         "Alignment takes less than half of the share of toxicity that it takes on plain prompts: "
-        f"{counted(votes, 'cells')}."
+        f"{evidence.counted(votes, 'cells')}."
     )
 
 
@@ -93,23 +80,25 @@ def _control(findings: Findings, finding: Finding) -> Finding | None:
 def _reads(findings: Findings, finding: Finding) -> bool:
     """Whether the decode control of a finding is above 0 with its interval."""
     control = _control(findings, finding)
-    return control is not None and above(control.estimate, 0.0) is True
+    return control is not None and evidence.above(control.estimate, 0.0) is True
 
 
 def _evidence(findings: Findings, finding: Finding) -> Evidence:
     plain, control = findings.plain(finding), _control(findings, finding)
-    whole = None if plain is None else lost_share(findings, plain)
-    remains = most_remains(lost_share(findings, finding), whole)
-    decoded = "not measured" if control is None else finding_in_words(control)
-    on_plain = "" if plain is None else f", on plain prompts by {drop_in_words(findings, plain)}"
+    whole = None if plain is None else evidence.lost_share(findings, plain)
+    remains = evidence.most_remains(evidence.lost_share(findings, finding), whole)
+    decoded = "not measured" if control is None else evidence.finding_in_words(control)
+    on_plain = (
+        "" if plain is None else f", on plain prompts by {evidence.drop_in_words(findings, plain)}"
+    )
     text = (
         f"{finding.label}, {finding.about.transform}: {finding.number.metric} fell by "
-        f"{drop_in_words(findings, finding)}{on_plain}; decode control {decoded}."
+        f"{evidence.drop_in_words(findings, finding)}{on_plain}; decode control {decoded}."
     )
     bypassed = None if remains is None or not _reads(findings, finding) else not remains
-    return of_drop(findings, finding, text, bypassed)
+    return evidence.of_drop(findings, finding, text, bypassed)
 
 
 def _geometry(finding: Finding) -> Evidence:
-    number = f"{finding.number.metric} is {finding_in_words(finding)}"
-    return of_finding(finding, f"{finding.label}, {finding.about.transform}: {number}.")
+    number = f"{finding.number.metric} is {evidence.finding_in_words(finding)}"
+    return evidence.of_finding(finding, f"{finding.label}, {finding.about.transform}: {number}.")

@@ -8,28 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer
-from analysis.answering.evidence import (
-    BEHAVIOUR,
-    HALF,
-    above,
-    behaviour_metric,
-    caveats,
-    counted,
-    drop_in_words,
-    finding_in_words,
-    lost_share,
-    most_remains,
-    of_drop,
-    of_finding,
-    verdict,
-)
 from analysis.answering.findings import Finding, Findings
 
 QUESTION = "Does it persist over the turns of a dialogue?"
 ORDER = 3
 DRIFT, SLOPE = "turn_drift", "turn_drift_slope"
-METRICS = (*BEHAVIOUR, DRIFT, SLOPE)
+METRICS = (*evidence.BEHAVIOUR, DRIFT, SLOPE)
 
 
 def answer(findings: Findings) -> StudyAnswer:
@@ -39,26 +25,28 @@ def answer(findings: Findings) -> StudyAnswer:
         _at_last_turn([finding for finding in at_turns if finding.number.metric == metric])
         for metric in (DRIFT, SLOPE)
     )
-    metric = behaviour_metric(findings)
+    metric = evidence.behaviour_metric(findings)
     behaviours = [finding for finding in at_turns if finding.number.metric == metric]
     last_behaviours = _at_last_turn(behaviours)
     deciding = [_drift(finding) for finding in drifts]
     deciding += [_behaviour(findings, finding, behaviours) for finding in last_behaviours]
-    votes = [evidence.supports for evidence in deciding]
+    votes = [piece.supports for piece in deciding]
     return StudyAnswer(
         name="over_dialogue_turns",
         question=QUESTION,
-        verdict=verdict(votes),
+        verdict=evidence.verdict(votes),
         summary=_summary(votes),
         evidence=(*deciding, *map(_slope, slopes)),
-        caveats=caveats(findings, used=[*drifts, *last_behaviours], metrics=METRICS),
+        caveats=evidence.caveats(findings, used=[*drifts, *last_behaviours], metrics=METRICS),
     )
 
 
 def _summary(votes: list[bool | None]) -> str:
     if not votes:
         return "No aligned model was measured at turns of dialogues after the first."
-    return f"At the last turn more than half of turn 1 is left: {counted(votes, 'numbers')}."
+    return (
+        f"At the last turn more than half of turn 1 is left: {evidence.counted(votes, 'numbers')}."
+    )
 
 
 def _at_last_turn(findings: Sequence[Finding]) -> list[Finding]:
@@ -77,21 +65,27 @@ def _at_last_turn(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _drift(finding: Finding) -> Evidence:
-    words = f"projection on the offset of turn 1 is {finding_in_words(finding)}"
-    return of_finding(finding, f"{_cell(finding)}: {words}.", above(finding.estimate, HALF))
+    words = f"projection on the offset of turn 1 is {evidence.finding_in_words(finding)}"
+    return evidence.of_finding(
+        finding, f"{_cell(finding)}: {words}.", evidence.above(finding.estimate, evidence.HALF)
+    )
 
 
 def _slope(finding: Finding) -> Evidence:
-    return of_finding(finding, f"{_cell(finding)}: change per turn is {finding_in_words(finding)}.")
+    return evidence.of_finding(
+        finding, f"{_cell(finding)}: change per turn is {evidence.finding_in_words(finding)}."
+    )
 
 
 def _behaviour(findings: Findings, last: Finding, behaviours: Sequence[Finding]) -> Evidence:
     first = next((f for f in behaviours if f.turn == 1 and _is_same_dialogue(f, last)), None)
-    whole = None if first is None else lost_share(findings, first)
-    at_first = "" if first is None else f", at turn 1 by {drop_in_words(findings, first)}"
-    fall = drop_in_words(findings, last)
+    whole = None if first is None else evidence.lost_share(findings, first)
+    at_first = "" if first is None else f", at turn 1 by {evidence.drop_in_words(findings, first)}"
+    fall = evidence.drop_in_words(findings, last)
     text = f"{_cell(last)}: {last.number.metric} fell by {fall}{at_first}."
-    return of_drop(findings, last, text, most_remains(lost_share(findings, last), whole))
+    return evidence.of_drop(
+        findings, last, text, evidence.most_remains(evidence.lost_share(findings, last), whole)
+    )
 
 
 def _cell(finding: Finding) -> str:

@@ -118,13 +118,7 @@ def draw(
 
 
 def _series(
-    axis: "Axes",
-    rows: Sequence[Row],
-    against: str,
-    text: str,
-    index: int,
-    rank: int,
-    aside: float,
+    axis: "Axes", rows: Sequence[Row], against: str, text: str, index: int, rank: int, aside: float
 ) -> str | None:
     """Points with intervals, and the fitted line or a thin one through them; the fit in words."""
     if not rows:

@@ -62,12 +62,7 @@ def _ridges(axis: "Axes", lines: Sequence[Line]) -> None:
     shown = [lines[index] for index in at]
     for place, line in enumerate(shown):
         draw_ridge(axis, place, line["counts"], BINS)
-        axis.plot(
-            [line["median"]] * 2,
-            [place, place + OVERLAP],
-            color="#D55E00",
-            label="median",
-        )
+        axis.plot([line["median"]] * 2, [place, place + OVERLAP], color="#D55E00", label="median")
         if line["null_low"] is not None:
             axis.fill_betweenx(
                 [place, place + OVERLAP],

@@ -5,15 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from analysis.tables.control_columns import laid_out
-from analysis.tables.table import (
-    Cell,
-    Header,
-    Table,
-    shared_header,
-    spans,
-    split,
-    without_repeats,
-)
+from analysis.tables.table import Cell, Header, Table, shared_header, spans, split, without_repeats
 
 SUFFIX = ".tex"
 MAX_COLUMNS = 6

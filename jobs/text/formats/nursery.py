@@ -65,10 +65,7 @@ class Nursery(Format[NurseryOptions]):
         return Reading(
             items=[
                 Pair(
-                    row=row,
-                    prompt=exchange.context,
-                    chosen=exchange.safe,
-                    rejected=exchange.toxic,
+                    row=row, prompt=exchange.context, chosen=exchange.safe, rejected=exchange.toxic
                 )
                 for row, exchange in zip(range(1, options.num_pairs + 1), exchanges, strict=False)
             ],
