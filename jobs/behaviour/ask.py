@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.long_table.columns import ENDPOINT
+from jobs.behaviour.ask_params import AskParams
 from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.endpoint_requests import Conversation, EndpointRequests, conversation_of
 from jobs.behaviour.prompted_model import NO_WORDS, load_toxic_words
@@ -30,9 +30,6 @@ from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.text.transform import load_transform
 from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from jobs.behaviour.ask_params import AskParams
 
 
 def ask(work: Work[AskParams]) -> dict[str, object]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from analysis.measurement import Measurement
+from jobs.behaviour.behave_params import BehaveParams
 from jobs.behaviour.continuations import write_continuations
 from jobs.behaviour.decode_loss import measure_decode_loss
 from jobs.behaviour.measured_behaviours import measure_behaviours
@@ -14,9 +14,6 @@ from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
 from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from jobs.behaviour.behave_params import BehaveParams
 
 
 def behave(work: Work[BehaveParams]) -> dict[str, object]:

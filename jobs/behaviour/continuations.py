@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 from jaxtyping import Int64
 
 from jobs.behaviour.decoding import decode
@@ -61,9 +63,6 @@ def write_continuations(
     folder: Path, prompted: PromptedModel, continuations: Continuations
 ) -> None:
     """Write token ids by prompt, and no text."""
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
     columns = {
         "prompt": pa.array(prompted.plan.prompts[continuations.places], pa.int64()),
         "token_ids": pa.array(continuations.token_ids, pa.list_(pa.int32())),

@@ -8,7 +8,6 @@ of behaviour under the transform shows that alignment was bypassed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -18,10 +17,8 @@ from analysis.estimates.group_means import estimated_gap, estimated_mean
 from analysis.measurement import Measurement
 from jobs.behaviour.next_token_probabilities import read_next_token_probabilities
 from jobs.behaviour.prompted_model import PromptedModel
+from jobs.models.language_model import LanguageModel
 from jobs.tokens.plan import ROLES, TokenPlan
-
-if TYPE_CHECKING:
-    from jobs.models.language_model import LanguageModel
 
 _REQUESTS = (ROLES.index("prompt"), ROLES.index("user"))
 _LOSS = (

@@ -6,12 +6,11 @@ Prompts are padded on the left, masked, and keep their own positions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
-    from jobs.models.language_model import LanguageModel
+from jobs.models.language_model import LanguageModel
 
 TokenChoice = Callable[["Tensor", Sequence[int], int], "Tensor"]
 """(logits [batch, vocabulary], indices of these prompts, number of tokens decoded so far) -> the
@@ -42,8 +41,6 @@ def decode(
         choose: picks the next token of each prompt.
         after_batch: called with the number of prompts done.
     """
-    import torch
-
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     continuations: list[list[int]] = [[] for _ in prompts]
     ends = _end_tokens(model)
@@ -68,7 +65,6 @@ def _decode_batch(
     ends: frozenset[int],
     choose: TokenChoice,
 ) -> list[list[int]]:
-    import torch
 
     padded = _pad_left([prompts[i] for i in members])
     token_ids, mask = (tensor.to(model.device) for tensor in padded)
@@ -100,8 +96,6 @@ def _decode_batch(
 
 def _pad_left(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Return token ids (0 where padded) and attention mask, both [batch, width]."""
-    import torch
-
     width = max(len(prompt) for prompt in prompts)
     token_ids = torch.zeros(len(prompts), width, dtype=torch.long)
     mask = torch.zeros(len(prompts), width, dtype=torch.long)

@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError, UserError
 from jobs.service.answer_log import AnswerLog, Reading
 from jobs.service.endpoint import Completion
 from jobs.service.faults import NoAnswer
+from jobs.text.prompt_lines import PromptLine, SegmentLine
 from jobs.worker.work import Stopped, Work
-
-if TYPE_CHECKING:
-    from jobs.text.prompt_lines import PromptLine, SegmentLine
 
 _LOOK_EVERY_S = 0.1
 _LAST_ANSWERS_S = 5.0

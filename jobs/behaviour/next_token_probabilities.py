@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float64
 
+from jobs.models.language_model import LanguageModel
+from jobs.taps.activations import Inputs
 from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan
-
-if TYPE_CHECKING:
-    from jobs.models.language_model import LanguageModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,10 +46,6 @@ def read_next_token_probabilities(
         token_budget: most tokens forwarded together, padding included.
         after_batch: called with the number of prompts done.
     """
-    import torch
-
-    from jobs.taps.activations import Inputs
-
     mass = np.full(len(plan.token_ids), np.nan)
     log_probability = np.full(len(plan.token_ids), np.nan)
     scored = scored & (plan.within > 0)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
 
 from cluster.errors import UserError
+from jobs.behaviour.behave_params import BehaveParams
+from jobs.behaviour.scored_params import LocalModelParams, WordsParams
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
+from jobs.models.language_model import LanguageModel
 from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import MODEL_FACTS
 from jobs.taps.pair_loading import load_input_model
@@ -18,13 +23,6 @@ from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
 from jobs.tokens.plan import TokenPlan, build_token_plan, longest_prompt
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-    from jobs.behaviour.behave_params import BehaveParams
-    from jobs.behaviour.scored_params import LocalModelParams, WordsParams
-    from jobs.models.language_model import LanguageModel
 
 NO_WORDS = "the list of toxic words is empty"
 """Why there is no toxic behaviour to measure."""

@@ -6,6 +6,9 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
+import torch
+from safetensors.numpy import save_file
+
 from jobs.extraction.extract_params import Params
 from jobs.extraction.extraction_plan import ExtractionPlan, plan_extraction
 from jobs.extraction.forward_passes import AlternatingPasses, run_both_models
@@ -40,8 +43,6 @@ def extract(work: Work[Params]) -> dict[str, object]:
             the store would be larger than allowed.
         Stopped: the job is to stop; finished units are kept for the next attempt.
     """
-    import torch
-
     # A warm worker may come from a training job; TF32 has 10 bits where δ needs 23.
     torch.set_float32_matmul_precision("highest")
     extraction = plan_extraction(work)
@@ -87,8 +88,6 @@ class _ExtractionRun:
 
     def run_units(self) -> None:
         """Compute every unit that is left, and the noise floor."""
-        import torch
-
         self._shares.start_clock()
         try:
             with WriterThread(torch.device(self._device)) as thread:
@@ -191,7 +190,6 @@ def _index(
 
 
 def _write_index(work: Work, index: StoreIndex, plan: TokenPlan) -> None:
-    from safetensors.numpy import save_file
 
     save_file(plan.to_arrays(), work.folder / PLAN)
     text = json.dumps(index, indent=1, sort_keys=True) + "\n"

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
+from jobs.extraction.spool import Spool, SpooledRows, SpooledUnitWriter
 from jobs.extraction.unit_extractor import ActivationReader, BatchesTooLarge, UnitExtractor
+from jobs.extraction.unit_shares import UnitShares
+from jobs.models.language_model import LanguageModel
 from jobs.taps.activations import Inputs, read_activations
+from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch, Unit
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from jobs.extraction.spool import Spool, SpooledRows, SpooledUnitWriter
-    from jobs.extraction.unit_shares import UnitShares
-    from jobs.models.language_model import LanguageModel
-    from jobs.taps.taps import Place
 
 
 def run_both_models(
@@ -89,7 +87,6 @@ class AlternatingPasses:
             self._halve_budget(unit)
 
     def _write_rows(self, unit: Unit, base: ActivationReader) -> None:
-        import torch
 
         budget = self._budget(unit)
         writer = self._rows_of(unit).writer(unit)

@@ -10,22 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int64
+from torch.nn import Module
 
+from jobs.models.language_model import LanguageModel
 from jobs.store.store_layout import array_prefix
 from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.taps import Place
 from jobs.tokens.batches import pad_batch
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position, row_hash
-
-if TYPE_CHECKING:
-    from torch.nn import Module
-
-    from jobs.models.language_model import LanguageModel
 
 _MOST_TOKENS = 2048
 """Tokens of the batch. Not an execution param, because the floor is a published number; and few, so
@@ -63,8 +60,6 @@ def noise_floor(
         `SITE.LAYER.LABEL` -> `offset_norm` and `relative_norm`; where weights are rounded, also
         `weight_rounding_...`, the part that rounding alone explains.
     """
-    from torch.nn import Module
-
     sample = _sample(plan, num_prompts)
     if len(sample) < 2:
         return {}
@@ -162,7 +157,6 @@ def rounded_once_more(model: Module) -> Iterator[None]:
 
 
 def _flip_last_bits(model: Module) -> None:
-    import torch
 
     for number, parameter in enumerate(model.parameters()):
         if parameter.dtype.itemsize != 2:

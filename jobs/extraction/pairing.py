@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 
+import torch
+
 from cluster.errors import UserError
 
 MEMORY_PER_WEIGHT_BYTE = 1.25
@@ -105,8 +107,6 @@ def estimate_forward_seconds(
 def free_memory(device: str, memory_gb: float) -> int:
     """Return the bytes for models: of all GPUs, or of the host (set aside, or free)."""
     if device != "cpu":
-        import torch
-
         gpus = range(torch.cuda.device_count())
         return sum(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
     if memory_gb:

@@ -16,25 +16,25 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+import transformers
 from jaxtyping import Bool, Float32
+from safetensors import safe_open
+from torch import Tensor
 
 from cluster.resources import processor_name
 from jobs.artifacts.artifact import digest_bytes
 from jobs.artifacts.identity import key_of
+from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extraction_plan import ExtractionPlan
 from jobs.store.store_layout import MARKER, array_prefix, list_whole_shards
 from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch, Unit
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
 
 CACHE = "cache/base_rows"
 """Folder below the root; `gc` may delete it."""
@@ -110,11 +110,6 @@ class Spool:
 
     def _identity(self, token_budget: int) -> dict[str, object]:
         """Return all that decides a bit of the rows; other machines round differently."""
-        import torch
-        import transformers
-
-        from jobs.extraction.extract_params import VERSION
-
         extraction, base = self._extraction, self._work.input("base")
         on_gpu = self._device != "cpu"
         return {
@@ -218,8 +213,6 @@ class SpooledUnitReader:
 
     def __init__(self, folder: Path, places: Sequence[Place]) -> None:
         """Open the shards; raise FileNotFoundError when they are not there."""
-        from safetensors import safe_open
-
         self._places = places
         self._prefix = f"{folder.name}."
         files = sorted(json.loads((folder / MARKER).read_bytes())["shards"])
@@ -231,8 +224,6 @@ class SpooledUnitReader:
         self, num_rows: int, device: torch.device | str
     ) -> dict[Place, Float32[Tensor, "rows d"]]:
         """Return the next `num_rows` rows at every place, on a device."""
-        import torch
-
         parts: dict[Place, list[Tensor]] = {place: [] for place in self._places}
         start, stop, before = self._next, self._next + num_rows, 0
         for number, shard in enumerate(self._shards):

@@ -9,26 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from cluster.errors import UserError
 from jobs.extraction.unit_rows import NonfiniteRowsError, PendingArrays, StoredParts, UnitRows
+from jobs.extraction.writer_thread import WriterThread
 from jobs.store.store_layout import UNITS
 from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.taps.activations import Inputs, batches_of, form_offsets
+from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch, Unit
+from jobs.tokens.plan import TokenPlan
+from jobs.tokens.positions import Position
 from jobs.worker.out_of_memory import is_out_of_memory
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import torch
-    from torch import Tensor
-
-    from jobs.extraction.writer_thread import WriterThread
-    from jobs.taps.taps import Place
-    from jobs.tokens.plan import TokenPlan
-    from jobs.tokens.positions import Position
 
 ActivationReader = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
 """Returns one model's gathered rows [rows, d] of a batch at every place."""
@@ -70,8 +66,6 @@ class UnitExtractor:
 
         Raises BatchesTooLarge, with nothing left of the unit, when smaller batches may fit.
         """
-        import torch
-
         writer = _SubmittingWriter(self.thread, self.folder / UNITS, unit, self.plan.hash)
         rows = UnitRows(
             self.plan,

@@ -11,11 +11,9 @@ import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 Task = Callable[[], object]
 """Work for the thread; its result is dropped."""
@@ -118,7 +116,6 @@ class _PinnedRing:
     """Pinned buffers that copies use in turn; a copy waits for a free one."""
 
     def __init__(self) -> None:
-        import torch
 
         self._streams: dict[torch.device, torch.cuda.Stream] = {}
         self._free: queue.Queue[Tensor] = queue.Queue()
@@ -127,8 +124,6 @@ class _PinnedRing:
 
     def copy(self, tensor: Tensor, submit: Callable[[Task], None]) -> Tensor:
         """Start the copy of a tensor, piece by piece; the result is filled by submitted tasks."""
-        import torch
-
         source = tensor.contiguous()
         target = torch.empty(source.shape, dtype=source.dtype)
         source_bytes = source.flatten().view(torch.uint8)
@@ -149,8 +144,6 @@ class _PinnedRing:
 
     def _stream(self, device: torch.device) -> torch.cuda.Stream:
         """Return the copy stream of a device; a model may be spread over several."""
-        import torch
-
         if device not in self._streams:
             self._streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         return self._streams[device]
@@ -164,7 +157,6 @@ class _PinnedRing:
                 submit(lambda: None)
 
     def _emptying(self, buffer: Tensor, is_copied: torch.cuda.Event, target: Tensor) -> Task:
-        import torch
 
         def empty() -> None:
             is_copied.synchronize()

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.parquet as parquet
 from jaxtyping import Float32, Float64
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.generation.direction import DIRECTIONS, Contrast
+from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
+from jobs.models.language_model import LanguageModel
 from jobs.models.loading import load_tokenizer
 from jobs.taps.activations import batches_of, read_activations
 from jobs.taps.pair_loading import load_input_model
 from jobs.text.format import Dropped
 from jobs.text.pair_artifact import PAIRS
-from jobs.text.prompt_lines import PROMPTS, plain_line, read_prompts
+from jobs.text.prompt_lines import PROMPTS, PromptLine, plain_line, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.split import Split
 from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan, longest_prompt
 from jobs.tokens.positions import find_positions
 from jobs.worker.work import Stopped, Work
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
-
-    from jobs.generation.generated_pairs_params import GeneratedPairsParams
-    from jobs.models.language_model import LanguageModel
-    from jobs.text.prompt_lines import PromptLine
 
 _ANSWERS = ("response", "assistant")
 
@@ -139,8 +135,6 @@ def _contrast(
 
 def _examples(work: Work[GeneratedPairsParams]) -> list[dict[str, str]]:
     """Draw a seeded sample of the lexicon's training pairs, in its order."""
-    import pyarrow.parquet as parquet
-
     table = parquet.read_table(work.input("lexicon").path(PAIRS)).to_pylist()
     pairs = [pair for pair in table if pair["split"] == Split.TRAIN.value]
     order = np.random.default_rng([work.params.seed, 0]).permutation(len(pairs))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +10,13 @@ from cluster.errors import UserError
 from jobs.behaviour.scorers.lexicon import LexiconJudge
 from jobs.generation.author import SITE, Author, load_author
 from jobs.generation.direction import DIRECTIONS
+from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
 from jobs.text.format import Dropped, Pair
 from jobs.text.pair_artifact import without_duplicates, write_pairs
 from jobs.text.reading_report import TOXIC_WORDS
 from jobs.worker.chunks import Chunks
 from jobs.worker.work import Stopped, Work
-
-if TYPE_CHECKING:
-    from jobs.generation.generated_pairs_params import GeneratedPairsParams
 
 
 def generate_pairs(work: Work[GeneratedPairsParams]) -> dict[str, object]:

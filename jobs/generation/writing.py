@@ -6,26 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Float64
+from torch import Tensor
+from torch.nn import Module
 
 from jobs.behaviour.decoding import TokenChoice, decode
 from jobs.generation.author import Author
-from jobs.taps.taps import blocks_of, first_of, with_first
+from jobs.generation.generated_pairs_params import GeneratedPairsParams
+from jobs.models.language_model import LanguageModel
+from jobs.taps.taps import ModuleValue, blocks_of, first_of, with_first
 from jobs.text.format import bucket
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 from jobs.worker.chunks import Arrays, Chunks, cut
 from jobs.worker.out_of_memory import in_halves
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.nn import Module
-
-    from jobs.generation.generated_pairs_params import GeneratedPairsParams
-    from jobs.models.language_model import LanguageModel
-    from jobs.taps.taps import ModuleValue
 
 CHUNK = 128
 """Prompts of a chunk."""
@@ -147,8 +143,6 @@ def pushed(model: LanguageModel, layer: int, shift: Float64[np.ndarray, " d"]) -
     Prompts are padded on the left, so that column is the newest token of every row: from the last
     token of a prompt on, every token is decoded under the push.
     """
-    import torch
-
     vector = torch.from_numpy(shift)
 
     def push(module: Module, inputs: object, output: ModuleValue) -> ModuleValue:
@@ -177,7 +171,6 @@ def top_k_sampling(
     """
 
     def choose(logits: Tensor, prompts: Sequence[int], num_decoded: int) -> Tensor:
-        import torch
 
         best = logits.float().topk(min(top_k, logits.shape[-1]), dim=-1)
         upto = (best.values / temperature).softmax(dim=-1).cumsum(dim=-1)

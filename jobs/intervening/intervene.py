@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,19 +15,17 @@ from jobs.behaviour.prompted_model import (
 )
 from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
 from jobs.intervening.dose_measurements import AXIS, NAME, DoseValues, measure_doses
+from jobs.intervening.intervene_params import InterveneParams
 from jobs.intervening.intervention import INTERVENTIONS, Intervention, Target
 from jobs.intervening.passes import Passes
 from jobs.intervening.targets import Absent, find_target
+from jobs.models.language_model import LanguageModel
 from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import MODEL_FACTS
 from jobs.taps.pair_loading import PairLoading
 from jobs.text.transform import load_transform
 from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from jobs.intervening.intervene_params import InterveneParams
-    from jobs.models.language_model import LanguageModel
 
 _OTHER = {"base": "aligned", "aligned": "base"}
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.utils.hooks import RemovableHandle
 
 from jobs.intervening.intervention import KEYS, Edit
 from jobs.models.family import Missing, Mlp, Tap, family_of_config
-from jobs.taps.taps import blocks_of, first_of, taps_of, with_first
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.nn import Module
-    from torch.utils.hooks import RemovableHandle
-
-    from jobs.models.language_model import LanguageModel
-    from jobs.taps.taps import ModuleValue
+from jobs.models.language_model import LanguageModel
+from jobs.taps.taps import ModuleValue, blocks_of, first_of, taps_of, with_first
 
 
 def why_missing(model: LanguageModel, place: str) -> str | None:
@@ -109,8 +107,6 @@ def _edit(x: Tensor, edit: Edit) -> Tensor:
 
 def _shift(x: Tensor, edit: Edit) -> Tensor:
     """Compute the addition to `x` in float32; zero outside the columns."""
-    import torch
-
     if edit.columns is None:
         return edit.shift(x.float()).to(x)
     columns = torch.from_numpy(edit.columns).to(x.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
@@ -13,6 +12,7 @@ from analysis.long_table.depth import layer_at
 from analysis.status import Status
 from cluster.errors import UserError
 from jobs.behaviour.prompted_model import PromptedModel
+from jobs.intervening.intervene_params import InterveneParams
 from jobs.intervening.intervention import Intervention, Target
 from jobs.intervening.patching import why_missing
 from jobs.models.family import family_of_config
@@ -22,9 +22,6 @@ from jobs.taps.activations import batches_of, read_activations
 from jobs.tokens.positions import find_positions
 from jobs.weights.mean_offsets import find_mean_offset
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from jobs.intervening.intervene_params import InterveneParams
 
 
 @dataclass(frozen=True, kw_only=True)

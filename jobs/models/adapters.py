@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+
 from cluster.errors import UserError
 from jobs.models.adapter_folder import (
     TOKENIZER,
@@ -15,7 +20,9 @@ from jobs.models.adapter_folder import (
     check_adapter_folder,
     read_adapter_settings,
 )
+from jobs.models.device import DeviceMap
 from jobs.models.folder import check_model_folder
+from jobs.models.language_model import LanguageModel
 from jobs.models.loading import load_model, load_tokenizer, save_checkpoint
 from jobs.models.model_facts import Dtype
 from jobs.models.shape import ConfigMapping
@@ -23,15 +30,7 @@ from jobs.models.shape import ConfigMapping
 if TYPE_CHECKING:
     from peft import PeftModel
     from peft.tuners.tuners_utils import BaseTunerLayer
-    from torch import Tensor
-    from transformers import (
-        PreTrainedModel,
-        PreTrainedTokenizerFast,
-    )
-    from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
-    from jobs.models.device import DeviceMap
-    from jobs.models.language_model import LanguageModel
 
 _PREFIX = "base_model.model."
 """Prefix of the name of every tensor in peft."""
@@ -117,7 +116,6 @@ def attach(model: PreTrainedModel, folder: Path) -> PeftModel:
         UserError: the adapter does not fit: other modules, other shapes, or tied embeddings.
     """
     from peft import LoraConfig, PeftModel, set_peft_model_state_dict
-    from safetensors.torch import load_file
 
     settings = read_adapter_settings(folder)
     check_adapter_folder(folder, str(folder))

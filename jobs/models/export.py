@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from cluster.errors import UserError
 from jobs.models.folder import (
@@ -22,9 +26,6 @@ from jobs.models.folder import (
     weight_files,
 )
 from jobs.models.model_facts import Dtype
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,6 @@ def measure_rounding(base: Path, folder: Path, dtype: Dtype) -> Rounding:
     Raises:
         UserError: they are not two states of one model, or they are the same.
     """
-    import torch
-
     target = getattr(torch, dtype)
     update = error = 0.0
     num_moved = num_lost = 0
@@ -105,8 +104,6 @@ def _other_model(why: str) -> UserError:
 
 def _readers(folder: Path, stack: ExitStack) -> dict[str, Callable[[str], Tensor]]:
     """Map the name of every tensor to the reader of the open file that holds it."""
-    from safetensors import safe_open
-
     readers: dict[str, Callable[[str], Tensor]] = {}
     for name in weight_files(folder):
         if name != INDEX:
@@ -117,9 +114,6 @@ def _readers(folder: Path, stack: ExitStack) -> dict[str, Callable[[str], Tensor
 
 def _export_file(source: Path, dtype: Dtype, target: Path) -> int:
     """Write one file of weights; return the bytes of its tensors."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
     tensors = load_file(source)
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():

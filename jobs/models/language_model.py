@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    import torch
-    from torch.nn import Module
-    from transformers import GenerationConfig, PretrainedConfig
-    from transformers.modeling_outputs import (
-        BaseModelOutputWithPast,
-        CausalLMOutputWithPast,
-    )
+import torch
+from torch.nn import Module
+from transformers import GenerationConfig, PretrainedConfig
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 
 @runtime_checkable

@@ -6,18 +6,16 @@ Qi et al. 2025, *Safety alignment should be made more than just a few tokens dee
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float64
+from torch import Tensor
 
 from jobs.predicting.head import Head
 from jobs.predicting.output_tokens import OutputTokens
 from jobs.taps.activations import batches_of
 from jobs.tokens.positions import Position
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def read_final_rows(
@@ -31,8 +29,6 @@ def read_final_rows(
 
     Rows are kept instead of logits: a row has d numbers, its logits as many as the vocabulary.
     """
-    import torch
-
     parts, order = [], []
     tokens = np.zeros(len(outputs.plan.token_ids), dtype=bool)
     tokens[outputs.after] = True

@@ -10,19 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+import torch
 from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import Module
 
-from jobs.taps.taps import blocks_of, first_of, with_first
+from jobs.models.language_model import LanguageModel
+from jobs.taps.activations import Inputs
+from jobs.taps.taps import ModuleValue, blocks_of, first_of, with_first
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-    from torch.nn import Module
-
-    from jobs.models.language_model import LanguageModel
-    from jobs.taps.activations import Inputs
-    from jobs.taps.taps import ModuleValue
-
     Hook: TypeAlias = "Callable[[Module, object, ModuleValue], ModuleValue | None]"
 
 _MOST_LOGITS = 1 << 24
@@ -51,8 +48,6 @@ class Head:
 
         Works in every family, also where no site lies there; not after `remaining_from`.
         """
-        import torch
-
         outputs: list[Tensor] = []
 
         def keep(_module: Module, _inputs: object, output: ModuleValue) -> None:
@@ -79,7 +74,6 @@ class Head:
 
     def logits(self, rows: Float[Tensor, "rows d"]) -> Float32[Tensor, "rows vocabulary"]:
         """Compute the logits of rows of the residual stream, as if the last block had made them."""
-        import torch
 
         def replace(_module: Module, _inputs: object, output: ModuleValue) -> ModuleValue:
             stream = rows[:, None].to(first_of(output))  # each row is a text of one token

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float64, Int, Int64
+from torch import Tensor
 
+from jobs.models.language_model import LanguageModel
 from jobs.predicting.head import Head
 from jobs.taps.activations import batches_of, read_activations
+from jobs.taps.taps import Place
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from jobs.models.language_model import LanguageModel
-    from jobs.taps.taps import Place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,8 +77,6 @@ def _stack(
     rows: dict[Place, Tensor], places: Sequence[Place]
 ) -> Float[Tensor, "places_and_rows d"]:
     """Concatenate the rows of all places on one device; a spread model has them on several."""
-    import torch
-
     device = rows[places[0]].device
     return torch.cat([rows.pop(place).to(device) for place in places])
 
@@ -93,8 +88,6 @@ def _probabilities(
     following: Int[np.ndarray, " rows"],
 ) -> tuple[Float64[np.ndarray, " rows"], Float64[np.ndarray, " rows"]]:
     """Return, for each row, the probability of the token set, and of the token that follows."""
-    import torch
-
     ids = list(token_set)
     toxic, next_token = np.zeros(len(rows)), np.zeros(len(rows))
     for chunk in head.chunks(len(rows)):

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from analysis.measurement import Measurement
+from jobs.models.language_model import LanguageModel
 from jobs.predicting.divergence import measure_divergences, read_final_rows
 from jobs.predicting.head import Head
 from jobs.predicting.logit_lens import LensReadings, read_lens
 from jobs.predicting.output_tokens import OutputTokens, find_output_tokens
 from jobs.predicting.prediction_measurements import measure_divergence, measure_lens
 from jobs.predicting.prediction_plan import PredictionPlan, plan_predictions
+from jobs.predicting.predictions_params import Params
 from jobs.taps.pair_loading import PairLoading
 from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from jobs.models.language_model import LanguageModel
-    from jobs.predicting.predictions_params import Params
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

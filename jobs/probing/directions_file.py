@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
+from safetensors.numpy import load_file, save_file
 
 from analysis.rows.summary import ToxicDirections
 from jobs.artifacts.artifact import Artifact
@@ -29,8 +30,6 @@ def write_directions(
     description: Mapping[str, object],
 ) -> None:
     """Write both files to a folder."""
-    from safetensors.numpy import save_file
-
     arrays = {
         "probe": probe.direction.astype(np.float32),
         "svd": shared.directions.astype(np.float32),
@@ -51,7 +50,6 @@ class StoredDirections:
     """The toxic directions, neurons and value vectors of one model, read from its artifact."""
 
     def __init__(self, artifact: Artifact) -> None:
-        from safetensors.numpy import load_file
 
         arrays = load_file(artifact.path(TENSORS))
         self.directions = ToxicDirections(

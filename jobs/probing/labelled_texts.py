@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as parquet
+
 from cluster.errors import UserError
 from jobs.text.format import bucket
 
@@ -52,8 +54,6 @@ def read_labelled_texts(path: Path, *, held_out: float, most: int | None, seed: 
     Raises:
         UserError: a class is missing among the texts to fit, or among those held out.
     """
-    import pyarrow.parquet as parquet
-
     rows = parquet.read_table(path).to_pylist()
     sides: dict[tuple[str, str], set[bool]] = {}
     groups = {row["prompt"]: int(row["group"]) for row in rows}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from analysis.estimates.intervals import Estimate, jackknife
 
@@ -38,8 +40,6 @@ class LinearProbe:
         by column: so the penalty means the same at every width and scale, and the direction does
         not depend on the basis of the model's residual stream.
         """
-        from sklearn.linear_model import LogisticRegression
-
         exact = rows.astype(np.float64)
         centre = exact.mean(axis=0)
         exact -= centre
@@ -84,8 +84,6 @@ def judge_scores(
 
     There is no interval where one group holds all texts of a class.
     """
-    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-
     numbers, counts = np.unique(groups, return_counts=True)
     others = [groups != number for number in numbers]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int64
 
 from jobs.models.language_model import LanguageModel
@@ -43,8 +44,6 @@ def mean_residuals(
     Returns:
         A row per text that has a token to average over, and the ids of those texts.
     """
-    import torch
-
     tokens = plan.within > 0
     if averaged == "completion":
         tokens = tokens & np.isin(plan.roles, ANSWERS)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int64
 
 from analysis.estimates.evaluation import with_estimate
@@ -165,8 +166,6 @@ class _ModelReader:
 
         E is the unembedding.
         """
-        import torch
-
         with torch.inference_mode():
             embedding = self._model.get_output_embeddings().weight
             columns = torch.from_numpy(np.ascontiguousarray(directions, dtype=np.float32))

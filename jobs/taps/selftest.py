@@ -8,18 +8,16 @@ and makes mlp_out. Wrong sites, fused residuals, norms after a block and paralle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from cluster.errors import UserError
 from jobs.models.family import NEURON_SITES, Tap, family_of_config
+from jobs.models.language_model import LanguageModel
 from jobs.taps.activations import Inputs, read_activations
 from jobs.taps.taps import Place, blocks_of, taps_of
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from jobs.models.language_model import LanguageModel
 
 SUMMED = ("resid_pre", "attn_out", "mlp_out", "resid_post")
 """Sites that the sum over blocks needs."""
@@ -135,8 +133,6 @@ def _written(
     model: LanguageModel, neurons: Float[Tensor, "rows neurons"], layer: int, d_model: int
 ) -> Float[Tensor, "rows d"] | None:
     """Apply the down projection, and a norm after it, to neurons; None where neither is known."""
-    import torch
-
     taps, block = taps_of(model), blocks_of(model)[layer]
     down, out = taps["mlp_act"], taps["mlp_out"]
     assert isinstance(down, Tap) and isinstance(out, Tap)
@@ -156,6 +152,5 @@ def _written(
 
 
 def _epsilon(value: Tensor) -> float:
-    import torch
 
     return float(torch.finfo(value.dtype).eps)

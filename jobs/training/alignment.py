@@ -8,7 +8,9 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cluster.errors import UserError
 from jobs.models.device import pick_device
@@ -45,9 +47,6 @@ from jobs.training.tokenized_pairs import (
 )
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def align(work: Work[Params]) -> dict[str, object]:
@@ -189,8 +188,6 @@ def _device(layout: Layout) -> str:
     """Return where this rank computes; of several GPUs on its node, the one with its number."""
     device = pick_device(layout.num_gpus)
     if device == "cuda" and layout.num_ranks > 1:
-        import torch
-
         torch.cuda.set_device(ranks.local_rank())
     return device
 

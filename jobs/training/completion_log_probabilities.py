@@ -7,18 +7,16 @@ zero up to rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Float64
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from jobs.training.objective import ScoredPairs
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.worker import ranks
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import PreTrainedModel
 
 Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
 """(prompt ids, completion ids) of each sequence."""
@@ -44,8 +42,6 @@ def sum_log_probabilities(
         dtype: `float32`, or `bfloat16` to compute in under autocast over fp32 weights.
         after_batch: called with the number of sequences that are done.
     """
-    import torch
-
     order = sorted(range(len(sequences)), key=lambda i: (-sum(map(len, sequences[i])), i))
     sums = np.zeros(len(sequences))
     training = model.training
@@ -65,7 +61,6 @@ def sum_log_probabilities(
 def _batch_sums(
     model: PreTrainedModel, batch: Sequences, dtype: str
 ) -> Float64[np.ndarray, " batch"]:
-    import torch
 
     token_ids, attention_mask, is_completion = (
         tensor.to(model.device) for tensor in _padded(batch)
@@ -92,8 +87,6 @@ def _sum(logits: Tensor, token_ids: Tensor) -> Tensor:
 
 def _padded(batch: Sequences) -> tuple[Tensor, Tensor, Tensor]:
     """Return token ids, attention mask and completion mask, padded on the right with 0."""
-    import torch
-
     width = max(len(prompt) + len(completion) for prompt, completion in batch)
     token_ids = torch.zeros(len(batch), width, dtype=torch.long)
     attention_mask = torch.zeros(len(batch), width, dtype=torch.long)

@@ -12,15 +12,14 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedModel
 
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
 from jobs.training.trained_weights import local_part
 from jobs.worker import ranks
 from jobs.worker.work import AttemptFolder
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 LOG = "training_log.jsonl"
 """The metrics of record: one row per logged step, no times, equal for equal runs."""
@@ -146,8 +145,6 @@ class Health:
         Raises:
             Diverged: on all ranks, whichever of them holds the weight.
         """
-        import torch
-
         mine = (
             name
             for name, weight in model.named_parameters()

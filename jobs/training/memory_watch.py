@@ -10,10 +10,12 @@ import copy
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int64
+from torch.nn import Module
+from torch.optim import Optimizer
+from transformers import TrainerCallback
 
 from cluster.errors import OutOfMemory
 from jobs.training.align_params import Params
@@ -25,11 +27,6 @@ from jobs.training.resume.random_state import read_generators, restore_generator
 from jobs.training.supervision import Supervised
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.worker import ranks
-
-if TYPE_CHECKING:
-    from torch.nn import Module
-    from torch.optim import Optimizer
-    from transformers import TrainerCallback
 
 _COUNTED = ("_metrics", "_total_train_tokens")
 """What TRL's trainers count in a forward pass."""
@@ -159,7 +156,6 @@ def _longest_rows(
 
 
 def _callback(watch: MemoryWatch) -> TrainerCallback:
-    from transformers import TrainerCallback
 
     class Watching(TrainerCallback):  # type: ignore[misc]
         began = False

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from cluster.errors import OutOfMemory
 from jobs.worker.out_of_memory import is_out_of_memory
 
@@ -15,8 +17,6 @@ _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 def reset_peak(*, on_gpu: bool) -> None:
     """Start a new measurement of the peak, from what is held now."""
     if on_gpu:
-        import torch
-
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     elif _CLEAR.exists():
@@ -26,8 +26,6 @@ def reset_peak(*, on_gpu: bool) -> None:
 def peak_bytes(*, on_gpu: bool) -> int:
     """Return the peak since the last reset: tensors of a GPU, or memory of the whole process."""
     if on_gpu:
-        import torch
-
         torch.cuda.synchronize()
         return int(torch.cuda.max_memory_allocated())
     if _STATUS.exists():
@@ -39,8 +37,6 @@ def peak_bytes(*, on_gpu: bool) -> int:
 
 def device_bytes() -> int:
     """Return the memory of the GPU in use."""
-    import torch
-
     return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
 
 

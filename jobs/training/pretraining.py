@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Int64
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import digest_bytes
@@ -20,10 +30,6 @@ from jobs.training.pretrain_params import Params
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.supervision import Supervised, Supervision, train
 from jobs.worker.work import Work
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 
 class Rows:
@@ -75,9 +81,6 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
 
 def _new_model(params: Params, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """Make the architecture with fresh weights, fp32."""
-    import torch
-    from transformers import AutoModelForCausalLM, set_seed
-
     num_tokens = len(tokenizer)
     fields = {"vocab_size": num_tokens, **params.config}
     if fields["vocab_size"] < num_tokens:
@@ -105,7 +108,6 @@ def _new_model(params: Params, tokenizer: PreTrainedTokenizerFast) -> PreTrained
 def _make_trainer(
     model: PreTrainedModel, rows: Rows, recipe: Recipe, folder: Path, device: str
 ) -> Supervised:
-    from transformers import Trainer, TrainingArguments
 
     class PretrainTrainer(Supervised, Trainer):  # type: ignore[misc]
         pass
@@ -115,7 +117,6 @@ def _make_trainer(
 
 
 def _collate(rows: Sequence[Int64[np.ndarray, " sequence"]]) -> dict[str, Tensor]:
-    import torch
 
     token_ids = torch.from_numpy(np.stack(rows))
     return {"input_ids": token_ids, "labels": token_ids}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
+from transformers import PreTrainedModel
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
+from jobs.models.device import place_of
+from jobs.models.loading import load_model, load_tokenizer
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import both_completions, sum_log_probabilities
@@ -25,9 +29,6 @@ from jobs.worker.chunks import Arrays, Chunks, cut
 from jobs.worker.out_of_memory import in_halves
 from jobs.worker.work import Stopped, Work
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
 CHUNK = 256
 """Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""
 
@@ -37,12 +38,6 @@ _AGREED = ("dtype", "attention", "template")
 
 def score_reference(work: Work[Params]) -> dict[str, object]:
     """Score the pairs, write `reference.parquet`, and return the record's facts."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    from jobs.models.device import place_of
-    from jobs.models.loading import load_model, load_tokenizer
-
     params = work.params
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
@@ -144,8 +139,6 @@ def read_reference(
     Raises:
         UserError: the reference scored other tokens, or was computed in another way.
     """
-    import pyarrow.parquet as parquet
-
     _require_agreement(reference.facts, params, digest)
     columns = parquet.read_table(reference.path("reference.parquet")).to_pydict()
     assert columns["pair"] == [pair.pair for pair in pairs], "reference rows in another order"

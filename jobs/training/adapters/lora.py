@@ -13,6 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+from safetensors.torch import save_file
+from torch.nn import Linear, Parameter
+from torch.utils.hooks import RemovableHandle
+from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
 from cluster.errors import UserError, unknown_name
 from jobs.kind import Params as KindParams
 from jobs.models.adapter_folder import WEIGHTS, adapter_facts
@@ -25,9 +32,6 @@ from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from deepspeed.zero import GatheredParameters
-    from torch.nn import Parameter
-    from torch.utils.hooks import RemovableHandle
-    from transformers import BitsAndBytesConfig, PreTrainedModel
 
 _NAME = "default"
 """What peft calls a model's only adapter."""
@@ -48,9 +52,7 @@ def add_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> None:
     Raises:
         UserError: no block has a layer of that name.
     """
-    import torch
     from peft import LoraConfig
-    from transformers.pytorch_utils import Conv1D
 
     model.requires_grad_(False)
     config = LoraConfig(
@@ -85,7 +87,6 @@ def adapter_off(model: PreTrainedModel) -> Iterator[None]:
 def save_adapter(model: PreTrainedModel, folder: Path) -> None:
     """Write `adapter_config.json` and fp32 weights; all ranks call it, the first one writes."""
     from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
 
     trained = {
         name: copy_whole(parameter)
@@ -138,9 +139,6 @@ def _targets(model: PreTrainedModel, lora: Lora) -> list[str]:
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
     """Return names of the linear layers of a block, relative to it, sorted."""
-    from torch.nn import Linear
-    from transformers.pytorch_utils import Conv1D
-
     blocks = model.get_submodule(family_of_config(model.config).BLOCKS)
     return sorted(
         {
@@ -214,8 +212,6 @@ def quantisation(lora: Lora | None, dtype: str, device: str) -> BitsAndBytesConf
             allowed=["null"],
             hint="pip install 'deltascale[qlora]' on every machine that trains",
         )
-    import torch
-    from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
         load_in_4bit=True,

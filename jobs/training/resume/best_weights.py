@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import Trainer
 
 from jobs.training.resume.checkpoint_files import Files
 from jobs.training.trained_weights import (
@@ -22,10 +25,6 @@ from jobs.training.trained_weights import (
 )
 from jobs.worker import ranks
 
-if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import Trainer
-
 
 class BestWeights:
     """The best weights of one run; all ranks do everything together."""
@@ -37,8 +36,6 @@ class BestWeights:
 
     def keep(self, trainer: Trainer, step: int) -> None:
         """Copy the weights of the model as they are now, after a step."""
-        import torch
-
         weights = trained_weights(trainer)
         share: dict[str, Tensor] = {}
         for name, owner in owners(weights, ranks.num_ranks()).items():
@@ -68,8 +65,6 @@ class BestWeights:
 
     def put_back(self, trainer: Trainer) -> None:
         """Give the model these weights. No step may follow: the optimizer does not learn of it."""
-        import torch
-
         weights = trained_weights(trainer)
         with torch.no_grad():
             for name, owner in owners(weights, ranks.num_ranks()).items():

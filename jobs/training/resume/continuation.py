@@ -10,7 +10,9 @@ import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
+
+from transformers import Trainer
 
 from jobs.training.layout import Layout
 from jobs.training.resume.best_weights import BestWeights
@@ -24,9 +26,6 @@ from jobs.training.resume.replicated_state import ReplicatedState
 from jobs.training.trained_weights import rank_file
 from jobs.worker import ranks
 from jobs.worker.work import AttemptFolder
-
-if TYPE_CHECKING:
-    from transformers import Trainer
 
 _STATE = "trainer_state.json"
 """The Trainer's own: steps done and the log so far. The Trainer reads it under this name."""

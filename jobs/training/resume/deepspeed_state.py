@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from torch import device
+from transformers import Trainer
 
 from jobs.training.resume.checkpoint_files import Files
-
-if TYPE_CHECKING:
-    from torch import device
-    from transformers import Trainer
 
 _TAG = "shards"
 """The folder that DeepSpeed puts its files in."""
@@ -65,7 +64,6 @@ class _Copies:
 
     def load(self, path: str, map_location: device | str | None = None) -> object:
         """Return the content of a file, if it holds nothing but what such files hold."""
-        import torch
         from deepspeed.runtime.fp16.loss_scaler import LossScaler
         from deepspeed.runtime.zero.config import ZeroStageEnum
         from deepspeed.utils.tensor_fragment import fragment_address
@@ -94,15 +92,12 @@ class _Copies:
 
 
 def _write(state: object, path: Path) -> None:
-    import torch
 
     torch.save(state, path)
 
 
 def _copy(value: object) -> object:
     """Copy nested containers, with every tensor copied to host memory."""
-    import torch
-
     if isinstance(value, torch.Tensor):
         return torch.empty(value.shape, dtype=value.dtype).copy_(value.detach())
     if isinstance(value, Mapping):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 
 class GeneratorStates(TypedDict):
@@ -26,8 +25,6 @@ class GeneratorStates(TypedDict):
 
 def read_generators() -> GeneratorStates:
     """Return the states of python's, numpy's and torch's generators, and of the GPU in use."""
-    import torch
-
     version, words, gauss = random.getstate()
     state = np.random.get_state(legacy=False)
     assert isinstance(state, dict)
@@ -43,8 +40,6 @@ def read_generators() -> GeneratorStates:
 
 def restore_generators(states: GeneratorStates) -> None:
     """Set all generators to the states that `read_generators` returned."""
-    import torch
-
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     inner = states["numpy"]["state"]
@@ -60,6 +55,5 @@ def _as_text(state: Tensor) -> str:
 
 
 def _as_tensor(text: str) -> Tensor:
-    import torch
 
     return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from transformers import Trainer
 
 from jobs.training.resume.checkpoint_files import Files
 from jobs.training.trained_weights import (
@@ -22,11 +26,6 @@ from jobs.training.trained_weights import (
     write_tensors,
 )
 from jobs.worker import ranks
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.optim import Optimizer
-    from transformers import Trainer
 
 
 class ReplicatedState:
@@ -40,8 +39,6 @@ class ReplicatedState:
 
         The copy reuses the memory of the one before, which must have been written by then.
         """
-        import torch
-
         weights, state = trained_weights(trainer), _optimizer(trainer).state
         copies = {}
         for name, owner in owners(weights, ranks.num_ranks()).items():
@@ -53,7 +50,6 @@ class ReplicatedState:
         return {rank_file(): partial(write_tensors, copies)}
 
     def _copy(self, name: str, tensor: Tensor) -> Tensor:
-        import torch
 
         if name not in self._copies:
             # Copies to memory that the system may move go through a buffer, and take longer.
@@ -64,8 +60,6 @@ class ReplicatedState:
 
     def restore(self, trainer: Trainer, folder: Path) -> None:
         """Put weights and moments back as they were when the checkpoint was taken."""
-        import torch
-
         weights = trained_weights(trainer)
         moments: dict[str, dict[str, Tensor]] = {name: {} for name in weights}
         restored = set()
