@@ -6,10 +6,13 @@ Every verb takes `--root` and `--json`. A verb imports what it needs inside `run
 
 import argparse
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cluster.storage import Storage
 from jobs.door import Door
+
+if TYPE_CHECKING:
+    from orchestrator.study.study import Study
 
 
 class Verb(Protocol):
@@ -48,6 +51,14 @@ VERBS: Door[Verb] = Door("verb", "orchestrator.verbs", contract=Verb)
 def chosen_root(options: argparse.Namespace) -> Storage:
     """Return the output root: `--root`, else `$DELTASCALE_ROOT`, else `./results`."""
     return Storage(options.root or os.environ.get("DELTASCALE_ROOT") or "results")
+
+
+def chosen_study(options: argparse.Namespace) -> "tuple[Storage, Study]":
+    """Return the output root and the study that STUDY names."""
+    from orchestrator.plan.decided_plan import find_study
+
+    root = chosen_root(options)
+    return root, find_study(root, options.study)
 
 
 def study_argument(parser: argparse.ArgumentParser) -> None:

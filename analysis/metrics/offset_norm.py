@@ -6,7 +6,8 @@ from functools import partial
 
 from analysis.estimates.quantiles import SHARES, measure_quantile
 from analysis.metric import Computation, Metric
-from analysis.rows.summary import Sample
+from analysis.rows.histogram import Histogram
+from analysis.rows.summary import GroupSummary, Sample
 
 
 class OffsetNorm(Metric):
@@ -21,7 +22,11 @@ class OffsetNorm(Metric):
     AXIS_LABEL = "norm of δ, median"
     HEADLINES = {"offset_norm": 110}
 
+    def norms(self, group: GroupSummary) -> Histogram:
+        """Return what the quantiles are of."""
+        return group.norms
+
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""
-        histograms = [group.norms for group in sample.groups.values()]
+        histograms = [self.norms(group) for group in sample.groups.values()]
         return [partial(measure_quantile, histograms, share) for share in SHARES]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from analysis.estimates.quantiles import SHARES, measure_quantile
-from analysis.metric import Computation, Metric
-from analysis.rows.summary import Sample
+from analysis.metrics.offset_norm import OffsetNorm
+from analysis.rows.histogram import Histogram
+from analysis.rows.summary import GroupSummary
 
 
-class RelativeNorm(Metric):
+class RelativeNorm(OffsetNorm):
     """Median, 5 % and 95 % quantiles; rows whose base row is zero are left out.
 
     At least 0, from histograms of 2 % wide bins; rotating the stream, or scaling both models'
@@ -21,7 +19,6 @@ class RelativeNorm(Metric):
     AXIS_LABEL = "norm of δ / norm of the base row, median"
     HEADLINES = {"relative_norm": 100}
 
-    def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
-        """Return what computes each value."""
-        histograms = [group.relative_norms for group in sample.groups.values()]
-        return [partial(measure_quantile, histograms, share) for share in SHARES]
+    def norms(self, group: GroupSummary) -> Histogram:
+        """Return what the quantiles are of."""
+        return group.relative_norms

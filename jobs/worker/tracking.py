@@ -95,6 +95,13 @@ def tracking_mode() -> str:
     return "online" if os.environ.get("WANDB_API_KEY") or _has_login() else "offline"
 
 
+_QUIET = (
+    *("silent", "x_disable_stats", "x_disable_meta"),
+    *("disable_git", "disable_code", "disable_job_creation"),
+)
+"""Settings of W&B that keep it from printing and from reading more than it is given."""
+
+
 def open_run(name: RunName) -> Any:
     """Start or resume the W&B run of this name."""
     import wandb
@@ -111,15 +118,7 @@ def open_run(name: RunName) -> Any:
         resume="allow",
         mode=tracking_mode(),  # type: ignore[arg-type]
         dir=str(folder),
-        settings=wandb.Settings(
-            console="off",
-            silent=True,
-            x_disable_stats=True,
-            x_disable_meta=True,
-            disable_git=True,
-            disable_code=True,
-            disable_job_creation=True,
-        ),
+        settings=wandb.Settings(console="off", **dict.fromkeys(_QUIET, True)),  # type: ignore[arg-type]
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from orchestrator.console import say, say_json
-from orchestrator.verb import chosen_root, study_argument
+from orchestrator.verb import chosen_study, study_argument
 
 ORDER = 80
 HELP = "stop a running launch, or some of its jobs; launching again resumes"
@@ -30,13 +30,12 @@ def run(options: argparse.Namespace) -> int:
         0, also when no launch is running.
     """
     from orchestrator.dispatch.cancel_requests import ask_to_cancel
-    from orchestrator.plan.decided_plan import find_study, plan_study
+    from orchestrator.plan.decided_plan import plan_study
     from orchestrator.records.lock import current_holder
     from orchestrator.study.selector import select
     from orchestrator.text import pluralize
 
-    root = chosen_root(options)
-    study = find_study(root, options.study)
+    root, study = chosen_study(options)
     jobs = select(plan_study(root, study).jobs, *options.selectors)
     holder = current_holder(root, study.name)
     if holder is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from orchestrator.console import note, say, say_json
-from orchestrator.verb import chosen_root, study_argument
+from orchestrator.verb import chosen_study, study_argument
 
 if TYPE_CHECKING:
     from cluster.executor import Executor
@@ -66,13 +66,11 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
     """Launch the study, print its tables and how the launch ended; return the exit code."""
     from orchestrator.dispatch.interruption import restore_sigint
     from orchestrator.launch import launch
-    from orchestrator.plan.decided_plan import find_study
     from orchestrator.views.live_view import open_progress
     from orchestrator.views.text_output import show_tables
 
     restore_sigint()
-    root = chosen_root(options)
-    study = find_study(root, options.study)
+    root, study = chosen_study(options)
     executor = _make_executor(options)
     launched = launch(
         root,

@@ -5,7 +5,7 @@ import sys
 
 from cluster.errors import UserError
 from orchestrator.console import note, say_json
-from orchestrator.verb import chosen_root, study_argument
+from orchestrator.verb import chosen_study, study_argument
 
 ORDER = 70
 HELP = "print a job's log (newest attempt)"
@@ -35,12 +35,11 @@ def run(options: argparse.Namespace) -> int:
         UserError: JOB does not select exactly one job, or the job has not started.
     """
     from jobs.artifacts.artifact import Artifact
-    from orchestrator.plan.decided_plan import find_study, plan_study
+    from orchestrator.plan.decided_plan import plan_study
     from orchestrator.study.selector import select
     from orchestrator.views.log_follower import attempts_with_log, follow, log_name
 
-    root = chosen_root(options)
-    study = find_study(root, options.study)
+    root, study = chosen_study(options)
     by_key = {job.key: job for job in select(plan_study(root, study).jobs, options.job)}
     if len(by_key) > 1:
         raise UserError(

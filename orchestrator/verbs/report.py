@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 
 from orchestrator.console import say, say_json
-from orchestrator.verb import chosen_root, study_argument
+from orchestrator.verb import chosen_study, study_argument
 
 ORDER = 100
 HELP = "write one self-contained HTML page: answers, tables, figures, where every number comes from"
@@ -27,11 +27,10 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: the study compares nothing, or nothing was measured yet.
     """
-    from orchestrator.plan.decided_plan import decide_plan, find_study
+    from orchestrator.plan.decided_plan import decide_plan
     from orchestrator.views.study_page import write_page
 
-    root = chosen_root(options)
-    study = find_study(root, options.study)
+    root, study = chosen_study(options)
     page = write_page(root, decide_plan(root, study))
     if options.json:
         say_json({"study": study.name, **asdict(page), "place": str(page.place)})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
 from orchestrator.text import pluralize
-from orchestrator.verb import chosen_root, study_argument
+from orchestrator.verb import chosen_study, study_argument
 
 if TYPE_CHECKING:
     from cluster.storage import Storage
@@ -40,11 +40,10 @@ def run(options: argparse.Namespace) -> int:
         UserError: something in the study or the options is wrong.
         SurroundingsError: a repair is asked for and the lock is held.
     """
-    from orchestrator.plan.decided_plan import find_study, plan_study
+    from orchestrator.plan.decided_plan import plan_study
     from orchestrator.records.verification import find_damage
 
-    root = chosen_root(options)
-    study = find_study(root, options.study)
+    root, study = chosen_study(options)
     checked = list(find_damage(root, list(plan_study(root, study).by_key.values())))
     damages = [damage for _, of_job in checked for damage in of_job]
     is_repaired = bool(damages) and options.repair

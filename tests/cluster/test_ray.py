@@ -35,21 +35,23 @@ def fail(payload, surroundings):
 def die(payload, surroundings):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def stay(payload, surroundings):
-    """Says that it runs; returns when it is interrupted."""
+def run_on(payload):
+    """Says that it runs, until it is interrupted."""
     Path(payload).write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.01)
+
+def stay(payload, surroundings):
+    """Returns when it is interrupted."""
     try:
-        while True:
-            time.sleep(0.01)
+        run_on(payload)
     except KeyboardInterrupt:
         return "saved"
 
 def stumble(payload, surroundings):
-    """Says that it runs; meets its interrupt where a library makes a fault of it."""
-    Path(payload).write_text(str(os.getpid()))
+    """Meets its interrupt where a library makes a fault of it."""
     try:
-        while True:
-            time.sleep(0.01)
+        run_on(payload)
     except KeyboardInterrupt:
         raise SystemError("initialisation raised unreported exception") from None
 

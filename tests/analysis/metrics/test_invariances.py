@@ -89,6 +89,10 @@ def samples() -> Make:
     return make
 
 
+OF_ROWS = pytest.mark.parametrize("name", sorted(set(METRICS.names()) - NEURONS))
+OF_NEURONS = pytest.mark.parametrize("name", sorted(NEURONS))
+
+
 def measured(name: str, pair: tuple[Sample, Sample]) -> list[Measurement]:
     return METRICS.find(name).measure(*pair)
 
@@ -107,7 +111,7 @@ def same(before: list[Measurement], after: list[Measurement], factor: float = 1.
             assert other == pytest.approx(wanted, rel=near, abs=1e-5), (first.metric, first.centred)
 
 
-@pytest.mark.parametrize("name", sorted(set(METRICS.names()) - NEURONS))
+@OF_ROWS
 @FEW
 @given(seed=seeds)
 def test_turning_the_stream_changes_nothing(samples: Make, name: str, seed: int) -> None:
@@ -119,7 +123,7 @@ def test_turning_the_stream_changes_nothing(samples: Make, name: str, seed: int)
     same(measured(name, samples(drawn)), measured(name, samples(turned)))
 
 
-@pytest.mark.parametrize("name", sorted(set(METRICS.names()) - NEURONS))
+@OF_ROWS
 @FEW
 @given(seed=seeds, exponent=exponents)
 def test_scaling_changes_nothing_but_norms_and_these_in_proportion(
@@ -132,7 +136,7 @@ def test_scaling_changes_nothing_but_norms_and_these_in_proportion(
     same(measured(name, samples(drawn)), measured(name, samples(scaled)), expected)
 
 
-@pytest.mark.parametrize("name", sorted(NEURONS))
+@OF_NEURONS
 @FEW
 @given(seed=seeds, exponent=exponents)
 def test_neurons_may_stand_in_any_order_and_fire_in_any_unit(

@@ -16,6 +16,7 @@ participation_ratio = METRICS.find("participation_ratio")
 stable_rank = METRICS.find("stable_rank")
 
 TESTED = (components_90, effective_rank, participation_ratio, stable_rank)
+CENTRED = pytest.mark.parametrize("centred", [False, True])
 
 
 def values_of(metric: Metric, sample: Sample) -> dict[tuple[str, bool | None], Measurement]:
@@ -35,7 +36,7 @@ def crossed_by_hand(rows: np.ndarray, groups: np.ndarray, centred: bool) -> floa
 
 
 @pytest.mark.parametrize("dimension", [5, 60])
-@pytest.mark.parametrize("centred", [False, True])
+@CENTRED
 def test_the_participation_ratio_crosses_groups(sample_of, dimension: int, centred: bool) -> None:
     rng = np.random.default_rng(0)
     rows = decaying(rng, 50, dimension) + 0.3
@@ -56,7 +57,7 @@ def plugin_by_hand(rows: np.ndarray, centred: bool) -> float:
 
 
 @pytest.mark.parametrize("dimension", [5, 60])
-@pytest.mark.parametrize("centred", [False, True])
+@CENTRED
 def test_the_plug_in_and_its_jackknife_are_those_of_all_rows(
     sample_of, dimension: int, centred: bool
 ) -> None:
@@ -111,7 +112,7 @@ def test_a_shared_mean_shows_uncentred_and_not_centred(sample_of) -> None:
 
 
 @pytest.mark.parametrize("dimension", [6, 80])
-@pytest.mark.parametrize("centred", [False, True])
+@CENTRED
 def test_the_effective_rank_is_the_jackknifed_entropy(
     sample_of, dimension: int, centred: bool
 ) -> None:
@@ -138,7 +139,7 @@ def components_by_hand(rows: np.ndarray, centred: bool) -> float:
 
 
 @pytest.mark.parametrize("dimension", [6, 80])
-@pytest.mark.parametrize("centred", [False, True])
+@CENTRED
 def test_components_90_is_the_jackknifed_count_rounded_up(
     sample_of, dimension: int, centred: bool
 ) -> None:
@@ -156,7 +157,7 @@ def test_components_90_is_the_jackknifed_count_rounded_up(
 
 
 @pytest.mark.parametrize("dimension", [6, 80])
-@pytest.mark.parametrize("centred", [False, True])
+@CENTRED
 def test_the_stable_rank_takes_the_first_axis_from_the_other_groups(
     sample_of, dimension: int, centred: bool
 ) -> None:

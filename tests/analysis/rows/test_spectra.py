@@ -13,19 +13,28 @@ def groups_of(lengths: list[int], dimension: int, offset: float = 3.0) -> list[n
     return [rng.standard_normal((n, dimension)) * scale + offset * scale for n in lengths]
 
 
+DIMENSIONS = pytest.mark.parametrize("dimension", [6, 40])
+"""With 40 there are fewer rows than d, so the Gram is used."""
+CENTRED = pytest.mark.parametrize("centred", [False, True])
+
+
+def parts_with_spectra(dimension: int) -> tuple[list[np.ndarray], Spectra]:
+    parts = groups_of([5, 1, 8, 7], dimension)
+    return parts, Spectra([Moments.from_rows(part) for part in parts])
+
+
 def scatter_of(parts: list[np.ndarray], centred: bool) -> np.ndarray:
     rows = np.concatenate(parts)
     rows = rows - rows.mean(axis=0) if centred else rows
     return rows.T @ rows
 
 
-@pytest.mark.parametrize("dimension", [6, 40])  # 40: fewer rows than d, so the Gram is used
-@pytest.mark.parametrize("centred", [False, True])
+@DIMENSIONS
+@CENTRED
 def test_eigenvalues_without_a_group_are_those_of_the_other_rows(
     dimension: int, centred: bool
 ) -> None:
-    parts = groups_of([5, 1, 8, 7], dimension)
-    spectra = Spectra([Moments.from_rows(part) for part in parts])
+    parts, spectra = parts_with_spectra(dimension)
     for without in (None, 0, 1, 3):
         kept = [part for number, part in enumerate(parts) if number != without]
         expected = np.linalg.eigvalsh(scatter_of(kept, centred))[::-1]
@@ -35,13 +44,12 @@ def test_eigenvalues_without_a_group_are_those_of_the_other_rows(
         assert len(found) == rank
 
 
-@pytest.mark.parametrize("dimension", [6, 40])
-@pytest.mark.parametrize("centred", [False, True])
+@DIMENSIONS
+@CENTRED
 def test_axes_are_orthonormal_and_span_the_leading_eigenvectors(
     dimension: int, centred: bool
 ) -> None:
-    parts = groups_of([5, 1, 8, 7], dimension)
-    spectra = Spectra([Moments.from_rows(part) for part in parts])
+    parts, spectra = parts_with_spectra(dimension)
     for without in (None, 2):
         kept = [part for number, part in enumerate(parts) if number != without]
         axes = spectra.of(centred, without).axes[:, :3]

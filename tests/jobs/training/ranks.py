@@ -14,6 +14,18 @@ from tests.jobs.root import Root
 IMPORTED = ("deepspeed", "jobs.run", "jobs.training.alignment", "trl.trainer.sft_trainer")
 """What processes of these tests are forked with: it takes 10 s, and starts no thread."""
 
+
+def tiny_pretraining(num_documents, global_batch):
+    """Params of a model of one layer, trained on the embedded language."""
+    return {
+        "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},
+        "format": "nursery",
+        "options": {"num_documents": num_documents},
+        "sequence_length": 16,
+        "global_batch": global_batch,
+    }
+
+
 BEGIN = """
 import os, sys
 os.environ.update(ENVIRONMENT)

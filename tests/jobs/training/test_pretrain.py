@@ -5,15 +5,12 @@ import pytest
 from cluster.errors import UserError
 from jobs.kinds.pretrain import Pretrain
 from jobs.models.loading import load_model, load_tokenizer
+from tests.jobs.training.ranks import tiny_pretraining
 
 pretrain = Pretrain()
 
 PARAMS = {
-    "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},
-    "format": "nursery",
-    "options": {"num_documents": 150},
-    "sequence_length": 16,
-    "global_batch": 8,
+    **tiny_pretraining(num_documents=150, global_batch=8),
     "steps": 60,
     "learning_rate": 0.02,
 }

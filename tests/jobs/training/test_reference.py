@@ -89,11 +89,14 @@ def test_a_killed_one_goes_on_after_its_last_whole_chunk_and_gives_the_same_bits
     assert table_of(root, "killed") == table_of(root, "undisturbed")
 
 
+def stop(root, name, batch, inputs, params):
+    answer, _ = root.run("reference", params, name=name, stop=stop_at(batch), **inputs)
+    assert answer["state"] == "stopped"
+
+
 def test_half_a_chunk_is_computed_again(root, texts):
     inputs, params = many_pairs(root, texts), {"max_length": 32}
-    stop = stop_at(35)
-    answer, _ = root.run("reference", params, name="killed", stop=stop, **inputs)
-    assert answer["state"] == "stopped"
+    stop(root, "killed", 35, inputs, params)
     folder = root.folder / root.artifact("killed").attempt_folder("1") / "checkpoints"
     first, _ = sorted(folder.rglob("*.safetensors"))
     first.write_bytes(first.read_bytes()[:-8])
@@ -105,9 +108,7 @@ def test_half_a_chunk_is_computed_again(root, texts):
 
 def test_one_that_is_asked_to_stop_keeps_its_chunks(root, texts):
     inputs, params = many_pairs(root, texts), {"max_length": 32}
-    stop = stop_at(21)
-    answer, _ = root.run("reference", params, name="stopped", stop=stop, **inputs)
-    assert answer["state"] == "stopped"
+    stop(root, "stopped", 21, inputs, params)
     root.done("reference", params, name="stopped", attempt="2", **inputs)
     assert root.artifact("stopped").facts["chunks_taken_over"] == 1
 

@@ -38,12 +38,9 @@ def saved(tmp_path_factory, word_tokenizer):
         from transformers import GPT2Config, GPT2ForSequenceClassification
 
         folder = tmp_path_factory.mktemp("classifiers") / name
+        sizes = {"n_layer": 1, "n_embd": 8, "n_head": 2, "n_positions": 16, "vocab_size": 22}
         config = GPT2Config(
-            n_layer=1,
-            n_embd=8,
-            n_head=2,
-            n_positions=16,
-            vocab_size=22,
+            **sizes,
             pad_token_id=1,
             id2label=dict(enumerate(LABELS)),
             problem_type=problem_type,

@@ -164,12 +164,16 @@ def test_arrows_move_in_a_table_enter_opens_the_trace_and_escape_returns(shown, 
     page.wait_for_function(f"{focused} === '10.00 ± 0.50'")
 
 
-def test_a_table_is_one_stop_of_the_tab_key(shown, small):
-    page = shown(small)
+def walked(page, *keys):
+    """Focus the table's first header and press keys."""
     page.locator(".block thead button").first.focus()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    for key in keys:
+        page.keyboard.press(key)
+    return page
+
+
+def test_a_table_is_one_stop_of_the_tab_key(shown, small):
+    page = walked(shown(small), "ArrowDown", "ArrowRight", "ArrowRight")
     block = "document.activeElement.closest('.block').ariaLabel"
     page.keyboard.press("Tab")
     assert page.evaluate(block) == "consistency"
@@ -179,11 +183,7 @@ def test_a_table_is_one_stop_of_the_tab_key(shown, small):
 
 
 def test_a_header_sorts_by_keyboard(shown, small):
-    page = shown(small)
-    page.locator(".block thead button").first.focus()
-    page.keyboard.press("End")
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Enter")
+    page = walked(shown(small), "End", "ArrowLeft", "Enter")
     assert column(page, 3) == ["1.50", "2.00", "10.00", "—a"]
 
 

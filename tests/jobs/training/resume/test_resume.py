@@ -7,15 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.jobs.training.ranks import crash_at, stop_at
+from tests.jobs.training.ranks import crash_at, stop_at, tiny_pretraining
 
-CORPUS = {
-    "config": {"family": "gpt2", "num_layers": 1, "d_model": 16, "num_heads": 2},
-    "format": "nursery",
-    "options": {"num_documents": 120},
-    "sequence_length": 16,
-    "global_batch": 4,
-}
+CORPUS = tiny_pretraining(num_documents=120, global_batch=4)
 SHARED = {"steps": 12, "checkpoint_every": 3, "keep_checkpoints": 2, "warmup_steps": 2}
 ALIGN = {"max_length": 32, "learning_rate": 1e-3}
 JOBS = {
