@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from analysis.drawing.drawable import half_widths, number
-from analysis.drawing.marks import DASHES, MARKERS
+from analysis.drawing import marks
+from analysis.drawing.row_values import half_widths, number
 from analysis.measurement import Row, Scalar
 from analysis.tables.rounding import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RowLike = TypeVar("RowLike", bound=Mapping[str, Any])
 
@@ -43,8 +44,8 @@ def model_styles(rows: Sequence[Mapping[str, Scalar]]) -> dict[str, ModelStyle]:
         styles[model] = ModelStyle(
             label=f"{model} ({'?' if size is None else format_count(int(size))})",
             colour=to_hex(colormaps["viridis"](fraction)),
-            marker=MARKERS[families.index(family) % len(MARKERS)],
-            dashes=DASHES[rank % len(DASHES)],
+            marker=marks.MARKERS[families.index(family) % len(marks.MARKERS)],
+            dashes=marks.DASHES[rank % len(marks.DASHES)],
         )
     return styles
 
@@ -88,6 +89,29 @@ def by_family(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
 def rows_by_model(rows: Sequence[RowLike]) -> dict[str, list[RowLike]]:
     """Group rows by model, in the order of `by_family`."""
     return {model: [row for row in rows if row["model"] == model] for model in by_family(rows)}
+
+
+def draw_per_model(
+    lines: Sequence[RowLike],
+    draw_panel: "Callable[[Axes, list[RowLike]], None]",
+    *,
+    title: str,
+    places: str,
+    values: str,
+    note: str,
+    height: float = marks.PANEL_HEIGHT,
+) -> "Figure":
+    """Draw one panel per model, each on its own scale; `title` is filled in from its first line."""
+    of_model = rows_by_model(lines)
+    with marks.style():
+        titles = [title.format_map(own[0]) for own in of_model.values()]
+        figure, axes = marks.panels(titles, height=height, share=False)
+        for axis, own in zip(axes, of_model.values(), strict=True):
+            draw_panel(axis, own)
+            axis.set_xlabel(places)
+        marks.label_values(axes, values)
+        marks.finish(figure, axes, note)
+    return figure
 
 
 def _size(row: Mapping[str, Scalar]) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.drawing.drawable import drawable, number
+from analysis.drawing.row_values import drawable, number
 from analysis.measurement import Row
 
 if TYPE_CHECKING:

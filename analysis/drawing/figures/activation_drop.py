@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.drawing.cuts import cuts
-from analysis.drawing.drawable import drawable, missing_note, number, place_note
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import HATCHES, OKABE_ITO, finish, label_values, notes, panels, style
+from analysis.drawing.marks import HATCHES, OKABE_ITO, finish, label_values, panels, style
 from analysis.drawing.model_styles import by_family
+from analysis.drawing.row_values import drawable, notes_on, number
 from analysis.measurement import Row, Scalar
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def draw(rows: Sequence[Row], *, note: str = "") -> "Figure":
             _bars(axis, own, [number(bases[_place(row)], "value") for row in own])
         label_values(axes, "mean activation")
         asked = [row for row in rows if row["metric"] == DROP]
-        finish(figure, axes, notes(place_note(both), missing_note(asked), note))
+        finish(figure, axes, notes_on(both, asked, note))
     return figure
 
 

@@ -4,17 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
-from analysis.drawing import marks
-from analysis.drawing.drawable import (
-    drawable,
-    missing_note,
-    number,
-    of_two,
-    place_note,
-    readable,
-    spectrum_label,
-    value_limits,
-)
+from analysis.drawing import marks, row_values
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
@@ -32,9 +22,9 @@ CAPTION = (
 def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing of every metric shown that has layers."""
     for metric in material.metrics:
-        rows, left = of_two(material.rows(metric, layers=True))
-        if any(row["layer"] is not None for row in drawable(rows)):
-            label = spectrum_label(metric, rows)
+        rows, left = row_values.of_two(material.rows(metric, layers=True))
+        if any(row["layer"] is not None for row in row_values.drawable(rows)):
+            label = row_values.spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-depth",
                 caption=marks.captioned(CAPTION, label),
@@ -55,7 +45,7 @@ def draw(
     `rows` are of one metric at one site and position, every layer, combined over seeds.
     """
     layout = layout or TableLayout()
-    known = [row for row in drawable(rows) if row["layer"] is not None]
+    known = [row for row in row_values.drawable(rows) if row["layer"] is not None]
     used = [axis for axis in panels_by if known and axis in known[0]]
     values = {axis: axis_values(known, axis, layout) for axis in used}
     seen = {_key(row, used) for row in known} or {()}
@@ -68,10 +58,10 @@ def draw(
             own = [row for row in known if _key(row, used) == key]
             draw_models(axis, own, styles, _depth, markersize=3.5, elinewidth=0.6, capsize=0)
             axis.set_xlim(-0.03, 1.03)
-            axis.set_ylim(value_limits(known, log=False))
-        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+            axis.set_ylim(row_values.value_limits(known, log=False))
+        marks.label_values(axes, label or row_values.metric_label(rows))
         marks.label_places(axes, "relative depth")
-        marks.finish(figure, axes, marks.notes(place_note(known), missing_note(rows), note))
+        marks.finish(figure, axes, row_values.notes_on(known, rows, note))
     return figure
 
 
@@ -80,4 +70,4 @@ def _key(row: Row, names: Sequence[str]) -> tuple[str | None, ...]:
 
 
 def _depth(row: Row) -> float:
-    return number(row, "depth")
+    return row_values.number(row, "depth")

@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.drawing import marks
-from analysis.drawing.drawable import (
-    drawable,
-    half_widths,
-    missing_note,
-    number,
-    of_two,
-    place_note,
-    readable,
-    spectrum_label,
-    value_limits,
-)
+from analysis.drawing import marks, row_values
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.null_bands import Null, draw_nulls
 from analysis.measurement import Row
@@ -51,9 +40,9 @@ CAPTION = (
 def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing of every metric shown of which two sizes have a number."""
     for metric in material.metrics:
-        rows, left = of_two(material.rows(metric))
-        if len({row["num_parameters"] for row in drawable(rows)}) > 1:
-            label = spectrum_label(metric, rows)
+        rows, left = row_values.of_two(material.rows(metric))
+        if len({row["num_parameters"] for row in row_values.drawable(rows)}) > 1:
+            label = row_values.spectrum_label(metric, rows)
             yield Drawing(
                 name=f"{metric}-against-size",
                 caption=marks.captioned(CAPTION, label),
@@ -80,12 +69,13 @@ def draw(
     colours = axis_values(rows, colour, layout)
     blank = blank_name(colour, len(colours) > 1, layout) if colour else ""
     families = sorted({str(row["family"]) for row in rows})
-    shown = [row for row in drawable(rows) if row[against] is not None]
+    shown = [row for row in row_values.drawable(rows) if row[against] is not None]
     titles = axis_values(shown or rows, panel, layout)
     nulls = Null.of_rows(shown, against)
-    log = bool(shown) and all(number(row, "value") > 0 for row in shown) and not nulls.signed
-    sizes = [number(row, against) for row in shown] or [1.0]
-    limits = nulls.widened(value_limits(shown, log), log)
+    positive = bool(shown) and all(row_values.number(row, "value") > 0 for row in shown)
+    log = positive and not nulls.signed
+    sizes = [row_values.number(row, against) for row in shown] or [1.0]
+    limits = nulls.widened(row_values.value_limits(shown, log), log)
     with marks.style():
         figure, axes = marks.panels([name or " " for name in titles], across=2)
         found: list[str] = []
@@ -107,13 +97,9 @@ def draw(
                 laws += [(law, marks.OKABE_ITO[index % len(marks.OKABE_ITO)])] if law else []
             _annotate(axis, laws)
             found += [text for text, _ in laws]
-        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+        marks.label_values(axes, label or row_values.metric_label(rows))
         marks.label_places(axes, SIZE_NAMES.get(against, against))
-        marks.finish(
-            figure,
-            axes,
-            marks.notes(place_note(shown), missing_note(rows), note, _about_fits(found)),
-        )
+        marks.finish(figure, axes, row_values.notes_on(shown, rows, note, _about_fits(found)))
     return figure
 
 
@@ -124,13 +110,13 @@ def _series(
     if not rows:
         return None
     shade = marks.OKABE_ITO[index % len(marks.OKABE_ITO)]
-    rows = sorted(rows, key=lambda row: number(row, against))
-    sizes = [number(row, against) for row in rows]
-    values = [number(row, "value") for row in rows]
+    rows = sorted(rows, key=lambda row: row_values.number(row, against))
+    sizes = [row_values.number(row, against) for row in rows]
+    values = [row_values.number(row, "value") for row in rows]
     axis.errorbar(
         [size * aside for size in sizes],
         values,
-        yerr=half_widths(rows),
+        yerr=row_values.half_widths(rows),
         fmt=marks.MARKERS[index % len(marks.MARKERS)],
         color=shade,
         fillstyle=marks.FILLS[rank % len(marks.FILLS)],

@@ -3,15 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from analysis.drawing import marks
-from analysis.drawing.drawable import (
-    drawable,
-    half_widths,
-    missing_note,
-    number,
-    readable,
-    value_limits,
-)
+from analysis.drawing import marks, row_values
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import by_family
 from analysis.measurement import Row, label_at
@@ -38,7 +30,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
         rows = material.rows(metric)
         measured = [row for row in rows if row["value"] is not None]
         if measured and all(row["layer"] is None for row in measured):
-            label = readable(metric)
+            label = row_values.readable(metric)
             yield Drawing(
                 name=f"{metric}-behaviour",
                 caption=marks.captioned(CAPTION, label),
@@ -79,11 +71,11 @@ def draw(
                 _bars(axis, own, models, index, len(names), shade, hatch, text)
             axis.set_xticks(range(len(models)), models.values(), rotation=35, ha="right")
             axis.grid(False, axis="x")
-            bottom, top = value_limits(drawable(rows), log=False)
-            negative = any(number(row, "value") < 0 for row in drawable(rows))
+            bottom, top = row_values.value_limits(row_values.drawable(rows), log=False)
+            negative = any(row_values.number(row, "value") < 0 for row in row_values.drawable(rows))
             axis.set_ylim(bottom if negative else 0.0, top)
-        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
-        marks.finish(figure, axes, missing_note(rows))
+        marks.label_values(axes, label or row_values.metric_label(rows))
+        marks.finish(figure, axes, row_values.missing_note(rows))
     return figure
 
 
@@ -99,14 +91,14 @@ def _bars(
 ) -> None:
     width = GROUP_WIDTH / count
     shift = (index - (count - 1) / 2) * width
-    present = {str(row["model"]): row for row in drawable(list(own.values()))}
+    present = {str(row["model"]): row for row in row_values.drawable(list(own.values()))}
     drawn = [(place, present[model]) for place, model in enumerate(models) if model in present]
     lost = [place + shift for place, model in enumerate(models) if model not in present]
     axis.bar(
         [place + shift for place, _ in drawn],
-        [number(row, "value") for _, row in drawn],
+        [row_values.number(row, "value") for _, row in drawn],
         width * 0.92,
-        yerr=half_widths([row for _, row in drawn]) if drawn else None,
+        yerr=row_values.half_widths([row for _, row in drawn]) if drawn else None,
         color=shade,
         edgecolor="white",
         hatch=hatch,

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.drawing.cuts import cuts
-from analysis.drawing.drawable import drawable, missing_note, number, readable, value_limits
 from analysis.drawing.figure import DOSE, Drawing, Material
 from analysis.drawing.marks import captioned, finish, label_values, notes, panels, style
 from analysis.drawing.model_styles import draw_models, model_styles
+from analysis.drawing.row_values import drawable, missing_note, number, readable, value_limits
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.drawing.cuts import cuts
-from analysis.drawing.drawable import drawable, missing_note, number, place_note
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import OKABE_ITO, finish, label_values, notes, panels, style
+from analysis.drawing.marks import OKABE_ITO, finish, label_values, panels, style
 from analysis.drawing.model_styles import by_family
+from analysis.drawing.row_values import drawable, notes_on, number
 from analysis.measurement import Row
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def draw(rows: Sequence[Row], *, label: str = "probability", note: str = "") -> 
         label_values(axes, label)
         # A family without a site is no gap in its line: parallel blocks have no middle.
         lost = [row for row in known if row["status"] != "not_defined_for_family"]
-        finish(figure, axes, notes(place_note(known), missing_note(lost), note))
+        finish(figure, axes, notes_on(known, lost, note))
     return figure
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import OKABE_ITO, finish, label_values, panels, style
-from analysis.drawing.model_styles import rows_by_model
+from analysis.drawing.marks import OKABE_ITO
+from analysis.drawing.model_styles import draw_per_model
 from analysis.drawing.view_details import Line, cuts_of
 
 if TYPE_CHECKING:
@@ -32,19 +32,14 @@ def drawings(material: Material) -> Iterator[Drawing]:
 
 def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
     """Draw one panel per model, each on its own scale: residual streams differ in theirs."""
-    of_model = rows_by_model(lines)
-    titles = [
-        f"{model}, layer {own[0]['layer']} ({own[0]['share']:.0%})"
-        for model, own in of_model.items()
-    ]
-    with style():
-        figure, axes = panels(titles, share=False)
-        for axis, own in zip(axes, of_model.values(), strict=True):
-            _points(axis, own)
-            axis.set_xlabel("along mean δ")
-        label_values(axes, "first component of the rest")
-        finish(figure, axes, note)
-    return figure
+    return draw_per_model(
+        lines,
+        _points,
+        title="{model}, layer {layer} ({share:.0%})",
+        places="along mean δ",
+        values="first component of the rest",
+        note=note,
+    )
 
 
 def _points(axis: "Axes", lines: Sequence[Line]) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.drawing.cuts import cuts
-from analysis.drawing.drawable import QUIET, drawable, missing_note, number, of_two, readable
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import SMALLEST, finish, notes, panels, style
 from analysis.drawing.model_styles import by_family
+from analysis.drawing.row_values import QUIET, drawable, missing_note, number, of_two, readable
 from analysis.measurement import Row, label_of
 from analysis.tables.layout import TableLayout, axis_values
 from analysis.tables.rounding import format_number

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from analysis.drawing import marks
+from analysis.drawing import marks, row_values
 from analysis.drawing.cuts import cuts
-from analysis.drawing.drawable import drawable, missing_note, place_note, readable, value_limits
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
@@ -33,7 +32,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
         rows = material.rows(metric, positions=turns) if len(turns) > 1 else []
         rows = [row for row in rows if str(row["position"]).startswith(TURN)]
         for cut in cuts(rows, material.layout, each=(), inside=("objective",)):
-            if drawable(cut.rows):
+            if row_values.drawable(cut.rows):
                 yield Drawing(
                     name=f"{metric}-over-turns",
                     caption=marks.captioned(CAPTION, label),
@@ -50,7 +49,7 @@ def draw(
     note: str = "",
 ) -> "Figure":
     """`rows` are of one metric at several positions `turn-1`, `turn-2`, and so on."""
-    known = drawable(rows)
+    known = row_values.drawable(rows)
     titles, styles = axis_values(rows, panel, layout or TableLayout()), model_styles(known)
     with marks.style():
         figure, axes = marks.panels([title or " " for title in titles])
@@ -59,10 +58,10 @@ def draw(
                 axis, [row for row in known if label_at(row, panel) == title], styles, _turn
             )
             axis.set_xticks(sorted({_turn(row) for row in known}))
-            axis.set_ylim(value_limits(known, log=False))
-        marks.label_values(axes, label or readable(str(rows[0]["metric"]) if rows else ""))
+            axis.set_ylim(row_values.value_limits(known, log=False))
+        marks.label_values(axes, label or row_values.metric_label(rows))
         marks.label_places(axes, "turn")
-        marks.finish(figure, axes, marks.notes(place_note(known), missing_note(rows), note))
+        marks.finish(figure, axes, row_values.notes_on(known, rows, note))
     return figure
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import finish, label_values, panels, style
-from analysis.drawing.model_styles import rows_by_model
+from analysis.drawing.model_styles import draw_per_model
 from analysis.drawing.ridges import OVERLAP, draw_ridge
 from analysis.drawing.view_details import Line, cuts_of
 
@@ -40,24 +39,20 @@ def drawings(material: Material) -> Iterator[Drawing]:
 
 def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
     """Draw one panel per model, the earliest MLP below."""
-    of_model = rows_by_model(lines)
-    with style():
-        figure, axes = panels(
-            [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()],
-            height=2.4,
-            share=False,
-        )
-        for axis, own in zip(axes, of_model.values(), strict=True):
-            _ridges(axis, sorted(own, key=lambda line: int(line["value_layer"])))
-            axis.set_xlim(-1.02, 1.02)
-            axis.set_xlabel("cosine with mean δ")
-        label_values(axes, "MLP of the value vectors")
-        finish(figure, axes, note)
-    return figure
+    return draw_per_model(
+        lines,
+        _ridges,
+        title="{model}, layer {layer}",
+        places="cosine with mean δ",
+        values="MLP of the value vectors",
+        note=note,
+        height=2.4,
+    )
 
 
 def _ridges(axis: "Axes", lines: Sequence[Line]) -> None:
-    """One filled histogram above the other."""
+    """Draw one filled histogram above the other, of the earliest MLP below."""
+    lines = sorted(lines, key=lambda line: int(line["value_layer"]))
     at = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), MOST_LAYERS)).round().astype(int))
     shown = [lines[index] for index in at]
     for place, line in enumerate(shown):
@@ -76,3 +71,4 @@ def _ridges(axis: "Axes", lines: Sequence[Line]) -> None:
             )
     axis.set_yticks(range(len(shown)), [str(line["value_layer"]) for line in shown])
     axis.tick_params(labelleft=True)
+    axis.set_xlim(-1.02, 1.02)

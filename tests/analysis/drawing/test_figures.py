@@ -2,9 +2,9 @@ import warnings
 
 import pytest
 
-from analysis.drawing.drawable import value_limits
 from analysis.drawing.figure import to_bytes
 from analysis.drawing.figures import against_depth, against_size, behaviour_bars
+from analysis.drawing.row_values import value_limits
 from analysis.long_table.columns import to_rows
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve, select

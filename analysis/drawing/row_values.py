@@ -34,6 +34,11 @@ def place_note(rows: Sequence[Row]) -> str:
     return f"At {', '.join(parts)}." if parts else ""
 
 
+def notes_on(drawn: Sequence[Row], rows: Sequence[Row], *more: str) -> str:
+    """Return as one note: the place of the rows drawn, what of all rows is missing, and more."""
+    return " ".join(part for part in (place_note(drawn), missing_note(rows), *more) if part)
+
+
 def of_two(rows: Sequence[Row]) -> tuple[list[Row], str]:
     """Return rows without those of a sample compared with itself, and what they were, in words.
 
@@ -101,6 +106,11 @@ def half_widths(rows: Sequence[Row]) -> list[list[float]]:
 def readable(metric: str) -> str:
     """Return a metric's name as an axis label."""
     return metric.replace("_", " ")
+
+
+def metric_label(rows: Sequence[Row]) -> str:
+    """Return the name of the rows' metric as an axis label; empty without rows."""
+    return readable(str(rows[0]["metric"])) if rows else ""
 
 
 def spectrum_label(metric: str, rows: Sequence[Row]) -> str:
