@@ -118,7 +118,7 @@ def open_run(name: RunName) -> Any:
         resume="allow",
         mode=tracking_mode(),  # type: ignore[arg-type]
         dir=str(folder),
-        settings=wandb.Settings(console="off", **dict.fromkeys(_QUIET, True)),  # type: ignore[arg-type]
+        settings=wandb.Settings(console="off", **dict.fromkeys(_QUIET, True)),
     )
 
 
