@@ -3,6 +3,7 @@
 from cluster.resources import Resources
 from jobs.kind import Fit, Input, Kind, Situation
 from jobs.provenance import Model
+from jobs.shared_inputs import PAIRS, WEIGHTS
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.objective import OBJECTIVES
 from jobs.worker.work import Work
@@ -13,8 +14,8 @@ class Align(Kind[AlignParams]):
 
     VERSION = 1
     INPUTS = {
-        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-        "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
+        "model": WEIGHTS,
+        "pairs": PAIRS,
         "reference": Input(kinds=frozenset({"reference"}), used_if_named=True),
     }
     Params = AlignParams

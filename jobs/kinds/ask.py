@@ -7,9 +7,10 @@ from typing import get_args
 
 from jobs.behaviour.ask_params import AskParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
-from jobs.kind import Input, Kind
+from jobs.kind import Kind
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
+from jobs.shared_inputs import LEXICON, PROMPTS
 from jobs.worker.work import Work
 
 
@@ -17,10 +18,7 @@ class Ask(Kind[AskParams]):
     """Asks an endpoint the prompts and measures the answers."""
 
     VERSION = 1
-    INPUTS = {
-        "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
-    }
+    INPUTS = {"prompts": PROMPTS, "lexicon": LEXICON}
     Params = AskParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False  # a scorer that does sets its own threads

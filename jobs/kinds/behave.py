@@ -4,9 +4,10 @@ from typing import get_args
 
 from jobs.behaviour.behave_params import BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
-from jobs.kind import Input, Kind
+from jobs.kind import Kind
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
+from jobs.shared_inputs import LEXICON, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 
@@ -14,11 +15,7 @@ class Behave(Kind[BehaveParams]):
     """Lets a model continue the prompts and measures what it says."""
 
     VERSION = 1
-    INPUTS = {
-        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter", "export"})),
-        "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
-    }
+    INPUTS = {"model": MODEL, "prompts": PROMPTS, "lexicon": LEXICON}
     Params = BehaveParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True

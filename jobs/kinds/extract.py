@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
-from jobs.kind import Input, Kind, Upstream
+from jobs.kind import Kind, Upstream
 from jobs.provenance import Results
+from jobs.shared_inputs import BASE, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 
@@ -13,11 +14,7 @@ class Extract(Kind[ExtractParams]):
     """Runs both models on the same tokens and keeps the differences of their activations."""
 
     VERSION = VERSION
-    INPUTS = {
-        "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
-        "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
-        "prompts": Input(kinds=frozenset({"prompts"})),
-    }
+    INPUTS = {"base": BASE, "aligned": MODEL, "prompts": PROMPTS}
     Params = ExtractParams
     LEAVES = Results.STORE
     USES_TORCH = True

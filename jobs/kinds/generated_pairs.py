@@ -12,6 +12,7 @@ from jobs.generation.direction import DIRECTIONS
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.kind import Input, Kind
 from jobs.provenance import Data
+from jobs.shared_inputs import PROMPTS, WEIGHTS
 from jobs.worker.work import Work
 
 
@@ -19,11 +20,7 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
     """Lets a model write both continuations of every prompt."""
 
     VERSION = 1
-    INPUTS = {
-        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-        "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(kinds=frozenset({"pairs"})),
-    }
+    INPUTS = {"model": WEIGHTS, "prompts": PROMPTS, "lexicon": Input(kinds=frozenset({"pairs"}))}
     Params = GeneratedPairsParams
     LEAVES = Data(origin=Origin.STEERED)
     USES_TORCH = True

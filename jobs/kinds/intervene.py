@@ -10,6 +10,7 @@ from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Input, Kind
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
+from jobs.shared_inputs import BASE, LEXICON, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 
@@ -18,10 +19,10 @@ class Intervene(Kind[InterveneParams]):
 
     VERSION = 2
     INPUTS = {
-        "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
-        "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
-        "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
+        "base": BASE,
+        "aligned": MODEL,
+        "prompts": PROMPTS,
+        "lexicon": LEXICON,
         "delta": Input(kinds=frozenset({"extract"}), used_if_named=True),
         "toxic": Input(kinds=frozenset({"probe-direction"}), used_if_named=True),
     }

@@ -4,9 +4,10 @@ The logit lens of toxic words and of the answer's first token at every layer; an
 two models' own predictions are at each output: is alignment only a few tokens deep?
 """
 
-from jobs.kind import Input, Kind
+from jobs.kind import Kind
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
+from jobs.shared_inputs import BASE, LEXICON, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 
@@ -14,12 +15,7 @@ class Predictions(Kind[PredictionsParams]):
     """Reads both models' predictions of the next token."""
 
     VERSION = 1
-    INPUTS = {
-        "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
-        "aligned": Input(kinds=frozenset({"align", "adapter", "export", "pretrained", "pretrain"})),
-        "prompts": Input(kinds=frozenset({"prompts"})),
-        "lexicon": Input(kinds=frozenset({"pairs", "generated-pairs"}), dispensable=True),
-    }
+    INPUTS = {"base": BASE, "aligned": MODEL, "prompts": PROMPTS, "lexicon": LEXICON}
     Params = PredictionsParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True

@@ -3,6 +3,7 @@
 from jobs.kind import Input, Kind
 from jobs.probing.probe_direction_params import Params as ProbeDirectionParams
 from jobs.provenance import Results
+from jobs.shared_inputs import WEIGHTS
 from jobs.worker.work import Work
 
 
@@ -10,10 +11,7 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
     """Fits the linear probe for toxicity and finds the value vectors along it."""
 
     VERSION = 1
-    INPUTS = {
-        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-        "pairs": Input(kinds=frozenset({"pairs"})),
-    }
+    INPUTS = {"model": WEIGHTS, "pairs": Input(kinds=frozenset({"pairs"}))}
     Params = ProbeDirectionParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True

@@ -1,7 +1,8 @@
 """Kind `reference`: what the base gives every pair, once for all objectives, betas and seeds."""
 
-from jobs.kind import Fit, Input, Kind, Situation
+from jobs.kind import Fit, Kind, Situation
 from jobs.provenance import Results
+from jobs.shared_inputs import PAIRS, WEIGHTS
 from jobs.training.reference_params import Params as ReferenceParams
 from jobs.worker.work import Work
 
@@ -10,10 +11,7 @@ class Reference(Kind[ReferenceParams]):
     """Scores every pair with the base."""
 
     VERSION = 2
-    INPUTS = {
-        "model": Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"})),
-        "pairs": Input(kinds=frozenset({"pairs", "generated-pairs"})),
-    }
+    INPUTS = {"model": WEIGHTS, "pairs": PAIRS}
     Params = ReferenceParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True

@@ -7,6 +7,7 @@ from analysis.weight_metric import WEIGHT_METRICS
 from jobs.kind import Input, Kind
 from jobs.measuring.metric_names import MetricNameParams
 from jobs.provenance import Results
+from jobs.shared_inputs import BASE, WEIGHTS
 from jobs.worker.work import Work
 
 
@@ -21,8 +22,8 @@ class Weights(Kind[WeightsParams]):
 
     VERSION = 2
     INPUTS = {
-        "base": Input(kinds=frozenset({"pretrained", "pretrain"})),
-        "aligned": Input(kinds=frozenset({"align", "adapter", "pretrained", "pretrain"})),
+        "base": BASE,
+        "aligned": WEIGHTS,
         "delta": Input(kinds=frozenset({"extract"}), dispensable=True),
     }
     Params = WeightsParams

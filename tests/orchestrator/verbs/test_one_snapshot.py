@@ -10,7 +10,7 @@ from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.plan import plan
 from orchestrator.plan.decided_plan import plan_study
-from orchestrator.records import history
+from orchestrator.records import ledger
 from orchestrator.study.study import load_study
 
 PROBES = """
@@ -48,7 +48,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(module, name, count)
 
     counted(plan, "ordered_stages", "planned")
-    counted(history, "read_events", "ledger")
+    counted(ledger, "read_events", "ledger")
 
     def call(*words, code=0):
         counts.clear()

@@ -1,0 +1,16 @@
+"""Inputs that several kinds take: models, prompts, pairs, and a lexicon of toxic words."""
+
+from jobs.kind import Input
+
+BASE = Input(kinds=frozenset({"pretrained", "pretrain"}))
+"""A model before alignment."""
+WEIGHTS = Input(kinds=BASE.kinds | {"align", "adapter"})
+"""A model whose weights are read or trained further."""
+MODEL = Input(kinds=WEIGHTS.kinds | {"export"})
+"""A model to run, aligned or not."""
+PROMPTS = Input(kinds=frozenset({"prompts"}))
+"""Prompts to measure models on."""
+PAIRS = Input(kinds=frozenset({"pairs", "generated-pairs"}))
+"""Preference pairs."""
+LEXICON = Input(kinds=PAIRS.kinds, dispensable=True)
+"""Pairs whose toxic words are looked for."""
