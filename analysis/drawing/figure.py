@@ -11,20 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
 
 from analysis.door import Door
+from analysis.drawing.marks import style
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve
 from analysis.measurement import Row, Scalar, label_of
 from analysis.tables.layout import TableLayout, metrics_shown
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 DPI = 200
 DOSE = "dose"
@@ -142,8 +144,6 @@ class Figure(Protocol):
 
 def to_bytes(canvas: Canvas, suffix: str) -> bytes:
     """Return the figure as png (200 dpi), pdf or svg; equal figures give equal bytes."""
-    from analysis.drawing.marks import style
-
     kind = suffix.removeprefix(".")
     if kind not in METADATA:
         raise ValueError(f"figures are written as {', '.join(METADATA)}, not {suffix!r}")
@@ -160,10 +160,6 @@ def to_bytes(canvas: Canvas, suffix: str) -> bytes:
 
 def _printer(canvas: Canvas, kind: str) -> Callable[..., object]:
     """Return what writes a figure in a format; the figure keeps a canvas of that format."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
     if kind == "png":
         return FigureCanvasAgg(canvas).print_png
     return FigureCanvasPdf(canvas).print_pdf if kind == "pdf" else FigureCanvasSVG(canvas).print_svg

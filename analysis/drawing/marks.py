@@ -7,12 +7,14 @@ A figure is as wide as a column or a page of a paper, so that no letter is under
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from matplotlib import rc_context, rcdefaults
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Okabe & Ito (2008), the strongest contrasts on white first; its yellow is too pale for a line."""
@@ -62,8 +64,6 @@ _STYLE = {
 @contextmanager
 def style() -> Iterator[None]:
     """Draw and save inside this: our settings, whatever the user's matplotlibrc says."""
-    from matplotlib import rc_context, rcdefaults
-
     with rc_context():
         rcdefaults()
         with rc_context(_STYLE):  # type: ignore[arg-type]  # the stubs want a literal
@@ -81,8 +81,6 @@ def panels(
 
     With `values` only the values are, and each panel has its own places.
     """
-    from matplotlib.figure import Figure
-
     across = max(1, min(across, len(titles), MAX_PANELS_ACROSS))
     down = max(-(-len(titles) // across), 1)
     width = COLUMN_WIDTH if across == 1 else PAGE_WIDTH
@@ -127,9 +125,6 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
 
     Constrained layout moves a little at every save, which would change the bytes.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.text import Text
-
     entries: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from analysis.drawing import marks
 from analysis.drawing.row_values import half_widths, number
 from analysis.measurement import Row, Scalar
 from analysis.tables.rounding import format_count
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 RowLike = TypeVar("RowLike", bound=Mapping[str, Any])
 
@@ -32,9 +33,6 @@ class ModelStyle:
 
 def model_styles(rows: Sequence[Mapping[str, Scalar]]) -> dict[str, ModelStyle]:
     """Return models by counted parameters, then name."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     facts = {str(row["model"]): row for row in rows}
     families = sorted({str(row["family"]) for row in facts.values()})
     styles: dict[str, ModelStyle] = {}

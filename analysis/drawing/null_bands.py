@@ -3,13 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
 
 from analysis.drawing.row_values import drawable, number
 from analysis.measurement import Row
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 REACH = 30.0
 """On a logarithmic axis, how many times below the values a floor may stretch it."""

@@ -1,12 +1,9 @@
 """Ridges: histograms of cosines above each other, each on a line of its own."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from matplotlib.axes import Axes
 
 OVERLAP = 0.9
 """Height of the highest bin, in distances between two ridges."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from scipy.linalg import eigh
 
 from analysis.rows.summary import Reservoir
 
@@ -77,8 +78,6 @@ def _first_component(
     rows: Float64[np.ndarray, "rows d"],
 ) -> tuple[Float64[np.ndarray, " rows"], float]:
     """Return the coordinates of centred rows on their first component, and its share."""
-    from scipy.linalg import eigh
-
     gram = rows @ rows.T
     total = float(np.trace(gram))
     if total <= 0:

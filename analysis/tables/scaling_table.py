@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
 
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
@@ -13,10 +15,6 @@ from analysis.tables.layout import TableLayout, axes_across, axis_values, blank_
 from analysis.tables.layout import variant_labels as labels_of
 from analysis.tables.power_laws import PowerLaw, fit_families
 from analysis.tables.table import Cell, Header, Table, annotate
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 SIZES = ("num_parameters", "num_parameters_non_embedding", "d_model")
 PARTS = ("exponent", "leave one out, least", "leave one out, most", "sizes")

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from transformers import PreTrainedTokenizerFast
 
 from cluster.errors import UserError
 from jobs.text.format import FORMATS, read
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 DEFAULT_VOCAB_SIZE = 2048
 """Tokens of a trained byte-level tokenizer where the study gives no number."""
@@ -44,7 +42,6 @@ def train_tokenizer(
 
 def _byte_level(documents: list[str], vocab_size: int) -> "PreTrainedTokenizerFast":
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     if vocab_size < _SMALLEST_VOCAB:
         raise UserError(

@@ -4,7 +4,9 @@ Lee et al. 2024, figure 3, on the same tokens for both models.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
@@ -12,10 +14,6 @@ from analysis.drawing.marks import HATCHES, OKABE_ITO, finish, label_values, pan
 from analysis.drawing.model_styles import by_family
 from analysis.drawing.row_values import drawable, notes_on, number
 from analysis.measurement import Row, Scalar
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 DROP, BASE = "toxic_activation_drop", "toxic_activation_drop_base"
 WIDTH = 0.38

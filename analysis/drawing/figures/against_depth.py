@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from analysis.drawing import marks, row_values
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CAPTION = (
     "{label} against relative depth, 0 the first block and 1 the last: one line per model, darker "

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis.drawing import marks, row_values
 from analysis.drawing.figure import Drawing, Material
@@ -13,12 +16,6 @@ from analysis.drawing.null_bands import Null, draw_nulls
 from analysis.measurement import Row
 from analysis.tables.layout import TableLayout, axis_values, blank_name
 from analysis.tables.power_laws import PowerLaw, fit_rows
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
-
 
 DODGE = 1.04
 """Factor in size between the points of two colours, so that they do not hide each other."""
@@ -168,8 +165,6 @@ def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:
 
 def _ticks(axis: "Axes", log: bool) -> None:
     """Sizes as 30k, 100k, 300k; values as plain numbers."""
-    from matplotlib.ticker import FuncFormatter
-
     _log_ticks(axis.xaxis, axis.get_xlim())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
     if log:
@@ -179,8 +174,6 @@ def _ticks(axis: "Axes", log: bool) -> None:
 
 def _log_ticks(axis: "Axis", ends: tuple[float, float]) -> None:
     """Few, and never none: a short axis has no power of ten, a long one no room for others."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-
     times = ends[1] / ends[0]
     subs = (1, 2, 5) if times < 10 else (1, 3) if times < 100 else (1,)
     axis.set_major_locator(MaxNLocator(4) if times < 4 else LogLocator(subs=subs))

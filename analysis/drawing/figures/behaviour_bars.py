@@ -1,7 +1,9 @@
 """Behaviour of every model, unaligned beside each objective: what did alignment change?"""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.drawing import marks, row_values
 from analysis.drawing.figure import Drawing, Material
@@ -9,10 +11,6 @@ from analysis.drawing.model_styles import by_family
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values, blank_name
 from analysis.tables.rounding import format_count
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 UNALIGNED_SHADE = "#9A9A9A"
 GROUP_WIDTH = 0.8

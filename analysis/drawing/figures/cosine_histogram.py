@@ -1,9 +1,10 @@
 """How alike the rows of δ are: histograms of their cosine to the mean of other prompts."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import OKABE_ITO, finish, label_places, panels, style
@@ -11,9 +12,6 @@ from analysis.drawing.model_styles import rows_by_model
 from analysis.drawing.ridges import OVERLAP, draw_ridge
 from analysis.drawing.view_details import Line, cuts_of
 from analysis.tables.layout import TableLayout, axis_values
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DETAIL = "cosine_histogram"
 BINS = 100

@@ -1,7 +1,9 @@
 """Dose and response: what an intervention of growing strength does to behaviour."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import DOSE, Drawing, Material
@@ -10,10 +12,6 @@ from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.drawing.row_values import drawable, missing_note, number, readable, value_limits
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 INTERVENTION = "intervention"
 """The axis that says what was done."""

@@ -4,7 +4,11 @@ Lee et al. 2024, figure 2: each model is read through its own final norm.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
@@ -12,10 +16,6 @@ from analysis.drawing.marks import OKABE_ITO, finish, label_values, panels, styl
 from analysis.drawing.model_styles import by_family
 from analysis.drawing.row_values import drawable, notes_on, number
 from analysis.measurement import Row
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 TARGETS = {"logit_lens": "P(toxic words)", "logit_lens_answer": "P(first token of the answer)"}
 """Metric, without the model it is of -> what the values are."""
@@ -48,8 +48,6 @@ def _rows(material: Material, metric: str) -> list[Row]:
 
 def draw(rows: Sequence[Row], *, label: str = "probability", note: str = "") -> "Figure":
     """`rows` are of `…_base` and `…_aligned`, at every layer of one position."""
-    from matplotlib.ticker import MaxNLocator
-
     known = [row for row in rows if row["layer"] is not None]
     models = by_family(drawable(known))
     with style():

@@ -4,16 +4,15 @@ Lee et al. 2024, figure 4.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import OKABE_ITO
 from analysis.drawing.model_styles import draw_per_model
 from analysis.drawing.view_details import Line, cuts_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 DETAIL = "principal_components"
 CAPTION = (
@@ -43,7 +42,6 @@ def draw(lines: Sequence[Line], *, note: str = "") -> "Figure":
 
 
 def _points(axis: "Axes", lines: Sequence[Line]) -> None:
-    from matplotlib.collections import LineCollection
 
     base = [line["base_along"] for line in lines], [line["base_across"] for line in lines]
     moved = [line["aligned_along"] for line in lines], [line["aligned_across"] for line in lines]

@@ -1,7 +1,11 @@
 """Which transforms do what: a heat map of conditions against metrics, a panel per model."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
@@ -11,10 +15,6 @@ from analysis.drawing.row_values import QUIET, drawable, missing_note, number, o
 from analysis.measurement import Row, label_of
 from analysis.tables.layout import TableLayout, axis_values
 from analysis.tables.rounding import format_number
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 AXIS = "condition"
 METRICS = (
@@ -88,9 +88,6 @@ def _square(
     axis: "Axes", across: int, down: int, row: Row | None, ends: tuple[float, float]
 ) -> None:
     """One number on its shade; pale to dark, so that grey paper keeps the order."""
-    from matplotlib import colormaps
-    from matplotlib.patches import Rectangle
-
     there = row is not None and bool(drawable([row]))
     share, text = 0.0, GONE if row is None or row["status"] != QUIET else FAINT
     if there:

@@ -1,7 +1,8 @@
 """Drift over the turns of a dialogue: one line per model."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from analysis.drawing import marks, row_values
 from analysis.drawing.cuts import cuts
@@ -9,9 +10,6 @@ from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 METRICS = {
     "turn_drift": "projection on turn 1's mean δ",

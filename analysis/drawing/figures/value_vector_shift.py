@@ -4,18 +4,15 @@ Lee et al. 2024, figure 5: the earlier layers' value vectors shift against δ fu
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import draw_per_model
 from analysis.drawing.ridges import OVERLAP, draw_ridge
 from analysis.drawing.view_details import Line, cuts_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 DETAIL = "value_vector_shift"
 MOST_LAYERS = 10
