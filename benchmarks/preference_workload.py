@@ -34,7 +34,7 @@ class PreferenceWorkload:
 
     fields: Mapping[str, Any]
     """Our fields of its config."""
-    num_pairs: int
+    num_pairs: int = 64
     """Pairs, all for training."""
     prompt_tokens: int
     """Tokens of every prompt."""

@@ -24,7 +24,6 @@ from benchmarks.workload import arguments, settled
 
 WORKLOAD = PreferenceWorkload(
     fields=gpt2_fields(num_layers=4, d_model=128, num_heads=4, vocab_size=2000),
-    num_pairs=64,
     prompt_tokens=16,
     completion_tokens=16,
 )

@@ -23,7 +23,6 @@ from benchmarks.workload import arguments, settled
 
 WORKLOAD = PreferenceWorkload(
     fields=gpt2_fields(num_layers=6, d_model=256, num_heads=8, vocab_size=4000),
-    num_pairs=64,
     prompt_tokens=32,
     completion_tokens=48,
 )

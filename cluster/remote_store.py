@@ -147,10 +147,7 @@ class RemoteStore:
 
     def remove(self, name: str) -> None:
         """Delete a file or a whole folder."""
-        with (
-            remote_faults(self.url, f"delete {name}"),
-            contextlib.suppress(FileNotFoundError),
-        ):
+        with remote_faults(self.url, f"delete {name}"), contextlib.suppress(FileNotFoundError):
             if self._protocol == "s3":
                 self._remove_objects(self._fs.find(self._key(name)))
             else:

@@ -7,13 +7,7 @@ from pydantic import Field
 from jobs.behaviour.scored_params import LocalModelParams
 
 Metric = Literal[
-    "toxic_mass",
-    "toxic_rate",
-    "toxic_score",
-    "perplexity",
-    "token_f1",
-    "word_f1",
-    "decode_loss",
+    "toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "word_f1", "decode_loss"
 ]
 
 

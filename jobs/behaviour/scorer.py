@@ -143,7 +143,7 @@ ScorerChoice = Annotated[
     Chooses(SCORERS),
     Field(
         description="Judge of continuations: a name in `scorers/`, or a mapping with `name` and "
-        "what that scorer takes.",
+        "what that scorer takes."
     ),
 ]
 """Type of the param `scorer` of a kind."""

@@ -29,8 +29,7 @@ class Params(PairParams):
         None, description="Layers from 0, or `all`, instead of depths."
     )
     positions: tuple[Policy, ...] | None = Field(
-        None,
-        description="Which tokens give rows; those the prompts list, else last and response.",
+        None, description="Which tokens give rows; those the prompts list, else last and response."
     )
     moments_positions: tuple[Policy, ...] = Field(
         ("last", "response"),

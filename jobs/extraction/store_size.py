@@ -110,10 +110,7 @@ def _most_bytes(
 ) -> int:
     """Bound the bytes at some places: all rows where no group has d of them, else moments."""
     bound = partial(
-        bound_store_bytes,
-        num_units=num_units,
-        widths=widths,
-        num_reservoir=params.num_reservoir,
+        bound_store_bytes, num_units=num_units, widths=widths, num_reservoir=params.num_reservoir
     )
     total = 0
     if num_rows < NUM_GROUPS * d_model:

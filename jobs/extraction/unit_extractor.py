@@ -68,11 +68,7 @@ class UnitExtractor:
         """
         writer = _SubmittingWriter(self.thread, self.folder / UNITS, unit, self.plan.hash)
         rows = UnitRows(
-            self.plan,
-            self.positions,
-            self.stored,
-            to_host=self.thread.to_host,
-            store=writer.add,
+            self.plan, self.positions, self.stored, to_host=self.thread.to_host, store=writer.add
         )
         try:
             with self.memory_for(unit, budget), torch.inference_mode():

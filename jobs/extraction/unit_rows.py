@@ -83,10 +83,7 @@ class UnitRows:
         views = row_views(self.plan, batch, self.positions, "cpu")
         blocks = [
             _BlockBuilder(
-                view,
-                self.stored.select(view),
-                self.stored.dtype(view.position.label),
-                self.to_host,
+                view, self.stored.select(view), self.stored.dtype(view.position.label), self.to_host
             )
             for view in views
         ]

@@ -67,11 +67,7 @@ class Passes:
         with patched(prompted.model, edits):
             return list(
                 measure_behaviours(
-                    prompted,
-                    self.toxic,
-                    self._work.params,
-                    open_judge=self._open_judge,
-                    show=show,
+                    prompted, self.toxic, self._work.params, open_judge=self._open_judge, show=show
                 )
             )
 

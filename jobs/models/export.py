@@ -18,13 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cluster.errors import UserError
-from jobs.models.folder import (
-    DESCRIPTIONS,
-    INDEX,
-    check_model_folder,
-    read_config,
-    weight_files,
-)
+from jobs.models.folder import DESCRIPTIONS, INDEX, check_model_folder, read_config, weight_files
 from jobs.models.model_facts import Dtype
 
 

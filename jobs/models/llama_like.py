@@ -22,16 +22,38 @@ _HF_NAMES = {
 """Our fields that transformers calls otherwise."""
 
 
-def llama_fields(**defaults: int | bool | None) -> dict[str, ConfigField]:
-    """Declare the fields of a family: our name -> what transformers assumes; None: derived."""
+_LLAMA: Mapping[str, int | bool | None] = dict(
+    num_layers=32, d_model=4096, num_heads=32, d_head=None, vocab_size=32000, tie=False
+)
+"""What transformers assumes of LLaMA's block, unless a family says otherwise; None: derived."""
+
+
+def llama_fields(**differences: int | bool | None) -> dict[str, ConfigField]:
+    """Declare the fields of a family, with the defaults in which it differs from LLaMA."""
     return {
         name: ConfigField(
             name=_HF_NAMES.get(name, name),
             default=default,
             from_width=gated_width if name == "d_mlp" else None,
         )
-        for name, default in defaults.items()
+        for name, default in {**_LLAMA, **differences}.items()
     }
+
+
+QWEN: Mapping[str, int | bool | None] = dict(
+    num_key_value_heads=32, d_mlp=22016, vocab_size=151936, max_positions=32768
+)
+"""What transformers assumes of Qwen's block, where LLaMA's differs."""
+GEMMA: Mapping[str, int | bool | None] = dict(
+    num_layers=26,
+    d_model=2304,
+    num_heads=8,
+    num_key_value_heads=4,
+    d_head=256,
+    d_mlp=9216,
+    tie=True,
+)
+"""What transformers assumes of Gemma's block: the 2 B model's sizes."""
 
 
 class LlamaLike(Family):

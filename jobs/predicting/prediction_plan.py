@@ -53,10 +53,7 @@ def plan_predictions(work: Work[Params]) -> PredictionPlan:
     config = read_config(folder)
     family = family_of_config(config)
     longest = longest_prompt(
-        family.shape(config).max_positions,
-        params.max_length,
-        params.num_positions,
-        "num_positions",
+        family.shape(config).max_positions, params.max_length, params.num_positions, "num_positions"
     )
     tokens, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
     positions = find_positions(tokens, ("last", "turn"), 0)

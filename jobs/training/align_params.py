@@ -114,8 +114,7 @@ class Params(_WithSettings):
         ge=1,
     )
     activation_checkpointing: bool | None = execution(
-        None,
-        "Compute activations again in the backward pass, to save memory. Null: where needed.",
+        None, "Compute activations again in the backward pass, to save memory. Null: where needed."
     )
     offload: bool | None = execution(
         None, "Keep optimizer state in host memory, to save a GPU's. Null: where needed."

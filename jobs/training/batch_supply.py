@@ -56,9 +56,7 @@ class WatchedBatches:
 
 
 def _fetch(
-    batches: Iterator[object],
-    requests: SimpleQueue[bool],
-    fetched: SimpleQueue[_Fetched],
+    batches: Iterator[object], requests: SimpleQueue[bool], fetched: SimpleQueue[_Fetched]
 ) -> None:
     while requests.get():
         try:

@@ -117,11 +117,7 @@ def score_pairs(
     per_rank = -(-len(pairs) // ranks.num_ranks())
     share = [*pairs[ranks.rank() :: ranks.num_ranks()], pairs[0]][:per_rank]
     sums = sum_log_probabilities(
-        model,
-        both_completions(share),
-        batch_size=batch_size,
-        dtype=dtype,
-        after_batch=after_batch,
+        model, both_completions(share), batch_size=batch_size, dtype=dtype, after_batch=after_batch
     )
     shares = ranks.gathered((sums[:per_rank], sums[per_rank:]))
     # The first pair of each rank, then the second of each, and so on.

@@ -60,10 +60,7 @@ def length_limit(max_positions: int, max_length: int | None) -> int:
 
 
 def read_tokenized_pairs(
-    path: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    template: str | None = None,
+    path: Path, tokenizer: PreTrainedTokenizerBase, max_length: int, template: str | None = None
 ) -> list[TokenizedPair]:
     """Read and tokenise every pair of a `pairs.parquet`, in the file's order.
 

@@ -50,10 +50,7 @@ class Zero(Engine):
         Also brings up a process group for a single rank, which DeepSpeed does not do without.
         """
         import deepspeed
-        from transformers.integrations.deepspeed import (
-            HfDeepSpeedConfig,
-            unset_hf_deepspeed_config,
-        )
+        from transformers.integrations.deepspeed import HfDeepSpeedConfig, unset_hf_deepspeed_config
 
         # On processors DeepSpeed would compile an extension to talk through shared memory. A build
         # that is killed leaves a lock behind, on which every later one of this user waits for ever.

@@ -177,10 +177,7 @@ class WeightSurvey:
         """Compare tensors and add them to `drifts`; return those just added."""
         drifts = [
             drift.TensorDrift.of(
-                name,
-                self._base.tensor(name),
-                self._aligned.tensor(name),
-                self._aligned.dtype(name),
+                name, self._base.tensor(name), self._aligned.tensor(name), self._aligned.dtype(name)
             )
             for name in names
         ]

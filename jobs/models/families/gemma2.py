@@ -5,24 +5,13 @@ and MLP stand before the addition: what is added to the stream is their output.
 """
 
 from jobs.models.family import Saved
-from jobs.models.llama_like import GemmaLike, llama_fields
+from jobs.models.llama_like import GEMMA, GemmaLike, llama_fields
 
 
 class Gemma2(GemmaLike):
     """The block of `GemmaLike`, attention scores squashed by a tanh."""
 
-    FIELDS = llama_fields(
-        num_layers=26,
-        d_model=2304,
-        num_heads=8,
-        num_key_value_heads=4,
-        d_head=256,
-        d_mlp=9216,
-        vocab_size=256000,
-        max_positions=8192,
-        tie=True,
-        attention_bias=False,
-    )
+    FIELDS = llama_fields(**GEMMA, vocab_size=256000, max_positions=8192, attention_bias=False)
     SAVED = {
         "float32": Saved(stream=40, queries=16, neurons=16, scores=8),
         "bfloat16": Saved(stream=42, queries=8, neurons=8, scores=8),

@@ -6,24 +6,13 @@ to be saved alone first (docs/howto/adding-a-family.md).
 """
 
 from jobs.models.family import Saved
-from jobs.models.llama_like import GemmaLike, llama_fields
+from jobs.models.llama_like import GEMMA, GemmaLike, llama_fields
 
 
 class Gemma3Text(GemmaLike):
     """The block of `GemmaLike` with normed heads."""
 
-    FIELDS = llama_fields(
-        num_layers=26,
-        d_model=2304,
-        num_heads=8,
-        num_key_value_heads=4,
-        d_head=256,
-        d_mlp=9216,
-        vocab_size=262208,
-        max_positions=131072,
-        tie=True,
-        attention_bias=False,
-    )
+    FIELDS = llama_fields(**GEMMA, vocab_size=262208, max_positions=131072, attention_bias=False)
     SAVED = {
         "float32": Saved(stream=40, queries=24, key_values=8, neurons=16, scores=4),
         "bfloat16": Saved(stream=42, queries=16, key_values=8, neurons=8, scores=6),

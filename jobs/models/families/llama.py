@@ -7,15 +7,9 @@ class Llama(LlamaLike):
     """The block of `LlamaLike` as it is."""
 
     FIELDS = llama_fields(
-        num_layers=32,
-        d_model=4096,
-        num_heads=32,
         num_key_value_heads=None,
-        d_head=None,
         d_mlp=11008,
-        vocab_size=32000,
         max_positions=2048,
-        tie=False,
         attention_bias=False,
         mlp_bias=False,
     )

@@ -9,17 +9,7 @@ from jobs.models.shape import Shape
 class Mistral(LlamaLike):
     """The block of `LlamaLike` without biases."""
 
-    FIELDS = llama_fields(
-        num_layers=32,
-        d_model=4096,
-        num_heads=32,
-        num_key_value_heads=8,
-        d_head=None,
-        d_mlp=14336,
-        vocab_size=32000,
-        max_positions=131072,
-        tie=False,
-    )
+    FIELDS = llama_fields(num_key_value_heads=8, d_mlp=14336, max_positions=131072)
     HF_CONFIG = "MistralConfig"
 
     def hf_extras(self, shape: Shape) -> Mapping[str, object]:

@@ -1,24 +1,13 @@
 """Qwen3: LLaMA's block with a norm on every query and key head and heads of their own width."""
 
 from jobs.models.family import Saved
-from jobs.models.llama_like import LlamaLike, llama_fields
+from jobs.models.llama_like import QWEN, LlamaLike, llama_fields
 
 
 class Qwen3(LlamaLike):
     """The block of `LlamaLike` with normed heads."""
 
-    FIELDS = llama_fields(
-        num_layers=32,
-        d_model=4096,
-        num_heads=32,
-        num_key_value_heads=32,
-        d_head=128,
-        d_mlp=22016,
-        vocab_size=151936,
-        max_positions=32768,
-        tie=False,
-        attention_bias=False,
-    )
+    FIELDS = llama_fields(**QWEN, d_head=128, attention_bias=False)
     SAVED = {
         "float32": Saved(stream=24, queries=24, key_values=8, neurons=16, scores=4),
         "bfloat16": Saved(stream=26, queries=14, key_values=6, neurons=8, scores=6),

@@ -78,14 +78,12 @@ def _rows(source: Path | None) -> tuple[list[Row], list[Dropped]]:
 
 def _split(rows: list[Row], options: ParadetoxOptions) -> tuple[list[Row], list[Dropped]]:
     """Separate rows to train on from the held-out others."""
-    kept, held_out = [], []
-    for row in rows:
-        opening = " ".join(row.cells["toxic"].split()[:_SHORTEST_OPENING])
-        if is_held_out(opening, options.held_out):
-            held_out.append(Dropped(row=row.number, reason="held out for measurement"))
-        else:
-            kept.append(row)
-    return kept, held_out
+    openings = (" ".join(row.cells["toxic"].split()[:_SHORTEST_OPENING]) for row in rows)
+    held = [is_held_out(opening, options.held_out) for opening in openings]
+    reason = "held out for measurement"
+    kept = [row for row, out in zip(rows, held, strict=True) if not out]
+    numbers = [row.number for row, out in zip(rows, held, strict=True) if out]
+    return kept, [Dropped(row=number, reason=reason) for number in numbers]
 
 
 def _cut(rows: list[Row], min_words: int) -> tuple[list[Pair], list[Dropped]]:

@@ -14,13 +14,7 @@ from cluster.errors import SurroundingsError
 from cluster.local_disk import link_or_copy
 from jobs.artifacts.artifact import digest_file
 from jobs.training.layout import Layout
-from jobs.training.resume.checkpoint_files import (
-    FOLDER,
-    MARKER,
-    Marker,
-    checkpoint_folder,
-    step_of,
-)
+from jobs.training.resume.checkpoint_files import FOLDER, MARKER, Marker, checkpoint_folder, step_of
 from jobs.worker import ranks
 from jobs.worker.work import AttemptFolder
 

@@ -22,6 +22,7 @@ OF_BOTH = {"cka"}
 """Those that see δ beside the base: scaling must be of both."""
 FEW = settings(max_examples=3, deadline=None, derandomize=True)
 seeds, exponents = st.integers(0, 2**32 - 1), st.floats(-6, 6)
+SCALED = given(seed=seeds, exponent=exponents)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,7 +126,7 @@ def test_turning_the_stream_changes_nothing(samples: Make, name: str, seed: int)
 
 @OF_ROWS
 @FEW
-@given(seed=seeds, exponent=exponents)
+@SCALED
 def test_scaling_changes_nothing_but_norms_and_these_in_proportion(
     samples: Make, name: str, seed: int, exponent: float
 ) -> None:
@@ -138,7 +139,7 @@ def test_scaling_changes_nothing_but_norms_and_these_in_proportion(
 
 @OF_NEURONS
 @FEW
-@given(seed=seeds, exponent=exponents)
+@SCALED
 def test_neurons_may_stand_in_any_order_and_fire_in_any_unit(
     samples: Make, name: str, seed: int, exponent: float
 ) -> None:
