@@ -41,7 +41,7 @@ class Clock:
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
-        """Adds what its block took, and prints it."""
+        """Add what the block took, and print it."""
         wall, processor = time.perf_counter(), time.process_time()
         yield
         took = time.perf_counter() - wall, time.process_time() - processor
@@ -78,7 +78,7 @@ def _points(chosen: argparse.Namespace) -> None:
 
 
 def _jackknives(chosen: argparse.Namespace) -> None:
-    """The metrics that decompose what is left without each group, of both conditions."""
+    """Return the metrics that decompose what is left without each group, of both conditions."""
     sample, against = _pair(chosen)
     before = _peak()
     total, one = Clock(), Clock()
@@ -97,7 +97,7 @@ def _jackknives(chosen: argparse.Namespace) -> None:
 
 
 def _compare(chosen: argparse.Namespace) -> None:
-    """The comparison table of a million measurements, as a thousand jobs left them."""
+    """Return the comparison table of a million measurements, as a thousand jobs left them."""
     own = _measurements(1_000_000)
     axes = axes_of(own.column_names)
     left = [own.slice(first, 1000) for first in range(0, len(own), 1000)]
@@ -164,7 +164,7 @@ def _sample(seed: int, num_rows: int, width: int) -> Sample:
 
 
 def _measurements(number: int) -> pa.Table:
-    """A table as `measure` writes it: 8 models x 5 conditions x layers x sites x metrics."""
+    """Return a table as `measure` writes it: 8 models x 5 conditions x layers x sites x metrics."""
     axes = ["objective", "seed", "condition"]
     models, metrics, layers = 8, 25, 40
     conditions, centrings = ("plain", "rot13", "base64", "leetspeak", "few-shot"), (False, True)

@@ -15,7 +15,7 @@ def bare_trainer(
     resident_reference: bool,
     **settings: Any,
 ) -> Any:
-    """A `DPOTrainer` over texts.
+    """Return a `DPOTrainer` over texts.
 
     Args:
         model_folder: a checkpoint.

@@ -107,11 +107,11 @@ def _bare(num_tasks: int, num_trials: int, folder: Path, cores: int) -> tuple[fl
 
 
 def _empty() -> None:
-    """A task that does nothing."""
+    """Do nothing, as a task."""
 
 
 def _trial(config: dict[str, Any]) -> dict[str, Any]:
-    """A trial that does nothing."""
+    """Do nothing, as a trial."""
     return {"index": config["index"]}
 
 

@@ -88,7 +88,7 @@ def _help() -> float:
 
 
 def tree_study(num_jobs: int) -> str:
-    """A hundred roots and a stage below them."""
+    """Write a study of a hundred roots and a stage below them."""
     roots = 100
     return f"""
 study: planning

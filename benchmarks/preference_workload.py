@@ -71,7 +71,7 @@ class PreferenceWorkload:
 
 
 def random_checkpoint(workload: PreferenceWorkload, folder: Path) -> None:
-    """A checkpoint of random weights with a tokenizer of words between blanks."""
+    """Return a checkpoint of random weights with a tokenizer of words between blanks."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -102,7 +102,7 @@ class BenchmarkRoot:
         self._publish("pairs", "pairs", lambda path: _write_pairs(workload, path), file=True)
 
     def folder_of(self, name: str) -> Path:
-        """The local folder `model` of an artifact."""
+        """Return the local folder `model` of an artifact."""
         return self._artifact(name).directory("model")
 
     def run(

@@ -157,7 +157,7 @@ def _study(folder: Path, number: int) -> Path:
 
 
 def _attempt_with(root: Path, name: str, but: Path | None = None) -> Path | None:
-    """The newest attempt at the training job that holds a file."""
+    """Find the newest attempt at the training job that holds a file."""
     found = [
         path
         for path in sorted(root.glob("artifacts/align/*/attempts/*"))
@@ -167,7 +167,7 @@ def _attempt_with(root: Path, name: str, but: Path | None = None) -> Path | None
 
 
 def _process_writing(log: Path) -> int:
-    """The process that has a file open."""
+    """Find the process that has a file open."""
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             if link.resolve() == log.resolve():

@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def study(models: int, metrics: int, conditions: int, figures: int) -> Contents:
-    """A study with that many models, metrics and conditions; one cell in ten is missing."""
+    """Return a study with that many models, metrics and conditions; one cell in ten is missing."""
     keys = [f"{number:064x}"[::-1] for number in range(models * conditions)]
     base = _artifact("pretrained", "f" * 64, ())
     traces = [

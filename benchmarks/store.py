@@ -52,7 +52,7 @@ def _unit(number: int) -> Unit:
 
 
 def _block(source: np.ndarray, number: int) -> RowBlock:
-    """A block of its own memory."""
+    """Return a block of its own memory."""
     tokens = np.arange(_ROWS) + number * _ROWS
     return RowBlock(
         label="last",

@@ -160,7 +160,7 @@ class Clock:
         self.stamps: list[float] = []
 
     def timed(self) -> Timed:
-        """The run that was watched."""
+        """Return the run that was watched."""
         pairs = zip(self.stamps, self.stamps[1:], strict=False)
         return Timed(
             start_s=self.stamps[0] - self.began, steps_s=[after - before for before, after in pairs]

@@ -159,7 +159,7 @@ def run(
     steps: int,
     length: int | None = None,
 ) -> Seen:
-    """A few steps of an `align` job on a model that is drawn where it trains."""
+    """Run a few steps of an `align` job on a model that is drawn where it trains."""
     import torch
 
     recipe, layout = params.recipe(steps), params.layout()
@@ -198,7 +198,7 @@ def run(
 def papers_recipe(
     chosen: argparse.Namespace, fields: Mapping[str, Any], *, steps: int, length: int
 ) -> Seen:
-    """A plain loop: fp32 policy with TF32, an fp16 reference at every step (Lee et al. 2024)."""
+    """Train in a plain loop: TF32 policy, an fp16 reference at every step (Lee et al. 2024)."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -284,7 +284,7 @@ def _drawn(fields: Mapping[str, Any], device: str) -> Any:
 
 
 def _scored_by(model: Any, pairs: Sequence[TokenizedPair]) -> ScoredPairs:
-    """What the model gives its own pairs before it is trained."""
+    """Return what the model gives its own pairs before it is trained."""
     from jobs.training.completion_log_probabilities import score_pairs
 
     return score_pairs(model, pairs, batch_size=4, dtype="float32")

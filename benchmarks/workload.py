@@ -90,7 +90,7 @@ WORKLOADS = {
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """The arguments that all of these benchmarks take; torch's threads are set by `settled`."""
+    """Return the arguments that these benchmarks share; torch's threads are set by `settled`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -116,7 +116,7 @@ def settled(chosen: argparse.Namespace) -> str:
 
 
 def random_model(workload: Workload, device: str) -> Any:
-    """A model of this shape, its weights drawn on the device."""
+    """Return a model of this shape, its weights drawn on the device."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -128,7 +128,7 @@ def random_model(workload: Workload, device: str) -> Any:
 
 
 def random_pair(workload: Workload, device: str) -> tuple[Any, Any]:
-    """A random base and a copy that has moved a little."""
+    """Return a random base and a copy that has moved a little."""
     import torch
 
     base = random_model(workload, device)

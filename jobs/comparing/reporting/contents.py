@@ -41,12 +41,12 @@ class Section:
 
     @property
     def answers_something(self) -> bool:
-        """Whether it holds anything that bears on a question."""
+        """Tell whether the section holds anything that bears on a question."""
         return any(answer.verdict is not Verdict.NOT_MEASURED for answer in self.answers)
 
 
 def answering(sections: "Sequence[Section]") -> "list[Section]":
-    """The sections, without the answers of those that answer nothing where another one does."""
+    """Return the sections; where one answers something, those that answer nothing lose theirs."""
     if not any(section.answers_something for section in sections):
         return list(sections)
     return [
