@@ -2,8 +2,8 @@
 
 from cluster.resources import Resources
 from jobs.kind import Fit, Input, Kind, Situation
+from jobs.kinds._shared_inputs import PAIRS, WEIGHTS
 from jobs.provenance import Model
-from jobs.shared_inputs import PAIRS, WEIGHTS
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.objective import OBJECTIVES
 from jobs.worker.work import Work

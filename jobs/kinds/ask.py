@@ -8,9 +8,9 @@ from typing import get_args
 from jobs.behaviour.ask_params import AskParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Kind
+from jobs.kinds._shared_inputs import LEXICON, PROMPTS
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
-from jobs.shared_inputs import LEXICON, PROMPTS
 from jobs.worker.work import Work
 
 

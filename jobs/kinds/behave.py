@@ -5,9 +5,9 @@ from typing import get_args
 from jobs.behaviour.behave_params import BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Kind
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
-from jobs.shared_inputs import LEXICON, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
 from jobs.kind import Kind, Upstream
+from jobs.kinds._shared_inputs import BASE, MODEL, PROMPTS
 from jobs.provenance import Results
-from jobs.shared_inputs import BASE, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 

@@ -11,8 +11,8 @@ from analysis.long_table.circumstances import Origin
 from jobs.generation.direction import DIRECTIONS
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.kind import Input, Kind
+from jobs.kinds._shared_inputs import PROMPTS, WEIGHTS
 from jobs.provenance import Data
-from jobs.shared_inputs import PROMPTS, WEIGHTS
 from jobs.worker.work import Work
 
 

@@ -8,9 +8,9 @@ from typing import get_args
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Input, Kind
+from jobs.kinds._shared_inputs import BASE, LEXICON, MODEL, PROMPTS
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
-from jobs.shared_inputs import BASE, LEXICON, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 

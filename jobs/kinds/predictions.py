@@ -5,9 +5,9 @@ two models' own predictions are at each output: is alignment only a few tokens d
 """
 
 from jobs.kind import Kind
+from jobs.kinds._shared_inputs import BASE, LEXICON, MODEL, PROMPTS
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
-from jobs.shared_inputs import BASE, LEXICON, MODEL, PROMPTS
 from jobs.worker.work import Work
 
 

@@ -1,9 +1,9 @@
 """Kind `probe-direction`: W_toxic of a model, and its toxic value vectors with their SVD."""
 
 from jobs.kind import Input, Kind
+from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.probing.probe_direction_params import Params as ProbeDirectionParams
 from jobs.provenance import Results
-from jobs.shared_inputs import WEIGHTS
 from jobs.worker.work import Work
 
 

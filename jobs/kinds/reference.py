@@ -1,8 +1,8 @@
 """Kind `reference`: what the base gives every pair, once for all objectives, betas and seeds."""
 
 from jobs.kind import Fit, Kind, Situation
+from jobs.kinds._shared_inputs import PAIRS, WEIGHTS
 from jobs.provenance import Results
-from jobs.shared_inputs import PAIRS, WEIGHTS
 from jobs.training.reference_params import Params as ReferenceParams
 from jobs.worker.work import Work
 

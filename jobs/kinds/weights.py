@@ -5,9 +5,9 @@ Reads both checkpoints tensor by tensor and mean δ from an extraction; runs no 
 
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.kind import Input, Kind
+from jobs.kinds._shared_inputs import BASE, WEIGHTS
 from jobs.measuring.metric_names import MetricNameParams
 from jobs.provenance import Results
-from jobs.shared_inputs import BASE, WEIGHTS
 from jobs.worker.work import Work
 
 
