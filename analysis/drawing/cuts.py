@@ -40,10 +40,10 @@ def cuts(
     """
     if not rows:
         return
-    shown = [name for name in axes_of(rows[0]) if name not in inside]
-    values = {name: _present(rows, name, layout) for name in shown}
-    spread = [name for name in shown if name in each and len(values[name]) > 1]
-    pinned = {name: values[name][0] for name in shown if name not in spread and values[name]}
+    axes = [name for name in axes_of(rows[0]) if name not in inside]
+    values = {name: _present(rows, name, layout) for name in axes}
+    spread = [name for name in axes if name in each and len(values[name]) > 1]
+    pinned = {name: values[name][0] for name in axes if name not in spread and values[name]}
     kept = [row for row in rows if all(_at(row, name, pinned[name]) for name in pinned)]
     several = [f"{name} {value}" for name, value in pinned.items() if len(values[name]) > 1]
     note = f"Shown for {', '.join(several)} only." if several else ""

@@ -77,8 +77,8 @@ class Material:
     @property
     def metrics(self) -> list[str]:
         """Metrics that the view shows, in its order, but those against a dose."""
-        shown = metrics_shown(self.measured.distinct("metric"), self.layout.metrics)
-        return [name for name in shown if not self.values(name, DOSE)]
+        metrics = metrics_shown(self.measured.distinct("metric"), self.layout.metrics)
+        return [name for name in metrics if not self.values(name, DOSE)]
 
     def measures(self, metric: str) -> bool:
         """Return whether there are measurements of a metric, shown in tables or not."""
@@ -99,7 +99,7 @@ class Material:
         """
         own = self.measured.of_metrics([metric])
         known = [*_numbers(own).distinct("site"), *_numbers(own).distinct("position")]
-        found: list[Row] = []
+        rows: list[Row] = []
         for site, position in product(sites, positions):
             chosen = replace(
                 self.selection,
@@ -109,8 +109,8 @@ class Material:
                 depths=None if layers else self.selection.depths,
             )
             chosen = resolve(chosen, known)
-            found += own.select(replace(chosen, where=self.selection.where))
-        kept = [row for row in found if row["centred"] is not False]
+            rows += own.select(replace(chosen, where=self.selection.where))
+        kept = [row for row in rows if row["centred"] is not False]
         return over_seeds(_of_one_comparison(kept), self.layout.seeds)
 
     def values(self, metric: str, column: str) -> list[str]:

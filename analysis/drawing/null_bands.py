@@ -31,11 +31,11 @@ class Null:
     @classmethod
     def of_rows(cls, rows: Sequence[Row], against: str) -> "Null":
         """Return what the rows that can be drawn say."""
-        shown = [row for row in drawable(rows) if row[against] is not None]
+        drawable_rows = [row for row in drawable(rows) if row[against] is not None]
         return cls(
-            random=_envelope(shown, against, "null_low", "null_high"),
-            base=_envelope(shown, against, "base_null_low", "base_null_high"),
-            floor=_envelope(shown, against, "floor", "floor"),
+            random=_envelope(drawable_rows, against, "null_low", "null_high"),
+            base=_envelope(drawable_rows, against, "base_null_low", "base_null_high"),
+            floor=_envelope(drawable_rows, against, "floor", "floor"),
         )
 
     @property

@@ -29,8 +29,8 @@ def missing_note(rows: Sequence[Row]) -> str:
 
 def place_note(rows: Sequence[Row]) -> str:
     """Site, position and relative depth of the rows, where they have one of it; as a sentence."""
-    told = {name: sorted({str(row[name]) for row in rows} - {"None"}) for name in PLACES}
-    parts = [PLACES[name].format(found[0]) for name, found in told.items() if len(found) == 1]
+    values = {name: sorted({str(row[name]) for row in rows} - {"None"}) for name in PLACES}
+    parts = [PLACES[name].format(only[0]) for name, only in values.items() if len(only) == 1]
     return f"At {', '.join(parts)}." if parts else ""
 
 

@@ -69,7 +69,7 @@ def _at_place(detail: Detail, table: pa.Table, chosen: Selection) -> list[Line]:
     at_place = table.filter(
         pc.and_(pc.equal(table["site"], chosen.site), pc.equal(table["position"], chosen.position))
     )
-    layers = sorted(at_place["layer"].unique().to_pylist(), key=lambda each: abs(each - wanted))
+    layers = sorted(at_place["layer"].unique().to_pylist(), key=lambda layer: abs(layer - wanted))
     if not layers:
         return []
     lines: list[Line] = at_place.filter(pc.equal(at_place["layer"], layers[0])).to_pylist()

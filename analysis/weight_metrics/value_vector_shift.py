@@ -129,12 +129,12 @@ class Shift:
             fault = Status.BELOW_NOISE_FLOOR, "no value vector of the MLPs before it moved"
         if fault is not None:
             return unmeasured(*fault)
-        found = {
+        values = {
             name: (self.offset.estimate(of(self._total)), Band.of_draws(of(self._null)))
             for name, of in _STATISTICS.items()
         }
         return [
-            *(self._value(name, *found[name]) for name in REPORTS[:4]),
+            *(self._value(name, *values[name]) for name in REPORTS[:4]),
             self._of_layer(REPORTS[4], nearest),
             self._of_layer(REPORTS[5], 0),
         ]

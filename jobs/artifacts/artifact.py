@@ -173,10 +173,10 @@ class Artifact:
 
     @cached_property
     def _found(self) -> tuple[Record, str]:
-        found = self.find_record()
-        if found is None:
+        record = self.find_record()
+        if record is None:
             raise SurroundingsError(f"{self.folder} has no valid record", where=self.storage.url)
-        return found
+        return record
 
     @property
     def record(self) -> Record:

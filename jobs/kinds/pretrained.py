@@ -89,11 +89,11 @@ class Pretrained(Kind[PretrainedParams]):
 def _check_expected(params: PretrainedParams, config: Mapping[str, Any]) -> None:
     if params.config is None:
         return
-    found = describe_model(config)
+    described = describe_model(config)
     shape = read_shape(family_of_config(config).FIELDS, config)
     wrong = []
     for name, expected in params.config.items():
-        actual = found["family"] if name == "family" else getattr(shape, name, None)
+        actual = described["family"] if name == "family" else getattr(shape, name, None)
         if actual != expected:
             wrong.append(f"{name} is {actual}, not {expected}")
     if wrong:

@@ -103,7 +103,7 @@ def _read(params: PromptsParams) -> Reading[Prompt]:
     ]
     return Reading(
         items=[prompt for reading in readings for prompt in reading.items],
-        dropped=[each for reading in readings for each in reading.dropped],
+        dropped=[row for reading in readings for row in reading.dropped],
         toxic_words=readings[0].toxic_words if readings else None,
     )
 

@@ -32,10 +32,10 @@ def write_measurements(
 
     names = [name for name in with_role(Role.MODEL, Role.SIZE) if name in model]
     facts = {name: model[name] for name in names if name != "model"}
-    complete = [replace(each, **facts) for each in measurements]  # type: ignore[arg-type]
-    table = to_table([each.as_row() for each in complete], axes).drop_columns(["model", "key"])
+    complete = [replace(row, **facts) for row in measurements]  # type: ignore[arg-type]
+    table = to_table([row.as_row() for row in complete], axes).drop_columns(["model", "key"])
     (folder / FILE).write_bytes(to_parquet(table))
-    return dict(sorted(Counter(each.status.value for each in complete).items()))
+    return dict(sorted(Counter(row.status.value for row in complete).items()))
 
 
 def log_curves(
@@ -48,12 +48,12 @@ def log_curves(
     Args:
         tracker: of the job.
         measurements: what was measured.
-        point_of: returns axis, step and curve of a measurement; None where no curve has it.
+        point_of: returns axis, step and curve of a row; None where no curve has it.
     """
     rows: dict[tuple[str, float], dict[str, float]] = {}
-    for measurement in measurements:
-        point = point_of(measurement)
-        if measurement.value is not None and point is not None:
-            rows.setdefault(point[:2], {})[point[2]] = measurement.value
+    for row in measurements:
+        point = point_of(row)
+        if row.value is not None and point is not None:
+            rows.setdefault(point[:2], {})[point[2]] = row.value
     for (axis, step), values in sorted(rows.items()):
         tracker.log(values, axis=axis, step=step)

@@ -37,8 +37,8 @@ def in_halves(size: int, least: int, work: Callable[[int], Result]) -> tuple[Res
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            said = str(error).partition("\n")[0]
+            message = str(error).partition("\n")[0]
         # Only here, where the fault no longer holds the tensors of the failed try.
         if size <= least:
-            raise OutOfMemory(f"memory runs out in the smallest batch: {said}")
+            raise OutOfMemory(f"memory runs out in the smallest batch: {message}")
         size = max(least, size // 2)

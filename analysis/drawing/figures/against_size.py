@@ -66,23 +66,23 @@ def draw(
     colours = axis_values(rows, colour, layout)
     blank = blank_name(colour, len(colours) > 1, layout) if colour else ""
     families = sorted({str(row["family"]) for row in rows})
-    shown = [row for row in row_values.drawable(rows) if row[against] is not None]
-    titles = axis_values(shown or rows, panel, layout)
-    nulls = Null.of_rows(shown, against)
-    positive = bool(shown) and all(row_values.number(row, "value") > 0 for row in shown)
+    drawn = [row for row in row_values.drawable(rows) if row[against] is not None]
+    titles = axis_values(drawn or rows, panel, layout)
+    nulls = Null.of_rows(drawn, against)
+    positive = bool(drawn) and all(row_values.number(row, "value") > 0 for row in drawn)
     log = positive and not nulls.signed
-    sizes = [row_values.number(row, against) for row in shown] or [1.0]
-    limits = nulls.widened(row_values.value_limits(shown, log), log)
+    sizes = [row_values.number(row, against) for row in drawn] or [1.0]
+    limits = nulls.widened(row_values.value_limits(drawn, log), log)
     with marks.style():
         figure, axes = marks.panels([name or " " for name in titles], across=2)
-        found: list[str] = []
+        remarks: list[str] = []
         for axis, title in zip(axes, titles, strict=True):
             axis.set_xscale("log")
             axis.set_yscale("log" if log else "linear")
             axis.set_xlim(min(sizes) / 1.3, max(sizes) * 1.3)
             axis.set_ylim(limits)
             _ticks(axis, log)
-            here = [row for row in shown if panel is None or row.get(panel) == title]
+            here = [row for row in drawn if panel is None or row.get(panel) == title]
             draw_nulls(axis, Null.of_rows(here, against), limits)
             laws: list[tuple[str, str]] = []
             for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
@@ -93,10 +93,10 @@ def draw(
                 law = _series(axis, own, against, text, index, rank, aside)
                 laws += [(law, marks.OKABE_ITO[index % len(marks.OKABE_ITO)])] if law else []
             _annotate(axis, laws)
-            found += [text for text, _ in laws]
+            remarks += [text for text, _ in laws]
         marks.label_values(axes, label or row_values.metric_label(rows))
         marks.label_places(axes, SIZE_NAMES.get(against, against))
-        marks.finish(figure, axes, row_values.notes_on(shown, rows, note, _about_fits(found)))
+        marks.finish(figure, axes, row_values.notes_on(drawn, rows, note, _about_fits(remarks)))
     return figure
 
 

@@ -29,7 +29,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing per behaviour and objective, a panel per intervention."""
     metrics = [str(row["metric"]) for row in material.measured.distinct("metric")]
     for metric in sorted(metrics):
-        prefix = next((each for each in KINDS if metric.startswith(each)), None)
+        prefix = next((kind for kind in KINDS if metric.startswith(kind)), None)
         rows = material.rows(metric) if prefix else []
         if prefix is None or not rows or DOSE not in rows[0]:
             continue
@@ -78,8 +78,8 @@ def draw(
 def _untouched(rows: Sequence[Row]) -> list[Row]:
     """At dose 0, nothing of the difference is recovered, with or without a direction."""
     nothing: Row = {DOSE: 0.0, "value": 0.0, "low": 0.0, "high": 0.0, "null_low": None}
-    found = {(row["model"], row.get(INTERVENTION)): {**row, **nothing} for row in rows}
-    return list(found.values())
+    unchanged = {(row["model"], row.get(INTERVENTION)): {**row, **nothing} for row in rows}
+    return list(unchanged.values())
 
 
 def _null(axis: "Axes", rows: Sequence[Row]) -> None:

@@ -44,9 +44,9 @@ def drawings(material: Material) -> Iterator[Drawing]:
 
 def draw(rows: Sequence[Row], *, layout: TableLayout | None = None, note: str = "") -> "Figure":
     """`rows` are of several metrics and conditions, of one objective."""
-    told = {row["metric"] for row in drawable(of_two(rows)[0])}
-    names = [name for name in METRICS if name in told]
-    rows = [row for row in rows if row["metric"] in told]
+    metrics = {row["metric"] for row in drawable(of_two(rows)[0])}
+    names = [name for name in METRICS if name in metrics]
+    rows = [row for row in rows if row["metric"] in metrics]
     conditions = [
         name for name in axis_values(rows, AXIS, layout or TableLayout()) if name is not None
     ]
@@ -75,8 +75,8 @@ def draw(rows: Sequence[Row], *, layout: TableLayout | None = None, note: str = 
 def _marks(axes: "Sequence[Axes]") -> str:
     """Return what the marks that stand for a number mean, of those drawn."""
     drawn = {text.get_text() for axis in axes for text in axis.texts}
-    told = [f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in drawn]
-    return f"{', '.join(told)}." if told else ""
+    meanings = [f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in drawn]
+    return f"{', '.join(meanings)}." if meanings else ""
 
 
 def _ends(rows: Sequence[Row]) -> tuple[float, float]:

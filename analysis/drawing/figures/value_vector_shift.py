@@ -51,8 +51,8 @@ def _ridges(axis: "Axes", lines: Sequence[Line]) -> None:
     """Draw one filled histogram above the other, of the earliest MLP below."""
     lines = sorted(lines, key=lambda line: int(line["value_layer"]))
     at = np.unique(np.linspace(0, len(lines) - 1, min(len(lines), MOST_LAYERS)).round().astype(int))
-    shown = [lines[index] for index in at]
-    for place, line in enumerate(shown):
+    chosen = [lines[index] for index in at]
+    for place, line in enumerate(chosen):
         draw_ridge(axis, place, line["counts"], BINS)
         axis.plot([line["median"]] * 2, [place, place + OVERLAP], color="#D55E00", label="median")
         if line["null_low"] is not None:
@@ -66,6 +66,6 @@ def _ridges(axis: "Axes", lines: Sequence[Line]) -> None:
                 linewidth=0.4,
                 label="null: random",
             )
-    axis.set_yticks(range(len(shown)), [str(line["value_layer"]) for line in shown])
+    axis.set_yticks(range(len(chosen)), [str(line["value_layer"]) for line in chosen])
     axis.tick_params(labelleft=True)
     axis.set_xlim(-1.02, 1.02)

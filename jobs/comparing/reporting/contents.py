@@ -91,11 +91,11 @@ class Contents:
             for cell in line
             for key in cell.number.keys
         ]
-        told = [
+        in_answers = [
             key
             for section in self.sections
             for answer in section.answers
-            for each in answer.evidence
-            for key in each.keys
+            for evidence in answer.evidence
+            for key in evidence.keys
         ]
-        return list(dict.fromkeys([*cells, *told]))
+        return list(dict.fromkeys([*cells, *in_answers]))

@@ -61,9 +61,9 @@ def _artifacts(traces: "Sequence[Trace]") -> dict[str, object]:
     versions: dict[str, int] = {}
     distinct: list[dict[str, str]] = []
     for trace in _each(traces, set()):
-        told = repr(sorted(trace.versions.items()))
-        if told not in versions:
-            versions[told] = len(distinct)
+        versions_text = repr(sorted(trace.versions.items()))
+        if versions_text not in versions:
+            versions[versions_text] = len(distinct)
             distinct.append(dict(trace.versions))
         artifacts[trace.key[:KEY_LENGTH]] = {
             "kind": trace.kind,
@@ -71,7 +71,7 @@ def _artifacts(traces: "Sequence[Trace]") -> dict[str, object]:
             "folder": trace.folder,
             "params": dict(trace.params),
             "files": [list(file) for file in trace.files],
-            "versions": versions[told],
+            "versions": versions[versions_text],
             "commit": trace.commit,
             "missing": trace.missing,
             "inputs": [[found.role, found.key[:KEY_LENGTH]] for found in trace.inputs],

@@ -43,14 +43,14 @@ def render(contents: Contents) -> bytes:
 
 def cell_counts(contents: Contents) -> Sequence[tuple[str, int]]:
     """Return status -> how many cells have it, the most first."""
-    found: Counter[str] = Counter(
+    counts: Counter[str] = Counter(
         cell.number.status.value
         for section in contents.sections
         for table in section.tables
         for line in table.cells
         for cell in line
     )
-    return found.most_common()
+    return counts.most_common()
 
 
 def figure_source(figure: FigureFile) -> str:
