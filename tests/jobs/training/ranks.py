@@ -136,6 +136,14 @@ class RankedRoot(Root):
         process.kill()
         assert ended == ends, said.read_text()
 
+    def run_ranks(self, name, kind, params, inputs=None, num_ranks=2, attempt="1", **when):
+        """Run one job on ranks; return the answer of each, None where it was killed."""
+        job = RankedJob(
+            name=name, kind=kind, params=params, inputs=inputs or {}, attempt=attempt, **when
+        )
+        (answers,) = self.run_jobs_on_ranks([job], num_ranks)
+        return answers
+
     def run_jobs_on_ranks(self, jobs, num_ranks=2):
         """Run jobs one after another in the same processes; return answers by job and rank.
 
