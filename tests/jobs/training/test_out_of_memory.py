@@ -19,9 +19,9 @@ PARAMS = {
     "checkpoint_every": None,
     "validate_every": None,
 }
-ROOM = 900_000_000
-"""Bytes that a job may take beyond its libraries. Measured: 1,230 MB with passes of four pairs, 770
-with two, 540 with one."""
+ROOM = 750_000_000
+"""Bytes that a job may take beyond its libraries. Tried: passes of four pairs fit in 900 MB and not
+in 750, of two in 750 and not in 600, of one in 600."""
 LIMITED = """
 import re, resource, sys, threading
 from cluster.executor import Surroundings
