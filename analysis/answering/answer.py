@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What the evidence comes to."""
+    """Verdict that the evidence supports."""
 
     YES = "yes"
     NO = "no"
@@ -47,7 +47,7 @@ class Evidence:
     keys: tuple[str, ...]
     """Jobs behind it."""
     supports: bool | None = None
-    """Whether it says yes (True), no (False) or neither."""
+    """Vote of the evidence: yes (True), no (False) or neither (None)."""
 
     def as_json(self) -> dict[str, object]:
         """Return the evidence as `answers.json` holds it, the interval's ends beside the value."""
@@ -65,20 +65,20 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyAnswer:
-    """What a study says about one question."""
+    """Answer of a study to one question."""
 
     name: str
     """The file's name."""
     question: str
     """The question, as a sentence."""
     verdict: Verdict
-    """What the evidence comes to."""
+    """Verdict that the evidence supports."""
     summary: str
     """One or two sentences with the deciding numbers."""
     evidence: tuple[Evidence, ...] = ()
     """The numbers, those that decide first."""
     caveats: tuple[str, ...] = ()
-    """What a reader must know: controls that are missing, model organisms, few sizes."""
+    """Caveats for the reader: missing controls, model organisms, few sizes."""
 
 
 class AnswerFile(Protocol):
@@ -87,7 +87,7 @@ class AnswerFile(Protocol):
     QUESTION: str
     """The question, as a sentence."""
     ORDER: int
-    """Its number among the questions, from 1."""
+    """Number of the question, from 1."""
 
     @property
     def METRICS(self) -> Sequence[str]:
