@@ -11,11 +11,15 @@ Each holds one message string, so that it can pass between processes.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from cluster.fault_classes import FaultClass
+
 
 class DeltascaleError(Exception):
     """A fault with one clear message: what is wrong, where, what is allowed, the nearest match."""
 
     exit_code = 3
+    default_class = FaultClass.UNKNOWN
+    """Whose fault it is, where whoever raises the error does not say."""
 
     def __init__(
         self,
@@ -24,9 +28,11 @@ class DeltascaleError(Exception):
         where: str | None = None,
         allowed: Iterable[str] | None = None,
         hint: str | None = None,
+        fault_class: FaultClass | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error
+        self.fault_class = fault_class or self.default_class
         self.where = where
         self.allowed = sorted(allowed) if allowed is not None else None
         self.hint = hint
@@ -50,6 +56,7 @@ class UserError(DeltascaleError):
     """Something that the user wrote is wrong, or cannot be done as written."""
 
     exit_code = 2
+    default_class = FaultClass.MISTAKE
 
 
 class SurroundingsError(DeltascaleError):
@@ -60,6 +67,8 @@ class SurroundingsError(DeltascaleError):
 
 class OutOfMemory(SurroundingsError):
     """An accelerator or a process ran out of memory; in another layout the same work may fit."""
+
+    default_class = FaultClass.OUT_OF_MEMORY
 
 
 def unknown_name(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cluster.errors import unknown_name
+from cluster.fault_classes import FaultClass
 from cluster.resources import Resources
 
 
@@ -48,6 +49,8 @@ class Outcome:
     """What went wrong; None when the entry point returned."""
     node: str | None = None
     """The node that the call ran on, when known."""
+    fault_class: FaultClass | None = None
+    """Whose fault it is that the call did not return, as far as the executor knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,12 @@ class Surroundings:
 
 
 class Executor(Protocol):
-    """Runs entry points. Call `start` before the first `submit`, `close` after the last `wait`."""
+    """Runs entry points. Call `start` before the first `submit`, `close` after the last `wait`.
+
+    Any method raises SurroundingsError with `FaultClass.CLUSTER` when the machines themselves have
+    gone. Then `start` may be called again, until it returns; the calls that ran before come
+    through `wait` as LOST with that class, each once.
+    """
 
     def start(self) -> None:
         """Acquire the machines. Raises SurroundingsError when they cannot be had."""

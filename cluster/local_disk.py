@@ -5,7 +5,6 @@ links instead of renaming, which fails where the name exists.
 """
 
 import contextlib
-import errno
 import os
 import shutil
 import uuid
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass, class_of_os_error
 
 StrPath = str | os.PathLike[str]
 
@@ -176,10 +176,13 @@ def _remove_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def _disk_faults(url: str) -> Iterator[None]:
-    """Turn the faults of a full or read-only disk into a SurroundingsError of one line."""
+    """Turn what a disk does to a write (full, read-only, away) into a SurroundingsError."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise SurroundingsError(f"cannot write: {error.strerror}", where=url) from error
-        raise
+        fault_class = class_of_os_error(error)
+        if fault_class is FaultClass.UNKNOWN:
+            raise
+        raise SurroundingsError(
+            f"cannot write: {error.strerror}", where=url, fault_class=fault_class
+        ) from error

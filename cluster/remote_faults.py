@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
 
 _CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^/\s@\"']*@")
 _STORAGE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "urllib3"})
@@ -19,6 +20,9 @@ _NETWORK = (
 )
 _NO_CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run where a role gives access"
+)
+_CREDENTIAL_ERRORS = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
 )
 _NOT_NOW = frozenset(
     {"SlowDown", "ServiceUnavailable", "InternalError", "500", "502", "503", "504"}
@@ -58,7 +62,21 @@ def code_of(error: BaseException) -> str | None:
 def _surroundings_error(error: Exception, url: str, doing: str) -> SurroundingsError:
     cause, hint = _cause_and_hint(error)
     cause = _CREDENTIALS_IN_URL.sub(r"\1<credentials>@", " ".join(cause.split()))
-    return SurroundingsError(f"cannot {doing}: {cause}", where=url, hint=hint)
+    return SurroundingsError(
+        f"cannot {doing}: {cause}", where=url, hint=hint, fault_class=_fault_class(error)
+    )
+
+
+def _fault_class(error: Exception) -> FaultClass:
+    """Return whose fault it is: refused access, a full local disk, else a storage that is away."""
+    names = {base.__name__ for fault in _chain(error) for base in type(fault).__mro__}
+    if isinstance(error, PermissionError) or names & _CREDENTIAL_ERRORS:
+        return FaultClass.PERMISSION
+    if code_of(error) == "NoSuchBucket":
+        return FaultClass.MISTAKE
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FaultClass.STORAGE_FULL
+    return FaultClass.STORAGE_AWAY
 
 
 def _cause_and_hint(error: Exception) -> tuple[str, str | None]:
@@ -66,7 +84,7 @@ def _cause_and_hint(error: Exception) -> tuple[str, str | None]:
     names = {base.__name__ for fault in _chain(error) for base in type(fault).__mro__}
     if code == "NoSuchBucket":
         return "there is no such bucket", "create it, or choose another with --root"
-    if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
+    if names & _CREDENTIAL_ERRORS:
         return "no credentials for the storage were found", _NO_CREDENTIALS
     if isinstance(error, PermissionError):
         return f"access was denied ({code or error})", _DENIED
