@@ -19,6 +19,7 @@ from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
+from orchestrator.plan.prepared import read_params
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import cell_key, read_index, write_study
 from orchestrator.records.history import History, read_history
@@ -149,13 +150,13 @@ def _warn_of_full_disk(
 
 
 def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
-    """Write the study and its index under the root, unless the index is as planned now.
+    """Write the study under the root, unless its index and its params are there as planned now.
 
     `gc` keeps what the index names, also of a study whose jobs were all done before.
     """
     plan = decided.plan
     planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
-    if read_index(root, plan.study.name) != planned:
+    if read_index(root, plan.study.name) != planned or read_params(root, plan.study) is None:
         with study_lock(root, plan.study.name, launch, takeover=takeover):
             write_study(root, plan, plan_document(plan, decided.decisions))
 

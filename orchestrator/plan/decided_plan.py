@@ -5,6 +5,7 @@ Every verb that looks at a study makes one of these, once. Writes nothing, runs 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from cluster.resources import Resources
 from cluster.storage import Storage
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
 from orchestrator.plan.plan import Plan, is_current, make_plan
+from orchestrator.plan.prepared import read_params
 from orchestrator.plan.revisions import known_revisions
+from orchestrator.plan.stage_params import OutsideData
 from orchestrator.plan.study_folder import known_studies, open_study
 from orchestrator.records.history import History, read_history
 from orchestrator.study.study import Study, load_study
@@ -61,7 +64,21 @@ def find_study(root: Storage, text: str) -> Study:
     return open_study(root, text)
 
 
-def plan_study(root: Storage, study: Study, earlier: Plan | None = None) -> Plan:
+class Purpose(Enum):
+    """What a study is planned for, which decides what planning needs from outside the root."""
+
+    LAUNCH = "launch"
+    """To run it: its data and models must be here."""
+    FORECAST = "forecast"
+    """To say what would run: absent data leave keys open, unless a launch recorded them."""
+    ASK = "ask"
+    """To look at what was launched: what a launch recorded is enough, whatever became of its data.
+    A text that was not launched is planned from its data."""
+
+
+def plan_study(
+    root: Storage, study: Study, earlier: Plan | None = None, *, purpose: Purpose = Purpose.LAUNCH
+) -> Plan:
     """Plan a study with the revisions that the root remembers. Reads neither records nor ledger.
 
     An earlier plan is returned as it is where text, revisions and files are those it was made from.
@@ -74,13 +91,22 @@ def plan_study(root: Storage, study: Study, earlier: Plan | None = None) -> Plan
         and is_current(earlier, revisions)
     ):
         return earlier
-    return make_plan(study, revisions)
+    if purpose is Purpose.LAUNCH:
+        return make_plan(study, revisions)
+    is_asked = purpose is Purpose.ASK
+    outside = OutsideData(
+        recorded=read_params(root, study),
+        is_recorded_enough=is_asked,
+        may_be_absent=not is_asked,
+    )
+    return make_plan(study, revisions, outside)
 
 
 def decide_plan(
     root: Storage,
     study: Study,
     *,
+    purpose: Purpose = Purpose.ASK,
     machines: Sequence[Resources] | None = None,
     earlier: Plan | None = None,
 ) -> DecidedPlan:
@@ -89,11 +115,13 @@ def decide_plan(
     Args:
         root: the output root.
         study: the study.
+        purpose: what the plan is for; by default to look at what was launched.
         machines: nodes to plan for; None leaves open where the jobs will run.
         earlier: a plan of the study, taken again while nothing that it was made from changes.
     """
     history = read_history(root, study.name)
-    return decide(plan_study(root, study, earlier), root, history, machines=machines)
+    plan = plan_study(root, study, earlier, purpose=purpose)
+    return decide(plan, root, history, machines=machines)
 
 
 def decide(

@@ -62,7 +62,8 @@ class JobDecision:
     """Bytes that the job left behind; None when it is not done."""
     expected_bytes: int | None = None
     """Most bytes that it may leave when it runs, as its kind expects; None where not known."""
-
+    absent: tuple[str, ...] = ()
+    """Files of the user's data that are not here; with any, the key of the job is not known."""
     fit: Fit | None = None
     """How its kind would lay it out on the machines planned for; None where the kind leaves that
     open, or the plan is for no machines."""
@@ -194,6 +195,10 @@ class _Judge:
                 if upstream.decision in BLOCKING:
                     why = f"input {name}: {upstream.job.label} is {upstream.decision.value}"
                     return JobDecision(job=job, decision=Decision.BLOCKED, why=why)
+        absent = self._plan.open.get(job.key)
+        if absent:
+            why = f"its key is open: {', '.join(absent)} is not here"
+            return JobDecision(job=job, decision=Decision.NEW, why=why, absent=absent)
         before = self._key_before(job)
         if before is None or before == job.key:
             return JobDecision(job=job, decision=Decision.NEW, why=self._why_new(job))

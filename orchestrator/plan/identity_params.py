@@ -18,6 +18,7 @@ from jobs.artifacts.artifact import digest_bytes, digest_file
 from jobs.artifacts.identity import canonical_json
 from jobs.door import Door
 from jobs.kind import Chooses, HasSettings, Params, marked, without_added
+from orchestrator.study.expressions import DATA_FOLDER
 from orchestrator.study.study_file import Place
 
 Where = Callable[[Place], str]
@@ -119,10 +120,13 @@ def _marked_settings(door: Door[HasSettings], chosen: Any, mark: str) -> list[st
 
 
 def _resolve(value: object, folder: Path) -> object:
-    """Resolve a local path, or a list of them, against a folder; URLs stay as they are."""
+    """Resolve a local path, or a list of them, against a folder; URLs stay as they are.
+
+    So does a path in a data folder that is not known.
+    """
     if isinstance(value, list):
         return [_resolve(item, folder) for item in value]
-    if not isinstance(value, str) or "://" in value:
+    if not isinstance(value, str) or "://" in value or value.startswith(DATA_FOLDER):
         return value
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 

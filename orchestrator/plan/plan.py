@@ -9,7 +9,8 @@ from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.cells import agreements, gather_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
-from orchestrator.plan.stage_params import Prepared, StageParams, is_same_data
+from orchestrator.plan.prepared import Prepared
+from orchestrator.plan.stage_params import OutsideData, StageParams, is_same_data
 from orchestrator.study.stage_checks import missing_input, ordered_stages
 from orchestrator.study.study import Stage, Study
 
@@ -28,6 +29,10 @@ class Plan:
     """All jobs, upstream first. Two may have one key: they are the same work, done once."""
     notes: tuple[str, ...] = ()
     """Things that are no error, but that the user should look at; each with file and line."""
+    prepared: Mapping[str, Mapping[Row, Prepared]] = field(default_factory=dict)
+    """Stage -> places of the values of the axes that its params name -> what they say."""
+    open: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Keys that are not known yet -> the absent files and folders that they depend on."""
 
     @cached_property
     def by_key(self) -> Mapping[str, Job]:
@@ -46,14 +51,19 @@ class Plan:
         return {stage: tuple(jobs) for stage, jobs in by_stage.items()}
 
 
-def make_plan(study: Study, revisions: Mapping[str, str] | None = None) -> Plan:
+def make_plan(
+    study: Study,
+    revisions: Mapping[str, str] | None = None,
+    outside: OutsideData | None = None,
+) -> Plan:
     """Plan every job of a study. Raises UserError with file and line; writes nothing.
 
     Args:
         study: the question.
         revisions: what earlier launches resolved (`hf://id@revision` -> revision), to pin.
+        outside: what to do about data and models outside of the root; None needs them.
     """
-    planner = _Planner(study, revisions or {})
+    planner = _Planner(study, revisions or {}, outside or OutsideData())
     for stage, kind in ordered_stages(study):
         planner.add(stage, kind)
     return Plan(
@@ -61,6 +71,8 @@ def make_plan(study: Study, revisions: Mapping[str, str] | None = None) -> Plan:
         revisions=dict(revisions or {}),
         jobs=tuple(planner.jobs),
         notes=tuple(planner.notes()),
+        prepared=planner.prepared,
+        open=planner.open,
     )
 
 
@@ -78,10 +90,13 @@ def is_current(plan: Plan, revisions: Mapping[str, str]) -> bool:
 class _Planner:
     """Grows the plan stage by stage, upstream first."""
 
-    def __init__(self, study: Study, revisions: Mapping[str, str]) -> None:
+    def __init__(self, study: Study, revisions: Mapping[str, str], outside: OutsideData) -> None:
         self.study = study
         self.revisions = revisions
         self.jobs: list[Job] = []
+        self.prepared: dict[str, Mapping[Row, Prepared]] = {}
+        self.open: dict[str, tuple[str, ...]] = {}
+        self._outside = outside
         self._notes: list[str] = []
         self._grids: dict[str, Grid] = {}
         self._refs: dict[str, dict[Row, InputRef]] = {}
@@ -89,7 +104,8 @@ class _Planner:
     def add(self, stage: Stage, kind: Kind[Params]) -> None:
         """Plan the jobs of one more stage."""
         grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
-        params = StageParams(stage, kind, self.study, grid, self.revisions)
+        params = StageParams(stage, kind, self.study, grid, self.revisions, self._outside)
+        self.prepared[stage.name] = params.prepared
         if params.unused:
             where = self.study.where("stages", stage.name, "over")
             self._notes.append(
@@ -104,15 +120,17 @@ class _Planner:
         values = [[axis.value_of(label) for label in axis.values] for axis in axes]
         refs = self._refs[stage.name] = {}
         for row in grid.rows:
+            prepared = params.at(row)
             job = self._job(
                 stage,
                 kind,
                 {axis: labels[at][row[at]] for at, axis in enumerate(grid.axes)},
                 {axis: values[at][row[at]] for at, axis in enumerate(grid.axes)},
-                params.at(row),
+                prepared,
                 inputs(row),
             )
             self.jobs.append(job)
+            self._note_absent(job, prepared)
             refs[row] = InputRef(
                 kind=stage.kind,
                 key=job.key,
@@ -120,6 +138,16 @@ class _Planner:
                 cell=job.cell,
                 values=job.axis_values,
             )
+
+    def _note_absent(self, job: Job, prepared: Prepared) -> None:
+        """Note on what absent data the key of a job depends, its own and of what it reads."""
+        absent = dict.fromkeys(prepared.absent)
+        if self.open:
+            for refs in job.inputs.values():
+                for ref in refs:
+                    absent.update(dict.fromkeys(self.open.get(ref.key, ())))
+        if absent:
+            self.open[job.key] = tuple(absent)
 
     def _check_named_axes(self, stage: Stage, kind: Kind[Params], prepared: Prepared) -> None:
         """Raise UserError where params name an axis that no gathered stage has."""

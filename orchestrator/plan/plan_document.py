@@ -16,13 +16,19 @@ def plan_document(plan: Plan, decisions: Sequence[JobDecision]) -> PlanDocument:
         "study": plan.study.name,
         "jobs": [_job_document(decision) for decision in decisions],
         "totals": _totals(decisions),
+        "absent": absent_data(decisions),
     }
+
+
+def absent_data(decisions: Sequence[JobDecision]) -> list[str]:
+    """List the files and folders of the user's data that are not here, each once."""
+    return list(dict.fromkeys(file for item in decisions for file in item.absent))
 
 
 def _job_document(decision: JobDecision) -> dict[str, object]:
     job, fit = decision.job, decision.fit
     return {
-        "key": job.key,
+        "key": None if decision.absent else job.key,
         "stage": job.stage,
         "kind": job.kind,
         "cell": dict(job.cell),
@@ -47,6 +53,7 @@ def _totals(decisions: Sequence[JobDecision]) -> dict[str, Any]:
     return {
         "jobs": len(decisions),
         **{decision.value: counts[decision] for decision in Decision},
+        "open": sum(bool(item.absent) for item in decisions),
         "num_gpus": max((item.num_gpus for item in by_key), default=0),
         "peak_memory_gb": max(peaks, default=None),
         "hours": sum(hours for hours, _ in timed) if timed else None,

@@ -4,18 +4,19 @@ Cells that give a stage the same params share one validation: 10,000 jobs of a l
 have more than some hundred different ones.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from cluster.errors import UserError
-from cluster.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.identity_params import ParamMarks
+from orchestrator.plan.prepared import Prepared, RecordedParams
 from orchestrator.study import expressions
 from orchestrator.study.pydantic_errors import user_error
 from orchestrator.study.study import Stage, Study
@@ -26,25 +27,15 @@ _Values = Mapping[str, tuple[str, object]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What the params of a cell say about its job."""
+class OutsideData:
+    """What planning does about data and models outside of the root; by default it needs them."""
 
-    params: Mapping[str, Any]
-    """All params as JSON, defaults written out, paths resolved."""
-    validated: Params
-    """The same, validated."""
-    identity: Mapping[str, object]
-    """The part that changes a number; files as digests."""
-    pins: Mapping[str, str]
-    """Digests and revisions of outside data, from the kind."""
-    used: frozenset[str]
-    """Inputs that these params make the job use."""
-    spared: frozenset[str]
-    """Those of them that the job can do without."""
-    resources: Resources
-    """What the job needs of a machine."""
-    workers: int
-    """Most attempts that may share the job at a time."""
+    recorded: RecordedParams | None = None
+    """What the last launch recorded; None where there is nothing that fits the study."""
+    is_recorded_enough: bool = False
+    """True to take what was recorded as it is: the study is only asked about."""
+    may_be_absent: bool = False
+    """True to plan also where files below the data folder are not here; their keys stay open."""
 
 
 def is_same_data(job: Job, revisions: Mapping[str, str]) -> bool:
@@ -68,25 +59,39 @@ class StageParams:
         study: Study,
         grid: Grid,
         revisions: Mapping[str, str],
+        outside: OutsideData,
     ) -> None:
         self._stage, self._kind, self._study, self._revisions = stage, kind, study, revisions
+        self._outside = outside
         axes = self._named_axes(grid)
         self.unused = tuple(axis for axis in stage.over if axis not in axes)
         """Axes of `over` that no param names: all jobs along them are one job."""
         self._axes = [
             (axis, grid.axes.index(axis), list(study.axes[axis].values.items())) for axis in axes
         ]
-        self._prepared: dict[Row, Prepared] = {}
+        self.prepared: dict[Row, Prepared] = {}
+        """Places of the values of the axes that params name -> what they say; grown by `at`."""
         self._marks = ParamMarks(kind.Params)
 
     def at(self, row: Row) -> Prepared:
         """Return what the params say in one cell. Raises UserError with file and line."""
         named_values = tuple([row[at] for _, at, _ in self._axes])
-        prepared = self._prepared.get(named_values)
+        prepared = self.prepared.get(named_values)
         if prepared is None:
-            values = {axis: values[row[at]] for axis, at, values in self._axes}
-            prepared = self._prepared[named_values] = self._prepare(values)
+            prepared = self._recorded(named_values) if self._outside.is_recorded_enough else None
+            if prepared is None:
+                values = {axis: values[row[at]] for axis, at, values in self._axes}
+                prepared = self._prepare(values)
+            if prepared.absent:
+                prepared = self._recorded(named_values) or prepared
+            self.prepared[named_values] = prepared
         return prepared
+
+    def _recorded(self, named_values: Row) -> Prepared | None:
+        recorded = self._outside.recorded
+        return (
+            None if recorded is None else recorded.find(self._stage.name, named_values, self._kind)
+        )
 
     def _named_axes(self, grid: Grid) -> list[str]:
         """Return the axes that expressions name, each checked to be one of the stage's."""
@@ -113,11 +118,14 @@ class StageParams:
         def where(place: Place) -> str:
             return self._line(place) + self._cell_of(values, place)
 
-        raw = expressions.CellValues(values=values, where=where).expand(self._stage.params)
-        raw = self._marks.resolve_paths(raw, self._study.folder)
+        cell = expressions.CellValues(
+            values=values, where=where, may_lack_data=self._outside.may_be_absent
+        )
+        raw = self._marks.resolve_paths(cell.expand(self._stage.params), self._study.folder)
+        absent = tuple(_absent_data(raw)) if self._outside.may_be_absent else ()
         try:
             params = self._kind.Params(**raw)
-            pins = dict(self._kind.pins(params, self._revisions))
+            pins = {} if absent else dict(self._kind.pins(params, self._revisions))
             used, spared = self._kind.uses(params), self._kind.spares(params)
             resources, workers = self._kind.resources(params), self._kind.workers(params)
         except ValidationError as fault:
@@ -135,12 +143,13 @@ class StageParams:
         return Prepared(
             params=written,
             validated=params,
-            identity=self._marks.identity(written, where),
+            identity=self._marks.identity(_with_open(written, absent), where),
             pins=pins,
             used=used,
             spared=spared,
             resources=resources,
             workers=workers,
+            absent=absent,
         )
 
     def _cell_of(self, values: _Values, place: Place) -> str:
@@ -164,3 +173,29 @@ class StageParams:
             return parts
         quoted = (name for name, value in raw.items() if value and where.endswith(str(value)))
         return tuple(quoted)[:1]
+
+
+def _absent_data(value: object) -> Iterator[str]:
+    """Yield every file or folder below the data folder that params name and that is not here."""
+    if isinstance(value, str):
+        folder = os.environ.get(expressions.DATA_VARIABLE)
+        is_unset = expressions.DATA_FOLDER in value
+        if is_unset or (
+            folder and value.startswith(os.path.normpath(folder)) and not os.path.exists(value)
+        ):
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _absent_data(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _absent_data(item)
+
+
+def _with_open(value: Any, absent: tuple[str, ...]) -> Any:
+    """Return params with every absent file as a URL, which nobody tries to open."""
+    if isinstance(value, str):
+        return f"absent://{value}" if value in absent else value
+    if isinstance(value, Mapping):
+        return {name: _with_open(item, absent) for name, item in value.items()}
+    return [_with_open(item, absent) for item in value] if isinstance(value, list) else value

@@ -12,6 +12,7 @@ from cluster.errors import unknown_name
 from cluster.storage import Storage
 from jobs.artifacts.job import Cell
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.prepared import write_params
 from orchestrator.study.study import Study, study_of
 from orchestrator.study.study_file import parse_study_file
 
@@ -25,6 +26,8 @@ class PlanDocument(TypedDict):
     """Every job with its decision, in the plan's order."""
     totals: dict[str, Any]
     """Numbers of jobs by decision; GPUs, hours and bytes of all that would run."""
+    absent: list[str]
+    """Files and folders of the user's data that are not here, and leave keys open."""
 
 
 class _Entry(TypedDict):
@@ -56,9 +59,10 @@ CellKey = tuple[str, frozenset[tuple[str, str]]]
 
 
 def write_study(root: Storage, plan: Plan, document: PlanDocument) -> None:
-    """Write `study.yaml`, `plan.json` and `index.json`, the index last."""
+    """Write `study.yaml`, `params.json`, `plan.json` and `index.json`, the index last."""
     folder = f"studies/{plan.study.name}"
     root.write(f"{folder}/study.yaml", plan.study.file.text.encode())
+    write_params(root, plan.study, plan.prepared)
     root.write(f"{folder}/plan.json", document_text(document).encode())
     root.write(f"{folder}/index.json", _index_text(plan).encode())
 

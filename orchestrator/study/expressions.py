@@ -7,7 +7,7 @@ written as in a cell's name. No other environment variable is ever read.
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.errors import UserError, unknown_name
@@ -16,6 +16,8 @@ from orchestrator.study.study_file import Place, refuse_secret
 
 DATA_VARIABLE = "DELTASCALE_DATA"
 """The one environment variable a study may name."""
+DATA_FOLDER = "${" + DATA_VARIABLE + "}"
+"""What stands for the folder where the variable is not set and a plan can do without it."""
 
 _EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
 
@@ -28,6 +30,8 @@ class CellValues:
     """Axis -> label of the cell's value, and the value."""
     where: Callable[[Place], str]
     """`file:line` of a place inside the params."""
+    may_lack_data: bool = False
+    """True to leave the data folder as it is written where its variable is not set."""
 
     def expand(self, value: Any, place: Place = ()) -> Any:
         """Replace every expression inside a value. Raises UserError."""
@@ -57,6 +61,8 @@ class CellValues:
 
     def _value_of(self, expression: str, place: Place) -> object:
         if expression == DATA_VARIABLE:
+            if self.may_lack_data and not os.environ.get(DATA_VARIABLE):
+                return DATA_FOLDER
             return _data_folder(self.where(place))
         axis = axis_of(expression, self.values)
         if axis is None:
@@ -65,7 +71,7 @@ class CellValues:
         if expression == axis:
             return name if isinstance(value, Mapping) else value
         field = self._field(expression, axis, place)
-        return CellValues(values={}, where=lambda _: self.where(place)).expand(field)
+        return replace(self, values={}, where=lambda _: self.where(place)).expand(field)
 
     def _field(self, expression: str, axis: str, place: Place) -> object:
         name, value = self.values[axis]

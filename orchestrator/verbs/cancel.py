@@ -30,13 +30,13 @@ def run(options: argparse.Namespace) -> int:
         0, also when no launch is running.
     """
     from orchestrator.dispatch.cancel_requests import ask_to_cancel
-    from orchestrator.plan.decided_plan import plan_study
+    from orchestrator.plan.decided_plan import Purpose, plan_study
     from orchestrator.records.lock import current_holder
     from orchestrator.study.selector import select
     from orchestrator.text import pluralize
 
     root, study = chosen_study(options)
-    jobs = select(plan_study(root, study).jobs, *options.selectors)
+    jobs = select(plan_study(root, study, purpose=Purpose.ASK).jobs, *options.selectors)
     holder = current_holder(root, study.name)
     if holder is not None:
         ask_to_cancel(root, study.name, [job.key for job in jobs] if options.selectors else None)

@@ -35,12 +35,15 @@ def run(options: argparse.Namespace) -> int:
         UserError: JOB does not select exactly one job, or the job has not started.
     """
     from jobs.artifacts.artifact import Artifact
-    from orchestrator.plan.decided_plan import plan_study
+    from orchestrator.plan.decided_plan import Purpose, plan_study
     from orchestrator.study.selector import select
     from orchestrator.views.log_follower import attempts_with_log, follow, log_name
 
     root, study = chosen_study(options)
-    by_key = {job.key: job for job in select(plan_study(root, study).jobs, options.job)}
+    by_key = {
+        job.key: job
+        for job in select(plan_study(root, study, purpose=Purpose.ASK).jobs, options.job)
+    }
     if len(by_key) > 1:
         raise UserError(
             f"{options.job!r} selects {len(by_key)} jobs, not one",

@@ -1,10 +1,14 @@
 """Verb `plan`: show what a launch would do with each job, and why. Runs and writes nothing."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
 from orchestrator.plan.machines import MACHINES_GRAMMAR, parse_machines
 from orchestrator.verb import chosen_root, study_argument
+
+if TYPE_CHECKING:
+    from orchestrator.plan.study_folder import PlanDocument
 
 ORDER = 30
 HELP = "show what a launch would do and why; spends and writes nothing"
@@ -34,14 +38,19 @@ def run(options: argparse.Namespace) -> int:
         UserError: something in the study or the options is wrong.
     """
     from cluster.resources import this_machine
-    from orchestrator.plan.decided_plan import decide_plan, find_study
+    from orchestrator.plan.decided_plan import Purpose, decide_plan, find_study
     from orchestrator.plan.disk_space import measure_disk_space
     from orchestrator.plan.plan_document import plan_document
     from orchestrator.views.text_output import show_plan
 
     root = chosen_root(options)
     machines = parse_machines(options.machines) if options.machines else [this_machine()]
-    decided = decide_plan(root, find_study(root, options.study), machines=machines)
+    decided = decide_plan(
+        root,
+        find_study(root, options.study),
+        purpose=Purpose.FORECAST,
+        machines=machines,
+    )
     document = plan_document(decided.plan, decided.decisions)
     space = measure_disk_space(root, decided.decisions)
     document["totals"]["free_bytes"] = space.free_bytes
@@ -67,6 +76,25 @@ def run(options: argparse.Namespace) -> int:
         say(f"to write: {space.summary}")
     if space.warning:
         note(f"warning: {space.warning}")
+    _note_absent(document)
     for text in decided.plan.notes:
         note(f"note: {text}")
     return 0
+
+
+def _note_absent(document: "PlanDocument") -> None:
+    """Name the data that are not here, and what is not known without them."""
+    from orchestrator.study.expressions import DATA_FOLDER, DATA_VARIABLE
+
+    absent, totals = document["absent"], document["totals"]
+    if not absent:
+        return
+    for file in absent:
+        note(f"not here: {file}")
+    hint = ""
+    if any(DATA_FOLDER in file for file in absent):
+        hint = f" (export {DATA_VARIABLE}=/folder/with/the/data)"
+    note(
+        f"the keys of {totals['open']} of {totals['jobs']} jobs are open without them: what is "
+        f"done of these jobs is not known, and `launch` needs them{hint}"
+    )

@@ -19,7 +19,11 @@ HELP = "how far a study is and why each unfinished job waits; all studies when n
 _Status = dict[str, Any]
 """What `--json` prints of one study."""
 _REFRESH_S = 2.0
-_MOST_SHOWN = 40
+_MOST_STAGES = 14
+"""With more stages, those that are done and those not begun are one line each."""
+_MOST_LISTED = {"running": 8, "failed": 6}
+"""Most jobs that are listed one by one, by state; `--jobs` lists all."""
+_MOST_GROUPS = 8
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "study", nargs="?", metavar="STUDY", help="a study file or name; all of the root if absent"
     )
     parser.add_argument("--watch", action="store_true", help="refresh until nothing runs")
+    parser.add_argument(
+        "--jobs", action="store_true", help="list every job that is not done, and why"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
             say_json(documents[0] if options.study else documents)
         else:
             for document in documents:
-                _print(document, details=options.study is not None)
+                _print(document, details=options.study is not None, every_job=options.jobs)
             if not documents:
                 say(f"no study has been launched under {root.url}")
         is_running = any(document["state"] == "running" for document in documents)
@@ -92,9 +99,8 @@ def _status_or_error(root: Storage, name: str, plans: "dict[str, Plan]") -> _Sta
     return {"study": name, "state": "unreadable", "error": first_line(error)}
 
 
-def _print(status: _Status, *, details: bool) -> None:
+def _print(status: _Status, *, details: bool, every_job: bool) -> None:
     from orchestrator.text import duration
-    from orchestrator.views.text_output import layout_text
 
     if status["state"] == "unreadable":
         say(f"{status['study']}: unreadable; {status['error']}")
@@ -114,15 +120,72 @@ def _print(status: _Status, *, details: bool) -> None:
         say(f"  running: {status['launch']['held_by']}")
     if not details:
         return
-    for job in status["unfinished"][:_MOST_SHOWN]:
+    _print_stages(status["stages"])
+    for state in _MOST_LISTED:
+        _print_jobs(state, status["unfinished"], every_job=every_job)
+    if every_job:
+        _print_jobs("waiting", status["unfinished"], every_job=True)
+        _print_jobs("blocked", status["unfinished"], every_job=True)
+    else:
+        _print_groups(status["waiting"])
+
+
+def _print_stages(stages: list[_Status]) -> None:
+    """Print a table of the stages; of many, those in one piece are one line for each state."""
+    done = [stage for stage in stages if stage["done"] == stage["jobs"]]
+    untouched = [stage for stage in stages if stage["waiting"] + stage["blocked"] == stage["jobs"]]
+    listed = stages
+    if len(stages) > _MOST_STAGES:
+        listed = [stage for stage in stages if stage not in done and stage not in untouched]
+    names = [stage["stage"] for stage in listed]
+    width = max(map(len, [*names, "stage"]))
+    columns = ("running", "waiting", "blocked", "failed")
+    if listed:
+        say(f"  {'stage':<{width}}  {'done':>11}" + "".join(f"  {name:>7}" for name in columns))
+    for stage in listed:
+        counts = "".join(f"  {stage[name] or '':>7}" for name in columns)
+        share = f"{stage['done']}/{stage['jobs']}"
+        say(f"  {stage['stage']:<{width}}  {share:>11}{counts}".rstrip())
+    if listed is not stages:
+        for what, group in (("done", done), ("not begun", untouched)):
+            _print_stage_names(what, group)
+
+
+def _print_stage_names(what: str, stages: list[_Status]) -> None:
+    if stages:
+        num_jobs = sum(stage["jobs"] for stage in stages)
+        shown = [stage["stage"] for stage in stages[:_MOST_GROUPS]]
+        more = f" and {len(stages) - len(shown)} more" if len(stages) > len(shown) else ""
+        say(f"  {len(stages)} stages {what} ({num_jobs} jobs): {', '.join(shown)}{more}")
+
+
+def _print_jobs(state: str, unfinished: list[_Status], *, every_job: bool) -> None:
+    """Print the jobs in one state, a line for each, up to a number where not all are asked for."""
+    from orchestrator.text import first_line
+    from orchestrator.views.text_output import layout_text
+
+    jobs = [job for job in unfinished if job["state"] == state]
+    listed = jobs if every_job else jobs[: _MOST_LISTED[state]]
+    for job in listed:
         cell = ",".join(f"{axis}={value}" for axis, value in job["cell"].items())
         doing = f" {job['doing']}" if job["doing"] else ""
         share = f" {100 * job['fraction']:.0f} %" if job["fraction"] is not None else ""
-        say(
-            f"  {job['state']:<8} {job['key'][:16]} {job['stage']}[{cell}] "
-            f"{job['why']}{doing}{share}"
-        )
-        if job["state"] == "running" and job["fitted_by"]:
+        why = job["why"] if every_job else first_line(job["why"])
+        say(f"  {state:<8} {job['key'][:16]} {job['stage']}[{cell}] {why}{doing}{share}")
+        if state == "running" and job["fitted_by"]:
             say(f"      {layout_text(job['execution'], job['peak_memory_gb'])}; {job['fitted_by']}")
-    if len(status["unfinished"]) > _MOST_SHOWN:
-        say(f"  … and {len(status['unfinished']) - _MOST_SHOWN} more (--json lists all)")
+    if len(jobs) > len(listed):
+        say(f"  … and {len(jobs) - len(listed)} more {state} (--jobs lists all)")
+
+
+def _print_groups(groups: list[_Status]) -> None:
+    """Print what the other jobs wait for, one line for each reason."""
+    from orchestrator.text import pluralize
+
+    for group in groups[:_MOST_GROUPS]:
+        stages = list(group["stages"])
+        of = f" of {stages[0]}" if len(stages) == 1 else f" of {len(stages)} stages"
+        say(f"  {pluralize(group['jobs'], 'job')}{of}: {group['why']}")
+    if len(groups) > _MOST_GROUPS:
+        left = sum(group["jobs"] for group in groups[_MOST_GROUPS:])
+        say(f"  … and {pluralize(left, 'job')} for other reasons (--jobs lists all)")

@@ -40,11 +40,13 @@ def run(options: argparse.Namespace) -> int:
         UserError: something in the study or the options is wrong.
         SurroundingsError: a repair is asked for and the lock is held.
     """
-    from orchestrator.plan.decided_plan import plan_study
+    from orchestrator.plan.decided_plan import Purpose, plan_study
     from orchestrator.records.verification import find_damage
 
     root, study = chosen_study(options)
-    checked = list(find_damage(root, list(plan_study(root, study).by_key.values())))
+    checked = list(
+        find_damage(root, list(plan_study(root, study, purpose=Purpose.ASK).by_key.values()))
+    )
     damages = [damage for _, of_job in checked for damage in of_job]
     is_repaired = bool(damages) and options.repair
     # A repair answers with the document of its launch: one document is all that may be printed.

@@ -1,5 +1,6 @@
 """The status of a study, derived at every call: done from records, the rest from the ledger."""
 
+from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Any
 
@@ -36,12 +37,14 @@ def status_of(
         "study": study,
         "state": _launch_state(states, past, holder),
         "jobs": counts,
+        "stages": _stages(states),
         "launch": _launch(past, holder),
         "launches": past.num_launches,
         "attempts": sum(job.num_attempts for job in past.jobs.values()),
         "seconds_used": round(sum(job.seconds for job in past.jobs.values()), 1),
         "gpu_hours_used": round(sum(job.gpu_seconds for job in past.jobs.values()) / 3600, 3),
         "eta_seconds": _eta(states, past),
+        "waiting": _waiting(states, past, is_running=holder is not None),
         "unfinished": [
             _describe(storage, states, past, key, is_running=holder is not None)
             for key, state in states.by_key.items()
@@ -66,6 +69,59 @@ def _job_states(
         elif job.refused or job.given_up:
             states.drop(key, JobState.FAILED, job.refused or job.message or "it failed")
     return states
+
+
+def _stages(states: JobStates) -> list[dict[str, Any]]:
+    """Return every stage in the plan's order, with how many of its jobs are in which state."""
+    counts: dict[str, Counter[JobState]] = {}
+    for key, state in states.by_key.items():
+        counts.setdefault(states.jobs[key].stage, Counter())[state] += 1
+    return [
+        {
+            "stage": stage,
+            "jobs": by_state.total(),
+            **{state.value: by_state[state] for state in _COUNTED},
+        }
+        for stage, by_state in counts.items()
+    ]
+
+
+def _waiting(states: JobStates, past: History, *, is_running: bool) -> list[dict[str, Any]]:
+    """Group the jobs that wait or are blocked by what they wait for, the largest group first."""
+    groups: dict[str, Counter[str]] = {}
+    for key, state in states.by_key.items():
+        if state is JobState.WAITING:
+            why = _what_for(states, past.of_job(key), key, is_running=is_running)
+        elif state is JobState.BLOCKED:
+            why = _root_of_block(states, key)
+        else:
+            continue
+        groups.setdefault(why, Counter())[states.jobs[key].stage] += 1
+    by_size = sorted(groups.items(), key=lambda group: -group[1].total())
+    return [{"why": why, "jobs": jobs.total(), "stages": dict(jobs)} for why, jobs in by_size]
+
+
+def _what_for(states: JobStates, past: JobHistory, key: str, *, is_running: bool) -> str:
+    """Return what a waiting job waits for, without what is its own: other jobs say the same."""
+    unmet = _unmet(states, key)
+    if unmet:
+        # What another of them needs itself says nothing more.
+        nearest = set(unmet).difference(*(needs(states.jobs[upstream]) for upstream in unmet))
+        return f"wait for {', '.join(sorted({states.jobs[up].stage for up in nearest}))}"
+    if is_running and past.failures.total() and past.result is not Result.BUSY:
+        return "are to be tried again"
+    return _why_not_started(past, is_running=is_running)
+
+
+def _root_of_block(states: JobStates, key: str) -> str:
+    """Say which stage has the failed or cancelled job that blocks a job, itself or further up."""
+    for upstream in sorted(needs(states.jobs[key])):
+        state = states.by_key.get(upstream)
+        if state is JobState.BLOCKED:
+            return _root_of_block(states, upstream)
+        if state in (JobState.FAILED, JobState.CANCELLED):
+            return f"are blocked: a job of {states.jobs[upstream].stage} is {state.value}"
+    return "are blocked: what they need is not part of this launch"
 
 
 def _launch_state(states: JobStates, past: History, holder: Holder | None) -> str:
@@ -140,11 +196,7 @@ def _why(states: JobStates, job_past: JobHistory, key: str, *, is_running: bool)
     if states.by_key[key] is JobState.RUNNING:
         workers = f", {len(job_past.open)} workers" if len(job_past.open) > 1 else ""
         return f"attempt {job_past.num_attempts}{workers}"
-    unmet = [
-        upstream
-        for upstream in sorted(needs(states.jobs[key]))
-        if states.by_key.get(upstream) is not JobState.DONE and upstream in states.jobs
-    ]
+    unmet = _unmet(states, key)
     if unmet:
         labels = [
             f"{states.jobs[upstream].label} ({states.by_key[upstream].value})"
@@ -153,6 +205,15 @@ def _why(states: JobStates, job_past: JobHistory, key: str, *, is_running: bool)
         more = f" and {len(unmet) - _MOST_NAMED} more" if len(unmet) > _MOST_NAMED else ""
         return f"needs {', '.join(labels)}{more}"
     return _why_not_started(job_past, is_running=is_running)
+
+
+def _unmet(states: JobStates, key: str) -> list[str]:
+    """List the jobs that a job needs and that are not done."""
+    return [
+        upstream
+        for upstream in sorted(needs(states.jobs[key]))
+        if states.by_key.get(upstream) is not JobState.DONE and upstream in states.jobs
+    ]
 
 
 def _why_not_started(job_past: JobHistory, *, is_running: bool) -> str:

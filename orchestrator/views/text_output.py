@@ -33,7 +33,8 @@ def show_plan(decisions: Sequence[JobDecision], *, every_job: bool) -> None:
         listed = members if every_job else _unusual(members)
         for member in listed:
             job, fit = member.job, member.fit
-            say(f"    {job.key16}  {member.decision.value:<8} {job.label}   {member.why}")
+            key = "(key open)" if member.absent else job.key16
+            say(f"    {key:<16}  {member.decision.value:<8} {job.label}   {member.why}")
             if fit is not None and fit.refusal is None:
                 say(f"        {layout_text(fit.execution, fit.peak_memory_gb)}")
         left = sum(member.decision is not Decision.REUSE for member in members) - len(listed)

@@ -1,0 +1,133 @@
+"""`Prepared`: what the params of one cell say about its job; and all of a study's, as launched.
+
+A launch records them under the root, so that whoever asks about the study later needs neither its
+data nor its models: with the text of the study they give the same plan.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from cluster.resources import Resources
+from cluster.storage import Storage
+from jobs.artifacts.artifact import digest_bytes
+from jobs.kind import Kind, Params
+from orchestrator.plan.grid import Row
+from orchestrator.study.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What the params of a cell say about its job."""
+
+    params: Mapping[str, Any]
+    """All params as JSON, defaults written out, paths resolved."""
+    validated: Params
+    """The same, validated."""
+    identity: Mapping[str, object]
+    """The part that changes a number; files as digests."""
+    pins: Mapping[str, str]
+    """Digests and revisions of outside data, from the kind."""
+    used: frozenset[str]
+    """Inputs that these params make the job use."""
+    spared: frozenset[str]
+    """Those of them that the job can do without."""
+    resources: Resources
+    """What the job needs of a machine."""
+    workers: int
+    """Most attempts that may share the job at a time."""
+    absent: tuple[str, ...] = ()
+    """Files and folders of the user's data that are not here; with any, the key is not known."""
+
+
+@dataclass(frozen=True)
+class RecordedParams:
+    """The prepared params of a study, as its last launch recorded them."""
+
+    stages: Mapping[str, Mapping[Row, Mapping[str, Any]]] = field(default_factory=dict)
+    """Stage -> places of the values of the axes that its params name -> what was prepared."""
+
+    def find(self, stage: str, row: Row, kind: Kind[Params]) -> Prepared | None:
+        """Return what was recorded for one cell; None where nothing was, or nothing that fits now.
+
+        Args:
+            stage: name of the stage.
+            row: places of the values of the axes that its params name.
+            kind: its kind, as it is now.
+        """
+        recorded = self.stages.get(stage, {}).get(row)
+        if recorded is None:
+            return None
+        try:
+            return Prepared(
+                params=recorded["params"],
+                validated=kind.Params(**recorded["params"]),
+                identity=recorded["identity"],
+                pins=recorded["pins"],
+                used=frozenset(recorded["used"]),
+                spared=frozenset(recorded["spared"]),
+                resources=Resources(**recorded["resources"]),
+                workers=recorded["workers"],
+            )
+        except (ValidationError, KeyError, TypeError):
+            return None
+
+
+def write_params(root: Storage, study: Study, stages: Mapping[str, Mapping[Row, Prepared]]) -> None:
+    """Record the prepared params of a study that is launched.
+
+    Args:
+        root: the output root.
+        study: the study; what is recorded holds for this text of it alone.
+        stages: stage -> places of axis values -> what was prepared for them.
+    """
+    document = {
+        "text": _digest(study),
+        "stages": {
+            stage: [[list(row), _written(prepared)] for row, prepared in rows.items()]
+            for stage, rows in stages.items()
+        },
+    }
+    root.write(_name(study.name), (json.dumps(document) + "\n").encode())
+
+
+def read_params(root: Storage, study: Study) -> RecordedParams | None:
+    """Read what the last launch recorded; None where it launched another text, or an old version.
+
+    A damaged file counts as none: then the study is planned from its data.
+    """
+    try:
+        document = json.loads(root.read(_name(study.name)))
+        if document["text"] != _digest(study):
+            return None
+        return RecordedParams(
+            {
+                stage: {tuple(row): prepared for row, prepared in rows}
+                for stage, rows in document["stages"].items()
+            }
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _written(prepared: Prepared) -> dict[str, object]:
+    return {
+        "params": prepared.params,
+        "identity": prepared.identity,
+        "pins": prepared.pins,
+        "used": sorted(prepared.used),
+        "spared": sorted(prepared.spared),
+        "resources": asdict(prepared.resources),
+        "workers": prepared.workers,
+    }
+
+
+def _digest(study: Study) -> str:
+    return digest_bytes(study.file.text.encode())
+
+
+def _name(study: str) -> str:
+    return f"studies/{study}/params.json"

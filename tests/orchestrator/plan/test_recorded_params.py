@@ -1,0 +1,150 @@
+"""Whoever asks about a launched study needs nothing but the root; a launch needs the data."""
+
+import json
+import shutil
+
+import pytest
+
+from cluster.storage import Storage
+from orchestrator.cli import main
+from orchestrator.plan.decided_plan import Purpose, plan_study
+from orchestrator.plan.decisions import decide_jobs
+from orchestrator.plan.plan_document import plan_document
+from orchestrator.plan.prepared import read_params
+from orchestrator.plan.study_folder import write_study
+from orchestrator.study.study import load_study
+
+STUDY = """
+study: own
+axes: {condition: [plain, rot13]}
+stages:
+  base: {kind: pretrain, params: {config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1},
+         format: nursery, steps: 1, learning_rate: 1e-3}}
+  texts: {kind: prompts, over: [condition],
+          params: {format: text, transform: "${condition}",
+                   source: "${DELTASCALE_DATA}/prompts.txt"}}
+  rates: {kind: behave, inputs: {model: base, prompts: texts}, params: {new_tokens: 1}}
+  table: {kind: compare, gather: [rates], per: []}
+"""
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    lines = [f"the cat sat on mat number {number}, " * 12 for number in range(40)]
+    (folder / "prompts.txt").write_text("\n\n".join(lines) + "\n")
+    monkeypatch.setenv("DELTASCALE_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(STUDY)
+    return file
+
+
+def keys(root, study, **options):
+    return [job.key for job in plan_study(root, load_study(study), **options).jobs]
+
+
+def record(root, study):
+    """Write what a launch writes before its first job."""
+    plan = plan_study(root, load_study(study))
+    write_study(root, plan, plan_document(plan, decide_jobs(plan, root)))
+
+
+@pytest.fixture
+def lose_data(data, monkeypatch):
+    """A function that takes the data away: the folder, or the variable as well."""
+
+    def lose(*, variable: bool):
+        shutil.rmtree(data)
+        if variable:
+            monkeypatch.delenv("DELTASCALE_DATA")
+
+    return lose
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_every_verb_that_asks_works_when_the_data_have_gone(
+    tmp_path, study, lose_data, capsys, variable
+):
+    place = ["--root", str(tmp_path / "root")]
+    assert main(["launch", str(study), *place, "--executor", "local"]) == 0
+    before = keys(Storage(tmp_path / "root"), study)
+    lose_data(variable=variable)
+    capsys.readouterr()
+
+    for study_words in ("own", str(study)):
+        for words in (["status"], ["compare"], ["report"], ["verify"], ["cancel"]):
+            assert main([*words, study_words, *place]) == 0, capsys.readouterr()
+        assert main(["logs", study_words, "rates:condition=rot13", *place]) == 0
+    capsys.readouterr()
+    assert main(["status", "own", *place, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["jobs"]["done"] == 6
+
+    # A forecast knows what was recorded; only a launch needs the data.
+    root = Storage(tmp_path / "root")
+    assert keys(root, study, purpose=Purpose.FORECAST) == before
+    assert main(["launch", str(study), *place, "--executor", "local"]) == 2
+
+
+def test_a_plan_without_data_leaves_open_what_depends_on_them(tmp_path, study, monkeypatch, capsys):
+    monkeypatch.delenv("DELTASCALE_DATA", raising=False)
+    place = ["--root", str(tmp_path / "root")]
+    assert main(["plan", str(study), *place, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["absent"] == ["${DELTASCALE_DATA}/prompts.txt"]
+    is_open = {job["stage"]: job["key"] is None for job in document["jobs"]}
+    assert is_open == {"base": False, "texts": True, "rates": True, "table": True}
+    assert document["totals"]["open"] == 5 and document["totals"]["new"] == 6
+
+    assert main(["plan", str(study), *place]) == 0
+    written = capsys.readouterr()
+    assert "not here: ${DELTASCALE_DATA}/prompts.txt" in written.err
+    assert "export DELTASCALE_DATA" in written.err
+
+
+def test_a_file_missing_from_the_data_folder_is_named_and_others_are_planned(
+    tmp_path, study, data, capsys
+):
+    (data / "prompts.txt").unlink()
+    assert main(["plan", str(study), "--root", str(tmp_path / "root"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["absent"] == [str(data / "prompts.txt")]
+
+
+def test_a_missing_file_outside_the_data_folder_is_a_mistake(tmp_path, study, data, capsys):
+    study.write_text(STUDY.replace("${DELTASCALE_DATA}/prompts.txt", "promts.txt"))
+    assert main(["plan", str(study), "--root", str(tmp_path / "root")]) == 2
+    assert "own.yaml:" in capsys.readouterr().err
+
+
+def test_what_was_recorded_holds_for_the_text_that_was_launched_alone(tmp_path, study, data):
+    root = Storage(tmp_path / "root")
+    record(root, study)
+    assert read_params(root, load_study(study)) is not None
+    study.write_text(STUDY.replace("[plain, rot13]", "[plain]"))
+    assert read_params(root, load_study(study)) is None
+
+
+@pytest.mark.parametrize("damage", [b"{ half", b"[]", b'{"text": 3}', b"[" * 50000, b"\xff"])
+def test_a_damaged_record_of_params_counts_as_none(tmp_path, study, data, damage):
+    root = Storage(tmp_path / "root")
+    record(root, study)
+    before = keys(root, study)
+    root.write("studies/own/params.json", damage)
+    assert read_params(root, load_study(study)) is None
+    assert keys(root, study, purpose=Purpose.ASK) == before
+
+
+def test_asking_looks_at_what_was_launched_and_a_plan_at_what_would_be(tmp_path, study, data):
+    root = Storage(tmp_path / "root")
+    record(root, study)
+    launched = keys(root, study)
+    with open(data / "prompts.txt", "a") as stream:
+        stream.write("\n" + "another line of words, " * 20 + "\n")
+    assert keys(root, study, purpose=Purpose.ASK) == launched
+    assert keys(root, study, purpose=Purpose.FORECAST) == keys(root, study) != launched
