@@ -36,7 +36,10 @@ def run(payload: str, surroundings: Surroundings) -> str:
         An `Answer` as JSON, whatever the job raised.
     """
     assignment = Assignment.from_json(payload)
-    return _claim_and_answer(assignment, surroundings, Gang(surroundings)).to_json()
+    try:
+        return _claim_and_answer(assignment, surroundings, Gang(surroundings)).to_json()
+    except Exception as error:  # the storage, before the attempt began or after it ended
+        return Answer(state=State.FAILED, fault=Fault.of(error)).to_json()
 
 
 def _claim_and_answer(assignment: Assignment, surroundings: Surroundings, gang: Gang) -> Answer:

@@ -24,7 +24,7 @@ from jobs.taps.taps import Place
 from jobs.tokens.batches import Batch, Unit
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
-from jobs.worker.out_of_memory import is_out_of_memory
+from jobs.worker.whose_fault import is_out_of_memory
 
 ActivationReader = Callable[[Batch, Inputs], dict["Place", "Tensor"]]
 """Returns one model's gathered rows [rows, d] of a batch at every place."""

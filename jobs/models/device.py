@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 
@@ -32,6 +33,7 @@ def pick_device(num_gpus: float) -> str:
         raise SurroundingsError(
             f"the job was given {num_gpus:g} GPUs and torch sees none",
             hint="check the driver and that this torch is a CUDA build",
+            fault_class=FaultClass.GPU if torch.version.cuda else FaultClass.MISTAKE,
         )
     return "cuda"
 

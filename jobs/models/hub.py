@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cluster.errors import SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 
 SCHEME = "hf://"
 DEFAULT_REVISION = "main"
@@ -127,6 +128,7 @@ def _not_allowed(name: str, why: str) -> UserError:
         f"the hub does not take the model: {why}",
         where=f"push_to {name}",
         hint="log in with `hf auth login` or set HF_TOKEN, as somebody who may write there",
+        fault_class=FaultClass.PERMISSION,
     )
 
 
@@ -151,6 +153,7 @@ def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
             f"{source} is gated",
             where=where,
             hint="accept its terms on the hub, then log in with `hf auth login` or set HF_TOKEN",
+            fault_class=FaultClass.PERMISSION,
         ) from error
     except RepositoryNotFoundError as error:
         raise UserError(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 from cluster.errors import UserError
+from cluster.fault_classes import FaultClass
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _REFUSALS = {
@@ -44,7 +45,9 @@ def fault_of_status(
         where: the service, as a UserError names it.
     """
     if status in _REFUSALS:
-        return UserError(f"{_REFUSALS[status]} (HTTP {status})", where=where)
+        fault_class = FaultClass.MISTAKE if status == 404 else FaultClass.PERMISSION
+        message = f"{_REFUSALS[status]} (HTTP {status})"
+        return UserError(message, where=where, fault_class=fault_class)
     is_plain = isinstance(code, str) and _PLAIN_CODE.fullmatch(code)
     reason = f"HTTP {status} {code}" if is_plain else f"HTTP {status}"
     if status in _TRANSIENT or status >= 500:

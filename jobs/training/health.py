@@ -17,6 +17,7 @@ import torch
 from transformers import PreTrainedModel
 
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 from jobs.training.trained_weights import local_part
 from jobs.worker import ranks
 from jobs.worker.work import AttemptFolder
@@ -44,13 +45,19 @@ _FLOAT32_ROUNDING = 2.0**-23
 class Diverged(UserError):
     """A loss, a gradient or a weight is NaN or infinite."""
 
+    default_class = FaultClass.DIVERGED
+
 
 class GradientExploded(UserError):
     """Gradients are far longer than they were, and the loss is above where it began."""
 
+    default_class = FaultClass.DIVERGED
+
 
 class NothingLearned(UserError):
     """The policy stays the reference, or no gradient reaches a weight."""
+
+    default_class = FaultClass.DIVERGED
 
 
 class EmptyLoader(UserError):
@@ -59,6 +66,8 @@ class EmptyLoader(UserError):
 
 class SilentLoader(SurroundingsError):
     """The data gave nothing within the time it has."""
+
+    default_class = FaultClass.HUNG
 
 
 class Health:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cluster.errors import OutOfMemory
-from jobs.worker.out_of_memory import is_out_of_memory
+from jobs.worker.whose_fault import is_out_of_memory
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 

@@ -4,12 +4,15 @@ An executor reports only what a process cannot say of itself.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 from jobs.worker.assignment import check_version
 from jobs.worker.logs import redacted
+from jobs.worker.whose_fault import class_of
 
 VERSION = 1
 """Version of the JSON; both sides must agree on it."""
@@ -31,7 +34,7 @@ class State(Enum):
 
 
 class Code(Enum):
-    """Whose an error is, which decides whether trying again may help."""
+    """What kind of error it is, as earlier versions tell them apart; `FaultClass` is finer."""
 
     OUT_OF_MEMORY = "out_of_memory"
     """Memory ran out: another layout may fit."""
@@ -51,14 +54,34 @@ class Fault:
     """Whose the error is."""
     message: str
     """What went wrong, without secrets."""
+    fault_class: FaultClass = FaultClass.UNKNOWN
+    """Whose fault it is, which decides what it costs the job and what is waited for."""
 
     @classmethod
     def of(cls, error: Exception) -> "Fault":
         """Describe an error that a job raised."""
         is_ours = isinstance(error, DeltascaleError)
         text = str(error) if is_ours else f"{type(error).__name__}: {error}"
-        code = next((code for kind, code in _CODES if isinstance(error, kind)), Code.FAULT)
-        return cls(code=code, message=redacted(text))
+        fault_class = class_of(error)
+        code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
+        code = code or _CODES_OF_CLASSES.get(fault_class, Code.SURROUNDINGS)
+        return cls(code=code, message=redacted(text), fault_class=fault_class)
+
+    def to_json(self) -> dict[str, str]:
+        """Return the fault as JSON."""
+        return {
+            "code": self.code.value,
+            "message": self.message,
+            "fault_class": self.fault_class.value,
+        }
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, str]) -> "Fault":
+        """Read what `to_json` wrote; where it names no class, the code says whose fault it is."""
+        code = Code(written["code"])
+        word = written.get("fault_class")
+        fault_class = FaultClass(word) if word else _CLASSES_OF_CODES[code]
+        return cls(code=code, message=written["message"], fault_class=fault_class)
 
 
 _CODES: tuple[tuple[type[Exception], Code], ...] = (
@@ -66,6 +89,17 @@ _CODES: tuple[tuple[type[Exception], Code], ...] = (
     (UserError, Code.USER_MISTAKE),
     (SurroundingsError, Code.SURROUNDINGS),
 )
+_CODES_OF_CLASSES = {
+    FaultClass.OUT_OF_MEMORY: Code.OUT_OF_MEMORY,
+    FaultClass.MISTAKE: Code.USER_MISTAKE,
+    FaultClass.PROGRAM: Code.FAULT,
+}
+_CLASSES_OF_CODES = {
+    Code.OUT_OF_MEMORY: FaultClass.OUT_OF_MEMORY,
+    Code.USER_MISTAKE: FaultClass.MISTAKE,
+    Code.SURROUNDINGS: FaultClass.UNKNOWN,
+    Code.FAULT: FaultClass.PROGRAM,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +118,7 @@ class Answer:
 
     def to_json(self) -> str:
         """Write the answer for another process."""
-        error = self.fault and {"code": self.fault.code.value, "message": self.fault.message}
+        error = self.fault and self.fault.to_json()
         written = {"state": self.state.value, "seconds": self.seconds, "error": error}
         return json.dumps({"version": VERSION, **written})
 
@@ -101,5 +135,5 @@ class Answer:
         return cls(
             state=State(written["state"]),
             seconds=written["seconds"],
-            fault=error and Fault(code=Code(error["code"]), message=error["message"]),
+            fault=error and Fault.from_json(error),
         )

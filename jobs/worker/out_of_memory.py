@@ -1,29 +1,12 @@
-"""When memory runs out: how that is told from other faults, and work that is redone in halves."""
+"""Work that is redone in halves when memory runs out."""
 
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from cluster.errors import OutOfMemory
-
-_NO_MEMORY = re.compile(
-    "can(no|')t allocate memory|DefaultCPUAllocator: not enough memory|"
-    "CUDA error: out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
-    re.I,
-)
-"""What torch's allocator of host memory, its pinning, and NVIDIA's libraries say; their errors have
-no class of their own."""
+from jobs.worker.whose_fault import is_out_of_memory
 
 Result = TypeVar("Result")
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether torch, on a device or on the host, or Python found no memory."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error)))
 
 
 def in_halves(size: int, least: int, work: Callable[[int], Result]) -> tuple[Result, int]:

@@ -3,6 +3,7 @@
 import time
 
 from cluster.executor import Outcome
+from cluster.fault_classes import FaultClass
 from jobs.artifacts.job import Job
 from jobs.worker.logs import redacted
 from orchestrator.dispatch.job_queue import JobQueue
@@ -11,7 +12,7 @@ from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
 from orchestrator.records.attempt_progress import read_progress
-from orchestrator.records.failure import Consequence, Result, decide
+from orchestrator.records.failure import FAILURES, Consequence, Result, decide
 from orchestrator.records.ledger import Ended
 
 
@@ -55,6 +56,7 @@ class AttemptEndings:
                 node=outcome.node,
                 message=attempt.message,
                 fraction=attempt.fraction,
+                fault_class=attempt.fault_class,
             )
         )
         self._launch.watcher.note_end(job, outcome.ticket, attempt.result, attempt.message)
@@ -66,17 +68,19 @@ class AttemptEndings:
     def _check(self, job: Job, outcome: Outcome, *, is_ending: bool) -> AttemptResult:
         """Read an outcome, check it against the record, and remove secrets from its message."""
         attempt, fraction = result_of(outcome), None
-        result, message = attempt.result, attempt.message
+        result, message, fault_class = attempt.result, attempt.message, attempt.fault_class
         is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
         if result in (Result.DONE, Result.REUSED):
             if self._launch.records.winner(job) is None:
-                result, message = Result.ERROR, "it reported success but left no valid record"
+                result, fault_class = Result.ERROR, FaultClass.PROGRAM
+                message = "it reported success but left no valid record"
         elif self._launch.states.by_key[job.key] is JobState.DONE:
             # Workers that shared a job are stopped once it has a record: however they end, it is.
-            result, message = Result.REUSED, None
+            result, message, fault_class = Result.REUSED, None, None
         elif result is Result.CANCELLED and not is_stopped:
-            result = Result.PREEMPTED
+            result, fault_class = Result.PREEMPTED, FaultClass.PREEMPTED
             message = f"stopped from outside: {message or 'its machine was wanted back'}"
+        if result in FAILURES:
             progress = read_progress(self._launch.assigner.storage, job, [outcome.ticket])
             fraction = progress.fraction
         return AttemptResult(
@@ -84,26 +88,28 @@ class AttemptEndings:
             seconds=attempt.seconds,
             message=redacted(message) if message else None,
             fraction=fraction,
+            fault_class=fault_class,
         )
 
     def _conclude(self, key: str, attempt: AttemptResult) -> Consequence:
         launch, queue, attempts = self._launch, self._queue, self._attempts
         consequence = decide(
             attempt.result,
+            fault_class=attempt.fault_class,
             is_settled=launch.states.by_key[key] is not JobState.RUNNING,
             num_others=len(attempts.running.at_job(key)),
             is_cancelled=queue.is_unwanted(key),
             failures=launch.journal.past.of_job(key).failures,
         )
         if consequence is Consequence.NONE:
-            attempts.shared.take_in(key, attempt.result)
+            attempts.shared.take_in(key, attempt.result, attempt.fault_class)
         elif consequence is Consequence.FINISH:
             attempts.stop(key)
             # A worker that met the record may be heard before the one that published it.
             winner = launch.records.winner(launch.states.jobs[key]) or ""
             (self.ran if attempts.is_own(winner) else self.reused).append(key)
             queue.finish(key)
-        elif consequence is Consequence.PARK:
+        elif consequence in (Consequence.PARK, Consequence.WAIT):
             queue.park(key)
         elif consequence is Consequence.CANCEL:
             queue.drop(key, JobState.CANCELLED, "cancelled while it ran")

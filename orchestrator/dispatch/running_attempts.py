@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cluster.fault_classes import FaultClass
 from cluster.resources import Resources
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.policy import Load, Offer, Priority, may_join
-from orchestrator.records.failure import RETRIES, Result, has_spent_retries
+from orchestrator.records.failure import Result, has_spent_retries
 
 _MORE_AHEAD = 2
 """Queued jobs beyond one for each slot: with them, workers never wait for the dispatcher."""
@@ -120,23 +121,23 @@ class SharedJobs:
     def __init__(self, jobs: Iterable[Job], priorities: Mapping[str, Priority]) -> None:
         self._jobs = {job.key: job for job in jobs if job.workers > 1}
         self._priorities = priorities
-        self._failures: dict[str, Counter[Result]] = {}
+        self._failures: dict[str, Counter[FaultClass]] = {}
         self._closed: set[str] = set()
 
     def close(self, key: str) -> None:
         """Let no more workers join a job."""
         self._closed.add(key)
 
-    def take_in(self, key: str, result: Result) -> None:
+    def take_in(self, key: str, result: Result, fault_class: FaultClass | None) -> None:
         """Take in how one worker ended while others go on: after too many failures, none joins.
 
         None joins either after one that found another launch alone at the job.
         """
         if result is Result.BUSY:
             self.close(key)
-        elif result in RETRIES:
+        elif fault_class is not None:
             failures = self._failures.setdefault(key, Counter())
-            failures[result] += 1
+            failures[fault_class] += 1
             if has_spent_retries(failures):
                 self.close(key)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cluster.executor import Ending, Outcome
+from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from jobs.artifacts.job import InputRef, Job
-from jobs.worker.answer import Answer, Code, State
+from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment
-from orchestrator.records.failure import Result
+from orchestrator.records.failure import FAILURES, Result, class_of_result, result_of_class
 
 ENTRY = "jobs.run:run"
 """Entry point that executors call in the worker."""
@@ -111,19 +112,32 @@ class AttemptResult:
     message: str | None = None
     """What went wrong."""
     fraction: float | None = None
-    """How far the job was when the machine stopped it; None: not known, or not stopped."""
+    """How far it was when it failed; None: not known, or it did not fail."""
+    fault_class: FaultClass | None = None
+    """Whose fault it is that it failed; None where it did not."""
 
 
 def result_of(outcome: Outcome) -> AttemptResult:
     """Read what an executor reports and what the worker answered."""
     if outcome.ending in _ENDINGS:
-        return AttemptResult(result=_ENDINGS[outcome.ending], message=outcome.error)
+        result, fault_class = _ENDINGS[outcome.ending], outcome.fault_class
+        if fault_class is not None and result in FAILURES:
+            result = result_of_class(fault_class)
+        return AttemptResult(
+            result=result,
+            message=outcome.error,
+            fault_class=fault_class or class_of_result(result),
+        )
     assert outcome.answer is not None, "a call returned, and nothing came with it"
     answer = Answer.from_json(outcome.answer)
     if answer.fault is None:
         return AttemptResult(result=_STATES[answer.state], seconds=answer.seconds)
-    result = _FAULTS.get(answer.fault.code, Result.ERROR)
-    return AttemptResult(result=result, seconds=answer.seconds, message=answer.fault.message)
+    return AttemptResult(
+        result=result_of_class(answer.fault.fault_class),
+        seconds=answer.seconds,
+        message=answer.fault.message,
+        fault_class=answer.fault.fault_class,
+    )
 
 
 _ENDINGS = {
@@ -139,7 +153,6 @@ _STATES = {
     State.BUSY: Result.BUSY,
     State.STOPPED: Result.CANCELLED,
 }
-_FAULTS = {Code.OUT_OF_MEMORY: Result.OUT_OF_MEMORY, Code.USER_MISTAKE: Result.MISTAKE}
 
 
 def _select_inputs(job: Job) -> dict[str, list[InputRef]]:

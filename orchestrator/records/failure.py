@@ -1,13 +1,16 @@
-"""What happens to a job when an attempt at it has ended: pure, from how it and earlier ones ended.
+"""What happens to a job when an attempt at it has ended: pure, from whose fault it was.
 
-Each class of failure has a retry budget of its own, so that a flaky node cannot use up the tries
-of a program with a fault, nor the other way round. An attempt without an ending (its launch was
-killed) and one that was cancelled count as no failure.
+Only the job's own faults are charged, each class to a retry budget of its own, so that a flaky
+process cannot use up the tries of a program with a fault, nor the other way round. A fault of the
+surroundings is waited out and charged to nothing, however often it comes. An attempt without an
+ending (its launch was killed) and one that was cancelled count as no failure.
 `docs/states.md` draws how endings, results, decisions and states belong together.
 """
 
 from collections.abc import Mapping
 from enum import Enum
+
+from cluster.fault_classes import FaultClass
 
 
 class Result(Enum):
@@ -48,54 +51,105 @@ class Consequence(Enum):
     """The job was asked to stop, and no attempt is at it any more."""
     AGAIN = "again"
     """The job is tried once more."""
+    WAIT = "wait"
+    """The job is tried once more after a pause that grows: its surroundings may come back."""
     GIVE_UP = "give-up"
     """The job has failed."""
 
 
-RETRIES: Mapping[Result, int] = {
-    Result.LOST: 3,
-    Result.PREEMPTED: 3,
-    Result.OUT_OF_MEMORY: 1,
-    Result.ERROR: 1,
-    Result.MISTAKE: 0,
+RETRIES: Mapping[FaultClass, int] = {
+    FaultClass.MISTAKE: 0,
+    FaultClass.DIVERGED: 0,
+    FaultClass.PROGRAM: 1,
+    FaultClass.OUT_OF_MEMORY: 1,
+    FaultClass.HUNG: 1,
+    FaultClass.UNKNOWN: 1,
+    FaultClass.LOST_PROCESS: 3,
+    FaultClass.PREEMPTED: 3,
+    FaultClass.PERMISSION: 8,
 }
 """Failures of each class after which a job is tried again; one more, and it has failed.
 
-A lost process is rarely the job's fault; an error may pass once (a full disk, a busy port); a
-mistake in the study gives the same error every time. Of preemptions, those in a row count that
-found the job no further than the one before. Memory may have been short once because of other
-processes; the first attempt in each layout is not counted (see `history`).
+A mistake in the study, and a run that diverged, end the same way every time; an error may pass
+once. A process dies of a crash of its own or of somebody else's: it is charged moderately. A job
+that got further than ever before has its budgets back (see `history`), so of preemptions those in a
+row count that found it no further. The first attempt in each layout that ran out of memory is not
+counted. Credentials may be renewed: they are waited for through eight growing pauses, a quarter of
+an hour in all. Classes that are not here are the surroundings', and cost nothing.
 """
 
+WAITED_FOR = frozenset(FaultClass) - RETRIES.keys() | {FaultClass.PERMISSION}
+"""Faults after which a job is tried again after a pause only, because time may mend them."""
 
-def has_spent_retries(failures: Mapping[Result, int]) -> bool:
+_RESULTS = {
+    FaultClass.MISTAKE: Result.MISTAKE,
+    FaultClass.DIVERGED: Result.MISTAKE,
+    FaultClass.OUT_OF_MEMORY: Result.OUT_OF_MEMORY,
+    FaultClass.PREEMPTED: Result.PREEMPTED,
+    FaultClass.NO_ROOM: Result.NO_ROOM,
+    FaultClass.HOST_MEMORY: Result.LOST,
+    FaultClass.LOST_PROCESS: Result.LOST,
+    FaultClass.LOST_NODE: Result.LOST,
+    FaultClass.CLUSTER: Result.LOST,
+}
+_CLASSES = {
+    Result.MISTAKE: FaultClass.MISTAKE,
+    Result.OUT_OF_MEMORY: FaultClass.OUT_OF_MEMORY,
+    Result.PREEMPTED: FaultClass.PREEMPTED,
+    Result.NO_ROOM: FaultClass.NO_ROOM,
+    Result.LOST: FaultClass.LOST_PROCESS,
+    Result.ERROR: FaultClass.PROGRAM,
+}
+FAILURES = frozenset(_CLASSES) - {Result.NO_ROOM}
+"""Results of attempts that began and failed."""
+
+
+def result_of_class(fault_class: FaultClass) -> Result:
+    """Return how an attempt ended that failed by a fault of this class."""
+    return _RESULTS.get(fault_class, Result.ERROR)
+
+
+def class_of_result(result: Result) -> FaultClass | None:
+    """Return whose fault a result is where nothing else is known (older ledgers); None if none."""
+    return _CLASSES.get(result)
+
+
+def has_spent_retries(failures: Mapping[FaultClass, int]) -> bool:
     """Return True when a job with so many failures of each class is not tried again."""
-    return any(failures.get(result, 0) > budget for result, budget in RETRIES.items())
+    return any(failures.get(fault_class, 0) > budget for fault_class, budget in RETRIES.items())
+
+
+def is_for_all(fault_class: FaultClass | None) -> bool:
+    """Tell whether a fault would meet every attempt at the job, so that none needs to be tried."""
+    return fault_class is not None and RETRIES.get(fault_class) == 0
 
 
 def decide(
     result: Result,
     *,
+    fault_class: FaultClass | None = None,
     is_settled: bool,
     num_others: int,
     is_cancelled: bool,
-    failures: Mapping[Result, int],
+    failures: Mapping[FaultClass, int],
 ) -> Consequence:
     """Decide what happens to a job when one of its attempts has ended.
 
     Args:
         result: how the attempt ended.
+        fault_class: whose fault it is; None takes what the result says.
         is_settled: whether the job was done, failed or cancelled before.
         num_others: attempts that are still at the same job. They take over what this one was
             doing, so its failure decides nothing; but a mistake of the user would meet them all.
         is_cancelled: whether somebody asked for the job to be cancelled.
         failures: failures of the job that count, by class, this one included.
     """
+    fault_class = fault_class or class_of_result(result)
     if is_settled:
         return Consequence.NONE
     if result in (Result.DONE, Result.REUSED):
         return Consequence.FINISH
-    if result is Result.MISTAKE:
+    if is_for_all(fault_class):
         return Consequence.GIVE_UP
     if num_others:
         return Consequence.NONE
@@ -103,4 +157,6 @@ def decide(
         return Consequence.CANCEL
     if result in (Result.BUSY, Result.NO_ROOM):
         return Consequence.PARK
-    return Consequence.GIVE_UP if has_spent_retries(failures) else Consequence.AGAIN
+    if has_spent_retries(failures):
+        return Consequence.GIVE_UP
+    return Consequence.WAIT if fault_class in WAITED_FOR else Consequence.AGAIN

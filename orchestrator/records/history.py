@@ -4,9 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records import ledger
-from orchestrator.records.failure import RETRIES, Result, has_spent_retries
+from orchestrator.records.failure import (
+    FAILURES,
+    RETRIES,
+    Result,
+    class_of_result,
+    has_spent_retries,
+    is_for_all,
+)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -15,7 +23,7 @@ class JobHistory:
 
     num_attempts: int = 0
     """Attempts submitted, without those that another launch kept from starting."""
-    failures: Counter[Result] = field(default_factory=Counter)
+    failures: Counter[FaultClass] = field(default_factory=Counter)
     """Failures that count, by class, since the retry budget was last renewed."""
     seconds: float = 0.0
     """Wall time of all its attempts that ended."""
@@ -27,6 +35,8 @@ class JobHistory:
     """Attempts that have not ended -> when they were submitted."""
     result: Result | None = None
     """How the latest attempt ended; a DONE stays until the job is submitted again."""
+    fault_class: FaultClass | None = None
+    """Whose fault it is that the latest attempt failed; None where it did not."""
     message: str | None = None
     """Message of the latest failure."""
     refused: str | None = None
@@ -36,7 +46,7 @@ class JobHistory:
     tried: list[Mapping[str, object]] = field(default_factory=list)
     """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
     fraction: float = 0.0
-    """How far the job was at most when the machine stopped it, from 0 to 1."""
+    """How far the job was at most when an attempt failed, from 0 to 1."""
 
     @property
     def open_since(self) -> float | None:
@@ -110,6 +120,8 @@ def _begin(history: History, event: ledger.LaunchStarted) -> None:
         # An attempt without an ending belongs to a launch that was killed: charged to nothing.
         job.open.clear()
         job.refused = None
+        # Credentials are renewed outside: a launch tries them again without being told to.
+        del job.failures[FaultClass.PERMISSION]
         if event.fresh:
             job.failures.clear()
             _forget_layouts(job)
@@ -119,7 +131,7 @@ def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger
     if isinstance(event, ledger.Submitted):
         job.num_attempts += 1
         if not job.open:
-            job.result = None
+            job.result = job.fault_class = None
         job.attempt, job.submitted = event.attempt, event
         job.open[event.attempt] = event.at
         return
@@ -127,19 +139,20 @@ def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger
         job.open.clear()
         job.refused = job.message = event.message
         return
+    fault_class = event.fault_class or class_of_result(event.result)
     job.open.pop(event.attempt, None)
     if job.result is not Result.DONE:
-        job.result = event.result
+        job.result, job.fault_class = event.result, fault_class
     job.seconds += event.seconds
     job.gpu_seconds += event.seconds * (job.submitted.num_gpus if job.submitted else 0)
     if event.result in (Result.BUSY, Result.NO_ROOM):
         job.num_attempts -= 1
         job.message = event.message or job.message
-    if event.result in RETRIES:
+    if event.result in FAILURES and fault_class is not None:
         job.message = event.message if not job.given_up else job.message
         # Other workers take over the work of one that failed; a mistake would meet them all.
-        if not job.open or event.result is Result.MISTAKE:
-            _charge(job, event)
+        if not job.open or is_for_all(fault_class):
+            _charge(job, fault_class, event.fraction or 0.0)
 
 
 def _forget_layouts(job: JobHistory) -> None:
@@ -149,14 +162,16 @@ def _forget_layouts(job: JobHistory) -> None:
     job.tried.clear()
 
 
-def _charge(job: JobHistory, event: ledger.Ended) -> None:
-    """Count a failure, unless the job got further, or learnt that a layout is too large."""
+def _charge(job: JobHistory, fault_class: FaultClass, fraction: float) -> None:
+    """Count a failure; a job that got further than ever before has its budgets back first."""
+    if fraction > job.fraction:
+        job.fraction = fraction
+        job.failures.clear()
+        if fault_class is FaultClass.PREEMPTED:
+            return
     laid_out = job.submitted.execution if job.submitted else {}
-    if event.result is Result.OUT_OF_MEMORY and laid_out and laid_out not in job.tried:
+    if fault_class is FaultClass.OUT_OF_MEMORY and laid_out and laid_out not in job.tried:
         job.tried.append(laid_out)
         job.fraction = 0.0  # in another layout the job may begin again
-    elif event.result is Result.PREEMPTED and (event.fraction or 0) > job.fraction:
-        job.fraction = event.fraction or 0
-        job.failures[Result.PREEMPTED] = 0
-    else:
-        job.failures[event.result] += 1
+    elif fault_class in RETRIES:
+        job.failures[fault_class] += 1

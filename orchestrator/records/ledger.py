@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 
+from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records.failure import Result
 
@@ -95,7 +96,9 @@ class Ended:
     message: str | None = None
     """What went wrong, without secrets."""
     fraction: float | None = None
-    """How far the job was when the machine stopped it, from 0 to 1; None if not stopped."""
+    """How far the attempt was when it failed, from 0 to 1; None if it did not, or is not known."""
+    fault_class: FaultClass | None = None
+    """Whose fault it is that it failed; None where it did not, and in older ledgers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,9 +213,17 @@ def _parse(line: bytes) -> Event | None:
         event = _TYPES[values.pop("event")]
         if event is Ended:
             values["result"] = Result(values["result"])
+            values["fault_class"] = _class_named(values.get("fault_class"))
         names = {field.name for field in fields(event)}
         parsed: Event = event(**{name: values[name] for name in values.keys() & names})
         return parsed
+    return None
+
+
+def _class_named(word: object) -> FaultClass | None:
+    """Return the class of a word; None for a word of a later version of this code."""
+    with suppress(ValueError):
+        return FaultClass(word)
     return None
 
 

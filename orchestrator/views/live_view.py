@@ -17,7 +17,7 @@ from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.attempt_progress import read_progress
-from orchestrator.records.failure import RETRIES, Result
+from orchestrator.records.failure import FAILURES, Result
 from orchestrator.text import duration, first_line
 from orchestrator.views.progress import PlainLines, Running, attempts_by_job, summary
 
@@ -77,7 +77,7 @@ class LiveView(Watcher):
         """Remove the line of the attempt; a failure stays on the screen."""
         with self._changing:
             self._running.pop(attempt, None)
-        if result in RETRIES:
+        if result in FAILURES:
             self._scroll(result.value, "yellow", job, message)
 
     def note_drop(self, job: Job, state: JobState, because: str) -> None:

@@ -8,7 +8,7 @@ from typing import TextIO
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.records.failure import RETRIES, Result
+from orchestrator.records.failure import FAILURES, Result
 from orchestrator.text import duration, first_line
 
 _SUMMARY_EVERY_S = 5.0
@@ -50,7 +50,7 @@ class PlainLines(Watcher):
     def note_end(self, job: Job, attempt: str, result: Result, message: str | None) -> None:
         """Print long jobs, and failures that are tried again."""
         seconds = time.monotonic() - self._running.pop(attempt).since
-        if result in RETRIES:
+        if result in FAILURES:
             self._print(f"{result.value}: {job.label}: {first_line(message)}")
         elif result is Result.DONE and seconds >= _WORTH_A_LINE_S:
             self._print(f"done: {job.label}, {duration(seconds)}")

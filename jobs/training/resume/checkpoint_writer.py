@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
-from cluster.errors import DeltascaleError, SurroundingsError
+from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import FileEntry
 from jobs.training.layout import Layout
 from jobs.training.resume.checkpoint_files import Files, Marker, mark_complete, write_files
 from jobs.worker import ranks
+from jobs.worker.answer import Fault
 from jobs.worker.work import AttemptFolder
 
 Entries = Mapping[str, FileEntry]
@@ -25,7 +26,7 @@ class _Report:
 
     stop: bool
     """True when it is asked to stop."""
-    fault: str | None
+    fault: Fault | None
     """Why its part of a checkpoint could not be written."""
     written: Entries | None
     """Its part of a checkpoint, once that is written."""
@@ -86,7 +87,7 @@ class CheckpointWriter:
             ask: whether to report what is being written, and to wait for it.
             waits: whether any rank may still be writing.
         """
-        fault: str | None = None
+        fault: Fault | None = None
         written: Entries | None = None
         if ask:
             fault, written = _outcome(self._writing)
@@ -96,7 +97,10 @@ class CheckpointWriter:
         reports = ranks.gathered(report, may_take_long=waits)
         for rank, report in enumerate(reports):
             if report.fault is not None:
-                raise SurroundingsError(f"rank {rank} could not keep a checkpoint: {report.fault}")
+                raise SurroundingsError(
+                    f"rank {rank} could not keep a checkpoint: {report.fault.message}",
+                    fault_class=report.fault.fault_class,
+                )
         self._mark([report.written for report in reports])
         return any(report.stop for report in reports)
 
@@ -110,12 +114,10 @@ class CheckpointWriter:
             self._marking = self._thread.submit(mark_complete, self._attempt, marker, self._keep)
 
 
-def _outcome(work: Future[Entries] | Future[None] | None) -> tuple[str | None, Entries | None]:
+def _outcome(work: Future[Entries] | Future[None] | None) -> tuple[Fault | None, Entries | None]:
     """Wait for work; return what went wrong and what came of it."""
     assert work is not None
     try:
         return None, work.result()
-    except DeltascaleError as fault:
-        return str(fault), None
-    except Exception as fault:  # of a disk or a library; training ends with it on all ranks
-        return f"{type(fault).__name__}: {fault}", None
+    except Exception as error:  # of a disk or a library; training ends with it on all ranks
+        return Fault.of(error), None

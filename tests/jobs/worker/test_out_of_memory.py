@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cluster.errors import OutOfMemory
-from jobs.worker.out_of_memory import in_halves, is_out_of_memory
+from jobs.worker.out_of_memory import in_halves
+from jobs.worker.whose_fault import is_out_of_memory
 
 
 def takes(size):

@@ -4,6 +4,7 @@ import pytest
 
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
+from cluster.fault_classes import FaultClass
 from cluster.resources import Resources
 from jobs.worker.assignment import Assignment
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
@@ -148,7 +149,12 @@ def test_when_all_workers_die_the_job_is_tried_again_within_its_budget(launch, s
     report = launch([shared], executor=LosesAll())
 
     assert report.failed == {shared.key: "its process died"}
-    assert gather(read_events(launch.root, "study")).of_job(shared.key).failures[Result.LOST] == 4
+    assert (
+        gather(read_events(launch.root, "study"))
+        .of_job(shared.key)
+        .failures[FaultClass.LOST_PROCESS]
+        == 4
+    )
 
 
 def test_a_users_mistake_ends_all_workers_at_once(launch, make_probe):

@@ -1,9 +1,11 @@
+import errno
 import json
 
 import pytest
 
 from cluster.errors import OutOfMemory, SurroundingsError, UserError
 from cluster.executor import Ending, Outcome
+from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from jobs.artifacts.job import InputRef, Job
 from jobs.worker.answer import Answer, Code, Fault, State
@@ -72,8 +74,8 @@ def test_the_identity_of_a_root_is_drawn_once(tmp_path):
     assert root_id(Storage(tmp_path / "one")) != root_id(Storage(tmp_path / "other"))
 
 
-def returned(state, code=None):
-    fault = None if code is None else Fault(code=code, message="m")
+def returned(state, fault_class=None):
+    fault = fault_class and Fault(code=Code.FAULT, message="m", fault_class=fault_class)
     answer = Answer(state=state, seconds=2.5, fault=fault).to_json()
     return Outcome(ticket="t", ending=Ending.RETURNED, answer=answer)
 
@@ -85,10 +87,10 @@ def returned(state, code=None):
         (returned(State.REUSED), Result.REUSED),
         (returned(State.BUSY), Result.BUSY),
         (returned(State.STOPPED), Result.CANCELLED),
-        (returned(State.FAILED, Code.USER_MISTAKE), Result.MISTAKE),
-        (returned(State.FAILED, Code.OUT_OF_MEMORY), Result.OUT_OF_MEMORY),
-        (returned(State.FAILED, Code.SURROUNDINGS), Result.ERROR),
-        (returned(State.FAILED, Code.FAULT), Result.ERROR),
+        (returned(State.FAILED, FaultClass.MISTAKE), Result.MISTAKE),
+        (returned(State.FAILED, FaultClass.OUT_OF_MEMORY), Result.OUT_OF_MEMORY),
+        (returned(State.FAILED, FaultClass.STORAGE_FULL), Result.ERROR),
+        (returned(State.FAILED, FaultClass.PROGRAM), Result.ERROR),
         (Outcome(ticket="t", ending=Ending.RAISED, error="m"), Result.ERROR),
         (Outcome(ticket="t", ending=Ending.LOST, error="m"), Result.LOST),
         (Outcome(ticket="t", ending=Ending.CANCELLED, error="m"), Result.CANCELLED),
@@ -102,15 +104,24 @@ def test_every_ending_has_one_meaning(outcome, result):
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("error", "code", "fault_class"),
     [
-        (OutOfMemory("no room"), Code.OUT_OF_MEMORY),
-        (UserError("wrong"), Code.USER_MISTAKE),
-        (SurroundingsError("down"), Code.SURROUNDINGS),
-        (ValueError("bug"), Code.FAULT),
+        (OutOfMemory("no room"), Code.OUT_OF_MEMORY, FaultClass.OUT_OF_MEMORY),
+        (UserError("wrong"), Code.USER_MISTAKE, FaultClass.MISTAKE),
+        (SurroundingsError("down"), Code.SURROUNDINGS, FaultClass.UNKNOWN),
+        (ValueError("bug"), Code.FAULT, FaultClass.PROGRAM),
+        (OSError(errno.ENOSPC, "full"), Code.SURROUNDINGS, FaultClass.STORAGE_FULL),
     ],
 )
-def test_every_error_has_a_code_that_crosses_processes(error, code):
+def test_every_error_has_a_code_and_a_class_that_cross_processes(error, code, fault_class):
     answer = Answer(state=State.FAILED, fault=Fault.of(error))
     again = Answer.from_json(answer.to_json())
     assert again == answer and again.fault.code is code and str(error) in again.fault.message
+    assert again.fault.fault_class is fault_class
+
+
+def test_an_answer_of_a_version_without_classes_is_read_by_its_code():
+    answer = Answer(state=State.FAILED, fault=Fault.of(UserError("wrong")))
+    written = json.loads(answer.to_json())
+    del written["error"]["fault_class"]
+    assert Answer.from_json(json.dumps(written)) == answer

@@ -1,5 +1,6 @@
 import pytest
 
+from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
@@ -77,7 +78,7 @@ def test_a_line_that_a_crash_left_half_written_is_passed_over(tmp_path):
 def test_history_counts_failures_tries_and_time(root):
     write(root, "1", [STARTED, SUBMITTED, LOST, SUBMITTED, LOST])
     job = gather(read_events(root, "study")).of_job("k")
-    assert job.failures == {Result.LOST: 2}
+    assert job.failures == {FaultClass.LOST_PROCESS: 2}
     assert (job.num_attempts, job.seconds, job.message) == (2, 2.0, "gone")
 
 
@@ -121,7 +122,11 @@ def test_a_failure_counts_only_when_nobody_else_is_at_the_job_and_a_mistake_alwa
     alone = gather([*both, ended("a", Result.LOST), ended("b", Result.LOST, "gone too")]).of_job(
         "k"
     )
-    assert (alone.failures[Result.LOST], alone.message, alone.open_since) == (1, "gone too", None)
+    assert (alone.failures[FaultClass.LOST_PROCESS], alone.message, alone.open_since) == (
+        1,
+        "gone too",
+        None,
+    )
     mistaken = [ended("a", Result.MISTAKE, "yours"), ended("b", Result.CANCELLED, "stopped")]
     found = gather([*both, *mistaken]).of_job("k")
     assert (found.given_up, found.message) == (True, "yours")
