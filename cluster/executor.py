@@ -15,6 +15,7 @@ from typing import Protocol
 
 from cluster.errors import unknown_name
 from cluster.fault_classes import FaultClass
+from cluster.left_over_variables import one_process
 from cluster.resources import Resources
 
 
@@ -126,9 +127,13 @@ def executor_class(name: str) -> Callable[..., Executor]:
 
 
 def call_entry(ticket: str, entry: str, payload: str, surroundings: Surroundings) -> Outcome:
-    """Call the function that `package.module:function` names; whatever it raises is its outcome."""
+    """Call the function that `package.module:function` names, as the only rank there is.
+
+    Whatever it raises is its outcome.
+    """
     try:
-        answer = load_entry(entry)(payload, surroundings)
+        with one_process():
+            answer = load_entry(entry)(payload, surroundings)
     except Exception as fault:
         message = f"{type(fault).__name__}: {fault}"
         return Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=surroundings.node)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.executor import Surroundings, load_entry
 from cluster.gang_board import Order, RankReport, Seat
+from cluster.left_over_variables import forget_other_launchers
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 _BEAT_EVERY_S = 0.25
 _OTHERS_S = 120.0
 """How long all ranks may take to sign in once one has."""
-_LAUNCHER_PREFIXES = ("SLURM_", "PMI_", "PMIX_", "OMPI_", "MPI_", "MV2_", "HYDRA_")
-"""Prefixes of variables by which libraries would take the gang for a job of another launcher."""
 
 
 def run_rank(config: dict[str, Any]) -> None:
@@ -27,7 +26,7 @@ def run_rank(config: dict[str, Any]) -> None:
     import ray
     import ray.train
 
-    _forget_other_launchers()
+    forget_other_launchers()
     board = config["board"]
     context = ray.train.get_context()
     rank = context.get_world_rank()
@@ -55,12 +54,6 @@ def run_rank(config: dict[str, Any]) -> None:
     except Exception as fault:  # the boundary: whatever a call raises is its outcome
         report = RankReport(rank=rank, error=f"{type(fault).__name__}: {fault}")
     ray.get(board.report.remote(report))
-
-
-def _forget_other_launchers() -> None:
-    for name in list(os.environ):
-        if name.startswith(_LAUNCHER_PREFIXES):
-            del os.environ[name]
 
 
 def _listen(board: "ActorHandle", rank: int, stop: threading.Event) -> None:

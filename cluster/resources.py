@@ -2,9 +2,11 @@
 
 import os
 import platform
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
+
+from cluster.container_limits import container_limits
+from cluster.visible_gpus import visible_gpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +110,18 @@ def _pluralize(number: float, what: str) -> str:
 
 
 def this_machine() -> Resources:
-    """Return the cores this process may use, the driver's GPUs and the memory; without torch."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    num_gpus = _num_gpus()
+    """Return the cores, memory and GPUs that this process may use; without torch.
+
+    In a container or batch job these are its limits, not the host's: whole cores, one at least.
+    """
+    limits = container_limits()
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    gpus = visible_gpus()
     return Resources(
-        num_cpus=len(os.sched_getaffinity(0)),
-        num_gpus=num_gpus,
-        memory_gb=round(memory, 1),
-        gpu_memory_gb=_gpu_memory_gb() if num_gpus else 0,
+        num_cpus=max(1, int(min(len(os.sched_getaffinity(0)), limits.num_cpus))),
+        num_gpus=len(gpus),
+        memory_gb=round(min(memory_bytes, limits.memory_bytes) / 1e9, 1),
+        gpu_memory_gb=min((gpu.memory_gb for gpu in gpus), default=0),
     )
 
 
@@ -126,27 +132,3 @@ def processor_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _num_gpus() -> int:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    return sum(line.startswith("GPU ") for line in _query_driver("--list-gpus"))
-
-
-def _gpu_memory_gb() -> float:
-    """Return the memory of the smallest GPU, in 10^9 bytes; 0 when the driver does not say."""
-    lines = _query_driver("--query-gpu=memory.total", "--format=csv,noheader,nounits")
-    sizes = [int(line) * 2**20 / 1e9 for line in lines if line.strip().isdigit()]
-    return round(min(sizes, default=0.0), 1)
-
-
-def _query_driver(*arguments: str) -> list[str]:
-    try:
-        answer = subprocess.run(
-            ["nvidia-smi", *arguments], capture_output=True, text=True, timeout=20, check=False
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return []
-    return answer.stdout.splitlines()

@@ -10,9 +10,11 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 from cluster.errors import UserError
 from cluster.executor import Surroundings
+from cluster.left_over_variables import one_process
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
 from jobs.kind import KINDS
@@ -37,7 +39,8 @@ def run(payload: str, surroundings: Surroundings) -> str:
     """
     assignment = Assignment.from_json(payload)
     try:
-        return _claim_and_answer(assignment, surroundings, Gang(surroundings)).to_json()
+        with one_process() if surroundings.num_ranks == 1 else nullcontext():
+            return _claim_and_answer(assignment, surroundings, Gang(surroundings)).to_json()
     except Exception as error:  # the storage, before the attempt began or after it ended
         return Answer(state=State.FAILED, fault=Fault.of(error)).to_json()
 

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.container_limits import container_limits, free_host_bytes
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome, Surroundings, call_entry
 from cluster.gang_call import GangCalls
@@ -28,6 +29,7 @@ from cluster.gang_placement import selector_of
 from cluster.gpu_variables import gpu_variables
 from cluster.ray_nodes import GPU_MEMORY, Preemption, free_on_nodes, living_nodes
 from cluster.resources import Resources, this_machine
+from cluster.visible_gpus import visible_variable
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -82,12 +84,14 @@ class Executor:
         options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self._address is None:
             offered = self._offered or this_machine()
+            os.environ.update(visible_variable())
             options |= {
                 "address": "local",
                 "include_dashboard": False,
                 "num_cpus": int(offered.num_cpus),
                 "num_gpus": int(offered.num_gpus),
                 "object_store_memory": _OBJECT_STORE_BYTES,
+                **_memory_of_container(),
             }
             if offered.num_gpus and offered.gpu_memory_gb:
                 # What the driver says of these GPUs; Ray knows only products, and not all.
@@ -297,6 +301,14 @@ def _require_answer(address: str) -> None:
         raise SurroundingsError(
             f"Ray cannot be joined: nothing answers ({fault.strerror or fault})", where=address
         ) from fault
+
+
+def _memory_of_container() -> dict[str, int]:
+    """Return what calls may hold where a control group says it; Ray sees no nested groups."""
+    free = container_limits().free_bytes
+    if math.isinf(free):
+        return {}
+    return {"_memory": max(0, free_host_bytes() - _OBJECT_STORE_BYTES)}
 
 
 def _quieten_ray() -> None:

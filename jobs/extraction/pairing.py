@@ -5,12 +5,12 @@ Every pairing gives the same numbers; the record states the choice and its reaso
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from enum import Enum
 
 import torch
 
+from cluster.container_limits import free_host_bytes
 from cluster.errors import UserError
 
 MEMORY_PER_WEIGHT_BYTE = 1.25
@@ -111,4 +111,4 @@ def free_memory(device: str, memory_gb: float) -> int:
         return sum(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
     if memory_gb:
         return int(memory_gb * 1e9)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return free_host_bytes()

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Set
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
@@ -101,7 +102,7 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
 
 def _make_executor(options: argparse.Namespace) -> "Executor":
     from cluster.executor import executor_class
-    from cluster.resources import Resources, this_machine
+    from cluster.resources import this_machine
     from orchestrator.dispatch.execution import PACKAGES
 
     chosen = executor_class(options.executor)
@@ -118,10 +119,7 @@ def _make_executor(options: argparse.Namespace) -> "Executor":
             raise UserError(
                 f"{options.cpus} cores are too few", where="--cpus", allowed=["1 or more"]
             )
-        machine = this_machine()
-        offered = Resources(
-            num_cpus=options.cpus, num_gpus=machine.num_gpus, memory_gb=machine.memory_gb
-        )
+        offered = replace(this_machine(), num_cpus=options.cpus)
     return chosen(address=options.address, offered=offered, packages=PACKAGES)
 
 

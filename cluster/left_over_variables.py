@@ -1,0 +1,78 @@
+"""Environment variables that another launcher, or a shell profile, left around a call.
+
+Libraries read them when they are imported or when training begins, and would take one process for a
+rank of a program that somebody else started (and wait for the others for ever), or compute in
+another precision than the params of the job say.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_OTHER_LAUNCHERS = (
+    *("SLURM_", "PMI_", "PMIX_", "PRTE_", "OMPI_", "MPI_", "MV2_", "HYDRA_", "PALS_", "ALPS_"),
+    *("FLUX_", "LSB_", "JSM_", "HOROVOD_", "SMDATAPARALLEL_", "SM_", "AZ_BATCH", "DLWS_", "DLTS_"),
+)
+"""Beginnings of what batch systems, MPI and cloud trainers tell their processes."""
+_TORCH_LAUNCHERS = ("TORCHELASTIC_", "PET_")
+"""Beginnings of what torchrun tells its processes, beside the following."""
+_TORCH_RANKS = frozenset(
+    {
+        *("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+        *("LOCAL_RANK", "LOCAL_WORLD_SIZE", "LOCAL_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE"),
+        *("ROLE_NAME", "ROLE_RANK", "ROLE_WORLD_SIZE", "CROSS_RANK", "CROSS_SIZE"),
+        *("NODE_RANK", "NNODES", "NPROC_PER_NODE", "FORK_LAUNCHED"),
+    }
+)
+"""What torch, accelerate and DeepSpeed take for the place of a process among ranks."""
+_SETTING_PREFIXES = ("ACCELERATE_", "FSDP_", "MEGATRON_LM_", "PARALLELISM_CONFIG_")
+"""Beginnings of what `accelerate launch` tells its processes: engine, precision, batches."""
+_SETTINGS = frozenset(
+    {
+        # Precision of products: params say it, and torch is told.
+        *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
+        *("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"),
+        *("XLA_USE_BF16", "XLA_DOWNCAST_BF16", "USE_TORCH_XLA"),
+        # Other modules, kernels or accelerators than those that a kind has chosen.
+        *("DS_ACCELERATOR", "TRANSFORMERS_SDPA_FORCE_GQA", "TRUST_REMOTE_CODE"),
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",
+    }
+)
+"""What changes what a library computes, whatever the params of a job say."""
+_FIXED = {"USE_HUB_KERNELS": "NO"}
+"""What is set: transformers would load compiled kernels from the hub where it can."""
+
+
+@contextmanager
+def one_process() -> Iterator[None]:
+    """Let one process be one rank, and compute as its params say, until the end of the block."""
+    before = dict(os.environ)
+    _remove(lambda name: _is_setting(name) or _is_foreign(name) or _is_rank(name))
+    try:
+        yield
+    finally:
+        for name in before.keys() - os.environ.keys():
+            os.environ[name] = before[name]
+
+
+def forget_other_launchers() -> None:
+    """Leave a rank of ours with what our own launcher said, and with the settings of its params."""
+    _remove(lambda name: _is_setting(name) or _is_foreign(name))
+
+
+def _remove(is_left_over: Callable[[str], bool]) -> None:
+    for name in [name for name in os.environ if is_left_over(name)]:
+        del os.environ[name]
+    os.environ.update(_FIXED)
+
+
+def _is_foreign(name: str) -> bool:
+    return name.startswith(_OTHER_LAUNCHERS)
+
+
+def _is_rank(name: str) -> bool:
+    return name in _TORCH_RANKS or name.startswith(_TORCH_LAUNCHERS)
+
+
+def _is_setting(name: str) -> bool:
+    return name in _SETTINGS or name.startswith(_SETTING_PREFIXES)
