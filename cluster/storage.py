@@ -155,9 +155,9 @@ class Storage:
 
 
 def _check_name(name: str) -> str:
-    if _UNUSUAL.isdisjoint(name.split("/")):
+    if _UNUSUAL.isdisjoint(name.split("/")) and "\0" not in name:
         return name
     parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts:
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
         raise UserError(f"the name {name!r} would leave the output root")
     return "/".join(parts)

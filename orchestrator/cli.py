@@ -1,14 +1,15 @@
 """The command `deltascale`: finds the verb, runs it, turns faults into one message and a code.
 
 Exit codes: 0 complete, 1 finished with failed jobs or damage found, 2 the user's mistake,
-3 the surroundings', 130 interrupted.
+3 the surroundings', 70 a fault of this program, 130 interrupted.
 """
 
 import argparse
-import errno
+import io
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import metadata
 from typing import NoReturn
@@ -18,8 +19,6 @@ from orchestrator.console import say, say_json
 from orchestrator.verb import VERBS, Verb
 
 _PROGRAM = "deltascale"
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Error numbers of a disk that holds no more, or no more of this user."""
 _LIBRARIES = ("torch", "ray", "transformers", "trl")
 """Libraries that `--version` reports; they are looked up, never imported."""
 
@@ -34,22 +33,27 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if words is None else words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # No text of a user's may end in an error because this terminal cannot show it.
+            stream.reconfigure(errors="backslashreplace")
+    options = argparse.Namespace()
     try:
-        return _run(words)
+        code = _answer(words, options)
+        sys.stdout.flush()  # a full disk is reported here, not lost at exit
+        return code
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is wrong.
         _discard_output()
         return 0
-    except OSError as fault:
-        if fault.errno not in _DISK_FULL:
-            raise
-        _discard_output()
-        place = fault.filename or "standard output"
-        sys.stderr.write(f"{_PROGRAM}: cannot write: {fault.strerror}\n  where:   {place}\n")
-        return 3
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command resumes\n")
-        return 130
+    except (Exception, KeyboardInterrupt) as error:  # the last boundary
+        if "--debug" in words:
+            traceback.print_exc()
+        from orchestrator.unforeseen import fault_of
+
+        fault = fault_of(error, words, getattr(options, "root", None))
+        _report(fault, as_json="--json" in words)
+        return fault.exit_code
 
 
 def verb_names() -> list[str]:
@@ -57,21 +61,36 @@ def verb_names() -> list[str]:
     return sorted(VERBS.names(), key=lambda name: (VERBS.find(name).ORDER, name))
 
 
-def _run(words: Sequence[str]) -> int:
-    try:
-        return _answer(words)
-    except DeltascaleError as fault:
-        if "--json" in words:
+def _report(fault: DeltascaleError, *, as_json: bool) -> None:
+    """Write a fault to standard error, or as JSON to standard output where that takes anything."""
+    if as_json:
+        try:
             sys.stdout.write(json.dumps(fault.as_json()) + "\n")
-        else:
-            sys.stderr.write(f"{_PROGRAM}: {fault}\n")
-        return fault.exit_code
-    finally:
-        sys.stdout.flush()  # a full disk is reported here, not lost at exit
+            sys.stdout.flush()
+            return
+        except OSError:
+            pass
+    _discard_output_unless_written()
+    sys.stderr.write(f"{_PROGRAM}: {fault}\n")
 
 
-def _answer(words: Sequence[str]) -> int:
-    """Run the verb, or answer what can be asked without one."""
+def _discard_output_unless_written() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
+
+
+def _answer(words: Sequence[str], options: argparse.Namespace) -> int:
+    """Run the verb, or answer what can be asked without one.
+
+    Args:
+        words: the command line, after the program's name.
+        options: takes what the words after the verb say, as far as they are read.
+
+    Returns:
+        The exit code.
+    """
     first = words[0] if words else "--help"
     if first in ("--help", "-h"):
         _print_help()
@@ -82,7 +101,8 @@ def _answer(words: Sequence[str]) -> int:
     if first.startswith("-"):
         raise unknown_name("option", first, ["--help", "--version"], where=_PROGRAM)
     verb = VERBS.find(first, where=f"{_PROGRAM} VERB")
-    return verb.run(_options(first, verb, words[1:]))
+    _read_options(first, verb, words[1:], options)
+    return verb.run(options)
 
 
 def _discard_output() -> None:
@@ -135,23 +155,23 @@ class _Parser(argparse.ArgumentParser):
         return [name for name in self._option_string_actions if name.startswith("--")]
 
 
-def _options(name: str, verb: Verb, words: Sequence[str]) -> argparse.Namespace:
-    """Read the words after a verb."""
+def _read_options(name: str, verb: Verb, words: Sequence[str], options: argparse.Namespace) -> None:
+    """Read the words after a verb into the options."""
     parser = _Parser(prog=f"{_PROGRAM} {name}", description=f"{verb.HELP}.", exit_on_error=False)
     parser.add_argument(
         "--root", help="output root, a path or URL (default: $DELTASCALE_ROOT or ./results)"
     )
     parser.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.add_argument("--debug", action="store_true", help="show the stack of any fault")
     verb.arguments(parser)
     _check_options(parser, words)
     try:
-        options, surplus = parser.parse_known_args(words)
+        _, surplus = parser.parse_known_args(words, options)
     except argparse.ArgumentError as fault:
         raise _argument_error(parser, fault) from None
     if surplus:
         what = "unknown option" if surplus[0].startswith("-") else "unexpected argument"
         raise UserError(f"{what} {surplus[0]!r}", where=parser.prog, hint=f"`{parser.prog} --help`")
-    return options
 
 
 def _check_options(parser: _Parser, words: Sequence[str]) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
+from pydantic import ConfigDict, TypeAdapter, with_config
 
+from cluster.checked_json import parse_as, read_file
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import artifact_folder
@@ -23,6 +25,10 @@ CARD = "model/README.md"
 """The card of a model: for people, read by no job."""
 
 
+_FINITE = ConfigDict(allow_inf_nan=False)
+
+
+@with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
     """One file of an artifact."""
@@ -33,6 +39,7 @@ class FileEntry:
     """xxh3-64 of its bytes, 16 hex digits."""
 
 
+@with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """`record.json`: what was done, by which attempt, from what, with what."""
@@ -74,13 +81,22 @@ class Record:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Record":
-        """Parse a record. Raises ValueError when it is none."""
-        try:
-            fields = json.loads(data)
-            files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
-            return cls(files=files, **fields)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"not a record: {error}") from error
+        """Parse a record. Raises ValueError when it is none, or names what is no file of ours."""
+        record = parse_as(_RECORD, data)
+        if not is_plain_name(record.attempt) or "/" in record.attempt:
+            raise ValueError(f"attempt: {record.attempt[:100]!r} is no name of an attempt")
+        for name in record.files:
+            if not is_plain_name(name):
+                raise ValueError(f"files: {name[:100]!r} is no name of a file")
+        return record
+
+
+_RECORD = TypeAdapter(Record)
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether a name from a file stays inside the folder that it is relative to."""
+    return "\0" not in name and {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def digest_bytes(data: bytes) -> str:
@@ -134,9 +150,9 @@ class Artifact:
     def record_bytes(self) -> bytes | None:
         """Read what lies where the record belongs, valid or not; None when nothing does."""
         try:
-            return self.storage.read(self.record_name)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            return read_file(self.storage, self.record_name)
+        except ValueError:
+            return b""  # a folder: it is in the way, and no record
 
     def record_in(self, data: bytes) -> tuple[Record, str] | None:
         """Parse a record; return it and its content digest, or None when it is not valid."""

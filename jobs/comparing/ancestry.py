@@ -15,6 +15,7 @@ from analysis.long_table.circumstances import Circumstances, Origin
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import artifact_folder
+from jobs.artifacts.request import readable_request
 from jobs.kind import KINDS
 from jobs.provenance import Data, Leaves, Model
 from jobs.text.format import FORMATS
@@ -47,18 +48,18 @@ class Ancestry:
     storage: Storage
     """The root's storage."""
     requests: dict[str, _Request | None] = field(default_factory=dict)
-    """Key -> the request; None where `job.json` is gone."""
+    """Key -> the request; None where `job.json` is gone or damaged."""
 
     def request(self, kind: str, key: str) -> _Request | None:
         """Read the request of a job, with those of everything behind it."""
         if key not in self.requests:
+            self.requests[key] = None  # a damaged request may name itself
             self.requests[key] = self._read(kind, key)
         return self.requests[key]
 
     def _read(self, kind: str, key: str) -> _Request | None:
-        try:
-            content = json.loads(self.storage.read(f"{artifact_folder(kind, key)}/job.json"))
-        except FileNotFoundError:
+        content = readable_request(self.storage, f"{artifact_folder(kind, key)}/job.json")
+        if content is None:
             return None
         inputs = {
             name: upstream
@@ -97,7 +98,7 @@ def _circumstances(request: _Request) -> Circumstances:
         prompts=None if prompts is None else prompts.key,
         source=None if prompts is None else _source(params),
         transform=params.get("transform"),
-        dialogue="turn" in params.get("positions", ()),
+        dialogue="turn" in (params.get("positions") or ()),
         against_prompts=None if compared is None else compared.prompts,
         against_objective=None if compared is None else compared.objective,
         against_aligned=None if compared is None else compared.aligned,
@@ -121,7 +122,7 @@ def _models_and_prompts(request: _Request) -> Mapping[str, _Request]:
 
 def _job_that_made(model: _Request) -> _Request:
     """Return the job that made a model, whatever jobs changed only its form since."""
-    while model.leaves is Model.SAME:
+    while model.leaves is Model.SAME and "model" in model.inputs:
         model = model.inputs["model"]
     return model
 

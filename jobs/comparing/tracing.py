@@ -1,14 +1,13 @@
 """Where a number comes from: the artifact that holds it, and those that were read to make it."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.identity import KEY_LENGTH
+from jobs.artifacts.request import Request, readable_request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +91,17 @@ class Tracer:
 
     def _trace_once(self, kind: str, key: str) -> Trace:
         if key not in self._traced:
+            why = "its record names the artifact itself as an input"
+            self._traced[key] = Trace(kind=kind, key=key, label=kind, missing=why)
             self._traced[key] = self._read(kind, key)
         return self._traced[key]
 
     def _read(self, kind: str, key: str) -> Trace:
         artifact = Artifact(self._storage, kind, key)
-        request = _read_request(self._storage, f"{artifact.folder}/job.json")
-        whole = str(request.get("key", key))
-        valid = Artifact(self._storage, kind, whole).find_record()
+        request = readable_request(self._storage, f"{artifact.folder}/job.json")
+        asked = request["key"] if request else key
+        # Of sixteen digits the request has the rest.
+        valid = Artifact(self._storage, kind, asked if asked.startswith(key) else key).find_record()
         if valid is None:
             why = f"{artifact.folder} has no valid record"
             return Trace(kind=kind, key=key, label=kind, missing=why)
@@ -109,7 +111,7 @@ class Tracer:
             key=record.key,
             label=_label(request) or kind,
             folder=artifact.attempt_folder(record.attempt),
-            params=request.get("params", {}),
+            params=request["params"] if request else {},
             files=tuple(
                 (name, record.files[name].bytes, record.files[name].xxh3)
                 for name in sorted(record.files)
@@ -147,28 +149,20 @@ def trace(storage: Storage, key: str) -> Trace:
     return Tracer(storage).trace(key)
 
 
-def _read_request(storage: Storage, name: str) -> Mapping[str, Any]:
-    """Read the request of a job from its `job.json`; nothing where that is gone."""
-    try:
-        request: Mapping[str, Any] = json.loads(storage.read(name))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return request
-
-
-def _label(request: Mapping[str, Any]) -> str:
+def _label(request: Request | None) -> str:
+    if request is None:
+        return ""
     inside = ",".join(f"{axis}={value}" for axis, value in request.get("cell", {}).items())
-    stage = str(request.get("stage", ""))
+    stage = request.get("stage", "")
     return f"{stage}[{inside}]" if inside else stage
 
 
-def _inputs(request: Mapping[str, Any], read: Mapping[str, str]) -> list[tuple[str, str]]:
+def _inputs(request: Request | None, read: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the input name and key of everything that was read, each once."""
-    upstream: Mapping[str, Sequence[Any]] = request.get("identity", {}).get("inputs", {})
+    upstream = request["identity"].get("inputs", {}) if request else {}
     names: dict[str, str] = {}
     for name in sorted(upstream):
         for ref in upstream[name]:
-            key = ref["key"] if isinstance(ref, Mapping) else ref
-            names.setdefault(str(key), name)
+            names.setdefault(ref if isinstance(ref, str) else ref["key"], name)
     pairs = [(name, key) for key, name in names.items() if key in read]
     return pairs + [("", key) for key in sorted(read) if key not in names]

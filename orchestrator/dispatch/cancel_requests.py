@@ -6,7 +6,21 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from cluster.checked_json import read_as
 from cluster.storage import Storage
+
+
+class _Request(TypedDict):
+    """A request as it is written."""
+
+    cancel: list[str] | None
+    """Keys of the jobs; None for all."""
+
+
+_REQUEST = TypeAdapter(_Request)
 
 
 def ask_to_cancel(storage: Storage, study: str, keys: Iterable[str] | None) -> None:
@@ -24,9 +38,11 @@ def take_requests(storage: Storage, study: str) -> list[frozenset[str] | None]:
     requests: list[frozenset[str] | None] = []
     for name in storage.list(_folder(study)):
         full = f"{_folder(study)}/{name}"
-        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            chosen = json.loads(storage.read(full))["cancel"]
-            requests.append(None if chosen is None else frozenset(chosen))
+        with suppress(ValueError):  # a damaged request asks for nothing
+            request = read_as(storage, full, _REQUEST)
+            if request is not None:
+                chosen = request["cancel"]
+                requests.append(None if chosen is None else frozenset(chosen))
         storage.remove(full)
     return requests
 

@@ -15,7 +15,7 @@ from cluster.storage import Storage
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
 from orchestrator.plan.plan import Plan, is_current, make_plan
 from orchestrator.plan.prepared import read_params
-from orchestrator.plan.revisions import known_revisions
+from orchestrator.plan.revisions import known_revisions, require_revisions
 from orchestrator.plan.stage_params import OutsideData
 from orchestrator.plan.study_folder import known_studies, open_study
 from orchestrator.records.history import History, read_history
@@ -92,7 +92,9 @@ def plan_study(
     ):
         return earlier
     if purpose is Purpose.LAUNCH:
-        return make_plan(study, revisions)
+        plan = make_plan(study, revisions)
+        require_revisions(root, plan.jobs)
+        return plan
     is_asked = purpose is Purpose.ASK
     outside = OutsideData(
         recorded=read_params(root, study),

@@ -3,7 +3,6 @@
 Reads records and the index of the last launch; runs nothing.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -12,6 +11,7 @@ from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.job import Job, artifact_folder
+from jobs.artifacts.request import readable_request
 from jobs.kind import Fit
 from orchestrator.plan.fitting import choose_fit, why_unfit
 from orchestrator.plan.identity_diff import describe_changes
@@ -219,11 +219,9 @@ class _Judge:
 
     def _why_changed(self, job: Job, before: str) -> str:
         folder = artifact_folder(job.kind, before)
-        try:
-            request = json.loads(self._root.read(f"{folder}/job.json"))
-            phrases = describe_changes(request["identity"], job.identity, self._label)
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
-            phrases = []
+        request = readable_request(self._root, f"{folder}/job.json")
+        was = request and request["identity"]
+        phrases = describe_changes(was, job.identity, self._label) if was else []
         return "; ".join(phrases) or f"this cell was {before[:16]} at the last launch"
 
     def _label(self, key: str) -> str:

@@ -7,10 +7,13 @@ data nor its models: with the text of the study they give the same plan.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
+from cluster.checked_json import read_as
+from cluster.errors import UserError
 from cluster.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_bytes
@@ -43,11 +46,35 @@ class Prepared:
     """Files and folders of the user's data that are not here; with any, the key is not known."""
 
 
+class _Written(TypedDict):
+    """What is recorded of one `Prepared`; fields as there."""
+
+    params: dict[str, Any]
+    identity: dict[str, Any]
+    pins: dict[str, str]
+    used: list[str]
+    spared: list[str]
+    resources: Resources
+    workers: Annotated[int, Field(ge=1)]
+
+
+class _Document(TypedDict):
+    """What is recorded of a study."""
+
+    text: str
+    """Digest of its text."""
+    stages: dict[str, list[tuple[list[int], _Written]]]
+    """Stage -> places of axis values, and what was prepared for them."""
+
+
+_DOCUMENT = TypeAdapter(_Document)
+
+
 @dataclass(frozen=True)
 class RecordedParams:
     """The prepared params of a study, as its last launch recorded them."""
 
-    stages: Mapping[str, Mapping[Row, Mapping[str, Any]]] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[Row, _Written]] = field(default_factory=dict)
     """Stage -> places of the values of the axes that its params name -> what was prepared."""
 
     def find(self, stage: str, row: Row, kind: Kind[Params]) -> Prepared | None:
@@ -62,18 +89,19 @@ class RecordedParams:
         if recorded is None:
             return None
         try:
-            return Prepared(
-                params=recorded["params"],
-                validated=kind.Params(**recorded["params"]),
-                identity=recorded["identity"],
-                pins=recorded["pins"],
-                used=frozenset(recorded["used"]),
-                spared=frozenset(recorded["spared"]),
-                resources=Resources(**recorded["resources"]),
-                workers=recorded["workers"],
-            )
-        except (ValidationError, KeyError, TypeError):
+            validated = kind.Params(**recorded["params"])
+        except (ValidationError, UserError):
             return None
+        return Prepared(
+            params=recorded["params"],
+            validated=validated,
+            identity=recorded["identity"],
+            pins=recorded["pins"],
+            used=frozenset(recorded["used"]),
+            spared=frozenset(recorded["spared"]),
+            resources=recorded["resources"],
+            workers=recorded["workers"],
+        )
 
 
 def write_params(root: Storage, study: Study, stages: Mapping[str, Mapping[Row, Prepared]]) -> None:
@@ -100,17 +128,17 @@ def read_params(root: Storage, study: Study) -> RecordedParams | None:
     A damaged file counts as none: then the study is planned from its data.
     """
     try:
-        document = json.loads(root.read(_name(study.name)))
-        if document["text"] != _digest(study):
-            return None
-        return RecordedParams(
-            {
-                stage: {tuple(row): prepared for row, prepared in rows}
-                for stage, rows in document["stages"].items()
-            }
-        )
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        document = read_as(root, _name(study.name), _DOCUMENT)
+    except ValueError:
         return None
+    if document is None or document["text"] != _digest(study):
+        return None
+    return RecordedParams(
+        {
+            stage: {tuple(row): prepared for row, prepared in rows}
+            for stage, rows in document["stages"].items()
+        }
+    )
 
 
 def _written(prepared: Prepared) -> dict[str, object]:

@@ -6,8 +6,12 @@ The index (cell -> key) lets the next plan say what changed; nothing here says w
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from cluster.checked_json import damaged_file, read_as, read_file
 from cluster.errors import unknown_name
 from cluster.storage import Storage
 from jobs.artifacts.job import Cell
@@ -35,9 +39,9 @@ class _Entry(TypedDict):
 
     cell: Cell
     """Its cell."""
-    key: str
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
     """Its key."""
-    kind: str
+    kind: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
     """Its kind."""
 
 
@@ -53,6 +57,8 @@ class _Index(TypedDict):
     stages: dict[str, list[_Entry]]
     """Stage -> its jobs."""
 
+
+_INDEX = TypeAdapter(_Index)
 
 CellKey = tuple[str, frozenset[tuple[str, str]]]
 """Stage and cell of a job."""
@@ -96,10 +102,19 @@ def known_studies(root: Storage) -> list[str]:
 
 def open_study(root: Storage, name: str) -> Study:
     """Open a study known in the root as it was launched last; paths resolve as they did then."""
-    index = _index(root, name) if name in known_studies(root) else None
-    if index is None:
-        raise unknown_name("study", name, known_studies(root), where=root.url)
-    text = root.read(f"studies/{name}/study.yaml").decode()
+    known = known_studies(root)
+    if name not in known:
+        raise unknown_name("study", name, known, where=root.url)
+    place = f"studies/{name}/study.yaml"
+    hint = "launch the study's own file, which writes it again"
+    try:
+        index = _read_index(root, name)
+        text = (read_file(root, place) or b"").decode()
+    except UnicodeDecodeError as reason:
+        raise damaged_file(root, place, reason, hint) from None
+    except ValueError as reason:
+        raise damaged_file(root, _index_name(name), reason, hint) from None
+    assert index is not None, "a known study has an index"
     return study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
 
 
@@ -110,16 +125,20 @@ def document_text(document: PlanDocument) -> str:
     return f'{json.dumps(head, indent=1)[:-2]},\n "jobs": {jobs}\n}}\n'
 
 
-def _index(root: Storage, study: str) -> _Index | None:
-    try:
-        index: _Index = json.loads(root.read(f"studies/{study}/index.json"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return index
+def _index_name(study: str) -> str:
+    return f"studies/{study}/index.json"
+
+
+def _read_index(root: Storage, study: str) -> _Index | None:
+    """Read the index; None where there is none. Raises ValueError where it is damaged."""
+    return read_as(root, _index_name(study), _INDEX)
 
 
 def _indexed_stages(root: Storage, study: str) -> dict[str, list[_Entry]]:
-    index = _index(root, study)
+    try:
+        index = _read_index(root, study)
+    except ValueError:  # as if the study had never been launched: the next launch writes it
+        index = None
     return {} if index is None else index["stages"]
 
 

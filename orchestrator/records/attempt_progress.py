@@ -1,14 +1,17 @@
 """The progress that running attempts last wrote."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from cluster.checked_json import read_as
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 
 
+@with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far an attempt is."""
@@ -17,6 +20,9 @@ class Progress:
     """Share of the work that is done, from 0 to 1; None if not known."""
     doing: str | None = None
     """What the attempt is at, in a few words."""
+
+
+_PROGRESS = TypeAdapter(Progress)
 
 
 def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> Progress:
@@ -35,7 +41,6 @@ def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> Progre
 def _read_attempt(storage: Storage, job: Job, attempt: str) -> Progress:
     folder = Artifact(storage, job.kind, job.key).attempt_folder(attempt)
     try:
-        progress = json.loads(storage.read(f"{folder}/progress.json"))
-        return Progress(fraction=progress.get("fraction"), doing=progress.get("doing"))
-    except (FileNotFoundError, NotADirectoryError, ValueError, AttributeError):
+        return read_as(storage, f"{folder}/progress.json", _PROGRESS) or Progress()
+    except ValueError:
         return Progress()

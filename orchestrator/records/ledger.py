@@ -2,7 +2,7 @@
 
 On a local root one file per launch, appended in batches. Objects of a remote root cannot grow: the
 newest is written again, whole, until it is large enough for the next one to begin.
-A line that does not parse was left half-written by a crash, and is skipped.
+A line that does not parse was left half-written by a crash, or damaged: it is passed over.
 """
 
 import json
@@ -10,16 +10,29 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import Enum
+from typing import IO, Annotated
 
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+
+from cluster.checked_json import checked, parse_json
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records.failure import Result
 
 _SYNC_EVERY_S = 1.0
+_LONGEST_LINE = 1 << 20
+"""Bytes of a line; no event is longer, and a damaged file may be one line of any size."""
 _PART_BYTES = 256 * 1024
 """Size of one object of a remote ledger: about 1,000 events, so 10,000 jobs are ten requests."""
+
+
+_FINITE = ConfigDict(allow_inf_nan=False)
+Moment = Annotated[float, Field(ge=0, le=1e11)]
+"""Seconds since the epoch, as far as a date can be written."""
+Amount = Annotated[float, Field(ge=-1e12, le=1e12)]
+"""Seconds or accelerators."""
 
 
 class LaunchState(Enum):
@@ -39,11 +52,12 @@ class LaunchState(Enum):
     """A signal ended it, or it was killed."""
 
 
+@with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchStarted:
     """A launch took the study's lock and began."""
 
-    at: float
+    at: Moment
     """Seconds since the epoch."""
     launch: str
     """Id of the launch; ids sort by time."""
@@ -57,17 +71,18 @@ class LaunchStarted:
     """True when earlier failures no longer count (`resume`)."""
 
 
+@with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submitted:
     """One attempt was handed to the executor."""
 
-    at: float
+    at: Moment
     """Seconds since the epoch."""
     key: str
     """Key of the job."""
     attempt: str
     """Id of the attempt."""
-    num_gpus: float = 0
+    num_gpus: Amount = 0
     """Accelerators that the attempt holds, all ranks together."""
     execution: Mapping[str, object] = field(default_factory=dict)
     """Layout that the job's kind chose; empty when it chose none."""
@@ -77,11 +92,12 @@ class Submitted:
     """What decided the layout."""
 
 
+@with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
     """One attempt ended."""
 
-    at: float
+    at: Moment
     """Seconds since the epoch."""
     key: str
     """Key of the job."""
@@ -89,7 +105,7 @@ class Ended:
     """Id of the attempt."""
     result: Result
     """How the attempt ended."""
-    seconds: float
+    seconds: Amount
     """Wall time of the attempt, as the worker or else the dispatcher saw it."""
     node: str | None = None
     """The node that it ran on, when known."""
@@ -101,11 +117,12 @@ class Ended:
     """Whose fault it is that it failed; None where it did not, and in older ledgers."""
 
 
+@with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
     """A job was not tried, because no machine of this launch can hold it."""
 
-    at: float
+    at: Moment
     """Seconds since the epoch."""
     key: str
     """Key of the job."""
@@ -113,11 +130,12 @@ class Refused:
     """What the job needs and what the machines have."""
 
 
+@with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchEnded:
     """A launch ended by itself; one that was killed leaves no such event."""
 
-    at: float
+    at: Moment
     """Seconds since the epoch."""
     launch: str
     """Id of the launch."""
@@ -134,7 +152,7 @@ _NAMES: dict[type, str] = {
     Refused: "refused",
     LaunchEnded: "launch-ended",
 }
-_TYPES = {name: event for event, name in _NAMES.items()}
+_SHAPES = {name: TypeAdapter[Event](event) for event, name in _NAMES.items()}
 
 
 def ledger_folder(study: str) -> str:
@@ -191,33 +209,66 @@ class Ledger:
 
 def read_events(storage: Storage, study: str) -> Iterator[Event]:
     """Yield all events of a study, launch by launch, without holding them in memory."""
+    for _, _, event in _read_lines(storage, study):
+        if not isinstance(event, ValueError):
+            yield event
+
+
+def damaged_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, str]]:
+    """Yield file, line from 1, and what is wrong, of everything that `read_events` passes over.
+
+    The end of a file that a crash cut off in the middle of a line is no damage.
+    """
+    for name, number, event in _read_lines(storage, study):
+        if isinstance(event, ValueError):
+            yield name, number, str(event)
+
+
+def _read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event | ValueError]]:
     folder = ledger_folder(study)
-    for name in storage.list(folder):
-        for line in _lines_of(storage, f"{folder}/{name}"):
-            event = _parse(line)
-            if event is not None:
-                yield event
+    for entry in storage.list(folder):
+        name = f"{folder}/{entry}"
+        try:
+            for number, line in enumerate(_lines_of(storage, name), start=1):
+                try:
+                    event: Event | ValueError = _parse(line)
+                except ValueError as reason:
+                    if not line.endswith(b"\n"):
+                        continue
+                    event = reason
+                yield name, number, event
+        except IsADirectoryError:
+            yield name, 0, ValueError("it is a folder, where a file belongs")
 
 
 def _lines_of(storage: Storage, name: str) -> Iterator[bytes]:
     if storage.is_local:
         with open(storage.path(name), "rb") as stream:
-            yield from stream
+            yield from _short_lines(stream)
     else:
-        yield from storage.read(name).splitlines()
+        yield from storage.read(name).splitlines(keepends=True)
 
 
-def _parse(line: bytes) -> Event | None:
-    with suppress(ValueError, KeyError, TypeError):
-        values = json.loads(line)
-        event = _TYPES[values.pop("event")]
-        if event is Ended:
-            values["result"] = Result(values["result"])
-            values["fault_class"] = _class_named(values.get("fault_class"))
-        names = {field.name for field in fields(event)}
-        parsed: Event = event(**{name: values[name] for name in values.keys() & names})
-        return parsed
-    return None
+def _short_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines; of one that is longer than any event, its first part."""
+    while line := stream.readline(_LONGEST_LINE):
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = stream.readline(_LONGEST_LINE)
+        yield line if rest is line else line + b"\n"
+
+
+def _parse(line: bytes) -> Event:
+    """Parse a line. Raises ValueError."""
+    values = parse_json(line)
+    if not isinstance(values, dict):
+        raise ValueError("it is no event: not a mapping")
+    shape = _SHAPES.get(str(values.pop("event", None)))
+    if shape is None:
+        raise ValueError("it is no event: of no known name")
+    if "fault_class" in values:
+        values["fault_class"] = _class_named(values["fault_class"])
+    return checked(shape, values)
 
 
 def _class_named(word: object) -> FaultClass | None:

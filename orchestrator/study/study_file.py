@@ -4,7 +4,10 @@ Scalars follow YAML 1.2 (`1e-6` is a number, `no` is text). A key that is writte
 anything that looks like a secret are refused with file and line.
 """
 
+import math
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,14 @@ _KNOWN_TOKEN = re.compile(
     r"\bhf_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}",
     re.IGNORECASE,
 )
+_MOST_BYTES = 4 << 20
+"""Bytes of a study file: 100 times the longest study that is known."""
+_MOST_NODES = 200_000
+"""Keys, values, lists and mappings of a study once its aliases are written out."""
+_DEEPEST = 50
+"""Lists and mappings inside one another."""
+_MOST_DIGITS = 19
+"""Digits of a whole number: no seed or count is longer."""
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -49,7 +60,16 @@ class StudyFile:
 def read_study_file(path: Path) -> StudyFile:
     """Read a file. Raises UserError when it cannot be read, is not UTF-8 or not YAML."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        with open(path, "rb", opener=_open_without_waiting) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise UserError("this is not a regular file, so no study file", where=str(path))
+            data = stream.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise UserError(
+                f"the file is too large for a study: more than {_MOST_BYTES >> 20} MiB",
+                where=str(path),
+            )
+        text = data.decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise UserError("there is no such study file", where=str(path)) from None
     except IsADirectoryError:
@@ -64,11 +84,19 @@ def read_study_file(path: Path) -> StudyFile:
     return parse_study_file(text, str(path))
 
 
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to must not make us wait."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def parse_study_file(text: str, name: str) -> StudyFile:
     """Parse a text; messages call it `name`. Raises UserError."""
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise UserError("the text has half a character in it (a lone surrogate)", where=name)
     for number, line in enumerate(text.splitlines(), start=1):
         refuse_secret(line, f"{name}:{number}")
     try:
+        _check_size(text, name)
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -80,6 +108,42 @@ def parse_study_file(text: str, name: str) -> StudyFile:
     reader = _Reader(name)
     data = None if root is None else reader.value(root, ())
     return StudyFile(name=name, text=text, data=data, lines=reader.lines)
+
+
+def _check_size(text: str, name: str) -> None:
+    """Refuse what would take all memory, or more nesting than libyaml's composer can stand.
+
+    Looks at the events of the parser, of which a text of any kind makes few at a time.
+    """
+    sizes: dict[str, int] = {}
+    """Anchor -> nodes that an alias of it stands for."""
+    opened: list[tuple[str | None, int]] = [(None, 0)]
+    """Anchor, and nodes so far, of each list or mapping that is open."""
+    for event in yaml.parse(text, Loader=_Loader):
+        mark = event.start_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        num_nodes, anchor = 1, getattr(event, "anchor", None)
+        if isinstance(event, yaml.CollectionStartEvent):
+            opened.append((anchor, 1))
+            if len(opened) > _DEEPEST + 1:
+                raise UserError(f"nested more than {_DEEPEST} levels deep", where=where)
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, num_nodes = opened.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            # An alias of a node that is still open contains itself: refused when it is read.
+            anchor, num_nodes = None, sizes.get(str(anchor), 1)
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        if anchor is not None:
+            sizes[anchor] = num_nodes
+        around, so_far = opened[-1]
+        opened[-1] = (around, so_far + num_nodes)
+        if so_far + num_nodes > _MOST_NODES:
+            raise UserError(
+                f"the study has more than {_MOST_NODES:,} values once its aliases are written out",
+                where=where,
+            )
 
 
 def refuse_secret(text: str, where: str) -> None:
@@ -172,7 +236,13 @@ def _construct(tag: str, text: str) -> Scalar:
         case "bool":
             return text.lower() == "true"
         case "int":
-            return int(text)
+            digits = text.lstrip("+-").lstrip("0") or "0"
+            if len(digits) > _MOST_DIGITS:
+                raise ValueError(f"a whole number of more than {_MOST_DIGITS} digits")
+            return -int(digits) if text.startswith("-") else int(digits)
         case "float":
-            return float(text)
+            number = float(text)
+            if not math.isfinite(number):
+                raise ValueError(f"{text[:40]} is larger than any number that a computer can hold")
+            return number
     raise ValueError(f"the tag {tag!r} is not allowed")

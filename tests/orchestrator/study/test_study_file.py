@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from cluster.errors import UserError
@@ -93,10 +95,10 @@ def test_a_revision_after_a_name_on_the_hub_is_no_secret():
 
 
 def test_a_file_that_may_not_be_read_is_refused_with_the_reason(tmp_path, monkeypatch):
-    def refuse(path):
+    def refuse(path, flags):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(type(tmp_path), "read_bytes", refuse)
+    monkeypatch.setattr("orchestrator.study.study_file.os.open", refuse)
     with pytest.raises(UserError, match="cannot be read: Permission denied") as caught:
         read_study_file(tmp_path / "s.yaml")
     assert caught.value.where == str(tmp_path / "s.yaml")
@@ -117,3 +119,51 @@ def test_a_missing_file_a_folder_and_bytes_that_are_not_utf8_are_refused(tmp_pat
 )
 def test_a_scalar_on_the_command_line_reads_as_in_a_file(text, value):
     assert parse_scalar(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("a: &a [x, x]\n" + "".join(f"{i}: &a [*a, *a, *a, *a]\n" for i in range(20)), "200,000"),
+        ("a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+            f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)), "aliases"),
+        ("[" * 60_000, "50 levels"),
+        ("{" * 60_000, "50 levels"),
+        ("- " * 60_000, "50 levels"),
+        ("[" * 51 + "]" * 51, "50 levels"),
+        ("a: [" + "x, " * 200_000 + "x]", "200,000"),
+        ("# " + "x" * 5_000_000, "4 MiB"),
+    ],
+    ids=["reused-anchor", "bomb", "lists", "mappings", "blocks", "closed", "wide", "large"],
+)  # fmt: skip
+def test_a_text_that_would_take_all_memory_is_refused_before_it_is_read(tmp_path, text, error):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(UserError, match=error):
+        read_study_file(tmp_path / "s.yaml")
+
+
+def test_nesting_and_aliases_within_bounds_are_read():
+    assert parse_study_file("[" * 50 + "]" * 50, "s.yaml").data is not None
+    assert parse_study_file("a: &a [1, 2]\nb: [*a, *a]\n", "s.yaml").data["b"] == [[1, 2], [1, 2]]
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "1" * 400 + ".5", "9" * 20, "1" * 5000])
+def test_a_number_that_no_computer_holds_is_refused(text):
+    assert refused(f"a: 1\nb: {text}\n").where == "s.yaml:2:4"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0" * 5000 + "7", 7), ("-" + "9" * 19, -(10**19) + 1), ("1e-999", 0.0)]
+)
+def test_a_long_spelling_of_a_number_is_read(text, value):
+    assert parse_study_file(f"a: {text}", "s.yaml").data["a"] == value
+
+
+def test_half_a_character_is_refused():
+    assert "surrogate" in refused("a: \ud83d").error
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "s.yaml")
+    with pytest.raises(UserError, match="not a regular file"):
+        read_study_file(tmp_path / "s.yaml")
