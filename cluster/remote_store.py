@@ -8,6 +8,8 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from cluster.errors import SurroundingsError
@@ -15,8 +17,10 @@ from cluster.remote_faults import code_of, remote_faults
 from cluster.remote_options import PART_BYTES, open_remote, transfer_options, whole_read_options
 
 _CONFLICT_TRIES = 6
-_NOT_CREATE_ONLY = frozenset({"NotImplemented", "501", "InvalidArgument", "InvalidRequest"})
-"""Answers of stores that do not support conditional writes."""
+_NOT_CONDITIONAL = frozenset({"NotImplemented", "501", "InvalidArgument", "InvalidRequest"})
+"""Answers of stores that do not support conditional requests."""
+_CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+"""Answers to a conditional request when another writer came first."""
 
 
 class RemoteStore:
@@ -90,7 +94,7 @@ class RemoteStore:
         except (TypeError, ValueError, NotImplementedError):
             return "it does not support such a write"
         except SurroundingsError as fault:
-            if code_of(fault) not in _NOT_CREATE_ONLY:
+            if code_of(fault) not in _NOT_CONDITIONAL:
                 raise
             return f"it answers {code_of(fault)}"
         finally:
@@ -114,27 +118,16 @@ class RemoteStore:
                 return None
         return None if info["type"] == "directory" else int(info["size"])
 
-    def move(self, source: str, target: str) -> None:
-        """Copy a file or every file of a folder, then delete it under its old name."""
-        names = [f"/{name}" for name in self.survey(source)[0]] or [""]
-        for name in names:
-            self.copy(source + name, target + name)
-        self.remove(source)
-
-    def survey(self, folder: str) -> tuple[dict[str, int], list[str]]:
-        """Return name inside the folder -> bytes, of every file below it, in one listing.
-
-        An object store holds nothing else, so the second list is empty.
-        """
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return name inside the folder -> bytes, of every file below it, in one listing."""
         prefix = f"{self._key(folder)}/"
         with remote_faults(self.url, f"list {folder}"):
             infos = self._fs.find(self._key(folder), detail=True)
-        sizes = {
+        return {
             name[len(prefix) :]: int(info["size"])
             for name, info in infos.items()
             if name.startswith(prefix) and not name.endswith("/")
         }
-        return sizes, []
 
     def exists(self, name: str) -> bool:
         """Return True when the name is a file or a folder."""
@@ -163,6 +156,56 @@ class RemoteStore:
                 self._remove_objects(self._fs.find(self._key(name)))
             else:
                 self._fs.rm(self._key(name), recursive=True)
+
+    def remove_only(self, name: str, data: bytes) -> bool:
+        """Delete an object while it holds these bytes; return True when it was deleted."""
+        with remote_faults(self.url, f"delete {name}"):
+            try:
+                if self._protocol != "s3":
+                    is_same = bool(self._fs.cat_file(self._key(name)) == data)
+                    if is_same:
+                        self._fs.rm_file(self._key(name))
+                    return is_same
+                return self._remove_s3_object(self._key(name), data)
+            except FileNotFoundError as error:
+                if code_of(error) == "NoSuchBucket":
+                    raise
+                return False
+
+    def _remove_s3_object(self, key: str, data: bytes) -> bool:
+        bucket, path, _ = self._fs.split_path(key)
+        etag = self._fs.info(key)["ETag"]
+        # The tag was read first: when the bytes read after it are the same, it is their tag.
+        if self._fs.cat_file(key, **whole_read_options(self._protocol)) != data:
+            return False
+        try:
+            self._fs.call_s3("delete_object", Bucket=bucket, Key=path, IfMatch=etag)
+        except Exception as error:
+            if code_of(error) in _CHANGED:
+                return False
+            if code_of(error) not in _NOT_CONDITIONAL:
+                raise
+            self._fs.call_s3("delete_object", Bucket=bucket, Key=path)
+        return True
+
+    def age_s(self, name: str) -> float | None:
+        """Return the seconds since an object was written, by the storage's own clock."""
+        key = self._key(name)
+        with remote_faults(self.url, f"look for {name}"):
+            if self._protocol == "memory":
+                now, written = datetime.now(UTC), self._fs.modified(key)
+            elif self._protocol == "s3":
+                self._fs.info(key)  # raises FileNotFoundError, which a bare HEAD does not
+                bucket, path, _ = self._fs.split_path(key)
+                answer = self._fs.call_s3("head_object", Bucket=bucket, Key=path)
+                date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+                if date is None:
+                    return None
+                now, written = parsedate_to_datetime(date), answer["LastModified"]
+            else:
+                return None
+        age: timedelta = now - written
+        return age.total_seconds()
 
     def _remove_objects(self, keys: Sequence[str]) -> None:
         """Delete a thousand objects a request; `rm` of a folder would ask for each object first."""

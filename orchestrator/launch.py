@@ -21,7 +21,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.prepared import read_params
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
-from orchestrator.plan.study_folder import cell_key, read_index, write_study
+from orchestrator.plan.study_folder import cell_key, read_index, write_study, written_token
 from orchestrator.records.history import History, read_history
 from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import study_lock
@@ -100,7 +100,8 @@ def launch(
         return Launched(report=None, decided=decided, figures=complete_views(root, decided))
     resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
-    with study_lock(root, study.name, identifier, takeover=takeover):
+    above = written_token(root, study.name)
+    with study_lock(root, study.name, identifier, takeover=takeover, above=above) as held:
         # Another launch may have run until now, or a data file changed: what was planned before
         # the lock is checked, and everything is decided again.
         remember_revisions(root, resolved)
@@ -110,7 +111,7 @@ def launch(
         wanted = _select_keys(plan, only)
         for _ in range(_MOST_ROUNDS):
             _warn_of_full_disk(root, decided, wanted, warn)
-            write_study(root, plan, plan_document(plan, decided.decisions))
+            write_study(root, plan, plan_document(plan, decided.decisions), held)
             with progress() as watcher:
                 report = run_study(
                     [job for job in plan.jobs if job.key in wanted],
@@ -123,6 +124,7 @@ def launch(
                     executor_name=executor_name,
                     past=past,
                     fresh=fresh,
+                    held=held,
                     watcher=watcher,
                 )
             damaged = frozenset()
@@ -135,8 +137,9 @@ def launch(
                 break
         if report.state in (LaunchState.INTERRUPTED, LaunchState.CANCELLED):
             return Launched(report=report, decided=decided, figures=[])
-        figures = refresh_views(root, decided)
+        figures = refresh_views(root, decided, held)
         if report.ran:
+            held.confirm()
             _mirror(root, decided, report, figures)
     return Launched(report=report, decided=decided, figures=figures)
 
@@ -157,8 +160,9 @@ def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover
     plan = decided.plan
     planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
     if read_index(root, plan.study.name) != planned or read_params(root, plan.study) is None:
-        with study_lock(root, plan.study.name, launch, takeover=takeover):
-            write_study(root, plan, plan_document(plan, decided.decisions))
+        above = written_token(root, plan.study.name)
+        with study_lock(root, plan.study.name, launch, takeover=takeover, above=above) as held:
+            write_study(root, plan, plan_document(plan, decided.decisions), held)
 
 
 def _select_keys(plan: Plan, only: Sequence[str]) -> Set[str]:

@@ -7,15 +7,12 @@ when its holder has shown no sign of life for a minute.
 """
 
 import contextlib
-import os
-import time
 from collections.abc import Iterator
-from functools import partial
 
-from cluster.locks import heartbeat, open_lock_file, try_lock
+from cluster.locks.file_lock import FileLock, NoLocks
+from cluster.locks.held import Occupied
 from jobs.artifacts.artifact import Artifact
 
-_BEAT_EVERY_S = 10.0
 _STALE_AFTER_S = 60.0
 
 
@@ -29,27 +26,16 @@ def claimed(artifact: Artifact, *, shared: bool = False) -> Iterator[None]:
 
     Raises:
         Busy: another attempt holds the claim, and does not share it or may not.
+        SurroundingsError: the file of the claim cannot be opened.
     """
-    if not artifact.storage.is_local:
+    with contextlib.ExitStack() as held:
+        if artifact.storage.is_local:
+            lock = FileLock(artifact.storage.path(f"{artifact.folder}/claim"))
+            try:
+                held.enter_context(lock.hold(shared=shared))
+            except NoLocks:
+                pass
+            except Occupied as fault:
+                if fault.silent_s < _STALE_AFTER_S:
+                    raise Busy from None
         yield
-        return
-    with open_lock_file(artifact.storage.path(f"{artifact.folder}/claim")) as descriptor:
-        if not _lock(descriptor, shared=shared):
-            yield
-            return
-        show_life = partial(os.utime, descriptor)
-        show_life()
-        with heartbeat(show_life, _BEAT_EVERY_S):
-            yield
-
-
-def _lock(descriptor: int, *, shared: bool) -> bool:
-    """Return True when this attempt holds the lock, False when it goes on without one."""
-    try:
-        if try_lock(descriptor, shared=shared):
-            return True
-    except OSError:
-        return False  # this file system has no locks
-    if time.time() - os.fstat(descriptor).st_mtime < _STALE_AFTER_S:
-        raise Busy
-    return False

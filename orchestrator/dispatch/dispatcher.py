@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from cluster.executor import Outcome
+from cluster.locks.held import LockLost
 from cluster.resources import Resources
 from orchestrator.dispatch.attempt_endings import AttemptEndings
 from orchestrator.dispatch.cancel_requests import take_requests
@@ -45,14 +46,22 @@ class Dispatcher:
         self._survey()
         self.queue.make_ready(self._states.startable())
         with handle_signals() as self.interruption:
-            while self._states.unsettled and not (self.interruption.requested or self.is_cancelled):
-                self._look_around()
-                self._revisit_parked()
-                self._submit()
-                self._pause()
+            try:
+                self._loop()
+            except LockLost:
+                self._drain()  # whoever has the lock runs these jobs from here on
+                raise
             self._drain()
         self._launch.watcher.tick(self._states.counts)
         self._launch.journal.flush()
+
+    def _loop(self) -> None:
+        while self._states.unsettled and not (self.interruption.requested or self.is_cancelled):
+            self._launch.held.check()
+            self._look_around()
+            self._revisit_parked()
+            self._submit()
+            self._pause()
 
     def _survey(self) -> None:
         """Look at the machines; cancel and refuse what they cannot hold any more."""
@@ -67,6 +76,7 @@ class Dispatcher:
             return
         self._looked_at = now
         self._survey()
+        self._launch.held.confirm()  # requests are another launch's, once the lock is lost
         for requested in take_requests(storage, self._launch.assigner.study):
             if requested is None:
                 self.is_cancelled = True
@@ -106,6 +116,7 @@ class Dispatcher:
         if self._launch.records.is_done(job):
             self.endings.reuse(key)
             return
+        self._launch.held.check()
         write_request(self._launch.assigner.storage, job)
         self._states.start(key)
         self.attempts.submit(job, self.queue.layout(key))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from cluster.executor import Executor
+from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.worker.versions import code_commit
@@ -81,6 +82,7 @@ def run_study(
     executor_name: str,
     past: History,
     fresh: bool = False,
+    held: Held | None = None,
     watcher: Watcher | None = None,
 ) -> LaunchReport:
     """Run the jobs that are not done. The caller holds the study's lock, and planned under it.
@@ -96,15 +98,19 @@ def run_study(
         executor_name: Name of the executor, for the ledger.
         past: What the ledger says so far; this launch's events are added to it.
         fresh: Give jobs that failed earlier a new retry budget (`resume`).
+        held: The study's lock, asked before everything that is written; None where no other
+            launch can be.
         watcher: Follows the launch; None for nobody.
 
     Raises:
         SurroundingsError: the executor cannot start, or the root cannot be written.
     """
     started = time.monotonic()
+    held = held or Held()
     states = JobStates(jobs, done)
     if not states.unsettled:
         return _report(LaunchState.COMPLETE, states, None, started)
+    held.confirm()
     take_requests(storage, study)  # earlier requests were meant for an earlier launch
     journal = Journal(storage, study, launch, past)
     journal.append(
@@ -130,8 +136,9 @@ def run_study(
                 executor=executor,
                 journal=journal,
                 records=RecordChecks(
-                    storage, [states.jobs[key] for key in stale & states.jobs.keys()]
+                    storage, [states.jobs[key] for key in stale & states.jobs.keys()], held
                 ),
+                held=held,
                 watcher=watcher or Watcher(),
             )
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 
+from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
@@ -12,8 +13,9 @@ from jobs.artifacts.job import Job
 class RecordChecks:
     """Checks records, and remembers the stale ones as they were when the launch began."""
 
-    def __init__(self, storage: Storage, stale: Iterable[Job]) -> None:
+    def __init__(self, storage: Storage, stale: Iterable[Job], held: Held) -> None:
         self._storage = storage
+        self._held = held
         self._stale = {job.key: self._artifact(job).record_bytes() for job in stale}
 
     def is_done(self, job: Job) -> bool:
@@ -29,6 +31,7 @@ class RecordChecks:
             return True
         # Another worker may hold the claim, and publish at any moment: then leave the record.
         with suppress(Busy), claimed(artifact):
+            self._held.confirm()
             artifact.retire(present)
         return False
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cluster.executor import Executor
+from cluster.locks.held import Held
 from orchestrator.dispatch.job_states import JobStates
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.watcher import Watcher
@@ -26,5 +27,7 @@ class RunningLaunch:
     """The ledger, and what it says so far."""
     records: RecordChecks
     """Records of the jobs."""
+    held: Held
+    """The study's lock, asked before everything that this launch writes or submits."""
     watcher: Watcher
     """Follows the launch."""

@@ -6,13 +6,14 @@ The index (cell -> key) lets the next plan say what changed; nothing here says w
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import damaged_file, read_as, read_file
 from cluster.errors import unknown_name
+from cluster.locks.held import Held, LockLost
 from cluster.storage import Storage
 from jobs.artifacts.job import Cell
 from orchestrator.plan.plan import Plan
@@ -56,6 +57,8 @@ class _Index(TypedDict):
     """Folder that its relative paths start at."""
     stages: dict[str, list[_Entry]]
     """Stage -> its jobs."""
+    token: NotRequired[Annotated[int, Field(ge=0, lt=90_000_000)]]
+    """Number of the holding of the study's lock under which it was written; older ones lack it."""
 
 
 _INDEX = TypeAdapter(_Index)
@@ -64,13 +67,37 @@ CellKey = tuple[str, frozenset[tuple[str, str]]]
 """Stage and cell of a job."""
 
 
-def write_study(root: Storage, plan: Plan, document: PlanDocument) -> None:
-    """Write `study.yaml`, `params.json`, `plan.json` and `index.json`, the index last."""
-    folder = f"studies/{plan.study.name}"
+def write_study(
+    root: Storage, plan: Plan, document: PlanDocument, held: Held | None = None
+) -> None:
+    """Write `study.yaml`, `params.json`, `plan.json` and `index.json`, the index last.
+
+    Args:
+        root: The output root.
+        plan: What is written.
+        document: The same for other programs.
+        held: The study's lock in hand; None where no launch can be.
+
+    Raises:
+        LockLost: another launch has the lock, or has written a plan since we took it.
+    """
+    held, folder = held or Held(), f"studies/{plan.study.name}"
+    held.confirm()
+    if written_token(root, plan.study.name) > held.token > 0:
+        raise LockLost("a later launch has written its plan", where=f"{root.url}/{folder}")
     root.write(f"{folder}/study.yaml", plan.study.file.text.encode())
     write_params(root, plan.study, plan.prepared)
     root.write(f"{folder}/plan.json", document_text(document).encode())
-    root.write(f"{folder}/index.json", _index_text(plan).encode())
+    root.write(f"{folder}/index.json", _index_text(plan, held.token).encode())
+
+
+def written_token(root: Storage, study: str) -> int:
+    """Return the token of the lock under which the index was written; 0 where there is none."""
+    try:
+        index = _read_index(root, study)
+    except ValueError:
+        index = None
+    return index.get("token", 0) if index else 0
 
 
 def read_index(root: Storage, study: str) -> Mapping[CellKey, str]:
@@ -142,7 +169,7 @@ def _indexed_stages(root: Storage, study: str) -> dict[str, list[_Entry]]:
     return {} if index is None else index["stages"]
 
 
-def _index_text(plan: Plan) -> str:
+def _index_text(plan: Plan, token: int) -> str:
     stages = []
     for stage, jobs in plan.stages.items():
         entries = ({"cell": job.cell, "key": job.key, "kind": job.kind} for job in jobs)
@@ -151,6 +178,7 @@ def _index_text(plan: Plan) -> str:
         "study": plan.study.name,
         "file": plan.study.file.name,
         "folder": str(plan.study.folder),
+        "token": token,
     }
     return json.dumps(head, indent=1)[:-2] + ',\n "stages": {\n' + ",\n".join(stages) + "\n }\n}\n"
 

@@ -17,7 +17,6 @@ from typing import IO, Annotated
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from cluster.checked_json import checked, parse_json
-from cluster.disk_faults import ForeignEntry
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records.failure import Result
@@ -238,13 +237,13 @@ def _read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event 
                         continue
                     event = reason
                 yield name, number, event
-        except ForeignEntry as fault:
-            yield name, 0, ValueError(fault.error)
+        except IsADirectoryError:
+            yield name, 0, ValueError("it is a folder, where a file belongs")
 
 
 def _lines_of(storage: Storage, name: str) -> Iterator[bytes]:
     if storage.is_local:
-        with storage.open(name) as stream:
+        with open(storage.path(name), "rb") as stream:
             yield from _short_lines(stream)
     else:
         yield from storage.read(name).splitlines(keepends=True)

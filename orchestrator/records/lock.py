@@ -5,15 +5,15 @@ it without asking. On a remote root a lease. Both name their holder.
 """
 
 import contextlib
-import time
 from collections.abc import Iterator
 
-from cluster import locks
 from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
+from cluster.locks.file_lock import FileLock, NoLocks
+from cluster.locks.held import Held, Occupied
+from cluster.locks.holder import Holder
+from cluster.locks.lease import LeaseLock
 from cluster.storage import Storage
-
-_TRIES = 5
-_BETWEEN_TRIES_S = 0.05
 
 
 def lock_name(study: str) -> str:
@@ -23,8 +23,8 @@ def lock_name(study: str) -> str:
 
 @contextlib.contextmanager
 def study_lock(
-    storage: Storage, study: str, launch: str, *, takeover: bool = False
-) -> Iterator[None]:
+    storage: Storage, study: str, launch: str, *, takeover: bool = False, above: int = 0
+) -> Iterator[Held]:
     """Hold a study's lock while the block runs.
 
     Args:
@@ -32,66 +32,46 @@ def study_lock(
         study: Name of the study.
         launch: Id of the launch that takes the lock.
         takeover: Take a lease from a live holder (remote roots only).
+        above: Token with which the study's files were written last.
+
+    Returns:
+        The lock in hand, to be asked before every write.
 
     Raises:
         SurroundingsError: another launch holds the lock, and the message names it; or this root
             cannot be locked.
     """
-    holder = locks.Holder.this_process(launch)
-    if storage.is_local:
-        held = _hold_file(storage, study, holder)
-    else:
-        held = locks.Lease(storage, lock_name(study)).hold(holder, takeover=takeover)
-    try:
-        with held:
-            yield
-    except locks.Occupied as fault:
-        insist = "" if storage.is_local else ", or take over with `--takeover` if it is gone"
-        raise SurroundingsError(
-            f"another launch of {study!r} is running: {fault.holder or 'still starting'}",
-            where=storage.url,
-            hint=f"wait for it, watch it with `deltascale status {study}`, "
-            f"or end it with `deltascale cancel {study}`{insist}",
-        ) from None
+    holder = Holder.this_process(launch)
+    with contextlib.ExitStack() as locks:
+        try:
+            lock = _lock(storage, study)
+            if isinstance(lock, LeaseLock):
+                held: Held = locks.enter_context(lock.hold(holder, insist=takeover, above=above))
+            else:
+                held = locks.enter_context(lock.hold(holder, above=above))
+        except NoLocks as fault:
+            raise SurroundingsError(
+                fault.error.replace("file system", "file system of the output root"),
+                where=storage.url,
+                hint="choose a root on another file system with --root",
+            ) from fault
+        except Occupied as fault:
+            insist = "" if storage.is_local else ", or take over with `--takeover` if it is gone"
+            raise SurroundingsError(
+                f"another launch of {study!r} is running: {fault.holder or 'still starting'}",
+                where=storage.url,
+                hint=f"wait for it, watch it with `deltascale status {study}`, "
+                f"or end it with `deltascale cancel {study}`{insist}",
+                fault_class=FaultClass.NO_ROOM,
+            ) from None
+        yield held
 
 
-def current_holder(storage: Storage, study: str) -> locks.Holder | None:
-    """Return who holds the lock now; None when nobody alive does."""
-    if not storage.is_local:
-        return locks.Lease(storage, lock_name(study)).holder()
-    try:
-        with locks.open_lock_file(storage.path(lock_name(study)), create=False) as descriptor:
-            try:
-                # Shared, so that two commands that only look do not take each other for a launch.
-                is_free = locks.try_lock(descriptor, shared=True)
-            except OSError:
-                is_free = False
-            return None if is_free else locks.read_holder(descriptor)
-    except FileNotFoundError:
-        return None
+def current_holder(storage: Storage, study: str) -> Holder | None:
+    """Return who holds the lock now, and for how long it has been silent; None: nobody alive."""
+    return _lock(storage, study).holder()
 
 
-@contextlib.contextmanager
-def _hold_file(storage: Storage, study: str, holder: locks.Holder) -> Iterator[None]:
-    with locks.open_lock_file(storage.path(lock_name(study))) as descriptor:
-        _lock(descriptor, storage.url)
-        locks.write_holder(descriptor, holder)
-        yield
-        locks.write_holder(descriptor, None)
-
-
-def _lock(descriptor: int, where: str) -> None:
-    """Try several times, because a command that only looks holds the lock for an instant."""
-    try:
-        for attempt in range(_TRIES):
-            if attempt:
-                time.sleep(_BETWEEN_TRIES_S)
-            if locks.try_lock(descriptor):
-                return
-    except OSError as error:
-        raise SurroundingsError(
-            f"the file system of the output root has no locks: {error.strerror}",
-            where=where,
-            hint="choose a root on another file system with --root",
-        ) from error
-    raise locks.Occupied(locks.read_holder(descriptor))
+def _lock(storage: Storage, study: str) -> FileLock | LeaseLock:
+    name = lock_name(study)
+    return FileLock(storage.path(name)) if storage.is_local else LeaseLock(storage, name)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Any
 
-from cluster.locks import Holder
+from cluster.locks.holder import Holder
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState, JobStates
@@ -144,6 +144,7 @@ def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
         "started": past.launch.at,
         "ended": past.ended.at if past.ended else None,
         "held_by": str(holder) if holder else None,
+        "silent_seconds": round(holder.silent_s, 1) if holder else None,
     }
 
 

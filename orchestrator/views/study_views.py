@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
@@ -49,11 +50,15 @@ def collect_measured(root: Storage, decided: DecidedPlan, job: Job) -> "Comparis
     return collect(sources(root, decided, job))
 
 
-def refresh_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
+def refresh_views(
+    root: Storage, decided: DecidedPlan, held: Held | None = None
+) -> list[Path | str]:
     """Write `tables/` and `figures/` of a study; return the folders of figures.
 
-    A comparison without any measurement gives no view.
+    A comparison without any measurement gives no view. The study's lock, where one is `held`, is
+    asked before each view.
     """
+    held = held or Held()
     folder = f"studies/{decided.plan.study.name}"
     figures: list[Path | str] = []
     for job in comparisons(decided):
@@ -61,6 +66,7 @@ def refresh_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
             made = _files_of_view(root, decided, job, Path(scratch))
             if made is None:
                 continue
+            held.confirm()
             for place in ("tables", "figures"):
                 root.remove(f"{folder}/{place}/{view_name(job)}")
             for file in sorted(path for path in made.rglob("*") if path.is_file()):

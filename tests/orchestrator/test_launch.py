@@ -38,8 +38,8 @@ def launch_after(study, tmp_path, monkeypatch):
         @contextmanager
         def lock(*args, **options):
             event()
-            with study_lock(*args, **options):
-                yield
+            with study_lock(*args, **options) as held:
+                yield held
 
         monkeypatch.setattr(launching, "study_lock", lock)
         return launching.launch(

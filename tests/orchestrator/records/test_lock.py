@@ -6,10 +6,13 @@ import platform
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
+import fsspec
 import pytest
 
 from cluster.errors import SurroundingsError
+from cluster.locks.holder import Holder
 from cluster.storage import Storage
 from orchestrator.records.lock import current_holder, lock_name, study_lock
 
@@ -115,13 +118,14 @@ def remote(tmp_path):
     return Storage(f"memory://{tmp_path.name}")
 
 
-def leave_lease(root, **changes):
-    """A lease as another launch left it."""
-    holder = {"pid": 1, "host": "elsewhere", "launch": "theirs", "since": 0.0}
-    said = {"holder": holder, "at": time.time(), "released": False}
-    said.update({name: value for name, value in changes.items() if name in said})
-    holder.update({name: value for name, value in changes.items() if name in holder})
-    root.write(f"{lock_name('study')}/00000004", json.dumps(said).encode())
+def leave_lease(root, *, silent_s=0.0, **changes):
+    """A lease as another launch left it, so many seconds ago by the storage's clock."""
+    holder = {"pid": 1, "host": "elsewhere", "launch": "theirs", "since": 0.0} | changes
+    lease = {"holder": holder, "at": time.time(), "released": False}
+    name = f"{lock_name('study')}/00000004"
+    root.write(name, json.dumps(lease).encode())
+    stored = fsspec.filesystem("memory").store[f"/{root.url.removeprefix('memory://')}/{name}"]
+    stored.modified = datetime.now(UTC) - timedelta(seconds=silent_s)
 
 
 def test_a_live_lease_is_refused_and_given_only_to_one_who_insists(remote):
@@ -138,17 +142,37 @@ def test_a_live_lease_is_refused_and_given_only_to_one_who_insists(remote):
 
 
 def test_a_lease_without_a_heartbeat_is_taken_without_a_word(remote):
-    leave_lease(remote, at=time.time() - 91)
+    leave_lease(remote, silent_s=91)
     with study_lock(remote, "study", "mine"):
         assert current_holder(remote, "study").launch == "mine"
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_without_a_word(remote):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    leave_lease(remote, host=platform.node(), pid=gone.pid)
+    program = "from cluster.locks.holder import Holder; import json; "
+    program += "print(json.dumps(Holder.this_process('theirs').as_json()))"
+    gone = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    leave_lease(remote, **json.loads(gone.stdout))
     with study_lock(remote, "study", "mine"):
         assert current_holder(remote, "study").launch == "mine"
+
+
+@pytest.mark.parametrize("where", [{}, {"boot_id": "other"}, {"pid_namespace": "pid:[1]"}])
+def test_a_host_of_the_same_name_without_that_process_may_be_another_one(remote, where):
+    """Containers and images of a cloud share a host name; process ids are each one's own."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    mine = Holder.this_process("").as_json() if where else {}
+    leave_lease(remote, **mine | {"pid": gone.pid, "host": platform.node()} | where)
+    with pytest.raises(SurroundingsError, match="is running"), study_lock(remote, "study", "mine"):
+        pass
+
+
+def test_a_process_id_that_was_given_again_is_not_the_holder(remote):
+    mine = Holder.this_process("theirs").as_json()
+    leave_lease(remote, **mine | {"started": mine["started"] - 1})
+    assert current_holder(remote, "study") is None
+    leave_lease(remote, **mine)
+    assert current_holder(remote, "study").launch == "theirs"
 
 
 def test_one_that_lost_its_lease_does_not_mark_the_new_holders_as_released(remote):
