@@ -1,7 +1,6 @@
 """Kind `pairs`: preference pairs out of a source, split, with a report and the toxic words."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -9,11 +8,10 @@ from pydantic import Field
 from cluster.errors import UserError
 from jobs.kind import Kind, data_path
 from jobs.provenance import Data
-from jobs.text.format import read
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
-from jobs.text.reading_report import write_toxic_words
-from jobs.text.source_check import check_source
+from jobs.text.reading_report import about_source, write_toxic_words
+from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.split import Split, SplitParams
 from jobs.worker.work import Work
 
@@ -29,6 +27,7 @@ class PairsParams(SplitParams):
         200, ge=0, description="Most toxic words learned where the source knows none."
     )
     seed: int = Field(0, description="Decides the sample.")
+    max_dropped: float = max_dropped()
 
 
 class Pairs(Kind[PairsParams]):
@@ -42,22 +41,29 @@ class Pairs(Kind[PairsParams]):
 
     def pins(self, params: PairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Read the source once, to report early what is wrong with it; its path is digested."""
-        check_source("pairs", params.format, params.source, params.options)
+        self.notes(params)
         return {}
+
+    def notes(self, params: PairsParams) -> Sequence[str]:
+        """Say which rows of the source cannot be used."""
+        return check_source(
+            "pairs", params.format, params.source, params.options, params.max_dropped
+        )
 
     def run(self, work: Work[PairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""
         params = work.params
-        source = Path(params.source) if params.source else None
-        reading = read("pairs", params.format, source, params.options)
+        reading = read_source(
+            "pairs", params.format, params.source, params.options, params.max_dropped
+        )
         usable, useless = without_duplicates(reading.items)
         pairs = at_most(usable, params.max_pairs, params.seed)
         if not pairs:
             raise UserError("no usable pair in it", where=params.source or params.format)
         splits = [params.split_of(pair.prompt) for pair in pairs]
         dropped = [*reading.dropped, *useless]
-        not_sampled = {"num_not_sampled": len(usable) - len(pairs)}
-        facts = write_pairs(work.folder, pairs, splits, dropped, not_sampled)
+        more = {"num_not_sampled": len(usable) - len(pairs), **about_source(reading)}
+        facts = write_pairs(work.folder, pairs, splits, dropped, more)
         if reading.toxic_words is not None:
             write_toxic_words(work.folder, reading.toxic_words, "known")
         else:

@@ -8,7 +8,6 @@ stand the same with their words out of order, for the decode control of `behave`
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -16,10 +15,10 @@ from pydantic import Field
 from cluster.errors import UserError
 from jobs.kind import Kind, Params, data_path
 from jobs.provenance import Data
-from jobs.text.format import Dropped, Prompt, Reading, bucket, read
+from jobs.text.format import Dropped, Prompt, Reading, bucket
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, prompt_line
-from jobs.text.reading_report import write_report, write_toxic_words
-from jobs.text.source_check import check_source
+from jobs.text.reading_report import about_source, write_report, write_toxic_words
+from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.transform import load_transform
 from jobs.tokens.position_policy import Policy
 from jobs.worker.work import Work
@@ -47,6 +46,7 @@ class PromptsParams(Params):
         None, ge=1, description="Prompts with more words, answers included, are left out."
     )
     seed: int = Field(0, description="Decides the sample and random transforms.")
+    max_dropped: float = max_dropped()
 
 
 class Prompts(Kind[PromptsParams]):
@@ -61,9 +61,18 @@ class Prompts(Kind[PromptsParams]):
     def pins(self, params: PromptsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Read the sources once, to report early what is wrong; their paths are digested."""
         load_transform(params.transform)
-        for source in _sources(params):
-            check_source("prompts", params.format, source, params.options)
+        self.notes(params)
         return {}
+
+    def notes(self, params: PromptsParams) -> Sequence[str]:
+        """Say which rows of the sources cannot be used."""
+        return [
+            note
+            for source in _sources(params)
+            for note in check_source(
+                "prompts", params.format, source, params.options, params.max_dropped
+            )
+        ]
 
     def run(self, work: Work[PromptsParams]) -> dict[str, object]:
         """Write prompts.jsonl, shuffled.jsonl, report.json and toxic.json where words are known."""
@@ -85,7 +94,7 @@ class Prompts(Kind[PromptsParams]):
             "num_dropped": len(reading.dropped) + len(dropped),
             "num_not_sampled": len(usable) - len(prompts),
         }
-        write_report(work.folder, [*reading.dropped, *dropped], counts)
+        write_report(work.folder, [*reading.dropped, *dropped], {**counts, **about_source(reading)})
         if reading.toxic_words is not None:
             write_toxic_words(work.folder, reading.toxic_words, "known")
         return {**counts, "transform": params.transform, "positions": list(params.positions)}
@@ -98,13 +107,17 @@ def _sources(params: PromptsParams) -> Sequence[str | None]:
 def _read(params: PromptsParams) -> Reading[Prompt]:
     """All sources, one after the other."""
     readings = [
-        read("prompts", params.format, Path(source) if source else None, params.options)
+        read_source("prompts", params.format, source, params.options, params.max_dropped)
         for source in _sources(params)
     ]
     return Reading(
         items=[prompt for reading in readings for prompt in reading.items],
         dropped=[row for reading in readings for row in reading.dropped],
         toxic_words=readings[0].toxic_words if readings else None,
+        unused_columns=tuple(
+            dict.fromkeys(name for reading in readings for name in reading.unused_columns)
+        ),
+        notes=tuple(note for reading in readings for note in reading.notes),
     )
 
 

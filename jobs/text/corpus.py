@@ -6,7 +6,8 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from cluster.errors import UserError
-from jobs.text.format import FORMATS, read
+from jobs.text.format import FORMATS, MAX_DROPPED
+from jobs.text.source_check import read_source
 
 DEFAULT_VOCAB_SIZE = 2048
 """Tokens of a trained byte-level tokenizer where the study gives no number."""
@@ -15,16 +16,16 @@ END_OF_TEXT = "<|endoftext|>"
 _SMALLEST_VOCAB = 257  # 256 bytes and the end of text
 
 
-def read_documents(name: str, source: Path | None, options: Mapping[str, object]) -> list[str]:
+def read_documents(
+    name: str, source: Path | None, options: Mapping[str, object], max_dropped: float = MAX_DROPPED
+) -> list[str]:
     """Read every text of a source in the named format, in a fixed order.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or more than `max_dropped` of the source's rows are broken.
     """
-    texts = read("texts", name, source, options).items
-    if not texts:
-        raise UserError(f"no text in a source of format {name!r}", where=str(source))
-    return texts
+    path = None if source is None else str(source)
+    return read_source("texts", name, path, options, max_dropped).items
 
 
 def train_tokenizer(

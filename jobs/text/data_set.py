@@ -1,96 +1,263 @@
-"""Rows or lines of a data set: one file, or a folder as data sets are saved from a hub.
+"""Rows or lines of a data set: one file, or a folder as data sets are saved from a hub."""
 
-Shards of a split are named `train-00000-of-00002.parquet`, or lie as `train/0000.parquet`.
-"""
-
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from pydantic import Field
+from typing import TypeVar
 
 from cluster.errors import UserError, unknown_name
-from jobs.text.data_file import SUFFIXES, Row, read_lines, read_rows, without_suffix
-from jobs.text.format import source_of
-from jobs.text.held_out import HeldOutOptions
+from jobs.text.data_file import SUFFIXES, read_table, suffix_of
+from jobs.text.format import Dropped, Item, Reading, source_of
+from jobs.text.row_options import RowOptions
+from jobs.text.rows.fault import RowFault
+from jobs.text.rows.file_bytes import PACKED_SUFFIXES
+from jobs.text.rows.json_rows import parse_json
+from jobs.text.rows.lines import read_lines
+from jobs.text.rows.table import Row, Table
+from jobs.text.shard_names import Shard, missing_shards, shards_in
 
-_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+Made = TypeVar("Made")
+
+_LOOKED_AT = 100
+"""Lines of a text that are looked at to tell it from JSON."""
 
 
-class RowFileOptions(HeldOutOptions):
-    """Options of a format that reads a file of rows, or a folder of them."""
+@dataclass(frozen=True, kw_only=True)
+class SourceRows:
+    """Rows of all files of a source, numbered through."""
 
-    split: str | None = Field(
-        None, description="of a folder that holds several splits, the one to read"
-    )
+    rows: list[Row]
+    """Those that can be read."""
+    malformed: list[Dropped]
+    """The others."""
+    unused_columns: tuple[str, ...]
+    """Columns of the files that nothing reads."""
+    notes: tuple[str, ...]
+    """What a reader should know of the files."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows, those that cannot be read included."""
+        return len(self.rows) + len(self.malformed)
+
+    def make(self, one: Callable[[Row], Made]) -> tuple[list[Made], list[Dropped]]:
+        """Make something of each row; rows with a fault are returned with it, in their order."""
+        made, dropped = [], [*self.malformed]
+        for row in self.rows:
+            try:
+                made.append(one(row))
+            except RowFault as fault:
+                dropped.append(Dropped(row=row.number, reason=str(fault), malformed=True))
+        return made, sorted(dropped, key=lambda row: row.row)
+
+    def reading(self, reading: Reading[Item], broken: Sequence[Dropped]) -> Reading[Item]:
+        """Add to what was read what could not be, and what is known of the files."""
+        return replace(
+            reading,
+            dropped=[*broken, *reading.dropped],
+            unused_columns=self.unused_columns,
+            notes=self.notes,
+            num_rows=self.num_rows,
+        )
 
 
 def read_all_rows(
     name: str,
     source: Path | None,
-    options: RowFileOptions,
+    options: RowOptions,
     needed: Sequence[str],
-    lists: bool = False,
-) -> list[Row]:
+    *,
+    optional: Sequence[str] = (),
+) -> SourceRows:
     """Read the rows of all files of a source, in the order of their names, numbered through.
 
     Args:
         name: of the format.
         source: a file, or a folder that is searched to its depth.
-        options: may name the split.
+        options: may name the split, the subset and the columns.
         needed: columns that must exist.
-        lists: whether their cells are lists instead of texts.
+        optional: columns that are read where they exist.
 
     Raises:
-        UserError: as `read_rows`, and for a folder with no or several splits.
+        UserError: as `read_table`; missing columns; a folder with no or several splits.
     """
-    files = _files(name, source, options.split)
-    rows = [row for file in files for row in read_rows(file, needed, lists=lists)]
-    if len(files) == 1:
-        return rows
-    return [replace(row, number=number) for number, row in enumerate(rows, start=1)]
+    files, notes = _files(name, source, options)
+    return read_files(files, needed, optional=optional, columns=options.columns, notes=notes)
 
 
-def numbered_lines(name: str, source: Path | None) -> list[tuple[int, str]]:
-    """Read (row, line) of one file or of a folder's, by file name, numbered through.
+def read_files(
+    files: Sequence[Path],
+    needed: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+) -> SourceRows:
+    """Read the rows of files one after the other; see `read_all_rows`."""
+    columns = columns or {}
+    for column in columns:
+        if column not in (*needed, *optional):
+            raise unknown_name("column", column, (*needed, *optional), where="option columns")
+    wanted = [columns.get(name, name) for name in (*needed, *optional)]
+    rows: list[Row] = []
+    malformed: list[Dropped] = []
+    unused: dict[str, None] = {}
+    start = 0
+    for file in files:
+        table = read_table(file, wanted)
+        _check_columns(file, table, [columns.get(name, name) for name in needed])
+        rows += [_numbered(row, start, columns) for row in table.rows]
+        malformed += [
+            Dropped(row=start + line.row, reason=line.reason, malformed=True)
+            for line in table.malformed
+        ]
+        outer = {name.partition(".")[0] for name in wanted}
+        unused |= {name: None for name in table.columns if name not in outer}
+        start += _last_number(table)
+    return SourceRows(
+        rows=rows, malformed=malformed, unused_columns=tuple(unused), notes=tuple(notes)
+    )
+
+
+def _last_number(table: Table) -> int:
+    """Return the number that the next file's rows are counted from."""
+    numbers = (row.number for row in table.rows), (line.row for line in table.malformed)
+    return max(table.num_rows, *(max(some, default=0) for some in numbers))
+
+
+def _numbered(row: Row, start: int, columns: Mapping[str, str]) -> Row:
+    if not start and not columns:
+        return row
+    renamed = {name: row.cell(column) for name, column in columns.items()}
+    return replace(row, number=start + row.number, cells={**row.cells, **renamed})
+
+
+def _check_columns(path: Path, table: Table, needed: Sequence[str]) -> None:
+    if not table.rows:
+        return  # every line is at fault, which says more than a missing column
+    missing = [name for name in needed if not _has(table, name)]
+    if not missing:
+        return
+    nested = {
+        name: f"{outer}.{name}"
+        for name in missing
+        for outer, cell in table.rows[0].cells.items()
+        if isinstance(cell, Mapping) and name in cell
+    }
+    ways = [f"it has {', '.join(table.columns)}; needed are {', '.join(needed)}"]
+    if nested:
+        written = ", ".join(f"{name}: {place}" for name, place in nested.items())
+        ways.append(f"name those inside others: options: {{columns: {{{written}}}}}")
+    raise UserError(
+        f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+        where=str(path),
+        hint="; ".join(ways),
+    )
+
+
+def _has(table: Table, name: str) -> bool:
+    return name in table.columns or any(row.cell(name) is not None for row in table.rows)
+
+
+def read_text_rows(name: str, source: Path | None, options: RowOptions, column: str) -> SourceRows:
+    """Read a column of files of rows, or the lines of a text file or of every .txt of a folder.
+
+    A line is a row whose only cell is the column's.
 
     Raises:
-        UserError: there is no file, or lines are not UTF-8; `name` is the format's.
+        UserError: as `read_all_rows`; there is no file; the lines of a text are JSON.
     """
+    if _holds_rows(source):
+        return read_all_rows(name, source, options, (column,))
     if source is not None and source.is_dir():
-        files = sorted(source.glob("*.txt"))
+        files = sorted(path for path in source.glob("*.txt*") if _is_text(path))
         if not files:
-            raise UserError("no .txt file in it", where=str(source))
+            raise UserError("no .txt file in it, and no file of rows", where=str(source))
     else:
         files = [source_of(name, source)]
-    return list(enumerate((line for file in files for line in read_lines(file)), start=1))
+    lines = [line for file in files for line in read_lines(file)]
+    _refuse_json(lines, files[0])
+    rows = [Row(number=n, cells={column: line}) for n, line in enumerate(lines, start=1)]
+    return SourceRows(rows=rows, malformed=[], unused_columns=(), notes=())
 
 
-def _files(name: str, source: Path | None, split: str | None) -> list[Path]:
-    if source is None or not source.is_dir():
-        if split is not None:
+def _is_text(path: Path) -> bool:
+    """Tell `x.txt`, packed or not, that is not hidden."""
+    name = path.name
+    bare = next((name.removesuffix(end) for end in PACKED_SUFFIXES if name.endswith(end)), name)
+    return bare.endswith(".txt") and not name.startswith(".")
+
+
+def _holds_rows(source: Path | None) -> bool:
+    """Tell whether a source is a data file, or a folder of them without any .txt."""
+    if source is None or not source.exists():
+        return False
+    if source.is_dir():
+        return not any(_is_text(path) for path in source.iterdir()) and bool(shards_in(source))
+    return bool(suffix_of(source.name))
+
+
+def _refuse_json(lines: Sequence[str], file: Path) -> None:
+    """Raise UserError for lines of JSON, which nobody means as text."""
+    filled = [line for line in lines if line.strip()][:_LOOKED_AT]
+    if filled and all(line.lstrip().startswith("{") for line in filled):
+        try:
+            is_json = all(isinstance(parse_json(line), Mapping) for line in filled)
+        except RowFault:
+            return
+        if is_json:
             raise UserError(
-                "option split: only a folder has splits",
-                where=f"format {name}",
-                hint="leave it out",
+                "its lines are JSON objects, not text",
+                where=str(file),
+                hint="call it .jsonl; a format that reads rows then takes a column of it",
             )
-        return [source_of(name, source)]
-    by_split: dict[str, list[Path]] = {}
-    for file in sorted(source.rglob("*")):
-        if file.name.endswith(SUFFIXES) and file.is_file():
-            by_split.setdefault(_split_of(file), []).append(file)
-    if not by_split:
+
+
+def _files(name: str, source: Path | None, options: RowOptions) -> tuple[list[Path], list[str]]:
+    if source is None or not source.is_dir():
+        for option in ("split", "subset"):
+            if getattr(options, option) is not None:
+                raise UserError(
+                    f"option {option}: only a folder has {option}s",
+                    where=f"format {name}",
+                    hint="leave it out",
+                )
+        return [source_of(name, source)], []
+    shards = shards_in(source)
+    if not shards:
         raise UserError("no file of rows in it", where=str(source), allowed=SUFFIXES)
-    if split is None and len(by_split) > 1:
+    shards = _of_split(source, _of_subset(source, shards, options.subset), options.split)
+    subsets = list(dict.fromkeys(shard.subset for shard in shards))
+    notes = [f"{missing} are not there" for missing in missing_shards(shards)]
+    if len(subsets) > 1:
+        names = ", ".join(subset or "(none)" for subset in subsets)
+        notes.append(f"{len(subsets)} subsets are read together ({names}); option subset reads one")
+    return [shard.path for shard in shards], notes
+
+
+def _of_subset(source: Path, shards: list[Shard], subset: str | None) -> list[Shard]:
+    subsets = {shard.subset for shard in shards}
+    if subset is None:
+        return shards
+    if subset not in subsets:
+        raise unknown_name("subset", subset, filter(None, subsets), where=str(source))
+    return [shard for shard in shards if shard.subset == subset]
+
+
+def _of_split(source: Path, shards: list[Shard], split: str | None) -> list[Shard]:
+    splits = {shard.split for shard in shards}
+    if split is None and len(splits) == 1:
+        return shards
+    if split is None:
+        subsets = sorted({shard.subset for shard in shards if shard.subset})
+        of_subset = f", and option subset ({', '.join(subsets)}) for one alone" if subsets else ""
         raise UserError(
-            "it holds several splits", where=str(source), allowed=by_split, hint="give option split"
+            "it holds several splits",
+            where=str(source),
+            allowed=splits,
+            hint=f"give option split{of_subset}",
         )
-    if split is not None and split not in by_split:
-        raise unknown_name("split", split, by_split, where=str(source))
-    return by_split[split or next(iter(by_split))]
-
-
-def _split_of(file: Path) -> str:
-    stem = without_suffix(file.name)
-    return file.parent.name if stem.isdigit() else _SHARD.sub("", stem)
+    chosen = [shard for shard in shards if split in (shard.split, shard.stem)]
+    if not chosen:
+        raise unknown_name("split", split, splits, where=str(source))
+    return chosen

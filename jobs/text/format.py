@@ -4,7 +4,7 @@ A format declares where its data come from, and defines any of `read_texts`, `re
 `read_prompts`. Rows that cannot be used are returned with their numbers and reasons.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,10 +16,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
+from jobs.text.rows.fault import listed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+MAX_DROPPED = 0.10
+"""Share of a source's rows that may be broken, where a study sets none."""
 NUM_GROUPS = 20
 """Groups of prompts that intervals are taken over."""
 
@@ -85,6 +88,8 @@ class Dropped:
     """Row of the source, from 1."""
     reason: str
     """Why."""
+    malformed: bool = False
+    """True for a row that is broken; others are left out by a rule or by the study's options."""
 
 
 Item = TypeVar("Item", str, Pair, Prompt)
@@ -100,6 +105,38 @@ class Reading(Generic[Item]):
     """The others."""
     toxic_words: tuple[str, ...] | None = None
     """The words known to be toxic, where the source knows them."""
+    unused_columns: tuple[str, ...] = ()
+    """Columns of the source that nothing reads."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the source's files."""
+
+    num_rows: int | None = None
+    """Rows of the source, held-out ones included; None for a source that has none."""
+
+    def malformed(self) -> list[Dropped]:
+        """Return the rows that are broken."""
+        return [row for row in self.dropped if row.malformed]
+
+    def check_share(self, most: float, where: str | None) -> None:
+        """Raise UserError, naming every kind of fault, where a larger share of rows is broken."""
+        broken = self.malformed()
+        count = len({row.row for row in broken})
+        num_rows = self.num_rows or len(self.items) + len(self.dropped)
+        if count and count / num_rows > most:
+            raise UserError(
+                listed(by_reason(broken)),
+                where=where,
+                hint=f"{count} of {num_rows} rows cannot be used, more than max_dropped {most:g}: "
+                "mend the rows, or raise max_dropped",
+            )
+
+
+def by_reason(dropped: Sequence[Dropped]) -> dict[str, list[int]]:
+    """Return reason -> numbers of the rows that have it."""
+    rows: dict[str, list[int]] = {}
+    for item in dropped:
+        rows.setdefault(item.reason, []).append(item.row)
+    return rows
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -150,21 +187,43 @@ _DEFAULT_READERS = {
 
 @overload
 def read(
-    role: Literal["texts"], name: str, source: Path | None, options: Mapping[str, object]
+    role: Literal["texts"],
+    name: str,
+    source: Path | None,
+    options: Mapping[str, object],
+    max_dropped: float = ...,
 ) -> Reading[str]: ...
 @overload
 def read(
-    role: Literal["pairs"], name: str, source: Path | None, options: Mapping[str, object]
+    role: Literal["pairs"],
+    name: str,
+    source: Path | None,
+    options: Mapping[str, object],
+    max_dropped: float = ...,
 ) -> Reading[Pair]: ...
 @overload
 def read(
-    role: Literal["prompts"], name: str, source: Path | None, options: Mapping[str, object]
+    role: Literal["prompts"],
+    name: str,
+    source: Path | None,
+    options: Mapping[str, object],
+    max_dropped: float = ...,
 ) -> Reading[Prompt]: ...
 @overload
 def read(
-    role: Role, name: str, source: Path | None, options: Mapping[str, object]
+    role: Role,
+    name: str,
+    source: Path | None,
+    options: Mapping[str, object],
+    max_dropped: float = ...,
 ) -> _AnyReading: ...
-def read(role: Role, name: str, source: Path | None, options: Mapping[str, object]) -> _AnyReading:
+def read(
+    role: Role,
+    name: str,
+    source: Path | None,
+    options: Mapping[str, object],
+    max_dropped: float = MAX_DROPPED,
+) -> _AnyReading:
     """Read a source in the named format.
 
     Args:
@@ -172,6 +231,7 @@ def read(role: Role, name: str, source: Path | None, options: Mapping[str, objec
         name: of the format.
         source: file or folder, where the format reads one.
         options: of the format, as a study writes them.
+        max_dropped: share of its rows that may be broken.
 
     Raises:
         UserError: no such format, one that does not hold this, wrong options, bad data.
@@ -185,7 +245,9 @@ def read(role: Role, name: str, source: Path | None, options: Mapping[str, objec
         "pairs": form.read_pairs,
         "prompts": form.read_prompts,
     }
-    return readers[role](source, checked_options(name, form.Options, options))
+    reading = readers[role](source, checked_options(name, form.Options, options))
+    reading.check_share(max_dropped, str(source) if source else f"format {name}")
+    return reading
 
 
 def _holds(role: Role, form: Format[Any]) -> bool:
@@ -214,9 +276,14 @@ def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
         raise UserError(
             f"format {name!r} needs a source", where="source", hint="give `source: PATH`"
         )
-    if not source.exists():
+    try:
+        exists, is_right = source.exists(), source.is_dir() if folder else source.is_file()
+    except (OSError, ValueError) as error:  # a name that no disk can hold
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"no such file or folder: {reason}", where=str(source)[:200]) from error
+    if not exists:
         raise UserError("no such file or folder", where=str(source), hint=_near(source))
-    if source.is_dir() != folder:
+    if not is_right:
         wanted = "a folder" if folder else "a file"
         raise UserError(f"format {name!r} reads {wanted}, this is not one", where=str(source))
     return source

@@ -3,19 +3,25 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from jobs.text.format import Dropped
+from jobs.text.format import Dropped, Reading, by_reason
 
 TOXIC_WORDS = "toxic.json"
 
 
 def write_report(folder: Path, dropped: Sequence[Dropped], more: Mapping[str, object]) -> None:
     """Write `report.json`: number and list of dropped rows by reason, beside `more`."""
-    reasons: dict[str, list[int]] = {}
-    for item in dropped:
-        reasons.setdefault(item.reason, []).append(item.row)
-    by_reason = {reason: {"count": len(rows), "rows": rows} for reason, rows in reasons.items()}
-    _write(folder / "report.json", {"dropped": by_reason, **more})
+    reasons = {
+        reason: {"count": len(rows), "rows": rows} for reason, rows in by_reason(dropped).items()
+    }
+    _write(folder / "report.json", {"dropped": reasons, **more})
+
+
+def about_source(reading: Reading[Any]) -> dict[str, object]:
+    """Return what a report says of a source's files: columns that nothing reads, and notes."""
+    about = {"unused_columns": list(reading.unused_columns), "notes": list(reading.notes)}
+    return {name: texts for name, texts in about.items() if texts}
 
 
 def write_toxic_words(folder: Path, words: Sequence[str], origin: str) -> None:

@@ -1,29 +1,123 @@
-"""Reads a source while a study is planned, so that faults in data are found before jobs run."""
+"""Reads a source in the same way while a study is planned and in its job.
+
+So faults in data are known before jobs run, and a plan says what a job will leave out.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal, overload
 
 from cluster.errors import UserError
-from jobs.text.format import Role, read
+from jobs.kind import added
+from jobs.text.format import MAX_DROPPED, Pair, Prompt, Reading, Role, by_reason, read
+from jobs.text.rows.fault import listed
+from jobs.text.shard_names import files_in
+
+_HUB = "hf://"
 
 
-def check_source(role: Role, name: str, source: str | None, options: Mapping[str, object]) -> None:
-    """Raise UserError for a source that cannot be read in this role; read once per process."""
-    _check(role, name, source, _modified(source), json.dumps(options, sort_keys=True))
+def max_dropped() -> Any:
+    """Declare the param that limits the share of a source's rows that may be broken."""
+    return added(
+        MAX_DROPPED,
+        "Largest share of a source's rows that may be broken; they are left out and listed.",
+        ge=0,
+        le=1,
+    )
+
+
+def local_path(source: str | None) -> Path | None:
+    """Return where a source lies; None for none. Raises UserError for one that is elsewhere."""
+    if source is None:
+        return None
+    if "://" not in source:
+        return Path(source)
+    name = "/".join(source.removeprefix("hf://datasets/").split("/")[:2])
+    download = f"download it (`hf download {name} --repo-type dataset --local-dir FOLDER`)"
+    raise UserError(
+        "data are read from a file or folder, not from an address",
+        where=source,
+        hint=(download if source.startswith(_HUB) else "download it") + " and name that as source",
+    )
+
+
+@overload
+def read_source(
+    role: Literal["pairs"], name: str, source: str | None, options: Mapping[str, Any], most: float
+) -> Reading[Pair]: ...
+@overload
+def read_source(
+    role: Literal["prompts"], name: str, source: str | None, options: Mapping[str, Any], most: float
+) -> Reading[Prompt]: ...
+@overload
+def read_source(
+    role: Literal["texts"], name: str, source: str | None, options: Mapping[str, Any], most: float
+) -> Reading[str]: ...
+@overload
+def read_source(
+    role: Role, name: str, source: str | None, options: Mapping[str, Any], most: float
+) -> Reading[Any]: ...
+def read_source(
+    role: Role, name: str, source: str | None, options: Mapping[str, Any], most: float
+) -> Reading[Any]:
+    """Read a source in a format.
+
+    Args:
+        role: what it is read as.
+        name: of the format.
+        source: file or folder, where the format reads one.
+        options: of the format.
+        most: share of its rows that may be broken.
+
+    Raises:
+        UserError: it cannot be read, too much of it is broken, or nothing in it can be used.
+    """
+    reading = read(role, name, local_path(source), options, most)
+    if not reading.items:
+        reasons = listed(by_reason(reading.dropped))
+        raise UserError(
+            f"nothing usable in it as {role} of format {name!r}",
+            where=source,
+            hint=f"left out: {reasons}" if reasons else None,
+        )
+    return reading
+
+
+def check_source(
+    role: Role, name: str, source: str | None, options: Mapping[str, object], most: float
+) -> Sequence[str]:
+    """Read a source as its job will, once per process; return what should be known of it.
+
+    Raises as `read_source`.
+    """
+    return _check(role, name, source, _modified(source), json.dumps(options, sort_keys=True), most)
 
 
 @lru_cache
-def _check(role: Role, name: str, source: str | None, changed: str, options: str) -> None:
-    path = Path(source) if source else None
-    if not read(role, name, path, json.loads(options)).items:
-        raise UserError(f"nothing usable in it as {role} of format {name!r}", where=source)
+def _check(
+    role: Role, name: str, source: str | None, changed: str, options: str, most: float
+) -> Sequence[str]:
+    reading = read_source(role, name, source, json.loads(options), most)
+    broken = reading.malformed()
+    notes = [f"{source}: {note}" for note in reading.notes]
+    if broken:
+        count = len({row.row for row in broken})
+        notes.append(
+            f"{source}: {count} of {reading.num_rows} rows cannot be used and are left out: "
+            f"{listed(by_reason(broken))}"
+        )
+    return tuple(notes)
 
 
 def _modified(source: str | None) -> str:
     """Return names and times of the source's files, which differ after an edit."""
-    if source is None or not Path(source).exists():
+    path = local_path(source)
+    if path is None:
         return ""
-    files = [Path(source), *sorted(Path(source).rglob("*"))]
-    return " ".join(f"{file.name}:{file.stat().st_mtime_ns}" for file in files)
+    try:
+        files = files_in(path) if path.is_dir() else [path]
+        return " ".join(f"{file.name}:{file.stat().st_mtime_ns}" for file in files)
+    except (OSError, ValueError):
+        return ""  # reading it says what is wrong

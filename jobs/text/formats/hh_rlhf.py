@@ -4,49 +4,56 @@ Columns chosen and rejected, each `Human:` and `Assistant:` turns after blank li
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
-from jobs.text.data_file import Faults
-from jobs.text.data_set import RowFileOptions, read_all_rows
+from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Preference, pairs_of, prompts_of
-from jobs.text.format import Format, Pair, Prompt, Reading, Segment
+from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
+from jobs.text.row_options import PairRowOptions
+from jobs.text.rows.cell import text_cell
+from jobs.text.rows.fault import RowFault
+from jobs.text.rows.table import Row
 
 _COLUMNS = ("chosen", "rejected")
 _MARKER = re.compile("\n\n(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
-class HhRlhf(Format[RowFileOptions]):
+class HhRlhf(Format[PairRowOptions]):
     """Dialogues whose last answers people compared."""
 
     ORIGIN = Origin.COLLECTED
-    Options = RowFileOptions
+    Options = PairRowOptions
 
-    def read_pairs(self, source: Path | None, options: RowFileOptions) -> Reading[Pair]:
+    def read_pairs(self, source: Path | None, options: PairRowOptions) -> Reading[Pair]:
         """Read the shared turns as prompt, with both last answers; leave held-out prompts out."""
-        return pairs_of(_preferences(source, options), HUMAN_ASSISTANT, options.held_out)
+        rows, preferences, broken = _preferences(source, options)
+        return rows.reading(pairs_of(preferences, HUMAN_ASSISTANT, options.held_out), broken)
 
-    def read_prompts(self, source: Path | None, options: RowFileOptions) -> Reading[Prompt]:
+    def read_prompts(self, source: Path | None, options: PairRowOptions) -> Reading[Prompt]:
         """Read held-out dialogues (all, where none is held out) with the chosen answer."""
-        return prompts_of(_preferences(source, options), HUMAN_ASSISTANT, options.held_out)
+        rows, preferences, broken = _preferences(source, options)
+        return rows.reading(prompts_of(preferences, HUMAN_ASSISTANT, options.held_out), broken)
 
 
-def _preferences(source: Path | None, options: RowFileOptions) -> Iterator[Preference]:
+def _preferences(
+    source: Path | None, options: PairRowOptions
+) -> tuple[SourceRows, list[Preference], list[Dropped]]:
     rows = read_all_rows("hh-rlhf", source, options, _COLUMNS)
-    faults = Faults(source or Path())
-    for row in rows:
-        for name in _COLUMNS:
-            if not _MARKER.match(row.cells[name]):
-                faults.add(f"{name!r} does not begin with a turn", row.number)
-    faults.raise_if_any()
-    for row in rows:
-        chosen, rejected = (_turns(row.cells[name]) for name in _COLUMNS)
-        yield Preference(row=row.number, chosen=chosen, rejected=rejected)
+    preferences, broken = rows.make(_preference)
+    return rows, preferences, broken
 
 
-def _turns(transcript: str) -> list[Segment]:
+def _preference(row: Row) -> Preference:
+    chosen, rejected = (_turns(row, name) for name in _COLUMNS)
+    return Preference(row=row.number, chosen=chosen, rejected=rejected)
+
+
+def _turns(row: Row, name: str) -> list[Segment]:
+    transcript = text_cell(row, name)
+    if not _MARKER.match(transcript):
+        raise RowFault(f"{name!r} does not begin with a turn")
     _, *pieces = _MARKER.split(transcript)
     return [
         Segment(role=_ROLES[speaker], text=text)

@@ -1,26 +1,32 @@
 """Preference pairs as chat messages: columns chosen and rejected, lists of {role, content}.
 
-Each is a whole conversation, or the answer to the messages in a column prompt. Turns become text
-behind markers, as base models read dialogues.
+Each is a whole conversation, or the answer to the messages in a column prompt or conversations, or
+to a text in a column prompt; ShareGPT's {from, value} and lists that became text are read, too. A
+column system is the first turn. Turns become text behind markers, as base models read dialogues.
 """
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
 
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
-from jobs.text.data_file import Faults, Row
-from jobs.text.data_set import RowFileOptions, read_all_rows
+from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, pairs_of, prompts_of
-from jobs.text.format import Format, Pair, Prompt, Reading, Segment
+from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
+from jobs.text.row_options import PairRowOptions
+from jobs.text.rows.cell import is_nothing, optional_text, text_cell
+from jobs.text.rows.fault import RowFault
+from jobs.text.rows.messages import messages_of, parse_text
+from jobs.text.rows.table import Row
 
-_COLUMNS = ("chosen", "rejected")
+_SIDES = ("chosen", "rejected")
+_BEFORE = ("prompt", "conversations", "conversation")
+_QUESTION = ("prompt", "question")
+_SYSTEM = ("system", "system_prompt")
 _ROLES = tuple(HUMAN_ASSISTANT)
 
 
-class MessagesOptions(RowFileOptions):
+class MessagesOptions(PairRowOptions):
     """Options of the format: what stands before each turn, and a space after it."""
 
     system: str = Field(HUMAN_ASSISTANT["system"], description="before what the system says")
@@ -44,45 +50,82 @@ class Messages(Format[MessagesOptions]):
 
     def read_pairs(self, source: Path | None, options: MessagesOptions) -> Reading[Pair]:
         """Read the shared turns as prompt, with both last answers; leave held-out prompts out."""
-        return pairs_of(_preferences(source, options), options.markers, options.held_out)
+        rows, preferences, broken = _preferences(source, options)
+        return rows.reading(pairs_of(preferences, options.markers, options.held_out), broken)
 
     def read_prompts(self, source: Path | None, options: MessagesOptions) -> Reading[Prompt]:
         """Read held-out dialogues (all, where none is held out) with the chosen answer."""
-        return prompts_of(_preferences(source, options), options.markers, options.held_out)
+        rows, preferences, broken = _preferences(source, options)
+        return rows.reading(prompts_of(preferences, options.markers, options.held_out), broken)
 
 
-def _preferences(source: Path | None, options: MessagesOptions) -> Iterator[Preference]:
-    rows = read_all_rows("messages", source, options, _COLUMNS, lists=True)
-    faults = Faults(source or Path())
-    for row in rows:
-        for name in _COLUMNS:
-            for fault in _faults(row.cells[name], name):
-                faults.add(fault, row.number)
-        for fault in _faults(_messages_before(row), "prompt"):
-            faults.add(fault, row.number)
-    faults.raise_if_any()
-    for row in rows:
-        prompt = _turns(_messages_before(row))
-        chosen, rejected = (prompt + _turns(row.cells[name]) for name in _COLUMNS)
-        yield Preference(row=row.number, chosen=chosen, rejected=rejected)
+def _preferences(
+    source: Path | None, options: MessagesOptions
+) -> tuple[SourceRows, list[Preference], list[Dropped]]:
+    rows = read_all_rows(
+        "messages", source, options, _SIDES, optional=(*_BEFORE, *_SYSTEM, *_QUESTION)
+    )
+    preferences, broken = rows.make(_preference)
+    return rows, preferences, broken
 
 
-def _messages_before(row: Row) -> list[object]:
-    """Return the messages of a column prompt; a text there only repeats the first message."""
-    prompt = row.cells.get("prompt")
-    return prompt if isinstance(prompt, list) else []
+def _preference(row: Row) -> Preference:
+    before = _turns_before(row)
+    sides = [_side(row, name, before) for name in _SIDES]
+    if all(_begins_with(side, before) for side in sides):
+        before = []  # both sides are whole conversations
+    elif not any(turn.role == "user" for turn in [*before, *sides[0], *sides[1]]):
+        before = [*before, *_question(row)]
+    system = [] if before[:1] and before[0].role == "system" else _system(row)
+    if any(side[:1] and side[0].role == "system" for side in sides):
+        system = []
+    chosen, rejected = ([_spaced(turn) for turn in (*system, *before, *side)] for side in sides)
+    return Preference(row=row.number, chosen=chosen, rejected=rejected)
 
 
-def _faults(messages: list[object], name: str) -> Iterator[str]:
-    for message in messages:
-        if not (isinstance(message, Mapping) and isinstance(message.get("content"), str)):
-            yield f"{name!r} is not a list of {{role, content}}"
-            return
-        if message.get("role") not in _ROLES:
-            yield f"{name!r} has a role {message.get('role')!r} (allowed: {', '.join(_ROLES)})"
-            return
+def _turns_before(row: Row) -> list[Segment]:
+    """Return the messages before the answers, where a column of its own has them."""
+    for name in _BEFORE:
+        value = row.cell(name)
+        if isinstance(value, str):
+            value = parse_text(value)  # any other text repeats the first message, or is it
+        if not is_nothing(value):
+            return messages_of(value, repr(name))
+    return []
 
 
-def _turns(messages: list[object]) -> list[Segment]:
-    checked = cast(list[Mapping[str, str]], messages)
-    return [Segment(role=message["role"], text=f" {message['content']}") for message in checked]
+def _side(row: Row, name: str, before: list[Segment]) -> list[Segment]:
+    """Return the turns of a side: its messages, or its text where the turns before it are known."""
+    value = row.cell(name)
+    is_text = isinstance(value, str) and parse_text(value) is None
+    if is_text and value.strip() and (before or _question(row)):
+        return [Segment(role="assistant", text=text_cell(row, name))]
+    turns = messages_of(value, repr(name)) if not is_text or value.strip() else []
+    if not turns:
+        raise RowFault(f"{name!r} is empty")
+    return turns
+
+
+def _begins_with(side: list[Segment], before: list[Segment]) -> bool:
+    return len(side) > len(before) and side[: len(before)] == before
+
+
+def _question(row: Row) -> list[Segment]:
+    """Return a prompt of plain text as a turn of the user."""
+    for name in _QUESTION:
+        value = row.cell(name)
+        if isinstance(value, str) and value.strip() and parse_text(value) is None:
+            return [Segment(role="user", text=text_cell(row, name))]
+    return []
+
+
+def _system(row: Row) -> list[Segment]:
+    for name in _SYSTEM:
+        text = optional_text(row, name)
+        if text and text.strip():
+            return [Segment(role="system", text=text)]
+    return []
+
+
+def _spaced(turn: Segment) -> Segment:
+    return Segment(role=turn.role, text=f" {turn.text}")

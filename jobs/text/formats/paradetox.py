@@ -6,18 +6,33 @@ sentence.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
-from jobs.text.data_file import Row, read_rows
+from jobs.text.data_set import SourceRows, read_files
 from jobs.text.format import Dropped, Format, Options, Pair, Prompt, Reading, source_of
 from jobs.text.held_out import is_held_out, prompts_to_measure
+from jobs.text.rows.cell import optional_text
+from jobs.text.rows.table import Row
 
 _REWRITES = ("neutral1", "neutral2", "neutral3")
 _SHORTEST_OPENING = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sentence:
+    """A toxic sentence with its rewrites."""
+
+    row: int
+    """Row of the source, from 1."""
+    toxic: str
+    """As it stands there."""
+    rewrites: list[str]
+    """At least one."""
 
 
 class ParadetoxOptions(Options):
@@ -41,52 +56,60 @@ class Paradetox(Format[ParadetoxOptions]):
 
     def read_texts(self, source: Path | None, options: ParadetoxOptions) -> Reading[str]:
         """Read both sides of every sentence that is not held out: it, then its rewrites."""
-        rows, dropped = _rows(source)
-        kept, held_out = _split(rows, options)
-        texts = [text for row in kept for text in (row.cells["toxic"], *_rewrites(row))]
-        return Reading(items=[_spaced(text) for text in texts], dropped=dropped + held_out)
+        rows, sentences, broken = _read(source)
+        kept, held_out = _split(sentences, options)
+        texts = [_spaced(text) for row in kept for text in (row.toxic, *row.rewrites)]
+        return rows.reading(Reading(items=texts, dropped=held_out), broken)
 
     def read_pairs(self, source: Path | None, options: ParadetoxOptions) -> Reading[Pair]:
         """Read one pair per rewrite; the toxic side is rejected."""
-        rows, dropped = _rows(source)
-        kept, held_out = _split(rows, options)
+        rows, sentences, broken = _read(source)
+        kept, held_out = _split(sentences, options)
         pairs, unshared = _cut(kept, options.min_words)
-        return Reading(items=pairs, dropped=dropped + held_out + unshared)
+        return rows.reading(Reading(items=pairs, dropped=held_out + unshared), broken)
 
     def read_prompts(self, source: Path | None, options: ParadetoxOptions) -> Reading[Prompt]:
         """Read the shared opening of held-out sentences, with the rewrite's continuation."""
-        rows, dropped = _rows(source)
-        _, held_out = _split(rows, options)
-        numbers = {dropped_row.row for dropped_row in held_out}
-        pairs, unshared = _cut([row for row in rows if row.number in numbers], options.min_words)
-        return Reading(items=prompts_to_measure(pairs, 0.0).items, dropped=dropped + unshared)
+        rows, sentences, broken = _read(source)
+        _, held_out = _split(sentences, options)
+        numbers = {row.row for row in held_out}
+        pairs, unshared = _cut(
+            [each for each in sentences if each.row in numbers], options.min_words
+        )
+        prompts = prompts_to_measure(pairs, 0.0).items
+        return rows.reading(Reading(items=prompts, dropped=unshared), broken)
 
 
-def _rows(source: Path | None) -> tuple[list[Row], list[Dropped]]:
+def _read(source: Path | None) -> tuple[SourceRows, list[_Sentence], list[Dropped]]:
     """Read rows with a sentence and at least one rewrite, and list the others."""
     path = source_of("paradetox", source)
-    rows, dropped = [], []
-    for row in read_rows(path, ("toxic", *_REWRITES), required=False):
-        if not row.cells["toxic"].strip():
-            dropped.append(Dropped(row=row.number, reason="no toxic sentence"))
-        elif not _rewrites(row):
-            dropped.append(Dropped(row=row.number, reason="no rewrite"))
-        else:
-            rows.append(row)
-    return rows, dropped
+    rows = read_files([path], ("toxic", *_REWRITES))
+    read, broken = rows.make(_sentence)
+    sentences = [each for each in read if isinstance(each, _Sentence)]
+    return rows, sentences, broken + [each for each in read if isinstance(each, Dropped)]
 
 
-def _split(rows: list[Row], options: ParadetoxOptions) -> tuple[list[Row], list[Dropped]]:
+def _sentence(row: Row) -> _Sentence | Dropped:
+    toxic, *rewrites = (optional_text(row, name) or "" for name in ("toxic", *_REWRITES))
+    rewrites = [rewrite for rewrite in rewrites if rewrite.strip()]
+    if toxic.strip() and rewrites:
+        return _Sentence(row=row.number, toxic=toxic, rewrites=rewrites)
+    return Dropped(row=row.number, reason="no rewrite" if toxic.strip() else "no toxic sentence")
+
+
+def _split(
+    rows: list[_Sentence], options: ParadetoxOptions
+) -> tuple[list[_Sentence], list[Dropped]]:
     """Separate rows to train on from the held-out others."""
-    openings = (" ".join(row.cells["toxic"].split()[:_SHORTEST_OPENING]) for row in rows)
+    openings = (" ".join(row.toxic.split()[:_SHORTEST_OPENING]) for row in rows)
     held = [is_held_out(opening, options.held_out) for opening in openings]
     reason = "held out for measurement"
     kept = [row for row, out in zip(rows, held, strict=True) if not out]
-    numbers = [row.number for row, out in zip(rows, held, strict=True) if out]
+    numbers = [row.row for row, out in zip(rows, held, strict=True) if out]
     return kept, [Dropped(row=number, reason=reason) for number in numbers]
 
 
-def _cut(rows: list[Row], min_words: int) -> tuple[list[Pair], list[Dropped]]:
+def _cut(rows: list[_Sentence], min_words: int) -> tuple[list[Pair], list[Dropped]]:
     """Cut every row into pairs, and list the rows that have none."""
     pairs, dropped = [], []
     for row in rows:
@@ -94,29 +117,24 @@ def _cut(rows: list[Row], min_words: int) -> tuple[list[Pair], list[Dropped]]:
         pairs += pairs_of_row
         if not pairs_of_row:
             reason = f"no rewrite shares {min_words} opening words and then goes on otherwise"
-            dropped.append(Dropped(row=row.number, reason=reason))
+            dropped.append(Dropped(row=row.row, reason=reason))
     return pairs, dropped
 
 
-def _pairs_of(row: Row, min_words: int) -> Iterator[Pair]:
-    toxic = row.cells["toxic"].split()
-    for rewrite in _rewrites(row):
+def _pairs_of(row: _Sentence, min_words: int) -> Iterator[Pair]:
+    toxic = row.toxic.split()
+    for rewrite in row.rewrites:
         neutral = rewrite.split()
         alike = takewhile(lambda both: both[0] == both[1], zip(toxic, neutral, strict=False))
         shared = sum(1 for _ in alike)
         # Where one side ends, there is no continuation to prefer.
         if min_words <= shared < min(len(toxic), len(neutral)):
             yield Pair(
-                row=row.number,
+                row=row.row,
                 prompt=" ".join(toxic[:shared]),
                 chosen=" " + " ".join(neutral[shared:]),
                 rejected=" " + " ".join(toxic[shared:]),
             )
-
-
-def _rewrites(row: Row) -> list[str]:
-    cells = (row.cells.get(name) for name in _REWRITES)
-    return [cell for cell in cells if cell and cell.strip()]
 
 
 def _spaced(text: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
-from jobs.text.data_file import read_rows
-from jobs.text.format import Format, Pair, Prompt, Reading, source_of
+from jobs.text.data_set import SourceRows, read_files
+from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, source_of
 from jobs.text.held_out import HeldOutOptions, pairs_to_train_on, prompts_to_measure
+from jobs.text.rows.cell import text_cell
+from jobs.text.rows.table import Row
 
 _COLUMNS = ("prompt_text", "unpert_gen_text", "pert_gen_text")
 
@@ -22,26 +24,26 @@ class Pplm(Format[HeldOutOptions]):
 
     def read_pairs(self, source: Path | None, options: HeldOutOptions) -> Reading[Pair]:
         """Read every row whose prompt is not held out."""
-        return pairs_to_train_on(_pairs(source), options.held_out)
+        rows, pairs, broken = _pairs(source)
+        return rows.reading(pairs_to_train_on(pairs, options.held_out), broken)
 
     def read_prompts(self, source: Path | None, options: HeldOutOptions) -> Reading[Prompt]:
         """Read held-out prompts (all, where none is held out) with GPT-2's own continuation."""
-        return prompts_to_measure(_pairs(source), options.held_out)
+        rows, pairs, broken = _pairs(source)
+        return rows.reading(prompts_to_measure(pairs, options.held_out), broken)
 
 
-def _pairs(source: Path | None) -> list[Pair]:
+def _pairs(source: Path | None) -> tuple[SourceRows, list[Pair], list[Dropped]]:
     """Read the rows of all files in the order of their names, numbered through."""
     folder = source_of("pplm", source, folder=True)
-    files = sorted(folder.glob("*.jsonl"))
+    files = sorted(path for path in folder.glob("*.jsonl") if not path.name.startswith("."))
     if not files:
         raise UserError("no .jsonl file in it", where=str(folder))
-    rows = [row.cells for file in files for row in read_rows(file, _COLUMNS)]
-    return [
-        Pair(
-            row=number,
-            prompt=cells["prompt_text"],
-            chosen=cells["unpert_gen_text"],
-            rejected=cells["pert_gen_text"],
-        )
-        for number, cells in enumerate(rows, start=1)
-    ]
+    rows = read_files(files, _COLUMNS)
+    pairs, broken = rows.make(_pair)
+    return rows, pairs, broken
+
+
+def _pair(row: Row) -> Pair:
+    prompt, chosen, rejected = (text_cell(row, name) for name in _COLUMNS)
+    return Pair(row=row.number, prompt=prompt, chosen=chosen, rejected=rejected)

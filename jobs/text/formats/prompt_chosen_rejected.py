@@ -1,36 +1,77 @@
 """Preference pairs as TRL writes them: columns prompt, chosen, rejected of plain text.
 
-A jsonl, parquet, csv or tsv file, or a folder of them. Continuations join their prompt as they
-are, so a separator is part of one of them.
+A file of rows, or a folder of them. Continuations join their prompt as they are, so a separator is
+part of one of them. Without a column prompt, it is the words that both sides begin with.
 """
 
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
-from jobs.text.data_set import RowFileOptions, read_all_rows
-from jobs.text.format import Format, Pair, Prompt, Reading
+from jobs.text.data_set import SourceRows, read_all_rows
+from jobs.text.format import Dropped, Format, Pair, Prompt, Reading
 from jobs.text.held_out import pairs_to_train_on, prompts_to_measure
+from jobs.text.row_options import PairRowOptions
+from jobs.text.rows.cell import text_cell
+from jobs.text.rows.fault import RowFault
+from jobs.text.rows.messages import looks_like_messages
+from jobs.text.rows.table import Row
 
-_COLUMNS = ("prompt", "chosen", "rejected")
+_SIDES = ("chosen", "rejected")
+_TRANSCRIPT = "\n\nHuman:"
 
 
-class PromptChosenRejected(Format[RowFileOptions]):
+class PromptChosenRejected(Format[PairRowOptions]):
     """Pairs of plain text of a source outside."""
 
     ORIGIN = Origin.COLLECTED
-    Options = RowFileOptions
+    Options = PairRowOptions
 
-    def read_pairs(self, source: Path | None, options: RowFileOptions) -> Reading[Pair]:
+    def read_pairs(self, source: Path | None, options: PairRowOptions) -> Reading[Pair]:
         """Read every row whose prompt is not held out."""
-        return pairs_to_train_on(_pairs(source, options), options.held_out)
+        rows, pairs, broken = _pairs(source, options)
+        return rows.reading(pairs_to_train_on(pairs, options.held_out), broken)
 
-    def read_prompts(self, source: Path | None, options: RowFileOptions) -> Reading[Prompt]:
+    def read_prompts(self, source: Path | None, options: PairRowOptions) -> Reading[Prompt]:
         """Read held-out prompts (all, where none is held out) with their chosen continuation."""
-        return prompts_to_measure(_pairs(source, options), options.held_out)
+        rows, pairs, broken = _pairs(source, options)
+        return rows.reading(prompts_to_measure(pairs, options.held_out), broken)
 
 
-def _pairs(source: Path | None, options: RowFileOptions) -> list[Pair]:
-    return [
-        Pair(row=row.number, **{name: row.cells[name] for name in _COLUMNS})
-        for row in read_all_rows("prompt-chosen-rejected", source, options, _COLUMNS)
-    ]
+def _pairs(
+    source: Path | None, options: PairRowOptions
+) -> tuple[SourceRows, list[Pair], list[Dropped]]:
+    name = "prompt-chosen-rejected"
+    rows = read_all_rows(name, source, options, _SIDES, optional=("prompt",))
+    has_prompts = any("prompt" in row.cells for row in rows.rows)
+    pairs, broken = rows.make(_pair if has_prompts else _pair_of_shared_opening)
+    return rows, pairs, broken
+
+
+def _pair(row: Row) -> Pair:
+    prompt, chosen, rejected = (_text(row, name) for name in ("prompt", *_SIDES))
+    return Pair(row=row.number, prompt=prompt, chosen=chosen, rejected=rejected)
+
+
+def _pair_of_shared_opening(row: Row) -> Pair:
+    """Take the words that both sides begin with as the prompt; no word is cut in two."""
+    chosen, rejected = (_text(row, name) for name in _SIDES)
+    if chosen.startswith(_TRANSCRIPT):
+        raise RowFault("'chosen' is a transcript of turns (format `hh-rlhf` reads them)")
+    shared = next(
+        (at for at, both in enumerate(zip(chosen, rejected, strict=False)) if len(set(both)) > 1),
+        min(len(chosen), len(rejected)),
+    )
+    while shared and not chosen[shared : shared + 1].isspace():
+        shared -= 1
+    if not chosen[:shared].strip():
+        raise RowFault("there is no prompt, and the sides share no opening words")
+    return Pair(
+        row=row.number, prompt=chosen[:shared], chosen=chosen[shared:], rejected=rejected[shared:]
+    )
+
+
+def _text(row: Row, name: str) -> str:
+    text = text_cell(row, name)
+    if looks_like_messages(text):
+        raise RowFault(f"{name!r} is a list of messages as text (format `messages` reads them)")
+    return text

@@ -1,5 +1,7 @@
 """Plain text, one paragraph per line, in a file or in every .txt of a folder (WikiText's layout).
 
+Of files of rows (jsonl, parquet, ...) the column `text` is read.
+
 A hash holds out some paragraphs, so that prompts are never text that was pretrained on.
 """
 
@@ -8,12 +10,14 @@ from pathlib import Path
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
-from jobs.text.data_set import numbered_lines
-from jobs.text.format import Dropped, Format, Options, Prompt, Reading, Segment
+from jobs.text.data_set import SourceRows, read_text_rows
+from jobs.text.format import Dropped, Format, Prompt, Reading, Segment
 from jobs.text.held_out import is_held_out
+from jobs.text.row_options import RowOptions
+from jobs.text.rows.cell import optional_text
 
 
-class TextOptions(Options):
+class TextOptions(RowOptions):
     """Which paragraphs are used, and how prompts are cut from them."""
 
     min_words: int = Field(8, ge=1, description="shorter paragraphs are left out")
@@ -33,20 +37,22 @@ class Text(Format[TextOptions]):
     def read_texts(self, source: Path | None, options: TextOptions) -> Reading[str]:
         """Read paragraphs that are long enough and not held out."""
         texts, dropped = [], []
-        for row, text in _paragraphs(source):
+        rows, paragraphs, broken = _paragraphs(source, options)
+        for row, text in paragraphs:
             if len(text.split()) < options.min_words:
                 dropped.append(_too_short(row, options.min_words))
             elif is_held_out(text, options.held_out):
                 dropped.append(Dropped(row=row, reason="held out for measurement"))
             else:
                 texts.append(text)
-        return Reading(items=texts, dropped=dropped)
+        return rows.reading(Reading(items=texts, dropped=dropped), broken)
 
     def read_prompts(self, source: Path | None, options: TextOptions) -> Reading[Prompt]:
         """Cut held-out paragraphs (all, where none is) into a prompt and the words after it."""
         prompts, dropped = [], []
         least = options.prompt_words + 1
-        for row, text in _paragraphs(source):
+        rows, paragraphs, broken = _paragraphs(source, options)
+        for row, text in paragraphs:
             words = text.split()
             if options.held_out and not is_held_out(text, options.held_out):
                 continue
@@ -60,12 +66,18 @@ class Text(Format[TextOptions]):
                 Segment(role="response", text=" " + " ".join(rest)),
             )
             prompts.append(Prompt(row=row, source=prompt, segments=segments))
-        return Reading(items=prompts, dropped=dropped)
+        return rows.reading(Reading(items=prompts, dropped=dropped), broken)
 
 
-def _paragraphs(source: Path | None) -> list[tuple[int, str]]:
-    """Read (row, text) of every line, whitespace made single."""
-    return [(row, " ".join(line.split())) for row, line in numbered_lines("text", source)]
+def _paragraphs(
+    source: Path | None, options: TextOptions
+) -> tuple[SourceRows, list[tuple[int, str]], list[Dropped]]:
+    """Read (row, text) of every line or row, whitespace made single."""
+    rows = read_text_rows("text", source, options, "text")
+    paragraphs, broken = rows.make(
+        lambda row: (row.number, " ".join((optional_text(row, "text") or "").split()))
+    )
+    return rows, paragraphs, broken
 
 
 def _too_short(row: int, least: int) -> Dropped:

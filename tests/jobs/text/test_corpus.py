@@ -39,5 +39,5 @@ def test_a_vocabulary_smaller_than_bytes_is_refused(source):
 
 
 def test_a_source_without_usable_text_is_refused(source):
-    with pytest.raises(UserError, match="no text"):
+    with pytest.raises(UserError, match="nothing usable in it as texts"):
         corpus.read_documents("text", source, {"min_words": 99})

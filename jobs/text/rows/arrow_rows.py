@@ -1,0 +1,93 @@
+"""Rows of Parquet and Arrow files: the columns asked for, and every row that can be decoded."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import UserError
+from jobs.text.rows.file_bytes import check_start, read_bytes
+from jobs.text.rows.table import Malformed, Row, Table
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_MOST_BYTES = 1 << 36
+"""More than a file of rows can mean: a damaged footer says anything."""
+
+
+def read_parquet(path: Path, wanted: Callable[[str], bool]) -> Table:
+    """Read columns of a Parquet file. Raises UserError where it is none, or is broken."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    check_start(path)
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            groups = [file.metadata.row_group(at) for at in range(file.num_row_groups)]
+            if sum(max(0, group.total_byte_size) for group in groups) > _MOST_BYTES:
+                raise UserError("its footer is damaged", where=str(path), hint="download it again")
+            content = file.read(columns=[name for name in names if wanted(name)])
+            return _table(names, content, file.metadata.num_rows)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise _broken(path, "parquet", error) from error
+
+
+def read_arrow(path: Path, wanted: Callable[[str], bool]) -> Table:
+    """Read columns of an Arrow file or stream. Raises UserError where it is neither, or broken."""
+    import pyarrow
+
+    content = read_bytes(path)
+    is_file = content.startswith(b"ARROW1")
+    reader_of = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
+    try:
+        with reader_of(content) as reader:
+            whole = reader.read_all()
+            names = whole.schema.names
+            return _table(names, whole.select([n for n in names if wanted(n)]), whole.num_rows)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
+        raise _broken(path, "Arrow", error) from error
+
+
+def _broken(path: Path, kind: str, error: Exception) -> UserError:
+    first_line = str(error).partition("\n")[0][:200]
+    return UserError(
+        f"not a {kind} file, or a broken one: {first_line}",
+        where=str(path),
+        hint="download it again",
+    )
+
+
+def _table(columns: Sequence[str], content: "pyarrow.Table", num_rows: int) -> Table:
+    names = content.column_names
+    values = [_values(content.column(at)) for at in range(len(names))]
+    rows, malformed = [], []
+    for number, cells in enumerate(zip(*values, strict=True), start=1):
+        broken = next((n for n, cell in zip(names, cells, strict=True) if cell is _BROKEN), None)
+        if broken is None:
+            rows.append(Row(number=number, cells=dict(zip(names, cells, strict=True))))
+        else:
+            malformed.append(Malformed(row=number, reason=f"{broken!r} is not UTF-8"))
+    if not names:
+        rows = [Row(number=number, cells={}) for number in range(1, min(num_rows, 1) + 1)]
+    return Table(columns=columns, rows=rows, malformed=malformed)
+
+
+_BROKEN = object()
+"""A cell that cannot be decoded."""
+
+
+def _values(column: "pyarrow.ChunkedArray") -> list[Any]:
+    """Return the cells of a column, decoded all at once where none is broken."""
+    try:
+        return list(column.to_pylist())
+    except (UnicodeDecodeError, ValueError, OverflowError):
+        return list(_one_by_one(column))
+
+
+def _one_by_one(column: "pyarrow.ChunkedArray") -> Iterator[Any]:
+    for cell in column:
+        try:
+            yield cell.as_py()
+        except (UnicodeDecodeError, ValueError, OverflowError):
+            yield _BROKEN

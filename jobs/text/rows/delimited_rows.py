@@ -1,0 +1,110 @@
+"""Rows of csv and tsv files, quoted or plain: which of both, the file itself decides.
+
+A writer that quotes does so only where a cell needs it, or everywhere; anything else is plain text
+in which quotes are quotes.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cluster.errors import UserError
+from jobs.text.rows.lines import read_lines
+from jobs.text.rows.table import Malformed, Row, Table
+
+_LONGEST_CELL = 1 << 24
+_DELIMITERS = (",", "\t", ";", "|")
+_PLAIN_FROM = 0.9
+"""Share of lines with as many cells as the header from which plain text is meant."""
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_Line = tuple[int, list[str]]
+"""Number of a row's first line, and its cells."""
+
+
+def read_delimited(path: Path, delimiter: str) -> Table:
+    """Read a file of delimited text with a header.
+
+    Quoted cells may hold line breaks; a row is numbered by its first line.
+
+    Raises:
+        UserError: it is not UTF-8, or neither quoted nor plain.
+    """
+    lines = read_lines(path)
+    delimiter = _delimiter_of(lines[0] if lines else "", delimiter)
+    (_, header), *rest = _cells(path, lines, delimiter) or [(1, [])]
+    names = [name.strip() for name in header]
+    rows, malformed = [], []
+    for number, cells in rest:
+        if not any(cell.strip() for cell in cells):
+            malformed.append(Malformed(row=number, reason="empty row"))
+        elif len(cells) > len(names):
+            malformed.append(Malformed(row=number, reason=f"more than {len(names)} cells"))
+        else:
+            rows.append(Row(number=number, cells=dict(zip(names, cells, strict=False))))
+    return Table(columns=names, rows=rows, malformed=malformed)
+
+
+def _delimiter_of(header: str, usual: str) -> str:
+    """Return what parts the names of the header: the usual character where it occurs at all."""
+    if usual in header:
+        return usual
+    return max(_DELIMITERS, key=lambda delimiter: (header.count(delimiter), delimiter == usual))
+
+
+def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[_Line]:
+    plain = [(number, line.split(delimiter)) for number, line in enumerate(lines, start=1)]
+    width = len(plain[0][1]) if plain else 0
+    may_be_plain = delimiter == "\t" and width > 1
+    if may_be_plain and _has_plain_quotes(plain, width):
+        return plain
+    csv.field_size_limit(_LONGEST_CELL)
+    try:
+        quoted = list(_quoted(lines, delimiter))
+    except csv.Error as error:
+        if may_be_plain and _share_of_width(plain, width) >= _PLAIN_FROM:
+            return plain
+        raise UserError(
+            f"{error}: it is not quoted throughout",
+            where=str(path),
+            hint='double the quotes inside quoted cells (`"say ""so"""`), or write jsonl',
+        ) from error
+    return plain if may_be_plain and _swallows_rows(quoted, plain, width) else quoted
+
+
+def _has_plain_quotes(plain: Sequence[_Line], width: int) -> bool:
+    """Tell text without quoting: as many cells in every line, and quotes that no writer sets."""
+    opened = [cell for _, cells in plain for cell in cells if cell.startswith('"')]
+    if not opened or _share_of_width(plain, width) < 1:
+        return False
+    if any(not _QUOTED.fullmatch(cell) for cell in opened):
+        return True
+    # Only a writer doubles quotes; one that quotes a cell without a need quotes the header, too.
+    quotes_all = all(cell.startswith('"') for cell in plain[0][1])
+    return not quotes_all and not any('"' in cell[1:-1] for cell in opened)
+
+
+def _share_of_width(plain: Sequence[_Line], width: int) -> float:
+    filled = [len(cells) for _, cells in plain if any(cell.strip() for cell in cells)]
+    return filled.count(width) / max(1, len(filled))
+
+
+def _swallows_rows(quoted: Sequence[_Line], plain: Sequence[_Line], width: int) -> bool:
+    """Tell whether a lone quote took lines into a cell that are rows by themselves."""
+    ends = [number for number, _ in quoted[1:]] + [len(plain) + 1]
+    return any(
+        end - start > 1 and all(len(cells) == width for _, cells in plain[start - 1 : end - 1])
+        for (start, _), end in zip(quoted, ends, strict=True)
+    )
+
+
+def _quoted(lines: Sequence[str], delimiter: str) -> Iterator[_Line]:
+    reader = csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True)
+    start = 1
+    try:
+        for cells in reader:
+            yield start, cells
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise csv.Error(f"row {start}: {error}") from error

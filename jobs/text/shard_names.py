@@ -1,0 +1,143 @@
+"""What the name and place of a file say: the split and the subset of a data set that it is of.
+
+Shards are called `train-00000-of-00002.parquet` (with or without a hash), `train/0000.parquet`,
+`train/data-00000-of-00001.arrow`, `part-00003-….snappy.parquet`, `train_1.jsonl`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from cluster.errors import UserError
+from jobs.text.data_file import suffix_of
+
+_OF = re.compile(r"[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_.][0-9a-z]+)?$")
+_SPARK = re.compile(r"^part-\d+(?:-[0-9a-f-]{36})?(?:[-_.][cr]\d+)*(?:\.(?:snappy|gz|zstd|lz4))?$")
+_NUMBER = re.compile(r"(?:[-_.](?:part|shard|chunk)?|^(?:part|shard|chunk))[-_.]?(\d+)$")
+_HASH = re.compile(r"^(?=.*\d)[0-9a-f-]{8,}$")
+_MOST_FILES = 100_000
+_GENERIC = frozenset({"", "data", "dataset", "part", "shard", "chunk", "file", "default"})
+"""Names of files and folders that say nothing about what is inside."""
+_SIDE_FILES = frozenset(
+    {
+        "dataset_infos",
+        "dataset_info",
+        "dataset_dict",
+        "state",
+        "config",
+        "croissant",
+        "metadata",
+        "package",
+    }
+)
+"""Names of JSON files that stand beside data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A file of a data set."""
+
+    path: Path
+    """Where it lies."""
+    stem: str
+    """Its name without suffixes."""
+    split: str
+    """Split that it is a piece of; empty when nothing says it."""
+    subset: str
+    """Folder of its subset, inside the data set; empty for one that has no subsets."""
+    numbered: tuple[int, int] | None = None
+    """Number of the shard and number of shards, where its name says both."""
+
+
+def shards_in(folder: Path) -> list[Shard]:
+    """List the data files of a folder, to its depth, in the order of their names.
+
+    Hidden files, and files that are there beside data, are left out.
+    """
+    inside = [path.relative_to(folder) for path in files_in(folder)]
+    data = [path for path in inside if _is_data(path)]
+    series = _series(data)
+    return [_shard(folder, path, series) for path in data]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """List all files of a folder, to its depth, by name. Raises UserError for a whole disk."""
+    entries = list(islice(folder.rglob("*"), _MOST_FILES + 1))
+    if len(entries) > _MOST_FILES:
+        raise UserError(
+            f"more than {_MOST_FILES:,} files in it",
+            where=str(folder),
+            hint="name the folder of the data set alone",
+        )
+    return sorted(path for path in entries if path.is_file())
+
+
+def _is_data(inside: Path) -> bool:
+    if any(part.startswith((".", "_")) for part in inside.parts):
+        return False
+    suffix = suffix_of(inside.name)
+    is_side_file = suffix == ".json" and inside.name.removesuffix(suffix) in _SIDE_FILES
+    return bool(suffix) and not is_side_file
+
+
+def _series(data: Sequence[Path]) -> set[tuple[Path, str]]:
+    """Return folder and name of what is numbered from 0 or 1 on without a gap: shards of one set.
+
+    `gpt-3` and `gpt-4` are two data sets, `train_0` and `train_1` are one.
+    """
+    numbers: dict[tuple[Path, str], list[int]] = {}
+    for path in data:
+        counted = _NUMBER.search(_stem(path))
+        if counted:
+            name = _stem(path)[: counted.start()]
+            numbers.setdefault((path.parent, name), []).append(int(counted[1]))
+    return {
+        key
+        for key, some in numbers.items()
+        if sorted(some) in (list(range(len(some))), list(range(1, len(some) + 1)))
+    }
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(suffix_of(path.name))
+
+
+def _shard(folder: Path, inside: Path, series: set[tuple[Path, str]]) -> Shard:
+    """Tell split and subset of a file by its place inside the data set."""
+    folders = [part for part in inside.parts[:-1] if part not in _GENERIC]
+    stem = _stem(inside)
+    of_many = _OF.search(stem)
+    counted = _NUMBER.search(stem)
+    if stem.isdigit() or _SPARK.match(stem) or _HASH.match(stem):
+        name = ""
+    elif of_many:
+        name = stem[: of_many.start()]
+    elif counted and (inside.parent, stem[: counted.start()]) in series:
+        name = stem[: counted.start()]
+    else:
+        name = stem
+    if name in _GENERIC:
+        name = folders.pop() if folders else ""
+    return Shard(
+        path=folder / inside,
+        stem=stem,
+        split=name,
+        subset="/".join(folders),
+        numbered=(int(of_many[1]), int(of_many[2])) if of_many else None,
+    )
+
+
+def missing_shards(shards: Sequence[Shard]) -> list[str]:
+    """Name what is not there of shards that are counted: `2 of 3 shards of train`."""
+    by_set: dict[tuple[str, str, int], set[int]] = {}
+    for shard in shards:
+        if shard.numbered:
+            number, count = shard.numbered
+            by_set.setdefault((shard.subset, shard.split, count), set()).add(number)
+    return [
+        f"{count - len(numbers)} of {count} shards of {'/'.join(filter(None, (subset, split)))}"
+        for (subset, split, count), numbers in by_set.items()
+        if len(numbers) < count
+    ]
