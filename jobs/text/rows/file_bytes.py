@@ -7,9 +7,8 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from cluster.errors import UserError
 
@@ -108,7 +107,7 @@ def _unpack(path: Path, stream: IO[bytes], packing: str) -> bytes:
     most = max(_ALWAYS_ALLOWED, _HIGHEST_RATIO * packed_size)
     pieces, size = [], 0
     try:
-        with _openers()[packing](stream) as unpacked:
+        with _open_packed(stream, packing) as unpacked:
             while piece := unpacked.read(_PIECE):
                 size += len(piece)
                 if size > most:
@@ -125,17 +124,13 @@ def _unpack(path: Path, stream: IO[bytes], packing: str) -> bytes:
     return b"".join(pieces)
 
 
-def _openers() -> dict[str, Callable[[IO[bytes]], IO[bytes]]]:
-    return {
-        "gzip": lambda stream: gzip.GzipFile(fileobj=stream),
-        "bzip2": lambda stream: bz2.BZ2File(stream),
-        "xz": lambda stream: lzma.LZMAFile(stream),
-        "zstd": _zstd,
-    }
-
-
-def _zstd(stream: IO[bytes]) -> IO[bytes]:
+def _open_packed(stream: IO[bytes], packing: str) -> Any:
+    if packing == "gzip":
+        return gzip.GzipFile(fileobj=stream)
+    if packing == "bzip2":
+        return bz2.BZ2File(stream)
+    if packing == "xz":
+        return lzma.LZMAFile(stream)
     import pyarrow
 
-    unpacked: IO[bytes] = pyarrow.CompressedInputStream(pyarrow.PythonFile(stream), "zstd")
-    return unpacked
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(stream), "zstd")
