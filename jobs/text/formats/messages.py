@@ -10,13 +10,13 @@ from pathlib import Path
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.chat_messages import messages_of, parse_text
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, pairs_of, prompts_of
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import is_nothing, optional_text, text_cell
 from jobs.text.rows.fault import RowFault
-from jobs.text.rows.messages import messages_of, parse_text
 from jobs.text.rows.table import Row
 
 _SIDES = ("chosen", "rejected")

@@ -7,13 +7,13 @@ part of one of them. Without a column prompt, it is the words that both sides be
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.chat_messages import looks_like_messages
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading
 from jobs.text.held_out import pairs_to_train_on, prompts_to_measure
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import text_cell
 from jobs.text.rows.fault import RowFault
-from jobs.text.rows.messages import looks_like_messages
 from jobs.text.rows.table import Row
 
 _SIDES = ("chosen", "rejected")
