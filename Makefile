@@ -2,6 +2,8 @@
 # make test    set up and run the tests          make check   set up and lint
 # make test-cluster | test-slow | bench          what make test leaves out
 # make bench-capture                             set up other libraries and compare with them
+# make audit   ask whether known faults of pinned packages concern us (needs a network)
+# make lock    write the hashes of pinned packages again, after a pin has changed
 # make docs    build the documentation into site/ (open site/index.html; no network needed)
 # make readme-figure   make the README's figure and table again from the embedded study
 
@@ -12,29 +14,46 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 DOCS   := $(VENV)/.docs
+TOOLS  := .venv-tools
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Packages by version and hash, and nothing that the lock does not name.
+LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+  --require-hashes --no-deps --no-build-isolation
 
-.PHONY: setup study test test-cluster test-slow check format docs readme-figure bench bench-capture clean
+.PHONY: setup study test test-cluster test-slow check format audit lock docs readme-figure bench bench-capture clean
 .DEFAULT_GOAL := study
 
-$(READY): constraints.txt pyproject.toml
+$(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 12) else "deltascale needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned dependencies into $(VENV) (a few minutes the first time)"
-	$(PIP) setuptools
+	$(LOCKED) -r locks/build.txt
+	$(PIP) --no-deps torch
+	$(LOCKED) -r locks/runtime.txt
 	$(PIP) torch
-	$(PIP) --no-build-isolation -e .
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV): $(READY)
+$(DEV): $(READY) locks/dev.txt
 	@echo "installing what tests and checks need"
-	$(PIP) --no-build-isolation -e '.[dev]'
+	$(LOCKED) -r locks/dev.txt
 	@touch $@
 
-$(DOCS): $(READY)
+$(DOCS): $(READY) locks/docs.txt
 	@echo "installing what builds the documentation"
-	$(PIP) --no-build-isolation -e '.[docs]'
+	$(LOCKED) -r locks/docs.txt
 	@touch $@
+
+$(TOOLS)/.ready: locks/tools.txt
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r locks/tools.txt
+	@touch $@
+
+audit: $(TOOLS)/.ready
+	$(TOOLS)/bin/pip-audit --no-deps --disable-pip --strict -r constraints.txt
+
+lock: $(DEV) $(TOOLS)/.ready
+	$(BIN)/python -m locks.write $(TOOLS)/bin/uv
 
 setup: $(READY)
 
@@ -59,7 +78,7 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/python -m tests.doors
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/docs/test_links.py
+	$(BIN)/python -m pytest -q tests/docs/test_links.py tests/test_locks.py
 
 format: $(DEV)
 	$(BIN)/ruff format .
@@ -98,4 +117,4 @@ bench-capture: $(RIVALS)/.ready
 	$(RIVALS)/bin/python -m benchmarks.capture
 
 clean:
-	rm -rf $(VENV) $(RIVALS) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(RIVALS) $(TOOLS) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
