@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from cluster.disk_faults import ForeignEntry
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 
@@ -55,13 +56,17 @@ def checked(shape: TypeAdapter[T], value: object) -> T:
 
 
 def read_file(storage: Storage, name: str) -> bytes | None:
-    """Return the bytes of a file, or None where nothing is. Raises ValueError for a folder."""
+    """Return the bytes of a file, or None where nothing is.
+
+    Raises:
+        ValueError: a folder, a link or a pipe is in its place.
+    """
     try:
         return storage.read(name)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
-    except IsADirectoryError:
-        raise ValueError("it is a folder, where a file belongs") from None
+    except ForeignEntry as fault:
+        raise ValueError(fault.error) from None
 
 
 def read_as(storage: Storage, name: str, shape: TypeAdapter[T]) -> T | None:

@@ -60,13 +60,21 @@ def class_of_os_error(error: OSError) -> FaultClass:
     return _BY_NUMBER.get(error.errno or 0, FaultClass.UNKNOWN)
 
 
+_AWAY = (
+    *(errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EBUSY),
+    *(errno.ENXIO, errno.ENODEV, errno.ESHUTDOWN, errno.ECOMM, errno.EPROTO, errno.ENOLINK),
+    *(errno.ENOLCK, errno.EUCLEAN, errno.EBADMSG, errno.EMFILE, errno.ENFILE),
+)
+_MISTAKES = (
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EFBIG),
+    *(errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV),
+)
+"""The choice of the root or of a name: another one helps, waiting does not."""
 _BY_NUMBER = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FaultClass.STORAGE_FULL),
     **dict.fromkeys((errno.EACCES, errno.EPERM), FaultClass.PERMISSION),
-    **dict.fromkeys(
-        (errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EBUSY),
-        FaultClass.STORAGE_AWAY,
-    ),
+    **dict.fromkeys(_AWAY, FaultClass.STORAGE_AWAY),
+    **dict.fromkeys(_MISTAKES, FaultClass.MISTAKE),
     **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN), FaultClass.NETWORK),
     errno.EROFS: FaultClass.STORAGE_READ_ONLY,
     errno.EADDRINUSE: FaultClass.PORT,

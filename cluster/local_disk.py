@@ -1,22 +1,33 @@
 """`LocalDisk`: the methods of `Storage` for a root on a file system of this machine.
 
 A write is a temporary file beside the target, flush, fsync, rename, fsync of the folder; `create`
-links instead of renaming, which fails where the name exists.
+gives the name only where it is free (`exclusive_name.py`). No link below the root is followed
+(`below_root.py`).
 """
 
 import contextlib
 import os
+import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO
 
-from cluster.errors import SurroundingsError
-from cluster.fault_classes import FaultClass, class_of_os_error
+from cluster.below_root import BelowRoot
+from cluster.disk_faults import ForeignEntry, disk_faults, sync_descriptor
+from cluster.exclusive_name import give_name
 
 StrPath = str | os.PathLike[str]
 
 _PIECE_BYTES = 1 << 24
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{16}")
+"""Names that writes give their files until they are whole; no name of a study begins so."""
+_OLD_TEMPORARY = re.compile(r".+\.tmp-[0-9a-f]{8}")
+"""As above, from versions before; folders of such names are studies and other people's."""
+_UNLINKED_WHILE_OPEN = re.compile(r"\.nfs[0-9a-f]{16,}")
+"""What an NFS client leaves of a file that was deleted while a process had it open."""
 
 
 class LocalDisk:
@@ -25,129 +36,183 @@ class LocalDisk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = str(root)
-
-    def _place(self, name: str) -> str:
-        """Return a path as text: reading 10,000 records makes no Path objects."""
-        return f"{self.url}/{name}"
+        self._below = BelowRoot(self.url)
 
     def read(self, name: str) -> bytes:
         """Return all bytes of a name. Raises FileNotFoundError."""
-        try:
-            with open(self._place(name), "rb") as stream:
-                return stream.read()
-        except NotADirectoryError as error:
-            raise FileNotFoundError(*error.args) from error
+        with disk_faults(self.url, f"read {name}"), self.open(name) as file:
+            return file.read()
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a plain file for reading. Raises FileNotFoundError."""
+        with disk_faults(self.url, f"read {name}"):
+            return open(self._below.open_file(name), "rb")
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
-        with open(self._place(name), "rb") as stream:
-            while piece := stream.read(_PIECE_BYTES):
+        with disk_faults(self.url, f"read {name}"), self.open(name) as file:
+            while piece := file.read(_PIECE_BYTES):
                 yield piece
 
     def write(self, name: str, data: bytes) -> None:
         """Write bytes under a name, whole or not at all."""
-        path = self.root / name
-        with _disk_faults(self.url):
-            os.replace(_durable_temporary(path, data), path)
-            sync(path.parent)
+        with self._folder_for_write(name) as (folder, last):
+            temporary = _durable_temporary(folder, data)
+            try:
+                os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError:
+                _forget(temporary, folder)
+                raise
+            sync_descriptor(folder)
 
     def create(self, name: str, data: bytes) -> bool:
         """Write bytes under a name that must not exist yet; return False when it does."""
-        path = self.root / name
-        with _disk_faults(self.url):
-            temporary = _durable_temporary(path, data)
+        with self._folder_for_write(name) as (folder, last):
+            temporary = _durable_temporary(folder, data)
             try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
+                is_ours = give_name(temporary, last, folder, data)
             finally:
-                os.unlink(temporary)
-            sync(path.parent)
-            return True
+                _forget(temporary, folder)
+            sync_descriptor(folder)
+            return is_ours
 
     def copy(self, source: str, target: str) -> None:
         """Make a hard link where the disk allows it, which costs nothing, else a copy."""
-        path = self.root / target
-        with _disk_faults(self.url):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = _temporary(path)
+        with self._folder_for_write(target, is_question=True) as (folder, last):
+            temporary = _temporary()
+            descriptor = self._below.open_file(source)
             try:
-                link_or_copy(self.root / source, temporary)
-                os.replace(temporary, path)
+                _link_or_copy_open(descriptor, temporary, folder)
+                os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
+                os.close(descriptor)
                 # Renaming one name of a file to another name of it leaves both.
-                temporary.unlink(missing_ok=True)
-            sync(path.parent)
+                _forget(temporary, folder)
+            sync_descriptor(folder)
+
+    def move(self, source: str, target: str) -> None:
+        """Give a file or folder another name; a link is moved, not what it names."""
+        with (
+            self._folder_for_write(target, is_question=True) as (folder, last),
+            self._below.parent(source) as (there, name),
+        ):
+            os.rename(name, last, src_dir_fd=there, dst_dir_fd=folder)
+            sync_descriptor(folder)
 
     def size(self, name: str) -> int | None:
-        """Return the number of bytes under a name, or None when there is nothing."""
-        try:
-            return os.stat(self._place(name)).st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        """Return the bytes under a name, or None when no plain file is there."""
+        with disk_faults(self.url, f"look at {name}"):
+            try:
+                found = self._below.stat(name)
+            except (FileNotFoundError, ForeignEntry):
+                return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Return name inside the folder -> bytes, of every file below it."""
-        place = self.root / folder
-        return {
-            path.relative_to(place).as_posix(): path.stat().st_size
-            for path in place.rglob("*")
-            if path.is_file()
-        }
+    def survey(self, folder: str) -> tuple[dict[str, int], list[str]]:
+        """Return the bytes of every plain file below a folder, and what is no plain file.
+
+        Both by name inside the folder. Links are listed, not followed; unfinished writes are left
+        out.
+        """
+        sizes: dict[str, int] = {}
+        odd: list[str] = []
+        with (
+            disk_faults(self.url, f"list {folder}"),
+            contextlib.suppress(FileNotFoundError),
+            self._below.folder(folder) as descriptor,
+        ):
+            _survey(descriptor, "", sizes, odd)
+        return sizes, odd
 
     def exists(self, name: str) -> bool:
-        """Return True when the name is a file or a folder."""
-        return os.path.exists(self._place(name))
+        """Return True when anything has the name; a link counts, and is not followed."""
+        with disk_faults(self.url, f"look at {name}"):
+            try:
+                self._below.stat(name)
+            except FileNotFoundError:
+                return False
+        return True
 
     def list(self, folder: str) -> list[str]:
         """Return the names directly inside a folder."""
-        try:
-            return [entry for entry in os.listdir(self.root / folder) if ".tmp-" not in entry]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except PermissionError as error:
-            raise SurroundingsError(
-                f"the folder {folder!r} may not be read", where=self.url
-            ) from error
+        with disk_faults(self.url, f"list {folder}"):
+            try:
+                with (
+                    self._below.folder(folder) as descriptor,
+                    os.scandir(descriptor) as entries,
+                ):
+                    return [entry.name for entry in entries if not _is_leftover(entry)]
+            except FileNotFoundError:
+                return []
+
+    def leftovers(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield unfinished writes directly inside a folder, and what is known of them."""
+        with (
+            disk_faults(self.url, f"list {folder}"),
+            contextlib.suppress(FileNotFoundError),
+            self._below.folder(folder) as descriptor,
+            os.scandir(descriptor) as entries,
+        ):
+            for entry in entries:
+                if _is_leftover(entry):
+                    yield entry.name, entry.stat(follow_symlinks=False)
 
     def remove(self, name: str) -> None:
-        """Delete a file or a whole folder."""
-        path = self.root / name
-        try:
-            if path.is_dir() and not path.is_symlink():
-                _remove_folder(path)
+        """Delete a file or a whole folder; of a link, the link."""
+        with (
+            disk_faults(self.url, f"delete {name}"),
+            contextlib.suppress(FileNotFoundError),
+            self._below.parent(name) as (folder, last),
+        ):
+            if stat.S_ISDIR(os.stat(last, dir_fd=folder, follow_symlinks=False).st_mode):
+                _remove_folder(last, folder)
             else:
-                path.unlink()
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise SurroundingsError(
-                f"cannot delete {name}: {error.strerror or error}", where=self.url
-            ) from error
+                os.unlink(last, dir_fd=folder)
 
     def remove_only(self, name: str, data: bytes) -> bool:
         """Delete a file while it holds these bytes: taken aside first, put back if it has others.
 
         For an instant nothing stands there; what is written in that instant stays.
         """
-        path = self.root / name
-        aside = _temporary(path)
-        with _disk_faults(self.url):
+        if self._bytes_of(name) != data:
+            return False
+        with (
+            disk_faults(self.url, f"delete {name}"),
+            contextlib.suppress(FileNotFoundError),
+            self._below.parent(name) as (folder, last),
+        ):
+            aside = _temporary()
+            os.rename(last, aside, src_dir_fd=folder, dst_dir_fd=folder)
             try:
-                if path.read_bytes() != data:
-                    return False
-                os.rename(path, aside)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
-            try:
-                is_same = aside.read_bytes() == data
-                if not is_same:
-                    with contextlib.suppress(FileExistsError):
-                        os.link(aside, path)
+                latest = self._bytes_of(str(PurePosixPath(name).with_name(aside)))
+                if latest is not None and latest != data:
+                    give_name(aside, last, folder, latest)
+                return latest == data
             finally:
-                aside.unlink(missing_ok=True)
-            sync(path.parent)
-            return is_same
+                _forget(aside, folder)
+                sync_descriptor(folder)
+        return False
+
+    def _bytes_of(self, name: str) -> bytes | None:
+        try:
+            return self.read(name)
+        except FileNotFoundError:
+            return None
+
+    def require_no_link(self, name: str) -> None:
+        """Raise ForeignEntry when a link stands on the way to a name, or is the name."""
+        self._below.require_no_link(name)
+
+    @contextlib.contextmanager
+    def _folder_for_write(
+        self, name: str, *, is_question: bool = False
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the folder of a name, made where it is missing; faults are those of a write."""
+        with (
+            disk_faults(self.url, f"write {name}", is_question=is_question),
+            self._below.parent(name, make=True) as place,
+        ):
+            yield place
 
 
 def link_or_copy(source: StrPath, target: StrPath) -> None:
@@ -168,45 +233,83 @@ def sync(path: StrPath) -> None:
     """Make the bytes of a file, or the names in a folder, survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_descriptor(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+def is_leftover(name: str) -> bool:
+    """Tell whether a file's name is one that no finished file has: an unfinished write, `.nfs…`."""
+    patterns = (_TEMPORARY, _OLD_TEMPORARY, _UNLINKED_WHILE_OPEN)
+    return any(pattern.fullmatch(name) for pattern in patterns)
 
 
-def _durable_temporary(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
+def _is_leftover(entry: "os.DirEntry[str]") -> bool:
+    return "." in entry.name and is_leftover(entry.name) and entry.is_file(follow_symlinks=False)
+
+
+def _temporary() -> str:
+    return f".tmp-{uuid.uuid4().hex[:16]}"
+
+
+def _durable_temporary(folder: int, data: bytes) -> str:
+    temporary = _temporary()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
     try:
-        with open(temporary, "wb") as stream:
+        with open(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            sync_descriptor(stream.fileno())
     except OSError:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary, folder)
         raise
     return temporary
 
 
-def _remove_folder(path: Path) -> None:
-    while path.exists():
+def _link_or_copy_open(source: int, target: str, folder: int) -> None:
+    """Give an open file a second name in a folder, or copy it there durably."""
+    try:
+        os.link(f"/proc/self/fd/{source}", target, dst_dir_fd=folder, follow_symlinks=True)
+    except OSError:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        copy = os.open(target, flags, 0o666, dir_fd=folder)
+        with open(copy, "wb") as written, open(source, "rb", closefd=False) as read:
+            shutil.copyfileobj(read, written, _PIECE_BYTES)
+            written.flush()
+            sync_descriptor(written.fileno())
+
+
+def _forget(temporary: str, folder: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(temporary, dir_fd=folder)
+
+
+def _survey(folder: int, inside: str, sizes: dict[str, int], odd: "list[str]") -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = inside + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):
+                    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                    below = os.open(entry.name, flags, dir_fd=folder)
+                    try:
+                        _survey(below, f"{name}/", sizes, odd)
+                    finally:
+                        os.close(below)
+            elif not entry.is_file(follow_symlinks=False):
+                odd.append(name)
+            elif not _is_leftover(entry):
+                with contextlib.suppress(FileNotFoundError):
+                    sizes[name] = entry.stat(follow_symlinks=False).st_size
+
+
+def _remove_folder(name: str, folder: int) -> None:
+    while True:
         # Another process may delete a part meanwhile; the rest is still to be deleted.
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path)
-
-
-@contextlib.contextmanager
-def _disk_faults(url: str) -> Iterator[None]:
-    """Turn what a disk does to a write (full, read-only, away) into a SurroundingsError."""
-    try:
-        yield
-    except OSError as error:
-        fault_class = class_of_os_error(error)
-        if fault_class is FaultClass.UNKNOWN:
-            raise
-        raise SurroundingsError(
-            f"cannot write: {error.strerror}", where=url, fault_class=fault_class
-        ) from error
+            shutil.rmtree(name, dir_fd=folder)
+        try:
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return

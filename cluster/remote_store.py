@@ -118,16 +118,27 @@ class RemoteStore:
                 return None
         return None if info["type"] == "directory" else int(info["size"])
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Return name inside the folder -> bytes, of every file below it, in one listing."""
+    def move(self, source: str, target: str) -> None:
+        """Copy a file or every file of a folder, then delete it under its old name."""
+        names = [f"/{name}" for name in self.survey(source)[0]] or [""]
+        for name in names:
+            self.copy(source + name, target + name)
+        self.remove(source)
+
+    def survey(self, folder: str) -> tuple[dict[str, int], list[str]]:
+        """Return name inside the folder -> bytes, of every file below it, in one listing.
+
+        An object store holds nothing else, so the second list is empty.
+        """
         prefix = f"{self._key(folder)}/"
         with remote_faults(self.url, f"list {folder}"):
             infos = self._fs.find(self._key(folder), detail=True)
-        return {
+        sizes = {
             name[len(prefix) :]: int(info["size"])
             for name, info in infos.items()
             if name.startswith(prefix) and not name.endswith("/")
         }
+        return sizes, []
 
     def exists(self, name: str) -> bool:
         """Return True when the name is a file or a folder."""

@@ -6,9 +6,11 @@ never overwrites, so of two writers exactly one wins.
 
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.local_disk import LocalDisk
@@ -34,7 +36,7 @@ class Storage:
             self._store: LocalDisk | RemoteStore = self._remote
         else:
             self._remote = None
-            self._store = LocalDisk(Path(text).expanduser().absolute())
+            self._store = LocalDisk(_root_path(text))
         self.url = self._store.url
 
     def __repr__(self) -> str:
@@ -46,9 +48,15 @@ class Storage:
         return self._remote is None
 
     def path(self, name: str) -> Path:
-        """Return the path of a name. Only on a local root."""
-        assert self.is_local, "a remote root has no paths"
-        return Path(self.url) / _check_name(name)
+        """Return the path of a name, to be opened by others. Only on a local root.
+
+        Raises:
+            ForeignEntry: a link stands on the way to it, or is it.
+        """
+        assert isinstance(self._store, LocalDisk), "a remote root has no paths"
+        name = _check_name(name)
+        self._store.require_no_link(name)
+        return self._store.root / name
 
     def read(self, name: str) -> bytes:
         """Return all bytes of a name. Raises FileNotFoundError."""
@@ -57,6 +65,11 @@ class Storage:
     def pieces(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
         return self._store.pieces(_check_name(name))
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file for reading (local roots). Raises FileNotFoundError."""
+        assert isinstance(self._store, LocalDisk), "a remote root has no open files"
+        return self._store.open(_check_name(name))
 
     def write(self, name: str, data: bytes) -> None:
         """Write bytes under a name, whole or not at all, replacing what was there."""
@@ -78,13 +91,32 @@ class Storage:
         """
         self._store.copy(_check_name(source), _check_name(target))
 
+    def move(self, source: str, target: str) -> None:
+        """Give a file or folder another name below the root; nothing of it is lost or opened."""
+        self._store.move(_check_name(source), _check_name(target))
+
     def size(self, name: str) -> int | None:
-        """Return the number of bytes under a name, or None when there is nothing."""
+        """Return the number of bytes under a name, or None when no file is there."""
         return self._store.size(_check_name(name))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return name inside the folder -> bytes of every file below; a request per 1,000 files."""
-        return self._store.sizes(_check_name(folder))
+        return self._store.survey(_check_name(folder))[0]
+
+    def survey(self, folder: str) -> tuple[dict[str, int], list[str]]:
+        """Return the sizes of all files below a folder, and the names of what is no plain file.
+
+        Links, pipes and the like: nothing of ours. They are listed, and not followed.
+        """
+        return self._store.survey(_check_name(folder))
+
+    def leftovers(self, folder: str, *, older_than_s: float) -> list[str]:
+        """List what writes that were killed left directly inside a folder (local roots)."""
+        if not isinstance(self._store, LocalDisk):
+            return []
+        until = time.time() - older_than_s
+        found = self._store.leftovers(_check_name(folder))
+        return sorted(name for name, of_file in found if of_file.st_mtime < until)
 
     def exists(self, name: str) -> bool:
         """Return True when the name is a file or a folder."""
@@ -97,7 +129,7 @@ class Storage:
     def walk(self, folder: str) -> Iterator[str]:
         """Yield the name of every file below a folder, relative to the root, sorted."""
         folder = _check_name(folder)
-        for name in sorted(self._store.sizes(folder)):
+        for name in sorted(self.sizes(folder)):
             yield f"{folder}/{name}"
 
     def remove(self, name: str) -> None:
@@ -160,22 +192,51 @@ class Storage:
         probe = f".probe-{uuid.uuid4().hex}"
         try:
             self.write(probe, b"deltascale")
-        except (OSError, SurroundingsError) as error:
-            reason = error.error if isinstance(error, SurroundingsError) else error
+            self.remove(probe)
+            is_fenced = self.create(probe, b"first") and not self.create(probe, b"second")
+        except SurroundingsError as fault:
             raise UserError(
-                f"the output root cannot be written: {reason}",
+                f"the output root cannot be written: {fault.error}",
                 where=self.url,
                 hint="choose another with --root, or free the disk",
-            ) from error
+            ) from fault
         finally:
             with contextlib.suppress(SurroundingsError):
                 self.remove(probe)
+        if not is_fenced:
+            raise UserError(
+                "this file system gives one name to two files: "
+                "two launches could both publish the same job",
+                where=self.url,
+                hint="choose a root on another file system with --root",
+            )
+
+
+def _root_path(text: str) -> Path:
+    try:
+        os.fsencode(text)
+        if "\0" in text:
+            raise ValueError("a zero byte")
+        return Path(text).expanduser().absolute()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"the output root {text!r} cannot be a path: {error}") from error
 
 
 def _check_name(name: str) -> str:
-    if _UNUSUAL.isdisjoint(name.split("/")) and "\0" not in name:
+    if not name.isascii() or "\0" in name:
+        _require_encodable(name)
+    if _UNUSUAL.isdisjoint(name.split("/")):
         return name
     parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+    if not parts or name.startswith("/") or ".." in parts:
         raise UserError(f"the name {name!r} would leave the output root")
     return "/".join(parts)
+
+
+def _require_encodable(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"the name {name!r} cannot be the name of a file") from error
+    if "\0" in name:
+        raise UserError(f"the name {name!r} cannot be the name of a file")

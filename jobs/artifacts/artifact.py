@@ -6,6 +6,7 @@ are checked when a file is opened as an input, and by `verify`.
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -148,11 +149,14 @@ class Artifact:
         return None if data is None else self.record_in(data)
 
     def record_bytes(self) -> bytes | None:
-        """Read what lies where the record belongs, valid or not; None when nothing does."""
+        """Read what lies where the record belongs, valid or not; None when nothing does.
+
+        A folder or a link there is damage like any other: it is never opened, and gives no bytes.
+        """
         try:
             return read_file(self.storage, self.record_name)
         except ValueError:
-            return b""  # a folder: it is in the way, and no record
+            return b""  # it is in the way, and no record
 
     def record_in(self, data: bytes) -> tuple[Record, str] | None:
         """Parse a record; return it and its content digest, or None when it is not valid."""
@@ -182,9 +186,16 @@ class Artifact:
     def retire(self, seen: bytes) -> None:
         """Delete a stale or damaged record unless it was replaced, to make room for another.
 
-        One that was published meanwhile stays.
+        One that was published meanwhile stays. What is no file is none of ours: it is moved aside.
         """
-        self.storage.remove_only(self.record_name, seen)
+        if seen:
+            self.storage.remove_only(self.record_name, seen)
+        elif self.record_bytes() != seen:
+            return
+        elif self.storage.size(self.record_name) is not None:
+            self.storage.remove(self.record_name)
+        else:
+            self.storage.move(self.record_name, f"{self.record_name}.aside-{uuid.uuid4().hex[:8]}")
 
     @cached_property
     def _found(self) -> tuple[Record, str]:

@@ -87,6 +87,7 @@ def _circumstances(request: _Request) -> Circumstances:
     model = inputs.get("aligned")
     aligned = None if model is None else _job_that_made(model)
     base = inputs.get("base") or (aligned.inputs.get("model") if aligned else None)
+    base = None if base is None else _job_that_made(base)
     prompts, against = inputs.get("prompts"), request.inputs.get("against")
     compared = None if against is None else _circumstances(against)
     params = {} if prompts is None else prompts.params
@@ -104,7 +105,7 @@ def _circumstances(request: _Request) -> Circumstances:
         against_aligned=None if compared is None else compared.aligned,
         intervention=request.params.get("intervention"),
         changed=request.params.get("subject"),
-        from_scratch=base is not None and base.leaves is Model.FROM_SCRATCH,
+        from_scratch=base is not None and _origin_of(base).leaves is Model.FROM_SCRATCH,
     )
 
 
@@ -124,6 +125,13 @@ def _job_that_made(model: _Request) -> _Request:
     """Return the job that made a model, whatever jobs changed only its form since."""
     while model.leaves is Model.SAME and "model" in model.inputs:
         model = model.inputs["model"]
+    return model
+
+
+def _origin_of(model: _Request) -> _Request:
+    """Return the job that the chain of alignments behind a model began with."""
+    while (earlier := model.inputs.get("model") or model.inputs.get("base")) is not None:
+        model = earlier
     return model
 
 

@@ -66,7 +66,11 @@ def bound_planned_store_bytes(params: Params, inputs: Mapping[str, Upstream]) ->
 
 
 def _model_sizes(base: Upstream) -> _ModelSizes | None:
-    """Read the config in the study, or the facts of a finished model; None before either."""
+    """Read the config in the study, or the facts of a finished model; None before either.
+
+    A base that was aligned itself has the sizes of the model that it was made from.
+    """
+    source = base.inputs.get("model") or base.inputs.get("base")
     config = base.params.get("config")
     if config is not None:
         # The tokenizer's size may not be known yet, and does not matter to a store.
@@ -78,7 +82,7 @@ def _model_sizes(base: Upstream) -> _ModelSizes | None:
             max_positions=shape.max_positions,
         )
     if base.facts is None:
-        return None
+        return None if source is None else _model_sizes(source)
     model = base.facts["model"]
     return _ModelSizes(
         d_model=model["d_model"], num_layers=model["num_layers"], d_mlp=None, max_positions=None

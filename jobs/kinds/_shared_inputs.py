@@ -2,10 +2,9 @@
 
 from jobs.kind import Input
 
-BASE = Input(kinds=frozenset({"pretrained", "pretrain"}))
-"""A model before alignment."""
-WEIGHTS = Input(kinds=BASE.kinds | {"align", "adapter"})
-"""A model whose weights are read or trained further."""
+WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"}))
+"""A model whose weights are read or trained further. A base may have been aligned itself, such as
+the SFT model that DPO starts from."""
 MODEL = Input(kinds=WEIGHTS.kinds | {"export"})
 """A model to run, aligned or not."""
 PROMPTS = Input(kinds=frozenset({"prompts"}))

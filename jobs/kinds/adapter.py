@@ -4,7 +4,8 @@
 model needs to know nothing of adapters. Never takes a pickle or a file of code.
 """
 
-from jobs.kind import Input, Kind, execution, model_source
+from jobs.kind import Kind, execution, model_source
+from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.models import adapter_folder
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.provenance import Model
@@ -37,7 +38,7 @@ class Adapter(Kind[AdapterParams]):
     """Takes an adapter and merges it into its base."""
 
     VERSION = 1
-    INPUTS = {"base": Input(kinds=frozenset({"pretrained", "pretrain", "align"}))}
+    INPUTS = {"base": WEIGHTS}
     Params = AdapterParams
     LEAVES = Model.ALIGNED
     USES_TORCH = True

@@ -3,17 +3,18 @@
 Training leaves fp32, because 16 bits round most of a small update away: how much, its card says.
 """
 
+from dataclasses import replace
+
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import Input, Kind, execution
+from jobs.kind import Kind, execution
+from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.models.hub import repository
 from jobs.models.model_facts import Dtype
 from jobs.provenance import Model
 from jobs.shared_params import ComputeParams
 from jobs.worker.work import Work
-
-_MODELS = frozenset({"pretrained", "pretrain", "align", "adapter"})
 
 
 class ExportParams(ComputeParams):
@@ -47,7 +48,7 @@ class Export(Kind[ExportParams]):
     """Writes a model in another dtype, and beside its base measures what rounding took."""
 
     VERSION = 1
-    INPUTS = {"model": Input(kinds=_MODELS), "base": Input(kinds=_MODELS, dispensable=True)}
+    INPUTS = {"model": WEIGHTS, "base": replace(WEIGHTS, dispensable=True)}
     Params = ExportParams
     LEAVES = Model.SAME
     USES_TORCH = True

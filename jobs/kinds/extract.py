@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
 from jobs.kind import Kind, Upstream
-from jobs.kinds._shared_inputs import BASE, MODEL, PROMPTS
+from jobs.kinds._shared_inputs import MODEL, PROMPTS
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -14,7 +14,7 @@ class Extract(Kind[ExtractParams]):
     """Runs both models on the same tokens and keeps the differences of their activations."""
 
     VERSION = VERSION
-    INPUTS = {"base": BASE, "aligned": MODEL, "prompts": PROMPTS}
+    INPUTS = {"base": MODEL, "aligned": MODEL, "prompts": PROMPTS}
     Params = ExtractParams
     LEAVES = Results.STORE
     USES_TORCH = True

@@ -8,7 +8,7 @@ from typing import get_args
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Input, Kind
-from jobs.kinds._shared_inputs import BASE, LEXICON, MODEL, PROMPTS
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -19,7 +19,7 @@ class Intervene(Kind[InterveneParams]):
 
     VERSION = 2
     INPUTS = {
-        "base": BASE,
+        "base": MODEL,
         "aligned": MODEL,
         "prompts": PROMPTS,
         "lexicon": LEXICON,

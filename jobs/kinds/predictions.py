@@ -5,7 +5,7 @@ two models' own predictions are at each output: is alignment only a few tokens d
 """
 
 from jobs.kind import Kind
-from jobs.kinds._shared_inputs import BASE, LEXICON, MODEL, PROMPTS
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -15,7 +15,7 @@ class Predictions(Kind[PredictionsParams]):
     """Reads both models' predictions of the next token."""
 
     VERSION = 1
-    INPUTS = {"base": BASE, "aligned": MODEL, "prompts": PROMPTS, "lexicon": LEXICON}
+    INPUTS = {"base": MODEL, "aligned": MODEL, "prompts": PROMPTS, "lexicon": LEXICON}
     Params = PredictionsParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True

@@ -5,7 +5,7 @@ Reads both checkpoints tensor by tensor and mean δ from an extraction; runs no 
 
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.kind import Input, Kind
-from jobs.kinds._shared_inputs import BASE, WEIGHTS
+from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.measuring.metric_names import MetricNameParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -22,7 +22,7 @@ class Weights(Kind[WeightsParams]):
 
     VERSION = 2
     INPUTS = {
-        "base": BASE,
+        "base": WEIGHTS,
         "aligned": WEIGHTS,
         "delta": Input(kinds=frozenset({"extract"}), dispensable=True),
     }

@@ -17,6 +17,7 @@ from typing import IO, Annotated
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from cluster.checked_json import checked, parse_json
+from cluster.disk_faults import ForeignEntry
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records.failure import Result
@@ -237,13 +238,13 @@ def _read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event 
                         continue
                     event = reason
                 yield name, number, event
-        except IsADirectoryError:
-            yield name, 0, ValueError("it is a folder, where a file belongs")
+        except ForeignEntry as fault:
+            yield name, 0, ValueError(fault.error)
 
 
 def _lines_of(storage: Storage, name: str) -> Iterator[bytes]:
     if storage.is_local:
-        with open(storage.path(name), "rb") as stream:
+        with storage.open(name) as stream:
             yield from _short_lines(stream)
     else:
         yield from storage.read(name).splitlines(keepends=True)

@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 
 
@@ -13,11 +14,11 @@ def test_what_vanishes_while_a_folder_is_removed_is_no_fault(tmp_path, monkeypat
     root.write("folder/b", b"")
     rmtree = shutil.rmtree
 
-    def one_goes_first(path):
+    def one_goes_first(path, **options):
         if (tmp_path / "folder" / "a").exists():
             os.unlink(tmp_path / "folder" / "a")
             raise FileNotFoundError(path)
-        rmtree(path)
+        rmtree(path, **options)
 
     monkeypatch.setattr(shutil, "rmtree", one_goes_first)
     root.remove("folder")
@@ -29,7 +30,7 @@ def test_what_cannot_be_removed_is_told(tmp_path, monkeypatch):
     root = Storage(tmp_path)
     root.write("folder/a", b"")
 
-    def refuse(path):
+    def refuse(path, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(shutil, "rmtree", refuse)
@@ -41,6 +42,9 @@ def test_a_folder_that_may_not_be_read_is_the_surroundings_fault(tmp_path, monke
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(os, "listdir", refuse)
-    with pytest.raises(SurroundingsError, match="'studies' may not be read"):
-        Storage(tmp_path).list("studies")
+    root = Storage(tmp_path)
+    root.write("studies/one", b"")
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SurroundingsError, match="cannot list studies: Permission") as fault:
+        root.list("studies")
+    assert fault.value.fault_class is FaultClass.PERMISSION

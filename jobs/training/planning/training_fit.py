@@ -92,7 +92,7 @@ def config_of(model: Upstream | None) -> Mapping[str, Any] | None:
     if known and "vocab_size" in known:
         config: Mapping[str, Any] = known
         return config
-    return config_of(model.inputs.get("model"))
+    return config_of(model.inputs.get("model") or model.inputs.get("base"))
 
 
 def longest_of(max_length: int | None, inputs: Mapping[str, Upstream], positions: int) -> int:

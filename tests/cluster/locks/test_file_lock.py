@@ -154,7 +154,6 @@ def test_a_file_system_without_locks_is_told_apart(lock, monkeypatch, number):
         (errno.ESTALE, FaultClass.STORAGE_AWAY),
         (errno.EIO, FaultClass.STORAGE_AWAY),
         (errno.EACCES, FaultClass.PERMISSION),
-        (errno.ENAMETOOLONG, FaultClass.UNKNOWN),
     ],
 )
 @pytest.mark.parametrize("call", ["open", "flock", "mkdir"])

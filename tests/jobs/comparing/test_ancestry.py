@@ -49,6 +49,17 @@ stages:
     inputs: {base: base, aligned: aligned, prompts: texts, delta: delta}
     params: {intervention: add-mean-offset, toxic_words: prompts}
   before: {kind: behave, inputs: {model: base, prompts: texts}, params: {toxic_words: prompts}}
+  tuned:
+    kind: align
+    inputs: {model: base, pairs: pairs}
+    params: {objective: sft, steps: 1}
+  preferred:
+    kind: align
+    inputs: {model: tuned, pairs: pairs, reference: {stage: reference-of-tuned}}
+    params: {objective: dpo, steps: 1}
+  reference-of-tuned: {kind: reference, inputs: {model: tuned, pairs: pairs}}
+  moved: {kind: extract, inputs: {base: tuned, aligned: preferred, prompts: texts}}
+  geometry-of-both: {kind: measure, inputs: {delta: moved}}
   table: {kind: compare, gather: [geometry, behaviour, before]}
 """
 
@@ -72,6 +83,13 @@ def test_a_geometry_knows_its_models_prompts_and_what_it_is_held_against(found):
     plain = found["geometry[rung=small,towards=sft,draw=1,asked=straight]"]
     assert plain.is_plain and about.against_prompts == plain.prompts == plain.against_prompts
     assert about.source == plain.source and about.prompts != plain.prompts
+
+
+def test_a_base_that_was_aligned_itself_is_the_base_and_its_own_origin_is_known(found):
+    about = found["geometry-of-both[rung=small,asked=turned]"]
+    assert about.objective == "dpo" and about.from_scratch
+    from_nothing = found["geometry[rung=small,towards=dpo,draw=0,asked=turned]"]
+    assert about.base not in (None, from_nothing.base, about.aligned)
 
 
 def test_what_a_base_says_is_of_no_objective_and_has_the_same_base_and_prompts(found):

@@ -56,6 +56,15 @@ def test_sizes_come_from_the_config_or_from_a_record_alike(known):
     assert by_record == by_config > 0
 
 
+def test_a_base_that_was_aligned_has_the_sizes_of_what_it_was_made_from(known):
+    _, planned = known
+    base = undone("pretrained", config=CONFIG)
+    aligned = Upstream(kind="align", params={}, facts=None, files={}, inputs={"model": base})
+    adapted = Upstream(kind="adapter", params={}, facts=None, files={}, inputs={"base": aligned})
+    sizes = {expected_bytes(Params(), {**planned, "base": model}) for model in (base, adapted)}
+    assert len(sizes) == 1 and None not in sizes
+
+
 def test_what_is_not_known_is_not_invented(known):
     _, planned = known
     assert expected_bytes(Params(), {**planned, "prompts": undone("prompts")}) is None
