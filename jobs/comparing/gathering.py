@@ -40,6 +40,8 @@ class Source:
     """The status in words."""
     metrics: Sequence[str] = ()
     """The metrics that it would have measured, used where no job of its stage has measured."""
+    model: Mapping[str, Scalar] = field(default_factory=dict)
+    """Facts of the checkpoint upstream, where there is no artifact and that one is done."""
 
 
 def collect(sources: Sequence[Source]) -> Comparison:
@@ -108,10 +110,16 @@ def _cell_columns(source: Source, table: "pa.Table") -> dict[str, Scalar]:
     assert source.artifact is not None
     columns: dict[str, Scalar] = {"model": None, "key": source.artifact.key}
     if len(table):
-        family, size = table["family"][0].as_py(), table["num_parameters"][0].as_py()
+        facts: dict[str, Scalar] = {name: table[name][0].as_py() for name in MODEL_FACTS}
         served = source.artifact.facts.get("model", {}).get("name")  # behind an endpoint
-        columns["model"] = f"{family}-{size}" if size is not None else served or str(family)
+        columns["model"] = _model_name(facts, served)
     return columns | _axis_values(source)
+
+
+def _model_name(facts: Mapping[str, Scalar], served: str | None = None) -> str:
+    """Name a model by family and size, or as its endpoint does, where a study has no such axis."""
+    family, size = facts["family"], facts["num_parameters"]
+    return f"{family}-{size}" if size is not None else served or str(family)
 
 
 def _facts(tables: "Sequence[pa.Table]") -> dict[str, Row]:
@@ -151,7 +159,10 @@ def _measured_values_by_stage(
 def _missing(source: Source, measured: Sequence[Row], facts: Mapping[str, Row]) -> Iterator[Row]:
     """Yield one row per metric (and value of a swept axis), with the reason and no value."""
     axes, compares = _axis_values(source), _comparing_values()
-    same_model = facts.get(str(axes.get("model", "")), {})
+    same_model: Mapping[str, Scalar] = facts.get(str(axes.get("model", "")), {})
+    if not same_model and MODEL_FACTS[0] in source.model:
+        same_model = {name: source.model.get(name) for name in MODEL_FACTS}
+        same_model = {"model": _model_name(same_model), **same_model}
     if not measured:
         names = [value for name in source.metrics for value in _reports_of(name)]
         measured = [{"metric": name} for name in dict.fromkeys(names)]
@@ -229,8 +240,7 @@ def _detail_about(source: Source, artifact: Artifact) -> "dict[str, Scalar]":
     """Return what a row of measurements of the same job says of its cell and model."""
     table = _read_detail(artifact, FILE, MODEL_FACTS).slice(0, 1)
     facts: dict[str, Scalar] = table.to_pylist()[0] if len(table) else dict.fromkeys(MODEL_FACTS)
-    name = f"{facts['family']}-{facts['num_parameters']}"  # where the study has no axis `model`
-    return {"model": name, **facts, **_axis_values(source), "key": artifact.key}
+    return {"model": _model_name(facts), **facts, **_axis_values(source), "key": artifact.key}
 
 
 def _read_detail(artifact: Artifact, file: str, columns: Sequence[str] | None = None) -> "pa.Table":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.artifacts.job import InputRef, Job
+from jobs.artifacts.job import InputRef, Job, Scalar
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from orchestrator.plan.decided_plan import DecidedPlan
@@ -40,7 +40,8 @@ def comparisons(decided: DecidedPlan) -> list[Job]:
 def sources(root: Storage, decided: DecidedPlan, job: Job) -> "list[Source]":
     """Return the sources of a gathering job, with a reason for each that has no artifact yet."""
     refs = [ref for refs in job.inputs.values() for ref in refs]
-    return [_source(root, decided, ref, decided.by_key[ref.key]) for ref in refs]
+    checkpoints = _Checkpoints(root, decided)
+    return [_source(root, decided, ref, checkpoints) for ref in refs]
 
 
 def collect_measured(root: Storage, decided: DecidedPlan, job: Job) -> "Comparison":
@@ -118,10 +119,13 @@ def _files_of_view(root: Storage, decided: DecidedPlan, job: Job, scratch: Path)
     return scratch
 
 
-def _source(root: Storage, decided: DecidedPlan, ref: InputRef, decision: JobDecision) -> "Source":
+def _source(
+    root: Storage, decided: DecidedPlan, ref: InputRef, checkpoints: "_Checkpoints"
+) -> "Source":
     from jobs.comparing.gathering import Source
     from jobs.comparing.measuring_kinds import expected_values
 
+    decision = decided.by_key[ref.key]
     if decision.decision is Decision.REUSE:
         artifact = Artifact(root, ref.kind, ref.key)
         return Source(stage=ref.stage, cell=ref.cell, values=ref.values, artifact=artifact)
@@ -134,7 +138,39 @@ def _source(root: Storage, decided: DecidedPlan, ref: InputRef, decision: JobDec
         status=status,
         reason=reason,
         metrics=expected_values(ref.kind, decision.job.params),
+        model=checkpoints.upstream(decision.job),
     )
+
+
+class _Checkpoints:
+    """Finds the model that an unfinished job is about, from what it reads."""
+
+    def __init__(self, root: Storage, decided: DecidedPlan) -> None:
+        self._root = root
+        self._decided = decided
+        self._facts: dict[str, Mapping[str, Scalar]] = {}
+
+    def upstream(self, job: Job) -> Mapping[str, Scalar]:
+        """Return the facts of the nearest checkpoint that is done; none where no one is."""
+        nearest, met = [job], {job.key}
+        while nearest:
+            keys = dict.fromkeys(
+                ref.key for job in nearest for refs in job.inputs.values() for ref in refs
+            )
+            nearest = [self._decided.by_key[key].job for key in keys if key not in met]
+            met.update(keys)
+            for reached in nearest:
+                facts = self._of(reached)
+                if "num_parameters" in facts:
+                    return facts
+        return {}
+
+    def _of(self, job: Job) -> Mapping[str, Scalar]:
+        if job.key not in self._facts:
+            is_done = self._decided.by_key[job.key].decision is Decision.REUSE
+            facts = Artifact(self._root, job.kind, job.key).facts if is_done else {}
+            self._facts[job.key] = facts.get("model", {})
+        return self._facts[job.key]
 
 
 def _place(root: Storage, name: str) -> Path | str:

@@ -1,16 +1,21 @@
 """Why a job measured nothing: its own failure, memory, or the job that it waits for."""
 
+from contextlib import nullcontext
+
 import pytest
 
+from cluster.executors.local import Executor
 from cluster.storage import Storage
-from orchestrator.plan.decided_plan import DecidedPlan
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.launch import launch
+from orchestrator.plan.decided_plan import DecidedPlan, decide_plan
 from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan import make_plan
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import Ended, LaunchStarted, Refused, Submitted
 from orchestrator.study.study import parse_study
-from orchestrator.views.study_views import why_missing
+from orchestrator.views.study_views import collect_measured, comparisons, why_missing
 
 CHAIN = """\
 study: chain
@@ -60,3 +65,34 @@ def test_what_was_never_tried_is_not_run_and_one_refused_says_what_it_needs(miss
     assert missing()["base"] == ("not_run", "stage base is not run yet")
     status, reason = missing(refused="needs 80 GB, there are 24")["base"]
     assert status == "not_run" and "needs 80 GB" in reason
+
+
+BLOCKED = """\
+study: blocked
+axes: {seed: [0, 1]}
+stages:
+  base: {kind: pretrain, params: {config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1},
+         format: nursery, steps: 1, learning_rate: 1e-3}}
+  pairs: {kind: pairs, params: {format: nursery}}
+  texts: {kind: prompts, params: {format: nursery}}
+  aligned: {kind: align, over: [seed], inputs: {model: base, pairs: pairs},
+            params: {objective: sft, steps: 1, seed: "${seed}"}}
+  delta: {kind: extract, inputs: {base: base, aligned: aligned, prompts: texts}}
+  geometry: {kind: measure, inputs: {delta: delta}}
+  table: {kind: compare, gather: [geometry], per: []}
+"""
+
+
+def test_the_model_of_what_is_not_measured_is_known_from_its_base(tmp_path):
+    study = parse_study(BLOCKED)
+    root = Storage(tmp_path)
+    options = {"executor": Executor(), "executor_name": "local", "only": ["base"]}
+    launch(root, study, progress=lambda: nullcontext(Watcher()), **options)
+
+    decided = decide_plan(root, study)
+    gathered = collect_measured(root, decided, comparisons(decided)[0]).gathered.to_pylist()
+
+    models = {(row["model"], row["family"], row["num_parameters"]) for row in gathered}
+    ((name, family, size),) = models
+    assert family == "gpt2" and size > 0 and name == f"gpt2-{size}"
+    assert {row["status"] for row in gathered} == {"not_run"}
