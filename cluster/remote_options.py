@@ -10,7 +10,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -26,6 +27,16 @@ _TRIES = 6
 _ROUNDS = 2
 """Rounds of those tries when the network breaks or the storage answers SlowDown."""
 
+_WRAPPERS = frozenset(
+    {"async_wrapper", "asyncwrapper", "asynclocal", "blockcache", "cached", "dask", "dir"}
+    | {"filecache", "generic", "libarchive", "reference", "simplecache", "tar", "zip"}
+)
+_READ_ONLY = frozenset(
+    {"data", "file", "gist", "git", "github", "http", "https", "jlab", "jupyter", "local"}
+    | {"pyscript"}
+)
+_NO_STORES = _WRAPPERS | _READ_ONLY
+"""Schemes of fsspec that wrap another file system, or that nothing can be written to."""
 _CREDENTIALS = re.compile(r"^(\w+://)(?:[^@]*:[^@]*|[^/@]*)@")
 
 
@@ -38,12 +49,26 @@ def open_remote(url: str) -> "tuple[AbstractFileSystem, str]":
     _require_plain(url)
     import fsspec
 
+    protocol = url.split("://", 1)[0].lower()
+    if protocol in _NO_STORES:
+        raise UserError(
+            f"{protocol}:// names no storage of its own, so nothing can be kept there",
+            where=url[:200],
+            hint="give --root a local path or s3://bucket/folder",
+        )
     options = _s3_options() if url.startswith(("s3://", "s3a://")) else {}
     try:
         # Other processes write too, so a listing must not come from a cache.
         file_system, prefix = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"cannot open storage {url!r}: {error}", where="--root") from error
+    except OSError as error:
+        raise SurroundingsError(
+            f"the storage does not answer: {error}", where=url[:200], fault_class=FaultClass.NETWORK
+        ) from error
+    except Exception as error:  # of any library that fsspec finds for the scheme
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"cannot open storage {url[:200]!r}: {reason[:300]}", where="--root"
+        ) from error
     if options:
         file_system.retries = _ROUNDS
     return file_system, str(prefix)

@@ -5,6 +5,7 @@ never overwrites, so of two writers exactly one wins.
 """
 
 import contextlib
+import errno
 import os
 import time
 import uuid
@@ -217,9 +218,15 @@ def _root_path(text: str) -> Path:
         os.fsencode(text)
         if "\0" in text:
             raise ValueError("a zero byte")
-        return Path(text).expanduser().absolute()
+        path = Path(text).expanduser().absolute()
+        os.lstat(path)
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"the output root {text!r} cannot be a path: {error}") from error
+        raise UserError(f"the output root {text[:100]!r} cannot be a path: {error}") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            shown = f"the output root {text[:100]!r} cannot be a path"
+            raise UserError(f"{shown}: {error.strerror}") from error
+    return path
 
 
 def _check_name(name: str) -> str:

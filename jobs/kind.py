@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Params(BaseModel):
     """Parent of every kind's params: frozen, and a wrong name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def execution(default: Any, description: str, **limits: Any) -> Any:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.container_limits import container_limits, free_host_bytes
-from cluster.errors import SurroundingsError
+from cluster.errors import SurroundingsError, UserError
 from cluster.executor import Ending, Outcome, Surroundings, call_entry
 from cluster.gang_call import GangCalls
 from cluster.gang_placement import selector_of
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _GANG_GRACE_S = 90.0
 """How long the driver of an interrupted gang may take: it gives its ranks time to save their work,
 then ends them itself; killed before, it would leave their resources reserved."""
+_LONGEST_HOST = 253
+"""Characters of a host's name, as the domain name system allows them."""
 _CONNECT_S = 10.0
 """How long a Ray that is to be joined may take to answer."""
 _OBJECT_STORE_BYTES = 100_000_000
@@ -293,13 +295,20 @@ def _node_named_in(message: str) -> str | None:
 def _require_answer(address: str) -> None:
     """Raise SurroundingsError unless something listens there; Ray alone would try for minutes."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
-    if not separator or not port.isdigit():
+    if not separator or not (port.isascii() and port.isdigit()):
         return  # `auto`, or another address that Ray resolves itself
+    if len(host) > _LONGEST_HOST or len(port) > 5 or int(port) > 65535:
+        raise UserError(
+            f"{address[:100]!r} is no address of a Ray",
+            where="--address",
+            allowed=["host:port", "ray://host:port", "auto"],
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
-    except OSError as fault:
+    except (OSError, UnicodeError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
         raise SurroundingsError(
-            f"Ray cannot be joined: nothing answers ({fault.strerror or fault})", where=address
+            f"Ray cannot be joined: nothing answers ({reason})", where=address
         ) from fault
 
 

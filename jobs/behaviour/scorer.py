@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 class ScorerParams(BaseModel):
     """Parent of the settings of every scorer: frozen, and a wrong name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 P = TypeVar("P", bound=ScorerParams)

@@ -32,7 +32,7 @@ _ROLES = {"texts": "texts to pretrain on", "pairs": "preference pairs", "prompts
 class Options(BaseModel):
     """Parent of every format's options: frozen, and a wrong name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NoOptions(Options):

@@ -16,6 +16,7 @@ from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.kind import execution
 from jobs.training.adapters.lora_settings import Lora
+from jobs.training.divisors import divisors
 from jobs.training.early_stopping import EarlyStopping
 from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
@@ -159,7 +160,7 @@ class Params(_WithSettings):
             raise UserError(
                 f"{layout.num_ranks} ranks do not divide global_batch {whole}",
                 where="num_gpus" if self.num_ranks is None else "num_ranks",
-                allowed=[str(number) for number in range(1, whole + 1) if whole % number == 0],
+                allowed=map(str, divisors(whole)),
             )
         if layout.num_ranks % layout.num_nodes:
             raise UserError(
@@ -172,7 +173,7 @@ class Params(_WithSettings):
                 f"micro_batch {layout.micro_batch} does not divide the {share} pairs that each of "
                 f"{layout.num_ranks} ranks has of global_batch {whole}",
                 where="micro_batch",
-                allowed=[str(rows) for rows in range(1, share + 1) if share % rows == 0],
+                allowed=map(str, divisors(share)),
             )
 
     def _check_engine(self) -> None:

@@ -16,7 +16,7 @@ LOSS = "validation/loss"
 class EarlyStopping(BaseModel):
     """Stop when the validation loss has stopped falling, and keep the weights of its lowest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     every: int = Field(..., ge=1, description="Steps between validations that count.")
     patience: int = Field(

@@ -6,6 +6,7 @@ from pydantic import model_validator
 
 from cluster.errors import UserError
 from jobs.kind import execution
+from jobs.training.divisors import divisors
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe, RecipeParams
 
@@ -33,7 +34,7 @@ class TrainingParams(RecipeParams):
             raise UserError(
                 f"micro_batch {part} does not divide global_batch {whole}",
                 where="micro_batch",
-                allowed=[str(rows) for rows in range(1, whole + 1) if whole % rows == 0],
+                allowed=map(str, divisors(whole)),
             )
         return self
 

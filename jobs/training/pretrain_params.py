@@ -36,7 +36,7 @@ class Params(TrainingParams):
     weight_decay: float = Field(0.1, ge=0, description="Decay of matrices; biases have none.")
     max_grad_norm: float = Field(1.0, gt=0, description="Longer gradients are scaled to this.")
     adam_beta2: float = Field(0.95, ge=0, lt=1, description="Decay of adamw's second moment.")
-    global_batch: int = Field(48, ge=1, description="Rows per optimizer step.")
+    global_batch: int = Field(48, ge=1, le=10**9, description="Rows per optimizer step.")
 
     @model_validator(mode="after")
     def _check(self) -> "Params":

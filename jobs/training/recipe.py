@@ -53,7 +53,7 @@ class RecipeParams(PrecisionParams):
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="Decay of adamw's second moment.")
     rmsprop_alpha: float = Field(0.99, ge=0, lt=1, description="Decay of rmsprop's moment.")
     epsilon: float = Field(1e-8, gt=0, description="Added to the root of the second moment.")
-    global_batch: int = Field(4, ge=1, description="Rows per optimizer step.")
+    global_batch: int = Field(4, ge=1, le=10**9, description="Rows per optimizer step.")
 
 
 @dataclass(frozen=True, kw_only=True)

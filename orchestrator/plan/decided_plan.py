@@ -52,8 +52,12 @@ class DecidedPlan:
 def find_study(root: Storage, text: str) -> Study:
     """Find the study that STUDY names: a file, or a study known in the root. Raises UserError."""
     path = Path(text)
-    if path.is_file() or path.suffix in (".yaml", ".yml") or "/" in text:
-        if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # longer than a path can be, or in a folder that may not be read
+        raise UserError(f"{text[:100]!r} names no study: {error.strerror}", where="STUDY") from None
+    if is_file or path.suffix in (".yaml", ".yml") or "/" in text:
+        if not is_file:
             raise UserError(
                 f"there is no study file {text!r}",
                 where=str(Path.cwd()),

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from cluster.errors import UserError
 from jobs.artifacts.artifact import digest_bytes, digest_file
 from jobs.artifacts.identity import canonical_json
+from jobs.artifacts.outside_files import require_plain, unreadable
 from jobs.door import Door
 from jobs.kind import Chooses, HasSettings, Params, marked, without_added
 from orchestrator.study.expressions import DATA_FOLDER
@@ -51,6 +52,14 @@ class ParamMarks:
                 path = _resolve(raw[name][setting], folder)
                 resolved[name] = {**resolved[name], setting: path}
         return resolved
+
+    def check_paths(self, resolved: Mapping[str, Any]) -> None:
+        """Raise UserError, named after the param, for a path that must not be read or walked."""
+        for name in (*self._paths, *self._sources):
+            _check_paths(resolved.get(name), name)
+        for name, door in self._choices.items():
+            for setting in _marked_settings(door, resolved.get(name), "model_source"):
+                _check_paths(resolved[name][setting], f"{name}.{setting}")
 
     def identity(self, written: Mapping[str, object], where: Where) -> dict[str, object]:
         """Return the part of written-out params that is identity.
@@ -131,6 +140,17 @@ def _resolve(value: object, folder: Path) -> object:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 
 
+def _check_paths(value: object, where: str) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _check_paths(item, where)
+    elif isinstance(value, str) and not value.startswith(DATA_FOLDER):
+        try:
+            require_plain(value)
+        except UserError as fault:
+            raise UserError(fault.error, where=where, hint=fault.hint) from None
+
+
 def _digest_paths(value: object) -> object:
     """Put digests in the place of local paths; URLs stay as they are."""
     if isinstance(value, list):
@@ -152,8 +172,8 @@ def _digest_path(path: str) -> str:
         lines = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
     except FileNotFoundError:
         raise UserError(f"there is no file or folder {path}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
     return "xxh3:" + digest_bytes("\n".join(lines).encode())
 
 

@@ -15,8 +15,10 @@ MACHINES_GRAMMAR = (
     "80 GB each, 1x0 one node without GPUs"
 )
 """How `plan --machines` names machines, for its help and for messages."""
-_NODES = re.compile(r"([1-9][0-9]*)x(?:0|([1-9][0-9]*)x([A-Za-z0-9][A-Za-z0-9_. -]*))")
+_NODES = re.compile(r"([1-9][0-9]*)x(?:0|([1-9][0-9]*)x([A-Za-z0-9][A-Za-z0-9_. -]{0,80}))")
 _MOST_NODES = 10_000
+_MOST_GPUS = 1_024
+"""GPUs of one node: more than any node has."""
 
 
 def is_wide(needed: Resources) -> bool:
@@ -100,15 +102,24 @@ def parse_machines(text: str) -> list[Resources]:
 
     Cores and host memory are taken to be enough for any job.
     """
-    return [node for part in text.split(",") for node in _parse_nodes(part.strip())]
+    nodes: list[Resources] = []
+    for part in text.split(","):
+        nodes += _parse_nodes(part.strip())
+        if len(nodes) > _MOST_NODES:
+            raise UserError(f"more than {_MOST_NODES:,} nodes are named", where="--machines")
+    return nodes
 
 
 def _parse_nodes(text: str) -> list[Resources]:
     match = _NODES.fullmatch(text)
-    if match is None or int(match[1]) > _MOST_NODES:
-        raise UserError(f"{text!r} names no machines", where="--machines", hint=MACHINES_GRAMMAR)
+    if match is None:
+        raise UserError(
+            f"{text[:100]!r} names no machines", where="--machines", hint=MACHINES_GRAMMAR
+        )
+    num_nodes = _count(match[1], _MOST_NODES, "nodes")
     if match[2] is None:
-        return [_node(0, 0.0)] * int(match[1])
+        return [_node(0, 0.0)] * num_nodes
+    num_gpus = _count(match[2], _MOST_GPUS, "GPUs of one node")
     memory_gb = gpu_memory_gb(match[3])
     if not memory_gb:
         raise UserError(
@@ -117,7 +128,18 @@ def _parse_nodes(text: str) -> list[Resources]:
             allowed=product_names(),
             hint=f"or write its memory: {match[1]}x{match[2]}x{match[3]}-80GB",
         )
-    return [_node(int(match[2]), memory_gb)] * int(match[1])
+    return [_node(num_gpus, memory_gb)] * num_nodes
+
+
+def _count(digits: str, most: int, what: str) -> int:
+    # The number of digits first: Python refuses to read thousands of them.
+    if len(digits) > len(str(most)) or int(digits) > most:
+        raise UserError(
+            f"{digits[:20]}{'…' if len(digits) > 20 else ''} {what} are more than there are",
+            where="--machines",
+            allowed=[f"1 to {most:,}"],
+        )
+    return int(digits)
 
 
 def _node(num_gpus: int, memory_gb: float) -> Resources:

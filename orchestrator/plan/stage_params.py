@@ -124,12 +124,13 @@ class StageParams:
         raw = self._marks.resolve_paths(cell.expand(self._stage.params), self._study.folder)
         absent = tuple(_absent_data(raw)) if self._outside.may_be_absent else ()
         try:
+            self._marks.check_paths(raw)
             params = self._kind.Params(**raw)
             pins = {} if absent else dict(self._kind.pins(params, self._revisions))
             used, spared = self._kind.uses(params), self._kind.spares(params)
             resources, workers = self._kind.resources(params), self._kind.workers(params)
         except ValidationError as fault:
-            raise user_error(fault, self._kind.Params, "param", where) from None
+            raise user_error(fault, self._kind.Params, raw, "param", where) from None
         except UserError as fault:
             place = self._place_of(fault, raw)
             line = where(place)

@@ -12,23 +12,30 @@ from orchestrator.study.study_file import Place
 
 
 def user_error(
-    fault: ValidationError, model: type[BaseModel], what: str, where: Callable[[Place], str]
+    fault: ValidationError,
+    model: type[BaseModel],
+    value: object,
+    what: str,
+    where: Callable[[Place], str],
 ) -> UserError:
     """Make one user error of all that pydantic found wrong.
 
     Args:
         fault: what pydantic raised.
         model: the model it was raised for.
+        value: what was validated.
         what: the noun for one of its fields (`param`, `field`).
         where: `file:line` of a place inside the validated value.
     """
     by_place: dict[Place, list[ErrorDetails]] = {}
     for error in fault.errors(include_url=False):
-        by_place.setdefault(_place(error), []).append(error)
+        by_place.setdefault(_place(error, value), []).append(error)
     _drop_consequences(by_place)
     # A misspelt name comes before the required one that it leaves missing.
     groups = sorted(by_place.values(), key=lambda errors: errors[0]["type"] != "extra_forbidden")
-    first, *others = (_error_at_place(errors, model, what, where) for errors in groups)
+    first, *others = (
+        _error_at_place(errors, _place(errors[0], value), model, what, where) for errors in groups
+    )
     return UserError(
         "\n  also ".join([first.error, *(f"{other.where}: {other.error}" for other in others)]),
         where=first.where,
@@ -46,42 +53,52 @@ def _drop_consequences(by_place: dict[Place, list[ErrorDetails]]) -> None:
 
 
 def _error_at_place(
-    errors: list[ErrorDetails], model: type[BaseModel], what: str, where: Callable[[Place], str]
+    errors: list[ErrorDetails],
+    place: Place,
+    model: type[BaseModel],
+    what: str,
+    where: Callable[[Place], str],
 ) -> UserError:
     """Make one message for all errors of one place: each member of a union has its own."""
-    error, place = errors[0], _place(errors[0])
-    line, name = where(place), ".".join(str(part) for part in place)
+    error = errors[0]
+    line, name = where(place), shorten(".".join(str(part) for part in place))
     if error["type"] == "extra_forbidden":
         return unknown_name(what, str(place[-1]), _fields(model, place[:-1]), where=line)
     if error["type"] == "missing":
         return UserError(f"the {what} {name!r} is required", where=line)
     if error["type"] in ("literal_error", "enum") and len(errors) == 1:
         allowed = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        return unknown_name(f"{name}", str(error["input"]), allowed, where=line)
+        return unknown_name(f"{name}", shorten(str(error["input"])), allowed, where=line)
     messages = " or ".join(dict.fromkeys(_message(error) for error in errors))
     text = f"{what} {name!r}: {messages}" if name else messages
     if error["type"] in ("value_error", "assertion_error"):
         return UserError(text, where=line)
-    return UserError(f"{text}, got {_shorten(error['input'])}", where=line)
+    return UserError(f"{text}, got {shorten(repr(error['input']))}", where=line)
 
 
 def _message(error: ErrorDetails) -> str:
     return error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
-def _place(error: ErrorDetails) -> Place:
-    """Return the place without the names that pydantic adds for members of a union."""
-    return tuple(
-        part
-        for part in error["loc"]
-        if not (isinstance(part, str) and re.search(r"[\[\]()]|^(bool|int|float|str)$", part))
-    )
+def _place(error: ErrorDetails, value: object) -> Place:
+    """Return the place without what is not in the value: pydantic names members of a union, too."""
+    place: list[str | int] = []
+    for part in error["loc"]:
+        is_there = part in value if isinstance(value, dict) else False
+        if is_there or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value = value[part]  # type: ignore[index]
+            place.append(part)
+    if error["type"] == "missing":
+        place.append(error["loc"][-1])
+    return tuple(place)
 
 
 def _fields(model: type[BaseModel], place: Place) -> list[str]:
     """List the fields allowed at a place inside a model."""
     parts = iter(place)
     for part in parts:
+        if str(part) not in model.model_fields:
+            continue
         annotation = model.model_fields[str(part)].annotation
         model = _model_in(annotation) or model
         if get_origin(annotation) in (dict, list):
@@ -96,6 +113,6 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     return next((model for model in models if model is not None), None)
 
 
-def _shorten(value: object) -> str:
-    text = repr(value)
+def shorten(text: str) -> str:
+    """Return a text of a user's as a message can hold it."""
     return text if len(text) <= 60 else text[:57] + "..."

@@ -116,7 +116,9 @@ def study_of(file: StudyFile, folder: Path) -> Study:
     try:
         fields = StudyFields.model_validate(file.data)
     except ValidationError as fault:
-        raise user_error(fault, StudyFields, "field", lambda place: file.where(*place)) from None
+        raise user_error(
+            fault, StudyFields, file.data, "field", lambda place: file.where(*place)
+        ) from None
     require_name("the study's name", fields.study, file.where("study"))
     axes = {name: _axis(name, values, file) for name, values in fields.axes.items()}
     stages = {name: _stage(name, stage, axes, file) for name, stage in fields.stages.items()}

@@ -209,6 +209,8 @@ class _Reader:
         return value
 
     def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+        if "\0" in node.value:
+            raise self._fault(node, "a text may not hold a NUL character")
         try:
             return _construct(node.tag, node.value)
         except ValueError as error:

@@ -280,6 +280,10 @@ def test_what_another_process_did_is_seen_at_once(root):
         ("filecache::s3://bucket", "one URL inside another"),
         ("s3://", "names no bucket"),
         ("nosuch://bucket", "cannot open storage"),
+        ("zip://bucket", "no storage of its own"),
+        ("dir://bucket", "no storage of its own"),
+        ("data://bucket", "no storage of its own"),
+        ("http://host/folder", "no storage of its own"),
     ],
 )
 def test_a_url_that_cannot_be_a_root_is_refused_without_its_secrets(url, what):

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from cluster.errors import SurroundingsError
+from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 
@@ -48,3 +48,9 @@ def test_a_folder_that_may_not_be_read_is_the_surroundings_fault(tmp_path, monke
     with pytest.raises(SurroundingsError, match="cannot list studies: Permission") as fault:
         root.list("studies")
     assert fault.value.fault_class is FaultClass.PERMISSION
+
+
+@pytest.mark.parametrize("root", ["a\0b", "x" * 300, "x/" * 3000, "~no-such-user/x"])
+def test_a_root_that_can_be_no_path_is_refused(root):
+    with pytest.raises(UserError, match="cannot be a path"):
+        Storage(root)

@@ -11,7 +11,7 @@ class Lora(BaseModel):
     Biases are frozen and nothing is dropped out.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rank: int = Field(16, ge=1, description="Rows of A, columns of B.")
     alpha: float = Field(32.0, gt=0, description="The product counts alpha / rank times.")

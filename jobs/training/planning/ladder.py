@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from cluster.resources import Resources
 from jobs.training.align_params import Params
+from jobs.training.divisors import divisors
 from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES
 
@@ -74,8 +75,8 @@ def _sizes(params: Params, machines: Sequence[Resources]) -> list[tuple[int, int
         return [(params.num_ranks if most >= params.num_ranks else 0, params.num_ranks)]
     if not most:
         return [(0, 1)]
-    largest = 1 if _needs_whole_batch(params) else min(most, whole)
-    return [(number, number) for number in range(1, largest + 1) if whole % number == 0]
+    largest = 1 if _needs_whole_batch(params) else most
+    return [(number, number) for number in divisors(whole) if number <= largest]
 
 
 def _needs_whole_batch(params: Params) -> bool:
@@ -88,11 +89,12 @@ def _spreads(
     """Return numbers of nodes that hold the ranks evenly: the fewest, or the one that is given."""
     if params.num_nodes is not None:
         return [params.num_nodes]
-    for nodes in range(1, len(machines) + 1):
-        if num_ranks % nodes == 0:
-            on_each = num_gpus // nodes
-            if sum(node.num_gpus >= on_each for node in machines) >= nodes:
-                return [nodes]
+    for nodes in divisors(num_ranks):
+        if nodes > len(machines):
+            break
+        on_each = num_gpus // nodes
+        if sum(node.num_gpus >= on_each for node in machines) >= nodes:
+            return [nodes]
     return [1]
 
 
@@ -128,7 +130,7 @@ def _micro_batches(share: int, params: Params) -> list[int]:
     if params.micro_batch is not None:
         return [params.micro_batch] if share % params.micro_batch == 0 else []
     sizes = [share]
-    for rows in range(share - 1, 0, -1):
-        if share % rows == 0 and rows <= sizes[-1] / 2:
+    for rows in reversed(divisors(share)):
+        if rows <= sizes[-1] / 2:
             sizes.append(rows)
     return sizes

@@ -1,5 +1,6 @@
 """How a training job is to lie on the machines at hand, from its model's config alone."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,8 @@ from jobs.training.planning.footprint import Model, Training
 from jobs.training.planning.ladder import rungs
 from jobs.training.planning.placement import described, have_gpus, lacking
 
+_MOST_ALIKE = 1024
+"""Equal nodes, or GPUs of one node, that a layout is looked for on."""
 UNKNOWN_LENGTH = 1024
 """Tokens of the longest sequence, where no length is given and the model has more positions."""
 
@@ -22,7 +25,7 @@ UNKNOWN_LENGTH = 1024
 def fit_training(params: Params, at: Situation) -> Fit:
     """Choose the first rung of the ladder that is expected to fit, after those that did not."""
     before = [Layout(**execution) for execution in at.tried]
-    machines = at.machines
+    machines = _that_matter(at.machines, params.global_batch)
     layouts = list(_ladder(params, machines, before))
     training = training_of(params, at.inputs)
     if training is None:
@@ -42,6 +45,12 @@ def fit_training(params: Params, at: Situation) -> Fit:
         if expected.holds(layout, machines) and not forbidden(params, layout):
             return expected.fit(layout)
     return _refuse(params, expected, layouts, machines)
+
+
+def _that_matter(machines: Sequence[Resources], global_batch: int) -> list[Resources]:
+    """Leave out nodes that no layout has use for: of equal ones, more than there are rows."""
+    most = min(global_batch, _MOST_ALIKE)
+    return [node for node, number in Counter(machines).items() for _ in range(min(number, most))]
 
 
 def training_of(params: Params, inputs: Mapping[str, Upstream]) -> Training | None:
@@ -158,11 +167,14 @@ def _exhausted(params: Params, layouts: Sequence[Layout]) -> str:
 def _with_more_gpus(
     params: Params, expected: Expected, machines: Sequence[Resources]
 ) -> Layout | None:
-    """Return the first rung that would fit if the largest node had a GPU for each row."""
+    """Return the first rung that would fit if the largest node had a GPU for each row.
+
+    Or as many as a node may ever have, where there are more rows.
+    """
     largest = max(machines, key=lambda node: node.num_gpus, default=None)
     if largest is None or not largest.num_gpus:
         return None
-    wide = [replace(largest, num_gpus=params.global_batch)]
+    wide = [replace(largest, num_gpus=min(params.global_batch, _MOST_ALIKE))]
     for layout in _ladder(params, wide, ()):
         if (
             layout.num_gpus > largest.num_gpus

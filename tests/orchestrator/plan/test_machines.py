@@ -57,3 +57,12 @@ def test_a_type_of_unknown_memory_is_refused_with_the_known_ones():
         parse_machines("1x8xFX9")
     assert "H100" in caught.value.allowed and "1x8xFX9-80GB" in caught.value.hint
     assert parse_machines("1x8xFX9-80GB")[0].gpu_memory_gb == 80
+
+
+@pytest.mark.parametrize(
+    "text", ["1x999999999xH100", "10001x8xH100", "10000x8xH100,1x0", "1x" + "9" * 5000 + "xH100"]
+)
+def test_more_machines_than_there_are_cost_nothing_and_are_refused(text):
+    with pytest.raises(UserError, match="more than") as caught:
+        parse_machines(text)
+    assert len(str(caught.value)) < 300

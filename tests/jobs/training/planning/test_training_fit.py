@@ -7,6 +7,7 @@ from dataclasses import replace
 from cluster.resources import Resources
 from jobs.kind import Situation, Upstream
 from jobs.kinds.align import Align
+from jobs.training.planning.expectation import Expected
 from tests.jobs.training.planning.published_configs import MISTRAL_7B
 
 align = Align()
@@ -227,3 +228,21 @@ def test_what_ran_out_of_memory_on_a_processor_says_nothing_of_gpus():
     tried = [{"engine": "ddp", "num_gpus": 0, "micro_batch": 4}]
     found = fitted(GPT2_MEDIUM, [H100], tried=tried)
     assert found.execution["num_gpus"] == 1 and found.refusal is None
+
+
+def test_a_batch_or_a_cluster_of_any_size_is_planned_by_looking_at_few_layouts(monkeypatch):
+    looked = []
+    holds = Expected.holds
+    monkeypatch.setattr(
+        Expected, "holds", lambda self, *about: looked.append(about) or holds(self, *about)
+    )
+    nodes = [replace(H100, num_gpus=1, gpu_memory_gb=40)] * 10_000
+    found = fitted(MISTRAL_7B, nodes, global_batch=10**9)
+    assert found.execution["num_gpus"] > 1
+    assert max(len(machines) for _, machines in looked) <= 1024
+    assert len(looked) < 10_000
+
+
+def test_nodes_that_no_row_is_left_for_change_nothing():
+    few, many = fitted(MISTRAL_7B, [H100] * 8), fitted(MISTRAL_7B, [H100] * 2000)
+    assert few == many
