@@ -97,6 +97,15 @@ class GangBoard:
         self._places: set[str] = set()
         self._first_report_at = 0.0
         self._order = Order.GO_ON
+        self._secrets: dict[str, str] = {}
+
+    def lend(self, secrets: dict[str, str]) -> None:
+        """Keep the variables that only the ranks may hold, by name."""
+        self._secrets = secrets
+
+    def secrets(self) -> dict[str, str]:
+        """Return these variables."""
+        return self._secrets
 
     def hold(self, placement_group: str) -> None:
         """Note the placement group that reserves the resources of a rank."""

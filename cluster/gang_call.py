@@ -7,11 +7,11 @@ node dies, nothing is left to receive the answer anyway.
 
 from typing import TYPE_CHECKING
 
+from cluster.driver_messages import Submit
 from cluster.gang import run_gang
 from cluster.gang_board import GangBoard, Order
 from cluster.gang_placement import give_up_place
 from cluster.ray_nodes import NODE_ID
-from cluster.resources import Resources
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -29,7 +29,7 @@ class GangCalls:
     def __contains__(self, ticket: str) -> bool:
         return ticket in self._boards
 
-    def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> "ObjectRef":
+    def submit(self, call: Submit) -> "ObjectRef":
         """Start the driver of a gang; return the Ray reference to its Outcome."""
         import ray
 
@@ -37,21 +37,24 @@ class GangCalls:
         board = (
             ray.remote(GangBoard)
             .options(num_cpus=0, max_restarts=0, label_selector=here)
-            .remote(resources.num_ranks)
+            .remote(call.resources.num_ranks)
         )
-        self._boards[ticket] = board
+        # A method's argument goes to the board alone; one at its creation, to the cluster's head.
+        board.lend.remote(dict(call.secrets))
+        self._boards[call.ticket] = board
         driver = ray.remote(run_gang).options(
-            num_cpus=0, max_retries=0, name=ticket, label_selector=here
+            num_cpus=0, max_retries=0, name=call.ticket, label_selector=here
         )
-        return driver.remote(board, ticket, entry, payload, resources)
+        return driver.remote(board, call.ticket, call.entry, call.payload, call.resources)
 
-    def end(self, ticket: str) -> None:
-        """Clean up after a gang whose driver has ended, in whatever way."""
+    def end(self, ticket: str) -> "ActorHandle | None":
+        """Forget a gang whose driver has ended, in whatever way; return its board, to `clear`."""
+        return self._boards.pop(ticket, None)
+
+    def clear(self, ticket: str, board: "ActorHandle") -> None:
+        """Free what a gang that has ended may have left reserved. Blocks for seconds at most."""
         import ray
 
-        board = self._boards.pop(ticket, None)
-        if board is None:
-            return
         give_up_place(ticket)
         try:
             _clear(board)

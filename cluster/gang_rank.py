@@ -40,6 +40,7 @@ def run_rank(config: dict[str, Any]) -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(board, rank, stop), daemon=True).start()
     try:
+        os.environ.update(ray.get(board.secrets.remote()))
         seats = _all_seats(board)
         _assert_planned(config, seats, seat)
         surroundings = Surroundings(

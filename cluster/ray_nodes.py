@@ -1,7 +1,7 @@
-"""The living nodes of a Ray: what each offers, and whether one is about to be taken away."""
+"""The nodes of a Ray: what each offers, which have died, which are about to be taken away."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,32 +21,64 @@ _LOOK_EVERY_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One living node."""
+    """One node."""
 
     name: str
     """Ray's id of the node, unique where addresses are not."""
     offers: Resources
     """All that calls may use of the node."""
+    address: str
+    """Its address."""
+    is_alive: bool
+    """Whether Ray takes it for alive."""
+    labels: Mapping[str, str]
+    """What it was labelled with."""
+
+
+def all_nodes() -> dict[str, Node]:
+    """Return every node that the Ray of this process has had, living or dead, by its id."""
+    import ray
+
+    return {node["NodeID"]: _node(node) for node in ray.nodes()}
 
 
 def living_nodes() -> list[Node]:
     """List every living node of the Ray that this process is connected to."""
-    return [
-        Node(name=node["NodeID"], offers=_offer_of(node["Resources"], node["Labels"]))
-        for node in _alive()
-    ]
+    return [node for node in all_nodes().values() if node.is_alive]
 
 
-def free_on_nodes() -> list[Resources]:
-    """Return what calls may still use of every living node, as known a moment ago."""
+def free_on(nodes: Iterable[Node]) -> list[Resources]:
+    """Return what calls may still use of each of these nodes, as known a moment ago."""
     left = _state().available_resources_per_node()
-    return [_offer_of(left.get(node["NodeID"], {}), node["Labels"]) for node in _alive()]
+    return [_offer_of(left.get(node.name, {}), node.labels) for node in nodes]
 
 
-def _alive() -> list[dict[str, Any]]:
-    import ray
+def nodes_of_tasks() -> dict[str, str]:
+    """Return the node that each task of this Ray was sent to, both by their ids.
 
-    return [node for node in ray.nodes() if node["Alive"]]
+    The sender writes it down before it hears of the task again, so that it is known of tasks on
+    nodes that can no longer be reached, too. Ray drops what is old where there are very many tasks.
+    """
+    return {
+        event.task_id.hex(): event.state_updates.node_id.hex()
+        for event in _state()._get_all_task_events()
+        if event.state_updates.node_id
+    }
+
+
+def node_of_task(task: str) -> str | None:
+    """Return the node that a task was sent to; None when Ray does not know it."""
+    return nodes_of_tasks().get(task)
+
+
+def _node(node: Mapping[str, Any]) -> Node:
+    return Node(
+        name=node["NodeID"],
+        offers=_offer_of(node["Resources"], node["Labels"]),
+        address=node["NodeManagerAddress"],
+        is_alive=node["Alive"],
+        labels=node["Labels"],
+    )
 
 
 def _offer_of(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resources:

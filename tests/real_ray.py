@@ -46,11 +46,14 @@ def head_node(num_cpus):
     """Start a Ray to which a test adds nodes."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": num_cpus})
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # It listens beyond loopback and asks for no token.
+        patch.setenv("DELTASCALE_ALLOW_OPEN_RAY", "1")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": num_cpus})
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
 
 
 @contextlib.contextmanager

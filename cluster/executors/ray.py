@@ -1,50 +1,51 @@
 """Executor `ray`: runs calls as Ray tasks on a Ray of our own, or on one that is joined.
 
-Calls are tasks, not actors: one warm worker per core serves calls of every shape (measured on 2
-cores: 1,000 calls ran in 2 processes, 900 a second, and no idle worker was stopped between calls).
-A call with GPUs gets a fresh process, because a process keeps the device memory it once took.
-Nothing is tried again here: the one retry loop is the orchestrator's, and Ray's are switched off.
+Ray itself lives in a child process (`cluster/ray_driver.py`): it ends the process that it is
+connected from when the head of the cluster is lost, and this one has a launch to keep.
 """
 
 import importlib
 import logging
 import math
 import os
-import re
 import shutil
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
-from cluster.container_limits import container_limits, free_host_bytes
-from cluster.errors import SurroundingsError, UserError
-from cluster.executor import Ending, Outcome, Surroundings, call_entry
-from cluster.gang_call import GangCalls
-from cluster.gang_placement import selector_of
-from cluster.gpu_variables import gpu_variables
-from cluster.ray_nodes import GPU_MEMORY, Preemption, free_on_nodes, living_nodes
+from cluster.driver_messages import (
+    Cancel,
+    Close,
+    Ended,
+    FromChild,
+    Look,
+    Looked,
+    Lost,
+    Refused,
+    Start,
+    Started,
+    Submit,
+)
+from cluster.driver_process import DriverProcess
+from cluster.errors import SurroundingsError
+from cluster.executor import Ending, Outcome
+from cluster.fault_classes import FaultClass
+from cluster.ray_access import OPEN_ALLOWED, require_address
 from cluster.resources import Resources, this_machine
-from cluster.visible_gpus import visible_variable
+from cluster.worker_environment import worker_environment
 
-if TYPE_CHECKING:
-    from ray import ObjectRef
-    from ray.remote_function import RemoteFunction
-
-_GANG_GRACE_S = 90.0
-"""How long the driver of an interrupted gang may take: it gives its ranks time to save their work,
-then ends them itself; killed before, it would leave their resources reserved."""
-_LONGEST_HOST = 253
-"""Characters of a host's name, as the domain name system allows them."""
-_CONNECT_S = 10.0
-"""How long a Ray that is to be joined may take to answer."""
-_OBJECT_STORE_BYTES = 100_000_000
-"""Payloads and answers are small text; the rest of the memory is for the calls."""
-_NODE_IN_MESSAGE = re.compile(r"(?:Node IP: |\(ip=|\(IP: )([^,)\s]+)")
+_CHILD = "cluster.ray_driver"
+_STARTED_WITHIN_S = 180.0
+_CLOSED_WITHIN_S = 30.0
+_LOOKED_WITHIN_S = 5.0
+"""How long an answer about the nodes is waited for; then what was known before stands."""
+_SILENT_S = 120.0
+"""How long the child may say nothing. It speaks every second; Ray ends it 60 s after the head of a
+joined cluster was last heard of."""
+_TOKEN = "RAY_AUTH_TOKEN"
 
 
 class Executor:
@@ -55,6 +56,7 @@ class Executor:
         offered: What our own Ray may use; None is the whole machine. Ignored when joining.
         packages: Names of importable packages to carry to a joined Ray, once per `start`.
         grace_s: How long an interrupted call may save its work before its process is killed.
+        keys: Names of further variables that calls need; they hold secrets.
     """
 
     def __init__(
@@ -64,57 +66,61 @@ class Executor:
         offered: Resources | None = None,
         packages: Sequence[str] = (),
         grace_s: float = 10.0,
+        keys: Sequence[str] = (),
     ) -> None:
         self.grace_s = grace_s
         self._address = address
         self._offered = offered
         self._packages = packages
+        self._keys = keys
         self._staged: Path | None = None
-        self._tickets: dict[ObjectRef, str] = {}
-        self._refs: dict[str, ObjectRef] = {}
-        self._kill_at: dict[str, float] = {}
-        self._calls: dict[bool, RemoteFunction] = {}
-        self._gangs = GangCalls()
+        self._process: DriverProcess | None = None
+        self._running: dict[str, None] = {}
+        self._outcomes: list[Outcome] = []
+        self._looked = Looked(nodes=(), free=(), is_answer=False)
+        self._heard_at = 0.0
+        self._gone = "it was not started"
 
     def start(self) -> None:
         """Start or join Ray. Raises SurroundingsError when it cannot be had."""
+        self._end_process()
         if self._address is not None:
-            _require_answer(self._address)
-        _quieten_ray()
-        import ray
-
-        options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-        if self._address is None:
-            offered = self._offered or this_machine()
-            os.environ.update(visible_variable())
-            options |= {
-                "address": "local",
-                "include_dashboard": False,
-                "num_cpus": int(offered.num_cpus),
-                "num_gpus": int(offered.num_gpus),
-                "object_store_memory": _OBJECT_STORE_BYTES,
-                **_memory_of_container(),
-            }
-            if offered.num_gpus and offered.gpu_memory_gb:
-                # What the driver says of these GPUs; Ray knows only products, and not all.
-                options["labels"] = {GPU_MEMORY: f"{offered.gpu_memory_gb:g}"}
-        else:
-            options |= {"address": self._address, "runtime_env": self._packages_aside()}
+            require_address(self._address)
+        self._environment = worker_environment(os.environ, keys=self._keys)
+        variables = dict(self._environment.plain)
+        if self._address is not None and _TOKEN in os.environ:
+            variables[_TOKEN] = os.environ[_TOKEN]
+        self._process = DriverProcess(_CHILD, variables)
         try:
-            ray.init(**options)
-        except Exception as fault:  # Ray raises many kinds here; all mean the same to a user
-            self._discard_staged()
+            self._open(self._process)
+        except BaseException:
+            self._end_process()
+            raise
+        self._survey()
+
+    def _open(self, process: DriverProcess) -> None:
+        process.send(
+            Start(
+                path=sys.path,
+                address=self._address,
+                offered=self._offered or this_machine(),
+                code=self._packages_aside(),
+                is_open_allowed=os.environ.get(OPEN_ALLOWED, "") not in ("", "0"),
+            )
+        )
+        message = process.receive(_STARTED_WITHIN_S)
+        if isinstance(message, Refused):
+            raise message.fault
+        if not isinstance(message, Started):
+            why = message.reason if isinstance(message, Lost) else "it took too long"
             raise SurroundingsError(
-                f"Ray cannot be {'joined' if self._address else 'started'}: {_first_line(fault)}",
+                f"Ray cannot be {'joined' if self._address else 'started'}: {why}",
                 where=self._address or "this machine",
-                hint="`--executor local` needs no Ray" if self._address is None else None,
-            ) from fault
-        _silence_ray_messages()
-        self._calls = {
-            False: ray.remote(num_cpus=1, max_retries=0)(_call_without_gpu),
-            # max_calls: the process ends with the call and gives the device memory back.
-            True: ray.remote(num_cpus=1, num_gpus=1, max_retries=0, max_calls=1)(_call),
-        }
+                fault_class=FaultClass.CLUSTER,
+            )
+        if message.warning is not None:
+            logging.getLogger(__name__).warning("warning: %s", message.warning)
+        self._heard_at = time.monotonic()
 
     def capacity(self) -> Resources:
         """Return everything on living nodes."""
@@ -125,11 +131,13 @@ class Executor:
 
     def nodes(self) -> list[Resources]:
         """Return what each living node offers."""
-        return [node.offers for node in living_nodes()]
+        self._survey()
+        return list(self._looked.nodes)
 
     def free(self) -> list[Resources]:
         """Return what each living node has left, as Ray last heard."""
-        return free_on_nodes()
+        self._survey()
+        return list(self._looked.free)
 
     def most_ranks(self) -> float:
         """Return infinity: a call may have as many ranks as the nodes hold."""
@@ -137,205 +145,125 @@ class Executor:
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call as one Ray task; a call of several ranks as a task that runs the gang."""
-        if resources.num_ranks > 1:
-            ref = self._gangs.submit(ticket, entry, payload, resources)
-        else:
-            ref = self._submit_alone(ticket, entry, payload, resources)
-        self._tickets[ref] = ticket
-        self._refs[ticket] = ref
-
-    def _submit_alone(
-        self, ticket: str, entry: str, payload: str, resources: Resources
-    ) -> "ObjectRef":
-        options: dict[str, object] = {"num_cpus": resources.num_cpus, "name": ticket}
-        if resources.num_gpus:
-            # An environment of its own, so that no worker is reused that was started without GPUs.
-            options |= {
-                "num_gpus": resources.num_gpus,
-                "label_selector": selector_of(resources),
-                "runtime_env": {"env_vars": {"DELTASCALE_GPU_WORKER": "1", **gpu_variables()}},
-            }
-        if resources.memory_gb:
-            options["memory"] = int(resources.memory_gb * 1e9)
-        call = self._calls[resources.num_gpus > 0]
-        return call.options(**options).remote(ticket, entry, payload)
+        process = self._living()
+        secrets = self._environment.secret if self._address is None else {}
+        process.send(
+            Submit(
+                ticket=ticket,
+                entry=entry,
+                payload=payload,
+                resources=resources,
+                secrets=secrets,
+            )
+        )
+        self._running[ticket] = None
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """Return the calls that ended; kill those that were asked to stop and did not in time."""
-        import ray
-
-        self._kill_overdue()
-        if not self._tickets:
-            time.sleep(timeout_s)
-            return []
-        pending = list(self._tickets)
-        ended, _ = ray.wait(pending, num_returns=1, timeout=timeout_s)
-        if ended:
-            ended, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
-        return [self._take(ref) for ref in ended]
+        """Return the calls that ended; those of a Ray that was lost once there is one again."""
+        process = self._living()
+        if not self._outcomes:
+            self._hear(process, timeout_s)
+        while (message := process.receive(0)) is not None:
+            self._note(message)
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
 
     def cancel(self, ticket: str) -> None:
         """Interrupt one call; its process is killed when it does not end in time."""
-        import ray
-
-        if ticket in self._refs and ticket not in self._kill_at:
-            grace_s = _GANG_GRACE_S if ticket in self._gangs else self.grace_s
-            self._kill_at[ticket] = time.monotonic() + grace_s
-            # Not what the call started itself: a gang is stopped by its driver.
-            ray.cancel(self._refs[ticket], force=False, recursive=False)
+        process = self._living()
+        if ticket in self._running:
+            process.send(Cancel(ticket=ticket, grace_s=self.grace_s))
 
     def close(self) -> None:
         """Stop our own Ray, or leave the joined one; calls still running there are stopped."""
-        import ray
+        if self._process is not None:
+            self._process.send(Close())
+            self._end_process(_CLOSED_WITHIN_S)
+        self._running.clear()
+        self._outcomes.clear()
+        self._gone = "it was closed"
 
-        for ref in self._tickets:
-            ray.cancel(ref, force=True)
-        self._tickets.clear()
-        self._refs.clear()
-        self._kill_at.clear()
-        ray.shutdown()
-        self._discard_staged()
+    def _living(self) -> DriverProcess:
+        if self._process is None:
+            self._raise_gone()
+        return self._process
 
-    def _take(self, ref: "ObjectRef") -> Outcome:
-        ticket = self._tickets.pop(ref)
-        del self._refs[ticket]
-        cancelled = self._kill_at.pop(ticket, None) is not None
-        self._gangs.end(ticket)
-        outcome = _outcome(ticket, ref, cancelled)
-        if cancelled and outcome.ending is Ending.RAISED:  # an error while it was interrupted
-            return replace(outcome, ending=Ending.CANCELLED)
-        return outcome
+    def _hear(self, process: DriverProcess, timeout_s: float) -> None:
+        """Wait until a call has ended, or the time is up."""
+        until = time.monotonic() + timeout_s
+        while not self._outcomes:
+            left = until - time.monotonic()
+            message = process.receive(max(0.0, left))
+            if message is not None:
+                self._note(message)
+            elif left <= 0:
+                break
+        if time.monotonic() - self._heard_at > _SILENT_S:
+            self._lose(f"its process has said nothing for {_SILENT_S:g} s")
 
-    def _kill_overdue(self) -> None:
-        import ray
+    def _survey(self) -> None:
+        """Ask what there is; keep what was known when no answer comes in time."""
+        process = self._living()
+        process.send(Look())
+        until = time.monotonic() + _LOOKED_WITHIN_S
+        while (left := until - time.monotonic()) > 0:
+            message = process.receive(left)
+            if message is not None:
+                self._note(message)
+            if isinstance(message, Looked) and message.is_answer:
+                return
 
-        now = time.monotonic()
-        for ticket, kill_at in self._kill_at.items():
-            if now >= kill_at:
-                self._kill_at[ticket] = now + self.grace_s
-                ray.cancel(self._refs[ticket], force=True)
+    def _note(self, message: FromChild) -> None:
+        self._heard_at = time.monotonic()
+        if isinstance(message, Ended):
+            for outcome in message.outcomes:
+                if outcome.ticket in self._running:
+                    del self._running[outcome.ticket]
+                    self._outcomes.append(outcome)
+        elif isinstance(message, Looked):
+            self._looked = message
+        elif isinstance(message, Lost):
+            self._lose(message.reason)
 
-    def _packages_aside(self) -> dict[str, str]:
+    def _lose(self, reason: str) -> NoReturn:
+        """End what is left of a Ray that has gone; its calls come through `wait` later."""
+        self._gone = reason
+        self._end_process()
+        self._outcomes += [
+            Outcome(
+                ticket=ticket,
+                ending=Ending.LOST,
+                error=f"Ray has gone: {reason}",
+                fault_class=FaultClass.CLUSTER,
+            )
+            for ticket in self._running
+        ]
+        self._running.clear()
+        self._raise_gone()
+
+    def _raise_gone(self) -> NoReturn:
+        raise SurroundingsError(
+            f"Ray has gone: {self._gone}",
+            where=self._address or "this machine",
+            fault_class=FaultClass.CLUSTER,
+        )
+
+    def _end_process(self, within_s: float = 0.0) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.end(within_s)
+        if self._staged is not None:
+            shutil.rmtree(self._staged, ignore_errors=True)
+            self._staged = None
+
+    def _packages_aside(self) -> str | None:
         """Copy the packages alone aside: no data, no `.git`, nothing else of their folder."""
-        if not self._packages:
-            return {}
+        if not self._packages or self._address is None:
+            return None
         self._staged = Path(tempfile.mkdtemp(prefix="deltascale-code-"))
         for name in self._packages:
             source = Path(str(importlib.import_module(name).__file__)).parent
             shutil.copytree(
                 source, self._staged / name, ignore=shutil.ignore_patterns("__pycache__")
             )
-        return {"working_dir": str(self._staged)}
-
-    def _discard_staged(self) -> None:
-        if self._staged is not None:
-            shutil.rmtree(self._staged, ignore_errors=True)
-            self._staged = None
-
-
-def _call(ticket: str, entry: str, payload: str) -> Outcome:
-    """Call the entry point in a worker; no exception of our own passes through Ray."""
-    import ray
-
-    node = ray.util.get_node_ip_address()
-    surroundings = Surroundings(stop_requested=_stop_requested(), node=node)
-    return call_entry(ticket, entry, payload, surroundings)
-
-
-def _stop_requested() -> Callable[[], bool]:
-    """Return a test of whether this call was cancelled, or its node will be taken away."""
-    import ray
-
-    context = ray.get_runtime_context()
-    here, preemption = frozenset({context.get_node_id()}), Preemption()
-    return lambda: context.is_canceled() or preemption.affects(here)
-
-
-def _call_without_gpu(ticket: str, entry: str, payload: str) -> Outcome:
-    # Ray shows all GPUs of the node to a task that asked for none (measured on 2.60).
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    return _call(ticket, entry, payload)
-
-
-def _outcome(ticket: str, ref: "ObjectRef", cancelled: bool) -> Outcome:
-    import ray
-
-    try:
-        outcome: Outcome = ray.get(ref)
-    except ray.exceptions.RayTaskError as fault:
-        return Outcome(ticket=ticket, ending=Ending.RAISED, error=_first_line(fault))
-    except ray.exceptions.RayError as fault:
-        return Outcome(
-            ticket=ticket,
-            ending=_ending(fault, cancelled),
-            error=f"{type(fault).__name__}: {_first_line(fault)}",
-            node=_node_named_in(str(fault)),
-        )
-    return outcome
-
-
-def _ending(fault: Exception, cancelled: bool) -> Ending:
-    import ray
-
-    if cancelled or isinstance(fault, ray.exceptions.TaskCancelledError):
-        return Ending.CANCELLED
-    is_memory = isinstance(fault, ray.exceptions.OutOfMemoryError)
-    return Ending.OUT_OF_MEMORY if is_memory else Ending.LOST
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(fault).strip() or type(fault).__name__).splitlines()[0]
-
-
-def _node_named_in(message: str) -> str | None:
-    match = _NODE_IN_MESSAGE.search(message)
-    return match[1] if match else None
-
-
-def _require_answer(address: str) -> None:
-    """Raise SurroundingsError unless something listens there; Ray alone would try for minutes."""
-    host, separator, port = address.removeprefix("ray://").rpartition(":")
-    if not separator or not (port.isascii() and port.isdigit()):
-        return  # `auto`, or another address that Ray resolves itself
-    if len(host) > _LONGEST_HOST or len(port) > 5 or int(port) > 65535:
-        raise UserError(
-            f"{address[:100]!r} is no address of a Ray",
-            where="--address",
-            allowed=["host:port", "ray://host:port", "auto"],
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
-    except (OSError, UnicodeError) as fault:
-        reason = getattr(fault, "strerror", None) or fault
-        raise SurroundingsError(
-            f"Ray cannot be joined: nothing answers ({reason})", where=address
-        ) from fault
-
-
-def _memory_of_container() -> dict[str, int]:
-    """Return what calls may hold where a control group says it; Ray sees no nested groups."""
-    free = container_limits().free_bytes
-    if math.isinf(free):
-        return {}
-    return {"_memory": max(0, free_host_bytes() - _OBJECT_STORE_BYTES)}
-
-
-def _quieten_ray() -> None:
-    """Switch off Ray's usage reports and warnings, before Ray is imported."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's announced behaviour: it leaves a task without GPUs alone, we hide them ourselves.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-
-def _silence_ray_messages() -> None:
-    """Keep raylet messages off stdout, which holds answers; Ray prints them there in any case.
-
-    Ray looks its printer up by name, and has no setting for it (2.60, `log_to_driver=False`).
-    """
-    module = sys.modules["ray._private.worker"]
-    assert hasattr(module, "print_to_stdstream"), "Ray renamed what prints raylet messages"
-    module.print_to_stdstream = _print_nothing  # type: ignore[attr-defined]
-
-
-def _print_nothing(data: object, ignore_prefix: bool = False) -> None:
-    """Print nothing, in place of Ray's printer."""
+        return str(self._staged)

@@ -63,6 +63,11 @@ def wait_for(payload, surroundings):
         time.sleep(0.01)
     return "done"
 
+def reserved(payload, surroundings):
+    """States of all reservations."""
+    from ray.util import placement_group_table
+    return json.dumps([group["state"] for group in placement_group_table().values()])
+
 def insist(payload, surroundings):
     """Says that it runs; hears nothing."""
     together()
@@ -91,12 +96,10 @@ def started(executor, call, tmp_path):
     return [int(file.read_text()) for file in files]
 
 
-def all_cores_are_free():
-    import ray
-
+def all_cores_are_free(executor):
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        if ray.available_resources().get("CPU") == 2:
+        if [node.num_cpus for node in executor.free()] == [2]:
             return True
         TICK.wait(0.1)
     return False
@@ -130,7 +133,7 @@ def test_a_killed_rank_ends_the_call_as_lost_and_says_which_and_where(executor, 
     assert outcome.ending is Ending.LOST
     assert outcome.error.startswith(f"rank 1 on {outcome.node} (pid {pids[1]}) died: ")
     assert is_gone(pids[0])
-    assert all_cores_are_free()
+    assert all_cores_are_free(executor)
 
 
 @pytest.mark.slow
@@ -147,7 +150,7 @@ def test_what_one_rank_raises_is_the_outcome_of_all(executor):
     executor.submit("a", "gang_calls:second_fails", "", PAIR)
     outcome = first_outcome(executor)
     assert (outcome.ending, outcome.error) == (Ending.RAISED, "rank 1: OSError: no such thing")
-    assert all_cores_are_free()
+    assert all_cores_are_free(executor)
 
 
 @pytest.mark.slow
@@ -171,7 +174,7 @@ def test_a_gang_that_will_not_stop_is_ended_after_its_grace(executor, tmp_path):
     executor.cancel("a")
     assert first_outcome(executor).ending is Ending.CANCELLED
     assert all(is_gone(pid) for pid in pids)
-    assert all_cores_are_free()
+    assert all_cores_are_free(executor)
 
 
 @pytest.fixture
@@ -189,24 +192,22 @@ def test_a_gang_that_is_cancelled_while_it_waits_for_its_place_leaves_nothing_be
 ):
     executor.submit("a", "gang_calls:second_fails", "", PAIR)
     until = time.monotonic() + 60
-    while not any(group["state"] == "PENDING" for group in groups()):
+    while "PENDING" not in reservations(executor):
         assert time.monotonic() < until
-        assert not executor.wait(0.1)
     executor.cancel("a")
     assert first_outcome(executor, limit_s=10).ending is Ending.CANCELLED
-    assert not any(group["state"] in ("PENDING", "CREATED") for group in groups())
+    assert not {"PENDING", "CREATED"} & set(reservations(executor))
 
 
 @pytest.mark.slow
 def test_a_driver_killed_while_it_waits_for_a_place_waits_no_more(executor, occupied):
     executor.submit("a", "gang_calls:second_fails", "", PAIR)
     until = time.monotonic() + 60
-    while not any(group["state"] == "PENDING" for group in groups()):
+    while "PENDING" not in reservations(executor):
         assert time.monotonic() < until
-        assert not executor.wait(0.1)
     os.kill(driver_of("a"), signal.SIGKILL)
     assert first_outcome(executor, limit_s=30).ending is Ending.LOST
-    assert not any(group["state"] in ("PENDING", "CREATED") for group in groups())
+    assert not {"PENDING", "CREATED"} & set(reservations(executor))
 
 
 @pytest.mark.slow
@@ -217,10 +218,12 @@ def test_a_gang_whose_place_others_keep_did_not_begin_and_says_what_it_needs(exe
     assert "no room for 2 x (1 CPU) on 1 node just now: 2 CPUs on each node" in outcome.error
 
 
-def groups():
-    from ray.util import placement_group_table
-
-    return list(placement_group_table().values())
+def reservations(executor):
+    """States of all reservations, of those that ended too; nothing else ends meanwhile."""
+    executor.submit(f"look at {time.monotonic()}", "gang_calls:reserved", "", Resources(num_cpus=0))
+    outcome = first_outcome(executor, limit_s=30)
+    assert outcome.ticket.startswith("look at"), outcome
+    return json.loads(outcome.answer)
 
 
 @pytest.mark.slow
@@ -229,7 +232,7 @@ def test_a_killed_driver_leaves_no_rank_and_no_place_taken(executor, tmp_path):
     os.kill(driver_of("a"), signal.SIGKILL)
     assert first_outcome(executor).ending is Ending.LOST
     assert all(is_gone(pid) for pid in pids)
-    assert all_cores_are_free()
+    assert all_cores_are_free(executor)
 
 
 def driver_of(ticket):

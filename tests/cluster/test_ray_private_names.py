@@ -28,6 +28,31 @@ def test_ray_still_tells_what_nodes_have_left_and_which_are_drained():
     assert not inspect.signature(state.get_draining_nodes).parameters
 
 
+def test_ray_still_writes_down_where_tasks_were_sent():
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import TaskEvents
+
+    assert not inspect.signature(state._get_all_task_events).parameters
+    assert {"task_id", "state_updates"} <= set(TaskEvents.DESCRIPTOR.fields_by_name)
+    updates = TaskEvents.DESCRIPTOR.fields_by_name["state_updates"].message_type
+    assert "node_id" in updates.fields_by_name
+
+
+def test_ray_still_has_what_a_launch_knows_of_tokens_and_loopback():
+    from ray._private import ray_constants
+    from ray._private.authentication import authentication_token_setup
+    from ray._private.worker import _global_node
+    from ray._raylet import AuthenticationTokenLoader, GcsClient
+
+    assert authentication_token_setup.AUTH_MODE_ENV_VAR == "RAY_AUTH_MODE"
+    assert callable(authentication_token_setup._enable_token_auth)
+    assert callable(AuthenticationTokenLoader.has_token)
+    assert callable(AuthenticationTokenLoader.reset_cache)
+    assert callable(GcsClient)
+    assert ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR == "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    assert _global_node is None
+
+
 def test_ray_train_still_has_the_backend_that_gangs_extend():
     from ray.train.torch import TorchConfig
     from ray.train.torch.config import _TorchBackend

@@ -1,6 +1,7 @@
 """A study on a Ray of three nodes that was there before, joined with --address."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,14 +26,18 @@ cluster.shutdown()
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
-    """A cluster in a process of its own, which ends it when its standard input closes."""
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster that asks for a token, in a process that ends it when its standard input closes."""
+    token = tmp_path / "token"
+    token.write_text(secrets.token_hex(32))
+    # As a launch finds it: nothing says that this cluster asks for a token.
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     process = subprocess.Popen(
         [sys.executable, "-c", _THREE_NODES],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"},
     )
     assert process.stdout is not None
     told = ""

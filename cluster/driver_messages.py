@@ -1,0 +1,108 @@
+"""What an executor and the child process that holds its Ray say to each other.
+
+Every message is one pickled object; the child answers `Look` with `Looked`, and sends `Looked` and
+`Ended` on its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cluster.errors import SurroundingsError
+from cluster.executor import Outcome
+from cluster.resources import Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The first message to the child: which Ray to start or join."""
+
+    path: Sequence[str]
+    """Where this process finds modules."""
+    address: str | None
+    """A running Ray to join; None starts one on this machine."""
+    offered: Resources
+    """What our own Ray may use."""
+    code: str | None
+    """Folder of packages to carry to a joined Ray."""
+    is_open_allowed: bool
+    """Whether a Ray beyond this machine is joined that lets anybody in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit:
+    """Queue one call."""
+
+    ticket: str
+    """Its name."""
+    entry: str
+    """Its entry point."""
+    payload: str
+    """What the entry point is given."""
+    resources: Resources
+    """What it needs."""
+    secrets: Mapping[str, str]
+    """Variables that only the process of the call may hold, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel:
+    """Interrupt one call."""
+
+    ticket: str
+    """Its name."""
+    grace_s: float
+    """How long it may save its work before its process is killed."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Look at the nodes now."""
+
+
+@dataclass(frozen=True)
+class Close:
+    """Stop all calls and end."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """Ray is there; `warning` is what the user has to know of it."""
+
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Ray cannot be had."""
+
+    fault: SurroundingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What there is at this moment."""
+
+    nodes: Sequence[Resources]
+    """What each living node offers."""
+    free: Sequence[Resources]
+    """What each of them has left."""
+    is_answer: bool
+    """Whether it answers a `Look`."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Calls that have ended."""
+
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Ray has gone; it is the child's last message."""
+
+    reason: str
+
+
+ToChild = Start | Submit | Cancel | Look | Close
+FromChild = Started | Refused | Looked | Ended | Lost

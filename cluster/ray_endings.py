@@ -1,0 +1,91 @@
+"""How a call ended that Ray reports as failed: whose fault it is, and on which node."""
+
+import re
+from dataclasses import dataclass
+
+from cluster.executor import Ending, Outcome
+from cluster.fault_classes import FaultClass
+from cluster.memory_report import describe_kill, judge, parse_memory_report
+from cluster.ray_nodes import all_nodes, node_of_task
+from cluster.resources import Resources
+
+_NODE_IN_MESSAGE = re.compile(r"(?:Node IP: |\(ip=|\(IP: |, ip=)([^,)\s]+)")
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallAt:
+    """A call whose ending is looked into."""
+
+    ticket: str
+    """Its name."""
+    task: str
+    """Ray's id of its task."""
+    resources: Resources
+    """What it was given."""
+    idle_gb: float | None = None
+    """Memory in use on its node before any call ran, in 10^9 bytes, when known."""
+
+
+def outcome_of(fault: BaseException, call: CallAt, *, is_cancelled: bool) -> Outcome:
+    """Return the outcome of a call for which Ray gives an exception in place of an answer."""
+    import ray
+
+    if isinstance(fault, ray.exceptions.RayTaskError):
+        return Outcome(
+            ticket=call.ticket,
+            ending=Ending.RAISED,
+            error=first_line(fault),
+            node=_node_named_in(str(fault)),
+        )
+    error = f"{type(fault).__name__}: {first_line(fault)}"
+    if is_cancelled or isinstance(fault, ray.exceptions.TaskCancelledError):
+        return Outcome(ticket=call.ticket, ending=Ending.CANCELLED, error=error)
+    if isinstance(fault, ray.exceptions.OutOfMemoryError):
+        return _killed_for_memory(str(fault), call, error)
+    node_id = node_of_task(call.task)
+    nodes = all_nodes()
+    node = nodes.get(node_id) if node_id else None
+    is_dead = node is not None and not node.is_alive
+    return Outcome(
+        ticket=call.ticket,
+        ending=Ending.LOST,
+        error=error,
+        node=node.address if node else _node_named_in(str(fault)),
+        fault_class=FaultClass.LOST_NODE
+        if is_dead or isinstance(fault, ray.exceptions.NodeDiedError)
+        else FaultClass.LOST_PROCESS,
+    )
+
+
+def _killed_for_memory(text: str, call: CallAt, error: str) -> Outcome:
+    report = parse_memory_report(text)
+    if report is None:
+        return Outcome(
+            ticket=call.ticket,
+            ending=Ending.OUT_OF_MEMORY,
+            error=error,
+            node=_node_named_in(text),
+            fault_class=FaultClass.OUT_OF_MEMORY,
+        )
+    own = report.of_call(call.ticket)
+    fault_class = judge(report, own, planned_gb=call.resources.memory_gb, idle_gb=call.idle_gb)
+    is_own_fault = fault_class is FaultClass.OUT_OF_MEMORY
+    return Outcome(
+        ticket=call.ticket,
+        ending=Ending.OUT_OF_MEMORY if is_own_fault else Ending.LOST,
+        error=describe_kill(report, own, fault_class),
+        node=report.node,
+        fault_class=fault_class,
+    )
+
+
+def first_line(fault: BaseException) -> str:
+    """Return the first line of what a fault says, without codes for a terminal."""
+    text = _TERMINAL_CODES.sub("", str(fault)).strip() or type(fault).__name__
+    return text.splitlines()[0]
+
+
+def _node_named_in(message: str) -> str | None:
+    match = _NODE_IN_MESSAGE.search(message)
+    return match[1] if match else None
