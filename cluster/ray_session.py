@@ -80,7 +80,7 @@ def open_session(start: Start) -> RaySession:
         import ray
 
         if address is not None:
-            address = _resolved(address)
+            address = _find() if address == "auto" else address
             warning = enter(address, is_open_allowed=start.is_open_allowed)
         ray.init(**_options(start, address, folder))
     except SurroundingsError:
@@ -115,9 +115,7 @@ def _prepare_own() -> SessionFolder:
     return folder
 
 
-def _options(
-    start: Start, address: str | None, folder: SessionFolder | None
-) -> dict[str, object]:
+def _options(start: Start, address: str | None, folder: SessionFolder | None) -> dict[str, object]:
     options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if folder is None:
         joined: dict[str, object] = {"working_dir": start.code} if start.code else {}
@@ -146,11 +144,11 @@ def _memory_of_container() -> dict[str, int]:
     return {"_memory": max(0, free_host_bytes() - _OBJECT_STORE_BYTES)}
 
 
-def _resolved(address: str) -> str:
-    """Return `host:port` of a Ray that is to be found on this machine (`auto`), or the address."""
+def _find() -> str:
+    """Return `host:port` of the one Ray on this machine. Raises ConnectionError."""
     from ray._private.services import canonicalize_bootstrap_address_or_die
 
-    return str(canonicalize_bootstrap_address_or_die(address))
+    return str(canonicalize_bootstrap_address_or_die("auto"))
 
 
 def _own_node() -> "Node":

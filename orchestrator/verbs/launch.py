@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address",
         metavar="RAY",
-        help="join this Ray (host:port, ray://…) instead of starting one",
+        help="join this Ray (host:port, or auto) instead of starting one",
     )
     parser.add_argument(
         "--cpus", type=int, metavar="N", help="cores that our own Ray may use (default: all)"
