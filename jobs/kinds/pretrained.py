@@ -10,15 +10,10 @@ from typing import Any
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.kind import Kind, Params, execution, model_source
+from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import family_of_config
-from jobs.models.folder import (
-    DESCRIPTIONS,
-    INDEX,
-    WEIGHTS,
-    check_model_folder,
-    model_files,
-    no_safetensors,
-)
+from jobs.models.folder import check_model_folder, model_files, unwrap_weights
+from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.loading import describe_model
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.models.shape import read_shape
@@ -78,12 +73,21 @@ class Pretrained(Kind[PretrainedParams]):
         return Resources(num_cpus=1, memory_gb=1)
 
     def run(self, work: Work[PretrainedParams]) -> dict[str, object]:
-        """Put the model's files into `model/`, check them, and return what they are."""
+        """Put the model's files into `model/`, check them, and return what they are.
+
+        Weights that a wrapper renamed get the names of their family.
+        """
         params = work.params
         commit = self.source(params).take(work.folder / "model", work)
+        wrapping = unwrap_weights(work.folder / "model", params.source)
         config = check_model_folder(work.folder / "model", params.source)
         _check_expected(params, config)
-        return {"model": describe_model(config), "source": params.source, "revision": commit}
+        facts: dict[str, object] = {
+            "model": describe_model(config),
+            "source": params.source,
+            "revision": commit,
+        }
+        return facts if wrapping is None else {**facts, "names_without": wrapping}
 
 
 def _check_expected(params: PretrainedParams, config: Mapping[str, Any]) -> None:

@@ -5,10 +5,13 @@ An adapter must leave its base as it is: switched off, the base must be the base
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.models.folder import DESCRIPTIONS, read_json_object, tensor_sizes
+from jobs.models.checkpoint_files import DESCRIPTIONS
+from jobs.models.file_content import require_content, require_target
+from jobs.models.folder import read_json_object, read_tensors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -33,15 +36,36 @@ _WITHOUT_EFFECT = (
 """Settings without effect on a trained adapter, or with a check of their own."""
 _INITIALISATIONS = (True, False, "gaussian", "eva", "orthogonal")
 """Initialisations that keep the base's weights; PiSSA, OLoRA, CorDA and LoftQ change them."""
+_A_MODEL = "this is a whole model: take it with kind `pretrained`"
 _TASKS = (None, "CAUSAL_LM")
+_NUMBER, _LIST = (int | float, "a number"), (str | list, "a name or a list of names")
+_MAPPING, _FLAG = (dict, "a mapping"), (bool, "true or false")
+_WANTED = {
+    "r": (int, "a whole number"),
+    "lora_alpha": _NUMBER,
+    "target_modules": _LIST,
+    "exclude_modules": _LIST,
+    "modules_to_save": _LIST,
+    "rank_pattern": _MAPPING,
+    "alpha_pattern": _MAPPING,
+    "fan_in_fan_out": _FLAG,
+    "use_rslora": _FLAG,
+    "use_dora": _FLAG,
+}
+"""Types of settings, as peft saves them."""
 
 
 def check_adapter_folder(folder: Path, where: str) -> list[str]:
     """List the files of an adapter. Raises UserError for the first thing that is wrong."""
     read_adapter_settings(folder, where)
+    require_target(folder / WEIGHTS, where)
     if not (folder / WEIGHTS).is_file():
         raise no_adapter_weights([path.name for path in folder.glob("*")], where)
-    tensor_sizes(folder / WEIGHTS, where)  # the file is as long as its header says
+    for name in TOKENIZER_FILES:
+        require_target(folder / name, where)
+        if (folder / name).is_file():
+            require_content(folder / name, where)
+    read_tensors(folder / WEIGHTS, where)  # the file is as long as its header says
     return [CONFIG, WEIGHTS, *(name for name in TOKENIZER_FILES if (folder / name).is_file())]
 
 
@@ -54,7 +78,8 @@ def read_adapter_settings(folder: Path, where: str | None = None) -> dict[str, A
         UserError: there is none, it does not parse, or it holds settings that are not supported.
     """
     where = where or str(folder)
-    config = read_json_object(folder / CONFIG, where)
+    is_model = (folder / "config.json").is_file()
+    config = read_json_object(folder / CONFIG, where, hint=_A_MODEL if is_model else None)
     _check_settings(config, f"{where}, {CONFIG}")
     return {name: config[name] for name in _PASSED_ON if config.get(name) not in (None, {}, [])}
 
@@ -70,6 +95,12 @@ def adapter_facts(folder: Path) -> dict[str, object]:
     }
 
 
+def _is_of(value: object, types: type | UnionType) -> bool:
+    is_list_of_others = isinstance(value, list) and not all(isinstance(part, str) for part in value)
+    is_flag = isinstance(value, bool)
+    return isinstance(value, types) and not is_list_of_others and is_flag == (types is bool)
+
+
 def no_adapter_weights(names: Sequence[str], where: str) -> UserError:
     """Make the fault for a folder without an adapter's weights: what it holds, what to do."""
     if "adapter_model.bin" in names:
@@ -78,7 +109,7 @@ def no_adapter_weights(names: Sequence[str], where: str) -> UserError:
             "and save it again"
         )
     elif "model.safetensors" in names:
-        hint = "this is a whole model: take it with kind `pretrained`"
+        hint = _A_MODEL
     else:
         hint = "save an adapter there with peft's save_pretrained"
     held = ", ".join(sorted(names)) or "nothing"
@@ -98,6 +129,10 @@ def _check_settings(config: Mapping[str, object], where: str) -> None:
             allowed=[_TYPE],
             hint="merge it into its base with peft and take that with kind `pretrained`",
         )
+    for name, (types, wanted) in _WANTED.items():
+        value = config.get(name)
+        if value is not None and not _is_of(value, types):
+            raise UserError(f"{name} is {value!r}, which is not {wanted}", where=where)
     if config.get("task_type") not in _TASKS:
         raise UserError(
             f"the adapter is for {config['task_type']}, not for a language model", where=where

@@ -119,10 +119,9 @@ def attach(model: PreTrainedModel, folder: Path) -> PeftModel:
 
     settings = read_adapter_settings(folder)
     check_adapter_folder(folder, str(folder))
-    config = LoraConfig(**settings, inference_mode=True)
     try:
-        adapted = PeftModel(model, config)
-    except ValueError as error:  # peft raises this for targets that the model does not have
+        adapted = PeftModel(model, LoraConfig(**settings, inference_mode=True))
+    except (ValueError, TypeError) as error:  # targets that the model does not have, odd settings
         raise _misfit(str(error).partition(". ")[0], folder) from error
     tensors = _without_embeddings_of_base(adapted, load_file(folder / WEIGHTS))
     _check_fit(adapted, tensors, folder)

@@ -60,8 +60,11 @@ def spread(folder: Path, devices: Sequence[int | str]) -> DeviceMap:
 
     family = family_of_config(read_config(folder))
     with init_empty_weights():
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_config(config)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        # Not the kernel that config.json may name: transformers would load it, from the hub even.
+        model = AutoModelForCausalLM.from_config(
+            config, trust_remote_code=False, attn_implementation="eager"
+        )
     path = family.BLOCKS.split(".")
     blocks = model.get_submodule(family.BLOCKS)
     places: DeviceMap = {}

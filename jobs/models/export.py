@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cluster.errors import UserError
-from jobs.models.folder import DESCRIPTIONS, INDEX, check_model_folder, read_config, weight_files
+from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX
+from jobs.models.folder import check_model_folder, read_config, weight_files
 from jobs.models.model_facts import Dtype
 
 

@@ -4,32 +4,30 @@ Every fault of a folder is one UserError that names the folder and the file.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs.models.family import family_of_config
+from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
+from jobs.models.family import Family, family_of_config
+from jobs.models.file_content import half_downloads, require_content, require_target
+from jobs.models.foreign_layouts import first_names, no_safetensors, way_on
 from jobs.models.shape import ConfigMapping
+from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-DESCRIPTIONS = (
-    "added_tokens.json",
-    "chat_template.jinja",
-    "config.json",
-    "generation_config.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-)
-"""Files beside the weights that a checkpoint may hold; no other file is ever taken."""
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
-_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_MOST_NAMES_SHOWN = 8
+_QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+_QUANTISED = "the weights are quantised{how}, which rounds the differences that are to be measured"
+_UNQUANTISED = "use the checkpoint that they were made from"
+_WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
+_DEEP = "it is nested too deeply"
 
 
 def check_model_folder(folder: Path, where: str | None = None) -> ConfigMapping:
@@ -44,10 +42,33 @@ def check_model_folder(folder: Path, where: str | None = None) -> ConfigMapping:
     """
     where = where or str(folder)
     config = read_config(folder, where)
-    total, _ = family_of_config(config, where).num_parameters(config)
-    _check_weights(folder, total, where)
-    _check_tokenizer(folder, config, where)
+    family = family_of_config(config, where)
+    total, _ = family.num_parameters(config)
+    _check_weights(folder, family, total, where)
+    _check_tokenizer(folder, family, config, where)
     return config
+
+
+def unwrap_weights(folder: Path, where: str) -> str | None:
+    """Give the weights of a folder the names that their family knows, in place.
+
+    Returns:
+        What was taken away from the names; None where nothing was.
+
+    Raises:
+        UserError: what to take away is not certain, or the folder is no checkpoint.
+    """
+    family = family_of_config(read_config(folder, where), where)
+    files = [name for name in weight_files(folder, where) if name != INDEX]
+    names = {tensor for file in files for tensor in read_tensors(folder / file, where)}
+    renaming = plain_names(names, family, where)
+    if renaming is None:
+        return None
+    for file in files:
+        rename_weights(folder / file, renaming)
+    if (folder / INDEX).is_file():
+        rename_in_index(folder / INDEX, renaming)
+    return wrapping(names, renaming)
 
 
 def read_config(folder: Path, where: str | None = None) -> ConfigMapping:
@@ -55,13 +76,19 @@ def read_config(folder: Path, where: str | None = None) -> ConfigMapping:
     where = where or str(folder)
     config = read_json_object(folder / "config.json", where)
     family_of_config(config, where)
-    if "quantization_config" in config:
-        raise UserError(
-            "the weights are quantised, which rounds the differences that are to be measured",
-            where=where,
-            hint="use the checkpoint that they were made from",
-        )
+    refuse_quantised(folder, config, where)
     return config
+
+
+def refuse_quantised(folder: Path, config: ConfigMapping, where: str) -> None:
+    """Raise UserError where config.json or a file beside it says that weights are quantised."""
+    settings = config.get("quantization_config") or config.get("compression_config")
+    files = [name for name in _QUANTISED_FILES if (folder / name).is_file()]
+    if not settings and not files:
+        return
+    method = settings.get("quant_method") if isinstance(settings, Mapping) else None
+    how = f" ({method or ', '.join(files)})" if method or files else ""
+    raise UserError(_QUANTISED.format(how=how), where=where, hint=_UNQUANTISED)
 
 
 def model_files(folder: Path, where: str | None = None) -> list[str]:
@@ -77,57 +104,40 @@ def weight_files(folder: Path, where: str | None = None) -> list[str]:
         UserError: there are none, or the index names a file that is not there.
     """
     where = where or str(folder)
+    for name in (WEIGHTS, INDEX):
+        require_target(folder / name, where)
     if (folder / WEIGHTS).is_file():
         return [WEIGHTS]
     if (folder / INDEX).is_file():
         shards = sorted(set(_weight_map(folder, where).values()))
         return [INDEX, *shards]
-    raise no_safetensors([path.name for path in folder.glob("*")], where)
+    raise no_safetensors(_names_in(folder), where, half=half_downloads(folder))
 
 
-def no_safetensors(names: Iterable[str], where: str) -> UserError:
-    """Make the fault for a folder or repository without safetensors: what it holds, what to do."""
-    names = sorted(names)
-    pickled = [name for name in names if name.endswith(_PICKLED)]
-    if "adapter_config.json" in names:
-        hint = "this is an adapter: kind `adapter` merges it into its base"
-    elif pickled:
-        hint = (
-            f"{pickled[0]} is a pickle, which can run code when it is opened; if you trust it, "
-            "convert it once with AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW)"
-        )
-    else:
-        hint = "save a model there with save_pretrained"
-    return UserError(
-        f"no safetensors weights: found {_first_names(names)}",
-        where=where,
-        allowed=[WEIGHTS, INDEX],
-        hint=hint,
-    )
-
-
-def _content(folder: Path) -> str:
-    return _first_names(sorted(path.name for path in folder.glob("*")))
-
-
-def _first_names(names: Sequence[str]) -> str:
-    first = ", ".join(names[:_MOST_NAMES_SHOWN]) or "nothing"
-    more = len(names) - _MOST_NAMES_SHOWN
-    return f"{first} and {more} more" if more > 0 else first
-
-
-def read_json_object(path: Path, where: str) -> ConfigMapping:
+def read_json_object(path: Path, where: str, *, hint: str | None = None) -> ConfigMapping:
     """Read a file of a checkpoint that holds a JSON object.
+
+    Args:
+        path: the file.
+        where: its folder's name in errors.
+        hint: what to do where there is none; None: what the other files there suggest.
 
     Raises:
         UserError: there is no such file, or it holds anything else.
     """
+    require_target(path, where)
     if not path.is_file():
-        raise UserError(f"no {path.name}: found {_content(path.parent)}", where=where)
+        names = _names_in(path.parent)
+        raise UserError(
+            f"no {path.name}: found {first_names(names)}", where=where, hint=hint or way_on(names)
+        )
+    require_content(path, where)
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
         raise UserError(f"{path.name} is not JSON: {error}", where=where) from error
+    except RecursionError as error:
+        raise UserError(f"{path.name} is not JSON: {_DEEP}", where=where) from error
     if not isinstance(mapping, dict):
         raise UserError(f"{path.name} holds no JSON object", where=where)
     return mapping
@@ -137,23 +147,37 @@ def _weight_map(folder: Path, where: str) -> dict[str, str]:
     listed = read_json_object(folder / INDEX, where).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise UserError(f"{INDEX} has no weight_map", where=where)
-    for name in sorted(set(map(str, listed.values()))):
-        if Path(name).name != name or not name.endswith(".safetensors"):
+    names = sorted(set(map(str, listed.values())))
+    for name in names:
+        if Path(name).name != name or not name.endswith(".safetensors") or "\0" in name:
             raise UserError(f"{INDEX} names {name!r}, which is no safetensors file", where=where)
-        if not (folder / name).is_file():
-            raise UserError(f"{name} is missing, which {INDEX} lists", where=where)
+        require_target(folder / name, where)
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        half = half_downloads(folder)
+        raise UserError(
+            f"{first_names(missing)} {'is' if len(missing) == 1 else 'are'} missing, "
+            f"which {INDEX} lists",
+            where=where,
+            hint="the download did not end: start it again, it goes on there"
+            if half
+            else "download or copy the whole model: `hf download` fetches what is missing",
+        )
     return listed
 
 
-def _check_weights(folder: Path, num_parameters: int, where: str) -> None:
+def _check_weights(folder: Path, family: Family, num_parameters: int, where: str) -> None:
     names = weight_files(folder, where)
-    held = {name: tensor_sizes(folder / name, where) for name in names if name != INDEX}
+    held = {name: read_tensors(folder / name, where) for name in names if name != INDEX}
     if INDEX in names:
         for tensor, name in _weight_map(folder, where).items():
             if tensor not in held[name]:
                 raise UserError(f"{name} lacks {tensor}, which {INDEX} places there", where=where)
+    tensors = {name: tensor for file in held.values() for name, tensor in file.items()}
+    _refuse_quantised_tensors(tensors, where)
+    plain_names(tensors.keys(), family, where)
     # More is possible: masks that old checkpoints keep, or tied weights saved twice.
-    stored = sum(sum(sizes.values()) for sizes in held.values())
+    stored = sum(tensor.size for file in held.values() for tensor in file.values())
     if stored < num_parameters:
         raise UserError(
             f"the weights hold {stored:,} numbers and config.json describes {num_parameters:,}",
@@ -161,24 +185,52 @@ def _check_weights(folder: Path, num_parameters: int, where: str) -> None:
         )
 
 
-def tensor_sizes(path: Path, where: str) -> dict[str, int]:
-    """Map tensors to their numbers of entries, from the header, which tells the file's length."""
-    import math
+@dataclass(frozen=True, kw_only=True)
+class StoredTensor:
+    """A tensor as the header of its file describes it."""
 
+    size: int
+    """Number of entries."""
+    dtype: str
+    """Their type, as safetensors names it: `F32`, `BF16`, `U8`."""
+
+
+def read_tensors(path: Path, where: str) -> dict[str, StoredTensor]:
+    """Read the names of tensors from the header, which tells the file's length, too."""
     from safetensors import SafetensorError, safe_open
 
+    require_content(path, where)
     try:
-        with safe_open(path, framework="np") as tensors:
-            names = tensors.keys()
-            return {name: math.prod(tensors.get_slice(name).get_shape()) for name in names}
+        with safe_open(path, framework="np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {
+                name: StoredTensor(size=math.prod(kept.get_shape()), dtype=kept.get_dtype())
+                for name, kept in slices.items()
+            }
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path.name} is broken or cut off: {error}", where=where) from error
+        raise UserError(
+            f"{path.name} is broken or cut off: {error}",
+            where=where,
+            hint="copy or download it again",
+        ) from error
 
 
-def _check_tokenizer(folder: Path, config: ConfigMapping, where: str) -> None:
+def _refuse_quantised_tensors(tensors: Mapping[str, StoredTensor], where: str) -> None:
+    """Raise UserError where a weight is no floating-point number of 16 bits or more."""
+    for name, tensor in tensors.items():
+        if name.endswith("weight") and tensor.dtype not in _WEIGHT_DTYPES:
+            how = f" ({name} is {tensor.dtype})"
+            raise UserError(_QUANTISED.format(how=how), where=where, hint=_UNQUANTISED)
+
+
+def _check_tokenizer(folder: Path, family: Family, config: ConfigMapping, where: str) -> None:
+    for name in DESCRIPTIONS:
+        require_target(folder / name, where)
+        if (folder / name).is_file():
+            require_content(folder / name, where)
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise UserError(
-            f"no tokenizer: found {_content(folder)}",
+            f"no tokenizer: found {first_names(_names_in(folder))}",
             where=where,
             allowed=_VOCABULARIES,
             hint="save the model's tokenizer beside it with save_pretrained",
@@ -186,16 +238,35 @@ def _check_tokenizer(folder: Path, config: ConfigMapping, where: str) -> None:
     if not (folder / "tokenizer.json").is_file():
         return
     read_json_object(folder / "tokenizer.json", where)
+    _check_ids(_read_tokenizer(folder, where), family.shape(config).vocab_size, where)
+
+
+def _read_tokenizer(folder: Path, where: str) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # the library raises bare Exception
         raise UserError(f"tokenizer.json is not a tokenizer: {error}", where=where) from error
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
-    vocab_size = config.get("vocab_size")
-    if isinstance(vocab_size, int) and largest >= vocab_size:
+
+
+def _check_ids(tokenizer: "Tokenizer", num_rows: int, where: str) -> None:
+    """Raise UserError where usual text would use ids that the model has no row for.
+
+    Tokens that were added (Gemma 3's image, a token for padding) may lie beyond the rows: whoever
+    makes tokens refuses a text that uses one.
+    """
+    added = tokenizer.get_added_tokens_decoder().keys()
+    ids = set(tokenizer.get_vocab(with_added_tokens=True).values()) - added
+    largest = max(ids, default=0)
+    if largest >= num_rows:
         raise UserError(
-            f"the tokenizer has token ids up to {largest}, the model only {vocab_size} rows",
+            f"the tokenizer has token ids up to {largest}, the model only {num_rows} rows",
             where=where,
+            hint="the tokenizer is another model's, or the embedding was cut: save the model's own "
+            "tokenizer beside it",
         )
+
+
+def _names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*"))

@@ -99,15 +99,15 @@ def _require_kernel(kernel: str) -> None:
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """Load the tokenizer in a folder; it pads on the right and always has a pad token.
 
-    Where it had none, another of its tokens becomes the pad token, so that no vocabulary grows;
-    padded places are masked and their ids without effect.
+    Where it had none, or one that the model has no row for, another of its tokens becomes the pad
+    token, so that no vocabulary grows; padded places are masked and their ids without effect.
 
     Raises:
         UserError: there is none, or it cannot be read.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    read_config(folder)
+    config = read_config(folder)
     try:
         # For some families (qwen2) AutoTokenizer builds one class, whatever the folder declares.
         reader = PreTrainedTokenizerFast if _is_generic(folder) else AutoTokenizer
@@ -118,10 +118,16 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         raise UserError(f"the tokenizer cannot be read: {error}", where=str(folder)) from error
     if not tokenizer.is_fast or not len(tokenizer):
         raise UserError("there is no tokenizer with a vocabulary", where=str(folder))
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = (
-            tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-        )
+    num_rows = family_of_config(config).shape(config).vocab_size
+    named = (tokenizer.pad_token, tokenizer.eos_token, tokenizer.unk_token)
+    with_row = [
+        token
+        for token in named
+        if token is not None and 0 <= tokenizer.convert_tokens_to_ids(token) < num_rows
+    ]
+    pad_token = with_row[0] if with_row else tokenizer.convert_ids_to_tokens(0)
+    if pad_token != tokenizer.pad_token:
+        tokenizer.pad_token = pad_token
     tokenizer.padding_side = "right"
     return tokenizer
 

@@ -10,10 +10,15 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from cluster.errors import UserError, unknown_name
 
 _REQUIRED = ("num_layers", "d_model", "num_heads", "vocab_size")
+_DERIVED = ("num_key_value_heads", "d_head", "d_embedding")
+"""Fields that follow from others where they are null; widths of an MLP may, too."""
 _FLAGS = (
     *("tie", "parallel", "attention_bias", "mlp_bias"),
     *("qk_norm", "pre_norm", "norm_weights"),
 )
+_MOST = 2**31 - 1
+"""Largest size of anything in a model: tensors are indexed by 32 bits."""
+_MOST_SHOWN = 60
 _WIDTH_STEP = 8
 """Derived widths of gated MLPs are multiples of this."""
 
@@ -114,8 +119,9 @@ def read_shape(fields: Mapping[str, ConfigField], config: ModelConfig) -> Shape:
     sizes = _our_values(fields, mapping) if ours else _hf_values(fields, mapping)
     where = f"config of family {mapping['family']}" if ours else "config.json"
     for name, value in sizes.items():
-        if value is not None:
-            _check(name if ours else fields[name].name, value, name in _FLAGS, where)
+        derived = name in _DERIVED or fields[name].from_width is not None
+        if value is not None or not derived:
+            _check(name if ours else fields[name].name, value, _wanted(name), where)
     for name, field in fields.items():
         if sizes[name] is None and field.from_width is not None:
             sizes[name] = field.from_width(sizes["d_model"])
@@ -171,10 +177,17 @@ def _hf_values(fields: Mapping[str, ConfigField], mapping: ConfigMapping) -> _Si
     return values
 
 
-def _check(name: str, value: object, flag: bool, where: str) -> None:
-    if flag != isinstance(value, bool) or (not flag and not (isinstance(value, int) and value > 0)):
-        wanted = "true or false" if flag else "a whole number above 0"
-        raise UserError(f"{name} is {value!r}, which is not {wanted}", where=where)
+def _wanted(name: str) -> str:
+    return "true or false" if name in _FLAGS else f"a whole number from 1 to {_MOST:,}"
+
+
+def _check(name: str, value: object, wanted: str, where: str) -> None:
+    is_flag = wanted == _wanted("tie")
+    is_size = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
+    if not (isinstance(value, bool) if is_flag else is_size):
+        text = repr(value) if not isinstance(value, int) or abs(value) <= _MOST else "larger"
+        text = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+        raise UserError(f"{name} is {text}, which is not {wanted}", where=where)
 
 
 def _with_heads(sizes: _Sizes, where: str) -> _Sizes:

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from cluster.errors import UserError
+from jobs.models.checkpoint_files import INDEX
 from jobs.models.family import family_of_config
-from jobs.models.folder import INDEX, read_config, weight_files
+from jobs.models.folder import read_config, weight_files
 from jobs.store.shard_file import Shard
 from jobs.store.unit_arrays import widen_bfloat16
 

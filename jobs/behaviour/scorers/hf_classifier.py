@@ -12,15 +12,10 @@ from pydantic import Field
 from cluster.errors import UserError, unknown_name
 from jobs.behaviour.scorer import Scorer, ScorerParams
 from jobs.kind import execution, model_source
+from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.device import pick_device
-from jobs.models.folder import (
-    DESCRIPTIONS,
-    INDEX,
-    WEIGHTS,
-    no_safetensors,
-    read_json_object,
-    weight_files,
-)
+from jobs.models.folder import read_json_object, refuse_quantised, weight_files
+from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.model_source import ModelSource, SourceFiles
 
 if TYPE_CHECKING:
@@ -132,20 +127,38 @@ def _load(folder: Path, device: str, threads: int) -> Classifier:
 def _check(folder: Path, where: str) -> list[str]:
     """List the files of a whole classifier. Raises UserError when it is none."""
     config = read_json_object(folder / "config.json", where)
-    made_for = [str(name) for name in config.get("architectures") or ()]
+    refuse_quantised(folder, config, where)
+    _refuse_kernel(config, where)
+    declared = config.get("architectures")
+    made_for = [str(name) for name in declared] if isinstance(declared, list) else []
     if not any(name.endswith("ForSequenceClassification") for name in made_for):
         raise UserError(
             f"the model classifies no texts: its config says {', '.join(made_for) or 'nothing'}",
             where=where,
             allowed=["...ForSequenceClassification"],
         )
+    _labels(config, where)
     names = [name for name in (*DESCRIPTIONS, *_VOCABULARY) if (folder / name).is_file()]
     return sorted({*names, *weight_files(folder, where)})
 
 
-def _labels(config: Mapping[str, Any]) -> list[str]:
+def _refuse_kernel(config: Mapping[str, Any], where: str) -> None:
+    """Refuse a config that names an attention kernel, which transformers may fetch and run."""
+    for name in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
+        if config.get(name) not in (None, "eager", "sdpa"):
+            raise UserError(
+                f"config.json asks for the attention kernel {config[name]!r}",
+                where=where,
+                allowed=["eager", "sdpa"],
+                hint=f"take {name} out of config.json",
+            )
+
+
+def _labels(config: Mapping[str, Any], where: str) -> list[str]:
     """List the labels in the order of the logits; the library's own where the config has none."""
-    named: Mapping[str, str] = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    named = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    if not isinstance(named, Mapping) or not all(number.isdecimal() for number in named):
+        raise UserError("id2label in config.json does not number the labels", where=where)
     return [str(named[number]) for number in sorted(named, key=int)]
 
 
@@ -182,7 +195,7 @@ class HfClassifier(Scorer[HfClassifierParams]):
         folder = work.folder / "scratch" / "scorer"
         folder.parent.mkdir(exist_ok=True)
         commit = self.source(params).take(folder, work)
-        labels = _labels(read_json_object(folder / "config.json", params.model))
+        labels = _labels(read_json_object(folder / "config.json", params.model), params.model)
         if params.label not in labels:
             raise unknown_name("label", params.label, labels, where=f"scorer {params.model}")
         identity = commit or work.pins.get("weights", "")

@@ -1,0 +1,101 @@
+"""Is a file of a checkpoint what its name says, or does something stand there in its place?
+
+Pointers of Git LFS and its like, links to what is gone, web pages, half of a download: each is one
+UserError that names the file and what to do.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from cluster.errors import SurroundingsError, UserError
+from cluster.fault_classes import class_of_os_error
+
+_HEAD_BYTES = 256
+_POINTERS = {
+    b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
+    b"version https://hawser.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
+    b"# xet version": ("a pointer of git-xet", "git xet checkout"),
+    b"/annex/objects/": ("a pointer of git-annex", "git annex get ."),
+}
+"""What a file begins with -> what it is, and the command, run in its folder, that gets the file."""
+_PAGES = (b"<!doctype html", b"<html", b"<?xml")
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_HALF = (".incomplete", ".part", ".partial", ".aria2", ".crdownload", ".download", ".lock.tmp")
+"""Endings of what programs write until a download is whole."""
+
+
+def require_content(path: Path, where: str) -> None:
+    """Look at the beginning of a file.
+
+    Args:
+        path: the file.
+        where: its folder's name in errors.
+
+    Raises:
+        UserError: something else stands in its place; or a link, and what it names is gone.
+        SurroundingsError: the file cannot be read.
+    """
+    require_target(path, where)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error, where) from error
+    for beginning, (what, command) in _POINTERS.items():
+        if head.startswith(beginning):
+            raise UserError(
+                f"{path.name} is {what}, not the file itself",
+                where=where,
+                hint=f"get the file: cd {path.parent} && {command}",
+            )
+    if head.lstrip()[:20].lower().startswith(_PAGES):
+        raise UserError(
+            f"{path.name} is a web page, not the file itself",
+            where=where,
+            hint="the download was answered by a page, perhaps for a login: download it again, "
+            "`hf download` does it whole",
+        )
+    if path.suffix == ".safetensors" and head.startswith(_PICKLES):
+        raise UserError(
+            f"{path.name} is a pickle of torch under another name, which can run code when it is "
+            "opened",
+            where=where,
+            hint="if you trust it, load it with torch and save it with safetensors.torch.save_file",
+        )
+
+
+def require_target(path: Path, where: str) -> None:
+    """Raise UserError for a link whose target is gone, and for a folder in place of a file."""
+    if path.is_symlink() and not path.exists():
+        target = os.readlink(path)
+        in_cache = "blobs/" in target
+        raise UserError(
+            f"{path.name} is a link to {target}, which is not there",
+            where=where,
+            hint="a hub cache holds links from snapshots/ to blobs/: move or copy it whole, "
+            "links and all (cp -a, rsync -a), or download the model again with `hf download`"
+            if in_cache
+            else "copy the files themselves (cp -L, rsync -L)",
+        )
+    if path.is_dir():
+        raise UserError(f"{path.name} is a folder, not a file", where=where)
+
+
+def half_downloads(folder: Path) -> list[str]:
+    """List what is left of downloads that did not end, in a folder and in the hub's place in it."""
+    places: Iterable[Path] = (folder, folder / ".cache" / "huggingface" / "download")
+    return sorted(
+        file.relative_to(folder).as_posix()
+        for place in places
+        for file in place.glob("*")
+        if file.name.endswith(_HALF)
+    )
+
+
+def _unreadable(path: Path, error: OSError, where: str) -> SurroundingsError:
+    return SurroundingsError(
+        f"{path.name} cannot be read ({error.strerror or error})",
+        where=where,
+        fault_class=class_of_os_error(error),
+    )

@@ -1,0 +1,157 @@
+"""Under which names the weights of a checkpoint stand, and under which the family knows them.
+
+Wrappers that a model was trained in (torch.compile, DDP, FSDP, peft) leave their own names among
+those of the modules. Where taking them away gives the family's names, that is what is read.
+"""
+
+import json
+import os
+import re
+import struct
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+from cluster.errors import UserError
+from jobs.models.family import Family
+
+_WRAPPERS = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_fpw_module|"
+    r"_forward_module|module|base_model\.model)\."
+)
+"""Names that wrappers put among those of modules."""
+_UNMERGED = re.compile(
+    r"(?:^|\.)(?:lora_[A-Za-z_]+|base_layer|modules_to_save|original_module|ia3_l)(?:\.|$)"
+)
+"""Names of an adapter's tensors, and of those that it changes."""
+_HEADS = ("lm_head.", "embed_out.")
+_MOST_NAMES_SHOWN = 3
+_COPY_BYTES = 1 << 24
+
+Renaming = Callable[[str], str]
+"""Name of a tensor in the files -> its name as the family knows it."""
+
+
+def plain_names(names: Collection[str], family: Family, where: str) -> Renaming | None:
+    """Return how tensors must be renamed to be the family's; None where they are.
+
+    Raises:
+        UserError: the names are another model's, or what to take away is not certain.
+    """
+    if not names or _is_known(names, family):
+        return None
+    if any(name.endswith("_flat_param") for name in names):
+        raise UserError(
+            f"the weights were saved as FSDP holds them, many in one tensor: {_some(names)}",
+            where=where,
+            hint="save the model with a full state dict (FULL_STATE_DICT) and save_pretrained",
+        )
+    if any(map(_UNMERGED.search, names)):
+        raise UserError(
+            "the weights are those of a model with an adapter in it that was not merged: "
+            f"{_some(filter(_UNMERGED.search, names))}",
+            where=where,
+            hint="load it with peft, merge_and_unload(), and save that; or save the adapter alone "
+            "and take it with kind `adapter`",
+        )
+    bare = {_without_wrappers(name) for name in names}
+    inner = _without_prefix(bare, family)
+    for renaming in (_without_wrappers, lambda name: inner(_without_wrappers(name))):
+        renamed = {renaming(name) for name in names}
+        if len(renamed) == len(names) and _is_known(renamed, family):
+            return renaming
+    raise UserError(
+        f"the weights are not named as this family names them: no {family.EMBEDDING}.weight, "
+        f"but {_some(names)}",
+        where=where,
+        hint=_advice(names, family),
+    )
+
+
+def wrapping(names: Collection[str], renaming: Renaming) -> str:
+    """Return what a renaming takes away, as people read it."""
+    first = min(name for name in names if renaming(name) != name)
+    plain = renaming(first)
+    if first.endswith(plain):
+        return first.removesuffix(plain)
+    return ", ".join(sorted({found[0] for found in _WRAPPERS.finditer(first)}))
+
+
+def rename_weights(path: Path, renaming: Renaming) -> None:
+    """Write a safetensors file again with its tensors renamed; whole or not at all."""
+    temporary = path.with_name(f"{path.name}.renamed")
+    with path.open("rb") as source, temporary.open("wb") as target:
+        (length,) = struct.unpack("<Q", source.read(8))
+        header = json.loads(source.read(length))
+        renamed = {
+            name if name == "__metadata__" else renaming(name): entry
+            for name, entry in header.items()
+        }
+        text = json.dumps(renamed, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        target.write(struct.pack("<Q", len(text)) + text)
+        while block := source.read(_COPY_BYTES):
+            target.write(block)
+    os.replace(temporary, path)
+
+
+def rename_in_index(path: Path, renaming: Renaming) -> None:
+    """Write the list of a checkpoint's files again with its tensors renamed."""
+    index = json.loads(path.read_text(encoding="utf-8"))
+    names: Mapping[str, str] = index["weight_map"]
+    index["weight_map"] = {renaming(name): file for name, file in names.items()}
+    path.unlink()  # it may be a link to a file of a cache
+    path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_known(names: Collection[str], family: Family) -> bool:
+    """Tell whether the embedding stands there, with the backbone's name before it, or without."""
+    return any(name in names for name in _embeddings(family))
+
+
+def _embeddings(family: Family) -> tuple[str, str]:
+    full = f"{family.EMBEDDING}.weight"
+    return full, full.partition(".")[2]
+
+
+def _without_wrappers(name: str) -> str:
+    return _WRAPPERS.sub("", name)
+
+
+def _without_prefix(names: Collection[str], family: Family) -> Renaming:
+    """Return what takes away one beginning that all names share and that no wrapper explains."""
+    for embedding in _embeddings(family):
+        for name in names:
+            prefix = name.removesuffix(embedding)
+            if prefix != name and prefix.endswith(".") and _all_begin(names, prefix):
+                return partial(_remove_prefix, prefix)
+    return lambda name: name
+
+
+def _remove_prefix(prefix: str, name: str) -> str:
+    return name.removeprefix(prefix)
+
+
+def _all_begin(names: Collection[str], prefix: str) -> bool:
+    """Tell whether all names begin so; the unembedding of a backbone may stand outside."""
+    return all(name.startswith((prefix, *_HEADS)) for name in names)
+
+
+def _advice(names: Collection[str], family: Family) -> str:
+    inside = sorted(name for name in names if name.endswith(_embeddings(family)))
+    if inside:
+        prefix = next(
+            inside[0].removesuffix(end) for end in _embeddings(family) if inside[0].endswith(end)
+        )
+        others = _some(name for name in names if not name.startswith(prefix))
+        return (
+            f"one model stands under {prefix!r} and {others} beside it: save that model alone with "
+            "save_pretrained, see docs/howto/adding-a-family.md"
+        )
+    return "model_type in config.json is perhaps another model's"
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = len(listed) - _MOST_NAMES_SHOWN
+    return ", ".join(listed[:_MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
