@@ -221,4 +221,6 @@ def _rows_at_place(rows: Sequence[Row], selection: Selection) -> Iterator[Row]:
 
 def _place_in_words(chosen: Selection) -> str:
     depth = (chosen.depths or (0.75,))[0]
-    return f"{chosen.site or 'no site'}, position {chosen.position}, relative depth {depth:g}"
+    asked = f" (nothing at {chosen.depths_asked[0]:g})" if chosen.depths_asked else ""
+    place = f"position {chosen.position}, relative depth {depth:.3g}{asked}"
+    return f"{chosen.site or 'no site'}, {place}"

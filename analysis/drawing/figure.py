@@ -24,7 +24,7 @@ from analysis.door import Door
 from analysis.drawing.marks import style
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
-from analysis.long_table.selection import Selection, resolve
+from analysis.long_table.selection import Selection
 from analysis.measurement import Row, Scalar, label_of
 from analysis.tables.layout import TableLayout, metrics_shown
 
@@ -98,7 +98,6 @@ class Material:
         of the view's where they are given.
         """
         own = self.measured.of_metrics([metric])
-        known = [*_numbers(own).distinct("site"), *_numbers(own).distinct("position")]
         rows: list[Row] = []
         for site, position in product(sites, positions):
             chosen = replace(
@@ -108,7 +107,7 @@ class Material:
                 position=position or self.selection.position,
                 depths=None if layers else self.selection.depths,
             )
-            chosen = resolve(chosen, known)
+            chosen = _numbers(own).resolved(chosen)
             rows += own.select(replace(chosen, where=self.selection.where))
         kept = [row for row in rows if row["centred"] is not False]
         return over_seeds(_of_one_comparison(kept), self.layout.seeds)

@@ -45,7 +45,11 @@ class LongTable:
         for column, values in selection.where.items():
             exists = column in self.columns.column_names and len(self.columns)
             filter_where(self.distinct(column if exists else "metric"), {column: values})
-        return resolve(selection, [*self.distinct("site"), *self.distinct("position")])
+        names = ("site", "layer", "num_layers")
+        empty: Row = dict.fromkeys(self.columns.column_names)
+        places = self.combinations(names) if len(self.columns) else set()
+        layers = [{**empty, **dict(zip(names, place, strict=True))} for place in places]
+        return resolve(selection, [*self.distinct("site"), *self.distinct("position"), *layers])
 
     def of_metrics(self, metrics: Sequence[str]) -> LongTable:
         """Return the measurements of these metrics."""

@@ -1,10 +1,10 @@
 """Which measurements a table or a figure is about: site, relative depth, position, and `where`."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from analysis.long_table.depth import align, layer_at
+from analysis.long_table.depth import align, depth_of, layer_at
 from analysis.measurement import Row, Scalar, label_of
 
 PREFERRED = {
@@ -27,14 +27,45 @@ class Selection:
     """Position policy; None takes the first of PREFERRED that was measured."""
     depths: tuple[float, ...] | None = (0.75,)
     """Relative depths, by the rule of depth.py; None keeps every layer."""
+    depths_asked: tuple[float, ...] = ()
+    """Depths that were asked for, where no model was measured there: `depths` are the nearest."""
     where: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Column -> values to keep; a number that does not depend on the column is kept."""
 
 
 def resolve(selection: Selection, rows: Sequence[Row]) -> Selection:
-    """Return the selection with its open choices filled from what was measured."""
+    """Return the selection with its open choices filled from what was measured.
+
+    Where no model was measured at any of its depths, it takes the nearest depth that was.
+    """
     site = selection.site or _first("site", rows)
-    return replace(selection, site=site, position=selection.position or _first("position", rows))
+    position = selection.position or _first("position", rows)
+    chosen = replace(selection, site=site, position=position)
+    layers = {
+        (layer, num_layers)
+        for row in rows
+        if isinstance(layer := row.get("layer"), int)
+        and isinstance(num_layers := row.get("num_layers"), int)
+        and row["site"] in (None, site)
+    }
+    if not layers or not chosen.depths or _are_measured(chosen.depths, layers):
+        return chosen
+    asked = chosen.depths[0]
+    # Many models share few fractions: the one that most of them have comes first.
+    fractions = {depth_of(layer, num_layers) for layer, num_layers in layers}
+    nearest_depth = min(
+        fractions,
+        key=lambda fraction: (
+            -sum(layer_at(fraction, total) == layer for layer, total in layers),
+            abs(fraction - asked),
+            fraction,
+        ),
+    )
+    return replace(chosen, depths=(nearest_depth,), depths_asked=chosen.depths)
+
+
+def _are_measured(depths: Sequence[float], layers: Set[tuple[int, int]]) -> bool:
+    return any(layer_at(depth, total) == layer for depth in depths for layer, total in layers)
 
 
 def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
@@ -92,13 +123,20 @@ def nearest(wrong: str, names: Sequence[str]) -> str:
 
 def describe(selection: Selection) -> str:
     """Return the selection in words, for a caption."""
+    asked = selection.depths_asked
     parts = [f"site {selection.site}"] if selection.site else []
     if selection.site and selection.depths:
-        depths = ", ".join(f"{depth:g}" for depth in selection.depths)
-        parts.append(f"relative depth {depths} (layer floor(depth × (L - 1) + 1/2) of L)")
+        parts.append(
+            f"relative depth {_in_words(selection.depths)} (layer floor(depth × (L - 1) + 1/2) of L"
+            f"{f'; nothing was measured at {_in_words(asked)}' if asked else ''})"
+        )
     parts += [f"position {selection.position}"] if selection.position else []
     parts += [f"{column} {', '.join(values)}" for column, values in selection.where.items()]
     return "; ".join(parts)
+
+
+def _in_words(depths: Sequence[float]) -> str:
+    return ", ".join(f"{depth:.3g}" for depth in depths)
 
 
 def _first(column: str, rows: Sequence[Row]) -> str | None:
