@@ -1,0 +1,78 @@
+"""Which secrets lie in the files that the libraries read: logins of hubs, clouds and mirrors?"""
+
+import configparser
+import json
+import netrc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from cluster.redaction.secret_names import is_secret_name
+
+_MOST_BYTES = 1_000_000
+
+
+def credential_files(environment: Mapping[str, str]) -> dict[str, Path]:
+    """Return label -> file, of every place that a library would look at, present or not."""
+    home = Path(environment.get("HOME") or Path.home())
+    config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
+    hub = Path(environment.get("HF_HOME") or cache / "huggingface")
+    wandb = Path(environment.get("WANDB_CONFIG_DIR") or config / "wandb")
+    return {
+        "netrc": Path(environment.get("NETRC") or home / ".netrc"),
+        "_netrc": home / "_netrc",
+        "hub token": Path(environment.get("HF_TOKEN_PATH") or hub / "token"),
+        "hub tokens": Path(environment.get("HF_STORED_TOKENS_PATH") or hub / "stored_tokens"),
+        "old hub token": home / ".huggingface" / "token",
+        "AWS credentials": Path(
+            environment.get("AWS_SHARED_CREDENTIALS_FILE") or home / ".aws" / "credentials"
+        ),
+        "AWS config": Path(environment.get("AWS_CONFIG_FILE") or home / ".aws" / "config"),
+        "W&B settings": wandb / "settings",
+        "Ray token": Path(environment.get("RAY_AUTH_TOKEN_PATH") or home / ".ray" / "auth_token"),
+        "Google credentials": Path(
+            environment.get("GOOGLE_APPLICATION_CREDENTIALS")
+            or config / "gcloud" / "application_default_credentials.json"
+        ),
+        "Kaggle key": Path(environment.get("KAGGLE_CONFIG_DIR") or home / ".kaggle")
+        / "kaggle.json",
+    }
+
+
+def secrets_of_files(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return secret -> label, of all files that are there and can be read."""
+    secrets = {}
+    for label, path in credential_files(environment).items():
+        with suppress(OSError, ValueError, netrc.NetrcParseError, configparser.Error):
+            if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+                for secret in _read(path):
+                    secrets[secret] = label
+    return secrets
+
+
+def _read(path: Path) -> Iterator[str]:
+    if path.name in (".netrc", "_netrc", "netrc") or "netrc" in path.name:
+        for _, _, password in netrc.netrc(str(path)).hosts.values():
+            yield from [password] if password else []
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if text.lstrip().startswith("{"):
+        yield from _of_json(json.loads(text))
+    elif "=" not in text.split("\n", 1)[0] and "[" not in text:
+        yield text.strip()  # a token and nothing else
+    else:
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        parser.read_string(text)
+        for section in parser.values():
+            yield from (value for name, value in section.items() if is_secret_name(name))
+
+
+def _of_json(content: object) -> Iterator[str]:
+    if isinstance(content, dict):
+        for name, value in content.items():
+            if isinstance(value, str) and is_secret_name(str(name)):
+                yield value
+            else:
+                yield from _of_json(value)

@@ -1,0 +1,186 @@
+"""`redacted`: a text without secrets. Its time is linear in the text, whatever stands in it.
+
+Known values go first, in every form that encodings give them; then what has the shape of a token;
+then what stands where secrets stand: in URLs, headers and assignments.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from cluster.redaction.known_values import forms_of, known_secrets
+from cluster.redaction.secret_names import is_secret_name
+from cluster.redaction.token_shapes import without_tokens
+
+# A scheme is looked for by its end; a search for its beginning is quadratic in a word's length.
+# Scans stop at the next `://`, and what was passed is not passed again (possessive).
+_IN_URL = re.compile(
+    r"://(?:"
+    # user:password@, where the password may hold a slash; a port is none.
+    r"[^/\s:@\"']*+:(?!\d{1,5}(?:[/?#\s]|$))(?:[^\s@\"':]|:(?!//))*+@"
+    # token@; in `hf://` an @ begins a revision, and `git@` is everybody's name.
+    r"|(?<!hf://)(?!git@)[^/\s:@?#\"']++@)"
+)
+_IN_QUERY = re.compile(
+    r"([?&](?:token|(?:access|auth)[-_]?token|key|(?:api|access|secret)[-_]?key|sig|signature"
+    r"|x-(?:amz|goog)-(?:signature|credential|security-token)|password|secret|client[-_]?secret"
+    r"|code)=)[^&#\s\"']+",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(
+    r"(?P<head>(?<![a-z])(?:bearer|basic) {1,4})(?P<value>[A-Za-z0-9._~+/=-]{6,})", re.IGNORECASE
+)
+_AUTHORIZATION = re.compile(
+    r"(?P<head>authorization\\{0,3}[\"']?\s{0,3}[=:,]\s{0,3}b?\\{0,3}[\"']?)"
+    r"(?:(?P<scheme>[a-z]{3,20}) {1,4})?(?P<value>[^\s\"',\\<>]+)",
+    re.IGNORECASE,
+)
+_ENDS = (
+    *("key", "key_id", "keyid", "token", "secret", "password", "passwd", "passphrase", "passcode"),
+    *("pass", "pwd", "pat", "dsn", "sas", "jwt", "credential", "credentials", "creds", "cookie"),
+    *("signature", "auth", "webhook", "webhook_url", "string", "str"),
+    *(f"{word}{number}" for word in ("key", "token", "secret", "password") for number in range(10)),
+)
+"""How names of secrets end, in lower case; `is_secret_name` then reads the whole name."""
+_LAST_LETTERS = "".join(sorted({end[-1] for end in _ENDS} | {end[-1].upper() for end in _ENDS}))
+# Assignments are few and words are many, so that a search begins at the sign between them.
+_SIGN = re.compile(rf"[=:,](?:(?<=[{_LAST_LETTERS}\"'\\ ][=:])|(?<=[\"'],))(?![=:])", re.ASCII)
+_LONGEST_NAME = 64
+_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_VALUE = re.compile(
+    r">?\s{0,3}b?(?:\\{1,3}\"(?P<escaped>[^\"\\\n]*+)|\"(?P<double>(?:[^\"\\\n]|\\.)*+)"
+    r"|'(?P<single>(?:[^'\\\n]|\\.)*+)|(?P<plain>[^\s\"',;&<>(){}\[\]|\\]{1,40}+))"
+)
+_REST = re.compile(r"[^\s\"',;&<>(){}\[\]|\\]*+")
+_OPTION = re.compile(
+    r"(--(?P<name>[A-Za-z][A-Za-z0-9_-]{2,40}) {1,3})(?P<value>[^\s\"'<>-][^\s\"'<>]*)"
+)
+_EMPTY = frozenset(
+    ["null", "none", "true", "false", "nil", "str", "optional", "undefined", "set", "not"]
+)
+_ONE_WORD = re.compile(r"[A-Za-z]?[a-z]{5,15}")
+_CODE = re.compile(r"[a-z_][A-Za-z_]*(?:\.[A-Za-z_]+)*")
+
+
+def has_credentials(text: str) -> bool:
+    """Tell whether a text has a URL with a name, a password or a key in it."""
+    return bool(_IN_URL.search(text) or _IN_QUERY.search(text))
+
+
+class Redactor:
+    """Takes given secrets out of texts, and whatever looks like one."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """Prepare for secrets, given as value -> label."""
+        forms = {
+            form: f"<{label}>"
+            for secret, label in secrets.items()
+            for form in forms_of(secret)
+            if len(form) >= 6
+        }
+        # The longest first: one secret may hold another.
+        ordered = sorted(forms, key=len, reverse=True)
+        words = {form for form in secrets if _ONE_WORD.fullmatch(form)}
+        self._labels = [(form, forms[form]) for form in ordered if form not in words]
+        # What could be a word is one only where it stands alone.
+        self._words = [(re.compile(rf"(?<!\w){word}(?!\w)"), word, forms[word]) for word in words]
+        self.longest = max(map(len, ordered), default=0)
+        """Characters of the longest form."""
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets."""
+        for form, label in self._labels:
+            text = text.replace(form, label)
+        for pattern, word, label in self._words:
+            if word in text:
+                text = pattern.sub(label, text)
+        return _without_places(without_tokens(text))
+
+
+def redacted(text: str) -> str:
+    """Remove from a text what this process knows to be secret, and whatever looks like it."""
+    return redactor()(text)
+
+
+def redactor() -> Redactor:
+    """Return the redactor of what this process knows to be secret now."""
+    return _redactor_of(tuple(known_secrets().items()))
+
+
+@lru_cache(maxsize=4)
+def _redactor_of(secrets: Iterable[tuple[str, str]]) -> Redactor:
+    return Redactor(dict(secrets))
+
+
+def _without_places(text: str) -> str:
+    """Remove what stands where secrets stand: in URLs, headers, options and assignments."""
+    if "://" in text and "@" in text:
+        text = _IN_URL.sub("://<credentials>@", text)
+    if "=" in text:
+        text = _IN_QUERY.sub(r"\1<secret>", text)
+    lower = text.lower()
+    if "authorization" in lower:
+        text = _AUTHORIZATION.sub(_redact_authorization, text)
+    if "bearer " in lower or "basic " in lower:
+        text = _HEADER.sub(_redact_header, text)
+    if "--" in text:
+        text = _OPTION.sub(_redact_option, text)
+    return _without_named(text)
+
+
+def _redact_authorization(match: re.Match[str]) -> str:
+    scheme = f"{match['scheme']} " if match["scheme"] else ""
+    return f"{match['head']}{scheme}<secret>"
+
+
+def _redact_header(match: re.Match[str]) -> str:
+    # `Basic training`, `bearer authentication`
+    return match[0] if match["value"].isalpha() else f"{match['head']}<secret>"
+
+
+def _redact_option(match: re.Match[str]) -> str:
+    return f"{match[1]}<secret>" if is_secret_name(match["name"]) else match[0]
+
+
+def _without_named(text: str) -> str:
+    """Remove the values of `name=value`, `"name": "value"` and the like where the name says so."""
+    pieces, at = [], 0
+    for sign in _SIGN.finditer(text):
+        place = sign.start()
+        before = text[max(0, place - _LONGEST_NAME) : place].rstrip(" ").rstrip("\"'").rstrip("\\")
+        if place < at or not before[-13:].lower().endswith(_ENDS):
+            continue
+        match, name = _VALUE.match(text, place + 1), _NAME.search(before)
+        if match is None or name is None:
+            continue
+        group = match.lastgroup or ""
+        is_plain = group == "plain"
+        if is_plain and text[place] == ",":
+            continue
+        if _is_secret(name[0], match[group], is_plain=is_plain):
+            pieces += [text[at : match.start(group)], "<secret>"]
+            at = match.end(group)
+            if is_plain and (rest := _REST.match(text, at)):
+                at = rest.end()
+    return "".join([*pieces, text[at:]])
+
+
+def _is_secret(name: str, value: str, *, is_plain: bool) -> bool:
+    """Tell whether `name=value` in a text gives a secret away."""
+    if len(value) < 3 or value.lower() in _EMPTY or value.startswith("<") or not _says_secret(name):
+        return False
+    last = name.lower()
+    if last.endswith(("key", "token", "auth", "pass", "id", "signature")):
+        if last in ("key", "token", "auth", "pass", "signature"):  # words of every log
+            return len(value) >= 12 and _is_mixed(value)
+        return not (is_plain and _CODE.fullmatch(value))
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _says_secret(name: str) -> bool:
+    return is_secret_name(name)
+
+
+def _is_mixed(value: str) -> bool:
+    return any(letter.isdigit() for letter in value) and any(letter.isalpha() for letter in value)

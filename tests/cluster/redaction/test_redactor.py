@@ -1,0 +1,216 @@
+import base64
+import json
+import string
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.redaction.known_values import remember_secret
+from cluster.redaction.redactor import Redactor, has_credentials, redacted
+
+_spec = spec_from_file_location("planted", Path(__file__).parent / "planted.py")
+planted = module_from_spec(_spec)
+_spec.loader.exec_module(planted)
+
+VALUE = 'n0t/a+real "secret"\\of mine'
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    for name in ("NETRC", "HF_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["KAGGLE_KEY", "OPENAI_KEY", "LLM_KEY", "GITHUB_PAT", "AZURE_STORAGE_KEY", "SLACK_WEBHOOK_URL"],
+)
+@pytest.mark.parametrize("value", ["correct-horse", "https://chat.example/T0/B0/x1y2z3", VALUE])
+def test_the_value_of_a_secret_variable_is_replaced_by_its_name(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    assert redacted(f"it said {value} twice: {value}.") == f"it said <{name}> twice: <{name}>."
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        lambda value: quote(value, safe=""),
+        quote,
+        quote_plus,
+        lambda value: json.dumps({"a": value}),
+        lambda value: json.dumps(json.dumps([value])),
+        repr,
+        lambda value: base64.b64encode(value.encode()).decode(),
+        lambda value: base64.b64encode(f"a:{value}".encode()).decode(),
+        lambda value: base64.b64encode(f"ab:{value}:c".encode()).decode(),
+        lambda value: base64.urlsafe_b64encode(f"abc:{value}".encode()).decode(),
+        lambda value: value.encode().hex(),
+    ],
+)
+def test_a_known_value_is_found_in_every_form(write):
+    secret = "Zq9?" + VALUE + "é~>?ÿ"
+    text = Redactor({secret: "KEY"})(f"before {write(secret)} after")
+    assert "<KEY>" in text
+    assert text.startswith("before ") and text.endswith(" after")
+    assert not any(write(secret)[i : i + 12] in text for i in range(len(write(secret)) - 12))
+
+
+@given(
+    st.text(string.ascii_letters + string.digits + "/+ =\\\"'%é", min_size=8).filter(
+        lambda value: len(value.strip()) >= 8
+    ),
+    st.binary(max_size=5),
+    st.binary(max_size=5),
+)
+def test_a_value_in_base64_is_found_wherever_it_stands(value, before, after):
+    value = f"Z{value}"
+    encoded = base64.b64encode(before + value.encode() + after).decode()
+    redact = Redactor({value: "KEY"})
+    assert "<KEY>" in redact(encoded)
+    assert value not in redact(f"x{value}y")
+
+
+def test_a_value_of_several_lines_is_found_line_by_line(monkeypatch):
+    frame = "-----BEGIN OPENSSH " + "PRIVATE KEY-----"
+    lines = [frame, planted.letters(64), planted.letters(40), frame.replace("BEGIN", "END")]
+    monkeypatch.setenv("DEPLOY_KEY", "\n".join(lines))
+    for line in lines[1:3]:
+        assert redacted(f"got {line}") == "got <DEPLOY_KEY>"
+    assert not any(line in redacted("\n".join(lines)) for line in lines[1:3])
+
+
+def test_what_a_study_names_is_remembered_whatever_its_variable_is_called():
+    remember_secret("swordfish-of-the-lab", "LLM")
+    assert redacted("key swordfish-of-the-lab") == "key <LLM>"
+
+
+@pytest.mark.parametrize("shape", planted.tokens())
+def test_the_shape_of_a_token_is_enough(shape):
+    token = planted.tokens()[shape]
+    assert redacted(f"sent {token}, refused") == "sent <token>, refused"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Authorization: Bearer {}",
+        "authorization: Basic {}",
+        "{{'Authorization': 'Bearer {}'}}",
+        '{{"authorization": "{}"}}',
+        "('x-api-key', '{}')",
+        "x-api-key: {}",
+        "X-Goog-Api-Key: {}",
+        '{{"password": "{}"}}',
+        '"{{\\"password\\": \\"{}\\"}}"',
+        "password={} user=me",
+        "Password = {}",
+        "client_secret: '{}'",
+        "export OPENAI_KEY={}",
+        "KAGGLE_KEY: {}",
+        "api_key='{}',",
+        "AccountName=me;AccountKey={};EndpointSuffix=core",
+        "Server=db;Pwd={};",
+        "tool --api-key {} --verbose",
+        "curl -H 'Authorization: token {}'",
+        "bearer {} was refused",
+        "postgres://me:{}@db/runs",
+        "https://host/a?b=1&access_token={}&c=2",
+        "https://hooks.slack.com/services/{}",
+        "https://example.com/api/webhooks/12/{}",
+        "Set-Cookie: {}; path=/",
+    ],
+)
+def test_what_stands_where_secrets_stand_is_taken_out(line):
+    secret = "swordfish-77/Zq9x"
+    text = redacted(line.format(secret))
+    assert secret not in text and "Zq9x" not in text, text
+
+
+PLAIN = [
+    "AUTH_METHOD=password TOKENIZER_PATH=/data/models",
+    "loaded /data/models with method password and tokenizer basic",
+    "eos_token: '</s>', pad_token='[PAD]', bos_token=<s>",
+    "tokens_per_second=1234.5 num_tokens: 8192, max_tokens=20",
+    'token: the, "token": "hello", key: value, "key": "3f2a9c"',
+    "PASS: 12 tests; author: Jane; pattern = ab*c; strategy: auto",
+    "Basic training of the tokenizer; bearer authentication is off",
+    "api_key_variable: OPENAI_API_KEY",
+    "raise KeyError(key) from None; api_key=params.api_key_variable, token=token",
+    "hf://org/name@main https://host:8080/path/me@there ssh://git@host/repository",
+    "sk-learn, hf_hub and eyJ are words; sketch of a desk-top-publishing-programme-for-all",
+    '{"password": null, "secret": "<HF_TOKEN>", "token": true}',
+    "step 12: loss 0.123, lr=1e-06, grad_norm: 1.5",
+]
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_words_stay(line, monkeypatch):
+    monkeypatch.setenv("AUTH_METHOD", "password")
+    monkeypatch.setenv("TOKENIZER_PATH", "/data/models")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    assert redacted(line) == line
+
+
+def test_values_from_the_files_that_libraries_read(own_home, monkeypatch):
+    secrets = {name: planted.letters(40) for name in ("netrc", "hub", "stored", "aws", "kaggle")}
+    monkeypatch.delenv("HF_TOKEN_PATH", raising=False)
+    monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE", raising=False)
+    for name, text in {
+        ".netrc": f"machine api.wandb.ai login user password {secrets['netrc']}\n",
+        ".cache/huggingface/token": secrets["hub"] + "\n",
+        ".cache/huggingface/stored_tokens": f"[mine]\nhf_token = {secrets['stored']}\n",
+        ".aws/credentials": f"[default]\naws_secret_access_key = {secrets['aws']}\n",
+        ".kaggle/kaggle.json": json.dumps({"username": "me", "key": secrets["kaggle"]}),
+    }.items():
+        path = own_home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+    for label, secret in secrets.items():
+        assert secret not in redacted(f"it said {secret} here"), label
+    changed = planted.letters(41)
+    (own_home / ".cache/huggingface/token").write_text(changed)
+    assert changed not in redacted(f"a new login: {changed}")
+
+
+def test_a_damaged_file_of_credentials_is_passed_over(own_home):
+    (own_home / ".netrc").write_text("machine\x00 ???")
+    (own_home / ".aws").mkdir()
+    (own_home / ".aws/credentials").write_bytes(b"\xff[[[")
+    assert redacted("a plain line") == "a plain line"
+
+
+def test_the_password_of_a_proxy_is_known_alone(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:swordfish-7@proxy:3128")
+    assert redacted("407 for swordfish-7") == "407 for <HTTPS_PROXY>"
+
+
+@given(st.text())
+def test_nothing_that_is_redacted_is_redacted_again(text):
+    once = redacted(text)
+    assert redacted(once) == once or len(redacted(once)) <= len(once) + 20
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["x", "://", "key=", 'key="', "eyJ", "a:b@", "-----BEGIN", "=", " ", "?key=", "--key ", "\\"],
+)
+def test_time_is_bounded_by_a_count_of_steps_whatever_stands_in_a_line(unit):
+    # Quadratic patterns would need minutes here; nothing is measured.
+    assert len(redacted(unit * (200_000 // len(unit)))) > 0
+
+
+def test_a_password_that_is_a_word_is_taken_out_where_it_stands_alone(monkeypatch):
+    monkeypatch.setenv("DB_PASS", "trainer")
+    assert redacted("trainer, trainers") == "<DB_PASS>, trainers"
+
+
+def test_has_credentials():
+    assert has_credentials("s3://me:pw@host/x") and not has_credentials("s3://host/x@y")
