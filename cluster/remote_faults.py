@@ -6,13 +6,12 @@ only imported by s3fs.
 
 import contextlib
 import errno
-import re
 from collections.abc import Iterator
 
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
+from cluster.redaction.redactor import redacted
 
-_CREDENTIALS_IN_URL = re.compile(r"(\w+://)[^/\s@\"']*@")
 _STORAGE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "urllib3"})
 _DENIED = "the credentials need to list the bucket, and to get, put and delete objects below there"
 _NETWORK = (
@@ -61,7 +60,7 @@ def code_of(error: BaseException) -> str | None:
 
 def _surroundings_error(error: Exception, url: str, doing: str) -> SurroundingsError:
     cause, hint = _cause_and_hint(error)
-    cause = _CREDENTIALS_IN_URL.sub(r"\1<credentials>@", " ".join(cause.split()))
+    cause = redacted(" ".join(cause.split()))
     return SurroundingsError(
         f"cannot {doing}: {cause}", where=url, hint=hint, fault_class=_fault_class(error)
     )

@@ -82,7 +82,7 @@ def _of_the_system(error: OSError) -> SurroundingsError:
 def _of_the_program(
     error: BaseException, words: Sequence[str], root: str | None
 ) -> UnforeseenFault:
-    from jobs.worker.logs import redacted
+    from cluster.redaction.redactor import redacted
 
     text = redacted(_report(error, words))
     first = redacted(traceback.format_exception_only(error)[-1].strip()).splitlines() or [""]

@@ -5,12 +5,14 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from cluster.errors import UserError
-from jobs.worker.logs import CREDENTIALS_IN_URL, SECRET_IN_QUERY
+from cluster.redaction.known_values import remember_secret
+from cluster.redaction.redactor import has_credentials
+from cluster.redaction.token_shapes import holds_token, looks_random
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
 
 
 def read_key(variable: str | None) -> str | None:
@@ -28,22 +30,32 @@ def read_key(variable: str | None) -> str | None:
             where=variable,
             hint="export it before Ray and deltascale start",
         )
+    remember_secret(value, variable)
     return value
 
 
-def _check_variable_name(written: str) -> str:
-    if not _NAME.fullmatch(written):
-        # The message does not repeat what was written: that might be the key itself.
-        raise UserError(
-            "this is no name of an environment variable",
-            hint="give the name of the variable that holds the key, never the key itself",
-        )
-    return written
+def _check_variable_name(written: object) -> object:
+    """Refuse what may be a key in place of its variable's name, and never repeat it."""
+    if written is None or (isinstance(written, str) and _is_name(written)):
+        return written
+    raise UserError(
+        "this is no name of an environment variable",
+        allowed=["capitals, digits and _, such as OPENAI_API_KEY"],
+        hint="give the name of the variable that holds the key, never the key itself",
+    )
+
+
+def _is_name(written: str) -> bool:
+    return (
+        _NAME.fullmatch(written) is not None
+        and not holds_token(written)
+        and not any(looks_random(word) for word in written.split("_"))
+    )
 
 
 def _check_address(written: str) -> str:
     """Return an address without its last slash; one with a key in it would get into records."""
-    if CREDENTIALS_IN_URL.search(written) or SECRET_IN_QUERY.search(written):
+    if has_credentials(written) or holds_token(written):
         raise UserError(
             "the address holds a password or key, which would be written into records",
             hint="name the environment variable that holds it instead",
@@ -54,7 +66,7 @@ def _check_address(written: str) -> str:
     return written.rstrip("/")
 
 
-VariableName = Annotated[str, AfterValidator(_check_variable_name)]
+VariableName = Annotated[str, BeforeValidator(_check_variable_name)]
 """Name of an environment variable."""
 Address = Annotated[str, AfterValidator(_check_address)]
 """Address of a service."""

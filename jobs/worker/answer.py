@@ -10,8 +10,8 @@ from enum import Enum
 
 from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
+from cluster.redaction.redactor import redacted
 from jobs.worker.assignment import check_version
-from jobs.worker.logs import redacted
 from jobs.worker.whose_fault import class_of
 
 VERSION = 1

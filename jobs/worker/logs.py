@@ -3,42 +3,12 @@
 import contextlib
 import io
 import logging
-import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-_SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASS|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL|AUTH(?!OR)|SIGNATURE",
-    re.IGNORECASE,
-)
-CREDENTIALS_IN_URL = re.compile(
-    r"(\w+://)(?:"
-    # user:password@, where the password may hold a slash; a port is none.
-    r"[^/\s:@\"']*:(?!\d{1,5}(?:[/?#\s]|$))[^\s@\"']*@"
-    # token@; in `hf://` an @ begins a revision, and `git@` is everybody's name.
-    r"|(?<!hf://)(?!git@)[^/\s:@?#\"']+@)"
-)
-"""Names and passwords before the host of a URL; the first group is its scheme."""
-SECRET_IN_QUERY = re.compile(
-    r"([?&](?:token|(?:access|auth)[-_]?token|key|(?:api|access|secret)[-_]?key|sig|signature"
-    r"|x-(?:amz|goog)-(?:signature|credential|security-token)|password|secret|client[-_]?secret)=)"
-    r"[^&#\s\"']+",
-    re.IGNORECASE,
-)
-"""Parameters of a URL that give access; the first group is all but the value."""
-_SHORTEST_SECRET = 6
-
-
-def redacted(text: str) -> str:
-    """Remove values of secret environment variables and credentials in URLs from a text."""
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, f"<{name}>")
-    text = CREDENTIALS_IN_URL.sub(r"\1<credentials>@", text)
-    return SECRET_IN_QUERY.sub(r"\1<secret>", text)
+from cluster.redaction.redactor import redacted
 
 
 class _Redacting(io.TextIOBase):

@@ -4,8 +4,8 @@ import time
 
 from cluster.executor import Outcome
 from cluster.fault_classes import FaultClass
+from cluster.redaction.redactor import redacted
 from jobs.artifacts.job import Job
-from jobs.worker.logs import redacted
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.running_launch import RunningLaunch

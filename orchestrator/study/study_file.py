@@ -16,16 +16,13 @@ from typing import Any
 import yaml
 
 from cluster.errors import UserError
+from cluster.redaction.redactor import has_credentials
+from cluster.redaction.token_shapes import holds_token
 from jobs.artifacts.job import Scalar
-from jobs.worker.logs import CREDENTIALS_IN_URL, SECRET_IN_QUERY
 
 Place = tuple[str | int, ...]
 """A place inside a document: keys and positions from the top."""
 
-_KNOWN_TOKEN = re.compile(
-    r"\bhf_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}",
-    re.IGNORECASE,
-)
 _MOST_BYTES = 4 << 20
 """Bytes of a study file: 100 times the longest study that is known."""
 _MOST_NODES = 200_000
@@ -148,7 +145,7 @@ def _check_size(text: str, name: str) -> None:
 
 def refuse_secret(text: str, where: str) -> None:
     """Raise UserError when a text holds what looks like credentials: records would copy them."""
-    if any(pattern.search(text) for pattern in (CREDENTIALS_IN_URL, SECRET_IN_QUERY, _KNOWN_TOKEN)):
+    if has_credentials(text) or holds_token(text):
         raise UserError(
             "this looks like a secret, which would be copied into records",
             where=where,
