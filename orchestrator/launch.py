@@ -3,14 +3,18 @@
 `resume` and `verify --repair` are launches, too.
 """
 
+import time
 from collections.abc import Callable, Sequence, Set
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.storage import Storage
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
+from orchestrator.dispatch.outage import Wait, persist
+from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner, root_id
@@ -34,6 +38,8 @@ from orchestrator.views.study_views import (
     refresh_views,
 )
 
+_STOPPED = frozenset({LaunchState.INTERRUPTED, LaunchState.CANCELLED, LaunchState.SUSPENDED})
+"""States in which a launch ends before its jobs do: tables are not waited for."""
 _MOST_ROUNDS = 3
 """Most rounds until nothing is stale; one is enough unless artifacts come out with other bytes."""
 
@@ -51,7 +57,7 @@ class Launched:
 
     @property
     def exit_code(self) -> int:
-        """0 complete, 1 with failed jobs, 130 interrupted or cancelled."""
+        """0 complete, 1 with failed jobs, 75 gave up waiting, 130 interrupted or cancelled."""
         return self.report.exit_code if self.report else 0
 
 
@@ -66,6 +72,7 @@ def launch(
     fresh: bool = False,
     takeover: bool = False,
     damaged: Set[str] = frozenset(),
+    patience: Patience | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Launched:
     """Run what is not done.
@@ -80,7 +87,8 @@ def launch(
         fresh: give failed jobs a new retry budget.
         takeover: take the lease from a holder that is known to be gone (remote roots).
         damaged: keys of finished jobs to make again (`verify --repair`).
-        warn: takes warnings for the user, before anything runs.
+        patience: how long to wait for the surroundings; None for as long as usual.
+        warn: takes warnings for the user, before anything runs and after.
 
     Returns:
         How the launch ended. When all jobs were done already, nothing was locked or run.
@@ -89,6 +97,7 @@ def launch(
         UserError: something in the study is wrong; nothing was written.
         SurroundingsError: the lock is held, the root is not writable, or there is no cluster.
     """
+    patience = patience or Patience()
     plan = plan_study(root, study)
     identifier = new_launch_id()
     # Records alone say what is done; the ledger is read once, under the lock.
@@ -98,8 +107,13 @@ def launch(
             decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
         _require_index(root, decided, identifier, takeover=takeover)
         return Launched(report=None, decided=decided, figures=complete_views(root, decided))
+
+    def tell(wait: Wait | None) -> None:
+        warn(str(wait) if wait else "the wait is over")
+
     resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
+    since = time.time()
     above = written_token(root, study.name)
     with study_lock(root, study.name, identifier, takeover=takeover, above=above) as held:
         # Another launch may have run until now, or a data file changed: what was planned before
@@ -125,19 +139,23 @@ def launch(
                     past=past,
                     fresh=fresh,
                     held=held,
+                    patience=patience,
+                    since=since,
                     watcher=watcher,
                 )
+            if report.state in _STOPPED:
+                with suppress(SurroundingsError):
+                    decided = decide(plan, root, past)
+                return Launched(report=report, decided=decided, figures=[])
             damaged = frozenset()
-            decided = decide(plan, root, past)
+            decided = persist(lambda: decide(plan, root, past), patience, tell)
             # A job that was made again with other bytes leaves jobs downstream stale.
             if (
                 report.state is not LaunchState.COMPLETE
                 or not decided.keys(Decision.STALE) & wanted
             ):
                 break
-        if report.state in (LaunchState.INTERRUPTED, LaunchState.CANCELLED):
-            return Launched(report=report, decided=decided, figures=[])
-        figures = refresh_views(root, decided, held)
+        figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
         if report.ran:
             held.confirm()
             _mirror(root, decided, report, figures)

@@ -1,6 +1,7 @@
 """What follows when an attempt ends: its result, checked against the record; its job's state."""
 
 import time
+from dataclasses import dataclass, replace
 
 from cluster.executor import Outcome
 from cluster.fault_classes import FaultClass
@@ -8,6 +9,7 @@ from cluster.redaction.redactor import redacted
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.outage import Wait
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
@@ -15,89 +17,174 @@ from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import FAILURES, Consequence, Result, decide
 from orchestrator.records.ledger import Ended
 
+_LONGEST_LOOK_S = 5.0
+"""Longest pause between two looks for a record that is not visible yet."""
+_LONG_RUN_S = 3600.0
+"""An attempt that ran for so long was no mere try: what its job waits for after it is new."""
+_OF_STORAGE = frozenset(
+    {FaultClass.STORAGE_FULL, FaultClass.STORAGE_AWAY, FaultClass.STORAGE_READ_ONLY}
+)
+
+
+@dataclass(kw_only=True)
+class _Heard:
+    """An attempt that has ended and is not settled yet."""
+
+    outcome: Outcome
+    """What the executor reports."""
+    key: str
+    """Key of the job."""
+    seconds: float
+    """Wall time from its submission to its end."""
+    heard_at: float
+    """When its end was heard of, by the launch's clock."""
+    look_at: float
+    """When its record is looked for again."""
+    num_looks: int = 0
+    """How often its record was looked for in vain."""
+
 
 class AttemptEndings:
-    """Settles the attempts of a launch that end, and lists the jobs that are done."""
+    """Settles the attempts of a launch that end, and lists the jobs that are done.
+
+    What an attempt held is free at once, in `take`. It is settled by `settle`, which reads the
+    storage first and changes nothing before it has read all: where the storage does not answer, the
+    ending waits.
+    """
 
     def __init__(self, launch: RunningLaunch, queue: JobQueue, attempts: Submitter) -> None:
         self.ran: list[str] = []
         """Jobs that this launch did."""
         self.reused = launch.states.in_state(JobState.DONE)
         """Jobs that were done before, or that another launch did meanwhile."""
+        self.finished_at = launch.patience.clock()
+        """When a job was done last, by the launch's clock."""
+        self.doubts_storage = False
+        """True when the root is to be tried before more is submitted: an attempt blamed it."""
         self._launch = launch
         self._queue = queue
         self._attempts = attempts
+        self._heard: list[_Heard] = []
 
     def reuse(self, key: str) -> None:
         """Mark a job as done by somebody else."""
         self.reused.append(key)
         self._queue.finish(key)
 
-    def settle(self, outcome: Outcome, *, is_ending: bool) -> str | None:
-        """Write down how an attempt ended, and do what follows for its job.
+    def take(self, outcome: Outcome) -> None:
+        """Free what an attempt held that has ended; `settle` does what follows for its job."""
+        if outcome.ticket not in self._attempts.running:
+            return  # its submission failed, and never counted
+        key, seconds = self._attempts.running.remove(outcome.ticket)
+        now = self._launch.patience.clock()
+        self._heard.append(
+            _Heard(outcome=outcome, key=key, seconds=seconds, heard_at=now, look_at=now)
+        )
+
+    def settle(self, *, is_ending: bool) -> bool:
+        """Write down how attempts ended, and do what follows for their jobs.
 
         Args:
-            outcome: what the executor reports.
             is_ending: whether the whole launch was cancelled or interrupted.
 
         Returns:
-            The key of a job that is to be tried again, else None.
+            True when any has failed: its node may be gone.
+
+        Raises:
+            SurroundingsError: the storage does not answer; what is not settled is so the next time.
         """
-        key, seconds = self._attempts.running.remove(outcome.ticket)
-        job = self._launch.states.jobs[key]
-        attempt = self._check(job, outcome, is_ending=is_ending)
-        self._launch.journal.append(
+        has_failed = False
+        for heard in list(self._heard):
+            if self._launch.patience.clock() < heard.look_at:
+                continue
+            job = self._launch.states.jobs[heard.key]
+            winner = self._find_winner(job, heard)
+            attempt = self._check(job, heard.outcome, winner, is_ending=is_ending)
+            if attempt is None and self._looks_again(heard):
+                continue
+            self._heard.remove(heard)
+            has_failed |= self._conclude(heard, attempt or _LEFT_NOTHING, winner or "")
+        return has_failed
+
+    def _looks_again(self, heard: _Heard) -> bool:
+        """Put off the end of an attempt whose record is not visible yet, while it may still be."""
+        patience = self._launch.patience
+        now, heard.num_looks = patience.clock(), heard.num_looks + 1
+        heard.look_at = now + min(_LONGEST_LOOK_S, 0.5 * 2.0 ** min(heard.num_looks, 10))
+        return now < heard.heard_at + patience.visible_within_s
+
+    def _find_winner(self, job: Job, heard: _Heard) -> str | None:
+        """Return the attempt that published the job's record; None where none is to be seen.
+
+        A record is believed whatever is said of the attempt, but for one that this launch makes
+        again and that nobody has made again yet.
+        """
+        if heard.num_looks:
+            # A folder that is listed is asked for anew, and with it what was seen to be missing.
+            self._launch.assigner.storage.list(job.folder)
+        return self._launch.records.fresh_winner(job)
+
+    def _check(
+        self, job: Job, outcome: Outcome, winner: str | None, *, is_ending: bool
+    ) -> AttemptResult | None:
+        """Return how an attempt ended, without secrets; None where its record is not there yet."""
+        attempt = result_of(outcome)
+        is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
+        if winner is not None:
+            result = Result.DONE if winner == outcome.ticket else Result.REUSED
+            if attempt.result is Result.DONE:
+                result = Result.DONE
+            return replace(attempt, result=result, message=None, fault_class=None)
+        if attempt.result in (Result.DONE, Result.REUSED):
+            return None
+        if attempt.result is Result.CANCELLED and not is_stopped:
+            attempt = replace(
+                attempt,
+                result=Result.PREEMPTED,
+                fault_class=FaultClass.PREEMPTED,
+                message=f"stopped from outside: {attempt.message or 'its machine was wanted back'}",
+            )
+        if attempt.result in FAILURES:
+            progress = read_progress(self._launch.assigner.storage, job, [outcome.ticket])
+            attempt = replace(attempt, fraction=progress.fraction)
+        return replace(attempt, message=redacted(attempt.message) if attempt.message else None)
+
+    def _conclude(self, heard: _Heard, attempt: AttemptResult, winner: str) -> bool:
+        """Write an ending into the ledger, and do what follows; True when the attempt failed."""
+        launch, key, past = self._launch, heard.key, self._launch.journal.past
+        furthest = past.of_job(key).fraction
+        seconds = heard.seconds if attempt.seconds is None else attempt.seconds
+        launch.journal.append(
             Ended(
                 at=time.time(),
                 key=key,
-                attempt=outcome.ticket,
+                attempt=heard.outcome.ticket,
                 result=attempt.result,
-                seconds=seconds if attempt.seconds is None else attempt.seconds,
-                node=outcome.node,
+                seconds=seconds,
+                node=heard.outcome.node,
                 message=attempt.message,
                 fraction=attempt.fraction,
                 fault_class=attempt.fault_class,
             )
         )
-        self._launch.watcher.note_end(job, outcome.ticket, attempt.result, attempt.message)
+        launch.watcher.note_end(
+            launch.states.jobs[key], heard.outcome.ticket, attempt.result, attempt.message
+        )
         if attempt.result is Result.DONE and attempt.seconds is not None:
             self._attempts.running.learn(attempt.seconds)
-        is_again = self._conclude(key, attempt) is Consequence.AGAIN
-        return key if is_again else None
+        self.doubts_storage |= attempt.fault_class in _OF_STORAGE
+        is_new = past.of_job(key).fraction > furthest or seconds > _LONG_RUN_S
+        self._follow(key, attempt, winner, is_new=is_new)
+        return attempt.result in FAILURES
 
-    def _check(self, job: Job, outcome: Outcome, *, is_ending: bool) -> AttemptResult:
-        """Read an outcome, check it against the record, and remove secrets from its message."""
-        attempt, fraction = result_of(outcome), None
-        result, message, fault_class = attempt.result, attempt.message, attempt.fault_class
-        is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
-        if result in (Result.DONE, Result.REUSED):
-            if self._launch.records.winner(job) is None:
-                result, fault_class = Result.ERROR, FaultClass.PROGRAM
-                message = "it reported success but left no valid record"
-        elif self._launch.states.by_key[job.key] is JobState.DONE:
-            # Workers that shared a job are stopped once it has a record: however they end, it is.
-            result, message, fault_class = Result.REUSED, None, None
-        elif result is Result.CANCELLED and not is_stopped:
-            result, fault_class = Result.PREEMPTED, FaultClass.PREEMPTED
-            message = f"stopped from outside: {message or 'its machine was wanted back'}"
-        if result in FAILURES:
-            progress = read_progress(self._launch.assigner.storage, job, [outcome.ticket])
-            fraction = progress.fraction
-        return AttemptResult(
-            result=result,
-            seconds=attempt.seconds,
-            message=redacted(message) if message else None,
-            fraction=fraction,
-            fault_class=fault_class,
-        )
-
-    def _conclude(self, key: str, attempt: AttemptResult) -> Consequence:
+    def _follow(self, key: str, attempt: AttemptResult, winner: str, *, is_new: bool) -> None:
+        """Do with a job what the end of one of its attempts means for it."""
         launch, queue, attempts = self._launch, self._queue, self._attempts
         consequence = decide(
             attempt.result,
             fault_class=attempt.fault_class,
             is_settled=launch.states.by_key[key] is not JobState.RUNNING,
-            num_others=len(attempts.running.at_job(key)),
+            num_others=len(attempts.running.at_job(key)) + self._num_heard(key),
             is_cancelled=queue.is_unwanted(key),
             failures=launch.journal.past.of_job(key).failures,
         )
@@ -106,16 +193,35 @@ class AttemptEndings:
         elif consequence is Consequence.FINISH:
             attempts.stop(key)
             # A worker that met the record may be heard before the one that published it.
-            winner = launch.records.winner(launch.states.jobs[key]) or ""
+            self.finished_at = launch.patience.clock()
             (self.ran if attempts.is_own(winner) else self.reused).append(key)
             queue.finish(key)
-        elif consequence in (Consequence.PARK, Consequence.WAIT):
+        elif consequence is Consequence.PARK:
             queue.park(key)
+        elif consequence is Consequence.WAIT:
+            queue.wait(key, self._wait_of(attempt), is_new=is_new)
         elif consequence is Consequence.CANCEL:
             queue.drop(key, JobState.CANCELLED, "cancelled while it ran")
         elif consequence is Consequence.AGAIN:
-            launch.states.put_back(key)
+            queue.retry(key)
         else:
             attempts.stop(key)
             queue.drop(key, JobState.FAILED, attempt.message or "it failed without a message")
-        return consequence
+
+    def _num_heard(self, key: str) -> int:
+        return sum(heard.key == key for heard in self._heard)
+
+    def _wait_of(self, attempt: AttemptResult) -> Wait:
+        return Wait(
+            fault_class=attempt.fault_class or FaultClass.UNKNOWN,
+            message=attempt.message or "it failed without a message",
+            since=time.time(),
+            began=self._launch.patience.clock(),
+        )
+
+
+_LEFT_NOTHING = AttemptResult(
+    result=Result.ERROR,
+    message="it reported success but left no valid record",
+    fault_class=FaultClass.PROGRAM,
+)

@@ -1,16 +1,23 @@
-"""Requests of another process to a running launch: to cancel some jobs, or all."""
+"""Requests of another process to a running launch: to cancel some jobs, or all.
+
+A request names the launch that it is meant for, so that the next one does not heed it, and none is
+lost that was made before its launch first looked.
+"""
 
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import NotRequired
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import read_as
 from cluster.storage import Storage
+from orchestrator.records.lock import current_holder
 
 
 class _Request(TypedDict):
@@ -18,33 +25,62 @@ class _Request(TypedDict):
 
     cancel: list[str] | None
     """Keys of the jobs; None for all."""
+    launch: NotRequired[str | None]
+    """Id of the launch that it is for, where it was known."""
 
 
 _REQUEST = TypeAdapter(_Request)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CancelRequest:
+    """A request to cancel jobs of a running launch."""
+
+    name: str
+    """Name of its file."""
+    keys: frozenset[str] | None
+    """Keys of the jobs; None cancels the whole launch."""
+    launch: str | None
+    """Id of the launch that it is for; None where whoever asked did not know it."""
+
+    def is_for(self, launch: str, *, since: float) -> bool:
+        """Tell whether it is for a launch, which has held the study's lock `since` this time."""
+        if self.launch is not None:
+            return self.launch == launch
+        with suppress(ValueError):
+            return float(self.name.partition("-")[0]) >= since
+        return False
+
+
 def ask_to_cancel(storage: Storage, study: str, keys: Iterable[str] | None) -> None:
     """Write a request; the launch that holds the study's lock reads it within seconds."""
     name = f"{_folder(study)}/{time.time():017.6f}-{uuid.uuid4().hex[:8]}.json"
-    chosen = None if keys is None else sorted(keys)
-    storage.write(name, json.dumps({"cancel": chosen}).encode())
+    holder = current_holder(storage, study)
+    request: _Request = {
+        "cancel": None if keys is None else sorted(keys),
+        "launch": holder.launch if holder else None,
+    }
+    storage.write(name, json.dumps(request).encode())
 
 
-def take_requests(storage: Storage, study: str) -> list[frozenset[str] | None]:
-    """Return the keys that each request cancels, in order of time, and delete the requests.
-
-    None cancels the whole launch.
-    """
-    requests: list[frozenset[str] | None] = []
+def read_requests(storage: Storage, study: str) -> Iterator[CancelRequest]:
+    """Yield the requests to a study's launches, in order of time; damaged ones ask for nothing."""
     for name in storage.list(_folder(study)):
-        full = f"{_folder(study)}/{name}"
-        with suppress(ValueError):  # a damaged request asks for nothing
-            request = read_as(storage, full, _REQUEST)
-            if request is not None:
-                chosen = request["cancel"]
-                requests.append(None if chosen is None else frozenset(chosen))
-        storage.remove(full)
-    return requests
+        request: _Request | None = None
+        with suppress(ValueError):
+            request = read_as(storage, f"{_folder(study)}/{name}", _REQUEST)
+        request = request or {"cancel": []}
+        chosen = request["cancel"]
+        yield CancelRequest(
+            name=name,
+            keys=None if chosen is None else frozenset(chosen),
+            launch=request.get("launch"),
+        )
+
+
+def drop_request(storage: Storage, study: str, request: CancelRequest) -> None:
+    """Delete a request that is dealt with."""
+    storage.remove(f"{_folder(study)}/{request.name}")
 
 
 def _folder(study: str) -> str:

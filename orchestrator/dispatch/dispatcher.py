@@ -1,20 +1,30 @@
-"""The dispatcher, the only loop: submits what the policy picks and believes only records."""
+"""The dispatcher, the only loop: submits what the policy picks and believes only records.
 
+It takes its steps in rounds (`outage.py`): what a fault of the storage or the cluster keeps it from
+doing is done in a later round, and jobs that run go on meanwhile.
+"""
+
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from cluster.errors import SurroundingsError
 from cluster.executor import Outcome
+from cluster.fault_classes import FaultClass
 from cluster.locks.held import LockLost
 from cluster.resources import Resources
 from orchestrator.dispatch.attempt_endings import AttemptEndings
-from orchestrator.dispatch.cancel_requests import take_requests
+from orchestrator.dispatch.cancel_requests import drop_request, read_requests
 from orchestrator.dispatch.interruption import Interruption, handle_signals
 from orchestrator.dispatch.job_queue import JobQueue
+from orchestrator.dispatch.outage import Outage, Wait
 from orchestrator.dispatch.policy import Load
 from orchestrator.dispatch.running_attempts import SharedJobs
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.worker_messages import write_request
+from orchestrator.records.ledger import Waiting
 
 _TICK_S = 0.5
 _LOCAL_LOOK_EVERY_S = 1.0
@@ -22,6 +32,11 @@ _REMOTE_LOOK_EVERY_S = 5.0
 """How often requests and machines are looked at; on a remote root every look costs a request."""
 _DRAIN_S = 15.0
 """After an interruption, how long running jobs may take to save their checkpoints."""
+_LONG_DRAIN_S = 120.0
+"""The same where the launch gives up waiting: nobody is in a hurry then."""
+_WORTH_TELLING_S = 5.0
+"""Jobs that wait for their surroundings for less are not told of."""
+_PROBE_BYTES = 1 << 20
 
 
 class Dispatcher:
@@ -32,6 +47,8 @@ class Dispatcher:
 
     def __init__(self, launch: RunningLaunch) -> None:
         self.is_cancelled = False
+        self.gave_up_on: Wait | None = None
+        """What the launch waited for until it gave up; None where it did not."""
         self.interruption = Interruption()
         self.queue = JobQueue(launch)
         shared = SharedJobs(launch.states.jobs.values(), self.queue.priorities)
@@ -39,11 +56,13 @@ class Dispatcher:
         self.endings = AttemptEndings(launch, self.queue, self.attempts)
         self._launch = launch
         self._states = launch.states
-        self._looked_at = 0.0
+        self._clock = launch.patience.clock
+        self._outage = Outage(launch.patience)
+        self._told: Wait | None = None
+        self._looked_at = -math.inf
 
     def run(self) -> None:
         """Run jobs until nothing more can be done, or somebody ends the launch."""
-        self._survey()
         self.queue.make_ready(self._states.startable())
         with handle_signals() as self.interruption:
             try:
@@ -53,44 +72,129 @@ class Dispatcher:
                 raise
             self._drain()
         self._launch.watcher.tick(self._states.counts)
-        self._launch.journal.flush()
+        with suppress(SurroundingsError):
+            self._launch.journal.flush()
 
     def _loop(self) -> None:
-        while self._states.unsettled and not (self.interruption.requested or self.is_cancelled):
-            self._launch.held.check()
-            self._look_around()
-            self._revisit_parked()
-            self._submit()
-            self._pause()
+        self._take_steps()
+        while self._is_to_go_on():
+            self._listen()
+            self._take_steps()
+
+    def _take_steps(self) -> None:
+        """Do all that can be done now, and tell what keeps the rest."""
+        self._outage.try_round(self._steps)
+        self._tell()
+
+    @property
+    def _steps(self) -> Sequence[Callable[[], None]]:
+        """What is done in each round: first what touches the storage alone, then the machines."""
+        return (
+            self._launch.held.check,
+            self._require_root,
+            self._settle,
+            self._launch.journal.flush,
+            self._probe,
+            self._take_requests,
+            self._start_again,
+            self._survey,
+            self._revisit_parked,
+            self.queue.lay_out,
+            self._submit,
+            self._launch.journal.flush,
+            self._looked,
+        )
+
+    def _is_to_go_on(self) -> bool:
+        """Return False once all is done, or somebody or the launch's patience ends it."""
+        if self.interruption.requested or self.is_cancelled:
+            return False
+        if self._outage.is_too_long or self._waits_in_vain():
+            self.gave_up_on = self._outage.wait or self.queue.parked.oldest_wait
+            return False
+        return bool(self._states.unsettled or self._launch.journal.has_unwritten)
+
+    def _waits_in_vain(self) -> bool:
+        """Tell whether nothing but jobs that wait for their surroundings is left, for too long."""
+        wait = self.queue.parked.oldest_wait
+        if wait is None or self.attempts.running or len(self.queue.ready):
+            return False
+        since = max(wait.began, self.endings.finished_at)
+        return self._clock() - since > self._launch.patience.gives_up_after_s
+
+    def _require_root(self) -> None:
+        """Require that the root is mounted: what is written beneath it would be lost."""
+        storage = self._launch.assigner.storage
+        if storage.is_local and storage.size("root.json") is None:
+            raise SurroundingsError(
+                "the output root is not there: it has no root.json",
+                where=storage.url,
+                hint="is its file system mounted?",
+                fault_class=FaultClass.STORAGE_AWAY,
+            )
+
+    def _settle(self) -> None:
+        if self.endings.settle(is_ending=self.is_cancelled or self.interruption.requested):
+            self._looked_at = -math.inf  # the node of a job that failed may be gone
+
+    def _probe(self) -> None:
+        """Try to write as much as a job might, once a job found the storage full or away."""
+        if self.endings.doubts_storage:
+            name = f"studies/{self._launch.assigner.study}/.probe-{self._launch.id}"
+            storage = self._launch.assigner.storage
+            try:
+                storage.write(name, bytes(_PROBE_BYTES))
+            finally:
+                with suppress(SurroundingsError):
+                    storage.remove(name)
+            self.endings.doubts_storage = False
+
+    def _start_again(self) -> None:
+        """Have machines again after a cluster was lost; what ran there comes back as lost."""
+        if self._outage.is_without_cluster:
+            self._launch.executor.start()
+            self._outage.is_without_cluster = False
+
+    @property
+    def _is_to_look(self) -> bool:
+        is_local = self._launch.assigner.storage.is_local
+        every_s = _LOCAL_LOOK_EVERY_S if is_local else _REMOTE_LOOK_EVERY_S
+        return self._clock() - self._looked_at >= every_s
+
+    def _looked(self) -> None:
+        if self._is_to_look:
+            self._looked_at = self._clock()
 
     def _survey(self) -> None:
         """Look at the machines; cancel and refuse what they cannot hold any more."""
-        if self.queue.survey():
+        if self._is_to_look and self.queue.survey():
             self.attempts.cancel_unplaceable(self.queue.machines.nodes)
 
-    def _look_around(self) -> None:
-        storage, now = self._launch.assigner.storage, time.monotonic()
-        if now - self._looked_at < (
-            _LOCAL_LOOK_EVERY_S if storage.is_local else _REMOTE_LOOK_EVERY_S
-        ):
+    def _take_requests(self) -> None:
+        """Do what other processes ask for; a request goes once it is done."""
+        if not self._is_to_look:
             return
-        self._looked_at = now
-        self._survey()
+        storage, study = self._launch.assigner.storage, self._launch.assigner.study
         self._launch.held.confirm()  # requests are another launch's, once the lock is lost
-        for requested in take_requests(storage, self._launch.assigner.study):
-            if requested is None:
-                self.is_cancelled = True
-            else:
-                keys = requested & self._states.jobs.keys()
-                for key in keys:
-                    self.attempts.stop(key)
-                self.queue.cancel(keys)
+        for request in read_requests(storage, study):
+            if request.is_for(self._launch.id, since=self._launch.since):
+                self._cancel(request.keys)
+            drop_request(storage, study, request)
+
+    def _cancel(self, keys: frozenset[str] | None) -> None:
+        if keys is None:
+            self.is_cancelled = True
+            return
+        for key in keys & self._states.jobs.keys():
+            self.attempts.stop(key)
+        self.queue.cancel(keys & self._states.jobs.keys())
 
     def _revisit_parked(self) -> None:
         parked = self.queue.parked
         for key in list(parked):
-            if self._launch.records.winner(self._states.jobs[key]) is not None:
-                parked.remove(key)
+            is_elsewhere = not parked.is_waiting(key)
+            if is_elsewhere and self._launch.records.winner(self._states.jobs[key]) is not None:
+                parked.forget(key)
                 self.endings.reuse(key)
             elif parked.is_due(key):
                 parked.remove(key)
@@ -103,7 +207,11 @@ class Dispatcher:
         ready = self.queue.ready
         free = self.queue.machines.free_for(offer.resources for offer in ready.offers())
         while (key := ready.take(self._load(free))) is not None:
-            self._start(key)
+            try:
+                self._start(key)
+            except Exception:
+                self.queue.make_ready([key])
+                raise
         waiting = ready.offers()
         while (key := self.attempts.next_to_join(waiting, self._load(free))) is not None:
             self.attempts.submit(self._states.jobs[key], self.queue.layout(key))
@@ -118,31 +226,59 @@ class Dispatcher:
             return
         self._launch.held.check()
         write_request(self._launch.assigner.storage, job)
-        self._states.start(key)
         self.attempts.submit(job, self.queue.layout(key))
+        self._states.start(key)
 
-    def _pause(self) -> None:
+    def _listen(self) -> None:
         """Wait until an attempt ends, or for a tick; a first Ctrl-C ends the wait."""
         self._launch.watcher.tick(self._states.counts)
-        self._launch.journal.flush()
         outcomes: list[Outcome] = []
         with self.interruption.waiting():
-            outcomes = self._launch.executor.wait(_TICK_S)
+            if self._outage.is_without_cluster:
+                self._launch.patience.sleep(_TICK_S)
+            else:
+                outcomes = self._outcomes()
         for outcome in outcomes:
-            key = self.endings.settle(
-                outcome, is_ending=self.is_cancelled or self.interruption.requested
+            self.endings.take(outcome)
+
+    def _outcomes(self) -> list[Outcome]:
+        try:
+            return self._launch.executor.wait(_TICK_S)
+        except Exception as error:  # the machines have gone; anything else is raised again
+            self._outage.note(error)
+            self._launch.patience.sleep(_TICK_S)
+            return []
+
+    def _tell(self) -> None:
+        """Tell the watcher and the ledger what is waited for, when that has changed."""
+        wait, parked = self._outage.wait, self.queue.parked.oldest_wait
+        if wait is None and parked and self._clock() - parked.began >= _WORTH_TELLING_S:
+            wait = parked
+        if (wait and (wait.fault_class, wait.began)) == (
+            self._told and (self._told.fault_class, self._told.began)
+        ):
+            return
+        self._told = wait
+        self._launch.watcher.note_wait(wait)
+        self._launch.journal.append(
+            Waiting(
+                at=time.time(),
+                fault_class=wait.fault_class if wait else None,
+                since=wait.since if wait else None,
+                message=wait.message if wait else None,
             )
-            if key is not None:
-                self._survey()  # the job's node may be gone
-                self.queue.retry(key)
+        )
 
     def _drain(self) -> None:
         """Ask all attempts to stop and wait a while; those that go on get no ending."""
         for key in self.attempts.running.jobs:
             self.attempts.stop(key)
-        until = time.monotonic() + _DRAIN_S
+        until = self._clock() + (_LONG_DRAIN_S if self.gave_up_on else _DRAIN_S)
         try:
-            while self.attempts.running and time.monotonic() < until:
-                self._pause()
+            while self.attempts.running and self._clock() < until:
+                self._listen()
+                self._outage.try_round((self._launch.journal.flush, self._settle))
         except KeyboardInterrupt:
             return  # a second Ctrl-C
+        with suppress(SurroundingsError):
+            self._settle()

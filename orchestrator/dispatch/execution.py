@@ -4,19 +4,21 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.worker.versions import code_commit
-from orchestrator.dispatch.cancel_requests import take_requests
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.job_states import JobState, JobStates
+from orchestrator.dispatch.outage import persist
+from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.watcher import Watcher
@@ -33,6 +35,7 @@ _EXIT_CODES = {
     LaunchState.FAILED: 1,
     LaunchState.CANCELLED: 130,
     LaunchState.INTERRUPTED: 130,
+    LaunchState.SUSPENDED: 75,
 }
 
 
@@ -54,6 +57,8 @@ class LaunchReport:
     """Jobs that were cancelled one by one."""
     waiting: Sequence[str]
     """Jobs that were not reached."""
+    waited_for: str | None
+    """What the launch waited for until it gave up, and since when; None where it did not."""
     num_attempts: int
     """Number of attempts submitted."""
     seconds: float
@@ -83,6 +88,8 @@ def run_study(
     past: History,
     fresh: bool = False,
     held: Held | None = None,
+    patience: Patience | None = None,
+    since: float | None = None,
     watcher: Watcher | None = None,
 ) -> LaunchReport:
     """Run the jobs that are not done. The caller holds the study's lock, and planned under it.
@@ -100,6 +107,8 @@ def run_study(
         fresh: Give jobs that failed earlier a new retry budget (`resume`).
         held: The study's lock, asked before everything that is written; None where no other
             launch can be.
+        patience: How long to wait for the surroundings; None for as long as usual.
+        since: When the study's lock was taken, in seconds since the epoch; None for now.
         watcher: Follows the launch; None for nobody.
 
     Raises:
@@ -111,7 +120,7 @@ def run_study(
     if not states.unsettled:
         return _report(LaunchState.COMPLETE, states, None, started)
     held.confirm()
-    take_requests(storage, study)  # earlier requests were meant for an earlier launch
+    patience, watcher = patience or Patience(), watcher or Watcher()
     journal = Journal(storage, study, launch, past)
     journal.append(
         LaunchStarted(
@@ -129,6 +138,7 @@ def run_study(
         dispatcher = Dispatcher(
             RunningLaunch(
                 id=launch,
+                since=time.time() if since is None else since,
                 states=states,
                 assigner=Assigner(
                     storage=storage, root_id=root_id(storage), study=study, commit=code_commit()
@@ -139,7 +149,8 @@ def run_study(
                     storage, [states.jobs[key] for key in stale & states.jobs.keys()], held
                 ),
                 held=held,
-                watcher=watcher or Watcher(),
+                patience=patience,
+                watcher=watcher,
             )
         )
         dispatcher.queue.settle_past()
@@ -149,7 +160,11 @@ def run_study(
         state = _state(states, dispatcher)
     finally:
         journal.append(LaunchEnded(at=time.time(), launch=launch, state=state.value))
-        journal.close()
+        with suppress(SurroundingsError):  # jobs are done by their records; this is the history
+            if state in (LaunchState.COMPLETE, LaunchState.FAILED):
+                persist(journal.close, patience, lambda wait: watcher.note_wait(wait))
+            else:
+                journal.close()
     return _report(state, states, dispatcher, started)
 
 
@@ -159,12 +174,15 @@ def _open_executor(executor: Executor) -> Iterator[None]:
     try:
         yield
     finally:
-        executor.close()
+        with suppress(SurroundingsError):  # the machines have gone
+            executor.close()
 
 
 def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:
     if states.counts[JobState.DONE] == len(states.jobs):
         return LaunchState.COMPLETE
+    if dispatcher.gave_up_on is not None:
+        return LaunchState.SUSPENDED
     if dispatcher.interruption.requested:
         return LaunchState.INTERRUPTED
     return LaunchState.CANCELLED if dispatcher.is_cancelled else LaunchState.FAILED
@@ -181,6 +199,7 @@ def _report(
         blocked={key: states.because[key] for key in states.in_state(JobState.BLOCKED)},
         cancelled=states.in_state(JobState.CANCELLED),
         waiting=states.in_state(JobState.WAITING) + states.in_state(JobState.RUNNING),
+        waited_for=str(dispatcher.gave_up_on) if dispatcher and dispatcher.gave_up_on else None,
         num_attempts=dispatcher.attempts.num_attempts if dispatcher else 0,
         seconds=round(time.monotonic() - started, 3),
     )

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM while a launch runs: the first asks for an orderly end, the second ends it."""
+"""Ctrl-C and other signals while a launch runs: one asks for an orderly end, a second ends it.
+
+SIGTERM comes from whoever stops a machine; SIGHUP from a terminal or connection that is closed;
+SIGUSR1 and SIGUSR2 from schedulers, a moment before a job's time is over.
+"""
 
 import contextlib
 import signal
@@ -7,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @dataclass(kw_only=True)
@@ -62,7 +66,9 @@ def handle_signals() -> Iterator[Interruption]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    # `nohup` has SIGHUP ignored, and means it.
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield received
     finally:

@@ -1,11 +1,12 @@
 """The jobs of a launch that wait: for their inputs, for their turn, or for another launch."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from jobs.kind import Fit
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.outage import Wait
+from orchestrator.dispatch.parked_jobs import ParkedJobs
 from orchestrator.dispatch.policy import priorities
 from orchestrator.dispatch.ready_jobs import ReadyJobs
 from orchestrator.dispatch.running_launch import RunningLaunch
@@ -14,9 +15,6 @@ from orchestrator.plan.machines import Machines, can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.ledger import Refused
 
-_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
-"""Pauses before looking again at a job that another launch is at; the last one repeats."""
-
 
 class JobQueue:
     """Moves waiting jobs on: lays them out for the machines there are, or gives them up."""
@@ -24,11 +22,12 @@ class JobQueue:
     def __init__(self, launch: RunningLaunch) -> None:
         self.machines = Machines(launch.executor)
         self.ready = ReadyJobs()
-        self.parked = ParkedJobs()
+        self.parked = ParkedJobs(launch.patience)
         self.priorities = priorities(list(launch.states.jobs.values()))
         self._planned = dict(launch.states.jobs)
         """The jobs as the plan has them, before any layout."""
         self._layouts: dict[str, Fit] = {}
+        self._to_lay_out: dict[str, None] = {}
         self._unwanted: set[str] = set()
         self._upstream = UpstreamFacts(self._planned, launch.records.record)
         self._launch = launch
@@ -66,16 +65,26 @@ class JobQueue:
         return True
 
     def make_ready(self, keys: Iterable[str]) -> None:
-        """Lay jobs out and let them wait for their turn; refuse those that no machine can hold."""
-        for key in keys:
-            why_not = self._lay_out(key)
-            if why_not is not None:
-                self._refuse(key, why_not)
-            else:
-                self.ready.add(key, self.priorities[key], self._states.jobs[key].resources)
+        """Let jobs wait for their turn, from the next `lay_out` on."""
+        self._to_lay_out.update(dict.fromkeys(keys))
+
+    def lay_out(self) -> None:
+        """Lay out the jobs that are ready now, and refuse those that no machine can hold.
+
+        Where a storage or the machines do not answer, what was not laid out is so the next time.
+        """
+        for key in list(self._to_lay_out):
+            if self._is_waiting(key):
+                why_not = self._lay_out(key)
+                if why_not is not None:
+                    self._refuse(key, why_not)
+                else:
+                    self.ready.add(key, self.priorities[key], self._states.jobs[key].resources)
+            del self._to_lay_out[key]
 
     def finish(self, key: str) -> None:
         """Mark a job as done, and make ready what waited for it alone."""
+        self.parked.forget(key)
         self._upstream.add_done(self._planned[key])
         self.make_ready(self._states.finish(key))
 
@@ -84,17 +93,23 @@ class JobQueue:
         self._states.put_back(key)
         self.parked.add(key)
 
+    def wait(self, key: str, wait: Wait, *, is_new: bool) -> None:
+        """Let a job wait for its surroundings, from now on or still."""
+        self._states.put_back(key)
+        self.parked.add_waiting(key, wait, is_new=is_new)
+
     def retry(self, key: str) -> None:
         """Let a job wait for another try, unless no machine can hold it any more."""
-        if self._is_waiting(key):
-            self.make_ready([key])
+        self._states.put_back(key)
+        self.parked.forget(key)
+        self.make_ready([key])
 
     def cancel(self, keys: frozenset[str]) -> None:
         """Take jobs out of the queue, and remember that nobody wants them in this launch."""
         self._unwanted |= keys
         self.ready.remove(keys)
         for key in keys:
-            self.parked.remove(key)
+            self.parked.forget(key)
             if self._is_waiting(key):
                 self.drop(key, JobState.CANCELLED, "cancelled before it started")
 
@@ -104,13 +119,13 @@ class JobQueue:
 
     def drop(self, key: str, state: JobState, because: str) -> None:
         """Mark a job as failed or cancelled, and block what needs it."""
+        self.parked.forget(key)
         self._states.drop(key, state, because)
         self._launch.watcher.note_drop(self._states.jobs[key], state, because)
 
     def _refuse(self, key: str, message: str) -> None:
         self._launch.journal.append(Refused(at=time.time(), key=key, message=message))
         self.ready.remove(frozenset({key}))
-        self.parked.remove(key)
         self.drop(key, JobState.FAILED, message)
 
     def _lay_out(self, key: str) -> str | None:
@@ -128,28 +143,3 @@ class JobQueue:
 
     def _is_waiting(self, key: str) -> bool:
         return self._states.by_key[key] is JobState.WAITING
-
-
-class ParkedJobs:
-    """Jobs that another live launch is at; looked at again after growing pauses."""
-
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
-        self._num_times: Counter[str] = Counter()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._until)
-
-    def add(self, key: str) -> None:
-        """Park a job."""
-        pause = _PAUSES_S[min(self._num_times[key], len(_PAUSES_S) - 1)]
-        self._num_times[key] += 1
-        self._until[key] = time.monotonic() + pause
-
-    def remove(self, key: str) -> None:
-        """Take a job out, if it is parked."""
-        self._until.pop(key, None)
-
-    def is_due(self, key: str) -> bool:
-        """Return True when the pause of a job is over."""
-        return time.monotonic() >= self._until[key]

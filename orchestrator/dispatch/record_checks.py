@@ -40,6 +40,18 @@ class RecordChecks:
         record = self.record(job)
         return None if record is None else record.attempt
 
+    def fresh_winner(self, job: Job) -> str | None:
+        """Return the attempt that published a valid record since the launch began, or before.
+
+        None without one, and for a record that this launch was told to make again.
+        """
+        artifact = self._artifact(job)
+        present = artifact.record_bytes()
+        if present is None or self._stale.get(job.key) == present:
+            return None
+        record_and_digest = artifact.record_in(present)
+        return None if record_and_digest is None else record_and_digest[0].attempt
+
     def record(self, job: Job) -> Record | None:
         """Return the job's record, stale or not; None without a valid one."""
         record_and_digest = self._artifact(job).find_record()

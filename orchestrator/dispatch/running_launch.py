@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cluster.executor import Executor
 from cluster.locks.held import Held
 from orchestrator.dispatch.job_states import JobStates
+from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
@@ -17,6 +18,8 @@ class RunningLaunch:
 
     id: str
     """Id of the launch, with which the ids of its attempts begin."""
+    since: float
+    """When it took the study's lock, in seconds since the epoch."""
     states: JobStates
     """The jobs and their states."""
     assigner: Assigner
@@ -25,6 +28,8 @@ class RunningLaunch:
     """Where jobs run."""
     journal: Journal
     """The ledger, and what it says so far."""
+    patience: Patience
+    """How long the launch waits for its surroundings."""
     records: RecordChecks
     """Records of the jobs."""
     held: Held

@@ -1,7 +1,9 @@
 """Hands the attempts of a launch to its executor, and stops them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from cluster.errors import SurroundingsError
 from cluster.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import Fit
@@ -24,13 +26,20 @@ class Submitter:
         self._stopped: set[str] = set()
 
     def submit(self, job: Job, layout: Fit | None) -> None:
-        """Submit an attempt: the first at a job, or one more that shares it."""
-        self.num_attempts += 1
-        attempt = f"{self._launch.id}-{self.num_attempts:06d}"
-        self._launch.journal.append(submitted_event(job, attempt, layout))
+        """Submit an attempt: the first at a job, or one more that shares it.
+
+        Raises SurroundingsError where the machines have gone; then nothing was submitted.
+        """
+        attempt = f"{self._launch.id}-{self.num_attempts + 1:06d}"
         worker = self.running.add(attempt, job.key, job.resources)
-        payload = self._launch.assigner.assignment(job, attempt, worker).to_json()
-        self._launch.executor.submit(attempt, ENTRY, payload, job.resources)
+        try:
+            payload = self._launch.assigner.assignment(job, attempt, worker).to_json()
+            self._launch.executor.submit(attempt, ENTRY, payload, job.resources)
+        except Exception:
+            self.running.remove(attempt)
+            raise
+        self.num_attempts += 1
+        self._launch.journal.append(submitted_event(job, attempt, layout))
         self._launch.watcher.note_start(job, attempt)
 
     def next_to_join(self, waiting: Sequence[Offer], load: Load) -> str | None:
@@ -42,7 +51,8 @@ class Submitter:
         self.shared.close(key)
         for attempt in self.running.at_job(key):
             self._stopped.add(attempt)
-            self._launch.executor.cancel(attempt)
+            with suppress(SurroundingsError):  # the machines have gone, and the attempt with them
+                self._launch.executor.cancel(attempt)
 
     def was_stopped(self, attempt: str) -> bool:
         """Return True when this launch asked the attempt to stop."""

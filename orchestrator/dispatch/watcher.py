@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.outage import Wait
 from orchestrator.records.failure import Result
 
 
@@ -18,6 +19,9 @@ class Watcher:
 
     def note_drop(self, job: Job, state: JobState, because: str) -> None:
         """Take note that a job failed for good, or was cancelled."""
+
+    def note_wait(self, wait: Wait | None) -> None:
+        """Take note of what the launch waits for; None when it waits no more."""
 
     def tick(self, counts: Mapping[JobState, int]) -> None:
         """Take note of how many jobs are in which state, about twice a second."""

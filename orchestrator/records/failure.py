@@ -81,6 +81,23 @@ an hour in all. Classes that are not here are the surroundings', and cost nothin
 WAITED_FOR = frozenset(FaultClass) - RETRIES.keys() | {FaultClass.PERMISSION}
 """Faults after which a job is tried again after a pause only, because time may mend them."""
 
+WAITS_FOR: Mapping[FaultClass, str] = {
+    **dict.fromkeys(FaultClass, "its surroundings"),
+    FaultClass.HOST_MEMORY: "memory on the host",
+    FaultClass.LOST_NODE: "a node in place of the lost one",
+    FaultClass.CLUSTER: "the cluster",
+    FaultClass.GPU: "a working accelerator",
+    FaultClass.PORT: "a free port",
+    FaultClass.COLLATERAL: "all ranks of a job",
+    FaultClass.STORAGE_FULL: "room on the storage",
+    FaultClass.STORAGE_AWAY: "the storage",
+    FaultClass.STORAGE_READ_ONLY: "a storage that takes writes",
+    FaultClass.PERMISSION: "permission",
+    FaultClass.NETWORK: "the network",
+    FaultClass.NO_ROOM: "room beside other launches",
+}
+"""What is waited for after a fault of each class, in words for people."""
+
 _RESULTS = {
     FaultClass.MISTAKE: Result.MISTAKE,
     FaultClass.DIVERGED: Result.MISTAKE,

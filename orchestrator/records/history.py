@@ -69,6 +69,8 @@ class History:
     """The latest launch."""
     ended: ledger.LaunchEnded | None = None
     """The end of the latest launch; None while it runs, or when it was killed."""
+    waiting: ledger.Waiting | None = None
+    """What the latest launch waits for; None while nothing keeps it."""
     num_launches: int = 0
     """Number of launches so far."""
 
@@ -96,6 +98,8 @@ def add(history: History, event: ledger.Event) -> None:
         _begin(history, event)
     elif isinstance(event, ledger.LaunchEnded):
         history.ended = event
+    elif isinstance(event, ledger.Waiting):
+        history.waiting = event if event.fault_class else None
     else:
         _add_to_job(history.jobs.setdefault(event.key, JobHistory()), event)
 
@@ -114,7 +118,7 @@ class Journal(ledger.Ledger):
 
 
 def _begin(history: History, event: ledger.LaunchStarted) -> None:
-    history.launch, history.ended = event, None
+    history.launch, history.ended, history.waiting = event, None, None
     history.num_launches += 1
     for job in history.jobs.values():
         # An attempt without an ending belongs to a launch that was killed: charged to nothing.

@@ -1,13 +1,10 @@
 """The ledger: every event of every attempt of a study, in order; it does not decide what is done.
 
-On a local root one file per launch, appended in batches. Objects of a remote root cannot grow: the
-newest is written again, whole, until it is large enough for the next one to begin.
-A line that does not parse was left half-written by a crash, or damaged: it is passed over.
+One file per launch on a local root, some objects on a remote one (`durable_lines.py`). A line that
+does not parse was left half-written by a crash, or damaged: it is passed over.
 """
 
 import json
-import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,14 +17,11 @@ from cluster.checked_json import checked, parse_json
 from cluster.disk_faults import ForeignEntry
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
+from orchestrator.records.durable_lines import FileLines, ObjectLines
 from orchestrator.records.failure import Result
 
-_SYNC_EVERY_S = 1.0
 _LONGEST_LINE = 1 << 20
 """Bytes of a line; no event is longer, and a damaged file may be one line of any size."""
-_PART_BYTES = 256 * 1024
-"""Size of one object of a remote ledger: about 1,000 events, so 10,000 jobs are ten requests."""
-
 
 _FINITE = ConfigDict(allow_inf_nan=False)
 Moment = Annotated[float, Field(ge=0, le=1e11)]
@@ -51,6 +45,8 @@ class LaunchState(Enum):
     """`deltascale cancel` ended it."""
     INTERRUPTED = "interrupted"
     """A signal ended it, or it was killed."""
+    SUSPENDED = "suspended"
+    """It gave up waiting for its surroundings: jobs were asked to save, the next launch goes on."""
 
 
 @with_config(_FINITE)
@@ -133,6 +129,21 @@ class Refused:
 
 @with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """The launch began to wait for something around it, or waits no more."""
+
+    at: Moment
+    """Seconds since the epoch."""
+    fault_class: FaultClass | None = None
+    """Whose fault it is; None when nothing is waited for any more."""
+    since: Moment | None = None
+    """When the wait began, in seconds since the epoch."""
+    message: str | None = None
+    """What was met, without secrets."""
+
+
+@with_config(_FINITE)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchEnded:
     """A launch ended by itself; one that was killed leaves no such event."""
 
@@ -141,16 +152,17 @@ class LaunchEnded:
     launch: str
     """Id of the launch."""
     state: str
-    """`complete`, `failed`, `cancelled` or `interrupted`, values of `LaunchState`."""
+    """`complete`, `failed`, `cancelled`, `interrupted` or `suspended`: values of `LaunchState`."""
 
 
-Event = LaunchStarted | Submitted | Ended | Refused | LaunchEnded
+Event = LaunchStarted | Submitted | Ended | Refused | Waiting | LaunchEnded
 
 _NAMES: dict[type, str] = {
     LaunchStarted: "launch-started",
     Submitted: "submitted",
     Ended: "ended",
     Refused: "refused",
+    Waiting: "waiting",
     LaunchEnded: "launch-ended",
 }
 _SHAPES = {name: TypeAdapter[Event](event) for event, name in _NAMES.items()}
@@ -162,20 +174,17 @@ def ledger_folder(study: str) -> str:
 
 
 class Ledger:
-    """The ledger of one launch, open for appending."""
+    """The ledger of one launch, open for appending.
+
+    Events wait in memory, in order, while the storage does not take them. `flush` and `close`
+    raise SurroundingsError then, and may be called again.
+    """
 
     def __init__(self, storage: Storage, study: str, launch: str) -> None:
-        self._storage = storage
-        self._name = f"{ledger_folder(study)}/{launch}"
-        self._lines: list[str] = []
-        self._part = b""
-        self._num_parts = 0
-        self._descriptor: int | None = None
-        self._synced_at = 0.0
-        if storage.is_local:
-            path = storage.path(f"{self._name}.jsonl")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        name = f"{ledger_folder(study)}/{launch}"
+        self._lines: FileLines | ObjectLines = (
+            FileLines(storage, name) if storage.is_local else ObjectLines(storage, name)
+        )
 
     def append(self, event: Event) -> None:
         """Add an event, to be written at the next flush."""
@@ -183,29 +192,18 @@ class Ledger:
             json.dumps({"event": _NAMES[type(event)], **asdict(event)}, default=_plain)
         )
 
+    @property
+    def has_unwritten(self) -> bool:
+        """True while some event is in memory alone."""
+        return self._lines.has_unwritten
+
     def flush(self) -> None:
         """Write the added events; they are on disk at most a second later, or at close."""
-        if self._lines:
-            batch = ("\n".join(self._lines) + "\n").encode()
-            self._lines.clear()
-            if self._descriptor is None:
-                self._part += batch
-                self._storage.write(f"{self._name}.{self._num_parts:06d}.jsonl", self._part)
-                if len(self._part) >= _PART_BYTES:
-                    self._part, self._num_parts = b"", self._num_parts + 1
-            else:
-                _write_all(self._descriptor, batch)
-        if self._descriptor is not None and time.monotonic() - self._synced_at > _SYNC_EVERY_S:
-            os.fsync(self._descriptor)
-            self._synced_at = time.monotonic()
+        self._lines.flush()
 
     def close(self) -> None:
-        """Flush, and close the file."""
-        self._synced_at = 0.0
-        self.flush()
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Write all events for sure, and close the file."""
+        self._lines.close()
 
 
 def read_events(storage: Storage, study: str) -> Iterator[Event]:
@@ -282,8 +280,3 @@ def _class_named(word: object) -> FaultClass | None:
 def _plain(value: object) -> object:
     assert isinstance(value, Enum), f"{value!r} has no place in the ledger"
     return value.value
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

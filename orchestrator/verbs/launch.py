@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from cluster.executor import Executor
     from orchestrator.launch import Launched
 
-INTERRUPTED = 130
-"""Exit code of a launch that was stopped; its user does not want to wait for tables."""
+STOPPED = (75, 130)
+"""Exit codes of a launch that ended before its jobs did: there are no new tables to show."""
 
 ORDER = 40
 HELP = "run what is not done and print the table; the same command resumes"
@@ -45,6 +45,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--takeover", action="store_true", help="take the lease of a holder known to be gone"
     )
+    parser.add_argument(
+        "--patience",
+        metavar="TIME",
+        help="how long to wait for a storage, cluster or network that is away before jobs are "
+        "asked to save and the launch ends: 90s, 30min, 12h, 2d "
+        "(default: $DELTASCALE_PATIENCE, else 12h)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
         options: the words of the command line.
 
     Returns:
-        0 complete, 1 with failed jobs, 130 interrupted or cancelled.
+        0 complete, 1 with failed jobs, 75 gave up waiting for its surroundings, with all work
+        saved, 130 interrupted or cancelled.
 
     Raises:
         UserError: something in the study or the options is wrong; nothing was run.
@@ -66,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
 def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = frozenset()) -> int:
     """Launch the study, print its tables and how the launch ended; return the exit code."""
     from orchestrator.dispatch.interruption import restore_sigint
+    from orchestrator.dispatch.patience import Patience
     from orchestrator.launch import launch
     from orchestrator.views.live_view import open_progress
     from orchestrator.views.text_output import show_tables
@@ -83,12 +92,13 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
         fresh=fresh,
         takeover=options.takeover,
         damaged=damaged,
+        patience=Patience.of_environment(getattr(options, "patience", None)),
         warn=note,
     )
     if options.json:
         say_json(_document(study.name, launched))
         return launched.exit_code
-    if launched.exit_code != INTERRUPTED:
+    if launched.exit_code not in STOPPED:
         show_tables(root, launched.decided)
     _print_ending(study.name, launched)
     for folder in launched.figures:
@@ -134,6 +144,8 @@ def _print_ending(study: str, launched: "Launched") -> None:
         f"{study}: {report.state.value}; {len(report.ran)} ran, {len(report.reused)} reused, "
         f"{len(report.failed)} failed, {len(report.blocked)} blocked, {report.seconds:.0f} s"
     )
+    if report.waited_for:
+        say(f"  gave up {report.waited_for}; the same command goes on from here")
     for key, message in report.failed.items():
         say(f"  failed   {key[:16]}  {by_key[key].label}: {first_line(message)}")
     if report.failed:
@@ -150,6 +162,7 @@ def _document(study: str, launched: "Launched") -> dict[str, object]:
         "reused": len(report.reused) if report else done,
         "failed": dict(report.failed) if report else {},
         "blocked": dict(report.blocked) if report else {},
+        "waited_for": report.waited_for if report else None,
         "seconds": report.seconds if report else 0.0,
         "figures": [str(folder) for folder in launched.figures],
     }

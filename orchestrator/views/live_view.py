@@ -15,6 +15,7 @@ from rich.text import Text
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.outage import Wait
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.attempt_progress import read_progress
 from orchestrator.records.failure import FAILURES, Result
@@ -47,6 +48,7 @@ class LiveView(Watcher):
         self._console = Console(file=stream)
         self._running: dict[str, Running] = {}
         self._counts: Mapping[JobState, int] = {}
+        self._wait: Wait | None = None
         self._done_before: int | None = None
         self._began = time.monotonic()
         self._changing = threading.Lock()
@@ -84,6 +86,10 @@ class LiveView(Watcher):
         """Print that a job will not be done; the line stays on the screen."""
         self._scroll(state.value, "red", job, because)
 
+    def note_wait(self, wait: Wait | None) -> None:
+        """Show what is waited for, below the bar, until the wait is over."""
+        self._wait = wait
+
     def tick(self, counts: Mapping[JobState, int]) -> None:
         """Remember how many jobs are in which state."""
         if self._done_before is None:
@@ -109,6 +115,9 @@ class LiveView(Watcher):
                 Text("" if fraction is None else f"{fraction:.0%}"),
                 Text(", ".join(doing), style="dim"),
             )
+        wait = self._wait
+        if wait is not None:
+            return Group(self._bar(), Text(str(wait), style="yellow"), table)
         return Group(self._bar(), table)
 
     def _bar(self) -> RenderableType:

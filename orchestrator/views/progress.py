@@ -7,6 +7,7 @@ from typing import TextIO
 
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.outage import Wait
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.failure import FAILURES, Result
 from orchestrator.text import duration, first_line
@@ -58,6 +59,10 @@ class PlainLines(Watcher):
     def note_drop(self, job: Job, state: JobState, because: str) -> None:
         """Print that a job will not be done, and why."""
         self._print(f"{state.value}: {job.label}: {first_line(because)}")
+
+    def note_wait(self, wait: Wait | None) -> None:
+        """Print what is waited for, and that the wait is over."""
+        self._print(str(wait) if wait else "the wait is over")
 
     def tick(self, counts: Mapping[JobState, int]) -> None:
         """Print a summary every few seconds and at the end, when it has changed."""

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.status import Status
 from cluster.executor import Ending
+from cluster.fault_classes import FaultClass
 from jobs.worker.answer import Code, State
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.plan.decisions import Decision
@@ -19,7 +20,8 @@ WORDS = set(re.findall(r"\w+", PAGE))
 
 
 @pytest.mark.parametrize(
-    "states", [Ending, State, Code, Result, Consequence, JobState, Decision, LaunchState]
+    "states",
+    [Ending, State, Code, FaultClass, Result, Consequence, JobState, Decision, LaunchState],
 )
 def test_the_page_of_states_names_every_member(states):
     assert not {member.name for member in states} - WORDS

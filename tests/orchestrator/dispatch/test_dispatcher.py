@@ -9,6 +9,7 @@ from jobs.kinds.probe import Probe
 from jobs.worker.answer import Answer, State
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.patience import Patience
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, gather
 from orchestrator.records.ledger import Ended, LaunchState, read_events
@@ -207,7 +208,9 @@ def test_a_job_is_not_believed_to_be_done_without_its_record(launch, make_probe)
             answer = Answer(state=State.DONE).to_json()
             return [Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer)]
 
-    report = launch([make_probe(0)], executor=Liar())
+    patience = Patience(visible_within_s=0)
+
+    report = launch([make_probe(0)], executor=Liar(), patience=patience)
 
     assert report.state is LaunchState.FAILED
     assert "left no valid record" in next(iter(report.failed.values()))

@@ -1,0 +1,133 @@
+"""`Outage`: what of its surroundings a launch waits for now, since when, and when it looks again.
+
+The launch takes its steps in rounds. A step that meets a fault of the surroundings ends its round;
+the next one comes after a pause that grows, and repeats the step. Nothing that runs is touched.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from cluster.errors import DeltascaleError, SurroundingsError
+from cluster.fault_classes import FaultClass
+from jobs.worker.logs import redacted
+from jobs.worker.whose_fault import class_of
+from orchestrator.dispatch.patience import Patience
+from orchestrator.records.failure import WAITED_FOR, WAITS_FOR
+from orchestrator.text import first_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Something that is waited for."""
+
+    fault_class: FaultClass
+    """Whose fault it is."""
+    message: str
+    """What the surroundings said, without secrets."""
+    since: float
+    """When the wait began, in seconds since the epoch."""
+    began: float
+    """The same, by the clock of the launch's `Patience`."""
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since).strftime("%Y-%m-%d %H:%M:%S")
+        what = WAITS_FOR[self.fault_class]
+        return f"waiting for {what} since {since}: {first_line(self.message)}"
+
+
+class Outage:
+    """The one thing that keeps a launch itself from going on, if there is one."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.wait: Wait | None = None
+        """What is waited for; None while all goes well."""
+        self.is_without_cluster = False
+        """True from when the machines have gone until the executor has started again."""
+        self.num_tries = 0
+        """Rounds in a row that failed."""
+        self._patience = patience
+        self._look_at = 0.0
+
+    @property
+    def is_too_long(self) -> bool:
+        """True once the wait has outlasted the launch's patience."""
+        waited = 0.0 if self.wait is None else self._patience.clock() - self.wait.began
+        return waited > self._patience.gives_up_after_s
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until the next look is due; 0 where nothing is waited for."""
+        return 0.0 if self.wait is None else max(0.0, self._look_at - self._patience.clock())
+
+    def try_round(self, steps: Iterable[Callable[[], None]]) -> None:
+        """Take steps in turn, unless a look is not due yet; the wait is over when all succeed."""
+        if self.pause_s > 0:
+            return
+        try:
+            for step in steps:
+                step()
+        except Exception as error:  # whatever the libraries of a storage raise; others pass on
+            self.note(error)
+        else:
+            self.wait = None
+
+    def note(self, error: Exception) -> None:
+        """Begin or prolong the wait for a fault of the surroundings; raise any other one again."""
+        fault_class = class_of(error)
+        if not is_of_surroundings(error, fault_class):
+            raise error
+        now = self._patience.clock()
+        if fault_class is FaultClass.CLUSTER:
+            self.is_without_cluster = True
+        self.num_tries = 1 if self.wait is None else self.num_tries + 1
+        self._look_at = now + self._patience.pause_s(self.num_tries, self._patience.longest_look_s)
+        self.wait = Wait(
+            fault_class=fault_class,
+            message=redacted(str(error)) or type(error).__name__,
+            since=time.time() if self.wait is None else self.wait.since,
+            began=now if self.wait is None else self.wait.began,
+        )
+
+
+class GaveUp(SurroundingsError):
+    """The surroundings did not come back in time; all that was done is kept."""
+
+    exit_code = 75
+
+
+T = TypeVar("T")
+
+
+def persist(action: Callable[[], T], patience: Patience, tell: Callable[[Wait | None], None]) -> T:
+    """Do something again and again until the surroundings let it, and return what it returns.
+
+    Args:
+        action: what is to be done; it may be done several times.
+        patience: how long, and how often.
+        tell: called with what is waited for, and with None when that is over.
+
+    Raises:
+        GaveUp: they did not for as long as the launch has patience.
+    """
+    outage, results = Outage(patience), list[T]()
+    while True:
+        outage.try_round([lambda: results.append(action())])
+        if results:
+            if outage.num_tries:
+                tell(None)
+            return results[-1]
+        if outage.is_too_long:
+            raise GaveUp(f"gave up {outage.wait}", hint="the same command goes on from here")
+        if outage.num_tries == 1:
+            tell(outage.wait)
+        patience.sleep(outage.pause_s)
+
+
+def is_of_surroundings(error: Exception, fault_class: FaultClass) -> bool:
+    """Tell whether what the launch itself met is waited out."""
+    if fault_class in WAITED_FOR:
+        return True
+    return isinstance(error, DeltascaleError) and fault_class is FaultClass.UNKNOWN
