@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from cluster.errors import DeltascaleError, SurroundingsError
 from cluster.fault_classes import FaultClass
-from jobs.worker.logs import redacted
+from cluster.redaction.redactor import redacted
 from jobs.worker.whose_fault import class_of
 from orchestrator.dispatch.patience import Patience
 from orchestrator.records.failure import WAITED_FOR, WAITS_FOR
