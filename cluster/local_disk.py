@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from typing import IO
 from cluster.below_root import BelowRoot
 from cluster.disk_faults import ForeignEntry, disk_faults, sync_descriptor
 from cluster.exclusive_name import give_name
+from cluster.survey import Survey, Unfinished
 
 StrPath = str | os.PathLike[str]
 
@@ -26,6 +28,8 @@ _TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{16}")
 """Names that writes give their files until they are whole; no name of a study begins so."""
 _OLD_TEMPORARY = re.compile(r".+\.tmp-[0-9a-f]{8}")
 """As above, from versions before; folders of such names are studies and other people's."""
+_PROBE = re.compile(r"\.probe-[0-9a-f]{32}")
+"""Names of files that only try whether a root can be written."""
 _UNLINKED_WHILE_OPEN = re.compile(r"\.nfs[0-9a-f]{16,}")
 """What an NFS client leaves of a file that was deleted while a process had it open."""
 
@@ -108,21 +112,29 @@ class LocalDisk:
                 return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def survey(self, folder: str) -> tuple[dict[str, int], list[str]]:
-        """Return the bytes of every plain file below a folder, and what is no plain file.
-
-        Both by name inside the folder. Links are listed, not followed; unfinished writes are left
-        out.
-        """
-        sizes: dict[str, int] = {}
-        odd: list[str] = []
+    def survey(self, folder: str) -> Survey:
+        """Return what lies below a folder; nothing when it does not exist."""
+        walk = _Walk()
         with (
             disk_faults(self.url, f"list {folder}"),
             contextlib.suppress(FileNotFoundError),
             self._below.folder(folder) as descriptor,
         ):
-            _survey(descriptor, "", sizes, odd)
-        return sizes, odd
+            walk.below(descriptor, "")
+        return Survey(sizes=walk.sizes, odd=walk.odd, unfinished=walk.unfinished)
+
+    def survey_top(self) -> Survey:
+        """Return the unfinished writes directly in the root."""
+        walk = _Walk()
+        with (
+            disk_faults(self.url, "list the root"),
+            contextlib.suppress(FileNotFoundError),
+            os.scandir(self.url) as entries,
+        ):
+            for entry in entries:
+                if _is_leftover(entry) or _PROBE.fullmatch(entry.name):
+                    walk.file(entry, entry.name, is_leftover=True)
+        return Survey(unfinished=walk.unfinished)
 
     def exists(self, name: str) -> bool:
         """Return True when anything has the name; a link counts, and is not followed."""
@@ -144,18 +156,6 @@ class LocalDisk:
                     return [entry.name for entry in entries if not _is_leftover(entry)]
             except FileNotFoundError:
                 return []
-
-    def leftovers(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
-        """Yield unfinished writes directly inside a folder, and what is known of them."""
-        with (
-            disk_faults(self.url, f"list {folder}"),
-            contextlib.suppress(FileNotFoundError),
-            self._below.folder(folder) as descriptor,
-            os.scandir(descriptor) as entries,
-        ):
-            for entry in entries:
-                if _is_leftover(entry):
-                    yield entry.name, entry.stat(follow_symlinks=False)
 
     def remove(self, name: str) -> None:
         """Delete a file or a whole folder; of a link, the link."""
@@ -179,7 +179,7 @@ class LocalDisk:
         with (
             disk_faults(self.url, f"delete {name}"),
             contextlib.suppress(FileNotFoundError),
-            self._below.parent(name) as (folder, last),
+            self._below.parent(name, make=True) as (folder, last),
         ):
             aside = _temporary()
             os.rename(last, aside, src_dir_fd=folder, dst_dir_fd=folder)
@@ -285,23 +285,45 @@ def _forget(temporary: str, folder: int) -> None:
         os.unlink(temporary, dir_fd=folder)
 
 
-def _survey(folder: int, inside: str, sizes: dict[str, int], odd: "list[str]") -> None:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = inside + entry.name
-            if entry.is_dir(follow_symlinks=False):
+class _Walk:
+    """Gathers a survey, folder by folder."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+        self.odd: list[str] = []
+        self.unfinished: dict[str, Unfinished] = {}
+        self._now = time.time()
+
+    def below(self, folder: int, inside: str) -> None:
+        """Add everything below an open folder; `inside` comes before its names."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = inside + entry.name
+                # What vanishes meanwhile is not there.
                 with contextlib.suppress(FileNotFoundError):
-                    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                    below = os.open(entry.name, flags, dir_fd=folder)
-                    try:
-                        _survey(below, f"{name}/", sizes, odd)
-                    finally:
-                        os.close(below)
-            elif not entry.is_file(follow_symlinks=False):
-                odd.append(name)
-            elif not _is_leftover(entry):
-                with contextlib.suppress(FileNotFoundError):
-                    sizes[name] = entry.stat(follow_symlinks=False).st_size
+                    if entry.is_dir(follow_symlinks=False):
+                        self._folder(entry.name, folder, f"{name}/")
+                    elif entry.is_file(follow_symlinks=False):
+                        self.file(entry, name, is_leftover=_is_leftover(entry))
+                    else:
+                        self.odd.append(name)
+
+    def file(self, entry: "os.DirEntry[str]", name: str, *, is_leftover: bool) -> None:
+        """Add one plain file."""
+        of_file = entry.stat(follow_symlinks=False)
+        if is_leftover:
+            age_s = self._now - of_file.st_mtime
+            self.unfinished[name] = Unfinished(bytes=of_file.st_size, age_s=age_s)
+        else:
+            self.sizes[name] = of_file.st_size
+
+    def _folder(self, name: str, folder: int, inside: str) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=folder)
+        try:
+            self.below(descriptor, inside)
+        finally:
+            os.close(descriptor)
 
 
 def _remove_folder(name: str, folder: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from cluster.errors import SurroundingsError
 from cluster.remote_faults import code_of, remote_faults
 from cluster.remote_options import PART_BYTES, open_remote, transfer_options, whole_read_options
+from cluster.survey import Survey
 
 _CONFLICT_TRIES = 6
 _NOT_CONDITIONAL = frozenset({"NotImplemented", "501", "InvalidArgument", "InvalidRequest"})
@@ -120,16 +121,13 @@ class RemoteStore:
 
     def move(self, source: str, target: str) -> None:
         """Copy a file or every file of a folder, then delete it under its old name."""
-        names = [f"/{name}" for name in self.survey(source)[0]] or [""]
+        names = [f"/{name}" for name in self.survey(source).sizes] or [""]
         for name in names:
             self.copy(source + name, target + name)
         self.remove(source)
 
-    def survey(self, folder: str) -> tuple[dict[str, int], list[str]]:
-        """Return name inside the folder -> bytes, of every file below it, in one listing.
-
-        An object store holds nothing else, so the second list is empty.
-        """
+    def survey(self, folder: str) -> Survey:
+        """Return the files below a folder, in one listing; an object store holds nothing else."""
         prefix = f"{self._key(folder)}/"
         with remote_faults(self.url, f"list {folder}"):
             infos = self._fs.find(self._key(folder), detail=True)
@@ -138,7 +136,7 @@ class RemoteStore:
             for name, info in infos.items()
             if name.startswith(prefix) and not name.endswith("/")
         }
-        return sizes, []
+        return Survey(sizes=sizes)
 
     def exists(self, name: str) -> bool:
         """Return True when the name is a file or a folder."""

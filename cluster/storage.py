@@ -7,14 +7,14 @@ never overwrites, so of two writers exactly one wins.
 import contextlib
 import errno
 import os
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.local_disk import LocalDisk
+from cluster.survey import Survey
 
 _UNUSUAL = frozenset({"", ".", ".."})
 """Parts of a name that may leave the root."""
@@ -100,24 +100,17 @@ class Storage:
         """Return the number of bytes under a name, or None when no file is there."""
         return self._store.size(_check_name(name))
 
-    def sizes(self, folder: str) -> dict[str, int]:
+    def sizes(self, folder: str) -> Mapping[str, int]:
         """Return name inside the folder -> bytes of every file below; a request per 1,000 files."""
-        return self._store.survey(_check_name(folder))[0]
+        return self._store.survey(_check_name(folder)).sizes
 
-    def survey(self, folder: str) -> tuple[dict[str, int], list[str]]:
-        """Return the sizes of all files below a folder, and the names of what is no plain file.
-
-        Links, pipes and the like: nothing of ours. They are listed, and not followed.
-        """
+    def survey(self, folder: str) -> Survey:
+        """Return what lies below a folder; a request per 1,000 files."""
         return self._store.survey(_check_name(folder))
 
-    def leftovers(self, folder: str, *, older_than_s: float) -> list[str]:
-        """List what writes that were killed left directly inside a folder (local roots)."""
-        if not isinstance(self._store, LocalDisk):
-            return []
-        until = time.time() - older_than_s
-        found = self._store.leftovers(_check_name(folder))
-        return sorted(name for name, of_file in found if of_file.st_mtime < until)
+    def survey_top(self) -> Survey:
+        """Return the unfinished writes directly in the root (local roots)."""
+        return self._store.survey_top() if isinstance(self._store, LocalDisk) else Survey()
 
     def exists(self, name: str) -> bool:
         """Return True when the name is a file or a folder."""

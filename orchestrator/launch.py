@@ -17,7 +17,7 @@ from orchestrator.dispatch.outage import Wait, persist
 from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.dispatch.worker_messages import Assigner, root_id
+from orchestrator.dispatch.worker_messages import Assigner
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
@@ -29,6 +29,7 @@ from orchestrator.plan.study_folder import cell_key, read_index, write_study, wr
 from orchestrator.records.history import History, read_history
 from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import study_lock
+from orchestrator.records.root_file import root_id
 from orchestrator.study.selector import select
 from orchestrator.study.study import Study
 from orchestrator.views.study_views import (

@@ -105,6 +105,27 @@ class FileLock:
                 if holder:
                     _write(descriptor, {"token": token})
 
+    @contextlib.contextmanager
+    def kept(self, *, silent_for_s: float) -> Iterator[bool]:
+        """Keep others from the lock while the block runs, and yield whether nobody holds it.
+
+        Changes nothing: where there is no file nobody holds it, and nobody is kept from it.
+
+        Args:
+            silent_for_s: where the file system has no locks, a file that was not touched for so
+                long counts as free.
+        """
+        with contextlib.ExitStack() as opened:
+            is_free = True
+            try:
+                descriptor = opened.enter_context(_opened(self.path, os.O_RDONLY))
+                is_free = _try_lock(descriptor, shared=False)
+            except FileNotFoundError:
+                pass
+            except NoLocks:
+                is_free = time.time() - os.fstat(descriptor).st_mtime >= silent_for_s
+            yield is_free
+
     def holder(self) -> Holder | None:
         """Return who holds the lock now; None when nobody does. Changes nothing."""
         try:

@@ -9,6 +9,7 @@ when its holder has shown no sign of life for a minute.
 import contextlib
 from collections.abc import Iterator
 
+from cluster.disk_faults import ForeignEntry
 from cluster.locks.file_lock import FileLock, NoLocks
 from cluster.locks.held import Occupied
 from jobs.artifacts.artifact import Artifact
@@ -39,3 +40,22 @@ def claimed(artifact: Artifact, *, shared: bool = False) -> Iterator[None]:
                 if fault.silent_s < _STALE_AFTER_S:
                     raise Busy from None
         yield
+
+
+@contextlib.contextmanager
+def free_of_attempts(artifact: Artifact) -> Iterator[bool]:
+    """Keep new attempts from a job while the block runs; yield False when one is at work already.
+
+    Nothing is written: a job that was never claimed is free. Unlike an attempt, which may do work
+    twice, this believes a lock whose holder is silent: it may only be stopped.
+    """
+    if not artifact.storage.is_local:
+        yield True
+        return
+    try:
+        lock = FileLock(artifact.storage.path(f"{artifact.folder}/claim"))
+    except ForeignEntry:
+        yield False
+        return
+    with lock.kept(silent_for_s=_STALE_AFTER_S) as is_free:
+        yield is_free

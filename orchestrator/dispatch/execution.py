@@ -22,9 +22,10 @@ from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.dispatch.worker_messages import Assigner, root_id
+from orchestrator.dispatch.worker_messages import Assigner
 from orchestrator.records.history import History, Journal
 from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState
+from orchestrator.records.root_file import root_id
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
 """Packages of this checkout that a joined Ray is given to import."""

@@ -2,15 +2,10 @@
 
 import json
 import tempfile
-import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
-
-from cluster.checked_json import damaged_file, read_as
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
@@ -70,29 +65,6 @@ class Assigner:
         if self.storage.is_local:
             return self.storage.path(f"studies/{self.study}/wandb")
         return Path(tempfile.gettempdir()) / f"deltascale-wandb-{self.root_id}"
-
-
-def root_id(storage: Storage) -> str:
-    """Return the identity of an output root, drawn at first use; it moves with the root."""
-    name = "root.json"
-    storage.create(name, (json.dumps({"id": uuid.uuid4().hex}) + "\n").encode())
-    try:
-        identity = read_as(storage, name, _ROOT_FILE)
-    except ValueError as reason:
-        hint = "delete it: another is drawn, under which W&B shows the jobs that run from then on"
-        raise damaged_file(storage, name, reason, hint) from None
-    assert identity is not None, f"{name} has gone while it was read"
-    return identity["id"]
-
-
-class _RootFile(TypedDict):
-    """What `root.json` holds."""
-
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-    """Identity of the root."""
-
-
-_ROOT_FILE = TypeAdapter(_RootFile)
 
 
 def write_request(storage: Storage, job: Job) -> None:

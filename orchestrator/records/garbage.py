@@ -1,22 +1,42 @@
 """What can be deleted from a root: superseded artifacts, losing attempts, old checkpoints, caches.
 
-Only what no launched study of the root refers to, or what a finished job no longer needs. Listing
-changes nothing; the user asks for deletion.
+Only what deltascale can prove that it made, and no launched study of the root refers to, or a
+finished job no longer needs. The rest is left, and named. Listing changes nothing; the user asks
+for deletion.
 """
 
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from cluster.checked_json import parse_json, read_as
+from cluster.disk_faults import ForeignEntry
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from jobs.artifacts.artifact import Artifact
+from cluster.survey import Survey
+from jobs.artifacts.artifact import Artifact, Record
+from jobs.artifacts.claim import free_of_attempts
 from jobs.artifacts.identity import KEY_LENGTH
-from jobs.worker.work import PRIVATE
+from jobs.kind import KINDS
+from jobs.worker.work import PRIVATE, is_private
+from orchestrator.records.root_file import require_root
 
-_CACHE = "cache"
-"""Folder of a root that holds one folder per cache (`base_rows`)."""
+_CACHES = ("base_rows",)
+"""Folders of `cache/` that jobs fill and know how to fill again."""
 _SPENT = tuple(name for name in PRIVATE if name != "log.txt")
+_DESCRIBED = ("record.json", "job.json")
+"""What says that a folder is the artifact of a job, the record first: it goes first."""
+_OWN = frozenset({*_DESCRIBED, "claim", "attempts"})
+_KEY16 = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
+_UNFINISHED_FOR_S = 24 * 3600.0
+"""A write that was not finished for a day was killed."""
+_OWN_IN_STUDY = frozenset(
+    {"study.yaml", "params.json", "plan.json", "index.json", "ledger", "requests", "lock"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,50 +51,265 @@ class Garbage:
     """Size in bytes."""
 
 
-def find_garbage(root: Storage) -> Iterator[Garbage]:
-    """List what can be deleted: caches, then artifacts and parts of them in order of name.
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """One file or folder that stays, although no study needs it."""
 
-    In a root with no launched study that is caches only: what is superseded is not known.
+    name: str
+    """File or folder, relative to the root."""
+    why: str
+    """Why it stays."""
+
+
+def find_garbage(root: Storage) -> Iterator[Garbage]:
+    """List what can be deleted, as `Collector` does."""
+    return Collector(root).find()
+
+
+class Collector:
+    """Finds what can be deleted from a root, and what lies there that is none of ours."""
+
+    def __init__(self, root: Storage) -> None:
+        self.root = root
+        self.left: list[Left] = []
+
+    def find(self) -> Iterator[Garbage]:
+        """Yield unfinished writes, caches, then artifacts and parts of them in order of name.
+
+        While an item is looked at, no attempt can begin at its job, so it may be deleted right
+        away. In a root with no launched study nothing of `artifacts/` is yielded: what is
+        superseded is not known.
+
+        Raises:
+            UserError: this is no root of ours.
+            SurroundingsError: the plan of a study cannot be read, so what it needs is not known.
+        """
+        require_root(self.root)
+        self.left.clear()
+        wanted = _keys_in_plans(self.root)
+        yield from self._unfinished("", self.root.survey_top())
+        for folder in ("revisions", *(f"studies/{study}" for study in studies_of(self.root))):
+            yield from self._unfinished(f"{folder}/", self._surveyed(folder) or Survey())
+        yield from self._caches()
+        if not wanted:
+            return
+        kinds = set(KINDS.names())
+        for kind in self.root.list("artifacts"):
+            if kind not in kinds:
+                self._leave(f"artifacts/{kind}")
+                continue
+            for key16 in self._inside(f"artifacts/{kind}"):
+                yield from self._at_artifact(kind, key16, wanted.get(key16))
+
+    def remove(self, item: Garbage) -> None:
+        """Delete an item; of an artifact the record first, so that half of one is never done."""
+        self.root.remove(f"{item.name}/{_DESCRIBED[0]}")
+        self.root.remove(item.name)
+
+    def _inside(self, folder: str) -> list[str]:
+        """List a folder; one that is a link is left, and holds nothing."""
+        try:
+            return self.root.list(folder)
+        except ForeignEntry:
+            self._leave(folder)
+            return []
+
+    def _leave(self, name: str, why: str = "not ours") -> None:
+        self.left.append(Left(name=name, why=why))
+
+    def _unfinished(self, folder: str, survey: Survey) -> Iterator[Garbage]:
+        for name, unfinished in sorted(survey.unfinished.items()):
+            if unfinished.age_s > _UNFINISHED_FOR_S:
+                yield Garbage(
+                    name=folder + name, why="a write that was killed", bytes=unfinished.bytes
+                )
+
+    def _caches(self) -> Iterator[Garbage]:
+        for cache in self._inside("cache"):
+            if cache not in _CACHES:
+                self._leave(f"cache/{cache}")
+                continue
+            for name in self._inside(f"cache/{cache}"):
+                folder = f"cache/{cache}/{name}"
+                survey = self._surveyed(folder)
+                if survey is not None:
+                    why = "a cache: made again when needed"
+                    yield from self._whole(folder, survey, why, foreign=survey.odd)
+
+    def _surveyed(self, folder: str) -> Survey | None:
+        """Survey a folder; None, and left, when it is no folder."""
+        try:
+            if self.root.size(folder) is None:
+                return self.root.survey(folder)
+        except ForeignEntry:
+            pass
+        self._leave(folder)
+        return None
+
+    def _whole(
+        self, folder: str, survey: Survey, why: str, *, foreign: Sequence[str]
+    ) -> Iterator[Garbage]:
+        """Yield a folder; where something foreign is in it, our files one by one.
+
+        Args:
+            folder: The folder, relative to the root.
+            survey: What is in it.
+            why: Why it can go.
+            foreign: Names inside the folder that stay.
+        """
+        if not foreign:
+            yield Garbage(name=folder, why=why, bytes=sum(survey.sizes.values()))
+            return
+        for name in foreign:
+            self._leave(f"{folder}/{name}")
+        for name, size in sorted(survey.sizes.items()):
+            if not any(_is_in(name, entry) for entry in foreign):
+                yield Garbage(name=f"{folder}/{name}", why=why, bytes=size)
+
+    def _at_artifact(self, kind: str, key16: str, key: str | None) -> Iterator[Garbage]:
+        """Yield what can go of one folder in `artifacts/`; `key` is what a study asks for there."""
+        folder = f"artifacts/{kind}/{key16}"
+        if not _KEY16.fullmatch(key16):
+            self._leave(folder)
+            return
+        survey = self._surveyed(folder)
+        if survey is None:
+            return
+        if not _is_artifact(self.root, folder, survey, kind, is_wanted=key is not None):
+            self._leave(folder)
+            return
+        artifact = Artifact(self.root, kind, key or key16)
+        with free_of_attempts(artifact) as is_free:
+            if not is_free:
+                self._leave(folder, "an attempt is at work there")
+                return
+            yield from self._unfinished(f"{folder}/", survey)
+            record = _record_in(self.root, folder, survey, key16)
+            foreign = self._foreign(folder, survey, record)
+            if key is None:
+                why = "no launched study asks for this key any more"
+                yield from self._whole(folder, survey, why, foreign=foreign)
+                return
+            for name in foreign:
+                self._leave(f"{folder}/{name}")
+            if record is not None and record.key == key:
+                yield from self._spent(folder, survey, record, foreign)
+
+    def _foreign(self, folder: str, survey: Survey, record: Record | None) -> list[str]:
+        """List the names in an artifact that no attempt of ours can have made."""
+        foreign = set(survey.odd)
+        if self.root.is_local:
+            foreign |= set(self.root.list(folder)) - _OWN
+        for name in survey.sizes:
+            top, *rest = name.split("/", 2)
+            if top not in _OWN:
+                foreign.add(top)
+            elif len(rest) != (2 if top == "attempts" else 0):
+                foreign.add(name)  # a file among the attempts, a folder where a file belongs
+            elif record is not None and rest and _is_unlisted(rest[0], rest[1], record):
+                foreign.add(name)
+        return sorted(foreign)
+
+    def _spent(
+        self, folder: str, survey: Survey, record: Record, foreign: Sequence[str]
+    ) -> Iterator[Garbage]:
+        """Yield what a finished job no longer needs: attempts that did not win, checkpoints."""
+        for attempt in self.root.list(f"{folder}/attempts"):
+            place = f"attempts/{attempt}"
+            if place in survey.sizes or place in survey.odd:
+                continue  # no folder: it was left above
+            if attempt != record.attempt:
+                yield from self._part(folder, place, survey, foreign, "an attempt that did not win")
+                continue
+            for name in _SPENT:
+                if any(_is_in(file, f"{place}/{name}") for file in survey.sizes):
+                    why = "spent: the job is done"
+                    yield from self._part(folder, f"{place}/{name}", survey, foreign, why)
+
+    def _part(
+        self, folder: str, part: str, survey: Survey, foreign: Sequence[str], why: str
+    ) -> Iterator[Garbage]:
+        """Yield a part of an artifact whole, or our files in it where something foreign is."""
+        ours = {file: size for file, size in survey.sizes.items() if _is_in(file, part)}
+        if not any(_is_in(name, part) for name in foreign):
+            yield Garbage(name=f"{folder}/{part}", why=why, bytes=sum(ours.values()))
+            return
+        for file, size in sorted(ours.items()):
+            if not any(_is_in(file, entry) for entry in foreign):
+                yield Garbage(name=f"{folder}/{file}", why=why, bytes=size)
+
+
+def studies_of(root: Storage) -> list[str]:
+    """List the folders in `studies/` that a launch made or may be making.
 
     Raises:
-        SurroundingsError: the plan of a study cannot be read, so what it needs is not known.
+        ForeignEntry: one is a link: what lies behind it may be a study whose needs are not known.
     """
-    wanted = _keys_in_plans(root)
-    for cache in root.list(_CACHE):
-        for name in root.list(f"{_CACHE}/{cache}"):
-            yield _garbage(root, f"{_CACHE}/{cache}/{name}", "a cache: made again when needed")
-    if not wanted:
-        return
-    for kind in root.list("artifacts"):
-        for key16 in root.list(f"artifacts/{kind}"):
-            folder = f"artifacts/{kind}/{key16}"
-            if key16 not in wanted:
-                yield _garbage(root, folder, "no launched study asks for this key any more")
-            else:
-                yield from _inside(root, Artifact(root, kind, wanted[key16]))
+    names = root.list("studies")
+    return [name for name in names if not _OWN_IN_STUDY.isdisjoint(root.list(f"studies/{name}"))]
 
 
-def _inside(root: Storage, artifact: Artifact) -> Iterator[Garbage]:
-    record_and_digest = artifact.find_record()
-    if record_and_digest is None:
-        return
-    record, _ = record_and_digest
-    for attempt in artifact.attempts():
-        folder = artifact.attempt_folder(attempt)
-        if attempt != record.attempt:
-            yield _garbage(root, folder, "an attempt that did not win")
-            continue
-        for name in root.list(folder):
-            if name in _SPENT:
-                yield _garbage(root, f"{folder}/{name}", "spent: the job is done")
+def _is_in(name: str, folder: str) -> bool:
+    return name == folder or name.startswith(f"{folder}/")
 
 
-def _garbage(root: Storage, name: str, why: str) -> Garbage:
-    sizes = root.sizes(name).values() or [root.size(name) or 0]
-    return Garbage(name=name, why=why, bytes=sum(sizes))
+def _is_artifact(root: Storage, folder: str, survey: Survey, kind: str, *, is_wanted: bool) -> bool:
+    """Tell whether a folder is the artifact that its name says.
+
+    A request or record that cannot be read is damaged, and ours all the same; one that speaks of
+    another job means that somebody copied the folder here.
+    """
+    described = [name for name in _DESCRIBED if name in survey.sizes]
+    if is_wanted or not described:
+        return bool(described)
+    try:
+        written = parse_json(root.read(f"{folder}/{described[-1]}"))
+    except (ValueError, FileNotFoundError):
+        return True
+    if not isinstance(written, dict):
+        return True
+    key = str(written.get("key", folder.rsplit("/", 1)[-1]))
+    return key.startswith(folder.rsplit("/", 1)[-1]) and written.get("kind", kind) == kind
 
 
-def _keys_in_plans(root: Storage) -> dict[str, str]:
+def _is_unlisted(attempt: str, name: str, record: Record) -> bool:
+    """Tell whether a file in the attempt that won is one that no attempt of ours wrote."""
+    return attempt == record.attempt and name not in record.files and not is_private(name)
+
+
+def _record_in(root: Storage, folder: str, survey: Survey, key16: str) -> Record | None:
+    """Return the valid record of an artifact, its files checked against the survey."""
+    if "record.json" not in survey.sizes:
+        return None
+    try:
+        record = Record.from_json(root.read(f"{folder}/record.json"))
+    except (ValueError, FileNotFoundError):
+        return None
+    place = f"attempts/{record.attempt}"
+    is_whole = all(
+        survey.sizes.get(f"{place}/{name}") == entry.bytes for name, entry in record.files.items()
+    )
+    return record if is_whole and record.key.startswith(key16) else None
+
+
+class _Entry(TypedDict):
+    """A job in the index of a study."""
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
+    """Its key."""
+
+
+class _Index(TypedDict):
+    """What `gc` must know of an index."""
+
+    stages: dict[str, list[_Entry]]
+    """Stage -> its jobs."""
+
+
+_INDEX = TypeAdapter(_Index)
+
+
+def _keys_in_plans(root: Storage) -> Mapping[str, str]:
     """Return the first characters of the key -> key, over the last plan of every study."""
     wanted = {}
     for study in root.list("studies"):
@@ -88,13 +323,12 @@ def _keys(root: Storage, study: str) -> list[str]:
     if not root.exists(name) and not root.exists(f"studies/{study}/study.yaml"):
         return []  # never launched
     try:
-        index = json.loads(root.read(name))
-        keys = [entry["key"] for entries in index["stages"].values() for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        index = read_as(root, name, _INDEX)
+    except ValueError as error:
         raise _unknown_needs(root, name) from error
-    if not all(isinstance(key, str) for key in keys):
+    if index is None:
         raise _unknown_needs(root, name)
-    return keys
+    return [entry["key"] for entries in index["stages"].values() for entry in entries]
 
 
 def _unknown_needs(root: Storage, name: str) -> SurroundingsError:

@@ -1,14 +1,18 @@
 """Verb `gc`: list what a root no longer needs; `--apply` deletes it."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from orchestrator.console import say, say_json
 from orchestrator.text import pluralize
 from orchestrator.verb import chosen_root
+
+if TYPE_CHECKING:
+    from orchestrator.records.garbage import Collector, Garbage
 
 ORDER = 120
 HELP = "list what the root no longer needs (superseded keys, spent checkpoints); --apply deletes"
@@ -29,45 +33,52 @@ def run(options: argparse.Namespace) -> int:
         0.
 
     Raises:
+        UserError: this is no root of ours.
         SurroundingsError: a launch is running, or the plan of a study cannot be read.
     """
-    from orchestrator.records.garbage import find_garbage
+    from orchestrator.records.garbage import Collector
 
     root = chosen_root(options)
-    if options.apply:
-        with _all_locked(root) as studies:
-            garbage = list(find_garbage(root))
-            for item in garbage:
-                _require_no_other(root, studies)
-                root.remove(item.name)
-    else:
-        garbage = list(find_garbage(root))
+    collector = Collector(root)
+    garbage = _delete(root, collector) if options.apply else list(collector.find())
     total = sum(item.bytes for item in garbage)
     if options.json:
-        say_json(
-            {
-                "applied": options.apply,
-                "bytes": total,
-                "items": [
-                    {"name": item.name, "why": item.why, "bytes": item.bytes} for item in garbage
-                ],
-            }
-        )
+        items = [{"name": item.name, "why": item.why, "bytes": item.bytes} for item in garbage]
+        left = [{"name": item.name, "why": item.why} for item in collector.left]
+        say_json({"applied": options.apply, "bytes": total, "items": items, "left": left})
         return 0
     for item in garbage:
         say(f"{item.bytes / 1e6:10.2f} MB  {item.name}  ({item.why})")
+    for left_item in collector.left:
+        say(f"{'left':>13}  {left_item.name}  ({left_item.why})")
     done = "deleted" if options.apply else "could be deleted; --apply deletes them"
     say(f"{pluralize(len(garbage), 'item')}, {total / 1e6:.2f} MB {done}")
     return 0
+
+
+def _delete(root: Storage, collector: "Collector") -> "list[Garbage]":
+    """Delete each item while it is looked at, when no attempt can begin there."""
+    from orchestrator.records.root_file import require_root
+
+    require_root(root)
+    garbage = []
+    with _all_locked(root) as studies:
+        unlocked = set(root.list("studies")) - set(studies)
+        for item in collector.find():
+            _require_no_other(root, studies, unlocked)
+            collector.remove(item)
+            garbage.append(item)
+    return garbage
 
 
 @contextmanager
 def _all_locked(root: Storage) -> Iterator[list[str]]:
     """Hold the lock of every study of the root, so that none is launched while the block runs."""
     from orchestrator.dispatch.execution import new_launch_id
+    from orchestrator.records.garbage import studies_of
     from orchestrator.records.lock import study_lock
 
-    studies = _studies(root)
+    studies = studies_of(root)
     identifier = new_launch_id()
     with ExitStack() as locks:
         for study in studies:
@@ -75,14 +86,18 @@ def _all_locked(root: Storage) -> Iterator[list[str]]:
         yield studies
 
 
-def _studies(root: Storage) -> list[str]:
-    """List the folders of all studies, also of those never launched."""
-    return [study for study in root.list("studies") if root.list(f"studies/{study}")]
+def _require_no_other(root: Storage, studies: Sequence[str], unlocked: Set[str]) -> None:
+    """Raise when a study was launched for the first time: it may need what is listed.
 
+    Args:
+        root: The root.
+        studies: The studies that are locked.
+        unlocked: Other names in `studies/`, where nothing was launched so far.
+    """
+    from orchestrator.records.garbage import studies_of
 
-def _require_no_other(root: Storage, studies: list[str]) -> None:
-    """Raise when a study was launched for the first time: it may need what is listed."""
-    if _studies(root) != studies:
+    names = set(root.list("studies"))
+    if names - unlocked != set(studies) or (unlocked and studies_of(root) != studies):
         raise SurroundingsError(
             "a study was launched on this root meanwhile",
             where=root.url,

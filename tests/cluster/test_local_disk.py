@@ -14,6 +14,7 @@ from cluster.disk_faults import ForeignEntry
 from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
+from cluster.survey import Survey
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_link_has_no_size_and_is_listed_without_a_look_behind_it(root):
     root.write("a/ours", b"ours")
     link(root, "a/linked")
     assert root.size("a/linked/theirs") is None
-    assert root.survey("a") == ({"ours": 4}, ["linked"])
+    assert root.survey("a") == Survey(sizes={"ours": 4}, odd=["linked"])
     assert root.list("a") == ["linked", "ours"]
 
 
@@ -187,8 +188,13 @@ def test_names_that_only_look_like_unfinished_writes_are_listed(root):
     (root.path("studies") / ".nfs000000000123abcd00000001").write_text("deleted while open")
     assert root.list("studies") == ["x.tmp-0123abcd", "x.tmp-1"]
     assert set(root.sizes("studies")) == {"x.tmp-1/index.json", "x.tmp-0123abcd/index.json"}
-    assert root.leftovers("studies", older_than_s=3600) == []
-    assert len(root.leftovers("studies", older_than_s=-60)) == 3
+    unfinished = root.survey("studies").unfinished
+    assert sorted(unfinished) == [
+        ".nfs000000000123abcd00000001",
+        ".tmp-0123456789abcdef",
+        "y.tmp-0123abcd",
+    ]
+    assert {each.bytes for each in unfinished.values()} == {14, 18}
 
 
 def without_links(monkeypatch, number):

@@ -10,8 +10,9 @@ from cluster.storage import Storage
 from jobs.artifacts.job import InputRef, Job
 from jobs.worker.answer import Answer, Code, Fault, State
 from jobs.worker.assignment import Assignment
-from orchestrator.dispatch.worker_messages import Assigner, result_of, root_id
+from orchestrator.dispatch.worker_messages import Assigner, result_of
 from orchestrator.records.failure import Result
+from orchestrator.records.root_file import root_id
 
 REF = InputRef(kind="pairs", key="a" * 64, stage="pairs", cell={"condition": "plain"})
 JOB = Job(
