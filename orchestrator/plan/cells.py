@@ -4,8 +4,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cluster.errors import UserError
-from orchestrator.plan.grid import UNIT, Grid, Row, in_order, join, keep, line, pin, project, union
+from orchestrator.plan.grid import (
+    UNIT,
+    Grid,
+    Row,
+    in_order,
+    join,
+    keep,
+    line,
+    num_joined,
+    pin,
+    project,
+    union,
+)
 from orchestrator.study.study import Stage, Study
+
+_MOST_ROWS = 1_000_000
+"""Cells of a stage before its `where` has kept some of them."""
+_MOST_CELLS = 100_000
+"""Cells of a stage: ten times the largest study that anybody has in mind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +49,10 @@ class Agreement:
 def stage_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:
     """Return the cells of a stage, given those of all upstream stages. Raises UserError."""
     grid = _gather_grid(stage, study, grids) if stage.gather else _inherit_grid(stage, study, grids)
-    return _keep_selected(in_order(grid, study.axes), stage, study)
+    kept = _keep_selected(in_order(grid, study.axes), stage, study)
+    if len(kept.rows) > _MOST_CELLS:
+        raise _too_many(len(kept.rows), _MOST_CELLS, stage, study)
+    return kept
 
 
 def agreements(
@@ -54,10 +74,18 @@ def agreements(
 
 
 def gather_rows(
-    stage: Stage, upstream: str, grids: Mapping[str, Grid]
+    stage: Stage, upstream: str, study: Study, grids: Mapping[str, Grid]
 ) -> Iterator[tuple[Row, list[Row]]]:
     """Yield each cell of a gathering stage with the cells of `upstream` that agree with it."""
     grid, gathered = grids[stage.name], grids[upstream]
+    num_gathered = num_joined(grid, gathered)
+    if num_gathered > _MOST_ROWS:
+        raise UserError(
+            f"the stage {stage.name!r} would gather {num_gathered:,} jobs of {upstream!r}; "
+            f"{_MOST_ROWS:,} are the most",
+            where=study.where("stages", stage.name, "per"),
+            hint=f"each of its cells gathers every job of {upstream!r} that agrees with it",
+        )
     shared = [axis for axis in grid.axes if axis in gathered.axes]
     own_positions = [grid.axes.index(axis) for axis in shared]
     gathered_positions = [gathered.axes.index(axis) for axis in shared]
@@ -79,7 +107,7 @@ def _inherit_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid
         if not taken.rows:
             pinned = ", ".join(f"{axis}={value}" for axis, value in source.pins.items())
             raise UserError(f"no job of the stage {source.stage!r} has {pinned}", where=where)
-        grid = join(grid, taken)
+        grid = _joined(grid, taken, stage, study)
     if not grid.rows:
         raise UserError(
             f"no jobs of the inputs of the stage {stage.name!r} agree on the axes they share",
@@ -92,8 +120,24 @@ def _inherit_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid
                 where=study.where("stages", stage.name, "over"),
                 hint=f"take {axis!r} out of `over`, or pin it on the input with `where`",
             )
-        grid = join(grid, line(axis, len(study.axes[axis].values)))
+        grid = _joined(grid, line(axis, len(study.axes[axis].values)), stage, study)
     return grid
+
+
+def _joined(left: Grid, right: Grid, stage: Stage, study: Study) -> Grid:
+    """Join two grids. Raises UserError, before anything is made, for more rows than may be."""
+    num_rows = num_joined(left, right)
+    if num_rows > _MOST_ROWS:
+        raise _too_many(num_rows, _MOST_ROWS, stage, study)
+    return join(left, right)
+
+
+def _too_many(number: int, most: int, stage: Stage, study: Study) -> UserError:
+    return UserError(
+        f"the stage {stage.name!r} would have {number:,} cells; {most:,} are the most",
+        where=study.where("stages", stage.name),
+        hint="the axes of a stage multiply: take some out of `over`, or give them fewer values",
+    )
 
 
 def _gather_grid(stage: Stage, study: Study, grids: Mapping[str, Grid]) -> Grid:

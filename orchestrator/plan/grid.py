@@ -4,6 +4,7 @@ A row holds, for each axis of its grid, the position of a value on that axis; ro
 that equal studies are planned in equal order.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,17 @@ def join(left: Grid, right: Grid) -> Grid:
             for rest in agreeing.get(tuple(row[position] for position in at_left), ())
         ),
     )
+
+
+def num_joined(left: Grid, right: Grid) -> int:
+    """Return how many rows the join of two grids has, without making it."""
+    shared = [axis for axis in left.axes if axis in right.axes]
+    counts = [
+        Counter(tuple(row[at] for at in places) for row in grid.rows)
+        for grid in (left, right)
+        for places in [[grid.axes.index(axis) for axis in shared]]
+    ]
+    return sum(number * counts[1][values] for values, number in counts[0].items())
 
 
 def pin(grid: Grid, pins: Mapping[str, int]) -> Grid:

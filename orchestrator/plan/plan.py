@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from cluster.errors import unknown_name
+from cluster.errors import UserError, unknown_name
 from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.cells import agreements, gather_rows, stage_grid
@@ -14,6 +14,7 @@ from orchestrator.plan.stage_params import OutsideData, StageParams, is_same_dat
 from orchestrator.study.stage_checks import missing_input, ordered_stages
 from orchestrator.study.study import Stage, Study
 
+_MOST_JOBS = 200_000
 _Inputs = dict[str, Sequence[InputRef]]
 
 
@@ -104,6 +105,12 @@ class _Planner:
     def add(self, stage: Stage, kind: Kind[Params]) -> None:
         """Plan the jobs of one more stage."""
         grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
+        if len(self.jobs) + len(grid.rows) > _MOST_JOBS:
+            raise UserError(
+                f"the study would have more than {_MOST_JOBS:,} jobs",
+                where=self.study.where("stages", stage.name),
+                hint="make two studies of it: on one root they share their work",
+            )
         params = StageParams(stage, kind, self.study, grid, self.revisions, self._outside)
         self.prepared[stage.name] = params.prepared
         if params.unused:
@@ -210,7 +217,7 @@ class _Planner:
         inputs: dict[Row, _Inputs] = {row: {} for row in self._grids[stage.name].rows}
         for upstream in stage.gather:
             refs = self._refs[upstream]
-            for row, gathered in gather_rows(stage, upstream, self._grids):
+            for row, gathered in gather_rows(stage, upstream, self.study, self._grids):
                 inputs[row][upstream] = tuple(refs[other] for other in gathered)
         return inputs.__getitem__
 

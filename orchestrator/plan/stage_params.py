@@ -22,6 +22,8 @@ from orchestrator.study.pydantic_errors import user_error
 from orchestrator.study.study import Stage, Study
 from orchestrator.study.study_file import Place
 
+_MOST_CHARACTERS = 10_000_000
+"""Characters that the expressions of a stage stand for, all together."""
 _Values = Mapping[str, tuple[str, object]]
 """Axis -> label and value in one cell."""
 
@@ -96,6 +98,8 @@ class StageParams:
     def _named_axes(self, grid: Grid) -> list[str]:
         """Return the axes that expressions name, each checked to be one of the stage's."""
         axes: dict[str, None] = {}
+        sizes: dict[str, int] = {}
+        num_characters = 0
         for expression, place in expressions.expressions_in(self._stage.params):
             axis = expressions.axis_of(expression, self._study.axes)
             if axis is None and expression != expressions.DATA_VARIABLE:
@@ -109,6 +113,16 @@ class StageParams:
                 )
             if axis is not None:
                 axes[axis] = None
+                if axis not in sizes:
+                    values = self._study.axes[axis].values.values()
+                    sizes[axis] = max((len(str(value)) for value in values), default=0)
+                num_characters += sizes[axis]
+                if num_characters > _MOST_CHARACTERS:
+                    raise UserError(
+                        f"the params of the stage {self._stage.name!r} are too large once ${{}} is "
+                        "replaced by what it stands for",
+                        where=self._line(place),
+                    )
         return list(axes)
 
     def _line(self, place: Place) -> str:

@@ -125,7 +125,7 @@ def test_what_selects_nothing_is_refused(text, error):
 def test_a_gathering_stage_takes_everything_once():
     study, grids = grids_of("  g: {kind: x, gather: [base, texts], per: []}")
     assert grids["g"].rows == ((),)
-    assert dict(gather_rows(study.stages["g"], "texts", grids)) == {(): [(0,), (1,)]}
+    assert dict(gather_rows(study.stages["g"], "texts", study, grids)) == {(): [(0,), (1,)]}
 
 
 def test_gather_per_axis_makes_one_group_per_value_and_shares_what_lacks_the_axis():
@@ -134,11 +134,11 @@ def test_gather_per_axis_makes_one_group_per_value_and_shares_what_lacks_the_axi
   g: {kind: x, gather: [a, texts], per: [model]}
 """)
     assert named(study, grids["g"]) == ["m1", "m2"]
-    assert dict(gather_rows(study.stages["g"], "a", grids)) == {
+    assert dict(gather_rows(study.stages["g"], "a", study, grids)) == {
         (0,): [(0, 0), (0, 1)],
         (1,): [(1, 0), (1, 1)],
     }
-    assert dict(gather_rows(study.stages["g"], "texts", grids)) == {
+    assert dict(gather_rows(study.stages["g"], "texts", study, grids)) == {
         (0,): [(0,), (1,)],
         (1,): [(0,), (1,)],
     }
@@ -147,3 +147,27 @@ def test_gather_per_axis_makes_one_group_per_value_and_shares_what_lacks_the_axi
 def test_where_narrows_the_groups_of_a_gathering_stage():
     study, grids = grids_of("  g: {kind: x, gather: base, per: model, where: {model: m2}}")
     assert named(study, grids["g"]) == ["m2"]
+
+
+def test_more_cells_than_may_be_are_refused_before_they_are_made():
+    many = ", ".join(str(number) for number in range(1001))
+    axes = "".join(f"  axis{number}: [{many}]\n" for number in range(9))
+    text = AXES.replace("  model: [m1, m2]\n", "  model: [m1, m2]\n" + axes)
+    over = ", ".join(f"axis{number}" for number in range(9))
+    study = parse_study(f"{text}  huge: {{kind: x, over: [{over}]}}\n")
+    with pytest.raises(UserError, match="1,002,001 cells; 1,000,000 are the most"):
+        stage_grid(study.stages["huge"], study, {})
+
+
+def test_a_stage_that_would_gather_everything_for_each_of_its_cells_is_refused():
+    many = ", ".join(str(number) for number in range(1001))
+    text = AXES.replace("  seed: [0, 1]\n", f"  seed: [{many}]\n  other: [{many}]\n")
+    study = parse_study(
+        text + "  a: {kind: x, over: [seed]}\n  b: {kind: x, over: [other]}\n"
+        "  g: {kind: compare, gather: [a, b], per: [seed]}\n"
+    )
+    grids = {}
+    for stage in study.stages.values():
+        grids[stage.name] = stage_grid(stage, study, grids)
+    with pytest.raises(UserError, match="would gather 1,002,001 jobs of 'b'"):
+        list(gather_rows(study.stages["g"], "b", study, grids))

@@ -11,6 +11,7 @@ from orchestrator.plan.grid import (
     join,
     keep,
     line,
+    num_joined,
     pin,
     project,
     union,
@@ -72,3 +73,10 @@ def test_a_projection_drops_repeats_and_an_order_keeps_cells():
     assert project(grid, ["a"]).rows == ((0,), (1,))
     assert in_order(grid, "ba") == Grid(axes=("b", "a"), rows=((0, 1), (1, 0), (2, 0)))
     assert union([project(grid, ["a"]), line("a", 3)]).rows == ((0,), (1,), (2,))
+
+
+@given(sizes=st.lists(st.integers(0, 3), min_size=4, max_size=4))
+def test_rows_of_a_join_are_counted_as_they_are_made(sizes):
+    left = join(line("a", sizes[0]), line("b", sizes[1]))
+    right = join(line("b", sizes[2]), line("c", sizes[3]))
+    assert num_joined(left, right) == len(join(left, right).rows)

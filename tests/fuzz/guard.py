@@ -1,0 +1,105 @@
+"""What a case must not do: take too long, take all memory, or write outside its folder."""
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_MADE_OR_GONE = {
+    # Event of the interpreter -> places of (path, descriptor of the folder it is relative to).
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rmdir": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "os.chmod": ((0, 2),),
+    "os.utime": ((0, 3),),
+}
+_HARMLESS = ("/dev/", "/proc/")
+
+
+class Hang(BaseException):
+    """A case took longer than it may; no `except Exception` of ours hides it."""
+
+
+class Watch:
+    """Hears of every file that this process opens for writing, makes, renames or deletes."""
+
+    def __init__(self) -> None:
+        self.allowed: tuple[str, ...] | None = None
+        self.outside: list[str] = []
+        sys.addaudithook(self._hear)
+
+    @contextlib.contextmanager
+    def only_in(self, *folders: Path) -> Iterator[list[str]]:
+        """Note what is written anywhere else while the block runs."""
+        self.allowed, self.outside = tuple(os.path.realpath(folder) for folder in folders), []
+        try:
+            yield self.outside
+        finally:
+            self.allowed = None
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.allowed is None:
+            return
+        if event == "open":
+            path, _, flags = arguments
+            if isinstance(flags, int) and flags & _WRITES:
+                self._note(event, path, None)
+        for at, at_folder in _MADE_OR_GONE.get(event, ()):
+            self._note(event, arguments[at], None if at_folder is None else arguments[at_folder])
+
+    def _note(self, event: str, path: object, folder: object) -> None:
+        allowed, self.allowed = self.allowed, None  # looking at it makes events of its own
+        try:
+            if isinstance(path, int):
+                return
+            text = os.fsdecode(path)  # type: ignore[arg-type]
+            if isinstance(folder, int) and folder >= 0:
+                text = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), text)
+            parent = os.path.realpath(os.path.dirname(os.path.abspath(text)))
+            place = os.path.join(parent, os.path.basename(text))
+            if not place.startswith(_HARMLESS) and not any(
+                place == one or place.startswith(one + "/") for one in allowed or ()
+            ):
+                self.outside.append(f"{event} {place}")
+        except (OSError, ValueError):
+            pass  # what can be no path is refused by the system, too
+        finally:
+            self.allowed = allowed
+
+
+def limit_memory(most_bytes: int) -> None:
+    """Let this process and its children take no more address space."""
+    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+
+
+@contextlib.contextmanager
+def limit_time(seconds: float) -> Iterator[None]:
+    """Raise Hang in the block when it takes longer."""
+
+    def end(number: int, frame: object) -> None:
+        raise Hang(f"still at it after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return every file below a folder -> its size and time of change, links not followed."""
+    return {
+        str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir()
+    }
