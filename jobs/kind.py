@@ -209,6 +209,21 @@ class Kind(Generic[P]):
         source = self.source(params)
         return {} if source is None else source.pins(known)
 
+    def notes(self, params: P, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Return what the user should know before a job runs: what it will leave out, and why.
+
+        Asked of jobs that a launch would run. What they read need not be done; what is not known
+        yet is passed over.
+
+        Args:
+            params: of the job.
+            inputs: what the plan knows of the jobs it reads.
+
+        Raises:
+            UserError: `run` would refuse what it is given.
+        """
+        return ()
+
     def resources(self, params: P) -> Resources:
         """Return what one job needs, or each of its workers where several share it.
 

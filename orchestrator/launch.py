@@ -21,6 +21,7 @@ from orchestrator.dispatch.worker_messages import Assigner
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
+from orchestrator.plan.notes_before_running import notes_before_running
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.prepared import read_params
@@ -112,6 +113,8 @@ def launch(
     def tell(wait: Wait | None) -> None:
         warn(str(wait) if wait else "the wait is over")
 
+    for text in notes_before_running(plan, decided.to_run):
+        warn(f"note: {text}")
     resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
     since = time.time()

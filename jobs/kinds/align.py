@@ -1,7 +1,9 @@
 """Kind `align`: a model trained towards preferences with TRL, from pairs and reference scores."""
 
+from collections.abc import Mapping, Sequence
+
 from cluster.resources import Resources
-from jobs.kind import Fit, Input, Kind, Situation
+from jobs.kind import Fit, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PAIRS, WEIGHTS
 from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
@@ -49,6 +51,12 @@ class Align(Kind[AlignParams]):
         if not OBJECTIVES.find(params.objective).TRAINS:
             return Fit(resources=params.resources(), execution={}, why="nothing is trained")
         return fit_training(params, at)
+
+    def notes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say which pairs the chat template of the model refuses."""
+        from jobs.training.planning.refused_pairs import notes_on_pairs
+
+        return notes_on_pairs(params, inputs)
 
     def run(self, work: Work[AlignParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

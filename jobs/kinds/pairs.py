@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from cluster.errors import UserError
-from jobs.kind import Kind, data_path
+from jobs.kind import Kind, Upstream, data_path
 from jobs.provenance import Data
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
@@ -41,10 +41,10 @@ class Pairs(Kind[PairsParams]):
 
     def pins(self, params: PairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Read the source once, to report early what is wrong with it; its path is digested."""
-        self.notes(params)
+        self.notes(params, {})
         return {}
 
-    def notes(self, params: PairsParams) -> Sequence[str]:
+    def notes(self, params: PairsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the source cannot be used."""
         return check_source(
             "pairs", params.format, params.source, params.options, params.max_dropped

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from cluster.errors import UserError
-from jobs.kind import Kind, Params, data_path
+from jobs.kind import Kind, Params, Upstream, data_path
 from jobs.provenance import Data
 from jobs.text.format import Dropped, Prompt, Reading, bucket
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, prompt_line
@@ -61,10 +61,10 @@ class Prompts(Kind[PromptsParams]):
     def pins(self, params: PromptsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Read the sources once, to report early what is wrong; their paths are digested."""
         load_transform(params.transform)
-        self.notes(params)
+        self.notes(params, {})
         return {}
 
-    def notes(self, params: PromptsParams) -> Sequence[str]:
+    def notes(self, params: PromptsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the sources cannot be used."""
         return [
             note

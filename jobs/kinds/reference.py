@@ -1,6 +1,8 @@
 """Kind `reference`: what the base gives every pair, once for all objectives, betas and seeds."""
 
-from jobs.kind import Fit, Kind, Situation
+from collections.abc import Mapping, Sequence
+
+from jobs.kind import Fit, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PAIRS, WEIGHTS
 from jobs.provenance import Results
 from jobs.training.reference_params import Params as ReferenceParams
@@ -21,6 +23,12 @@ class Reference(Kind[ReferenceParams]):
         from jobs.training.planning.scoring_fit import fit_scoring
 
         return fit_scoring(params, at)
+
+    def notes(self, params: ReferenceParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say which pairs the chat template of the model refuses."""
+        from jobs.training.planning.refused_pairs import notes_on_pairs
+
+        return notes_on_pairs(params, inputs)
 
     def run(self, work: Work[ReferenceParams]) -> dict[str, object]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""

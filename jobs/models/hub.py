@@ -71,6 +71,24 @@ def download(source: str, commit: str, wanted: Sequence[str]) -> Path:
         return Path(snapshot_download(name, revision=commit, allow_patterns=list(wanted)))
 
 
+def cached(source: str, revision: str | None, wanted: Sequence[str]) -> Path | None:
+    """Return the cache's folder of a revision; None where it has none. Asks no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                repository(source),
+                revision=revision,
+                allow_patterns=list(wanted),
+                local_files_only=True,
+            )
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
+        return None
+
+
 def list_files(source: str, commit: str, folder: Path) -> list[str]:
     """List the files of a repository at a commit, as far as the cache knows, downloaded or not."""
     from huggingface_hub import get_cached_repo_tree

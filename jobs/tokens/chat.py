@@ -6,15 +6,19 @@ each message; contents are never searched for in the rendered text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cluster.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
+
+_P = ParamSpec("_P")
+_Made = TypeVar("_Made")
 
 PromptLine = Mapping[str, Any]
 """Line of prompts.jsonl: `prompt` (id), `group` (0 to 19), `segments` (`role` and `text` each)."""
@@ -69,18 +73,33 @@ class ChatRows:
         Raises:
             UserError: the template changes or refuses a prompt; the error names the prompt.
         """
-        texts, spans = [], []
-        for prompt in prompts:
-            text, segment_spans = self._render_prompt(prompt)
-            texts.append(text)
-            spans.append(segment_spans)
-        encodings = self._backend.encode_batch(texts, add_special_tokens=False)
-        return [
-            self._row(prompt, encoding.ids, encoding.offsets, text, segment_spans)
-            for prompt, encoding, text, segment_spans in zip(
-                prompts, encodings, texts, spans, strict=True
-            )
-        ]
+        rows = []
+        for row in self.rows_or_faults(prompts):
+            if isinstance(row, UserError):
+                raise row
+            rows.append(row)
+        return rows
+
+    def rows_or_faults(self, prompts: Sequence[PromptLine]) -> list[TokenRow | UserError]:
+        """Return the tokens of each prompt, or why the template does not take it."""
+        rendered = [self._try(self._render_prompt, prompt) for prompt in prompts]
+        texts = [each[0] for each in rendered if not isinstance(each, UserError)]
+        encodings = iter(self._backend.encode_batch(texts, add_special_tokens=False))
+        rows: list[TokenRow | UserError] = []
+        for prompt, each in zip(prompts, rendered, strict=True):
+            if isinstance(each, UserError):
+                rows.append(each)
+                continue
+            encoding, (text, spans) = next(encodings), each
+            rows.append(self._try(self._row, prompt, encoding.ids, encoding.offsets, text, spans))
+        return rows
+
+    @staticmethod
+    def _try(do: Callable[_P, _Made], *args: _P.args, **kwargs: _P.kwargs) -> _Made | UserError:
+        try:
+            return do(*args, **kwargs)
+        except UserError as fault:
+            return fault
 
     def _render_prompt(self, prompt: PromptLine) -> tuple[str, list[tuple[int, int]]]:
         """Render a prompt; return its text, and start and end of each segment in it."""
@@ -192,19 +211,30 @@ class ChatRows:
                     hint=_WITHOUT,
                 )
             row.append((token, prompt["segments"][number]["role"], number))
-        self._check_one_bos(prompt, ids)
+        self._check_one_bos(prompt, row)
         return row
 
     def _name(self, prompt: PromptLine) -> str:
         return f"{self._called} {prompt['prompt']}"
 
-    def _check_one_bos(self, prompt: PromptLine, ids: Sequence[int]) -> None:
+    def _check_one_bos(self, prompt: PromptLine, row: TokenRow) -> None:
         bos = self._tokenizer.bos_token_id
         if bos is None:
             return
-        # A token that also ends texts may occur anywhere, but not twice at the start.
-        is_eos = bos == self._tokenizer.eos_token_id
-        if ids[:2].count(bos) > 1 or (not is_eos and ids.count(bos) > 1):
+        is_bos = [token == bos for token, _, _ in row]
+        is_said = any(
+            here and segment >= 0 for here, (_, _, segment) in zip(is_bos, row, strict=True)
+        )
+        # A template may begin every turn with it. A token that also ends texts may occur anywhere;
+        # but not twice at the start.
+        is_doubled = any(here and after for here, after in pairwise(is_bos))
+        ends_texts = bos == self._tokenizer.eos_token_id
+        if (
+            all(is_bos[:2])
+            and is_doubled
+            or not ends_texts
+            and (is_doubled or (is_said and sum(is_bos) > 1))
+        ):
             raise UserError(
                 f"more than one {self._tokenizer.bos_token} begins the text",
                 where=self._name(prompt),

@@ -41,8 +41,9 @@ from jobs.training.reference_scores import read_reference
 from jobs.training.supervision import Supervised, Supervision, Validate, train
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
+    dropped_facts,
     length_limit,
-    read_tokenized_pairs,
+    read_pair_tokens,
     tokens_digest,
 )
 from jobs.worker import ranks
@@ -61,8 +62,15 @@ def align(work: Work[Params]) -> dict[str, object]:
     limit = length_limit(family_of_config(config).shape(config).max_positions, params.max_length)
     template = template_for(params.template, tokenizer, work.input("model"))
     path = work.input("pairs").path("pairs.parquet")
-    pairs = read_tokenized_pairs(path, tokenizer, limit, template)
-    digest = tokens_digest(pairs)
+    tokens = read_pair_tokens(
+        path,
+        tokenizer,
+        limit,
+        template,
+        max_dropped=params.max_dropped,
+        end_of_text=params.end_of_text,
+    )
+    pairs, digest = tokens.different, tokens_digest(tokens.pairs)
     counted = Counter(pair.split for pair in pairs)
     recipe = params.recipe(_num_steps(params, counted["train"]))
     with engine.session(layout, recipe):
@@ -78,6 +86,7 @@ def align(work: Work[Params]) -> dict[str, object]:
         "tokens_digest": digest,
         "template": template_digest(template),
         "layout": layout.execution,
+        **dropped_facts(tokens),
     }
     if params.lora is not None:
         facts["adapter"] = merge_into_base(work, params.lora)

@@ -34,6 +34,10 @@ class PairRow(TypedDict):
     """Conversation before the answers; None or empty: the prompt is one turn of the user."""
 
 
+PairIds = tuple[list[int], tuple[list[int], list[int]]]
+"""Tokens of a pair before its answers, and of both answers, the preferred one first."""
+
+
 def template_for(name: str, tokenizer: PreTrainedTokenizerBase, model: Artifact) -> str | None:
     """Return the template (Jinja) that a param `template` names; None for `none`.
 
@@ -60,17 +64,15 @@ def template_digest(template: str | None) -> str | None:
 
 def chat_ids(
     pairs: Sequence[PairRow], tokenizer: PreTrainedTokenizerBase, template: str
-) -> list[tuple[list[int], tuple[list[int], list[int]]]]:
+) -> list[PairIds | UserError]:
     """Return each pair's tokens before the answers, and both answers as the template ends them.
 
-    A prompt without `turns` is one turn of the user.
-
-    Raises:
-        UserError: the template does not accept a pair, which is named.
+    A prompt without `turns` is one turn of the user. In the place of a pair that the template does
+    not take stands why.
     """
     chat = ChatRows(tokenizer, template, "pair")
-    chosen = chat.rows([_messages(pair, pair["chosen"]) for pair in pairs])
-    rejected = chat.rows([_messages(pair, pair["rejected"]) for pair in pairs])
+    chosen = chat.rows_or_faults([_messages(pair, pair["chosen"]) for pair in pairs])
+    rejected = chat.rows_or_faults([_messages(pair, pair["rejected"]) for pair in pairs])
     return [_split(*rows) for rows in zip(pairs, chosen, rejected, strict=True)]
 
 
@@ -83,13 +85,17 @@ def _messages(pair: PairRow, answer: str) -> dict[str, object]:
 
 
 def _split(
-    pair: PairRow, chosen: TokenRow, rejected: TokenRow
-) -> tuple[list[int], tuple[list[int], list[int]]]:
+    pair: PairRow, chosen: TokenRow | UserError, rejected: TokenRow | UserError
+) -> PairIds | UserError:
     """Split both sides where they have the same tokens before the answers.
 
     A blank that a template puts before an answer may be in the answer's first token on one side and
     a token of its own on the other: then it is the answer's on both.
     """
+    if isinstance(chosen, UserError):
+        return chosen
+    if isinstance(rejected, UserError):
+        return rejected
     last = len(pair["turns"] or [pair["prompt"]])
     ids, starts = [], []
     for row in (chosen, rejected):

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.kind import execution
+from jobs.kind import added, execution
+from jobs.text.format import MAX_DROPPED
 from jobs.training.recipe import PrecisionParams
 
 
@@ -21,6 +22,18 @@ class PairScoringParams(PrecisionParams):
         "none",
         description="`chat`: pairs stand in the model's chat template, the prompt as what the user "
         "says.",
+    )
+    end_of_text: bool = added(
+        False,
+        "Whether answers of plain text end with the tokenizer's end of text, as TRL appends it; a "
+        "chat template ends them itself.",
+    )
+    max_dropped: float = added(
+        MAX_DROPPED,
+        "Largest share of the pairs that tokenizer and template may refuse; they are left out and "
+        "listed.",
+        ge=0,
+        le=1,
     )
 
 

@@ -21,8 +21,9 @@ from jobs.training.objective import ScoredPairs
 from jobs.training.reference_params import Params
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
+    dropped_facts,
     length_limit,
-    read_tokenized_pairs,
+    read_pair_tokens,
     tokens_digest,
 )
 from jobs.worker.chunks import Arrays, Chunks, cut
@@ -32,7 +33,7 @@ from jobs.worker.work import Stopped, Work
 CHUNK = 256
 """Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""
 
-_AGREED = ("dtype", "attention", "template")
+_AGREED = ("dtype", "attention", "template", "end_of_text")
 """Params that a reference and the job that reads it must have in common."""
 
 
@@ -47,7 +48,15 @@ def score_reference(work: Work[Params]) -> dict[str, object]:
     path = work.input("pairs").path("pairs.parquet")
     tokenizer = load_tokenizer(folder)
     template = template_for(params.template, tokenizer, work.input("model"))
-    pairs = read_tokenized_pairs(path, tokenizer, max_length, template)
+    tokens = read_pair_tokens(
+        path,
+        tokenizer,
+        max_length,
+        template,
+        max_dropped=params.max_dropped,
+        end_of_text=params.end_of_text,
+    )
+    pairs = tokens.pairs
     digest = tokens_digest(pairs)
 
     def after_batch(done: int) -> None:
@@ -77,11 +86,13 @@ def score_reference(work: Work[Params]) -> dict[str, object]:
         "tokens_digest": digest,
         "template": params.template,
         "template_digest": template_digest(template),
+        "end_of_text": params.end_of_text,
         "dtype": params.dtype,
         "attention": params.attention,
         "weights": work.input("model").key,
         "micro_batch": batch_size,
         "chunks_taken_over": chunks.num_taken_over,
+        **dropped_facts(tokens),
     }
 
 
@@ -133,27 +144,33 @@ def read_reference(
     Args:
         reference: an artifact of kind `reference`.
         params: of the job that reads it.
-        pairs: that this job sees.
-        digest: their `tokens_digest`.
+        pairs: that this job uses.
+        digest: `tokens_digest` of all pairs that it sees, those without a preference included.
 
     Raises:
         UserError: the reference scored other tokens, or was computed in another way.
     """
     _require_agreement(reference.facts, params, digest)
     columns = parquet.read_table(reference.path("reference.parquet")).to_pydict()
-    assert columns["pair"] == [pair.pair for pair in pairs], "reference rows in another order"
+    places = {pair: place for place, pair in enumerate(columns["pair"])}
+    rows = [places[pair.pair] for pair in pairs]
     return ScoredPairs(
         pairs=pairs,
-        chosen=np.array(columns["ref_chosen_logps"]),
-        rejected=np.array(columns["ref_rejected_logps"]),
+        chosen=np.array(columns["ref_chosen_logps"])[rows],
+        rejected=np.array(columns["ref_rejected_logps"])[rows],
     )
 
 
 def _require_agreement(facts: Mapping[str, object], params: AlignParams, digest: str) -> None:
     for name in _AGREED:
-        here, there = getattr(params, name), facts[name]
+        here = getattr(params, name)
+        there = facts.get(name, False) if name == "end_of_text" else facts[name]
         if here != there:
-            why = "they see other tokens" if name == "template" else "a model differs by rounding"
+            why = (
+                "they see other tokens"
+                if name in ("template", "end_of_text")
+                else "a model differs by rounding"
+            )
             raise UserError(
                 f"the reference was computed with {name} {there!r}, this job has {here!r}",
                 where="input reference",

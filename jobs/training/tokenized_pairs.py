@@ -1,7 +1,8 @@
 """Preference pairs as token ids: made once, by one function, for `reference` and `align` alike.
 
 Prompt and completion are tokenised apart, so that the completion starts at the same token for both
-sides, and nothing is appended; in a chat template see `chat_pairs`. No pair is dropped.
+sides, and nothing is appended unless `end_of_text` asks for it; in a chat template see
+`chat_pairs`. Pairs that cannot be used are left out with their reason.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from cluster.errors import UserError
+from jobs.text.format import MAX_DROPPED
+from jobs.text.rows.fault import listed
 from jobs.tokens.plan import bos_ids
-from jobs.training.chat_pairs import PairRow, chat_ids
+from jobs.training.chat_pairs import PairIds, PairRow, chat_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_MOST_LISTED = 1000
+_ALIKE = "both sides are equal once they are cut to max_length"
 _COLUMNS = ("pair", "prompt", "chosen", "rejected", "split")
 
 
@@ -59,9 +64,91 @@ def length_limit(max_positions: int, max_length: int | None) -> int:
     return max_length or max_positions
 
 
+@dataclass(frozen=True, kw_only=True)
+class DroppedPair:
+    """A pair that cannot be used with a tokenizer."""
+
+    pair: int
+    """Its id."""
+    reason: str
+    """Why, without its id."""
+    fault: UserError
+    """The same as the fault that it alone would be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairTokens:
+    """Every pair of an artifact as tokens, and those that cannot be used."""
+
+    pairs: list[TokenizedPair]
+    """Pairs with something to predict on both sides."""
+    dropped: list[DroppedPair]
+    """The others."""
+
+    @property
+    def alike(self) -> list[TokenizedPair]:
+        """Those of the pairs whose sides are equal once they are cut: no preference is left."""
+        return [pair for pair in self.pairs if pair.chosen_ids == pair.rejected_ids]
+
+    @property
+    def different(self) -> list[TokenizedPair]:
+        """The pairs to train on and to validate on."""
+        return [pair for pair in self.pairs if pair.chosen_ids != pair.rejected_ids]
+
+    def rows_by_reason(self) -> dict[str, list[int]]:
+        """Return reason -> ids of the pairs that are left out."""
+        rows: dict[str, list[int]] = {}
+        for dropped in self.dropped:
+            rows.setdefault(dropped.reason, []).append(dropped.pair)
+        for pair in self.alike:
+            rows.setdefault(_ALIKE, []).append(pair.pair)
+        return rows
+
+    def check_share(self, most: float) -> None:
+        """Raise UserError where a larger share of the pairs cannot be used, or nothing can."""
+        count = len(self.pairs) + len(self.dropped)
+        if self.dropped and len(self.dropped) / count > most:
+            first = self.dropped[0].fault
+            if len(self.dropped) == 1:
+                raise first
+            raise UserError(
+                listed(self.rows_by_reason(), "pair"),
+                where=first.where,
+                hint=f"{len(self.dropped)} of {count} pairs cannot be used, more than max_dropped "
+                f"{most:g}" + (f"; {first.hint}" if first.hint else ""),
+            )
+        if self.pairs and not self.different:
+            raise UserError(
+                listed(self.rows_by_reason(), "pair"),
+                where="pairs.parquet",
+                hint="raise max_length, so that answers differ before they are cut",
+            )
+
+
 def read_tokenized_pairs(
-    path: Path, tokenizer: PreTrainedTokenizerBase, max_length: int, template: str | None = None
+    path: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    template: str | None = None,
+    *,
+    max_dropped: float = MAX_DROPPED,
+    end_of_text: bool = False,
 ) -> list[TokenizedPair]:
+    """Read and tokenise the pairs of a `pairs.parquet`; see `read_pair_tokens`."""
+    return read_pair_tokens(
+        path, tokenizer, max_length, template, max_dropped=max_dropped, end_of_text=end_of_text
+    ).pairs
+
+
+def read_pair_tokens(
+    path: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    template: str | None,
+    *,
+    max_dropped: float,
+    end_of_text: bool,
+) -> PairTokens:
     """Read and tokenise every pair of a `pairs.parquet`, in the file's order.
 
     Args:
@@ -69,33 +156,57 @@ def read_tokenized_pairs(
         tokenizer: of the model.
         max_length: the most tokens of a prompt with a completion.
         template: a chat template (Jinja) that pairs are put into; None: texts as they are.
+        max_dropped: share of the pairs that may be such that they cannot be used.
+        end_of_text: whether completions of plain text end with the tokenizer's end of text.
 
     Raises:
-        UserError: a pair has a completion without tokens, or the template does not take it.
+        UserError: too many pairs have a completion without tokens, or are refused by the template.
     """
     import pyarrow.parquet as parquet
 
     columns = [*_COLUMNS] if template is None else [*_COLUMNS, "turns"]
     rows: list[PairRow] = parquet.read_table(path, columns=columns).to_pylist()
+    tokens = tokenize_pairs(rows, tokenizer, max_length, template, end_of_text=end_of_text)
+    tokens.check_share(max_dropped)
+    return tokens
+
+
+def tokenize_pairs(
+    rows: Sequence[PairRow],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    template: str | None = None,
+    *,
+    end_of_text: bool = False,
+) -> PairTokens:
+    """Tokenise pairs; see `read_pair_tokens`."""
+    ids: Sequence[PairIds | UserError]
     if template is None:
-        ids, start = _plain_ids(rows, tokenizer), bos_ids(tokenizer)
+        ids, start = _plain_ids(rows, tokenizer, end_of_text), bos_ids(tokenizer)
     else:
         # A template writes its own BOS.
         bos = tokenizer.bos_token_id
         ids = chat_ids(rows, tokenizer, template)
-        start = [bos] if ids and bos is not None and ids[0][0][:1] == [bos] else []
-    return [
-        _fit(row, prompt, completions, start, max_length)
-        for row, (prompt, completions) in zip(rows, ids, strict=True)
-    ]
+        first = next((each[0] for each in ids if not isinstance(each, UserError)), [])
+        start = [bos] if bos is not None and first[:1] == [bos] else []
+    pairs, dropped = [], []
+    for row, each in zip(rows, ids, strict=True):
+        fitted = each if isinstance(each, UserError) else _fit(row, *each, start, max_length)
+        if isinstance(fitted, TokenizedPair):
+            pairs.append(fitted)
+        else:
+            reason = fitted.error.replace(f" of pair {row['pair']}", "")
+            dropped.append(DroppedPair(pair=row["pair"], reason=reason, fault=fitted))
+    return PairTokens(pairs=pairs, dropped=dropped)
 
 
 def _plain_ids(
-    rows: Sequence[PairRow], tokenizer: PreTrainedTokenizerBase
-) -> list[tuple[list[int], tuple[list[int], list[int]]]]:
+    rows: Sequence[PairRow], tokenizer: PreTrainedTokenizerBase, end_of_text: bool
+) -> list[PairIds]:
     """Return the tokens of each pair's prompt, and of both completions."""
     if not rows:
         return []
+    end = [_end_of_text(tokenizer)] if end_of_text else []
     texts = [
         *(row["prompt"] for row in rows),
         *(row["chosen"] for row in rows),
@@ -103,7 +214,34 @@ def _plain_ids(
     ]
     ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
     count = len(rows)
-    return [(ids[row], (ids[count + row], ids[2 * count + row])) for row in range(count)]
+    return [
+        (ids[row], (_ended(ids[count + row], end), _ended(ids[2 * count + row], end)))
+        for row in range(count)
+    ]
+
+
+def _end_of_text(tokenizer: PreTrainedTokenizerBase) -> int:
+    end: int | None = tokenizer.eos_token_id
+    if end is None:
+        raise UserError("the tokenizer has no token that ends texts", where="end_of_text")
+    return end
+
+
+def _ended(ids: list[int], end: list[int]) -> list[int]:
+    """Append the end of text to a completion that has tokens and none at its end."""
+    return ids if not ids or ids[-1:] == end else ids + end
+
+
+def dropped_facts(tokens: PairTokens) -> dict[str, object]:
+    """Return, for a record, how many pairs are left out for which reason; empty when none is."""
+    reasons = tokens.rows_by_reason()
+    if not reasons:
+        return {}
+    listing = {
+        reason: {"count": len(pairs), "pairs": pairs[:_MOST_LISTED]}
+        for reason, pairs in reasons.items()
+    }
+    return {"num_dropped": sum(map(len, reasons.values())), "dropped": listing}
 
 
 def tokens_digest(pairs: Sequence[TokenizedPair]) -> str:
@@ -121,15 +259,16 @@ def _fit(
     completions: tuple[list[int], list[int]],
     start: list[int],
     max_length: int,
-) -> TokenizedPair:
+) -> TokenizedPair | UserError:
     """Cut a pair to `max_length`: the prompt loses its beginning, a completion its end.
 
     Both sides keep the same prompt, and at least one token of it where it has one, because the
-    first token of a completion is only predicted after another token.
+    first token of a completion is only predicted after another token. A pair without one to predict
+    gives the fault that it is.
     """
     for side, completion in zip(("chosen", "rejected"), completions, strict=True):
         if not completion or (len(completion) < 2 and not prompt and not start):
-            raise UserError(
+            return UserError(
                 f"the {side} completion of pair {row['pair']} has no token to predict",
                 where="pairs.parquet",
             )

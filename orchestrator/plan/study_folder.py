@@ -33,6 +33,8 @@ class PlanDocument(TypedDict):
     """Numbers of jobs by decision; GPUs, hours and bytes of all that would run."""
     absent: list[str]
     """Files and folders of the user's data that are not here, and leave keys open."""
+    notes: NotRequired[list[str]]
+    """What the user should look at, each with file and line; in `plan --json`."""
 
 
 class _Entry(TypedDict):

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from cluster.resources import this_machine
     from orchestrator.plan.decided_plan import Purpose, decide_plan, find_study
     from orchestrator.plan.disk_space import measure_disk_space
+    from orchestrator.plan.notes_before_running import notes_before_running
     from orchestrator.plan.plan_document import plan_document
     from orchestrator.views.text_output import show_plan
 
@@ -54,6 +55,10 @@ def run(options: argparse.Namespace) -> int:
     document = plan_document(decided.plan, decided.decisions)
     space = measure_disk_space(root, decided.decisions)
     document["totals"]["free_bytes"] = space.free_bytes
+    document["notes"] = [
+        *decided.plan.notes,
+        *notes_before_running(decided.plan, decided.to_run),
+    ]
     if options.json:
         say_json(document)
         return 0
@@ -77,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     if space.warning:
         note(f"warning: {space.warning}")
     _note_absent(document)
-    for text in decided.plan.notes:
+    for text in document["notes"]:
         note(f"note: {text}")
     return 0
 

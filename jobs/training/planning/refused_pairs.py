@@ -1,0 +1,126 @@
+"""Which pairs a chat template will refuse, known before a model is loaded or a GPU is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cluster.errors import UserError
+from jobs.kind import Upstream
+from jobs.text.format import Pair
+from jobs.text.pair_artifact import at_most, without_duplicates
+from jobs.text.rows.fault import listed
+from jobs.text.source_check import read_source
+from jobs.training.reference_params import PairScoringParams
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from jobs.training.chat_pairs import PairRow
+    from jobs.training.tokenized_pairs import DroppedPair
+
+_ALL_UP_TO = 5_000
+"""Pairs that are all tried; of more, some of each sequence of roles, which decides mostly."""
+_TRIED_OF_EACH = 50
+_ANY_LENGTH = 1 << 40
+
+
+def notes_on_pairs(params: PairScoringParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+    """Say which pairs the chat template of the model refuses, where both are known already.
+
+    Raises:
+        UserError: the model has no template, or it refuses more pairs than `max_dropped`.
+    """
+    if params.template == "none" or not {"model", "pairs"} <= inputs.keys():
+        return ()
+    pairs = _planned_pairs(inputs["pairs"])
+    if not pairs:
+        return ()
+    from jobs.models.planned_tokenizer import planned_tokenizer
+    from jobs.tokens.chat import chat_template_of
+
+    tokenizer = planned_tokenizer(inputs["model"])
+    if tokenizer is None:
+        return ()
+    template = chat_template_of(tokenizer)
+    if template is None:
+        raise UserError(
+            "the tokenizer of the model has no chat template", where="template", allowed=["none"]
+        )
+    refused, num_tried = _refused(pairs, tokenizer, template)
+    if not refused:
+        return ()
+    first = refused[0]
+    share = len(refused) / len(pairs)
+    if share > params.max_dropped:
+        raise UserError(
+            _listed(pairs, refused),
+            where="template",
+            hint=f"{len(refused)} of {len(pairs)} pairs cannot be used, more than max_dropped "
+            f"{params.max_dropped:g}" + (f"; {first.fault.hint}" if first.fault.hint else ""),
+        )
+    tried = "" if num_tried == len(pairs) else f", as far as {num_tried} of them show"
+    return (
+        f"{len(refused)} of {len(pairs)} pairs are left out{tried}: {_listed(pairs, refused)} "
+        "of the source",
+    )
+
+
+def _planned_pairs(upstream: Upstream) -> list[Pair]:
+    """Return the pairs that a job of kind `pairs` will leave; none where they are not known yet."""
+    if upstream.kind != "pairs":
+        return []
+    params = upstream.params
+    try:
+        reading = read_source(
+            "pairs", params["format"], params["source"], params["options"], params["max_dropped"]
+        )
+    except UserError:
+        return []  # the stage that reads them says what is wrong
+    return at_most(without_duplicates(reading.items)[0], params["max_pairs"], params["seed"])
+
+
+def _refused(
+    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerFast, template: str
+) -> tuple[list[DroppedPair], int]:
+    """Return the pairs that a template refuses, and how many were tried."""
+    from jobs.training.tokenized_pairs import tokenize_pairs
+
+    refused, num_tried = [], 0
+    for members in _by_roles(pairs).values():
+        few = members if len(pairs) <= _ALL_UP_TO else members[:_TRIED_OF_EACH]
+        rows = [_row(number, pairs[number]) for number in few]
+        tokens = tokenize_pairs(rows, tokenizer, _ANY_LENGTH, template)
+        num_tried += len(few)
+        refused += tokens.dropped
+        if not tokens.pairs:  # what refuses all of these is the sequence of roles
+            refused += [replace(tokens.dropped[0], pair=n) for n in members[len(few) :]]
+    return sorted(refused, key=lambda pair: pair.pair), num_tried
+
+
+def _by_roles(pairs: Sequence[Pair]) -> dict[tuple[str, ...], list[int]]:
+    """Return sequence of roles -> numbers of the pairs that have it."""
+    numbers: dict[tuple[str, ...], list[int]] = {}
+    for number, pair in enumerate(pairs):
+        numbers.setdefault(tuple(turn.role for turn in pair.turns), []).append(number)
+    return numbers
+
+
+def _row(number: int, pair: Pair) -> PairRow:
+    return {
+        "pair": number,
+        "prompt": pair.prompt,
+        "chosen": pair.chosen,
+        "rejected": pair.rejected,
+        "split": "",
+        "turns": [{"role": turn.role, "text": turn.text} for turn in pair.turns],
+    }
+
+
+def _listed(pairs: Sequence[Pair], refused: Sequence[DroppedPair]) -> str:
+    """Write the reasons with rows of the source."""
+    rows: dict[str, list[int]] = {}
+    for dropped in refused:
+        rows.setdefault(dropped.reason, []).append(pairs[dropped.pair].row)
+    return listed(rows)

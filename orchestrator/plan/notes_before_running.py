@@ -1,0 +1,36 @@
+"""What kinds say of the jobs that a launch would run: what they will leave out, and why."""
+
+from collections.abc import Sequence
+
+from cluster.errors import UserError
+from jobs.kind import KINDS, Kind
+from orchestrator.plan.decisions import JobDecision
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.upstream_facts import UpstreamFacts
+
+
+def notes_before_running(plan: Plan, to_run: Sequence[JobDecision]) -> list[str]:
+    """Return the notes on jobs that a launch would run, each once, with file and line.
+
+    Jobs whose data are not here are passed over.
+
+    Raises:
+        UserError: a job would refuse what it is given; with file and line.
+    """
+    facts = UpstreamFacts(plan.by_key, lambda job: None)
+    notes: dict[str, None] = {}
+    for decision in to_run:
+        job = decision.job
+        kind = KINDS.find(job.kind)
+        if decision.absent or not kind.overrides(Kind.notes):
+            continue
+        line = plan.study.where("stages", job.stage)
+        try:
+            texts = kind.notes(job.params_as(kind.Params), facts.inputs(job))
+        except UserError as fault:
+            where = f"{line}, {fault.where}" if fault.where else line
+            raise UserError(
+                fault.error, where=where, allowed=fault.allowed, hint=fault.hint
+            ) from None
+        notes |= {f"{line}: {text}": None for text in texts}
+    return list(notes)
