@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _MOST_LISTED = 1000
-_ALIKE = "both sides are equal once they are cut to max_length"
+_CUT_ALIKE = "both sides are equal once they are cut to max_length"
+_ALIKE = "both sides have the same tokens"
 _COLUMNS = ("pair", "prompt", "chosen", "rejected", "split")
 
 
@@ -85,23 +86,21 @@ class PairTokens:
     dropped: list[DroppedPair]
     """The others."""
 
-    @property
-    def alike(self) -> list[TokenizedPair]:
-        """Those of the pairs whose sides are equal once they are cut: no preference is left."""
-        return [pair for pair in self.pairs if pair.chosen_ids == pair.rejected_ids]
+    alike: dict[int, str]
+    """Ids of pairs whose sides differ as texts and not as tokens -> why: no preference is left."""
 
     @property
     def different(self) -> list[TokenizedPair]:
         """The pairs to train on and to validate on."""
-        return [pair for pair in self.pairs if pair.chosen_ids != pair.rejected_ids]
+        return [pair for pair in self.pairs if pair.pair not in self.alike]
 
     def rows_by_reason(self) -> dict[str, list[int]]:
         """Return reason -> ids of the pairs that are left out."""
         rows: dict[str, list[int]] = {}
         for dropped in self.dropped:
             rows.setdefault(dropped.reason, []).append(dropped.pair)
-        for pair in self.alike:
-            rows.setdefault(_ALIKE, []).append(pair.pair)
+        for pair, reason in self.alike.items():
+            rows.setdefault(reason, []).append(pair)
         return rows
 
     def check_share(self, most: float) -> None:
@@ -189,15 +188,19 @@ def tokenize_pairs(
         ids = chat_ids(rows, tokenizer, template)
         first = next((each[0] for each in ids if not isinstance(each, UserError)), [])
         start = [bos] if bos is not None and first[:1] == [bos] else []
-    pairs, dropped = [], []
+    pairs: list[TokenizedPair] = []
+    dropped: list[DroppedPair] = []
+    alike: dict[int, str] = {}
     for row, each in zip(rows, ids, strict=True):
         fitted = each if isinstance(each, UserError) else _fit(row, *each, start, max_length)
         if isinstance(fitted, TokenizedPair):
             pairs.append(fitted)
+            if fitted.chosen_ids == fitted.rejected_ids and row["chosen"] != row["rejected"]:
+                alike[fitted.pair] = _CUT_ALIKE if fitted.truncated else _ALIKE
         else:
             reason = fitted.error.replace(f" of pair {row['pair']}", "")
             dropped.append(DroppedPair(pair=row["pair"], reason=reason, fault=fitted))
-    return PairTokens(pairs=pairs, dropped=dropped)
+    return PairTokens(pairs=pairs, dropped=dropped, alike=alike)
 
 
 def _plain_ids(

@@ -37,8 +37,8 @@ def notes_on_pairs(params: PairScoringParams, inputs: Mapping[str, Upstream]) ->
     pairs = _planned_pairs(inputs["pairs"])
     if not pairs:
         return ()
-    from jobs.models.planned_tokenizer import planned_tokenizer
     from jobs.tokens.chat import chat_template_of
+    from jobs.tokens.planned_tokenizer import planned_tokenizer
 
     tokenizer = planned_tokenizer(inputs["model"])
     if tokenizer is None:

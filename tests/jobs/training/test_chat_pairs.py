@@ -1,12 +1,14 @@
 """Pairs in a chat template: what the tokenizer's own templating gives, parted at the answer."""
 
+import copy
+
 import pyarrow
 import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
 from jobs.training.chat_pairs import template_digest
-from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
+from jobs.training.tokenized_pairs import read_tokenized_pairs, tokenize_pairs, tokens_digest
 from tests.jobs.byte_level import byte_level_bpe
 
 CHATML = (
@@ -133,3 +135,38 @@ def test_the_digests_know_the_template(read):
     assert len(found) == 3
     assert template_digest(None) is None
     assert template_digest(CHATML) != template_digest(MISTRAL)
+
+
+STRICT = (
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{{ message['role'] + ': ' + message['content'] + '</s>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+
+
+def pair_row(number, *roles):
+    turns = [{"role": role, "text": "the"} for role in roles]
+    texts = {"prompt": "the", "chosen": "that", "rejected": "said"}
+    return {"pair": number, "split": "train", "turns": turns, **texts}
+
+
+def test_a_conversation_that_a_strict_template_refuses_costs_itself_alone(tokenizer):
+    rows = [pair_row(number, "user") for number in range(20)]
+    tokens = tokenize_pairs([*rows, pair_row(20, "user", "user")], tokenizer, 1000, STRICT)
+    assert [pair.pair for pair in tokens.pairs] == list(range(20))
+    assert tokens.rows_by_reason() == {
+        "the chat template refuses these messages: roles must alternate": [20]
+    }
+    digest = tokens_digest(tokenize_pairs(rows, tokenizer, 1000, STRICT).pairs)
+    assert tokens_digest(tokens.pairs) == digest
+
+
+def test_a_token_that_begins_every_turn_may_also_begin_the_text(tokenizer):
+    own = copy.deepcopy(tokenizer)
+    own.bos_token = "<|im_start|>"
+    row = pair_row(0, "user", "assistant", "user")
+    (pair,) = tokenize_pairs([row], own, 1000, CHATML).pairs
+    assert pair.prompt_ids.count(own.bos_token_id) == 4
+    doubled = tokenize_pairs([row], own, 1000, "{{ bos_token }}" + CHATML)
+    assert "more than one <|im_start|>" in doubled.dropped[0].reason

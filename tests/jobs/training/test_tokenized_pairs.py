@@ -5,7 +5,7 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.training.tokenized_pairs import read_tokenized_pairs, tokens_digest
+from jobs.training.tokenized_pairs import read_tokenized_pairs, tokenize_pairs, tokens_digest
 
 LONG = "word0 word1 word2 word3 word4 word5"
 
@@ -82,3 +82,43 @@ def test_the_digest_changes_with_any_token(read):
     assert tokens_digest(read(row)) == tokens_digest(read(row))
     assert tokens_digest(read(row)) != tokens_digest(read(("word0", "word1", "word3")))
     assert tokens_digest(read(row)) != tokens_digest(read(("word0 word1", "word1", "word2")))
+
+
+def tokenized(tokenizer, *rows, max_length=20, **more):
+    names = ("prompt", "chosen", "rejected")
+    pairs = [
+        {"pair": n, "split": "train", "turns": None, **dict(zip(names, row, strict=True))}
+        for n, row in enumerate(rows)
+    ]
+    return tokenize_pairs(pairs, tokenizer, max_length, **more)
+
+
+def test_pairs_that_a_cut_made_equal_are_left_out_with_that_reason(word_tokenizer):
+    whole, cut = ("word0", "word1 word2", "word1 word3"), ("word0", LONG, LONG + " word9")
+    tokens = tokenized(word_tokenizer(), whole, cut, max_length=5)
+    assert [pair.pair for pair in tokens.pairs] == [0, 1]
+    assert [pair.pair for pair in tokens.different] == [0]
+    assert tokens.rows_by_reason() == {"both sides are equal once they are cut to max_length": [1]}
+
+
+def test_one_pair_without_a_token_to_predict_costs_itself_alone(word_tokenizer):
+    good = [("word0", f"word{n}", "word9") for n in range(1, 5)] * 5
+    tokens = tokenized(word_tokenizer(), *good, ("word0", "", "word1"))
+    assert len(tokens.pairs) == 20
+    assert tokens.rows_by_reason() == {"the chosen completion has no token to predict": [20]}
+    tokens.check_share(0.1)
+    with pytest.raises(UserError):
+        tokens.check_share(0.0)
+
+
+def test_the_end_of_text_is_appended_once_where_it_is_asked_for(word_tokenizer):
+    tokenizer = word_tokenizer(eos_token="<end>")
+    row = ("word0", "word1", "word2<end>")
+    (pair,) = tokenized(tokenizer, row, end_of_text=True).pairs
+    end = tokenizer.eos_token_id
+    assert pair.chosen_ids[-1] == pair.rejected_ids[-1] == end
+    assert pair.rejected_ids.count(end) == 1
+    (plain,) = tokenized(tokenizer, row).pairs
+    assert plain.chosen_ids == pair.chosen_ids[:-1]
+    with pytest.raises(UserError, match="no token that ends texts"):
+        tokenized(word_tokenizer(), row, end_of_text=True)
