@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cluster.errors import UserError
 from jobs.kind import Upstream
 from jobs.models import hub
-from jobs.models.folder import DESCRIPTIONS
+from jobs.models.checkpoint_files import DESCRIPTIONS
 from jobs.models.loading import load_tokenizer
 
 if TYPE_CHECKING:
