@@ -1,6 +1,10 @@
 """Inputs that several kinds take: models, prompts, pairs, and a lexicon of toxic words."""
 
-from jobs.kind import Input
+from collections.abc import Mapping, Sequence
+
+from jobs.kind import Input, Upstream
+from jobs.kinds.pairs import Pairs
+from jobs.text.format import Pair
 
 WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"}))
 """A model whose weights are read or trained further. A base may have been aligned itself, such as
@@ -13,3 +17,12 @@ PAIRS = Input(kinds=frozenset({"pairs", "generated-pairs"}))
 """Preference pairs."""
 LEXICON = Input(kinds=PAIRS.kinds, dispensable=True)
 """Pairs whose toxic words are looked for."""
+
+
+def planned_pairs(inputs: Mapping[str, Upstream]) -> Sequence[Pair]:
+    """Return the pairs that a job will read, where a source of data has them; else none."""
+    upstream = inputs.get("pairs")
+    if upstream is None or upstream.kind != "pairs":
+        return []
+    kind = Pairs()
+    return kind.planned(kind.Params(**upstream.params))

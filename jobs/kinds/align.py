@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from cluster.resources import Resources
 from jobs.kind import Fit, Input, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import PAIRS, WEIGHTS
+from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, planned_pairs
 from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.objective import OBJECTIVES
@@ -56,7 +56,7 @@ class Align(Kind[AlignParams]):
         """Say which pairs the chat template of the model refuses."""
         from jobs.training.planning.refused_pairs import notes_on_pairs
 
-        return notes_on_pairs(params, inputs)
+        return notes_on_pairs(params, planned_pairs(inputs), inputs["model"])
 
     def run(self, work: Work[AlignParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

@@ -8,6 +8,7 @@ from pydantic import Field
 from cluster.errors import UserError
 from jobs.kind import Kind, Upstream, data_path
 from jobs.provenance import Data
+from jobs.text.format import Pair, Reading
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
 from jobs.text.reading_report import about_source, write_toxic_words
@@ -50,12 +51,24 @@ class Pairs(Kind[PairsParams]):
             "pairs", params.format, params.source, params.options, params.max_dropped
         )
 
+    def planned(self, params: PairsParams) -> Sequence[Pair]:
+        """Return the pairs that a job will leave; none where its source cannot be read."""
+        try:
+            reading = self._read(params)
+        except UserError:
+            return []  # planning the stage itself says what is wrong
+        return at_most(without_duplicates(reading.items)[0], params.max_pairs, params.seed)
+
+    @staticmethod
+    def _read(params: PairsParams) -> Reading[Pair]:
+        return read_source(
+            "pairs", params.format, params.source, params.options, params.max_dropped
+        )
+
     def run(self, work: Work[PairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""
         params = work.params
-        reading = read_source(
-            "pairs", params.format, params.source, params.options, params.max_dropped
-        )
+        reading = self._read(params)
         usable, useless = without_duplicates(reading.items)
         pairs = at_most(usable, params.max_pairs, params.seed)
         if not pairs:

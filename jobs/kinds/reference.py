@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from jobs.kind import Fit, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import PAIRS, WEIGHTS
+from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, planned_pairs
 from jobs.provenance import Results
 from jobs.training.reference_params import Params as ReferenceParams
 from jobs.worker.work import Work
@@ -28,7 +28,7 @@ class Reference(Kind[ReferenceParams]):
         """Say which pairs the chat template of the model refuses."""
         from jobs.training.planning.refused_pairs import notes_on_pairs
 
-        return notes_on_pairs(params, inputs)
+        return notes_on_pairs(params, planned_pairs(inputs), inputs["model"])
 
     def run(self, work: Work[ReferenceParams]) -> dict[str, object]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs.kind import Upstream
+from jobs.kind import KINDS, Upstream
 from jobs.models import hub
 from jobs.models.checkpoint_files import DESCRIPTIONS
 from jobs.models.loading import load_tokenizer
@@ -30,13 +30,13 @@ def planned_tokenizer(model: Upstream) -> "PreTrainedTokenizerFast | None":
 
 
 def _folder(model: Upstream) -> Path | None:
-    while model.kind != "pretrained":
-        parent = next((name for name in _PARENTS if name in model.inputs), None)
-        if parent is None:
-            return None
+    while parent := next((name for name in _PARENTS if name in model.inputs), None):
         model = model.inputs[parent]
-    source = str(model.params["source"])
-    if not hub.is_on_hub(source):
-        folder = Path(source).expanduser()
+    kind = KINDS.find(model.kind)
+    source = kind.source(kind.Params(**model.params))
+    if source is None:
+        return None
+    if not hub.is_on_hub(source.name):
+        folder = Path(source.name).expanduser()
         return folder if folder.is_dir() else None
-    return hub.cached(source, model.params.get("revision"), DESCRIPTIONS)
+    return hub.cached(source.name, source.revision, DESCRIPTIONS)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
 from jobs.text.format import Pair
-from jobs.text.pair_artifact import at_most, without_duplicates
 from jobs.text.rows.fault import listed
-from jobs.text.source_check import read_source
 from jobs.training.reference_params import PairScoringParams
 
 if TYPE_CHECKING:
@@ -26,21 +24,24 @@ _TRIED_OF_EACH = 50
 _ANY_LENGTH = 1 << 40
 
 
-def notes_on_pairs(params: PairScoringParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-    """Say which pairs the chat template of the model refuses, where both are known already.
+def notes_on_pairs(
+    params: PairScoringParams, pairs: Sequence[Pair], model: Upstream
+) -> Sequence[str]:
+    """Say which pairs the chat template of a model refuses, where it is known already.
+
+    Args:
+        params: how the pairs are scored.
+        pairs: as the job that reads them will leave them; none where they are not known.
+        model: what the plan knows of the model.
 
     Raises:
         UserError: the model has no template, or it refuses more pairs than `max_dropped`.
     """
-    if params.template == "none" or not {"model", "pairs"} <= inputs.keys():
+    if params.template == "none" or not pairs:
         return ()
-    pairs = _planned_pairs(inputs["pairs"])
-    if not pairs:
-        return ()
-    from jobs.tokens.chat import chat_template_of
     from jobs.tokens.planned_tokenizer import planned_tokenizer
 
-    tokenizer = planned_tokenizer(inputs["model"])
+    tokenizer = planned_tokenizer(model)
     if tokenizer is None:
         return ()
     template = chat_template_of(tokenizer)
@@ -65,20 +66,6 @@ def notes_on_pairs(params: PairScoringParams, inputs: Mapping[str, Upstream]) ->
         f"{len(refused)} of {len(pairs)} pairs are left out{tried}: {_listed(pairs, refused)} "
         "of the source",
     )
-
-
-def _planned_pairs(upstream: Upstream) -> list[Pair]:
-    """Return the pairs that a job of kind `pairs` will leave; none where they are not known yet."""
-    if upstream.kind != "pairs":
-        return []
-    params = upstream.params
-    try:
-        reading = read_source(
-            "pairs", params["format"], params["source"], params["options"], params["max_dropped"]
-        )
-    except UserError:
-        return []  # the stage that reads them says what is wrong
-    return at_most(without_duplicates(reading.items)[0], params["max_pairs"], params["seed"])
 
 
 def _refused(
