@@ -39,6 +39,7 @@ def notes_on_pairs(
     """
     if params.template == "none" or not pairs:
         return ()
+    from jobs.tokens.chat import chat_template_of
     from jobs.tokens.planned_tokenizer import planned_tokenizer
 
     tokenizer = planned_tokenizer(model)
