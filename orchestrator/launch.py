@@ -73,7 +73,6 @@ def launch(
     only: Sequence[str] = (),
     fresh: bool = False,
     takeover: bool = False,
-    damaged: Set[str] = frozenset(),
     patience: Patience | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Launched:
@@ -88,7 +87,6 @@ def launch(
         only: selectors of the jobs to run, with what they need; empty for all jobs.
         fresh: give failed jobs a new retry budget.
         takeover: take the lease from a holder that is known to be gone (remote roots).
-        damaged: keys of finished jobs to make again (`verify --repair`).
         patience: how long to wait for the surroundings; None for as long as usual.
         warn: takes warnings for the user, before anything runs and after.
 
@@ -104,7 +102,7 @@ def launch(
     identifier = new_launch_id()
     # Records alone say what is done; the ledger is read once, under the lock.
     decided = decide(plan, root, History())
-    if not _select_keys(plan, only) - (decided.keys(Decision.REUSE) - damaged):
+    if not _select_keys(plan, only) - decided.keys(Decision.REUSE):
         if decided.to_run:
             decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
         _require_index(root, decided, identifier, takeover=takeover)
@@ -133,8 +131,8 @@ def launch(
             with progress() as watcher:
                 report = run_study(
                     [job for job in plan.jobs if job.key in wanted],
-                    done=decided.keys(Decision.REUSE) - damaged,
-                    stale=decided.keys(Decision.STALE) | damaged,
+                    done=decided.keys(Decision.REUSE),
+                    stale=decided.keys(Decision.STALE),
                     storage=root,
                     study=study.name,
                     launch=identifier,
@@ -151,7 +149,6 @@ def launch(
                 with suppress(SurroundingsError):
                     decided = decide(plan, root, past)
                 return Launched(report=report, decided=decided, figures=[])
-            damaged = frozenset()
             decided = persist(lambda: decide(plan, root, past), patience, tell)
             # A job that was made again with other bytes leaves jobs downstream stale.
             if (

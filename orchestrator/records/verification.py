@@ -1,11 +1,15 @@
-"""Hash every file of a study's artifacts again, list what is damaged, and delete it."""
+"""Hash every file of a study's artifacts again, list what is damaged, and take it away."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from cluster.disk_faults import ForeignEntry
 from cluster.storage import Storage
+from cluster.survey import Survey
 from jobs.artifacts.artifact import Artifact, standing_digest
+from jobs.artifacts.claim import free_of_attempts
 from jobs.artifacts.job import Job
 from jobs.worker.work import is_private
 
@@ -47,28 +51,84 @@ def find_damage(root: Storage, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[
             yield job, [Damage(job=job, name=name, fault=faults[name]) for name in sorted(faults)]
 
 
-def take_away(root: Storage, damages: Sequence[Damage]) -> None:
-    """Delete damaged and foreign files, so that a repair keeps only what is whole.
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What was taken away before a repair."""
 
-    A damaged file that an earlier attempt shares (a hard link) is deleted there too, because the
-    repair would copy it from there. Records stay until the launch that repairs deletes them.
+    jobs: Sequence[Job]
+    """Jobs whose record was deleted: they are to be done again."""
+    aside: Sequence[str]
+    """Foreign files, by the names under the root that they were moved to."""
+    busy: Sequence[Job]
+    """Damaged jobs that were left alone, because an attempt is at work there."""
+
+
+def take_away(root: Storage, jobs: Sequence[Job], *, aside: str) -> Taken:
+    """Take away what is damaged, so that a repair keeps only what is whole.
+
+    Each job is looked at again while no attempt is or can begin at work there: what another launch
+    has repaired or replaced meanwhile stays. Damaged files and the record that lists them are
+    deleted; foreign files are moved, for they may be somebody's only copy.
+
+    Args:
+        root: The output root, whose lock for the study is held.
+        jobs: Jobs that were found damaged.
+        aside: Folder under the root that foreign files are moved to.
     """
-    for damage in damages:
-        if damage.fault is FileFault.FOREIGN:
-            root.remove(damage.name)
-        elif damage.fault in (FileFault.SIZE, FileFault.BYTES):
-            _remove_twins(root, damage)
+    again: list[Job] = []
+    moved: list[str] = []
+    busy: list[Job] = []
+    for job in jobs:
+        artifact = Artifact(root, job.kind, job.key)
+        with free_of_attempts(artifact) as is_free:
+            data = artifact.record_bytes() if is_free else None
+            if data is None:
+                busy += [] if is_free else [job]
+                continue
+            faults = _faults(artifact, data)
+            for name, fault in faults.items():
+                if fault is FileFault.FOREIGN:
+                    moved.append(f"{aside}/{name}")
+                    root.move(name, moved[-1])
+                elif fault in (FileFault.SIZE, FileFault.BYTES):
+                    _remove_twins(artifact, data, name)
+            if not set(faults.values()) <= {FileFault.FOREIGN}:
+                artifact.retire(data)
+                again.append(job)
+    return Taken(jobs=again, aside=moved, busy=busy)
 
 
-def _remove_twins(root: Storage, damage: Damage) -> None:
-    artifact = Artifact(root, damage.job.kind, damage.job.key)
-    record = artifact.parse_record(artifact.record_bytes() or b"")
-    assert record is not None, "only an artifact with a record has damaged files"
-    inside = damage.name.removeprefix(f"{artifact.attempt_folder(record.attempt)}/")
-    for attempt in artifact.attempts():
-        twin = f"{artifact.attempt_folder(attempt)}/{inside}"
-        if standing_digest(root, twin) not in (None, record.files[inside].xxh3):
-            root.remove(twin)
+def _remove_twins(artifact: Artifact, data: bytes, name: str) -> None:
+    """Delete a damaged file, also where an earlier attempt has it: a repair would take it over.
+
+    An attempt that began after the one that won has nothing from it but hard links, which are the
+    damaged file itself; what it wrote stays.
+    """
+    record = artifact.parse_record(data)
+    if record is None:
+        return
+    root, inside = (
+        artifact.storage,
+        name.removeprefix(f"{artifact.attempt_folder(record.attempt)}/"),
+    )
+    twins = [
+        twin
+        for attempt in artifact.attempts()
+        if (twin := f"{artifact.attempt_folder(attempt)}/{inside}")
+        and (attempt <= record.attempt or _is_one_file(root, name, twin))
+        and standing_digest(root, twin) not in (None, record.files[inside].xxh3)
+    ]
+    for twin in twins:
+        root.remove(twin)
+
+
+def _is_one_file(root: Storage, one: str, other: str) -> bool:
+    if not root.is_local:
+        return False
+    try:
+        return os.path.samestat(os.lstat(root.path(one)), os.lstat(root.path(other)))
+    except OSError:
+        return False
 
 
 def _faults(artifact: Artifact, data: bytes) -> Mapping[str, FileFault]:
@@ -77,11 +137,14 @@ def _faults(artifact: Artifact, data: bytes) -> Mapping[str, FileFault]:
     if record is None:
         return {artifact.record_name: FileFault.UNREADABLE}
     folder = artifact.attempt_folder(record.attempt)
-    sizes = artifact.storage.sizes(folder)
+    try:
+        survey = artifact.storage.survey(folder)
+    except ForeignEntry:
+        survey = Survey()  # a link in place of the folder: none of its files is there
+    sizes = survey.sizes
+    present = {*sizes, *survey.odd}
     faults = {
-        name: FileFault.FOREIGN
-        for name in sizes.keys() - record.files.keys()
-        if not is_private(name)
+        name: FileFault.FOREIGN for name in present - record.files.keys() if not is_private(name)
     }
     for name, entry in record.files.items():
         if name not in sizes:

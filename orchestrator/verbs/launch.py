@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     return start(options, fresh=False)
 
 
-def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = frozenset()) -> int:
+def start(options: argparse.Namespace, *, fresh: bool) -> int:
     """Launch the study, print its tables and how the launch ended; return the exit code."""
     from orchestrator.dispatch.interruption import restore_sigint
     from orchestrator.dispatch.patience import Patience
@@ -91,7 +90,6 @@ def start(options: argparse.Namespace, *, fresh: bool, damaged: Set[str] = froze
         only=options.only,
         fresh=fresh,
         takeover=options.takeover,
-        damaged=damaged,
         patience=Patience.of_environment(getattr(options, "patience", None)),
         warn=note,
     )

@@ -20,7 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare STUDY, whether to repair, and where a repair runs."""
     study_argument(parser)
     parser.add_argument(
-        "--repair", action="store_true", help="delete what is damaged and compute it again"
+        "--repair",
+        action="store_true",
+        help="compute again what is damaged; foreign files are moved aside",
     )
     parser.add_argument("--executor", default="ray", help="where a repair runs: ray or local")
     parser.add_argument("--address", metavar="RAY", help="join this Ray for a repair")
@@ -34,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
         options: the words of the command line.
 
     Returns:
-        0 when nothing is damaged, 1 when something is; after a repair, that of its launch.
+        0 when nothing is damaged, 1 when something is; after a repair, that of its launch, or 1
+        when something damaged was left alone.
 
     Raises:
         UserError: something in the study or the options is wrong.
@@ -64,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if damages:
         note(
             f"`deltascale verify {study.name} --repair` makes again what is damaged "
-            "and deletes foreign files"
+            "and moves foreign files aside"
         )
     return 1 if damages else 0
 
@@ -72,16 +75,23 @@ def run(options: argparse.Namespace) -> int:
 def _repair(
     options: argparse.Namespace, root: "Storage", study: str, damages: "Sequence[Damage]"
 ) -> int:
-    """Delete what is damaged, then launch; the new attempt takes over the files that are whole."""
+    """Take away what is damaged, then launch; a new attempt takes over the files that are whole."""
     from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.records.lock import study_lock
-    from orchestrator.records.verification import FileFault, take_away
+    from orchestrator.records.verification import take_away
     from orchestrator.verbs import launch
 
-    with study_lock(root, study, new_launch_id()):
-        take_away(root, damages)
-    again = {damage.job.key for damage in damages if damage.fault is not FileFault.FOREIGN}
-    return launch.start(options, fresh=True, damaged=again)
+    identifier = new_launch_id()
+    jobs = list({damage.job.key: damage.job for damage in damages}.values())
+    with study_lock(root, study, identifier):
+        taken = take_away(root, jobs, aside=f"aside/{identifier}")
+    if taken.aside:
+        moved = pluralize(len(taken.aside), "foreign file")
+        note(f"{moved} moved to aside/{identifier}/ under the root: delete it when you need none")
+    for job in taken.busy:
+        note(f"{job.label} was left alone: an attempt of another launch is at work there")
+    code = launch.start(options, fresh=True)
+    return code or int(bool(taken.busy))
 
 
 def _document(study: str, num_checked: int, damages: "Sequence[Damage]") -> dict[str, object]:

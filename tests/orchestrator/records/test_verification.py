@@ -2,16 +2,18 @@
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 
 import pytest
 
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.claim import claimed
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import decide_plan
-from orchestrator.records.verification import FileFault, find_damage
+from orchestrator.records.verification import FileFault, find_damage, take_away
 from orchestrator.study.study import load_study
 from orchestrator.verbs import verify
 from tests.launching import launch_locally
@@ -182,3 +184,77 @@ def make_remote(tmp_path):
     artifact = Artifact(root, job.kind, job.key)
     artifact.path("probe.txt")
     return root, job, f"{artifact.attempt_folder(artifact.record.attempt)}/probe.txt"
+
+
+def test_a_foreign_file_is_moved_and_its_bytes_are_kept(launched, capsys):
+    put_beside(launched.file(0))
+    (launched.file(0).parent / "link").symlink_to("/nowhere")
+    assert launched.verify(repair=True) == 0
+    folder = launched.root.path("aside")
+    (moved,) = folder.rglob("foreign.txt")
+    assert moved.read_text() == "not ours"
+    (link,) = (path for path in folder.rglob("*") if path.name == "link")
+    assert link.readlink().as_posix() == "/nowhere"
+    assert "2 foreign files moved to aside/" in capsys.readouterr().err
+
+
+def test_a_job_that_an_attempt_is_at_is_left_alone(launched, capsys):
+    flip(launched.file(1))
+    flip(launched.file(2))
+    before = launched.file(1).read_bytes()
+    with claimed(launched.artifacts[1]):
+        assert launched.verify(repair=True) == 1
+    assert "one[index=1] was left alone" in capsys.readouterr().err
+    assert launched.file(1).read_bytes() == before
+    assert [damage.job.key for damage in launched.damages()] == [launched.jobs[1].key]
+    assert launched.verify(repair=True) == 0
+    assert launched.damages() == []
+
+
+def test_what_another_launch_did_since_the_damage_was_found_stays(launched):
+    """Retired, replaced by another attempt, or whole again: nothing of it is damaged any more."""
+    jobs, root = launched.jobs, launched.root
+    for at in range(3):
+        flip(launched.file(at))
+    root.remove(launched.artifacts[0].record_name)
+    other = launched.artifacts[1].attempt_folder("other")
+    root.write(f"{other}/probe.txt", b"1\n")
+    record = replace(launched.artifacts[1].record, attempt="other")
+    root.write(launched.artifacts[1].record_name, record.to_json())
+    flip(launched.file(2))
+    taken = take_away(root, jobs, aside="aside/x")
+    assert (taken.jobs, taken.aside, taken.busy) == ([], [], [])
+    assert root.size(f"{other}/probe.txt") == 2
+
+
+def test_files_of_a_younger_attempt_stay_unless_they_are_the_damaged_file(launched):
+    artifact, root = launched.artifacts[0], launched.root
+    inside = "probe.txt"
+    won = artifact.record.attempt
+    earlier, younger, linked = f"0{won}", f"{won}-a", f"{won}-b"
+    flip(launched.file(0))
+    root.write(f"{artifact.attempt_folder(earlier)}/{inside}", b"half")
+    root.write(f"{artifact.attempt_folder(younger)}/{inside}", b"half")
+    root.copy(
+        f"{artifact.attempt_folder(won)}/{inside}", f"{artifact.attempt_folder(linked)}/{inside}"
+    )
+    taken = take_away(root, launched.jobs, aside="aside/x")
+    assert [job.key for job in taken.jobs] == [artifact.key]
+    there = [
+        at for at in (earlier, won, younger, linked) if root.sizes(artifact.attempt_folder(at))
+    ]
+    assert set(there) - {won} == {younger}
+    assert root.size(f"{artifact.attempt_folder(won)}/{inside}") is None
+    assert not artifact.record_bytes()
+
+
+def test_a_link_in_place_of_an_attempt_is_damage_and_is_not_followed(launched, tmp_path):
+    folder = launched.file(0).parent
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    before = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
+    assert [(damage.fault, damage.job.key) for damage in launched.damages()] == [
+        (FileFault.MISSING, launched.jobs[0].key)
+    ]
+    assert launched.verify(repair=True) == 0
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == before
