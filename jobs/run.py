@@ -22,6 +22,7 @@ from jobs.worker.answer import Answer, Fault, State
 from jobs.worker.assignment import Assignment
 from jobs.worker.gang import Gang
 from jobs.worker.logs import captured
+from jobs.worker.stop_signals import heeding_signals
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
 from jobs.worker.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
@@ -39,8 +40,9 @@ def run(payload: str, surroundings: Surroundings) -> str:
     """
     assignment = Assignment.from_json(payload)
     try:
-        with one_process() if surroundings.num_ranks == 1 else nullcontext():
-            return _claim_and_answer(assignment, surroundings, Gang(surroundings)).to_json()
+        alone = one_process() if surroundings.num_ranks == 1 else nullcontext()
+        with alone, heeding_signals(surroundings) as heedful:
+            return _claim_and_answer(assignment, heedful, Gang(heedful)).to_json()
     except Exception as error:  # the storage, before the attempt began or after it ended
         return Answer(state=State.FAILED, fault=Fault.of(error)).to_json()
 

@@ -7,7 +7,6 @@ the next one comes after a pause that grows, and repeats the step. Nothing that 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 from cluster.errors import DeltascaleError, SurroundingsError
@@ -15,8 +14,7 @@ from cluster.fault_classes import FaultClass
 from cluster.redaction.redactor import redacted
 from jobs.worker.whose_fault import class_of
 from orchestrator.dispatch.patience import Patience
-from orchestrator.records.failure import WAITED_FOR, WAITS_FOR
-from orchestrator.text import first_line
+from orchestrator.records.failure import WAITED_FOR, describe_wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +31,7 @@ class Wait:
     """The same, by the clock of the launch's `Patience`."""
 
     def __str__(self) -> str:
-        since = datetime.fromtimestamp(self.since).strftime("%Y-%m-%d %H:%M:%S")
-        what = WAITS_FOR[self.fault_class]
-        return f"waiting for {what} since {since}: {first_line(self.message)}"
+        return describe_wait(self.fault_class, self.since, self.message)
 
 
 class Outage:

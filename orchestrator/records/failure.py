@@ -8,9 +8,11 @@ ending (its launch was killed) and one that was cancelled count as no failure.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
 
 from cluster.fault_classes import FaultClass
+from orchestrator.text import first_line
 
 
 class Result(Enum):
@@ -119,6 +121,12 @@ _CLASSES = {
 }
 FAILURES = frozenset(_CLASSES) - {Result.NO_ROOM}
 """Results of attempts that began and failed."""
+
+
+def describe_wait(fault_class: FaultClass, since: float, message: str) -> str:
+    """Say in one line what is waited for, since when (seconds since the epoch), and why."""
+    at = datetime.fromtimestamp(since).strftime("%Y-%m-%d %H:%M:%S")
+    return f"waiting for {WAITS_FOR[fault_class]} since {at}: {first_line(message)}"
 
 
 def result_of_class(fault_class: FaultClass) -> Result:

@@ -118,6 +118,8 @@ def _print(status: _Status, *, details: bool, every_job: bool) -> None:
     )
     if status["launch"] and status["launch"]["held_by"]:
         say(f"  running: {status['launch']['held_by']}")
+    if status["waits_for"]:
+        say(f"  {status['waits_for']['line']}")
     if not details:
         return
     _print_stages(status["stages"])

@@ -10,7 +10,13 @@ from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState, JobStates
 from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import Progress, read_progress
-from orchestrator.records.failure import Result
+from orchestrator.records.failure import (
+    FAILURES,
+    WAITED_FOR,
+    WAITS_FOR,
+    Result,
+    describe_wait,
+)
 from orchestrator.records.history import History, JobHistory
 from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import current_holder
@@ -38,6 +44,7 @@ def status_of(
         "state": _launch_state(states, past, holder),
         "jobs": counts,
         "stages": _stages(states),
+        "waits_for": _waits_for(past, holder),
         "launch": _launch(past, holder),
         "launches": past.num_launches,
         "attempts": sum(job.num_attempts for job in past.jobs.values()),
@@ -108,6 +115,8 @@ def _what_for(states: JobStates, past: JobHistory, key: str, *, is_running: bool
         # What another of them needs itself says nothing more.
         nearest = set(unmet).difference(*(needs(states.jobs[upstream]) for upstream in unmet))
         return f"wait for {', '.join(sorted({states.jobs[up].stage for up in nearest}))}"
+    if is_running and past.result in FAILURES and past.fault_class in WAITED_FOR:
+        return f"wait for {WAITS_FOR[past.fault_class]}"
     if is_running and past.failures.total() and past.result is not Result.BUSY:
         return "are to be tried again"
     return _why_not_started(past, is_running=is_running)
@@ -133,6 +142,22 @@ def _launch_state(states: JobStates, past: History, holder: Holder | None) -> st
         return LaunchState.NEW.value
     # A launch that was killed had no time to write how it ended.
     return past.ended.state if past.ended else LaunchState.INTERRUPTED.value
+
+
+def _waits_for(past: History, holder: Holder | None) -> dict[str, Any] | None:
+    """Return what keeps the launch, or made it give up; None where nothing does."""
+    waiting = past.waiting
+    is_suspended = past.ended is not None and past.ended.state == LaunchState.SUSPENDED.value
+    if waiting is None or waiting.fault_class is None or not (holder or is_suspended):
+        return None
+    since, message = waiting.since or waiting.at, waiting.message or ""
+    line = describe_wait(waiting.fault_class, since, message)
+    return {
+        "fault_class": waiting.fault_class.value,
+        "since": since,
+        "message": message,
+        "line": line if holder else f"gave up {line}",
+    }
 
 
 def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
@@ -223,7 +248,10 @@ def _why_not_started(job_past: JobHistory, *, is_running: bool) -> str:
             return "another launch on this root is at the same job"
         if job_past.result is Result.NO_ROOM:
             return job_past.message or "others hold what it needs"
-        again = f"to be tried again: {job_past.message}; " if job_past.failures.total() else ""
+        has_failed = job_past.result in FAILURES
+        again = f"to be tried again: {job_past.message}; " if has_failed else ""
+        if has_failed and job_past.fault_class in WAITED_FOR:
+            return f"waits for {WAITS_FOR[job_past.fault_class]}: {job_past.message}"
         return f"{again}all resources are in use"
     if job_past.result is Result.CANCELLED:
         return "cancelled; the next launch runs it"

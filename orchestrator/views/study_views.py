@@ -17,7 +17,7 @@ from jobs.artifacts.job import InputRef, Job, Scalar
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from orchestrator.plan.decided_plan import DecidedPlan
-from orchestrator.plan.decisions import BLOCKING, Decision, JobDecision
+from orchestrator.plan.decisions import BLOCKING, RUNS, Decision, JobDecision
 from orchestrator.records.failure import Result
 
 if TYPE_CHECKING:
@@ -193,25 +193,31 @@ def why_missing(decided: DecidedPlan, decision: JobDecision) -> tuple[str, str]:
 
     A job that waits for a failed one is missing for the reason of that one.
     """
-    cause = _cause(decision, decided.by_key)
+    cause = _cause(decision, decided)
     past = decided.history.of_job(cause.job.key)
     reason = f"{decision.job.label} {decision.decision.value}: {decision.why}"
     if cause is not decision:
         reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"
     if cause.decision not in BLOCKING:
         if past.refused:
-            return "not_run", f"{reason}; {past.refused}"
+            # No layout is left that has not run out of memory; larger machines may have one.
+            status = "out_of_memory" if past.result is Result.OUT_OF_MEMORY else "not_run"
+            return status, f"{reason}; {past.refused}"
         # One sentence for all cells of a stage: a table gives each sentence one footnote.
         return "not_run", f"stage {decision.job.stage} {_NOT_RUN[decision.decision]}"
     no_memory = past.result is Result.OUT_OF_MEMORY or cause.decision is Decision.WILL_NOT_FIT
     return "out_of_memory" if no_memory else "job_failed", reason
 
 
-def _cause(decision: JobDecision, by_key: Mapping[str, JobDecision]) -> JobDecision:
+def _cause(decision: JobDecision, decided: DecidedPlan) -> JobDecision:
     """Return the job upstream that keeps this one from running, or the job itself."""
-    if decision.decision is Decision.BLOCKED:
-        for refs in decision.job.inputs.values():
-            for ref in refs:
-                if by_key[ref.key].decision in BLOCKING:
-                    return _cause(by_key[ref.key], by_key)
+    for refs in decision.job.inputs.values():
+        for ref in refs:
+            upstream = decided.by_key[ref.key]
+            if decision.decision is Decision.BLOCKED and upstream.decision in BLOCKING:
+                return _cause(upstream, decided)
+            if decision.decision in RUNS and upstream.decision in RUNS:
+                cause = _cause(upstream, decided)
+                if decided.history.of_job(cause.job.key).refused:
+                    return cause
     return decision

@@ -1,7 +1,15 @@
 """A launch that a script put into the background hears what it is told."""
 
+import signal
 import subprocess
 import sys
+import time
+
+import pytest
+
+from cluster.storage import Storage
+from orchestrator.records.history import gather
+from orchestrator.records.ledger import LaunchState, read_events
 
 CHILD = """
 import os, signal, subprocess, sys
@@ -26,3 +34,33 @@ def test_a_launch_started_with_sigint_ignored_hears_it_and_so_do_its_children():
         ["bash", "-c", script, sys.executable, CHILD], capture_output=True, text=True, timeout=90
     )
     assert done.stdout == "heard\n", done.stderr
+
+
+PROBE = """\
+study: long
+stages:
+  one: {kind: probe, params: {seconds: 100}}
+"""
+
+
+@pytest.mark.parametrize("number", ["HUP", "USR1", "USR2", "TERM"])
+def test_every_signal_that_means_stop_ends_a_launch_in_order(tmp_path, number):
+    study, root = tmp_path / "long.yaml", tmp_path / "root"
+    study.write_text(PROBE)
+    words = [sys.executable, "-m", "orchestrator.cli", "launch", str(study), "--root", str(root)]
+    launch = subprocess.Popen(
+        [*words, "--executor", "local"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        while not list(root.glob("artifacts/probe/*/attempts/*/progress.json")):
+            assert launch.poll() is None, launch.communicate()
+            time.sleep(0.05)
+        launch.send_signal(getattr(signal, f"SIG{number}"))
+        output = launch.communicate(timeout=60)[0]
+    finally:
+        launch.kill()
+        launch.communicate()
+    assert launch.returncode == 130, output
+    events = list(read_events(Storage(root), "long"))
+    assert events[-1].state == LaunchState.INTERRUPTED.value
+    assert not gather(events).jobs[events[-2].key].failures

@@ -55,6 +55,12 @@ def test_what_ran_out_of_memory_takes_all_that_waits_for_it_along(missing):
     assert "base failed: it broke" in found["last"][1]
 
 
+def test_what_has_no_layout_left_to_try_ran_out_of_memory_and_so_did_what_waits_for_it(missing):
+    found = missing(Result.OUT_OF_MEMORY, refused="no other layout is left to try")
+    assert {status for status, _ in found.values()} == {"out_of_memory"}
+    assert "no other layout is left to try" in found["last"][1]
+
+
 def test_what_failed_otherwise_is_a_failed_job(missing):
     found = missing(Result.MISTAKE)
     assert {status for status, _ in found.values()} == {"job_failed"}
