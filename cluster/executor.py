@@ -68,6 +68,8 @@ class Surroundings:
     """Number of processes started together; above 1, torch's process group is set up already."""
     local_rank: int = 0
     """Number of this process among those on this machine, from 0."""
+    is_own_process: bool = False
+    """True where the process does nothing but calls: its descriptors are theirs while they run."""
 
 
 class Executor(Protocol):

@@ -49,6 +49,7 @@ def run_rank(config: dict[str, Any]) -> None:
             rank=rank,
             num_ranks=context.get_world_size(),
             local_rank=context.get_local_rank(),
+            is_own_process=True,
         )
         answer = load_entry(config["entry"])(config["payload"], surroundings)
         report = RankReport(rank=rank, answer=answer)

@@ -190,7 +190,7 @@ def _call(ticket: str, entry: str, payload: str, secrets: Mapping[str, str]) -> 
     import ray
 
     node = ray.util.get_node_ip_address()
-    surroundings = Surroundings(stop_requested=_stop_requested(), node=node)
+    surroundings = Surroundings(stop_requested=_stop_requested(), node=node, is_own_process=True)
     with holding(secrets):
         return call_entry(ticket, entry, payload, surroundings)
 

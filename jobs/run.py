@@ -87,7 +87,7 @@ class _Attempt:
         """Run the job and turn whatever it raises into an answer and a log."""
         state, fault = State.DONE, None
         log = log_name(self.surroundings.rank)
-        with captured(self.folder.path / log):
+        with captured(self.folder.path / log, whole_process=self.surroundings.is_own_process):
             self._log(f"attempt {self.assignment.attempt}, {self._company()}")
             try:
                 state = State.DONE if self._run_kind() else State.REUSED

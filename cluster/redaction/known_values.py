@@ -6,7 +6,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -25,6 +25,8 @@ _MAYBE = re.compile(r"(?i)(?:^|[_-])(?:key|auth|signature|token)$")
 _PART = re.compile(r"(?i)(?:key|password|pwd|secret|token|signature|sig)\s*=\s*([^;&\s]{6,})")
 """Parts of a connection string that are secret."""
 
+LISTENERS: list[Callable[[str, str], None]] = []
+"""Called with value and label of what is remembered."""
 _remembered: dict[str, str] = {}
 _lock = threading.Lock()
 
@@ -33,6 +35,8 @@ def remember_secret(value: str, label: str) -> None:
     """Take a value out of every text from here on, as `<label>`."""
     with _lock:
         _remembered[value] = label
+    for listener in LISTENERS:
+        listener(value, label)
 
 
 def known_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

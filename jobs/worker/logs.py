@@ -1,54 +1,189 @@
-"""A job's log file: what it prints and logs, with secrets taken out before they are written."""
+"""A job's log: what is printed and logged while it runs, without secrets.
+
+Everything goes through a pipe to a process of its own (`log_keeper.py`), which redacts and writes,
+so that the last words of a worker that is killed are in its log. Where a process does nothing but
+jobs, its descriptors 1 and 2 are the attempt's: what NCCL, CUDA, glibc and subprocesses write.
+"""
 
 import contextlib
+import faulthandler
 import io
+import json
 import logging
+import os
+import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
 
-from cluster.redaction.redactor import redacted
+from cluster.redaction import known_values
+from cluster.redaction.redactor import redacted as redacted
+
+_CODE = Path(__file__).parents[2]
+_ANSWER_S = 60.0
+"""How long the keeper may take to write what is in the pipe; a slow disk must not hold a job up."""
 
 
-class _Redacting(io.TextIOBase):
-    """Writes whole lines to a stream, redacted."""
+@contextlib.contextmanager
+def captured(path: Path, *, whole_process: bool = False) -> Iterator[None]:
+    """Send stdout, stderr and log records of this process to a file while the block runs.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._rest = ""
+    Args:
+        path: of the log; written to its end, as it comes.
+        whole_process: take the descriptors 1 and 2, too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    handler = logging.StreamHandler(_SINK)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    with (
+        _KEEPERS.log(path) as descriptor,
+        _descriptors(descriptor) if whole_process else _faults(descriptor),
+    ):
+        _SINK.descriptor = descriptor
+        root.addHandler(handler)
+        try:
+            with contextlib.redirect_stdout(_SINK), contextlib.redirect_stderr(_SINK):
+                yield
+        finally:
+            root.removeHandler(handler)
+            _SINK.descriptor = None
+
+
+class _Sink(io.TextIOBase):
+    """Writes at once to the log of the attempt at hand.
+
+    One for the life of the process: libraries keep the stream that they met first.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self.descriptor: int | None = None
 
     def writable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return 2 if self.descriptor is None else self.descriptor
+
     def write(self, text: str) -> int:
-        lines = (self._rest + text).split("\n")
-        self._rest = lines.pop()
-        for line in lines:
-            self._stream.write(redacted(line) + "\n")
-        self._stream.flush()
+        rest = memoryview(text.encode("utf-8", "backslashreplace"))
+        with contextlib.suppress(BrokenPipeError):  # without its log a job goes on
+            while rest:
+                rest = rest[os.write(self.fileno(), rest) :]
         return len(text)
 
-    def finish(self) -> None:
-        """Write what is left after the last line break."""
-        if self._rest:
-            self.write("\n")
+
+_SINK = _Sink()
+
+
+class _Keepers:
+    """The keeper of this process: started at the first log, and again after a fork or its death."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+        known_values.LISTENERS.append(lambda value, label: self._tell({"secrets": {value: label}}))
+
+    @contextlib.contextmanager
+    def log(self, path: Path) -> Iterator[int]:
+        """Yield the descriptor to write to; all of it is in the file afterwards."""
+        self._require()
+        reader, writer = os.pipe()
+        try:
+            self._tell(
+                {"open": str(path.absolute()), "secrets": known_values.known_secrets()}, reader
+            )
+        finally:
+            os.close(reader)
+        try:
+            yield writer
+        finally:
+            os.close(writer)
+            self._tell({"close": True})
+            with contextlib.suppress(OSError):
+                assert self._control is not None
+                self._control.recv(1)
+
+    def _require(self) -> None:
+        is_there = self._pid == os.getpid() and self._process and self._process.poll() is None
+        if is_there:
+            return
+        ours, theirs = socket.socketpair()
+        ours.settimeout(_ANSWER_S)
+        number = theirs.fileno()
+        command = (
+            f"import sys; sys.path.insert(0, {str(_CODE)!r}); "
+            f"from jobs.worker.log_keeper import main; main({number})"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", command],
+            env={},  # its secrets come over the socket
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[number],
+            start_new_session=True,  # signals of the terminal are not meant for it
+        )
+        theirs.close()
+        self._control, self._pid = ours, os.getpid()
+
+    def _tell(self, order: Mapping[str, object], descriptor: int | None = None) -> None:
+        if self._control is None or self._pid != os.getpid():
+            return
+        words = json.dumps(order).encode() + b"\n"
+        with self._lock, contextlib.suppress(OSError):
+            if descriptor is not None:
+                socket.send_fds(self._control, [words[:1]], [descriptor])
+                words = words[1:]
+            self._control.sendall(words)
+
+
+_KEEPERS = _Keepers()
 
 
 @contextlib.contextmanager
-def captured(path: Path) -> Iterator[None]:
-    """Send stdout, stderr and log records of this process to a file while the block runs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as stream:
-        sink = _Redacting(stream)
-        handler = logging.StreamHandler(sink)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root = logging.getLogger()
-        root.addHandler(handler)
-        try:
-            with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-                yield
-        finally:
-            root.removeHandler(handler)
-            sink.finish()
-            sys.stdout.flush()
+def _descriptors(descriptor: int) -> Iterator[None]:
+    """Let descriptors 1 and 2 of this process be the log's, for whoever writes to them."""
+    kept = {number: os.dup(number) for number in (1, 2)}
+    _flush()
+    for number in kept:
+        os.dup2(descriptor, number)
+    faulthandler.enable(file=2, all_threads=True)
+    try:
+        yield
+    finally:
+        _flush()
+        for number, former in kept.items():
+            os.dup2(former, number)
+            os.close(former)
+
+
+def _flush() -> None:
+    """Write what Python and the C library keep for descriptors 1 and 2."""
+    import ctypes
+
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(Exception):
+            stream.flush()  # type: ignore[union-attr]
+    ctypes.CDLL(None).fflush(None)
+
+
+@contextlib.contextmanager
+def _faults(descriptor: int) -> Iterator[None]:
+    """Let the stacks of a crash go to the log, unless they go elsewhere already."""
+    if faulthandler.is_enabled():
+        yield
+        return
+    faulthandler.enable(file=descriptor, all_threads=True)
+    try:
+        yield
+    finally:
+        faulthandler.disable()

@@ -186,7 +186,7 @@ class AttemptFolder:
     def _show_log(self) -> None:
         log = self.path / "log.txt"
         size = log.stat().st_size if log.exists() else 0
-        if size > self._log_bytes:
+        if size != self._log_bytes:  # its middle may have been left out
             self.artifact.storage.upload(log, f"{self.name}/log.txt")
             self._log_bytes = size
 

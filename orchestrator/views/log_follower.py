@@ -1,6 +1,7 @@
 """Follows the log of a job, from attempt to attempt, until no launch is at the job any more."""
 
 import codecs
+import os
 import time
 from collections.abc import Iterator
 
@@ -40,8 +41,7 @@ def follow(root: Storage, study: str, job: Job) -> Iterator[tuple[str, str]]:
         if newest and newest[0] != attempt:
             attempt, offset = newest[0], 0
             decoder.reset()
-        data = _rest(root, log_name(artifact, attempt), offset) if attempt else b""
-        offset += len(data)
+        data, offset = _rest(root, log_name(artifact, attempt), offset) if attempt else (b"", 0)
         if data:
             yield attempt, decoder.decode(data)
         elif is_over:
@@ -83,13 +83,19 @@ def _is_of_running_launch(root: Storage, artifact: Artifact) -> bool:
     return any(holder is not None and attempts[-1].startswith(holder.launch) for holder in holders)
 
 
-def _rest(root: Storage, name: str, start: int) -> bytes:
-    """Read the bytes of a log from `start`; on a local root only those."""
+def _rest(root: Storage, name: str, start: int) -> tuple[bytes, int]:
+    """Read the bytes of a log from `start`, on a local root only those; and where they end.
+
+    A log that became shorter has lost its middle: what comes next is shown from its end on.
+    """
     try:
         if not root.is_local:
-            return root.read(name)[start:]
+            whole = root.read(name)
+            return whole[start:], len(whole)
         with open(root.path(name), "rb") as stream:
+            start = min(start, stream.seek(0, os.SEEK_END))
             stream.seek(start)
-            return stream.read()
+            data = stream.read()
+            return data, start + len(data)
     except FileNotFoundError:
-        return b""
+        return b"", start
