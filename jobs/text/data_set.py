@@ -1,5 +1,6 @@
 """Rows or lines of a data set: one file, or a folder as data sets are saved from a hub."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from cluster.errors import UserError, unknown_name
 from jobs.text.data_file import SUFFIXES, read_table, suffix_of
 from jobs.text.format import Dropped, Item, Reading, source_of
 from jobs.text.row_options import RowOptions
-from jobs.text.rows.fault import RowFault
+from jobs.text.rows.fault import RowFault, shown
 from jobs.text.rows.file_bytes import PACKED_SUFFIXES
 from jobs.text.rows.json_rows import parse_json
 from jobs.text.rows.lines import read_lines
@@ -144,7 +145,7 @@ def _check_columns(path: Path, table: Table, needed: Sequence[str]) -> None:
         for outer, cell in table.rows[0].cells.items()
         if isinstance(cell, Mapping) and name in cell
     }
-    ways = [f"it has {', '.join(table.columns)}; needed are {', '.join(needed)}"]
+    ways = [f"it has {shown(table.columns)}; needed are {', '.join(needed)}"]
     if nested:
         written = ", ".join(f"{name}: {place}" for name, place in nested.items())
         ways.append(f"name those inside others: options: {{columns: {{{written}}}}}")
@@ -169,7 +170,7 @@ def read_text_rows(name: str, source: Path | None, options: RowOptions, column: 
     """
     if _holds_rows(source):
         return read_all_rows(name, source, options, (column,))
-    if source is not None and source.is_dir():
+    if source is not None and os.path.isdir(source):
         files = sorted(path for path in source.glob("*.txt*") if _is_text(path))
         if not files:
             raise UserError("no .txt file in it, and no file of rows", where=str(source))
@@ -190,9 +191,9 @@ def _is_text(path: Path) -> bool:
 
 def _holds_rows(source: Path | None) -> bool:
     """Tell whether a source is a data file, or a folder of them without any .txt."""
-    if source is None or not source.exists():
+    if source is None:
         return False
-    if source.is_dir():
+    if os.path.isdir(source):
         return not any(_is_text(path) for path in source.iterdir()) and bool(shards_in(source))
     return bool(suffix_of(source.name))
 
@@ -214,7 +215,7 @@ def _refuse_json(lines: Sequence[str], file: Path) -> None:
 
 
 def _files(name: str, source: Path | None, options: RowOptions) -> tuple[list[Path], list[str]]:
-    if source is None or not source.is_dir():
+    if source is None or not os.path.isdir(source):
         for option in ("split", "subset"):
             if getattr(options, option) is not None:
                 raise UserError(

@@ -72,7 +72,7 @@ def _preferences(
 def _preference(row: Row) -> Preference:
     before = _turns_before(row)
     sides = [_side(row, name, before) for name in _SIDES]
-    if all(_begins_with(side, before) for side in sides):
+    if before and all(_begins_with(side, before) for side in sides):
         before = []  # both sides are whole conversations
     elif not any(turn.role == "user" for turn in [*before, *sides[0], *sides[1]]):
         before = [*before, *_question(row)]

@@ -78,16 +78,68 @@ _BROKEN = object()
 
 
 def _values(column: "pyarrow.ChunkedArray") -> list[Any]:
-    """Return the cells of a column, decoded all at once where none is broken."""
+    """Return the cells of a column, decoded all at once where none is broken.
+
+    Nothing in an Arrow file is checked while it is read: offsets that point elsewhere would end
+    the process, so they are looked at first, with texts as bytes where they are not all UTF-8.
+    """
+    import pyarrow
+
+    try:
+        column.validate(full=True)
+    except pyarrow.ArrowInvalid:
+        column = pyarrow.chunked_array(
+            [chunk.view(_with_bytes(chunk.type)) for chunk in column.chunks],
+            type=_with_bytes(column.type),
+        )
+        column.validate(full=True)
+        return [_decoded(cell) for cell in column.to_pylist()]
     try:
         return list(column.to_pylist())
-    except (UnicodeDecodeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):  # dates beyond those of Python, for example
         return list(_one_by_one(column))
+
+
+def _with_bytes(kind: "pyarrow.DataType") -> "pyarrow.DataType":
+    """Return a type with bytes in the place of texts, at any depth."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_string(kind):
+        return pyarrow.binary()
+    if types.is_large_string(kind):
+        return pyarrow.large_binary()
+    if types.is_struct(kind):
+        inner = [kind.field(at) for at in range(kind.num_fields)]
+        return pyarrow.struct([each.with_type(_with_bytes(each.type)) for each in inner])
+    if types.is_list(kind):
+        return pyarrow.list_(kind.value_field.with_type(_with_bytes(kind.value_type)))
+    if types.is_large_list(kind):
+        return pyarrow.large_list(kind.value_field.with_type(_with_bytes(kind.value_type)))
+    return kind
+
+
+def _decoded(cell: Any) -> Any:
+    """Return a cell with its bytes as text, or `_BROKEN`."""
+    try:
+        return _as_text(cell)
+    except UnicodeDecodeError:
+        return _BROKEN
+
+
+def _as_text(cell: Any) -> Any:
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8")
+    if isinstance(cell, list):
+        return [_as_text(item) for item in cell]
+    if isinstance(cell, dict):
+        return {name: _as_text(item) for name, item in cell.items()}
+    return cell
 
 
 def _one_by_one(column: "pyarrow.ChunkedArray") -> Iterator[Any]:
     for cell in column:
         try:
             yield cell.as_py()
-        except (UnicodeDecodeError, ValueError, OverflowError):
+        except (ValueError, OverflowError):
             yield _BROKEN

@@ -1,8 +1,11 @@
 """`RowFault`: why one row cannot be used; and how faults of many rows are listed together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _MOST_ROWS_SHOWN = 5
+_MOST_REASONS = 10
+_MOST_NAMES = 30
+_LONGEST_NAME = 60
 
 
 class RowFault(Exception):
@@ -21,6 +24,15 @@ def row_numbers(rows: Iterable[int], called: str = "row") -> str:
 
 def listed(rows_by_reason: Mapping[str, Iterable[int]], called: str = "row") -> str:
     """Write every kind of fault with its first rows."""
-    return "; ".join(
-        f"{reason}: {row_numbers(rows, called)}" for reason, rows in rows_by_reason.items()
-    )
+    reasons = list(rows_by_reason.items())
+    shown = [f"{reason}: {row_numbers(rows, called)}" for reason, rows in reasons[:_MOST_REASONS]]
+    more = len(reasons) - len(shown)
+    return "; ".join([*shown, f"and {more} other kinds of fault"] if more else shown)
+
+
+def shown(names: Sequence[str]) -> str:
+    """Write names that a file gives, for a message: the first ones, none of them endless."""
+    cut = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]
+    printable = [name if name.isprintable() else repr(name) for name in cut[:_MOST_NAMES]]
+    more = f" and {len(names) - _MOST_NAMES} others" if len(names) > _MOST_NAMES else ""
+    return ", ".join(printable) + more

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.text.rows.fault import RowFault
+from jobs.text.rows.fault import RowFault, shown
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Malformed, Row, Table
 
@@ -110,7 +110,7 @@ def _objects(path: Path, value: Any) -> Iterator[object]:
         raise UserError(
             "it holds several lists of rows",
             where=str(path),
-            hint=f"write each ({', '.join(lists)}) to a file of its own",
+            hint=f"write each ({shown(lists)}) to a file of its own",
         )
     return iter(value[lists[0]])
 

@@ -217,3 +217,33 @@ def test_an_unknown_suffix_lists_those_that_are_read(tmp_path):
 def test_many_rows_are_cut_and_counted():
     assert row_numbers(range(1, 9)) == "rows 1, 2, 3, 4, 5, ... (8 rows)"
     assert row_numbers([7]) == "row 7"
+
+
+def test_an_arrow_file_whose_offsets_point_elsewhere_ends_no_process(tmp_path):
+    import struct
+
+    offsets = pyarrow.py_buffer(struct.pack("<4i", 0, 1, 1 << 30, 3))
+    texts = pyarrow.Array.from_buffers(
+        pyarrow.string(), 3, [None, offsets, pyarrow.py_buffer(b"abc")]
+    )
+    path = tmp_path / "rows.arrow"
+    with pyarrow.ipc.new_file(path, pyarrow.schema({"prompt": pyarrow.string()})) as stream:
+        stream.write_batch(pyarrow.record_batch({"prompt": texts}))
+    assert "broken" in fault(path, path.read_bytes()).error
+
+
+def test_texts_inside_lists_that_are_not_utf8_cost_their_row_alone(tmp_path):
+    texts = pyarrow.array([b"a", b"\xff", b"c"], pyarrow.binary()).view(pyarrow.string())
+    turns = pyarrow.StructArray.from_arrays([texts], names=["content"])
+    lists = pyarrow.ListArray.from_arrays(pyarrow.array([0, 1, 2, 3], pyarrow.int32()), turns)
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"chosen": lists}), path)
+    assert [row.number for row in read_table(path, NEEDED).rows] == [1, 3]
+
+
+def test_a_message_names_no_endless_list_of_columns(tmp_path):
+    from jobs.text.rows.fault import listed, shown
+
+    assert len(shown(["x" * 5_000] * 200)) < 3_000
+    assert "\ud83d" not in shown(["\ud83d"])
+    assert listed({f"reason {n}": [n] for n in range(50)}).endswith("and 40 other kinds of fault")
