@@ -90,7 +90,10 @@ class Executor(Protocol):
         """Return what each node offers; a call that fits on none of them would wait for ever."""
 
     def free(self) -> list[Resources]:
-        """Return what each node has left, as known a moment ago."""
+        """Return what each node has left, as known a moment ago.
+
+        A node whose memory others hold, so that calls were killed there, has nothing left.
+        """
 
     def most_ranks(self) -> float:
         """Return how many ranks a call may have at most, however large the nodes are."""

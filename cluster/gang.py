@@ -15,15 +15,18 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.executor import Ending, Outcome
+from cluster.fault_classes import FaultClass
 from cluster.gang_board import GangSnapshot, Order
 from cluster.gang_network import torch_config
 from cluster.gang_placement import NoRoom, bundle, place
 from cluster.gang_rank import run_rank
 from cluster.gpu_variables import gpu_variables
-from cluster.ray_nodes import Preemption
+from cluster.memory_report import judge, parse_memory_report
+from cluster.ray_nodes import LivingNodes, Preemption, living_nodes
 from cluster.resources import Resources
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ _ENDING_S = 5.0
 """How long the others may go on after the first report."""
 _LEAVING_S = 60.0
 """How long ranks may take to leave after the order, those that are still starting included."""
+_CUT_OFF_S = 5.0
+"""How long the ranks on living nodes may take to leave when another's node is dead."""
 _PLACED_WITHIN_S = 60.0
 """How long a gang may wait for its resources; only other launches can be holding them."""
 _COLLECTIVE_S = 900
@@ -67,16 +72,30 @@ _RANK_VARIABLES = {
 
 
 def run_gang(
-    board: "ActorHandle", ticket: str, entry: str, payload: str, resources: Resources
+    board: "ActorHandle",
+    ticket: str,
+    entry: str,
+    payload: str,
+    resources: Resources,
+    idle_gb: Mapping[str, float],
 ) -> Outcome:
-    """Run an entry point on all ranks of a call, and return how the call ended."""
+    """Run an entry point on all ranks of a call, and return how the call ended.
+
+    Args:
+        board: where the ranks sign in and report.
+        ticket: name of the call.
+        entry: its entry point.
+        payload: what each rank is given.
+        resources: what the ranks need.
+        idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
+    """
     import ray
 
     os.environ.update(RAY_TRAIN_VARIABLES)
     cancelled = ray.get_runtime_context().is_canceled
     training = _Training(board, ticket, entry, payload, resources)
     training.start()
-    preemption = Preemption()
+    preemption, nodes = Preemption(), LivingNodes()
     overdue_at = gone_at = math.inf
     while not training.ended.is_set() and time.monotonic() < gone_at:
         with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
@@ -85,13 +104,17 @@ def run_gang(
             if cancelled():
                 training.is_abandoned.set()
                 overdue_at = min(overdue_at, time.monotonic() + _GRACE_S)
-            if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at:
-                gone_at = min(gone_at, time.monotonic() + _LEAVING_S)
+            is_cut_off = bool(nodes.dead_of(snapshot.node_ids))
+            if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at or is_cut_off:
+                # Ray Train may wait for ever for ranks on a node that it cannot reach.
+                leaving_s = _CUT_OFF_S if is_cut_off else _LEAVING_S
+                gone_at = min(gone_at, time.monotonic() + leaving_s)
                 ray.get(board.order.remote(Order.LEAVE))
             elif cancelled() or preemption.affects(snapshot.node_ids):
                 ray.get(board.order.remote(Order.STOP))
     snapshot = ray.get(board.look.remote())
-    return _outcome(ticket, snapshot, training.fault, is_cancelled=cancelled())
+    kills = _Kills(planned_gb=resources.memory_gb, idle_gb=idle_gb)
+    return _outcome(ticket, snapshot, training.fault, kills, is_cancelled=cancelled())
 
 
 class _Training(threading.Thread):
@@ -176,7 +199,12 @@ def _rank_variables(resources: Resources) -> dict[str, str]:
 
 
 def _outcome(
-    ticket: str, snapshot: GangSnapshot, fault: Exception | None, *, is_cancelled: bool
+    ticket: str,
+    snapshot: GangSnapshot,
+    fault: Exception | None,
+    kills: "_Kills",
+    *,
+    is_cancelled: bool,
 ) -> Outcome:
     """Return how the call ended; a rank that died without a report outweighs what others report."""
     if not is_cancelled and not snapshot.seats and _is_no_room(fault):
@@ -187,7 +215,7 @@ def _outcome(
         error = f"it did not stop within {_GRACE_S:g} s"
         return Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error, node=snapshot.nodes)
     if dead or not snapshot.reports:
-        return _lost(ticket, snapshot, dead, causes, fault)
+        return _lost(ticket, snapshot, dead, causes, fault, kills)
     first = snapshot.reports[0]
     return Outcome(
         ticket=ticket,
@@ -212,21 +240,52 @@ def _lost(
     dead: list[int],
     causes: Mapping[int, Exception],
     fault: Exception | None,
+    kills: "_Kills",
 ) -> Outcome:
     import ray
 
     errors = [*causes.values(), *([fault] if fault else [])]
-    is_memory = any(isinstance(cause, ray.exceptions.OutOfMemoryError) for cause in errors)
     deaths = [
         f"{snapshot.seats[rank].describe()} died: {_one_line(causes.get(rank, fault))}"
         for rank in dead
     ]
+    fault_class = FaultClass.LOST_PROCESS
+    if snapshot.node_ids - {node.name for node in living_nodes()}:
+        fault_class = FaultClass.LOST_NODE
+    for cause in errors:
+        if isinstance(cause, ray.exceptions.OutOfMemoryError):
+            fault_class = kills.fault_class(str(cause), snapshot)
     return Outcome(
         ticket=ticket,
-        ending=Ending.OUT_OF_MEMORY if is_memory else Ending.LOST,
+        ending=Ending.OUT_OF_MEMORY if fault_class is FaultClass.OUT_OF_MEMORY else Ending.LOST,
         error="; ".join(deaths) or f"the ranks did not start: {_one_line(fault)}",
         node=snapshot.seats[dead[0]].node if dead else None,
+        fault_class=fault_class,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kills:
+    """Judges kills of ranks by Ray's memory monitor."""
+
+    planned_gb: float
+    """Memory that a rank was given, in 10^9 bytes; 0 = not accounted for."""
+    idle_gb: Mapping[str, float]
+    """Memory in use before any call ran, by node, where it is known, in 10^9 bytes."""
+
+    def fault_class(self, text: str, snapshot: GangSnapshot) -> FaultClass:
+        """Tell whose fault it is that Ray's monitor killed a rank, from its report."""
+        report = parse_memory_report(text)
+        if report is None:
+            return FaultClass.OUT_OF_MEMORY
+        pids = {seat.pid for seat in snapshot.seats.values()}
+        killed = [process for process in report.killed if process.pid in pids]
+        return judge(
+            report,
+            max(killed, key=lambda process: process.gb, default=None),
+            planned_gb=self.planned_gb,
+            idle_gb=self.idle_gb.get(report.node_id),
+        )
 
 
 def _causes(fault: Exception | None) -> dict[int, Exception]:

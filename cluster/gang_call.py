@@ -5,6 +5,7 @@ the ranks are. Board, driver and Ray Train's controller run on the executor's ow
 node dies, nothing is left to receive the answer anyway.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cluster.driver_messages import Submit
@@ -29,7 +30,7 @@ class GangCalls:
     def __contains__(self, ticket: str) -> bool:
         return ticket in self._boards
 
-    def submit(self, call: Submit) -> "ObjectRef":
+    def submit(self, call: Submit, idle_gb: Mapping[str, float]) -> "ObjectRef":
         """Start the driver of a gang; return the Ray reference to its Outcome."""
         import ray
 
@@ -45,7 +46,9 @@ class GangCalls:
         driver = ray.remote(run_gang).options(
             num_cpus=0, max_retries=0, name=call.ticket, label_selector=here
         )
-        return driver.remote(board, call.ticket, call.entry, call.payload, call.resources)
+        return driver.remote(
+            board, call.ticket, call.entry, call.payload, call.resources, dict(idle_gb)
+        )
 
     def end(self, ticket: str) -> "ActorHandle | None":
         """Forget a gang whose driver has ended, in whatever way; return its board, to `clear`."""

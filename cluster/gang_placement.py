@@ -6,7 +6,7 @@ waits for stays reserved when its driver is killed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,20 +34,23 @@ def bundle(resources: Resources) -> dict[str, float]:
     return taken
 
 
-def selector_of(resources: Resources) -> dict[str, str] | None:
-    """Return a label selector that excludes the nodes whose GPUs are too small; None without any.
+def selector_of(resources: Resources, avoided: Collection[str] = ()) -> dict[str, str] | None:
+    """Return a label selector that excludes nodes; None when there are none to exclude.
 
     The selector excludes, so that a waiting call may still go to a node that joins meanwhile.
+
+    Args:
+        resources: what is needed; nodes whose GPUs are known to be too small are excluded.
+        avoided: ids of further nodes to exclude.
     """
-    if not resources.num_gpus:
-        return None
-    # A node whose memory is not known is not excluded.
-    small = [
-        node.name
-        for node in living_nodes()
-        if 0 < node.offers.gpu_memory_gb < resources.gpu_memory_gb
-    ]
-    return {NODE_ID: f"!in({','.join(small)})"} if small else None
+    excluded = set(avoided)
+    if resources.num_gpus:
+        excluded |= {
+            node.name
+            for node in living_nodes()
+            if 0 < node.offers.gpu_memory_gb < resources.gpu_memory_gb
+        }
+    return {NODE_ID: f"!in({','.join(sorted(excluded))})"} if excluded else None
 
 
 def place(

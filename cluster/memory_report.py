@@ -112,8 +112,8 @@ def judge(
 ) -> FaultClass:
     """Tell whose fault it is that a call was killed for its node's memory.
 
-    A call that held no more than was planned for it is not at fault. Otherwise whoever grew more
-    is: the calls together, or everything else on the node.
+    A call that held no more than was planned for it, or less than one process of others, is not at
+    fault. Otherwise whoever grew more is: the calls together, or everything else on the node.
 
     Args:
         report: what Ray said.
@@ -126,10 +126,12 @@ def judge(
     """
     if own is None or own.gb <= planned_gb:
         return FaultClass.HOST_MEMORY
-    calls = report.calls()
+    calls, strangers = report.calls(), report.strangers()
+    if strangers and strangers[0].gb > own.gb:
+        return FaultClass.HOST_MEMORY
     held = sum(process.gb for process in calls)
     if idle_gb is None:
-        others = sum(process.gb for process in report.strangers())
+        others = sum(process.gb for process in strangers)
     else:
         others = report.used_gb - held - idle_gb
     if others > held or own.gb < _ALIKE * held / len(calls):

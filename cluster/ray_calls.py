@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 from cluster.driver_messages import Submit
 from cluster.executor import Ending, Outcome, Surroundings, call_entry
+from cluster.fault_classes import FaultClass
 from cluster.gang_call import GangCalls
 from cluster.gang_placement import selector_of
 from cluster.gpu_variables import gpu_variables
+from cluster.memory_pressure import MemoryPressure
 from cluster.ray_endings import CallAt, outcome_of
 from cluster.ray_nodes import Preemption
 from cluster.resources import Resources
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _GANG_GRACE_S = 90.0
 """How long the driver of an interrupted gang may take: it gives its ranks time to save their work,
 then ends them itself; killed before, it would leave their resources reserved."""
+_HELD_S = 60.0
+"""How long a call is held back while others hold the memory of all nodes; then it did not begin."""
 
 
 @dataclass(kw_only=True)
@@ -55,15 +59,14 @@ class RayCalls:
     Args:
         finish: takes the outcome of each call that ended.
         later: takes what is to be done on the thread of this object.
-        is_own: whether the Ray is our own.
+        pressure: the nodes whose memory others hold.
     """
 
     def __init__(
         self,
         finish: Callable[[Outcome], None],
         later: Callable[[Callable[[], None]], None],
-        *,
-        is_own: bool,
+        pressure: MemoryPressure,
     ) -> None:
         import ray
 
@@ -71,7 +74,8 @@ class RayCalls:
         self._later = later
         self._calls: dict[str, Call] = {}
         self._gangs = GangCalls()
-        self._pressed: frozenset[str] = frozenset()
+        self._pressure = pressure
+        self._held: dict[str, tuple[Submit, float]] = {}
         self._remote = {
             False: ray.remote(num_cpus=1, max_retries=0)(_call_without_gpu),
             # max_calls: the process ends with the call and gives the device memory back.
@@ -84,9 +88,35 @@ class RayCalls:
         return dict(self._calls)
 
     def submit(self, message: Submit) -> None:
-        """Queue one call as one Ray task; a call of several ranks as a task that runs the gang."""
+        """Queue one call; while others hold the memory of all nodes it is held back."""
+        if self._pressure.is_everywhere:
+            self._held[message.ticket] = (message, time.monotonic() + _HELD_S)
+        else:
+            self._start(message)
+
+    def release(self) -> None:
+        """Start the calls that were held back, once there is room; give up those held too long."""
+        now, is_everywhere = time.monotonic(), self._pressure.is_everywhere
+        for ticket, (message, until) in list(self._held.items()):
+            if is_everywhere and now < until:
+                continue
+            del self._held[ticket]
+            if not is_everywhere:
+                self._start(message)
+            else:
+                self._finish(
+                    Outcome(
+                        ticket=ticket,
+                        ending=Ending.NO_ROOM,
+                        error=self._pressure.describe(),
+                        fault_class=FaultClass.HOST_MEMORY,
+                    )
+                )
+
+    def _start(self, message: Submit) -> None:
+        """Start one call as one Ray task; a call of several ranks as a task that runs the gang."""
         if message.resources.num_ranks > 1:
-            ref = self._gangs.submit(message)
+            ref = self._gangs.submit(message, self._pressure.idle_gb)
         else:
             ref = self._submit_alone(message)
         ticket = message.ticket
@@ -104,7 +134,7 @@ class RayCalls:
                 "num_gpus": resources.num_gpus,
                 "runtime_env": {"env_vars": {"DELTASCALE_GPU_WORKER": "1", **gpu_variables()}},
             }
-        if selector := selector_of(resources):
+        if selector := selector_of(resources, self._pressure.nodes):
             options["label_selector"] = selector
         if resources.memory_gb:
             options["memory"] = int(resources.memory_gb * 1e9)
@@ -118,6 +148,9 @@ class RayCalls:
         """Interrupt one call; its process is killed when it does not end in time."""
         import ray
 
+        if self._held.pop(ticket, None) is not None:
+            error = "cancelled before it started"
+            self._finish(Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error))
         call = self._calls.get(ticket)
         if call is not None and call.kill_at is None:
             wait_s = _GANG_GRACE_S if ticket in self._gangs else grace_s
@@ -149,6 +182,7 @@ class RayCalls:
         for call in self._calls.values():
             ray.cancel(call.ref, force=True)
         self._calls.clear()
+        self._held.clear()
 
     def _take(self, ticket: str, ref: "ObjectRef", future: "Future[Outcome]") -> None:
         call = self._calls.get(ticket)
@@ -161,7 +195,7 @@ class RayCalls:
             outcome = future.result()
         else:
             at = CallAt(ticket=ticket, task=ref.task_id().hex(), resources=call.resources)
-            outcome = outcome_of(fault, at, is_cancelled=is_cancelled)
+            outcome = outcome_of(fault, at, self._pressure, is_cancelled=is_cancelled)
         if is_cancelled and outcome.ending is Ending.RAISED:  # an error while it was interrupted
             outcome = replace(outcome, ending=Ending.CANCELLED)
         self._clear(ticket, outcome, None)

@@ -30,6 +30,7 @@ from cluster.driver_messages import (
 from cluster.driver_process import end_family
 from cluster.errors import SurroundingsError
 from cluster.executor import Outcome
+from cluster.memory_pressure import MemoryPressure
 from cluster.ray_calls import RayCalls
 from cluster.ray_look import NodeLook, RayWatch
 from cluster.ray_session import RaySession, open_session
@@ -67,8 +68,9 @@ class _Driver:
         self._session = session
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outcomes: list[Outcome] = []
-        self._calls = RayCalls(self._finish, self._todo.put, is_own=session.is_own)
-        self._watch = RayWatch(session, self._calls)
+        pressure = MemoryPressure(session.node_id)
+        self._calls = RayCalls(self._finish, self._todo.put, pressure)
+        self._watch = RayWatch(session, self._calls, pressure)
         self._is_asked = threading.Event()
         self._is_closing = False
         threading.Thread(target=self._read, args=(parent,), daemon=True).start()
@@ -82,6 +84,7 @@ class _Driver:
                 for _ in range(_BATCH):
                     self._todo.get_nowait()()
             self._calls.kill_overdue()
+            self._calls.release()
             if self._outcomes:
                 self._connection.send(Ended(tuple(self._outcomes)))
                 self._outcomes.clear()

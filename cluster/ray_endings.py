@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
+from cluster.memory_pressure import MemoryPressure
 from cluster.memory_report import describe_kill, judge, parse_memory_report
 from cluster.ray_nodes import all_nodes, node_of_task
 from cluster.resources import Resources
@@ -23,12 +24,19 @@ class CallAt:
     """Ray's id of its task."""
     resources: Resources
     """What it was given."""
-    idle_gb: float | None = None
-    """Memory in use on its node before any call ran, in 10^9 bytes, when known."""
 
 
-def outcome_of(fault: BaseException, call: CallAt, *, is_cancelled: bool) -> Outcome:
-    """Return the outcome of a call for which Ray gives an exception in place of an answer."""
+def outcome_of(
+    fault: BaseException, call: CallAt, pressure: MemoryPressure, *, is_cancelled: bool
+) -> Outcome:
+    """Return the outcome of a call for which Ray gives an exception in place of an answer.
+
+    Args:
+        fault: what Ray gives.
+        call: the call.
+        pressure: takes note of a node whose memory others hold.
+        is_cancelled: whether the call was asked to stop.
+    """
     import ray
 
     if isinstance(fault, ray.exceptions.RayTaskError):
@@ -42,7 +50,7 @@ def outcome_of(fault: BaseException, call: CallAt, *, is_cancelled: bool) -> Out
     if is_cancelled or isinstance(fault, ray.exceptions.TaskCancelledError):
         return Outcome(ticket=call.ticket, ending=Ending.CANCELLED, error=error)
     if isinstance(fault, ray.exceptions.OutOfMemoryError):
-        return _killed_for_memory(str(fault), call, error)
+        return _killed_for_memory(str(fault), call, pressure)
     node_id = node_of_task(call.task)
     nodes = all_nodes()
     node = nodes.get(node_id) if node_id else None
@@ -58,19 +66,28 @@ def outcome_of(fault: BaseException, call: CallAt, *, is_cancelled: bool) -> Out
     )
 
 
-def _killed_for_memory(text: str, call: CallAt, error: str) -> Outcome:
+def _killed_for_memory(text: str, call: CallAt, pressure: MemoryPressure) -> Outcome:
     report = parse_memory_report(text)
-    if report is None:
+    if report is None:  # another version's: who held the memory is not known
         return Outcome(
             ticket=call.ticket,
             ending=Ending.OUT_OF_MEMORY,
-            error=error,
+            error=text.splitlines()[0],
             node=_node_named_in(text),
             fault_class=FaultClass.OUT_OF_MEMORY,
         )
     own = report.of_call(call.ticket)
-    fault_class = judge(report, own, planned_gb=call.resources.memory_gb, idle_gb=call.idle_gb)
+    if call.resources.num_ranks > 1:  # its driver, which holds little, was killed for its ranks
+        own = max(report.calls(), key=lambda process: process.gb, default=own)
+    fault_class = judge(
+        report,
+        own,
+        planned_gb=call.resources.memory_gb,
+        idle_gb=pressure.idle_gb.get(report.node_id),
+    )
     is_own_fault = fault_class is FaultClass.OUT_OF_MEMORY
+    if not is_own_fault:
+        pressure.note(report, own, call.resources.memory_gb)
     return Outcome(
         ticket=call.ticket,
         ending=Ending.OUT_OF_MEMORY if is_own_fault else Ending.LOST,

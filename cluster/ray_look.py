@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
+from cluster.memory_pressure import MemoryPressure
 from cluster.ray_calls import Call, RayCalls
 from cluster.ray_nodes import Node, all_nodes, free_on, nodes_of_tasks
 from cluster.ray_session import RaySession
@@ -23,6 +24,8 @@ _STUCK_S = 20.0
 waits longer asked the dead node for it, and would wait for ever."""
 _STUCK_LOOKS_S = 120.0
 """How long after a node's death calls may be found that wait for it."""
+
+_NOTHING = Resources(num_cpus=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +45,10 @@ class NodeLook:
 class RayWatch:
     """Looks at the nodes of a Ray, again and again."""
 
-    def __init__(self, session: RaySession, calls: RayCalls) -> None:
+    def __init__(self, session: RaySession, calls: RayCalls, pressure: MemoryPressure) -> None:
         self._session = session
         self._calls = calls
+        self._pressure = pressure
         self._died_at: dict[str, float] = {}
         self._looked: dict[str, int] = {}
 
@@ -58,7 +62,11 @@ class RayWatch:
         if own is None or not own.is_alive:
             return NodeLook(lost=f"the node of this launch ({own.address if own else '?'}) is dead")
         living = [node for node in nodes.values() if node.is_alive]
-        free = free_on(living)
+        self._pressure.look(frozenset(node.name for node in living))
+        free = [
+            _NOTHING if node.name in self._pressure.nodes else left
+            for node, left in zip(living, free_on(living), strict=True)
+        ]
         return NodeLook(
             nodes=[node.offers for node in living],
             free=free,

@@ -111,7 +111,8 @@ def _prepare_own() -> SessionFolder:
     os.environ.pop("RAY_ADDRESS", None)
     # Ray's variable for laptops: nodes get the loopback address, and then listen on that alone.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    os.environ.setdefault("RAY_min_memory_free_bytes", str(_LEFT_FREE_BYTES))
+    if "RAY_memory_usage_threshold" not in os.environ:  # Ray takes the larger of the two
+        os.environ.setdefault("RAY_min_memory_free_bytes", str(_LEFT_FREE_BYTES))
     return folder
 
 
@@ -129,7 +130,7 @@ def _options(start: Start, address: str | None, folder: SessionFolder | None) ->
         "num_gpus": int(offered.num_gpus),
         "object_store_memory": _OBJECT_STORE_BYTES,
         **_memory_of_container(),
-        "_temp_dir": str(folder.path),
+        "_temp_dir": str(folder.path / "r"),  # Ray opens it to everybody; the folder around it not
     }
     if offered.num_gpus and offered.gpu_memory_gb:
         # What the driver says of these GPUs; Ray knows only products, and not all.
