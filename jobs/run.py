@@ -22,6 +22,7 @@ from jobs.worker.answer import Answer, Fault, State
 from jobs.worker.assignment import Assignment
 from jobs.worker.gang import Gang
 from jobs.worker.logs import captured
+from jobs.worker.mounted_root import require_mounted
 from jobs.worker.stop_signals import heeding_signals
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
@@ -57,6 +58,7 @@ def _claim_and_answer(assignment: Assignment, surroundings: Surroundings, gang: 
     if surroundings.rank > 0:
         return answer_unless(None)
     artifact = assignment.artifact
+    _require_mounted(assignment)
     try:
         with claimed(artifact, shared=assignment.num_workers > 1):
             is_done = artifact.find_record() is not None
@@ -158,6 +160,7 @@ class _Attempt:
 
     def _publish(self, digests: Mapping[str, str], facts: dict[str, object]) -> bool:
         """Make this attempt the artifact; False when another one's record exists already."""
+        _require_mounted(self.assignment)
         record = Record(
             key=self.artifact.key,
             kind=self.artifact.kind,
@@ -188,6 +191,11 @@ class _Attempt:
     def _log(self, text: str) -> None:
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         sys.stderr.write(f"{now} {self.assignment.label}: {text}\n")
+
+
+def _require_mounted(assignment: Assignment) -> None:
+    if assignment.is_root_marked:
+        require_mounted(assignment.artifact.storage)
 
 
 def _set_threads(threads: int, *, uses_torch: bool) -> None:

@@ -51,6 +51,8 @@ class Assignment:
     """Commit of the code that planned the job; None when unknown."""
     mirror_folder: str
     """Local folder for W&B's own files."""
+    is_root_marked: bool = False
+    """True where the root holds its `root.json`: without it, its file system is not mounted."""
 
     @property
     def params(self) -> Mapping[str, Any]:

@@ -11,9 +11,9 @@ from contextlib import suppress
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Outcome
-from cluster.fault_classes import FaultClass
 from cluster.locks.held import LockLost
 from cluster.resources import Resources
+from jobs.worker.mounted_root import require_mounted
 from orchestrator.dispatch.attempt_endings import AttemptEndings
 from orchestrator.dispatch.cancel_requests import drop_request, read_requests
 from orchestrator.dispatch.interruption import Interruption, handle_signals
@@ -123,15 +123,7 @@ class Dispatcher:
         return self._clock() - since > self._launch.patience.gives_up_after_s
 
     def _require_root(self) -> None:
-        """Require that the root is mounted: what is written beneath it would be lost."""
-        storage = self._launch.assigner.storage
-        if storage.is_local and storage.size("root.json") is None:
-            raise SurroundingsError(
-                "the output root is not there: it has no root.json",
-                where=storage.url,
-                hint="is its file system mounted?",
-                fault_class=FaultClass.STORAGE_AWAY,
-            )
+        require_mounted(self._launch.assigner.storage)
 
     def _settle(self) -> None:
         if self.endings.settle(is_ending=self.is_cancelled or self.interruption.requested):

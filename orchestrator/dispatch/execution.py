@@ -142,7 +142,11 @@ def run_study(
                 since=time.time() if since is None else since,
                 states=states,
                 assigner=Assigner(
-                    storage=storage, root_id=root_id(storage), study=study, commit=code_commit()
+                    storage=storage,
+                    root_id=root_id(storage),
+                    study=study,
+                    commit=code_commit(),
+                    is_root_marked=True,
                 ),
                 executor=executor,
                 journal=journal,

@@ -30,6 +30,8 @@ class Assigner:
     """Name of the study."""
     commit: str | None
     """Commit of this code."""
+    is_root_marked: bool = False
+    """Whether the root holds its `root.json`, as it does from the start of a launch on."""
 
     def assignment(self, job: Job, attempt: str, worker: int = 0) -> Assignment:
         """Make what a worker is handed for one attempt at a job.
@@ -57,6 +59,7 @@ class Assigner:
             threads=max(1, int(job.resources.num_cpus)),
             commit=self.commit,
             mirror_folder=str(self.mirror_folder),
+            is_root_marked=self.is_root_marked,
         )
 
     @property

@@ -13,8 +13,9 @@ from typing_extensions import TypedDict
 from cluster.checked_json import damaged_file, read_as
 from cluster.errors import UserError
 from cluster.storage import Storage
+from jobs.worker.mounted_root import ROOT_FILE
 
-_NAME = "root.json"
+_NAME = ROOT_FILE
 
 
 class _RootFile(TypedDict):

@@ -2,7 +2,7 @@ import pytest
 
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
-from orchestrator.records.failure import Result
+from orchestrator.records.failure import RETRIES, Result, result_of_class
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import (
     Ended,
@@ -132,3 +132,65 @@ def test_a_failure_counts_only_when_nobody_else_is_at_the_job_and_a_mistake_alwa
     assert (found.given_up, found.message) == (True, "yours")
     done = gather([*both, ended("a", Result.DONE), ended("b", Result.REUSED)]).of_job("k")
     assert done.result is Result.DONE
+
+
+def ended_by(fault_class, number, fraction=None):
+    return Ended(
+        at=2.0,
+        key="k",
+        attempt=str(number),
+        result=result_of_class(fault_class),
+        seconds=1.0,
+        fraction=fraction,
+        fault_class=fault_class,
+    )
+
+
+CHARGED_PER_TRY = [each for each, budget in RETRIES.items() if budget]
+
+
+@pytest.mark.parametrize("fault_class", CHARGED_PER_TRY)
+def test_a_job_that_gets_further_each_time_is_never_given_up(fault_class):
+    events = [
+        event
+        for number in range(30)
+        for event in (
+            Submitted(at=1.0, key="k", attempt=str(number)),
+            ended_by(fault_class, number, fraction=number / 100),
+        )
+    ]
+    assert not gather(events).of_job("k").given_up
+
+
+@pytest.mark.parametrize("fault_class", CHARGED_PER_TRY)
+def test_a_job_that_stays_where_it_is_is_given_up_when_its_budget_is_spent(fault_class):
+    # The first preemption, further than ever before, costs nothing; the first error does.
+    most = RETRIES[fault_class] + 1 + (fault_class is FaultClass.PREEMPTED)
+    events = []
+    for number in range(most):
+        assert not gather(events).of_job("k").given_up
+        events.append(Submitted(at=1.0, key="k", attempt=str(number)))
+        events.append(ended_by(fault_class, number, fraction=0.3))
+    assert gather(events).of_job("k").given_up
+
+
+@pytest.mark.parametrize("fault_class", sorted(set(FaultClass) - set(RETRIES), key=str))
+def test_the_surroundings_faults_leave_no_failure_in_the_history(fault_class):
+    events = [ended_by(fault_class, number) for number in range(50)]
+    job = gather(events).of_job("k")
+    assert not job.failures.total() and not job.given_up
+
+
+def test_an_ending_comes_back_with_its_class_and_one_of_a_later_version_without(tmp_path):
+    root = Storage(tmp_path)
+    write(root, "1", [STARTED, ended_by(FaultClass.GPU, 1)])
+    path = root.path("studies/study/ledger/1.jsonl")
+    assert list(read_events(root, "study"))[1].fault_class is FaultClass.GPU
+    path.write_text(path.read_text().replace('"gpu"', '"cosmic rays"'))
+    assert list(read_events(root, "study"))[1].fault_class is None
+
+
+def test_permission_is_asked_for_anew_by_every_launch():
+    failed = [ended_by(FaultClass.PERMISSION, number) for number in range(9)]
+    assert gather([STARTED, *failed]).of_job("k").given_up
+    assert not gather([STARTED, *failed, STARTED]).of_job("k").given_up
