@@ -67,10 +67,13 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
     folder = source.directory("model")
     tokenizer = load_tokenizer(folder)
     max_length = longest_prompt_of(folder, params)
-    plan, too_long = build_token_plan(read_prompts(prompts.path(PROMPTS)), tokenizer, max_length)
-    shuffled = None
-    if "decode_loss" in params.metrics:
-        shuffled, _ = build_token_plan(read_prompts(prompts.path(SHUFFLED)), tokenizer, max_length)
+
+    def tokens_of(name: str) -> tuple[TokenPlan, list[int]]:
+        lines, num_rows = read_prompts(prompts.path(name)), source.facts["model"]["vocab_size"]
+        return build_token_plan(lines, tokenizer, max_length, num_rows=num_rows)
+
+    plan, too_long = tokens_of(PROMPTS)
+    shuffled = tokens_of(SHUFFLED)[0] if "decode_loss" in params.metrics else None
     about = {name: source.facts["model"][name] for name in MODEL_FACTS}
     return PromptedModel(
         about=about,

@@ -6,13 +6,10 @@ that both models have an embedding for may be used.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
@@ -21,18 +18,15 @@ from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import ModelFacts
 from jobs.text.prompt_lines import PROMPTS, read_prompts
+from jobs.tokens.agreement import require_same_ids
 from jobs.tokens.chat import chat_template_of
-from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from jobs.tokens.plan import TokenPlan, build_token_plan, require_embeddings
 
 _SHAPE = ("family", "d_model", "num_layers")
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("added_tokens.json", "tokenizer.model", "vocab.json", "merges.txt"),
 )
-_OWN = "δx is defined on identical token ids: align the base with its own tokenizer"
 
 
 def require_common_model(base: Artifact, aligned: Artifact) -> ModelFacts:
@@ -69,15 +63,21 @@ def build_shared_plan(
         The token plan, and the ids of prompts that are too long for it.
 
     Raises:
-        UserError: the tokenizers of the two models contradict each other, a token has no embedding
-            in one model, there is no chat template, or the template refuses a prompt.
+        UserError: the tokenizers of the two models give a prompt other ids, a token has no
+            embedding in one model, there is no chat template, or the template refuses a prompt.
     """
     first, second = _TokenizerFiles.of(base), _TokenizerFiles.of(aligned)
+    chat = find_chat_template(base, aligned) if template == "chat" else None
     if first.files != second.files:
-        _require_same_tokenizer(first, second)
+        require_same_ids(
+            load_tokenizer(first.folder),
+            load_tokenizer(second.folder),
+            read_prompts(prompts.path(PROMPTS)),
+            is_templated=chat is not None,
+            where=f"{base.folder} and {aligned.folder}",
+        )
     config = read_config(second.folder)
     most = family_of_config(config).shape(config).max_positions
-    chat = find_chat_template(base, aligned) if template == "chat" else None
     # Without a template only the base's tokenizer matters: one plan serves every model of a base.
     plan, too_long = _plan(
         prompts.path(PROMPTS),
@@ -88,7 +88,13 @@ def build_shared_plan(
         chat,
     )
     for name, model in (("base", base), ("aligned model", aligned)):
-        _require_embeddings(plan, second, name, int(model.facts["model"]["vocab_size"]))
+        require_embeddings(
+            plan,
+            int(model.facts["model"]["vocab_size"]),
+            name,
+            lambda: load_tokenizer(second.folder),
+            without_markup="extract with template: none",
+        )
     return plan, too_long
 
 
@@ -140,59 +146,4 @@ def _plan(
     """Build a plan once for all pairs with these prompts and tokenizers, which key the cache."""
     return build_token_plan(
         read_prompts(prompts), load_tokenizer(tokenizer.folder), max_length, template
-    )
-
-
-def _require_same_tokenizer(base: _TokenizerFiles, aligned: _TokenizerFiles) -> None:
-    """Compare the behaviour of two tokenizers, because equal ones may be written differently.
-
-    The aligned model may have more tokens; tokens of the base must have the same ids in both.
-    """
-    first, second = load_tokenizer(base.folder), load_tokenizer(aligned.folder)
-    where = f"{base.folder} and {aligned.folder}"
-    ids = second.get_vocab()
-    different = sorted(item for item in first.get_vocab().items() if ids.get(item[0]) != item[1])
-    if different:
-        raise UserError(
-            f"the tokenizers of base and aligned differ in {len(different)} entries, "
-            f"for one {different[0][0]!r}",
-            where=where,
-            hint=_OWN,
-        )
-    if not _is_extension(_behaviour(first), _behaviour(second)):
-        raise UserError(
-            "the tokenizers of base and aligned cut or mark texts differently",
-            where=where,
-            hint=_OWN,
-        )
-
-
-def _behaviour(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Return all settings of a tokenizer that decide ids; padding and truncation do not."""
-    settings: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {
-        name: value for name, value in settings.items() if name not in ("padding", "truncation")
-    }
-
-
-def _is_extension(base: dict[str, Any], aligned: dict[str, Any]) -> bool:
-    """Tell whether the aligned tokenizer equals the base's, but for tokens that were added."""
-    added = aligned.pop("added_tokens")
-    return all(token in added for token in base.pop("added_tokens")) and base == aligned
-
-
-def _require_embeddings(
-    plan: TokenPlan, tokenizer: _TokenizerFiles, name: str, vocab_size: int
-) -> None:
-    beyond = np.flatnonzero(plan.token_ids >= vocab_size)
-    if not len(beyond):
-        return
-    first = int(beyond[0])
-    token = load_tokenizer(tokenizer.folder).convert_ids_to_tokens(int(plan.token_ids[first]))
-    is_markup = ROLES[plan.roles[first]] in ("template", "bos")
-    raise UserError(
-        f"{'the chat template' if is_markup else 'the prompt'} uses {token!r}, "
-        f"which the {name} has no embedding for: it has {vocab_size}",
-        where=f"prompt {plan.prompts[plan.owners[first]]}",
-        hint="extract with template: none" if is_markup else "leave such prompts out",
     )

@@ -71,7 +71,10 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
     texts = {int(prompt["prompt"]): _request(prompt) for prompt in prompts}
     plan, too_long = build_token_plan(
-        [_in_one_segment(prompt, texts) for prompt in prompts], tokenizer, limit
+        [_in_one_segment(prompt, texts) for prompt in prompts],
+        tokenizer,
+        limit,
+        num_rows=shape.vocab_size,
     )
     model = load_input_model(work.input("model"), params)
     toxic_words = read_toxic_words(work.input("lexicon").path(TOXIC_WORDS))
@@ -119,7 +122,7 @@ def _contrast(
             raise Stopped
 
     work.progress(None, "reading examples")
-    plan = tokenize_sides(_examples(work), tokenizer, max_length)
+    plan = tokenize_sides(_examples(work), tokenizer, max_length, model.config.vocab_size)
     (chosen, rejected), norm = average_sides(
         model, plan, layer, token_budget=work.params.token_budget, after_batch=after_batch
     )
@@ -158,19 +161,23 @@ SITE = "resid_post"
 
 
 def tokenize_sides(
-    pairs: Sequence[Mapping[str, str]], tokenizer: PreTrainedTokenizerBase, max_length: int
+    pairs: Sequence[Mapping[str, str]],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    num_rows: int | None = None,
 ) -> TokenPlan:
     """Tokenise both sides behind their prompt; pair `i` is prompts 2i (chosen) and 2i + 1.
 
     Raises:
-        UserError: all of them are longer than `max_length` tokens.
+        UserError: all of them are longer than `max_length` tokens, or one uses a token beyond the
+            rows of the model's embedding, where `num_rows` gives these.
     """
     prompts = [
         plain_line(2 * number + place, 0, pair["prompt"], pair[side])
         for number, pair in enumerate(pairs)
         for place, side in enumerate(("chosen", "rejected"))
     ]
-    plan, _ = build_token_plan(prompts, tokenizer, max_length)
+    plan, _ = build_token_plan(prompts, tokenizer, max_length, num_rows=num_rows)
     return plan
 
 

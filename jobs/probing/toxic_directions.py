@@ -104,6 +104,7 @@ class _ModelReader:
         self._work = work
         self._params = params
         self._tokenizer = load_tokenizer(folder)
+        self._num_rows = checkpoint.shape.vocab_size
         limit = checkpoint.shape.max_positions
         self._max_length = min(limit, params.max_length or limit)
         work.progress(None, "loading the model")
@@ -125,7 +126,9 @@ class _ModelReader:
             plain_line(number, text.group, text.prompt, text.text)
             for number, text in enumerate(texts)
         ]
-        plan, too_long = build_token_plan(lines, self._tokenizer, self._max_length)
+        plan, too_long = build_token_plan(
+            lines, self._tokenizer, self._max_length, num_rows=self._num_rows
+        )
 
         def after_batch(num_done: int) -> None:
             if self._work.stop_requested:

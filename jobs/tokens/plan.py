@@ -8,7 +8,7 @@ once, as the aligned model was trained on it (`chat.py`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -87,6 +87,8 @@ def build_token_plan(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     template: str | None = None,
+    *,
+    num_rows: int | None = None,
 ) -> tuple[TokenPlan, list[int]]:
     """Tokenise prompts.
 
@@ -95,12 +97,14 @@ def build_token_plan(
         tokenizer: the tokenizer both models share.
         max_length: the most tokens a prompt may have, BOS and markup included.
         template: a chat template (Jinja) that every prompt is put into; None: texts as they are.
+        num_rows: rows of the model's embedding; None where `require_embeddings` is called after.
 
     Returns:
         The plan, and the ids of prompts longer than `max_length`, which the plan leaves out.
 
     Raises:
-        UserError: a prompt has no tokens, all are too long, or the template refuses one.
+        UserError: a prompt has no tokens or uses one that the model has no row for, all are too
+            long, or the template refuses one.
     """
     if template is None:
         rows = _tokenise_segments(prompts, tokenizer)
@@ -120,7 +124,41 @@ def build_token_plan(
             where="prompts.jsonl",
             hint="use shorter prompts, or raise max_length if the model allows it",
         )
-    return _assemble(fitting), too_long
+    plan = _assemble(fitting)
+    if num_rows is not None:
+        require_embeddings(plan, num_rows, "model", lambda: tokenizer)
+    return plan, too_long
+
+
+def require_embeddings(
+    plan: TokenPlan,
+    num_rows: int,
+    name: str,
+    tokenizer: Callable[[], PreTrainedTokenizerBase],
+    *,
+    without_markup: str = "leave the template out",
+) -> None:
+    """Raise UserError where a token is used that a model has no row for, with its prompt.
+
+    Args:
+        plan: the tokens.
+        num_rows: rows of the model's embedding.
+        name: the model, in errors.
+        tokenizer: loads the tokenizer that the tokens are of.
+        without_markup: what to do where the token is of a chat template.
+    """
+    beyond = np.flatnonzero(plan.token_ids >= num_rows)
+    if not len(beyond):
+        return
+    first = int(beyond[0])
+    token = tokenizer().convert_ids_to_tokens(int(plan.token_ids[first]))
+    is_markup = ROLES[plan.roles[first]] in ("template", "bos")
+    raise UserError(
+        f"{'the chat template' if is_markup else 'the prompt'} uses {token!r}, "
+        f"which the {name} has no embedding for: it has {num_rows}",
+        where=f"prompt {plan.prompts[plan.owners[first]]}",
+        hint=without_markup if is_markup else "leave such prompts out",
+    )
 
 
 def longest_prompt(max_positions: int, max_length: int | None, num_free: int, param: str) -> int:

@@ -10,6 +10,7 @@ from jobs.extraction.paired_inputs import (
     find_chat_template,
     require_common_model,
 )
+from tests.jobs.byte_level import byte_level_bpe
 
 CHATML = (
     "{% for message in messages %}{{ '<|start|> ' + message['role'] + ' ' "
@@ -96,30 +97,66 @@ def _template(model, template):
     return tokenizer
 
 
-def test_a_token_under_another_id_is_refused(models, prompts, chat_tokenizer, word_tokenizer):
-    base, _ = models(24, 24)
-    changed = word_tokenizer(eos_token="<end>")
-    changed.add_tokens(["first"])
-    changed.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end|>"]})
-    _, larger = models(24, 24, chat_tokenizer("<|start|>", "<|end|>"))
-    other = models(24, 26, changed)[1]
-    with pytest.raises(
-        UserError, match="differ in 2 entries, for one '<|end|>'".replace("|", r"\|")
-    ):
-        build_shared_plan(larger, other, prompts, 100)
-    with pytest.raises(UserError, match="differ in 2 entries"):  # the base knows more
-        build_shared_plan(larger, base, prompts, 100)
+def test_a_token_under_another_id_is_refused_where_a_prompt_uses_it(
+    models, root, prompts, chat_tokenizer
+):
+    _, one = models(24, 24, chat_tokenizer("<|start|>", "<|end|>"))
+    _, other = models(24, 24, chat_tokenizer("<|end|>", "<|start|>"))
+    build_shared_plan(one, other, prompts, 100)  # no prompt uses either
+    said = [{"role": "prompt", "text": "word3 <|end|> word4"}]
+    using = root.prompts("using", [{"prompt": 6, "group": 0, "segments": said}])
+    with pytest.raises(UserError, match="give prompt 6 other ids") as caught:
+        build_shared_plan(one, other, using, 100)
+    assert "[5, 23, 6] and [5, 22, 6]" in str(caught.value)
 
 
-def test_a_tokenizer_that_cuts_otherwise_is_refused(models, prompts, chat_tokenizer):
+def test_a_tokenizer_that_cuts_otherwise_is_refused_where_a_prompt_shows_it(
+    root, models, prompts, word_tokenizer
+):
     """Lesson 21: compare the same tokens."""
     from tokenizers import normalizers
 
-    lower = chat_tokenizer("<|start|>", "<|end|>")
+    lower = word_tokenizer(eos_token="<end>")
     lower.backend_tokenizer.normalizer = normalizers.Lowercase()
     base, chat = models(24, 24, lower)
-    with pytest.raises(UserError, match="cut or mark texts differently"):
+    build_shared_plan(base, chat, prompts, 100)
+    said = [{"role": "prompt", "text": "word3 WORD4"}, {"role": "response", "text": " word5"}]
+    loud = root.prompts("loud", [{"prompt": 9, "group": 0, "segments": said}])
+    with pytest.raises(UserError, match="give prompt 9 other ids"):
+        build_shared_plan(base, chat, loud, 100)
+
+
+def test_a_tokenizer_that_begins_texts_otherwise_is_refused_without_a_template(
+    models, prompts, chat_tokenizer
+):
+    from tokenizers import processors
+
+    begun = chat_tokenizer("<|start|>", "<|end|>")
+    begun.bos_token = "<end>"
+    begun.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<end> $A", special_tokens=[("<end>", begun.eos_token_id)]
+    )
+    base, chat = models(24, 24, begun)
+    with pytest.raises(UserError, match="begin texts differently: with nothing and with '<end>'"):
         build_shared_plan(base, chat, prompts, 100)
+    build_shared_plan(base, chat, prompts, 100, "chat")
+
+
+def test_what_no_prompt_shows_a_probe_does(root, tiny_model, prompts):
+    """Two byte-level tokenizers, of which one normalises; the prompts have nothing to normalise."""
+    from tokenizers import normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    def published(name, normalizer=None):
+        inner = byte_level_bpe("word1 word2", 280, ["<end>"])
+        inner.normalizer = normalizer
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>")
+        return root.model(name, tiny_model("llama", vocab_size=300), tokenizer)
+
+    with pytest.raises(UserError, match="give a text made to try them other ids"):
+        build_shared_plan(published("a"), published("b", normalizers.NFKC()), prompts, 100)
+    same_in_effect = normalizers.Replace("word9word9", "word1")
+    build_shared_plan(published("c"), published("d", same_in_effect), prompts, 100)
 
 
 def test_the_template_is_the_aligned_models_else_the_bases(
