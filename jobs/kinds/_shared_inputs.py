@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from jobs.kind import Input, Upstream
 from jobs.kinds.pairs import Pairs
+from jobs.kinds.prompts import Prompts
 from jobs.text.format import Pair
+from jobs.text.prompt_lines import PromptLine
 
 WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"}))
 """A model whose weights are read or trained further. A base may have been aligned itself, such as
@@ -25,4 +27,13 @@ def planned_pairs(inputs: Mapping[str, Upstream]) -> Sequence[Pair]:
     if upstream is None or upstream.kind != "pairs":
         return []
     kind = Pairs()
+    return kind.planned(kind.Params(**upstream.params))
+
+
+def planned_prompts(inputs: Mapping[str, Upstream]) -> Sequence[PromptLine]:
+    """Return the prompts that a job will read, where a source of data has them; else none."""
+    upstream = inputs.get("prompts")
+    if upstream is None or upstream.kind != "prompts":
+        return []
+    kind = Prompts()
     return kind.planned(kind.Params(**upstream.params))

@@ -7,13 +7,14 @@ model needs to know nothing of adapters. Never takes a pickle or a file of code.
 from jobs.kind import Kind, execution, model_source
 from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.models import adapter_folder
+from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.provenance import Model
 from jobs.shared_params import ComputeParams
 from jobs.worker.work import Work
 
 _LAYOUT = SourceFiles(
-    wanted=(adapter_folder.CONFIG, adapter_folder.WEIGHTS, *adapter_folder.TOKENIZER_FILES),
+    wanted=(adapter_folder.CONFIG, adapter_folder.WEIGHTS, *TOKENIZER_FILES),
     check=adapter_folder.check_adapter_folder,
     weights=(adapter_folder.WEIGHTS,),
     absent=adapter_folder.no_adapter_weights,

@@ -1,11 +1,12 @@
 """Kind `behave`: what a model says to prompts: toxic mass, toxic rate, perplexity, decode loss."""
 
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from jobs.behaviour.behave_params import BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
-from jobs.kind import Kind
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS
+from jobs.kind import Kind, Upstream
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -40,6 +41,13 @@ class Behave(Kind[BehaveParams]):
     def source(self, params: BehaveParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
+
+    def notes(self, params: BehaveParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say nothing. Raises UserError where a prompt has a token without an embedding."""
+        from jobs.tokens.planned_tokens import check_prompts
+
+        check_prompts(planned_prompts(inputs), inputs.get("model"))
+        return ()
 
     def run(self, work: Work[BehaveParams]) -> dict[str, object]:
         """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""

@@ -1,11 +1,11 @@
 """Kind `extract`: δx of an aligned model against its base, on identical tokens, as a store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
 from jobs.kind import Kind, Upstream
-from jobs.kinds._shared_inputs import MODEL, PROMPTS
+from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -28,6 +28,15 @@ class Extract(Kind[ExtractParams]):
         from jobs.extraction.store_size import bound_planned_store_bytes
 
         return bound_planned_store_bytes(params, inputs)
+
+    def notes(self, params: ExtractParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say nothing. Raises UserError where prompts do not fit the tokenizers of both models."""
+        from jobs.tokens.planned_tokens import check_prompts_of_pair
+
+        check_prompts_of_pair(
+            planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
+        )
+        return ()
 
     def run(self, work: Work[ExtractParams]) -> dict[str, object]:
         """Write the store; its facts are its index."""

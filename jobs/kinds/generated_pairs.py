@@ -5,13 +5,13 @@ stream is pushed towards toxic text, as Lee et al. 2024 made theirs (section 4.2
 base for itself gives on-policy pairs, one fixed model for all of them off-policy ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from analysis.long_table.circumstances import Origin
 from jobs.generation.direction import DIRECTIONS
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
-from jobs.kind import Input, Kind
-from jobs.kinds._shared_inputs import PROMPTS, WEIGHTS
+from jobs.kind import Input, Kind, Upstream
+from jobs.kinds._shared_inputs import PROMPTS, WEIGHTS, planned_prompts
 from jobs.provenance import Data
 from jobs.worker.work import Work
 
@@ -29,6 +29,13 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
         """Check that the direction exists; nothing outside is read."""
         DIRECTIONS.find(params.direction, where="direction")
         return {}
+
+    def notes(self, params: GeneratedPairsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say nothing. Raises UserError where a prompt has a token without an embedding."""
+        from jobs.tokens.planned_tokens import check_prompts
+
+        check_prompts(planned_prompts(inputs), inputs.get("model"))
+        return ()
 
     def run(self, work: Work[GeneratedPairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""

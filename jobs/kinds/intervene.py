@@ -3,12 +3,13 @@
 One intervention at several doses, each beside random directions or neurons; weights are untouched.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
-from jobs.kind import Input, Kind
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS
+from jobs.kind import Input, Kind, Upstream
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -43,6 +44,13 @@ class Intervene(Kind[InterveneParams]):
     def source(self, params: InterveneParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
+
+    def notes(self, params: InterveneParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say nothing. Raises UserError where prompts do not fit the tokenizers of both models."""
+        from jobs.tokens.planned_tokens import check_prompts_of_pair
+
+        check_prompts_of_pair(planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"))
+        return ()
 
     def run(self, work: Work[InterveneParams]) -> dict[str, object]:
         """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""

@@ -4,8 +4,10 @@ The logit lens of toxic words and of the answer's first token at every layer; an
 two models' own predictions are at each output: is alignment only a few tokens deep?
 """
 
-from jobs.kind import Kind
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS
+from collections.abc import Mapping, Sequence
+
+from jobs.kind import Kind, Upstream
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -29,6 +31,15 @@ class Predictions(Kind[PredictionsParams]):
     def uses(self, params: PredictionsParams) -> frozenset[str]:
         """Return all inputs, the lexicon only where its words matter."""
         return params.words_input | {"base", "aligned", "prompts"}
+
+    def notes(self, params: PredictionsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say nothing. Raises UserError where prompts do not fit the tokenizers of both models."""
+        from jobs.tokens.planned_tokens import check_prompts_of_pair
+
+        check_prompts_of_pair(
+            planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
+        )
+        return ()
 
     def run(self, work: Work[PredictionsParams]) -> dict[str, object]:
         """Write `measurements.parquet`; the facts count rows by status, prompts and toxic words."""

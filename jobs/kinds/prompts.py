@@ -16,7 +16,7 @@ from cluster.errors import UserError
 from jobs.kind import Kind, Params, Upstream, data_path
 from jobs.provenance import Data
 from jobs.text.format import Dropped, Prompt, Reading, bucket
-from jobs.text.prompt_lines import PROMPTS, SHUFFLED, prompt_line
+from jobs.text.prompt_lines import PROMPTS, SHUFFLED, PromptLine, prompt_line
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
 from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.transform import load_transform
@@ -74,6 +74,15 @@ class Prompts(Kind[PromptsParams]):
             )
         ]
 
+    def planned(self, params: PromptsParams) -> Sequence[PromptLine]:
+        """Return the prompts that a job will leave; none where its source cannot be read."""
+        try:
+            usable, _ = _usable(_read(params).items, params.max_words)
+        except UserError:
+            return []  # planning the stage itself says what is wrong
+        prompts = _sampled(usable, params.max_prompts, params.seed)
+        return _lines(prompts, params)
+
     def run(self, work: Work[PromptsParams]) -> dict[str, object]:
         """Write prompts.jsonl, shuffled.jsonl, report.json and toxic.json where words are known."""
         params = work.params
@@ -81,12 +90,8 @@ class Prompts(Kind[PromptsParams]):
         usable, dropped = _usable(reading.items, params.max_words)
         prompts = _sampled(usable, params.max_prompts, params.seed)
         _check_positions(prompts, params)
-        transform = load_transform(params.transform)
         for name, shuffled in ((PROMPTS, False), (SHUFFLED, True)):
-            lines = [
-                prompt_line(number, prompt, transform, params.seed, shuffled=shuffled)
-                for number, prompt in enumerate(prompts)
-            ]
+            lines = _lines(prompts, params, shuffled=shuffled)
             written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
             (work.folder / name).write_text(written, "utf-8")
         counts = {
@@ -98,6 +103,16 @@ class Prompts(Kind[PromptsParams]):
         if reading.toxic_words is not None:
             write_toxic_words(work.folder, reading.toxic_words, "known")
         return {**counts, "transform": params.transform, "positions": list(params.positions)}
+
+
+def _lines(
+    prompts: Sequence[Prompt], params: PromptsParams, *, shuffled: bool = False
+) -> list[PromptLine]:
+    transform = load_transform(params.transform)
+    return [
+        prompt_line(number, prompt, transform, params.seed, shuffled=shuffled)
+        for number, prompt in enumerate(prompts)
+    ]
 
 
 def _sources(params: PromptsParams) -> Sequence[str | None]:

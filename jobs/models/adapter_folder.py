@@ -9,17 +9,12 @@ from types import UnionType
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.models.checkpoint_files import DESCRIPTIONS
+from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.file_content import require_content, require_target
 from jobs.models.folder import read_json_object, read_tensors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-TOKENIZER = "tokenizer.json"
-TOKENIZER_FILES = tuple(
-    name for name in DESCRIPTIONS if name not in ("config.json", "generation_config.json")
-)
-"""Files beside the weights that an adapter may hold; they take precedence over its base's."""
 
 _TYPE = "LORA"
 _PASSED_ON = (

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from cluster.errors import UserError
 from jobs.models.adapter_folder import (
-    TOKENIZER,
-    TOKENIZER_FILES,
     WEIGHTS,
     check_adapter_folder,
     read_adapter_settings,
 )
+from jobs.models.checkpoint_files import TOKENIZER
 from jobs.models.device import DeviceMap
 from jobs.models.folder import check_model_folder
 from jobs.models.language_model import LanguageModel
-from jobs.models.loading import load_model, load_tokenizer, save_checkpoint
+from jobs.models.loading import load_model, load_tokenizer_with, save_checkpoint
 from jobs.models.model_facts import Dtype
 from jobs.models.shape import ConfigMapping
 
@@ -105,7 +103,8 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> ConfigMapping:
         UserError: a folder is not whole, or the adapter does not fit the base.
     """
     model = attach(load_model(base), adapter).merge_and_unload()
-    save_checkpoint(model, _tokenizer(base, adapter), target)
+    owner = adapter if (adapter / TOKENIZER).is_file() else base
+    save_checkpoint(model, load_tokenizer_with(base, owner), target)
     return check_model_folder(target, str(adapter))
 
 
@@ -184,15 +183,3 @@ def _misfit(what: str, folder: Path) -> UserError:
         where=str(folder),
         hint="the base must be the model that the adapter was trained on",
     )
-
-
-def _tokenizer(base: Path, adapter: Path) -> PreTrainedTokenizerFast:
-    """Load the adapter's own tokenizer (often with a chat template), or else the base's."""
-    owner = adapter if (adapter / TOKENIZER).is_file() else base
-    with tempfile.TemporaryDirectory() as folder:
-        together = Path(folder)
-        (together / "config.json").write_bytes((base / "config.json").read_bytes())
-        for name in TOKENIZER_FILES:
-            if (owner / name).is_file():
-                (together / name).write_bytes((owner / name).read_bytes())
-        return load_tokenizer(together)

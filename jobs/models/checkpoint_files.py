@@ -17,3 +17,10 @@ DESCRIPTIONS = (
     "vocab.json",
 )
 """Files beside the weights that a checkpoint may hold; no other file is ever taken."""
+
+TOKENIZER = "tokenizer.json"
+"""The tokenizer, where it is written in one file."""
+TOKENIZER_FILES = tuple(
+    name for name in DESCRIPTIONS if name not in ("config.json", "generation_config.json")
+)
+"""Files of a tokenizer; an adapter may hold them, and they come before its base's."""

@@ -6,11 +6,13 @@ Safetensors only, local files only, no code from the folder; the same folder giv
 import copy
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
+from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config
 from jobs.models.model_facts import Dtype
@@ -130,6 +132,23 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         tokenizer.pad_token = pad_token
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def load_tokenizer_with(model: Path, owner: Path) -> "PreTrainedTokenizerFast":
+    """Load the tokenizer in a folder (an adapter's, often with a template) for a model in another.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    if owner == model:
+        return load_tokenizer(model)
+    with tempfile.TemporaryDirectory() as folder:
+        together = Path(folder)
+        (together / "config.json").write_bytes((model / "config.json").read_bytes())
+        for name in TOKENIZER_FILES:
+            if (owner / name).is_file():
+                (together / name).write_bytes((owner / name).read_bytes())
+        return load_tokenizer(together)
 
 
 def _is_generic(folder: Path) -> bool:

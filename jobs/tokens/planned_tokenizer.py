@@ -1,13 +1,25 @@
-"""The tokenizer of a model that is not made yet, as far as this machine has it already."""
+"""The tokenizer of a model that is not made yet, as far as this machine has it already.
 
+It is that of the folder, or of the copy in the hub's cache, which the model descends from; an
+adapter's own comes before its base's. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import UserError
+from cluster.errors import DeltascaleError
+from jobs.artifacts.artifact import digest_file
 from jobs.kind import KINDS, Upstream
 from jobs.models import hub
-from jobs.models.checkpoint_files import DESCRIPTIONS
-from jobs.models.loading import load_tokenizer
+from jobs.models.checkpoint_files import DESCRIPTIONS, TOKENIZER, TOKENIZER_FILES
+from jobs.models.family import family_of_config
+from jobs.models.folder import read_config
+from jobs.models.loading import load_tokenizer_with
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -16,22 +28,97 @@ _PARENTS = ("model", "base")
 """Inputs under which a model reads the one that its tokenizer comes from."""
 
 
-def planned_tokenizer(model: Upstream) -> "PreTrainedTokenizerFast | None":
+@dataclass(frozen=True, kw_only=True)
+class PlannedTokenizer:
+    """Where the tokenizer of a model lies that is not made yet."""
+
+    folder: Path
+    """Folder of its files."""
+    model: Path
+    """Folder of the config of the model."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the model's embedding. Raises UserError where its config cannot be read."""
+        config = read_config(self.model)
+        return family_of_config(config).shape(config).vocab_size
+
+    @property
+    def is_larger(self) -> bool:
+        """True when it has tokens that the model has no row for."""
+        return _largest_added(*_stamp(self.folder / TOKENIZER)) >= self.num_rows
+
+    def load(self) -> PreTrainedTokenizerFast:
+        """Load it, once for all jobs. Raises UserError where it cannot be read."""
+        return _load(self.folder, self.model, tuple(map(_stamp, self._files())))
+
+    def has_files_of(self, other: PlannedTokenizer) -> bool:
+        """Tell whether another one is written in the same bytes."""
+        return self.folder == other.folder or self._digests() == other._digests()
+
+    def _digests(self) -> dict[str, str]:
+        return {file.name: _digest(*_stamp(file)) for file in self._files()}
+
+    def _files(self) -> list[Path]:
+        files = (self.folder / name for name in TOKENIZER_FILES)
+        return [file for file in files if file.is_file()]
+
+
+_Stamp = tuple[Path, int, int]
+"""A file, its size and its time of change: what was read of it is known while these are equal."""
+
+
+def _stamp(file: Path) -> _Stamp:
+    state = file.stat()
+    return file, state.st_size, state.st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _load(folder: Path, model: Path, stamps: tuple[_Stamp, ...]) -> PreTrainedTokenizerFast:
+    return load_tokenizer_with(model, folder)
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, size: int, modified_ns: int) -> str:
+    return digest_file(file)
+
+
+@lru_cache(maxsize=256)
+def _largest_added(file: Path, size: int, modified_ns: int) -> int:
+    """Return the largest id among a tokenizer's added tokens."""
+    listed = json.loads(file.read_text(encoding="utf-8"))
+    return max((token.get("id", 0) for token in listed.get("added_tokens") or ()), default=0)
+
+
+def planned_tokenizer(model: Upstream | None) -> PlannedTokenizer | None:
     """Return the tokenizer that a model will have; None where it is not here, or not made yet.
 
-    It is that of the folder, or of the copy in the hub's cache, which the model descends from.
-    Nothing is downloaded.
+    None, too, where it cannot be read: the job that takes the model says what is wrong with it.
     """
-    folder = _folder(model)
+    owner: Path | None = None
+    while model is not None:
+        folder = _folder(model)
+        if owner is None and folder is not None and (folder / TOKENIZER).is_file():
+            owner = folder
+        parent = next((name for name in _PARENTS if name in model.inputs), None)
+        if parent is None:
+            return _checked(owner, folder)
+        model = model.inputs[parent]
+    return None
+
+
+def _checked(owner: Path | None, model: Path | None) -> PlannedTokenizer | None:
+    if owner is None or model is None:
+        return None
+    planned = PlannedTokenizer(folder=owner, model=model)
     try:
-        return None if folder is None else load_tokenizer(folder)
-    except UserError:
-        return None  # the job that takes the model says what is wrong with it
+        return planned if planned.num_rows else None
+    except (DeltascaleError, OSError):
+        return None
 
 
 def _folder(model: Upstream) -> Path | None:
-    while parent := next((name for name in _PARENTS if name in model.inputs), None):
-        model = model.inputs[parent]
+    """Return the folder outside that a job takes its model or adapter from."""
     kind = KINDS.find(model.kind)
     source = kind.source(kind.Params(**model.params))
     if source is None:

@@ -59,7 +59,8 @@ def align(work: Work[Params]) -> dict[str, object]:
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
     config = read_config(folder)
-    limit = length_limit(family_of_config(config).shape(config).max_positions, params.max_length)
+    shape = family_of_config(config).shape(config)
+    limit = length_limit(shape.max_positions, params.max_length)
     template = template_for(params.template, tokenizer, work.input("model"))
     path = work.input("pairs").path("pairs.parquet")
     tokens = read_pair_tokens(
@@ -69,6 +70,7 @@ def align(work: Work[Params]) -> dict[str, object]:
         template,
         max_dropped=params.max_dropped,
         end_of_text=params.end_of_text,
+        num_rows=shape.vocab_size,
     )
     pairs, digest = tokens.different, tokens_digest(tokens.pairs)
     counted = Counter(pair.split for pair in pairs)

@@ -55,6 +55,7 @@ def score_reference(work: Work[Params]) -> dict[str, object]:
         template,
         max_dropped=params.max_dropped,
         end_of_text=params.end_of_text,
+        num_rows=model.config.vocab_size,
     )
     pairs = tokens.pairs
     digest = tokens_digest(pairs)

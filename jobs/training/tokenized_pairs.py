@@ -147,6 +147,7 @@ def read_pair_tokens(
     *,
     max_dropped: float,
     end_of_text: bool,
+    num_rows: int | None = None,
 ) -> PairTokens:
     """Read and tokenise every pair of a `pairs.parquet`, in the file's order.
 
@@ -157,15 +158,19 @@ def read_pair_tokens(
         template: a chat template (Jinja) that pairs are put into; None: texts as they are.
         max_dropped: share of the pairs that may be such that they cannot be used.
         end_of_text: whether completions of plain text end with the tokenizer's end of text.
+        num_rows: rows of the model's embedding; None where the tokenizer has no token beyond.
 
     Raises:
-        UserError: too many pairs have a completion without tokens, or are refused by the template.
+        UserError: too many pairs have a completion without tokens, use a token that the model has
+            no row for, or are refused by the template.
     """
     import pyarrow.parquet as parquet
 
     columns = [*_COLUMNS] if template is None else [*_COLUMNS, "turns"]
     rows: list[PairRow] = parquet.read_table(path, columns=columns).to_pylist()
-    tokens = tokenize_pairs(rows, tokenizer, max_length, template, end_of_text=end_of_text)
+    tokens = tokenize_pairs(
+        rows, tokenizer, max_length, template, end_of_text=end_of_text, num_rows=num_rows
+    )
     tokens.check_share(max_dropped)
     return tokens
 
@@ -177,6 +182,7 @@ def tokenize_pairs(
     template: str | None = None,
     *,
     end_of_text: bool = False,
+    num_rows: int | None = None,
 ) -> PairTokens:
     """Tokenise pairs; see `read_pair_tokens`."""
     ids: Sequence[PairIds | UserError]
@@ -193,6 +199,8 @@ def tokenize_pairs(
     alike: dict[int, str] = {}
     for row, each in zip(rows, ids, strict=True):
         fitted = each if isinstance(each, UserError) else _fit(row, *each, start, max_length)
+        if isinstance(fitted, TokenizedPair) and num_rows is not None:
+            fitted = _with_rows(fitted, tokenizer, num_rows)
         if isinstance(fitted, TokenizedPair):
             pairs.append(fitted)
             if fitted.chosen_ids == fitted.rejected_ids and row["chosen"] != row["rejected"]:
@@ -201,6 +209,21 @@ def tokenize_pairs(
             reason = fitted.error.replace(f" of pair {row['pair']}", "")
             dropped.append(DroppedPair(pair=row["pair"], reason=reason, fault=fitted))
     return PairTokens(pairs=pairs, dropped=dropped, alike=alike)
+
+
+def _with_rows(
+    pair: TokenizedPair, tokenizer: PreTrainedTokenizerBase, num_rows: int
+) -> TokenizedPair | UserError:
+    """Return a pair, or the fault that it uses a token which the model has no row for."""
+    ids = (*pair.prompt_ids, *pair.chosen_ids, *pair.rejected_ids)
+    if max(ids, default=0) < num_rows:
+        return pair
+    token = tokenizer.convert_ids_to_tokens(next(at for at in ids if at >= num_rows))
+    return UserError(
+        f"the text of pair {pair.pair} uses {token!r}, which the model has no embedding for: "
+        f"it has {num_rows}",
+        where="pairs.parquet",
+    )
 
 
 def _plain_ids(

@@ -1,4 +1,4 @@
-"""Which pairs a chat template will refuse, known before a model is loaded or a GPU is taken."""
+"""Which pairs a model or its chat template will refuse, known before a model is loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cluster.errors import UserError
 from jobs.kind import Upstream
 from jobs.text.format import Pair
 from jobs.text.rows.fault import listed
+from jobs.tokens.planned_tokenizer import planned_tokenizer
 from jobs.training.reference_params import PairScoringParams
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _ANY_LENGTH = 1 << 40
 def notes_on_pairs(
     params: PairScoringParams, pairs: Sequence[Pair], model: Upstream
 ) -> Sequence[str]:
-    """Say which pairs the chat template of a model refuses, where it is known already.
+    """Say which pairs a model or its chat template refuses, where it is known already.
 
     Args:
         params: how the pairs are scored.
@@ -37,20 +38,21 @@ def notes_on_pairs(
     Raises:
         UserError: the model has no template, or it refuses more pairs than `max_dropped`.
     """
-    if params.template == "none" or not pairs:
+    planned = planned_tokenizer(model) if pairs else None
+    if planned is None or (params.template == "none" and not planned.is_larger):
         return ()
     from jobs.tokens.chat import chat_template_of
-    from jobs.tokens.planned_tokenizer import planned_tokenizer
 
-    tokenizer = planned_tokenizer(model)
-    if tokenizer is None:
-        return ()
-    template = chat_template_of(tokenizer)
-    if template is None:
-        raise UserError(
-            "the tokenizer of the model has no chat template", where="template", allowed=["none"]
-        )
-    refused, num_tried = _refused(pairs, tokenizer, template)
+    tokenizer, template = planned.load(), None
+    if params.template != "none":
+        template = chat_template_of(tokenizer)
+        if template is None:
+            raise UserError(
+                "the tokenizer of the model has no chat template",
+                where="template",
+                allowed=["none"],
+            )
+    refused, num_tried = _refused(pairs, tokenizer, template, planned.num_rows)
     if not refused:
         return ()
     first = refused[0]
@@ -58,7 +60,7 @@ def notes_on_pairs(
     if share > params.max_dropped:
         raise UserError(
             _listed(pairs, refused),
-            where="template",
+            where="pairs" if template is None else "template",
             hint=f"{len(refused)} of {len(pairs)} pairs cannot be used, more than max_dropped "
             f"{params.max_dropped:g}" + (f"; {first.fault.hint}" if first.fault.hint else ""),
         )
@@ -70,16 +72,19 @@ def notes_on_pairs(
 
 
 def _refused(
-    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerFast, template: str
+    pairs: Sequence[Pair],
+    tokenizer: PreTrainedTokenizerFast,
+    template: str | None,
+    num_rows: int,
 ) -> tuple[list[DroppedPair], int]:
-    """Return the pairs that a template refuses, and how many were tried."""
+    """Return the pairs that are refused, and how many were tried."""
     from jobs.training.tokenized_pairs import tokenize_pairs
 
     refused, num_tried = [], 0
     for members in _by_roles(pairs).values():
         few = members if len(pairs) <= _ALL_UP_TO else members[:_TRIED_OF_EACH]
         rows = [_row(number, pairs[number]) for number in few]
-        tokens = tokenize_pairs(rows, tokenizer, _ANY_LENGTH, template)
+        tokens = tokenize_pairs(rows, tokenizer, _ANY_LENGTH, template, num_rows=num_rows)
         num_tried += len(few)
         refused += tokens.dropped
         if not tokens.pairs:  # what refuses all of these is the sequence of roles

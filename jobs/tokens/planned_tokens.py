@@ -1,0 +1,87 @@
+"""What the models of a study will make of its prompts, looked at before anything runs.
+
+The same checks as in the jobs, on what is here already: folders, the hub's cache, sources of data.
+Nothing heavy is imported where nothing can go wrong: no template, one tokenizer, no extra tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from jobs.kind import Upstream
+from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
+
+_MOST_PROMPTS = 5_000
+"""Prompts that are tried, the first ones; the job looks at all."""
+_ANY_LENGTH = 1 << 40
+
+
+def check_prompts_of_pair(
+    prompts: Sequence[Mapping[str, Any]],
+    base: Upstream | None,
+    aligned: Upstream | None,
+    template: Literal["none", "chat"] = "none",
+) -> None:
+    """Try the prompts on the tokenizers of two models.
+
+    Args:
+        prompts: lines of prompts.jsonl; none where they are not known.
+        base: what the plan knows of the base.
+        aligned: what it knows of the aligned model.
+        template: whether prompts will stand in a chat template.
+
+    Raises:
+        UserError: the tokenizers give a prompt other ids, it has a token without an embedding, or
+            the template refuses it; as the job would.
+    """
+    first, second = planned_tokenizer(base), planned_tokenizer(aligned)
+    if first is None or second is None or not prompts:
+        return
+    differ = not first.has_files_of(second)
+    if template == "none" and not differ and not (first.is_larger or second.is_larger):
+        return
+    from jobs.tokens.agreement import require_same_ids
+    from jobs.tokens.chat import chat_template_of
+
+    lines = prompts[:_MOST_PROMPTS]
+    markup = None
+    if template == "chat":
+        markup = chat_template_of(second.load()) or chat_template_of(first.load())
+        if markup is None:
+            return  # the job may find one in a file that is not here
+    if differ:
+        where = f"{first.folder} and {second.folder}"
+        is_templated = markup is not None
+        require_same_ids(first.load(), second.load(), lines, is_templated=is_templated, where=where)
+    _try(lines, second if markup else first, markup, {"base": first, "aligned model": second})
+
+
+def check_prompts(prompts: Sequence[Mapping[str, Any]], model: Upstream | None) -> None:
+    """Try the prompts on the tokenizer of one model.
+
+    Raises:
+        UserError: a prompt has a token that the model has no embedding for.
+    """
+    tokenizer = planned_tokenizer(model)
+    if tokenizer is not None and tokenizer.is_larger and prompts:
+        _try(prompts[:_MOST_PROMPTS], tokenizer, None, {"model": tokenizer})
+
+
+def _try(
+    prompts: Sequence[Mapping[str, Any]],
+    tokenizer: PlannedTokenizer,
+    markup: str | None,
+    models: Mapping[str, PlannedTokenizer],
+) -> None:
+    from jobs.tokens.plan import build_token_plan, require_embeddings
+
+    plan, _ = build_token_plan(prompts, tokenizer.load(), _ANY_LENGTH, markup)
+    for name, model in models.items():
+        require_embeddings(
+            plan,
+            model.num_rows,
+            name,
+            tokenizer.load,
+            without_markup="extract with template: none",
+        )
