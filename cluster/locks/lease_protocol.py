@@ -278,7 +278,9 @@ def _is_won(
     except Exception:
         yield from _try([Remove(tenure.token, only=ours)])
         raise
-    if not tenure.look_at(tokens):
+    others = max((token for token in tokens if token != tenure.token), default=0)
+    # A taker that saw other numbers in use may have created one between the two.
+    if not tenure.look_at(tokens) or others > seen.token:
         yield from _try([Remove(tenure.token, only=ours)])
         return False
     yield from _try([Remove(token) for token in tokens if token < tenure.token])

@@ -71,12 +71,12 @@ class Actor:
         self.answer: Any = None
         self.is_done = False  # whether the operation has had its effect
         self.tenure: protocol.Tenure | None = None
-        self.is_outdone = False  # whether somebody insisted since it took the lease
-        self.began_outdone = False  # the same, when its renewal began
+        self.outdone_by: set[int] = set()  # tokens of those who insisted since it took the lease
+        self.outdone_before: set[int] = set()  # the same, when its renewal began
         self.num_launches = 0
 
     def begin(self, steps: Any) -> None:
-        self.steps, self.began_outdone = steps, self.is_outdone
+        self.steps, self.outdone_before = steps, set(self.outdone_by)
         self.proceed(lambda: next(steps))
 
     def proceed(self, run: Any) -> None:
@@ -88,8 +88,9 @@ class Actor:
             self.steps = None
             if end.value is not None:
                 self.tenure = end.value
-            elif self.began_outdone and self.tenure is not None:
-                assert self.tenure.is_lost, "it was outdone before it looked, and did not see it"
+            elif self.tenure is not None and not self.tenure.is_lost:
+                # Whoever insisted before this one looked was seen, unless it has gone again.
+                self.outdone_by -= self.outdone_before
         except (Occupied, SurroundingsError):
             self.steps = None
 
@@ -129,7 +130,8 @@ class Leases(RuleBasedStateMachine):
             if created and is_insisting:
                 launch = Lease(operation.token, operation.content).holder.launch
                 for actor in self.actors:
-                    actor.is_outdone |= not launch.startswith(f"{actor.number}-")
+                    if not launch.startswith(f"{actor.number}-"):
+                        actor.outdone_by.add(operation.token)
             return created
         return self.lock._answer(operation)
 
@@ -154,7 +156,7 @@ class Leases(RuleBasedStateMachine):
         clock = self.clock(actor)
         if actor.tenure is None:
             actor.num_launches += 1
-            actor.is_outdone = False
+            actor.outdone_by.clear()
             launch = f"{actor.number}-{actor.num_launches}"
             holder = Holder(pid=1, host="host", launch=launch, since=0.0)
             insist = choice == 5
@@ -240,7 +242,7 @@ class Leases(RuleBasedStateMachine):
             actor.number
             for actor in self.actors
             if actor.tenure is not None
-            and not actor.is_outdone
+            and not actor.outdone_by
             and actor.tenure.state(self.time + actor.offset) is Hold.SURE
         ]
         assert len(sure) <= 1, f"{sure} hold one lease"
@@ -267,6 +269,8 @@ def machine(max_examples: int) -> Any:
         max_examples=max_examples,
         stateful_step_count=50,
         deadline=None,
+        derandomize=True,
+        database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
