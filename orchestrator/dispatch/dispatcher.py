@@ -216,7 +216,6 @@ class Dispatcher:
         if self._launch.records.is_done(job):
             self.endings.reuse(key)
             return
-        self._launch.held.check()
         write_request(self._launch.assigner.storage, job)
         self.attempts.submit(job, self.queue.layout(key))
         self._states.start(key)

@@ -28,8 +28,10 @@ class Submitter:
     def submit(self, job: Job, layout: Fit | None) -> None:
         """Submit an attempt: the first at a job, or one more that shares it.
 
-        Raises SurroundingsError where the machines have gone; then nothing was submitted.
+        Raises SurroundingsError where the machines have gone, or the study's lock is not surely
+        held; then nothing was submitted.
         """
+        self._launch.held.check()
         attempt = f"{self._launch.id}-{self.num_attempts + 1:06d}"
         worker = self.running.add(attempt, job.key, job.resources)
         try:

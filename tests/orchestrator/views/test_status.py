@@ -1,4 +1,5 @@
 import json
+import os
 import time
 
 import pytest
@@ -85,11 +86,18 @@ def test_a_running_launch_shows_what_runs_how_far_it_is_and_what_waits_for_it(la
     assert found["state"] == "running"
     assert found["jobs"] == {"done": 1, "running": 1, "waiting": 2, "blocked": 0, "failed": 0}
     assert "launch 9" in found["launch"]["held_by"]
+    assert found["launch"]["silent_seconds"] < 60
     (one,) = [one for one in found["unfinished"] if one["key"] == running.key]
     assert (one["fraction"], one["doing"], one["why"]) == (0.25, "step 5 of 20", "attempt 1")
     assert why(found, queued) == ("waiting", "all resources are in use")
     assert why(found, below) == ("waiting", "needs probes[index=1] (running)")
     assert found["eta_seconds"] >= 0
+
+    with study_lock(launch.root, "study", "9"):
+        os.utime(launch.root.path("studies/study/lock"), (0, 0))  # as of one that is stopped
+        found = status(launch, [done, running, queued, below])
+    assert "no sign of life since" in found["launch"]["held_by"]
+    assert found["launch"]["silent_seconds"] > 60
 
     # Its lock is free now: the launch is gone, and what ran is not running any more.
     found = status(launch, [done, running, queued, below])
