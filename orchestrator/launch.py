@@ -7,17 +7,20 @@ import time
 from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.storage import Storage
+from jobs.artifacts.job import Job
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.outage import Wait, persist
 from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
+from orchestrator.permission.confirmation import allowed_keys
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
@@ -74,6 +77,7 @@ def launch(
     fresh: bool = False,
     takeover: bool = False,
     patience: Patience | None = None,
+    permit: Callable[[Sequence[Job]], object] | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Launched:
     """Run what is not done.
@@ -88,6 +92,8 @@ def launch(
         fresh: give failed jobs a new retry budget.
         takeover: take the lease from a holder that is known to be gone (remote roots).
         patience: how long to wait for the surroundings; None for as long as usual.
+        permit: is given the jobs to run, and raises UserError where the user does not allow what
+            they send; None asks the user's own files alone.
         warn: takes warnings for the user, before anything runs and after.
 
     Returns:
@@ -111,6 +117,10 @@ def launch(
     def tell(wait: Wait | None) -> None:
         warn(str(wait) if wait else "the wait is over")
 
+    to_run = _select_keys(plan, only) - decided.keys(Decision.REUSE)
+    (permit or partial(allowed_keys, root, study.name))(
+        [job for job in plan.jobs if job.key in to_run]
+    )
     for text in notes_before_running(plan, decided.to_run):
         warn(f"note: {text}")
     resolved = resolve_revisions(plan.jobs, plan.revisions)

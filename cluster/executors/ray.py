@@ -56,7 +56,8 @@ class Executor:
         offered: What our own Ray may use; None is the whole machine. Ignored when joining.
         packages: Names of importable packages to carry to a joined Ray, once per `start`.
         grace_s: How long an interrupted call may save its work before its process is killed.
-        keys: Names of further variables that calls need; they hold secrets.
+        keys: Names of further variables that calls need; they hold secrets. Read at `start`.
+        also: Names of variables that calls may see besides what libraries read; `*` at the end.
     """
 
     def __init__(
@@ -67,12 +68,13 @@ class Executor:
         packages: Sequence[str] = (),
         grace_s: float = 10.0,
         keys: Sequence[str] = (),
+        also: Sequence[str] = (),
     ) -> None:
         self.grace_s = grace_s
         self._address = address
         self._offered = offered
         self._packages = packages
-        self._keys = keys
+        self._keys, self._also = keys, also
         self._staged: Path | None = None
         self._process: DriverProcess | None = None
         self._running: dict[str, None] = {}
@@ -86,7 +88,7 @@ class Executor:
         self._end_process()
         if self._address is not None:
             require_address(self._address)
-        self._environment = worker_environment(os.environ, keys=self._keys)
+        self._environment = worker_environment(os.environ, keys=self._keys, also=self._also)
         variables = dict(self._environment.plain)
         if self._address is not None and _TOKEN in os.environ:
             variables[_TOKEN] = os.environ[_TOKEN]

@@ -24,7 +24,7 @@ from jobs.models.model_facts import MODEL_FACTS
 from jobs.service.answer_log import AnswerLog, Reading
 from jobs.service.credentials import read_key
 from jobs.service.endpoint import Completion, Endpoint
-from jobs.service.faults import NoAnswer
+from jobs.service.faults import NoAnswer, plain_name
 from jobs.service.retrying import RateLimit, ask_with_retries
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.text.transform import load_transform
@@ -53,7 +53,7 @@ def ask(work: Work[AskParams]) -> dict[str, object]:
     ]
     return {
         "model": {**about, "name": work.params.model},
-        "served": sorted({str(reading["served"]) for reading in readings.values()}),
+        "served": sorted({plain_name(reading["served"]) for reading in readings.values()}),
         "rows": write_measurements(work.folder, measurements, about),
         "num_prompts": len(lines),
         "num_answered": len(answered),

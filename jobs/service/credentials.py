@@ -2,6 +2,7 @@
 
 import os
 import re
+from enum import Enum
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -66,7 +67,14 @@ def _check_address(written: str) -> str:
     return written.rstrip("/")
 
 
-VariableName = Annotated[str, BeforeValidator(_check_variable_name)]
+class Mark(Enum):
+    """What a param of a service is, for whoever looks where keys are sent."""
+
+    KEY = "names the variable that holds a key"
+    ADDRESS = "says where it is sent"
+
+
+VariableName = Annotated[str, BeforeValidator(_check_variable_name), Mark.KEY]
 """Name of an environment variable."""
-Address = Annotated[str, AfterValidator(_check_address)]
+Address = Annotated[str, AfterValidator(_check_address), Mark.ADDRESS]
 """Address of a service."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.service.faults import TransientFault
+from jobs.service.faults import TransientFault, plain_name
 from jobs.service.json_service import JSON, JsonService
 
 _NO_KEY = "none"
@@ -59,7 +59,9 @@ def _first_choice(content: JSON) -> Completion:
         message = content["choices"][0]["message"]
         text = message.get("content") or message.get("refusal") or ""
         served = " ".join(
-            str(content[name]) for name in ("model", "system_fingerprint") if content.get(name)
+            plain_name(content[name])
+            for name in ("model", "system_fingerprint")
+            if content.get(name)
         )
     except (KeyError, IndexError, TypeError, AttributeError):
         raise TransientFault("the answer holds no message") from None

@@ -1,6 +1,6 @@
 """Faults of a service: worth another try, or final; and the fault that an HTTP status means.
 
-Reasons are short and in our words: never a word of what was sent or answered, and never a key.
+Reasons are short and in our words: of what was answered only a plain name, and never a key.
 """
 
 import email.utils
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from cluster.errors import UserError
 from cluster.fault_classes import FaultClass
+from cluster.redaction.redactor import redacted
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _REFUSALS = {
@@ -18,6 +19,10 @@ _REFUSALS = {
     403: "the service does not let this key do this",
     404: "the service has no such address or model",
 }
+_LONGEST_NAME = 128
+_MOST_ANSWERED = 1 << 16
+"""Characters that are read of a name: more than a key has, which is not cut before it is found."""
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _PLAIN_CODE = re.compile(r"[a-z][a-z_]{1,39}")
 
 
@@ -49,10 +54,19 @@ def fault_of_status(
         message = f"{_REFUSALS[status]} (HTTP {status})"
         return UserError(message, where=where, fault_class=fault_class)
     is_plain = isinstance(code, str) and _PLAIN_CODE.fullmatch(code)
-    reason = f"HTTP {status} {code}" if is_plain else f"HTTP {status}"
+    reason = f"HTTP {status} {plain_name(code)}" if is_plain else f"HTTP {status}"
     if status in _TRANSIENT or status >= 500:
         return TransientFault(reason, retry_after_s(headers.get("retry-after")))
     return NoAnswer(reason)
+
+
+def plain_name(answered: object) -> str:
+    """Return what a service calls itself or a fault: short, printable and without secrets.
+
+    A server or a proxy may answer with what it was sent.
+    """
+    text = redacted(str(answered)[:_MOST_ANSWERED])[:_LONGEST_NAME]
+    return _UNPRINTABLE.sub("?", text)
 
 
 def retry_after_s(header: str | None) -> float | None:

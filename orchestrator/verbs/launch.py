@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,12 +76,16 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
     from orchestrator.dispatch.interruption import restore_sigint
     from orchestrator.dispatch.patience import Patience
     from orchestrator.launch import launch
+    from orchestrator.permission.configuration import read_configuration
+    from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
     from orchestrator.views.live_view import open_progress
     from orchestrator.views.text_output import show_tables
 
     restore_sigint()
     root, study = chosen_study(options)
-    executor = _make_executor(options)
+    keys: list[str] = []
+    executor = _make_executor(options, keys, read_configuration(root).environment)
+    ask = None if options.json else ask_at_terminal()
     launched = launch(
         root,
         study,
@@ -91,6 +96,7 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
         fresh=fresh,
         takeover=options.takeover,
         patience=Patience.of_environment(getattr(options, "patience", None)),
+        permit=lambda jobs: keys.extend(allowed_keys(root, study.name, jobs, ask)),
         warn=note,
     )
     if options.json:
@@ -108,7 +114,9 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
     return launched.exit_code
 
 
-def _make_executor(options: argparse.Namespace) -> "Executor":
+def _make_executor(
+    options: argparse.Namespace, keys: Sequence[str], also: Sequence[str]
+) -> "Executor":
     from cluster.executor import executor_class
     from cluster.resources import this_machine
     from orchestrator.dispatch.execution import PACKAGES
@@ -128,7 +136,7 @@ def _make_executor(options: argparse.Namespace) -> "Executor":
                 f"{options.cpus} cores are too few", where="--cpus", allowed=["1 or more"]
             )
         offered = replace(this_machine(), num_cpus=options.cpus)
-    return chosen(address=options.address, offered=offered, packages=PACKAGES)
+    return chosen(address=options.address, offered=offered, packages=PACKAGES, keys=keys, also=also)
 
 
 def _print_ending(study: str, launched: "Launched") -> None:

@@ -1,0 +1,103 @@
+"""The user's own configuration: what studies may do with what is the user's.
+
+keys:                     # which key may be sent where, by any study on any root
+  - {variable: OPENAI_API_KEY, host: api.openai.com}
+environment: [MY_LAB_*]   # variables that jobs may see besides those that libraries read
+"""
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from cluster.errors import UserError
+from cluster.storage import Storage
+from jobs.service.credentials import VariableName
+from jobs.service.key_uses import KeyUse
+from orchestrator.permission.own_files import CONFIG_VARIABLE, configuration_path, require_own
+from orchestrator.study.pydantic_errors import user_error
+from orchestrator.study.study_file import parse_study_file
+
+_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?", re.ASCII)
+_MOST_BYTES = 1 << 20
+
+
+def _check_pattern(written: str) -> str:
+    if not _PATTERN.fullmatch(written):
+        raise UserError(
+            "this is no name of an environment variable, nor the beginning of one with *",
+            where="environment",
+        )
+    return written
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AllowedKey(_Part):
+    """A key that any study may send to one host."""
+
+    variable: VariableName
+    """Name of the environment variable that holds the key."""
+    host: str
+    """`host` or `host:port`, with `http://` before it where the way is not encrypted."""
+
+
+class UserConfiguration(_Part):
+    """What the user allows, for every root."""
+
+    keys: tuple[AllowedKey, ...] = ()
+    """Keys, and where they may go."""
+    environment: tuple[Annotated[str, AfterValidator(_check_pattern)], ...] = ()
+    """Names of variables that jobs may see besides; `*` at the end: all that begin so."""
+
+    def allows(self, use: KeyUse) -> bool:
+        """Tell whether a key may go to a host."""
+        return any(
+            allowed.variable == use.variable
+            and allowed.host.lower().removeprefix("https://").rstrip("/") == use.host
+            for allowed in self.keys
+        )
+
+
+def read_configuration(root: Storage) -> UserConfiguration:
+    """Read the user's configuration; where there is none, nothing is allowed.
+
+    Raises:
+        UserError: it is damaged, holds what nobody knows, or somebody else may have written it.
+    """
+    path = configuration_path()
+    require_own(path, root)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        if os.environ.get(CONFIG_VARIABLE):
+            raise UserError("there is no such configuration", where=str(path)) from None
+        return UserConfiguration()
+    except OSError as error:
+        raise UserError(
+            f"the configuration cannot be read: {error.strerror}", where=str(path)
+        ) from None
+    try:
+        if len(data) > _MOST_BYTES:
+            raise UserError("the configuration is too large", where=str(path))
+        file = parse_study_file(data.decode(), str(path))
+    except UnicodeDecodeError:
+        raise UserError("the configuration is not UTF-8 text", where=str(path)) from None
+    if file.data is not None and not isinstance(file.data, dict):
+        raise UserError(
+            "a configuration is a mapping", where=str(path), allowed=["keys", "environment"]
+        )
+    written = file.data or {}
+    try:
+        return UserConfiguration(**written)
+    except UserError as fault:
+        raise UserError(
+            fault.error, where=str(path), allowed=fault.allowed, hint=fault.hint
+        ) from None
+    except ValidationError as fault:
+        raise user_error(
+            fault, UserConfiguration, written, "field", lambda place: file.where(*place)
+        ) from None

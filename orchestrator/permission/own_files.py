@@ -1,0 +1,54 @@
+"""Where are the files of the user's own, and may they be believed?"""
+
+import os
+import stat
+from pathlib import Path
+
+from cluster.errors import UserError
+from cluster.storage import Storage
+
+CONFIG_VARIABLE = "DELTASCALE_CONFIG"
+
+
+def configuration_path() -> Path:
+    """Return `$DELTASCALE_CONFIG`, else `config.yaml` in the user's folder for configuration."""
+    chosen = os.environ.get(CONFIG_VARIABLE)
+    return Path(chosen) if chosen else _base("XDG_CONFIG_HOME", ".config") / "config.yaml"
+
+
+def confirmations_path() -> Path:
+    """Return the file that remembers what the user confirmed, in the user's folder for state."""
+    return _base("XDG_STATE_HOME", ".local/state") / "confirmed-keys.json"
+
+
+def _base(variable: str, otherwise: str) -> Path:
+    chosen = os.environ.get(variable, "")
+    # A path that is not absolute is to be ignored, says the specification.
+    folder = Path(chosen) if os.path.isabs(chosen) else Path.home() / otherwise
+    return folder / "deltascale"
+
+
+def require_own(path: Path, root: Storage) -> None:
+    """Refuse a file that somebody else may write: whoever writes the root must not allow anything.
+
+    Raises:
+        UserError: it is another user's, others may write it, or it lies under the root.
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return
+    if root.is_local and path.resolve().is_relative_to(Path(root.url).resolve()):
+        raise UserError(
+            "this file decides what studies may do, and lies under the output root",
+            where=str(path),
+            hint=f"move it, or set {CONFIG_VARIABLE}: whoever writes to a root must not allow it",
+        )
+    if state.st_uid not in (os.getuid(), 0):
+        raise UserError("this file belongs to another user, so it is not read", where=str(path))
+    if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UserError(
+            "other users may write this file, so it is not read",
+            where=str(path),
+            hint=f"chmod go-w {path}",
+        )
