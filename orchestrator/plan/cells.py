@@ -19,10 +19,10 @@ from orchestrator.plan.grid import (
 )
 from orchestrator.study.study import Stage, Study
 
-_MOST_ROWS = 1_000_000
+_MOST_ROWS = 500_000
 """Cells of a stage before its `where` has kept some of them."""
-_MOST_CELLS = 100_000
-"""Cells of a stage: ten times the largest study that anybody has in mind."""
+_MOST_CELLS = 50_000
+"""Cells of a stage that are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from cluster.errors import UserError
 from cluster.resources import Resources
 from jobs.artifacts.job import Job
@@ -103,13 +105,22 @@ def _ask(
     names = execution_names(kind.Params)
     try:
         params = kind.Params(**{**job.params, **kept}) if kept else job.params_as(kind.Params)
-        situation = Situation(
-            inputs=upstream.inputs(job),
-            machines=machines,
-            tried=[execution for execution in past.tried if set(execution) <= names],
-            done=upstream.facts(job.kind),
-        )
-        layout = kind.fit(params, situation)
+        tried = [execution for execution in past.tried if set(execution) <= names]
+
+        def fit(known: UpstreamFacts) -> Fit | None:
+            situation = Situation(
+                inputs=known.inputs(job),
+                machines=machines,
+                tried=tried,
+                done=known.facts(job.kind),
+            )
+            return kind.fit(params, situation)
+
+        layout = upstream.ask(fit)
+    except ValidationError:
+        if not kept:
+            raise
+        return None  # the ledger's layout is none that the kind takes
     except UserError as fault:
         # The fault concerns one job, and must not end the others.
         return Fit(resources=job.resources, execution={}, refusal=str(fault))

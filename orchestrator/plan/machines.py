@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -64,16 +65,27 @@ class Machines:
 def can_hold(nodes: Sequence[Resources], needed: Resources) -> bool:
     """Tell whether enough nodes could each hold their part of a job while they are empty."""
     part = needed.on_each_node
-    return sum(part.fits(node) for node in nodes) >= needed.num_nodes
+    return _num_able(nodes, part) >= needed.num_nodes
+
+
+def _num_able(nodes: Sequence[Resources], part: Resources) -> int:
+    """Count the nodes that hold a part; of many equal ones (`10000x8xH100`) one is asked."""
+    numbers = Counter(map(id, nodes))
+    return sum(numbers[known] for known, node in _each_once(nodes).items() if part.fits(node))
+
+
+def _each_once(nodes: Sequence[Resources]) -> dict[int, Resources]:
+    return dict(zip(map(id, nodes), nodes, strict=True))
 
 
 def refusal(nodes: Sequence[Resources], needed: Resources) -> str:
     """Say why the nodes cannot hold a job: what one node would need, and what there is."""
-    offered = " / ".join(sorted({node.describe() for node in nodes})) or "nothing"
+    offered = " / ".join(sorted({node.describe() for node in _each_once(nodes).values()}))
+    offered = offered or "nothing"
     part = needed.on_each_node
     if needed.num_ranks == 1:
         return f"no node can hold it: needs {part.describe()}, nodes have {offered}"
-    able = sum(part.fits(node) for node in nodes)
+    able = _num_able(nodes, part)
     if able:
         return (
             f"only {able} of the {needed.num_nodes} nodes needed can hold their part of the job: "

@@ -14,7 +14,8 @@ from orchestrator.plan.stage_params import OutsideData, StageParams, is_same_dat
 from orchestrator.study.stage_checks import missing_input, ordered_stages
 from orchestrator.study.study import Stage, Study
 
-_MOST_JOBS = 200_000
+_MOST_JOBS = 100_000
+"""Jobs of a study: ten times the largest that anybody has in mind."""
 _Inputs = dict[str, Sequence[InputRef]]
 
 

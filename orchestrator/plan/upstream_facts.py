@@ -6,12 +6,13 @@ only where a kind looks.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from jobs.artifacts.artifact import Record
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Upstream
 
+T = TypeVar("T")
 _MOST_FACTS = 64
 """Most done jobs of a kind whose facts are passed on: enough to correct a prediction by, at any
 length of plan. They are taken evenly over the plan, so that every size of model is among them."""
@@ -66,7 +67,18 @@ class UpstreamFacts:
     def expected_bytes(self, job: Job) -> int | None:
         """Return the most bytes that a job will leave behind; None where its kind cannot tell."""
         kind = KINDS.find(job.kind)
-        return kind.expected_bytes(job.params_as(kind.Params), self.inputs(job))
+        params = job.params_as(kind.Params)
+        return self.ask(lambda known: kind.expected_bytes(params, known.inputs(job)))
+
+    def ask(self, question: "Callable[[UpstreamFacts], T]") -> T:
+        """Let a kind predict from what is known; from params alone where facts are not as they are.
+
+        A record may be damaged inside its facts, or of a version that wrote others.
+        """
+        try:
+            return question(self)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            return question(UpstreamFacts(self._jobs, lambda job: None))
 
 
 def evenly_spaced(keys: Sequence[str], at_most: int) -> Sequence[str]:

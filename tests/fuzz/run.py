@@ -80,7 +80,7 @@ def _run(fuzzer: object, place: Path, seeds: range) -> int:
 def _case(fuzzer: object, watch: Watch, place: Path, seed: int) -> dict[str, str] | None:
     rng, started = Random(seed), time.monotonic()
     before = contents(place / "given")
-    told = io.StringIO()
+    told = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     kind, error = "", ""
     with watch.only_in(place / "work", place / "tmp") as outside:
         try:
@@ -102,11 +102,13 @@ def _case(fuzzer: object, watch: Watch, place: Path, seed: int) -> dict[str, str
         kind, error = "outside", "a file that was given has changed"
     if not kind:
         return None
+    told.flush()
+    said = told.buffer.getvalue().decode(errors="replace")  # type: ignore[attr-defined]
     return {
         "kind": kind,
         "seconds": f"{time.monotonic() - started:.1f}",
         "error": error[-3000:],
-        "told": told.getvalue()[-1500:],
+        "told": said[-1500:],
     }
 
 

@@ -155,7 +155,7 @@ def test_more_cells_than_may_be_are_refused_before_they_are_made():
     text = AXES.replace("  model: [m1, m2]\n", "  model: [m1, m2]\n" + axes)
     over = ", ".join(f"axis{number}" for number in range(9))
     study = parse_study(f"{text}  huge: {{kind: x, over: [{over}]}}\n")
-    with pytest.raises(UserError, match="1,002,001 cells; 1,000,000 are the most"):
+    with pytest.raises(UserError, match="1,002,001 cells; 500,000 are the most"):
         stage_grid(study.stages["huge"], study, {})
 
 
