@@ -15,18 +15,17 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cluster.executor import Ending, Outcome
-from cluster.fault_classes import FaultClass
-from cluster.gang_board import GangSnapshot, Order
+from cluster.executor import Outcome
+from cluster.gang_board import Order
+from cluster.gang_endings import RankDeaths, outcome_of_gang
 from cluster.gang_network import torch_config
-from cluster.gang_placement import NoRoom, bundle, place
+from cluster.gang_placement import bundle, place
 from cluster.gang_rank import run_rank
 from cluster.gpu_variables import gpu_variables
-from cluster.memory_report import judge, parse_memory_report
-from cluster.ray_nodes import LivingNodes, Preemption, living_nodes
+from cluster.node_reach import NodeReach
+from cluster.ray_nodes import Preemption
 from cluster.resources import Resources
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ray.train.torch import TorchTrainer
 
 _LOOK_EVERY_S = 0.25
+_LOOK_AT_NODES_EVERY_S = 3.0
 _GRACE_S = 10.0
 """How long the ranks of a cancelled call may save what they have before they are ended."""
 _ENDING_S = 5.0
@@ -95,7 +95,7 @@ def run_gang(
     cancelled = ray.get_runtime_context().is_canceled
     training = _Training(board, ticket, entry, payload, resources)
     training.start()
-    preemption, nodes = Preemption(), LivingNodes()
+    preemption, watched = Preemption(), _Watched()
     overdue_at = gone_at = math.inf
     while not training.ended.is_set() and time.monotonic() < gone_at:
         with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
@@ -104,7 +104,7 @@ def run_gang(
             if cancelled():
                 training.is_abandoned.set()
                 overdue_at = min(overdue_at, time.monotonic() + _GRACE_S)
-            is_cut_off = bool(nodes.dead_of(snapshot.node_ids))
+            is_cut_off = watched.has_dead(snapshot.node_ids)
             if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at or is_cut_off:
                 # Ray Train may wait for ever for ranks on a node that it cannot reach.
                 leaving_s = _CUT_OFF_S if is_cut_off else _LEAVING_S
@@ -113,8 +113,29 @@ def run_gang(
             elif cancelled() or preemption.affects(snapshot.node_ids):
                 ray.get(board.order.remote(Order.STOP))
     snapshot = ray.get(board.look.remote())
-    kills = _Kills(planned_gb=resources.memory_gb, idle_gb=idle_gb)
-    return _outcome(ticket, snapshot, training.fault, kills, is_cancelled=cancelled())
+    deaths = RankDeaths(
+        is_cut_off=watched.is_cut_off, planned_gb=resources.memory_gb, idle_gb=idle_gb
+    )
+    return outcome_of_gang(
+        ticket, snapshot, training.fault, deaths, is_cancelled=cancelled(), grace_s=_GRACE_S
+    )
+
+
+class _Watched:
+    """The nodes of the ranks, looked at every few seconds."""
+
+    def __init__(self) -> None:
+        self.is_cut_off = False
+        self._reach = NodeReach()
+        self._look_at = 0.0
+
+    def has_dead(self, node_ids: frozenset[str]) -> bool:
+        """Return True once one of these nodes is dead; it stays so."""
+        now = time.monotonic()
+        if node_ids and now >= self._look_at and not self.is_cut_off:
+            self._look_at = now + _LOOK_AT_NODES_EVERY_S
+            self.is_cut_off = bool(self._reach.dead_of(node_ids))
+        return self.is_cut_off
 
 
 class _Training(threading.Thread):
@@ -196,114 +217,3 @@ def _rank_variables(resources: Resources) -> dict[str, str]:
     return _RANK_VARIABLES | (
         gpu_variables() if resources.num_gpus else {"CUDA_VISIBLE_DEVICES": ""}
     )
-
-
-def _outcome(
-    ticket: str,
-    snapshot: GangSnapshot,
-    fault: Exception | None,
-    kills: "_Kills",
-    *,
-    is_cancelled: bool,
-) -> Outcome:
-    """Return how the call ended; a rank that died without a report outweighs what others report."""
-    if not is_cancelled and not snapshot.seats and _is_no_room(fault):
-        return Outcome(ticket=ticket, ending=Ending.NO_ROOM, error=_one_line(fault))
-    causes = _causes(fault)
-    dead = [rank for rank in snapshot.silent if rank in causes] or snapshot.silent
-    if is_cancelled and not snapshot.reports:
-        error = f"it did not stop within {_GRACE_S:g} s"
-        return Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error, node=snapshot.nodes)
-    if dead or not snapshot.reports:
-        return _lost(ticket, snapshot, dead, causes, fault, kills)
-    first = snapshot.reports[0]
-    return Outcome(
-        ticket=ticket,
-        ending=Ending.RETURNED if first.error is None else Ending.RAISED,
-        answer=first.answer,
-        error=None if first.error is None else f"rank {first.rank}: {first.error}",
-        node=snapshot.nodes,
-    )
-
-
-def _is_no_room(fault: Exception | None) -> bool:
-    from ray.train import ControllerError
-    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
-
-    cause = fault.controller_failure if isinstance(fault, ControllerError) else fault
-    return isinstance(cause, NoRoom | WorkerGroupStartupTimeoutError)
-
-
-def _lost(
-    ticket: str,
-    snapshot: GangSnapshot,
-    dead: list[int],
-    causes: Mapping[int, Exception],
-    fault: Exception | None,
-    kills: "_Kills",
-) -> Outcome:
-    import ray
-
-    errors = [*causes.values(), *([fault] if fault else [])]
-    deaths = [
-        f"{snapshot.seats[rank].describe()} died: {_one_line(causes.get(rank, fault))}"
-        for rank in dead
-    ]
-    fault_class = FaultClass.LOST_PROCESS
-    if snapshot.node_ids - {node.name for node in living_nodes()}:
-        fault_class = FaultClass.LOST_NODE
-    for cause in errors:
-        if isinstance(cause, ray.exceptions.OutOfMemoryError):
-            fault_class = kills.fault_class(str(cause), snapshot)
-    return Outcome(
-        ticket=ticket,
-        ending=Ending.OUT_OF_MEMORY if fault_class is FaultClass.OUT_OF_MEMORY else Ending.LOST,
-        error="; ".join(deaths) or f"the ranks did not start: {_one_line(fault)}",
-        node=snapshot.seats[dead[0]].node if dead else None,
-        fault_class=fault_class,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Kills:
-    """Judges kills of ranks by Ray's memory monitor."""
-
-    planned_gb: float
-    """Memory that a rank was given, in 10^9 bytes; 0 = not accounted for."""
-    idle_gb: Mapping[str, float]
-    """Memory in use before any call ran, by node, where it is known, in 10^9 bytes."""
-
-    def fault_class(self, text: str, snapshot: GangSnapshot) -> FaultClass:
-        """Tell whose fault it is that Ray's monitor killed a rank, from its report."""
-        report = parse_memory_report(text)
-        if report is None:
-            return FaultClass.OUT_OF_MEMORY
-        pids = {seat.pid for seat in snapshot.seats.values()}
-        killed = [process for process in report.killed if process.pid in pids]
-        return judge(
-            report,
-            max(killed, key=lambda process: process.gb, default=None),
-            planned_gb=self.planned_gb,
-            idle_gb=self.idle_gb.get(report.node_id),
-        )
-
-
-def _causes(fault: Exception | None) -> dict[int, Exception]:
-    """Return what Ray reports of each rank whose process Ray Train found dead."""
-    from ray.train import WorkerGroupError
-    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
-
-    if not isinstance(fault, WorkerGroupError):
-        return {}
-    return {
-        rank: failure.health_check_failure
-        for rank, failure in fault.worker_failures.items()
-        if isinstance(failure, WorkerHealthCheckFailedError)
-    }
-
-
-def _one_line(fault: Exception | None) -> str:
-    """Return a fault of Ray's on one line, without Ray's guesses at common causes."""
-    if fault is None:
-        return "no cause is known"
-    return " ".join(str(fault).partition("Some common causes")[0].split())

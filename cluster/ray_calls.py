@@ -75,6 +75,7 @@ class RayCalls:
         self._calls: dict[str, Call] = {}
         self._gangs = GangCalls()
         self._pressure = pressure
+        self._avoided: frozenset[str] = frozenset()
         self._held: dict[str, tuple[Submit, float]] = {}
         self._remote = {
             False: ray.remote(num_cpus=1, max_retries=0)(_call_without_gpu),
@@ -86,6 +87,10 @@ class RayCalls:
     def waiting(self) -> Mapping[str, Call]:
         """The calls that have not ended, by ticket: a copy."""
         return dict(self._calls)
+
+    def avoid(self, nodes: frozenset[str]) -> None:
+        """Send no more calls to these nodes, by their ids."""
+        self._avoided = nodes
 
     def submit(self, message: Submit) -> None:
         """Queue one call; while others hold the memory of all nodes it is held back."""
@@ -134,7 +139,7 @@ class RayCalls:
                 "num_gpus": resources.num_gpus,
                 "runtime_env": {"env_vars": {"DELTASCALE_GPU_WORKER": "1", **gpu_variables()}},
             }
-        if selector := selector_of(resources, self._pressure.nodes):
+        if selector := selector_of(resources, self._pressure.nodes | self._avoided):
             options["label_selector"] = selector
         if resources.memory_gb:
             options["memory"] = int(resources.memory_gb * 1e9)

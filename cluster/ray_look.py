@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.memory_pressure import MemoryPressure
+from cluster.node_reach import NodeReach
 from cluster.ray_calls import Call, RayCalls
 from cluster.ray_nodes import Node, all_nodes, free_on, nodes_of_tasks
 from cluster.ray_session import RaySession
@@ -49,6 +50,7 @@ class RayWatch:
         self._session = session
         self._calls = calls
         self._pressure = pressure
+        self._reach = NodeReach()
         self._died_at: dict[str, float] = {}
         self._looked: dict[str, int] = {}
 
@@ -61,7 +63,11 @@ class RayWatch:
         own = nodes.get(self._session.node_id)
         if own is None or not own.is_alive:
             return NodeLook(lost=f"the node of this launch ({own.address if own else '?'}) is dead")
-        living = [node for node in nodes.values() if node.is_alive]
+        cut_off = self._reach.cut_off(
+            node for node in nodes.values() if node.is_alive and node is not own
+        )
+        living = [node for node in nodes.values() if node.is_alive and node.name not in cut_off]
+        self._calls.avoid(cut_off)
         self._pressure.look(frozenset(node.name for node in living))
         free = [
             _NOTHING if node.name in self._pressure.nodes else left
@@ -70,17 +76,20 @@ class RayWatch:
         return NodeLook(
             nodes=[node.offers for node in living],
             free=free,
-            dead_calls=self._dead_calls(nodes, free),
+            dead_calls=self._dead_calls(nodes, cut_off, free),
         )
 
     def _dead_calls(
-        self, nodes: Mapping[str, Node], free: Sequence[Resources]
+        self, nodes: Mapping[str, Node], cut_off: frozenset[str], free: Sequence[Resources]
     ) -> dict[str, Outcome]:
         now, waiting = time.monotonic(), self._calls.waiting
-        for name, node in nodes.items():
-            if not node.is_alive:
-                self._died_at.setdefault(name, now)
-        due = [name for name in self._died_at if self._is_due(name, now)]
+        dead = {name for name, node in nodes.items() if not node.is_alive} | cut_off
+        for name in self._died_at.keys() - dead:  # it was cut off, and answers again
+            del self._died_at[name], self._looked[name]
+        for name in dead - self._died_at.keys():
+            self._died_at[name], self._looked[name] = now, 0
+        # Ray goes on sending calls to a node that is cut off until it takes it for dead itself.
+        due = [name for name in dead if self._is_due(name, now, is_last=name not in cut_off)]
         last_death = max(self._died_at.values(), default=-_STUCK_LOOKS_S)
         is_stuck_time = _STUCK_S < now - last_death < _STUCK_LOOKS_S
         if not waiting or not (due or is_stuck_time):
@@ -89,17 +98,20 @@ class RayWatch:
         lost = {}
         for ticket, call in waiting.items():
             place = places.get(call.ref.task_id().hex())
-            if place in self._died_at:
+            if place in dead:
                 lost[ticket] = _lost(ticket, nodes[place].address)
             elif place is None and is_stuck_time and _is_stuck(call, last_death, free):
                 lost[ticket] = _lost(ticket, None)
         return lost
 
-    def _is_due(self, name: str, now: float) -> bool:
-        number = self._looked.get(name, 0)
-        if number == len(_LOOK_AGAIN_S) or now < self._died_at[name] + _LOOK_AGAIN_S[number]:
+    def _is_due(self, name: str, now: float, *, is_last: bool) -> bool:
+        number = min(self._looked[name], len(_LOOK_AGAIN_S))
+        if number == len(_LOOK_AGAIN_S) and is_last:
             return False
-        self._looked[name] = number + 1
+        wait_s = _LOOK_AGAIN_S[number] if number < len(_LOOK_AGAIN_S) else 0.0
+        if now < self._died_at[name] + wait_s:
+            return False
+        self._looked[name] += 1
         return True
 
 

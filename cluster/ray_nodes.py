@@ -16,7 +16,7 @@ NODE_ID = "ray.io/node-id"
 _ACCELERATOR = "ray.io/accelerator-type"
 GPU_MEMORY = "gpu_memory_gb"
 """Label or resource that a node may be started with: memory of each of its GPUs, in GB."""
-_LOOK_EVERY_S = 3.0
+_LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class Node:
     """All that calls may use of the node."""
     address: str
     """Its address."""
+    port: int
+    """The port at which its raylet listens."""
     is_alive: bool
     """Whether Ray takes it for alive."""
     labels: Mapping[str, str]
@@ -76,6 +78,7 @@ def _node(node: Mapping[str, Any]) -> Node:
         name=node["NodeID"],
         offers=_offer_of(node["Resources"], node["Labels"]),
         address=node["NodeManagerAddress"],
+        port=node["NodeManagerPort"],
         is_alive=node["Alive"],
         labels=node["Labels"],
     )
@@ -93,22 +96,6 @@ def _offer_of(resources: Mapping[str, float], labels: Mapping[str, str]) -> Reso
 def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) -> float:
     labelled = labels.get(GPU_MEMORY) or resources.get(GPU_MEMORY)
     return float(labelled) if labelled else gpu_memory_gb(labels.get(_ACCELERATOR, ""))
-
-
-class LivingNodes:
-    """Looks up, at most every few seconds, whether nodes are dead."""
-
-    def __init__(self) -> None:
-        self._looked_at = time.monotonic()
-        self._dead: frozenset[str] = frozenset()
-
-    def dead_of(self, names: frozenset[str]) -> frozenset[str]:
-        """Return those of these nodes that Ray takes for dead."""
-        now = time.monotonic()
-        if now - self._looked_at >= _LOOK_EVERY_S:
-            self._looked_at = now
-            self._dead = frozenset(name for name, node in all_nodes().items() if not node.is_alive)
-        return self._dead & names
 
 
 class Preemption:
