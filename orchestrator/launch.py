@@ -168,8 +168,9 @@ def launch(
                 break
         figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
         if report.ran:
-            held.confirm()
-            _mirror(root, decided, report, figures)
+            with suppress(SurroundingsError):  # the study has its result
+                held.confirm()
+                _mirror(root, decided, report, figures)
     return Launched(report=report, decided=decided, figures=figures)
 
 

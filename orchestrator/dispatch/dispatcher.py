@@ -83,15 +83,21 @@ class Dispatcher:
 
     def _take_steps(self) -> None:
         """Do all that can be done now, and tell what keeps the rest."""
-        self._outage.try_round(self._steps)
+        try:
+            self._outage.try_round(self._steps)
+        except LockLost:
+            # The lock's file is away with its file system, and comes back with it.
+            self._outage.try_round([self._require_root])
+            if self._outage.wait is None:
+                raise
         self._tell()
 
     @property
     def _steps(self) -> Sequence[Callable[[], None]]:
         """What is done in each round: first what touches the storage alone, then the machines."""
         return (
-            self._launch.held.check,
             self._require_root,
+            self._launch.held.check,
             self._settle,
             self._launch.journal.flush,
             self._probe,

@@ -28,10 +28,15 @@ _ROOM_MB = 256
 
 
 def mounted(*words: str) -> None:
-    """Call `mount`, or skip the test where that is not allowed."""
-    done = subprocess.run(["mount", *words], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"mount is not possible here: {done.stderr.strip()}")
+    """Call `mount`, or skip the test where that is not allowed; somebody may write just now."""
+    for _ in range(200):
+        done = subprocess.run(["mount", *words], capture_output=True, text=True)
+        if not done.returncode:
+            return
+        if "busy" not in done.stderr:
+            break
+        time.sleep(0.02)
+    pytest.skip(f"mount is not possible here: {done.stderr.strip()}")
 
 
 @pytest.fixture
