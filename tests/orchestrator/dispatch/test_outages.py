@@ -52,6 +52,7 @@ class Machines(LocalExecutor):
         super().__init__()
         self.clock, self.job_s = clock, job_s
         self.calls = []
+        self.is_at_work = False
 
     def capacity(self):
         return Resources(num_cpus=2)
@@ -66,7 +67,11 @@ class Machines(LocalExecutor):
 
     def wait(self, timeout_s):
         self.clock.sleep(self.job_s if self._queue else timeout_s)
-        return super().wait(timeout_s) if self._queue else []
+        self.is_at_work = True
+        try:
+            return super().wait(timeout_s) if self._queue else []
+        finally:
+            self.is_at_work = False
 
 
 @dataclass
@@ -173,6 +178,74 @@ def test_a_root_that_cannot_be_written_for_ten_minutes_costs_ten_minutes(
     assert_charged_nothing(root, chains)
     assert notes.waits[0].startswith(f"waiting for {words} since ") and notes.waits[-1] is None
     assert len(notes.waits) <= 4, "one line for one wait"
+
+
+ASKED_OF_STORAGE = ["read", "write", "create", "size", "list", "remove"]
+KINDS_OF_FAULT = [
+    SurroundingsError("no answer", fault_class=FaultClass.STORAGE_AWAY),
+    SurroundingsError("no answer, for no known reason"),
+    SurroundingsError("expired", fault_class=FaultClass.PERMISSION),
+    SurroundingsError("name resolution", fault_class=FaultClass.NETWORK),
+    OSError(errno.ESTALE, "stale file handle"),
+    TimeoutError("a library's own"),
+]
+
+
+@pytest.mark.parametrize("fault", KINDS_OF_FAULT, ids=repr)
+@pytest.mark.parametrize("asked", ASKED_OF_STORAGE)
+def test_whatever_the_launch_asks_of_its_storage_may_fail_for_three_minutes(
+    monkeypatch, launch, chains, undisturbed, clock, asked, fault, tmp_path
+):
+    root = Storage(f"memory://{tmp_path.name}") if asked != "size" else launch.root
+    machines = Machines(clock)
+    real = getattr(Storage, asked)
+
+    def ask(storage, *arguments):
+        if storage.url == root.url and not machines.is_at_work and 1001 < clock() < 1181:
+            raise fault
+        return real(storage, *arguments)
+
+    monkeypatch.setattr(Storage, asked, ask)
+    patience, notes = clock.patience(), Notes()
+
+    report = type(launch)(root=root)(chains, executor=machines, patience=patience, watcher=notes)
+
+    monkeypatch.undo()
+    assert report.state is LaunchState.COMPLETE
+    assert report.num_attempts == len(chains)
+    assert facts_of(root, chains) == undisturbed
+    assert_charged_nothing(root, chains)
+    assert sum(wait is not None for wait in notes.waits) <= 1, "one line"
+
+
+@pytest.mark.parametrize("asked", ["capacity", "nodes", "free", "submit", "wait", "cancel"])
+def test_whatever_the_launch_asks_of_its_machines_may_fail_until_they_start_again(
+    launch, chains, undisturbed, clock, root, asked
+):
+    class Gone(Machines):
+        has_gone, num_starts = False, 0
+
+        def start(self):
+            self.num_starts += 1
+            if self.has_gone and clock() < 1100:
+                raise SurroundingsError("nothing answers")
+            self.has_gone = False
+
+    def ask(machines, *arguments):
+        if len(machines.calls) == 2 and machines.num_starts == 1:
+            machines.has_gone = True
+        if machines.has_gone:
+            raise SurroundingsError("the head has gone", fault_class=FaultClass.CLUSTER)
+        return getattr(Machines, asked)(machines, *arguments)
+
+    setattr(Gone, asked, ask)
+    machines = Gone(clock)
+
+    report = launch(chains, executor=machines, patience=clock.patience())
+
+    assert report.state is LaunchState.COMPLETE
+    assert facts_of(root, chains) == undisturbed
+    assert_charged_nothing(root, chains)
 
 
 def test_events_wait_in_memory_and_come_into_the_ledger_once_and_in_order(
@@ -446,15 +519,7 @@ class PublishesLate(Machines):
                 return None
             return seen
 
-        self.is_at_work = False
         monkeypatch.setattr(Artifact, "record_bytes", record_bytes)
-
-    def wait(self, timeout_s):
-        self.is_at_work = True
-        try:
-            return super().wait(timeout_s)
-        finally:
-            self.is_at_work = False
 
 
 def test_a_record_that_is_not_visible_yet_is_looked_for_while_other_jobs_go_on(
