@@ -7,7 +7,8 @@ import copy
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SHARD_SIZE = "5GB"
 """Weights of a model are written in files of at most this size."""
 _MOST_KEYS_SHOWN = 3
+_MOST_OF_REASON = 300
 
 
 def load_model(
@@ -58,21 +60,38 @@ def load_model(
     kernel = attention_kernel(config, attention)
     _require_kernel(kernel)
     logging.disable_progress_bar()  # a job's log is a file
-    model, info = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=getattr(torch, dtype),
-        attn_implementation=kernel,
-        device_map=device if isinstance(device, dict) else None,
-        quantization_config=quantisation,
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
-        ignore_mismatched_sizes=True,  # so that they are listed below instead of in a traceback
-        output_loading_info=True,
-    )
+    with _faults_of_config(folder):
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            attn_implementation=kernel,
+            device_map=device if isinstance(device, dict) else None,
+            quantization_config=quantisation,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # so that they are listed below, not in a traceback
+            output_loading_info=True,
+        )
     _require_whole(info, folder)
     loaded: PreTrainedModel = model if isinstance(device, dict) else model.to(device)
     return loaded.eval()
+
+
+@contextmanager
+def _faults_of_config(folder: Path) -> Iterator[None]:
+    """Raise what transformers finds wrong in config.json as one sentence for the user."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())[:_MOST_OF_REASON]
+        raise UserError(
+            f"no model can be built from config.json ({type(error).__name__}: {reason})",
+            where=str(folder),
+            hint="compare it with the config.json that the model was published with",
+        ) from error
 
 
 def _require_whole(info: Mapping[str, Iterable[str | tuple[str, ...]]], folder: Path) -> None:

@@ -15,6 +15,7 @@ from cluster.errors import UserError
 from cluster.local_disk import link_or_copy
 from jobs.artifacts.artifact import digest_file
 from jobs.models import hub
+from jobs.models.file_content import require_target
 from jobs.worker.work import Work
 
 UNRESOLVED = "unresolved"
@@ -110,6 +111,8 @@ class ModelSource:
             commit = hub.commit_of(self.name, self.revision)
         work.progress(None, f"fetching {self.name}")
         folder = hub.download(self.name, commit, self.layout.wanted)
+        for name in self.layout.weights:
+            require_target(folder / name, f"{self.name} at {commit}")
         if not any((folder / name).exists() for name in self.layout.weights):
             raise self.layout.absent(
                 hub.list_files(self.name, commit, folder), f"{self.name} at {commit}"

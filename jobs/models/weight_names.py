@@ -38,8 +38,8 @@ def plain_names(names: Collection[str], family: Family, where: str) -> Renaming 
     Raises:
         UserError: the names are another model's, or what to take away is not certain.
     """
-    if not names or _is_known(names, family):
-        return None
+    if _is_known(names, family) or not any("." in name for name in names):
+        return None  # names that are no paths of modules tell nothing
     if any(name.endswith("_flat_param") for name in names):
         raise UserError(
             f"the weights were saved as FSDP holds them, many in one tensor: {_some(names)}",

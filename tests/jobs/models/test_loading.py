@@ -179,3 +179,22 @@ def test_a_model_is_described_by_counting(saved_models, tiny_sizes):
     assert (described["family"], described["d_model"], described["num_layers"]) == ("gpt2", 16, 2)
     outside = (tiny_sizes["vocab_size"] + 1024) * tiny_sizes["d_model"]
     assert described["num_parameters_non_embedding"] == described["num_parameters"] - outside
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_act": "no such function"},
+        {"rope_parameters": {"rope_type": "yarn", "factor": "eight"}},
+        {"rms_norm_eps": "small"},
+        {"layer_types": ["no such layer"]},
+        {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": "wide"},
+    ],
+)
+def test_a_config_that_builds_no_model_is_told_in_one_sentence(saved_models, tmp_path, change):
+    folder = shutil.copytree(saved_models / "llama", tmp_path / "odd")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(UserError) as caught:
+        load_model(folder)
+    assert "config.json" in str(caught.value)

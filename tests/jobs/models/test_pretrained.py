@@ -69,6 +69,14 @@ def cache(tmp_path, monkeypatch, saved_models):
     return home
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
+def test_a_cache_that_was_moved_without_its_blobs_is_told(cache, tmp_path, name):
+    (cache / "models--tiny--gpt2/snapshots" / COMMIT / name).resolve().unlink()
+    params = Params(source="hf://tiny/gpt2", revision=COMMIT)
+    with pytest.raises(UserError, match=f"{name} is a link to .*, which is not there"):
+        pretrained.run(work_on(tmp_path, params))
+
+
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("suffix", ["", "-sharded"])
 def test_a_local_folder_becomes_an_artifact_that_loads(saved_models, tmp_path, name, suffix):
