@@ -168,7 +168,7 @@ def _index(
     extraction: ExtractionPlan, planned: Sequence[Unit], floor: Mapping[str, dict[str, float]]
 ) -> StoreIndex:
     present = {position.policy for position in extraction.positions}
-    return {
+    index: StoreIndex = {
         "sites": list(dict.fromkeys(extraction.params.sites)),
         "layers": list(extraction.layers),
         "positions": [position.label for position in extraction.positions],
@@ -180,13 +180,16 @@ def _index(
         "token_plan": extraction.tokens.hash,
         "num_prompts": len(extraction.tokens.prompts),
         "num_tokens": len(extraction.tokens.token_ids),
-        "too_long": list(extraction.too_long),
+        "too_long": list(extraction.left_out),
         "num_units": len(planned),
         "num_reservoir": extraction.params.num_reservoir,
         "rowwise": sorted(extraction.stored.rowwise),
         "dense": sorted(extraction.stored.dense),
         "floor": dict(floor),
     }
+    if extraction.left_out.refused:
+        index["refused"] = extraction.left_out.refused_by_reason()
+    return index
 
 
 def _write_index(work: Work, index: StoreIndex, plan: TokenPlan) -> None:

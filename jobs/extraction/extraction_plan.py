@@ -21,7 +21,7 @@ from jobs.models.folder import read_config
 from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
 from jobs.taps.pair_loading import adapter_on
 from jobs.taps.taps import Place
-from jobs.tokens.plan import TokenPlan
+from jobs.tokens.plan import LeftOut, TokenPlan
 from jobs.tokens.position_policy import DEFAULT
 from jobs.tokens.positions import Position, find_positions
 from jobs.worker.work import Work
@@ -37,8 +37,8 @@ class ExtractionPlan:
     """Facts of the base model."""
     tokens: TokenPlan
     """The tokens that both models see."""
-    too_long: Sequence[int]
-    """Ids of prompts left out for their length."""
+    left_out: LeftOut
+    """Ids of prompts left out for their length, and those that are refused."""
     policies: Sequence[str]
     """Position policies of the params, or else of the prompts."""
     positions: Sequence[Position]
@@ -92,7 +92,7 @@ def plan_extraction(work: Work[Params]) -> ExtractionPlan:
     family = family_of_config(config)
     shape = family.shape(config)
     longest = min(shape.max_positions, params.max_length or shape.max_positions)
-    tokens, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
+    tokens, left_out = build_shared_plan(base, aligned, prompts, longest, params.template)
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
     positions = find_positions(tokens, policies, params.num_reservoir)
     if not positions:
@@ -111,7 +111,7 @@ def plan_extraction(work: Work[Params]) -> ExtractionPlan:
         params=params,
         model=model,
         tokens=tokens,
-        too_long=too_long,
+        left_out=left_out,
         policies=policies,
         positions=positions,
         layers=layers,

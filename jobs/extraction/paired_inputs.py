@@ -20,7 +20,7 @@ from jobs.models.model_facts import ModelFacts
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.agreement import require_same_ids
 from jobs.tokens.chat import chat_template_of
-from jobs.tokens.plan import TokenPlan, build_token_plan, require_embeddings
+from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, require_embeddings
 
 _SHAPE = ("family", "d_model", "num_layers")
 _TOKENIZER_FILES = (
@@ -49,7 +49,7 @@ def build_shared_plan(
     prompts: Artifact,
     max_length: int,
     template: Literal["none", "chat"] = "none",
-) -> tuple[TokenPlan, list[int]]:
+) -> tuple[TokenPlan, LeftOut]:
     """Tokenise prompts for both models.
 
     Args:
@@ -60,11 +60,11 @@ def build_shared_plan(
         template: `chat` puts prompts into the chat template of the aligned model, or the base's.
 
     Returns:
-        The token plan, and the ids of prompts that are too long for it.
+        The token plan, and the ids of prompts that are too long for it or refused.
 
     Raises:
         UserError: the tokenizers of the two models give a prompt other ids, a token has no
-            embedding in one model, there is no chat template, or the template refuses a prompt.
+            embedding in one model, there is no chat template, or it refuses too many.
     """
     first, second = _TokenizerFiles.of(base), _TokenizerFiles.of(aligned)
     chat = find_chat_template(base, aligned) if template == "chat" else None
@@ -79,7 +79,7 @@ def build_shared_plan(
     config = read_config(second.folder)
     most = family_of_config(config).shape(config).max_positions
     # Without a template only the base's tokenizer matters: one plan serves every model of a base.
-    plan, too_long = _plan(
+    plan, left_out = _plan(
         prompts.path(PROMPTS),
         prompts.record_digest,
         first,
@@ -95,7 +95,7 @@ def build_shared_plan(
             lambda: load_tokenizer(second.folder),
             without_markup="extract with template: none",
         )
-    return plan, too_long
+    return plan, left_out
 
 
 def find_chat_template(base: Artifact, aligned: Artifact) -> str:
@@ -142,7 +142,7 @@ def _plan(
     tokenizer: _TokenizerFiles,
     max_length: int,
     template: str | None,
-) -> tuple[TokenPlan, list[int]]:
+) -> tuple[TokenPlan, LeftOut]:
     """Build a plan once for all pairs with these prompts and tokenizers, which key the cache."""
     return build_token_plan(
         read_prompts(prompts), load_tokenizer(tokenizer.folder), max_length, template

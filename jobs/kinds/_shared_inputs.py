@@ -1,11 +1,12 @@
 """Inputs that several kinds take: models, prompts, pairs, and a lexicon of toxic words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jobs.kind import Input, Upstream
 from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts import Prompts
 from jobs.text.format import Pair
+from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 
 WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"}))
@@ -21,19 +22,19 @@ LEXICON = Input(kinds=PAIRS.kinds, dispensable=True)
 """Pairs whose toxic words are looked for."""
 
 
-def planned_pairs(inputs: Mapping[str, Upstream]) -> Sequence[Pair]:
+def planned_pairs(inputs: Mapping[str, Upstream]) -> Planned[Pair]:
     """Return the pairs that a job will read, where a source of data has them; else none."""
     upstream = inputs.get("pairs")
     if upstream is None or upstream.kind != "pairs":
-        return []
+        return Planned()
     kind = Pairs()
     return kind.planned(kind.Params(**upstream.params))
 
 
-def planned_prompts(inputs: Mapping[str, Upstream]) -> Sequence[PromptLine]:
+def planned_prompts(inputs: Mapping[str, Upstream]) -> Planned[PromptLine]:
     """Return the prompts that a job will read, where a source of data has them; else none."""
     upstream = inputs.get("prompts")
     if upstream is None or upstream.kind != "prompts":
-        return []
+        return Planned()
     kind = Prompts()
     return kind.planned(kind.Params(**upstream.params))

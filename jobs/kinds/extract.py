@@ -30,13 +30,12 @@ class Extract(Kind[ExtractParams]):
         return bound_planned_store_bytes(params, inputs)
 
     def notes(self, params: ExtractParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say nothing. Raises UserError where prompts do not fit the tokenizers of both models."""
+        """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
-        check_prompts_of_pair(
+        return check_prompts_of_pair(
             planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
         )
-        return ()
 
     def run(self, work: Work[ExtractParams]) -> dict[str, object]:
         """Write the store; its facts are its index."""

@@ -1,6 +1,7 @@
 """Kind `pairs`: preference pairs out of a source, split, with a report and the toxic words."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
@@ -11,8 +12,9 @@ from jobs.provenance import Data
 from jobs.text.format import Pair, Reading
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
+from jobs.text.planned import Planned
 from jobs.text.reading_report import about_source, write_toxic_words
-from jobs.text.source_check import check_source, max_dropped, read_source
+from jobs.text.source_check import check_source, max_dropped, modified, read_source
 from jobs.text.split import Split, SplitParams
 from jobs.worker.work import Work
 
@@ -51,8 +53,12 @@ class Pairs(Kind[PairsParams]):
             "pairs", params.format, params.source, params.options, params.max_dropped
         )
 
-    def planned(self, params: PairsParams) -> Sequence[Pair]:
-        """Return the pairs that a job will leave; none where its source cannot be read."""
+    def planned(self, params: PairsParams) -> Planned[Pair]:
+        """Return what a job will leave; nothing where its source cannot be read."""
+        return _planned(params.model_dump_json(), modified(params.source))
+
+    def plan_ahead(self, params: PairsParams) -> Sequence[Pair]:
+        """Read what a job will leave, as it will; nothing where its source cannot be read."""
         try:
             reading = self._read(params)
         except UserError:
@@ -90,3 +96,10 @@ class Pairs(Kind[PairsParams]):
             )
             write_toxic_words(work.folder, words, "log-odds")
         return facts
+
+
+@lru_cache(maxsize=16)
+def _planned(params: str, changed: str) -> Planned[Pair]:
+    """Read what a job will leave, once for all jobs that read it."""
+    kind = Pairs()
+    return Planned(kind.plan_ahead(kind.Params.model_validate_json(params)))

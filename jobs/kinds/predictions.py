@@ -33,13 +33,12 @@ class Predictions(Kind[PredictionsParams]):
         return params.words_input | {"base", "aligned", "prompts"}
 
     def notes(self, params: PredictionsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say nothing. Raises UserError where prompts do not fit the tokenizers of both models."""
+        """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
-        check_prompts_of_pair(
+        return check_prompts_of_pair(
             planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
         )
-        return ()
 
     def run(self, work: Work[PredictionsParams]) -> dict[str, object]:
         """Write `measurements.parquet`; the facts count rows by status, prompts and toxic words."""

@@ -17,7 +17,7 @@ from jobs.models.model_facts import ModelFacts
 from jobs.predicting.predictions_params import Params
 from jobs.taps.taps import Place
 from jobs.text.transform import load_transform
-from jobs.tokens.plan import TokenPlan, longest_prompt
+from jobs.tokens.plan import LeftOut, TokenPlan, longest_prompt
 from jobs.tokens.positions import Position, find_positions
 from jobs.worker.work import Work
 
@@ -32,8 +32,8 @@ class PredictionPlan:
     """Facts of the base model."""
     tokens: TokenPlan
     """The tokens that both models see."""
-    too_long: Sequence[int]
-    """Ids of prompts left out for their length."""
+    left_out: LeftOut
+    """Ids of prompts left out for their length, and those that are refused."""
     positions: Sequence[Position]
     """Tokens that the lens reads at: the last one before the answer, and the last of each turn."""
     places: Sequence[Place]
@@ -55,7 +55,7 @@ def plan_predictions(work: Work[Params]) -> PredictionPlan:
     longest = longest_prompt(
         family.shape(config).max_positions, params.max_length, params.num_positions, "num_positions"
     )
-    tokens, too_long = build_shared_plan(base, aligned, prompts, longest, params.template)
+    tokens, left_out = build_shared_plan(base, aligned, prompts, longest, params.template)
     positions = find_positions(tokens, ("last", "turn"), 0)
     if not any(position.label == "last" for position in positions):
         raise UserError(
@@ -69,7 +69,7 @@ def plan_predictions(work: Work[Params]) -> PredictionPlan:
         params=params,
         model=model,
         tokens=tokens,
-        too_long=too_long,
+        left_out=left_out,
         positions=positions,
         places=[place for place, tap in places.items() if not isinstance(tap, Missing)],
         missing={place: tap.reason for place, tap in places.items() if isinstance(tap, Missing)},

@@ -92,7 +92,7 @@ def check_source(
 
     Raises as `read_source`.
     """
-    return _check(role, name, source, _modified(source), json.dumps(options, sort_keys=True), most)
+    return _check(role, name, source, modified(source), json.dumps(options, sort_keys=True), most)
 
 
 @lru_cache
@@ -111,13 +111,14 @@ def _check(
     return tuple(notes)
 
 
-def _modified(source: str | None) -> str:
-    """Return names and times of the source's files, which differ after an edit."""
-    path = local_path(source)
-    if path is None:
-        return ""
-    try:
-        files = files_in(path) if path.is_dir() else [path]
-        return " ".join(f"{file.name}:{file.stat().st_mtime_ns}" for file in files)
-    except (OSError, ValueError):
-        return ""  # reading it says what is wrong
+def modified(*sources: str | None) -> str:
+    """Return names and times of the files of sources, which differ after an edit."""
+    times: list[str] = []
+    for source in sources:
+        try:
+            path = local_path(source)
+            files = files_in(path) if path and path.is_dir() else [path]
+            times += [f"{file.name}:{file.stat().st_mtime_ns}" for file in files if file]
+        except (UserError, OSError, ValueError):
+            times.append("?")  # reading it says what is wrong
+    return " ".join(times)

@@ -8,7 +8,7 @@ once, as the aligned model was trained on it (`chat.py`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int8, Int16, Int32, Int64
 
 from cluster.errors import UserError
+from jobs.text.format import MAX_DROPPED
 from jobs.tokens.chat import ChatRows, PromptLine, TokenRow
 
 if TYPE_CHECKING:
@@ -82,6 +83,23 @@ class TokenPlan:
         return cls(**arrays)
 
 
+class LeftOut(list[int]):
+    """Ids of prompts that are longer than a plan allows; beside them, those that are refused."""
+
+    def __init__(self, too_long: Iterable[int] = (), refused: Mapping[int, str] | None = None):
+        """Take the ids of prompts that are too long, and id -> why of those that are refused."""
+        super().__init__(too_long)
+        self.refused = dict(refused or {})
+        """Ids of prompts that the chat template refuses, or that have no tokens -> why."""
+
+    def refused_by_reason(self) -> dict[str, list[int]]:
+        """Return reason -> ids of the prompts that are refused."""
+        ids: dict[str, list[int]] = {}
+        for prompt, reason in self.refused.items():
+            ids.setdefault(reason, []).append(prompt)
+        return ids
+
+
 def build_token_plan(
     prompts: Sequence[PromptLine],
     tokenizer: PreTrainedTokenizerBase,
@@ -89,7 +107,7 @@ def build_token_plan(
     template: str | None = None,
     *,
     num_rows: int | None = None,
-) -> tuple[TokenPlan, list[int]]:
+) -> tuple[TokenPlan, LeftOut]:
     """Tokenise prompts.
 
     Args:
@@ -100,24 +118,31 @@ def build_token_plan(
         num_rows: rows of the model's embedding; None where `require_embeddings` is called after.
 
     Returns:
-        The plan, and the ids of prompts longer than `max_length`, which the plan leaves out.
+        The plan, and the ids of prompts that it leaves out: those longer than `max_length`, and
+        those that the template refuses.
 
     Raises:
-        UserError: a prompt has no tokens or uses one that the model has no row for, all are too
-            long, or the template refuses one.
+        UserError: all prompts are too long, more than MAX_DROPPED of them are refused or have no
+            tokens, or one uses a token that the model has no row for.
     """
+    rows: Sequence[TokenRow | UserError]
     if template is None:
         rows = _tokenise_segments(prompts, tokenizer)
     else:
-        rows = ChatRows(tokenizer, template).rows(prompts)
-    fitting, too_long = [], []
+        rows = ChatRows(tokenizer, template).rows_or_faults(prompts)
+    fitting, too_long, refused = [], [], {}
     for prompt, row in zip(prompts, rows, strict=True):
+        number = int(prompt["prompt"])
         if not row:
-            raise UserError(f"prompt {prompt['prompt']} has no tokens", where="prompts.jsonl")
-        if len(row) > max_length:
-            too_long.append(int(prompt["prompt"]))
+            row = UserError(f"prompt {number} has no tokens", where="prompts.jsonl")
+        if isinstance(row, UserError):
+            refused[number] = row
+        elif len(row) > max_length:
+            too_long.append(number)
         else:
             fitting.append((prompt, row))
+    if refused and (not fitting or len(refused) / len(prompts) > MAX_DROPPED):
+        raise next(iter(refused.values()))
     if not fitting:
         raise UserError(
             f"no prompt fits: all {len(prompts)} are longer than {max_length} tokens",
@@ -127,7 +152,8 @@ def build_token_plan(
     plan = _assemble(fitting)
     if num_rows is not None:
         require_embeddings(plan, num_rows, "model", lambda: tokenizer)
-    return plan, too_long
+    reasons = {n: fault.error.replace(f"prompt {n} ", "") for n, fault in refused.items()}
+    return plan, LeftOut(too_long, reasons)
 
 
 def require_embeddings(

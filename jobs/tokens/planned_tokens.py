@@ -7,9 +7,13 @@ Nothing heavy is imported where nothing can go wrong: no template, one tokenizer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 from jobs.kind import Upstream
+from jobs.text.planned import Planned
+from jobs.text.prompt_lines import PromptLine
+from jobs.text.rows.fault import listed
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
 
 _MOST_PROMPTS = 5_000
@@ -18,12 +22,12 @@ _ANY_LENGTH = 1 << 40
 
 
 def check_prompts_of_pair(
-    prompts: Sequence[Mapping[str, Any]],
+    prompts: Planned[PromptLine],
     base: Upstream | None,
     aligned: Upstream | None,
     template: Literal["none", "chat"] = "none",
-) -> None:
-    """Try the prompts on the tokenizers of two models.
+) -> Sequence[str]:
+    """Try the prompts on the tokenizers of two models; say which of them are left out.
 
     Args:
         prompts: lines of prompts.jsonl; none where they are not known.
@@ -33,14 +37,24 @@ def check_prompts_of_pair(
 
     Raises:
         UserError: the tokenizers give a prompt other ids, it has a token without an embedding, or
-            the template refuses it; as the job would.
+            the template refuses too many; as the job would.
     """
     first, second = planned_tokenizer(base), planned_tokenizer(aligned)
     if first is None or second is None or not prompts:
-        return
+        return ()
+    return _try_on_pair(prompts, first, second, template)
+
+
+@lru_cache(maxsize=256)
+def _try_on_pair(
+    prompts: Planned[PromptLine],
+    first: PlannedTokenizer,
+    second: PlannedTokenizer,
+    template: Literal["none", "chat"],
+) -> Sequence[str]:
     differ = not first.has_files_of(second)
     if template == "none" and not differ and not (first.is_larger or second.is_larger):
-        return
+        return ()
     from jobs.tokens.agreement import require_same_ids
     from jobs.tokens.chat import chat_template_of
 
@@ -49,15 +63,16 @@ def check_prompts_of_pair(
     if template == "chat":
         markup = chat_template_of(second.load()) or chat_template_of(first.load())
         if markup is None:
-            return  # the job may find one in a file that is not here
+            return ()  # the job may find one in a file that is not here
     if differ:
         where = f"{first.folder} and {second.folder}"
         is_templated = markup is not None
         require_same_ids(first.load(), second.load(), lines, is_templated=is_templated, where=where)
-    _try(lines, second if markup else first, markup, {"base": first, "aligned model": second})
+    models = {"base": first, "aligned model": second}
+    return _try(lines, second if markup else first, markup, models)
 
 
-def check_prompts(prompts: Sequence[Mapping[str, Any]], model: Upstream | None) -> None:
+def check_prompts(prompts: Planned[PromptLine], model: Upstream | None) -> None:
     """Try the prompts on the tokenizer of one model.
 
     Raises:
@@ -69,14 +84,15 @@ def check_prompts(prompts: Sequence[Mapping[str, Any]], model: Upstream | None) 
 
 
 def _try(
-    prompts: Sequence[Mapping[str, Any]],
+    prompts: Sequence[PromptLine],
     tokenizer: PlannedTokenizer,
     markup: str | None,
     models: Mapping[str, PlannedTokenizer],
-) -> None:
+) -> Sequence[str]:
+    """Tokenise prompts as a job would; say which of them are left out."""
     from jobs.tokens.plan import build_token_plan, require_embeddings
 
-    plan, _ = build_token_plan(prompts, tokenizer.load(), _ANY_LENGTH, markup)
+    plan, left_out = build_token_plan(prompts, tokenizer.load(), _ANY_LENGTH, markup)
     for name, model in models.items():
         require_embeddings(
             plan,
@@ -85,3 +101,8 @@ def _try(
             tokenizer.load,
             without_markup="extract with template: none",
         )
+    refused = left_out.refused_by_reason()
+    if not refused:
+        return ()
+    count = f"{len(left_out.refused)} of {len(prompts)} prompts"
+    return (f"{count} are left out: {listed(refused, 'prompt')}",)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
 from jobs.text.format import Pair
+from jobs.text.planned import Planned
 from jobs.text.rows.fault import listed
-from jobs.tokens.planned_tokenizer import planned_tokenizer
+from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
 from jobs.training.reference_params import PairScoringParams
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _ANY_LENGTH = 1 << 40
 
 
 def notes_on_pairs(
-    params: PairScoringParams, pairs: Sequence[Pair], model: Upstream
+    params: PairScoringParams, pairs: Planned[Pair], model: Upstream
 ) -> Sequence[str]:
     """Say which pairs a model or its chat template refuses, where it is known already.
 
@@ -41,10 +43,17 @@ def notes_on_pairs(
     planned = planned_tokenizer(model) if pairs else None
     if planned is None or (params.template == "none" and not planned.is_larger):
         return ()
+    return _notes(pairs, planned, params.template, params.max_dropped)
+
+
+@lru_cache(maxsize=256)
+def _notes(
+    pairs: Planned[Pair], planned: PlannedTokenizer, name: str, max_dropped: float
+) -> Sequence[str]:
     from jobs.tokens.chat import chat_template_of
 
     tokenizer, template = planned.load(), None
-    if params.template != "none":
+    if name != "none":
         template = chat_template_of(tokenizer)
         if template is None:
             raise UserError(
@@ -57,12 +66,12 @@ def notes_on_pairs(
         return ()
     first = refused[0]
     share = len(refused) / len(pairs)
-    if share > params.max_dropped:
+    if share > max_dropped:
         raise UserError(
             _listed(pairs, refused),
             where="pairs" if template is None else "template",
             hint=f"{len(refused)} of {len(pairs)} pairs cannot be used, more than max_dropped "
-            f"{params.max_dropped:g}" + (f"; {first.fault.hint}" if first.fault.hint else ""),
+            f"{max_dropped:g}" + (f"; {first.fault.hint}" if first.fault.hint else ""),
         )
     tried = "" if num_tried == len(pairs) else f", as far as {num_tried} of them show"
     return (

@@ -103,3 +103,11 @@ def test_ids_are_those_of_each_segment_alone(word_tokenizer):
         for token in tokenizer(segment["text"])["input_ids"]
     ]
     np.testing.assert_array_equal(plan.token_ids, expected)
+
+
+def test_prompts_without_tokens_are_left_out_with_their_reason(word_tokenizer):
+    prompts = [{**PLAIN[0], "prompt": number} for number in range(19)]
+    prompts.append({"prompt": 19, "group": 0, "segments": [{"role": "prompt", "text": " "}]})
+    plan, left_out = build_token_plan(prompts, word_tokenizer(), 10)
+    assert plan.prompts.tolist() == list(range(19))
+    assert left_out == [] and left_out.refused_by_reason() == {"has no tokens": [19]}
