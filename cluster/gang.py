@@ -10,7 +10,6 @@ before they return, so a rank that returns alone has failed, and the others get 
 
 import math
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from cluster.gpu_variables import gpu_variables
 from cluster.node_reach import NodeReach
 from cluster.ray_nodes import Preemption
 from cluster.resources import Resources
+from cluster.temp_folders import TempFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -163,9 +163,9 @@ class _Training(threading.Thread):
 
     def run(self) -> None:
         """Start the ranks and wait for all of them to end."""
-        with tempfile.TemporaryDirectory(prefix="deltascale-gang-") as folder:
+        with TempFolder("gang") as folder:
             try:
-                self._trainer(folder).fit()
+                self._trainer(str(folder)).fit()
             except Exception as fault:  # Ray Train raises many kinds; `_outcome` tells them apart
                 self.fault = fault
             finally:

@@ -82,14 +82,16 @@ class LocalDisk:
 
     def copy(self, source: str, target: str) -> None:
         """Make a hard link where the disk allows it, which costs nothing, else a copy."""
-        with self._folder_for_write(target, is_question=True) as (folder, last):
+        with (
+            self._folder_for_write(target, is_question=True) as (folder, last),
+            self._below.parent(source) as (there, name),
+            self.open(source) as file,
+        ):
             temporary = _temporary()
-            descriptor = self._below.open_file(source)
             try:
-                _link_or_copy_open(descriptor, temporary, folder)
+                _link_or_copy_open(file, f"/proc/self/fd/{there}/{name}", temporary, folder)
                 os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
-                os.close(descriptor)
                 # Renaming one name of a file to another name of it leaves both.
                 _forget(temporary, folder)
             sync_descriptor(folder)
@@ -267,17 +269,25 @@ def _durable_temporary(folder: int, data: bytes) -> str:
     return temporary
 
 
-def _link_or_copy_open(source: int, target: str, folder: int) -> None:
-    """Give an open file a second name in a folder, or copy it there durably."""
-    try:
-        os.link(f"/proc/self/fd/{source}", target, dst_dir_fd=folder, follow_symlinks=True)
-    except OSError:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        copy = os.open(target, flags, 0o666, dir_fd=folder)
-        with open(copy, "wb") as written, open(source, "rb", closefd=False) as read:
-            shutil.copyfileobj(read, written, _PIECE_BYTES)
-            written.flush()
-            sync_descriptor(written.fileno())
+def _link_or_copy_open(file: IO[bytes], path: str, target: str, folder: int) -> None:
+    """Give an open file a second name in a folder, or copy it there durably.
+
+    Args:
+        file: The file.
+        path: A path of it, through descriptors that are open.
+        target: The second name.
+        folder: Descriptor of the folder that it is to have this name in.
+    """
+    with contextlib.suppress(OSError):
+        os.link(path, f"/proc/self/fd/{folder}/{target}")
+        if os.path.samestat(os.fstat(file.fileno()), os.lstat(target, dir_fd=folder)):
+            return
+        os.unlink(target, dir_fd=folder)  # the name was given to another file meanwhile
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(target, flags, 0o666, dir_fd=folder), "wb") as copy:
+        shutil.copyfileobj(file, copy, _PIECE_BYTES)
+        copy.flush()
+        sync_descriptor(copy.fileno())
 
 
 def _forget(temporary: str, folder: int) -> None:

@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from cluster.errors import UserError
 from cluster.executor import Surroundings
 from cluster.left_over_variables import one_process
+from cluster.temp_folders import own_temp_folder, sweep
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
 from jobs.kind import KINDS
@@ -41,8 +42,9 @@ def run(payload: str, surroundings: Surroundings) -> str:
     """
     assignment = Assignment.from_json(payload)
     try:
+        sweep()
         alone = one_process() if surroundings.num_ranks == 1 else nullcontext()
-        with alone, heeding_signals(surroundings) as heedful:
+        with alone, own_temp_folder(), heeding_signals(surroundings) as heedful:
             return _claim_and_answer(assignment, heedful, Gang(heedful)).to_json()
     except Exception as error:  # the storage, before the attempt began or after it ended
         return Answer(state=State.FAILED, fault=Fault.of(error)).to_json()

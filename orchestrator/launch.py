@@ -13,6 +13,7 @@ from pathlib import Path
 from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.storage import Storage
+from cluster.temp_folders import own_temp_folder, sweep
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.outage import Wait, persist
@@ -104,6 +105,7 @@ def launch(
         SurroundingsError: the lock is held, the root is not writable, or there is no cluster.
     """
     patience = patience or Patience()
+    sweep()
     plan = plan_study(root, study)
     identifier = new_launch_id()
     # Records alone say what is done; the ledger is read once, under the lock.
@@ -168,7 +170,7 @@ def launch(
                 break
         figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
         if report.ran:
-            with suppress(SurroundingsError):  # the study has its result
+            with suppress(SurroundingsError), own_temp_folder():  # the study has its result
                 held.confirm()
                 _mirror(root, decided, report, figures)
     return Launched(report=report, decided=decided, figures=figures)

@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +34,7 @@ from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.ray_access import OPEN_ALLOWED, require_address
 from cluster.resources import Resources, this_machine
+from cluster.temp_folders import TempFolder
 from cluster.worker_environment import worker_environment
 
 _CHILD = "cluster.ray_driver"
@@ -75,7 +75,7 @@ class Executor:
         self._offered = offered
         self._packages = packages
         self._keys, self._also = keys, also
-        self._staged: Path | None = None
+        self._staged: TempFolder | None = None
         self._process: DriverProcess | None = None
         self._running: dict[str, None] = {}
         self._outcomes: list[Outcome] = []
@@ -255,17 +255,17 @@ class Executor:
         if process is not None:
             process.end(within_s)
         if self._staged is not None:
-            shutil.rmtree(self._staged, ignore_errors=True)
+            self._staged.remove()
             self._staged = None
 
     def _packages_aside(self) -> str | None:
         """Copy the packages alone aside: no data, no `.git`, nothing else of their folder."""
         if not self._packages or self._address is None:
             return None
-        self._staged = Path(tempfile.mkdtemp(prefix="deltascale-code-"))
+        self._staged = TempFolder("code")
         for name in self._packages:
             source = Path(str(importlib.import_module(name).__file__)).parent
             shutil.copytree(
-                source, self._staged / name, ignore=shutil.ignore_patterns("__pycache__")
+                source, self._staged.path / name, ignore=shutil.ignore_patterns("__pycache__")
             )
-        return str(self._staged)
+        return str(self._staged.path)

@@ -20,7 +20,7 @@ from cluster.checked_json import parse_as, read_file
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import artifact_folder
-from jobs.artifacts.local_copies import local_copy, place_of_copy
+from jobs.artifacts.local_copies import HeldCopies, local_copy, place_of_copy
 
 CARD = "model/README.md"
 """The card of a model: for people, read by no job."""
@@ -134,6 +134,7 @@ class Artifact:
         self.key = key
         self.folder = artifact_folder(kind, key)
         self._verified: set[str] = set()
+        self._copies: HeldCopies | None = None
 
     def __repr__(self) -> str:
         return f"Artifact({self.folder})"
@@ -242,13 +243,19 @@ class Artifact:
         full = self._full(name)
         is_local = self.storage.is_local
         path = self.storage.path(full) if is_local else place_of_copy(self.storage, full)
-        if name in self._verified:
+        if not is_local and self._copies is None:
+            self._copies = HeldCopies(self.storage, self.attempt_folder(self.record.attempt))
+        if name in self._verified and (is_local or path.exists()):
             return path
 
         def is_whole(file: Path) -> bool:
             return file.exists() and digest_file(file) == entry.xxh3
 
-        if not (is_whole(path) if is_local else local_copy(self.storage, full, is_whole)):
+        if not (
+            is_whole(path)
+            if is_local
+            else local_copy(self.storage, full, is_whole, num_bytes=entry.bytes)
+        ):
             raise SurroundingsError(
                 f"{full} is damaged: its bytes are not those its record lists",
                 where=self.storage.url,

@@ -6,13 +6,13 @@ Safetensors only, local files only, no code from the folder; the same folder giv
 import copy
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
+from cluster.temp_folders import TempFolder
 from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config
@@ -161,8 +161,7 @@ def load_tokenizer_with(model: Path, owner: Path) -> "PreTrainedTokenizerFast":
     """
     if owner == model:
         return load_tokenizer(model)
-    with tempfile.TemporaryDirectory() as folder:
-        together = Path(folder)
+    with TempFolder("tokenizer") as together:
         (together / "config.json").write_bytes((model / "config.json").read_bytes())
         for name in TOKENIZER_FILES:
             if (owner / name).is_file():

@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
+from cluster.temp_folders import lasting_folder
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef
 from jobs.worker.tracking import RunName
@@ -50,7 +51,7 @@ class Assignment:
     commit: str | None
     """Commit of the code that planned the job; None when unknown."""
     mirror_folder: str
-    """Local folder for W&B's own files."""
+    """Local folder for W&B's own files; empty for one of the worker's machine."""
     is_root_marked: bool = False
     """True where the root holds its `root.json`: without it, its file system is not mounted."""
 
@@ -73,7 +74,7 @@ class Assignment:
             study=self.study,
             kind=self.kind,
             label=self.label,
-            folder=self.mirror_folder,
+            folder=self.mirror_folder or str(lasting_folder(f"wandb-{self.root_id}")),
             config=self.identity_params,
         )
 

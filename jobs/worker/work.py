@@ -8,18 +8,20 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
+from cluster.disk_faults import disk_faults
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
-from cluster.local_disk import sync
+from cluster.local_disk import is_leftover, sync
+from cluster.storage import Storage
+from cluster.temp_folders import TempFolder
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_file
 from jobs.artifacts.job import AxisValues, Cell
 from jobs.worker.tracking import Tracker
@@ -51,13 +53,8 @@ class AttemptFolder:
         self.artifact = artifact
         self.attempt = attempt
         self.name = artifact.attempt_folder(attempt)
-        storage = artifact.storage
-        self.path = (
-            storage.path(self.name)
-            if storage.is_local
-            else Path(tempfile.mkdtemp(prefix="deltascale-attempt-"))
-        )
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._twin = None if artifact.storage.is_local else TempFolder("attempt")
+        self.path = self._twin.path if self._twin else _make_folder(artifact.storage, self.name)
         self._shown_at = 0.0
         self._log_bytes = 0
         self._settled: dict[str, FileEntry] = {}
@@ -82,16 +79,20 @@ class AttemptFolder:
         """
         source = self.path / relative
         known = {f"{relative}/{name}": entry for name, entry in (entries or {}).items()}
-        files = [source] if source.is_file() else [p for p in source.rglob("*") if p.is_file()]
+        files = [source] if source.is_file() else _plain_files(source)
         for file in sorted(files, key=lambda path: (_is_marker(path.name), path)):
             name = file.relative_to(self.path).as_posix()
             entry = (known.get(name) or _entry_of(file)) if discard else None
             if self.artifact.storage.is_local:
+                if _is_marker(file.name):
+                    self._sync_folders(files)  # what it says is whole has its names by then
                 sync(file)
             else:
                 self.artifact.storage.upload(file, f"{self.name}/{name}")
             if entry is not None:
                 self._settled[name] = entry
+        if self.artifact.storage.is_local:
+            self._sync_folders(files)
         if discard and not self.artifact.storage.is_local:
             source.unlink() if source.is_file() else shutil.rmtree(source)
 
@@ -127,13 +128,20 @@ class AttemptFolder:
         What was adopted, or published with `discard`, is listed as it was then.
         """
         entries = dict(self._settled)
-        for file in sorted(self.path.rglob("*")):
+        for file in sorted(_plain_files(self.path)):
             name = file.relative_to(self.path).as_posix()
-            if name in entries or not file.is_file() or is_private(name):
+            if name in entries or is_private(name):
                 continue
             self.publish(name)
             entries[name] = _entry_of(file)
         return {name: entries[name] for name in sorted(entries)}
+
+    def _sync_folders(self, files: Iterable[Path]) -> None:
+        """Make the names of files survive a loss of power, up to the folder of the job."""
+        top = self.path.parent.parent
+        for folder in sorted({parent for file in files for parent in file.parents}, reverse=True):
+            if folder.is_relative_to(top):  # inner ones first
+                sync(folder)
 
     def others(self) -> list[str]:
         """List the ids of the other attempts of this job that left something, sorted."""
@@ -192,8 +200,8 @@ class AttemptFolder:
 
     def discard_scratch(self) -> None:
         """Drop the local twin of a remote attempt."""
-        if not self.artifact.storage.is_local:
-            shutil.rmtree(self.path, ignore_errors=True)
+        if self._twin:
+            self._twin.remove()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,6 +288,23 @@ class Work(Generic[P_co]):
 
 class Stopped(Exception):
     """Raised by a kind that was asked to stop and has saved what it had."""
+
+
+def _make_folder(storage: Storage, name: str) -> Path:
+    """Make a folder of a local root, through no link, and return its path."""
+    folder = storage.path(name)
+    with disk_faults(storage.url, f"make {name}", is_question=False):
+        folder.mkdir(parents=True, exist_ok=True)
+    return storage.path(name)
+
+
+def _plain_files(folder: Path) -> list[Path]:
+    """Return the finished files below a folder; links and what the file system left are none."""
+    return [
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and not file.is_symlink() and not is_leftover(file.name)
+    ]
 
 
 def _is_marker(name: str) -> bool:

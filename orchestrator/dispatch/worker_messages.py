@@ -1,7 +1,6 @@
 """Both ways between a `Job` and a worker: the assignment, `job.json`, what came back."""
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
+from cluster.temp_folders import lasting_folder
 from jobs.artifacts.job import InputRef, Job
 from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment
@@ -58,7 +58,7 @@ class Assigner:
             num_workers=job.workers,
             threads=max(1, int(job.resources.num_cpus)),
             commit=self.commit,
-            mirror_folder=str(self.mirror_folder),
+            mirror_folder=str(self.mirror_folder) if self.storage.is_local else "",
             is_root_marked=self.is_root_marked,
         )
 
@@ -67,7 +67,7 @@ class Assigner:
         """Local folder for W&B's own files."""
         if self.storage.is_local:
             return self.storage.path(f"studies/{self.study}/wandb")
-        return Path(tempfile.gettempdir()) / f"deltascale-wandb-{self.root_id}"
+        return lasting_folder(f"wandb-{self.root_id}")
 
 
 def write_request(storage: Storage, job: Job) -> None:

@@ -5,13 +5,13 @@ is made from what there is, every missing cell with its reason.
 """
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.locks.held import Held
 from cluster.storage import Storage
+from cluster.temp_folders import TempFolder
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job, Scalar
 from jobs.kind import KINDS
@@ -63,8 +63,8 @@ def refresh_views(
     folder = f"studies/{decided.plan.study.name}"
     figures: list[Path | str] = []
     for job in comparisons(decided):
-        with tempfile.TemporaryDirectory(prefix="deltascale-views-") as scratch:
-            made = _files_of_view(root, decided, job, Path(scratch))
+        with TempFolder("views") as scratch:
+            made = _files_of_view(root, decided, job, scratch)
             if made is None:
                 continue
             held.confirm()
