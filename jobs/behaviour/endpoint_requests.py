@@ -85,20 +85,21 @@ class EndpointRequests:
         try:
             reading = self.read(conversation, future.result())
         except NoAnswer as fault:
-            self._count_missing(str(fault), len(readings))
+            self._count_missing(fault, len(readings))
             return
         self.log.keep(str(conversation.prompt), reading)
         readings[conversation.prompt] = reading
         done = sum(item is not None for item in readings.values())
         self.work.progress(done / len(readings), "asking the endpoint")
 
-    def _count_missing(self, reason: str, num_prompts: int) -> None:
-        self.missing[reason] += 1
+    def _count_missing(self, fault: NoAnswer, num_prompts: int) -> None:
+        self.missing[str(fault)] += 1
         if self.missing.total() > self.most_missing:
             reasons = ", ".join(f"{count} {why}" for why, count in self.missing.most_common())
             raise SurroundingsError(
                 f"{self.missing.total()} of {num_prompts} prompts have no answer: {reasons}",
                 hint="launch again: what was answered is kept; or raise max_missing or max_retries",
+                fault_class=fault.fault_class,
             )
 
 

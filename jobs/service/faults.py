@@ -37,6 +37,16 @@ class TransientFault(Exception):
 class NoAnswer(Exception):
     """A request will get no answer, and why."""
 
+    def __init__(self, reason: str, *, is_away: bool = False) -> None:
+        super().__init__(reason)
+        self.is_away = is_away
+        """True when the service did not answer at all, however often it was asked."""
+
+    @property
+    def fault_class(self) -> FaultClass:
+        """Whose fault it is, where a whole job has to end for it."""
+        return FaultClass.NETWORK if self.is_away else FaultClass.UNKNOWN
+
 
 def fault_of_status(
     status: int, headers: Mapping[str, str], code: object, *, where: str

@@ -86,7 +86,7 @@ def ask_with_retries(
     def give_up(state: RetryCallState) -> NoReturn:
         tries, wait_s = state.attempt_number, _requested_wait_s(state)
         end = f"{tries} times" if tries > max_retries else f"to be asked after {wait_s:.0f} s"
-        raise NoAnswer(f"{_fault(state)}, {end}") from None
+        raise NoAnswer(f"{_fault(state)}, {end}", is_away=True) from None
 
     return Retrying(
         retry=retry_if_exception_type(TransientFault),

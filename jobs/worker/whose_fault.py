@@ -49,6 +49,15 @@ _WORDS: tuple[tuple[FaultClass, re.Pattern[str]], ...] = (
         FaultClass.LOST_PROCESS,
         re.compile(r"worker.* (is killed by signal|exited unexpectedly|died)|process pool.*broken"),
     ),
+    (
+        FaultClass.NETWORK,
+        re.compile(
+            "Max retries exceeded with url|failure in name resolution|Name or service not known|"
+            "couldn't connect to 'http|Connection (refused|aborted)|Network is unreachable|"
+            "No route to host",
+            re.I,
+        ),
+    ),
     (FaultClass.STORAGE_AWAY, re.compile("PytorchStreamWriter failed|Stale file handle", re.I)),
     (FaultClass.STORAGE_FULL, re.compile("No space left on device|Disk quota exceeded", re.I)),
     (FaultClass.STORAGE_READ_ONLY, re.compile("Read-only file system", re.I)),
@@ -69,6 +78,7 @@ _NAMES: dict[str, FaultClass] = {
     "GatedRepoError": FaultClass.PERMISSION,
     "LocalTokenNotFoundError": FaultClass.PERMISSION,
     "OfflineModeIsEnabled": FaultClass.MISTAKE,
+    "XetDownloadError": FaultClass.NETWORK,
 }
 """Names of exceptions that mean one thing, whichever library defines them."""
 

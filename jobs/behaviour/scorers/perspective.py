@@ -135,6 +135,7 @@ class PerspectiveJudge:
                     f"at last for {fault}",
                     where=self.params.url,
                     hint="launch again: the scores it gave are kept",
+                    fault_class=fault.fault_class,
                 ) from None
             return None
         self.log.keep(name, {"score": score})

@@ -95,6 +95,10 @@ CASES = [
      FaultClass.MISTAKE),
     (raised_from(SurroundingsError("hub"), requests.ConnectionError("no route")),
      FaultClass.NETWORK),
+    (OSError("We couldn't connect to 'https://huggingface.co' to load the files"),
+     FaultClass.NETWORK),
+    (RuntimeError("HTTPSConnectionPool(host='h'): Max retries exceeded with url: /"),
+     FaultClass.NETWORK),
     # Accelerators: broken ones, and a kernel's own fault.
     (RuntimeError("CUDA error: uncorrectable ECC error encountered"), FaultClass.GPU),
     (RuntimeError("CUDA error: unknown error"), FaultClass.GPU),
