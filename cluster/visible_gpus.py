@@ -203,20 +203,27 @@ def _gb(mib: str) -> float:
 
 
 def _answer(program: str, *arguments: str) -> list[str] | None:
-    """Return the lines of a successful answer; None where there is none."""
+    """Return the lines of a successful answer; None where there is none in time.
+
+    A program that hangs in the driver cannot even be killed, so nobody waits for its end.
+    """
     try:
-        done = subprocess.run(
+        asked = subprocess.Popen(
             [program, *arguments],
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=_PATIENCE_S,
-            check=False,
         )
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
         return None
-    return done.stdout.splitlines() if done.returncode == 0 else None
+    try:
+        answer, _ = asked.communicate(timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        asked.kill()
+        return None
+    return answer.splitlines() if asked.returncode == 0 else None
 
 
 def _boards_of_kernel() -> tuple[Board, ...] | None:

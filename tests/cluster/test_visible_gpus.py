@@ -1,5 +1,6 @@
 import pytest
 
+from cluster import visible_gpus
 from cluster.resources import this_machine
 from cluster.visible_gpus import Board, Gpu, choose_visible
 
@@ -120,6 +121,12 @@ def test_a_machine_offers_parts_with_their_own_memory(
 def test_a_program_that_answers_oddly_shows_no_gpu(tmp_path, monkeypatch, program):
     put_program(tmp_path, monkeypatch, program, None)
     assert this_machine().num_gpus == 0
+
+
+def test_a_program_that_never_answers_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(visible_gpus, "_PATIENCE_S", 0.2)
+    put_program(tmp_path, monkeypatch, "#!/bin/sh\nexec sleep 30\n", "0,1")
+    assert this_machine().num_gpus == 2  # what the variable says, as nobody knows better
 
 
 def put_program(folder, monkeypatch, text, visible):
