@@ -122,6 +122,7 @@ class _Attempt:
         # Two processes cannot write one run of the mirror.
         is_second = assignment.worker or self.surroundings.rank
         tracker = Tracker(None if is_second else assignment.run_name)
+        tracker.describe(*(one.artifact.facts for group in inputs.values() for one in group))
         exit_code = 1
         try:
             facts = kind.run(
@@ -139,11 +140,15 @@ class _Attempt:
                     commit=assignment.commit,
                 )
             )
+            tracker.describe(facts)
+            self.gang.of_first(None)  # nothing is published before all ranks are through
+            is_published = self.gang.of_first(
+                self.surroundings.rank == 0 and self._publish(digests, facts)
+            )
             exit_code = 0
+            return is_published
         finally:
-            tracker.finish(exit_code)
-        self.gang.of_first(None)  # nothing is published before all ranks are through
-        return self.gang.of_first(self.surroundings.rank == 0 and self._publish(digests, facts))
+            tracker.finish(exit_code)  # last: a mirror that is slow keeps no job from being done
 
     def _inputs(self) -> dict[str, list[GatheredInput]]:
         storage = self.artifact.storage

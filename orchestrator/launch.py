@@ -15,6 +15,8 @@ from cluster.executor import Executor
 from cluster.storage import Storage
 from cluster.temp_folders import own_temp_folder, sweep
 from jobs.artifacts.job import Job
+from jobs.worker.mirror_outage import MirrorOutage
+from jobs.worker.tracking import notes_on_mirror
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.outage import Wait, persist
 from orchestrator.dispatch.patience import Patience
@@ -123,7 +125,7 @@ def launch(
     (permit or partial(allowed_keys, root, study.name))(
         [job for job in plan.jobs if job.key in to_run]
     )
-    for text in notes_before_running(plan, decided.to_run):
+    for text in (*notes_before_running(plan, decided.to_run), *notes_on_mirror()):
         warn(f"note: {text}")
     resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
@@ -157,6 +159,8 @@ def launch(
                     since=since,
                     watcher=watcher,
                 )
+            if reason := MirrorOutage(root.url, study.name, identifier).reason:
+                warn(f"W&B is away ({reason}): runs were written offline; `wandb sync` sends them")
             if report.state in _STOPPED:
                 with suppress(SurroundingsError):
                     decided = decide(plan, root, past)
@@ -172,7 +176,7 @@ def launch(
         if report.ran:
             with suppress(SurroundingsError), own_temp_folder():  # the study has its result
                 held.confirm()
-                _mirror(root, decided, report, figures)
+                _mirror(root, decided, report, figures, identifier)
     return Launched(report=report, decided=decided, figures=figures)
 
 
@@ -207,7 +211,11 @@ def _select_keys(plan: Plan, only: Sequence[str]) -> Set[str]:
 
 
 def _mirror(
-    root: Storage, decided: DecidedPlan, report: LaunchReport, figures: Sequence[Path | str]
+    root: Storage,
+    decided: DecidedPlan,
+    report: LaunchReport,
+    figures: Sequence[Path | str],
+    launch: str,
 ) -> None:
     """Write the summary run in W&B; a mirror that fails does not cost the study its result."""
     from jobs.comparing.view import View
@@ -230,7 +238,10 @@ def _mirror(
             kind="summary",
             label=f"{study} summary",
             folder=str(assigner.mirror_folder),
-            config={},
+            config={"stage": "summary", "study": study, "root": assigner.root_id},
+            tags=[study, "summary"],
+            root=root.url,
+            launch=launch,
         ),
         comparisons=[(collect_measured(root, decided, job), job.params_as(View)) for job in done],
         figures=sorted(pictures),

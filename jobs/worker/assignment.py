@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from cluster.temp_folders import lasting_folder
 from jobs.artifacts.artifact import Artifact
-from jobs.artifacts.job import InputRef
+from jobs.artifacts.job import AxisValues, InputRef
 from jobs.worker.tracking import RunName
 
 VERSION = 1
@@ -52,6 +52,10 @@ class Assignment:
     """Commit of the code that planned the job; None when unknown."""
     mirror_folder: str
     """Local folder for W&B's own files; empty for one of the worker's machine."""
+    stage: str = ""
+    """Stage of the study that asked; mirrors show it."""
+    axis_values: AxisValues = field(default_factory=dict)
+    """Axis name -> the value as the study wrote it; mirrors show them."""
     is_root_marked: bool = False
     """True where the root holds its `root.json`: without it, its file system is not mounted."""
 
@@ -75,8 +79,22 @@ class Assignment:
             kind=self.kind,
             label=self.label,
             folder=self.mirror_folder or str(lasting_folder(f"wandb-{self.root_id}")),
-            config=self.identity_params,
+            config={**self.identity_params, **self.axis_values, **self._place},
+            tags=[self.study, self.stage, self.kind],
+            root=self.root,
+            launch=self.attempt.rpartition("-")[0],
         )
+
+    @property
+    def _place(self) -> Mapping[str, str]:
+        """Where the job stands, by which runs of a mirror are grouped and found again."""
+        return {
+            "stage": self.stage,
+            "kind": self.kind,
+            "key": self.key,
+            "study": self.study,
+            "root": self.root_id,
+        }
 
     def to_json(self) -> str:
         """Write the assignment for another process."""

@@ -2,21 +2,49 @@
 
 A job's run has id from (root id, key), group = study, job_type = kind, `resume="allow"`, and its
 own step metric (W&B drops rows whose own step goes back after a resume). It is opened at the first
-`log`, so a job without curves costs nothing. Offline unless the user is logged in;
-`WANDB_MODE=disabled` switches it off.
+`log`, so a job without curves costs nothing. Offline unless the user is logged in, or when W&B does
+not answer (`mirror_outage.py`); `WANDB_MODE=disabled` switches it off.
 """
 
 import hashlib
 import logging
-import netrc
 import os
-from collections.abc import Mapping, Sequence
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.redaction.redactor import redacted
+from jobs.worker.mirror_outage import MirrorOutage, within
+
 _logger = logging.getLogger(__name__)
+
+_ANSWERS_WITHIN_S = 5.0
+"""A server that has not begun to answer by then is away."""
+_OPENS_WITHIN_S = 15.0
+_OPENS_OFFLINE_WITHIN_S = 60.0
+"""W&B's own process is started for it, on a machine that may be busy."""
+_FINISHES_WITHIN_S = 15.0
+_GRACE_S = 10.0
+"""What W&B may take beyond its own time limits."""
+
+_KEPT = frozenset(
+    f"WANDB_{name}"
+    for name in (
+        *("MODE", "API_KEY", "IDENTITY_TOKEN_FILE", "CREDENTIALS_FILE", "BASE_URL", "APP_URL"),
+        *("ENTITY", "USERNAME", "USER_EMAIL", "TAGS", "NOTES", "SILENT", "QUIET"),
+        *("CONFIG_DIR", "CACHE_DIR", "DATA_DIR", "ARTIFACT_DIR", "HTTP_TIMEOUT"),
+        *("FILE_PUSHER_TIMEOUT", "INSECURE_DISABLE_SSL", "ERROR_REPORTING", "DEBUG", "CORE_DEBUG"),
+    )
+)
+"""Variables of W&B that say who and where the user is; all others are of one run, one sweep or one
+process, and would make all jobs one run."""
+_LONGEST_TAG = 64
+_LONGEST_REASON = 300
+_MODEL_FACTS = ("family", "num_parameters", "num_parameters_non_embedding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +64,23 @@ class RunName:
     folder: str
     """Local folder for W&B's own files."""
     config: Mapping[str, Any]
-    """Params of the job; never environment or addresses."""
+    """Params of the job and where it stands in the study; never environment or addresses."""
+    tags: Sequence[str] = ()
+    """What a person would filter by."""
+    root: str = ""
+    """URL of the output root, where an outage is noted; empty for nowhere."""
+    launch: str = ""
+    """Id of the launch, for which an outage is noted."""
 
     @property
     def id(self) -> str:
         """Stable over attempts."""
         return hashlib.sha256(f"{self.root_id}/{self.key}".encode()).hexdigest()[:16]
+
+    @property
+    def outage(self) -> MirrorOutage:
+        """Whether W&B is away for this launch."""
+        return MirrorOutage(self.root, self.study, self.launch)
 
 
 class Tracker:
@@ -49,9 +88,23 @@ class Tracker:
 
     def __init__(self, name: RunName | None) -> None:
         """Mirror nothing without a name, or where the user disabled W&B."""
-        self._name = None if name is None or tracking_mode() == "disabled" else name
+        self._name = None if name is None or _chosen_mode() == "disabled" else name
         self._run: Any = None
         self._axes: set[str] = set()
+        self._about: dict[str, Any] = {}
+
+    def describe(self, *facts: Mapping[str, Any]) -> None:
+        """Show a model's family and size in the run's config, where all facts agree on them."""
+        # A checkpoint's facts of its model stand one level down, those of measurements do not.
+        models = [about for fact in facts for about in (fact, fact.get("model"))]
+        for fact in _MODEL_FACTS:
+            found = [about.get(fact) for about in models if isinstance(about, dict)]
+            values = {value for value in found if isinstance(value, str | int)}
+            if len(values) == 1:
+                self._about[fact] = values.pop()
+        if self._run is not None:
+            with suppress(Exception):  # whatever W&B and its network may raise
+                self._run.config.update(self._about, allow_val_change=True)
 
     def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
         """Log numbers at `step` of `axis` (`train/step`, `layer`, …), their step metric."""
@@ -63,18 +116,21 @@ class Tracker:
             self._give_up(fault)
 
     def finish(self, exit_code: int) -> None:
-        """Close the run and forget it."""
+        """Close the run and forget it; what is not sent in time stays in W&B's folder."""
         run, self._run = self._run, None
-        if run is None:
+        if run is None or self._name is None:
             return
         try:
-            run.finish(exit_code=exit_code)
+            _close(self._name, run, exit_code)
         except Exception as fault:  # as above
             self._give_up(fault)
 
     def _log(self, name: RunName, values: Mapping[str, float], axis: str, step: float) -> None:
         if self._run is None:
-            self._run = open_run(name)
+            self._run = open_run(replace(name, config={**name.config, **self._about}))
+            if self._run is None:
+                self._name = None
+                return
         for value in values:
             if f"{axis} {value}" not in self._axes:
                 self._run.define_metric(value, step_metric=axis)
@@ -88,11 +144,71 @@ class Tracker:
 
 
 def tracking_mode() -> str:
-    """`WANDB_MODE` when set; else `online` when the user is logged in, else `offline`."""
-    chosen = os.environ.get("WANDB_MODE")
-    if chosen:
+    """`online`, `offline` or `disabled`: as the user chose, else online where W&B has a login.
+
+    W&B's own client is asked, with all the places that it knows: variables, netrc, settings files.
+    """
+    if chosen := _chosen_mode():
         return chosen
-    return "online" if os.environ.get("WANDB_API_KEY") or _has_login() else "offline"
+    try:
+        return _mode_of_client()
+    except ImportError:
+        return "disabled"
+    except Exception as fault:  # a login that is no login, a settings file that is none
+        _logger.warning("W&B is offline, because its login cannot be used: %s", fault)
+        return "offline"
+
+
+def notes_on_mirror() -> list[str]:
+    """Say what of the environment W&B is not given, before a launch; nothing where it is off."""
+    names = _left_over() if _chosen_mode() != "disabled" else []
+    if not names:
+        return []
+    return [f"W&B is not given {', '.join(names)}: each job is a run of its own"]
+
+
+def _chosen_mode() -> str:
+    chosen = os.environ.get("WANDB_MODE", "").strip().lower()
+    return {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+
+
+def _mode_of_client() -> str:
+    client = _client()
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib.wbauth import authenticate_session
+
+    settings = wandb_setup.singleton().settings
+    if settings.mode not in ("online", "run"):
+        return "disabled" if settings.mode == "disabled" else "offline"
+    assert client is not None
+    login = authenticate_session(
+        host=settings.base_url, source="deltascale", prompt=False, update_session=False
+    )
+    return "online" if login else "offline"
+
+
+def _client() -> Any:
+    """Import W&B; before this process does so first, take away what binds it to another run."""
+    global _is_imported
+    if not _is_imported:
+        for name in _left_over():
+            del os.environ[name]
+        os.environ.setdefault("WANDB_SILENT", "true")
+        # Reports on W&B's own use are sent as a process ends, which waits where W&B is away.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    _is_imported = True
+    return wandb
+
+
+_is_imported = False
+"""From then on W&B keeps variables of its own in the environment."""
+
+
+def _left_over() -> list[str]:
+    names = sorted(name for name in os.environ if name.startswith("WANDB_"))
+    return [name for name in names if name not in _KEPT]
 
 
 _QUIET = (
@@ -103,23 +219,100 @@ _QUIET = (
 
 
 def open_run(name: RunName) -> Any:
-    """Start or resume the W&B run of this name."""
-    import wandb
+    """Start or resume the W&B run of this name; offline where W&B is away; None where it is off.
 
+    Raises whatever W&B raises when not even an offline run can be opened.
+    """
+    mode, outage = tracking_mode(), name.outage
+    if mode == "disabled":
+        return None
+    if mode == "online":
+        mode = "offline" if outage.reason else mode
+    if mode == "online":
+        try:
+            within(_ANSWERS_WITHIN_S, _require_answer)
+            return within(_OPENS_WITHIN_S + _GRACE_S, _opening(name, mode))
+        except Exception as fault:  # whatever W&B and its network may raise
+            _note(name, fault)
+            with suppress(Exception):  # as above; else it keeps the id for the run that hangs
+                within(_GRACE_S, _client().teardown)
+            mode = "offline"
+    return within(_OPENS_OFFLINE_WITHIN_S, _opening(name, mode))
+
+
+def _opening(name: RunName, mode: str) -> Callable[[], Any]:
+    wandb = _client()
     folder = Path(name.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return wandb.init(
-        project="deltascale",
-        id=name.id,
-        group=name.study,
-        job_type=name.kind,
-        name=name.label,
-        config=dict(name.config),
-        resume="allow",
-        mode=tracking_mode(),  # type: ignore[arg-type]
-        dir=str(folder),
-        settings=wandb.Settings(console="off", **dict.fromkeys(_QUIET, True)),
+    of_user = os.environ.get("WANDB_TAGS", "").split(",")
+    tags = dict.fromkeys(tag.strip()[:_LONGEST_TAG] for tag in (*name.tags, *of_user))
+    settings = wandb.Settings(
+        console="off",
+        reinit="create_new",  # one that hangs is not taken for the next job's
+        init_timeout=_OPENS_WITHIN_S,
+        finish_timeout=_FINISHES_WITHIN_S,
+        finish_timeout_raises=True,
+        **dict.fromkeys(_QUIET, True),
     )
+
+    def open_it() -> Any:
+        return wandb.init(
+            project="deltascale",
+            id=name.id,
+            group=name.study,
+            job_type=name.kind,
+            name=name.label,
+            config=dict(name.config),
+            tags=[tag for tag in tags if tag],
+            resume="allow",
+            mode=mode,
+            dir=str(folder),
+            settings=settings,
+        )
+
+    return open_it
+
+
+def _require_answer() -> None:
+    """Ask the server what W&B asks: no answer, or one that says that it is out of order, raises."""
+    _client()
+    from wandb.sdk import wandb_setup
+
+    question = urllib.request.Request(
+        f"{wandb_setup.singleton().settings.base_url}/graphql",
+        data=b'{"query": "query { __typename }"}',
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(question, timeout=_ANSWERS_WITHIN_S):
+            return
+    except urllib.error.HTTPError as answer:
+        if answer.code >= 500:
+            raise
+    except urllib.error.URLError as fault:
+        # A certificate that only W&B's own client knows how to check is no outage.
+        if "CERTIFICATE" not in str(fault.reason).upper():
+            raise
+
+
+def _close(name: RunName, run: Any, exit_code: int) -> None:
+    try:
+        within(_FINISHES_WITHIN_S + _GRACE_S, lambda: run.finish(exit_code=exit_code))
+    except TimeoutError as fault:
+        _note(name, fault)
+
+
+def _note(name: RunName, fault: Exception) -> None:
+    """Say that W&B is away, in this job's log, if no other job of the launch has said so."""
+    lines = f"{type(fault).__name__}: {fault}".split("\n")
+    reason = redacted(" ".join(lines)[:_LONGEST_REASON])
+    if name.outage.note(reason):
+        _logger.warning(
+            "W&B is away (%s): runs of this launch are written offline below %s; "
+            "`wandb sync` sends them later",
+            reason,
+            name.folder,
+        )
 
 
 TableRows = tuple[Sequence[str], Sequence[Sequence[object]]]
@@ -153,9 +346,10 @@ def mirror_summary(name: RunName, summary: Summary) -> None:
 
 
 def _mirror_summary(name: RunName, summary: Summary) -> None:
-    import wandb
-
     run = open_run(name)
+    if run is None:
+        return
+    wandb = _client()
     for title, (columns, rows) in summary.tables.items():
         # W&B wants one type a column: a dash beside numbers makes the column text.
         texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
@@ -170,7 +364,7 @@ def _mirror_summary(name: RunName, summary: Summary) -> None:
     run.summary["num_reused"] = len(summary.reused)
     for question, verdict in summary.verdicts.items():
         run.summary[f"answers/{question}"] = verdict
-    run.finish(exit_code=0)
+    _close(name, run, 0)
 
 
 def _log_lines(run: Any, lines: Sequence[Line]) -> None:
@@ -184,10 +378,3 @@ def _log_lines(run: Any, lines: Sequence[Line]) -> None:
                     rows.setdefault(place, {})[f"by {axis}/{name}"] = value
         for place, values in sorted(rows.items()):
             run.log({axis: place, **values})
-
-
-def _has_login() -> bool:
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("://")[-1].rstrip("/")
-    with suppress(FileNotFoundError, netrc.NetrcParseError, OSError):
-        return netrc.netrc().authenticators(host) is not None
-    return False

@@ -59,6 +59,8 @@ class Assigner:
             threads=max(1, int(job.resources.num_cpus)),
             commit=self.commit,
             mirror_folder=str(self.mirror_folder) if self.storage.is_local else "",
+            stage=job.stage,
+            axis_values=dict(job.axis_values or job.cell),
             is_root_marked=self.is_root_marked,
         )
 

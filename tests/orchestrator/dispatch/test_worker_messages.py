@@ -53,7 +53,10 @@ def test_no_param_is_sent_twice(tmp_path):
 
 def test_the_mirror_is_told_digests_and_never_paths(tmp_path):
     run_name = sent(tmp_path).run_name
-    assert run_name.config == {"source": "digest", "beta": 0.1}
+    place = {"stage": "aligned", "kind": JOB.kind, "key": JOB.key, "study": "study", "root": "root"}
+    assert run_name.config == {"source": "digest", "beta": 0.1, "model": "small", **place}
+    assert run_name.tags == ["study", "aligned", JOB.kind]
+    assert run_name.launch == "1"
     assert run_name.label == "aligned[model=small]"
 
 
