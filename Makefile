@@ -99,6 +99,7 @@ readme-figure: $(READY)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.planning
 	$(BIN)/python -m benchmarks.dispatch
+	$(BIN)/python -m benchmarks.redaction
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.moments
 	$(BIN)/python -m benchmarks.analysis

@@ -5,6 +5,7 @@ then what stands where secrets stand: in URLs, headers and assignments.
 """
 
 import re
+import string
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -42,11 +43,18 @@ _ENDS = (
     *(f"{word}{number}" for word in ("key", "token", "secret", "password") for number in range(10)),
 )
 """How names of secrets end, in lower case; `is_secret_name` then reads the whole name."""
-_LAST_LETTERS = "".join(sorted({end[-1] for end in _ENDS} | {end[-1].upper() for end in _ENDS}))
-# Assignments are few and words are many, so that a search begins at the sign between them.
-_SIGN = re.compile(rf"[=:,](?:(?<=[{_LAST_LETTERS}\"'\\ ][=:])|(?<=[\"'],))(?![=:])", re.ASCII)
+_LAST = "".join({end[-1] + end[-1].upper() for end in _ENDS})
+_LAST_BUT_ONE = "".join({end[-2] + end[-2].upper() for end in _ENDS})
+_TWO = f"[{_LAST_BUT_ONE}][{_LAST}]"
+# Assignments are few and words are many, so that a search begins at the sign between them; most
+# signs are passed over by the two letters before them.
+_SIGN = re.compile(
+    rf"[=:,](?![=:])(?:(?<={_TWO}[=:])|(?<={_TWO}[\"'][=:,])|(?<={_TWO} [=:])"
+    rf"|(?<={_TWO}\\[\"'][=:,])|(?<=[\\\"' ][\"' ][=:]))"
+)
+_LONGEST_END = max(map(len, _ENDS)) + 5
 _LONGEST_NAME = 64
-_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_NAME_LETTERS = string.ascii_letters + string.digits + "_.-"
 _VALUE = re.compile(
     r">?\s{0,3}b?(?:\\{1,3}\"(?P<escaped>[^\"\\\n]*+)|\"(?P<double>(?:[^\"\\\n]|\\.)*+)"
     r"|'(?P<single>(?:[^'\\\n]|\\.)*+)|(?P<plain>[^\s\"',;&<>(){}\[\]|\\]{1,40}+))"
@@ -59,6 +67,7 @@ _EMPTY = frozenset(
     ["null", "none", "true", "false", "nil", "str", "optional", "undefined", "set", "not"]
 )
 _ONE_WORD = re.compile(r"[A-Za-z]?[a-z]{5,15}")
+_DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
 _CODE = re.compile(r"[a-z_][A-Za-z_]*(?:\.[A-Za-z_]+)*")
 
 
@@ -147,17 +156,19 @@ def _without_named(text: str) -> str:
     pieces, at = [], 0
     for sign in _SIGN.finditer(text):
         place = sign.start()
-        before = text[max(0, place - _LONGEST_NAME) : place].rstrip(" ").rstrip("\"'").rstrip("\\")
-        if place < at or not before[-13:].lower().endswith(_ENDS):
+        end = text[max(0, place - _LONGEST_END) : place].rstrip(" \"'\\")
+        if place < at or not end.lower().endswith(_ENDS):
             continue
-        match, name = _VALUE.match(text, place + 1), _NAME.search(before)
-        if match is None or name is None:
+        before = text[max(0, place - _LONGEST_NAME) : place].rstrip(" \"'\\")
+        name = before[len(before.rstrip(_NAME_LETTERS)) :]
+        match = _VALUE.match(text, place + 1) if _says_secret(name) else None
+        if match is None:
             continue
         group = match.lastgroup or ""
         is_plain = group == "plain"
         if is_plain and text[place] == ",":
             continue
-        if _is_secret(name[0], match[group], is_plain=is_plain):
+        if _is_secret(name, match[group], is_plain=is_plain):
             pieces += [text[at : match.start(group)], "<secret>"]
             at = match.end(group)
             if is_plain and (rest := _REST.match(text, at)):
@@ -167,12 +178,12 @@ def _without_named(text: str) -> str:
 
 def _is_secret(name: str, value: str, *, is_plain: bool) -> bool:
     """Tell whether `name=value` in a text gives a secret away."""
-    if len(value) < 3 or value.lower() in _EMPTY or value.startswith("<") or not _says_secret(name):
+    if len(value) < 3 or value.lower() in _EMPTY or value.startswith("<"):
         return False
     last = name.lower()
     if last.endswith(("key", "token", "auth", "pass", "id", "signature")):
         if last in ("key", "token", "auth", "pass", "signature"):  # words of every log
-            return len(value) >= 12 and _is_mixed(value)
+            return len(value) >= 12 and bool(_DIGIT.search(value) and _LETTER.search(value))
         return not (is_plain and _CODE.fullmatch(value))
     return True
 
@@ -180,7 +191,3 @@ def _is_secret(name: str, value: str, *, is_plain: bool) -> bool:
 @lru_cache(maxsize=4096)
 def _says_secret(name: str) -> bool:
     return is_secret_name(name)
-
-
-def _is_mixed(value: str) -> bool:
-    return any(letter.isdigit() for letter in value) and any(letter.isalpha() for letter in value)
