@@ -32,8 +32,8 @@ _HEADER = re.compile(
     r"(?P<head>(?<![a-z])(?:bearer|basic) {1,4})(?P<value>[A-Za-z0-9._~+/=-]{6,})", re.IGNORECASE
 )
 _AUTHORIZATION = re.compile(
-    r"(?P<head>authorization\\{0,3}[\"']?\s{0,3}[=:,]\s{0,3}b?\\{0,3}[\"']?)"
-    r"(?:(?P<scheme>[a-z]{3,20}) {1,4})?(?P<value>[^\s\"',\\<>]+)",
+    r"(?P<head>authorization\\{0,3}[\"']?\s{0,3}[=:,]\s{0,3}(?:b(?=[\"'\\]))?\\{0,3}[\"']?)"
+    r"(?![a-z]{3,20} {1,4}<)(?:(?P<scheme>[a-z]{3,20}) {1,4})?(?P<value>[^\s\"',\\<>]+)",
     re.IGNORECASE,
 )
 _ENDS = (
@@ -56,7 +56,7 @@ _LONGEST_END = max(map(len, _ENDS)) + 5
 _LONGEST_NAME = 64
 _NAME_LETTERS = string.ascii_letters + string.digits + "_.-"
 _VALUE = re.compile(
-    r">?\s{0,3}b?(?:\\{1,3}\"(?P<escaped>[^\"\\\n]*+)|\"(?P<double>(?:[^\"\\\n]|\\.)*+)"
+    r">?\s{0,3}(?:b(?=[\"'\\]))?(?:\\{1,3}\"(?P<escaped>[^\"\\\n]*+)|\"(?P<double>(?:[^\"\\\n]|\\.)*+)"
     r"|'(?P<single>(?:[^'\\\n]|\\.)*+)|(?P<plain>[^\s\"',;&<>(){}\[\]|\\]{1,40}+))"
 )
 _REST = re.compile(r"[^\s\"',;&<>(){}\[\]|\\]*+")

@@ -20,6 +20,7 @@ from cluster.disk_faults import disk_faults
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
 from cluster.local_disk import is_leftover, sync
+from cluster.redaction.redactor import redacted
 from cluster.storage import Storage
 from cluster.temp_folders import TempFolder
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_file
@@ -181,7 +182,7 @@ class AttemptFolder:
         if now - self._shown_at < _PROGRESS_EVERY_S[is_local] and fraction != 1.0:
             return
         self._shown_at = now
-        state = json.dumps({"fraction": fraction, "doing": doing, "at": now}).encode()
+        state = json.dumps({"fraction": fraction, "doing": redacted(doing), "at": now}).encode()
         if is_local:
             temporary = self.path / "progress.json.tmp"
             temporary.write_bytes(state)

@@ -145,6 +145,7 @@ PLAIN = [
     "raise KeyError(key) from None; api_key=params.api_key_variable, token=token",
     "hf://org/name@main https://host:8080/path/me@there ssh://git@host/repository",
     "sk-learn, hf_hub and eyJ are words; sketch of a desk-top-publishing-programme-for-all",
+    "Authorization: Bearer <HF_TOKEN> and basic <secret>, key=<secret>",
     '{"password": null, "secret": "<HF_TOKEN>", "token": true}',
     "step 12: loss 0.123, lr=1e-06, grad_norm: 1.5",
 ]
@@ -205,6 +206,10 @@ def test_nothing_that_is_redacted_is_redacted_again(text):
 def test_time_is_bounded_by_a_count_of_steps_whatever_stands_in_a_line(unit):
     # Quadratic patterns would need minutes here; nothing is measured.
     assert len(redacted(unit * (200_000 // len(unit)))) > 0
+
+
+def test_all_letters_of_a_value_are_taken_out():
+    assert redacted("password=bcdefg7 secret: b'cdefg'") == "password=<secret> secret: b'<secret>'"
 
 
 def test_a_password_that_is_a_word_is_taken_out_where_it_stands_alone(monkeypatch):
