@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from analysis.long_table.circumstances import Origin
 from jobs.kind import Input, Upstream
 from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts import Prompts
-from jobs.text.format import Pair
+from jobs.text.format import FORMATS, Pair
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 
@@ -29,6 +30,14 @@ def planned_pairs(inputs: Mapping[str, Upstream]) -> Planned[Pair]:
         return Planned()
     kind = Pairs()
     return kind.planned(kind.Params(**upstream.params))
+
+
+def are_collected_pairs(inputs: Mapping[str, Upstream]) -> bool:
+    """Tell whether a job will read pairs that people wrote or compared."""
+    upstream = inputs.get("pairs")
+    if upstream is None or upstream.kind != "pairs":
+        return False
+    return FORMATS.find(upstream.params["format"]).ORIGIN is Origin.COLLECTED
 
 
 def planned_prompts(inputs: Mapping[str, Upstream]) -> Planned[PromptLine]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from cluster.resources import Resources
 from jobs.kind import Fit, Input, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, planned_pairs
+from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, are_collected_pairs, planned_pairs
 from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.objective import OBJECTIVES
@@ -53,10 +53,17 @@ class Align(Kind[AlignParams]):
         return fit_training(params, at)
 
     def notes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which pairs the chat template of the model refuses."""
+        """Say which pairs are refused, and that answers end without an end of text."""
         from jobs.training.planning.refused_pairs import notes_on_pairs
 
-        return notes_on_pairs(params, planned_pairs(inputs), inputs["model"])
+        notes = [*notes_on_pairs(params, planned_pairs(inputs), inputs["model"])]
+        ends_open = params.template == "none" and not params.end_of_text
+        if ends_open and OBJECTIVES.find(params.objective).TRAINS and are_collected_pairs(inputs):
+            notes.append(
+                "answers get no end of text, so the model is not taught where to stop; TRL appends "
+                "it: `end_of_text: true`, on the reference too, does so"
+            )
+        return notes
 
     def run(self, work: Work[AlignParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

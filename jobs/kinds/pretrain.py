@@ -1,7 +1,10 @@
 """Kind `pretrain`: a small model and its tokenizer, trained from scratch on documents."""
 
-from jobs.kind import Kind
+from collections.abc import Mapping, Sequence
+
+from jobs.kind import Kind, Upstream
 from jobs.provenance import Model
+from jobs.text.source_check import check_source
 from jobs.training.pretrain_params import Params as PretrainParams
 from jobs.worker.work import Work
 
@@ -14,6 +17,19 @@ class Pretrain(Kind[PretrainParams]):
     Params = PretrainParams
     LEAVES = Model.FROM_SCRATCH
     USES_TORCH = True
+
+    def pins(self, params: PretrainParams, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Read the documents once, to report early what is wrong; their path is digested."""
+        self.notes(params, {})
+        return {}
+
+    def notes(self, params: PretrainParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say which rows of the source cannot be used."""
+        if params.source is None:
+            return ()
+        return check_source(
+            "texts", params.format, params.source, params.options, params.max_dropped
+        )
 
     def run(self, work: Work[PretrainParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

@@ -6,13 +6,15 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from cluster.errors import UserError
-from jobs.text.format import FORMATS, MAX_DROPPED
+from jobs.text.format import FORMATS, MAX_DROPPED, by_reason
+from jobs.text.reading_report import about_source
 from jobs.text.source_check import read_source
 
 DEFAULT_VOCAB_SIZE = 2048
 """Tokens of a trained byte-level tokenizer where the study gives no number."""
 
 END_OF_TEXT = "<|endoftext|>"
+_MOST_LISTED = 1000
 _SMALLEST_VOCAB = 257  # 256 bytes and the end of text
 
 
@@ -25,7 +27,20 @@ def read_documents(
         UserError: there is none, or more than `max_dropped` of the source's rows are broken.
     """
     path = None if source is None else str(source)
-    return read_source("texts", name, path, options, max_dropped).items
+    return read_documents_and_report(name, path, options, max_dropped)[0]
+
+
+def read_documents_and_report(
+    name: str, source: str | None, options: Mapping[str, object], max_dropped: float
+) -> tuple[list[str], dict[str, object]]:
+    """Read the texts as `read_documents`; return, too, what a record says of rows left out."""
+    reading = read_source("texts", name, source, options, max_dropped)
+    reasons = {
+        reason: {"count": len(rows), "rows": rows[:_MOST_LISTED]}
+        for reason, rows in by_reason(reading.malformed()).items()
+    }
+    about = {"dropped": reasons} if reasons else {}
+    return reading.items, {**about, **about_source(reading)}
 
 
 def train_tokenizer(

@@ -8,6 +8,7 @@ from cluster.errors import UserError
 from jobs.kind import data_path
 from jobs.models.family import family_of_config
 from jobs.text.format import FORMATS, checked_options
+from jobs.text.source_check import max_dropped
 from jobs.training.params import TrainingParams
 
 
@@ -37,6 +38,8 @@ class Params(TrainingParams):
     max_grad_norm: float = Field(1.0, gt=0, description="Longer gradients are scaled to this.")
     adam_beta2: float = Field(0.95, ge=0, lt=1, description="Decay of adamw's second moment.")
     global_batch: int = Field(48, ge=1, le=10**9, description="Rows per optimizer step.")
+
+    max_dropped: float = max_dropped()
 
     @model_validator(mode="after")
     def _check(self) -> "Params":

@@ -53,8 +53,9 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     """Train the architecture of the params from scratch; return the record's facts."""
     params = work.params
     work.progress(None, "reading documents")
-    source = Path(params.source) if params.source else None
-    documents = corpus.read_documents(params.format, source, params.options)
+    documents, about = corpus.read_documents_and_report(
+        params.format, params.source, params.options, params.max_dropped
+    )
     tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)
     rows = packed_rows(documents, tokenizer, params.sequence_length, params.seed)
     device = pick_device(params.layout().num_gpus)
@@ -69,6 +70,7 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
         "model": describe_model(model.config),
         "training": {
             "num_documents": len(documents),
+            **about,
             "num_rows": len(rows),
             "tokens_digest": digest_bytes(rows.tobytes()),
             "num_passes": round(len(order) / len(rows), 3),

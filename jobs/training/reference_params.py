@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from cluster.errors import UserError
 from jobs.kind import added, execution
 from jobs.text.format import MAX_DROPPED
 from jobs.training.recipe import PrecisionParams
@@ -35,6 +36,16 @@ class PairScoringParams(PrecisionParams):
         ge=0,
         le=1,
     )
+
+    @model_validator(mode="after")
+    def _check_end_of_text(self) -> "PairScoringParams":
+        if self.end_of_text and self.template != "none":
+            raise UserError(
+                "a chat template ends answers itself",
+                where="end_of_text",
+                hint="leave end_of_text out, or set template: none",
+            )
+        return self
 
 
 class Params(PairScoringParams):

@@ -122,3 +122,10 @@ def test_the_end_of_text_is_appended_once_where_it_is_asked_for(word_tokenizer):
     assert plain.chosen_ids == pair.chosen_ids[:-1]
     with pytest.raises(UserError, match="no token that ends texts"):
         tokenized(word_tokenizer(), row, end_of_text=True)
+
+
+def test_an_end_of_text_behind_a_chat_template_is_refused():
+    from jobs.training.reference_params import Params
+
+    with pytest.raises(UserError, match="ends answers itself"):
+        Params(template="chat", end_of_text=True)
