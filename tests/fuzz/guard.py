@@ -81,19 +81,22 @@ def limit_memory(most_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def limit_time(seconds: float) -> Iterator[None]:
-    """Raise Hang in the block when it takes longer."""
+def limit_time(seconds: float, waiting_s: float) -> Iterator[None]:
+    """Raise Hang in the block when it computes longer, or waits longer on a busy machine."""
 
     def end(number: int, frame: object) -> None:
-        raise Hang(f"still at it after {seconds:g} s")
+        raise Hang(f"still at it after {seconds:g} s of work or {waiting_s:g} s of waiting")
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = {signal.SIGPROF: signal.ITIMER_PROF, signal.SIGALRM: signal.ITIMER_REAL}
+    before = {number: signal.signal(number, end) for number in timers}
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, waiting_s)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, timer in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 def contents(folder: Path) -> dict[str, tuple[int, int]]:
