@@ -27,6 +27,8 @@ _QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_confi
 _QUANTISED = "the weights are quantised{how}, which rounds the differences that are to be measured"
 _UNQUANTISED = "use the checkpoint that they were made from"
 _WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
+_LONGEST_NAME = 200
+"""Characters of a file name; file systems take 255 bytes."""
 _DEEP = "it is nested too deeply"
 
 
@@ -149,8 +151,11 @@ def _weight_map(folder: Path, where: str) -> dict[str, str]:
         raise UserError(f"{INDEX} has no weight_map", where=where)
     names = sorted(set(map(str, listed.values())))
     for name in names:
-        if Path(name).name != name or not name.endswith(".safetensors") or "\0" in name:
-            raise UserError(f"{INDEX} names {name!r}, which is no safetensors file", where=where)
+        is_plain = Path(name).name == name and "\0" not in name and len(name) <= _LONGEST_NAME
+        if not is_plain or not name.endswith(".safetensors"):
+            raise UserError(
+                f"{INDEX} names {name[:100]!r}, which is no safetensors file", where=where
+            )
         require_target(folder / name, where)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:

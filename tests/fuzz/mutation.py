@@ -102,7 +102,7 @@ def changed_json(data: bytes, rng: Random) -> bytes:
         return changed_bytes(data, rng)
     try:
         tree = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return changed_bytes(data, rng)
     written = json.dumps(changed_tree(tree, rng, rng.randrange(1, 4)))
     if rng.random() < 0.1:
