@@ -44,6 +44,10 @@ def main(descriptor: int) -> None:
     """Hold a Ray for the process at the other end of this socket, until it says `Close` or ends."""
     # Workers inherit it: Ray interrupts calls by SIGINT, which a shell's `&` may have ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A scheduler sends these to every process; the launch hears them and asks the calls to stop.
+    # Heard here, or by what Ray starts and workers inherit, they would end the machines first.
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     _adopt_orphans()
     connection = Connection(descriptor)
     start = connection.recv()

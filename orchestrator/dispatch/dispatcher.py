@@ -67,8 +67,9 @@ class Dispatcher:
         with handle_signals() as self.interruption:
             try:
                 self._loop()
-            except LockLost:
-                self._drain()  # whoever has the lock runs these jobs from here on
+            except Exception:  # a lost lock, a fault of ours: what runs is saved all the same
+                with suppress(Exception):
+                    self._drain()
                 raise
             self._drain()
         self._launch.watcher.tick(self._states.counts)

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from cluster.storage import Storage
+from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import LaunchState, read_events
+from orchestrator.records.ledger import Ended, LaunchState, read_events
 
 CHILD = """
 import os, signal, subprocess, sys
@@ -64,3 +66,30 @@ def test_every_signal_that_means_stop_ends_a_launch_in_order(tmp_path, number):
     events = list(read_events(Storage(root), "long"))
     assert events[-1].state == LaunchState.INTERRUPTED.value
     assert not gather(events).jobs[events[-2].key].failures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_to_every_process_of_a_launch_on_ray_lets_its_jobs_save(tmp_path, number):
+    study, root = tmp_path / "long.yaml", tmp_path / "root"
+    study.write_text(PROBE)
+    words = [sys.executable, "-m", "orchestrator.cli", "launch", str(study), "--root", str(root)]
+    launch = subprocess.Popen(
+        [*words, "--cpus", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        while not list(root.glob("artifacts/probe/*/attempts/*/progress.json")):
+            assert launch.poll() is None, launch.communicate()
+            time.sleep(0.05)
+        everybody = psutil.Process(launch.pid)
+        family = everybody.children(recursive=True)
+        assert len(family) > 3
+        for process in [*family, everybody]:
+            process.send_signal(number)
+        output = launch.communicate(timeout=120)[0]
+    finally:
+        launch.kill()
+        launch.communicate()
+    assert launch.returncode == 130, output
+    (ended,) = (each for each in read_events(Storage(root), "long") if isinstance(each, Ended))
+    assert ended.result is Result.CANCELLED, ended
