@@ -64,15 +64,21 @@ def verb_names() -> list[str]:
 
 def _report(fault: DeltascaleError, *, as_json: bool) -> None:
     """Write a fault to standard error, or as JSON to standard output where that takes anything."""
+    from cluster.redaction.redactor import redacted
+
     if as_json:
         try:
-            sys.stdout.write(json.dumps(fault.as_json()) + "\n")
+            content = {
+                name: redacted(value) if isinstance(value, str) else value
+                for name, value in fault.as_json().items()
+            }
+            sys.stdout.write(json.dumps(content) + "\n")
             sys.stdout.flush()
             return
         except OSError:
             pass
     _discard_output_unless_written()
-    sys.stderr.write(f"{_PROGRAM}: {fault}\n")
+    sys.stderr.write(f"{_PROGRAM}: {redacted(str(fault))}\n")
 
 
 def _discard_output_unless_written() -> None:

@@ -39,6 +39,7 @@ def _check_variable_name(written: object) -> object:
     """Refuse what may be a key in place of its variable's name, and never repeat it."""
     if written is None or (isinstance(written, str) and _is_name(written)):
         return written
+    remember_secret(str(written), "not repeated")  # whatever message tells where it stands
     raise UserError(
         "this is no name of an environment variable",
         allowed=["capitals, digits and _, such as OPENAI_API_KEY"],

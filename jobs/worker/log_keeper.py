@@ -79,7 +79,8 @@ class _Keeper:
             self._descriptors += descriptors
             *lines, self._words = (self._words + words).split(b"\n")
             for order in map(json.loads, lines):
-                if secrets := order.pop("secrets", None):
+                secrets = order.pop("secrets", {})
+                if not secrets.items() <= self._secrets.items():
                     self._secrets.update(secrets)
                     self.redact = Redactor(self._secrets)
                 self._orders.append(order)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cluster.errors import UserError
+from cluster.redaction.redactor import redacted
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.grid import Grid, Row
@@ -130,7 +131,8 @@ class StageParams:
 
     def _prepare(self, values: _Values) -> Prepared:
         def where(place: Place) -> str:
-            return self._line(place) + self._cell_of(values, place)
+            # A value may be a key in place of its variable's name.
+            return redacted(self._line(place) + self._cell_of(values, place))
 
         cell = expressions.CellValues(
             values=values, where=where, may_lack_data=self._outside.may_be_absent

@@ -68,6 +68,16 @@ def configure(home, text, mode=0o600):
     return path
 
 
+@pytest.mark.parametrize("key", ["K3J9X0QWE7ZB4LT8", "correct-horse-battery"])
+def test_a_key_among_the_values_of_an_axis_is_not_repeated(key, root, tmp_path):
+    text = STUDY.replace("stages:", f"axes: {{k: [{key}]}}\nstages:")
+    text = text.replace("kind: ask", "kind: ask\n    over: [k]").replace("LLM_KEY", '"${k}"')
+    (tmp_path / "closed.yaml").write_text(text)
+    with pytest.raises(UserError) as fault:
+        plan_study(root, load_study(tmp_path / "closed.yaml"))
+    assert "never the key itself" in str(fault.value) and key not in str(fault.value)
+
+
 def test_where_keys_go_is_read_off_the_params_of_kinds_and_scorers(jobs):
     (asking,) = (job for job in jobs if job.kind == "ask")
     assert key_uses(asking.params_as(KINDS.find("ask").Params)) == USES
