@@ -5,6 +5,7 @@ So faults in data are known before jobs run, and a plan says what a job will lea
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -33,6 +34,7 @@ def local_path(source: str | None) -> Path | None:
     if source is None:
         return None
     if "://" not in source:
+        _refuse_kernel(Path(source))
         return Path(source)
     name = "/".join(source.removeprefix("hf://datasets/").split("/")[:2])
     download = f"download it (`hf download {name} --repo-type dataset --local-dir FOLDER`)"
@@ -41,6 +43,15 @@ def local_path(source: str | None) -> Path | None:
         where=source,
         hint=(download if source.startswith(_HUB) else "download it") + " and name that as source",
     )
+
+
+def _refuse_kernel(path: Path) -> None:
+    """Refuse what only looks like a file: environments of processes, devices."""
+    with suppress(OSError, RuntimeError, ValueError):  # told when it is opened
+        top = path.resolve().parts[1:2]
+        is_memory_disk = path.resolve().is_relative_to("/dev/shm")
+        if top in (("proc",), ("sys",), ("dev",)) and not is_memory_disk:
+            raise UserError("this is of the system, and holds no data", where=str(path))
 
 
 @overload

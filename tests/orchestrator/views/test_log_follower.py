@@ -37,6 +37,23 @@ def test_following_moves_on_to_the_newer_attempt(launch, make_probe, root):
     assert list(following) == [("a-000002", "later\n")]
 
 
+def test_a_log_that_lost_its_middle_is_followed_from_its_end(launch, make_probe, root):
+    job = make_probe(0)
+    name = f"{launch.artifact(job).attempt_folder('a-000001')}/log.txt"
+    root.write(name, b"a long beginning\n")
+    following = follow(root, "study", job)
+    assert next(following) == ("a-000001", "a long beginning\n")
+    root.write(name, b"short\n")
+    assert list(following) == []
+    root.write(name, b"a long beginning\n")
+    following = follow(root, "study", job)
+    next(following)
+    root.write(name, b"short\n")
+    with study_lock(root, "study", "a"):
+        root.write(name, b"a long beginning\nand more\n")
+        assert next(following) == ("a-000001", "and more\n")
+
+
 def test_a_stale_record_that_another_launch_made_again_meanwhile_is_kept(launch, make_probe, root):
     """While the first job runs, another launch makes the stale one again."""
     first, stale = make_probe(0), make_probe(1)
