@@ -25,13 +25,18 @@ _TORCH_RANKS = frozenset(
     }
 )
 """What torch, accelerate and DeepSpeed take for the place of a process among ranks."""
-_SETTING_PREFIXES = ("ACCELERATE_", "FSDP_", "MEGATRON_LM_", "PARALLELISM_CONFIG_")
-"""Beginnings of what `accelerate launch` tells its processes: engine, precision, batches."""
+_SETTING_PREFIXES = (
+    *("ACCELERATE_", "FSDP_", "MEGATRON_LM_", "PARALLELISM_CONFIG_"),
+    "PYTORCH_TUNABLEOP_",
+)
+"""Beginnings of what `accelerate launch` tells its processes: engine, precision, batches; and of
+what has torch choose other kernels for products."""
 _SETTINGS = frozenset(
     {
         # Precision of products: params say it, and torch is told.
         *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
         *("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"),
+        *("TORCH_BLAS_PREFER_CUBLASLT", "TORCH_LINALG_PREFER_CUSOLVER", "DISABLE_ADDMM_CUDA_LT"),
         *("XLA_USE_BF16", "XLA_DOWNCAST_BF16", "USE_TORCH_XLA"),
         # Other modules, kernels or accelerators than those that a kind has chosen.
         *("DS_ACCELERATOR", "TRANSFORMERS_SDPA_FORCE_GQA", "TRUST_REMOTE_CODE"),

@@ -10,8 +10,9 @@ from typing import Any
 
 from cluster.errors import UserError
 from jobs.models.checkpoint_files import TOKENIZER_FILES
-from jobs.models.file_content import require_content, require_target
-from jobs.models.folder import read_json_object, read_tensors
+from jobs.models.file_content import require_target
+from jobs.models.folder import check_descriptions, read_json_object, read_tensors
+from jobs.models.weight_names import refuse_wrapped_adapter
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -56,11 +57,9 @@ def check_adapter_folder(folder: Path, where: str) -> list[str]:
     require_target(folder / WEIGHTS, where)
     if not (folder / WEIGHTS).is_file():
         raise no_adapter_weights([path.name for path in folder.glob("*")], where)
-    for name in TOKENIZER_FILES:
-        require_target(folder / name, where)
-        if (folder / name).is_file():
-            require_content(folder / name, where)
-    read_tensors(folder / WEIGHTS, where)  # the file is as long as its header says
+    check_descriptions(folder, TOKENIZER_FILES, where)
+    tensors = read_tensors(folder / WEIGHTS, where)  # the file is as long as its header says
+    refuse_wrapped_adapter(tensors.keys(), where)
     return [CONFIG, WEIGHTS, *(name for name in TOKENIZER_FILES if (folder / name).is_file())]
 
 

@@ -24,14 +24,13 @@ from jobs.models.language_model import LanguageModel
 from jobs.models.loading import load_model, load_tokenizer_with, save_checkpoint
 from jobs.models.model_facts import Dtype
 from jobs.models.shape import ConfigMapping
+from jobs.models.weight_names import PEFT_PREFIX
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from peft.tuners.tuners_utils import BaseTunerLayer
 
 
-_PREFIX = "base_model.model."
-"""Prefix of the name of every tensor in peft."""
 _MOST_NAMES_SHOWN = 3
 
 
@@ -135,7 +134,7 @@ def _without_embeddings_of_base(
     in_base = dict(adapted.get_base_model().named_parameters())
 
     def is_in_base(name: str, tensor: Tensor) -> bool:
-        own = in_base.get(name.removeprefix(_PREFIX))
+        own = in_base.get(name.removeprefix(PEFT_PREFIX))
         return own is not None and own.shape == tensor.shape and bool((own == tensor.to(own)).all())
 
     return {name: tensor for name, tensor in tensors.items() if not is_in_base(name, tensor)}

@@ -5,7 +5,7 @@ Every fault of a folder is one UserError that names the folder and the file.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -228,11 +228,20 @@ def _refuse_quantised_tensors(tensors: Mapping[str, StoredTensor], where: str) -
             raise UserError(_QUANTISED.format(how=how), where=where, hint=_UNQUANTISED)
 
 
-def _check_tokenizer(folder: Path, family: Family, config: ConfigMapping, where: str) -> None:
-    for name in DESCRIPTIONS:
+def check_descriptions(folder: Path, names: Iterable[str], where: str) -> None:
+    """Raise UserError for a file beside the weights that is not what its name says."""
+    for name in names:
         require_target(folder / name, where)
-        if (folder / name).is_file():
+        if not (folder / name).is_file():
+            continue
+        if name.endswith(".json"):
+            read_json_object(folder / name, where)
+        else:
             require_content(folder / name, where)
+
+
+def _check_tokenizer(folder: Path, family: Family, config: ConfigMapping, where: str) -> None:
+    check_descriptions(folder, DESCRIPTIONS, where)
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise UserError(
             f"no tokenizer: found {first_names(_names_in(folder))}",
@@ -242,7 +251,6 @@ def _check_tokenizer(folder: Path, family: Family, config: ConfigMapping, where:
         )
     if not (folder / "tokenizer.json").is_file():
         return
-    read_json_object(folder / "tokenizer.json", where)
     _check_ids(_read_tokenizer(folder, where), family.shape(config).vocab_size, where)
 
 

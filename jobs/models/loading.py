@@ -4,7 +4,6 @@ Safetensors only, local files only, no code from the folder; the same folder giv
 """
 
 import copy
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from cluster.errors import UserError
 from cluster.temp_folders import TempFolder
 from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.family import attention_kernel, family_of_config
-from jobs.models.folder import check_model_folder, read_config
+from jobs.models.folder import check_model_folder, read_config, read_json_object
 from jobs.models.model_facts import Dtype
 from jobs.models.shape import ModelConfig, as_mapping
 
@@ -174,7 +173,7 @@ def _is_generic(folder: Path) -> bool:
     described = folder / "tokenizer_config.json"
     if not (described.is_file() and (folder / "tokenizer.json").is_file()):
         return False
-    declared = json.loads(described.read_text(encoding="utf-8")).get("tokenizer_class")
+    declared = read_json_object(described, str(folder)).get("tokenizer_class")
     return declared in ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 

@@ -24,6 +24,9 @@ _UNMERGED = re.compile(
     r"(?:^|\.)(?:lora_[A-Za-z_]+|base_layer|modules_to_save|original_module|ia3_l)(?:\.|$)"
 )
 """Names of an adapter's tensors, and of those that it changes."""
+PEFT_PREFIX = "base_model.model."
+"""What the name of every tensor of an adapter begins with."""
+_LIVE_ADAPTER = re.compile(r"\.lora_[A-Za-z_]+\.\w+\.weight$")
 _HEADS = ("lm_head.", "embed_out.")
 _MOST_NAMES_SHOWN = 3
 _COPY_BYTES = 1 << 24
@@ -66,6 +69,25 @@ def plain_names(names: Collection[str], family: Family, where: str) -> Renaming 
         where=where,
         hint=_advice(names, family),
     )
+
+
+def refuse_wrapped_adapter(names: Collection[str], where: str) -> None:
+    """Raise UserError where the tensors of an adapter are not named as peft saves them."""
+    wrapped = [name for name in names if _WRAPPERS.search(name.removeprefix(PEFT_PREFIX))]
+    live = [name for name in names if _LIVE_ADAPTER.search(name)]
+    bare = [name for name in names if not name.startswith(PEFT_PREFIX)]
+    for odd, why in (
+        (wrapped, "a wrapper (torch.compile, DDP, FSDP) was saved with it"),
+        (live, "it is the state of a model in training, with the adapter's own name in it"),
+        (bare, f"they do not begin with {PEFT_PREFIX!r}"),
+    ):
+        if odd:
+            raise UserError(
+                f"the adapter's tensors are not named as peft saves them: {why}: {_some(odd)}",
+                where=where,
+                hint="unwrap the model (accelerator.unwrap_model, model._orig_mod) and save the "
+                "adapter with peft's save_pretrained",
+            )
 
 
 def wrapping(names: Collection[str], renaming: Renaming) -> str:

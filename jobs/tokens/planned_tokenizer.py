@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _PARENTS = ("model", "base")
 """Inputs under which a model reads the one that its tokenizer comes from."""
 
+Stamp = tuple[Path, int, int]
+"""A file, its size and its time of change."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTokenizer:
@@ -36,6 +39,8 @@ class PlannedTokenizer:
     """Folder of its files."""
     model: Path
     """Folder of the config of the model."""
+    stamps: tuple[Stamp, ...]
+    """Its files: what is known of it holds while these are equal."""
 
     @property
     def num_rows(self) -> int:
@@ -50,32 +55,24 @@ class PlannedTokenizer:
 
     def load(self) -> PreTrainedTokenizerFast:
         """Load it, once for all jobs. Raises UserError where it cannot be read."""
-        return _load(self.folder, self.model, tuple(map(_stamp, self._files())))
+        return _load(self)
 
     def has_files_of(self, other: PlannedTokenizer) -> bool:
         """Tell whether another one is written in the same bytes."""
         return self.folder == other.folder or self._digests() == other._digests()
 
     def _digests(self) -> dict[str, str]:
-        return {file.name: _digest(*_stamp(file)) for file in self._files()}
-
-    def _files(self) -> list[Path]:
-        files = (self.folder / name for name in TOKENIZER_FILES)
-        return [file for file in files if file.is_file()]
+        return {stamp[0].name: _digest(*stamp) for stamp in self.stamps}
 
 
-_Stamp = tuple[Path, int, int]
-"""A file, its size and its time of change: what was read of it is known while these are equal."""
-
-
-def _stamp(file: Path) -> _Stamp:
+def _stamp(file: Path) -> Stamp:
     state = file.stat()
     return file, state.st_size, state.st_mtime_ns
 
 
 @lru_cache(maxsize=16)
-def _load(folder: Path, model: Path, stamps: tuple[_Stamp, ...]) -> PreTrainedTokenizerFast:
-    return load_tokenizer_with(model, folder)
+def _load(planned: PlannedTokenizer) -> PreTrainedTokenizerFast:
+    return load_tokenizer_with(planned.model, planned.folder)
 
 
 @lru_cache(maxsize=256)
@@ -110,8 +107,10 @@ def planned_tokenizer(model: Upstream | None) -> PlannedTokenizer | None:
 def _checked(owner: Path | None, model: Path | None) -> PlannedTokenizer | None:
     if owner is None or model is None:
         return None
-    planned = PlannedTokenizer(folder=owner, model=model)
+    files = (owner / name for name in TOKENIZER_FILES)
     try:
+        stamps = tuple(_stamp(file) for file in files if file.is_file())
+        planned = PlannedTokenizer(folder=owner, model=model, stamps=stamps)
         return planned if planned.num_rows else None
     except (DeltascaleError, OSError):
         return None

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from cluster.errors import SurroundingsError, UserError
@@ -126,7 +127,7 @@ def test_quantised_weights_are_told_by_their_files_and_by_their_tensors(single):
     tensors = load_file(single / "model.safetensors")
     name = next(name for name in tensors if name.endswith("attn.c_attn.weight"))
     save_file(
-        {**tensors, name: tensors[name].to(dtype=__import__("torch").int8)},
+        {**tensors, name: tensors[name].to(torch.int8)},
         single / "model.safetensors",
     )
     assert "quantised" in (told := fault(single)) and f"{name} is I8" in told
@@ -155,6 +156,33 @@ def test_a_size_that_is_none_is_told_by_its_name(single, name, value):
 def test_json_that_is_nested_too_deeply_is_told(sharded, name):
     (sharded / name).write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
     assert f"{name} is not JSON: it is nested too deeply" in fault(sharded)
+
+
+@pytest.mark.parametrize(
+    "name", ["generation_config.json", "tokenizer_config.json", "special_tokens_map.json"]
+)
+def test_a_description_that_is_no_json_object_is_told(single, name):
+    (single / name).write_text('{"cut": ')
+    assert f"{name} is not JSON" in fault(single)
+    (single / name).write_text("[]")
+    assert f"{name} holds no JSON object" in fault(single)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("base_model.model._orig_mod.h.0.attn.c_attn.lora_A.weight", "a wrapper"),
+        ("module.base_model.model.h.0.attn.c_attn.lora_A.weight", "a wrapper"),
+        ("base_model.model.h.0.attn.c_attn.lora_A.default.weight", "a model in training"),
+        ("h.0.attn.c_attn.lora_A.weight", "do not begin with"),
+    ],
+)
+def test_an_adapter_that_was_saved_in_a_wrapper_is_told(tmp_path, name, why):
+    settings = {"peft_type": "LORA", "r": 8, "target_modules": ["c_attn"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    save_file({name: torch.zeros(8, 16)}, tmp_path / "adapter_model.safetensors")
+    told = fault(tmp_path, check_adapter_folder)
+    assert why in told and name in told and "save_pretrained" in told
 
 
 def test_a_file_that_may_not_be_read_is_a_fault_of_the_surroundings(single, monkeypatch):
