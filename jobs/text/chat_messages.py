@@ -33,6 +33,8 @@ _DEEPEST = 16
 # Each alternative ends at the text's end at the latest, so that no text is searched twice.
 _LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)""", re.DOTALL)
 _BETWEEN = re.compile(r"([}\]])\s*(?=[{\[])")
+_PYTHON = {"nan": "None", "NaN": "None", "null": "None", "true": "True", "false": "False"}
+_WORDS = re.compile(rf"\b(?:{'|'.join(_PYTHON)})\b")
 _ARRAY = re.compile(r"\barray\(|,\s*dtype=\w+\)")
 
 
@@ -104,7 +106,8 @@ def _outside_literals(text: str) -> str | None:
             depth += 1 if bracket in "[({" else -1
             if depth > _DEEPEST:
                 return None
-        pieces.append(_BETWEEN.sub(r"\1, ", _ARRAY.sub("", between)))
+        between = _BETWEEN.sub(r"\1, ", _ARRAY.sub("", between))
+        pieces.append(_WORDS.sub(lambda word: _PYTHON[word[0]], between))
         if literal:
             pieces.append(literal.group())
             end = literal.end()

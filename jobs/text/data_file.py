@@ -26,10 +26,11 @@ SUFFIXES = tuple(_READERS)
 
 def suffix_of(name: str) -> str:
     """Return the suffix of a data file, that of its packing included; empty for another file."""
-    packed = next((end for end in PACKED_SUFFIXES if name.endswith(end)), "")
-    inner = name.removesuffix(packed)
+    lower = name.lower()
+    packed = next((end for end in PACKED_SUFFIXES if lower.endswith(end)), "")
+    inner = lower.removesuffix(packed)
     suffix = next((known for known in SUFFIXES if inner.endswith(known)), "")
-    return suffix + packed if suffix else ""
+    return name[len(name) - len(suffix + packed) :] if suffix else ""
 
 
 def read_table(path: Path, wanted: Collection[str]) -> Table:
@@ -38,7 +39,7 @@ def read_table(path: Path, wanted: Collection[str]) -> Table:
     A name may be of a nested column (`prompt.text`).
 
     Raises:
-        UserError: another suffix; not what its suffix says; not UTF-8; no rows.
+        UserError: another suffix; not what its suffix says; not UTF-8.
     """
     reader = _READERS.get(_bare_suffix(path.name))
     if reader is None:
@@ -49,12 +50,9 @@ def read_table(path: Path, wanted: Collection[str]) -> Table:
             hint=f"each may be packed ({', '.join(PACKED_SUFFIXES)})",
         )
     outer = {name.partition(".")[0] for name in wanted} | set(wanted)
-    table = reader(path, outer.__contains__)
-    if not table.num_rows:
-        raise UserError("it holds no rows", where=str(path))
-    return table
+    return reader(path, outer.__contains__)
 
 
 def _bare_suffix(name: str) -> str:
-    suffix = suffix_of(name)
+    suffix = suffix_of(name).lower()
     return next((known for known in SUFFIXES if suffix.startswith(known)), "")

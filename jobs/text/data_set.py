@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from cluster.errors import UserError, unknown_name
-from jobs.text.data_file import SUFFIXES, read_table, suffix_of
+from jobs.text.chosen_shards import files_of
+from jobs.text.data_file import read_table, suffix_of
 from jobs.text.format import Dropped, Item, Reading, source_of
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.fault import RowFault, shown
@@ -15,7 +16,7 @@ from jobs.text.rows.file_bytes import PACKED_SUFFIXES
 from jobs.text.rows.json_rows import parse_json
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Row, Table
-from jobs.text.shard_names import Shard, missing_shards, shards_in
+from jobs.text.shard_names import shards_in
 
 Made = TypeVar("Made")
 
@@ -82,8 +83,18 @@ def read_all_rows(
     Raises:
         UserError: as `read_table`; missing columns; a folder with no or several splits.
     """
-    files, notes = _files(name, source, options)
-    return read_files(files, needed, optional=optional, columns=options.columns, notes=notes)
+    files, notes = files_of(name, source, options)
+    try:
+        return read_files(files, needed, optional=optional, columns=options.columns, notes=notes)
+    except UserError as fault:
+        if len(files) > 1 and notes:
+            raise UserError(
+                fault.error,
+                where=fault.where,
+                allowed=fault.allowed,
+                hint="; ".join(filter(None, (fault.hint, *notes))),
+            ) from fault
+        raise
 
 
 def read_files(
@@ -103,9 +114,12 @@ def read_files(
     rows: list[Row] = []
     malformed: list[Dropped] = []
     unused: dict[str, None] = {}
-    start = 0
+    start, empty = 0, 0
     for file in files:
         table = read_table(file, wanted)
+        if not table.num_rows:
+            empty += 1  # writers of many shards leave some empty
+            continue
         _check_columns(file, table, [columns.get(name, name) for name in needed])
         rows += [_numbered(row, start, columns) for row in table.rows]
         malformed += [
@@ -115,6 +129,10 @@ def read_files(
         outer = {name.partition(".")[0] for name in wanted}
         unused |= {name: None for name in table.columns if name not in outer}
         start += _last_number(table)
+    if empty == len(files):
+        raise UserError("it holds no rows", where=str(files[0]))
+    if empty:
+        notes = [*notes, f"{empty} of {len(files)} files hold no rows"]
     return SourceRows(
         rows=rows, malformed=malformed, unused_columns=tuple(unused), notes=tuple(notes)
     )
@@ -142,8 +160,8 @@ def _check_columns(path: Path, table: Table, needed: Sequence[str]) -> None:
     nested = {
         name: f"{outer}.{name}"
         for name in missing
-        for outer, cell in table.rows[0].cells.items()
-        if isinstance(cell, Mapping) and name in cell
+        for outer in table.columns
+        if f"{outer}.{name}" in table.inner or _is_inside(table.rows[0].cells.get(outer), name)
     }
     ways = [f"it has {shown(table.columns)}; needed are {', '.join(needed)}"]
     if nested:
@@ -154,6 +172,10 @@ def _check_columns(path: Path, table: Table, needed: Sequence[str]) -> None:
         where=str(path),
         hint="; ".join(ways),
     )
+
+
+def _is_inside(cell: object, name: str) -> bool:
+    return isinstance(cell, Mapping) and name in cell
 
 
 def _has(table: Table, name: str) -> bool:
@@ -212,53 +234,3 @@ def _refuse_json(lines: Sequence[str], file: Path) -> None:
                 where=str(file),
                 hint="call it .jsonl; a format that reads rows then takes a column of it",
             )
-
-
-def _files(name: str, source: Path | None, options: RowOptions) -> tuple[list[Path], list[str]]:
-    if source is None or not os.path.isdir(source):
-        for option in ("split", "subset"):
-            if getattr(options, option) is not None:
-                raise UserError(
-                    f"option {option}: only a folder has {option}s",
-                    where=f"format {name}",
-                    hint="leave it out",
-                )
-        return [source_of(name, source)], []
-    shards = shards_in(source)
-    if not shards:
-        raise UserError("no file of rows in it", where=str(source), allowed=SUFFIXES)
-    shards = _of_split(source, _of_subset(source, shards, options.subset), options.split)
-    subsets = list(dict.fromkeys(shard.subset for shard in shards))
-    notes = [f"{missing} are not there" for missing in missing_shards(shards)]
-    if len(subsets) > 1:
-        names = ", ".join(subset or "(none)" for subset in subsets)
-        notes.append(f"{len(subsets)} subsets are read together ({names}); option subset reads one")
-    return [shard.path for shard in shards], notes
-
-
-def _of_subset(source: Path, shards: list[Shard], subset: str | None) -> list[Shard]:
-    subsets = {shard.subset for shard in shards}
-    if subset is None:
-        return shards
-    if subset not in subsets:
-        raise unknown_name("subset", subset, filter(None, subsets), where=str(source))
-    return [shard for shard in shards if shard.subset == subset]
-
-
-def _of_split(source: Path, shards: list[Shard], split: str | None) -> list[Shard]:
-    splits = {shard.split for shard in shards}
-    if split is None and len(splits) == 1:
-        return shards
-    if split is None:
-        subsets = sorted({shard.subset for shard in shards if shard.subset})
-        of_subset = f", and option subset ({', '.join(subsets)}) for one alone" if subsets else ""
-        raise UserError(
-            "it holds several splits",
-            where=str(source),
-            allowed=splits,
-            hint=f"give option split{of_subset}",
-        )
-    chosen = [shard for shard in shards if split in (shard.split, shard.stem)]
-    if not chosen:
-        raise unknown_name("split", split, splits, where=str(source))
-    return chosen

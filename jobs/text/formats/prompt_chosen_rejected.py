@@ -7,6 +7,7 @@ part of one of them. Without a column prompt, it is the words that both sides be
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
+from cluster.errors import UserError
 from jobs.text.chat_messages import looks_like_messages
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading
@@ -17,6 +18,10 @@ from jobs.text.rows.fault import RowFault
 from jobs.text.rows.table import Row
 
 _SIDES = ("chosen", "rejected")
+_ALSO_PROMPTS = frozenset(
+    {"question", "instruction", "input", "query", "context", "user", "problem", "prompt_text"}
+)
+"""Names that prompts have elsewhere."""
 _TRANSCRIPT = "\n\nHuman:"
 
 
@@ -43,6 +48,15 @@ def _pairs(
     name = "prompt-chosen-rejected"
     rows = read_all_rows(name, source, options, _SIDES, optional=("prompt",))
     has_prompts = any("prompt" in row.cells for row in rows.rows)
+    other = next(
+        (column for column in rows.unused_columns if column.lower() in _ALSO_PROMPTS), None
+    )
+    if not has_prompts and other is not None:
+        raise UserError(
+            "missing column prompt",
+            where=str(source),
+            hint=f"if {other!r} is it: options: {{columns: {{prompt: {other}}}}}",
+        )
     pairs, broken = rows.make(_pair if has_prompts else _pair_of_shared_opening)
     return rows, pairs, broken
 

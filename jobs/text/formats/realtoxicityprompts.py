@@ -3,10 +3,12 @@
 As text: one prompt per line, in a file or in every .txt of a folder.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
+from jobs.text.chat_messages import parse_text
 from jobs.text.data_set import read_text_rows
 from jobs.text.format import Dropped, Format, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
@@ -37,7 +39,11 @@ def _is_blank_line(row: Row) -> bool:
 
 
 def _prompt(row: Row) -> Prompt:
-    """Read `prompt.text`, as published, or a prompt of plain text."""
-    is_published = isinstance(row.cell("prompt"), dict)
-    text = text_cell(row, "prompt.text" if is_published else "prompt").strip()
+    """Read `prompt.text`, as published or as a csv writes it, or a prompt of plain text."""
+    prompt = row.cell("prompt")
+    if isinstance(prompt, str) and isinstance(parsed := parse_text(prompt), Mapping):
+        prompt = parsed
+    if isinstance(prompt, Mapping):
+        row = replace(row, cells={"prompt.text": prompt.get("text")})
+    text = text_cell(row, "prompt.text" if isinstance(prompt, Mapping) else "prompt").strip()
     return Prompt(row=row.number, source=text, segments=(Segment(role="prompt", text=text),))

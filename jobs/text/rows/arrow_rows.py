@@ -1,6 +1,6 @@
 """Rows of Parquet and Arrow files: the columns asked for, and every row that can be decoded."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,12 @@ def read_parquet(path: Path, wanted: Callable[[str], bool]) -> Table:
     check_start(path)
     try:
         with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
+            schema = file.schema_arrow
             groups = [file.metadata.row_group(at) for at in range(file.num_row_groups)]
             if sum(max(0, group.total_byte_size) for group in groups) > _MOST_BYTES:
                 raise UserError("its footer is damaged", where=str(path), hint="download it again")
-            content = file.read(columns=[name for name in names if wanted(name)])
-            return _table(names, content, file.metadata.num_rows)
+            content = file.read(columns=[name for name in schema.names if wanted(name)])
+            return _table(schema, content, file.metadata.num_rows)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _broken(path, "parquet", error) from error
 
@@ -43,8 +43,8 @@ def read_arrow(path: Path, wanted: Callable[[str], bool]) -> Table:
     try:
         with reader_of(content) as reader:
             whole = reader.read_all()
-            names = whole.schema.names
-            return _table(names, whole.select([n for n in names if wanted(n)]), whole.num_rows)
+            content_wanted = whole.select([n for n in whole.schema.names if wanted(n)])
+            return _table(whole.schema, content_wanted, whole.num_rows)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
         raise _broken(path, "Arrow", error) from error
 
@@ -58,7 +58,7 @@ def _broken(path: Path, kind: str, error: Exception) -> UserError:
     )
 
 
-def _table(columns: Sequence[str], content: "pyarrow.Table", num_rows: int) -> Table:
+def _table(schema: "pyarrow.Schema", content: "pyarrow.Table", num_rows: int) -> Table:
     names = content.column_names
     values = [_values(content.column(at)) for at in range(len(names))]
     rows, malformed = [], []
@@ -70,7 +70,13 @@ def _table(columns: Sequence[str], content: "pyarrow.Table", num_rows: int) -> T
             malformed.append(Malformed(row=number, reason=f"{broken!r} is not UTF-8"))
     if not names:
         rows = [Row(number=number, cells={}) for number in range(1, min(num_rows, 1) + 1)]
-    return Table(columns=columns, rows=rows, malformed=malformed)
+    inner = [
+        f"{field.name}.{inside.name}"
+        for field in schema
+        if hasattr(field.type, "fields")
+        for inside in field.type.fields
+    ]
+    return Table(columns=schema.names, rows=rows, malformed=malformed, inner=inner)
 
 
 _BROKEN = object()

@@ -48,6 +48,8 @@ class Table:
     """Rows that can be read."""
     malformed: list[Malformed] = field(default_factory=list)
     """The others."""
+    inner: Sequence[str] = ()
+    """Names of the columns inside others (`outer.inner`), where a schema says them."""
 
     @property
     def num_rows(self) -> int:

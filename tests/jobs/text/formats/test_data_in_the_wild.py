@@ -276,3 +276,65 @@ def test_what_is_neither_file_nor_folder_is_refused(tmp_path):
         read(tmp_path / "pipe.jsonl")
     with pytest.raises(UserError, match="no such file"):
         read(tmp_path / ("x" * 300))
+
+
+def test_the_hubs_cache_is_read_at_its_branch_alone(tmp_path):
+    for commit in ("aaa", "bbb"):
+        written(
+            tmp_path / "snapshots" / commit / "data" / "train-00000-of-00001.jsonl", [row(commit)]
+        )
+    (tmp_path / "refs").mkdir()
+    with pytest.raises(UserError, match="several snapshots"):
+        read(tmp_path)
+    (tmp_path / "refs" / "main").write_text("bbb")
+    assert prompts_of(read(tmp_path)) == ["pbbb"]
+
+
+def test_a_split_that_lies_there_in_two_forms_is_not_read_twice(tmp_path):
+    written(tmp_path / "train.jsonl", [row(1)])
+    (tmp_path / "train.csv").write_text("prompt,chosen,rejected\np1, a1, b\n")
+    with pytest.raises(UserError, match="in several forms") as caught:
+        read(tmp_path)
+    assert caught.value.allowed == [".csv", ".jsonl"]
+
+
+def test_empty_shards_among_others_are_noted(tmp_path):
+    written(tmp_path / "train" / "part-00000.jsonl", [])
+    written(tmp_path / "train" / "part-00001.jsonl", [row(1)])
+    reading = read(tmp_path)
+    assert prompts_of(reading) == ["p1"] and reading.notes == ("1 of 2 files hold no rows",)
+
+
+def test_a_missing_column_names_a_likely_one_and_the_subsets(tmp_path):
+    asked = written(tmp_path / "q.jsonl", [{"question": "p", "chosen": "a b", "rejected": "a c"}])
+    with pytest.raises(UserError, match="missing column prompt") as caught:
+        read(asked)
+    assert "{prompt: question}" in caught.value.hint
+    assert prompts_of(read(asked, columns={"prompt": "question"})) == ["p"]
+    written(tmp_path / "set" / "en" / "train.jsonl", [row(1)])
+    written(tmp_path / "set" / "fr" / "train.jsonl", [{"text": "a"}])
+    with pytest.raises(UserError, match="missing columns") as caught:
+        read(tmp_path / "set")
+    assert "en, fr" in caught.value.hint
+
+
+def test_columns_inside_others_are_named_where_they_are_missing(tmp_path):
+    path = tmp_path / "rows.parquet"
+    rows = [{"data": {"prompt": "p", "chosen": " a", "rejected": " b"}}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert "chosen: data.chosen" in caught.value.hint
+
+
+def test_prompts_whose_scores_became_text_are_read(tmp_path):
+    cell = str({"text": "the cat's", "toxicity": float("nan")})
+    path = tmp_path / "p.csv"
+    quoted = cell.replace('"', '""')
+    path.write_text(f'filename,prompt\nx.txt,"{quoted}"\n')
+    (prompt,) = read(path, "realtoxicityprompts", "prompts").items
+    assert prompt.source == "the cat's"
+
+
+def test_suffixes_may_be_capitals(tmp_path):
+    assert prompts_of(read(written(tmp_path / "ROWS.JSONL", [row(1)]))) == ["p1"]

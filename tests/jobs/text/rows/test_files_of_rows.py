@@ -13,6 +13,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.text.data_file import read_table
+from jobs.text.data_set import read_files
 from jobs.text.rows.fault import row_numbers
 from jobs.text.rows.file_bytes import read_bytes
 
@@ -175,7 +176,9 @@ def test_an_open_quote_is_a_clear_fault(tmp_path):
 
 @pytest.mark.parametrize("suffix, content", [("csv", b"prompt,chosen\n"), ("jsonl", b"")])
 def test_a_file_without_rows_is_refused(tmp_path, suffix, content):
-    assert fault(tmp_path / f"rows.{suffix}", content).error == "it holds no rows"
+    path = written(tmp_path / f"rows.{suffix}", content)
+    with pytest.raises(UserError, match="it holds no rows"):
+        read_files([path], NEEDED)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])
