@@ -123,7 +123,7 @@ class LocalDisk:
             self._below.folder(folder) as descriptor,
         ):
             walk.below(descriptor, "")
-        return Survey(sizes=walk.sizes, odd=walk.odd, unfinished=walk.unfinished)
+        return Survey(sizes=walk.sizes, odd=walk.odd, empty=walk.empty, unfinished=walk.unfinished)
 
     def survey_top(self) -> Survey:
         """Return the unfinished writes directly in the root."""
@@ -242,12 +242,14 @@ def sync(path: StrPath) -> None:
 
 def is_leftover(name: str) -> bool:
     """Tell whether a file's name is one that no finished file has: an unfinished write, `.nfs…`."""
+    if ".tmp-" not in name and not name.startswith(".nfs"):
+        return False
     patterns = (_TEMPORARY, _OLD_TEMPORARY, _UNLINKED_WHILE_OPEN)
     return any(pattern.fullmatch(name) for pattern in patterns)
 
 
 def _is_leftover(entry: "os.DirEntry[str]") -> bool:
-    return "." in entry.name and is_leftover(entry.name) and entry.is_file(follow_symlinks=False)
+    return is_leftover(entry.name) and entry.is_file(follow_symlinks=False)
 
 
 def _temporary() -> str:
@@ -301,13 +303,16 @@ class _Walk:
     def __init__(self) -> None:
         self.sizes: dict[str, int] = {}
         self.odd: list[str] = []
+        self.empty: list[str] = []
         self.unfinished: dict[str, Unfinished] = {}
         self._now = time.time()
 
     def below(self, folder: int, inside: str) -> None:
         """Add everything below an open folder; `inside` comes before its names."""
+        is_empty = True
         with os.scandir(folder) as entries:
             for entry in entries:
+                is_empty = False
                 name = inside + entry.name
                 # What vanishes meanwhile is not there.
                 with contextlib.suppress(FileNotFoundError):
@@ -317,6 +322,8 @@ class _Walk:
                         self.file(entry, name, is_leftover=_is_leftover(entry))
                     else:
                         self.odd.append(name)
+        if is_empty and inside:
+            self.empty.append(inside.removesuffix("/"))
 
     def file(self, entry: "os.DirEntry[str]", name: str, *, is_leftover: bool) -> None:
         """Add one plain file."""

@@ -22,5 +22,7 @@ class Survey:
     """Finished file -> bytes."""
     odd: Sequence[str] = ()
     """Links, pipes and the like: nothing of ours. They are not followed."""
+    empty: Sequence[str] = ()
+    """Folders in which nothing is (local roots)."""
     unfinished: Mapping[str, Unfinished] = field(default_factory=dict)
     """Files of writes that go on or were killed (local roots)."""

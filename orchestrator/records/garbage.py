@@ -7,6 +7,7 @@ for deletion.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -172,20 +173,23 @@ class Collector:
         if not _KEY16.fullmatch(key16):
             self._leave(folder)
             return
-        survey = self._surveyed(folder)
-        if survey is None:
-            return
+        try:
+            survey = self.root.survey(folder)
+        except ForeignEntry:
+            survey = Survey()  # a link
         if not _is_artifact(self.root, folder, survey, kind, is_wanted=key is not None):
             self._leave(folder)
             return
         artifact = Artifact(self.root, kind, key or key16)
-        with free_of_attempts(artifact) as is_free:
+        with (
+            free_of_attempts(artifact) if "claim" in survey.sizes else nullcontext(True) as is_free
+        ):
             if not is_free:
                 self._leave(folder, "an attempt is at work there")
                 return
             yield from self._unfinished(f"{folder}/", survey)
             record = _record_in(self.root, folder, survey, key16)
-            foreign = self._foreign(folder, survey, record)
+            foreign = _foreign(survey, record)
             if key is None:
                 why = "no launched study asks for this key any more"
                 yield from self._whole(folder, survey, why, foreign=foreign)
@@ -195,29 +199,14 @@ class Collector:
             if record is not None and record.key == key:
                 yield from self._spent(folder, survey, record, foreign)
 
-    def _foreign(self, folder: str, survey: Survey, record: Record | None) -> list[str]:
-        """List the names in an artifact that no attempt of ours can have made."""
-        foreign = set(survey.odd)
-        if self.root.is_local:
-            foreign |= set(self.root.list(folder)) - _OWN
-        for name in survey.sizes:
-            top, *rest = name.split("/", 2)
-            if top not in _OWN:
-                foreign.add(top)
-            elif len(rest) != (2 if top == "attempts" else 0):
-                foreign.add(name)  # a file among the attempts, a folder where a file belongs
-            elif record is not None and rest and _is_unlisted(rest[0], rest[1], record):
-                foreign.add(name)
-        return sorted(foreign)
-
     def _spent(
         self, folder: str, survey: Survey, record: Record, foreign: Sequence[str]
     ) -> Iterator[Garbage]:
         """Yield what a finished job no longer needs: attempts that did not win, checkpoints."""
-        for attempt in self.root.list(f"{folder}/attempts"):
+        inside = [name.split("/") for name in (*survey.sizes, *(f"{e}/" for e in survey.empty))]
+        attempts = {parts[1] for parts in inside if parts[0] == "attempts" and len(parts) > 2}
+        for attempt in sorted(attempts):
             place = f"attempts/{attempt}"
-            if place in survey.sizes or place in survey.odd:
-                continue  # no folder: it was left above
             if attempt != record.attempt:
                 yield from self._part(folder, place, survey, foreign, "an attempt that did not win")
                 continue
@@ -270,6 +259,21 @@ def _is_artifact(root: Storage, folder: str, survey: Survey, kind: str, *, is_wa
         return True
     key = str(written.get("key", folder.rsplit("/", 1)[-1]))
     return key.startswith(folder.rsplit("/", 1)[-1]) and written.get("kind", kind) == kind
+
+
+def _foreign(survey: Survey, record: Record | None) -> list[str]:
+    """List the names in an artifact that no attempt of ours can have made."""
+    tops = {name.split("/", 1)[0] for name in survey.empty}
+    foreign = {*survey.odd, *(tops - _OWN)}
+    for name in survey.sizes:
+        top, *rest = name.split("/", 2)
+        if top not in _OWN:
+            foreign.add(top)
+        elif len(rest) != (2 if top == "attempts" else 0):
+            foreign.add(name)  # a file among the attempts, a folder where a file belongs
+        elif record is not None and rest and _is_unlisted(rest[0], rest[1], record):
+            foreign.add(name)
+    return sorted(foreign)
 
 
 def _is_unlisted(attempt: str, name: str, record: Record) -> bool:

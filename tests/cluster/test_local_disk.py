@@ -68,7 +68,9 @@ def test_a_link_has_no_size_and_is_listed_without_a_look_behind_it(root):
     root.write("a/ours", b"ours")
     link(root, "a/linked")
     assert root.size("a/linked/theirs") is None
-    assert root.survey("a") == Survey(sizes={"ours": 4}, odd=["linked"])
+    (root.path("a") / "nothing").mkdir()
+    assert root.survey("a") == Survey(sizes={"ours": 4}, odd=["linked"], empty=["nothing"])
+    root.remove("a/nothing")
     assert root.list("a") == ["linked", "ours"]
 
 
