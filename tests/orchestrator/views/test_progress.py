@@ -1,7 +1,9 @@
 import io
 import json
 
+from cluster.fault_classes import FaultClass
 from orchestrator.dispatch.job_states import JobState
+from orchestrator.dispatch.outage import Wait
 from orchestrator.text import duration
 from orchestrator.views.live_view import LiveView, open_progress
 from orchestrator.views.progress import summary
@@ -26,6 +28,32 @@ def test_away_from_a_terminal_failures_and_a_summary_are_plain_lines(launch, mak
         "failed: probes[index=0]: this probe was told to fail",
         "1 of 3 done, 1 failed, 1 blocked",
     ]
+
+
+WAIT = Wait(fault_class=FaultClass.STORAGE_FULL, message="no room\nmore", since=1.7e9, began=0.0)
+
+
+def test_what_is_waited_for_is_one_line_when_it_begins_and_one_when_it_is_over(root):
+    stream = io.StringIO()
+    with open_progress(root, stream) as watcher:
+        watcher.note_wait(WAIT)
+        watcher.note_wait(None)
+    first, last = stream.getvalue().splitlines()
+    assert first.startswith("waiting for room on the storage since 2023-11-1")
+    assert first.endswith(": no room") and last == "the wait is over"
+
+
+def test_on_a_terminal_what_is_waited_for_is_drawn_until_it_is_over(root):
+    stream = Terminal()
+    with open_progress(root, stream) as watcher:
+        watcher.note_wait(WAIT)
+        watcher._live.refresh()
+        drawn = stream.getvalue()
+        watcher.note_wait(None)
+        stream.truncate(0)
+        watcher._live.refresh()
+        assert "waiting for room on the storage since" in drawn
+        assert "waiting for" not in stream.getvalue()
 
 
 def test_on_a_terminal_running_jobs_and_their_progress_are_drawn(make_probe, root, launch):

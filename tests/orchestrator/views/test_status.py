@@ -5,10 +5,18 @@ import time
 import pytest
 
 from cluster.executors.local import Executor as LocalExecutor
+from cluster.fault_classes import FaultClass
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.history import read_history
-from orchestrator.records.ledger import Ended, LaunchStarted, Ledger, Submitted
+from orchestrator.records.ledger import (
+    Ended,
+    LaunchEnded,
+    LaunchStarted,
+    Ledger,
+    Submitted,
+    Waiting,
+)
 from orchestrator.records.lock import study_lock
 from orchestrator.views.status import status_of
 
@@ -103,6 +111,36 @@ def test_a_running_launch_shows_what_runs_how_far_it_is_and_what_waits_for_it(la
     found = status(launch, [done, running, queued, below])
     assert found["state"] == "interrupted"
     assert why(found, running) == ("waiting", "its launch ended first; the next one runs it")
+
+
+def test_status_says_what_a_launch_waits_for_since_when_and_what_it_gave_up_on(launch, make_probe):
+    job = make_probe(0)
+    ledger = Ledger(launch.root, "study", "9")
+    ledger.append(LaunchStarted(at=1.0, launch="9", host="h", pid=1, executor="ray", fresh=False))
+    away = {"fault_class": FaultClass.HOST_MEMORY, "message": "50 GB are held by python"}
+    attempt = {"key": job.key, "attempt": "9-000001"}
+    ledger.append(Submitted(at=2.0, **attempt))
+    ledger.append(Ended(at=3.0, result=Result.LOST, seconds=1.0, **attempt, **away))
+    ledger.append(Waiting(at=4.0, since=3.0, **away))
+    ledger.flush()
+
+    with study_lock(launch.root, "study", "9"):
+        found = status(launch, [job])
+    assert found["waits_for"]["line"].startswith("waiting for memory on the host since 1970-01-01")
+    assert found["waits_for"]["since"] == 3.0
+    assert why(found, job)[1] == "waits for memory on the host: 50 GB are held by python"
+    assert found["waiting"][0]["why"] == "wait for memory on the host"
+
+    ledger.append(LaunchEnded(at=9.0, launch="9", state="suspended"))
+    ledger.flush()
+    found = status(launch, [job])
+    assert found["state"] == "suspended"
+    assert found["waits_for"]["line"].startswith("gave up waiting for memory on the host since")
+
+    ledger.append(Waiting(at=10.0))
+    ledger.close()
+    with study_lock(launch.root, "study", "9"):
+        assert status(launch, [job])["waits_for"] is None
 
 
 def test_a_cancelled_job_waits_for_the_next_launch(launch, make_probe, root):
