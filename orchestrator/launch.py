@@ -172,6 +172,9 @@ def launch(
                 or not decided.keys(Decision.STALE) & wanted
             ):
                 break
+        if written_token(root, study.name) != held.token:
+            # A coordinator that woke after its lock was taken wrote over the plan of this one.
+            write_study(root, plan, plan_document(plan, decided.decisions), held)
         figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
         if report.ran:
             with suppress(SurroundingsError), own_temp_folder():  # the study has its result
@@ -242,6 +245,7 @@ def _mirror(
             tags=[study, "summary"],
             root=root.url,
             launch=launch,
+            finishes_within_s=60.0,
         ),
         comparisons=[(collect_measured(root, decided, job), job.params_as(View)) for job in done],
         figures=sorted(pictures),

@@ -195,8 +195,9 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
             )
         yield descriptor
     finally:
-        _open_here.discard(descriptor)
-        os.close(descriptor)  # which frees the lock, as the death of this process would
+        if descriptor in _open_here:  # not so in a fork, where it was closed and may be another's
+            _open_here.discard(descriptor)
+            os.close(descriptor)  # which frees the lock, as the death of this process would
 
 
 def _close_inherited() -> None:

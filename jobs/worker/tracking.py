@@ -27,7 +27,7 @@ _ANSWERS_WITHIN_S = 5.0
 _OPENS_WITHIN_S = 15.0
 _OPENS_OFFLINE_WITHIN_S = 60.0
 """W&B's own process is started for it, on a machine that may be busy."""
-_FINISHES_WITHIN_S = 15.0
+_SUMMARY_WITHIN_S = 300.0
 _GRACE_S = 10.0
 """What W&B may take beyond its own time limits."""
 
@@ -71,6 +71,8 @@ class RunName:
     """URL of the output root, where an outage is noted; empty for nowhere."""
     launch: str = ""
     """Id of the launch, for which an outage is noted."""
+    finishes_within_s: float = 15.0
+    """Seconds that the end of the run may wait for what is not sent yet."""
 
     @property
     def id(self) -> str:
@@ -90,6 +92,7 @@ class Tracker:
         """Mirror nothing without a name, or where the user disabled W&B."""
         self._name = None if name is None or _chosen_mode() == "disabled" else name
         self._run: Any = None
+        self._is_broken = False
         self._axes: set[str] = set()
         self._about: dict[str, Any] = {}
 
@@ -108,7 +111,7 @@ class Tracker:
 
     def log(self, values: Mapping[str, float], *, axis: str, step: float) -> None:
         """Log numbers at `step` of `axis` (`train/step`, `layer`, …), their step metric."""
-        if self._name is None:
+        if self._name is None or self._is_broken:
             return
         try:
             self._log(self._name, values, axis, step)
@@ -131,16 +134,21 @@ class Tracker:
             if self._run is None:
                 self._name = None
                 return
-        for value in values:
-            if f"{axis} {value}" not in self._axes:
-                self._run.define_metric(value, step_metric=axis)
-                self._axes.add(f"{axis} {value}")
-        self._run.log({axis: step, **values})
+        run, new = self._run, [value for value in values if f"{axis} {value}" not in self._axes]
+        self._axes |= {f"{axis} {value}" for value in new}
+
+        def send() -> None:
+            for value in new:
+                run.define_metric(value, step_metric=axis)
+            run.log({axis: step, **values})
+
+        within(_GRACE_S, send)
 
     def _give_up(self, fault: Exception) -> None:
         """Warn once and mirror nothing more: a broken mirror costs the job nothing."""
-        self._name = None
-        _logger.warning("W&B broke and is left alone from here on: %s", fault)
+        if not self._is_broken:
+            _logger.warning("W&B broke and is left alone from here on: %s", fault)
+        self._is_broken = True
 
 
 def tracking_mode() -> str:
@@ -250,7 +258,7 @@ def _opening(name: RunName, mode: str) -> Callable[[], Any]:
         console="off",
         reinit="create_new",  # one that hangs is not taken for the next job's
         init_timeout=_OPENS_WITHIN_S,
-        finish_timeout=_FINISHES_WITHIN_S,
+        finish_timeout=name.finishes_within_s,
         finish_timeout_raises=True,
         **dict.fromkeys(_QUIET, True),
     )
@@ -297,7 +305,7 @@ def _require_answer() -> None:
 
 def _close(name: RunName, run: Any, exit_code: int) -> None:
     try:
-        within(_FINISHES_WITHIN_S + _GRACE_S, lambda: run.finish(exit_code=exit_code))
+        within(name.finishes_within_s + _GRACE_S, lambda: run.finish(exit_code=exit_code))
     except TimeoutError as fault:
         _note(name, fault)
 
@@ -308,8 +316,8 @@ def _note(name: RunName, fault: Exception) -> None:
     reason = redacted(" ".join(lines)[:_LONGEST_REASON])
     if name.outage.note(reason):
         _logger.warning(
-            "W&B is away (%s): runs of this launch are written offline below %s; "
-            "`wandb sync` sends them later",
+            "W&B is away (%s): runs of this launch are written offline; "
+            "`cd %s && wandb sync --yes` sends them later",
             reason,
             name.folder,
         )
@@ -340,7 +348,7 @@ class Summary:
 def mirror_summary(name: RunName, summary: Summary) -> None:
     """One run that holds a study's outcome."""
     try:
-        _mirror_summary(name, summary)
+        within(_SUMMARY_WITHIN_S, lambda: _mirror_summary(name, summary))
     except Exception as fault:  # whatever W&B and its network may raise
         _logger.warning("W&B broke; the study's own files have everything: %s", fault)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cluster.disk_faults import ForeignEntry
+from cluster.locks.held import Held
 from cluster.storage import Storage
 from cluster.survey import Survey
 from jobs.artifacts.artifact import Artifact, standing_digest
@@ -63,7 +64,7 @@ class Taken:
     """Damaged jobs that were left alone, because an attempt is at work there."""
 
 
-def take_away(root: Storage, jobs: Sequence[Job], *, aside: str) -> Taken:
+def take_away(root: Storage, jobs: Sequence[Job], *, aside: str, held: Held | None = None) -> Taken:
     """Take away what is damaged, so that a repair keeps only what is whole.
 
     Each job is looked at again while no attempt is or can begin at work there: what another launch
@@ -74,11 +75,14 @@ def take_away(root: Storage, jobs: Sequence[Job], *, aside: str) -> Taken:
         root: The output root, whose lock for the study is held.
         jobs: Jobs that were found damaged.
         aside: Folder under the root that foreign files are moved to.
+        held: That lock, asked before each job: one that slept meanwhile may have lost it.
     """
     again: list[Job] = []
     moved: list[str] = []
     busy: list[Job] = []
     for job in jobs:
+        if held is not None:
+            held.check()
         artifact = Artifact(root, job.kind, job.key)
         with free_of_attempts(artifact) as is_free:
             data = artifact.record_bytes() if is_free else None

@@ -12,6 +12,7 @@ from orchestrator.text import pluralize
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
+    from cluster.locks.held import Held
     from orchestrator.records.garbage import Collector, Garbage
 
 ORDER = 120
@@ -62,17 +63,20 @@ def _delete(root: Storage, collector: "Collector") -> "list[Garbage]":
 
     require_root(root)
     garbage = []
-    with _all_locked(root) as studies:
+    with _all_locked(root) as locks:
+        studies = list(locks)
         unlocked = set(root.list("studies")) - set(studies)
         for item in collector.find():
             _require_no_other(root, studies, unlocked)
+            for held in locks.values():
+                held.check()  # one that slept meanwhile may have lost it to a launch
             collector.remove(item)
             garbage.append(item)
     return garbage
 
 
 @contextmanager
-def _all_locked(root: Storage) -> Iterator[list[str]]:
+def _all_locked(root: Storage) -> "Iterator[dict[str, Held]]":
     """Hold the lock of every study of the root, so that none is launched while the block runs."""
     from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.records.garbage import studies_of
@@ -81,9 +85,7 @@ def _all_locked(root: Storage) -> Iterator[list[str]]:
     studies = studies_of(root)
     identifier = new_launch_id()
     with ExitStack() as locks:
-        for study in studies:
-            locks.enter_context(study_lock(root, study, identifier))
-        yield studies
+        yield {study: locks.enter_context(study_lock(root, study, identifier)) for study in studies}
 
 
 def _require_no_other(root: Storage, studies: Sequence[str], unlocked: Set[str]) -> None:

@@ -83,8 +83,8 @@ def _repair(
 
     identifier = new_launch_id()
     jobs = list({damage.job.key: damage.job for damage in damages}.values())
-    with study_lock(root, study, identifier):
-        taken = take_away(root, jobs, aside=f"aside/{identifier}")
+    with study_lock(root, study, identifier) as held:
+        taken = take_away(root, jobs, aside=f"aside/{identifier}", held=held)
     if taken.aside:
         moved = pluralize(len(taken.aside), "foreign file")
         note(f"{moved} moved to aside/{identifier}/ under the root: delete it when you need none")

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import wandb
@@ -245,13 +246,31 @@ def test_a_finish_that_hangs_is_not_waited_for(home, monkeypatch, caplog):
         def finish(self, exit_code):
             threading.Event().wait()
 
-    monkeypatch.setattr(tracking, "_FINISHES_WITHIN_S", 0.01)
     monkeypatch.setattr(tracking, "_GRACE_S", 0.01)
-    tracker = Tracker(name_of(home))
+    tracker = Tracker(replace(name_of(home), finishes_within_s=0.01))
     tracker._run = Hanging()
     tracker.finish(0)
     assert "W&B is away" in caplog.text
     assert MirrorOutage(str(home / "root"), "study", "launch").reason is not None
+
+
+def test_a_row_that_is_not_taken_is_not_waited_for(home, monkeypatch, caplog):
+    class Hanging:
+        define_metric = finish = staticmethod(lambda *_, **__: None)
+
+        def log(self, row):
+            rows.append(row)
+            threading.Event().wait()
+
+    rows = []
+    monkeypatch.setattr(tracking, "_GRACE_S", 0.01)
+    tracker = Tracker(name_of(home))
+    tracker._run = Hanging()
+    for step in range(3):
+        tracker.log({"loss": 1.0}, axis="train/step", step=step)
+    tracker.finish(0)
+    assert len(rows) == 1
+    assert len(told(caplog)) == 1
 
 
 def test_what_a_call_raises_or_returns_in_time_is_passed_on():
