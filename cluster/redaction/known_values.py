@@ -27,6 +27,7 @@ _PART = re.compile(r"(?i)(?:key|password|pwd|secret|token|signature|sig)\s*=\s*(
 
 LISTENERS: list[Callable[[str, str], None]] = []
 """Called with value and label of what is remembered."""
+_PERCENT = re.compile("%[0-9A-F]{2}")
 _remembered: dict[str, str] = {}
 _lock = threading.Lock()
 
@@ -65,6 +66,9 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
     if is_word and (os.path.exists(value) or not os.path.isabs(value)):
         return
     yield value
+    if "://" in value:  # a webhook: its path alone, too
+        with suppress(ValueError):
+            yield from (part for part in urlsplit(value).path.split("/") if len(part) >= 16)
     if "=" in value:
         yield from _PART.findall(value)
 
@@ -98,20 +102,36 @@ def forms_of(secret: str) -> Iterator[str]:
         yield from (
             line for line in lines if len(line) >= _SHORTEST_LINE and not line.startswith("-----")
         )
-    for written in (secret, secret.strip()):
-        escaped = json.dumps(written)[1:-1]
-        yield from (
-            escaped,
-            json.dumps(written, ensure_ascii=False)[1:-1],
-            json.dumps(escaped)[1:-1],
-            repr(written)[1:-1],
-            quote(written, safe=""),
-            quote(written),
-            quote_plus(written),
-            html.escape(written),
-        )
-    yield from _in_base64(secret.encode(errors="surrogateescape"))
-    yield secret.encode(errors="surrogateescape").hex()
+    for written in {secret, secret.strip()}:
+        yield from _escaped(written)
+        yield from _in_url(written)
+    data = secret.encode(errors="surrogateescape")
+    yield from _in_base64(data)
+    yield from (data.hex(), data.hex().upper())
+
+
+def _escaped(secret: str) -> Iterator[str]:
+    """Yield a secret as JSON, Python, JavaScript, Go and HTML write it inside quotes."""
+    escaped = json.dumps(secret)[1:-1]
+    in_go = escaped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    yield from (
+        escaped,
+        in_go,
+        escaped.replace("/", "\\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        json.dumps(escaped)[1:-1],
+        repr(secret)[1:-1],
+        repr(secret.encode(errors="surrogateescape"))[2:-1],
+        html.escape(secret),
+    )
+
+
+def _in_url(secret: str) -> Iterator[str]:
+    """Yield a secret as URLs and forms write it, once or twice encoded."""
+    for safe in ("", "/"):
+        written = quote(secret, safe=safe, errors="surrogateescape")
+        yield from (written, quote(written), _PERCENT.sub(lambda code: code[0].lower(), written))
+    yield quote_plus(secret, errors="surrogateescape")
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

@@ -67,6 +67,7 @@ _EMPTY = frozenset(
     ["null", "none", "true", "false", "nil", "str", "optional", "undefined", "set", "not"]
 )
 _ONE_WORD = re.compile(r"[A-Za-z]?[a-z]{5,15}")
+_OF_CODE = re.compile(r"\.|key|token|auth|secret|pass|cred")
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
 _CODE = re.compile(r"[a-z_][A-Za-z_]*(?:\.[A-Za-z_]+)*")
 
@@ -181,11 +182,12 @@ def _is_secret(name: str, value: str, *, is_plain: bool) -> bool:
     if len(value) < 3 or value.lower() in _EMPTY or value.startswith("<"):
         return False
     last = name.lower()
-    if last.endswith(("key", "token", "auth", "pass", "id", "signature")):
-        if last in ("key", "token", "auth", "pass", "signature"):  # words of every log
-            return len(value) >= 12 and bool(_DIGIT.search(value) and _LETTER.search(value))
-        return not (is_plain and _CODE.fullmatch(value))
-    return True
+    if last in ("key", "token", "auth", "pass", "signature"):  # words of every log
+        return len(value) >= 12 and bool(_DIGIT.search(value) and _LETTER.search(value))
+    if last.endswith("pwd") and value.startswith(("/", "~", ".")):  # a working directory
+        return False
+    # `api_key=params.api_key_variable`, in the lines of code that a traceback shows
+    return not (is_plain and last == name and _CODE.fullmatch(value) and _OF_CODE.search(value))
 
 
 @lru_cache(maxsize=4096)

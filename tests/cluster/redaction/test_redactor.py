@@ -1,5 +1,6 @@
 import base64
 import json
+import re
 import string
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -52,6 +53,12 @@ def test_the_value_of_a_secret_variable_is_replaced_by_its_name(name, value, mon
         lambda value: base64.b64encode(f"ab:{value}:c".encode()).decode(),
         lambda value: base64.urlsafe_b64encode(f"abc:{value}".encode()).decode(),
         lambda value: value.encode().hex(),
+        lambda value: value.encode().hex().upper(),
+        lambda value: quote(quote(value)),
+        lambda value: re.sub("%..", lambda code: code[0].lower(), quote(value, safe="")),
+        lambda value: repr(value.encode()),
+        lambda value: json.dumps(value).replace("/", "\\/"),
+        lambda value: json.dumps(value).replace(">", "\\u003e"),
     ],
 )
 def test_a_known_value_is_found_in_every_form(write):
@@ -147,8 +154,14 @@ PLAIN = [
     "sk-learn, hf_hub and eyJ are words; sketch of a desk-top-publishing-programme-for-all",
     "Authorization: Bearer <HF_TOKEN> and basic <secret>, key=<secret>",
     '{"password": null, "secret": "<HF_TOKEN>", "token": true}',
+    "pwd: /data/me, PWD=/data/me OLDPWD=/x/y pass=3 fail=2 auth: basic",
     "step 12: loss 0.123, lr=1e-06, grad_norm: 1.5",
 ]
+
+
+def test_a_value_of_small_letters_is_one_too():
+    for line in ("api_key: {}", "OPENAI_API_KEY={}", "secret_key={}", "export DB_PASS={}"):
+        assert "abcdefgh" not in redacted(line.format("abcdefgh"))
 
 
 @pytest.mark.parametrize("line", PLAIN)
@@ -210,6 +223,18 @@ def test_time_is_bounded_by_a_count_of_steps_whatever_stands_in_a_line(unit):
 
 def test_all_letters_of_a_value_are_taken_out():
     assert redacted("password=bcdefg7 secret: b'cdefg'") == "password=<secret> secret: b'<secret>'"
+
+
+def test_a_value_that_is_no_text_hinders_nothing(monkeypatch):
+    monkeypatch.setenv("A_TOKEN", b"caf\xe9-\xff77".decode(errors="surrogateescape"))
+    assert redacted("a line") == "a line"
+    assert redacted("a caf\udce9-\udcff77") == "a <A_TOKEN>"
+
+
+def test_the_end_of_a_webhook_is_known_alone(monkeypatch):
+    part = planted.letters(24)
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", f"https://chat.example/T0/B0/{part}")
+    assert redacted(f"posting to {part}") == "posting to <SLACK_WEBHOOK_URL>"
 
 
 def test_a_password_that_is_a_word_is_taken_out_where_it_stands_alone(monkeypatch):
