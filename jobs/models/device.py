@@ -6,11 +6,12 @@ its aligned model are placed alike and their rows of one site meet on one device
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import SurroundingsError
+from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
@@ -43,9 +44,28 @@ DeviceMap = dict[str, int | str]
 
 
 def place_of(folder: Path, num_gpus: float) -> str | DeviceMap:
-    """Choose the place of a model that is only read: the CPU, one GPU, or several."""
+    """Choose the place of a model that is only read: the CPU, one GPU, or several.
+
+    Raises:
+        UserError: several parts of GPUs were asked for; CUDA shows a process no more than one.
+        SurroundingsError: torch sees fewer GPUs than were given.
+    """
     device = pick_device(num_gpus)
-    return device if num_gpus < 2 else spread(folder, range(int(num_gpus)))
+    if num_gpus < 2:
+        return device
+    import torch
+
+    if (seen := torch.cuda.device_count()) < num_gpus:
+        if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", ""):
+            raise UserError(
+                f"a process computes on one MIG part of a GPU, not on {num_gpus:g}",
+                where="num_gpus",
+                allowed=["1", "0"],
+            )
+        raise SurroundingsError(
+            f"the job was given {num_gpus:g} GPUs and torch sees {seen}", fault_class=FaultClass.GPU
+        )
+    return spread(folder, range(int(num_gpus)))
 
 
 def spread(folder: Path, devices: Sequence[int | str]) -> DeviceMap:

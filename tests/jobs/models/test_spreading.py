@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from jobs.models.device import spread
+from cluster.errors import SurroundingsError, UserError
+from jobs.models.device import place_of, spread
 from jobs.models.family import SITES, Missing, family_of_config
 from jobs.models.loading import load_model, save_checkpoint
 from jobs.taps.activations import Inputs, read_activations
@@ -54,3 +55,19 @@ def test_blocks_lie_in_order_and_equally_many_on_each_device(tiny_model, word_to
     found = spread(tmp_path, [0, 1, 2, 3])
     assert [found[f"model.layers.{layer}"] for layer in range(8)] == [0, 0, 1, 1, 2, 2, 3, 3]
     assert (found["model.embed_tokens"], found["model.norm"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("visible", "fault"),
+    [("MIG-a1,MIG-b2", UserError), ("GPU-a1,GPU-b2", SurroundingsError)],
+)
+def test_fewer_gpus_than_were_given_are_told_before_anything_is_loaded(
+    monkeypatch, tmp_path, visible, fault
+):
+    """CUDA shows a process one part of a GPU at most, however many it was given."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(fault):
+        place_of(tmp_path, 2)
+    assert place_of(tmp_path, 1) == "cuda"

@@ -28,27 +28,35 @@ def renamed(folder, rename):
         index.write_text(json.dumps(listed))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama-sharded", "opt", "gpt_neox", "gemma3_text"])
+WRAPPERS = {
+    "module.": lambda name: f"module.{name}",
+    "_orig_mod.": lambda name: f"_orig_mod.{name}",
+    "module._orig_mod.": lambda name: f"module._orig_mod.{name}",
+    "base_model.model.": lambda name: f"base_model.model.{name}",
+    "language_model.": lambda name: f"language_model.{name}",
+    "model.": lambda name: f"model.{name}",
+    "_fsdp_wrapped_module.": lambda name: (
+        "_fsdp_wrapped_module." + name.replace(".0.", ".0._fsdp_wrapped_module.")
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("rename", "taken_away"),
+    ("family", "taken_away"),
     [
-        (lambda name: f"module.{name}", "module."),
-        (lambda name: f"_orig_mod.{name}", "_orig_mod."),
-        (lambda name: f"module._orig_mod.{name}", "module._orig_mod."),
-        (lambda name: f"base_model.model.{name}", "base_model.model."),
-        (lambda name: f"language_model.{name}", "language_model."),
-        (lambda name: f"model.{name}", "model."),
-        (
-            lambda name: "_fsdp_wrapped_module." + name.replace(".0.", ".0._fsdp_wrapped_module."),
-            "_fsdp_wrapped_module.",
-        ),
+        *(("gpt2", wrapper) for wrapper in WRAPPERS),
+        ("llama-sharded", "_fsdp_wrapped_module."),
+        ("llama-sharded", "model."),
+        ("opt", "model."),
+        ("gpt_neox", "module."),
+        ("gemma3_text", "language_model."),
     ],
 )
 def test_weights_in_a_wrapper_are_taken_under_the_names_of_their_family(
-    saved_models, tmp_path, family, rename, taken_away
+    saved_models, tmp_path, family, taken_away
 ):
     folder = shutil.copytree(saved_models / family, tmp_path / "wrapped")
-    renamed(folder, rename)
+    renamed(folder, WRAPPERS[taken_away])
     work = work_on(tmp_path, PretrainedParams(source=str(folder)))
     facts = pretrained.run(work)
     assert facts["names_without"] == taken_away
