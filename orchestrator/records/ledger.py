@@ -223,6 +223,22 @@ def damaged_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, str]
             yield name, number, str(event)
 
 
+def kept_lines(storage: Storage, name: str) -> bytes:
+    """Return the lines of one file that hold an event, as they are."""
+    try:
+        return b"".join(line for line in _lines_of(storage, name) if _is_event(line))
+    except ForeignEntry:
+        return b""
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        _parse(line)
+    except ValueError:
+        return False
+    return True
+
+
 def _read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event | ValueError]]:
     folder = ledger_folder(study)
     for entry in storage.list(folder):
@@ -251,10 +267,12 @@ def _lines_of(storage: Storage, name: str) -> Iterator[bytes]:
 def _short_lines(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield lines; of one that is longer than any event, its first part."""
     while line := stream.readline(_LONGEST_LINE):
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = stream.readline(_LONGEST_LINE)
-        yield line if rest is line else line + b"\n"
+        if len(line) < _LONGEST_LINE or line.endswith(b"\n"):
+            yield line
+            continue
+        while (rest := stream.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
+            pass
+        yield line + b"\n"
 
 
 def _parse(line: bytes) -> Event:

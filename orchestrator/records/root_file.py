@@ -40,6 +40,11 @@ def root_id(storage: Storage) -> str:
     return identity["id"]
 
 
+def check_root_file(storage: Storage) -> None:
+    """Raise ValueError when `root.json` is there and damaged."""
+    read_as(storage, _NAME, _SHAPE)
+
+
 def require_root(storage: Storage) -> None:
     """Check that a launch made this root, before anything in it is taken for ours.
 

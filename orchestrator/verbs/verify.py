@@ -10,6 +10,7 @@ from orchestrator.verb import chosen_study, study_argument
 
 if TYPE_CHECKING:
     from cluster.storage import Storage
+    from orchestrator.records.damaged_files import DamagedFile
     from orchestrator.records.verification import Damage
 
 ORDER = 110
@@ -44,39 +45,51 @@ def run(options: argparse.Namespace) -> int:
         SurroundingsError: a repair is asked for and the lock is held.
     """
     from orchestrator.plan.decided_plan import Purpose, plan_study
+    from orchestrator.plan.revisions import damaged_revisions
+    from orchestrator.records.damaged_files import DamagedFile, find_damaged_files
     from orchestrator.records.verification import find_damage
 
     root, study = chosen_study(options)
-    checked = list(
-        find_damage(root, list(plan_study(root, study, purpose=Purpose.ASK).by_key.values()))
-    )
+    jobs = list(plan_study(root, study, purpose=Purpose.ASK).by_key.values())
+    checked = list(find_damage(root, jobs))
     damages = [damage for _, of_job in checked for damage in of_job]
-    is_repaired = bool(damages) and options.repair
+    files = list(find_damaged_files(root, study.name, jobs))
+    # Which commit a name stood for nobody but its user can say again: named, and left.
+    revisions = [DamagedFile(name=name, reason=why) for name, why in damaged_revisions(root)]
+    is_repaired = bool(damages or files) and options.repair
     # A repair answers with the document of its launch: one document is all that may be printed.
     if options.json and not is_repaired:
-        say_json(_document(study.name, len(checked), damages))
+        say_json(_document(study.name, len(checked), damages, [*files, *revisions]))
     elif not options.json:
+        for file in (*files, *revisions):
+            say(f"damaged  {file.place}: {file.reason}")
         for damage in damages:
             job = damage.job
             say(f"damaged  {job.key16}  {job.label}: {damage.name}: {damage.fault.value}")
         num_damaged = len({damage.job.key for damage in damages})
-        files = pluralize(len(damages), "file")
-        say(f"{pluralize(len(checked), 'artifact')} checked, {num_damaged} damaged in {files}")
+        in_files = pluralize(len(damages), "file")
+        say(f"{pluralize(len(checked), 'artifact')} checked, {num_damaged} damaged in {in_files}")
     if is_repaired:
-        return _repair(options, root, study.name, damages)
-    if damages:
+        return _repair(options, root, study.name, damages, files) or int(bool(revisions))
+    if damages or files:
         note(
             f"`deltascale verify {study.name} --repair` makes again what is damaged "
             "and moves foreign files aside"
         )
-    return 1 if damages else 0
+    return 1 if damages or files or revisions else 0
 
 
 def _repair(
-    options: argparse.Namespace, root: "Storage", study: str, damages: "Sequence[Damage]"
+    options: argparse.Namespace,
+    root: "Storage",
+    study: str,
+    damages: "Sequence[Damage]",
+    files: "Sequence[DamagedFile]",
 ) -> int:
     """Take away what is damaged, then launch; a new attempt takes over the files that are whole."""
     from orchestrator.dispatch.execution import new_launch_id
+    from orchestrator.dispatch.worker_messages import write_request
+    from orchestrator.records.damaged_files import mend_files
     from orchestrator.records.lock import study_lock
     from orchestrator.records.verification import take_away
     from orchestrator.verbs import launch
@@ -85,6 +98,14 @@ def _repair(
     jobs = list({damage.job.key: damage.job for damage in damages}.values())
     with study_lock(root, study, identifier) as held:
         taken = take_away(root, jobs, aside=f"aside/{identifier}", held=held)
+        mend_files(root, study, files, aside=f"aside/{identifier}")
+        for job in (file.job for file in files if file.job is not None):
+            write_request(root, job)
+    if files:
+        note(
+            f"what was damaged of {len({file.name for file in files})} files lies in "
+            f"aside/{identifier}/ under the root"
+        )
     if taken.aside:
         moved = pluralize(len(taken.aside), "foreign file")
         note(f"{moved} moved to aside/{identifier}/ under the root: delete it when you need none")
@@ -94,7 +115,12 @@ def _repair(
     return code or int(bool(taken.busy))
 
 
-def _document(study: str, num_checked: int, damages: "Sequence[Damage]") -> dict[str, object]:
+def _document(
+    study: str,
+    num_checked: int,
+    damages: "Sequence[Damage]",
+    files: "Sequence[DamagedFile]",
+) -> dict[str, object]:
     return {
         "study": study,
         "checked": num_checked,
@@ -107,5 +133,8 @@ def _document(study: str, num_checked: int, damages: "Sequence[Damage]") -> dict
                 "what": damage.fault.value,
             }
             for damage in damages
+        ],
+        "damaged_files": [
+            {"file": file.name, "line": file.line, "what": file.reason} for file in files
         ],
     }
