@@ -22,6 +22,9 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.%]{2,60}\]|[0-9A-Fa-f:.
 _CONNECT_S = 10.0
 """How long a Ray that is to be joined may take to answer."""
 AUTH_MODE = "RAY_AUTH_MODE"
+FIRST_MODE = "disabled"
+"""The mode in which a Ray is first looked at, to learn whether it asks for a token. Ray reads it
+when it is imported."""
 OPEN_ALLOWED = "DELTASCALE_ALLOW_OPEN_RAY"
 """Variable by which a user joins a Ray beyond this machine that lets anybody in."""
 _TOKENS = (
@@ -83,7 +86,7 @@ def enter(address: str, *, is_open_allowed: bool) -> str | None:
     from ray.exceptions import AuthenticationError
 
     warning = None
-    os.environ[AUTH_MODE] = "disabled"
+    assert os.environ[AUTH_MODE] == FIRST_MODE, "Ray would show a token before it is asked for one"
     try:
         client = GcsClient(address=address)
         warning = _open(address, is_open_allowed=is_open_allowed)

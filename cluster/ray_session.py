@@ -16,7 +16,7 @@ from cluster.container_limits import container_limits, free_host_bytes
 from cluster.driver_messages import Start
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
-from cluster.ray_access import AUTH_MODE, enter
+from cluster.ray_access import AUTH_MODE, FIRST_MODE, enter
 from cluster.ray_endings import first_line
 from cluster.ray_nodes import GPU_MEMORY
 from cluster.session_folder import SessionFolder
@@ -76,6 +76,8 @@ def open_session(start: Start) -> RaySession:
     address = start.address
     if address is None:
         folder = _prepare_own()
+    else:
+        os.environ[AUTH_MODE] = FIRST_MODE
     try:
         import ray
 

@@ -148,17 +148,29 @@ class Executor:
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call as one Ray task; a call of several ranks as a task that runs the gang."""
         process = self._living()
-        secrets = self._environment.secret if self._address is None else {}
         process.send(
             Submit(
                 ticket=ticket,
                 entry=entry,
                 payload=payload,
                 resources=resources,
-                secrets=secrets,
+                secrets=self._secrets_of(payload),
             )
         )
         self._running[ticket] = None
+
+    def _secrets_of(self, payload: str) -> dict[str, str]:
+        """Return the secrets that a call may hold: those of libraries, and the keys it names.
+
+        On a joined Ray a call has the environment of its node, and is sent nothing of this one.
+        """
+        if self._address is not None:
+            return {}
+        return {
+            name: value
+            for name, value in self._environment.secret.items()
+            if name not in self._keys or name in payload
+        }
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Return the calls that ended; those of a Ray that was lost once there is one again."""

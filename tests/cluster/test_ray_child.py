@@ -159,6 +159,22 @@ def test_secrets_reach_calls_and_no_environment_or_command_line(executor, folder
     assert executor.wait(0.1) == []  # said twice, heard once
 
 
+def test_a_key_of_a_service_goes_to_the_calls_that_name_it_alone(folder, monkeypatch):
+    import json
+
+    monkeypatch.setenv("LAB_SERVICE", "-".join(["planted", "value", "2"]))
+    executor = Executor(offered=Resources(num_cpus=2), keys=["LAB_SERVICE"])
+    executor.start()
+    executor.submit("a", "secrets", '{"api_key_variable": "LAB_SERVICE"}', Resources())
+    executor.submit("b", "secrets", "{}", Resources())
+    held = {}
+    while len(held) < 2:
+        held |= {o.ticket: json.loads(o.answer) for o in executor.wait(20)}
+    assert "LAB_SERVICE" in held["a"]
+    assert "LAB_SERVICE" not in held["b"]
+    executor.close()
+
+
 def test_the_child_ends_with_a_killed_parent(folder):
     program = (
         "import cluster.executors.ray as r, os, signal\n"
