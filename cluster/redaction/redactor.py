@@ -162,7 +162,7 @@ def _without_named(text: str) -> str:
             continue
         before = text[max(0, place - _LONGEST_NAME) : place].rstrip(" \"'\\")
         name = before[len(before.rstrip(_NAME_LETTERS)) :]
-        match = _VALUE.match(text, place + 1) if _says_secret(name) else None
+        match = _VALUE.match(text, place + 1) if is_secret_name(name) else None
         if match is None:
             continue
         group = match.lastgroup or ""
@@ -188,8 +188,3 @@ def _is_secret(name: str, value: str, *, is_plain: bool) -> bool:
         return False
     # `api_key=params.api_key_variable`, in the lines of code that a traceback shows
     return not (is_plain and last == name and _CODE.fullmatch(value) and _OF_CODE.search(value))
-
-
-@lru_cache(maxsize=4096)
-def _says_secret(name: str) -> bool:
-    return is_secret_name(name)

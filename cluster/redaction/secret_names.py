@@ -5,6 +5,7 @@ AUTH_METHOD say nothing secret.
 """
 
 import re
+from functools import lru_cache
 
 
 def _words(text: str) -> frozenset[str]:
@@ -36,6 +37,7 @@ _TOGETHER = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Tell whether a name says that what it holds is a secret."""
     if name in _NOT_SECRET:

@@ -3,6 +3,7 @@ afterwards no file, message, command line or process of the cluster holds any of
 """
 
 import base64
+import http.server
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from urllib.parse import quote
 
 import psutil
 import pytest
+
+from tests.serving import LocalServer
 
 STUDY = """
 study: leaks
@@ -193,6 +196,64 @@ def assert_told_but_taken_out(planted: Planted, num_known: int, *, owns_descript
         assert f"knows {num_known} of the environment and 2 of files" in text
         assert text.count("<HF_TOKEN>") >= 6 and text.count("<netrc>") >= 6
         assert ("native <HF_TOKEN>" in text) == owns_descriptors
+
+
+ASKING = """
+study: asking
+stages:
+  texts: {kind: prompts, params: {format: nursery, options: {num_prompts: 4}}}
+  model:
+    kind: ask
+    inputs: {prompts: texts}
+    params: {base_url: ADDRESS, model: tiny, api_key_variable: LLM, toxic_words: prompts}
+"""
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with the key that it was sent."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        header = self.headers["Authorization"]
+        self.server.seen.append(header)  # type: ignore[attr-defined]
+        message = {"choices": [{"message": {"content": "well"}}], "model": f"tiny of {header}"}
+        data = json.dumps(message).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("planted", [False], indirect=True)
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_a_key_goes_where_it_is_allowed_to_go_and_nowhere_else(
+    planted: Planted, executor: str
+) -> None:
+    server = LocalServer(Echo)
+    server.seen = []
+    del planted.variables["HTTPS_PROXY"]
+    key = planted.variables["LLM"] = "correct" + "-horse-" + os.urandom(4).hex()
+    planted.secrets.append(key)
+    Path(planted.study).write_text(ASKING.replace("ADDRESS", server.address))
+    words = ("launch", planted.study, "--executor", executor)
+    out, err = planted.command(*words).communicate(timeout=240)
+    assert b"has not been allowed" in err and not server.seen
+    assert not planted.root.exists()
+    configuration = planted.home / ".config/deltascale/config.yaml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_bytes(err.partition(b"config.yaml:\n")[2])
+    process = planted.command(*words)
+    out, err = process.communicate(timeout=240)
+    server.close()
+    assert process.returncode == 0, err
+    assert set(server.seen) == {f"Bearer {key}"}
+    planted.assert_absent(out + err, "the terminal")
+    assert planted.assert_no_file_holds_any() > 5
+    (record,) = planted.root.glob("artifacts/ask/*/record.json")
+    assert json.loads(record.read_text())["facts"]["served"] == ["tiny of Bearer <LLM>"]
 
 
 @pytest.mark.parametrize("planted", [False], indirect=True)
