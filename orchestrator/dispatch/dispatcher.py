@@ -153,6 +153,8 @@ class Dispatcher:
         if self._outage.is_without_cluster:
             self._launch.executor.start()
             self._outage.is_without_cluster = False
+            self._looked_at = -math.inf
+            self.queue.forbear()
 
     @property
     def _is_to_look(self) -> bool:
@@ -166,7 +168,7 @@ class Dispatcher:
 
     def _survey(self) -> None:
         """Look at the machines; cancel and refuse what they cannot hold any more."""
-        if self._is_to_look and self.queue.survey():
+        if self._is_to_look and self.queue.survey() and self.queue.machines.nodes:
             self.attempts.cancel_unplaceable(self.queue.machines.nodes)
 
     def _take_requests(self) -> None:

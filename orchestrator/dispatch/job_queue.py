@@ -1,5 +1,6 @@
 """The jobs of a launch that wait: for their inputs, for their turn, or for another launch."""
 
+import math
 import time
 from collections.abc import Iterable
 
@@ -15,6 +16,9 @@ from orchestrator.plan.machines import Machines, can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.ledger import Refused
 
+_REJOINED_WITHIN_S = 300.0
+"""How long the nodes of a cluster that was lost may take to join it again."""
+
 
 class JobQueue:
     """Moves waiting jobs on: lays them out for the machines there are, or gives them up."""
@@ -29,6 +33,7 @@ class JobQueue:
         self._layouts: dict[str, Fit] = {}
         self._to_lay_out: dict[str, None] = {}
         self._unwanted: set[str] = set()
+        self._refuses_from = -math.inf
         self._upstream = UpstreamFacts(self._planned, launch.records.record)
         self._launch = launch
         self._states = launch.states
@@ -53,7 +58,7 @@ class JobQueue:
         if not self.machines.refresh():
             return False
         nodes = self.machines.nodes
-        for key in self._states.in_state(JobState.WAITING):
+        for key in [] if self._is_forbearing else self._states.in_state(JobState.WAITING):
             job = self._states.jobs[key]
             if (
                 self._is_waiting(key)
@@ -63,6 +68,15 @@ class JobQueue:
                 self._refuse(key, refusal(nodes, job.resources))
         self.make_ready(self.ready.take_all())
         return True
+
+    def forbear(self) -> None:
+        """Refuse nothing for a while: the cluster came back, and its nodes may come one by one."""
+        self._refuses_from = self._launch.patience.clock() + _REJOINED_WITHIN_S
+
+    @property
+    def _is_forbearing(self) -> bool:
+        is_early = self._launch.patience.clock() < self._refuses_from
+        return is_early or not self.machines.nodes
 
     def make_ready(self, keys: Iterable[str]) -> None:
         """Let jobs wait for their turn, from the next `lay_out` on."""
@@ -77,6 +91,8 @@ class JobQueue:
             if self._is_waiting(key):
                 why_not = self._lay_out(key)
                 if why_not is not None:
+                    if self._is_forbearing:
+                        continue
                     self._refuse(key, why_not)
                 else:
                     self.ready.add(key, self.priorities[key], self._states.jobs[key].resources)

@@ -123,7 +123,10 @@ def persist(action: Callable[[], T], patience: Patience, tell: Callable[[Wait | 
 
 
 def is_of_surroundings(error: Exception, fault_class: FaultClass) -> bool:
-    """Tell whether what the launch itself met is waited out."""
-    if fault_class in WAITED_FOR:
+    """Tell whether what the launch itself met is waited out.
+
+    Its own memory is small: when there is none, somebody else has it.
+    """
+    if fault_class in WAITED_FOR or fault_class is FaultClass.OUT_OF_MEMORY:
         return True
     return isinstance(error, DeltascaleError) and fault_class is FaultClass.UNKNOWN

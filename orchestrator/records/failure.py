@@ -85,6 +85,7 @@ WAITED_FOR = frozenset(FaultClass) - RETRIES.keys() | {FaultClass.PERMISSION}
 
 WAITS_FOR: Mapping[FaultClass, str] = {
     **dict.fromkeys(FaultClass, "its surroundings"),
+    FaultClass.OUT_OF_MEMORY: "memory on this machine",
     FaultClass.HOST_MEMORY: "memory on the host",
     FaultClass.LOST_NODE: "a node in place of the lost one",
     FaultClass.CLUSTER: "the cluster",

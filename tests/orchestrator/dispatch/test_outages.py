@@ -6,6 +6,7 @@ moments. Storage, ledger, records and the jobs' work are real.
 
 import errno
 import json
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -390,6 +391,36 @@ def test_the_loss_of_the_cluster_is_waited_out_and_it_is_started_again(
     ended = [event for event in read_events(root, "study") if isinstance(event, Ended)]
     assert FaultClass.CLUSTER in {event.fault_class for event in ended}
     assert "waiting for the cluster since" in notes.waits[0] and notes.waits[-1] is None
+
+
+def test_the_nodes_of_a_cluster_that_came_back_may_join_it_one_by_one(launch, make_probe, clock):
+    class ComesBackSlowly(Machines):
+        """After the loss of the head there is no node, then a small one, then all again."""
+
+        gone_at = None
+
+        def nodes(self):
+            since = math.inf if self.gone_at is None else clock() - self.gone_at
+            small, large = Resources(num_cpus=1), Resources(num_cpus=8)
+            return [] if since < 30 else [small] if since < 90 else [small, large]
+
+        def wait(self, timeout_s):
+            if self.gone_at is None and self._queue:
+                self.gone_at = clock()
+                self.lost = [ticket for ticket, _, _ in self._queue]
+                self._queue.clear()
+                raise SurroundingsError("the head has gone", fault_class=FaultClass.CLUSTER)
+            lost, self.lost = self.lost, []
+            return [fails_by(FaultClass.CLUSTER)(ticket) for ticket in lost] or super().wait(
+                timeout_s
+            )
+
+    first = make_probe(0, num_cpus=8)
+    jobs = [first, make_probe(1), make_probe(2, after=first, num_cpus=8)]
+
+    report = launch(jobs, executor=ComesBackSlowly(clock), patience=clock.patience())
+
+    assert report.state is LaunchState.COMPLETE
 
 
 def fails_by(fault_class, ending=Ending.LOST):
