@@ -1,7 +1,6 @@
 """Kind `pairs`: preference pairs out of a source, split, with a report and the toxic words."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
@@ -12,9 +11,9 @@ from jobs.provenance import Data
 from jobs.text.format import Pair, Reading
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
-from jobs.text.planned import Planned
+from jobs.text.planned import Planned, planned
 from jobs.text.reading_report import about_source, write_toxic_words
-from jobs.text.source_check import check_source, max_dropped, modified, read_source
+from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.split import Split, SplitParams
 from jobs.worker.work import Work
 
@@ -54,10 +53,10 @@ class Pairs(Kind[PairsParams]):
         )
 
     def planned(self, params: PairsParams) -> Planned[Pair]:
-        """Return what a job will leave; nothing where its source cannot be read."""
-        return _planned(params.model_dump_json(), modified(params.source))
+        """Describe what a job will leave."""
+        return planned(params, [params.source], lambda: self._read_ahead(params))
 
-    def plan_ahead(self, params: PairsParams) -> Sequence[Pair]:
+    def _read_ahead(self, params: PairsParams) -> Sequence[Pair]:
         """Read what a job will leave, as it will; nothing where its source cannot be read."""
         try:
             reading = self._read(params)
@@ -96,10 +95,3 @@ class Pairs(Kind[PairsParams]):
             )
             write_toxic_words(work.folder, words, "log-odds")
         return facts
-
-
-@lru_cache(maxsize=16)
-def _planned(params: str, changed: str) -> Planned[Pair]:
-    """Read what a job will leave, once for all jobs that read it."""
-    kind = Pairs()
-    return Planned(kind.plan_ahead(kind.Params.model_validate_json(params)))

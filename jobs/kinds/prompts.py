@@ -8,7 +8,6 @@ stand the same with their words out of order, for the decode control of `behave`
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
@@ -17,10 +16,10 @@ from cluster.errors import UserError
 from jobs.kind import Kind, Params, Upstream, data_path
 from jobs.provenance import Data
 from jobs.text.format import Dropped, Prompt, Reading, bucket
-from jobs.text.planned import Planned
+from jobs.text.planned import Planned, planned
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, PromptLine, prompt_line
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
-from jobs.text.source_check import check_source, max_dropped, modified, read_source
+from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.transform import load_transform
 from jobs.tokens.position_policy import Policy
 from jobs.worker.work import Work
@@ -77,10 +76,10 @@ class Prompts(Kind[PromptsParams]):
         ]
 
     def planned(self, params: PromptsParams) -> Planned[PromptLine]:
-        """Return what a job will leave; nothing where its source cannot be read."""
-        return _planned(params.model_dump_json(), modified(*_sources(params)))
+        """Describe what a job will leave."""
+        return planned(params, _sources(params), lambda: self._read_ahead(params))
 
-    def plan_ahead(self, params: PromptsParams) -> Sequence[PromptLine]:
+    def _read_ahead(self, params: PromptsParams) -> Sequence[PromptLine]:
         """Read what a job will leave, as it will; nothing where its source cannot be read."""
         try:
             usable, _ = _usable(_read(params).items, params.max_words)
@@ -181,10 +180,3 @@ def _check_positions(prompts: Sequence[Prompt], params: PromptsParams) -> None:
             where=where,
             hint="leave it out of `positions`",
         )
-
-
-@lru_cache(maxsize=16)
-def _planned(params: str, changed: str) -> Planned[PromptLine]:
-    """Read what a job will leave, once for all jobs that read it."""
-    kind = Prompts()
-    return Planned(kind.plan_ahead(kind.Params.model_validate_json(params)))

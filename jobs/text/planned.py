@@ -1,17 +1,33 @@
 """`Planned`: the pairs or prompts that a job will leave, known before it runs."""
 
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from jobs.text.source_check import modified
 
 Item = TypeVar("Item")
 
 
-class Planned(tuple[Item, ...]):
-    """Pairs or prompts that a job will leave. Equal to itself alone, so that it can be a key."""
+@dataclass(frozen=True, kw_only=True)
+class Planned(Generic[Item]):
+    """What a job will leave: read where it is looked at, equal where params and files are.
 
-    __slots__ = ()
+    It keeps nothing of what it reads, so that it can stand in a cache.
+    """
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
+    params: str = ""
+    """Params of the job, as JSON."""
+    changed: str = ""
+    """Names and times of the files that it reads."""
+    read: Callable[[], Sequence[Item]] = field(default=tuple, compare=False)
+    """Reads them as the job will; gives nothing where they cannot be read."""
 
-    def __hash__(self) -> int:
-        return id(self)
+
+def planned(
+    params: BaseModel, sources: Sequence[str | None], read: Callable[[], Sequence[Item]]
+) -> Planned[Item]:
+    """Describe what a job of these params, which reads these sources, will leave."""
+    return Planned(params=params.model_dump_json(), changed=modified(*sources), read=read)

@@ -30,7 +30,7 @@ def check_prompts_of_pair(
     """Try the prompts on the tokenizers of two models; say which of them are left out.
 
     Args:
-        prompts: lines of prompts.jsonl; none where they are not known.
+        prompts: that the job will read.
         base: what the plan knows of the base.
         aligned: what it knows of the aligned model.
         template: whether prompts will stand in a chat template.
@@ -40,7 +40,7 @@ def check_prompts_of_pair(
             the template refuses too many; as the job would.
     """
     first, second = planned_tokenizer(base), planned_tokenizer(aligned)
-    if first is None or second is None or not prompts:
+    if first is None or second is None:
         return ()
     return _try_on_pair(prompts, first, second, template)
 
@@ -58,7 +58,9 @@ def _try_on_pair(
     from jobs.tokens.agreement import require_same_ids
     from jobs.tokens.chat import chat_template_of
 
-    lines = prompts[:_MOST_PROMPTS]
+    lines = prompts.read()[:_MOST_PROMPTS]
+    if not lines:
+        return ()
     markup = None
     if template == "chat":
         markup = chat_template_of(second.load()) or chat_template_of(first.load())
@@ -79,8 +81,15 @@ def check_prompts(prompts: Planned[PromptLine], model: Upstream | None) -> None:
         UserError: a prompt has a token that the model has no embedding for.
     """
     tokenizer = planned_tokenizer(model)
-    if tokenizer is not None and tokenizer.is_larger and prompts:
-        _try(prompts[:_MOST_PROMPTS], tokenizer, None, {"model": tokenizer})
+    if tokenizer is not None and tokenizer.is_larger:
+        _try_on_one(prompts, tokenizer)
+
+
+@lru_cache(maxsize=256)
+def _try_on_one(prompts: Planned[PromptLine], tokenizer: PlannedTokenizer) -> None:
+    lines = prompts.read()[:_MOST_PROMPTS]
+    if lines:
+        _try(lines, tokenizer, None, {"model": tokenizer})
 
 
 def _try(

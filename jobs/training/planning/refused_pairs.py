@@ -34,22 +34,25 @@ def notes_on_pairs(
 
     Args:
         params: how the pairs are scored.
-        pairs: as the job that reads them will leave them; none where they are not known.
+        pairs: that the job will read.
         model: what the plan knows of the model.
 
     Raises:
         UserError: the model has no template, or it refuses more pairs than `max_dropped`.
     """
-    planned = planned_tokenizer(model) if pairs else None
-    if planned is None or (params.template == "none" and not planned.is_larger):
+    tokenizer = planned_tokenizer(model)
+    if tokenizer is None or (params.template == "none" and not tokenizer.is_larger):
         return ()
-    return _notes(pairs, planned, params.template, params.max_dropped)
+    return _notes(pairs, tokenizer, params.template, params.max_dropped)
 
 
 @lru_cache(maxsize=256)
 def _notes(
-    pairs: Planned[Pair], planned: PlannedTokenizer, name: str, max_dropped: float
+    planned_pairs: Planned[Pair], planned: PlannedTokenizer, name: str, max_dropped: float
 ) -> Sequence[str]:
+    pairs = planned_pairs.read()
+    if not pairs:
+        return ()
     from jobs.tokens.chat import chat_template_of
 
     tokenizer, template = planned.load(), None
