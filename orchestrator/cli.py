@@ -48,9 +48,11 @@ def main(words: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except (Exception, KeyboardInterrupt) as error:  # the last boundary
-        if "--debug" in words:
-            traceback.print_exc()
+        from jobs.worker.logs import redacted
         from orchestrator.unforeseen import fault_of
+
+        if "--debug" in words:
+            sys.stderr.write(redacted(traceback.format_exc()))
 
         fault = fault_of(error, words, getattr(options, "root", None))
         _report(fault, as_json="--json" in words)

@@ -1,11 +1,16 @@
+import errno
 import json
+import os
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from orchestrator.cli import main, verb_names
+from orchestrator.verb import VERBS
 
 COMMAND = [sys.executable, "-m", "orchestrator.cli"]
 
@@ -101,3 +106,127 @@ def test_the_version_names_the_commit_and_the_libraries_without_importing_them()
     assert {"deltascale", "commit", "torch", "ray", "transformers", "trl"} < versions.keys()
     if (Path(__file__).parents[2] / ".git").exists():
         assert len(versions["commit"].rstrip("+")) == 12
+
+
+@pytest.fixture
+def broken(monkeypatch, tmp_path):
+    """A function: what `status` raises from now on; crash files go to a folder of the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+
+    def raising(error):
+        def run(options):
+            raise error
+
+        monkeypatch.setattr(VERBS.find("status"), "run", run)
+
+    return raising
+
+
+def crash_file(folder):
+    (path,) = folder.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    return path.read_text()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a"), AssertionError(), RecursionError("deep"), OSError("of a library"),
+     UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates"), ValueError("one\ntwo \ud83d")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_what_nobody_foresaw_is_one_sentence_a_file_and_code_70(broken, capsys, tmp_path, error):
+    broken(error)
+    assert main(["status", "--root", str(tmp_path / "none")]) == 70
+    said = capsys.readouterr()
+    assert said.out == ""
+    sentence, where, hint = said.err.splitlines()
+    assert sentence.startswith("deltascale: a fault of deltascale itself: " + type(error).__name__)
+    (path,) = (tmp_path / "temporary").iterdir()
+    assert str(path) in where
+    assert "Traceback" in crash_file(tmp_path / "temporary")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_root_of_ours_keeps_the_stack_and_another_folder_gets_nothing(broken, capsys, tmp_path):
+    broken(KeyError("a"))
+    for name in ("ours", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("")
+    (tmp_path / "ours/root.json").write_text('{"id": "0"}')
+    assert main(["status", "--root", str(tmp_path / "ours")]) == 70
+    assert "KeyError" in crash_file(tmp_path / "ours/crashes")
+    assert main(["status", "--root", str(tmp_path / "other")]) == 70
+    assert os.listdir(tmp_path / "other") == ["file"]
+
+
+def test_a_link_in_the_place_of_the_folder_for_crashes_is_not_followed(broken, tmp_path):
+    broken(KeyError("a"))
+    (tmp_path / "root").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root/root.json").write_text('{"id": "0"}')
+    (tmp_path / "root/crashes").symlink_to(tmp_path / "elsewhere")
+    assert main(["status", "--root", str(tmp_path / "root")]) == 70
+    assert os.listdir(tmp_path / "elsewhere") == []
+    assert crash_file(tmp_path / "temporary")
+
+
+def test_no_secret_is_in_a_crash_file_or_its_sentence(broken, capsys, tmp_path, monkeypatch):
+    secret = "planted" + "Value123456"
+    monkeypatch.setenv("MY_API_TOKEN", secret)
+    broken(RuntimeError(f"refused {secret} at https://user:{secret}@host/"))
+    assert main(["status", "--root", str(tmp_path / "none"), "--json"]) == 70
+    said = capsys.readouterr()
+    assert secret not in said.out + said.err + crash_file(tmp_path / "temporary")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "f"), 3, "Read-only"),
+        (OSError(errno.EIO, "Input/output error", "f"), 3, "Input/output"),
+        (OSError(errno.ESTALE, "Stale file handle"), 3, "Stale"),
+        (OSError(errno.EMFILE, "Too many open files", "f"), 3, "Too many"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "f"), 3, "too long"),
+        (OSError(errno.ENOSPC, "No space left on device", "f"), 3, "cannot write"),
+        (ConnectionError("reset by peer"), 3, "reset"),
+        (TimeoutError("timed out"), 3, "timed out"),
+        (MemoryError(), 3, "memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyError("a"), 70, "itself"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_faults_of_every_kind_have_their_code_and_are_json_when_asked(
+    broken, capsys, tmp_path, error, code, words
+):
+    broken(error)
+    assert main(["status", "--root", str(tmp_path / "none")]) == code
+    told = capsys.readouterr()
+    assert told.out == "" and words in told.err and "Traceback" not in told.err
+    assert main(["status", "--root", str(tmp_path / "none"), "--json"]) == code
+    told = capsys.readouterr()
+    answer = json.loads(told.out)
+    assert answer.keys() == {"error", "where", "allowed", "hint"}
+    assert words in answer["error"] and told.err == ""
+
+
+def test_debug_shows_the_stack_of_any_fault_beside_the_answer(broken, capsys, tmp_path):
+    broken(KeyError("a"))
+    assert main(["status", "--root", str(tmp_path / "none"), "--debug", "--json"]) == 70
+    told = capsys.readouterr()
+    assert "Traceback" in told.err and "in run" in told.err
+    assert "itself" in json.loads(told.out)["error"]
+    assert main(["plan", str(tmp_path / "none.yaml"), "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_text_that_the_terminal_cannot_show_ends_no_command(tmp_path):
+    words = ["plan", "\udcff.yaml", "--root", str(tmp_path / "r\u00e9\udcff")]
+    ended = subprocess.run(
+        [*COMMAND, *(os.fsencode(word) for word in words)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 2 and b"there is no study file" in ended.stderr
