@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.errors import SurroundingsError
-from cluster.fault_classes import class_of_os_error
+from cluster.fault_classes import FaultClass, class_of_os_error
 from cluster.locks.heartbeat import Heartbeat
 from cluster.locks.held import Held, LockLost, LockUnsure, Occupied
 from cluster.locks.holder import UNKNOWN, Holder, fields_of
@@ -118,13 +118,25 @@ class FileLock:
         with contextlib.ExitStack() as opened:
             is_free = True
             try:
-                descriptor = opened.enter_context(_opened(self.path, os.O_RDONLY))
-                is_free = _try_lock(descriptor, shared=False)
+                descriptor = opened.enter_context(self._opened_to_keep())
+                is_free = _try_lock(descriptor, shared=False) and _is_named(self.path, descriptor)
             except FileNotFoundError:
                 pass
             except NoLocks:
                 is_free = time.time() - os.fstat(descriptor).st_mtime >= silent_for_s
             yield is_free
+
+    @contextlib.contextmanager
+    def _opened_to_keep(self) -> Iterator[int]:
+        """Open for writing where that is allowed: NFS locks no other file for one alone."""
+        with contextlib.ExitStack() as opened:
+            try:
+                descriptor = opened.enter_context(_opened(self.path, os.O_RDWR))
+            except SurroundingsError as fault:
+                if fault.fault_class not in (FaultClass.PERMISSION, FaultClass.STORAGE_READ_ONLY):
+                    raise
+                descriptor = opened.enter_context(_opened(self.path, os.O_RDONLY))
+            yield descriptor
 
     def holder(self) -> Holder | None:
         """Return who holds the lock now; None when nobody does. Changes nothing."""

@@ -57,8 +57,11 @@ class HeldLease(Held):
         )
 
     def confirm(self) -> None:
-        """As `check`, after a look at the tokens that stand."""
-        self._lock.do(protocol.confirm(self._tenure))
+        """As `check`, after a look at the tokens that stand; renews a lease that is not sure."""
+        if self._tenure.state(steady_clock()) is Hold.SURE:
+            self._lock.do(protocol.confirm(self._tenure))
+        else:
+            self._renew()
         self.check()
 
     def end(self) -> None:

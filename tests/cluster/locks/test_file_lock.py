@@ -39,6 +39,32 @@ def test_it_names_its_holder_and_each_holding_has_a_higher_token(lock):
         assert third.token == 41
 
 
+def test_a_lock_is_kept_from_others_without_being_taken(lock):
+    with lock.kept(silent_for_s=60) as is_free:
+        assert is_free and not lock.path.exists()
+    with lock.hold(shared=True), lock.kept(silent_for_s=60) as is_free:
+        assert not is_free
+    with lock.kept(silent_for_s=60) as is_free:
+        assert is_free
+        with pytest.raises(Occupied), lock.hold(MINE):
+            pass
+
+
+def test_a_lock_that_is_replaced_while_it_is_kept_is_not_free(lock, monkeypatch):
+    with lock.hold():
+        pass
+    flock = fcntl.flock
+
+    def replace(descriptor, operation):
+        lock.path.unlink()
+        lock.path.touch()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", replace)
+    with lock.kept(silent_for_s=60) as is_free:
+        assert not is_free
+
+
 def test_what_earlier_versions_wrote_is_read(lock):
     lock.path.parent.mkdir()
     lock.path.write_text('{"pid": 7, "host": "node", "launch": "theirs", "since": 12.5}')

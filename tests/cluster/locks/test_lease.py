@@ -217,6 +217,15 @@ def test_a_storage_that_answers_late_leaves_its_holder_unsure_not_waiting(memory
         answers.set()
 
 
+def test_one_that_slept_while_nobody_took_its_lease_goes_on_when_it_asks(root):
+    with LeaseLock(root, "lock").hold(MINE) as held:
+        held._tenure.renewed_at -= 80
+        with pytest.raises(LockUnsure):
+            held.check()
+        held.confirm()
+        held.check()
+
+
 @pytest.mark.parametrize("change", ["taken", "deleted", "folder deleted"])
 def test_one_that_was_passed_over_is_told_at_once_where_it_asks_and_soon_where_it_does_not(
     root, change

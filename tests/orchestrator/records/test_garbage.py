@@ -74,6 +74,21 @@ def test_nothing_is_deleted_while_any_study_of_the_root_is_held(root):
     assert root.list("artifacts/probe") == ["b" * 16]
 
 
+def test_a_collection_whose_lock_is_lost_meanwhile_deletes_nothing_more(root, monkeypatch):
+    """As of one that was stopped, and woke when a launch had the study."""
+    root.write(f"artifacts/probe/{'c' * 16}/job.json", b"{}")
+    remove = Collector.remove
+
+    def remove_and_lose(collector, item):
+        remove(collector, item)
+        root.path("studies/one/lock").unlink()
+
+    monkeypatch.setattr(Collector, "remove", remove_and_lose)
+    with pytest.raises(SurroundingsError, match="deleted or replaced"):
+        collect(root)
+    assert root.list("artifacts/probe") == ["c" * 16]
+
+
 def test_what_no_study_asks_for_is_deleted_and_the_locks_are_free_again(root):
     assert collect(root) == 0
     assert root.list("artifacts/probe") == []
