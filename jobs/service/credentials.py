@@ -13,6 +13,8 @@ from cluster.redaction.known_values import remember_secret
 from cluster.redaction.redactor import has_credentials
 from cluster.redaction.token_shapes import holds_token, looks_random
 
+_HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?", re.ASCII)
+_PRINTABLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
 
 
@@ -65,6 +67,12 @@ def _check_address(written: str) -> str:
     parts = urlsplit(written)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UserError(f"{written!r} is no address", allowed=["http://...", "https://..."])
+    if not _HOST.fullmatch(parts.netloc) or not _PRINTABLE.fullmatch(written):
+        raise UserError(
+            "the address holds letters by which it may look like another one",
+            where=ascii(written),
+            hint="a name with other letters than a to z is written as xn--…",
+        )
     return written.rstrip("/")
 
 

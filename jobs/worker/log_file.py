@@ -18,7 +18,11 @@ class LogFile:
         self, path: Path, *, head_bytes: int = _HEAD_BYTES, tail_bytes: int = _TAIL_BYTES
     ) -> None:
         self._path, self._most_head, self._tail_bytes = path, head_bytes, tail_bytes
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            self._descriptor = os.open(path, flags, 0o666)
+        except OSError:  # a job goes on without its log
+            self._descriptor = os.open(os.devnull, flags)
         self._size = os.fstat(self._descriptor).st_size
         self._head_bytes: int | None = None
         self._num_left_out = self._num_lost = 0

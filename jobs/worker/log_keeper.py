@@ -89,13 +89,13 @@ class _Keeper:
         if path := order.get("open"):
             self._current = _Stream(self, self._descriptors.pop(0), path)
             self._selector.register(self._current.descriptor, selectors.EVENT_READ, self._current)
-        elif order.get("close") and self._current is not None:
+        elif (number := order.get("close")) and self._current is not None:
             until = time.monotonic() + _CLOSING_S
             while self._read(self._current) and time.monotonic() < until:
                 pass
             self._current.lines.finish()
             with suppress(OSError):
-                self._control.send(b"\n")
+                self._control.send(b"%d\n" % number)
 
     def _read(self, stream: _Stream) -> bool:
         """Take what is in a pipe; False when there is nothing now, or ever."""

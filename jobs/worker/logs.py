@@ -87,7 +87,8 @@ class _Keepers:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._pid = 0
+        self._answers: io.RawIOBase = io.RawIOBase()
+        self._pid = self._num_logs = 0
         self._lock = threading.Lock()
         known_values.LISTENERS.append(lambda value, label: self._tell({"secrets": {value: label}}))
 
@@ -106,10 +107,21 @@ class _Keepers:
             yield writer
         finally:
             os.close(writer)
-            self._tell({"close": True})
-            with contextlib.suppress(OSError):
-                assert self._control is not None
-                self._control.recv(1)
+            self._num_logs += 1
+            self._tell({"close": self._num_logs})
+            self._hear(self._num_logs)
+
+    def _hear(self, number: int) -> None:
+        """Wait until the keeper has closed a log; answers to interrupted waits are passed over."""
+        try:
+            while self._control is not None and (answer := self._answers.readline()):
+                if int(answer) >= number:
+                    return
+        except (
+            OSError,
+            ValueError,
+        ):  # it is stuck: it ends by itself, and the next log has another
+            self._process = self._control = None
 
     def _require(self) -> None:
         is_there = self._pid == os.getpid() and self._process and self._process.poll() is None
@@ -133,7 +145,8 @@ class _Keepers:
             start_new_session=True,  # signals of the terminal are not meant for it
         )
         theirs.close()
-        self._control, self._pid = ours, os.getpid()
+        self._control, self._pid, self._num_logs = ours, os.getpid(), 0
+        self._answers = ours.makefile("rb", buffering=0)
 
     def _tell(self, order: Mapping[str, object], descriptor: int | None = None) -> None:
         if self._control is None or self._pid != os.getpid():

@@ -79,6 +79,28 @@ def test_an_address_holds_no_key(url):
     assert "opensesame" not in str(fault.value) and "pw@" not in str(fault.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.op\u0435nai.com/v1",
+        "https://ex\tample.com/v1",
+        "https://api.example.com\\@evil.org/v1",
+        "https://api.example.com:443@evil.org/v1",
+        "https://api.example.com/v1\n",
+        "https://evil.org\\.api.example.com",
+        "https://host:port/v1",
+    ],
+)
+def test_an_address_cannot_look_like_another_one(url):
+    with pytest.raises(UserError):
+        Asking(base_url=url)
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:8000/v1", "https://a_b-c.example.com:8443/v1?v=2"])
+def test_addresses_are_taken(url):
+    assert Asking(base_url=url).base_url == url
+
+
 def test_a_key_that_was_read_is_taken_out_of_texts(monkeypatch):
     monkeypatch.setenv("LLM", "opensesame-of-the-lab")
     assert read_key("LLM") == "opensesame-of-the-lab"

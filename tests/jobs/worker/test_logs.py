@@ -216,6 +216,31 @@ def test_a_long_log_keeps_its_beginning_and_end_and_says_what_is_missing(tmp_pat
     assert missing <= num_left_out <= missing * 1.1
 
 
+def test_an_interrupted_end_of_a_log_does_not_hurt_the_next_one(tmp_path, monkeypatch):
+    from jobs.worker.logs import _KEEPERS
+
+    def interrupt(number):
+        raise KeyboardInterrupt
+
+    with captured(tmp_path / "first.txt"):
+        say("one")
+    monkeypatch.setattr(_KEEPERS, "_hear", interrupt)
+    with pytest.raises(KeyboardInterrupt), captured(tmp_path / "second.txt"):
+        say("two")
+    monkeypatch.undo()
+    for number in range(20):
+        with captured(tmp_path / f"{number}.txt"):
+            say("x" * 100_000)
+        assert len((tmp_path / f"{number}.txt").read_text()) == 100_001
+
+
+def test_a_log_that_cannot_be_opened_is_done_without(tmp_path):
+    file = LogFile(tmp_path / "nowhere" / "log.txt")
+    file.write(b"unheard\n")
+    file.close()
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_disk_that_takes_nothing_loses_lines_and_says_so(tmp_path, monkeypatch):
     file = LogFile(tmp_path / "log.txt")
     write = os.write
