@@ -51,7 +51,7 @@ class Dispatcher:
         """What the launch waited for until it gave up; None where it did not."""
         self.interruption = Interruption()
         self.queue = JobQueue(launch)
-        shared = SharedJobs(launch.states.jobs.values(), self.queue.priorities)
+        shared = SharedJobs(launch.states.jobs.values(), self.queue.priorities, launch.patience)
         self.attempts = Submitter(launch, shared)
         self.endings = AttemptEndings(launch, self.queue, self.attempts)
         self._launch = launch

@@ -1,5 +1,6 @@
 """The attempts that an executor has now: what they hold, and which jobs may get one more worker."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 from cluster.fault_classes import FaultClass
 from cluster.resources import Resources
 from jobs.artifacts.job import Job
+from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.policy import Load, Offer, Priority, may_join
-from orchestrator.records.failure import Result, has_spent_retries
+from orchestrator.records.failure import WAITED_FOR, Result, has_spent_retries
 
 _MORE_AHEAD = 2
 """Queued jobs beyond one for each slot: with them, workers never wait for the dispatcher."""
@@ -118,11 +120,15 @@ class SharedJobs:
     another job.
     """
 
-    def __init__(self, jobs: Iterable[Job], priorities: Mapping[str, Priority]) -> None:
+    def __init__(
+        self, jobs: Iterable[Job], priorities: Mapping[str, Priority], patience: Patience
+    ) -> None:
         self._jobs = {job.key: job for job in jobs if job.workers > 1}
         self._priorities = priorities
         self._failures: dict[str, Counter[FaultClass]] = {}
         self._closed: set[str] = set()
+        self._not_before: dict[str, float] = {}
+        self._patience = patience
 
     def close(self, key: str) -> None:
         """Let no more workers join a job."""
@@ -131,7 +137,8 @@ class SharedJobs:
     def take_in(self, key: str, result: Result, fault_class: FaultClass | None) -> None:
         """Take in how one worker ended while others go on: after too many failures, none joins.
 
-        None joins either after one that found another launch alone at the job.
+        None joins either after one that found another launch alone at the job; and after a fault
+        of the surroundings one joins only after a pause that grows.
         """
         if result is Result.BUSY:
             self.close(key)
@@ -140,6 +147,9 @@ class SharedJobs:
             failures[fault_class] += 1
             if has_spent_retries(failures):
                 self.close(key)
+            if fault_class in WAITED_FOR:
+                pause_s = self._patience.pause_s(failures[fault_class])
+                self._not_before[key] = self._patience.clock() + pause_s
 
     def next_to_join(
         self, running: RunningAttempts, waiting: Sequence[Offer], load: Load
@@ -151,6 +161,7 @@ class SharedJobs:
             if (job := self._jobs.get(key)) is not None
             and (num_workers := len(running.at_job(key))) < job.workers
             and key not in self._closed
+            and self._patience.clock() >= self._not_before.get(key, -math.inf)
             and may_join(job.resources, waiting, load)
         ]
         return min(candidates)[2] if candidates else None

@@ -8,6 +8,7 @@ from cluster.fault_classes import FaultClass
 from cluster.resources import Resources
 from jobs.worker.assignment import Assignment
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.dispatch.patience import Patience
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import Ended, LaunchState, read_events
@@ -213,3 +214,27 @@ def test_the_next_launch_continues_with_what_all_workers_had_finished(launch, sh
     attempt = launch.artifact(shared).record.attempt
     done = root.list(f"{launch.artifact(shared).attempt_folder(attempt)}/scratch/parts")
     assert done == ["1", "2", "3", "4"]
+
+
+def test_a_worker_that_its_surroundings_end_joins_again_only_after_pauses_that_grow(launch, shared):
+    now = [0.0]
+    patience = Patience(clock=lambda: now[0], sleep=lambda s: None, draw=lambda: 0.5)
+
+    class OneHostIsCutOff(Wide):
+        """Whoever joins fails by the network; the first works for two minutes."""
+
+        def wait(self, timeout_s):
+            now[0] += timeout_s
+            if len(self._queue) > 1:
+                ticket, _, _ = self._queue.pop()
+                fault = {"error": "no route", "fault_class": FaultClass.NETWORK}
+                return [Outcome(ticket=ticket, ending=Ending.LOST, **fault)]
+            return super().wait(timeout_s) if now[0] > 120 else []
+
+    executor = OneHostIsCutOff()
+
+    report = launch([shared], executor=executor, patience=patience)
+
+    assert report.state is LaunchState.COMPLETE
+    assert 4 < len(executor.submitted) < 12
+    assert not gather(read_events(launch.root, "study")).of_job(shared.key).failures
