@@ -13,6 +13,7 @@ import stat
 import time
 import uuid
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -47,7 +48,7 @@ class LocalDisk:
         with disk_faults(self.url, f"read {name}"), self.open(name) as file:
             return file.read()
 
-    def open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> BufferedReader:
         """Open a plain file for reading. Raises FileNotFoundError."""
         with disk_faults(self.url, f"read {name}"):
             return open(self._below.open_file(name), "rb")
@@ -314,14 +315,15 @@ class _Walk:
             for entry in entries:
                 is_empty = False
                 name = inside + entry.name
-                # What vanishes meanwhile is not there.
-                with contextlib.suppress(FileNotFoundError):
-                    if entry.is_dir(follow_symlinks=False):
+                try:
+                    if entry.is_file(follow_symlinks=False):
+                        self.file(entry, name, is_leftover=is_leftover(entry.name))
+                    elif entry.is_dir(follow_symlinks=False):
                         self._folder(entry.name, folder, f"{name}/")
-                    elif entry.is_file(follow_symlinks=False):
-                        self.file(entry, name, is_leftover=_is_leftover(entry))
                     else:
                         self.odd.append(name)
+                except FileNotFoundError:
+                    continue  # it vanished meanwhile
         if is_empty and inside:
             self.empty.append(inside.removesuffix("/"))
 

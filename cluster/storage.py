@@ -9,8 +9,8 @@ import errno
 import os
 import uuid
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.local_disk import LocalDisk
@@ -67,7 +67,7 @@ class Storage:
         """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""
         return self._store.pieces(_check_name(name))
 
-    def open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> BufferedReader:
         """Open a file for reading (local roots). Raises FileNotFoundError."""
         assert isinstance(self._store, LocalDisk), "a remote root has no open files"
         return self._store.open(_check_name(name))

@@ -17,6 +17,7 @@ import xxhash
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from cluster.checked_json import parse_as, read_file
+from cluster.disk_faults import disk_faults
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import artifact_folder
@@ -116,7 +117,8 @@ def standing_digest(storage: Storage, name: str) -> str | None:
     """Return the xxh3-64 of the bytes under a name now, never of a copy; None where none are."""
     try:
         if storage.is_local:
-            return digest_file(storage.path(name))
+            with disk_faults(storage.url, f"read {name}"), storage.open(name) as stream:
+                return str(hashlib.file_digest(stream, xxhash.xxh3_64).hexdigest())
         hasher = xxhash.xxh3_64()
         for piece in storage.pieces(name):
             hasher.update(piece)
@@ -249,7 +251,8 @@ class Artifact:
             return path
 
         def is_whole(file: Path) -> bool:
-            return file.exists() and digest_file(file) == entry.xxh3
+            with disk_faults(str(file.parent), f"read {file.name}"):
+                return file.is_file() and digest_file(file) == entry.xxh3
 
         if not (
             is_whole(path)

@@ -95,8 +95,8 @@ class Spool:
         return SpooledRows(folder, self._extraction.tokens.hash, self._extraction.places)
 
     def _shared_folder(self, token_budget: int) -> Path:
-        cache = self._work.attempt.artifact.storage.path(CACHE)
-        return cache / key_of(self._identity(token_budget))[:16]
+        name = f"{CACHE}/{key_of(self._identity(token_budget))[:16]}"
+        return self._work.attempt.artifact.storage.path(name)
 
     @cached_property
     def _rows(self) -> Bool[np.ndarray, " tokens"]:
@@ -183,7 +183,7 @@ class SpooledUnitWriter:
     def __init__(self, folder: Path, unit: Unit, plan_hash: str) -> None:
         self._unit, self._plan_hash = unit, plan_hash
         self._target = folder / unit.name
-        self._temporary = folder / f".tmp-{uuid.uuid4().hex[:8]}"
+        self._temporary = folder / f".tmp-{uuid.uuid4().hex[:16]}"
         self._writer = UnitWriter(self._temporary, unit, plan_hash)
 
     def add(self, batch: Batch, rows: Mapping[Place, Tensor]) -> None:

@@ -5,11 +5,11 @@ of a killed attempt may be cut off: a line that does not parse is skipped.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cluster.disk_faults import sync_descriptor
 from jobs.service.json_service import JSON
 from jobs.worker.work import AttemptFolder
 
@@ -46,7 +46,7 @@ class AnswerLog:
         with open(self._path, "ab") as stream:
             stream.write(json.dumps({"name": name, **reading}).encode() + b"\n")
             stream.flush()
-            os.fsync(stream.fileno())
+            sync_descriptor(stream.fileno())
         now = time.monotonic()
         self._unpublished_since = self._unpublished_since or now
         if now - self._unpublished_since > _PUBLISH_EVERY_S:

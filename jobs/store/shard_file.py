@@ -21,6 +21,7 @@ from typing import BinaryIO, TypedDict
 import numpy as np
 import xxhash
 
+from cluster.disk_faults import sync_descriptor
 from cluster.errors import SurroundingsError
 from jobs.store.store_layout import ShardEntry
 
@@ -152,7 +153,7 @@ def open_durably(path: Path) -> Iterator[BinaryIO]:
         with open(temporary, "wb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            sync_descriptor(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -79,8 +79,10 @@ def read_requests(storage: Storage, study: str) -> Iterator[CancelRequest]:
 
 
 def drop_request(storage: Storage, study: str, request: CancelRequest) -> None:
-    """Delete a request that is dealt with."""
-    storage.remove(f"{_folder(study)}/{request.name}")
+    """Delete a request that is dealt with; a folder in its place is none of ours, and stays."""
+    name = f"{_folder(study)}/{request.name}"
+    if storage.size(name) is not None:
+        storage.remove(name)
 
 
 def _folder(study: str) -> str:

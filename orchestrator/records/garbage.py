@@ -104,7 +104,8 @@ class Collector:
 
     def remove(self, item: Garbage) -> None:
         """Delete an item; of an artifact the record first, so that half of one is never done."""
-        self.root.remove(f"{item.name}/{_DESCRIBED[0]}")
+        if item.name.count("/") == 2:
+            self.root.remove(f"{item.name}/{_DESCRIBED[0]}")
         self.root.remove(item.name)
 
     def _inside(self, folder: str) -> list[str]:
@@ -177,7 +178,8 @@ class Collector:
             survey = self.root.survey(folder)
         except ForeignEntry:
             survey = Survey()  # a link
-        if not _is_artifact(self.root, folder, survey, kind, is_wanted=key is not None):
+        described = [name for name in _DESCRIBED if name in survey.sizes]
+        if not described:
             self._leave(folder)
             return
         artifact = Artifact(self.root, kind, key or key16)
@@ -187,8 +189,11 @@ class Collector:
             if not is_free:
                 self._leave(folder, "an attempt is at work there")
                 return
+            record = _record_in(self.root, folder, survey, kind)
+            if key is None and record is None and _is_copied(self.root, folder, described, kind):
+                self._leave(folder)
+                return
             yield from self._unfinished(f"{folder}/", survey)
-            record = _record_in(self.root, folder, survey, key16)
             foreign = _foreign(survey, record)
             if key is None:
                 why = "no launched study asks for this key any more"
@@ -203,17 +208,20 @@ class Collector:
         self, folder: str, survey: Survey, record: Record, foreign: Sequence[str]
     ) -> Iterator[Garbage]:
         """Yield what a finished job no longer needs: attempts that did not win, checkpoints."""
-        inside = [name.split("/") for name in (*survey.sizes, *(f"{e}/" for e in survey.empty))]
-        attempts = {parts[1] for parts in inside if parts[0] == "attempts" and len(parts) > 2}
-        for attempt in sorted(attempts):
+        inside: dict[str, set[str]] = {}
+        for name in (*survey.sizes, *(f"{name}/" for name in survey.empty)):
+            top, _, rest = name.partition("/")
+            attempt, is_folder, rest = rest.partition("/")
+            if top == "attempts" and is_folder:
+                inside.setdefault(attempt, set()).add(rest.partition("/")[0])
+        for attempt in sorted(inside):
             place = f"attempts/{attempt}"
             if attempt != record.attempt:
                 yield from self._part(folder, place, survey, foreign, "an attempt that did not win")
                 continue
-            for name in _SPENT:
-                if any(_is_in(file, f"{place}/{name}") for file in survey.sizes):
-                    why = "spent: the job is done"
-                    yield from self._part(folder, f"{place}/{name}", survey, foreign, why)
+            for name in sorted(inside[attempt].intersection(_SPENT)):
+                why = "spent: the job is done"
+                yield from self._part(folder, f"{place}/{name}", survey, foreign, why)
 
     def _part(
         self, folder: str, part: str, survey: Survey, foreign: Sequence[str], why: str
@@ -242,23 +250,20 @@ def _is_in(name: str, folder: str) -> bool:
     return name == folder or name.startswith(f"{folder}/")
 
 
-def _is_artifact(root: Storage, folder: str, survey: Survey, kind: str, *, is_wanted: bool) -> bool:
-    """Tell whether a folder is the artifact that its name says.
+def _is_copied(root: Storage, folder: str, described: Sequence[str], kind: str) -> bool:
+    """Tell whether a folder speaks of another job than its name: somebody copied it there.
 
-    A request or record that cannot be read is damaged, and ours all the same; one that speaks of
-    another job means that somebody copied the folder here.
+    A request or record that cannot be read is damaged, and ours all the same.
     """
-    described = [name for name in _DESCRIBED if name in survey.sizes]
-    if is_wanted or not described:
-        return bool(described)
     try:
         written = parse_json(root.read(f"{folder}/{described[-1]}"))
     except (ValueError, FileNotFoundError):
-        return True
+        return False
     if not isinstance(written, dict):
-        return True
-    key = str(written.get("key", folder.rsplit("/", 1)[-1]))
-    return key.startswith(folder.rsplit("/", 1)[-1]) and written.get("kind", kind) == kind
+        return False
+    key16 = folder.rsplit("/", 1)[-1]
+    is_of_job = str(written.get("key", key16)).startswith(key16)
+    return not is_of_job or written.get("kind", kind) != kind
 
 
 def _foreign(survey: Survey, record: Record | None) -> list[str]:
@@ -281,7 +286,7 @@ def _is_unlisted(attempt: str, name: str, record: Record) -> bool:
     return attempt == record.attempt and name not in record.files and not is_private(name)
 
 
-def _record_in(root: Storage, folder: str, survey: Survey, key16: str) -> Record | None:
+def _record_in(root: Storage, folder: str, survey: Survey, kind: str) -> Record | None:
     """Return the valid record of an artifact, its files checked against the survey."""
     if "record.json" not in survey.sizes:
         return None
@@ -293,7 +298,8 @@ def _record_in(root: Storage, folder: str, survey: Survey, key16: str) -> Record
     is_whole = all(
         survey.sizes.get(f"{place}/{name}") == entry.bytes for name, entry in record.files.items()
     )
-    return record if is_whole and record.key.startswith(key16) else None
+    is_of_job = record.kind == kind and record.key.startswith(folder.rsplit("/", 1)[-1])
+    return record if is_whole and is_of_job else None
 
 
 class _Entry(TypedDict):

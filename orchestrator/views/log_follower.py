@@ -92,7 +92,7 @@ def _rest(root: Storage, name: str, start: int) -> tuple[bytes, int]:
         if not root.is_local:
             whole = root.read(name)
             return whole[start:], len(whole)
-        with open(root.path(name), "rb") as stream:
+        with root.open(name) as stream:
             start = min(start, stream.seek(0, os.SEEK_END))
             stream.seek(start)
             data = stream.read()

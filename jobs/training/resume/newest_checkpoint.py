@@ -5,6 +5,7 @@ linked into this attempt, on a remote one each machine fetches them once.
 """
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -98,12 +99,19 @@ def _copy_folder(attempt: AttemptFolder, other: str, name: str) -> None:
     target = attempt.path / FOLDER / name
     with contextlib.suppress(OSError, shutil.Error, SurroundingsError):
         if storage.is_local:
-            shutil.copytree(storage.path(theirs), target, copy_function=link_or_copy)
+            shutil.copytree(
+                storage.path(theirs), target, copy_function=link_or_copy, ignore=_links_in
+            )
             return
         for file in storage.walk(theirs):
             local = target / file[len(theirs) + 1 :]
             local.parent.mkdir(parents=True, exist_ok=True)
             storage.download(file, local)
+
+
+def _links_in(folder: str, names: list[str]) -> list[str]:
+    """Return the links in a folder: none is ours, and none is followed out of the root."""
+    return [name for name in names if os.path.islink(os.path.join(folder, name))]
 
 
 def _is_whole(folder: Path, marker: Marker, names: Iterable[str]) -> bool:
