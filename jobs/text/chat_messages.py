@@ -35,6 +35,11 @@ _LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z
 _BETWEEN = re.compile(r"([}\]])\s*(?=[{\[])")
 _PYTHON = {"nan": "None", "NaN": "None", "null": "None", "true": "True", "false": "False"}
 _WORDS = re.compile(rf"\b(?:{'|'.join(_PYTHON)})\b")
+# Sums and calls are no values, and long ones end the interpreter that parses them.
+_PLAIN = re.compile(
+    r"\s*(?:[\[\](){},:]\s*"
+    r"(?:(?:None|True|False|-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?=\s*[\])},:]|\Z)\s*)?)*"
+)
 _ARRAY = re.compile(r"\barray\(|,\s*dtype=\w+\)")
 
 
@@ -97,7 +102,7 @@ def parse_text(text: str) -> Any:
 def _outside_literals(text: str) -> str | None:
     """Write commas between elements and take array names away, outside of quoted text.
 
-    None for what is nested too deeply to be messages.
+    None for what is nested too deeply to be messages, and for anything that is no plain value.
     """
     pieces, end, depth = [], 0, 0
     for literal in [*_LITERAL.finditer(text), None]:
@@ -107,7 +112,10 @@ def _outside_literals(text: str) -> str | None:
             if depth > _DEEPEST:
                 return None
         between = _BETWEEN.sub(r"\1, ", _ARRAY.sub("", between))
-        pieces.append(_WORDS.sub(lambda word: _PYTHON[word[0]], between))
+        between = _WORDS.sub(lambda word: _PYTHON[word[0]], between)
+        if not _PLAIN.fullmatch(between):
+            return None
+        pieces.append(between)
         if literal:
             pieces.append(literal.group())
             end = literal.end()

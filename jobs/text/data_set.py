@@ -20,6 +20,8 @@ from jobs.text.shard_names import shards_in
 
 Made = TypeVar("Made")
 
+_ABOUT = frozenset({"README", "LICENSE", "LICENCE", "NOTICE", "CITATION", "REQUIREMENTS"})
+"""Names of texts about a data set."""
 _LOOKED_AT = 100
 """Lines of a text that are looked at to tell it from JSON."""
 
@@ -167,6 +169,8 @@ def _check_columns(path: Path, table: Table, needed: Sequence[str]) -> None:
     if nested:
         written = ", ".join(f"{name}: {place}" for name, place in nested.items())
         ways.append(f"name those inside others: options: {{columns: {{{written}}}}}")
+    else:
+        ways.append(f"options: {{columns: {{{missing[0]}: NAME}}}} reads one of another name")
     raise UserError(
         f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
         where=str(path),
@@ -208,7 +212,8 @@ def _is_text(path: Path) -> bool:
     """Tell `x.txt`, packed or not, that is not hidden."""
     name = path.name
     bare = next((name.removesuffix(end) for end in PACKED_SUFFIXES if name.endswith(end)), name)
-    return bare.endswith(".txt") and not name.startswith(".")
+    is_about = bare.removesuffix(".txt").upper() in _ABOUT
+    return bare.endswith(".txt") and not name.startswith(".") and not is_about
 
 
 def _holds_rows(source: Path | None) -> bool:

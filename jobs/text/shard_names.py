@@ -15,7 +15,7 @@ from jobs.text.data_file import suffix_of
 
 _OF = re.compile(r"[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_.][0-9a-z]+)?$")
 _SPARK = re.compile(r"^part-\d+(?:-[0-9a-f-]{36})?(?:[-_.][cr]\d+)*(?:\.(?:snappy|gz|zstd|lz4))?$")
-_NUMBER = re.compile(r"(?:[-_.](?:part|shard|chunk)?|^(?:part|shard|chunk))[-_.]?(\d+)$")
+_NUMBER = re.compile(r"(?:[-_.](part|shard|chunk)?|^(part|shard|chunk))[-_.]?(\d+)$")
 _HASH = re.compile(r"^(?=.*\d)[0-9a-f-]{8,}$")
 _MOST_FILES = 100_000
 _GENERIC = frozenset({"", "data", "dataset", "part", "shard", "chunk", "file", "default"})
@@ -92,7 +92,7 @@ def _series(data: Sequence[Path]) -> set[tuple[Path, str]]:
         counted = _NUMBER.search(_stem(path))
         if counted:
             name = _stem(path)[: counted.start()]
-            numbers.setdefault((path.parent, name), []).append(int(counted[1]))
+            numbers.setdefault((path.parent, name), []).append(int(counted[3]))
     return {
         key
         for key, some in numbers.items()
@@ -114,7 +114,9 @@ def _shard(folder: Path, inside: Path, series: set[tuple[Path, str]]) -> Shard:
         name = ""
     elif of_many:
         name = stem[: of_many.start()]
-    elif counted and (inside.parent, stem[: counted.start()]) in series:
+    elif counted and (
+        counted[1] or counted[2] or (inside.parent, stem[: counted.start()]) in series
+    ):
         name = stem[: counted.start()]
     else:
         name = stem

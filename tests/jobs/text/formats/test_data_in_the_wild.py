@@ -338,3 +338,10 @@ def test_prompts_whose_scores_became_text_are_read(tmp_path):
 
 def test_suffixes_may_be_capitals(tmp_path):
     assert prompts_of(read(written(tmp_path / "ROWS.JSONL", [row(1)]))) == ["p1"]
+
+
+@pytest.mark.parametrize("text", ["[" + "1 -" * 50_000 + "1]", "[f(1)]", "(" * 99 + ")" * 99])
+def test_text_that_is_no_plain_value_is_not_parsed_at_all(text):
+    from jobs.text.chat_messages import parse_text
+
+    assert parse_text(text) is None
