@@ -92,8 +92,13 @@ def _spreads(
     for nodes in divisors(num_ranks):
         if nodes > len(machines):
             break
-        on_each = num_gpus // nodes
-        if sum(node.num_gpus >= on_each for node in machines) >= nodes:
+        ranks = num_ranks // nodes
+        share = Resources(
+            num_cpus=params.num_cpus * ranks,
+            num_gpus=num_gpus // nodes,
+            memory_gb=params.memory_gb * ranks,
+        )
+        if sum(share.fits(node) for node in machines) >= nodes:
             return [nodes]
     return [1]
 

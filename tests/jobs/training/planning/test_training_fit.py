@@ -79,6 +79,17 @@ def test_a_gang_is_spread_evenly_over_as_few_nodes_as_hold_it():
     assert (found.execution["num_nodes"], found.resources.on_each_node.num_gpus) == (4, 2)
 
 
+def test_cores_and_memory_of_nodes_count_as_their_gpus_do_when_ranks_are_spread():
+    small = Resources(num_cpus=1, memory_gb=64)
+    ranks = {"num_ranks": 2, "engine": "zero2"}
+    assert fitted(GPT2_MEDIUM, [small, small], **ranks).execution["num_nodes"] == 2
+    wide = [replace(small, num_cpus=2)] * 2
+    assert fitted(GPT2_MEDIUM, wide, **ranks).execution["num_nodes"] == 1
+    assert fitted(GPT2_MEDIUM, wide, **ranks, memory_gb=40).execution["num_nodes"] == 2
+    few_cores = [replace(H100, num_cpus=4)] * 2
+    assert fitted(GPT2_MEDIUM, few_cores, num_gpus=8).execution["num_nodes"] == 2
+
+
 def test_a_refusal_names_what_one_node_needs_and_what_the_largest_has():
     found = fitted(MISTRAL_7B, [replace(H100, num_gpus=4)], num_gpus=8, num_nodes=1)
     assert found.refusal == "needs 8 x 80 GB on one node; the largest node has 4"
