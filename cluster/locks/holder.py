@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from cluster.checked_json import checked, parse_json
 
-_QUIET_S = 60.0
+_QUIET_S = 45.0
 """Seconds without a sign of life that are nothing yet to be told of."""
 
 _Text = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -47,10 +47,12 @@ class Holder:
             return "a process that the lock does not name"
         name = f"process {self.pid} on {self.host}, launch {self.launch}"
         name += f", since {_moment(self.since)}"
-        if self.silent_s < _QUIET_S:
+        is_stopped = self.is_stopped
+        if self.silent_s < _QUIET_S and not is_stopped:
             return name
         silent_since = _moment(datetime.now().timestamp() - self.silent_s)
-        return f"{name}; no sign of life since {silent_since}: it is stopped, or its host is"
+        why = f"`kill -CONT {self.pid}` wakes it" if is_stopped else "it is stopped, or its host is"
+        return f"{name}; no sign of life since {silent_since}: {why}"
 
     @classmethod
     def this_process(cls, launch: str) -> "Holder":
@@ -83,9 +85,7 @@ class Holder:
 
         An equal host name proves nothing: containers and images of a cloud share theirs.
         """
-        if not (self.boot_id and self.pid_namespace and self.started):
-            return False
-        if (self.boot_id, self.pid_namespace) != (_boot_id(), _pid_namespace()):
+        if not self._is_seen_from_here:
             return False
         try:
             os.kill(self.pid, 0)
@@ -95,6 +95,19 @@ class Holder:
             return False
         started = _start_of(self.pid)
         return started is not None and started != self.started
+
+    @property
+    def is_stopped(self) -> bool:
+        """True where it is certain that the process stands still (SIGSTOP, Ctrl-Z)."""
+        is_it = self._is_seen_from_here and _start_of(self.pid) == self.started
+        return is_it and _fields_of_process(self.pid)[:1] in (["T"], ["t"])
+
+    @property
+    def _is_seen_from_here(self) -> bool:
+        """Whether the process ids of this process are those among which the holder's counts."""
+        if not (self.boot_id and self.pid_namespace and self.started):
+            return False
+        return (self.boot_id, self.pid_namespace) == (_boot_id(), _pid_namespace())
 
 
 _HOLDER = TypeAdapter(Holder)
@@ -129,8 +142,15 @@ def _pid_namespace() -> str:
 
 def _start_of(pid: int) -> int | None:
     """Return when a process started, 0 for one that has ended and is not reaped; None unknown."""
-    with suppress(OSError, ValueError, IndexError):
-        # The name of a command may hold blanks and parentheses: what counts begins after the last.
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    fields = _fields_of_process(pid)
+    with suppress(ValueError, IndexError):
         return 0 if fields[0] in ("Z", "X") else int(fields[19])
     return None
+
+
+def _fields_of_process(pid: int) -> list[str]:
+    """Return what the kernel says of a process, from its state on; nothing where it says none."""
+    with suppress(OSError, ValueError, IndexError):
+        # The name of a command may hold blanks and parentheses: what counts begins after the last.
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return []

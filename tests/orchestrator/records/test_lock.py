@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -81,6 +82,16 @@ def test_a_lock_held_by_another_live_process_is_refused(other, tmp_path):
     ):
         pass
     assert current_holder(root, "study").pid == other.pid
+
+
+def test_a_holder_that_was_stopped_is_told_of_with_the_time_since_when(other, tmp_path):
+    other.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, other.pid, os.WSTOPPED | os.WNOWAIT)
+    named = str(current_holder(Storage(tmp_path), "study"))
+    assert "no sign of life since" in named and f"kill -CONT {other.pid}" in named
+    other.send_signal(signal.SIGCONT)
+    os.waitid(os.P_PID, other.pid, os.WCONTINUED | os.WNOWAIT)
+    assert "no sign of life" not in str(current_holder(Storage(tmp_path), "study"))
 
 
 def test_the_lock_of_a_process_that_was_killed_is_taken_without_a_word(other, tmp_path):
