@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 
 
 def say(text: str = "") -> None:
@@ -16,5 +17,6 @@ def say_json(value: object) -> None:
 
 def note(text: str) -> None:
     """Write one line to standard error, so that the answer of `--json` stays parseable."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # nobody reads any more, and it is no answer
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals while a launch runs: one asks for an orderly end, a second ends it.
+"""Ctrl-C and other signals while a launch runs: one asks for an orderly end, two Ctrl-C end it.
 
 SIGTERM comes from whoever stops a machine; SIGHUP from a terminal or connection that is closed;
 SIGUSR1 and SIGUSR2 from schedulers, a moment before a job's time is over.
@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
+_REPEATED = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
+"""Signals of which a second one means no more: a terminal that is closed sends SIGHUP, and so does
+its shell."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -60,7 +63,7 @@ def handle_signals() -> Iterator[Interruption]:
     def handle(number: int, frame: FrameType | None) -> None:
         is_first = not received.requested
         received.requested = True
-        if received.may_raise or not is_first:
+        if received.may_raise or not (is_first or number in _REPEATED):
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
@@ -73,4 +76,10 @@ def handle_signals() -> Iterator[Interruption]:
         yield received
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # What the launch has left to write is not cut off by a shell's own SIGHUP.
+            is_deaf = received.requested and number in _REPEATED
+            signal.signal(number, _ignore if is_deaf else handler)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing; unlike `SIG_IGN`, processes that are started later do not inherit this."""

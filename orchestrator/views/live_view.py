@@ -12,12 +12,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.outage import Wait
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.records.attempt_progress import read_progress
+from orchestrator.records.attempt_progress import Progress, read_progress
 from orchestrator.records.failure import FAILURES, Result
 from orchestrator.text import duration, first_line
 from orchestrator.views.progress import PlainLines, Running, attempts_by_job, summary
@@ -66,9 +67,10 @@ class LiveView(Watcher):
         return self
 
     def __exit__(self, *fault: object) -> None:
-        self._live.stop()
-        if self._counts:
-            self._console.print(self._headline())
+        with contextlib.suppress(OSError):  # the terminal was closed
+            self._live.stop()
+            if self._counts:
+                self._console.print(self._headline())
 
     def note_start(self, job: Job, attempt: str) -> None:
         """Add a line for the attempt."""
@@ -97,7 +99,9 @@ class LiveView(Watcher):
         self._counts = dict(counts)
 
     def _scroll(self, word: str, colour: str, job: Job, message: str | None) -> None:
-        self._console.print(Text.assemble((word, colour), f" {job.label}: {first_line(message)}"))
+        text = Text.assemble((word, colour), f" {job.label}: {first_line(message)}")
+        with contextlib.suppress(OSError):  # the terminal was closed
+            self._console.print(text)
 
     def _draw(self) -> RenderableType:
         with self._changing:
@@ -105,7 +109,9 @@ class LiveView(Watcher):
         table = Table.grid(padding=(0, 2))
         for attempts in attempts_by_job(running)[:_MOST_SHOWN]:
             first = running[attempts[0]]
-            progress = read_progress(self._storage, first.job, attempts)
+            progress = Progress()
+            with contextlib.suppress(SurroundingsError):  # which the launch waits for
+                progress = read_progress(self._storage, first.job, attempts)
             fraction = progress.fraction
             doing = [f"{len(attempts)} workers"] if len(attempts) > 1 else []
             doing += [progress.doing] if progress.doing else []

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -75,8 +76,9 @@ class PlainLines(Watcher):
             self._print(text)
 
     def _print(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        with suppress(OSError):  # nobody reads any more: the terminal or pipe was closed
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
 
 def summary(counts: Mapping[JobState, int]) -> str:

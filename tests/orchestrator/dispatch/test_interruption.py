@@ -1,5 +1,8 @@
 """A launch that a script put into the background hears what it is told."""
 
+import contextlib
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -66,6 +69,31 @@ def test_every_signal_that_means_stop_ends_a_launch_in_order(tmp_path, number):
     events = list(read_events(Storage(root), "long"))
     assert events[-1].state == LaunchState.INTERRUPTED.value
     assert not gather(events).jobs[events[-2].key].failures
+
+
+def test_a_launch_whose_terminal_is_closed_lets_its_jobs_save(tmp_path):
+    study, root = tmp_path / "long.yaml", tmp_path / "root"
+    study.write_text(PROBE)
+    words = [sys.executable, "-m", "orchestrator.cli", "launch", str(study), "--root", str(root)]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [*words, "--executor", "local"])
+    try:
+        while not list(root.glob("artifacts/probe/*/attempts/*/progress.json")):
+            os.read(terminal, 1000)  # the view is drawn several times a second
+        os.close(terminal)
+        for _ in range(3):  # as its shell does, too
+            os.kill(pid, signal.SIGHUP)
+            time.sleep(0.05)
+        ended = time.monotonic() + 60
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            assert time.monotonic() < ended
+            time.sleep(0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    *_, attempt, last = read_events(Storage(root), "long")
+    assert (attempt.result, last.state) == (Result.CANCELLED, LaunchState.INTERRUPTED.value)
 
 
 @pytest.mark.slow
