@@ -108,6 +108,19 @@ def sweep(base: Path | None = None) -> None:
 
 
 @contextlib.contextmanager
+def swept() -> Iterator[None]:
+    """Sweep before and after the block, or the function that this decorates.
+
+    Workers that Ray ends have no time to delete what is theirs.
+    """
+    sweep()
+    try:
+        yield
+    finally:
+        sweep()
+
+
+@contextlib.contextmanager
 def own_temp_folder() -> Iterator[None]:
     """Let libraries make their temporary files in a folder of this process while the block runs.
 

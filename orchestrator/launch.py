@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.storage import Storage
-from cluster.temp_folders import own_temp_folder, sweep
+from cluster.temp_folders import own_temp_folder, swept
 from jobs.artifacts.job import Job
 from jobs.worker.mirror_outage import MirrorOutage
 from jobs.worker.tracking import notes_on_mirror
@@ -69,6 +69,7 @@ class Launched:
         return self.report.exit_code if self.report else 0
 
 
+@swept()
 def launch(
     root: Storage,
     study: Study,
@@ -107,7 +108,6 @@ def launch(
         SurroundingsError: the lock is held, the root is not writable, or there is no cluster.
     """
     patience = patience or Patience()
-    sweep()
     plan = plan_study(root, study)
     identifier = new_launch_id()
     # Records alone say what is done; the ledger is read once, under the lock.

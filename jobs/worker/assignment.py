@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from cluster.temp_folders import lasting_folder
+from cluster.temp_folders import private_base
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import AxisValues, InputRef
 from jobs.worker.tracking import RunName
@@ -78,7 +78,7 @@ class Assignment:
             study=self.study,
             kind=self.kind,
             label=self.label,
-            folder=self.mirror_folder or str(lasting_folder(f"wandb-{self.root_id}")),
+            folder=self.mirror_folder or str(private_base() / f"wandb-{self.root_id}"),
             config={**self.identity_params, **self.axis_values, **self._place},
             tags=[self.study, self.stage, self.kind],
             root=self.root,

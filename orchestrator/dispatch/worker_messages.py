@@ -8,7 +8,7 @@ from typing import Any
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
-from cluster.temp_folders import lasting_folder
+from cluster.temp_folders import private_base
 from jobs.artifacts.job import InputRef, Job
 from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment
@@ -69,7 +69,7 @@ class Assigner:
         """Local folder for W&B's own files."""
         if self.storage.is_local:
             return self.storage.path(f"studies/{self.study}/wandb")
-        return lasting_folder(f"wandb-{self.root_id}")
+        return private_base() / f"wandb-{self.root_id}"
 
 
 def write_request(storage: Storage, job: Job) -> None:

@@ -1,11 +1,17 @@
 """An attempt's folder, on a disk, in memory and on an object storage alike."""
 
+import os
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+from cluster.disk_faults import ForeignEntry
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
+from cluster.temp_folders import sweep
 from jobs.artifacts.artifact import Artifact, FileEntry, Record, digest_bytes
 from jobs.worker.work import AttemptFolder
 
@@ -127,3 +133,64 @@ def test_the_log_of_a_running_attempt_can_be_read_from_a_remote_root(tmp_path):
     attempt.show_progress(1.0, "working")
     assert AttemptFolder(artifact, "two").read_other("one", "log.txt") == b"so far\n"
     attempt.discard_scratch()
+
+
+def test_what_is_no_finished_file_of_ours_is_not_sealed(artifact, tmp_path):
+    attempt = AttemptFolder(artifact, "one")
+    (attempt.path / "out.bin").write_bytes(b"ours")
+    (attempt.path / ".nfs000000000123abcd00000001").write_bytes(b"deleted while it was open")
+    (attempt.path / ".tmp-0123456789abcdef").write_bytes(b"half")
+    (tmp_path / "elsewhere").write_bytes(b"theirs")
+    (attempt.path / "link.bin").symlink_to(tmp_path / "elsewhere")
+    assert list(commit(attempt).record.files) == ["out.bin"]
+
+
+@pytest.mark.parametrize("artifact", ["local"], indirect=True)
+def test_names_survive_a_loss_of_power_before_what_says_that_they_are_there(artifact, monkeypatch):
+    attempt = AttemptFolder(artifact, "one")
+    unit = attempt.path / write_unit(attempt, "0", b"abc")
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    attempt.publish("units/0")
+    chain = [unit / "shard.bin", unit, unit / "UNIT.json", unit]
+    inodes = [path.stat().st_ino for path in chain]
+    assert [inode for inode in synced if inode in inodes] == inodes
+    job = artifact.storage.path(artifact.folder)
+    assert {job.stat().st_ino, (job / "attempts").stat().st_ino} <= set(synced)
+
+
+@pytest.mark.parametrize("artifact", ["local"], indirect=True)
+def test_an_attempt_writes_through_no_link(artifact, tmp_path):
+    place = tmp_path / "root" / artifact.folder
+    place.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (place / "attempts").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ForeignEntry, match="attempts is a link"):
+        AttemptFolder(artifact, "one")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_killed_attempt_on_a_remote_root_leaves_nothing_on_this_machine(tmp_path):
+    code = (
+        "import os, signal\n"
+        "from cluster.storage import Storage\n"
+        "from jobs.artifacts.artifact import Artifact\n"
+        "from jobs.worker.work import AttemptFolder\n"
+        "attempt = AttemptFolder(Artifact(Storage('memory://r'), 'probe', 'b' * 64), 'one')\n"
+        "(attempt.path / 'model').write_bytes(b'large')\n"
+        "print(attempt.path, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "temp").mkdir()
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path / "temp"),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    killed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    left = Path(killed.stdout.strip())
+    assert (left / "model").exists()
+    sweep(left.parent)
+    assert list((tmp_path / "temp").iterdir()) == []

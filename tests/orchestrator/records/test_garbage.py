@@ -341,7 +341,7 @@ def build(tree, number, plan):
         tree.at_work.append(Artifact(tree.root, plan["kind"], key))
 
 
-@hypothesis.settings(max_examples=60)
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(
     st.lists(artifacts(), max_size=5),
     strangers(),
