@@ -26,7 +26,7 @@ def behave(work: Work[BehaveParams]) -> dict[str, object]:
     return {
         "rows": write_measurements(work.folder, measurements, prompted.about),
         "num_prompts": len(prompted.plan.prompts),
-        "num_too_long": len(prompted.too_long),
+        **prompted.left_out.facts(),
         "num_toxic_words": toxic.num_words,
         "num_toxic_words_covered": toxic.num_covered,
     }

@@ -21,7 +21,7 @@ from jobs.taps.pair_loading import load_input_model
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
-from jobs.tokens.plan import TokenPlan, build_token_plan, longest_prompt
+from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, longest_prompt
 from jobs.worker.work import Work
 
 NO_WORDS = "the list of toxic words is empty"
@@ -36,8 +36,8 @@ class PreparedPrompts:
     """Tokenizer of the model."""
     plan: TokenPlan
     """The prompts as tokens."""
-    too_long: Sequence[int]
-    """Ids of prompts that were left out for their length."""
+    left_out: LeftOut
+    """Ids of prompts that were left out for their length, and those that have no tokens."""
     shuffled: TokenPlan | None
     """The prompts with their words out of order, where the decode control needs them."""
     transform: Chain
@@ -68,11 +68,11 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
     tokenizer = load_tokenizer(folder)
     max_length = longest_prompt_of(folder, params)
 
-    def tokens_of(name: str) -> tuple[TokenPlan, list[int]]:
+    def tokens_of(name: str) -> tuple[TokenPlan, LeftOut]:
         lines, num_rows = read_prompts(prompts.path(name)), source.facts["model"]["vocab_size"]
         return build_token_plan(lines, tokenizer, max_length, num_rows=num_rows)
 
-    plan, too_long = tokens_of(PROMPTS)
+    plan, left_out = tokens_of(PROMPTS)
     shuffled = tokens_of(SHUFFLED)[0] if "decode_loss" in params.metrics else None
     about = {name: source.facts["model"][name] for name in MODEL_FACTS}
     return PromptedModel(
@@ -80,7 +80,7 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
         model=load_input_model(source, params),
         tokenizer=tokenizer,
         plan=plan,
-        too_long=too_long,
+        left_out=left_out,
         shuffled=shuffled,
         transform=load_transform(prompts.facts["transform"]),
         toxic_words=load_toxic_words(work),

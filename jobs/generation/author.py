@@ -45,7 +45,7 @@ class Author:
     plan: TokenPlan
     """Prompts as tokens."""
     dropped: Sequence[Dropped]
-    """Prompts that are too long, by their line."""
+    """Prompts that are too long or have no tokens, by their line."""
     toxic_words: Sequence[str]
     """Words known or learned to be toxic."""
     layer: int
@@ -70,7 +70,7 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
     limit = longest_prompt(shape.max_positions, params.max_length, params.new_tokens, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
     texts = {int(prompt["prompt"]): _request(prompt) for prompt in prompts}
-    plan, too_long = build_token_plan(
+    plan, left_out = build_token_plan(
         [_in_one_segment(prompt, texts) for prompt in prompts],
         tokenizer,
         limit,
@@ -86,7 +86,8 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
         texts=texts,
         plan=plan,
         dropped=[
-            Dropped(row=number + 1, reason=f"longer than {limit} tokens") for number in too_long
+            *(Dropped(row=n + 1, reason=f"longer than {limit} tokens") for n in left_out),
+            *(Dropped(row=n + 1, reason=reason) for n, reason in left_out.refused.items()),
         ],
         toxic_words=toxic_words,
         layer=layer,

@@ -58,7 +58,7 @@ def intervene(work: Work[InterveneParams]) -> dict[str, object]:
         "definition": intervention.DEFINITION,
         "rows": write_measurements(work.folder, measurements, pair.about, [NAME, AXIS]),
         "num_prompts": len(prompted.plan.prompts),
-        "num_too_long": len(prompted.too_long),
+        **prompted.left_out.facts(),
         "num_toxic_words": passes.toxic.num_words,
         "num_toxic_words_covered": passes.toxic.num_covered,
         "passes_taken_over": passes.num_taken_over,
@@ -128,7 +128,7 @@ class PromptedPair:
         require_common_model(base, aligned)
         params = work.params
         folder = base.directory("model")
-        plan, too_long = build_shared_plan(
+        plan, left_out = build_shared_plan(
             base, aligned, prompts, longest_prompt_of(folder, params)
         )
         self._loading = PairLoading(work)
@@ -139,7 +139,7 @@ class PromptedPair:
         self.prompts = PreparedPrompts(
             tokenizer=load_tokenizer(folder),
             plan=plan,
-            too_long=too_long,
+            left_out=left_out,
             shuffled=None,
             transform=load_transform(prompts.facts["transform"]),
             toxic_words=load_toxic_words(work),

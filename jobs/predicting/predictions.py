@@ -41,8 +41,7 @@ def predict(work: Work[Params]) -> dict[str, object]:
     return {
         "rows": write_measurements(work.folder, measurements, plan.model),
         "num_prompts": len(plan.tokens.prompts),
-        "num_too_long": len(plan.left_out),
-        **({"refused": plan.left_out.refused_by_reason()} if plan.left_out.refused else {}),
+        **plan.left_out.facts(),
         "num_toxic_words": plan.toxic.num_words,
         "num_toxic_words_covered": plan.toxic.num_covered,
     }

@@ -92,6 +92,11 @@ class LeftOut(list[int]):
         self.refused = dict(refused or {})
         """Ids of prompts that the chat template refuses, or that have no tokens -> why."""
 
+    def facts(self) -> dict[str, object]:
+        """Return, for a record, how many are too long, and which are refused where any are."""
+        refused = {"refused": self.refused_by_reason()} if self.refused else {}
+        return {"num_too_long": len(self), **refused}
+
     def refused_by_reason(self) -> dict[str, list[int]]:
         """Return reason -> ids of the prompts that are refused."""
         ids: dict[str, list[int]] = {}
