@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-from cluster.errors import unknown_name
-from cluster.fault_classes import FaultClass
+from cluster.errors import DeltascaleError, unknown_name
+from cluster.fault_classes import FaultClass, class_of_os_error
 from cluster.left_over_variables import one_process
 from cluster.resources import Resources
 
@@ -140,9 +140,25 @@ def call_entry(ticket: str, entry: str, payload: str, surroundings: Surroundings
         with one_process():
             answer = load_entry(entry)(payload, surroundings)
     except Exception as fault:
-        message = f"{type(fault).__name__}: {fault}"
-        return Outcome(ticket=ticket, ending=Ending.RAISED, error=message, node=surroundings.node)
+        return Outcome(
+            ticket=ticket,
+            ending=Ending.RAISED,
+            error=f"{type(fault).__name__}: {fault}",
+            node=surroundings.node,
+            fault_class=_class_of(fault),
+        )
     return Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer, node=surroundings.node)
+
+
+def _class_of(fault: Exception) -> FaultClass | None:
+    """Return whose fault an exception is, where it says so."""
+    if isinstance(fault, DeltascaleError):
+        return fault.fault_class
+    if isinstance(fault, MemoryError):
+        return FaultClass.OUT_OF_MEMORY
+    if isinstance(fault, OSError) and (known := class_of_os_error(fault)) is not FaultClass.UNKNOWN:
+        return known
+    return None
 
 
 def load_entry(entry: str) -> Callable[[str, Surroundings], str]:

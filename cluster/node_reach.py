@@ -50,6 +50,11 @@ class NodeReach:
         return frozenset(node.name for node in nodes if not node.is_alive) | self.cut_off(nodes)
 
 
+def answers(node: Node) -> bool:
+    """Return whether a node answers now."""
+    return bool(_answering([node]))
+
+
 def _answering(nodes: Iterable[Node]) -> list[Node]:
     """Return the nodes whose machine takes a connection now, all asked at once."""
     answering, until = [], time.monotonic() + _ANSWERED_WITHIN_S

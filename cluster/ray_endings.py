@@ -7,11 +7,22 @@ from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.memory_pressure import MemoryPressure
 from cluster.memory_report import describe_kill, judge, parse_memory_report
+from cluster.node_reach import answers
 from cluster.ray_nodes import all_nodes, node_of_task
 from cluster.resources import Resources
 
 _NODE_IN_MESSAGE = re.compile(r"(?:Node IP: |\(ip=|\(IP: |, ip=)([^,)\s]+)")
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
+
+_CLASSES = {
+    "NodeDiedError": FaultClass.LOST_NODE,
+    "LocalRayletDiedError": FaultClass.CLUSTER,
+    "RuntimeEnvSetupError": FaultClass.CLUSTER,
+    "TaskUnschedulableError": FaultClass.NO_ROOM,
+    "OutOfDiskError": FaultClass.STORAGE_FULL,
+}
+"""Names of Ray's exceptions that say by themselves whose fault it is; others say that a process
+ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +63,17 @@ def outcome_of(
     if isinstance(fault, ray.exceptions.OutOfMemoryError):
         return _killed_for_memory(str(fault), call, pressure)
     node_id = node_of_task(call.task)
-    nodes = all_nodes()
-    node = nodes.get(node_id) if node_id else None
-    is_dead = node is not None and not node.is_alive
+    node = all_nodes().get(node_id) if node_id else None
+    fault_class = _CLASSES.get(type(fault).__name__)
+    if fault_class is None:
+        is_dead = node is not None and (not node.is_alive or not answers(node))
+        fault_class = FaultClass.LOST_NODE if is_dead else FaultClass.LOST_PROCESS
     return Outcome(
         ticket=call.ticket,
-        ending=Ending.LOST,
+        ending=Ending.NO_ROOM if fault_class is FaultClass.NO_ROOM else Ending.LOST,
         error=error,
         node=node.address if node else _node_named_in(str(fault)),
-        fault_class=FaultClass.LOST_NODE
-        if is_dead or isinstance(fault, ray.exceptions.NodeDiedError)
-        else FaultClass.LOST_PROCESS,
+        fault_class=fault_class,
     )
 
 

@@ -18,7 +18,7 @@ from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
 
 _LOCK = "lock"
-_MOST_LETTERS = 34
+_MOST_LETTERS = 37
 """Longest path of a session folder: Ray adds up to 70 for its sockets, the kernel takes 107."""
 _ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
 

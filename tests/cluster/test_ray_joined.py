@@ -7,6 +7,7 @@ import time
 import pytest
 
 from cluster.executor import Ending
+from cluster.fault_classes import FaultClass
 from cluster.resources import Resources
 from tests.real_ray import carrying, first_outcome, head_node
 
@@ -66,7 +67,7 @@ def test_a_call_on_a_node_that_dies_is_lost_and_says_where(nodes, executor, tmp_
     nodes.remove_node(second, allow_graceful=False)
 
     outcome = first_outcome(executor, 90)
-    assert outcome.ending is Ending.LOST
+    assert (outcome.ending, outcome.fault_class) == (Ending.LOST, FaultClass.LOST_NODE)
     assert outcome.node == node
     until = time.monotonic() + 60
     while len(executor.nodes()) > 1 and time.monotonic() < until:

@@ -53,6 +53,12 @@ def test_ray_still_has_what_a_launch_knows_of_tokens_and_loopback():
     assert _global_node is None
 
 
+def test_ray_still_has_the_exceptions_that_say_whose_fault_it_is():
+    from cluster.ray_endings import _CLASSES
+
+    assert all(issubclass(getattr(ray.exceptions, name), Exception) for name in _CLASSES)
+
+
 def test_ray_train_still_has_the_backend_that_gangs_extend():
     from ray.train.torch import TorchConfig
     from ray.train.torch.config import _TorchBackend
