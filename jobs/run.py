@@ -27,6 +27,7 @@ from jobs.worker.mounted_root import require_mounted
 from jobs.worker.stop_signals import heeding_signals
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
+from jobs.worker.visible_records import digest_of_input
 from jobs.worker.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
 
 
@@ -115,7 +116,11 @@ class _Attempt:
         _set_threads(assignment.threads, uses_torch=kind.USES_TORCH)
         inputs = self._inputs()
         digests = {
-            upstream.artifact.key: upstream.artifact.record_digest
+            upstream.artifact.key: digest_of_input(
+                upstream.artifact,
+                within_s=assignment.visible_within_s,
+                stop_requested=self.surroundings.stop_requested,
+            )
             for group in inputs.values()
             for upstream in group
         }

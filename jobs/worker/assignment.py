@@ -56,6 +56,8 @@ class Assignment:
     """Stage of the study that asked; mirrors show it."""
     axis_values: AxisValues = field(default_factory=dict)
     """Axis name -> the value as the study wrote it; mirrors show them."""
+    visible_within_s: float = 0.0
+    """How long an input's record may be hidden where several machines share a file system."""
     is_root_marked: bool = False
     """True where the root holds its `root.json`: without it, its file system is not mounted."""
 

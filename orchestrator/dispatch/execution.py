@@ -146,6 +146,7 @@ def run_study(
                     root_id=root_id(storage),
                     study=study,
                     commit=code_commit(),
+                    visible_within_s=patience.visible_within_s,
                     is_root_marked=True,
                 ),
                 executor=executor,

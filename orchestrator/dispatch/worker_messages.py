@@ -30,6 +30,8 @@ class Assigner:
     """Name of the study."""
     commit: str | None
     """Commit of this code."""
+    visible_within_s: float = 0.0
+    """How long a record may be hidden from a machine after another one wrote it."""
     is_root_marked: bool = False
     """Whether the root holds its `root.json`, as it does from the start of a launch on."""
 
@@ -62,6 +64,7 @@ class Assigner:
             stage=job.stage,
             axis_values=dict(job.axis_values or job.cell),
             is_root_marked=self.is_root_marked,
+            visible_within_s=self.visible_within_s,
         )
 
     @property
