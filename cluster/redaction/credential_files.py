@@ -45,7 +45,9 @@ def secrets_of_files(environment: Mapping[str, str] = os.environ) -> dict[str, s
     """Return secret -> label, of all files that are there and can be read."""
     secrets = {}
     for label, path in credential_files(environment).items():
-        with suppress(OSError, ValueError, netrc.NetrcParseError, configparser.Error):
+        with suppress(
+            OSError, ValueError, RecursionError, netrc.NetrcParseError, configparser.Error
+        ):
             if path.is_file() and path.stat().st_size <= _MOST_BYTES:
                 for secret in _read(path):
                     secrets[secret] = label

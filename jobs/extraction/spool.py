@@ -22,9 +22,11 @@ import numpy as np
 import torch
 import transformers
 from jaxtyping import Bool, Float32
+from pydantic import TypeAdapter
 from safetensors import safe_open
 from torch import Tensor
 
+from cluster.checked_json import parse_as
 from cluster.resources import processor_name
 from jobs.artifacts.artifact import digest_bytes
 from jobs.artifacts.identity import key_of
@@ -40,6 +42,7 @@ CACHE = "cache/base_rows"
 """Folder below the root; `gc` may delete it."""
 _LABEL = "base"
 _FACTS = "facts.json"
+_FLOOR = TypeAdapter(dict[str, dict[str, dict[str, float]]])
 _FLOAT32 = 4
 
 
@@ -163,10 +166,7 @@ class SpooledRows:
     def read_floor(self) -> dict[str, dict[str, float]] | None:
         """Read the noise floor that was written with the rows; None when there is none."""
         with suppress(OSError, ValueError):
-            floor: dict[str, dict[str, float]] = json.loads((self._folder / _FACTS).read_bytes())[
-                "floor"
-            ]
-            return floor
+            return parse_as(_FLOOR, (self._folder / _FACTS).read_bytes())["floor"]
         return None
 
     def write_floor(self, floor: Mapping[str, dict[str, float]]) -> None:

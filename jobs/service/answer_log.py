@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cluster.checked_json import parse_json
 from cluster.disk_faults import sync_descriptor
 from jobs.service.json_service import JSON
 from jobs.worker.work import AttemptFolder
@@ -64,7 +65,7 @@ def _read_lines(path: Path) -> Iterator[tuple[str, Reading]]:
         return
     for line in path.read_bytes().splitlines():
         try:
-            content = json.loads(line)
+            content = parse_json(line)
             yield content.pop("name"), content
         except (ValueError, AttributeError, KeyError, TypeError):
             continue

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cluster.checked_json import parse_json
 from jobs.service.faults import TransientFault, fault_of_status
 
 JSON = Any
@@ -79,7 +79,7 @@ def _read_json(pieces: Iterator[bytes], deadline: float) -> JSON:
         if len(body) > _MOST_BYTES:
             raise TransientFault("the answer is too large")
     try:
-        return json.loads(body)
+        return parse_json(body)
     except ValueError:
         raise TransientFault("the answer is no JSON") from None
 

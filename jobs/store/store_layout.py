@@ -6,12 +6,15 @@ shard has the digest it lists. Missing units follow from ids, never from a listi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NotRequired, Protocol, TypedDict
+from typing import NotRequired, Protocol
 
-from jobs.artifacts.artifact import digest_file
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from cluster.checked_json import parse_as
+from jobs.artifacts.artifact import digest_file, is_plain_name
 from jobs.taps.taps import Place
 from jobs.tokens.batches import Unit
 
@@ -66,6 +69,9 @@ class UnitMarker(TypedDict):
     """Position label -> rows that entered the summaries."""
     token_budget: NotRequired[int]
     """Most tokens that were forwarded together."""
+
+
+_MARKER = TypeAdapter(UnitMarker)
 
 
 class StoreIndex(TypedDict):
@@ -143,6 +149,14 @@ def make_marker(unit: Unit, plan_hash: str) -> UnitMarker:
     }
 
 
+def parse_marker(data: bytes) -> UnitMarker:
+    """Parse a marker. Raises ValueError when it is none, or lists files outside of its unit."""
+    marker = parse_as(_MARKER, data)
+    if not all(is_plain_name(file) and "/" not in file for file in marker["shards"]):
+        raise ValueError("shards: a name leaves the folder of the unit")
+    return marker
+
+
 def is_of_unit(marker: Mapping[str, object], unit: Unit, plan_hash: str) -> bool:
     """Tell whether a marker speaks of this plan and these prompts."""
     expected = make_marker(unit, plan_hash)
@@ -152,12 +166,12 @@ def is_of_unit(marker: Mapping[str, object], unit: Unit, plan_hash: str) -> bool
 def list_whole_shards(folder: Path, unit: Unit, plan_hash: str) -> list[str] | None:
     """Return the names of a unit's shards when every byte matches the marker, else None."""
     try:
-        marker = json.loads((folder / MARKER).read_bytes())
+        marker = parse_marker((folder / MARKER).read_bytes())
         shards = marker["shards"]
         if is_of_unit(marker, unit, plan_hash) and all(
             digest_file(folder / file) == shards[file]["xxh3"] for file in shards
         ):
             return list(shards)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return None  # cut off in the middle of a write: the unit does not exist
     return None

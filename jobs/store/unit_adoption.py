@@ -6,13 +6,18 @@ byte is what that marker lists (on a remote root, where uploads appear whole: ev
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from jobs.artifacts.artifact import FileEntry, digest_bytes
-from jobs.store.store_layout import MARKER, UNITS, is_of_unit, list_whole_shards
+from jobs.store.store_layout import (
+    MARKER,
+    UNITS,
+    UnitMarker,
+    is_of_unit,
+    list_whole_shards,
+    parse_marker,
+)
 from jobs.tokens.batches import Unit
 from jobs.worker.work import AttemptFolder
 
@@ -39,31 +44,27 @@ def adopt_unit(attempt: AttemptFolder, others: Sequence[str], unit: Unit, plan_h
     return False
 
 
-def _is_whole(attempt: AttemptFolder, name: str, unit: Unit, marker: Mapping[str, Any]) -> bool:
+def _is_whole(attempt: AttemptFolder, name: str, unit: Unit, marker: UnitMarker) -> bool:
     """Tell whether the shards of a folder have the bytes, or remotely the sizes, of the marker."""
     storage = attempt.artifact.storage
     if storage.is_local:
         return list_whole_shards(storage.path(name), unit, marker["token_plan"]) is not None
-    try:
-        listed = {file: shard["bytes"] for file, shard in marker["shards"].items()}
-    except (KeyError, TypeError, AttributeError):
-        return False  # not written by us
+    listed = {file: shard["bytes"] for file, shard in marker["shards"].items()}
     sizes = storage.sizes(name)
     return all(sizes.get(file) == size for file, size in listed.items())
 
 
-def _parse_marker(data: bytes | None) -> Mapping[str, Any] | None:
+def _parse_marker(data: bytes | None) -> UnitMarker | None:
     try:
-        marker = json.loads(data) if data else None
+        return parse_marker(data) if data else None
     except ValueError:
         return None  # cut off in the middle of a write: the unit does not exist
-    return marker if isinstance(marker, dict) else None
 
 
 def list_unit_files(data: bytes) -> dict[str, FileEntry]:
     """Return size and digest of every file of a unit, from the bytes of its marker."""
     shards = {
         file: FileEntry(bytes=shard["bytes"], xxh3=shard["xxh3"])
-        for file, shard in json.loads(data)["shards"].items()
+        for file, shard in parse_marker(data)["shards"].items()
     }
     return {**shards, MARKER: FileEntry(bytes=len(data), xxh3=digest_bytes(data))}

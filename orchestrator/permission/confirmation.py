@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from cluster.checked_json import parse_json
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
@@ -102,7 +103,7 @@ class _Confirmations:
         self._scope = {"root": where, "study": study}
         self._entries: list[object] = []
         with suppress(OSError, ValueError):
-            content = json.loads(self._path.read_text())
+            content = parse_json(self._path.read_bytes())
             self._entries = content if isinstance(content, list) else []
 
     def has(self, use: KeyUse) -> bool:

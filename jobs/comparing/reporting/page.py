@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from pydantic import TypeAdapter
+
+from cluster.checked_json import parse_as
 from jobs.comparing.figure_files import CAPTIONS
 from jobs.comparing.reporting.blocks import blocks, side_columns
 from jobs.comparing.reporting.contents import Contents, FigureFile
@@ -14,6 +16,7 @@ from jobs.comparing.reporting.embedding import embedded
 
 SCRIPTS = ("elements", "filtering", "tables", "trace", "figures", "page")
 """Parts of the script, in the order they stand on the page."""
+_CAPTIONS = TypeAdapter(dict[str, str])
 _MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -68,7 +71,10 @@ def figure_files(named: Mapping[str, bytes]) -> list[FigureFile]:
     Args:
         named: name in the folder of figures -> bytes; the captions are among them.
     """
-    captions: Mapping[str, str] = json.loads(named.get(CAPTIONS, b"{}"))
+    try:
+        captions = parse_as(_CAPTIONS, named.get(CAPTIONS, b"{}"))
+    except ValueError:  # a view, which the next launch writes again
+        captions = {}
     chosen: dict[str, FigureFile] = {}
     for name in sorted(named):
         stem, _, suffix = name.rpartition(".")

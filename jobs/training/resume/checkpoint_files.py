@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jobs.artifacts.artifact import FileEntry, digest_file
+from pydantic import TypeAdapter
+
+from cluster.checked_json import parse_as
+from jobs.artifacts.artifact import FileEntry, digest_file, is_plain_name
 from jobs.training.layout import Layout
 from jobs.worker.work import AttemptFolder
 
@@ -44,16 +47,13 @@ class Marker:
     @classmethod
     def from_json(cls, data: bytes) -> "Marker":
         """Parse the file. Raises ValueError when it is no marker."""
-        try:
-            fields = json.loads(data)
-            return cls(
-                step=fields["step"],
-                layout=Layout(**fields["layout"]),
-                exact=fields["exact"],
-                files={name: FileEntry(**entry) for name, entry in fields["files"].items()},
-            )
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"not a marker: {error}") from error
+        marker = parse_as(_MARKER, data)
+        if not all(is_plain_name(name) for name in marker.files):
+            raise ValueError("files: a name leaves the folder of the checkpoint")
+        return marker
+
+
+_MARKER = TypeAdapter(Marker)
 
 
 def checkpoint_folder(step: int) -> str:
