@@ -50,7 +50,8 @@ _LAYOUTS = (
         r"(?!training_args|optimizer|scheduler|rng_state|random_states|scaler).*"
         r"\.(bin|pt|pth|ckpt|pkl)",
         "{name} is a pickle, which can run code when it is opened; if you trust it, "
-        "convert it once with AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW)",
+        "convert it once with AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW), "
+        "and the tokenizer alike with AutoTokenizer",
     ),
     (
         r"model-\d+-of-\d+\.safetensors",

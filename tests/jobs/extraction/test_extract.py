@@ -282,13 +282,15 @@ def test_flash_attention_where_it_is_not_installed_is_one_clear_error(root, pair
 
 
 def test_different_tokenizers_are_refused(root, pair, word_tokenizer):
+    from tokenizers import normalizers
+
     inputs, base, _ = pair
     tokenizer = word_tokenizer(eos_token="<end>")
-    tokenizer.add_tokens(["another"])
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("word1", "word2")
     changed = root.model("other", base, tokenizer)
     answer, _ = root.run("extract", {}, **{**inputs, "base": changed})
     assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake"
-    assert "'another'" in answer["error"]["message"]
+    assert "give prompt 0 other ids" in answer["error"]["message"]
 
 
 def test_models_of_two_shapes_are_refused(root, pair, tiny_model, word_tokenizer):
