@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from cluster.errors import SurroundingsError
+from cluster.errors import DeltascaleError, SurroundingsError
 from cluster.executor import Outcome
 from cluster.locks.held import LockLost
 from cluster.resources import Resources
@@ -24,6 +24,7 @@ from orchestrator.dispatch.running_attempts import SharedJobs
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.worker_messages import write_request
+from orchestrator.records.failure import is_for_all
 from orchestrator.records.ledger import Waiting
 
 _TICK_S = 0.5
@@ -210,6 +211,12 @@ class Dispatcher:
         while (key := ready.take(self._load(free))) is not None:
             try:
                 self._start(key)
+            except DeltascaleError as fault:
+                if not is_for_all(fault.fault_class):
+                    self.queue.make_ready([key])
+                    raise
+                # What lies in this job's place, such as a link, is no reason to end the others.
+                self.queue.refuse(key, str(fault))
             except Exception:
                 self.queue.make_ready([key])
                 raise
@@ -269,13 +276,17 @@ class Dispatcher:
             )
         )
 
+    @property
+    def _has_what_may_save(self) -> bool:
+        return bool(self.attempts.running) and not self._outage.is_without_cluster
+
     def _drain(self) -> None:
         """Ask all attempts to stop and wait a while; those that go on get no ending."""
         for key in self.attempts.running.jobs:
             self.attempts.stop(key)
         until = self._clock() + (_LONG_DRAIN_S if self.gave_up_on else _DRAIN_S)
         try:
-            while self.attempts.running and self._clock() < until:
+            while self._has_what_may_save and self._clock() < until:
                 self._listen()
                 self._outage.try_round((self._launch.journal.flush, self._settle))
         except KeyboardInterrupt:

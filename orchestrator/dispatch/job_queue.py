@@ -65,7 +65,7 @@ class JobQueue:
                 and not chooses_layout(job)
                 and not can_hold(nodes, job.resources)
             ):
-                self._refuse(key, refusal(nodes, job.resources))
+                self.refuse(key, refusal(nodes, job.resources))
         self.make_ready(self.ready.take_all())
         return True
 
@@ -93,7 +93,7 @@ class JobQueue:
                 if why_not is not None:
                     if self._is_forbearing:
                         continue
-                    self._refuse(key, why_not)
+                    self.refuse(key, why_not)
                 else:
                     self.ready.add(key, self.priorities[key], self._states.jobs[key].resources)
             del self._to_lay_out[key]
@@ -139,7 +139,8 @@ class JobQueue:
         self._states.drop(key, state, because)
         self._launch.watcher.note_drop(self._states.jobs[key], state, because)
 
-    def _refuse(self, key: str, message: str) -> None:
+    def refuse(self, key: str, message: str) -> None:
+        """Fail a job that cannot be tried here; the ledger keeps why, and charges nothing."""
         self._launch.journal.append(Refused(at=time.time(), key=key, message=message))
         self.ready.remove(frozenset({key}))
         self.drop(key, JobState.FAILED, message)

@@ -159,6 +159,20 @@ def test_a_job_that_waits_in_the_queue_of_a_dead_node_is_let_go(launch, make_pro
     assert report.num_attempts == 1
 
 
+def test_what_lies_in_one_jobs_place_ends_that_job_alone(launch, make_probe, root, tmp_path):
+    taken, other = make_probe(0), make_probe(1)
+    (tmp_path / "elsewhere").mkdir()
+    place = root.path(taken.folder)
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "elsewhere")
+
+    report = launch([taken, other], done=set())
+
+    assert report.ran == [other.key]
+    assert "link" in report.failed[taken.key]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_stale_record_is_taken_away_and_made_again(launch, make_probe):
     job = make_probe(0)
     launch([job])
