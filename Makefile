@@ -98,6 +98,7 @@ readme-figure: $(READY)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.planning
+	$(BIN)/python -m benchmarks.garbage
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.redaction
 	$(BIN)/python -m benchmarks.extraction

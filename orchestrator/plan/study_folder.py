@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import damaged_file, read_as, read_file
+from cluster.disk_faults import ForeignEntry
 from cluster.errors import unknown_name
 from cluster.locks.held import Held, LockLost
 from cluster.storage import Storage
@@ -126,7 +127,15 @@ def cell_key(stage: str, cell: Cell) -> CellKey:
 
 def known_studies(root: Storage) -> list[str]:
     """List the studies that were launched under this root."""
-    return [name for name in root.list("studies") if root.exists(f"studies/{name}/index.json")]
+    return [name for name in root.list("studies") if _is_launched(root, name)]
+
+
+def _is_launched(root: Storage, name: str) -> bool:
+    """Tell whether a name in `studies/` is a launched study; a link is none of ours."""
+    try:
+        return root.exists(f"studies/{name}/index.json")
+    except ForeignEntry:
+        return False
 
 
 def open_study(root: Storage, name: str) -> Study:

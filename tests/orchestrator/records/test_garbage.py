@@ -15,6 +15,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, FileEntry, Record
 from jobs.artifacts.claim import claimed
 from jobs.extraction.spool import CACHE
+from orchestrator.plan.study_folder import known_studies
 from orchestrator.records import garbage
 from orchestrator.records.garbage import Collector, find_garbage
 from orchestrator.records.lock import study_lock
@@ -66,6 +67,7 @@ def test_a_study_that_is_a_link_stops_the_collection(root, tmp_path_factory):
         collect(root)
     assert root.list("artifacts/probe") == ["b" * 16]
     assert list(elsewhere.iterdir()) == []
+    assert known_studies(root) == ["one"]
 
 
 def test_nothing_is_deleted_while_any_study_of_the_root_is_held(root):
