@@ -112,7 +112,6 @@ class _Keeper:
             self._selector.unregister(stream.descriptor)
             os.close(stream.descriptor)
             stream.lines.finish()
-            stream.file.close()
             return False
         self._listen()  # what was told before these bytes were written counts for them
         stream.lines.take(data)

@@ -35,11 +35,12 @@ def captured(path: Path, *, whole_process: bool = False) -> Iterator[None]:
         whole_process: take the descriptors 1 and 2, too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
     handler = logging.StreamHandler(_SINK)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     with (
+        # Held open here: it is there at once, and shows which process is at the attempt.
+        open(path, "ab"),
         _KEEPERS.log(path) as descriptor,
         _descriptors(descriptor) if whole_process else _faults(descriptor),
     ):

@@ -116,6 +116,17 @@ def test_descriptors_belong_to_the_attempt_of_a_process_of_its_own(tmp_path):
         assert lines == ["child", "child", "libc", "native <OPENAI_KEY>", "python"]
 
 
+def test_the_worker_alone_has_its_log_open(tmp_path):
+    log = tmp_path / "log.txt"
+    with captured(log):
+        say("a line")
+        wait_for(lambda: log.stat().st_size, "the line")
+        me = psutil.Process()
+        assert str(log) in {file.path for file in me.open_files()}
+        for child in me.children():
+            wait_for(lambda child=child: not child.open_files(), "a keeper at rest")
+
+
 def test_a_process_that_does_more_keeps_its_descriptors(tmp_path, capfd):
     with captured(tmp_path / "log.txt"):
         os.write(1, b"terminal\n")
@@ -203,7 +214,6 @@ def test_a_long_log_keeps_its_beginning_and_end_and_says_what_is_missing(tmp_pat
     for line in lines:
         file.write(line)
         assert (tmp_path / "log.txt").stat().st_size <= 5200
-    file.close()
     content = (tmp_path / "log.txt").read_bytes()
     head, _, rest = content.partition(b"[... ")
     note, _, tail = rest.partition(b"]\n")
@@ -237,7 +247,6 @@ def test_an_interrupted_end_of_a_log_does_not_hurt_the_next_one(tmp_path, monkey
 def test_a_log_that_cannot_be_opened_is_done_without(tmp_path):
     file = LogFile(tmp_path / "nowhere" / "log.txt")
     file.write(b"unheard\n")
-    file.close()
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -252,7 +261,6 @@ def test_a_disk_that_takes_nothing_loses_lines_and_says_so(tmp_path, monkeypatch
     file.write(b"lost\n")
     monkeypatch.setattr(os, "write", write)
     file.write(b"kept\n")
-    file.close()
     assert (tmp_path / "log.txt").read_text() == (
         "\n[... 5 bytes were lost: the disk took none]\nkept\n"
     )
