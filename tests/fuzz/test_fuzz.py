@@ -15,7 +15,7 @@ import pytest
 from tests.fuzz.run import FUZZERS, MOST_WAITING_S
 
 _REPOSITORY = Path(__file__).parents[2]
-_FEW = {"studies": 25, "root_files": 0, "checkpoints": 0, "data_files": 200, "command_lines": 60}
+_FEW = {"studies": 15, "root_files": 0, "checkpoints": 0, "data_files": 150, "command_lines": 40}
 """Cases of the default run: a first look; those of damaged roots and models take long to set up."""
 _MANY = {
     "studies": 6000,

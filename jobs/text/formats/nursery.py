@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 _HELD_OUT = 0.25
 """Share of contexts that pairs leave to measurement."""
 
+_MOST = 1_000_000
+"""Texts of one kind that are drawn: they are all made, in memory, already for a plan."""
+
 
 class NurseryOptions(Options):
     """What to generate."""
 
     seed: int = Field(0, description="seed of the draws; the language is always the same")
-    num_documents: int = Field(12_000, ge=1, description="documents to pretrain on")
-    num_pairs: int = Field(2_000, ge=1, description="preference pairs, all in the plain register")
-    num_prompts: int = Field(200, ge=1, description="prompts or dialogues")
+    num_documents: int = Field(12_000, ge=1, le=_MOST, description="documents to pretrain on")
+    num_pairs: int = Field(
+        2_000, ge=1, le=_MOST, description="preference pairs, all in the plain register"
+    )
+    num_prompts: int = Field(200, ge=1, le=_MOST, description="prompts or dialogues")
     contexts: Literal["provoking", "neutral", "dialogue"] = Field(
         "provoking", description="what prompts are: provoking, neutral, or provoking dialogues"
     )
