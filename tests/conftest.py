@@ -4,6 +4,7 @@ proxy before it that misbehaves as a test asks."""
 import contextlib
 import http.client
 import http.server
+import os
 import socket
 import subprocess
 import sys
@@ -103,8 +104,8 @@ def s3(object_storage, monkeypatch):
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secretNotToBeWritten/+0123456789")
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+        monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         # A process keeps its clients, and they keep the address they were made with.
         fsspec.get_filesystem_class("s3").clear_instance_cache()
 

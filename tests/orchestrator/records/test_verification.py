@@ -188,13 +188,13 @@ def make_remote(tmp_path):
 
 def test_a_foreign_file_is_moved_and_its_bytes_are_kept(launched, capsys):
     put_beside(launched.file(0))
-    (launched.file(0).parent / "link").symlink_to("/nowhere")
+    (launched.file(0).parent / "link").symlink_to("/no/where")
     assert launched.verify(repair=True) == 0
     folder = launched.root.path("aside")
     (moved,) = folder.rglob("foreign.txt")
     assert moved.read_text() == "not ours"
     (link,) = (path for path in folder.rglob("*") if path.name == "link")
-    assert link.readlink().as_posix() == "/nowhere"
+    assert link.readlink().as_posix() == "/no/where"
     assert "2 foreign files moved to aside/" in capsys.readouterr().err
 
 
