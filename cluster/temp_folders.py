@@ -126,7 +126,10 @@ def own_temp_folder() -> Iterator[None]:
 
     It lives as long as the process: what a library once made there may be used until then.
     """
-    folder = str(_of_process(os.getpid()).path)
+    place = _of_process(os.getpid()).path
+    with _faults():  # a worker may live longer than what cleans the temp folder lets files live
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = str(place)
     names = ("TMPDIR", "TEMP", "TMP")
     before = {name: os.environ.get(name) for name in names}
     before_in_python = tempfile.tempdir

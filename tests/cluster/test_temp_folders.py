@@ -193,6 +193,9 @@ def test_libraries_make_their_files_in_a_folder_of_the_process(temp):
     with own_temp_folder():
         assert tempfile.gettempdir() == inner
     library.cleanup()
+    os.rmdir(inner)  # as what cleans temp folders does after days
+    with own_temp_folder(), tempfile.NamedTemporaryFile() as file:
+        assert Path(file.name).parent == Path(inner)
 
 
 def test_what_libraries_left_of_a_killed_process_goes(temp):
