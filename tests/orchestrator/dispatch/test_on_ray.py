@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
@@ -26,7 +27,7 @@ def pid_at(artifact) -> int:
 
 
 def pid_of_second_rank(artifact) -> int:
-    """The process that has the log of the second of two ranks open."""
+    """The second of two ranks: whose keeper has its log open."""
     folder = str(artifact.storage.path(artifact.folder))
     until = time.monotonic() + 120
     while time.monotonic() < until:
@@ -36,7 +37,7 @@ def pid_of_second_rank(artifact) -> int:
             except OSError:
                 continue
             if name.startswith(folder) and name.endswith("/log-rank-1.txt"):
-                return int(entry.parts[2])
+                return psutil.Process(int(entry.parts[2])).ppid()
         TICK.wait(0.05)
     raise AssertionError("the second rank did not start")
 
