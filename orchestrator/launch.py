@@ -30,9 +30,8 @@ from orchestrator.plan.disk_space import measure_disk_space
 from orchestrator.plan.notes_before_running import notes_before_running
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
-from orchestrator.plan.prepared import read_params
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
-from orchestrator.plan.study_folder import cell_key, read_index, write_study, written_token
+from orchestrator.plan.study_folder import is_written, write_study, written_token
 from orchestrator.records.history import History, read_history
 from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import study_lock
@@ -192,13 +191,12 @@ def _warn_of_full_disk(
 
 
 def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
-    """Write the study under the root, unless its index and its params are there as planned now.
+    """Write the study under the root, unless it is there whole, as planned now.
 
     `gc` keeps what the index names, also of a study whose jobs were all done before.
     """
     plan = decided.plan
-    planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
-    if read_index(root, plan.study.name) != planned or read_params(root, plan.study) is None:
+    if not is_written(root, plan):
         above = written_token(root, plan.study.name)
         with study_lock(root, plan.study.name, launch, takeover=takeover, above=above) as held:
             write_study(root, plan, plan_document(plan, decided.decisions), held)

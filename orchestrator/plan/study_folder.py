@@ -4,7 +4,9 @@ The index (cell -> key) lets the next plan say what changed; nothing here says w
 """
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
@@ -13,12 +15,12 @@ from typing_extensions import TypedDict
 
 from cluster.checked_json import damaged_file, read_as, read_file
 from cluster.disk_faults import ForeignEntry
-from cluster.errors import unknown_name
+from cluster.errors import UserError, unknown_name
 from cluster.locks.held import Held, LockLost
 from cluster.storage import Storage
 from jobs.artifacts.job import Cell
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.prepared import write_params
+from orchestrator.plan.prepared import read_params, write_params
 from orchestrator.study.study import Study, study_of
 from orchestrator.study.study_file import parse_study_file
 
@@ -65,6 +67,7 @@ class _Index(TypedDict):
 
 
 _INDEX = TypeAdapter(_Index)
+_FILES = ("study.yaml", "params.json", "plan.json", "index.json")
 
 CellKey = tuple[str, frozenset[tuple[str, str]]]
 """Stage and cell of a job."""
@@ -88,10 +91,33 @@ def write_study(
     held.confirm()
     if written_token(root, plan.study.name) > held.token > 0:
         raise LockLost("a later launch has written its plan", where=f"{root.url}/{folder}")
+    for name in _FILES:
+        _make_way(root, f"{folder}/{name}")
     root.write(f"{folder}/study.yaml", plan.study.file.text.encode())
     write_params(root, plan.study, plan.prepared)
     root.write(f"{folder}/plan.json", document_text(document).encode())
     root.write(f"{folder}/index.json", _index_text(plan, held.token).encode())
+
+
+def is_written(root: Storage, plan: Plan) -> bool:
+    """Tell whether what `write_study` wrote last is this plan, of this text, and whole."""
+    study, text = plan.study, b""
+    with suppress(ValueError):
+        text = read_file(root, f"studies/{study.name}/study.yaml") or b""
+    planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
+    return (
+        text == study.file.text.encode()
+        and read_index(root, study.name) == planned
+        and read_params(root, study) is not None
+    )
+
+
+def _make_way(root: Storage, name: str) -> None:
+    """Move a folder away that somebody put where a file of ours belongs."""
+    try:
+        read_file(root, name)
+    except ValueError:
+        root.move(name, f"aside/{uuid.uuid4().hex[:8]}/{name}")
 
 
 def written_token(root: Storage, study: str) -> int:
@@ -147,13 +173,16 @@ def open_study(root: Storage, name: str) -> Study:
     hint = "launch the study's own file, which writes it again"
     try:
         index = _read_index(root, name)
-        text = (read_file(root, place) or b"").decode()
-    except UnicodeDecodeError as reason:
-        raise damaged_file(root, place, reason, hint) from None
     except ValueError as reason:
         raise damaged_file(root, _index_name(name), reason, hint) from None
     assert index is not None, "a known study has an index"
-    return study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
+    try:
+        text = (read_file(root, place) or b"").decode()
+        return study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
+    except ValueError as reason:
+        raise damaged_file(root, place, reason, hint) from None
+    except UserError as fault:  # it was read when it was written
+        raise damaged_file(root, place, f"{fault.error} ({fault.where})", hint) from None
 
 
 def document_text(document: PlanDocument) -> str:
