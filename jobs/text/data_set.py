@@ -197,7 +197,7 @@ def read_text_rows(name: str, source: Path | None, options: RowOptions, column: 
     if _holds_rows(source):
         return read_all_rows(name, source, options, (column,))
     if source is not None and os.path.isdir(source):
-        files = sorted(path for path in source.glob("*.txt*") if _is_text(path))
+        files = sorted(path for path in source.iterdir() if _is_text(path))
         if not files:
             raise UserError("no .txt file in it, and no file of rows", where=str(source))
     else:
@@ -209,11 +209,12 @@ def read_text_rows(name: str, source: Path | None, options: RowOptions, column: 
 
 
 def _is_text(path: Path) -> bool:
-    """Tell `x.txt`, packed or not, that is not hidden."""
+    """Tell a file `x.txt`, packed or not, that is not hidden."""
     name = path.name
     bare = next((name.removesuffix(end) for end in PACKED_SUFFIXES if name.endswith(end)), name)
     is_about = bare.removesuffix(".txt").upper() in _ABOUT
-    return bare.endswith(".txt") and not name.startswith(".") and not is_about
+    is_named = bare.endswith(".txt") and not name.startswith(".") and not is_about
+    return is_named and path.is_file()
 
 
 def _holds_rows(source: Path | None) -> bool:

@@ -36,7 +36,7 @@ class Pplm(Format[HeldOutOptions]):
 def _pairs(source: Path | None) -> tuple[SourceRows, list[Pair], list[Dropped]]:
     """Read the rows of all files in the order of their names, numbered through."""
     folder = source_of("pplm", source, folder=True)
-    files = sorted(path for path in folder.glob("*.jsonl") if not path.name.startswith("."))
+    files = sorted(path for path in folder.glob("[!.]*.jsonl") if path.is_file())
     if not files:
         raise UserError("no .jsonl file in it", where=str(folder))
     rows = read_files(files, _COLUMNS)

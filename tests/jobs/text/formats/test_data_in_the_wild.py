@@ -276,6 +276,10 @@ def test_what_is_neither_file_nor_folder_is_refused(tmp_path):
         read(tmp_path / "pipe.jsonl")
     with pytest.raises(UserError, match="no such file"):
         read(tmp_path / ("x" * 300))
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / "a.txt")
+    with pytest.raises(UserError, match=r"no .txt file in it"):
+        read(tmp_path / "pipes", "text", "texts")
 
 
 def test_the_hubs_cache_is_read_at_its_branch_alone(tmp_path):
