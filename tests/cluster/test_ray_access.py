@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -87,6 +88,7 @@ def head(folder, monkeypatch, **environment):
             member.kill()
         psutil.wait_procs(family, timeout=20)
         process.wait()
+        shutil.rmtree(f"/tmp/dsa{os.getpid()}", ignore_errors=True)
 
 
 def answer(executor):

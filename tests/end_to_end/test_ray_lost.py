@@ -4,6 +4,7 @@ Each ends with the undisturbed table, byte for byte, and no job is charged anyth
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,7 @@ def test_a_joined_ray_whose_head_goes_is_waited_for_and_joined_again(
         assert "Traceback" not in out + err
     finally:
         kill_head()
+        shutil.rmtree(f"/tmp/dsj{os.getpid()}", ignore_errors=True)
     _assert_uncharged(command, undisturbed)
 
 
