@@ -33,11 +33,18 @@ _DESCRIBED = ("record.json", "job.json")
 """What says that a folder is the artifact of a job, the record first: it goes first."""
 _OWN = frozenset({*_DESCRIBED, "claim", "attempts"})
 _KEY16 = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
+_ATTEMPT = re.compile(r"[\w-]+-\d{6,}")
+"""Id of an attempt: of its launch, and a number."""
+_CACHED = re.compile(r"facts\.json|[\w.-]+/[\w.-]+\.(safetensors|json)")
+"""Files of a cache: facts of all of it, and shards and markers of its units."""
 _UNFINISHED_FOR_S = 24 * 3600.0
 """A write that was not finished for a day was killed."""
 _OWN_IN_STUDY = frozenset(
     {"study.yaml", "params.json", "plan.json", "index.json", "ledger", "requests", "lock"}
 )
+
+_PLANNED = _OWN_IN_STUDY - {"requests", "lock"}
+"""What a launch leaves once its study was planned: then artifacts may be needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +140,15 @@ class Collector:
                 continue
             for name in self._inside(f"cache/{cache}"):
                 folder = f"cache/{cache}/{name}"
+                if not _KEY16.fullmatch(name):
+                    self._leave(folder)
+                    continue
                 survey = self._surveyed(folder)
                 if survey is not None:
                     why = "a cache: made again when needed"
-                    yield from self._whole(folder, survey, why, foreign=survey.odd)
+                    unknown = {file for file in survey.sizes if not _CACHED.fullmatch(file)}
+                    foreign = sorted({*survey.odd, *(unknown - survey.unfinished.keys())})
+                    yield from self._whole(folder, survey, why, foreign=foreign)
 
     def _surveyed(self, folder: str) -> Survey | None:
         """Survey a folder; None, and left, when it is no folder."""
@@ -270,6 +282,12 @@ def _foreign(survey: Survey, record: Record | None) -> list[str]:
     """List the names in an artifact that no attempt of ours can have made."""
     tops = {name.split("/", 1)[0] for name in survey.empty}
     foreign = {*survey.odd, *(tops - _OWN)}
+    winner = record.attempt if record is not None else None
+    for name in (*survey.sizes, *survey.empty):
+        top, *rest = name.split("/", 2)
+        is_attempt = top == "attempts" and rest and rest[0] != winner
+        if is_attempt and not _ATTEMPT.fullmatch(rest[0]):
+            foreign.add(f"attempts/{rest[0]}")
     for name in survey.sizes:
         top, *rest = name.split("/", 2)
         if top not in _OWN:
@@ -330,7 +348,7 @@ def _keys_in_plans(root: Storage) -> Mapping[str, str]:
 
 def _keys(root: Storage, study: str) -> list[str]:
     name = f"studies/{study}/index.json"
-    if not root.exists(name) and not root.exists(f"studies/{study}/study.yaml"):
+    if not root.exists(name) and not _PLANNED.intersection(root.list(f"studies/{study}")):
         return []  # never launched
     try:
         index = read_as(root, name, _INDEX)

@@ -60,6 +60,13 @@ def test_a_launched_study_without_its_index_stops_the_collection(root):
         list(find_garbage(root))
 
 
+@pytest.mark.parametrize("name", ["plan.json", "params.json", "ledger/1/a.jsonl"])
+def test_what_is_left_of_a_launched_study_stops_the_collection(root, name):
+    root.write(f"studies/two/{name}", b"{}")
+    with pytest.raises(SurroundingsError, match="missing or damaged"):
+        list(find_garbage(root))
+
+
 def test_a_study_that_is_a_link_stops_the_collection(root, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("moved")
     (root.path("studies") / "two").symlink_to(elsewhere)
@@ -124,11 +131,11 @@ def test_a_study_launched_meanwhile_ends_the_collection(root, monkeypatch):
 def test_caches_may_go_from_any_root(tmp_path):
     root = Storage(tmp_path)
     root_id(root)
-    root.write("cache/base_rows/abc/rows.safetensors", b"1234")
+    root.write("cache/base_rows/0123456789abcdef/unit/rows.safetensors", b"1234")
     (found,) = find_garbage(root)
-    assert (found.name, found.bytes) == ("cache/base_rows/abc", 4)
+    assert (found.name, found.bytes) == ("cache/base_rows/0123456789abcdef", 4)
     assert collect(root) == 0
-    assert not root.exists("cache/base_rows/abc")
+    assert not root.exists("cache/base_rows/0123456789abcdef")
 
 
 def test_the_caches_that_jobs_fill_are_known():
@@ -184,11 +191,11 @@ def test_what_is_left_is_told_in_words_and_in_json(root, capsys):
 
 def test_an_attempt_at_work_keeps_its_artifact(root):
     folder = f"artifacts/probe/{'b' * 16}"
-    root.write(f"{folder}/attempts/one/checkpoints/1/state", b"hours")
+    root.write(f"{folder}/attempts/{LOSER}1/checkpoints/1/state", b"hours")
     with claimed(Artifact(root, "probe", "b" * 64)):
         assert collect(root) == 0
         assert left_in(root) == {folder: "an attempt is at work there"}
-    assert root.size(f"{folder}/attempts/one/checkpoints/1/state") == 5
+    assert root.size(f"{folder}/attempts/{LOSER}1/checkpoints/1/state") == 5
     assert collect(root) == 0
     assert not root.exists(folder)
 
@@ -224,8 +231,18 @@ def test_writes_that_were_killed_go_when_they_are_old(root):
 
 # Trees of ours and of others, links and running attempts: exactly what is ours and spent goes.
 
+LOSER = "20261128T120000-abcdef-00000"
+WON = f"{LOSER}9"
 KINDS = ["probe", "align", "generated-pairs"]
-FOREIGN = ["notes.txt", ".hidden", "x.tmp-1", "thesis/chapter 1.tex", "record.json.old", "über"]
+FOREIGN = [
+    "notes.txt",
+    ".hidden",
+    "attempts/mybackup/thesis.txt",
+    "x.tmp-1",
+    "thesis/chapter 1.tex",
+    "record.json.old",
+    "über",
+]
 
 
 class Tree:
@@ -269,7 +286,9 @@ def artifacts(draw):
         "foreign_in_winner": draw(st.booleans()),
         "links": draw(
             st.lists(
-                st.sampled_from(["link", "attempts/link", "attempts/won/link", "attempts/0/link"]),
+                st.sampled_from(
+                    ["link", "attempts/link", f"attempts/{WON}/link", f"attempts/{LOSER}0/link"]
+                ),
                 max_size=2,
                 unique=True,
             )
@@ -288,6 +307,8 @@ def strangers(draw):
                     "cache/huggingface/hub/model",
                     "cache/base_rows.old/x",
                     "cache/base_rows/README",
+                    "cache/base_rows/thesis/thesis.txt",
+                    "cache/base_rows/fedcba9876543210/thesis.txt",
                     "artifacts/thesis.txt",
                     "artifacts/mine/0123456789abcdef/job.json",
                     "artifacts/probe/notes.md",
@@ -325,16 +346,16 @@ def build(tree, number, plan):
     tree.put(f"{folder}/claim", b"", stays=is_kept)
     for loser in range(plan["losers"]):
         for name in ("log.txt", "out.txt", "checkpoints/1/state"):
-            tree.put(f"{folder}/attempts/{loser}/{name}", stays=keeps_all)
+            tree.put(f"{folder}/attempts/{LOSER}{loser}/{name}", stays=keeps_all)
     for name in ("log.txt", "out.txt"):
-        tree.put(f"{folder}/attempts/won/{name}", b"abc", stays=is_kept)
+        tree.put(f"{folder}/attempts/{WON}/{name}", b"abc", stays=is_kept)
     for name in ("checkpoints/1/state", "progress.json", "scratch/a/b"):
-        tree.put(f"{folder}/attempts/won/{name}", stays=keeps_all)
+        tree.put(f"{folder}/attempts/{WON}/{name}", stays=keeps_all)
     if plan["done"]:
-        record = Record(key=key, kind=plan["kind"], attempt="won", files=files)
+        record = Record(key=key, kind=plan["kind"], attempt=WON, files=files)
         tree.put(f"{folder}/record.json", record.to_json(), stays=is_kept)
         if plan["foreign_in_winner"]:
-            tree.put(f"{folder}/attempts/won/mine.txt", stays=True)
+            tree.put(f"{folder}/attempts/{WON}/mine.txt", stays=True)
     for name in plan["foreign"]:
         tree.put(f"{folder}/{name}", stays=True)
     for name in plan["links"]:
@@ -358,7 +379,7 @@ def test_exactly_what_is_ours_and_spent_goes(plans, foreign, links, has_cache):
         for number, plan in enumerate(plans):
             build(tree, number, plan)
         if has_cache:
-            tree.put("cache/base_rows/0123456789abcdef/unit/rows", stays=False)
+            tree.put("cache/base_rows/0123456789abcdef/unit/rows.safetensors", stays=False)
         for name in foreign:
             tree.put(name, stays=True)
         for name in links:
