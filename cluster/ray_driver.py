@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import NoReturn
@@ -36,6 +37,8 @@ from cluster.ray_look import NodeLook, RayWatch
 from cluster.ray_session import RaySession, open_session
 
 _LOOK_EVERY_S = 1.0
+_MOST_FAILED_LOOKS = 30
+"""Looks in a row that may fail before this Ray is taken for lost."""
 _BATCH = 256
 _CLOSED_WITHIN_S = 20.0
 
@@ -125,11 +128,21 @@ class _Driver:
         self._is_closing = True
 
     def _look_on(self) -> None:
-        """Look at the nodes, every second and when asked."""
+        """Look at the nodes, every second and when asked; one bad look costs no call."""
+        seen, num_failed = NodeLook(), 0
         while True:
             is_asked = self._is_asked.wait(_LOOK_EVERY_S)
             self._is_asked.clear()
-            self._todo.put(partial(self._note, self._watch.look(), is_asked=is_asked))
+            try:
+                look, num_failed = self._watch.look(), 0
+            except Exception as error:  # Ray raises many kinds: this thread must outlive them
+                num_failed += 1
+                look = seen
+                if num_failed == _MOST_FAILED_LOOKS:
+                    why = f"{type(error).__name__}: {error}".splitlines()[0]
+                    look = NodeLook(lost=f"its nodes cannot be looked at ({why})")
+            seen = replace(look, dead_calls={})
+            self._todo.put(partial(self._note, look, is_asked=is_asked))
 
     def _note(self, look: NodeLook, *, is_asked: bool) -> None:
         if look.lost is not None:

@@ -1,7 +1,9 @@
 """The nodes of a Ray: what each offers, which have died, which are about to be taken away."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +96,12 @@ def _offer_of(resources: Mapping[str, float], labels: Mapping[str, str]) -> Reso
 
 
 def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) -> float:
+    """Return what a node's label says, or else its product; a label that is no number is none."""
     labelled = labels.get(GPU_MEMORY) or resources.get(GPU_MEMORY)
-    return float(labelled) if labelled else gpu_memory_gb(labels.get(_ACCELERATOR, ""))
+    with suppress(ValueError):
+        if labelled and 0 < float(labelled) < math.inf:
+            return float(labelled)
+    return gpu_memory_gb(labels.get(_ACCELERATOR, ""))
 
 
 class Preemption:
