@@ -18,10 +18,10 @@ _REPOSITORY = Path(__file__).parents[2]
 _FEW = {"studies": 15, "root_files": 0, "checkpoints": 0, "data_files": 150, "command_lines": 40}
 """Cases of the default run: a first look; those of damaged roots and models take long to set up."""
 _MANY = {
-    "studies": 6000,
-    "root_files": 1500,
-    "checkpoints": 3500,
-    "data_files": 6500,
+    "studies": 5000,
+    "root_files": 800,
+    "checkpoints": 3700,
+    "data_files": 8000,
     "command_lines": 2500,
 }
 
