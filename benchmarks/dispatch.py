@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.planning import finish, flat_study, tree_study
 from cluster.executors.ray import Executor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.plan.plan import make_plan

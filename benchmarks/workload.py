@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.resources import processor_name
+from cluster.machine.resources import processor_name
 from jobs.models.family import family_of
 from jobs.tokens.plan import TokenPlan
 

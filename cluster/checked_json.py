@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from cluster.disk_faults import ForeignEntry
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 

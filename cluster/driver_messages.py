@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Outcome
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from cluster.errors import DeltascaleError, unknown_name
 from cluster.fault_classes import FaultClass, class_of_os_error
-from cluster.left_over_variables import one_process
-from cluster.resources import Resources
+from cluster.machine.left_over_variables import one_process
+from cluster.machine.resources import Resources
 
 
 class Ending(Enum):

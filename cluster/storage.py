@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
+from cluster.disk.local_disk import LocalDisk
 from cluster.errors import SurroundingsError, UserError
-from cluster.local_disk import LocalDisk
 from cluster.survey import Survey
 
 _UNUSUAL = frozenset({"", ".", ".."})
@@ -31,7 +31,7 @@ class Storage:
         if text.startswith("file://"):
             text = text[len("file://") :]
         if "://" in text:
-            from cluster.remote_store import RemoteStore
+            from cluster.object_store.remote_store import RemoteStore
 
             self._remote: RemoteStore | None = RemoteStore(text)
             self._store: LocalDisk | RemoteStore = self._remote

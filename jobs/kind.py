@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.door import Door
 from jobs.provenance import Leaves
 

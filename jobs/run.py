@@ -12,10 +12,10 @@ import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
 
+from cluster.disk.temp_folders import own_temp_folder, sweep
 from cluster.errors import UserError
 from cluster.executor import Surroundings
-from cluster.left_over_variables import one_process
-from cluster.temp_folders import own_temp_folder, sweep
+from cluster.machine.left_over_variables import one_process
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
 from jobs.kind import KINDS

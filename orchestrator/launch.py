@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from cluster.disk.temp_folders import own_temp_folder, swept
 from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.storage import Storage
-from cluster.temp_folders import own_temp_folder, swept
 from jobs.artifacts.job import Job
 from jobs.worker.mirror_outage import MirrorOutage
 from jobs.worker.tracking import notes_on_mirror

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.executors.ray import Executor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 
 TICK = threading.Event()
 """Never set: `TICK.wait` is a pause between two looks."""

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import replace
 
 from cluster.executor import Ending, Outcome, Surroundings, call_entry
-from cluster.resources import Resources, this_machine
+from cluster.machine.resources import Resources, this_machine
 
 
 class Executor:

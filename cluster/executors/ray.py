@@ -1,6 +1,6 @@
 """Executor `ray`: runs calls as Ray tasks on a Ray of our own, or on one that is joined.
 
-Ray itself lives in a child process (`cluster/ray_driver.py`): it ends the process that it is
+Ray itself lives in a child process (`cluster/driver/ray_driver.py`): it ends the process that it is
 connected from when the head of the cluster is lost, and this one has a launch to keep.
 """
 
@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from cluster.disk.temp_folders import TempFolder
+from cluster.driver.driver_process import DriverProcess
+from cluster.driver.ray_access import OPEN_ALLOWED, require_address
 from cluster.driver_messages import (
     Cancel,
     Close,
@@ -28,16 +31,13 @@ from cluster.driver_messages import (
     Started,
     Submit,
 )
-from cluster.driver_process import DriverProcess
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
-from cluster.ray_access import OPEN_ALLOWED, require_address
-from cluster.resources import Resources, this_machine
-from cluster.temp_folders import TempFolder
-from cluster.worker_environment import worker_environment
+from cluster.machine.resources import Resources, this_machine
+from cluster.machine.worker_environment import worker_environment
 
-_CHILD = "cluster.ray_driver"
+_CHILD = "cluster.driver.ray_driver"
 _STARTED_WITHIN_S = 180.0
 _CLOSED_WITHIN_S = 30.0
 _LOOKED_WITHIN_S = 5.0

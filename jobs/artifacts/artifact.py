@@ -17,7 +17,7 @@ import xxhash
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from cluster.checked_json import parse_as, read_file
-from cluster.disk_faults import disk_faults
+from cluster.disk.disk_faults import disk_faults
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import artifact_folder

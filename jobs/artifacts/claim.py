@@ -9,7 +9,7 @@ when its holder has shown no sign of life for a minute.
 import contextlib
 from collections.abc import Iterator
 
-from cluster.disk_faults import ForeignEntry
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.locks.file_lock import FileLock, NoLocks
 from cluster.locks.held import Occupied
 from jobs.artifacts.artifact import Artifact

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.artifacts.identity import KEY_LENGTH, key_of
 
 if TYPE_CHECKING:

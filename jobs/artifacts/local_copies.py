@@ -1,8 +1,8 @@
 """Copies of a remote root's files on this machine, for libraries that want a path.
 
-All jobs of a user on a machine share them, in the private folder that `cluster/temp_folders.py`
-makes. Together they have a limit; what was used longest ago goes first, and never what a job has
-open. They may be deleted whenever no job runs.
+All jobs of a user on a machine share them, in the private folder that
+`cluster/disk/temp_folders.py` makes. Together they have a limit; what was used longest ago goes
+first, and never what a job has open. They may be deleted whenever no job runs.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import xxhash
 
-from cluster.disk_faults import fault_of
+from cluster.disk.disk_faults import fault_of
+from cluster.disk.temp_folders import lasting_folder
 from cluster.errors import UserError
 from cluster.storage import Storage
-from cluster.temp_folders import lasting_folder
 
 LIMIT = "DELTASCALE_COPIES_GB"
 """Variable that says how much all copies of a machine may take, in GB."""

@@ -10,8 +10,8 @@ from enum import Enum
 
 import torch
 
-from cluster.container_limits import free_host_bytes
 from cluster.errors import UserError
+from cluster.machine.container_limits import free_host_bytes
 
 MEMORY_PER_WEIGHT_BYTE = 1.25
 """Bytes of memory for each byte of weights, activations, summaries and buffers included."""

@@ -27,7 +27,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from cluster.checked_json import parse_as
-from cluster.resources import processor_name
+from cluster.machine.resources import processor_name
 from jobs.artifacts.artifact import digest_bytes
 from jobs.artifacts.identity import key_of
 from jobs.extraction.extract_params import VERSION

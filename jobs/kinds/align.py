@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Fit, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, are_collected_pairs, planned_pairs
 from jobs.provenance import Model

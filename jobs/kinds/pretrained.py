@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Kind, Params, execution, model_source
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import family_of_config

@@ -13,7 +13,7 @@ import time
 from pydantic import Field
 
 from cluster.errors import OutOfMemory, UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Fit, Input, Kind, Params, Situation, execution
 from jobs.provenance import Results
 from jobs.worker import ranks

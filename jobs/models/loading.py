@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.disk.temp_folders import TempFolder
 from cluster.errors import UserError
-from cluster.temp_folders import TempFolder
 from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config, read_json_object

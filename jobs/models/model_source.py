@@ -11,8 +11,8 @@ from pathlib import Path
 
 import xxhash
 
+from cluster.disk.local_disk import link_or_copy
 from cluster.errors import UserError
-from cluster.local_disk import link_or_copy
 from jobs.artifacts.artifact import digest_file
 from jobs.models import hub
 from jobs.models.file_content import require_target

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster.checked_json import parse_json
-from cluster.disk_faults import sync_descriptor
+from cluster.disk.disk_faults import sync_descriptor
 from jobs.service.json_service import JSON
 from jobs.worker.work import AttemptFolder
 

@@ -21,7 +21,7 @@ from typing import BinaryIO, TypedDict
 import numpy as np
 import xxhash
 
-from cluster.disk_faults import sync_descriptor
+from cluster.disk.disk_faults import sync_descriptor
 from cluster.errors import SurroundingsError
 from jobs.store.store_layout import ShardEntry
 

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import execution
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.divisors import divisors

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cluster.disk.temp_folders import private_base
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from cluster.temp_folders import private_base
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import AxisValues, InputRef
 from jobs.worker.tracking import RunName

@@ -16,13 +16,13 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from cluster.disk_faults import disk_faults
+from cluster.disk.disk_faults import disk_faults
+from cluster.disk.local_disk import is_leftover, sync
+from cluster.disk.temp_folders import TempFolder
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
-from cluster.local_disk import is_leftover, sync
 from cluster.redaction.redactor import redacted
 from cluster.storage import Storage
-from cluster.temp_folders import TempFolder
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_file
 from jobs.artifacts.job import AxisValues, Cell
 from jobs.worker.tracking import Tracker

@@ -12,7 +12,7 @@ from contextlib import suppress
 from cluster.errors import DeltascaleError, SurroundingsError
 from cluster.executor import Outcome
 from cluster.locks.held import LockLost
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.worker.mounted_root import require_mounted
 from orchestrator.dispatch.attempt_endings import AttemptEndings
 from orchestrator.dispatch.cancel_requests import drop_request, read_requests

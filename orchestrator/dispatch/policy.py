@@ -9,7 +9,7 @@ Jobs start in order of priority. Smaller jobs may pass a large one that does not
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from orchestrator.plan.machines import can_hold, is_wide
 

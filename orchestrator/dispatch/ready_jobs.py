@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from orchestrator.dispatch.policy import Choice, Load, Offer, Priority, choose
 
 

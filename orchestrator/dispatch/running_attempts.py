@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.fault_classes import FaultClass
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.policy import Load, Offer, Priority, may_join

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from cluster.errors import SurroundingsError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import Fit
 from orchestrator.dispatch.policy import Load, Offer

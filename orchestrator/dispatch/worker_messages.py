@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.disk.temp_folders import private_base
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
-from cluster.temp_folders import private_base
 from jobs.artifacts.job import InputRef, Job
 from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
 from orchestrator.plan.plan import Plan, is_current, make_plan

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.job import Job, artifact_folder

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Fit, Kind, Params, Situation, execution_names
 from orchestrator.plan.machines import can_hold, refusal

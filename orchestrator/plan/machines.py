@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from cluster.accelerators import gpu_memory_gb, product_names
 from cluster.errors import UserError
 from cluster.executor import Executor
-from cluster.resources import Resources
+from cluster.machine.accelerators import gpu_memory_gb, product_names
+from cluster.machine.resources import Resources
 
 MACHINES_GRAMMAR = (
     "NODESxGPUSxTYPE, several separated by commas: 2x8xH100-80GB is two nodes of eight H100 of "

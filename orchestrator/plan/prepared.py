@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from cluster.checked_json import read_as
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_bytes
 from jobs.kind import Kind, Params

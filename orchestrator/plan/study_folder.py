@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import damaged_file, read_as, read_file
-from cluster.disk_faults import ForeignEntry
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.errors import UserError, unknown_name
 from cluster.locks.held import Held, LockLost
 from cluster.storage import Storage

@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import parse_json, read_as
-from cluster.disk_faults import ForeignEntry
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from cluster.survey import Survey

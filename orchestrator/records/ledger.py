@@ -14,7 +14,7 @@ from typing import IO, Annotated
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from cluster.checked_json import checked, parse_json
-from cluster.disk_faults import ForeignEntry
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records.durable_lines import FileLines, ObjectLines

@@ -118,7 +118,7 @@ def _make_executor(
     options: argparse.Namespace, keys: Sequence[str], also: Sequence[str]
 ) -> "Executor":
     from cluster.executor import executor_class
-    from cluster.resources import this_machine
+    from cluster.machine.resources import this_machine
     from orchestrator.dispatch.execution import PACKAGES
 
     chosen = executor_class(options.executor)

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: something in the study or the options is wrong.
     """
-    from cluster.resources import this_machine
+    from cluster.machine.resources import this_machine
     from orchestrator.plan.decided_plan import Purpose, decide_plan, find_study
     from orchestrator.plan.disk_space import measure_disk_space
     from orchestrator.plan.notes_before_running import notes_before_running

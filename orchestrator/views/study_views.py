@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.disk.temp_folders import TempFolder
 from cluster.locks.held import Held
 from cluster.storage import Storage
-from cluster.temp_folders import TempFolder
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job, Scalar
 from jobs.kind import KINDS

@@ -5,7 +5,7 @@ import pytest
 
 from cluster.executor import Ending
 from cluster.executors.local import Executor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 
 CALLS = """
 import json

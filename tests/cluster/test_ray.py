@@ -12,7 +12,7 @@ import pytest
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from tests.real_ray import TICK, calling, is_gone
 
 CALLS = '''
@@ -213,7 +213,7 @@ def test_an_address_where_nothing_answers_gives_one_message():
 LAUNCH = """
 import sys
 from cluster.executors.ray import Executor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 executor = Executor(offered=Resources(num_cpus=1))
 executor.start()
 executor.submit("a", "ray_calls:stay", sys.argv[1], Resources())

@@ -36,7 +36,7 @@ LAUNCH = """
 import json, subprocess, sys, time
 from pathlib import Path
 from cluster.executors.ray import Executor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 
 address, folder, cut = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
 executor = Executor(address=address)

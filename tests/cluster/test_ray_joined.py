@@ -8,7 +8,7 @@ import pytest
 
 from cluster.executor import Ending
 from cluster.fault_classes import FaultClass
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from tests.real_ray import carrying, first_outcome, head_node
 
 pytestmark = pytest.mark.cluster

@@ -11,7 +11,7 @@ import pytest
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending
 from cluster.fault_classes import FaultClass
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from tests.real_ray import calling, first_outcome, is_gone
 
 CALLS = """

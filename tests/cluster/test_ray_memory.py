@@ -10,7 +10,7 @@ import pytest
 
 from cluster.executor import Ending
 from cluster.fault_classes import FaultClass
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from tests.real_ray import calling
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ from statistics import median
 
 from pydantic import ValidationError
 
-from cluster.accelerators import slowest_with
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.accelerators import slowest_with
+from cluster.machine.resources import Resources
 from jobs.kind import Fit
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout

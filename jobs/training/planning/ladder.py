@@ -8,7 +8,7 @@ number of steps are the same on all of them.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.training.align_params import Params
 from jobs.training.divisors import divisors
 from jobs.training.layout import Layout

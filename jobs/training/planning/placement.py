@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.training.layout import Layout
 
 USABLE = 0.95

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Fit, Situation, Upstream
 from jobs.training.layout import Layout
 from jobs.training.planning.correction import GB, ON_PROCESSOR_GB

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Fit, Situation, Upstream
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.disk.local_disk import link_or_copy
 from cluster.errors import SurroundingsError
-from cluster.local_disk import link_or_copy
 from jobs.artifacts.artifact import digest_file
 from jobs.training.layout import Layout
 from jobs.training.resume.checkpoint_files import FOLDER, MARKER, Marker, checkpoint_folder, step_of

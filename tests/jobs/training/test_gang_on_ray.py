@@ -10,7 +10,7 @@ import pytest
 
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from tests.real_ray import first_outcome, process_that_holds
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import execution_names
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Situation, Upstream
 from jobs.kinds.align import Align
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.disk_faults import ForeignEntry
+from cluster.disk.disk_faults import ForeignEntry
+from cluster.disk.temp_folders import sweep
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from cluster.temp_folders import sweep
 from jobs.artifacts.artifact import Artifact, FileEntry, Record, digest_bytes
 from jobs.worker.work import AttemptFolder
 

@@ -3,7 +3,7 @@ import json
 
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.kinds.probe import Probe
 from jobs.worker.answer import Answer, State

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, State
 from jobs.worker.work import AttemptFolder
 from orchestrator.records.failure import Result

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cluster import local_disk
+from cluster.disk import local_disk
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.worker.answer import Answer, Fault, State

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.artifacts.job import InputRef, Job
 from orchestrator.dispatch.policy import (
     PATIENCE,

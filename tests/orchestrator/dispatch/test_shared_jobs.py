@@ -5,7 +5,7 @@ import pytest
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.worker.assignment import Assignment
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.dispatch.patience import Patience

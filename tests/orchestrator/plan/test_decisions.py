@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from orchestrator.plan.decisions import Decision, decide_jobs

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from cluster.errors import UserError
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from orchestrator.plan.machines import can_hold, parse_machines, refusal
 
 

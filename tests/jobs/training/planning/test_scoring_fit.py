@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Situation, Upstream
 from jobs.kinds.reference import Reference
 from tests.jobs.training.planning.published_configs import LLAMA_8B

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from cluster.resources import Resources
+from cluster.machine.resources import Resources
 from jobs.kind import Situation, Upstream
 from jobs.kinds.align import Align
 from jobs.training.planning.expectation import Expected
@@ -222,7 +222,8 @@ def test_nobody_knows_how_long_an_optimizer_in_host_memory_takes():
 
 def test_fitting_imports_no_torch():
     code = (
-        "import sys; from jobs.kinds.align import Align; from cluster.resources import Resources;"
+        "import sys; from jobs.kinds.align import Align;"
+        "from cluster.machine.resources import Resources;"
         "from jobs.kind import Situation, Upstream;"
         f"model = Upstream(kind='pretrained', params={{'config': {MISTRAL_7B!r}}}, facts=None,"
         "files={}, inputs={});"

@@ -1,0 +1,130 @@
+"""Ways from a root to what lies below it, one folder at a time, and never through a link.
+
+The root itself may be a link. Every folder below it is opened from the one above, not by its path,
+so that whoever may write to a root cannot lead a read, a write or a deletion out of it, not even
+between a look and a deed.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from cluster.disk.disk_faults import foreign_entry, sync_descriptor
+
+# Without a look at what is inside: such a descriptor costs a network disk no request of its own.
+_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Not to wait for ever at a pipe that somebody put where a file belongs."""
+
+
+class BelowRoot:
+    """Folders and files below one root, opened without following links.
+
+    Raises `ForeignEntry` where a link stands in the way, and FileNotFoundError where nothing does.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    @contextmanager
+    def parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """Yield a descriptor of the folder that holds a name, and the name inside it.
+
+        Args:
+            name: A name relative to the root.
+            make: Make the folders that are missing, and give a descriptor that can be synced.
+        """
+        *folders, last = name.split("/")
+        descriptor = self._descend(folders, make=make, is_open=make)
+        try:
+            yield descriptor, last
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def folder(self, name: str) -> Iterator[int]:
+        """Yield a descriptor of a folder, to be listed."""
+        descriptor = self._descend(name.split("/"), make=False, is_open=True)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def open_file(self, name: str) -> int:
+        """Return a descriptor of a plain file, to be read. Raises ForeignEntry for others."""
+        with self.parent(name) as (folder, last):
+            try:
+                descriptor = os.open(last, _READ, dir_fd=folder)
+            except OSError as error:
+                if error.errno in (errno.ELOOP, errno.ENXIO):
+                    raise self._foreign(folder, last, name, wanted="file") from error
+                raise
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(descriptor)
+            raise foreign_entry(self.root, name, mode)
+        return descriptor
+
+    def stat(self, name: str) -> os.stat_result:
+        """Return what is known of an entry; a link is not followed."""
+        with self.parent(name) as (folder, last):
+            return os.stat(last, dir_fd=folder, follow_symlinks=False)
+
+    def require_no_link(self, name: str) -> None:
+        """Raise ForeignEntry when a link stands on the way to a name, or is the name.
+
+        What cannot be looked at passes: whoever opens it by its path is refused, too.
+        """
+        parts = name.split("/")
+        for number in range(1, len(parts) + 1):
+            way = "/".join(parts[:number])
+            try:
+                mode = os.lstat(f"{self.root}/{way}").st_mode
+            except OSError:
+                return
+            if stat.S_ISLNK(mode):
+                raise foreign_entry(self.root, way, mode)
+
+    def _descend(self, folders: list[str], *, make: bool, is_open: bool) -> int:
+        flags = _OPEN if make else _PASS
+        if make:
+            os.makedirs(self.root, exist_ok=True)
+        try:
+            here = os.open(self.root, _OPEN if is_open and not folders else flags)
+        except NotADirectoryError as error:
+            if make:
+                raise
+            raise FileNotFoundError(*error.args) from error
+        for number, part in enumerate(folders, 1):
+            wanted = _OPEN if is_open and number == len(folders) else flags
+            try:
+                there = self._step(here, folders[:number], part, wanted, make=make)
+            finally:
+                os.close(here)
+            here = there
+        return here
+
+    def _step(self, here: int, way: list[str], part: str, flags: int, *, make: bool) -> int:
+        try:
+            return os.open(part, flags | os.O_NOFOLLOW, dir_fd=here)
+        except FileNotFoundError:
+            if not make:
+                raise
+            with suppress(FileExistsError):  # another process was first
+                os.mkdir(part, dir_fd=here)
+                sync_descriptor(here)
+            return os.open(part, flags | os.O_NOFOLLOW, dir_fd=here)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            mode = os.stat(part, dir_fd=here, follow_symlinks=False).st_mode
+            if make or stat.S_ISLNK(mode):
+                raise foreign_entry(self.root, "/".join(way), mode, wanted="folder") from error
+            raise FileNotFoundError(errno.ENOENT, "no such folder", "/".join(way)) from error
+
+    def _foreign(self, folder: int, last: str, name: str, *, wanted: str) -> Exception:
+        mode = os.stat(last, dir_fd=folder, follow_symlinks=False).st_mode
+        return foreign_entry(self.root, name, mode, wanted=wanted)

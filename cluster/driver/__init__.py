@@ -1,0 +1,1 @@
+"""What does the child process do that holds an executor's Ray?"""

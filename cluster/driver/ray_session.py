@@ -1,0 +1,181 @@
+"""The Ray of one executor, as its child process has it: one of our own, or one that is joined.
+
+Our own takes calls from this machine alone, asks for a token that only this user can read, and
+keeps its files in a private folder. What is written here holds for Ray 2.60.
+"""
+
+import logging
+import math
+import os
+import secrets
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter
+from cluster.driver.ray_endings import first_line
+from cluster.driver.session_folder import SessionFolder
+from cluster.driver_messages import Start
+from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
+from cluster.machine.container_limits import container_limits, free_host_bytes
+from cluster.machine.visible_gpus import visible_variable
+from cluster.nodes.ray_nodes import GPU_MEMORY
+
+if TYPE_CHECKING:
+    from ray._private.node import Node
+
+_OBJECT_STORE_BYTES = 100_000_000
+"""Payloads and answers are small text; the rest of the memory is for the calls."""
+_LEFT_FREE_BYTES = 4_000_000_000
+"""Memory that Ray's monitor keeps free of a large host; by itself it keeps 5 % of any, which of a
+terabyte is 50 GB that no job could use."""
+
+
+@dataclass(kw_only=True)
+class RaySession:
+    """A Ray that this process is connected to."""
+
+    is_own: bool
+    """Whether it was started here."""
+    node_id: str
+    """Ray's id of the node of this process."""
+    warning: str | None = None
+    """What the user has to know of it."""
+    folder: SessionFolder | None = None
+    """The files of our own Ray."""
+
+    def ended_process(self) -> str | None:
+        """Return which process of our own Ray has ended, without which it is none, or None."""
+        if not self.is_own:
+            return None
+        for name in ("gcs_server", "raylet"):
+            for started in _own_node().all_processes.get(name, []):
+                code = started.process.poll()
+                if code is not None:
+                    return f"{name} of our own Ray has ended (exit code {code})"
+        return None
+
+    def close(self) -> None:
+        """Stop our own Ray, or leave the joined one."""
+        import ray
+
+        ray.shutdown()
+        self.discard()
+
+    def discard(self) -> None:
+        """Delete the files of our own Ray."""
+        if self.folder is not None:
+            self.folder.remove()
+
+
+def open_session(start: Start) -> RaySession:
+    """Start or join Ray. Raises SurroundingsError when it cannot be had."""
+    _quieten_ray()
+    folder = warning = None
+    address = start.address
+    if address is None:
+        folder = _prepare_own()
+    else:
+        os.environ[AUTH_MODE] = FIRST_MODE
+    try:
+        import ray
+
+        if address is not None:
+            address = _find() if address == "auto" else address
+            warning = enter(address, is_open_allowed=start.is_open_allowed)
+        ray.init(**_options(start, address, folder))
+    except SurroundingsError:
+        raise
+    except Exception as fault:  # Ray raises many kinds here; all mean the same to a user
+        if folder is not None:
+            folder.remove()
+        raise SurroundingsError(
+            f"Ray cannot be {'joined' if start.address else 'started'}: {first_line(fault)}",
+            where=start.address or "this machine",
+            hint="the launch has to run on one of its nodes"
+            if start.address
+            else "`--executor local` needs no Ray",
+            fault_class=FaultClass.CLUSTER,
+        ) from fault
+    _silence_ray_messages()
+    node_id = ray.get_runtime_context().get_node_id()
+    return RaySession(is_own=start.address is None, node_id=node_id, warning=warning, folder=folder)
+
+
+def _prepare_own() -> SessionFolder:
+    """Make the folder of a Ray of our own, and ask for a token and for loopback alone."""
+    folder = SessionFolder()
+    token = folder.write_private("token", secrets.token_hex(32))
+    os.environ[AUTH_MODE] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    os.environ.pop("RAY_ADDRESS", None)
+    # Ray's variable for laptops: nodes get the loopback address, and then listen on that alone.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if "RAY_memory_usage_threshold" not in os.environ:  # Ray takes the larger of the two
+        os.environ.setdefault("RAY_min_memory_free_bytes", str(_LEFT_FREE_BYTES))
+    return folder
+
+
+def _options(start: Start, address: str | None, folder: SessionFolder | None) -> dict[str, object]:
+    options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if folder is None:
+        joined: dict[str, object] = {"working_dir": start.code} if start.code else {}
+        return options | {"address": address, "runtime_env": joined}
+    offered = start.offered
+    os.environ.update(visible_variable())
+    options |= {
+        "address": "local",
+        "include_dashboard": False,
+        "num_cpus": int(offered.num_cpus),
+        "num_gpus": int(offered.num_gpus),
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        **_memory_of_container(),
+        "_temp_dir": str(folder.path / "r"),  # Ray opens it to everybody; the folder around it not
+    }
+    if offered.num_gpus and offered.gpu_memory_gb:
+        # What the driver says of these GPUs; Ray knows only products, and not all.
+        options["labels"] = {GPU_MEMORY: f"{offered.gpu_memory_gb:g}"}
+    return options
+
+
+def _memory_of_container() -> dict[str, int]:
+    """Return what calls may hold where a control group says it; Ray sees no nested groups."""
+    if math.isinf(container_limits().free_bytes):
+        return {}
+    return {"_memory": max(0, free_host_bytes() - _OBJECT_STORE_BYTES)}
+
+
+def _find() -> str:
+    """Return `host:port` of the one Ray on this machine. Raises ConnectionError."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    return str(canonicalize_bootstrap_address_or_die("auto"))
+
+
+def _own_node() -> "Node":
+    from ray._private import worker
+
+    return worker._global_node
+
+
+def _quieten_ray() -> None:
+    """Switch off Ray's usage reports and warnings, before Ray is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray's announced behaviour: it leaves a task without GPUs alone, we hide them ourselves.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
+def _silence_ray_messages() -> None:
+    """Keep raylet messages out of what this process prints, where its last words are looked for.
+
+    Ray looks its printer up by name, and has no setting for it (2.60, `log_to_driver=False`).
+    """
+    module = sys.modules["ray._private.worker"]
+    assert hasattr(module, "print_to_stdstream"), "Ray renamed what prints raylet messages"
+    module.print_to_stdstream = _print_nothing  # type: ignore[attr-defined]
+
+
+def _print_nothing(data: object, ignore_prefix: bool = False) -> None:
+    """Print nothing, in place of Ray's printer."""

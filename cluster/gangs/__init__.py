@@ -1,0 +1,1 @@
+"""How do the ranks of one call start, meet and end together?"""

@@ -1,0 +1,219 @@
+"""A gang: one call of several ranks, started together, ended together, under Ray Train V2.
+
+`run_gang` is the body of a Ray task that takes no cores. It never tries again: the one retry loop
+is the orchestrator's. How each rank ended is read from the board that the ranks sign and from what
+Ray reports of their processes; what ranks raise never passes through Ray Train.
+
+The first report of any rank is the call's: the ranks of a call that goes well agree on one answer
+before they return, so a rank that returns alone has failed, and the others get a moment to end.
+"""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cluster.disk.temp_folders import TempFolder
+from cluster.executor import Outcome
+from cluster.gangs.gang_board import Order
+from cluster.gangs.gang_endings import RankDeaths, outcome_of_gang
+from cluster.gangs.gang_network import torch_config
+from cluster.gangs.gang_placement import bundle, place
+from cluster.gangs.gang_rank import run_rank
+from cluster.machine.gpu_variables import gpu_variables
+from cluster.machine.resources import Resources
+from cluster.nodes.node_reach import NodeReach
+from cluster.nodes.ray_nodes import Preemption
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+    from ray.train.torch import TorchTrainer
+
+_LOOK_EVERY_S = 0.25
+_LOOK_AT_NODES_EVERY_S = 3.0
+_GRACE_S = 10.0
+"""How long the ranks of a cancelled call may save what they have before they are ended."""
+_ENDING_S = 5.0
+"""How long the others may go on after the first report."""
+_LEAVING_S = 60.0
+"""How long ranks may take to leave after the order, those that are still starting included."""
+_CUT_OFF_S = 5.0
+"""How long the ranks on living nodes may take to leave when another's node is dead."""
+_PLACED_WITHIN_S = 60.0
+"""How long a gang may wait for its resources; only other launches can be holding them."""
+_COLLECTIVE_S = 900
+"""How long one collective operation of a step may take: a batch may take 600 s. Ranks that load and
+save wait in process groups of their own; the death of a rank is noticed long before."""
+
+RAY_TRAIN_VARIABLES = {
+    "RAY_TRAIN_V2_ENABLED": "1",
+    # How often its controller looks after the ranks; a killed one ends the gang at the next look.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": f"{_PLACED_WITHIN_S:g}",
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "2",
+    # Notices of preemption are ours to pass on: asking Ray Train for them is a barrier.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Ranks keep the directory of the call, their streams and their loggers.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+}
+_RANK_VARIABLES = {
+    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
+    # The flight recorder: the last collective operations of each rank, written when one hangs.
+    "TORCH_FR_BUFFER_SIZE": "2000",
+    "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",
+}
+
+
+def run_gang(
+    board: "ActorHandle",
+    ticket: str,
+    entry: str,
+    payload: str,
+    resources: Resources,
+    idle_gb: Mapping[str, float],
+) -> Outcome:
+    """Run an entry point on all ranks of a call, and return how the call ended.
+
+    Args:
+        board: where the ranks sign in and report.
+        ticket: name of the call.
+        entry: its entry point.
+        payload: what each rank is given.
+        resources: what the ranks need.
+        idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
+    """
+    import ray
+
+    os.environ.update(RAY_TRAIN_VARIABLES)
+    cancelled = ray.get_runtime_context().is_canceled
+    training = _Training(board, ticket, entry, payload, resources)
+    training.start()
+    preemption, watched = Preemption(), _Watched()
+    overdue_at = gone_at = math.inf
+    while not training.ended.is_set() and time.monotonic() < gone_at:
+        with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
+            training.ended.wait(_LOOK_EVERY_S)
+            snapshot = ray.get(board.look.remote())
+            if cancelled():
+                training.is_abandoned.set()
+                overdue_at = min(overdue_at, time.monotonic() + _GRACE_S)
+            is_cut_off = watched.has_dead(snapshot.node_ids)
+            if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at or is_cut_off:
+                # Ray Train may wait for ever for ranks on a node that it cannot reach.
+                leaving_s = _CUT_OFF_S if is_cut_off else _LEAVING_S
+                gone_at = min(gone_at, time.monotonic() + leaving_s)
+                ray.get(board.order.remote(Order.LEAVE))
+            elif cancelled() or preemption.affects(snapshot.node_ids):
+                ray.get(board.order.remote(Order.STOP))
+    snapshot = ray.get(board.look.remote())
+    deaths = RankDeaths(
+        is_cut_off=watched.is_cut_off, planned_gb=resources.memory_gb, idle_gb=idle_gb
+    )
+    return outcome_of_gang(
+        ticket, snapshot, training.fault, deaths, is_cancelled=cancelled(), grace_s=_GRACE_S
+    )
+
+
+class _Watched:
+    """The nodes of the ranks, looked at every few seconds."""
+
+    def __init__(self) -> None:
+        self.is_cut_off = False
+        self._reach = NodeReach()
+        self._look_at = 0.0
+
+    def has_dead(self, node_ids: frozenset[str]) -> bool:
+        """Return True once one of these nodes is dead; it stays so."""
+        now = time.monotonic()
+        if node_ids and now >= self._look_at and not self.is_cut_off:
+            self._look_at = now + _LOOK_AT_NODES_EVERY_S
+            self.is_cut_off = bool(self._reach.dead_of(node_ids))
+        return self.is_cut_off
+
+
+class _Training(threading.Thread):
+    """Ray Train's call, on a thread of its own: on the main thread it would take over SIGINT."""
+
+    def __init__(
+        self, board: "ActorHandle", ticket: str, entry: str, payload: str, resources: Resources
+    ) -> None:
+        super().__init__(name="ray-train", daemon=True)
+        self._ticket = ticket
+        self.fault: Exception | None = None
+        # Not `join`: in Python 3.11 an interrupt there marks a running thread as ended.
+        self.ended = threading.Event()
+        self.is_abandoned = threading.Event()
+        self._resources = resources
+        self._config = {
+            "board": board,
+            "entry": entry,
+            "payload": payload,
+            "num_ranks": resources.num_ranks,
+            "num_nodes": resources.num_nodes,
+            "num_gpus": int(resources.num_gpus),
+            "backend": _backend(resources),
+        }
+
+    def run(self) -> None:
+        """Start the ranks and wait for all of them to end."""
+        with TempFolder("gang") as folder:
+            try:
+                self._trainer(str(folder)).fit()
+            except Exception as fault:  # Ray Train raises many kinds; `_outcome` tells them apart
+                self.fault = fault
+            finally:
+                self.ended.set()
+
+    def _trainer(self, folder: str) -> "TorchTrainer":
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+        from ray.train.v2._internal.constants import is_v2_enabled
+
+        assert is_v2_enabled(), "Ray Train V1 would run this gang"
+        selectors = place(
+            self._ticket,
+            self._resources,
+            within_s=_PLACED_WITHIN_S,
+            is_abandoned=self.is_abandoned.is_set,
+        )
+        return TorchTrainer(
+            run_rank,
+            train_loop_config=self._config,
+            torch_config=torch_config(
+                self._config["board"], backend=self._config["backend"], timeout_s=_COLLECTIVE_S
+            ),
+            scaling_config=ScalingConfig(
+                num_workers=self._resources.num_ranks,
+                use_gpu=self._resources.num_gpus > 0,
+                resources_per_worker=bundle(self._resources),
+                placement_strategy="SPREAD",  # over the nodes that the selectors name
+                label_selector=selectors,
+            ),
+            run_config=RunConfig(
+                name="gang",
+                storage_path=folder,
+                failure_config=FailureConfig(
+                    max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+                ),
+                worker_runtime_env={"env_vars": _rank_variables(self._resources)},
+            ),
+        )
+
+
+def _backend(resources: Resources) -> str:
+    import torch.distributed as dist
+
+    return "nccl" if resources.num_gpus and dist.is_nccl_available() else "gloo"
+
+
+def _rank_variables(resources: Resources) -> dict[str, str]:
+    return _RANK_VARIABLES | (
+        gpu_variables() if resources.num_gpus else {"CUDA_VISIBLE_DEVICES": ""}
+    )

@@ -1,0 +1,1 @@
+"""Which nodes of a Ray live, are in reach and have memory?"""

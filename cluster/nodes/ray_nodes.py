@@ -1,0 +1,130 @@
+"""The nodes of a Ray: what each offers, which have died, which are about to be taken away."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cluster.machine.accelerators import gpu_memory_gb
+from cluster.machine.resources import Resources
+
+if TYPE_CHECKING:
+    from ray._private.state import GlobalState
+
+NODE_ID = "ray.io/node-id"
+"""Ray's label that holds the id of a node, for selectors."""
+_ACCELERATOR = "ray.io/accelerator-type"
+GPU_MEMORY = "gpu_memory_gb"
+"""Label or resource that a node may be started with: memory of each of its GPUs, in GB."""
+_LOOK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One node."""
+
+    name: str
+    """Ray's id of the node, unique where addresses are not."""
+    offers: Resources
+    """All that calls may use of the node."""
+    address: str
+    """Its address."""
+    port: int
+    """The port at which its raylet listens."""
+    is_alive: bool
+    """Whether Ray takes it for alive."""
+    labels: Mapping[str, str]
+    """What it was labelled with."""
+
+
+def all_nodes() -> dict[str, Node]:
+    """Return every node that the Ray of this process has had, living or dead, by its id."""
+    import ray
+
+    return {node["NodeID"]: _node(node) for node in ray.nodes()}
+
+
+def living_nodes() -> list[Node]:
+    """List every living node of the Ray that this process is connected to."""
+    return [node for node in all_nodes().values() if node.is_alive]
+
+
+def free_on(nodes: Iterable[Node]) -> list[Resources]:
+    """Return what calls may still use of each of these nodes, as known a moment ago."""
+    left = _state().available_resources_per_node()
+    return [_offer_of(left.get(node.name, {}), node.labels) for node in nodes]
+
+
+def nodes_of_tasks() -> dict[str, str]:
+    """Return the node that each task of this Ray was sent to, both by their ids.
+
+    The sender writes it down before it hears of the task again, so that it is known of tasks on
+    nodes that can no longer be reached, too. Ray drops what is old where there are very many tasks.
+    """
+    return {
+        event.task_id.hex(): event.state_updates.node_id.hex()
+        for event in _state()._get_all_task_events()
+        if event.state_updates.node_id
+    }
+
+
+def node_of_task(task: str) -> str | None:
+    """Return the node that a task was sent to; None when Ray does not know it."""
+    return nodes_of_tasks().get(task)
+
+
+def _node(node: Mapping[str, Any]) -> Node:
+    return Node(
+        name=node["NodeID"],
+        offers=_offer_of(node["Resources"], node["Labels"]),
+        address=node["NodeManagerAddress"],
+        port=node["NodeManagerPort"],
+        is_alive=node["Alive"],
+        labels=node["Labels"],
+    )
+
+
+def _offer_of(resources: Mapping[str, float], labels: Mapping[str, str]) -> Resources:
+    return Resources(
+        num_cpus=resources.get("CPU", 0),
+        num_gpus=resources.get("GPU", 0),
+        memory_gb=resources.get("memory", 0) / 1e9,
+        gpu_memory_gb=_gpu_memory_gb(resources, labels) if resources.get("GPU") else 0,
+    )
+
+
+def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) -> float:
+    """Return what a node's label says, or else its product; a label that is no number is none."""
+    labelled = labels.get(GPU_MEMORY) or resources.get(GPU_MEMORY)
+    with suppress(ValueError):
+        if labelled and 0 < float(labelled) < math.inf:
+            return float(labelled)
+    return gpu_memory_gb(labels.get(_ACCELERATOR, ""))
+
+
+class Preemption:
+    """Looks up, at most every few seconds, whether Ray has notice that a node will be taken away.
+
+    The one public function is Ray Train's, which only its workers may call, all of them together;
+    this class reads what that function reads (Ray 2.60).
+    """
+
+    def __init__(self) -> None:
+        self._looked_at = -_LOOK_EVERY_S
+        self._draining: frozenset[str] = frozenset()
+
+    def affects(self, names: frozenset[str]) -> bool:
+        """Return True once one of these nodes is about to be taken away."""
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = now
+            self._draining = frozenset(_state().get_draining_nodes())
+        return not self._draining.isdisjoint(names)
+
+
+def _state() -> "GlobalState":
+    from ray._private.state import state
+
+    return state

@@ -1,0 +1,94 @@
+"""The names that Ray does not promise and `cluster/` uses: a new Ray that moved one fails here."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from cluster.gangs.gang import RAY_TRAIN_VARIABLES
+
+ray = pytest.importorskip("ray")
+
+
+def test_ray_still_prints_raylet_messages_by_the_name_that_the_executor_replaces():
+    from ray._private import worker
+
+    assert list(inspect.signature(worker.print_to_stdstream).parameters) == [
+        "data",
+        "ignore_prefix",
+    ]
+    # Looked up in the module at every message, so that replacing the module's name is enough.
+    assert "print_to_stdstream" in inspect.getsource(worker.connect)
+
+
+def test_ray_still_tells_what_nodes_have_left_and_which_are_drained():
+    from ray._private.state import state
+
+    assert not inspect.signature(state.available_resources_per_node).parameters
+    assert not inspect.signature(state.get_draining_nodes).parameters
+
+
+def test_ray_still_writes_down_where_tasks_were_sent():
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import TaskEvents
+
+    assert not inspect.signature(state._get_all_task_events).parameters
+    assert {"task_id", "state_updates"} <= set(TaskEvents.DESCRIPTOR.fields_by_name)
+    updates = TaskEvents.DESCRIPTOR.fields_by_name["state_updates"].message_type
+    assert "node_id" in updates.fields_by_name
+
+
+def test_ray_still_has_what_a_launch_knows_of_tokens_and_loopback():
+    from ray._private import ray_constants
+    from ray._private.authentication import authentication_token_setup
+    from ray._private.worker import _global_node
+    from ray._raylet import AuthenticationTokenLoader, GcsClient
+
+    assert authentication_token_setup.AUTH_MODE_ENV_VAR == "RAY_AUTH_MODE"
+    assert callable(authentication_token_setup._enable_token_auth)
+    assert callable(AuthenticationTokenLoader.has_token)
+    assert callable(AuthenticationTokenLoader.reset_cache)
+    assert callable(GcsClient)
+    assert ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR == "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    assert _global_node is None
+
+
+def test_ray_still_has_the_exceptions_that_say_whose_fault_it_is():
+    from cluster.driver.ray_endings import _CLASSES
+
+    assert all(issubclass(getattr(ray.exceptions, name), Exception) for name in _CLASSES)
+
+
+def test_ray_train_still_has_the_backend_that_gangs_extend():
+    from ray.train.torch import TorchConfig
+    from ray.train.torch.config import _TorchBackend
+
+    assert list(inspect.signature(_TorchBackend.on_start).parameters) == [
+        "self",
+        "worker_group",
+        "backend_config",
+    ]
+    assert isinstance(TorchConfig.backend_cls, property)
+
+
+def test_ray_train_still_has_the_errors_that_gangs_tell_apart():
+    from ray.train import ControllerError, WorkerGroupError
+    from ray.train.v2._internal.constants import is_v2_enabled
+    from ray.train.v2._internal.exceptions import (
+        WorkerGroupStartupTimeoutError,
+        WorkerHealthCheckFailedError,
+    )
+
+    cause = ValueError("cause")
+    assert ControllerError(cause).controller_failure is cause
+    assert WorkerGroupError("message", {3: cause}).worker_failures == {3: cause}
+    assert WorkerHealthCheckFailedError("message", cause).health_check_failure is cause
+    assert issubclass(WorkerGroupStartupTimeoutError, Exception)
+    assert callable(is_v2_enabled)
+
+
+def test_ray_still_reads_every_variable_that_gangs_set():
+    folder = Path(ray.__file__).parent
+    places = ("train/constants.py", "train/v2/_internal/constants.py", "tune/tune.py")
+    source = "".join((folder / place).read_text() for place in places)
+    assert not [name for name in RAY_TRAIN_VARIABLES if f'"{name}"' not in source]
