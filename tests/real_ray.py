@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.executors.ray import Executor
@@ -39,6 +41,26 @@ def shared_ray(num_cpus):
         yield Shared(executor)
     finally:
         executor.close()
+
+
+def free_port():
+    """Return a port that nobody listens at now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_until_up(process, port):
+    """Wait until a head that a process starts takes connections and has a node to run on."""
+    until = time.monotonic() + 300
+    while True:
+        assert process.poll() is None, "the head has ended"
+        assert time.monotonic() < until, f"nobody listens at {port}"
+        names = {child.name() for child in psutil.Process(process.pid).children(recursive=True)}
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+            if "raylet" in names:
+                return
+        TICK.wait(0.2)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import pytest
 
 from cluster.storage import Storage
 from orchestrator.records.history import read_history
+from tests.real_ray import free_port, wait_until_up
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +110,7 @@ def test_a_joined_ray_whose_head_goes_is_waited_for_and_joined_again(
         words = ["start", "--head", "--block", "--num-cpus", "2", "--port", str(port)]
         words += ["--include-dashboard", "false", "--temp-dir", f"/tmp/dsj{os.getpid()}"]
         heads.append(subprocess.Popen([ray, *words], stdout=-3, stderr=-3))
-        time.sleep(8)
+        wait_until_up(heads[-1], port)
 
     def kill_head() -> None:
         family = psutil.Process(heads[-1].pid).children(recursive=True)
@@ -118,9 +119,9 @@ def test_a_joined_ray_whose_head_goes_is_waited_for_and_joined_again(
         psutil.wait_procs(family, timeout=20)
         heads[-1].wait()
 
-    port = 20000 + os.getpid() % 10000
-    start_head()
+    port = free_port()
     try:
+        start_head()
         launch = begin("--address", f"127.0.0.1:{port}")
         _wait_for(lambda: len(command.records()) >= 2, launch)
         kill_head()

@@ -260,15 +260,17 @@ def test_a_row_that_is_not_taken_is_not_waited_for(home, monkeypatch, caplog):
 
         def log(self, row):
             rows.append(row)
+            is_called.set()
             threading.Event().wait()
 
-    rows = []
+    rows, is_called = [], threading.Event()
     monkeypatch.setattr(tracking, "_GRACE_S", 0.01)
     tracker = Tracker(name_of(home))
     tracker._run = Hanging()
     for step in range(3):
         tracker.log({"loss": 1.0}, axis="train/step", step=step)
     tracker.finish(0)
+    assert is_called.wait(60)  # its thread may begin after it was given up
     assert len(rows) == 1
     assert len(told(caplog)) == 1
 
