@@ -16,7 +16,7 @@ from importlib import metadata
 from typing import NoReturn
 
 from cluster.errors import DeltascaleError, UserError, unknown_name
-from orchestrator.console import say, say_json
+from orchestrator.console import NobodyReads, reader_may_leave, say, say_json
 from orchestrator.verb import VERBS, Verb
 
 _PROGRAM = "deltascale"
@@ -38,14 +38,18 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # No text of a user's may end in an error because this terminal cannot show it.
             stream.reconfigure(errors="backslashreplace")
+    with reader_may_leave():
+        return _run(words)
+
+
+def _run(words: Sequence[str]) -> int:
+    """Answer one command line, or report why not; return the exit code."""
     options = argparse.Namespace()
     try:
         code = _answer(words, options)
         sys.stdout.flush()  # a full disk is reported here, not lost at exit
         return code
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`); nothing is wrong.
-        _discard_output()
+    except NobodyReads:
         return 0
     except (Exception, KeyboardInterrupt) as error:  # the last boundary
         from jobs.worker.logs import redacted

@@ -1,8 +1,58 @@
 """Writes to the terminal: answers to standard output, notes to standard error."""
 
+import io
 import json
+import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class NobodyReads(Exception):
+    """Whoever read our output went away (`| head`), and to show more was all that was left."""
+
+
+class _Output(io.FileIO):
+    """Standard output that loses what nobody reads any more: the work behind it goes on."""
+
+    has_reader = True
+
+    def write(self, data: object) -> int:
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            self.has_reader = False
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return memoryview(data).nbytes  # type: ignore[arg-type]
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let nothing in the block fail because whoever reads standard output went away."""
+    given = sys.stdout
+    if given is not sys.__stdout__ or not isinstance(given, io.TextIOWrapper):
+        yield  # somebody takes the output in this process
+        return
+    given.flush()
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(given.fileno(), "w", closefd=False)),
+        encoding=given.encoding,
+        errors=given.errors,
+        line_buffering=given.line_buffering or given.write_through,
+    )
+    try:
+        yield
+    finally:
+        sys.stdout = given
+
+
+def flush_or_end() -> None:
+    """Hand on what was said so far. Raises NobodyReads."""
+    sys.stdout.flush()
+    if not getattr(getattr(sys.stdout.buffer, "raw", None), "has_reader", True):
+        raise NobodyReads
 
 
 def say(text: str = "") -> None:

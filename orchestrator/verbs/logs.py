@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from cluster.errors import UserError
-from orchestrator.console import note, say_json
+from orchestrator.console import flush_or_end, note, say_json
 from orchestrator.verb import chosen_study, study_argument
 
 ORDER = 70
@@ -70,5 +70,5 @@ def run(options: argparse.Namespace) -> int:
             current = attempt
             note(f"{job.label}, attempt {attempt}: {log_name(artifact, attempt)}")
         sys.stdout.write(text)
-        sys.stdout.flush()
+        flush_or_end()
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import DeltascaleError
 from cluster.storage import Storage
-from orchestrator.console import say, say_json
+from orchestrator.console import flush_or_end, say, say_json
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
         is_running = any(document["state"] == "running" for document in documents)
         if not options.watch or not is_running:
             return 0
+        flush_or_end()
         time.sleep(_REFRESH_S)
 
 

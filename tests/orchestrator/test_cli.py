@@ -230,3 +230,49 @@ def test_a_text_that_the_terminal_cannot_show_ends_no_command(tmp_path):
         check=False,
     )
     assert ended.returncode == 2 and b"there is no study file" in ended.stderr
+
+
+def ended_without_reader(verb, deed):
+    """How a command ends whose verb does a deed and whose output nobody reads."""
+    program = f"""
+import sys
+from orchestrator.cli import main
+from orchestrator.console import flush_or_end, say
+from orchestrator.verb import VERBS
+from rich.console import Console
+def run(options):
+    {deed}
+VERBS.find({verb!r}).run = run
+sys.exit(main([{verb!r}]))
+"""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        return subprocess.run(
+            [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize(
+    ("deed", "code"),
+    [
+        ("say('x'); return 1", 1),
+        ("say('x' * 100_000); return 1", 1),
+        ("say('x' * 100_000); sys.stdout.flush(); say('x' * 100_000); return 75", 75),
+        ("sys.stdout.buffer.write(b'x' * 1_000_000); return 1", 1),
+        ("Console().print('x\\n' * 100_000); return 1", 1),
+        ("say('x'); return 0", 0),
+        ("while True: say('x'); flush_or_end()", 0),
+    ],
+)
+def test_a_reader_that_went_away_changes_no_code(deed, code):
+    ended = ended_without_reader("gc", deed)
+    assert (ended.returncode, ended.stderr) == (code, b"")
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_a_fault():
+    ended = ended_without_reader("gc", "raise BrokenPipeError(32, 'Broken pipe')")
+    assert ended.returncode == 3
+    assert ended.stderr.startswith(b"deltascale: ") and len(ended.stderr.splitlines()) <= 2
