@@ -167,10 +167,11 @@ def _attempt_with(root: Path, name: str, but: Path | None = None) -> Path | None
 
 
 def _process_writing(log: Path) -> int:
-    """Find the process that has a file open."""
+    """Find the process that has a log open, and is not the one that keeps it."""
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if link.resolve() == log.resolve():
+            command = (link.parent.parent / "cmdline").read_bytes()
+            if link.resolve() == log.resolve() and b"log_keeper" not in command:
                 return int(link.parts[2])
         except OSError:
             continue

@@ -8,7 +8,6 @@ import random
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
 from orchestrator.records.ledger import Ended, LaunchState, read_events
-from tests.real_ray import TICK
+from tests.real_ray import TICK, holder_of
 
 extract = Extract()
 
@@ -81,7 +80,7 @@ class Processes:
         assert time.monotonic() < self._until, f"no more than {self._found} came"
         TICK.wait(0.002)
         for attempt in self._artifact.attempts():
-            if attempt not in self._found and (pid := _writer_of(self._log(attempt))):
+            if attempt not in self._found and (pid := holder_of(self._log(attempt))):
                 self._found[attempt] = pid
         return dict(self._found)
 
@@ -108,16 +107,6 @@ def _is_own(place):
         return all(path.stat().st_nlink == 1 for path in place.iterdir()) and bool(_names(place))
     except FileNotFoundError:  # a name that was renamed meanwhile
         return False
-
-
-def _writer_of(log):
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if any(os.readlink(entry) == log for entry in (process / "fd").iterdir()):
-                return int(process.name)
-        except OSError:
-            continue
-    return None
 
 
 def hold_until_all_compute(processes, workers):

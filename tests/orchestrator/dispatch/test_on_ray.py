@@ -4,15 +4,13 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
-import psutil
 import pytest
 
 from orchestrator.dispatch.cancel_requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.ledger import Ended, LaunchState, read_events
-from tests.real_ray import TICK, process_that_holds
+from tests.real_ray import TICK, holder_of, process_that_holds
 
 
 def in_background(act):
@@ -27,17 +25,13 @@ def pid_at(artifact) -> int:
 
 
 def pid_of_second_rank(artifact) -> int:
-    """The second of two ranks: whose keeper has its log open."""
-    folder = str(artifact.storage.path(artifact.folder))
+    """The second of two ranks: the process that has its log open."""
+    folder = artifact.storage.path(artifact.folder)
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        for entry in Path("/proc").glob("[0-9]*/fd/*"):
-            try:
-                name = os.readlink(entry)
-            except OSError:
-                continue
-            if name.startswith(folder) and name.endswith("/log-rank-1.txt"):
-                return psutil.Process(int(entry.parts[2])).ppid()
+        for log in folder.glob("attempts/*/log-rank-1.txt"):
+            if (pid := holder_of(str(log))) is not None:
+                return pid
         TICK.wait(0.05)
     raise AssertionError("the second rank did not start")
 
