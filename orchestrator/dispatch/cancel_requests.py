@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import read_as
+from cluster.locks.holder import UNKNOWN
 from cluster.storage import Storage
 from orchestrator.records.lock import current_holder
 
@@ -58,7 +59,7 @@ def ask_to_cancel(storage: Storage, study: str, keys: Iterable[str] | None) -> N
     holder = current_holder(storage, study)
     request: _Request = {
         "cancel": None if keys is None else sorted(keys),
-        "launch": holder.launch if holder else None,
+        "launch": holder.launch if holder and holder != UNKNOWN else None,
     }
     storage.write(name, json.dumps(request).encode())
 

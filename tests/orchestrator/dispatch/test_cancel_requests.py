@@ -7,7 +7,7 @@ import pytest
 
 from cluster.storage import Storage
 from orchestrator.dispatch.cancel_requests import ask_to_cancel, drop_request, read_requests
-from orchestrator.records.lock import study_lock
+from orchestrator.records.lock import lock_name, study_lock
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -33,6 +33,19 @@ def test_a_request_without_a_launch_is_for_whoever_held_the_lock_then(root):
     (request,) = read_requests(root, "study")
     assert request.keys is None and request.launch is None
     assert request.is_for("any", since=before) and not request.is_for("any", since=time.time())
+
+
+def test_a_request_beside_a_lock_that_names_nobody_is_for_whoever_holds_it(root):
+    before = time.time()
+    with study_lock(root, "study", "first"):
+        root.path(lock_name("study")).write_bytes(b"") if root.is_local else root.write(
+            lock_name("study"), b"{ half"
+        )
+        ask_to_cancel(root, "study", None)
+        (request,) = read_requests(root, "study")
+        assert request.launch is None and request.is_for("first", since=before)
+        if not root.is_local:
+            root.remove(lock_name("study"))
 
 
 def test_requests_of_earlier_versions_are_read_and_damaged_ones_ask_for_nothing(root):
