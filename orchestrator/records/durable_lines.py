@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from cluster.errors import SurroundingsError
-from cluster.fault_classes import class_of_os_error
+from cluster.fault_classes import FaultClass, class_of_os_error
 from cluster.storage import Storage
 
 _SYNC_EVERY_S = 1.0
@@ -32,6 +32,7 @@ class FileLines:
         self._path = storage.path(f"{name}.jsonl")
         self._clock = clock
         self._descriptor: int | None = None
+        self._is_made = False
         self._unsynced = bytearray()
         self._num_written = 0
         """Of those that are not synced."""
@@ -82,8 +83,13 @@ class FileLines:
 
     def _open(self) -> int:
         if self._descriptor is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o666)
+            if not self._is_made:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Where the file is not seen any more its file system is away: what lies beneath where
+            # that was mounted is not written to.
+            creates = 0 if self._is_made else os.O_CREAT
+            self._descriptor = os.open(self._path, os.O_WRONLY | creates, 0o666)
+            self._is_made = True
         return self._descriptor
 
     def _let_go(self) -> None:
@@ -103,7 +109,9 @@ class FileLines:
             raise SurroundingsError(
                 f"cannot write: {error.strerror or error}",
                 where=str(self._path),
-                fault_class=class_of_os_error(error),
+                fault_class=FaultClass.STORAGE_AWAY
+                if self._is_made and isinstance(error, FileNotFoundError | NotADirectoryError)
+                else class_of_os_error(error),
             ) from error
 
 

@@ -82,6 +82,35 @@ class _Os:
         return getattr(self._disk if name in ("pwrite", "fsync") else os, name)
 
 
+def test_nothing_is_written_beneath_a_root_that_is_not_mounted_any_more(tmp_path, monkeypatch):
+    mounted, aside = tmp_path / "root", tmp_path / "aside"
+    lines = FileLines(Storage(mounted), "folder/lines")
+    lines.append("one")
+    lines.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", _raise_stale)
+        lines.append("two")
+        with pytest.raises(SurroundingsError):
+            lines.flush()
+    mounted.rename(aside)
+    for is_beneath_there in (False, True):
+        if is_beneath_there:
+            mounted.mkdir()
+        for write in (lines.flush, lines.close):
+            with pytest.raises(SurroundingsError) as caught:
+                write()
+            assert caught.value.fault_class is FaultClass.STORAGE_AWAY
+        assert not list(tmp_path.glob("root/*"))
+    mounted.rmdir()
+    aside.rename(mounted)
+    lines.close()
+    assert (mounted / "folder/lines.jsonl").read_text() == "one\ntwo\n"
+
+
+def _raise_stale(*arguments):
+    raise OSError(errno.ESTALE, "stale")
+
+
 def test_a_file_system_without_fsync_is_written_all_the_same(tmp_path, monkeypatch):
     def refuse(descriptor):
         raise OSError(errno.EINVAL, "no fsync here")
