@@ -137,7 +137,9 @@ class AttemptEndings:
             return replace(attempt, result=result, message=None, fault_class=None)
         if attempt.result in (Result.DONE, Result.REUSED):
             return None
-        if attempt.result is Result.CANCELLED and not is_stopped:
+        if not is_stopped and self._attempts.is_displaced(outcome.ticket):
+            attempt = _as_displaced(attempt)
+        elif attempt.result is Result.CANCELLED and not is_stopped:
             attempt = replace(
                 attempt,
                 result=Result.PREEMPTED,
@@ -218,6 +220,18 @@ class AttemptEndings:
             since=time.time(),
             began=self._launch.patience.clock(),
         )
+
+
+def _as_displaced(attempt: AttemptResult) -> AttemptResult:
+    """Return the end of an attempt whose node is gone, whether it was told so or just died."""
+    if attempt.result not in (Result.CANCELLED, Result.LOST, Result.PREEMPTED):
+        return attempt
+    return replace(
+        attempt,
+        result=Result.LOST,
+        fault_class=FaultClass.LOST_NODE,
+        message=f"the node that held it has gone: {attempt.message or 'it was stopped'}",
+    )
 
 
 _LEFT_NOTHING = AttemptResult(

@@ -2,8 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from cluster.fault_classes import FaultClass
+from cluster.machine.resources import Resources
 from jobs.kind import Fit
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.outage import Wait
@@ -54,10 +56,13 @@ class JobQueue:
         self._states.block_strays()
 
     def survey(self) -> bool:
-        """Look at the machines and refuse what none can hold; True when they have changed."""
+        """Look at the machines and refuse what none ever could hold; True when they have changed.
+
+        What a node of this launch could hold that has gone waits for it, or for one as large.
+        """
         if not self.machines.refresh():
             return False
-        nodes = self.machines.nodes
+        nodes = self.machines.known
         for key in [] if self._is_forbearing else self._states.in_state(JobState.WAITING):
             job = self._states.jobs[key]
             if (
@@ -67,6 +72,7 @@ class JobQueue:
             ):
                 self.refuse(key, refusal(nodes, job.resources))
         self.make_ready(self.ready.take_all())
+        self.make_ready(self.parked.take_waiting_for(FaultClass.LOST_NODE))
         return True
 
     def forbear(self) -> None:
@@ -75,15 +81,14 @@ class JobQueue:
 
     @property
     def _is_forbearing(self) -> bool:
-        is_early = self._launch.patience.clock() < self._refuses_from
-        return is_early or not self.machines.nodes
+        return self._launch.patience.clock() < self._refuses_from
 
     def make_ready(self, keys: Iterable[str]) -> None:
         """Let jobs wait for their turn, from the next `lay_out` on."""
         self._to_lay_out.update(dict.fromkeys(keys))
 
     def lay_out(self) -> None:
-        """Lay out the jobs that are ready now, and refuse those that no machine can hold.
+        """Lay out the jobs that are ready now; those that no machine can hold wait, or are refused.
 
         Where a storage or the machines do not answer, what was not laid out is so the next time.
         """
@@ -91,9 +96,12 @@ class JobQueue:
             if self._is_waiting(key):
                 why_not = self._lay_out(key)
                 if why_not is not None:
-                    if self._is_forbearing:
+                    if self._why_unfit(key, self.machines.known) is None:
+                        self._wait_for_node(key, why_not)
+                    elif self._is_forbearing:
                         continue
-                    self.refuse(key, why_not)
+                    else:
+                        self.refuse(key, why_not)
                 else:
                     self.ready.add(key, self.priorities[key], self._states.jobs[key].resources)
             del self._to_lay_out[key]
@@ -147,16 +155,38 @@ class JobQueue:
 
     def _lay_out(self, key: str) -> str | None:
         """Replace a job by its layout for these machines; return why none can hold it, or None."""
-        planned, machines = self._planned[key], self.machines
-        if not machines.nodes:
-            return None  # an executor that starts with none may yet get some
-        layout = choose_fit(
-            planned, machines.at_hand, self._launch.journal.past.of_job(key), self._upstream
-        )
+        nodes = self.machines.nodes
+        if not nodes:
+            # An executor that starts with none may yet get some.
+            return "no node is left" if self.machines.known else None
+        layout = self._choose_fit(key, nodes)
         if layout is not None:
             self._layouts[key] = layout
-            self._states.jobs[key] = apply_fit(planned, layout)
-        return why_unfit(planned, layout, machines.nodes, machines.most_ranks)
+            self._states.jobs[key] = apply_fit(self._planned[key], layout)
+        return why_unfit(self._planned[key], layout, nodes, self.machines.most_ranks)
+
+    def _why_unfit(self, key: str, nodes: Sequence[Resources]) -> str | None:
+        """Say why nodes that may not be there now could not hold a job; None when they could."""
+        layout = self._choose_fit(key, nodes)
+        return why_unfit(self._planned[key], layout, nodes, self.machines.most_ranks)
+
+    def _choose_fit(self, key: str, nodes: Sequence[Resources]) -> Fit | None:
+        return choose_fit(
+            self._planned[key],
+            self.machines.as_planned_for(nodes),
+            self._launch.journal.past.of_job(key),
+            self._upstream,
+        )
+
+    def _wait_for_node(self, key: str, why_not: str) -> None:
+        """Park a job until a node that has gone, or one as large, is there again."""
+        wait = Wait(
+            fault_class=FaultClass.LOST_NODE,
+            message=why_not,
+            since=time.time(),
+            began=self._launch.patience.clock(),
+        )
+        self.parked.add_waiting(key, wait, is_new=False)
 
     def _is_waiting(self, key: str) -> bool:
         return self._states.by_key[key] is JobState.WAITING

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from cluster.fault_classes import FaultClass
 from orchestrator.dispatch.outage import Wait
 from orchestrator.dispatch.patience import Patience
 
@@ -47,6 +48,17 @@ class ParkedJobs:
     def remove(self, key: str) -> None:
         """Take a job out, if it is parked, to be tried again."""
         self._until.pop(key, None)
+
+    def take_waiting_for(self, fault_class: FaultClass) -> list[str]:
+        """Take out the jobs that wait for this to be over, and return their keys: it may be."""
+        keys = [
+            key
+            for key in self._until
+            if (wait := self._waits.get(key)) is not None and wait.fault_class is fault_class
+        ]
+        for key in keys:
+            self.remove(key)
+        return keys
 
     def forget(self, key: str) -> None:
         """Take a job out that waits for nothing any more."""

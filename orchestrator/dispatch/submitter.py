@@ -24,6 +24,7 @@ class Submitter:
         self.num_attempts = 0
         self._launch = launch
         self._stopped: set[str] = set()
+        self._displaced: set[str] = set()
 
     def submit(self, job: Job, layout: Fit | None) -> None:
         """Submit an attempt: the first at a job, or one more that shares it.
@@ -60,6 +61,10 @@ class Submitter:
         """Return True when this launch asked the attempt to stop."""
         return attempt in self._stopped
 
+    def is_displaced(self, attempt: str) -> bool:
+        """Return True when the attempt was cancelled because no node is left that holds it."""
+        return attempt in self._displaced
+
     def is_own(self, attempt: str) -> bool:
         """Return True for an attempt of this launch."""
         return attempt.startswith(self._launch.id)
@@ -68,4 +73,5 @@ class Submitter:
         """Cancel what no node can hold: its node is gone, and it would wait for ever."""
         for attempt, running in self.running.items():
             if not can_hold(nodes, running.resources):
+                self._displaced.add(attempt)
                 self._launch.executor.cancel(attempt)

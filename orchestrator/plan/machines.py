@@ -33,6 +33,8 @@ class Machines:
     def __init__(self, executor: Executor) -> None:
         self.capacity = Resources(num_cpus=0)
         self.nodes: Sequence[Resources] = ()
+        self.known: Sequence[Resources] = ()
+        """The nodes that this launch had at its best: what went may come back."""
         self.most_ranks = executor.most_ranks()
         self._executor = executor
 
@@ -40,7 +42,11 @@ class Machines:
         """Ask the executor what there is now; return True when the nodes have changed."""
         self.capacity = self._executor.capacity()
         before, self.nodes = self.nodes, tuple(self._executor.nodes())
-        return self.nodes != before
+        if self.nodes == before:
+            return False
+        # Of each size as many as were there in one moment: one that comes and goes is one.
+        self.known = tuple((Counter(self.known) | Counter(self.nodes)).elements())
+        return True
 
     def free_for(self, shapes: Iterable[Resources]) -> Sequence[Resources] | None:
         """Return what each node has left now; None, unasked, where the sums say as much."""
@@ -48,9 +54,8 @@ class Machines:
             return None
         return tuple(self._executor.free())
 
-    @property
-    def at_hand(self) -> list[Resources]:
-        """The nodes as kinds plan for them: of a node that refuses nothing, what it really has."""
+    def as_planned_for(self, nodes: Sequence[Resources]) -> list[Resources]:
+        """Return nodes as kinds plan for them: of one that refuses nothing, what it really has."""
         return [
             replace(
                 node,
@@ -58,7 +63,7 @@ class Machines:
                 memory_gb=_real(node.memory_gb, self.capacity.memory_gb),
                 gpu_memory_gb=node.gpu_memory_gb or self.capacity.gpu_memory_gb,
             )
-            for node in self.nodes
+            for node in nodes
         ]
 
 

@@ -109,56 +109,6 @@ def test_a_job_that_no_node_can_hold_fails_with_the_reason_and_is_not_tried(laun
     assert not launch.artifact(large).attempts()
 
 
-def test_a_job_whose_only_node_is_gone_is_let_go_and_the_others_run(launch, make_probe):
-    class LosesItsNode(LocalExecutor):
-        """Two nodes; the larger one dies under the first job."""
-
-        def __init__(self):
-            super().__init__()
-            self.has_both = True
-
-        def nodes(self):
-            small = Resources(num_cpus=2)
-            return [small, Resources(num_cpus=8)] if self.has_both else [small]
-
-        def wait(self, timeout_s):
-            if not self.has_both:
-                return super().wait(timeout_s)
-            self.has_both = False
-            ticket, _, _ = self._queue.popleft()
-            return [Outcome(ticket=ticket, ending=Ending.LOST, error="its node died")]
-
-    large, small = make_probe(0, num_cpus=8), make_probe(1)
-
-    report = launch([large, small], executor=LosesItsNode())
-
-    assert report.ran == [small.key]
-    assert "no node can hold it: needs 8 CPUs" in report.failed[large.key]
-
-
-def test_a_job_that_waits_in_the_queue_of_a_dead_node_is_let_go(launch, make_probe):
-    class NoticesLate(LocalExecutor):
-        """Its only large node is gone before the call starts; a cancelled call ends."""
-
-        def __init__(self):
-            super().__init__()
-            self.num_looks = 0
-
-        def nodes(self):
-            self.num_looks += 1
-            return [Resources(num_cpus=8 if self.num_looks < 3 else 2)]
-
-        def wait(self, timeout_s):
-            return super().wait(timeout_s) if self._cancelled else []
-
-    large = make_probe(0, num_cpus=8)
-
-    report = launch([large], executor=NoticesLate())
-
-    assert "no node can hold it" in report.failed[large.key]
-    assert report.num_attempts == 1
-
-
 def test_what_lies_in_one_jobs_place_ends_that_job_alone(launch, make_probe, root, tmp_path):
     taken, other = make_probe(0), make_probe(1)
     (tmp_path / "elsewhere").mkdir()
