@@ -4,11 +4,15 @@ import contextlib
 import os
 import resource
 import signal
+import stat
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_STAYS = os.O_NOFOLLOW | os.O_EXCL
+"""Flags with which a link in the last place is not followed."""
 _MADE_OR_GONE = {
     # Event of the interpreter -> places of (path, descriptor of the folder it is relative to).
     "os.mkdir": ((0, 2),),
@@ -49,13 +53,15 @@ class Watch:
         if self.allowed is None:
             return
         if event == "open":
-            path, _, flags = arguments
-            if isinstance(flags, int) and flags & _WRITES:
-                self._note(event, path, None)
+            path, mode, flags = arguments
+            # `os.open` does not say which folder a relative path is relative to; `outside_of` does.
+            is_known = mode is not None or os.path.isabs(os.fspath(path) if path else "")  # type: ignore[call-overload,arg-type]
+            if isinstance(flags, int) and flags & _WRITES and is_known:
+                self._note(event, path, None, follows=not flags & _STAYS)
         for at, at_folder in _MADE_OR_GONE.get(event, ()):
             self._note(event, arguments[at], None if at_folder is None else arguments[at_folder])
 
-    def _note(self, event: str, path: object, folder: object) -> None:
+    def _note(self, event: str, path: object, folder: object, *, follows: bool = False) -> None:
         allowed, self.allowed = self.allowed, None  # looking at it makes events of its own
         try:
             if isinstance(path, int):
@@ -65,6 +71,7 @@ class Watch:
                 text = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), text)
             parent = os.path.realpath(os.path.dirname(os.path.abspath(text)))
             place = os.path.join(parent, os.path.basename(text))
+            place = os.path.realpath(place) if follows else place
             if not place.startswith(_HARMLESS) and not any(
                 place == one or place.startswith(one + "/") for one in allowed or ()
             ):
@@ -99,10 +106,20 @@ def limit_time(seconds: float, waiting_s: float) -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def contents(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return every file below a folder -> its size and time of change, links not followed."""
-    return {
-        str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
-        for path in sorted(folder.rglob("*"))
-        if not path.is_dir()
-    }
+def outside_of(place: Path, allowed: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """Return what lies below a place -> its mode, size, time of change and sum, links not followed.
+
+    Args:
+        place: the folder of everything that a case could reach.
+        allowed: folders in which a case may do what it likes; left out.
+    """
+    seen = {}
+    for folder, folders, files in os.walk(place):
+        folders[:] = [name for name in folders if Path(folder, name) not in allowed]
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            look = path.lstat()
+            seen[str(path)] = (look.st_mode,)
+            if stat.S_ISREG(look.st_mode):
+                total = zlib.crc32(path.read_bytes())
+                seen[str(path)] = (look.st_mode, look.st_size, look.st_mtime_ns, total)
+    return seen

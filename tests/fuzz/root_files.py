@@ -44,6 +44,8 @@ _DEEDS = (
 class Fuzzer:
     """Damages one to three files of a root, and runs one verb on it."""
 
+    WRITES = "work/root"
+
     def __init__(self, given: Path) -> None:
         self.root = given / "root"
         _fill(self.root, given)
@@ -85,14 +87,26 @@ def _damage(path: Path, rng: Random, work: Path) -> None:
             path.mkdir()
             (path / "inside").write_text("x")
         elif draw < 0.91:
-            outside = work / "outside"
-            outside.write_text("{}")
-            path.symlink_to(outside)
+            _link(path, rng, work.parent / "outside")
         elif draw < 0.93:
             os.mkfifo(path)
         elif draw < 0.95:
             shutil.rmtree(path.parent)
             path.parent.write_text("a file where a folder was")
+
+
+def _link(path: Path, rng: Random, outside: Path) -> None:
+    """Lead from a file, or from its folder, to what is not under the root."""
+    draw = rng.random()
+    if draw < 0.4:
+        path.symlink_to(outside / "file")
+    elif draw < 0.6:
+        path.symlink_to(outside / "new")
+    elif draw < 0.7:
+        path.symlink_to(outside)
+    else:
+        shutil.rmtree(path.parent)
+        path.parent.symlink_to(outside)
 
 
 def _add(root: Path, rng: Random) -> None:

@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from random import Random
 
-from tests.fuzz.guard import Hang, Watch, contents, limit_memory, limit_time
+from tests.fuzz.guard import Hang, Watch, limit_memory, limit_time, outside_of
 
 FUZZERS = ("studies", "root_files", "checkpoints", "data_files", "command_lines")
 MOST_BYTES = 6 << 30
@@ -52,8 +52,9 @@ def main() -> int:
 
 def _set_up(place: Path) -> None:
     """Give the process a home, a temporary folder and no way out."""
-    for name in ("home", "tmp", "given", "work"):
+    for name in ("home", "tmp", "given", "work", "outside"):
         (place / name).mkdir()
+    (place / "outside/file").write_text("{}")  # where links lead that a case plants
     os.environ.update(
         HOME=str(place / "home"),
         TMPDIR=str(place / "tmp"),
@@ -82,10 +83,11 @@ def _run(fuzzer: object, place: Path, seeds: range) -> int:
 
 def _case(fuzzer: object, watch: Watch, place: Path, seed: int) -> dict[str, str] | None:
     rng, started = Random(seed), time.monotonic()
-    before = contents(place / "given")
+    allowed = [place / name for name in (getattr(fuzzer, "WRITES", "work"), "tmp")]
+    before = outside_of(place, allowed)
     told = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     kind, error = "", ""
-    with watch.only_in(place / "work", place / "tmp") as outside:
+    with watch.only_in(*allowed) as outside:
         try:
             with (
                 limit_time(MOST_SECONDS, MOST_WAITING_S),
@@ -99,10 +101,9 @@ def _case(fuzzer: object, watch: Watch, place: Path, seed: int) -> dict[str, str
             kind, error = "memory", traceback.format_exc()
         except Exception:
             kind, error = "traceback", traceback.format_exc()
-    if outside:
-        kind, error = "outside", "; ".join(outside[:5])
-    elif contents(place / "given") != before:
-        kind, error = "outside", "a file that was given has changed"
+    changed = sorted(dict(before.items() ^ outside_of(place, allowed).items()))
+    if outside or changed:
+        kind, error = "outside", "; ".join([*outside[:5], *changed[:5]])
     if not kind:
         return None
     told.flush()
