@@ -14,13 +14,14 @@ from cluster.redaction.secret_names import is_secret_name
 from cluster.redaction.token_shapes import without_tokens
 
 # A scheme is looked for by its end; a search for its beginning is quadratic in a word's length.
-# Scans stop at the next `://`, and what was passed is not passed again (possessive).
+# Scans stop at the next `://`; of what they pass, the last @ ends the credentials.
 _IN_URL = re.compile(
     r"://(?:"
-    # user:password@, where the password may hold a slash; a port is none.
-    r"[^/\s:@\"']*+:(?!\d{1,5}(?:[/?#\s]|$))(?:[^\s@\"':]|:(?!//))*+@"
+    # user:password@, where both may hold an @, and the password a slash; no port.
+    r"(?!git@)[^/\s:\"']*+:(?!\d{1,5}(?:[/?#\s]|$))(?:[^\s\"':]|:(?!//)){1,1024}@"
     # token@; in `hf://` an @ begins a revision, and `git@` is everybody's name.
-    r"|(?<!hf://)(?!git@)[^/\s:@?#\"']++@)"
+    r"|(?<!hf://)(?!git@)[^/\s:?#\"']{1,1024}@"
+    r")"
 )
 _IN_QUERY = re.compile(
     r"([?&](?:token|(?:access|auth)[-_]?token|key|(?:api|access|secret)[-_]?key|sig|signature"
@@ -63,9 +64,27 @@ _REST = re.compile(r"[^\s\"',;&<>(){}\[\]|\\]*+")
 _OPTION = re.compile(
     r"(--(?P<name>[A-Za-z][A-Za-z0-9_-]{2,40}) {1,3})(?P<value>[^\s\"'<>-][^\s\"'<>]*)"
 )
+_LOGIN = re.compile(  # curl -u me:password; a group of users is a number
+    r"((?<![\w-])(?:-u|-U|--(?:proxy-)?user)(?:[ =]|[\"'],? ?)[\"']?[^\s:\"'/]{1,128}:)"
+    r"(?!\d{1,5}(?!\S))[^\s\"']{3,}"
+)
+_NETRC = re.compile(  # a plain word is a password only behind all that a netrc writes
+    r"(\b(?:machine\s{1,8}\S{1,256}|default)\s{1,8}(?:(?:login|account)\s{1,8}\S{1,256}\s{1,8}){1,2}"
+    r"password\s{1,8}|\b(?:machine|login|account)\s{1,8}\S{1,256}\s{1,8}password\s{1,8}"
+    r"(?![a-z]{1,15}(?:[\s.,;:!?]|$)))[^\s\"'<]+"
+)
+# name=value and "name":"value", in an encoded URL, once or twice
+_ENCODED_SIGN = re.compile(r"%(?:25)?3[DAda]")
+_ENCODED_QUOTE = re.compile(r"(?:%(?:25)?2[02]|\+)*$")
+_ENCODED_VALUE = re.compile(
+    r"(?:%(?:25)?2[02]|\+)*+(?P<value>(?:(?!%(?:25)?2[26])[^&#\s\"'<>]){1,40}+)"
+)
+_ENCODED_REST = re.compile(r"(?:(?!%(?:25)?2[26])[^&#\s\"'<>])*+")
 _EMPTY = frozenset(
     ["null", "none", "true", "false", "nil", "str", "optional", "undefined", "set", "not"]
 )
+_SHORT = 8
+"""Characters from which on a known value is taken for a secret inside a word, too."""
 _ONE_WORD = re.compile(r"[A-Za-z]?[a-z]{5,15}")
 _OF_CODE = re.compile(r"\.|key|token|auth|secret|pass|cred")
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
@@ -90,10 +109,12 @@ class Redactor:
         }
         # The longest first: one secret may hold another.
         ordered = sorted(forms, key=len, reverse=True)
-        words = {form for form in secrets if _ONE_WORD.fullmatch(form)}
-        self._labels = [(form, forms[form]) for form in ordered if form not in words]
-        # What could be a word is one only where it stands alone.
-        self._words = [(re.compile(rf"(?<!\w){word}(?!\w)"), word, forms[word]) for word in words]
+        # What could be a word or a number is one only where it stands alone.
+        alone = {form for form in forms if form.isdigit() or (form in secrets and _is_short(form))}
+        self._labels = [(form, forms[form]) for form in ordered if form not in alone]
+        self._words = [
+            (_standing_alone(form), form, forms[form]) for form in ordered if form in alone
+        ]
         self.longest = max(map(len, ordered), default=0)
         """Characters of the longest form."""
 
@@ -105,6 +126,21 @@ class Redactor:
             if word in text:
                 text = pattern.sub(label, text)
         return _without_places(without_tokens(text))
+
+
+def _is_short(form: str) -> bool:
+    return len(form) < _SHORT or bool(_ONE_WORD.fullmatch(form))
+
+
+def _standing_alone(form: str) -> re.Pattern[str]:
+    """Return a pattern for a form that no letter or digit goes on from, escapes apart."""
+    inside = r"\w" if _ONE_WORD.fullmatch(form) else r"[^\W_]"
+    before = rf"(?:(?<!{inside})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{{2}}))"
+    return re.compile(
+        (before if form[0].isalnum() else "")
+        + re.escape(form)
+        + (rf"(?!{inside})" if form[-1].isalnum() else "")
+    )
 
 
 def redacted(text: str) -> str:
@@ -135,6 +171,12 @@ def _without_places(text: str) -> str:
         text = _HEADER.sub(_redact_header, text)
     if "--" in text:
         text = _OPTION.sub(_redact_option, text)
+    if ":" in text and ("-u" in text or "-U" in text or "user" in text):
+        text = _LOGIN.sub(r"\1<secret>", text)
+    if "password" in text:
+        text = _NETRC.sub(r"\1<secret>", text)
+    if "%" in text:
+        text = _without_encoded(text)
     return _without_named(text)
 
 
@@ -174,6 +216,25 @@ def _without_named(text: str) -> str:
             at = match.end(group)
             if is_plain and (rest := _REST.match(text, at)):
                 at = rest.end()
+    return "".join([*pieces, text[at:]])
+
+
+def _without_encoded(text: str) -> str:
+    """Remove the values of `name%3Dvalue` and `%22name%22%3A%22value%22`."""
+    pieces, at = [], 0
+    for sign in _ENCODED_SIGN.finditer(text):
+        if sign.start() < at:
+            continue
+        before = text[max(0, sign.start() - _LONGEST_NAME) : sign.start()]
+        before = _ENCODED_QUOTE.sub("", before)
+        name = before[len(before.rstrip(_NAME_LETTERS)) :]
+        if before[: len(before) - len(name)].endswith("%"):
+            name = name[4:] if name.startswith("25") else name[2:]
+        match = _ENCODED_VALUE.match(text, sign.end()) if is_secret_name(name) else None
+        if match and _is_secret(name, match["value"], is_plain=True):
+            pieces += [text[at : match.start("value")], "<secret>"]
+            rest = _ENCODED_REST.match(text, match.end())
+            at = rest.end() if rest else match.end()
     return "".join([*pieces, text[at:]])
 
 

@@ -132,6 +132,13 @@ def test_the_shape_of_a_token_is_enough(shape):
         "https://hooks.slack.com/services/{}",
         "https://example.com/api/webhooks/12/{}",
         "Set-Cookie: {}; path=/",
+        "curl -u me:{} https://host",
+        "curl --user 'me:{}' https://host",
+        "['curl', '-u', 'me:{}']",
+        "machine h login me password {}",
+        "machine h\n  login me\n  password {}\n",
+        "login me password {}",
+        "next=%2Fa%3Fclient_secret%3D{}%26b%3Dc",
     ],
 )
 def test_what_stands_where_secrets_stand_is_taken_out(line):
@@ -155,6 +162,8 @@ PLAIN = [
     "Authorization: Bearer <HF_TOKEN> and basic <secret>, key=<secret>",
     '{"password": null, "secret": "<HF_TOKEN>", "token": true}',
     "pwd: /data/me, PWD=/data/me OLDPWD=/x/y pass=3 fail=2 auth: basic",
+    "docker run -u 1000:1000 image; python -u train.py; sort -u a:b",
+    "login with password authentication; the default password is none",
     "step 12: loss 0.123, lr=1e-06, grad_norm: 1.5",
 ]
 
@@ -214,7 +223,25 @@ def test_nothing_that_is_redacted_is_redacted_again(text):
 
 @pytest.mark.parametrize(
     "unit",
-    ["x", "://", "key=", 'key="', "eyJ", "a:b@", "-----BEGIN", "=", " ", "?key=", "--key ", "\\"],
+    [
+        "x",
+        "://",
+        "://a:b@",
+        "password%3D",
+        "%3D",
+        "machine h ",
+        "-u a:",
+        "key=",
+        'key="',
+        "eyJ",
+        "a:b@",
+        "-----BEGIN",
+        "=",
+        " ",
+        "?key=",
+        "--key ",
+        "\\",
+    ],
 )
 def test_time_is_bounded_by_a_count_of_steps_whatever_stands_in_a_line(unit):
     # Quadratic patterns would need minutes here; nothing is measured.
@@ -240,6 +267,21 @@ def test_the_end_of_a_webhook_is_known_alone(monkeypatch):
 def test_a_password_that_is_a_word_is_taken_out_where_it_stands_alone(monkeypatch):
     monkeypatch.setenv("DB_PASS", "trainer")
     assert redacted("trainer, trainers") == "<DB_PASS>, trainers"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "expected"),
+    [
+        ("123456", "step 1234567 of 9123456: 123456.", "step 1234567 of 9123456: <X_KEY>."),
+        ("123456", r"a\n123456 k_123456 %20123456", r"a\n<X_KEY> k_<X_KEY> %20<X_KEY>"),
+        ("1" * 20, "1" * 21 + " " + "1" * 20, "1" * 21 + " <X_KEY>"),
+        ("a1b2c3", "sha a1b2c3d4 a1b2c3", "sha a1b2c3d4 <X_KEY>"),
+        ("=a1b2=", "x=a1b2=y", "x<X_KEY>y"),
+        ("a1b2c3d4", "xa1b2c3d4y", "x<X_KEY>y"),
+    ],
+)
+def test_a_short_value_or_a_number_is_taken_out_where_it_stands_alone(value, text, expected):
+    assert Redactor({value: "X_KEY"})(text) == expected
 
 
 def test_has_credentials():
