@@ -17,7 +17,7 @@ import xxhash
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from cluster.checked_json import parse_as, read_file
-from cluster.disk.disk_faults import disk_faults
+from cluster.disk.disk_faults import ForeignEntry, disk_faults
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import artifact_folder
@@ -166,7 +166,10 @@ class Artifact:
         record = self.parse_record(data)
         if record is None:
             return None
-        sizes = self._sizes(record)
+        try:
+            sizes = self._sizes(record)
+        except ForeignEntry:
+            return None  # what lies on the way to its files is no folder of ours
         if any(sizes.get(name) != entry.bytes for name, entry in record.files.items()):
             return None
         return record, record.content_digest

@@ -1,8 +1,10 @@
 """What follows when an attempt ends: its result, checked against the record; its job's state."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.executor import Outcome
 from cluster.fault_classes import FaultClass
 from cluster.redaction.redactor import redacted
@@ -121,7 +123,8 @@ class AttemptEndings:
         """
         if heard.num_looks:
             # A folder that is listed is asked for anew, and with it what was seen to be missing.
-            self._launch.assigner.storage.list(job.folder)
+            with suppress(ForeignEntry):  # it stands where the job's folder was: no record either
+                self._launch.assigner.storage.list(job.folder)
         return self._launch.records.fresh_winner(job)
 
     def _check(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
@@ -213,7 +214,11 @@ class _Judge:
     def _why_new(self, job: Job) -> str:
         if not self._has_folder(job.kind, job.key16):
             return "not run yet"
-        if self._root.exists(f"{job.folder}/record.json"):
+        try:
+            has_record = self._root.exists(f"{job.folder}/record.json")
+        except ForeignEntry as fault:
+            return fault.error  # the launch fails this job by it, and no other
+        if has_record:
             return "its record is damaged, or files it lists are missing or cut short"
         return "started before, not finished"
 
