@@ -176,8 +176,8 @@ def run_study(
 
 @contextmanager
 def _open_executor(executor: Executor) -> Iterator[None]:
-    executor.start()
     try:
+        executor.start()
         yield
     finally:
         with suppress(SurroundingsError):  # the machines have gone

@@ -53,17 +53,22 @@ def restore_sigint() -> None:
 
 
 @contextlib.contextmanager
-def handle_signals() -> Iterator[Interruption]:
+def handle_signals(*, may_raise: bool = False) -> Iterator[Interruption]:
     """Handle the signals while the block runs, when called on the main thread.
 
-    Call this after Ray has started, which sets a handler of its own.
+    Blocks may lie in each other: the innermost one hears. Call this after Ray has started, which
+    sets a handler of its own.
+
+    Args:
+        may_raise: whether a first signal, whichever, ends the block as Ctrl-C does; else it is
+            only noted, but while the block is `waiting`.
     """
-    received = Interruption()
+    received = Interruption(may_raise=may_raise)
 
     def handle(number: int, frame: FrameType | None) -> None:
         is_first = not received.requested
         received.requested = True
-        if received.may_raise or not (is_first or number in _REPEATED):
+        if received.may_raise if is_first else number not in _REPEATED:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
@@ -78,7 +83,8 @@ def handle_signals() -> Iterator[Interruption]:
         for number, handler in before.items():
             # What the launch has left to write is not cut off by a shell's own SIGHUP.
             is_deaf = received.requested and number in _REPEATED
-            signal.signal(number, _ignore if is_deaf else handler)
+            if signal.getsignal(number) is not _ignore:  # so left by a block within this one
+                signal.signal(number, _ignore if is_deaf else handler)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

@@ -72,8 +72,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def start(options: argparse.Namespace, *, fresh: bool) -> int:
-    """Launch the study, print its tables and how the launch ended; return the exit code."""
-    from orchestrator.dispatch.interruption import restore_sigint
+    """Launch the study, print its tables and how the launch ended; return the exit code.
+
+    Whatever is at work, a first signal ends it in order: locks are released, and the code is 130.
+    """
+    from orchestrator.dispatch.interruption import handle_signals, restore_sigint
+
+    restore_sigint()
+    with handle_signals(may_raise=True):
+        return _start(options, fresh=fresh)
+
+
+def _start(options: argparse.Namespace, *, fresh: bool) -> int:
     from orchestrator.dispatch.patience import Patience
     from orchestrator.launch import launch
     from orchestrator.permission.configuration import read_configuration
@@ -81,7 +91,6 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
     from orchestrator.views.live_view import open_progress
     from orchestrator.views.text_output import show_tables
 
-    restore_sigint()
     root, study = chosen_study(options)
     keys: list[str] = []
     executor = _make_executor(options, keys, read_configuration(root).environment)

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from pkgutil import resolve_name
 
 import psutil
 import pytest
 
 from cluster.storage import Storage
+from orchestrator.cli import main
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.lock import current_holder
 
 CHILD = """
 import os, signal, subprocess, sys
@@ -69,6 +72,51 @@ def test_every_signal_that_means_stop_ends_a_launch_in_order(tmp_path, number):
     events = list(read_events(Storage(root), "long"))
     assert events[-1].state == LaunchState.INTERRUPTED.value
     assert not gather(events).jobs[events[-2].key].failures
+
+
+@pytest.mark.parametrize(
+    ("number", "where"), [(signal.SIGUSR1, "memory"), (signal.SIGTERM, "local")]
+)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "orchestrator.launch.plan_study",
+        "orchestrator.launch.write_study",
+        "orchestrator.launch.run_study",
+        "cluster.executors.local.Executor.start",
+        "cluster.executors.local.Executor.close",
+        "orchestrator.launch.refresh_views",
+        "orchestrator.views.text_output.show_tables",
+    ],
+)
+def test_a_signal_at_any_moment_of_the_command_releases_what_it_holds(
+    tmp_path, monkeypatch, capsys, number, moment, where
+):
+    (tmp_path / "s.yaml").write_text(
+        "study: s\nstages:\n  one: {kind: probe, params: {index: 1}}\n"
+    )
+    root = str(tmp_path / "root") if where == "local" else f"memory://{tmp_path.name}"
+    before = signal.getsignal(number)
+    real = resolve_name(
+        moment.replace(".Executor", ":Executor") if "Executor" in moment else moment
+    )
+
+    def send(*arguments, **options):
+        os.kill(os.getpid(), number)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(moment, send)
+    try:
+        code = main(["launch", str(tmp_path / "s.yaml"), "--root", root, "--executor", "local"])
+        after = signal.getsignal(number)
+    finally:
+        signal.signal(number, before)
+
+    assert code == 130, capsys.readouterr()
+    assert current_holder(Storage(root), "s") is None
+    assert number == signal.SIGTERM or after is not signal.SIG_DFL  # a second one is ignored
+    monkeypatch.undo()
+    assert main(["launch", str(tmp_path / "s.yaml"), "--root", root, "--executor", "local"]) == 0
 
 
 def test_a_launch_whose_terminal_is_closed_lets_its_jobs_save(tmp_path):
