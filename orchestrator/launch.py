@@ -95,8 +95,8 @@ def launch(
         fresh: give failed jobs a new retry budget.
         takeover: take the lease from a holder that is known to be gone (remote roots).
         patience: how long to wait for the surroundings; None for as long as usual.
-        permit: is given the jobs to run, and raises UserError where the user does not allow what
-            they send; None asks the user's own files alone.
+        permit: is given the jobs that may have to run, and raises UserError where the user does
+            not allow what they send; None asks the user's own files alone.
         warn: takes warnings for the user, before anything runs and after.
 
     Returns:
@@ -120,9 +120,10 @@ def launch(
     def tell(wait: Wait | None) -> None:
         warn(str(wait) if wait else "the wait is over")
 
-    to_run = _select_keys(plan, only) - decided.keys(Decision.REUSE)
+    # Also what is done by now: under the lock, or in a later round, it may be missing or stale.
+    wanted = _select_keys(plan, only)
     (permit or partial(allowed_keys, root, study.name))(
-        [job for job in plan.jobs if job.key in to_run]
+        [job for job in plan.jobs if job.key in wanted]
     )
     for text in (*notes_before_running(plan, decided.to_run), *notes_on_mirror()):
         warn(f"note: {text}")

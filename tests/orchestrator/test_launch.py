@@ -22,6 +22,14 @@ stages:
 """
 
 
+TWO = """
+study: two
+stages:
+  one: {kind: probe, params: {index: 1}}
+  other: {kind: probe, params: {index: 2}}
+"""
+
+
 @pytest.fixture
 def study(tmp_path):
     (tmp_path / "texts.txt").write_text("the cat sat on the mat\n")
@@ -70,3 +78,33 @@ def test_a_file_gone_before_the_lock_is_held_is_an_error_with_its_place(launch_a
     with pytest.raises(UserError) as caught:
         launch_after((tmp_path / "texts.txt").unlink)
     assert "study.yaml:5" in caught.value.where
+
+
+def test_keys_are_permitted_for_all_that_may_have_to_run_done_or_not(tmp_path, monkeypatch):
+    file, root = tmp_path / "two.yaml", Storage(tmp_path / "root")
+    file.write_text(TWO)
+    study, permitted = load_study(file), []
+    first, second = make_plan(study).jobs
+
+    def launch(**options):
+        return launching.launch(
+            root,
+            study,
+            executor=Executor(),
+            executor_name="local",
+            progress=lambda: nullcontext(Watcher()),
+            **options,
+        )
+
+    @contextmanager
+    def lock(*args, **options):
+        root.remove(f"{first.folder}/record.json")  # it was done when the launch was planned
+        with study_lock(*args, **options) as held:
+            yield held
+
+    launch()
+    root.remove(f"{second.folder}/record.json")
+    monkeypatch.setattr(launching, "study_lock", lock)
+
+    assert set(launch(permit=permitted.extend).report.ran) == {first.key, second.key}
+    assert {job.key for job in permitted} == {first.key, second.key}
