@@ -1,8 +1,8 @@
 """The command `deltascale`: finds the verb, runs it, turns faults into one message and a code.
 
 Exit codes: 0 complete, 1 finished with failed jobs or damage found, 2 the user's mistake,
-3 the surroundings', 70 a fault of this program, 75 gave up waiting for the surroundings with all
-work saved, 130 interrupted.
+3 the surroundings', 70 a fault of this program, 75 gave up waiting for the surroundings, its
+jobs asked to save, 130 interrupted.
 """
 
 import argparse

@@ -38,6 +38,8 @@ _LONG_DRAIN_S = 120.0
 _WORTH_TELLING_S = 5.0
 """Jobs that wait for their surroundings for less are not told of."""
 _PROBE_BYTES = 1 << 20
+_PROBE_NAME = ".tmp-0000000000000000"
+"""Named as an unfinished write: what a launch leaves that is killed meanwhile, `gc` takes."""
 
 
 class Dispatcher:
@@ -140,7 +142,7 @@ class Dispatcher:
     def _probe(self) -> None:
         """Try to write as much as a job might, once a job found the storage full or away."""
         if self.endings.doubts_storage:
-            name = f"studies/{self._launch.assigner.study}/.probe-{self._launch.id}"
+            name = f"studies/{self._launch.assigner.study}/{_PROBE_NAME}"
             storage = self._launch.assigner.storage
             try:
                 storage.write(name, bytes(_PROBE_BYTES))
@@ -292,4 +294,7 @@ class Dispatcher:
         except KeyboardInterrupt:
             return  # a second Ctrl-C
         with suppress(SurroundingsError):
-            self._settle()
+            try:
+                self._settle()
+            except Exception as error:  # whatever a storage raises; what is none of its passes on
+                self._outage.note(error)

@@ -76,8 +76,8 @@ A mistake in the study, and a run that diverged, end the same way every time; an
 once. A process dies of a crash of its own or of somebody else's: it is charged moderately. A job
 that got further than ever before has its budgets back (see `history`), so of preemptions those in a
 row count that found it no further. The first attempt in each layout that ran out of memory is not
-counted. Credentials may be renewed: they are waited for through eight growing pauses, a quarter of
-an hour in all. Classes that are not here are the surroundings', and cost nothing.
+counted. Credentials may be renewed: they are waited for through eight growing pauses, about eight
+minutes in all. Classes that are not here are the surroundings', and cost nothing.
 """
 
 WAITED_FOR = frozenset(FaultClass) - RETRIES.keys() | {FaultClass.PERMISSION}

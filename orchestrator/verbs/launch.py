@@ -61,8 +61,8 @@ def run(options: argparse.Namespace) -> int:
         options: the words of the command line.
 
     Returns:
-        0 complete, 1 with failed jobs, 75 gave up waiting for its surroundings, with all work
-        saved, 130 interrupted or cancelled.
+        0 complete, 1 with failed jobs, 75 gave up waiting for its surroundings, its jobs asked
+        to save, 130 interrupted or cancelled.
 
     Raises:
         UserError: something in the study or the options is wrong; nothing was run.

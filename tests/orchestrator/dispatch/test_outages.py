@@ -253,6 +253,18 @@ def test_whatever_the_launch_asks_of_its_machines_may_fail_until_they_start_agai
     assert_charged_nothing(root, chains)
 
 
+def test_a_launch_that_is_killed_while_it_tries_the_storage_leaves_what_gc_takes(
+    launch, make_probe, clock, root, monkeypatch
+):
+    machines = Disturbed(clock, fails_by(FaultClass.STORAGE_FULL, Ending.RETURNED), 1000.5)
+    monkeypatch.setattr(Storage, "remove", lambda storage, name: None)
+
+    launch([make_probe(0)], executor=machines, patience=clock.patience())
+
+    left = [name for name in os.listdir(root.path("studies/study")) if name.startswith(".")]
+    assert len(left) == 1 and local_disk.is_leftover(left[0])
+
+
 def test_events_wait_in_memory_and_come_into_the_ledger_once_and_in_order(
     monkeypatch, launch, chains, clock, root
 ):
