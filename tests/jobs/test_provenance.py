@@ -136,7 +136,7 @@ def _answer(folder: Path, kind: str, params: dict[str, str], *, expected: Origin
 
     def request(key: str, kind: str, params: dict[str, str], **inputs: tuple[str, str]) -> None:
         refs = {name: [{"kind": kind, "key": key}] for name, (kind, key) in inputs.items()}
-        written = {"kind": kind, "key": key, "params": params, "inputs": refs}
+        written = {"kind": kind, "key": key, "params": params, "inputs": refs, "identity": {}}
         root.create(f"{artifact_folder(kind, key)}/job.json", json.dumps(written).encode())
 
     base, aligned, prompts = ("pretrain", "b" * 64), ("align", "a" * 64), ("prompts", "d" * 64)

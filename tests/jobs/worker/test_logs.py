@@ -18,7 +18,7 @@ from jobs.worker.log_file import LogFile
 from jobs.worker.log_lines import LogLines
 from jobs.worker.logs import captured
 
-SECRET = "swordfish-of-the-lab"
+SECRET = "halibut-of-the-log"
 
 
 def wait_for(look, what):
@@ -123,8 +123,10 @@ def test_the_worker_alone_has_its_log_open(tmp_path):
         wait_for(lambda: log.stat().st_size, "the line")
         me = psutil.Process()
         assert str(log) in {file.path for file in me.open_files()}
-        for child in me.children():
-            wait_for(lambda child=child: not child.open_files(), "a keeper at rest")
+        keepers = [child for child in me.children() if "log_keeper" in " ".join(child.cmdline())]
+        assert keepers
+        for keeper in keepers:
+            wait_for(lambda keeper=keeper: not keeper.open_files(), "a keeper at rest")
 
 
 def test_a_process_that_does_more_keeps_its_descriptors(tmp_path, capfd):
