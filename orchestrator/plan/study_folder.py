@@ -157,9 +157,12 @@ def known_studies(root: Storage) -> list[str]:
 
 
 def _is_launched(root: Storage, name: str) -> bool:
-    """Tell whether a name in `studies/` is a launched study; a link is none of ours."""
+    """Tell whether a name in `studies/` is a launched study; a link is none of ours.
+
+    One that has a ledger was launched, whatever became of its index.
+    """
     try:
-        return root.exists(f"studies/{name}/index.json")
+        return any(root.exists(f"studies/{name}/{part}") for part in ("index.json", "ledger"))
     except ForeignEntry:
         return False
 
@@ -173,9 +176,10 @@ def open_study(root: Storage, name: str) -> Study:
     hint = "launch the study's own file, which writes it again"
     try:
         index = _read_index(root, name)
+        if index is None:
+            raise ValueError("it is missing")
     except ValueError as reason:
         raise damaged_file(root, _index_name(name), reason, hint) from None
-    assert index is not None, "a known study has an index"
     try:
         text = (read_file(root, place) or b"").decode()
         return study_of(parse_study_file(text, index["file"]), Path(index["folder"]))

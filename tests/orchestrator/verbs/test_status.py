@@ -9,6 +9,7 @@ from orchestrator.verbs import status
 def test_a_study_that_cannot_be_read_is_listed_with_its_error(tmp_path, capsys):
     root = Storage(tmp_path)
     root.write("studies/broken/index.json", b"{ half")
+    root.write("studies/gone/ledger/launch/1.jsonl", b"")
     root.write("studies/worse/index.json", b"[]")
     options = {"root": root.url, "study": None, "watch": False, "jobs": False}
 
@@ -16,6 +17,7 @@ def test_a_study_that_cannot_be_read_is_listed_with_its_error(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert [(one["study"], one["state"]) for one in found] == [
         ("broken", "unreadable"),
+        ("gone", "unreadable"),
         ("worse", "unreadable"),
     ]
     assert all(one["error"] for one in found)
