@@ -1,4 +1,5 @@
-# make study   set up and run the embedded study to its table (make setup: set up only)
+# make study   set up and run the embedded study to its table (make setup: set up only);
+#              studies/nursery-full.yaml is the same with every control
 # make test    set up and run the tests          make check   set up and lint
 # make test-cluster | test-slow | bench          what make test leaves out
 # make bench-capture                             set up other libraries and compare with them

@@ -12,7 +12,7 @@ from orchestrator.study.template import study_template
 
 ROOT = Path(__file__).parent.parent
 STUDIES = {
-    "nursery": ROOT / "studies/nursery.yaml",
+    "nursery": ROOT / "studies/nursery-full.yaml",
     "miniature": ROOT / "tests/end_to_end/miniature.yaml",
     "controls": ROOT / "tests/end_to_end/controls.yaml",
     "one_cell": ROOT / "tests/end_to_end/one_cell.yaml",
@@ -35,3 +35,12 @@ def test_a_key_is_what_it_was(name: str, tmp_path: Path) -> None:
         file.write_text(study_template("new-study", "new-study.yaml"))
     before = json.loads((ROOT / f"tests/keys/{name}.json").read_text())
     assert planned_keys(file, tmp_path / "root") == before
+
+
+def test_the_full_nursery_uses_every_job_of_the_short_one_again(tmp_path: Path) -> None:
+    short, full = (
+        planned_keys(ROOT / f"studies/{name}.yaml", tmp_path / "root")
+        for name in ("nursery", "nursery-full")
+    )
+    own = {cell for cell, key in short.items() if key not in full.values()}
+    assert own == {"table[]"}

@@ -1,4 +1,4 @@
-"""Verb `launch`: run what is not done, then print the table. The same command resumes."""
+"""Verb `launch`: run what is not done, then say what came out. The same command resumes."""
 
 import argparse
 import sys
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from orchestrator.launch import Launched
 
 STOPPED = (75, 130)
-"""Exit codes of a launch that ended before its jobs did: there are no new tables to show."""
+"""Exit codes of a launch that ended before its jobs did: there is nothing new to show."""
 
 ORDER = 40
-HELP = "run what is not done and print the table; the same command resumes"
+HELP = "run what is not done and print what came out; the same command resumes"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def start(options: argparse.Namespace, *, fresh: bool) -> int:
-    """Launch the study, print its tables and how the launch ended; return the exit code.
+    """Launch the study, print what the study says and how the launch ended; return the exit code.
 
     Whatever is at work, a first signal ends it in order: locks are released, and the code is 130.
     """
@@ -89,7 +89,7 @@ def _start(options: argparse.Namespace, *, fresh: bool) -> int:
     from orchestrator.permission.configuration import read_configuration
     from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
     from orchestrator.views.live_view import open_progress
-    from orchestrator.views.text_output import show_tables
+    from orchestrator.views.text_output import show_summary
 
     root, study = chosen_study(options)
     keys: list[str] = []
@@ -112,14 +112,15 @@ def _start(options: argparse.Namespace, *, fresh: bool) -> int:
         say_json(_document(study.name, launched))
         return launched.exit_code
     if launched.exit_code not in STOPPED:
-        show_tables(root, launched.decided)
+        show_summary(root, launched.decided)
     _print_ending(study.name, launched)
-    for folder in launched.figures:
-        say(f"figures: {folder}")
     if launched.figures:
         place = f" --root {options.root}" if options.root else ""
-        say(f"answers: `deltascale compare {study.name} --answers{place}`")
-        say(f"page:    `deltascale report {study.name}{place}`")
+        say(f"all tables:    `deltascale compare {study.name}{place}`")
+        say(f"all evidence:  `deltascale compare {study.name} --answers{place}`")
+        say(f"page:          `deltascale report {study.name}{place}`")
+        for folder in launched.figures:
+            say(f"figures:       {folder}")
     return launched.exit_code
 
 

@@ -1,4 +1,4 @@
-"""Prints a study for people: its plan by stage, and its comparison tables."""
+"""Prints a study for people: its plan by stage, and what it says."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import add_up_sizes, gigabytes
 from orchestrator.views.study_views import collect_measured, comparisons
 
-_WIDTH_WHEN_PIPED = 200
+_WIDTH_WHEN_PIPED = 120
 _EXAMPLES = 3
 _MOST_LAYOUTS = 8
 
@@ -79,17 +79,18 @@ def _unusual(members: Sequence[JobDecision]) -> list[JobDecision]:
     return [member for member in members if member.decision not in quiet][:_EXAMPLES]
 
 
-def show_tables(root: Storage, decided: DecidedPlan) -> None:
-    """Print every comparison of a study, as wide as the terminal."""
+def show_summary(root: Storage, decided: DecidedPlan) -> None:
+    """Print on one screen what a study says: its answers and the first block of its first table."""
     from rich.console import Console
 
-    from jobs.comparing.comparison import terminal_view
+    from jobs.comparing.answers import answers
+    from jobs.comparing.summary import summary
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
     console = Console(width=width, highlight=False)
     for job in comparisons(decided):
-        comparison = collect_measured(root, decided, job)
-        if not len(comparison.gathered):
-            say(f"{job.label}: nothing was measured yet")
-            continue
-        console.print(terminal_view(comparison.table(job.params_as(View)), width))
+        comparison, view = collect_measured(root, decided, job), job.params_as(View)
+        if len(comparison.gathered):
+            console.print(summary(answers(comparison, view), comparison.table(view), width))
+            return
+        say(f"{job.label}: nothing was measured yet")

@@ -31,13 +31,15 @@ CAPTION = (
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
-    """Yield one drawing per objective, where a study has several conditions."""
+    """Yield one drawing per objective that was measured under several conditions."""
     measured = [name for name in METRICS if material.measures(name)]
     rows = [row for name in measured for row in material.rows(name)]
-    if not rows or AXIS not in rows[0] or len({row[AXIS] for row in rows} - {None}) < 2:
+    if not rows or AXIS not in rows[0]:
         return
     for cut in cuts(rows, material.layout, inside=(AXIS,)):
-        if drawable(cut.rows):
+        # Rows of the base model stand in every cut: alone they make no comparison.
+        aligned = [row for row in cut.rows if row.get("objective", "") is not None]
+        if drawable(cut.rows) and len({row[AXIS] for row in aligned} - {None}) > 1:
             canvas = draw(cut.rows, layout=material.layout, note=cut.note)
             yield Drawing(name=f"transforms{cut.suffix}", caption=CAPTION, canvas=canvas)
 

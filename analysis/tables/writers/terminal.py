@@ -25,18 +25,34 @@ def render(table: Table) -> bytes:
 def renderable(table: Table, width: int) -> RenderableType:
     """Return the table for a rich console of this width: a block per metric, or narrower ones."""
     table = laid_out(table)
-    parts: list[RenderableType] = [Text(table.title, style="bold"), Text()]
+    blocks = _blocks(table, width)
+    parts = [part for block in blocks for part in _titled(block)]
+    return Group(Text(table.title, style="bold"), Text(), *parts, *_below(table))
+
+
+def first_block(table: Table, width: int) -> RenderableType:
+    """Return the part of the table that is read first, with its own footnotes and no title."""
+    block = _blocks(laid_out(table), width)[0]
+    return Group(*_titled(block), *_below(block))
+
+
+def _blocks(table: Table, width: int) -> list[Table]:
     if not table.columns or not table.rows:
-        parts.append(Text("No measurements."))
-    else:
-        for block in split(table, lambda part: _width(part) <= width):
-            heading, rest = shared_header(block)
-            if title := " / ".join(filter(None, heading)):
-                parts.append(Text(title, style="bold cyan"))
-            parts += [_block(rest), Text()]
-    parts.append(Text(table.caption, style="dim"))
-    parts += [Text(f"[{mark}] {text}", style="dim") for mark, text in table.footnotes.items()]
-    return Group(*parts)
+        return [table]
+    return split(table, lambda part: _width(part) <= width)
+
+
+def _titled(block: Table) -> list[RenderableType]:
+    if not block.columns or not block.rows:
+        return [Text("No measurements.")]
+    heading, rest = shared_header(block)
+    title = " / ".join(filter(None, heading))
+    return [*([Text(title, style="bold cyan")] if title else []), _block(rest), Text()]
+
+
+def _below(table: Table) -> list[Text]:
+    notes = [f"[{mark}] {text}" for mark, text in table.footnotes.items()]
+    return [Text(line, style="dim") for line in (table.caption, *notes)]
 
 
 def _block(table: Table) -> RichTable:

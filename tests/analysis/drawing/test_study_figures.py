@@ -175,6 +175,17 @@ def test_a_heat_map_has_no_column_without_a_number_and_none_wider_than_its_squar
     assert [text.get_text() for text in panel.texts] == ["3e-4", "3e-4"]
 
 
+def test_a_control_on_one_condition_has_no_heat_map_though_the_base_was_on_two():
+    rows = [
+        number("toxic_mass", 0.3, condition=condition, objective=objective)
+        for objective, condition in (
+            *((None, "plain"), (None, "rot13"), ("dpo", "plain"), ("dpo", "rot13")),
+            ("sft", "plain"),
+        )
+    ]
+    assert [drawing.name for drawing in transforms.drawings(material(rows))] == ["transforms-dpo"]
+
+
 def shift_details(objectives):
     counts = np.zeros(200, dtype=int)
     counts[20] = 7

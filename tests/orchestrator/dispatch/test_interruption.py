@@ -86,7 +86,7 @@ def test_every_signal_that_means_stop_ends_a_launch_in_order(tmp_path, number):
         "cluster.executors.local.Executor.start",
         "cluster.executors.local.Executor.close",
         "orchestrator.launch.refresh_views",
-        "orchestrator.views.text_output.show_tables",
+        "orchestrator.views.text_output.show_summary",
     ],
 )
 def test_a_signal_at_any_moment_of_the_command_releases_what_it_holds(
