@@ -1,0 +1,375 @@
+"""Do intervals that claim 95 % hold a truth that was planted? Every metric, over a grid.
+
+    python -m benchmarks.coverage --d 64 256 --ratios 0.5 1 2 --draws 100 --processes 1
+    python -m benchmarks.coverage --report
+
+A cell of the grid is a width d, a number of rows N, a spectrum and a kind of rows (`planted.py`);
+20 prompt groups, drawn as a hash does. What the truth is stands per value in `planted_truth.py`.
+Results are one CSV; it is written anew after every block of draws, and a run begins where the file
+ends, so that a run may be killed. A value whose definition has changed begins anew. Per value:
+
+- `answered`, `covered`: draws with an interval, and with the truth in it;
+- `bias`, `spread`: mean of estimate - truth, and the estimate's standard deviation over draws;
+- `width`: median width of the interval (of several blocks: the mean of their medians);
+- `refused`: status and count of the draws without an interval.
+
+Cells of fewer than 40 rows (2 per group) are kept and reported apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from analysis.estimates.mean_offset import MeanOffset
+from analysis.measurement import Measurement
+from analysis.metric import METRICS
+from analysis.rows.summary import Sample
+from analysis.weight_metrics import down_projection_rank1, value_vector_shift
+from benchmarks.planted import KINDS, SPECTRA, Cell, World, draw_samples, with_base
+from benchmarks.planted_truth import (
+    THIS_MANY_ROWS,
+    UNPLANTED,
+    Key,
+    population_truths,
+    target_of,
+    truths_of_draw,
+    world_of,
+)
+
+RESULTS = Path(__file__).parent / "results" / "coverage.csv"
+RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+FEW_ROWS = 40
+"""Cells of fewer rows are judged apart: under two per group."""
+NORMAL_WIDTH = 3.92
+"""Width of the central 95 % of a normal number over its standard deviation."""
+Task = tuple[Cell, Sequence[int], Sequence[str]]
+"""A cell, some of its draws, and the metrics to measure."""
+WEIGHTS = ("value_vector_shift", "down_projection_rank1_cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One value in one cell."""
+
+    d: int
+    """Width of the rows."""
+    rows: int
+    """Their number."""
+    spectrum: str
+    """Of which spectrum."""
+    kind: str
+    """Of which kind."""
+    metric: str
+    """Name of the value."""
+    centred: str
+    """`True`, `False`, or empty where that does not arise."""
+    version: str
+    """Version of the metric's definition."""
+    truth: float
+    """The truth; its mean over draws where it depends on them."""
+    draws: int
+    """Draws, numbered from 0."""
+    answered: int
+    """Draws with an interval."""
+    covered: int
+    """Draws whose interval holds the truth."""
+    bias: float
+    """Mean of estimate - truth, over answered draws."""
+    spread: float
+    """Standard deviation of the estimate (of its error, where the truth depends on the draw)."""
+    width: float
+    """Median width of the interval."""
+    refused: str
+    """Status and count of draws without an interval."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Return what a result is of."""
+        names = ("d", "rows", "spectrum", "kind", "metric", "centred")
+        return tuple(str(getattr(self, name)) for name in names)
+
+    def joined(self, later: Result) -> Result:
+        """Return the result of the draws of both; spreads by the sums of squares."""
+        if self.version != later.version:
+            return later
+        counts = np.array([self.answered, later.answered], dtype=float)
+        if not counts.sum():
+            refused = _join_refused(self.refused, later.refused)
+            return replace(self, draws=self.draws + later.draws, refused=refused)
+        shares = counts / counts.sum()
+
+        def mean(name: str) -> float:
+            pair = np.array([getattr(self, name), getattr(later, name)])
+            return float(shares[counts > 0] @ pair[counts > 0])
+
+        bias = mean("bias")
+        pair = [half for half in (self, later) if half.answered]
+        squares = [
+            max(half.answered - 1, 0) * half.spread**2 + half.answered * (half.bias - bias) ** 2
+            for half in pair
+        ]
+        return replace(
+            self,
+            truth=mean("truth"),
+            draws=self.draws + later.draws,
+            answered=self.answered + later.answered,
+            covered=self.covered + later.covered,
+            bias=bias,
+            spread=float((sum(squares) / max(counts.sum() - 1, 1)) ** 0.5),
+            width=mean("width"),
+            refused=_join_refused(self.refused, later.refused),
+        )
+
+
+def _join_refused(first: str, second: str) -> str:
+    counts: Counter[str] = Counter()
+    for text in (first, second):
+        for part in text.split():
+            status, number = part.split(":")
+            counts[status] += int(number)
+    return " ".join(f"{status}:{number}" for status, number in sorted(counts.items()))
+
+
+def measure_draw(
+    cell: Cell, draw: int, metrics: Sequence[str]
+) -> tuple[list[Measurement], dict[Key, float]]:
+    """Measure one draw; also return the truths that depend on it."""
+    world = world_of(cell.spectrum, cell.d)
+    samples = draw_samples(cell, world, draw)
+    values: list[Measurement] = []
+    for name in metrics:
+        if name in WEIGHTS:
+            values += _measure_weights(name, samples.other, world)
+            continue
+        sample = samples.other
+        if name == "cka":
+            sample = with_base(sample, world, np.random.default_rng([draw, 7]))
+        values += METRICS.find(name).measure(sample, samples.plain)
+    needed = {"captured_energy", "stable_rank", "components_90"} & set(metrics)
+    return values, truths_of_draw(world, samples, cell.rows) if needed else {}
+
+
+def _measure_weights(name: str, sample: Sample, world: World) -> Iterator[Measurement]:
+    groups = {
+        number: (group.moments.mean, group.num_rows)
+        for number, group in sample.groups.items()
+        if group.moments is not None
+    }
+    offset = MeanOffset.of_groups(groups)
+    if name == "value_vector_shift":
+        shift = value_vector_shift.Shift(offset=offset)
+        shift.add(0, value_vector_shift.Moved.of(world.vectors.astype(np.float32)))
+        yield from (v for v in shift.values(0) if not v.metric.endswith(("_mode", "_first")))
+    else:
+        top = down_projection_rank1.TopDirection(
+            share=1.0, constancy=1.0, direction=world.vectors[0], shape=(1, world.d)
+        )
+        yield down_projection_rank1.value_at(top, offset)
+
+
+def measure_block(cell: Cell, draws: Sequence[int], metrics: Sequence[str]) -> list[Result]:
+    """Measure some draws of a cell and count."""
+    fixed = population_truths(cell.spectrum, cell.d, cell.kind == "heavy")
+    by_value: dict[tuple[str, str], list[tuple[Measurement, float]]] = {}
+    for draw in draws:
+        values, of_draw = measure_draw(cell, draw, metrics)
+        for value in values:
+            key = value.metric, value.centred
+            place = value.metric, "" if value.centred is None else str(value.centred)
+            truth = of_draw.get(key, fixed.get(key, np.nan))
+            by_value.setdefault(place, []).append((value, truth))
+    return [
+        _count(cell, name, centred, values)
+        for (name, centred), values in by_value.items()
+        if name not in UNPLANTED
+    ]
+
+
+def _count(cell: Cell, name: str, centred: str, values: list[tuple[Measurement, float]]) -> Result:
+    answered = [(v, truth) for v, truth in values if v.value is not None and v.low is not None]
+    numbers = np.array([(v.value, v.low, v.high) for v, _ in answered], dtype=float).reshape(-1, 3)
+    truths = np.array([truth for _, truth in answered], dtype=float)
+    if name in THIS_MANY_ROWS and len(numbers):
+        truths = np.full(len(numbers), numbers[:, 0].mean())
+    errors = numbers[:, 0] - truths
+    kept = {id(v) for v, _ in answered}
+    refused = Counter(
+        v.status.value if v.value is None else "no_interval" for v, _ in values if id(v) not in kept
+    )
+    return Result(
+        **asdict(cell),
+        metric=name,
+        centred=centred,
+        version=values[0][0].definition.split(":")[0],
+        truth=float(truths.mean()) if len(truths) else float("nan"),
+        draws=len(values),
+        answered=len(answered),
+        covered=int(((numbers[:, 1] <= truths) & (truths <= numbers[:, 2])).sum()),
+        bias=float(errors.mean()) if len(errors) else 0.0,
+        spread=float(errors.std(ddof=1)) if len(errors) > 1 else 0.0,
+        width=float(np.median(numbers[:, 2] - numbers[:, 1])) if len(numbers) else 0.0,
+        refused=" ".join(f"{status}:{number}" for status, number in sorted(refused.items())),
+    )
+
+
+def read_results(path: Path) -> dict[tuple[str, ...], Result]:
+    """Read a file of results by place; an absent file has none."""
+    if not path.exists():
+        return {}
+    kinds = {"d": int, "rows": int, "draws": int, "answered": int, "covered": int}
+    floats = ("truth", "bias", "spread", "width")
+    results = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            row = {
+                name: kinds.get(name, float if name in floats else str)(text)
+                for name, text in line.items()
+            }
+            result = Result(**row)
+            results[result.place] = result
+    return results
+
+
+def write_results(path: Path, results: Iterable[Result]) -> None:
+    """Write all results, sorted, replacing the file at once."""
+    names = [field.name for field in fields(Result)]
+    beside = path.with_suffix(".part")
+    path.parent.mkdir(exist_ok=True)
+    with beside.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(names)
+        for result in sorted(results, key=_order):
+            row = [getattr(result, name) for name in names]
+            lines.writerow([f"{v:.4g}" if isinstance(v, float) else v for v in row])
+    os.replace(beside, path)
+
+
+def _order(result: Result) -> tuple[object, ...]:
+    place = SPECTRA.index(result.spectrum), KINDS.index(result.kind)
+    return result.d, *place, result.rows, result.metric, result.centred
+
+
+def run(
+    cells: Sequence[Cell],
+    metrics: Sequence[str],
+    draws: int,
+    block: int,
+    processes: int,
+    path: Path,
+) -> None:
+    """Measure what the file lacks, a block of draws of every cell in turn."""
+    results = read_results(path)
+    tasks: list[Task] = []
+    for start in range(0, draws, block):
+        for cell in cells:
+            wanted = [n for n in metrics if _num_draws(results, cell, n) <= start]
+            if wanted:
+                tasks.append((cell, range(start, min(start + block, draws)), wanted))
+    for number, block_results in enumerate(_done(tasks, processes)):
+        for result in block_results:
+            before = results.get(result.place)
+            results[result.place] = before.joined(result) if before else result
+        write_results(path, results.values())
+        print(f"{number + 1} of {len(tasks)} blocks", flush=True)
+
+
+def _done(tasks: Sequence[Task], processes: int) -> Iterator[list[Result]]:
+    """Yield the results of every task, in the order in which they are done."""
+    if processes == 1:
+        yield from (measure_block(*task) for task in tasks)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        running = [pool.submit(measure_block, *task) for task in tasks]
+        yield from (done.result() for done in as_completed(running))
+
+
+def _num_draws(results: dict[tuple[str, ...], Result], cell: Cell, name: str) -> int:
+    """Return how many draws of a metric the file holds, by its first value."""
+    if name in WEIGHTS:
+        module = value_vector_shift if name == WEIGHTS[0] else down_projection_rank1
+        definition, centred = module.DEFINITION, ""
+    else:
+        metric = METRICS.find(name)
+        name, definition = metric.REPORTS[0], metric.DEFINITION
+        centred = "True" if metric.IS_SPECTRAL else ""
+    place = tuple(str(value) for value in asdict(cell).values())
+    result = results.get((*place, name, centred))
+    if result is None or result.version != definition.split(":")[0]:
+        return 0
+    return result.draws
+
+
+def report(path: Path) -> None:
+    """Print every value: cells, worst and mean coverage, width over spread, refusals."""
+    chosen: dict[tuple[str, str], list[Result]] = {}
+    for result in read_results(path).values():
+        if result.rows >= FEW_ROWS and np.isfinite(result.truth):
+            chosen.setdefault((result.metric, result.centred), []).append(result)
+    print(f"{'value':34} {'target':14} cells  least  mean  width  worst cell; refused")
+    for (name, centred), own in sorted(chosen.items()):
+        print(_report_line(name, centred, own))
+
+
+def _report_line(name: str, centred: str, results: Sequence[Result]) -> str:
+    judged = [result for result in results if result.answered]
+    if not judged:
+        return f"{name:34} never answered"
+    shares = [result.covered / result.answered for result in judged]
+    widths = [r.width / (NORMAL_WIDTH * r.spread) for r in judged if r.spread]
+    worst = judged[int(np.argmin(shares))]
+    label = {"True": " centred", "False": " uncentred", "": ""}[centred]
+    refused: Counter[str] = Counter()
+    for result in results:
+        refused.update(part.split(":")[0] for part in result.refused.split())
+    where = f"{worst.d}/{worst.rows}/{worst.spectrum}/{worst.kind}"
+    bias = worst.bias / worst.spread if worst.spread else 0.0
+    return (
+        f"{name + label:34} {target_of(name):14} {len(judged):5} {min(shares):6.2f} "
+        f"{np.mean(shares):5.3f} {max(widths, default=0):6.2f}  {where} "
+        f"(bias {bias:+.1f} spreads); {dict(refused)}"
+    )
+
+
+def main() -> None:
+    """Measure the cells asked for, or report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = [n for n in METRICS.names() if not set(METRICS.find(n).REPORTS) <= UNPLANTED.keys()]
+    parser.add_argument("--d", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--ratios", type=float, nargs="+", default=RATIOS, help="N / d")
+    parser.add_argument("--spectra", nargs="+", default=SPECTRA, choices=SPECTRA)
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--metrics", nargs="+", default=[*known, *WEIGHTS])
+    parser.add_argument("--without", nargs="+", default=[], help="metrics to leave out")
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--block", type=int, default=25, help="draws between two writes")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--report", action="store_true", help="print what the file holds")
+    chosen = parser.parse_args()
+    if chosen.report:
+        report(chosen.out)
+        return
+    cells = [
+        Cell(d=d, rows=max(round(d * ratio), 8), spectrum=spectrum, kind=kind)
+        for d in chosen.d
+        for kind in chosen.kinds
+        for ratio in chosen.ratios
+        for spectrum in chosen.spectra
+    ]
+    metrics = [name for name in chosen.metrics if name not in chosen.without]
+    run(cells, metrics, chosen.draws, chosen.block, chosen.processes, chosen.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""What each number would be if the population were known: the target that an interval must hold.
+
+Every value has one target, written in `TARGETS`:
+
+- *population*: the number that infinitely many rows would give;
+- *these axes*: of a mean or a subspace as learned from the rows of the draw, the number that
+  infinitely many fresh rows would give;
+- *this many rows*: the mean of the estimate itself over draws of as many rows.
+
+A population without the quantity (the tenth axis of a flat spectrum) has no truth: not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.estimates.nulls import principal_cosines
+from analysis.metrics.components_90 import log_components
+from analysis.metrics.effective_rank import entropy
+from analysis.rows.spectra import NUM_AXES
+from analysis.rows.summary import Sample
+from benchmarks.planted import (
+    DRIFT,
+    NUM_TOXIC,
+    Condition,
+    Draw,
+    World,
+    draw_norms,
+    draw_scales,
+)
+
+Key = tuple[str, bool | None]
+"""Name of a value, and whether it is centred."""
+Truths = Mapping[Key, float]
+SHARES = (("", 0.5), ("_p05", 0.05), ("_p95", 0.95))
+NUM_FRESH = 200_000
+"""Rows behind the truths that have no closed form."""
+THESE_AXES = ("captured_energy", "captured_energy_heldout", "captured_energy_ratio")
+THIS_MANY_ROWS = ("participation_ratio_plugin",)
+OVER_LEAST = ("stable_rank_share", "components_90_share")
+UNPLANTED = {"intrinsic_dimension": "normal rows lie on no manifold of a dimension below d"}
+"""Values that these populations have no truth for, and why."""
+
+
+def target_of(name: str) -> str:
+    """Return what a value's interval must hold."""
+    if name in THESE_AXES:
+        return "these axes"
+    return "this many rows" if name in THIS_MANY_ROWS else "population"
+
+
+@cache
+def world_of(spectrum: str, d: int) -> World:
+    """Return the populations of a spectrum and width, once."""
+    return World(d=d, spectrum=spectrum)
+
+
+@cache
+def population_truths(spectrum: str, d: int, heavy: bool) -> Truths:
+    """Return every number whose target is the population's."""
+    world = world_of(spectrum, d)
+    truths: dict[Key, float] = dict(_truths_of_rows(world, heavy))
+    truths |= _truths_of_means(world)
+    for centred in (False, True):
+        truths |= {(name, centred): v for name, v in _truths_of_spectra(world, centred).items()}
+    return truths
+
+
+def _quantiles(name: str, values: np.ndarray) -> dict[Key, float]:
+    return {(name + end, None): float(np.quantile(values, share)) for end, share in SHARES}
+
+
+def _truths_of_rows(world: World, heavy: bool) -> dict[Key, float]:
+    """Return what only many fresh rows tell."""
+    rng = np.random.default_rng(12)
+    norms, cosines = np.zeros(NUM_FRESH), np.zeros(NUM_FRESH)
+    unit_sums = np.zeros((2, world.d))
+    mean = world.other.mean / np.linalg.norm(world.other.mean)
+    step = 20_000
+    for start in range(0, NUM_FRESH, step):
+        normal = rng.standard_normal((step, world.d), dtype=np.float32)
+        rows = world.other.rows(normal, draw_scales("heavy" if heavy else "one", step, rng))
+        chunk = slice(start, start + step)
+        norms[chunk] = np.linalg.norm(rows, axis=1)
+        units = rows / norms[chunk, None]
+        cosines[chunk] = units @ mean
+        unit_sums[(start // step) % 2] += units.sum(axis=0)
+    relative = norms / draw_norms(NUM_FRESH, np.arange(NUM_FRESH), rng)
+    units = unit_sums / (NUM_FRESH / 2)
+    truths = _quantiles("offset_norm", norms) | _quantiles("relative_norm", relative)
+    truths |= _quantiles("cosine_to_mean", cosines)
+    truths["consistency", None] = float(units[0] @ units[1])
+    toxic = world.toxic
+    directions = (toxic.probe / np.linalg.norm(toxic.probe), *toxic.svd)
+    for end, direction in zip(("", "_svd1", "_svd2", "_svd3"), directions, strict=True):
+        truths["toxic_projection" + end, None] = float(units.mean(axis=0) @ direction)
+    return truths
+
+
+def _truths_of_means(world: World) -> dict[Key, float]:
+    plain, other = world.plain.mean, world.other.mean
+    toxic = slice(NUM_TOXIC)
+    unit = other / np.linalg.norm(other)
+    drop = -float(other[toxic].mean())
+    cosines = world.vectors @ unit
+    slope = np.polyfit(list(DRIFT), list(DRIFT.values()), 1)[0]
+    base = np.square(world.base_spread)
+    aligned = np.linalg.norm(np.diag(base) + world.other.moment(centred=True))
+    return {
+        ("mean_cosine", None): float(unit @ plain / np.linalg.norm(plain)),
+        ("toxic_activation_drop", None): drop,
+        ("toxic_activation_drop_base", None): float(world.firing[toxic].mean()),
+        ("gate_linear_split_gate", None): drop,
+        ("gate_linear_split_linear", None): drop,
+        ("reactivation", None): float(((other - plain)[toxic] / world.base_spread[toxic]).mean()),
+        ("reactivation_ratio", None): float(other[toxic].sum() / plain[toxic].sum()),
+        ("turn_drift", None): DRIFT[3],
+        ("turn_drift_slope", None): float(slope),
+        ("cka", None): float(np.linalg.norm(base) / aligned),
+        ("value_vector_shift", None): float(np.median(cosines)),
+        ("value_vector_shift_p05", None): float(np.quantile(cosines, 0.05)),
+        ("value_vector_shift_p95", None): float(np.quantile(cosines, 0.95)),
+        ("value_vector_shift_nearest", None): float(np.median(cosines)),
+        ("down_projection_rank1_cosine", None): -float(world.vectors[0] @ unit),
+    }
+
+
+def _truths_of_spectra(world: World, centred: bool) -> dict[str, float]:
+    halves = [_decompose(condition, centred) for condition in (world.other, world.plain)]
+    (values, axes), (plain_values, plain_axes) = halves
+    truths = {
+        "participation_ratio": values.sum() ** 2 / np.square(values).sum(),
+        "effective_rank": np.exp(entropy(values)),
+        "stable_rank": values.sum() / values[0],
+        "components_90": np.ceil(np.exp(log_components(values)) * (1 - 1e-9)),
+    }
+    if not any(_is_tied(own) for own in (values, plain_values)):
+        cosines = principal_cosines(axes[:, :NUM_AXES], plain_axes[:, :NUM_AXES])
+        truths["subspace_overlap"] = np.square(cosines).mean()
+        truths["subspace_overlap_first"] = cosines[0]
+        truths["subspace_overlap_last"] = cosines[-1]
+    return {name: float(value) for name, value in truths.items()}
+
+
+def leading_share(of: Condition, in_axes_of: Condition, centred: bool) -> float:
+    """Return the share of one condition's energy in the leading axes of another.
+
+    Where the tenth eigenvalue is one of several that are equal, which axes lead is arbitrary: the
+    mean over all choices.
+    """
+    values, axes = _decompose(in_axes_of, centred)
+    energies = of.energies(axes, centred)
+    last = values[NUM_AXES - 1]
+    above, tied = values > last * (1 + 1e-9), np.isclose(values, last, rtol=1e-9)
+    share = (NUM_AXES - above.sum()) / tied.sum()
+    return float((energies[above].sum() + share * energies[tied].sum()) / of.total(centred))
+
+
+def _is_tied(values: Float64[np.ndarray, " d"]) -> bool:
+    return bool(values[NUM_AXES - 1] < values[NUM_AXES] * (1 + 1e-9))
+
+
+def _decompose(
+    condition: Condition, centred: bool
+) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, "d d"]]:
+    if centred:
+        return condition.values, condition.turn(np.eye(len(condition.values))).T
+    values, axes = np.linalg.eigh(condition.moment(centred))
+    return values[::-1], axes[:, ::-1]
+
+
+def truths_of_draw(world: World, draw: Draw, num_rows: int) -> dict[Key, float]:
+    """Return the numbers whose target depends on the rows of the draw or on their number."""
+    truths: dict[Key, float] = {}
+    for centred in (False, True):
+        own, heldout = _captured(world, draw.plain, centred)
+        truths["captured_energy", centred] = own
+        truths["captured_energy_heldout", centred] = heldout
+        truths["captured_energy_ratio", centred] = own / heldout
+        for name in ("stable_rank", "components_90"):
+            whole = population_truths(world.spectrum, world.d, False)[name, centred]
+            truths[f"{name}_share", centred] = whole / min(num_rows, world.d)
+    return truths
+
+
+def _captured(world: World, plain: Sample, centred: bool) -> tuple[float, float]:
+    """Return the energy of both conditions in plain's axes as learned without each group."""
+    spectra = plain.spectra
+    learned = [spectra.of(centred, place).axes for place in range(spectra.num_groups)]
+    weights = spectra.counts / spectra.counts.sum()
+    own, heldout = (
+        float(weights @ [condition.energies(axes, centred).sum() for axes in learned])
+        / condition.total(centred)
+        for condition in (world.other, world.plain)
+    )
+    return own, heldout

@@ -1,0 +1,59 @@
+"""The harness of planted truths: what it draws is what it says, and a part of its grid holds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import coverage
+from benchmarks.planted import SPECTRA, Cell, draw_samples, eigenvalues
+from benchmarks.planted_truth import leading_share, population_truths, world_of
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_rows_have_the_moments_that_are_planted(spectrum) -> None:
+    cell, world = Cell(d=32, rows=4000, spectrum=spectrum, kind="clusters"), world_of(spectrum, 32)
+    draw = draw_samples(cell, world, 0)
+    for sample, condition in ((draw.plain, world.plain), (draw.other, world.other)):
+        moments = sample.total.moments
+        assert moments is not None
+        covariance = moments.covariance(centred=True)
+        spread = np.linalg.norm(covariance - condition.moment(centred=True))
+        assert spread < 0.15 * np.linalg.norm(condition.moment(centred=True))
+        assert moments.mean == pytest.approx(
+            condition.mean, abs=6 * (world.plain.values[0] / 2000) ** 0.5
+        )
+
+
+def test_the_share_in_axes_that_are_tied_is_the_mean_over_their_choices() -> None:
+    world = world_of("flat", 40)
+    assert leading_share(world.plain, world.plain, centred=True) == pytest.approx(10 / 40)
+
+
+def test_eigenvalues_sum_to_the_width() -> None:
+    for spectrum in SPECTRA:
+        values = eigenvalues(spectrum, 64)
+        assert values.sum() == pytest.approx(64) and (np.diff(values) <= 0).all()
+
+
+def test_a_run_that_was_killed_goes_on_where_its_file_ends(tmp_path) -> None:
+    cells = [Cell(d=32, rows=80, spectrum="i^-1", kind="one")]
+    whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
+    coverage.run(cells, ["consistency"], 6, 3, 1, whole)
+    coverage.run(cells, ["consistency"], 3, 3, 1, parts)
+    coverage.run(cells, ["consistency"], 6, 3, 1, parts)
+    (result,), (again,) = (coverage.read_results(path).values() for path in (whole, parts))
+    assert (again.draws, again.answered, again.covered) == (6, 6, result.covered)
+    for name in ("bias", "spread", "width"):
+        assert getattr(again, name) == pytest.approx(getattr(result, name), rel=0.01, abs=1e-4)
+    truth = population_truths("i^-1", 32, False)["consistency", None]
+    assert (result.draws, result.answered, result.truth) == (6, 6, pytest.approx(truth, rel=1e-3))
+
+
+def test_draws_of_another_definition_are_not_counted_together() -> None:
+    (result,) = coverage.measure_block(
+        Cell(d=32, rows=80, spectrum="i^-1", kind="one"), range(3), ["consistency"]
+    )
+    later = replace(result, version="v9")
+    assert result.joined(later) == later
+    assert result.joined(result).draws == 6
