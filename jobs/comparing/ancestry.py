@@ -17,6 +17,7 @@ from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import artifact_folder
 from jobs.artifacts.request import readable_request
 from jobs.kind import KINDS
+from jobs.models.model_facts import rounded_weights
 from jobs.provenance import Data, Leaves, Model
 from jobs.text.format import FORMATS
 
@@ -33,6 +34,8 @@ class _Request:
     """Params of the job."""
     inputs: Mapping[str, _Request]
     """Requests of its inputs by name, the first of each."""
+    rounded: str | None = None
+    """How a published model's weights were stored, where that rounded them."""
 
     @property
     def leaves(self) -> Leaves | None:
@@ -66,7 +69,19 @@ class Ancestry:
             for name, refs in content["inputs"].items()
             if refs and (upstream := self.request(refs[0]["kind"], refs[0]["key"])) is not None
         }
-        return _Request(kind=kind, key=key, params=content["params"], inputs=inputs)
+        rounded = self._rounded(kind, key)
+        return _Request(
+            kind=kind, key=key, params=content["params"], inputs=inputs, rounded=rounded
+        )
+
+    def _rounded(self, kind: str, key: str) -> str | None:
+        """Return what the record of a published model says of weights that were rounded."""
+        of_kind = KINDS.get(kind)
+        if of_kind is None or of_kind.LEAVES is not Model.PUBLISHED:
+            return None
+        artifact = Artifact(self.storage, kind, key)
+        record = artifact.parse_record(artifact.record_bytes() or b"")
+        return rounded_weights(record.facts) if record is not None else None
 
 
 def circumstances_of(artifacts: Iterable[Artifact]) -> dict[str, Circumstances]:
@@ -106,6 +121,7 @@ def _circumstances(request: _Request) -> Circumstances:
         intervention=request.params.get("intervention"),
         changed=request.params.get("subject"),
         from_scratch=base is not None and _origin_of(base).leaves is Model.FROM_SCRATCH,
+        rounded=next((r for m in (base, aligned) if m and (r := _origin_of(m).rounded)), None),
     )
 
 

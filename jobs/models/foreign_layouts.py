@@ -33,7 +33,12 @@ _LAYOUTS = (
         "snapshots/COMMIT in it",
     ),
     (
-        r".*\.gguf|ggml.*\.bin",
+        r".*\.gguf",
+        "{name} is a model for llama.cpp: name the file itself, `source: FOLDER/{name}`, or of a "
+        "repository on the hub `gguf_file: {name}`; the checkpoint that it was made from is exact",
+    ),
+    (
+        r"ggml.*\.bin",
         "{name} is quantised for llama.cpp: use the checkpoint that it was made from",
     ),
     (

@@ -1,5 +1,6 @@
 """Facts of a model that stand with every measurement, and the dtype that follows from its size."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -29,6 +30,16 @@ class ModelFacts(TypedDict):
     """Rows of the embedding."""
     config: dict[str, Any]
     """The config in our field names, `family` included."""
+
+
+STORED, DEQUANTISED = "stored_weights", "dequantised"
+"""Facts of a model from a `.gguf` file: how its weights were stored, and whether they were packed
+into fewer bits than a floating-point number has."""
+
+
+def rounded_weights(facts: Mapping[str, Any]) -> str | None:
+    """Return what the facts of a model say of weights that were rounded; None where none were."""
+    return str(facts[STORED]) if facts.get(DEQUANTISED) else None
 
 
 SINGLE_PRECISION_UP_TO = 2_000_000_000

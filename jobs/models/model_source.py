@@ -46,6 +46,8 @@ class ModelSource:
     """Branch, tag or commit on the hub."""
     layout: SourceFiles
     """The files that are taken."""
+    file: str | None = None
+    """Name of the one file that is the model, where it is no folder; a local `name` ends in it."""
 
     @property
     def known_name(self) -> str:
@@ -85,7 +87,7 @@ class ModelSource:
         Raises:
             UserError: the source is incomplete, or has changed since the study was planned.
         """
-        folder, commit = self._locate(work)
+        folder, commit = self.locate(work)
         names = self.layout.check(folder, self.name)
         target.mkdir(exist_ok=True)
         place = _copy if commit is None else _link
@@ -93,17 +95,28 @@ class ModelSource:
             work.progress(index / len(names), f"taking {name}")
             place(folder / name, target / name)
         self.layout.check(target, self.name)
+        if commit is None:
+            self.require_planned(target, names, work)
+        return commit
+
+    def require_planned(self, folder: Path, names: Sequence[str], work: Work) -> None:
+        """Raise UserError where files of a folder are not those that the study was planned with."""
         planned = work.pins.get("weights")
-        if commit is None and planned is not None and _digest(target, names) != planned:
+        if planned is not None and _digest(folder, names) != planned:
             raise UserError(
-                "the folder has changed since the study was planned",
+                f"the {'folder' if self.file is None else 'file'} has changed since the study was "
+                "planned",
                 where=self.name,
                 hint="plan and launch again",
             )
-        return commit
 
-    def _locate(self, work: Work) -> tuple[Path, str | None]:
-        """Return the folder to take from, and the commit when it comes from the hub."""
+    def locate(self, work: Work) -> tuple[Path, str | None]:
+        """Return the folder to take from, and the commit when it comes from the hub.
+
+        Raises:
+            UserError: the files are not there.
+            SurroundingsError: the hub cannot be reached and the cache does not hold them.
+        """
         if not hub.is_on_hub(self.name):
             return self._folder(), None
         commit = work.pins.get("revision", UNRESOLVED)
@@ -121,6 +134,8 @@ class ModelSource:
 
     def _folder(self) -> Path:
         folder = Path(self.name).expanduser()
+        if self.file is not None:
+            folder = folder.parent
         if not folder.is_dir():
             raise UserError(
                 "there is no such folder"

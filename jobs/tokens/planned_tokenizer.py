@@ -120,7 +120,7 @@ def _folder(model: Upstream) -> Path | None:
     """Return the folder outside that a job takes its model or adapter from."""
     kind = KINDS.find(model.kind)
     source = kind.source(kind.Params(**model.params))
-    if source is None:
+    if source is None or source.file is not None:
         return None
     if not hub.is_on_hub(source.name):
         folder = Path(source.name).expanduser()

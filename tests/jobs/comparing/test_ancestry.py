@@ -4,7 +4,7 @@ import pytest
 
 from analysis.long_table.circumstances import Origin
 from cluster.storage import Storage
-from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.artifact import Artifact, Record
 from jobs.comparing.ancestry import circumstances_of
 from orchestrator.dispatch.worker_messages import write_request
 from orchestrator.plan.plan import make_plan
@@ -74,6 +74,24 @@ def found(request, tmp_path):
     measuring = [job for job in plan.jobs if job.kind in ("measure", "behave", "intervene")]
     known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
     return {job.label: known[job.key] for job in measuring}
+
+
+def test_weights_that_were_rounded_are_known_of_all_that_was_measured_with_them(tmp_path):
+    root = Storage(tmp_path)
+    study = STUDY.replace("kind: pretrain\n", "kind: pretrained\n").replace(
+        '{config: "${rung.config}", format: nursery, steps: 1}',
+        '{source: "hf://tiny/model", revision: "%s", gguf_file: a.gguf}' % ("ab" * 20),
+    )
+    plan = make_plan(parse_study(study))
+    for job in plan.jobs:
+        write_request(root, job)
+        if job.kind == "pretrained":
+            facts = {"stored_weights": "4-bit weights", "dequantised": True}
+            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=facts)
+            root.create(f"{job.folder}/record.json", record.to_json())
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave", "intervene")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    assert {about.rounded for about in known.values()} == {"4-bit weights"}
 
 
 def test_a_geometry_knows_its_models_prompts_and_what_it_is_held_against(found):
