@@ -10,14 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, cast, get_args, get_type_hints
 
 from analysis.status import Status
 
 Scalar = str | int | float | bool | None
 """One entry of the long table; None is missing."""
+LeftOut = tuple[float | None, ...]
+"""A number without each prompt group, by the group's number; missing where no row is of the group.
+
+The group of a prompt is the same for every model, transform and turn, so that entries of one place
+left out the same prompts.
+"""
+NUM_GROUPS = 20
+"""Prompt groups of a study."""
 Row = dict[str, Scalar]
-"""One line of the long table: column -> entry, the study's axes included."""
+"""One line of the long table: column -> entry, the study's axes included.
+
+Of all columns `left_out` alone holds no single number or word; `left_out_of` reads it.
+"""
 
 
 def label_of(value: Scalar) -> str:
@@ -33,6 +44,11 @@ def label_at(row: Mapping[str, Scalar], column: str) -> str | None:
     """Return the label of a row's entry in a column; None where it is missing or there is none."""
     value = row.get(column)
     return None if value is None else label_of(value)
+
+
+def left_out_of(row: Mapping[str, Scalar]) -> LeftOut | None:
+    """Return a row's number without each prompt group; None where that was not kept."""
+    return cast("LeftOut | None", row.get("left_out"))
 
 
 class Role(Enum):
@@ -56,6 +72,8 @@ class Role(Enum):
     """Whether to trust the value, or why there is none."""
     JOB = auto()
     """The job that measured it."""
+    LEFT_OUT = auto()
+    """The number without each prompt group, for fits over sizes."""
 
 
 class End(Enum):
@@ -187,6 +205,14 @@ class Measurement:
     ] = None
     key: Annotated[
         str | None, Column(Role.JOB, "the job that measured it; of several, by spaces")
+    ] = None
+    left_out: Annotated[
+        LeftOut | None,
+        Column(
+            Role.LEFT_OUT,
+            "the value without each prompt group, by the group's number; none in a list: the group "
+            "has no rows",
+        ),
     ] = None
     axes: Mapping[str, Scalar] = field(default_factory=dict)
     """Axis column -> value: those that a job swept itself, in a whole study all axes."""

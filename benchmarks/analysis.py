@@ -195,6 +195,7 @@ def _measurements(number: int) -> pa.Table:
         "value": values,
         "low": values * 0.9,
         "high": values * 1.1,
+        "left_out": pa.FixedSizeListArray.from_arrays(np.repeat(values, _GROUPS), _GROUPS),
     }
     fixed = {
         "objective": "dpo",

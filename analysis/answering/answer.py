@@ -8,7 +8,7 @@ rule in the file's docstring; no verdict rests on a number without its interval.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -52,7 +52,7 @@ class Evidence:
     def as_json(self) -> dict[str, object]:
         """Return the evidence as `answers.json` holds it, the interval's ends beside the value."""
         number = self.estimate
-        ends = dict.fromkeys(("value", "low", "high")) if number is None else asdict(number)
+        ends = {name: number and getattr(number, name) for name in ("value", "low", "high")}
         return {
             "text": self.text,
             "metric": self.metric,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -11,7 +11,7 @@ from jaxtyping import Int64
 
 from analysis.estimates.intervals import MIN_GROUPS, Estimate
 from analysis.estimates.nulls import Band
-from analysis.measurement import Measurement
+from analysis.measurement import NUM_GROUPS, LeftOut, Measurement
 from analysis.rows.moments import Moments
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Reservoir, Sample
@@ -34,8 +34,9 @@ class Measured:
     """The number and its interval."""
     num_rows: int
     """Rows that entered."""
-    num_groups: int | None
-    """Prompt groups that entered; None: no prompt does, so that there is no interval to miss."""
+    groups: Sequence[int] | None
+    """Numbers of the prompt groups that entered, in the order of `left_out`; None: none does,
+    and no interval is missed."""
     null: Band | None = None
     """Band of random directions or subspaces, where that is defined."""
     base_null: Band | None = None
@@ -80,9 +81,9 @@ def with_number(
         note: what to know about a good value.
         few: how the reason counts prompt groups that do not suffice for an interval.
     """
-    estimate, num_groups = result.estimate, result.num_groups
+    estimate, num_groups = result.estimate, len(result.groups or ())
     bounded = all(end is not None and isfinite(end) for end in (estimate.low, estimate.high))
-    too_few = num_groups is not None and num_groups < MIN_GROUPS
+    too_few = result.groups is not None and num_groups < MIN_GROUPS
     reason = f"{few.format(num_groups)}, an interval needs {MIN_GROUPS}"
     return replace(
         about,
@@ -90,14 +91,23 @@ def with_number(
         low=estimate.low if bounded else None,
         high=estimate.high if bounded else None,
         num_rows=result.num_rows,
-        num_groups=num_groups or 0,
+        num_groups=num_groups,
         status=Status.TOO_FEW_GROUPS if too_few else Status.OK,
         reason=reason if too_few else note,
         null_low=result.null.low if result.null else None,
         null_high=result.null.high if result.null else None,
         base_null_low=result.base_null.low if result.base_null else None,
         base_null_high=result.base_null.high if result.base_null else None,
+        left_out=_by_group(estimate.left_out, result.groups or ()),
     )
+
+
+def _by_group(left_out: Sequence[float], groups: Sequence[int]) -> LeftOut | None:
+    """Return the numbers by the number of the group left out; None where they are not known."""
+    if not left_out:
+        return None
+    known = dict(zip(map(int, groups), left_out, strict=True))
+    return tuple(known.get(group) for group in range(max(NUM_GROUPS, *(n + 1 for n in known))))
 
 
 def with_estimate(
@@ -115,7 +125,7 @@ def with_estimate(
     if not isfinite(estimate.value):
         return missing(about, "what the model computes is not finite")
     result = Measured(
-        estimate=estimate, num_rows=len(groups), num_groups=len(np.unique(groups)), null=null
+        estimate=estimate, num_rows=len(groups), groups=np.unique(groups).tolist(), null=null
     )
     return with_number(about, result, note=note, few="{} prompt groups")
 

@@ -29,6 +29,9 @@ class Estimate:
     """Lower end; None where there are too few groups."""
     high: float | None = None
     """Upper end; None where there are too few groups."""
+    left_out: tuple[float, ...] = ()
+    """The number without each group that entered, in their order; empty where there is no interval.
+    Fits over sizes that share prompts are made again with them."""
 
     def within(self, lowest: float, highest: float) -> Estimate:
         """Clip the number and its interval to the range that the quantity cannot leave."""
@@ -40,6 +43,7 @@ class Estimate:
             value=function(self.value),
             low=None if self.low is None else function(self.low),
             high=None if self.high is None else function(self.high),
+            left_out=tuple(map(function, self.left_out)),
         )
 
 
@@ -58,7 +62,8 @@ def jackknife(
         left_out: the statistic without each group.
         counts: rows of each group, if the statistic weights groups by their rows; without it every
             group counts the same.
-        correct: whether to report the bias-corrected value instead of `whole`.
+        correct: whether to report the bias-corrected value instead of `whole`; the correction then
+            moves the statistic without each group as well.
 
     Returns:
         The statistic; without an interval under MIN_GROUPS groups, or where some `left_out` is NaN.
@@ -75,7 +80,8 @@ def jackknife(
     pseudo = inverse_share * whole - (inverse_share - 1) * left_out
     variance = float((np.square(pseudo - corrected) / (inverse_share - 1)).mean())
     half = student_quantile(num_groups - 1) * variance**0.5
-    return Estimate(value=value, low=value - half, high=value + half)
+    kept = tuple((left_out + (value - whole)).tolist())
+    return Estimate(value=value, low=value - half, high=value + half, left_out=kept)
 
 
 def ratios_left(
@@ -114,8 +120,15 @@ def group_draws(num_groups: int) -> Float64[np.ndarray, "draws groups"]:
     return np.asarray(draws, dtype=np.float64)
 
 
+def left_out_weights(num_groups: int) -> Float64[np.ndarray, "leave groups"]:
+    """Return how often each group counts where each is left out in turn: 0 itself, 1 the others."""
+    return 1.0 - np.eye(num_groups)
+
+
 def percentile_interval(
-    value: float, drawn: Float64[np.ndarray, " draws"], num_groups: int
+    value: float,
+    drawn: Float64[np.ndarray, " draws"],
+    left_out: Float64[np.ndarray, " groups"],
 ) -> Estimate:
     """Make an interval from a statistic on every bootstrap draw of groups.
 
@@ -125,18 +138,22 @@ def percentile_interval(
     Args:
         value: the statistic on all groups.
         drawn: the statistic on each draw.
-        num_groups: groups that were drawn from; under MIN_GROUPS there is no interval.
+        left_out: the statistic without each group that was drawn from; under MIN_GROUPS of them
+            there is no interval.
 
     Returns:
         The estimate, its interval always around `value`.
     """
     from scipy.special import ndtr
 
+    num_groups = len(left_out)
     if num_groups < MIN_GROUPS:
         return Estimate(value=value)
+    kept = tuple(left_out.tolist()) if np.isfinite(left_out).all() else ()
     spread = (num_groups / (num_groups - 1)) ** 0.5
     tail = float(ndtr(-spread * student_quantile(num_groups - 1)))
     # Always values that were drawn, never between two of them.
     low = np.quantile(drawn, tail, method="lower")
     high = np.quantile(drawn, 1 - tail, method="higher")
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
+    ends = min(float(low), value), max(float(high), value)
+    return Estimate(value=value, low=ends[0], high=ends[1], left_out=kept)

@@ -14,6 +14,7 @@ from analysis.estimates.intervals import (
     Estimate,
     group_draws,
     jackknife,
+    left_out_weights,
     student_quantile,
 )
 from analysis.rows.crossing import cross_groups
@@ -33,6 +34,8 @@ class MeanOffset:
     """Sum of each group's rows."""
     counts: Float64[np.ndarray, " groups"]
     """Rows of each group."""
+    numbers: tuple[int, ...]
+    """Number of each group."""
     floor: float | None
     """Median norm of a row of the base against itself; None where it was not measured."""
 
@@ -43,7 +46,7 @@ class MeanOffset:
         """Make a mean offset; `groups` maps group number -> mean and number of its rows."""
         counts = np.array([float(count) for _, count in groups.values()])
         sums = np.stack([mean for mean, _ in groups.values()]) * counts[:, None]
-        return cls(sums=sums, counts=counts, floor=floor)
+        return cls(sums=sums, counts=counts, numbers=tuple(groups), floor=floor)
 
     @property
     def num_rows(self) -> int:
@@ -97,13 +100,15 @@ class MeanOffset:
         return jackknife(float(cosines[0]), cosines[1:], self.counts).within(-1.0, 1.0)
 
     def cosines(self, units: Float32[np.ndarray, "vectors d"]) -> Float32[np.ndarray, "vectors k"]:
-        """Return cosines of unit vectors with the mean, then with that of every bootstrap draw.
+        """Return cosines of unit vectors with the mean of all, of each draw and less each group.
 
         A draw's mean is a sum of the groups' means, so every vector is multiplied only with those.
         Noise may leave a cosine of 1 a little above it.
         """
-        draws = group_draws(self.num_groups)[: NUM_DRAWS if self.num_groups >= MIN_GROUPS else 0]
-        weights = np.concatenate([np.ones((1, self.num_groups)), draws])
+        weights = np.ones((1, self.num_groups))
+        if self.num_groups >= MIN_GROUPS:
+            draws = group_draws(self.num_groups)[:NUM_DRAWS]
+            weights = np.concatenate([weights, draws, left_out_weights(self.num_groups)])
         lengths = np.linalg.norm(weights @ self.sums, axis=1)
         nothing = np.zeros_like(weights)
         shares = np.divide(weights, lengths[:, None], out=nothing, where=lengths[:, None] > 0)
@@ -113,7 +118,7 @@ class MeanOffset:
         return np.asarray(near @ (shares * scale).T.astype(np.float32))
 
     def estimate(self, numbers: Float64[np.ndarray, " k"]) -> Estimate:
-        """Estimate a number from its value at the mean and at the mean of every bootstrap draw.
+        """Estimate a number from its value at each of the means of `cosines`.
 
         By standard error and t(G - 1): a jackknife of a quantile over few vectors counts how they
         happen to lie as noise (it covered 200 of 200 truths at 95 %).
@@ -122,6 +127,9 @@ class MeanOffset:
         if len(numbers) == 1:
             return Estimate(value=value)
         # Resampling G groups lacks a G-th of the variance.
-        error = float(numbers[1:].std()) * (self.num_groups / (self.num_groups - 1)) ** 0.5
+        drawn, left_out = numbers[1 : 1 + NUM_DRAWS], numbers[1 + NUM_DRAWS :]
+        error = float(drawn.std()) * (self.num_groups / (self.num_groups - 1)) ** 0.5
         half = student_quantile(self.num_groups - 1) * error
-        return Estimate(value=value, low=value - half, high=value + half).within(-1.0, 1.0)
+        left = tuple(left_out.tolist())
+        estimate = Estimate(value=value, low=value - half, high=value + half, left_out=left)
+        return estimate.within(-1.0, 1.0)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import reduce
 
 import numpy as np
 
 from analysis.estimates.evaluation import Measured, UnmeasurableError
-from analysis.estimates.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
+from analysis.estimates.intervals import (
+    MIN_GROUPS,
+    Estimate,
+    group_draws,
+    left_out_weights,
+    percentile_interval,
+)
 from analysis.rows.histogram import Histogram, quantiles_of_counts
 
 SHARES = (0.5, 0.05, 0.95)
 """The quantiles reported, the median first."""
 
 
-def measure_quantile(histograms: Sequence[Histogram], share: float) -> Measured:
+def measure_quantile(histograms: Mapping[int, Histogram], share: float) -> Measured:
     """Measure a quantile of all values together, with a group bootstrap interval.
 
     Args:
-        histograms: one per prompt group.
+        histograms: one per prompt group, by the group's number.
         share: of the values that lie below the quantile, 0 to 1.
 
     Returns:
@@ -28,15 +34,19 @@ def measure_quantile(histograms: Sequence[Histogram], share: float) -> Measured:
     Raises:
         UnmeasurableError: the histograms are empty.
     """
-    filled = [histogram for histogram in histograms if histogram.num_values]
+    filled = {number: part for number, part in histograms.items() if part.num_values}
     if not filled:
         raise UnmeasurableError("no row has this value (the base rows are zero)")
-    whole = reduce(Histogram.merge, filled)
+    whole = reduce(Histogram.merge, filled.values())
     estimate = Estimate(value=whole.quantile(share))
     if len(filled) >= MIN_GROUPS:
         columns = np.flatnonzero(whole.counts)
-        counts = np.stack([histogram.counts[columns] for histogram in filled]).astype(np.float64)
-        drawn = quantiles_of_counts(group_draws(len(filled)) @ counts, columns, share)
-        drawn = np.clip(drawn, whole.smallest, whole.largest)
-        estimate = percentile_interval(estimate.value, drawn, len(filled))
-    return Measured(estimate=estimate, num_rows=whole.num_values, num_groups=len(filled))
+        counts = np.stack([part.counts[columns] for part in filled.values()]).astype(np.float64)
+        drawn, left_out = (
+            np.clip(
+                quantiles_of_counts(weights @ counts, columns, share), whole.smallest, whole.largest
+            )
+            for weights in (group_draws(len(filled)), left_out_weights(len(filled)))
+        )
+        estimate = percentile_interval(estimate.value, drawn, left_out)
+    return Measured(estimate=estimate, num_rows=whole.num_values, groups=list(filled))

@@ -40,7 +40,7 @@ class SpectralNumber:
         return Measured(
             estimate=estimate.within(1.0, float(spectra.dimension)),
             num_rows=int(spectra.counts.sum()),
-            num_groups=spectra.num_groups,
+            groups=self.sample.filled,
         )
 
     def measure_share(self, centred: bool) -> Measured:

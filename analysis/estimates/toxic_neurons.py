@@ -101,7 +101,7 @@ def _measure_mean(
     return Measured(
         estimate=jackknife(float(own.sum() / counts.sum()), ratios_left(own, counts), counts),
         num_rows=int(counts.sum()),
-        num_groups=len(counts),
+        groups=sums.numbers,
         null=_find_random_band(values.sum(axis=0) / counts.sum(), len(toxic)),
     )
 

@@ -5,6 +5,7 @@ studies give equal bytes. No times, paths or attempts are ever part of it.
 """
 
 import difflib
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pyarrow as pa
 
-from analysis.measurement import FIELDS, IDENTITY, NUMBERS, Row, Scalar, label_of
+from analysis.measurement import FIELDS, IDENTITY, NUMBERS, LeftOut, Row, Scalar, label_of
 from analysis.status import Status
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ ARROW: dict[type, pa.DataType] = {
     bool: pa.bool_(),
     int: pa.int64(),
     float: pa.float64(),
+    LeftOut: pa.list_(pa.float64()),
 }
 """Type of a field or an axis -> type of its column."""
 FIXED = pa.schema([(name, ARROW[declared.type]) for name, declared in FIELDS.items()])
@@ -98,6 +100,7 @@ def to_table(
     for row in clean:
         _check(row)
     order = list(dict.fromkeys([*axis_columns(axes), *IDENTITY, "key", *whole.names]))
+    order.remove("left_out")
     clean.sort(key=lambda row: tuple(_sortable(row[name]) for name in order))
     return pa.Table.from_pylist(clean, schema=whole)
 
@@ -106,6 +109,8 @@ def to_rows(data: "pa.Table | pd.DataFrame | Iterable[Mapping[str, object]]") ->
     """Return rows of a table, DataFrame or dicts, with every fixed column and None for missing."""
     if isinstance(data, pa.Table) and is_long_table(data):
         canonical: list[Row] = data.to_pylist()
+        for row in canonical:
+            row["left_out"] = _left_out(row["left_out"])
         return canonical
     if isinstance(data, pa.Table):
         data = data.to_pylist()
@@ -137,10 +142,10 @@ def _clean(row: Mapping[str, object], kinds: Mapping[str, Convert]) -> Row:
 
 def _missing(value: object) -> bool:
     """Whether a value is one of the spellings of missing; 0 is not."""
-    if value is None or value == "":
-        return True
     if isinstance(value, float):
         return math.isnan(value)
+    if value is None or isinstance(value, str):
+        return not value
     return type(value).__name__ in ("NAType", "NaTType")  # pandas, which is not imported for this
 
 
@@ -151,6 +156,7 @@ def _converters(whole: pa.Schema) -> dict[str, Convert]:
         pa.bool_(): bool,
         pa.int64(): _count,
         pa.float64(): _real,
+        ARROW[LeftOut]: _left_out,
     }
     return {field.name: by_type[field.type] for field in whole}
 
@@ -164,6 +170,15 @@ def _count(value: object) -> int:
 def _real(value: object) -> float:
     assert isinstance(value, Real), f"{value!r} is not a number"
     return float(value) + 0.0  # adding zero turns -0.0, which would print as "-0", into 0.0
+
+
+def _left_out(value: object) -> Scalar:
+    """Read a list of numbers, or one as a CSV file spells it: the one entry that is no Scalar."""
+    if _missing(value):
+        return None
+    entries = cast("Iterable[object]", json.loads(value) if isinstance(value, str) else value)
+    kept = tuple(None if _missing(entry) else _real(entry) for entry in entries)
+    return cast("Scalar", kept)
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -58,6 +59,8 @@ def spell(value: Scalar) -> str:
     """Write one entry of a CSV file: empty where it is missing, the shortest exact number."""
     if value is None:
         return ""
+    if isinstance(value, list | tuple):
+        return json.dumps(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

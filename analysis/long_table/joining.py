@@ -34,7 +34,8 @@ def conformed(
     for field in schema(axes, types):
         is_constant = field.name in constants and field.name not in swept
         if not is_constant and field.name in table.column_names:
-            columns.append(table[field.name].cast(field.type))
+            own = table[field.name]
+            columns.append(own if own.type == field.type else own.cast(field.type))
         else:
             value = constants[field.name] if is_constant else None
             columns.append(pa.repeat(pa.scalar(value, field.type), len(table)))

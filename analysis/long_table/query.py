@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.long_table.columns import axes_of, common_type, is_long_table, schema, to_rows
+from analysis.long_table.columns import FIXED, axes_of, common_type, is_long_table, schema, to_rows
 from analysis.long_table.depth import layer_at
 from analysis.long_table.selection import Selection, filter_where, is_named, resolve, select
 from analysis.measurement import Row, Scalar
@@ -50,6 +50,12 @@ class LongTable:
         places = self.combinations(names) if len(self.columns) else set()
         layers = [{**empty, **dict(zip(names, place, strict=True))} for place in places]
         return resolve(selection, [*self.distinct("site"), *self.distinct("position"), *layers])
+
+    def without_left_out(self) -> LongTable:
+        """Return the measurements less what only fits read: twenty Python numbers to each row."""
+        place = self.columns.column_names.index("left_out")
+        nothing = pa.nulls(len(self.columns), FIXED.field("left_out").type)
+        return LongTable(columns=self.columns.set_column(place, FIXED.field("left_out"), nothing))
 
     def of_metrics(self, metrics: Sequence[str]) -> LongTable:
         """Return the measurements of these metrics."""

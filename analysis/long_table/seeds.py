@@ -3,11 +3,22 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import cast
 
 import numpy as np
 
 from analysis.long_table.columns import axes_of
-from analysis.measurement import CONTROLS, FIELDS, IDENTITY, End, Row, Scalar
+from analysis.measurement import (
+    CONTROLS,
+    FIELDS,
+    IDENTITY,
+    End,
+    LeftOut,
+    Row,
+    Scalar,
+    left_out_of,
+)
 from analysis.status import Status
 
 CONFIDENCE = 0.95
@@ -76,12 +87,32 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         "low": low,
         "high": high,
         "num_seeds": len(good),
+        "left_out": cast("Scalar", _mean_left_out(good)),
         "key": " ".join(sorted({str(row["key"]) for row in good})),
         # An interval over seeds stands by itself: too few groups within one no longer matter.
         "status": Status.OK.value,
         "reason": _missing_seeds(bad) if bad else None,
     }
     return good[0] | blank | _outermost(good) | combined
+
+
+def _mean_left_out(rows: Sequence[Row]) -> LeftOut | None:
+    """Return the mean over seeds without each group; None where a seed has not kept it.
+
+    A seed without rows of a group is the same number without that group.
+    """
+    kept = [left_out_of(row) or () for row in rows]
+    if not all(kept):
+        return None
+    wholes = [_number(row) for row in rows]
+    means: list[float | None] = []
+    for group in zip_longest(*kept):
+        numbers = [
+            own if own is not None else all_of for own, all_of in zip(group, wholes, strict=True)
+        ]
+        has_rows = any(own is not None for own in group)
+        means.append(math.fsum(filter(None, numbers)) / len(numbers) if has_rows else None)
+    return tuple(means)
 
 
 def _outermost(rows: Sequence[Row]) -> Row:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from analysis.estimates import evaluation
 from analysis.estimates.intervals import MIN_GROUPS, jackknife, ratios_left
@@ -29,6 +29,8 @@ class Captured:
     """Squared norm of each group's rows."""
     counts: Float64[np.ndarray, " groups"]
     """Rows of each group."""
+    numbers: Int64[np.ndarray, " groups"]
+    """Numbers of the groups."""
     null: Band
     """The share inside a random subspace."""
     base_null: Band | None
@@ -88,7 +90,7 @@ def _measure_share(captured: Captured) -> evaluation.Measured:
     return evaluation.Measured(
         estimate=jackknife(captured.share, left_out, counts).within(0.0, 1.0),
         num_rows=int(captured.counts.sum()),
-        num_groups=int(filled.sum()),
+        groups=captured.numbers[filled].tolist(),
         null=captured.null,
         base_null=captured.base_null,
     )
@@ -102,8 +104,8 @@ def _measure_ratio(sample: Captured, other: Captured) -> evaluation.Measured:
         left_out = sample.shares_left / other.shares_left
     counts = sample.counts + other.counts
     estimate = jackknife(sample.share / other.share, left_out, counts)
-    num_rows = int(sample.counts.sum())
-    return evaluation.Measured(estimate=estimate, num_rows=num_rows, num_groups=len(counts))
+    num_rows, groups = int(sample.counts.sum()), sample.numbers.tolist()
+    return evaluation.Measured(estimate=estimate, num_rows=num_rows, groups=groups)
 
 
 def _capture(sample: Sample, against: Sample | None, centred: bool) -> Pair:
@@ -126,6 +128,7 @@ def _capture(sample: Sample, against: Sample | None, centred: bool) -> Pair:
                 inside=inside,
                 total=total,
                 counts=counts,
+                numbers=np.array(numbers),
                 null=_find_random_band(evaluation.require_spectra(own, centred), num_axes, centred),
                 base_null=_find_base_band(own.base, other.base, num_axes),
             )

@@ -53,7 +53,7 @@ def _measure_cka(sample: Sample) -> Measured:
     with np.errstate(invalid="ignore", divide="ignore"):
         alike = inner / np.sqrt(squares[0] * squares[1])
     estimate = jackknife(float(alike[0]), alike[1:], member.sum(axis=0)).within(-1.0, 1.0)
-    return Measured(estimate=estimate, num_rows=len(base), num_groups=len(numbers))
+    return Measured(estimate=estimate, num_rows=len(base), groups=numbers.tolist())
 
 
 def _kernel(rows: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, "n n"]:

@@ -35,7 +35,9 @@ class Consistency(Metric):
 
 
 def _measure_consistency(sample: Sample) -> Measured:
-    parts = [group.directions for group in sample.groups.values() if group.directions.num_rows]
+    having = {n: group.directions for n, group in sample.groups.items()}
+    having = {n: part for n, part in having.items() if part.num_rows}
+    parts = list(having.values())
     if not parts:
         raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)
     counts = np.array([part.num_rows for part in parts], dtype=np.float64)
@@ -51,4 +53,4 @@ def _measure_consistency(sample: Sample) -> Measured:
     rest_pairs = np.square(counts.sum() - counts) - (count_squares.sum() - count_squares)
     left_out = np.divide(rest, rest_pairs, out=np.full(len(parts), np.nan), where=rest_pairs > 0)
     estimate = jackknife(whole, left_out, counts).within(-1.0, 1.0)
-    return Measured(estimate=estimate, num_rows=int(counts.sum()), num_groups=len(parts))
+    return Measured(estimate=estimate, num_rows=int(counts.sum()), groups=list(having))

@@ -39,14 +39,15 @@ class CosineToMean(Metric):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranked:
-    """Cosines in order, and how much of every bootstrap draw lies up to each."""
+    """Cosines in order, and how much of every draw, and without each group, lies up to each."""
 
     cosines: Float64[np.ndarray, " rows"]
     """Ascending."""
-    reached: Float64[np.ndarray, "draws rows"]
-    """Rows of the draw up to and with this one; no draws where there are too few groups."""
-    num_groups: int
-    """Groups with rows that have a cosine."""
+    reached: Float64[np.ndarray, "weights rows"]
+    """Rows up to and with this one: of every bootstrap draw, then without each group; none where
+    there are too few groups."""
+    groups: list[int]
+    """Numbers of the groups with rows that have a cosine."""
 
 
 def _rank_cosines(sample: Sample) -> Ranked:
@@ -54,20 +55,20 @@ def _rank_cosines(sample: Sample) -> Ranked:
     order = np.argsort(cosines, kind="stable")
     numbers, owners = np.unique(groups[order], return_inverse=True)
     # The direction of the mean is held fixed: leaving a group out of it hardly moves it.
-    weights = intervals.group_draws(len(numbers))[
-        : intervals.NUM_DRAWS if len(numbers) >= intervals.MIN_GROUPS else 0
-    ]
-    reached = np.cumsum(weights[:, owners], axis=1)
-    return Ranked(cosines=cosines[order], reached=reached, num_groups=len(numbers))
+    number = len(numbers)
+    weights = np.concatenate([intervals.group_draws(number), intervals.left_out_weights(number)])
+    reached = np.cumsum(weights[: len(weights) * (number >= intervals.MIN_GROUPS), owners], axis=1)
+    return Ranked(cosines=cosines[order], reached=reached, groups=numbers.tolist())
 
 
 def _measure_quantile(ranked: Callable[[], Ranked], share: float) -> Measured:
-    cosines, reached, num_groups = ranked().cosines, ranked().reached, ranked().num_groups
+    cosines, reached, groups = ranked().cosines, ranked().reached, ranked().groups
     estimate = intervals.Estimate(value=float(np.quantile(cosines, share)))
     if len(reached):
-        at = (reached < share * reached[:, -1:]).sum(axis=1)
-        estimate = intervals.percentile_interval(estimate.value, cosines[at], num_groups)
-    return Measured(estimate=estimate, num_rows=len(cosines), num_groups=num_groups)
+        found = cosines[(reached < share * reached[:, -1:]).sum(axis=1)]
+        drawn, left_out = found[: -len(groups)], found[-len(groups) :]
+        estimate = intervals.percentile_interval(estimate.value, drawn, left_out)
+    return Measured(estimate=estimate, num_rows=len(cosines), groups=groups)
 
 
 def cosines_to_others(

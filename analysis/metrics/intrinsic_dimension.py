@@ -9,7 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from analysis.estimates.evaluation import Measured, UnmeasurableError, require_kept
-from analysis.estimates.intervals import MIN_GROUPS, Estimate, group_draws, percentile_interval
+from analysis.estimates.intervals import (
+    MIN_GROUPS,
+    Estimate,
+    group_draws,
+    left_out_weights,
+    percentile_interval,
+)
 from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -56,11 +62,13 @@ def _measure_dimension(sample: Sample) -> Measured:
         raise UnmeasurableError("every row has its two neighbours at one distance")
     estimate = Estimate(value=float((counts.sum() - 1) / sums.sum()))
     if len(numbers) >= MIN_GROUPS:
-        weights = group_draws(len(numbers))
         with np.errstate(divide="ignore"):
-            drawn = (weights @ counts - 1) / (weights @ sums)
-        estimate = percentile_interval(estimate.value, drawn, len(numbers))
-    return Measured(estimate=estimate, num_rows=len(logarithms), num_groups=len(numbers))
+            drawn, left_out = (
+                (weights @ counts - 1) / (weights @ sums)
+                for weights in (group_draws(len(numbers)), left_out_weights(len(numbers)))
+            )
+        estimate = percentile_interval(estimate.value, drawn, left_out)
+    return Measured(estimate=estimate, num_rows=len(logarithms), groups=numbers.tolist())
 
 
 def _find_distinct(rows: Float64[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:

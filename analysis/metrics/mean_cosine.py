@@ -59,7 +59,7 @@ def _measure_cosine(sample: Sample, other: Sample | None) -> evaluation.Measured
     return evaluation.Measured(
         estimate=estimate,
         num_rows=int(counts.sum()),
-        num_groups=len(numbers),
+        groups=numbers,
         null=random_cosine(sums.shape[1]),
         base_null=base_cosine(sample.base, other.base),
     )

@@ -28,5 +28,5 @@ class OffsetNorm(Metric):
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""
-        histograms = [self.norms(group) for group in sample.groups.values()]
+        histograms = {number: self.norms(group) for number, group in sample.groups.items()}
         return [partial(measure_quantile, histograms, share) for share in SHARES]

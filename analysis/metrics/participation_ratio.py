@@ -61,7 +61,8 @@ def measure_crossed(sample: Sample, centred: bool) -> evaluation.Measured:
     # Every group counts the same in these means, whatever its rows, so the jackknife too.
     estimate = _log_jackknife(whole[0] / whole[1], above, below, None)
     num_rows = int(spectra.counts[usable].sum())
-    return evaluation.Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
+    groups = [number for number, is_usable in zip(sample.filled, usable, strict=True) if is_usable]
+    return evaluation.Measured(estimate=estimate, num_rows=num_rows, groups=groups)
 
 
 def measure_plugin(sample: Sample, centred: bool) -> evaluation.Measured:
@@ -82,7 +83,7 @@ def measure_plugin(sample: Sample, centred: bool) -> evaluation.Measured:
         below = below - 2 * rows_left * left_along + np.square(rows_left * lengths)
     estimate = _log_jackknife(whole, np.square(above), below, spectra.counts)
     num_rows = int(spectra.counts.sum())
-    return evaluation.Measured(estimate=estimate, num_rows=num_rows, num_groups=len(traces))
+    return evaluation.Measured(estimate=estimate, num_rows=num_rows, groups=sample.filled)
 
 
 def _own_traces_and_products(

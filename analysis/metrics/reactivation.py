@@ -50,6 +50,8 @@ class Reactivation(Metric):
 class Left:
     """Sums over the rows of one condition at its toxic neurons: of all, then without each group."""
 
+    numbers: list[int]
+    """Numbers of the groups left out in turn."""
     counts: Float64[np.ndarray, "leave 1"]
     """Rows."""
     moved: Float64[np.ndarray, "leave k"]
@@ -111,7 +113,7 @@ def _require_not_zero(
 def _jackknife(numbers: Float64[np.ndarray, " leave"], own: Left, other: Left) -> Measured:
     rows = own.rows + other.rows
     estimate = jackknife(float(numbers[0]), numbers[1:], rows)
-    return Measured(estimate=estimate, num_rows=int(own.rows.sum()), num_groups=len(rows))
+    return Measured(estimate=estimate, num_rows=int(own.rows.sum()), groups=own.numbers)
 
 
 def _leave_out_groups(sample: Sample, against: Sample | None) -> tuple[Left, Left]:
@@ -133,6 +135,7 @@ def _left(sums: GroupedSums, numbers: list[int], toxic: Int[np.ndarray, " k"]) -
         return np.concatenate([whole[None], whole - own])
 
     return Left(
+        numbers=numbers,
         counts=leave(sums.counts[:, None]),
         moved=leave((sums.aligned - sums.base)[:, toxic]),
         base=leave(sums.base[:, toxic]),

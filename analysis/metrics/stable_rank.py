@@ -70,7 +70,7 @@ def _measure_rank(sample: Sample, centred: bool) -> evaluation.Measured:
     return evaluation.Measured(
         estimate=_joined(crossed, in_sample).within(1.0, float(spectra.dimension)),
         num_rows=int(spectra.counts.sum()),
-        num_groups=spectra.num_groups,
+        groups=sample.filled,
     )
 
 

@@ -28,6 +28,8 @@ class Angles:
     """Without each group that either condition has."""
     counts: Float64[np.ndarray, " groups"]
     """Rows of each group in both conditions."""
+    numbers: list[int]
+    """Numbers of these groups."""
     num_rows: int
     """Rows of the sample."""
     random: Cosines
@@ -76,7 +78,7 @@ def _measure_angles(
     return evaluation.Measured(
         estimate=estimate.within(0.0, 1.0),
         num_rows=angles().num_rows,
-        num_groups=len(counts),
+        groups=angles().numbers,
         null=Band.of_draws(number_of(random)),
         base_null=None if base is None else Band.of_draws(number_of(base)),
     )
@@ -108,6 +110,7 @@ def _find_angles(sample: Sample, against: Sample | None, centred: bool) -> Angle
         whole=cosines(None),
         left_out=[cosines(number) for number in numbers],
         counts=counts[0] + counts[1],
+        numbers=numbers,
         num_rows=int(counts[0].sum()),
         random=random_angles(*sizes, pair[0].dimension),
         base=base_angles(sample.base, other.base, *sizes),
@@ -116,5 +119,4 @@ def _find_angles(sample: Sample, against: Sample | None, centred: bool) -> Angle
 
 def _places(sample: Sample) -> dict[int, int]:
     """Map each prompt group with rows to its place among them."""
-    filled = [number for number, group in sample.groups.items() if group.num_rows]
-    return {number: place for place, number in enumerate(filled)}
+    return {number: place for place, number in enumerate(sample.filled)}

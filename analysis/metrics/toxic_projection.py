@@ -48,7 +48,9 @@ class ToxicProjection(Metric):
 
 def _measure_projection(sample: Sample, bands: Callable[[], Bands], place: int) -> Measured:
     direction = _unit_direction(sample.toxic, place)
-    parts = [group.directions for group in sample.groups.values() if group.directions.num_rows]
+    having = {n: group.directions for n, group in sample.groups.items()}
+    having = {n: part for n, part in having.items() if part.num_rows}
+    parts = list(having.values())
     if not parts:
         raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)
     counts = np.array([float(part.num_rows) for part in parts])
@@ -59,7 +61,7 @@ def _measure_projection(sample: Sample, bands: Callable[[], Bands], place: int) 
     return Measured(
         estimate=estimate,
         num_rows=int(counts.sum()),
-        num_groups=len(parts),
+        groups=list(having),
         null=null,
         base_null=base_null,
     )

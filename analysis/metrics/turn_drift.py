@@ -37,30 +37,29 @@ class TurnDrift(Metric):
         return [partial(_measure_projection, projections), partial(_measure_slope, projections)]
 
 
-Projections = tuple[Float64[np.ndarray, "turns leave"], list[int], Float64[np.ndarray, " groups"]]
+Projections = tuple[Float64[np.ndarray, "turns leave"], list[int], dict[int, float]]
 """Of every turn, with all groups and without each; the turns; rows of each group at this turn."""
 
 
 def _measure_projection(find: Callable[[], Projections]) -> evaluation.Measured:
-    projections, _, counts = find()
-    return _jackknife(projections[-1], counts)
+    projections, _, rows = find()
+    return _jackknife(projections[-1], rows)
 
 
 def _measure_slope(find: Callable[[], Projections]) -> evaluation.Measured:
-    projections, turns, counts = find()
+    projections, turns, rows = find()
     if len(turns) < 2:
         raise evaluation.UnmeasurableError("a slope needs two turns")
     steps = np.array(turns) - np.mean(turns)
-    return _jackknife(steps @ projections / (steps @ steps), counts)
+    return _jackknife(steps @ projections / (steps @ steps), rows)
 
 
 def _jackknife(
-    numbers: Float64[np.ndarray, " leave"], counts: Float64[np.ndarray, " g"]
+    numbers: Float64[np.ndarray, " leave"], rows: dict[int, float]
 ) -> evaluation.Measured:
+    counts = np.array(list(rows.values()))
     estimate = jackknife(float(numbers[0]), numbers[1:], counts)
-    return evaluation.Measured(
-        estimate=estimate, num_rows=int(counts.sum()), num_groups=len(counts)
-    )
+    return evaluation.Measured(estimate=estimate, num_rows=int(counts.sum()), groups=list(rows))
 
 
 def _find_projections(sample: Sample) -> Projections:
@@ -87,4 +86,4 @@ def _find_projections(sample: Sample) -> Projections:
         raise evaluation.UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
     with np.errstate(invalid="ignore", divide="ignore"):
         projections = np.stack([cross_groups(*half, *halves[0]) / square for half in halves])
-    return projections, turns, halves[-1][1]
+    return projections, turns, dict(zip(numbers, halves[-1][1].tolist(), strict=True))

@@ -194,6 +194,11 @@ class Sample:
     """Turn -> the rows of that earlier turn of the same dialogues, for `turn_drift`."""
 
     @cached_property
+    def filled(self) -> tuple[int, ...]:
+        """Numbers of the prompt groups with rows, in the order of `groups`."""
+        return tuple(number for number, group in self.groups.items() if group.num_rows)
+
+    @cached_property
     def spectra(self) -> Spectra:
         """Spectra of the rows; there must be moments of every group with rows."""
         filled = [group for group in self.groups.values() if group.num_rows]

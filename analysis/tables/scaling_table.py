@@ -1,7 +1,7 @@
 """The table of power laws: how each metric grows with size, per family; refused where thin."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pandas as pd
 import pyarrow as pa
@@ -102,8 +102,9 @@ def _cells(metric: str, law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...
         remarks.append(f"left out: {law.dropped}")
     reason = law.reason or "; ".join(remarks) or None
     about = Measurement(metric=metric, definition="", status=law.status, key=" ".join(keys) or None)
-    slope = {} if law.exponent is None else asdict(law.exponent)
-    exponent = replace(about, **slope, reason=reason)
+    exponent = replace(about, reason=reason)
+    if (slope := law.exponent) is not None:
+        exponent = replace(exponent, value=slope.value, low=slope.low, high=slope.high)
     ends = (
         replace(about, value=value, reason=law.reason)
         for value in (law.leave_one_out_low, law.leave_one_out_high)

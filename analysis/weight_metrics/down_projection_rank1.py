@@ -91,7 +91,7 @@ def values_of_weights(top: TopDirection | None) -> list[Measurement]:
     return [
         with_number(
             Measurement(metric=name, definition=DEFINITION),
-            Measured(estimate=Estimate(value=value), num_rows=neurons, num_groups=None, null=band),
+            Measured(estimate=Estimate(value=value), num_rows=neurons, groups=None, null=band),
         )
         for name, (value, band) in zip(REPORTS[:2], values, strict=True)
     ]
@@ -105,7 +105,7 @@ def value_at(top: TopDirection | None, offset: MeanOffset) -> Measurement:
     result = Measured(
         estimate=offset.cosine(-top.direction),
         num_rows=offset.num_rows,
-        num_groups=offset.num_groups,
+        groups=offset.numbers,
         null=random_cosine(len(top.direction)),
     )
     return with_number(Measurement(metric=REPORTS[2], definition=DEFINITION), result)

@@ -149,7 +149,7 @@ class Shift:
         result = Measured(
             estimate=estimate,
             num_rows=self.offset.num_rows,
-            num_groups=self.offset.num_groups,
+            groups=self.offset.numbers,
             null=band,
         )
         return with_number(_blank(name), result)

@@ -148,5 +148,5 @@ def _unmoved(values: Sequence[Measurement], reason: str) -> list[Measurement]:
 
 def _exact(name: str, value: float, num_tensors: int) -> Measurement:
     """Return a number that no prompt enters: it has no interval."""
-    result = Measured(estimate=Estimate(value=value), num_rows=num_tensors, num_groups=None)
+    result = Measured(estimate=Estimate(value=value), num_rows=num_tensors, groups=None)
     return with_number(Measurement(metric=name, definition=DEFINITION), result)

@@ -1,6 +1,6 @@
 """The published JSON Schemas of a comparison: of its table, and of the long table's rows."""
 
-from analysis.measurement import FIELDS, Field
+from analysis.measurement import FIELDS, Field, LeftOut
 from analysis.status import MEANINGS, Status
 
 Schema = dict[str, object]
@@ -82,4 +82,7 @@ def _field(declared: Field) -> Schema:
     if declared.type is Status:
         meanings = "; ".join(f"{status.value}: {text}" for status, text in MEANINGS.items())
         return {"enum": [status.value for status in Status], "description": meanings}
+    if declared.type == LeftOut:
+        entries = {"type": ["number", "null"]}
+        return {"type": ["array", "null"], "items": entries, "description": declared.about}
     return {"type": [_TYPES[declared.type], "null"], "description": declared.about}

@@ -63,7 +63,7 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
 def describe_row(row: Mapping[str, Scalar]) -> Iterator[str]:
     """Write one measurement in full precision, line by line."""
     numbers = with_role(Role.ESTIMATE, Role.CONTROL, Role.COUNT)
-    apart = (*numbers, "metric", "definition", "reason")
+    apart = (*numbers, *with_role(Role.LEFT_OUT), "metric", "definition", "reason")
     where = (
         f"{name}={value}" for name, value in row.items() if name not in apart and value is not None
     )

@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from analysis.long_table.depth import layer_at
+from analysis.measurement import NUM_GROUPS
 from cluster.errors import UserError
 from jobs.extraction.extract_params import Params
 from jobs.extraction.extraction_plan import ExtractionPlan
 from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
-from jobs.text.format import NUM_GROUPS
 from jobs.tokens.batches import Unit
 from jobs.tokens.position_policy import DEFAULT
 

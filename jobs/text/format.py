@@ -14,6 +14,7 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analysis.long_table.circumstances import Origin
+from analysis.measurement import NUM_GROUPS
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
 from jobs.text.rows.fault import listed
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 MAX_DROPPED = 0.10
 """Share of a source's rows that may be broken, where a study sets none."""
-NUM_GROUPS = 20
-"""Groups of prompts that intervals are taken over."""
 
 _ROLES = {"texts": "texts to pretrain on", "pairs": "preference pairs", "prompts": "prompts"}
 

@@ -40,7 +40,7 @@ class MyMetric(Metric):
     def prepare(self, sample, against, centred):
         number = sum(group.num_rows for group in sample.groups.values())
         estimate = Estimate(value=float(number))
-        return [lambda: Measured(estimate=estimate, num_rows=number, num_groups=None)]
+        return [lambda: Measured(estimate=estimate, num_rows=number, groups=None)]
 """
 FORMAT = """
 from analysis.long_table.circumstances import Origin

@@ -1,7 +1,6 @@
 """A metric against counted parameters: does it hold as models grow?"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
 from itertools import product
 
 import numpy as np
@@ -133,7 +132,7 @@ def _series(
 def describe(law: PowerLaw) -> str:
     """Return the exponent with its interval, and whether it is more than a description."""
     assert law.exponent is not None
-    value, low, high = astuple(law.exponent)
+    value, low, high = law.exponent.value, law.exponent.low, law.exponent.high
     few = "*" if law.descriptive else ""
     return f"b = {value:.2f} [{low:.2f}, {high:.2f}], n = {law.num_sizes}{few}"
 

@@ -9,6 +9,7 @@ from analysis.estimates.intervals import (
     Estimate,
     group_draws,
     jackknife,
+    left_out_weights,
     percentile_interval,
     student_quantile,
 )
@@ -42,6 +43,9 @@ def test_the_jackknife_takes_the_bias_out_of_a_variance() -> None:
     estimate = jackknife(float(values.var()), left_out, correct=True)
     assert estimate.value == pytest.approx(values.var(ddof=1))
     assert jackknife(float(values.var()), left_out).value == values.var()
+    # The correction moves what is left out as well: a fit sees the same differences.
+    moved = np.array(estimate.left_out) - left_out
+    assert moved == pytest.approx(np.full(9, estimate.value - values.var()))
 
 
 def test_intervals_over_unequal_groups_cover_as_often_as_they_say() -> None:
@@ -59,7 +63,7 @@ def test_intervals_over_unequal_groups_cover_as_often_as_they_say() -> None:
 @pytest.mark.parametrize("num_groups", [1, 2, MIN_GROUPS - 1])
 def test_few_groups_give_a_value_without_an_interval(num_groups: int) -> None:
     assert jackknife(1.0, np.ones(num_groups)) == Estimate(value=1.0)
-    assert percentile_interval(1.0, np.ones(10), num_groups) == Estimate(value=1.0)
+    assert percentile_interval(1.0, np.ones(10), np.ones(num_groups)) == Estimate(value=1.0)
 
 
 def test_a_statistic_undefined_without_some_group_gets_no_interval() -> None:
@@ -77,7 +81,9 @@ def test_bootstrap_draws_are_the_same_every_time_and_draw_as_many_groups_as_ther
 def test_bootstrap_intervals_of_a_mean_are_as_wide_as_the_t_interval() -> None:
     values = np.random.default_rng(4).standard_normal(20)
     drawn = group_draws(20) @ values / 20
-    estimate = percentile_interval(float(values.mean()), drawn, 20)
+    left_out = left_out_weights(20) @ values / 19
+    estimate = percentile_interval(float(values.mean()), drawn, left_out)
+    assert estimate.left_out == pytest.approx([np.delete(values, i).mean() for i in range(20)])
     low, high = stats.t.interval(0.95, 19, loc=values.mean(), scale=stats.sem(values))
     assert estimate.low is not None and estimate.high is not None
     assert estimate.high - estimate.low == pytest.approx(high - low, rel=0.1)
@@ -88,7 +94,9 @@ def test_student_quantiles_are_scipys() -> None:
 
 
 def test_an_estimate_can_be_clipped_and_mapped() -> None:
-    estimate = Estimate(value=1.2, low=0.5, high=1.9)
-    assert estimate.within(-1, 1) == Estimate(value=1.0, low=0.5, high=1.0)
-    assert estimate.map(lambda x: 2 * x) == Estimate(value=2.4, low=1.0, high=3.8)
+    estimate = Estimate(value=1.2, low=0.5, high=1.9, left_out=(0.9, 1.5))
+    clipped = Estimate(value=1.0, low=0.5, high=1.0, left_out=(0.9, 1.0))
+    assert estimate.within(-1, 1) == clipped
+    doubled = Estimate(value=2.4, low=1.0, high=3.8, left_out=(1.8, 3.0))
+    assert estimate.map(lambda x: 2 * x) == doubled
     assert Estimate(value=3.0).within(0, 1) == Estimate(value=1.0)

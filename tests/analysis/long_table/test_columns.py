@@ -1,6 +1,9 @@
 import io
+import json
 import random
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from analysis.long_table.columns import FIXED, axis_column, axis_columns, schema, to_rows, to_table
 from analysis.long_table.files import from_parquet, to_csv, to_pandas, to_parquet
-from analysis.measurement import label_of
+from analysis.measurement import label_of, left_out_of
 
 AXES = ["model", "objective", "seed", "condition"]
 
@@ -39,13 +42,18 @@ def measured(**over):
 
 def read_csv(table):
     """What any reader of CSV makes of it."""
-    return pa.csv.read_csv(
+    at = table.column_names.index("left_out")
+    read = pa.csv.read_csv(
         io.BytesIO(to_csv(table)),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
-            column_types=table.schema, null_values=[""], strings_can_be_null=True
+            column_types=table.schema.set(at, pa.field("left_out", pa.string())),
+            null_values=[""],
+            strings_can_be_null=True,
         ),
     )
+    lists = [entry and json.loads(entry) for entry in read["left_out"].to_pylist()]
+    return read.set_column(at, table.schema.field(at), pa.array(lists, pa.list_(pa.float64())))
 
 
 def test_columns_are_the_axes_and_then_the_schema_of_the_design():
@@ -54,7 +62,7 @@ def test_columns_are_the_axes_and_then_the_schema_of_the_design():
         "objective seed condition model family num_parameters num_parameters_non_embedding d_model"
         " num_layers metric definition compared_by site layer depth position centred value low high"
         " floor null_low null_high base_null_low base_null_high num_rows num_groups num_seeds"
-        " status reason key"
+        " status reason key left_out"
     )
     assert table.schema == schema(AXES, {"seed": pa.int64()})
 
@@ -91,14 +99,16 @@ def test_layers_sort_as_numbers():
             st.none() | st.floats(allow_nan=False, allow_infinity=False),
             st.none() | st.booleans(),
             st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\r\0")),
+            st.none()
+            | st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=1),
         ),
         max_size=8,
     )
 )
 def test_csv_and_parquet_give_back_exactly_what_they_were_given(entries):
     rows = [
-        measured(value=value, low=low, centred=centred, condition=text)
-        for value, low, centred, text in entries
+        measured(value=value, low=low, centred=centred, condition=text, left_out=left_out)
+        for value, low, centred, text, left_out in entries
     ]
     table = to_table(rows, AXES)
     assert read_csv(table).equals(table)
@@ -112,7 +122,7 @@ def test_a_true_zero_is_printed_and_a_missing_value_is_empty():
     ]
     lines = to_csv(to_table(rows, AXES)).decode().splitlines()
     assert ",false,0,0,0,," in lines[1]
-    assert ",false,,,,," in lines[2] and lines[2].endswith(",job_failed,killed,abc")
+    assert ",false,,,,," in lines[2] and lines[2].endswith(",job_failed,killed,abc,")
 
 
 @pytest.mark.parametrize(
@@ -141,9 +151,15 @@ def test_pandas_keeps_counts_whole_and_missing_missing():
 
 
 def test_rows_read_the_same_from_a_table_a_frame_and_dicts():
-    rows = [measured(), measured(seed=1, layer=None, centred=None, value=0)]
+    left_out = (0.1, None, *[0.2] * 18)
+    rows = [measured(left_out=left_out), measured(seed=1, layer=None, centred=None, value=0)]
     table = to_table(rows, AXES)
     assert to_rows(table) == to_rows(to_pandas(table)) == to_rows(table.to_pylist())
+    assert [left_out_of(row) for row in to_rows(table)] == [left_out, None]
+    frame = to_pandas(table)
+    assert np.stack(frame["left_out"].dropna()).shape == (1, 20)  # as the documentation says
+    as_csv = pd.read_csv(io.BytesIO(to_csv(table)), converters={"left_out": lambda t: t or None})
+    assert left_out_of(to_rows(as_csv)[0]) == left_out
     assert set(FIXED.names) <= set(to_rows(rows)[0])
 
 

@@ -25,6 +25,20 @@ def test_three_seeds_give_their_mean_and_students_interval():
     assert row["key"] == "k0 k1 k2"
 
 
+def test_what_is_left_out_is_combined_group_by_group():
+    """A seed whose prompts lack a group is itself without it; two that lack it leave it missing."""
+    rows = cell(1.0, 3.0)
+    rows[0]["left_out"] = (1.5, None, None, 0.0)
+    rows[1]["left_out"] = (2.5, 4.0, None, 0.0)
+    (row,) = over_seeds(rows)
+    assert row["left_out"] == (2.0, 2.5, None, 0.0)
+    rows[0]["left_out"] = None
+    (row,) = over_seeds(rows)
+    assert row["left_out"] is None
+    (alone,) = over_seeds(rows[1:])
+    assert alone["left_out"] == (2.5, 4.0, None, 0.0)
+
+
 def test_one_seed_keeps_its_own_interval():
     (row,) = over_seeds(cell(0.5))
     assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.5, 0.0, 1.0, 1)

@@ -90,6 +90,43 @@ def test_good_rows_give_numbers_with_intervals(name: str, good: Sample) -> None:
         assert (value.num_rows, value.num_groups) == (80, 20)
 
 
+HELD_FIXED = {
+    *("captured_energy", "subspace_overlap", "stable_rank"),
+    *("effective_rank", "components_90", "cosine_to_mean", "intrinsic_dimension"),
+}
+"""Metrics that hold axes, neighbours or a correction fixed while a group is left out."""
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_value_keeps_itself_without_each_group(name: str, sample_of) -> None:
+    """A group without rows is missing; where nothing is fixed, it is the metric of the rest."""
+    rng, prompts = np.random.default_rng(0), np.arange(96)
+    groups = np.where(prompts % 20 == 7, 3, prompts % 20)
+    pair = [
+        sample_of(rng.standard_normal((96, 6)) + shift, prompts=prompts, groups=groups)
+        for shift in (0.5, 0.8)
+    ]
+    rest = [sample_without(sample, 4) for sample in pair]
+    for value, other in zip(measure(name, *pair), measure(name, *rest), strict=True):
+        assert value.left_out is not None and len(value.left_out) == 20
+        assert [left is None for left in value.left_out] == [n == 7 for n in range(20)]
+        if name not in HELD_FIXED:
+            assert value.left_out[4] == pytest.approx(other.value, rel=1e-6)
+
+
+def sample_without(sample: Sample, group: int) -> Sample:
+    kept = sample.reservoir
+    assert kept is not None and kept.base is not None
+    at = kept.groups != group
+    parts = {name: getattr(kept, name)[at] for name in ("rows", "prompts", "groups", "base")}
+    return replace(
+        sample,
+        groups={number: part for number, part in sample.groups.items() if number != group},
+        reservoir=replace(kept, **parts),
+        earlier={turn: sample_without(each, group) for turn, each in sample.earlier.items()},
+    )
+
+
 @pytest.mark.parametrize("name", METRICS.names())
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_one_row_that_is_not_a_number_spoils_the_sample_and_is_named(
