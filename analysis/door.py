@@ -2,11 +2,16 @@
 
 The file's name is the entry's name; where a name is written with hyphens, the file's has
 underscores. Listing what exists imports nothing.
+
+Entries that a study brings along stand beside the package's while they are `brought`: who reads
+them, and from where, is decided on another floor.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +21,32 @@ from types import ModuleType
 from typing import Generic, Protocol, TypeVar, cast
 
 Entry = TypeVar("Entry")
+
+
+class Brought(Protocol):
+    """One entry that a study brings along."""
+
+    def __hash__(self) -> int:
+        """Return equal numbers for equal code."""
+
+    @property
+    def package(self) -> str:
+        """The door's folder as a package, such as `analysis.metrics`."""
+
+    @property
+    def stem(self) -> str:
+        """Name of its file, without suffix."""
+
+    @property
+    def place(self) -> str:
+        """Its file in messages."""
+
+    def load(self) -> ModuleType | object:
+        """Import it and return its module, equal ones once; or the entry itself.
+
+        Raises:
+            LookupError: its code is not here.
+        """
 
 
 class Door(Generic[Entry]):
@@ -41,8 +72,18 @@ class Door(Generic[Entry]):
         self.contract = contract
 
     def names(self) -> list[str]:
-        """List the names of all entries, sorted."""
+        """List the names of all entries, those that were brought along too, sorted."""
+        brought = [stem.replace("_", self.separator) for stem in self._brought]
+        return sorted([*_names(self.package, self.separator), *brought])
+
+    def package_names(self) -> list[str]:
+        """List the names of the package's entries, sorted: the same for every study."""
         return list(_names(self.package, self.separator))
+
+    def entries(self) -> list[Entry]:
+        """Load all entries, in the order of their names, but those whose code is not here."""
+        loaded = (self.get(name) for name in self.names())
+        return [entry for entry in loaded if entry is not None]
 
     def find(self, name: str, *, where: str | None = None) -> Entry:
         """Load the entry of a name.
@@ -54,21 +95,66 @@ class Door(Generic[Entry]):
         Raises:
             ValueError: no entry has this name; the message lists those that exist and the nearest.
             TypeError: the entry lacks something that its contract wants; the message names it.
+            LookupError: it was brought along, and its code is not here.
         """
         stem = name.replace("-", "_")
+        brought = self._brought.get(stem)
+        if brought is not None:
+            return cast(Entry, entry_of(brought, self.contract))
         if stem not in _names(self.package, "_"):
             raise self.unknown(name, where)
         return cast(Entry, _load(self.package, stem, self.contract))
 
     def get(self, name: str) -> Entry | None:
-        """Load the entry of a name that an older version wrote; None where it is gone."""
-        return self.find(name) if name.replace("-", "_") in _names(self.package, "_") else None
+        """Load the entry of a name that is known here; None where it is gone, or not here."""
+        stem = name.replace("-", "_")
+        if stem not in self._brought and stem not in _names(self.package, "_"):
+            return None
+        try:
+            return self.find(name)
+        except LookupError:
+            return None
 
     def unknown(self, name: str, where: str | None) -> Exception:
         """Make the fault for a name that no entry has."""
         near = difflib.get_close_matches(name, self.names(), n=1, cutoff=0.0)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return ValueError(f"no {self.what} {name!r}; there are: {', '.join(self.names())}{hint}")
+
+    @property
+    def _brought(self) -> Mapping[str, Brought]:
+        return _frames[-1].get(self.package, {}) if _frames else {}
+
+
+_frames: list[dict[str, dict[str, Brought]]] = []
+"""Package -> file name -> what is brought, the innermost last: one process works at one study at a
+time, and a job's threads see what the job sees."""
+
+
+@contextmanager
+def bringing(entries: Sequence[Brought] = ()) -> Iterator[None]:
+    """Let doors find these entries beside the package's, and no others, while the block runs."""
+    _frames.append({})
+    bring(entries)
+    try:
+        yield
+    finally:
+        _frames.pop()
+
+
+def bring(entries: Sequence[Brought]) -> None:
+    """Let doors find these entries, too, until the block around ends; nothing outside of one."""
+    if _frames:
+        frame = {package: dict(entries) for package, entries in _frames[-1].items()}
+        for entry in entries:
+            frame.setdefault(entry.package, {})[entry.stem] = entry
+        _frames[-1] = frame
+
+
+def brought_now() -> Hashable:
+    """Return what differs where doors find other entries: for caches of what was read off them."""
+    frame = _frames[-1] if _frames else {}
+    return frozenset(entry for entries in frame.values() for entry in entries.values())
 
 
 @cache
@@ -83,13 +169,32 @@ def _names(package: str, separator: str) -> tuple[str, ...]:
 
 @cache
 def _load(package: str, stem: str, contract: type) -> object:
-    entry: ModuleType | type = import_module(f"{package}.{stem}")
+    module = import_module(f"{package}.{stem}")
+    return _made(module, stem, contract, f"{package.replace('.', '/')}/{stem}.py")
+
+
+@cache
+def entry_of(brought: Brought, contract: type) -> object:
+    """Load an entry that was brought along, once.
+
+    Raises:
+        TypeError: it lacks something that its contract wants; the message names it.
+        LookupError: its code is not here.
+    """
+    loaded = brought.load()
+    if not isinstance(loaded, ModuleType):
+        return loaded
+    return _made(loaded, brought.stem, contract, brought.place)
+
+
+def _made(module: ModuleType, stem: str, contract: type, file: str) -> object:
+    """Return the entry that a module is or holds; TypeError where it is none of the contract."""
+    entry: ModuleType | type = module
     see = f"see {contract.__module__.replace('.', '/')}.py"
-    file = f"{package.replace('.', '/')}/{stem}.py"
     if Protocol not in contract.__bases__:
-        entry = getattr(entry, _class_name(stem), entry)
+        entry = getattr(module, class_name(stem), module)
         if not (isinstance(entry, type) and issubclass(entry, contract)):
-            wanted = f"{_class_name(stem)} that inherits from {contract.__name__}"
+            wanted = f"{class_name(stem)} that inherits from {contract.__name__}"
             raise TypeError(f"{file} must define a class {wanted}: {see}")
     missing = _missing(entry, contract)
     if missing:
@@ -108,5 +213,6 @@ def _missing(entry: ModuleType | type, contract: type) -> list[str]:
     ]
 
 
-def _class_name(stem: str) -> str:
+def class_name(stem: str) -> str:
+    """Return the name of the class that a file of this name holds."""
     return "".join(part.capitalize() for part in stem.split("_"))

@@ -71,11 +71,32 @@ class HasSettings(Protocol):
 
 
 @dataclass(frozen=True)
-class Chooses:
-    """Mark, inside `Annotated`, of a param that names an entry or is `{name: …, setting: …}`."""
+class Names:
+    """Mark, inside `Annotated`, of a param that names entries: one, or a list of them."""
 
     door: Door[Any]
-    """Where the entries are; each fulfils `HasSettings`."""
+    """Where the entries are."""
+    joined_by: str | None = None
+    """What stands between several names in one text; None where a text is one name."""
+    under: str | None = None
+    """Where the param is a mapping: its key whose value is the name."""
+
+    def names_in(self, value: Any) -> Iterator[str]:
+        """Yield the names in the value of such a param."""
+        if isinstance(value, str):
+            yield from value.split(self.joined_by) if self.joined_by else (value,)
+        elif isinstance(value, Mapping):
+            yield from self.names_in(value.get(self.under))
+        elif isinstance(value, Sequence):
+            for item in value:
+                yield from self.names_in(item)
+
+
+@dataclass(frozen=True)
+class Chooses(Names):
+    """Mark of a param that names an entry or is `{name: …, setting: …}`: it has settings."""
+
+    under: str | None = "name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +213,22 @@ class Kind(Generic[P]):
     def source(self, params: P) -> "ModelSource | None":
         """Return the model outside that these params name, whose revision or bytes are pinned."""
         return None
+
+    def entries(self, params: P) -> Iterator[tuple[str, str]]:
+        """Yield the entries that these params make it use: package of the door, name of the entry.
+
+        Those of them that a study brings along are in the key by the digest of their code. By
+        default what the params name that are marked with `Names`.
+        """
+        for field, declared in type(params).model_fields.items():
+            for mark in declared.metadata:
+                if isinstance(mark, Names):
+                    for name in mark.names_in(getattr(params, field)):
+                        yield mark.door.package, name
+
+    def packages(self, params: P) -> frozenset[str]:
+        """Return the doors, by their packages, of which these params make it use all entries."""
+        return frozenset()
 
     def pins(self, params: P, known: Mapping[str, str]) -> Mapping[str, str]:
         """Return digests and revisions of outside data that these params name; the key holds them.

@@ -18,6 +18,7 @@ from cluster.executor import Surroundings
 from cluster.machine.left_over_variables import one_process
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
+from jobs.entries.own_entries import received
 from jobs.kind import KINDS
 from jobs.worker.answer import Answer, Fault, State
 from jobs.worker.assignment import Assignment
@@ -95,7 +96,8 @@ class _Attempt:
         with captured(self.folder.path / log, whole_process=self.surroundings.is_own_process):
             self._log(f"attempt {self.assignment.attempt}, {self._company()}")
             try:
-                state = State.DONE if self._run_kind() else State.REUSED
+                with received(self.assignment.own_code, self.assignment.pins).bringing():
+                    state = State.DONE if self._run_kind() else State.REUSED
             except (Stopped, KeyboardInterrupt):
                 state = State.STOPPED
             except Exception as error:  # the boundary

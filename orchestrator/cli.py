@@ -44,9 +44,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     """Answer one command line, or report why not; return the exit code."""
+    from jobs.entries.own_entries import apart
+
     options = argparse.Namespace()
     try:
-        code = _answer(words, options)
+        with apart():
+            code = _answer(words, options)
         sys.stdout.flush()  # a full disk is reported here, not lost at exit
         return code
     except NobodyReads:

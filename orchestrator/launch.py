@@ -15,6 +15,7 @@ from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
+from jobs.entries.own_entries import apart
 from jobs.worker.mirror_outage import MirrorOutage
 from jobs.worker.tracking import notes_on_mirror
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
@@ -24,6 +25,7 @@ from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
 from orchestrator.permission.confirmation import allowed_keys
+from orchestrator.permission.own_code import remember_launched
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
@@ -69,6 +71,7 @@ class Launched:
 
 
 @swept()
+@apart()
 def launch(
     root: Storage,
     study: Study,
@@ -129,6 +132,7 @@ def launch(
         warn(f"note: {text}")
     resolved = resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
+    remember_launched(study, root)
     since = time.time()
     above = written_token(root, study.name)
     with study_lock(root, study.name, identifier, takeover=takeover, above=above) as held:

@@ -104,7 +104,7 @@ ANSWERS: Door[AnswerFile] = Door("answer", "analysis.answering.answers", contrac
 
 def ordered_answers() -> list[AnswerFile]:
     """Return all answers, in the order of their questions."""
-    return sorted((ANSWERS.find(name) for name in ANSWERS.names()), key=lambda answer: answer.ORDER)
+    return sorted(ANSWERS.entries(), key=lambda answer: answer.ORDER)
 
 
 def metrics_read() -> list[str]:

@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from analysis.door import Door
+from analysis.door import Door, brought_now
 from analysis.long_table.columns import axes_of
 from analysis.long_table.selection import VARIANT, nearest
 from analysis.measurement import Row, Scalar, label_at, label_of
@@ -53,10 +53,14 @@ def _values_of_metrics() -> list[str]:
     return [value for entry in _entries() for value in entry.REPORTS]
 
 
-@cache
 def _entries() -> list[Metric | WeightMetric]:
+    return _entries_of(brought_now())
+
+
+@cache
+def _entries_of(brought: Hashable) -> list[Metric | WeightMetric]:
     doors: tuple[Door[Metric] | Door[WeightMetric], ...] = (METRICS, WEIGHT_METRICS)
-    return [door.find(name) for door in doors for name in door.names()]
+    return [entry for door in doors for entry in door.entries()]
 
 
 def metrics_shown(rows: Sequence[Row], wanted: Sequence[str] | None) -> list[str]:

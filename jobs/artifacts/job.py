@@ -78,6 +78,9 @@ class Job:
     """What it needs of a machine; each of its workers, where several share it."""
     workers: int = 1
     """Most attempts that may share it at a time."""
+    own_code: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The entries of the study's own that it needs, as its assignment carries them; their digests
+    are in the key, by its pins or those of what it reads."""
 
     def params_as(self, model: "type[P]") -> "P":
         """Return the params as `model`: as the planner validated them, or else validated now."""

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from cluster.errors import UserError
 from jobs.comparing.comparison import Comparison, selection_of
 from jobs.comparing.view import View
 
@@ -24,9 +25,10 @@ def draw_figures(comparison: Comparison, view: View, folder: Path) -> None:
     )
     folder.mkdir(parents=True, exist_ok=True)
     captions: dict[str, str] = {}
-    for name in FIGURES.names():
-        for drawing in FIGURES.find(name).drawings(material):
-            assert drawing.name not in captions, f"two figures are called {drawing.name}"
+    for figure in FIGURES.entries():
+        for drawing in figure.drawings(material):
+            if drawing.name in captions:
+                raise UserError(f"two drawings are called {drawing.name!r}", where="figures")
             captions[drawing.name] = drawing.caption
             for suffix in SUFFIXES:
                 file = folder / f"{drawing.name}.{suffix}"

@@ -174,8 +174,9 @@ def _missing(source: Source, measured: Sequence[Row], facts: Mapping[str, Row]) 
 
 def _comparing_values() -> list[str]:
     """Return the values of the metrics that compare a sample with another one."""
-    metrics = [METRICS.find(name) for name in METRICS.names()]
-    return [value for metric in metrics if metric.NEEDS_AGAINST for value in metric.REPORTS]
+    return [
+        value for metric in METRICS.entries() if metric.NEEDS_AGAINST for value in metric.REPORTS
+    ]
 
 
 def _reports_of(name: str) -> Sequence[str]:

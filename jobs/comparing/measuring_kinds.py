@@ -1,16 +1,22 @@
 """The kinds that measure, and what they measure: every kind that declares `MEASURES`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from analysis.door import brought_now
 from jobs.kind import KINDS
 
 
-@cache
 def measuring_kinds() -> Mapping[str, tuple[str, ...]]:
     """Map each kind that writes measurements to the names of the values it writes."""
-    values = {name: KINDS.find(name).MEASURES for name in KINDS.names()}
+    return _measuring_kinds(brought_now())
+
+
+@cache
+def _measuring_kinds(brought: Hashable) -> Mapping[str, tuple[str, ...]]:
+    kinds = {name: KINDS.get(name) for name in KINDS.names()}
+    values = {name: kind.MEASURES for name, kind in kinds.items() if kind is not None}
     return {name: measured for name, measured in values.items() if measured}
 
 
@@ -35,5 +41,4 @@ def _is_value_of(value: str, metric: str) -> bool:
 
 def headlines_of_kinds() -> dict[str, int]:
     """Map values that kinds show in the default table -> sort number of their column."""
-    kinds = [KINDS.find(name) for name in KINDS.names()]
-    return {value: place for kind in kinds for value, place in kind.HEADLINES.items()}
+    return {value: place for kind in KINDS.entries() for value, place in kind.HEADLINES.items()}

@@ -19,8 +19,7 @@ def write_views(comparison: Comparison, view: View, folder: Path) -> None:
     for form in ("csv", "parquet"):
         (folder / f"measurements.{form}").write_bytes(long_table(comparison, form))
     for name, table in (("table", comparison.table(view)), ("scaling", comparison.scaling(view))):
-        for form in WRITERS.names():
-            chosen = WRITERS.find(form)
+        for chosen in WRITERS.entries():
             (folder / f"{name}{chosen.SUFFIX}").write_bytes(chosen.render(table))
     write_answers(answers(comparison, view), folder)
     if view.figures:

@@ -1,7 +1,11 @@
 """Params of kind `generated-pairs`: the push, its place, and how continuations are decoded."""
 
+from typing import Annotated
+
 from pydantic import Field
 
+from jobs.generation.direction import DIRECTIONS
+from jobs.kind import Names
 from jobs.shared_params import OneModelParams
 from jobs.text.split import SplitParams
 
@@ -9,7 +13,7 @@ from jobs.text.split import SplitParams
 class GeneratedPairsParams(SplitParams, OneModelParams):
     """The push, its place, and how continuations are decoded."""
 
-    direction: str = Field(
+    direction: Annotated[str, Names(DIRECTIONS)] = Field(
         "difference-of-means",
         description="A file of `directions/`: from the input `lexicon`'s decent to its toxic "
         "texts, or towards its toxic words.",

@@ -1,13 +1,14 @@
 """Params of the kind `intervene`."""
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from cluster.errors import UserError
 from jobs.behaviour.scored_params import LocalModelParams
 from jobs.intervening.intervention import INTERVENTIONS
+from jobs.kind import Names
 from jobs.models.family import StreamSite
 from jobs.tokens.position_policy import Policy
 
@@ -19,7 +20,9 @@ _FEWEST_CONTROLS = 3
 class InterveneParams(LocalModelParams):
     """What is changed, by how much, and what is measured of it."""
 
-    intervention: str = Field(description="Its name: `jobs/intervening/interventions/`.")
+    intervention: Annotated[str, Names(INTERVENTIONS)] = Field(
+        description="Its name: `jobs/intervening/interventions/`."
+    )
     subject: Subject | None = Field(
         None,
         validate_default=True,

@@ -1,7 +1,12 @@
 """Kind `compare`: gathers what other jobs measured into tables and figures across sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from analysis.answering.answer import ANSWERS
+from analysis.metric import METRICS
+from analysis.tables.reference import REFERENCES
+from analysis.tables.writer import WRITERS
+from analysis.weight_metric import WEIGHT_METRICS
 from jobs.comparing.measuring_kinds import measuring_kinds
 from jobs.comparing.view import View
 from jobs.kind import Kind
@@ -18,6 +23,23 @@ class Compare(Kind[View]):
     GATHERS = True
     LEAVES = Results.VIEWS
     USES_TORCH = False
+
+    def entries(self, params: View) -> Iterator[tuple[str, str]]:
+        """Yield the metrics whose values are shown, and the published numbers."""
+        for value in params.metrics or ():
+            for door in (METRICS, WEIGHT_METRICS):
+                names = door.names()
+                yield from (
+                    (door.package, name)
+                    for name in names
+                    if value == name or value.startswith(f"{name}_")
+                )
+        yield from ((REFERENCES.package, name) for name in params.references)
+
+    def packages(self, params: View) -> frozenset[str]:
+        """Return the table formats and the answers, and the figures where they are drawn."""
+        figures = {"analysis.drawing.figures"} if params.figures else set()
+        return frozenset({WRITERS.package, ANSWERS.package, *figures})
 
     def gathered_kinds(self) -> frozenset[str]:
         """Return every kind that measures."""

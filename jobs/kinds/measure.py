@@ -1,5 +1,7 @@
 """Kind `measure`: metrics of δ at every site, layer and position that an extraction kept."""
 
+from collections.abc import Iterator
+
 from analysis.metric import METRICS
 from jobs.kind import Input, Kind
 from jobs.measuring.metric_names import MetricNameParams
@@ -25,7 +27,16 @@ class Measure(Kind[MeasureParams]):
     Params = MeasureParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
-    MEASURES = tuple(METRICS.names())
+
+    @property
+    def MEASURES(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of all metrics, those that a study brings along too."""
+        return tuple(METRICS.names())
+
+    def entries(self, params: MeasureParams) -> Iterator[tuple[str, str]]:
+        """Yield the metrics."""
+        yield from super().entries(params)
+        yield from ((METRICS.package, name) for name in params.metrics)
 
     def uses(self, params: MeasureParams) -> frozenset[str]:
         """Return `delta`, and of the others only what a chosen metric needs."""

@@ -1,14 +1,14 @@
 """Kind `pairs`: preference pairs out of a source, split, with a report and the toxic words."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from cluster.errors import UserError
-from jobs.kind import Kind, Upstream, data_path
+from jobs.kind import Kind, Names, Upstream, data_path
 from jobs.provenance import Data
-from jobs.text.format import Pair, Reading
+from jobs.text.format import FORMATS, Pair, Reading
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
 from jobs.text.planned import Planned, planned
@@ -22,7 +22,9 @@ class PairsParams(SplitParams):
     """Where pairs come from and which are taken."""
 
     source: str | None = data_path(None, "File or folder, where the format reads one.")
-    format: str = Field(..., description="Format of the source: a file of `jobs/text/formats/`.")
+    format: Annotated[str, Names(FORMATS)] = Field(
+        ..., description="Format of the source: a file of `jobs/text/formats/`."
+    )
     options: dict[str, Any] = Field({}, description="Options of the format.")
     max_pairs: int | None = Field(None, ge=1, description="Most pairs; a seeded sample of all.")
     max_toxic_words: int = Field(

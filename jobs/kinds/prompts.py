@@ -8,19 +8,19 @@ stand the same with their words out of order, for the decode control of `behave`
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from cluster.errors import UserError
-from jobs.kind import Kind, Params, Upstream, data_path
+from jobs.kind import Kind, Names, Params, Upstream, data_path
 from jobs.provenance import Data
-from jobs.text.format import Dropped, Prompt, Reading, bucket
+from jobs.text.format import FORMATS, Dropped, Prompt, Reading, bucket
 from jobs.text.planned import Planned, planned
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, PromptLine, prompt_line
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
 from jobs.text.source_check import check_source, max_dropped, read_source
-from jobs.text.transform import load_transform
+from jobs.text.transform import TRANSFORMS, load_transform
 from jobs.tokens.position_policy import Policy
 from jobs.worker.work import Work
 
@@ -31,9 +31,11 @@ class PromptsParams(Params):
     source: str | tuple[str, ...] | None = data_path(
         None, "File or folder, or a list of them, where the format reads one."
     )
-    format: str = Field(..., description="Format of the source: a file of `jobs/text/formats/`.")
+    format: Annotated[str, Names(FORMATS)] = Field(
+        ..., description="Format of the source: a file of `jobs/text/formats/`."
+    )
     options: dict[str, Any] = Field({}, description="Options of the format.")
-    transform: str = Field(
+    transform: Annotated[str, Names(TRANSFORMS, joined_by="+")] = Field(
         "plain",
         description="A file of `jobs/text/transforms/`, or several joined by `+`, left first.",
     )

@@ -3,6 +3,8 @@
 Reads both checkpoints tensor by tensor and mean δ from an extraction; runs no model.
 """
 
+from collections.abc import Iterator
+
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.kind import Input, Kind
 from jobs.kinds._shared_inputs import WEIGHTS
@@ -29,7 +31,16 @@ class Weights(Kind[WeightsParams]):
     Params = WeightsParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
-    MEASURES = tuple(WEIGHT_METRICS.names())
+
+    @property
+    def MEASURES(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of all metrics, those that a study brings along too."""
+        return tuple(WEIGHT_METRICS.names())
+
+    def entries(self, params: WeightsParams) -> Iterator[tuple[str, str]]:
+        """Yield the metrics."""
+        yield from super().entries(params)
+        yield from ((WEIGHT_METRICS.package, name) for name in params.metrics)
 
     def uses(self, params: WeightsParams) -> frozenset[str]:
         """Return both models, and the extraction only where a metric compares with mean δ."""

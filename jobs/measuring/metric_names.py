@@ -1,4 +1,8 @@
-"""Names of metrics in a study: one, several, or `all` that exist when the study is planned."""
+"""Names of metrics in a study: one, several, or `all`.
+
+`all` are the package's when the study is planned. One that the study brings along is measured where
+it is named: changing it then makes no other number anew.
+"""
 
 from typing import Any, ClassVar
 
@@ -19,7 +23,8 @@ class MetricNameParams(ComputeParams):
         ("all",),
         min_length=1,
         validate_default=True,
-        description="Metrics by name, or `all`: those that exist when the study is planned.",
+        description="Metrics by name; `all`: those that the package has when the study is "
+        "planned. The study's own are measured where they are named: [all, my_metric].",
     )
 
     @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
@@ -32,7 +37,9 @@ class MetricNameParams(ComputeParams):
     def _resolve(cls, chosen: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names as files spell them, sorted; `all` stands for every existing one."""
         existing = cls.METRICS.names()
-        names = existing if chosen == ("all",) else [name.replace("-", "_") for name in chosen]
+        names = [name.replace("-", "_") for name in chosen if name != "all"]
+        if "all" in chosen:
+            names += cls.METRICS.package_names()
         for name in names:
             if name not in existing:
                 raise unknown_name(cls.METRICS.what, name, [*existing, "all"], where="metrics")

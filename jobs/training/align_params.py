@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     Field,
@@ -14,7 +14,7 @@ from pydantic import (
 
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
-from jobs.kind import execution
+from jobs.kind import Names, execution
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.divisors import divisors
 from jobs.training.early_stopping import EarlyStopping
@@ -28,7 +28,7 @@ from jobs.training.reference_params import PairScoringParams
 def _settings_by_objective() -> dict[str, dict[str, Setting]]:
     """Return every setting that some objective has: its name -> objective -> its declaration."""
     settings: dict[str, dict[str, Setting]] = {}
-    for objective in OBJECTIVES.names():
+    for objective in OBJECTIVES.package_names():
         for name, setting in OBJECTIVES.find(objective).SETTINGS.items():
             settings.setdefault(name, {})[objective] = setting
     return settings
@@ -77,7 +77,9 @@ else:
 class Params(_WithSettings):
     """What to train towards, and how."""
 
-    objective: str = Field("dpo", description="Loss: a file of `jobs/training/objectives/`.")
+    objective: Annotated[str, Names(OBJECTIVES)] = Field(
+        "dpo", description="Loss: a file of `jobs/training/objectives/`."
+    )
     steps: int | None = Field(None, ge=1, description="Optimizer steps; null: by epochs.")
     epochs: float | None = Field(
         None, gt=0, description="Passes over the training pairs; 1 when steps are null too."
@@ -93,7 +95,7 @@ class Params(_WithSettings):
     validate_every: int | None = execution(
         None, "Steps between validations; the end is always validated.", ge=1
     )
-    engine: str | None = execution(
+    engine: Annotated[str | None, Names(ENGINES)] = execution(
         None, "What trains: a file of `jobs/training/engines/`. Null: chosen by what fits, or ddp."
     )
     num_gpus: int | None = execution(

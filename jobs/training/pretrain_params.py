@@ -1,12 +1,12 @@
 """Params of kind `pretrain`: which architecture, on what documents, for how long."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import data_path
-from jobs.models.family import family_of_config
+from jobs.kind import Names, data_path
+from jobs.models.family import FAMILIES, family_of_config
 from jobs.text.format import FORMATS, checked_options
 from jobs.text.source_check import max_dropped
 from jobs.training.params import TrainingParams
@@ -15,12 +15,14 @@ from jobs.training.params import TrainingParams
 class Params(TrainingParams):
     """Which architecture, on what, and how long."""
 
-    config: dict[str, Any] = Field(
+    config: Annotated[dict[str, Any], Names(FAMILIES, under="family")] = Field(
         ...,
         description="The architecture: family, num_layers, d_model, num_heads, ...; "
         "vocab_size is the tokenizer's when left out.",
     )
-    format: str = Field(..., description="Format of the documents: a file of `jobs/text/formats/`.")
+    format: Annotated[str, Names(FORMATS)] = Field(
+        ..., description="Format of the documents: a file of `jobs/text/formats/`."
+    )
     source: str | None = data_path(None, "File or folder of the documents, where it has one.")
     options: dict[str, Any] = Field({}, description="Options of the format.")
     vocab_size: int | None = Field(

@@ -58,6 +58,9 @@ class Assignment:
     """Axis name -> the value as the study wrote it; mirrors show them."""
     visible_within_s: float = 0.0
     """How long an input's record may be hidden where several machines share a file system."""
+    own_code: Mapping[str, Any] = field(default_factory=dict)
+    """The entries of the study's own that the job needs, as text: a worker takes no code from a
+    root."""
     is_root_marked: bool = False
     """True where the root holds its `root.json`: without it, its file system is not mounted."""
 

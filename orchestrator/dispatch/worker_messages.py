@@ -65,6 +65,7 @@ class Assigner:
             axis_values=dict(job.axis_values or job.cell),
             is_root_marked=self.is_root_marked,
             visible_within_s=self.visible_within_s,
+            own_code=job.own_code,
         )
 
     @property

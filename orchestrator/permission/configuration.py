@@ -2,6 +2,7 @@
 
 keys:                     # which key may be sent where, by any study on any root
   - {variable: OPENAI_API_KEY, host: api.openai.com}
+entries: [/lab/entries]   # folders of studies' own entries that others may write
 environment: [MY_LAB_*]   # variables that jobs may see besides those that libraries read
 """
 
@@ -50,6 +51,9 @@ class UserConfiguration(_Part):
 
     keys: tuple[AllowedKey, ...] = ()
     """Keys, and where they may go."""
+    entries: tuple[str, ...] = ()
+    """Folders of own entries whose code may run although others can write them, or although only
+    the record of a study in a root names them."""
     environment: tuple[Annotated[str, AfterValidator(_check_pattern)], ...] = ()
     """Names of variables that jobs may see besides; `*` at the end: all that begin so."""
 
@@ -88,7 +92,9 @@ def read_configuration(root: Storage) -> UserConfiguration:
         raise UserError("the configuration is not UTF-8 text", where=str(path)) from None
     if file.data is not None and not isinstance(file.data, dict):
         raise UserError(
-            "a configuration is a mapping", where=str(path), allowed=["keys", "environment"]
+            "a configuration is a mapping",
+            where=str(path),
+            allowed=["keys", "entries", "environment"],
         )
     written = file.data or {}
     try:

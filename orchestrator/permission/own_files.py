@@ -21,6 +21,11 @@ def confirmations_path() -> Path:
     return _base("XDG_STATE_HOME", ".local/state") / "confirmed-keys.json"
 
 
+def launched_path() -> Path:
+    """Return the file that lists the folders of entries of studies that the user has launched."""
+    return _base("XDG_STATE_HOME", ".local/state") / "launched-entries.json"
+
+
 def _base(variable: str, otherwise: str) -> Path:
     chosen = os.environ.get(variable, "")
     # A path that is not absolute is to be ignored, says the specification.

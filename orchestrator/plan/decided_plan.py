@@ -13,6 +13,7 @@ from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
+from orchestrator.plan.own_code import own_entries_of
 from orchestrator.plan.plan import Plan, is_current, make_plan
 from orchestrator.plan.prepared import read_params
 from orchestrator.plan.revisions import known_revisions, require_revisions
@@ -88,15 +89,18 @@ def plan_study(
     An earlier plan is returned as it is where text, revisions and files are those it was made from.
     """
     revisions = known_revisions(root)
+    own = own_entries_of(study, root, is_asked=purpose is Purpose.ASK)
+    own.bring()
     if (
         earlier is not None
+        and earlier.own.is_same(own)
         and earlier.study.file.text == study.file.text
         and earlier.study.folder == study.folder
         and is_current(earlier, revisions)
     ):
         return earlier
     if purpose is Purpose.LAUNCH:
-        plan = make_plan(study, revisions)
+        plan = make_plan(study, revisions, own=own)
         require_revisions(root, plan.jobs)
         return plan
     is_asked = purpose is Purpose.ASK
@@ -105,7 +109,7 @@ def plan_study(
         is_recorded_enough=is_asked,
         may_be_absent=not is_asked,
     )
-    return make_plan(study, revisions, outside)
+    return make_plan(study, revisions, outside, own)
 
 
 def decide_plan(
@@ -152,7 +156,8 @@ def decide(
         for key, past in history.jobs.items()
         if past.given_up and not fresh
     }
-    decisions = decide_jobs(plan, root, failed, machines=machines, past=history)
+    with plan.own.bringing():
+        decisions = decide_jobs(plan, root, failed, machines=machines, past=history)
     return DecidedPlan(plan=plan, decisions=decisions, history=history)
 
 

@@ -53,7 +53,7 @@ def _value_changes(what: str, before: Mapping[str, JSON], now: Mapping[str, JSON
 
 
 def _is_digest(value: JSON) -> bool:
-    return isinstance(value, str) and value.startswith("xxh3:")
+    return isinstance(value, str) and value.startswith(("xxh3:", "sha256:"))
 
 
 def _text_of(name: str, values: Mapping[str, JSON]) -> str:

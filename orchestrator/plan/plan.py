@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from cluster.errors import UserError, unknown_name
 from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
+from jobs.entries.own_entries import OwnEntries
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.cells import agreements, gather_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
+from orchestrator.plan.own_code import own_entries_of
 from orchestrator.plan.prepared import Prepared
 from orchestrator.plan.stage_params import OutsideData, StageParams, is_same_data
 from orchestrator.study.stage_checks import missing_input, ordered_stages
@@ -33,6 +36,8 @@ class Plan:
     """Things that are no error, but that the user should look at; each with file and line."""
     prepared: Mapping[str, Mapping[Row, Prepared]] = field(default_factory=dict)
     """Stage -> places of the values of the axes that its params name -> what they say."""
+    own: OwnEntries = field(default_factory=OwnEntries)
+    """The entries that the study brings along."""
     open: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Keys that are not known yet -> the absent files and folders that they depend on."""
 
@@ -57,6 +62,7 @@ def make_plan(
     study: Study,
     revisions: Mapping[str, str] | None = None,
     outside: OutsideData | None = None,
+    own: OwnEntries | None = None,
 ) -> Plan:
     """Plan every job of a study. Raises UserError with file and line; writes nothing.
 
@@ -64,16 +70,20 @@ def make_plan(
         study: the question.
         revisions: what earlier launches resolved (`hf://id@revision` -> revision), to pin.
         outside: what to do about data and models outside of the root; None needs them.
+        own: the entries that the study brings along; None reads them from its folder.
     """
-    planner = _Planner(study, revisions or {}, outside or OutsideData())
-    for stage, kind in ordered_stages(study):
-        planner.add(stage, kind)
+    own = own_entries_of(study) if own is None else own
+    planner = _Planner(study, revisions or {}, outside or OutsideData(), own)
+    with own.bringing():
+        for stage, kind in ordered_stages(study):
+            planner.add(stage, kind)
     return Plan(
         study=study,
         revisions=dict(revisions or {}),
         jobs=tuple(planner.jobs),
         notes=tuple(planner.notes()),
         prepared=planner.prepared,
+        own=own,
         open=planner.open,
     )
 
@@ -84,21 +94,27 @@ def is_current(plan: Plan, revisions: Mapping[str, str]) -> bool:
     Files of the same size and time of change are not read again.
     """
     distinct = {id(job.params): job for job in plan.jobs}
-    return plan.revisions == revisions and all(
-        is_same_data(job, revisions) for job in distinct.values()
-    )
+    with plan.own.bringing():
+        return plan.revisions == revisions and all(
+            is_same_data(job, revisions) for job in distinct.values()
+        )
 
 
 class _Planner:
     """Grows the plan stage by stage, upstream first."""
 
-    def __init__(self, study: Study, revisions: Mapping[str, str], outside: OutsideData) -> None:
+    def __init__(
+        self, study: Study, revisions: Mapping[str, str], outside: OutsideData, own: OwnEntries
+    ) -> None:
         self.study = study
         self.revisions = revisions
         self.jobs: list[Job] = []
         self.prepared: dict[str, Mapping[Row, Prepared]] = {}
         self.open: dict[str, tuple[str, ...]] = {}
         self._outside = outside
+        self._own = own
+        self._own_paths: dict[str, frozenset[str]] = {}
+        self._sent: dict[frozenset[str], Mapping[str, Any]] = {frozenset(): {}}
         self._notes: list[str] = []
         self._grids: dict[str, Grid] = {}
         self._refs: dict[str, dict[Row, InputRef]] = {}
@@ -112,7 +128,9 @@ class _Planner:
                 where=self.study.where("stages", stage.name),
                 hint="make two studies of it: on one root they share their work",
             )
-        params = StageParams(stage, kind, self.study, grid, self.revisions, self._outside)
+        params = StageParams(
+            stage, kind, self.study, grid, self.revisions, self._outside, self._own
+        )
         self.prepared[stage.name] = params.prepared
         if params.unused:
             where = self.study.where("stages", stage.name, "over")
@@ -178,7 +196,13 @@ class _Planner:
         inputs: _Inputs,
     ) -> Job:
         used = self._select_inputs(stage, kind, prepared, inputs)
-        return Job(
+        own = prepared.own
+        if self._own_paths:  # what a job reads may be of a kind or a format of the study's own
+            upstream = (ref.key for name in used for ref in inputs[name])
+            own = own.union(*(self._own_paths.get(key, frozenset()) for key in upstream))
+        if own not in self._sent:
+            self._sent[own] = self._own.sent(own)
+        job = Job(
             kind=stage.kind,
             version=kind.VERSION,
             params=prepared.params,
@@ -193,7 +217,11 @@ class _Planner:
             axis_values=axis_values,
             resources=prepared.resources,
             workers=prepared.workers,
+            own_code=self._sent[own],
         )
+        if own:
+            self._own_paths[job.key] = own
+        return job
 
     def _select_inputs(
         self, stage: Stage, kind: Kind[Params], prepared: Prepared, inputs: _Inputs
@@ -226,6 +254,21 @@ class _Planner:
         """Return notes on what the user should look at, each with file and line."""
         taken = {axis for grid in self._grids.values() for axis in grid.axes}
         unused = [axis for axis in self.study.axes if axis not in taken]
-        return self._notes + [
-            f"{self.study.where('axes', axis)}: no stage has the axis {axis!r}" for axis in unused
+        return [
+            *self._notes,
+            *(
+                f"{self.study.where('axes', axis)}: no stage has the axis {axis!r}"
+                for axis in unused
+            ),
+            *self._notes_on_entries(),
+        ]
+
+    def _notes_on_entries(self) -> list[str]:
+        """Return a note on each own entry that no job uses."""
+        used = frozenset().union(*self._own_paths.values())
+        where = self.study.where("entries")
+        return [
+            f"{where}: no job uses the study's own {path}: nothing names it"
+            for path in self._own.codes
+            if path not in used and not self._outside.is_recorded_enough
         ]

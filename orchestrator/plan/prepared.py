@@ -17,6 +17,7 @@ from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_bytes
+from jobs.entries.own_entries import PIN
 from jobs.kind import Kind, Params
 from orchestrator.plan.grid import Row
 from orchestrator.study.study import Study
@@ -42,6 +43,8 @@ class Prepared:
     """What the job needs of a machine."""
     workers: int
     """Most attempts that may share the job at a time."""
+    own: frozenset[str] = frozenset()
+    """Own entries of the study that the job uses itself, by path; their digests are pins."""
     absent: tuple[str, ...] = ()
     """Files and folders of the user's data that are not here; with any, the key is not known."""
 
@@ -91,7 +94,10 @@ class RecordedParams:
         try:
             validated = kind.Params(**recorded["params"])
         except (ValidationError, UserError):
-            return None
+            if not any(name.startswith(PIN) for name in recorded["pins"]):
+                return None
+            # Valid when it was recorded; what says so may be own code that is not here.
+            validated = kind.Params.model_construct(**recorded["params"])
         return Prepared(
             params=recorded["params"],
             validated=validated,

@@ -14,9 +14,11 @@ from pydantic import ValidationError
 from cluster.errors import UserError
 from cluster.redaction.redactor import redacted
 from jobs.artifacts.job import Job
+from jobs.entries.own_entries import PIN, OwnEntries
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.identity_params import ParamMarks
+from orchestrator.plan.own_code import paths_used
 from orchestrator.plan.prepared import Prepared, RecordedParams
 from orchestrator.study import expressions
 from orchestrator.study.pydantic_errors import user_error
@@ -42,10 +44,14 @@ class OutsideData:
 
 
 def is_same_data(job: Job, revisions: Mapping[str, str]) -> bool:
-    """Return True when the files and models that a job's params name have not changed since."""
+    """Return True when the files and models that a job's params name have not changed since.
+
+    Own entries of the study are held against what was read of them elsewhere.
+    """
     kind = KINDS.find(job.kind)
+    own = {name: pin for name, pin in job.pins.items() if name.startswith(PIN)}
     try:
-        pins = kind.pins(job.params_as(kind.Params), revisions)
+        pins = {**kind.pins(job.params_as(kind.Params), revisions), **own}
         identity = ParamMarks(kind.Params).identity(job.params, lambda place: job.label)
     except UserError:
         return False  # planning again reports the fault with file and line
@@ -63,8 +69,10 @@ class StageParams:
         grid: Grid,
         revisions: Mapping[str, str],
         outside: OutsideData,
+        own: OwnEntries,
     ) -> None:
         self._stage, self._kind, self._study, self._revisions = stage, kind, study, revisions
+        self._own = own
         self._outside = outside
         axes = self._named_axes(grid)
         self.unused = tuple(axis for axis in stage.over if axis not in axes)
@@ -145,6 +153,8 @@ class StageParams:
             pins = {} if absent else dict(self._kind.pins(params, self._revisions))
             used, spared = self._kind.uses(params), self._kind.spares(params)
             resources, workers = self._kind.resources(params), self._kind.workers(params)
+            own = paths_used(self._own, self._stage.kind, self._kind, params)
+            pins |= self._own.pins(own)
         except ValidationError as fault:
             raise user_error(fault, self._kind.Params, raw, "param", where) from None
         except UserError as fault:
@@ -166,6 +176,7 @@ class StageParams:
             spared=spared,
             resources=resources,
             workers=workers,
+            own=own,
             absent=absent,
         )
 

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
@@ -19,6 +20,7 @@ from cluster.errors import UserError, unknown_name
 from cluster.locks.held import Held, LockLost
 from cluster.storage import Storage
 from jobs.artifacts.job import Cell
+from orchestrator.plan.own_code import write_entries
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.prepared import read_params, write_params
 from orchestrator.study.study import Study, study_of
@@ -95,6 +97,7 @@ def write_study(
         _make_way(root, f"{folder}/{name}")
     root.write(f"{folder}/study.yaml", plan.study.file.text.encode())
     write_params(root, plan.study, plan.prepared)
+    write_entries(root, plan.study, plan.own)
     root.write(f"{folder}/plan.json", document_text(document).encode())
     root.write(f"{folder}/index.json", _index_text(plan, held.token).encode())
 
@@ -182,7 +185,8 @@ def open_study(root: Storage, name: str) -> Study:
         raise damaged_file(root, _index_name(name), reason, hint) from None
     try:
         text = (read_file(root, place) or b"").decode()
-        return study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
+        study = study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
+        return replace(study, recorded_in=root.url)
     except ValueError as reason:
         raise damaged_file(root, place, reason, hint) from None
     except UserError as fault:  # it was read when it was written

@@ -1,5 +1,6 @@
 """`Study`: a question asked over a grid, read from one YAML file and checked name by name."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,6 +89,11 @@ class Study:
     stages: Mapping[str, Stage]
     """Stages by name, in the file's order."""
 
+    entries: Path | None = None
+    """Folder of its own entries; None where it brings none."""
+    recorded_in: str | None = None
+    """URL of the root whose record of the study this is; None where its own file was read."""
+
     def where(self, *place: str | int) -> str:
         """`file:line` of a place in the study file."""
         return self.file.where(*place)
@@ -122,7 +128,23 @@ def study_of(file: StudyFile, folder: Path) -> Study:
     require_name("the study's name", fields.study, file.where("study"))
     axes = {name: _axis(name, values, file) for name, values in fields.axes.items()}
     stages = {name: _stage(name, stage, axes, file) for name, stage in fields.stages.items()}
-    return Study(name=fields.study, file=file, folder=folder, axes=axes, stages=stages)
+    written = fields.entries
+    return Study(
+        name=fields.study,
+        file=file,
+        folder=folder,
+        axes=axes,
+        stages=stages,
+        entries=None if written is None else _entries_folder(written, folder, file),
+    )
+
+
+def _entries_folder(written: str, folder: Path, file: StudyFile) -> Path:
+    if "://" in written or "${" in written:
+        raise UserError(
+            f"`entries` is a folder of this machine, not {written!r}", where=file.where("entries")
+        )
+    return Path(os.path.normpath(folder / Path(written).expanduser()))
 
 
 def _axis(name: str, values: list[object], file: StudyFile) -> Axis:

@@ -97,6 +97,12 @@ class StudyFields(Fields):
     """A question asked over a grid: named axes and stages."""
 
     study: str = Field(description="Name of the study, and of its folder under the root.")
+    entries: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder of the study's own metrics, objectives, formats, kinds, …: code that "
+        "runs with the rights of whoever plans the study. Relative to the study file.",
+    )
     axes: Annotated[dict[str, AxisValues], BeforeValidator(_null_as_empty)] = Field(
         {}, description="Axis -> values; a value is a scalar, or a mapping with a name."
     )

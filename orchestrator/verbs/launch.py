@@ -108,6 +108,7 @@ def _start(options: argparse.Namespace, *, fresh: bool) -> int:
         permit=lambda jobs: keys.extend(allowed_keys(root, study.name, jobs, ask)),
         warn=note,
     )
+    launched.decided.plan.own.bring()  # what it shows may be of the study's own metrics
     if options.json:
         say_json(_document(study.name, launched))
         return launched.exit_code
