@@ -46,19 +46,19 @@ class TableLayout:
 
 def headline_places() -> dict[str, int]:
     """Return the values that metrics of activations and weights head tables with -> their place."""
-    return {value: place for entry in _entries() for value, place in entry.HEADLINES.items()}
+    return {
+        value: place
+        for entry in _entries(brought_now())
+        for value, place in entry.HEADLINES.items()
+    }
 
 
 def _values_of_metrics() -> list[str]:
-    return [value for entry in _entries() for value in entry.REPORTS]
-
-
-def _entries() -> list[Metric | WeightMetric]:
-    return _entries_of(brought_now())
+    return [value for entry in _entries(brought_now()) for value in entry.REPORTS]
 
 
 @cache
-def _entries_of(brought: Hashable) -> list[Metric | WeightMetric]:
+def _entries(brought: Hashable) -> list[Metric | WeightMetric]:
     doors: tuple[Door[Metric] | Door[WeightMetric], ...] = (METRICS, WEIGHT_METRICS)
     return [entry for door in doors for entry in door.entries()]
 
