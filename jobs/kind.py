@@ -42,12 +42,13 @@ def added(default: Any, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"added": True}, **limits)
 
 
-def data_path(default: Any, description: str, **limits: Any) -> Any:
+def data_path(default: Any, description: str, *, is_added: bool = False, **limits: Any) -> Any:
     """Declare a param that names a file or folder: the key holds its digest, not its path.
 
-    Relative paths resolve against the study file before the job is made.
+    Relative paths resolve against the study file before the job is made. `is_added`: as `added`.
     """
-    return Field(default, description=description, json_schema_extra={"path": True}, **limits)
+    marks: dict[str, Any] = {"path": True, **({"added": True} if is_added else {})}
+    return Field(default, description=description, json_schema_extra=marks, **limits)
 
 
 def model_source(default: Any, description: str, **limits: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from cluster.errors import UserError
-from jobs.kind import Params, execution
+from jobs.kind import Params, added, execution
 
 
 class ComputeParams(Params):
@@ -43,7 +43,20 @@ class OneModelParams(ModelParams):
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
 
 
-class PairParams(ModelParams):
+class CutParams(Params):
+    """How prompts are cut."""
+
+    prompt_tokens: int | None = added(
+        None,
+        "Longer prompts keep their first so many tokens, their answers follow. Null: all.",
+        ge=1,
+    )
+    answer_tokens: int | None = added(
+        None, "Longer answers keep their first so many tokens. Null: all.", ge=1
+    )
+
+
+class PairParams(CutParams, ModelParams):
     """How a kind runs a base and an aligned model on the same tokens."""
 
     layers: Literal["all"] | tuple[int, ...] | None

@@ -7,7 +7,14 @@ from pydantic import Field
 from jobs.behaviour.scored_params import LocalModelParams
 
 Metric = Literal[
-    "toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1", "word_f1", "decode_loss"
+    "toxic_mass",
+    "toxic_rate",
+    "toxic_score",
+    "perplexity",
+    "window_perplexity",
+    "token_f1",
+    "word_f1",
+    "decode_loss",
 ]
 
 
@@ -19,7 +26,8 @@ class BehaveParams(LocalModelParams):
         min_length=1,
         description="toxic_mass: probability of toxic words as the next token; toxic_rate: greedy "
         "continuations that the scorer calls toxic; toxic_score: the mean of its scores; "
-        "perplexity: of the answers; token_f1, word_f1: what continuation and answer share; "
+        "perplexity: of the answers; window_perplexity: of whole texts, in windows of max_length "
+        "(1,024) tokens; token_f1, word_f1: what continuation and answer share; "
         "decode_loss: the decode control, loss per token on what is asked beside that on its words "
         "out of order.",
     )

@@ -8,13 +8,15 @@ from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.continuations import Continuations, continue_prompts
 from jobs.behaviour.probability_metrics import measure_probabilities
 from jobs.behaviour.prompted_model import NO_WORDS, PromptedModel
-from jobs.behaviour.scored_params import LocalModelParams
+from jobs.behaviour.scored_params import WINDOW, LocalModelParams
 from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.toxic_tokens import ToxicTokens
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import measure_toxicity, score_texts
 from jobs.behaviour.unigram_f1 import METRICS as UNIGRAM_F1
 from jobs.behaviour.unigram_f1 import measure_unigram_f1
+from jobs.behaviour.window_perplexity import measure_window_perplexity
+from jobs.models.family import family_of_config
 
 OF_CONTINUATIONS = TOXIC | UNIGRAM_F1
 """Metrics that are read off continuations."""
@@ -39,6 +41,15 @@ def measure_behaviours(
         show: called after every batch with the number of prompts done, and what is done to them.
         keep_continuations: called with the continuations, where a metric reads them.
     """
+    if params.reads_whole_texts:
+        config = prompted.model.config
+        yield measure_window_perplexity(
+            prompted,
+            min(params.max_length or WINDOW, family_of_config(config).shape(config).max_positions),
+            token_budget=params.token_budget,
+            after_batch=lambda done: show(0, f"{done} windows read"),
+        )
+        return
     yield from measure_probabilities(
         prompted,
         toxic,

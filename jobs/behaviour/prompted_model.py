@@ -21,9 +21,11 @@ from jobs.taps.pair_loading import load_input_model
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
+from jobs.tokens.cutting import keep_first_tokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, longest_prompt
 from jobs.worker.work import Work
 
+_ANY_LENGTH = 1 << 40
 NO_WORDS = "the list of toxic words is empty"
 """Why there is no toxic behaviour to measure."""
 
@@ -70,7 +72,9 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
 
     def tokens_of(name: str) -> tuple[TokenPlan, LeftOut]:
         lines, num_rows = read_prompts(prompts.path(name)), source.facts["model"]["vocab_size"]
-        return build_token_plan(lines, tokenizer, max_length, num_rows=num_rows)
+        most = _ANY_LENGTH if max_length is None else max_length
+        plan, left_out = build_token_plan(lines, tokenizer, most, num_rows=num_rows)
+        return keep_first_tokens(plan, params.prompt_tokens, params.answer_tokens), left_out
 
     plan, left_out = tokens_of(PROMPTS)
     shuffled = tokens_of(SHUFFLED)[0] if "decode_loss" in params.metrics else None
@@ -87,8 +91,13 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
     )
 
 
-def longest_prompt_of(folder: Path, params: LocalModelParams) -> int:
-    """Return the most tokens of a prompt: every metric sees those that leave room for an answer."""
+def longest_prompt_of(folder: Path, params: LocalModelParams) -> int | None:
+    """Return the most tokens of a prompt, None where texts are cut into windows.
+
+    Every metric sees the prompts that leave room for an answer.
+    """
+    if params.reads_whole_texts:
+        return None
     config = read_config(folder)
     shape = family_of_config(config).shape(config)
     return longest_prompt(shape.max_positions, params.max_length, params.new_tokens, "new_tokens")

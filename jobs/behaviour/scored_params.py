@@ -2,14 +2,19 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from cluster.errors import UserError
 from jobs.behaviour.scorer import ScorerChoice, chosen_scorer
 from jobs.kind import Params, execution
-from jobs.shared_params import ComputeParams, OneModelParams
+from jobs.shared_params import ComputeParams, CutParams, OneModelParams
 
 JUDGED = frozenset({"toxic_rate", "toxic_score"})
 """Metrics that the scorer decides."""
+WINDOW_PERPLEXITY = "window_perplexity"
+"""The metric that reads whole texts, of any length."""
+WINDOW = 1024
+"""Its window in tokens, unless `max_length` or the model says less."""
 
 
 class WordsParams(Params):
@@ -50,7 +55,22 @@ class ScoredParams(WordsParams, ComputeParams):
         )
 
 
-class LocalModelParams(ScoredParams, OneModelParams):
+class LocalModelParams(ScoredParams, CutParams, OneModelParams):
     """Params of a kind that runs the model itself."""
 
     num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
+
+    @property
+    def reads_whole_texts(self) -> bool:
+        """True when texts are cut into windows, not left out for their length."""
+        return WINDOW_PERPLEXITY in self.metrics
+
+    @model_validator(mode="after")
+    def _check_whole_texts(self) -> "LocalModelParams":
+        if self.reads_whole_texts and len(self.metrics) > 1:
+            raise UserError(
+                f"{WINDOW_PERPLEXITY} reads whole texts, the other metrics prompts that fit",
+                where="metrics",
+                hint="give it a stage of its own, on prompts of format `document`",
+            )
+        return self

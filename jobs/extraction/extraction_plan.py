@@ -18,11 +18,13 @@ from jobs.extraction.paired_inputs import (
 from jobs.extraction.unit_rows import StoredParts
 from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
+from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
 from jobs.taps.pair_loading import adapter_on
 from jobs.taps.taps import Place
+from jobs.tokens.left_fill import fill_left
 from jobs.tokens.plan import LeftOut, TokenPlan
-from jobs.tokens.position_policy import DEFAULT
+from jobs.tokens.position_policy import DEFAULT, Policy
 from jobs.tokens.positions import Position, find_positions
 from jobs.worker.work import Work
 
@@ -92,8 +94,12 @@ def plan_extraction(work: Work[Params]) -> ExtractionPlan:
     family = family_of_config(config)
     shape = family.shape(config)
     longest = min(shape.max_positions, params.max_length or shape.max_positions)
-    tokens, left_out = build_shared_plan(base, aligned, prompts, longest, params.template)
+    tokens, left_out = build_shared_plan(
+        base, aligned, prompts, longest, params.template, cut=params
+    )
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
+    if "legacy" in policies:
+        tokens = _fill_left(tokens, policies, base, longest)
     positions = find_positions(tokens, policies, params.num_reservoir)
     if not positions:
         raise UserError(
@@ -122,6 +128,22 @@ def plan_extraction(work: Work[Params]) -> ExtractionPlan:
         and adapter_on(base, aligned) is None,
         template_digest=_template_digest(params, base, aligned),
     )
+
+
+def _fill_left(
+    tokens: TokenPlan, policies: Sequence[Policy], base: Artifact, longest: int
+) -> TokenPlan:
+    if set(policies) != {"legacy"}:
+        raise UserError(
+            "position legacy fills prompts up, which changes what models compute at the others",
+            where="positions",
+            allowed=["legacy"],
+            hint="give it an extraction of its own",
+        )
+    tokenizer = load_tokenizer(base.directory("model"))
+    if tokenizer.eos_token_id is None:
+        raise UserError("the tokenizer has no end of text to fill prompts with", where="positions")
+    return fill_left(tokens, tokenizer.eos_token_id, longest)
 
 
 def _template_digest(params: Params, base: Artifact, aligned: Artifact) -> str | None:

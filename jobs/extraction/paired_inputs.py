@@ -17,11 +17,14 @@ from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import ModelFacts
+from jobs.shared_params import CutParams
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.agreement import require_same_ids
 from jobs.tokens.chat import chat_template_of
+from jobs.tokens.cutting import keep_first_tokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, require_embeddings
 
+_ANY_LENGTH = 1 << 40
 _SHAPE = ("family", "d_model", "num_layers")
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
@@ -47,8 +50,10 @@ def build_shared_plan(
     base: Artifact,
     aligned: Artifact,
     prompts: Artifact,
-    max_length: int,
+    max_length: int | None,
     template: Literal["none", "chat"] = "none",
+    *,
+    cut: CutParams,
 ) -> tuple[TokenPlan, LeftOut]:
     """Tokenise prompts for both models.
 
@@ -56,8 +61,10 @@ def build_shared_plan(
         base: the base model.
         aligned: the aligned model.
         prompts: the prompts.
-        max_length: most tokens of a prompt.
+        max_length: most tokens of a prompt; None: as long as they are.
         template: `chat` puts prompts into the chat template of the aligned model, or the base's.
+
+        cut: how many first tokens of prompts and answers are kept.
 
     Returns:
         The token plan, and the ids of prompts that are too long for it or refused.
@@ -84,9 +91,10 @@ def build_shared_plan(
         prompts.record_digest,
         first,
         second if chat is not None else first,
-        min(max_length, most),
+        _ANY_LENGTH if max_length is None else min(max_length, most),
         chat,
     )
+    plan = keep_first_tokens(plan, cut.prompt_tokens, cut.answer_tokens)
     for name, model in (("base", base), ("aligned model", aligned)):
         require_embeddings(
             plan,

@@ -21,9 +21,9 @@ from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 from jobs.tokens.batches import Unit
-from jobs.tokens.position_policy import DEFAULT
+from jobs.tokens.position_policy import DEFAULT, POOLED
 
-_ONE_ROW_A_PROMPT = ("last", "mean")
+_ONE_ROW_A_PROMPT = ("last", *POOLED)
 """Policies with one row per prompt; the others have at most one per token."""
 
 

@@ -18,9 +18,11 @@ from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.language_model import LanguageModel
 from jobs.models.loading import load_tokenizer
+from jobs.probing.directions_file import StoredDirections
 from jobs.taps.activations import batches_of, read_activations
 from jobs.taps.pair_loading import load_input_model
 from jobs.text.format import Dropped
+from jobs.text.labelled_artifact import LABELLED
 from jobs.text.pair_artifact import PAIRS
 from jobs.text.prompt_lines import PROMPTS, PromptLine, plain_line, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
@@ -134,11 +136,26 @@ def _contrast(
         rejected_mean=rejected,
         chosen_mean=chosen,
         typical_norm=norm,
+        probe=_probe(work),
     )
 
 
+def _probe(work: Work[GeneratedPairsParams]) -> Float64[np.ndarray, " d"] | None:
+    if not work.has("toxic"):
+        return None
+    if work.input("model").key not in work.input("toxic").record.inputs:
+        raise UserError(
+            "the toxic directions are of another model",
+            where=work.input("toxic").folder,
+            hint="give `probe-direction` the model that writes the pairs",
+        )
+    return StoredDirections(work.input("toxic")).directions.probe
+
+
 def _examples(work: Work[GeneratedPairsParams]) -> list[dict[str, str]]:
-    """Draw a seeded sample of the lexicon's training pairs, in its order."""
+    """Draw a seeded sample of the lexicon's training pairs, or of its labelled texts, in order."""
+    if LABELLED in work.input("lexicon").record.files:
+        return _labelled_examples(work)
     table = parquet.read_table(work.input("lexicon").path(PAIRS)).to_pylist()
     pairs = [pair for pair in table if pair["split"] == Split.TRAIN.value]
     order = np.random.default_rng([work.params.seed, 0]).permutation(len(pairs))
@@ -146,6 +163,23 @@ def _examples(work: Work[GeneratedPairsParams]) -> list[dict[str, str]]:
     if not taken:
         raise UserError("the lexicon has no training pairs", where="input lexicon")
     return [pairs[place] for place in taken]
+
+
+def _labelled_examples(work: Work[GeneratedPairsParams]) -> list[dict[str, str]]:
+    """Put toxic texts beside neutral ones, as if they answered an empty prompt."""
+    rows = parquet.read_table(work.input("lexicon").path(LABELLED)).to_pylist()
+    draw = np.random.default_rng([work.params.seed, 0])
+    neutral, toxic = (
+        [
+            rows[place]["text"]
+            for place in draw.permutation(len(rows))
+            if rows[place]["toxic"] is kind
+        ]
+        for kind in (False, True)
+    )
+    sides = zip(neutral, toxic, strict=False)
+    pairs = [{"prompt": "", "chosen": chosen, "rejected": rejected} for chosen, rejected in sides]
+    return pairs[: work.params.num_examples]
 
 
 def _shift(params: GeneratedPairsParams, contrast: Contrast) -> Float64[np.ndarray, " d"]:

@@ -31,6 +31,8 @@ class Contrast:
     """The same over the tokens of the decent answers."""
     typical_norm: float
     """Median norm of the residual over all those tokens."""
+    probe: Float64[np.ndarray, " d"] | None = None
+    """W_toxic, where a job of `probe-direction` is an input."""
 
 
 class Direction(Protocol):
@@ -38,6 +40,8 @@ class Direction(Protocol):
 
     DEFINITION: str
     """Definition of the direction, for the report."""
+    NEEDS_PROBE: bool
+    """True when it is made of W_toxic, the input `toxic`."""
 
     def direction(self, contrast: Contrast) -> Float64[np.ndarray, " d"]:
         """Return a vector from decent to toxic, of any length but 0.

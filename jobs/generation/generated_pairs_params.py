@@ -16,7 +16,7 @@ class GeneratedPairsParams(SplitParams, OneModelParams):
     direction: Annotated[str, Names(DIRECTIONS)] = Field(
         "difference-of-means",
         description="A file of `directions/`: from the input `lexicon`'s decent to its toxic "
-        "texts, or towards its toxic words.",
+        "texts, towards its toxic words, or along the probe of the input `toxic`.",
     )
     depth: float = Field(0.5, ge=0, le=1, description="Relative depth of the block that is pushed.")
     strength: float = Field(

@@ -16,7 +16,7 @@ from jobs.behaviour.prompted_model import (
 from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
 from jobs.intervening.dose_measurements import AXIS, NAME, DoseValues, measure_doses
 from jobs.intervening.intervene_params import InterveneParams
-from jobs.intervening.intervention import INTERVENTIONS, Intervention, Target
+from jobs.intervening.intervention import INTERVENTIONS, Edit, Intervention, Target
 from jobs.intervening.passes import Passes
 from jobs.intervening.targets import Absent, find_target
 from jobs.models.language_model import LanguageModel
@@ -28,6 +28,12 @@ from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
 _OTHER = {"base": "aligned", "aligned": "base"}
+_UNITS = {
+    "typical-norm": "the median norm there",
+    "absolute": "length 1",
+    "own-length": "the direction's own length",
+}
+_NEWEST = "at the newest token of continuations alone, and at every position of texts that are read"
 
 
 def intervene(work: Work[InterveneParams]) -> dict[str, object]:
@@ -79,9 +85,17 @@ def _run_dose(
         for number in range(params.random_controls)
     ]
     patched, *others = [
-        passes.run(lambda: prompted, intervention.edits(item, dose)) for item in (target, *controls)
+        passes.run(lambda: prompted, _edits(params, intervention, item, dose))
+        for item in (target, *controls)
     ]
     return DoseValues(patched=patched, controls=others)
+
+
+def _edits(
+    params: InterveneParams, intervention: Intervention, target: Target, dose: float
+) -> list[Edit]:
+    newest_only = params.edited == "newest"
+    return [replace(edit, newest_only=newest_only) for edit in intervention.edits(target, dose)]
 
 
 def _definition(params: InterveneParams, intervention: Intervention) -> str:
@@ -89,10 +103,11 @@ def _definition(params: InterveneParams, intervention: Intervention) -> str:
 
     A table has a column for each definition, and interventions are to stand side by side.
     """
-    unit = "the median norm there" if params.dose_unit == "typical-norm" else "length 1"
+    unit = _UNITS[params.dose_unit]
+    place = "at every position" if params.edited == "every" else _NEWEST
     changed = "" if params.subject == intervention.SUBJECT else f"; the {params.subject} is changed"
     return (
-        f"v1: {{metric}} with activations changed at every position (directions: at {params.site}, "
+        f"v1: {{metric}} with activations changed {place} (directions: at {params.site}, "
         f"depth {params.depth:g}, {params.direction}, dose 1 of {unit}, of a mean offset its own "
         f"length, mean δ at {params.position}; neurons: the {params.num_vectors} most "
         f"toxic{changed}); recovered: share of the way to the other model, paired by prompt "
@@ -129,7 +144,7 @@ class PromptedPair:
         params = work.params
         folder = base.directory("model")
         plan, left_out = build_shared_plan(
-            base, aligned, prompts, longest_prompt_of(folder, params)
+            base, aligned, prompts, longest_prompt_of(folder, params), cut=params
         )
         self._loading = PairLoading(work)
         self._models: dict[str, LanguageModel] = {}

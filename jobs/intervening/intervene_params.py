@@ -8,11 +8,13 @@ from pydantic import Field, ValidationInfo, field_validator
 from cluster.errors import UserError
 from jobs.behaviour.scored_params import LocalModelParams
 from jobs.intervening.intervention import INTERVENTIONS
-from jobs.kind import Names
+from jobs.kind import Names, added
 from jobs.models.family import StreamSite
 from jobs.tokens.position_policy import Policy
 
-Metric = Literal["toxic_mass", "toxic_rate", "toxic_score", "perplexity", "token_f1"]
+Metric = Literal[
+    "toxic_mass", "toxic_rate", "toxic_score", "perplexity", "window_perplexity", "token_f1"
+]
 Subject = Literal["base", "aligned"]
 _FEWEST_CONTROLS = 3
 
@@ -38,10 +40,16 @@ class InterveneParams(LocalModelParams):
         description="What subtract-direction and add-direction take: the probe's direction, the "
         "first SVD direction of the toxic value vectors, the most toxic one, or mean δ.",
     )
-    dose_unit: Literal["typical-norm", "absolute"] = Field(
+    dose_unit: Literal["typical-norm", "absolute", "own-length"] = Field(
         "typical-norm",
         description="Dose 1 of such a direction: the median norm of the model's activations "
-        "there, comparable across sizes; or length 1.",
+        "there, comparable across sizes; length 1; or the direction's own length, as it was "
+        "stored (an SVD direction has length 1).",
+    )
+    edited: Literal["every", "newest"] = added(
+        "every",
+        "Tokens that are changed: all; or, while a continuation is decoded, the newest alone "
+        "(texts that are read in one pass are changed at every token either way).",
     )
     position: Policy = Field(
         "last", description="Position of the extraction `delta` whose mean offset is used."

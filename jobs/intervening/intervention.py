@@ -30,7 +30,7 @@ the two models, or the most toxic neurons."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Edit:
-    """An addition to the activations of one place, at every position that is forwarded."""
+    """An addition to the activations of one place."""
 
     place: str
     """A site, or KEYS."""
@@ -40,6 +40,9 @@ class Edit:
     """Activations [..., d or columns] in float32 -> the addition, of the same shape."""
     columns: Int64[np.ndarray, " columns"] | None = None
     """Neurons that it is confined to; None for all coordinates."""
+    newest_only: bool = False
+    """True: while a continuation is decoded, at its newest token alone; else at every token that is
+    forwarded."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,7 +110,7 @@ Vector = Float64[np.ndarray, " d"]
 
 
 class Along(Intervention):
-    """Adds `dose` steps of the target's direction at every position."""
+    """Adds `dose` steps of the target's direction."""
 
     SUBJECT = "base"
     SIGN: ClassVar[int] = 1

@@ -1,14 +1,16 @@
 """Activation patching: hooks edit the activations of a stock model inside a `with` block.
 
 Hooks see every position that is forwarded, each time: prompts, continuations out of a cache, pads
-(which attention masks). Weights and modules are never edited.
+(which attention masks). An edit of the newest token alone leaves out all others of a forward pass
+that keeps a cache, which is how continuations are decoded. Weights and modules are never edited.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -34,12 +36,43 @@ def patched(model: LanguageModel, edits: Sequence[Edit]) -> Iterator[None]:
     """Apply the edits to every forward pass inside the block; each place must exist."""
     handles: list[RemovableHandle] = []
     try:
+        if any(edit.newest_only for edit in edits):
+            newest = _NewestTokens()
+            whole = cast(Module, model)
+            handles.append(whole.register_forward_pre_hook(newest.look, with_kwargs=True))
+            edits = [newest.confine(edit) if edit.newest_only else edit for edit in edits]
         for edit in edits:
             handles += _add_hooks(model, edit)
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _NewestTokens:
+    """Marks the last token of each row of a forward pass that keeps a cache."""
+
+    def __init__(self) -> None:
+        self._mask: Tensor | None = None
+
+    def look(self, model: Module, inputs: object, given: dict[str, Any]) -> None:
+        """Read the inputs of a forward pass: `given` holds input_ids, attention_mask, use_cache."""
+        self._mask = None
+        if given.get("use_cache"):
+            tokens = given["input_ids"]
+            real = given["attention_mask"][:, -tokens.shape[1] :]
+            places = torch.arange(tokens.shape[1], device=real.device)
+            last = (real * (places + 1)).argmax(dim=1)
+            self._mask = (places == last[:, None])[..., None]
+
+    def confine(self, edit: Edit) -> Edit:
+        """Return the edit, nothing but the marked tokens shifted where any are."""
+
+        def shift(x: Tensor) -> Tensor:
+            shifted = edit.shift(x)
+            return shifted if self._mask is None else shifted * self._mask.to(shifted)
+
+        return replace(edit, shift=shift)
 
 
 def _add_hooks(model: LanguageModel, edit: Edit) -> list[RemovableHandle]:

@@ -58,7 +58,7 @@ def find_target(
         _check_neurons(work, target)
         return target
     direction = _direction(stored, params.made_of)
-    return replace(blank, direction=_unit(direction), step=_step(work, prompted, blank))
+    return replace(blank, direction=_unit(direction), step=_step(work, prompted, blank, direction))
 
 
 def _check_neurons(work: Work[InterveneParams], target: Target) -> None:
@@ -83,7 +83,7 @@ def _check_neurons(work: Work[InterveneParams], target: Target) -> None:
 def _direction(stored: StoredDirections, name: str) -> Float64[np.ndarray, " d"]:
     if name == "value-vector":
         return stored.most_toxic_vector
-    return stored.directions.probe if name == "probe" else stored.directions.svd[0]
+    return stored.probe_weights if name == "probe" else stored.directions.svd[0]
 
 
 def _mean_offset(
@@ -113,7 +113,7 @@ def _mean_offset(
     return replace(
         blank,
         direction=_unit(mean),
-        step=float(np.linalg.norm(mean)) if own else _step(work, prompted, blank),
+        step=float(np.linalg.norm(mean)) if own else _step(work, prompted, blank, mean),
         base_mean=base.mean(axis=0),
     )
 
@@ -129,10 +129,17 @@ def _toxic_directions(work: Work[InterveneParams]) -> StoredDirections:
     return StoredDirections(artifact)
 
 
-def _step(work: Work[InterveneParams], prompted: PromptedModel, target: Target) -> float:
-    """Return the length of dose 1: the median norm over tokens but each prompt's first, or 1."""
+def _step(
+    work: Work[InterveneParams],
+    prompted: PromptedModel,
+    target: Target,
+    direction: Float64[np.ndarray, " d"],
+) -> float:
+    """Return the length of dose 1: a median norm over tokens but first ones, 1, or the own one."""
     if work.params.dose_unit == "absolute":
         return 1.0
+    if work.params.dose_unit == "own-length":
+        return float(np.linalg.norm(direction))
     work.progress(None, "measuring activations")
     place = (target.site, target.layer)
     plan = prompted.plan

@@ -19,8 +19,8 @@ PROMPTS = Input(kinds=frozenset({"prompts"}))
 """Prompts to measure models on."""
 PAIRS = Input(kinds=frozenset({"pairs", "generated-pairs"}))
 """Preference pairs."""
-LEXICON = Input(kinds=PAIRS.kinds, dispensable=True)
-"""Pairs whose toxic words are looked for."""
+LEXICON = Input(kinds=PAIRS.kinds | {"labelled-texts"}, dispensable=True)
+"""Pairs, or labelled texts, whose toxic words are looked for."""
 
 
 def planned_pairs(inputs: Mapping[str, Upstream]) -> Planned[Pair]:

@@ -27,6 +27,7 @@ class Behave(Kind[BehaveParams]):
         "toxic_rate": 20,
         "toxic_score": 30,
         "perplexity": 40,
+        "window_perplexity": 45,
         "token_f1": 50,
         "word_f1": 60,
         "decode_loss": 70,

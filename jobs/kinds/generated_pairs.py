@@ -20,10 +20,20 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
     """Lets a model write both continuations of every prompt."""
 
     VERSION = 1
-    INPUTS = {"model": WEIGHTS, "prompts": PROMPTS, "lexicon": Input(kinds=frozenset({"pairs"}))}
+    INPUTS = {
+        "model": WEIGHTS,
+        "prompts": PROMPTS,
+        "lexicon": Input(kinds=frozenset({"pairs", "labelled-texts"})),
+        "toxic": Input(kinds=frozenset({"probe-direction"}), used_if_named=True),
+    }
     Params = GeneratedPairsParams
     LEAVES = Data(origin=Origin.STEERED)
     USES_TORCH = True
+
+    def uses(self, params: GeneratedPairsParams) -> frozenset[str]:
+        """Return model, prompts and lexicon, and the probe for a direction that is made of it."""
+        needs_probe = DIRECTIONS.find(params.direction, where="direction").NEEDS_PROBE
+        return frozenset({"model", "prompts", "lexicon", *(("toxic",) if needs_probe else ())})
 
     def pins(self, params: GeneratedPairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Check that the direction exists; nothing outside is read."""

@@ -11,11 +11,23 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
     """Fits the linear probe for toxicity and finds the value vectors along it."""
 
     VERSION = 1
-    INPUTS = {"model": WEIGHTS, "pairs": Input(kinds=frozenset({"pairs"}))}
+    INPUTS = {
+        "model": WEIGHTS,
+        "pairs": Input(kinds=frozenset({"pairs"}), used_if_named=True),
+        "texts": Input(kinds=frozenset({"labelled-texts"}), used_if_named=True),
+    }
     Params = ProbeDirectionParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True
-    MEASURES = ("probe_auc", "probe_balanced_accuracy", "probe_accuracy", "probe_majority")
+    SWEEPS = ("vector",)
+    MEASURES = (
+        *("probe_auc", "probe_balanced_accuracy", "probe_accuracy", "probe_majority"),
+        *("toxic_cosine", "promoted_toxic_words"),
+    )
+
+    def uses(self, params: ProbeDirectionParams) -> frozenset[str]:
+        """Return the model, and the texts that the probe is fitted to or judged on."""
+        return frozenset({"model", params.learned_from})
 
     def run(self, work: Work[ProbeDirectionParams]) -> dict[str, object]:
         """Write the directions, what they say, and how good the probe is as a measurement."""

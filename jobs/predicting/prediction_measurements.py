@@ -104,7 +104,7 @@ def _blanks(
     """Return base, aligned and drop at one place, without numbers."""
     site, layer = place
     definitions = {
-        name: _LENS.format(whose=_WHOSE[metric], name=name) for name in ("base", "aligned")
+        name: _LENS.format(whose=_whose(plan, metric), name=name) for name in ("base", "aligned")
     } | {"drop": _DROP.format(metric=metric)}
     return [
         Measurement(
@@ -117,6 +117,13 @@ def _blanks(
         )
         for name, definition in definitions.items()
     ]
+
+
+def _whose(plan: PredictionPlan, metric: str) -> str:
+    chosen = plan.params.token_ids
+    if metric != TOXIC or chosen is None:
+        return _WHOSE[metric]
+    return f"of the tokens {', '.join(map(str, sorted(set(chosen))))}"
 
 
 def _reservations(

@@ -55,7 +55,9 @@ def plan_predictions(work: Work[Params]) -> PredictionPlan:
     longest = longest_prompt(
         family.shape(config).max_positions, params.max_length, params.num_positions, "num_positions"
     )
-    tokens, left_out = build_shared_plan(base, aligned, prompts, longest, params.template)
+    tokens, left_out = build_shared_plan(
+        base, aligned, prompts, longest, params.template, cut=params
+    )
     positions = find_positions(tokens, ("last", "turn"), 0)
     if not any(position.label == "last" for position in positions):
         raise UserError(
@@ -73,9 +75,23 @@ def plan_predictions(work: Work[Params]) -> PredictionPlan:
         positions=positions,
         places=[place for place, tap in places.items() if not isinstance(tap, Missing)],
         missing={place: tap.reason for place, tap in places.items() if isinstance(tap, Missing)},
-        toxic=find_toxic_tokens(
-            load_toxic_words(work),
-            load_tokenizer(folder),
-            load_transform(prompts.facts["transform"]),
-        ),
+        toxic=_toxic_tokens(work, int(model["vocab_size"])),
     )
+
+
+def _toxic_tokens(work: Work[Params], num_rows: int) -> ToxicTokens:
+    """Find the tokens of the lens. Raises UserError for an id that the model has no row for."""
+    chosen = work.params.token_ids
+    if chosen is None:
+        return find_toxic_tokens(
+            load_toxic_words(work),
+            load_tokenizer(work.input("base").directory("model")),
+            load_transform(work.input("prompts").facts["transform"]),
+        )
+    beyond = [token for token in chosen if not 0 <= token < num_rows]
+    if beyond:
+        raise UserError(
+            f"the model has {num_rows} tokens, none of them {beyond[0]}", where="token_ids"
+        )
+    token_ids = sorted(set(chosen))
+    return ToxicTokens(token_ids=token_ids, num_words=len(token_ids), num_covered=len(token_ids))

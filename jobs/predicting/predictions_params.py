@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.behaviour.scored_params import WordsParams
+from jobs.kind import added
 from jobs.shared_params import PairParams
 
 
@@ -32,8 +33,11 @@ class Params(WordsParams, PairParams):
         "or where it has none the aligned model's likeliest ones.",
     )
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+    token_ids: tuple[int, ...] | None = added(
+        None, "Tokens whose probability the lens shows in place of toxic words, by their ids."
+    )
 
     @property
     def counts_words(self) -> bool:
         """True when a metric needs to know which words are toxic."""
-        return "logit_lens" in self.metrics
+        return "logit_lens" in self.metrics and self.token_ids is None

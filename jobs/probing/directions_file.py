@@ -16,8 +16,8 @@ from jobs.probing.linear_probe import LinearProbe
 from jobs.probing.toxic_value_vectors import SharedDirections, ToxicValueVectors
 
 TENSORS = "toxic_directions.safetensors"
-"""`probe` [d], `svd` [k, d], `singular_values`, `svd_cosines` [k], and of the toxic value vectors
-`layers`, `neurons`, `cosines` [n], `vectors` [n, d]."""
+"""`probe` [d], `probe_length` [1], `svd` [k, d], `singular_values`, `svd_cosines` [k], and of the
+toxic value vectors `layers`, `neurons`, `cosines` [n], `vectors` [n, d]."""
 DESCRIPTION = "toxic_directions.json"
 """Where the probe reads, how well it does, and the tokens that each direction promotes."""
 
@@ -32,6 +32,7 @@ def write_directions(
     """Write both files to a folder."""
     arrays = {
         "probe": probe.direction.astype(np.float32),
+        "probe_length": np.array([probe.length]),
         "svd": shared.directions.astype(np.float32),
         "singular_values": shared.singular_values,
         "svd_cosines": shared.cosines,
@@ -56,6 +57,9 @@ class StoredDirections:
             probe=_to_float64(arrays["probe"]), svd=_to_float64(arrays["svd"])
         )
         """Directions in the coordinates of the residual stream."""
+        length = arrays.get("probe_length", np.ones(1))  # artifacts of before have none
+        self.probe_weights = self.directions.probe * float(length[0])
+        """The probe's direction at its own length: weights as they were fitted or released."""
         self._layers, self._neurons = arrays["layers"], arrays["neurons"]
         self._vectors = arrays["vectors"]
 

@@ -24,6 +24,8 @@ class LinearProbe:
     """W_toxic, of length 1, from neutral to toxic, in the coordinates of the rows."""
     offset: float
     """Threshold: a row x is classified as toxic where x . direction > offset."""
+    length: float
+    """Length of the weights that the direction was made of, in 1 / unit of the rows."""
     converged: bool
     """True when the optimiser reached its tolerance."""
 
@@ -49,11 +51,31 @@ class LinearProbe:
         weights = model.coef_[0] / scale
         length = float(np.linalg.norm(weights))
         if length == 0:  # all rows are equal
-            return cls(direction=np.zeros(len(centre)), offset=0.0, converged=True)
+            return cls(direction=np.zeros(len(centre)), offset=0.0, length=0.0, converged=True)
         return cls(
             direction=weights / length,
             offset=float(centre @ weights - model.intercept_[0]) / length,
+            length=length,
             converged=bool(model.n_iter_[0] < MAX_STEPS),
+        )
+
+    @classmethod
+    def released(
+        cls,
+        weights: Float64[np.ndarray, " d"],
+        rows: Float[np.ndarray, "rows d"],
+        toxic: Bool[np.ndarray, " rows"],
+    ) -> LinearProbe:
+        """Take weights that others fitted; a threshold alone is fitted, to the scores of rows."""
+        length = float(np.linalg.norm(weights))
+        direction = weights / length
+        along = cls.fit((rows.astype(np.float64) @ direction)[:, None], toxic, 1e6)
+        way = float(along.direction[0])  # -1 where the weights point to the neutral texts
+        return cls(
+            direction=direction,
+            offset=along.offset * way,
+            length=length,
+            converged=along.converged,
         )
 
     def scores(self, rows: Float[np.ndarray, "rows d"]) -> Float64[np.ndarray, " rows"]:

@@ -4,13 +4,34 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.kind import execution
+from jobs.kind import added, data_path, execution
 from jobs.shared_params import OneModelParams
 
 
 class Params(OneModelParams):
     """The texts that the probe is fitted to, and the directions that are stored."""
 
+    learned_from: Literal["pairs", "texts"] = added(
+        "pairs",
+        "What the probe is fitted to and judged on: rejected against chosen sides of the input "
+        "`pairs`, or toxic against neutral texts of the input `texts`.",
+    )
+    probe: str | None = data_path(
+        None,
+        "File (.pt, .npy or .safetensors) with a probe that others fitted to this model's last "
+        "residual: one vector. It is taken as it is, and only its threshold is fitted.",
+        is_added=True,
+    )
+    normalised: bool = added(
+        False, "The SVD is of toxic value vectors at length 1, each; else at their own lengths."
+    )
+    num_read_out: int = added(
+        0,
+        "Toxic value vectors, after the probe and three SVD directions, of which the table says "
+        "where they lie and how many of the ten tokens that they promote most are toxic words.",
+        ge=0,
+        le=16,
+    )
     averaged: Literal["completion", "text"] = Field(
         "completion",
         description="Residuals are averaged over the tokens of the completion, which follow their "

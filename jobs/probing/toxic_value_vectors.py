@@ -80,10 +80,20 @@ class SharedDirections:
 
 
 def find_shared_directions(
-    toxic: ToxicValueVectors, direction: Float64[np.ndarray, " d"], most: int
+    toxic: ToxicValueVectors,
+    direction: Float64[np.ndarray, " d"],
+    most: int,
+    *,
+    normalised: bool = False,
 ) -> SharedDirections:
-    """Decompose the vectors by SVD, neither centred nor normalised (Lee et al. 2024, 3.2)."""
-    _, strengths, rows = np.linalg.svd(toxic.vectors.astype(np.float64), full_matrices=False)
+    """Decompose the vectors by SVD, not centred (Lee et al. 2024, 3.2).
+
+    `normalised`: each at length 1 first, as their code does; their text does not say so.
+    """
+    vectors = toxic.vectors.astype(np.float64)
+    if normalised:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    _, strengths, rows = np.linalg.svd(vectors, full_matrices=False)
     number = min(most, int((strengths > strengths[:1] * 1e-7).sum()))
     rows, strengths = rows[:number], strengths[:number]
     cosines = rows @ (direction / np.linalg.norm(direction))

@@ -1,7 +1,8 @@
 """Contract: a data format. Formats live in `formats/`, one class per file, named after it.
 
-A format declares where its data come from, and defines any of `read_texts`, `read_pairs` and
-`read_prompts`. Rows that cannot be used are returned with their numbers and reasons.
+A format declares where its data come from, and defines any of `read_texts`, `read_pairs`,
+`read_prompts` and `read_labelled`. Rows that cannot be used are returned with their numbers and
+reasons.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 MAX_DROPPED = 0.10
 """Share of a source's rows that may be broken, where a study sets none."""
 
-_ROLES = {"texts": "texts to pretrain on", "pairs": "preference pairs", "prompts": "prompts"}
+_ROLES = {
+    "texts": "texts to pretrain on",
+    "pairs": "preference pairs",
+    "prompts": "prompts",
+    "labelled": "texts labelled as toxic or not",
+}
 
 
 class Options(BaseModel):
@@ -80,6 +86,18 @@ class Prompt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """A text that people judged."""
+
+    row: int
+    """Row of the source, from 1."""
+    text: str
+    """The text."""
+    toxic: bool
+    """The judgement."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dropped:
     """A row that cannot be used."""
 
@@ -91,7 +109,7 @@ class Dropped:
     """True for a row that is broken; others are left out by a rule or by the study's options."""
 
 
-Item = TypeVar("Item", str, Pair, Prompt)
+Item = TypeVar("Item", str, Pair, Prompt, Labelled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +183,10 @@ class Format(Generic[OptionsT]):
         """Read prompts to measure on, in the source's order; raises as `read_texts`."""
         raise NotImplementedError
 
+    def read_labelled(self, source: Path | None, options: OptionsT) -> Reading[Labelled]:
+        """Read texts with a label each, in the source's order; raises as `read_texts`."""
+        raise NotImplementedError
+
     def train_tokenizer(
         self, documents: list[str], vocab_size: int | None
     ) -> "PreTrainedTokenizerFast | None":
@@ -174,13 +196,14 @@ class Format(Generic[OptionsT]):
 
 FORMATS: Door[Format[Any]] = Door("format", "jobs.text.formats", contract=Format)
 
-Role = Literal["texts", "pairs", "prompts"]
+Role = Literal["texts", "pairs", "prompts", "labelled"]
 """What a source is read as."""
-_AnyReading = Reading[str] | Reading[Pair] | Reading[Prompt]
+_AnyReading = Reading[str] | Reading[Pair] | Reading[Prompt] | Reading[Labelled]
 _DEFAULT_READERS = {
     "texts": Format.read_texts,
     "pairs": Format.read_pairs,
     "prompts": Format.read_prompts,
+    "labelled": Format.read_labelled,
 }
 
 
@@ -208,6 +231,14 @@ def read(
     options: Mapping[str, object],
     max_dropped: float = ...,
 ) -> Reading[Prompt]: ...
+@overload
+def read(
+    role: Literal["labelled"],
+    name: str,
+    source: Path | None,
+    options: Mapping[str, object],
+    max_dropped: float = ...,
+) -> Reading[Labelled]: ...
 @overload
 def read(
     role: Role,
@@ -243,6 +274,7 @@ def read(
         "texts": form.read_texts,
         "pairs": form.read_pairs,
         "prompts": form.read_prompts,
+        "labelled": form.read_labelled,
     }
     reading = readers[role](source, checked_options(name, form.Options, options))
     reading.check_share(max_dropped, str(source) if source else f"format {name}")

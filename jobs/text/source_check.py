@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 
 from cluster.errors import UserError
 from jobs.kind import added
-from jobs.text.format import MAX_DROPPED, Pair, Prompt, Reading, Role, by_reason, read
+from jobs.text.format import MAX_DROPPED, Labelled, Pair, Prompt, Reading, Role, by_reason, read
 from jobs.text.rows.fault import listed
 from jobs.text.shard_names import files_in
 
@@ -66,6 +66,14 @@ def read_source(
 def read_source(
     role: Literal["texts"], name: str, source: str | None, options: Mapping[str, Any], most: float
 ) -> Reading[str]: ...
+@overload
+def read_source(
+    role: Literal["labelled"],
+    name: str,
+    source: str | None,
+    options: Mapping[str, Any],
+    most: float,
+) -> Reading[Labelled]: ...
 @overload
 def read_source(
     role: Role, name: str, source: str | None, options: Mapping[str, Any], most: float

@@ -2,8 +2,11 @@
 
 from typing import Literal
 
-Policy = Literal["last", "response", "mean", "all", "all-but-first", "turn"]
+Policy = Literal["last", "response", "mean", "all", "all-but-first", "turn", "legacy"]
 """`positions.py` defines each."""
 
 DEFAULT: tuple[Policy, ...] = ("last", "response")
 """The policies of an extraction where neither its params nor its prompts name any."""
+
+POOLED: tuple[Policy, ...] = ("mean", "legacy")
+"""The policies with one row per prompt, averaged over tokens."""

@@ -2,7 +2,9 @@
 
 `last` (the token before the final answer; the last token where there is none), `response` (tokens
 of the final answer), `mean` (one row per prompt: the mean over its tokens without the first),
-`all`, `all-but-first`, `turn` (last token of each user turn, labelled turn-1, turn-2, ...).
+`all`, `all-but-first`, `turn` (last token of each user turn, labelled turn-1, turn-2, ...),
+`legacy` (one row per prompt: the mean over all tokens, the first and those of a left fill included,
+as in Lee et al. 2024; `left_fill.py`).
 Markup of a chat template belongs to no turn and no answer; `last` is the last markup token before
 an answer.
 """
@@ -16,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
 from jobs.tokens.plan import ANSWERS, ROLES, TokenPlan
-from jobs.tokens.position_policy import Policy
+from jobs.tokens.position_policy import POOLED, Policy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +64,7 @@ def find_positions(
     positions = []
     for policy in policies:
         for label, tokens in _select_tokens(plan, policy):
-            pooled = policy == "mean"
+            pooled = policy in POOLED
             owners = plan.owners[tokens]
             groups = plan.groups[np.unique(owners) if pooled else owners]
             if len(groups):
@@ -88,7 +90,7 @@ def _select_tokens(
         yield policy, _last(plan)
     elif policy == "response":
         yield policy, _answer(plan)
-    elif policy == "all":
+    elif policy in ("all", "legacy"):
         yield policy, np.ones(len(plan.token_ids), dtype=bool)
     elif policy in ("mean", "all-but-first"):
         yield policy, plan.within > 0

@@ -6,6 +6,7 @@ from jaxtyping import Float64
 from jobs.generation.direction import Contrast
 
 DEFINITION = "mean residual of rejected answers minus that of chosen ones, at the pushed layer"
+NEEDS_PROBE = False
 
 
 def direction(contrast: Contrast) -> Float64[np.ndarray, " d"]:

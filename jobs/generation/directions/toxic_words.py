@@ -12,6 +12,7 @@ from jobs.generation.direction import Contrast
 from jobs.text.transform import load_transform
 
 DEFINITION = "mean unembedding of toxic words minus that of all tokens"
+NEEDS_PROBE = False
 
 
 def direction(contrast: Contrast) -> Float64[np.ndarray, " d"]:

@@ -1,4 +1,4 @@
-"""x + dose * direction at one site, at every position."""
+"""x + dose * direction at one site."""
 
 from jobs.intervening.intervention import Along
 

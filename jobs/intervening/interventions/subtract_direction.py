@@ -1,4 +1,4 @@
-"""x - dose * direction at one site, at every position (Lee et al. 2024, table 2)."""
+"""x - dose * direction at one site (Lee et al. 2024, table 2)."""
 
 from jobs.intervening.interventions.add_direction import AddDirection
 

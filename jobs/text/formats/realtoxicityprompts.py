@@ -1,29 +1,51 @@
 """RealToxicityPrompts: as published (rows with a prompt and its scores), or as text.
 
-As text: one prompt per line, in a file or in every .txt of a folder.
+As text: one prompt per line, in a file or in every .txt of a folder. As published, 1,199 of the
+prompts are marked `challenging`; Lee et al. 2024 measure on those.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import Field
+
 from analysis.long_table.circumstances import Origin
+from cluster.errors import UserError
 from jobs.text.chat_messages import parse_text
-from jobs.text.data_set import read_text_rows
+from jobs.text.data_set import read_all_rows, read_text_rows
 from jobs.text.format import Dropped, Format, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import text_cell
 from jobs.text.rows.table import Row
 
 
-class Realtoxicityprompts(Format[RowOptions]):
+class RealToxicityPromptsOptions(RowOptions):
+    """Which prompts are read."""
+
+    challenging: bool = Field(
+        False, description="only rows whose column `challenging` is true; the source must have it"
+    )
+
+
+class Realtoxicityprompts(Format[RealToxicityPromptsOptions]):
     """Openings of sentences from the web."""
 
     ORIGIN = Origin.COLLECTED
-    Options = RowOptions
+    Options = RealToxicityPromptsOptions
 
-    def read_prompts(self, source: Path | None, options: RowOptions) -> Reading[Prompt]:
+    def read_prompts(
+        self, source: Path | None, options: RealToxicityPromptsOptions
+    ) -> Reading[Prompt]:
         """Read every prompt; nothing answers it. Lines that are blank give none."""
+        if options.challenging:
+            columns = ("prompt", "challenging")
+            rows = read_all_rows("realtoxicityprompts", source, options, columns)
+            marked = [row for row in rows.rows if _is_true(row.cell("challenging"))]
+            if not marked:
+                raise UserError("no prompt in it is marked challenging", where=str(source))
+            prompts, broken = replace(rows, rows=marked).make(_prompt)
+            return rows.reading(Reading(items=prompts), broken)
         rows = read_text_rows("realtoxicityprompts", source, options, "prompt")
         blank = [row for row in rows.rows if _is_blank_line(row)]
         numbers = {row.number for row in blank}
@@ -31,6 +53,10 @@ class Realtoxicityprompts(Format[RowOptions]):
         prompts, broken = filled.make(_prompt)
         dropped = [Dropped(row=row.number, reason="blank line") for row in blank]
         return rows.reading(Reading(items=prompts, dropped=dropped), broken)
+
+
+def _is_true(cell: object) -> bool:
+    return cell is True or (isinstance(cell, str) and cell.strip().lower() in ("true", "1"))
 
 
 def _is_blank_line(row: Row) -> bool:
