@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jobs.text.format import NUM_GROUPS
+from analysis.measurement import NUM_GROUPS
 from jobs.tokens.plan import ANSWERS, TokenPlan
 
 
