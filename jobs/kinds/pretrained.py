@@ -65,7 +65,7 @@ _LAYOUT = SourceFiles(
 )
 
 
-_UNPACKING = 9
+_UNPACKING = 6
 """Bytes of memory per parameter while a `.gguf` file becomes a checkpoint; 0.81 GB beside the
 libraries' 0.4 were measured for 0.135 B."""
 
@@ -94,7 +94,7 @@ class Pretrained(Kind[PretrainedParams]):
         return super().pins(params, known)
 
     def resources(self, params: PretrainedParams) -> Resources:
-        """Return one core: it copies files, or unpacks one into memory, twice while it is saved."""
+        """Return one core: it copies files, or unpacks one in memory."""
         unpacked = 0 if self.source(params).file is None else _num_parameters(params)
         return Resources(num_cpus=1, memory_gb=1 + math.ceil(unpacked * _UNPACKING / 1e9))
 

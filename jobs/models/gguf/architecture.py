@@ -29,8 +29,8 @@ class Architecture:
     """Its model_type in transformers."""
     settings: Mapping[str, str]
     """Name below the architecture's in the file -> name in config.json."""
-    ignored: frozenset[str] = frozenset()
-    """Names below the architecture's that say what other settings or tensors say, too."""
+    read_elsewhere: frozenset[str] = frozenset()
+    """Names below the architecture's that `finish` reads, or that only repeat others."""
     finish: Callable[[GgufHeader, dict[str, Any]], Mapping[str, Any]]
     """(header, settings read) -> what config.json holds beside them."""
     matrices: frozenset[str]
@@ -41,6 +41,18 @@ class Architecture:
     """Names of whole tensors outside of blocks."""
     unread: frozenset[str] = field(default=frozenset())
     """Tensors that the config stands for, so that no module holds them."""
+
+
+_HARMLESS: Mapping[str, Callable[[Any], bool]] = {
+    "attention.causal": lambda value: value is True,
+    "expert_count": lambda value: value == 0,
+    "expert_used_count": lambda value: value == 0,
+    "rope.scaling.finetuned": lambda value: True,
+    "rope.scaling.original_context_length": lambda value: True,
+    "tensor_data_layout": lambda value: True,
+}
+"""Name below the architecture's -> whether a value changes nothing; no other is passed over.
+All files of llama have the layout that its converters write, whatever they say of it."""
 
 
 def _number(header: GgufHeader, name: str, default: float | str | None = None) -> Any:
@@ -59,8 +71,20 @@ def _rotary(header: GgufHeader, config: dict[str, Any]) -> Mapping[str, Any]:
             raise UserError(
                 f"{header.architecture}.{name} is {other}, where heads are {width} wide"
             )
+    _require_full_attention(header, config)
     theta = _written(_number(header, "rope.freq_base", 10_000.0))
     return {"head_dim": width, "rope_parameters": {"rope_theta": theta, **_scaling(header, theta)}}
+
+
+def _require_full_attention(header: GgufHeader, config: dict[str, Any]) -> None:
+    """Raise UserError for a window: the first Mistral had one, which its files rarely say."""
+    longest = config["max_position_embeddings"]
+    if (window := _number(header, "attention.sliding_window", longest)) < longest:
+        raise UserError(
+            f"it attends to windows of {window} tokens, which {header.architecture} of "
+            "transformers does not",
+            hint="use the checkpoint that it was made from",
+        )
 
 
 def _scaling(header: GgufHeader, theta: float) -> Mapping[str, Any]:
@@ -127,6 +151,7 @@ _ROTARY_SETTINGS = frozenset(
     {
         *("attention.key_length", "attention.value_length", "vocab_size", "rope.dimension_count"),
         *("rope.freq_base", "rope.scaling.type", "rope.scaling.factor"),
+        "attention.sliding_window",
     }
 )
 _LLAMA_MATRICES = frozenset(
@@ -144,7 +169,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "llama": Architecture(
         family="llama",
         settings=_LLAMA_SETTINGS,
-        ignored=_ROTARY_SETTINGS,
+        read_elsewhere=_ROTARY_SETTINGS,
         finish=_rotary,
         matrices=_LLAMA_MATRICES,
         outside=_LLAMA_OUTSIDE | {_ROPE_FREQS},
@@ -153,7 +178,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen2": Architecture(
         family="qwen2",
         settings=_LLAMA_SETTINGS,
-        ignored=_ROTARY_SETTINGS,
+        read_elsewhere=_ROTARY_SETTINGS,
         finish=_rotary,
         matrices=_LLAMA_MATRICES,
         biases=frozenset({"attn_q", "attn_k", "attn_v"}),
@@ -162,7 +187,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen3": Architecture(
         family="qwen3",
         settings=_LLAMA_SETTINGS,
-        ignored=_ROTARY_SETTINGS,
+        read_elsewhere=_ROTARY_SETTINGS,
         finish=_rotary,
         matrices=_LLAMA_MATRICES | {"attn_q_norm", "attn_k_norm"},
         outside=_LLAMA_OUTSIDE,
@@ -177,7 +202,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "attention.head_count": "n_head",
             "attention.layer_norm_epsilon": "layer_norm_epsilon",
         },
-        ignored=frozenset({"vocab_size"}),
+        read_elsewhere=frozenset({"vocab_size"}),
         finish=_no_more,
         matrices=_GPT2_MODULES,
         biases=_GPT2_MODULES,
@@ -202,7 +227,7 @@ def config_of(header: GgufHeader) -> dict[str, Any]:
     read = {
         name: _written(value) if isinstance(value, float) else value
         for setting, name in architecture.settings.items()
-        for value in [_number(header, setting)]
+        for value in [_number(header, setting, _default(header, setting))]
     }
     rows = header.tensors["token_embd.weight"].shape[0]
     return {
@@ -215,6 +240,12 @@ def config_of(header: GgufHeader) -> dict[str, Any]:
     }
 
 
+def _default(header: GgufHeader, setting: str) -> Any:
+    """Return what llama.cpp takes for a setting that a file does not say; None where it must."""
+    return _number(header, "attention.head_count") if setting == _KEY_VALUE_HEADS else None
+
+
+_KEY_VALUE_HEADS = "attention.head_count_kv"
 _SPECIAL = ("bos_token_id", "eos_token_id")
 
 
@@ -226,8 +257,13 @@ def _architecture(header: GgufHeader) -> Architecture:
 
 def _require_known(header: GgufHeader, architecture: Architecture) -> None:
     prefix = f"{header.architecture}."
-    settings = {name.removeprefix(prefix) for name in header.settings if name.startswith(prefix)}
-    if unknown := sorted(settings - architecture.settings.keys() - architecture.ignored):
+    settings = {
+        short
+        for name, value in header.settings.items()
+        if name.startswith(prefix)
+        and not _HARMLESS.get(short := name.removeprefix(prefix), lambda _: False)(value)
+    }
+    if unknown := sorted(settings - architecture.settings.keys() - architecture.read_elsewhere):
         raise UserError(
             f"it has settings that nothing here reads: {', '.join(prefix + n for n in unknown)}"
         )

@@ -35,6 +35,8 @@ def write_gguf(path, model, quantise="F32", *, leave_out=(), tensors=None, **set
     architecture = config.model_type
     writer = gguf.GGUFWriter(path, architecture)
     changed = {name.replace("__", "."): value for name, value in settings.items()}
+    if alignment := changed.pop("general.alignment", None):
+        writer.add_custom_alignment(alignment)
     written = {**_settings(config, architecture), **_vocabulary(), **changed}
     for name, value in written.items():
         if value is not None:

@@ -63,6 +63,7 @@ def test_a_file_of_32_bits_gives_back_the_very_model(architecture, models, file_
     ("quantise", "said"),
     [
         ("F16", "16-bit weights (100 % F16)"),
+        ("BF16", "16-bit weights (100 % BF16)"),
         ("Q8_0", "8-bit weights, dequantised (100 % Q8_0)"),
         ("Q4_0", "4-bit weights, dequantised (100 % Q4_0)"),
     ],
@@ -136,6 +137,8 @@ def test_stretched_positions_of_llama_3_are_recognised_and_others_refused(models
         ({"llama__block_count": 3}, r"lacks blk\.2\."),
         ({"llama__rope__scaling__type": "yarn"}, "scaled by 'yarn'"),
         ({"llama__rope__dimension_count": 8}, "dimension_count is 8, where heads are 16 wide"),
+        ({"llama__attention__sliding_window": 32}, "windows of 32 tokens"),
+        ({"llama__expert_count": 8}, r"nothing here reads: llama\.expert_count"),
         ({"llama__attention__scale": 0.5}, r"nothing here reads: llama\.attention\.scale"),
         ({"leave_out": ["blk.1.ffn_up.weight"]}, r"lacks blk\.1\.ffn_up\.weight"),
         ({"leave_out": ["token_embd.weight"]}, "no token_embd"),
@@ -150,6 +153,29 @@ def test_what_would_change_the_model_in_silence_is_refused(change, message, file
         check_gguf(file_of(**change), "the study")
     assert fault.value.where == "the study"
     assert "tiny.gguf" in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"llama__expert_count": 0},
+        {"llama__attention__sliding_window": 96},
+        {"llama__rope__scaling__type": "none"},
+        {"llama__rope__freq_base": None},
+        {"llama__vocab_size": None},
+        {"general__file_type": 0, "general__alignment": 64},
+        {"tensors": {"rope_freqs.weight": np.ones(8, np.float32)}},
+    ],
+)
+def test_what_changes_nothing_is_passed_over(change, file_of, tmp_path, models):
+    _, folder = back(file_of(**change), tmp_path)
+    assert torch.equal(logits(load_model(folder)), logits(models["llama"]))
+
+
+def test_heads_that_share_nothing_need_not_be_counted_twice(tiny_model, tmp_path):
+    model = tiny_model("llama", **{**sizes_of("llama"), "num_key_value_heads": 4})
+    file = write_gguf(tmp_path / "m.gguf", model, llama__attention__head_count_kv=None)
+    assert check_gguf(file, "here")["num_key_value_heads"] == 4
 
 
 @pytest.mark.parametrize("part", [3, 30, 0.2, 0.5, 0.999])
