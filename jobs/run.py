@@ -18,7 +18,7 @@ from cluster.executor import Surroundings
 from cluster.machine.left_over_variables import one_process
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
-from jobs.entries.own_entries import received
+from jobs.entries.own_entries import line_of, received
 from jobs.kind import KINDS
 from jobs.worker.answer import Answer, Fault, State
 from jobs.worker.assignment import Assignment
@@ -104,12 +104,18 @@ class _Attempt:
                 traceback.print_exc(file=sys.stderr)
                 # An interrupt that meets a library's import or callback becomes an error of its.
                 is_stop = self.surroundings.stop_requested() and not isinstance(error, UserError)
-                state, fault = (State.STOPPED, None) if is_stop else (State.FAILED, Fault.of(error))
+                state, fault = (
+                    (State.STOPPED, None) if is_stop else (State.FAILED, self._fault(error))
+                )
             self._log(f"{state.value} after {self._seconds():.1f} s")
         if not self.artifact.storage.is_local:
             self.folder.publish(log)
             self.folder.discard_scratch()
         return Answer(state=state, seconds=self._seconds(), fault=fault)
+
+    def _fault(self, error: Exception) -> Fault:
+        own = line_of(error)
+        return Fault.of(error, f"entries/{own}" if own else None)
 
     def _run_kind(self) -> bool:
         """Run the kind on its inputs and publish; False when another record came first."""

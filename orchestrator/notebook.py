@@ -22,6 +22,7 @@ from jobs.artifacts.job import AxisValues, Cell, Scalar
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from jobs.worker.measured_rows import FILE
+from orchestrator.plan.own_code import recorded_entries
 from orchestrator.plan.study_folder import known_studies, launched_jobs, open_study
 from orchestrator.study.names import value_name
 from orchestrator.study.study import Axis
@@ -151,9 +152,10 @@ class LaunchedStudy:
         from jobs.store.activation_store import ActivationStore
 
         artifact = self.artifact(stage, **cell)
-        if not _leaves_store(artifact):
-            stores = [name for name in self._jobs if _leaves_store(self._stage(name)[0][1])]
-            raise UserError(f"stage {stage!r} leaves no activation store", allowed=stores)
+        with recorded_entries(self.storage, self.name).bringing():
+            if not _leaves_store(artifact):
+                stores = [name for name in self._jobs if _leaves_store(self._stage(name)[0][1])]
+                raise UserError(f"stage {stage!r} leaves no activation store", allowed=stores)
         return ActivationStore(artifact)
 
     def measurements(self) -> "pd.DataFrame":
@@ -166,13 +168,14 @@ class LaunchedStudy:
         from jobs.comparing.comparison import long_table
         from jobs.comparing.gathering import collect
 
-        sources = [
-            source
-            for stage, jobs in self._jobs.items()
-            if not KINDS.find(jobs[0][1].kind).GATHERS
-            for source in self._sources(stage, jobs)
-        ]
-        return pd.read_parquet(io.BytesIO(long_table(collect(sources), "parquet")))
+        with recorded_entries(self.storage, self.name).bringing():
+            sources = [
+                source
+                for stage, jobs in self._jobs.items()
+                if not _gathers(jobs[0][1].kind)
+                for source in self._sources(stage, jobs)
+            ]
+            return pd.read_parquet(io.BytesIO(long_table(collect(sources), "parquet")))
 
     def _sources(self, stage: str, jobs: "_Jobs") -> "list[Source]":
         """List the jobs of a stage, done or not; none when no job has measured anything."""
@@ -220,6 +223,11 @@ class LaunchedStudy:
         if stage not in jobs:
             raise unknown_name("stage", stage, jobs, where=f"study {self.name}")
         return jobs[stage]
+
+
+def _gathers(kind: str) -> bool:
+    known = KINDS.get(kind)
+    return known is not None and known.GATHERS
 
 
 def _leaves_store(artifact: Artifact) -> bool:

@@ -1,22 +1,24 @@
 """`AbsentEntry`: an own entry of a launched study whose code is not here: its name, and no more.
 
-Of a kind the launch recorded what it declares, so that its jobs can still be listed, followed and
-checked. Nothing here is code.
+Of kinds, metrics and formats the launch recorded what they declare, so that their jobs can still be
+listed and checked, and their numbers shown. Nothing here is code.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from analysis.long_table.circumstances import Origin
+from analysis.metric import Metric
 from cluster.errors import UserError
 from jobs.entries.rooms import door_of, package_of
 from jobs.kind import Input, Kind, Params
 from jobs.provenance import Data, Leaves, Model, Results
+from jobs.text.format import Format, Options
 
 
 class DeclaredInput(TypedDict):
@@ -40,6 +42,25 @@ class DeclaredKind(TypedDict):
     sweeps: list[str]
 
 
+class DeclaredMetric(TypedDict):
+    """What a metric of activations or weights declares; fields as in `Metric`."""
+
+    definition: str
+    reports: list[str]
+    axis_label: str
+    headlines: dict[str, int]
+    needs: list[str]
+
+
+class DeclaredFormat(TypedDict):
+    """What a format declares; fields as in `Format`."""
+
+    origin: str
+
+
+Declared = DeclaredKind | DeclaredMetric | DeclaredFormat
+
+
 class EntryNotHere(UserError, LookupError):
     """The code of an own entry is needed, and is not here."""
 
@@ -54,8 +75,8 @@ class AbsentEntry:
     """Name of its file, without suffix."""
     why: str
     """Why its code is not here."""
-    kind: DeclaredKind | None = None
-    """What it declared, where it is a kind."""
+    declared: Declared | None = None
+    """What it declared, where that is recorded of entries of its door."""
 
     @property
     def package(self) -> str:
@@ -68,14 +89,19 @@ class AbsentEntry:
         return f"entries/{self.room}/{self.stem}.py"
 
     def load(self) -> ModuleType | object:
-        """Return what a kind declared, as a kind that cannot run.
+        """Return an entry that declares what this one did, and can do nothing.
 
         Raises:
-            EntryNotHere: it is of another door.
+            EntryNotHere: nothing is known of it but its name.
         """
-        if self.kind is not None:
-            return _Declared(self.kind, self)
-        raise self.fault()
+        make = _STANDING_IN.get(self.room)
+        if make is None or self.declared is None:
+            raise self.fault()
+        try:
+            entry: object = make(self.declared, self)
+        except (LookupError, ValueError):  # of another door, or damaged
+            raise self.fault() from None
+        return entry
 
     def fault(self) -> EntryNotHere:
         """Make the fault for whoever needs its code."""
@@ -88,8 +114,25 @@ class AbsentEntry:
         )
 
 
-def declaration_of(kind: Kind[Any]) -> DeclaredKind:
-    """Write down what a kind declares of its jobs."""
+_NEEDS = ("NEEDS_AGAINST", "NEEDS_TOXIC", "NEEDS_OFFSETS", "IS_SPECTRAL")
+
+
+def declaration_of(room: str, entry: Any) -> Declared | None:
+    """Write down what an entry declares; None for a door of which nothing is recorded."""
+    if room == "kinds":
+        return _declaration_of_kind(entry)
+    if room in ("metrics", "weight_metrics"):
+        return {
+            "definition": entry.DEFINITION,
+            "reports": list(entry.REPORTS),
+            "axis_label": entry.AXIS_LABEL,
+            "headlines": dict(entry.HEADLINES),
+            "needs": [name for name in _NEEDS if getattr(entry, name, False)],
+        }
+    return {"origin": entry.ORIGIN.value} if room == "formats" else None
+
+
+def _declaration_of_kind(kind: Kind[Any]) -> DeclaredKind:
     return {
         "version": kind.VERSION,
         "inputs": {
@@ -115,7 +158,7 @@ class _AnyParams(Params):
     model_config = ConfigDict(extra="allow")
 
 
-class _Declared(Kind[_AnyParams]):
+class _AbsentKind(Kind[_AnyParams]):
     """A kind as it was declared."""
 
     Params = _AnyParams
@@ -156,6 +199,57 @@ class _Declared(Kind[_AnyParams]):
         raise self._entry.fault()
 
 
+class _AbsentMetric(Metric):
+    """A metric as it was declared."""
+
+    def __init__(self, declared: DeclaredMetric, entry: AbsentEntry) -> None:
+        for name, value in _values_of(declared).items():
+            setattr(self, name, value)
+        self._entry = entry
+
+    def prepare(self, sample: object, against: object, centred: bool) -> Any:
+        """Refuse."""
+        raise self._entry.fault()
+
+
+def _absent_weight_metric(declared: DeclaredMetric, entry: AbsentEntry) -> object:
+    return SimpleNamespace(**{"NEEDS_OFFSETS": False} | _values_of(declared))
+
+
+def _values_of(declared: DeclaredMetric) -> dict[str, Any]:
+    return {
+        "DEFINITION": declared["definition"],
+        "REPORTS": tuple(declared["reports"]),
+        "AXIS_LABEL": declared["axis_label"],
+        "HEADLINES": declared["headlines"],
+        **{name: True for name in declared["needs"] if name in _NEEDS},
+    }
+
+
+class _AnyOptions(Options):
+    """Options as they were recorded."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _AbsentFormat(Format[_AnyOptions]):
+    """A format as it was declared."""
+
+    Options = _AnyOptions
+
+    def __init__(self, declared: DeclaredFormat, entry: AbsentEntry) -> None:
+        self.ORIGIN = Origin(declared["origin"])
+
+
+_STANDING_IN: Mapping[str, Any] = {
+    "kinds": _AbsentKind,
+    "metrics": _AbsentMetric,
+    "weight_metrics": _absent_weight_metric,
+    "formats": _AbsentFormat,
+}
+"""Folder of a door -> what stands in for its entries."""
+
+
 def _written(leaves: Leaves) -> str:
     if isinstance(leaves, Data):
         return "data" if leaves.origin is None else f"data:{leaves.origin.value}"
@@ -163,11 +257,8 @@ def _written(leaves: Leaves) -> str:
 
 
 def _read(written: str) -> Leaves:
-    """Read what `_written` wrote; numbers, of which nothing follows, where it is damaged."""
+    """Read what `_written` wrote. Raises ValueError where it is damaged."""
     what, _, value = written.partition(":")
-    try:
-        if what == "data":
-            return Data(origin=Origin(value) if value else None)
-        return Model(value) if what == "model" else Results(value)
-    except ValueError:
-        return Results.NUMBERS
+    if what == "data":
+        return Data(origin=Origin(value) if value else None)
+    return Model(value) if what == "model" else Results(value)

@@ -7,6 +7,7 @@ from jobs.kind import Fit, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, are_collected_pairs, planned_pairs
 from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
+from jobs.training.align_params import params_with_own_settings
 from jobs.training.objective import OBJECTIVES
 from jobs.worker.work import Work
 
@@ -20,9 +21,13 @@ class Align(Kind[AlignParams]):
         "pairs": PAIRS,
         "reference": Input(kinds=frozenset({"reference"}), used_if_named=True),
     }
-    Params = AlignParams
     LEAVES = Model.ALIGNED
     USES_TORCH = True
+
+    @property
+    def Params(self) -> type[AlignParams]:  # type: ignore[override]
+        """The params, with the settings of objectives that a study brings along."""
+        return params_with_own_settings()
 
     def uses(self, params: AlignParams) -> frozenset[str]:
         """Return all inputs, the reference only where the objective needs one from outside.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Hashable, Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     Field,
@@ -12,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from analysis.door import brought_now
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from jobs.kind import Names, execution
@@ -25,10 +28,10 @@ from jobs.training.params import TrainingParams
 from jobs.training.reference_params import PairScoringParams
 
 
-def _settings_by_objective() -> dict[str, dict[str, Setting]]:
-    """Return every setting that some objective has: its name -> objective -> its declaration."""
+def _settings_by_objective(objectives: Iterable[str]) -> dict[str, dict[str, Setting]]:
+    """Return every setting that some of these has: its name -> objective -> its declaration."""
     settings: dict[str, dict[str, Setting]] = {}
-    for objective in OBJECTIVES.package_names():
+    for objective in objectives:
         for name, setting in OBJECTIVES.find(objective).SETTINGS.items():
             settings.setdefault(name, {})[objective] = setting
     return settings
@@ -59,8 +62,8 @@ def _as_param(settings: dict[str, Setting]) -> tuple[object, object]:
     return float | None, field
 
 
-_SETTINGS = _settings_by_objective()
-"""The params that an objective may have or lack."""
+_SETTINGS = _settings_by_objective(OBJECTIVES.package_names())
+"""The params that an objective of the package may have or lack."""
 
 if TYPE_CHECKING:
 
@@ -76,6 +79,9 @@ else:
 
 class Params(_WithSettings):
     """What to train towards, and how."""
+
+    SETTINGS: ClassVar[frozenset[str]] = frozenset(_SETTINGS)
+    """The params that an objective may have or lack."""
 
     objective: Annotated[str, Names(OBJECTIVES)] = Field(
         "dpo", description="Loss: a file of `jobs/training/objectives/`."
@@ -244,12 +250,47 @@ class Params(_WithSettings):
             for name, value in self.settings().items()
             if not (declared[name].added and value == declared[name].default)
         }
-        return {name: written[name] for name in written if name not in _SETTINGS} | settings
+        return {name: written[name] for name in written if name not in self.SETTINGS} | settings
 
     def settings(self) -> dict[str, float]:
         """Return the hyper-parameters of the objective, defaults written out."""
         objective = OBJECTIVES.find(self.objective, where="objective")
-        return objective.settings_from({name: getattr(self, name) for name in _SETTINGS})
+        return objective.settings_from(
+            {name: getattr(self, name) for name in sorted(self.SETTINGS)}
+        )
+
+
+def params_with_own_settings() -> type[Params]:
+    """Return the params, with one for every setting of the objectives that a study brings along."""
+    return _with_own_settings(brought_now())
+
+
+@cache
+def _with_own_settings(brought: Hashable) -> type[Params]:
+    own = sorted(set(OBJECTIVES.names()) - set(OBJECTIVES.package_names()))
+    loaded = [name for name in own if OBJECTIVES.get(name) is not None]
+    settings = {
+        name: declared
+        for name, declared in _settings_by_objective(loaded).items()
+        if name not in Params.SETTINGS
+    }
+    if not settings:
+        return Params
+    for name, declared in settings.items():
+        if name in Params.model_fields or not name.isidentifier():
+            raise UserError(
+                f"a setting cannot be called {name!r}: kind `align` has a param of that name",
+                where=f"SETTINGS of objective {next(iter(declared))}",
+            )
+        if len({(one.description, one.below) for one in declared.values()}) > 1:
+            raise UserError(
+                f"the setting {name!r} has another description or limit in each objective",
+                where=f"SETTINGS of {' and '.join(declared)}",
+            )
+    fields: dict[str, Any] = {name: _as_param(declared) for name, declared in settings.items()}
+    extended = create_model("Params", __base__=Params, **fields)
+    extended.SETTINGS = Params.SETTINGS | settings.keys()
+    return extended
 
 
 _SPLIT = {"micro_batch": "at a time", "num_ranks": "ranks", "num_gpus": "GPUs"}

@@ -58,11 +58,21 @@ class Fault:
     """Whose fault it is, which decides what it costs the job and what is waited for."""
 
     @classmethod
-    def of(cls, error: Exception) -> "Fault":
-        """Describe an error that a job raised."""
+    def of(cls, error: Exception, own_place: str | None = None) -> "Fault":
+        """Describe an error that a job raised.
+
+        Args:
+            error: the error.
+            own_place: `file:line` of code that the study brings along and that it went through:
+                then what would be a fault of the program is the user's to mend.
+        """
         is_ours = isinstance(error, DeltascaleError)
         text = str(error) if is_ours else f"{type(error).__name__}: {error}"
         fault_class = class_of(error)
+        if own_place is not None and not is_ours:
+            text = f"{text} (in {own_place})"
+            if fault_class is FaultClass.PROGRAM:
+                fault_class = FaultClass.MISTAKE
         code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
         code = code or _CODES_OF_CLASSES.get(fault_class, Code.SURROUNDINGS)
         return cls(code=code, message=redacted(text), fault_class=fault_class)

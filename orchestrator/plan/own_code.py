@@ -13,9 +13,9 @@ from typing_extensions import TypedDict
 from cluster.checked_json import read_as
 from cluster.errors import UserError
 from cluster.storage import Storage
-from jobs.entries.absent_entry import AbsentEntry, DeclaredKind, declaration_of
+from jobs.entries.absent_entry import AbsentEntry, Declared, declaration_of
 from jobs.entries.own_entries import OwnEntries, OwnEntry, read_entries
-from jobs.entries.rooms import room_names
+from jobs.entries.rooms import door_of, room_names
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.permission.own_code import require_permitted
 from orchestrator.study.study import Study
@@ -28,8 +28,8 @@ class _Recorded(TypedDict):
     """Folder of its door."""
     stem: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Name of its file, without suffix."""
-    kind: DeclaredKind | None
-    """What it declared, where it is a kind."""
+    declared: Declared | None
+    """What it declares, of doors whose entries are asked for it."""
 
 
 _RECORDED = TypeAdapter(list[_Recorded])
@@ -82,7 +82,8 @@ def write_entries(root: Storage, study: Study, own: OwnEntries) -> None:
     if not own.entries:
         root.remove(name)
         return
-    recorded = [_record(entry) for entry in own.entries if isinstance(entry, OwnEntry)]
+    with own.bringing():
+        recorded = [_record(entry) for entry in own.entries if isinstance(entry, OwnEntry)]
     if recorded:
         root.write(name, _RECORDED.dump_json(recorded, indent=1) + b"\n")
 
@@ -100,16 +101,17 @@ def recorded_entries(root: Storage, study: str) -> OwnEntries:
 def _absent(recorded: Sequence[_Recorded], fault: UserError) -> list[AbsentEntry]:
     rooms = room_names()
     return [
-        AbsentEntry(room=entry["room"], stem=entry["stem"], why=fault.error, kind=entry["kind"])
+        AbsentEntry(
+            room=entry["room"], stem=entry["stem"], why=fault.error, declared=entry["declared"]
+        )
         for entry in recorded
         if entry["room"] in rooms
     ]
 
 
 def _record(entry: OwnEntry) -> _Recorded:
-    is_kind = entry.package == KINDS.package
-    declared = declaration_of(KINDS.find(entry.stem)) if is_kind else None
-    return {"room": entry.code.room, "stem": entry.stem, "kind": declared}
+    declared = declaration_of(entry.code.room, door_of(entry.code.room).find(entry.name))
+    return {"room": entry.code.room, "stem": entry.stem, "declared": declared}
 
 
 def _read(root: Storage, study: Study) -> list[_Recorded] | None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
@@ -101,7 +101,7 @@ class Collector:
         yield from self._caches()
         if not wanted:
             return
-        kinds = set(KINDS.names())
+        kinds = set(KINDS.names()) | _kinds_in_plans(self.root)
         for kind in self.root.list("artifacts"):
             if kind not in kinds:
                 self._leave(f"artifacts/{kind}")
@@ -325,6 +325,8 @@ class _Entry(TypedDict):
 
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
     """Its key."""
+    kind: NotRequired[Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]]
+    """Its kind."""
 
 
 class _Index(TypedDict):
@@ -339,14 +341,20 @@ _INDEX = TypeAdapter(_Index)
 
 def _keys_in_plans(root: Storage) -> Mapping[str, str]:
     """Return the first characters of the key -> key, over the last plan of every study."""
-    wanted = {}
-    for study in root.list("studies"):
-        for key in _keys(root, study):
-            wanted[key[:KEY_LENGTH]] = key
-    return wanted
+    return {
+        entry["key"][:KEY_LENGTH]: entry["key"]
+        for study in root.list("studies")
+        for entry in _entries(root, study)
+    }
 
 
-def _keys(root: Storage, study: str) -> list[str]:
+def _kinds_in_plans(root: Storage) -> set[str]:
+    """Return the kinds of the last plan of every study: a study may bring kinds of its own."""
+    entries = [entry for study in root.list("studies") for entry in _entries(root, study)]
+    return {entry["kind"] for entry in entries if "kind" in entry}
+
+
+def _entries(root: Storage, study: str) -> list[_Entry]:
     name = f"studies/{study}/index.json"
     if not root.exists(name) and not _PLANNED.intersection(root.list(f"studies/{study}")):
         return []  # never launched
@@ -356,7 +364,7 @@ def _keys(root: Storage, study: str) -> list[str]:
         raise _unknown_needs(root, name) from error
     if index is None:
         raise _unknown_needs(root, name)
-    return [entry["key"] for entries in index["stages"].values() for entry in entries]
+    return [entry for entries in index["stages"].values() for entry in entries]
 
 
 def _unknown_needs(root: Storage, name: str) -> SurroundingsError:
