@@ -13,6 +13,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from analysis.door import Door, class_name
 from cluster.errors import UserError
 from jobs.entries.own_code import OwnCode
+from jobs.entries.rooms import contract_of
 
 
 def check_fulfilment(entry: object, door: Door[Any], code: OwnCode, folder: str) -> None:
@@ -28,7 +29,7 @@ def check_fulfilment(entry: object, door: Door[Any], code: OwnCode, folder: str)
         UserError: a function takes other arguments than it is given, a value is of another type,
             or a value that it reports is named after something else; with file and line.
     """
-    contract = door.contract
+    contract = contract_of(code.room)
     see = f"see {contract.__module__.replace('.', '/')}.py"
     for name, problem in _problems(entry, contract):
         raise UserError(

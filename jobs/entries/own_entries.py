@@ -19,7 +19,7 @@ from cluster.errors import DeltascaleError, UserError
 from jobs.entries.fulfilment import check_fulfilment
 from jobs.entries.own_code import OwnCode, code_of, sha256
 from jobs.entries.own_folder import entry_paths, read_folder
-from jobs.entries.rooms import door_of, package_of
+from jobs.entries.rooms import contract_of, door_of, package_of
 
 PIN = "entries/"
 """Start of the name of a pin that is the digest of a file of own code."""
@@ -89,13 +89,14 @@ class OwnEntry:
                 hint=f"call the file something else, such as my_{self.stem}.py",
             )
         try:
-            entry = entry_of(self, door.contract)
+            entry = entry_of(self, contract_of(self.code.room))
         except DeltascaleError:
             raise
         except Exception as error:  # a contract that is not kept, or a class that cannot be made
             line = line_of(error)
+            words = describe(error, bare=TypeError).removeprefix(f"{self.place} ")
             raise UserError(
-                f"own {door.what} {self.name!r}: {describe(error, bare=TypeError)}",
+                f"own {door.what} {self.name!r}: {words}",
                 where=f"{self.folder}/{line}" if line else f"{self.place}:1",
             ) from None
         check_fulfilment(entry, door, self.code, self.folder)

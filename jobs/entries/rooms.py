@@ -27,6 +27,9 @@ _DOORS = {
 """Folder -> module and name of its door. Imported when asked for: a figure's contract loads
 matplotlib, and planning a study without figures of its own must not."""
 
+_WIDER = {"weight_metrics": "analysis.weight_metric:TensorMetric"}
+"""Folder -> module and name of what its own entries fulfil beyond the door's contract."""
+
 NOT_OF_A_STUDY = {
     "executors": "an executor is chosen on the command line, before any study is read",
     "verbs": "a verb is found on the command line, before any study is read",
@@ -46,6 +49,16 @@ def door_of(room: str) -> Door[Any]:
     door = getattr(import_module(module), name)
     assert isinstance(door, Door), f"{_DOORS[room]} is no door"
     return door
+
+
+def contract_of(room: str) -> type:
+    """Return what an own entry in a folder fulfils: its door's contract, or one that is wider."""
+    if room not in _WIDER:
+        return door_of(room).contract
+    module, _, name = _WIDER[room].partition(":")
+    contract = getattr(import_module(module), name)
+    assert isinstance(contract, type), f"{_WIDER[room]} is no contract"
+    return contract
 
 
 def package_of(room: str) -> str:

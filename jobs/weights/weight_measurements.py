@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,6 +14,7 @@ from analysis.long_table.depth import depth_of
 from analysis.long_table.files import to_parquet
 from analysis.measurement import Measurement
 from analysis.status import Status
+from analysis.weight_metric import WEIGHT_METRICS, TensorMetric, TensorPair, WeightMetric
 from analysis.weight_metrics import down_projection_rank1 as rank1
 from analysis.weight_metrics import value_vector_shift as shift
 from analysis.weight_metrics import weight_drift as drift
@@ -87,6 +89,8 @@ class WeightSurvey:
             yield from self._of_vectors(chosen)
         if "weight_drift" in chosen:
             yield from self._of_tensors()
+        for name in sorted(chosen - VECTOR_METRICS - {"weight_drift"}):
+            yield from self._of_pairs(WEIGHT_METRICS.find(name))
 
     def _of_vectors(self, chosen: set[str]) -> Iterator[Measurement]:
         """Yield the metrics of value vectors."""
@@ -112,6 +116,23 @@ class WeightSurvey:
         in_blocks = {tensor.name for tensor in self.drifts}
         self._add_drifts([name for name in sorted(names) if name not in in_blocks])
         yield from _measure_drifts(self.drifts, None)
+
+    def _of_pairs(self, metric: WeightMetric) -> Iterator[Measurement]:
+        """Yield what a metric of pairs of tensors says of each block, then of the whole model."""
+        measure = cast(TensorMetric, metric).measure
+        names = self._common_names()
+        for layer in range(self.model["num_layers"]):
+            self._work.progress(layer / self.model["num_layers"], f"layer {layer}")
+            block = [name for name in self._base.block(layer) if name in names]
+            of_block = measure(self._pairs(block), whole=False)
+            yield from (replace(value, layer=layer) for value in of_block)
+        yield from measure(self._pairs(sorted(names)), whole=True)
+
+    def _pairs(self, names: Iterable[str]) -> Iterator[TensorPair]:
+        for name in names:
+            yield TensorPair(
+                name=name, base=self._base.tensor(name), aligned=self._aligned.tensor(name)
+            )
 
     def _common_names(self) -> set[str]:
         """Return names of weights that both have in one shape; a larger embedding is left out."""

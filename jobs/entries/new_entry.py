@@ -1,0 +1,107 @@
+"""Writes an entry to start from, with its test: whole as written, for every door."""
+
+from pathlib import Path
+
+from analysis.door import class_name
+from cluster.errors import SurroundingsError, UserError, unknown_name
+from jobs.entries.rooms import contract_of, door_of, package_of, room_names
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def door_words() -> dict[str, str]:
+    """Map how a door is named on the command line (`weight-metric`) -> its folder."""
+    return {_singular(room).replace("_", "-"): room for room in room_names()}
+
+
+def room_of(word: str, where: str) -> str:
+    """Return the folder of a door, named as `metric` or as `metrics`. Raises UserError."""
+    words, written = door_words(), word.lower().replace("_", "-")
+    room = words.get(written, written.replace("-", "_"))
+    if room not in words.values():
+        raise unknown_name("door", word, words, where=where)
+    return room
+
+
+def write_entry(room: str, name: str, folder: Path) -> list[Path]:
+    """Write an entry and its test into a folder of entries; what exists is not overwritten.
+
+    Args:
+        room: folder of its door.
+        name: of the entry, as a study will write it.
+        folder: the folder of entries.
+
+    Returns:
+        The files written: the entry's, then its test's.
+
+    Raises:
+        UserError: the name cannot be one, is the package's, or the file exists.
+        SurroundingsError: the files cannot be written.
+    """
+    door = door_of(room)
+    stem = name.replace("-", "_")
+    if not (stem.isascii() and stem.isidentifier() and stem.islower() and stem[0].isalpha()):
+        raise UserError(
+            f"{name!r} cannot be the name of an entry",
+            where="NAME",
+            allowed=["lower-case letters, digits and - or _, a letter first"],
+        )
+    if stem.replace("_", door.separator) in door.package_names():
+        raise UserError(
+            f"the {door.what} {name!r} is the package's ({package_of(room).replace('.', '/')}/"
+            f"{stem}.py), and an own entry may not stand in its place",
+            where="NAME",
+            hint=f"my-{stem.replace('_', '-')}",
+        )
+    files = {
+        folder / room / f"{stem}.py": _TEMPLATES / f"{room}.py",
+        folder / "tests" / f"test_{_singular(room)}_{stem}.py": _TEMPLATES / f"{room}_test.py",
+    }
+    for file in files:
+        if file.exists():
+            raise UserError("the file exists and is not overwritten", where=str(file))
+    for file, template in files.items():
+        text = template.read_text(encoding="utf-8")
+        text = text.replace("my_entry", stem).replace("my-entry", stem.replace("_", door.separator))
+        _write(file, text.replace("MyEntry", class_name(stem)))
+    return list(files)
+
+
+def describe_contract(room: str) -> list[str]:
+    """Say in a few lines what an entry of a door must define, and where that is written."""
+    contract = contract_of(room)
+    head = (contract.__doc__ or "").strip().splitlines()[0]
+    return [
+        f"contract: {contract.__name__} in {contract.__module__.replace('.', '/')}.py",
+        f"  {head}",
+        *(f"  {name:<20} {about}" for name, about in _parts(contract)),
+    ]
+
+
+def _parts(contract: type) -> list[tuple[str, str]]:
+    """List what must be defined, or may be: name, and how it is written in the contract."""
+    abstract: frozenset[str] = getattr(contract, "__abstractmethods__", frozenset())
+    parts: dict[str, str] = {}
+    for base in reversed(contract.__mro__):
+        for name in (*vars(base).get("__annotations__", {}), *vars(base)):
+            if name.startswith("_") or base is object:
+                continue
+            has_default = hasattr(contract, name) and name not in abstract
+            is_protocol = getattr(contract, "_is_protocol", False)
+            parts[name] = "may be left out" if has_default and not is_protocol else "must be there"
+    return sorted(parts.items(), key=lambda part: (part[1] != "must be there", part[0]))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(file, "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise UserError("the file exists and is not overwritten", where=str(file)) from None
+    except OSError as error:
+        raise SurroundingsError(f"cannot write: {error.strerror}", where=str(file)) from None
+
+
+def _singular(room: str) -> str:
+    return f"{room[:-3]}y" if room.endswith("ies") else room.removesuffix("s")
