@@ -1,8 +1,9 @@
 """May the code of this folder run with the user's rights? Never what only a root names.
 
 A study file that the user names is as trusted as a script that the user starts, and so is the
-folder of entries beside it, while nobody else can write it. What a root says of a study is written
-by whoever can write the root: its folder is taken where the user has launched it before.
+folder of entries beside it, while nobody else can write it; at a terminal the user is asked the
+first time, for `plan` looks as if it only looked. What a root says of a study is written by whoever
+can write the root: its folder is taken where it is known from a study's own file.
 """
 
 import json
@@ -16,7 +17,8 @@ from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.worker.mounted_root import ROOT_FILE
 from orchestrator.permission.configuration import read_configuration
-from orchestrator.permission.own_files import configuration_path, launched_path, require_own
+from orchestrator.permission.confirmation import Ask, ask_at_terminal
+from orchestrator.permission.own_files import configuration_path, known_entries_path, require_own
 from orchestrator.study.study import Study
 
 
@@ -31,14 +33,21 @@ def require_permitted(study: Study, root: Storage | None) -> bool:
         True where the user's configuration lists the folder: then others may write it.
 
     Raises:
-        UserError: it lies below a root, or only a root's record names it.
+        UserError: it lies below a root, only a root's record names it, or the user said no.
     """
     assert study.entries is not None, f"{study.name} brings nothing"
     folder, where = study.entries.resolve(), study.where("entries")
     _require_outside(folder, where, root)
     if root is not None and folder in _configured(root):
         return True
-    if study.recorded_in is not None and str(folder) not in _launched(root):
+    if str(folder) in _known(root):
+        return False
+    if study.recorded_in is None:
+        ask = ask_at_terminal()
+        if ask is not None:
+            _ask(ask, study, folder)
+            _remember(folder, root)
+    else:
         raise UserError(
             f"the record of study {study.name!r} in the root names the folder {folder} for its own "
             "entries: whoever writes to a root must not say what code runs here",
@@ -49,6 +58,19 @@ def require_permitted(study: Study, root: Storage | None) -> bool:
     return False
 
 
+def _ask(ask: Ask, study: Study, folder: Path) -> None:
+    question = (
+        f"study {study.name!r} brings code of its own, which runs with your rights to plan it:\n"
+        f"  {folder}\nRun it, now and whenever a study names this folder?"
+    )
+    if not ask(question):
+        raise UserError(
+            f"study {study.name!r} brings code of its own in {folder}, and you did not allow it",
+            where=study.where("entries"),
+            hint="read it first: it may do whatever you may",
+        )
+
+
 def remember_launched(study: Study, root: Storage) -> None:
     """Remember that the user has launched a study with this folder of entries from its own file.
 
@@ -56,15 +78,18 @@ def remember_launched(study: Study, root: Storage) -> None:
     """
     if study.entries is None or study.recorded_in is not None:
         return
-    folder, known = str(study.entries.resolve()), _launched(root)
-    if folder in known:
-        return
-    path = launched_path()
+    folder = study.entries.resolve()
+    if str(folder) not in _known(root):
+        _remember(folder, root)
+
+
+def _remember(folder: Path, root: Storage | None) -> None:
+    known, path = _known(root), known_entries_path()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, name = tempfile.mkstemp(dir=path.parent)  # private
         with os.fdopen(descriptor, "w") as stream:
-            json.dump([*known, folder], stream, indent=1)
+            json.dump([*known, str(folder)], stream, indent=1)
         os.replace(name, path)
 
 
@@ -85,8 +110,8 @@ def _configured(root: Storage) -> set[Path]:
     return {Path(written).expanduser().resolve() for written in read_configuration(root).entries}
 
 
-def _launched(root: Storage | None) -> list[str]:
-    path = launched_path()
+def _known(root: Storage | None) -> list[str]:
+    path = known_entries_path()
     if root is not None:
         require_own(path, root)
     with suppress(OSError, ValueError):

@@ -21,9 +21,9 @@ def confirmations_path() -> Path:
     return _base("XDG_STATE_HOME", ".local/state") / "confirmed-keys.json"
 
 
-def launched_path() -> Path:
-    """Return the file that lists the folders of entries of studies that the user has launched."""
-    return _base("XDG_STATE_HOME", ".local/state") / "launched-entries.json"
+def known_entries_path() -> Path:
+    """Return the file that lists the folders of entries that the user has let run, or launched."""
+    return _base("XDG_STATE_HOME", ".local/state") / "known-entries.json"
 
 
 def _base(variable: str, otherwise: str) -> Path:

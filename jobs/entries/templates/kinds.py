@@ -10,6 +10,7 @@ from pydantic import Field
 
 from analysis.measurement import Measurement
 from jobs.kind import Input, Kind, Params
+from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.provenance import Results
 from jobs.worker.measured_rows import write_measurements
 from jobs.worker.work import Work
@@ -29,7 +30,7 @@ class MyEntry(Kind[MyEntryParams]):
     VERSION = 1
     INPUTS = {
         "prompts": Input(kinds=frozenset({"prompts"})),
-        "model": Input(kinds=frozenset({"pretrain", "pretrained", "align"})),
+        "model": WEIGHTS,
     }
     Params = MyEntryParams
     LEAVES = Results.NUMBERS
