@@ -89,6 +89,13 @@ class Pretrained(Kind[PretrainedParams]):
 
     def pins(self, params: PretrainedParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Check `config`; return the commit on the hub, or the digest of a folder's files."""
+        if params.gguf_file is not None and not is_on_hub(params.source):
+            folder = params.source.removesuffix(params.gguf_file).rstrip("/")
+            raise UserError(
+                "gguf_file is of a repository on the hub, and the source is on this machine",
+                where="gguf_file",
+                hint=f"leave it out, and write source: {folder}/{params.gguf_file}",
+            )
         if params.config is not None:
             family_of_config(params.config).num_parameters(params.config)
         return super().pins(params, known)

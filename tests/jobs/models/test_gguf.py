@@ -1,9 +1,12 @@
 """Models from `.gguf` files: the weights that come back, and what of a file is refused."""
 
+import shutil
+
 import gguf
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 
 from cluster.errors import UserError
 from jobs.kinds.pretrained import Pretrained
@@ -11,7 +14,7 @@ from jobs.kinds.pretrained import PretrainedParams as Params
 from jobs.models.gguf.checkpoint import check_gguf, write_checkpoint
 from jobs.models.loading import load_model, load_tokenizer
 from tests.jobs.models.gguf_files import ARCHITECTURES, MARKS, TOKENIZER, sizes_of, write_gguf
-from tests.jobs.models.test_pretrained import work_on
+from tests.jobs.models.test_pretrained import COMMIT, work_on
 
 pretrained = Pretrained()
 WORDS = "the dog and the cat sat on the mat"
@@ -277,3 +280,41 @@ def test_what_was_stored_stays_with_every_model_made_of_it(file_of, tmp_path):
     text = (tmp_path / "later" / "config.json").read_text()
     assert facts["stored_weights"] in text
     assert MARKS[0] in load_tokenizer(folder).get_vocab()
+
+
+@pytest.fixture
+def repository(file_of, tmp_path, monkeypatch):
+    """A hub cache with a repository of one file, and no network."""
+    snapshot = tmp_path / "hub" / "models--tiny--gguf" / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    shutil.copy(file_of(quantise="Q8_0"), snapshot / "tiny.Q8_0.gguf")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return {"source": "hf://tiny/gguf", "revision": COMMIT}
+
+
+def test_a_file_of_a_repository_is_taken_at_its_commit(repository, tmp_path):
+    params = Params(**repository, gguf_file="tiny.Q8_0.gguf")
+    assert pretrained.pins(params, {}) == {"revision": COMMIT}
+    facts = pretrained.run(work_on(tmp_path, params))
+    assert (facts["revision"], facts["gguf_file"]) == (COMMIT, "tiny.Q8_0.gguf")
+    assert facts["stored_weights"].startswith("8-bit weights, dequantised")
+
+
+def test_a_file_that_a_repository_lacks_is_told_with_those_it_has(repository, tmp_path):
+    params = Params(**repository, gguf_file="tiny.Q4_0.gguf")
+    with pytest.raises(UserError, match=r"(?s)there is no tiny\.Q4_0\.gguf.*tiny\.Q8_0\.gguf"):
+        pretrained.run(work_on(tmp_path, params))
+
+
+def test_a_repository_of_such_files_says_how_to_name_one(repository, tmp_path):
+    with pytest.raises(UserError, match=r"`gguf_file: tiny\.Q8_0\.gguf`"):
+        pretrained.run(work_on(tmp_path, Params(**repository)))
+
+
+@pytest.mark.parametrize("local", ["folder", "file"])
+def test_a_file_on_this_machine_is_named_by_its_path_alone(local, file_of):
+    path = file_of()
+    source = path.parent if local == "folder" else path
+    with pytest.raises(UserError, match=r"(?s)gguf_file is of a repository.*source: .*tiny\.gguf"):
+        pretrained.pins(Params(source=str(source), gguf_file="tiny.gguf"), {})
