@@ -3,8 +3,8 @@
 Yes: both; in a family of four sizes or more the fitted consistency keeps more than half of itself
 from the smallest size to the largest, by the interval of its exponent. Mixed: there at some sizes
 only, or at all but weakening (exponent below 0 with its interval, whichever size is left out). No:
-at none. Else undecided: an exponent that may be anything shows nothing, and without four sizes in a
-family there is none.
+at none of several. Else undecided: an exponent that may be anything shows nothing, without four
+sizes in a family there is none, and one size alone says nothing of growth.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def answer(findings: Findings) -> StudyAnswer:
     ladder = mechanisms(findings, findings.aligned)
     holds = [mechanism.holds for mechanism in ladder]
     consistencies = [mechanism.consistency for mechanism in ladder]
+    is_one_size = len({finding.number.num_parameters for finding in consistencies}) == 1
     by_family = fit_families([finding.number.as_row() for finding in consistencies])
     laws = [law for law in by_family if law.family != MIXED]
     trends = [_does_not_weaken(law, consistencies) for law in laws if law.exponent is not None]
@@ -43,8 +44,8 @@ def answer(findings: Findings) -> StudyAnswer:
     return StudyAnswer(
         name="holds_as_models_grow",
         question=QUESTION,
-        verdict=_verdict(holds, trends),
-        summary=_summary(holds, laws),
+        verdict=Verdict.UNDECIDED if is_one_size else _verdict(holds, trends),
+        summary=_summary_of_one_size(holds) if is_one_size else _summary(holds, laws),
         evidence=(
             *(_trend(law, consistencies) for law in laws),
             *(sign for mechanism in ladder for sign in mechanism.evidence),
@@ -123,6 +124,11 @@ def _summary(holds: Sequence[bool | None], laws: Sequence[PowerLaw]) -> str:
     trends = "; ".join(_law_in_words(law) for law in laws)
     votes = evidence.counted(holds, "aligned models")
     return f"The mechanism is there: {votes}. Consistency over size: {trends}."
+
+
+def _summary_of_one_size(holds: Sequence[bool | None]) -> str:
+    votes = evidence.counted(holds, "aligned models")
+    return f"One size was measured, which says nothing of growth. The mechanism is there: {votes}."
 
 
 def _law_in_words(law: PowerLaw) -> str:

@@ -57,17 +57,31 @@ def test_three_sizes_are_too_few_for_an_answer(study: Any) -> None:
     assert "too few sizes" in answer.summary
 
 
+@pytest.mark.parametrize("like", [0.9, 0.0])
+def test_one_size_says_nothing_of_growth(study: Any, like: float) -> None:
+    study.aligned("a", like=like)
+    study.aligned("a", like=like, seed="1")
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "One size was measured, which says nothing of growth" in answer.summary
+
+
 def test_an_offset_below_the_noise_floor_is_no_mechanism(study: Any) -> None:
-    study.aligned("a")
-    study.rows[-1] |= {"status": "below_noise_floor", "reason": "offset_norm of the base is 0.1"}
+    for model in "ab":
+        study.aligned(model)
+        study.rows[-1] |= {
+            "status": "below_noise_floor",
+            "reason": "offset_norm of the base is 0.1",
+        }
     answer = study.answer(NAME)
     assert answer.verdict is Verdict.NO
     assert any("below_noise_floor" in each.text for each in answer.evidence)
 
 
 def test_an_offset_inside_a_null_band_is_no_mechanism(study: Any) -> None:
-    study.aligned("a", like=0.3)
-    study.rows[-1] |= {"null_low": -0.4, "null_high": 0.4}
+    for model in "ab":
+        study.aligned(model, like=0.3)
+        study.rows[-1] |= {"null_low": -0.4, "null_high": 0.4}
     assert study.answer(NAME).verdict is Verdict.NO
 
 
@@ -77,10 +91,10 @@ def test_an_interval_across_zero_decides_nothing(study: Any) -> None:
 
 
 def test_an_intervention_that_recovers_nothing_refutes_it(study: Any) -> None:
-    study.aligned("a")
-    study.add(
-        "recovered_toxic_mass", -0.1, model="a", dose=1.0, about={"intervention": "add-mean-offset"}
-    )
+    for model in "ab":
+        study.aligned(model)
+        added = {"about": {"intervention": "add-mean-offset"}, "dose": 1.0}
+        study.add("recovered_toxic_mass", -0.1, model=model, **added)
     assert study.answer(NAME).verdict is Verdict.NO
 
 
