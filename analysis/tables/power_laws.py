@@ -1,24 +1,40 @@
 """Power laws of a metric against model size, with the uncertainty that few sizes leave.
 
-value = prefactor * size ^ exponent, ordinary least squares in logarithms (one point per size).
-Fewer than 4 sizes are refused; 4 and 5 are labelled descriptive.
+value = prefactor * size ^ exponent, a line in logarithms through one point per size: see
+`analysis/estimates/meta_regression.py`. Fewer than 4 sizes are refused; 4 and 5 are descriptive.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Float
 
 from analysis.estimates.intervals import Estimate
-from analysis.measurement import Row
+from analysis.estimates.meta_regression import fit_line
+from analysis.measurement import LeftOut, Row, left_out_of
 from analysis.status import Status
 
 MIN_SIZES = 4
 MIN_SIZES_FOR_A_LAW = 6
 MIXED = "mixed"
-CONFIDENCE = 0.95
+SIZES = {
+    "num_parameters": "parameters",
+    "num_parameters_non_embedding": "parameters without embeddings",
+    "d_model": "width",
+}
+"""Column of the long table -> what a size is counted in."""
+UNSHARED = "errors that sizes share are not in the interval"
+"""What an interval lacks whose values are not known without each prompt group."""
+REMEDY = (
+    "Values on five prompt groups or more are known without each of them, unless an earlier "
+    "version measured them: delete such artifacts and launch again."
+)
+"""What to do about that."""
+NO_NUMBERS = (Status.BELOW_NOISE_FLOOR, "too_few_rows")
+"""Statuses of values that are no numbers to fit."""
 
 Points = Float[np.ndarray, "sizes"]
 
@@ -34,13 +50,19 @@ class PowerLaw:
     num_sizes: int
     """Distinct sizes with a positive value."""
     exponent: Estimate | None = None
-    """Slope in log-log with its 95 % interval (t with num_sizes - 2)."""
+    """Slope in log-log with its 95 % interval, and without each prompt group where known."""
     prefactor: float | None = None
     """Value at size 1, so that the line can be drawn."""
     leave_one_out_low: float | None = None
     """Smallest exponent of the fits that leave one size out."""
     leave_one_out_high: float | None = None
     """Largest exponent of these fits."""
+    scatter: float | None = None
+    """Standard deviation of the logarithms about the line."""
+    sizes: tuple[float, ...] = ()
+    """The sizes fitted, ascending."""
+    caution: str | None = None
+    """What the interval does not know; None where it is as it should be."""
     num_dropped: int = 0
     """Points that could not be used."""
     dropped: str | None = None
@@ -75,67 +97,111 @@ def fit_families(rows: Sequence[Row], against: str = "num_parameters") -> tuple[
     return (*laws, fit_rows(rows, against)) if len(laws) > 1 else tuple(laws)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Point:
+    """The logarithm of one value."""
+
+    size: float
+    """Where it stands."""
+    logarithm: float
+    """Natural logarithm of the value."""
+    shifts: LeftOut | None
+    """What leaving out each prompt group adds to it; None where that was not kept."""
+    is_unsure: bool
+    """Whether the value's interval reaches 0."""
+
+
 def fit_rows(rows: Iterable[Row], against: str = "num_parameters") -> PowerLaw:
     """Fit rows of one metric in one condition; those without a usable value are counted."""
-    pairs: list[tuple[float, float]] = []
+    points: list[_Point] = []
     lost: dict[str, int] = defaultdict(int)
     for row in rows:
         size, value, status = row[against], row["value"], str(row["status"])
-        if value is None or status == Status.BELOW_NOISE_FLOOR:
+        if value is None or status in NO_NUMBERS:
             lost[status] += 1
         elif size is None:
             lost[f"{against} not known"] += 1
+        elif not (float(value) > 0 and float(size) > 0):
+            lost["not positive"] += 1
         else:
-            pairs.append((float(size), float(value)))
-    return _fit(pairs, against, lost)
+            points.append(_point(float(size), float(value), row))
+    return _fit(points, against, lost)
 
 
-def _fit(pairs: Sequence[tuple[float, float]], against: str, lost: dict[str, int]) -> PowerLaw:
-    usable = [(size, value) for size, value in pairs if value > 0 and size > 0]
-    counts = dict(lost)
-    if len(usable) < len(pairs):
-        counts["not positive"] = len(pairs) - len(usable)
-    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or None
-    by_size: dict[float, list[float]] = defaultdict(list)
-    for size, value in usable:
-        by_size[size].append(float(np.log(value)))
+def _point(size: float, value: float, row: Row) -> _Point:
+    return _Point(
+        size=size,
+        logarithm=float(np.log(value)),
+        shifts=_shifts(value, left_out_of(row)),
+        is_unsure=row["low"] is not None and float(row["low"]) <= 0,
+    )
+
+
+def _shifts(value: float, left_out: LeftOut | None) -> LeftOut | None:
+    """Return by how much the logarithm moves without each group; linear where it has none."""
+    if not left_out:
+        return None
+    shares = [None if number is None else number / value for number in left_out]
+    has_logarithm = all(share is None or share > 0 for share in shares)
+    move = np.log if has_logarithm else lambda share: share - 1
+    return tuple(None if share is None else float(move(share)) for share in shares)
+
+
+def _fit(points: Sequence[_Point], against: str, lost: Mapping[str, int]) -> PowerLaw:
+    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(lost.items())) or None
+    by_size: dict[float, list[_Point]] = defaultdict(list)
+    for point in points:
+        by_size[point.size].append(point)
     base = PowerLaw(
         against=against,
         family=MIXED,
         num_sizes=len(by_size),
-        num_dropped=sum(counts.values()),
+        sizes=tuple(sorted(by_size)),
+        num_dropped=sum(lost.values()),
         dropped=dropped,
     )
     if len(by_size) < MIN_SIZES:
         reason = f"{len(by_size)} size{'s' * (len(by_size) != 1)}, at least {MIN_SIZES} are needed"
         reason += f" (dropped: {dropped})" if dropped else ""
         return replace(base, status=Status.TOO_FEW_SIZES, reason=reason)
-    x = np.log(sorted(by_size))
     # Two models of one size are one size: its geometric mean, so that n counts sizes.
-    y = np.array([np.mean(by_size[size]) for size in sorted(by_size)])
-    return _solve(base, x, y)
-
-
-def _solve(base: PowerLaw, x: Points, y: Points) -> PowerLaw:
-    from scipy.special import stdtrit
-
-    slope, intercept = _line(x, y)
-    residual = y - (intercept + slope * x)
-    spread = float(((x - x.mean()) ** 2).sum())
-    error = float(np.sqrt((residual**2).sum() / (len(x) - 2) / spread))
-    half = float(stdtrit(len(x) - 2, 0.5 + CONFIDENCE / 2)) * error
-    kept = [np.arange(len(x)) != out for out in range(len(x))]
-    without_one = [_line(x[keep], y[keep])[0] for keep in kept]
+    y = np.array([np.mean([p.logarithm for p in by_size[size]]) for size in base.sizes])
+    line = fit_line(np.log(base.sizes), y, _shifts_of_sizes([by_size[n] for n in base.sizes]))
     return replace(
         base,
-        exponent=Estimate(value=slope, low=slope - half, high=slope + half),
-        prefactor=float(np.exp(intercept)),
-        leave_one_out_low=min(without_one),
-        leave_one_out_high=max(without_one),
+        exponent=line.slope,
+        prefactor=float(np.exp(line.intercept)),
+        leave_one_out_low=float(line.slopes_without_one.min()),
+        leave_one_out_high=float(line.slopes_without_one.max()),
+        scatter=line.scatter,
+        caution=_caution(points),
     )
 
 
-def _line(x: Points, y: Points) -> tuple[float, float]:
-    """Least-squares slope and intercept; centred first, logarithms of sizes are far from 0."""
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
-    return slope, float(y.mean() - slope * x.mean())
+def _shifts_of_sizes(
+    by_size: Sequence[Sequence[_Point]],
+) -> Float[np.ndarray, "sizes groups"] | None:
+    """Return the mean shift of each size without each group that any has; None where one lacks it.
+
+    A number without rows of a group is the same without that group: a shift of 0.
+    """
+    shifts = [point.shifts for of_size in by_size for point in of_size]
+    if not all(shifts):
+        return None
+    by_group = zip_longest(*(own or () for own in shifts))
+    known = np.array([own for own in by_group if any(shift is not None for shift in own)], float)
+    ends = np.cumsum([len(of_size) for of_size in by_size])[:-1]
+    of_sizes = np.split(np.nan_to_num(known.T), ends)
+    return np.stack([own.mean(axis=0) for own in of_sizes])
+
+
+def _caution(points: Sequence[_Point]) -> str | None:
+    """Say what the interval does not know."""
+    cautions = []
+    if lacking := sum(not point.shifts for point in points):
+        cautions.append(
+            f"{lacking} of {len(points)} values are not known without each prompt group: {UNSHARED}"
+        )
+    if unsure := sum(point.is_unsure for point in points):
+        cautions.append(f"{unsure} of {len(points)} values have 0 in their interval")
+    return "; ".join(cautions) or None

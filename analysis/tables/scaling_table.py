@@ -11,12 +11,12 @@ from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import VARIANT, Selection, describe
 from analysis.measurement import Measurement, Row, label_at
 from analysis.status import Status
+from analysis.tables.exponent_agreement import disagreement
 from analysis.tables.layout import TableLayout, axes_across, axis_values, blank_name, metrics_shown
 from analysis.tables.layout import variant_labels as labels_of
-from analysis.tables.power_laws import PowerLaw, fit_families
+from analysis.tables.power_laws import REMEDY, SIZES, UNSHARED, PowerLaw, fit_families
 from analysis.tables.table import Cell, Header, Table, annotate
 
-SIZES = ("num_parameters", "num_parameters_non_embedding", "d_model")
 PARTS = ("exponent", "leave one out, least", "leave one out, most", "sizes")
 
 
@@ -25,7 +25,7 @@ def scaling_table(
     *,
     layout: TableLayout | None = None,
     selection: Selection | None = None,
-    against: Sequence[str] = SIZES,
+    against: Sequence[str] = tuple(SIZES),
 ) -> Table:
     """Return exponents of value = prefactor * size ^ exponent per metric, condition and family.
 
@@ -44,12 +44,17 @@ def scaling_table(
             for laws in zip(*(fit_families(series, size) for size in against), strict=True):
                 sides.append((*header, laws[0].family))
                 keys = _keys(series, laws[0].family)
-                cells.append(tuple(cell for law in laws for cell in _cells(metric, law, keys)))
+                apart = disagreement(laws)
+                parts = [_cells(metric, law, keys, apart) for law in laws]
+                cells.append(tuple(cell for cells_of_law in parts for cell in cells_of_law))
     caption = (
-        f"{describe(chosen)}. Least squares in logarithms, one point per size; 95 % intervals by "
-        "Student's t with n - 2; the range over fits that leave one size out. Families are fitted "
-        "apart; `mixed` confounds size with architecture."
+        f"{describe(chosen)}. A line in logarithms through one point per size; 95 % intervals join "
+        "the jackknife over the prompt groups that sizes share with the scatter between sizes "
+        "(Knapp and Hartung's t with n - 2); the range over fits that leave one size out. Families "
+        "are fitted apart; `mixed` confounds size with architecture."
     )
+    remarks = (str(line[0].number.reason) for line in cells)
+    caption += f" {REMEDY}" if any(UNSHARED in remark for remark in remarks) else ""
     return annotate(
         Table(
             title="Scaling exponents",
@@ -93,13 +98,17 @@ def _keys(rows: Sequence[Row], family: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for row in fitted for key in str(row["key"] or "").split()))
 
 
-def _cells(metric: str, law: PowerLaw, keys: tuple[str, ...]) -> tuple[Cell, ...]:
+def _cells(
+    metric: str, law: PowerLaw, keys: tuple[str, ...], apart: str | None
+) -> tuple[Cell, ...]:
     """Return the PARTS of one fit; what was dropped or is only descriptive becomes a footnote."""
     remarks = []
     if law.descriptive:
         remarks.append("descriptive: 4 or 5 sizes do not make a law")
     if law.exponent is not None and law.dropped:
         remarks.append(f"left out: {law.dropped}")
+    if law.exponent is not None:
+        remarks += [remark for remark in (law.caution, apart) if remark]
     reason = law.reason or "; ".join(remarks) or None
     about = Measurement(metric=metric, definition="", status=law.status, key=" ".join(keys) or None)
     exponent = replace(about, reason=reason)

@@ -17,8 +17,10 @@ from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import OFFSET, is_beyond_null, mechanisms
 from analysis.long_table.circumstances import SHUFFLED
+from analysis.measurement import Row
 from analysis.status import Status
-from analysis.tables.power_laws import MIXED, PowerLaw, fit_families
+from analysis.tables.exponent_agreement import disagreement
+from analysis.tables.power_laws import MIXED, SIZES, PowerLaw, fit_families
 
 QUESTION = "Does the offset mechanism hold as models grow?"
 ORDER = 1
@@ -31,8 +33,8 @@ def answer(findings: Findings) -> StudyAnswer:
     holds = [mechanism.holds for mechanism in ladder]
     consistencies = [mechanism.consistency for mechanism in ladder]
     is_one_size = len({finding.number.num_parameters for finding in consistencies}) == 1
-    by_family = fit_families([finding.number.as_row() for finding in consistencies])
-    laws = [law for law in by_family if law.family != MIXED]
+    rows = [finding.number.as_row() for finding in consistencies]
+    laws = [law for law in fit_families(rows) if law.family != MIXED]
     trends = [_does_not_weaken(law, consistencies) for law in laws if law.exponent is not None]
     used = [*consistencies, *(m.behaviour for m in ladder if m.behaviour)]
     remarks = [
@@ -41,6 +43,8 @@ def answer(findings: Findings) -> StudyAnswer:
     ]
     if any(law.descriptive for law in laws):
         remarks.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
+    remarks += [f"Of {law.family}, {law.caution}." for law in laws if law.caution]
+    remarks += _remarks_on_sizes(rows)
     return StudyAnswer(
         name="holds_as_models_grow",
         question=QUESTION,
@@ -54,6 +58,13 @@ def answer(findings: Findings) -> StudyAnswer:
         ),
         caveats=tuple(remarks),
     )
+
+
+def _remarks_on_sizes(rows: Sequence[Row]) -> list[str]:
+    """Return where exponents over parameters and over width disagree, by family."""
+    families = zip(*(fit_families(rows, against) for against in SIZES), strict=True)
+    apart = ((laws[0].family, disagreement(laws)) for laws in families)
+    return [f"Of {family}, {told}." for family, told in apart if told and family != MIXED]
 
 
 def _remarks_on_control(findings: Findings) -> list[str]:

@@ -13,23 +13,26 @@ from analysis.drawing import marks, row_values
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.null_bands import Null, draw_nulls
 from analysis.measurement import Row
+from analysis.tables.exponent_agreement import disagreement
 from analysis.tables.layout import TableLayout, axis_values, blank_name
-from analysis.tables.power_laws import PowerLaw, fit_rows
+from analysis.tables.power_laws import SIZES, UNSHARED, PowerLaw, fit_rows
 
 DODGE = 1.04
 """Factor in size between the points of two colours, so that they do not hide each other."""
 
-SIZE_NAMES = {
-    "num_parameters": "parameters",
-    "num_parameters_non_embedding": "parameters without embeddings",
+MARKS = {
+    "*": "Under six sizes: describes these sizes, is no law.",
+    "†": "Over parameters, parameters without embeddings and width exponents disagree: see the "
+    "scaling table.",
+    "‡": "The errors that sizes share are not in the interval.",
 }
-
+"""What stands behind an exponent -> what it says."""
 
 CAPTION = (
     "{label} against counted parameters, at one relative depth. Lines are power laws a · size^b "
-    "where a family has four sizes, b with its 95 % interval above the panel; grey bands are what "
-    "random directions and the base activations' own covariance give, the dashed line is the noise "
-    "floor of the base model against itself."
+    "where a family has four sizes, b above the panel with its 95 % interval, over the prompts that"
+    " sizes share and over sizes; grey bands are what random directions and the base activations' "
+    "own covariance give, the dashed line is the noise floor of the base model against itself."
 )
 
 
@@ -94,7 +97,7 @@ def draw(
             _annotate(axis, laws)
             remarks += [text for text, _ in laws]
         marks.label_values(axes, label or row_values.metric_label(rows))
-        marks.label_places(axes, SIZE_NAMES.get(against, against))
+        marks.label_places(axes, SIZES.get(against, against))
         marks.finish(figure, axes, row_values.notes_on(drawn, rows, note, _about_fits(remarks)))
     return figure
 
@@ -126,7 +129,11 @@ def _series(
         return None
     line = np.geomspace(sizes[0], sizes[-1], 50)
     axis.plot(line, law.at(line), color=shade, linestyle=dashes)
-    return f"{text}: {describe(law)}"
+    apart = disagreement([law, *(fit_rows(rows, other) for other in SIZES if other != against)])
+    marked = (
+        describe(law) + ("†" if apart else "") + ("‡" if UNSHARED in (law.caution or "") else "")
+    )
+    return f"{text}: {marked}"
 
 
 def describe(law: PowerLaw) -> str:
@@ -141,8 +148,8 @@ def _about_fits(laws: Sequence[str]) -> str:
     """Return what a reader of the exponents, or of lines without any, must know."""
     if not laws:
         return "No power law: a family needs four sizes."
-    few = any(text.endswith("*") for text in laws)
-    return "* Under six sizes: describes these sizes, is no law." if few else ""
+    written = "".join(laws)
+    return " ".join(f"{mark} {about}" for mark, about in MARKS.items() if mark in written)
 
 
 def _annotate(axis: "Axes", laws: list[tuple[str, str]]) -> None:

@@ -68,7 +68,7 @@ def test_size_is_logarithmic_and_a_fit_of_four_sizes_is_called_descriptive(figur
     assert (axis.get_xscale(), axis.get_yscale(), axis.get_xlabel()) == ("log", "log", "parameters")
     assert [panel.get_title() for panel in figures[0].axes] == ["plain", "rot13", "base64"]
     assert len(texts(figures[0])) == 6
-    assert all("gpt2: b = " in text and text.endswith("n = 4*") for text in texts(figures[0]))
+    assert all("gpt2: b = " in text and "n = 4*" in text for text in texts(figures[0]))
 
 
 def test_values_that_are_not_all_positive_are_drawn_on_a_linear_scale(study):

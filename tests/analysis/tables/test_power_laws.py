@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.long_table.columns import to_rows
+from analysis.long_table.seeds import over_seeds
 from analysis.tables.power_laws import fit_families, fit_rows
 
 SIZES = [1e5, 3e5, 1e6, 3e6, 1e7, 3e7]
@@ -87,3 +88,88 @@ def test_families_are_fitted_apart_from_the_mixture():
     assert (gpt2.family, llama.family, mixed.family) == ("gpt2", "llama", "mixed")
     assert gpt2.exponent.value == pytest.approx(0.5) and llama.exponent is None
     assert mixed.exponent not in (None, pytest.approx(0.5))
+
+
+def kept(values, shifts):
+    """Rows that keep their values without each group: `shifts` in the logarithm, one list a row."""
+    return to_rows(
+        row(
+            "gpt2",
+            size,
+            value,
+            left_out=tuple(None if s is None else value * np.exp(s) for s in own),
+        )
+        for size, value, own in zip(SIZES, values, shifts, strict=False)
+    )
+
+
+def test_values_kept_without_each_group_widen_the_interval_by_what_sizes_share():
+    rng = np.random.default_rng(0)
+    slope_like = 0.02 * rng.standard_normal(20)[None] * np.log(SIZES[:5])[:, None]
+    values = [size**0.5 for size in SIZES[:5]]
+    found = fit_rows(kept(values, slope_like.tolist()))
+    expected = (19 / 20 * np.square(slope_like[0] - slope_like[0].mean()).sum()) ** 0.5
+    expected /= np.log(SIZES[0])
+    half = found.exponent.high - found.exponent.value
+    assert half == pytest.approx(2.093024 * expected, rel=1e-5)  # t(19)
+    assert len(found.exponent.left_out) == 20 and found.caution is None
+    assert fit(SIZES[:5], values).exponent.high == pytest.approx(0.5)
+
+
+def test_a_size_without_rows_of_a_group_is_itself_without_it():
+    shifts = np.full((5, 20), 0.01)
+    shifts[:, 3] = np.linspace(0.1, 0.5, 5)
+    values = [size**0.5 for size in SIZES[:5]]
+    lacking = shifts.tolist()
+    lacking[0][3] = None
+    zero = shifts.copy()
+    zero[0, 3] = 0.0
+    found, known = (fit_rows(kept(values, s)) for s in (lacking, zero.tolist()))
+    assert found.exponent.low == pytest.approx(known.exponent.low)
+    nobody = [[*own[:3], None, *own[4:]] for own in shifts.tolist()]
+    assert len(fit_rows(kept(values, nobody)).exponent.left_out) == 19
+
+
+def test_where_a_size_has_no_values_without_groups_the_interval_says_what_it_lacks():
+    values = [size**0.5 * off for size, off in zip(SIZES[:5], [1, 1.1, 1, 0.9, 1], strict=True)]
+    rows = kept(values, np.full((5, 20), 0.01).tolist())
+    rows[2]["left_out"] = None
+    found = fit_rows(rows)
+    assert found.caution == (
+        "1 of 5 values are not known without each prompt group: errors that sizes share are not in "
+        "the interval"
+    )
+    assert found.exponent == fit(SIZES[:5], values).exponent
+
+
+def test_a_value_that_is_0_or_less_without_a_group_still_has_a_shift():
+    rows = kept([1.0] * 5, np.zeros((5, 20)).tolist())
+    rows[0]["left_out"] = (-0.1, *[1.0] * 19)
+    assert np.isfinite(fit_rows(rows).exponent.high)
+
+
+def test_refused_numbers_enter_no_fit_and_are_counted():
+    refused = {"status": "too_few_rows", "reason": "40 prompts, 90 are needed"}
+    rows = [row("gpt2", size, size**0.5) for size in SIZES[:4]]
+    rows += [row("gpt2", 1e8, 55.0, **refused), row("gpt2", 2e8, None, **refused)]
+    found = fit_rows(to_rows(rows))
+    assert (found.num_sizes, found.dropped) == (4, "2 too_few_rows")
+    assert found.exponent.value == pytest.approx(0.5)
+
+
+def test_values_whose_interval_reaches_0_are_told():
+    rows = [row("gpt2", size, size**0.5, low=-1.0 if size == 1e5 else 1.0) for size in SIZES[:4]]
+    assert "1 of 4 values have 0 in their interval" in fit_rows(to_rows(rows)).caution
+
+
+def test_means_over_seeds_are_fitted_without_each_group_too():
+    rng = np.random.default_rng(1)
+    shifts = rng.normal(0, 0.02, (5, 20)).tolist()
+    values = [size**0.5 for size in SIZES[:5]]
+    seeds = [
+        one | {"seed": seed, "model": f"m{number}", "key": f"{seed}{number}"}
+        for seed in (0, 1)
+        for number, one in enumerate(kept(values, shifts))
+    ]
+    found, alone = fit_rows(over_seeds(seeds)), fit_rows(kept(values, shifts))
+    assert found.exponent.left_out == pytest.approx(alone.exponent.left_out)
