@@ -195,7 +195,10 @@ def _made(module: ModuleType, stem: str, contract: type, file: str) -> object:
         entry = getattr(module, class_name(stem), module)
         if not (isinstance(entry, type) and issubclass(entry, contract)):
             wanted = f"{class_name(stem)} that inherits from {contract.__name__}"
-            raise TypeError(f"{file} must define a class {wanted}: {see}")
+            own = (v for v in vars(module).values() if isinstance(v, type))
+            classes = [v.__name__ for v in own if v.__module__ == module.__name__]
+            has = f" (it defines {', '.join(classes)})" if classes else ""
+            raise TypeError(f"{file} must define a class {wanted}{has}: {see}")
     missing = _missing(entry, contract)
     if missing:
         raise TypeError(f"{file} lacks {', '.join(missing)}: {see}")

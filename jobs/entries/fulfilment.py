@@ -29,20 +29,20 @@ def check_fulfilment(entry: object, door: Door[Any], code: OwnCode, folder: str)
         UserError: a function takes other arguments than it is given, a value is of another type,
             or a value that it reports is named after something else; with file and line.
     """
-    contract = contract_of(code.room)
+    contract, name = contract_of(code.room), code.stem.replace("_", door.separator)
     see = f"see {contract.__module__.replace('.', '/')}.py"
-    for name, problem in _problems(entry, contract):
+    for part, problem in _problems(entry, contract):
         raise UserError(
-            f"own {door.what} {code.stem!r}: {name} {problem}",
-            where=f"{folder}/{code.path}:{_line(code, name, class_name(code.stem))}",
+            f"own {door.what} {name!r}: {part} {problem}",
+            where=f"{folder}/{code.path}:{defining_line(code, part)}",
             hint=see,
         )
     for value in getattr(entry, "REPORTS", ()):
         if value != code.stem and not value.startswith(f"{code.stem}_"):
             raise UserError(
-                f"own {door.what} {code.stem!r}: REPORTS names {value!r}, which other entries "
+                f"own {door.what} {name!r}: REPORTS names {value!r}, which other entries "
                 "may report",
-                where=f"{folder}/{code.path}:{_line(code, 'REPORTS', class_name(code.stem))}",
+                where=f"{folder}/{code.path}:{defining_line(code, 'REPORTS')}",
                 allowed=[code.stem, f"{code.stem}_…"],
             )
 
@@ -154,7 +154,7 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _line(code: OwnCode, name: str, class_of_entry: str) -> int:
+def defining_line(code: OwnCode, name: str) -> int:
     """Return the line of the entry's file that defines a name; that of its class, or 1."""
     lines: dict[str, int] = {}
     for node in ast.walk(ast.parse(code.modules[code.path])):
@@ -164,4 +164,4 @@ def _line(code: OwnCode, name: str, class_of_entry: str) -> int:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = [target.id for target in targets if isinstance(target, ast.Name)]
             lines |= {name: node.lineno for name in names if name not in lines}
-    return lines.get(name) or lines.get(class_of_entry) or 1
+    return lines.get(name) or lines.get(class_name(code.stem)) or 1

@@ -16,9 +16,10 @@ from typing import Any
 
 from analysis.door import Brought, bring, bringing, entry_of
 from cluster.errors import DeltascaleError, UserError
-from jobs.entries.fulfilment import check_fulfilment
+from jobs.entries.fulfilment import check_fulfilment, defining_line
 from jobs.entries.own_code import OwnCode, code_of, sha256
 from jobs.entries.own_folder import entry_paths, read_folder
+from jobs.entries.own_names import require_own_names
 from jobs.entries.rooms import contract_of, door_of, package_of
 
 PIN = "entries/"
@@ -71,6 +72,10 @@ class OwnEntry:
             raise UserError(
                 f"own entry {self.code.path} cannot be imported: {describe(error)}",
                 where=f"{self.folder}/{line_of(error) or self.code.path}",
+                hint="a library must be installed where jobs run, too; a module of your own is "
+                "imported by its place: `from .._shared import …`"
+                if isinstance(error, ModuleNotFoundError)
+                else None,
             ) from error
 
     def check(self) -> None:
@@ -80,24 +85,15 @@ class OwnEntry:
             UserError: it is not what its door asks for; with its file and line.
         """
         door = door_of(self.code.room)
-        if self.stem.replace("_", door.separator) in door.package_names():
-            raise UserError(
-                f"the {door.what} {self.name!r} is the package's, and an own entry may not stand "
-                "in its place",
-                where=f"{self.place}, and {package_of(self.code.room).replace('.', '/')}/"
-                f"{self.stem}.py of the package",
-                hint=f"call the file something else, such as my_{self.stem}.py",
-            )
         try:
             entry = entry_of(self, contract_of(self.code.room))
         except DeltascaleError:
             raise
         except Exception as error:  # a contract that is not kept, or a class that cannot be made
-            line = line_of(error)
+            line = line_of(error) or f"{self.code.path}:{defining_line(self.code, self.stem)}"
             words = describe(error, bare=TypeError).removeprefix(f"{self.place} ")
             raise UserError(
-                f"own {door.what} {self.name!r}: {words}",
-                where=f"{self.folder}/{line}" if line else f"{self.place}:1",
+                f"own {door.what} {self.name!r}: {words}", where=f"{self.folder}/{line}"
             ) from None
         check_fulfilment(entry, door, self.code, self.folder)
 
@@ -239,6 +235,8 @@ def read_entries(folder: Path, where: str, *, is_trusted: bool = False) -> OwnEn
     """
     modules = read_folder(folder, where, is_trusted=is_trusted)
     own = own_entries(modules, entry_paths(modules, folder), str(folder))
+    with bringing():  # beside the package's entries alone
+        require_own_names(own.codes, str(folder))
     with own.bringing():
         for entry in own.entries:
             assert isinstance(entry, OwnEntry)

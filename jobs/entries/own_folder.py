@@ -67,8 +67,14 @@ def entry_paths(modules: Mapping[str, bytes], folder: Path) -> list[str]:
         if not name or room.startswith("_"):
             continue  # a module of the user's own that entries share
         require_room(room, str(folder / room))
-        if "/" in name or name.startswith("_"):
+        if name.startswith("_"):
             continue
+        if "/" in name:
+            raise UserError(
+                f"an entry is one file: {room}/{name.partition('/')[0]}.py",
+                where=str(folder / path),
+                hint="what entries share lies in a file or folder whose name begins with _",
+            )
         if not name.removesuffix(".py").isidentifier() or not name[0].islower():
             raise UserError(
                 f"{name!r} cannot be the file of an entry",
@@ -118,7 +124,10 @@ def _raise(error: OSError) -> None:
 
 
 def _read(file: Path, top: Path, *, is_trusted: bool) -> bytes:
-    real = file.resolve()
+    try:
+        real = file.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        raise UserError("this link leads nowhere", where=str(file)) from None
     if not real.is_relative_to(top):
         raise UserError(
             f"a link takes this file from outside of the folder of entries, from {real}",

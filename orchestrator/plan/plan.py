@@ -267,6 +267,8 @@ class _Planner:
         """Return a note on each own entry that no job uses."""
         used = frozenset().union(*self._own_paths.values())
         where = self.study.where("entries")
+        if self.study.entries is not None and not self._own.entries:
+            return [f"{where}: the folder {self.study.entries} holds no entry"]
         return [
             f"{where}: no job uses the study's own {path}: nothing names it"
             for path in self._own.codes
