@@ -12,7 +12,9 @@ from tests.doors import declared_doors
 from tests.jobs.entries.files import KIND, METRIC, NUMBERS, write
 
 
-def test_every_door_of_the_package_is_one_that_a_study_may_bring_entries_for_but_the_verbs() -> None:
+def test_every_door_of_the_package_is_one_that_a_study_may_bring_entries_for_but_the_verbs() -> (
+    None
+):
     packages = {package_of(room): door_of(room) for room in room_names()}
     declared = {declared.door.package: declared.door for declared in declared_doors()}
     assert packages == {
