@@ -105,7 +105,7 @@ def test_keys_follow_bytes_and_not_the_folder(place: Path):
 
 
 def test_entries_that_no_job_uses_leave_every_key_as_it_was(place: Path):
-    text = (Path(__file__).parent / "miniature.yaml").read_text()
+    text = (Path(__file__).parent / "one_cell.yaml").read_text()
     (place / "own.yaml").write_text(text)
     before = _keys(place)
     (place / "own.yaml").write_text(text.replace("axes:", "entries: entries\naxes:", 1))

@@ -7,7 +7,7 @@ import pytest
 from cluster.errors import UserError
 from jobs.entries.fulfilment import _problems
 from jobs.entries.own_entries import read_entries
-from jobs.entries.rooms import contract_of, door_of, package_of, room_names
+from jobs.entries.rooms import door_of, package_of, room_names
 from tests.doors import declared_doors
 from tests.jobs.entries.files import KIND, METRIC, NUMBERS, write
 
@@ -29,35 +29,47 @@ def test_the_package_s_own_entries_pass(room: str) -> None:
         assert list(_problems(door.find(name), door.contract)) == [], name
 
 
-@pytest.mark.parametrize(
-    ("files", "error", "line"),
-    [
-        ({"metrics/spread.py": METRIC.replace("class Spread", "class Other")}, "it defines Other", 1),
-        ({"metrics/spread.py": METRIC.replace("(Metric)", "")}, "inherits from Metric", 8),
-        ({"metrics/spread.py": METRIC.replace("REPORTS", "REPORT")}, "lacks REPORTS", 8),
-        ({"metrics/spread.py": METRIC.replace("prepare", "prepared")}, "lacks prepare", 8),
-        ({"metrics/spread.py": METRIC.replace("against, centred", "against")}, "prepare is called", 14),
-        ({"metrics/spread.py": METRIC.replace("centred)", "centred, more)")}, "prepare is called", 14),
-        ({"metrics/spread.py": METRIC.replace("centred)", "middle)")}, "by name", 14),
-        ({"metrics/spread.py": METRIC.replace('("spread",)', '"spread"')}, "REPORTS is 'spread'", 10),
-        ({"metrics/spread.py": METRIC.replace('"rows"', "3")}, "AXIS_LABEL is 3, not str", 11),
-        ({"metrics/spread.py": METRIC.replace('{"spread": 5}', "{'a': 'b'}")}, "HEADLINES is", 12),
-        ({"metrics/spread.py": METRIC.replace('("spread",)', '("cka",)')}, "names 'cka'", 10),
-        ({"kinds/note.py": KIND.replace("VERSION = 1", "VERSION = '1'")}, "VERSION is '1'", 17),
-        ({"kinds/note.py": KIND.replace("Results.NUMBERS", "'x'")}, "LEAVES is 'x'", 20),
-        ({"kinds/note.py": KIND.replace("self, work", "self")}, "run is called", 25),
-        ({"transforms/t.py": "SCOPE = 'all'\ndef apply(text, seed): ...\ndef invert(text): ...\n"},
-         "SCOPE is 'all'", 1),
-        ({"figures/f.py": "\ndef drawings(): ...\n"}, "drawings is called", 2),
-        ({"figures/f.py": "drawings = 3\n"}, "drawings is 3, not a function", 1),
-        ({"answers/a.py": "QUESTION = 'Is it?'\n"}, "lacks ORDER, METRICS, answer", 1),
-    ],
-)  # fmt: skip
-def test_a_wrong_entry_is_refused_with_its_line(tmp_path: Path, files, error, line) -> None:
-    folder = write(tmp_path / "entries", {"_numbers.py": NUMBERS, **files})
+_WRONG_METRICS = [
+    ("class Spread", "class Other", "it defines Other", 1),
+    ("(Metric)", "", "inherits from Metric", 8),
+    ("REPORTS", "REPORT", "lacks REPORTS", 8),
+    ("prepare", "prepared", "lacks prepare", 8),
+    ("against, centred", "against", "prepare is called", 14),
+    ("centred)", "centred, more)", "prepare is called", 14),
+    ("centred)", "middle)", "by name", 14),
+    ('("spread",)', '"spread"', "REPORTS is 'spread'", 10),
+    ('"rows"', "3", "AXIS_LABEL is 3, not str", 11),
+    ('{"spread": 5}', "{'a': 'b'}", "HEADLINES is", 12),
+    ('("spread",)', '("cka",)', "names 'cka'", 10),
+]
+_WRONG_KINDS = [
+    ("VERSION = 1", "VERSION = '1'", "VERSION is '1'", 17),
+    ("Results.NUMBERS", "'x'", "LEAVES is 'x'", 20),
+    ("self, work", "self", "run is called", 25),
+]
+_WRONG_MODULES = [
+    (
+        "transforms/t.py",
+        "SCOPE = 'all'\ndef apply(text, seed): ...\ndef invert(text): ...\n",
+        "SCOPE is 'all'",
+        1,
+    ),
+    ("figures/f.py", "\ndef drawings(): ...\n", "drawings is called", 2),
+    ("figures/f.py", "drawings = 3\n", "drawings is 3, not a function", 1),
+    ("answers/a.py", "QUESTION = 'Is it?'\n", "lacks ORDER, METRICS, answer", 1),
+]
+WRONG = [
+    *(("metrics/spread.py", METRIC.replace(a, b), *told) for a, b, *told in _WRONG_METRICS),
+    *(("kinds/note.py", KIND.replace(a, b), *told) for a, b, *told in _WRONG_KINDS),
+    *_WRONG_MODULES,
+]
+
+
+@pytest.mark.parametrize(("path", "text", "error", "line"), WRONG)
+def test_a_wrong_entry_is_refused_with_its_line(tmp_path: Path, path, text, error, line) -> None:
+    folder = write(tmp_path / "entries", {"_numbers.py": NUMBERS, path: text})
     with pytest.raises(UserError) as raised:
         read_entries(folder, "s.yaml:2")
-    (path,) = files
     assert error in str(raised.value)
     assert raised.value.where == f"{folder}/{path}:{line}"
 
