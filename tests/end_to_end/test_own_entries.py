@@ -226,8 +226,8 @@ def test_an_error_in_own_code_names_its_line_and_is_not_tried_again(place: Path)
 
 
 def test_a_job_does_not_see_an_entry_that_its_key_does_not_name(place: Path):
-    text = KIND.replace("    def run(", "    def run(self, work):\n        from analysis.metric "
-                        "import METRICS\n        METRICS.find('spread')\n\n    def run_not(")  # fmt: skip
+    looks = "from analysis.metric import METRICS; METRICS.find('spread')"
+    text = KIND.replace("        value = float(", f"        {looks}\n        value = float(")
     write(place / "entries", {"kinds/note.py": text})
     report = _launch(place, Storage(place / "root")).report
     assert report is not None and len(report.failed) == 2
