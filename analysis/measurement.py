@@ -67,7 +67,7 @@ class Role(Enum):
     CONTROL = auto()
     """A number that the value is held against."""
     COUNT = auto()
-    """A count behind the value."""
+    """A count behind the value, or how much of what was to be counted it holds."""
     ACCOUNT = auto()
     """Whether to trust the value, or why there is none."""
     JOB = auto()
@@ -193,6 +193,21 @@ class Measurement:
     ] = None
     num_rows: Annotated[int | None, Column(Role.COUNT, "rows that entered")] = None
     num_groups: Annotated[int | None, Column(Role.COUNT, "prompt groups that entered")] = None
+    coverage: Annotated[
+        float | None,
+        Column(
+            Role.COUNT,
+            "share of the words (plain, and transformed where they differ) that are counted; none "
+            "where no words are",
+        ),
+    ] = None
+    uncounted: Annotated[
+        float | None,
+        Column(
+            Role.COUNT,
+            "most by which the value is too low, because counting was stopped; in its unit",
+        ),
+    ] = None
     num_seeds: Annotated[
         int | None, Column(Role.COUNT, "seeds behind the value", in_tables=True)
     ] = None

@@ -28,8 +28,9 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
     """Return one row per cell: the measurements that agree on everything but the seed.
 
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
-    one the interval over prompt groups is kept. Floor and null bands are the outermost of all
-    seeds. Failed seeds are left out of the mean and named in `reason`; `key` lists every job.
+    one the interval over prompt groups is kept. The upper end is raised by what was left uncounted;
+    floor and null bands are the outermost of all seeds. Failed seeds are left out of the mean and
+    named in `reason`; `key` lists every job.
 
     Raises:
         ValueError: one cell and seed hold two different numbers.
@@ -82,10 +83,13 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         return good[0] | blank | {"num_seeds": 1, "reason": "; ".join(reasons)}
     values = [number for row in good if (number := _number(row)) is not None]
     low, high = t_interval(values)
+    uncounted = _numbers(good, "uncounted")
     combined: Row = {
         "value": math.fsum(values) / len(values),
         "low": low,
-        "high": high,
+        "high": high + math.fsum(uncounted) / len(good),
+        "coverage": min(_numbers(good, "coverage"), default=None),
+        "uncounted": max(uncounted, default=None),
         "num_seeds": len(good),
         "left_out": cast("Scalar", _mean_left_out(good)),
         "key": " ".join(sorted({str(row["key"]) for row in good})),
@@ -119,7 +123,7 @@ def _outermost(rows: Sequence[Row]) -> Row:
     """Return the controls of a mean: bands that hold every seed's, and the farthest floor."""
     outer: Row = {}
     for name in CONTROLS:
-        numbers = [float(row[name]) for row in rows if row[name] is not None]  # type: ignore[arg-type]
+        numbers = _numbers(rows, name)
         match FIELDS[name].end:
             case End.LOW:
                 outer[name] = min(numbers, default=None)
@@ -128,6 +132,12 @@ def _outermost(rows: Sequence[Row]) -> Row:
             case None:
                 outer[name] = max(numbers, key=abs, default=None)
     return outer
+
+
+def _numbers(rows: Sequence[Row], name: str) -> list[float]:
+    """Return the entries of a column that are not missing."""
+    entries = (row.get(name) for row in rows)
+    return [float(entry) for entry in entries if isinstance(entry, int | float)]
 
 
 def _number(row: Row) -> float | None:

@@ -11,7 +11,7 @@ from jobs.behaviour.decode_loss import measure_decode_loss
 from jobs.behaviour.measured_behaviours import measure_behaviours
 from jobs.behaviour.prompted_model import PromptedModel, load_prompted_model
 from jobs.behaviour.scorer import Judge, chosen_scorer
-from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
+from jobs.behaviour.toxic_words import ToxicWords
 from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
@@ -20,7 +20,7 @@ def behave(work: Work[BehaveParams]) -> dict[str, object]:
     """Measure the metrics of the params and write them; return the record's facts."""
     work.progress(None, "loading the model")
     prompted = load_prompted_model(work)
-    toxic = find_toxic_tokens(prompted.toxic_words, prompted.tokenizer, prompted.transform)
+    toxic = ToxicWords(prompted.toxic_words, prompted.tokenizer, prompted.transform)
     measurements = list(_measure(work, prompted, toxic))
     log_curves(work.tracker, measurements, lambda m: ("behave/step", 0, f"{m.metric}/{m.position}"))
     return {
@@ -33,7 +33,7 @@ def behave(work: Work[BehaveParams]) -> dict[str, object]:
 
 
 def _measure(
-    work: Work[BehaveParams], prompted: PromptedModel, toxic: ToxicTokens
+    work: Work[BehaveParams], prompted: PromptedModel, toxic: ToxicWords
 ) -> Iterator[Measurement]:
     params = work.params
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -27,6 +27,10 @@ class BehaviourValues:
     """A share between 0 and 1 of each prompt; of a loss, nats of each token."""
     groups: Int64[np.ndarray, " items"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Prompt group of each."""
+    left: Float64[np.ndarray, " items"] = field(default_factory=lambda: np.zeros(0))
+    """Most by which each number is too low, because counting was stopped; empty where none is."""
+    coverage: float | None = None
+    """Share of what was to be counted that can be; None where that does not arise."""
     is_loss: bool = False
     """True when it is reported as exp of the mean, which is taken in nats."""
     note: str | None = None
@@ -41,13 +45,31 @@ class BehaviourValues:
         return estimate.within(0.0, 1.0)
 
     @property
+    def mean_left(self) -> float | None:
+        """Most by which the mean is too low; None where numbers are whole."""
+        return float(self.left.mean()) if len(self.left) else None
+
+    def estimate(self) -> Estimate:
+        """Return the mean with its jackknife interval, which holds what may have been left out."""
+        estimate = self.reported(estimated_mean(self.values, self.groups))
+        if not self.left.any():
+            return estimate
+        highest = self.reported(estimated_mean(self.values + self.left, self.groups))
+        return replace(estimate, high=highest.high)
+
+    @property
     def blank(self) -> Measurement:
         """The measurement without its number."""
-        return Measurement(metric=self.metric, definition=self.definition, position=self.position)
+        return Measurement(
+            metric=self.metric,
+            definition=self.definition,
+            position=self.position,
+            coverage=self.coverage,
+        )
 
     def measured(self) -> Measurement:
         """Return the mean with its delete-group jackknife interval, or why there is none."""
         if self.missing is not None:
             return missing(self.blank, self.missing)
-        estimate = self.reported(estimated_mean(self.values, self.groups))
-        return with_estimate(self.blank, estimate, self.groups, note=self.note)
+        blank = replace(self.blank, uncounted=self.mean_left)
+        return with_estimate(blank, self.estimate(), self.groups, note=self.note)

@@ -10,7 +10,7 @@ from jobs.behaviour.probability_metrics import measure_probabilities
 from jobs.behaviour.prompted_model import NO_WORDS, PromptedModel
 from jobs.behaviour.scored_params import WINDOW, LocalModelParams
 from jobs.behaviour.scorer import Judge, chosen_scorer
-from jobs.behaviour.toxic_tokens import ToxicTokens
+from jobs.behaviour.toxic_words import ToxicWords
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import measure_toxicity, score_texts
 from jobs.behaviour.unigram_f1 import METRICS as UNIGRAM_F1
@@ -24,7 +24,7 @@ OF_CONTINUATIONS = TOXIC | UNIGRAM_F1
 
 def measure_behaviours(
     prompted: PromptedModel,
-    toxic: ToxicTokens,
+    toxic: ToxicWords,
     params: LocalModelParams,
     *,
     open_judge: Callable[[], Judge],
@@ -35,7 +35,7 @@ def measure_behaviours(
 
     Args:
         prompted: the model and its prompts.
-        toxic: tokens of toxic words.
+        toxic: toxic words as the tokenizer writes them.
         params: metrics, scorer, new_tokens and token_budget.
         open_judge: makes the scorer ready; called once there is something to judge.
         show: called after every batch with the number of prompts done, and what is done to them.

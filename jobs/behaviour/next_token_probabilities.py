@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
 
 from jobs.models.language_model import LanguageModel
 from jobs.taps.activations import Inputs
 from jobs.tokens.batches import cut_batches, pad_batch
 from jobs.tokens.plan import TokenPlan
+from jobs.words.tree_passes import empty_cache
+
+if TYPE_CHECKING:
+    from transformers import Cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +31,20 @@ class NextTokenProbabilities:
     """Log-probability of this token, given all before it, in nats."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forwarded:
+    """A batch of prompts that has been forwarded, and what is needed to go on from there."""
+
+    cache: Cache
+    """Keys and values of every token of the batch."""
+    members: Int64[np.ndarray, " batch"]
+    """Indices in the plan of its prompts."""
+    places: Int64[np.ndarray, " wanted"]
+    """Indices in the plan of the tokens whose rows are wanted."""
+    log_probabilities: Float[Tensor, "wanted vocabulary"]
+    """Of the token after each of them, in fp32."""
+
+
 def read_next_token_probabilities(
     model: LanguageModel,
     plan: TokenPlan,
@@ -33,6 +53,8 @@ def read_next_token_probabilities(
     mass_after: Bool[np.ndarray, " tokens"],
     scored: Bool[np.ndarray, " tokens"],
     token_budget: int,
+    members: Int64[np.ndarray, " prompts"] | None = None,
+    go_on: Callable[[Forwarded], None] | None = None,
     after_batch: Callable[[int], None] = lambda done: None,
 ) -> NextTokenProbabilities:
     """Forward every prompt once. Softmax in fp32; only the wanted rows leave the logits.
@@ -44,6 +66,8 @@ def read_next_token_probabilities(
         mass_after: tokens after which the mass of the set is wanted.
         scored: tokens whose own log-probability is wanted; a prompt's first has none.
         token_budget: most tokens forwarded together, padding included.
+        members: indices in the plan of the prompts to forward; None: all.
+        go_on: called with every batch, its keys and values kept.
         after_batch: called with the number of prompts done.
     """
     mass = np.full(len(plan.token_ids), np.nan)
@@ -51,27 +75,33 @@ def read_next_token_probabilities(
     scored = scored & (plan.within > 0)
     wanted = mass_after | np.append(scored[1:], False)  # a token is predicted by the one before it
     done = 0
-    for members in cut_batches(plan, np.arange(len(plan.prompts)), token_budget):
-        batch = pad_batch(plan, members, [])
+    everyone = np.arange(len(plan.prompts)) if members is None else members
+    for together in cut_batches(plan, everyone, token_budget):
+        batch = pad_batch(plan, together, [])
         real = batch.attention_mask.astype(bool)
-        source = (plan.offsets[members][:, None] + np.arange(real.shape[1]))[real]
+        source = (plan.offsets[together][:, None] + np.arange(real.shape[1]))[real]
         real[real] = wanted[source]
         places = source[wanted[source]]
         inputs = Inputs(batch, model.device)
+        cache = empty_cache() if go_on else None
         with torch.inference_mode():
             logits = model(
                 input_ids=inputs.token_ids,
                 attention_mask=inputs.attention_mask,
                 position_ids=inputs.position_ids,
-                use_cache=False,
+                past_key_values=cache,
+                use_cache=False,  # one that is handed in is filled all the same
             ).logits
             rows = logits[torch.from_numpy(real).to(logits.device)].float().log_softmax(dim=-1)
-            rows = rows.cpu()
+            del logits
+        if go_on is not None and cache is not None:
+            go_on(Forwarded(cache=cache, members=together, places=places, log_probabilities=rows))
+        rows = rows.cpu()
         mass[places] = rows[:, list(token_set)].double().exp().sum(dim=1).numpy()
         following = np.minimum(places + 1, len(plan.token_ids) - 1)
         next_ids = torch.from_numpy(plan.token_ids[following].astype(np.int64))
         log_probability[following] = rows.gather(1, next_ids[:, None])[:, 0].double().numpy()
-        done += len(members)
+        done += len(together)
         after_batch(done)
     mass[~mass_after] = np.nan
     log_probability[~scored] = np.nan

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from analysis.estimates.evaluation import missing, with_estimate
-from analysis.estimates.group_means import estimated_mean, sums_and_counts
+from analysis.estimates.group_means import sums_and_counts
 from analysis.estimates.intervals import Estimate, jackknife, student_quantile
 from analysis.estimates.nulls import Band
 from analysis.measurement import Measurement
@@ -48,8 +48,8 @@ def measure_doses(
         definition: what was done, with a place for the metric.
     """
     for number, values in enumerate(plain):
-        words = definition.format(metric=values.metric) + values.definition.removeprefix("v1: ")
-        blank = Measurement(metric="", definition=words, position=values.position)
+        words = definition.format(metric=values.metric) + values.definition.split(": ", 1)[1]
+        blank = replace(values.blank, definition=words)
         patched, recovered = (
             replace(blank, metric=f"{what}_{values.metric}") for what in ("patched", "recovered")
         )
@@ -73,13 +73,13 @@ def _patched(
 ) -> Measurement:
     if values.missing is not None:
         return missing(blank, values.missing)
-    estimate = values.reported(estimated_mean(values.values, values.groups))
     ends, null = _null(controls), None
     if ends is not None:
         scaled = values.reported(Estimate(value=ends[0], low=ends[0], high=ends[1]))
         assert scaled.low is not None and scaled.high is not None
         null = Band(low=scaled.low, high=scaled.high)
-    return with_estimate(blank, estimate, values.groups, note=values.note, null=null)
+    blank = replace(blank, uncounted=values.mean_left)
+    return with_estimate(blank, values.estimate(), values.groups, note=values.note, null=null)
 
 
 def _recovered(

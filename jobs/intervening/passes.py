@@ -12,14 +12,15 @@ from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.measured_behaviours import measure_behaviours
 from jobs.behaviour.prompted_model import PreparedPrompts, PromptedModel
 from jobs.behaviour.scorer import Judge, chosen_scorer
-from jobs.behaviour.toxic_tokens import ToxicTokens, find_toxic_tokens
+from jobs.behaviour.toxic_words import ToxicWords
 from jobs.intervening.intervene_params import InterveneParams
 from jobs.intervening.intervention import Edit
 from jobs.intervening.patching import patched
 from jobs.worker.chunks import Chunks
 from jobs.worker.work import Stopped, Work
 
-_DESCRIPTIONS = ("metric", "definition", "position", "is_loss", "note", "missing")
+_DESCRIPTIONS = ("metric", "definition", "position", "coverage", "is_loss", "note", "missing")
+_NUMBERS = ("values", "groups", "left")
 _ABOUT = "about"
 
 
@@ -28,9 +29,7 @@ class Passes:
 
     def __init__(self, work: Work[InterveneParams], prompts: PreparedPrompts) -> None:
         params = work.params
-        self.toxic: ToxicTokens = find_toxic_tokens(
-            prompts.toxic_words, prompts.tokenizer, prompts.transform
-        )
+        self.toxic = ToxicWords(prompts.toxic_words, prompts.tokenizer, prompts.transform)
         self._work = work
         self._chunks = Chunks(work.attempt, prompts.plan.hash)
         self._done = 0
@@ -77,16 +76,13 @@ def to_arrays(behaviours: Sequence[BehaviourValues]) -> dict[str, np.ndarray]:
     about = [{name: getattr(values, name) for name in _DESCRIPTIONS} for values in behaviours]
     arrays = {_ABOUT: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
     for number, values in enumerate(behaviours):
-        arrays[f"{number}.values"] = values.values
-        arrays[f"{number}.groups"] = values.groups
+        arrays |= {f"{number}.{name}": getattr(values, name) for name in _NUMBERS}
     return arrays
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[BehaviourValues]:
     """Read behaviours from arrays that `to_arrays` wrote."""
     return [
-        BehaviourValues(
-            values=arrays[f"{number}.values"], groups=arrays[f"{number}.groups"], **about
-        )
+        BehaviourValues(**about | {name: arrays[f"{number}.{name}"] for name in _NUMBERS})
         for number, about in enumerate(json.loads(np.asarray(arrays[_ABOUT]).tobytes()))
     ]

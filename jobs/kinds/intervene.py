@@ -18,7 +18,7 @@ from jobs.worker.work import Work
 class Intervene(Kind[InterveneParams]):
     """Changes a model's activations while it answers and measures what it says."""
 
-    VERSION = 2
+    VERSION = 3
     INPUTS = {
         "base": MODEL,
         "aligned": MODEL,

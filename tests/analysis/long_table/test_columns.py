@@ -61,8 +61,8 @@ def test_columns_are_the_axes_and_then_the_schema_of_the_design():
     assert " ".join(table.column_names) == (
         "objective seed condition model family num_parameters num_parameters_non_embedding d_model"
         " num_layers metric definition compared_by site layer depth position centred value low high"
-        " floor null_low null_high base_null_low base_null_high num_rows num_groups num_seeds"
-        " status reason key left_out"
+        " floor null_low null_high base_null_low base_null_high num_rows num_groups coverage"
+        " uncounted num_seeds status reason key left_out"
     )
     assert table.schema == schema(AXES, {"seed": pa.int64()})
 

@@ -1,0 +1,285 @@
+"""Probability that a text goes on with one of a set of words, by following their tokens as a trie.
+
+The mass of a node of the trie is the probability of its path. What lies behind a node that was not
+followed is at most its mass, so the sum of those masses bounds what is left at any time. The
+largest are followed first, until what is left of a prompt is small enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int, Int64
+from torch import Tensor
+
+from jobs.models.language_model import LanguageModel
+from jobs.words.token_texts import TokenTexts
+from jobs.words.token_trie import AFTER_BREAK, AFTER_WORD, TokenTrie
+from jobs.words.tree_passes import TreeRows, forward_tree
+
+if TYPE_CHECKING:
+    from transformers import Cache
+
+_STEP = 0.8
+"""Share of what is left that is followed in one round: what it turns into decides the next."""
+_MARGIN = 0.5
+"""Share of what may be left that a round leaves unfollowed, so that the new nodes may be left."""
+_MOST_LOGITS = 1 << 25
+"""Logits in memory for the nodes of one forward pass: 128 MiB in fp32."""
+_LEAST_FILLED = 0.6
+"""Prompts share a forward pass if the smallest has this share of the most nodes of one."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prompts:
+    """Texts that go on: prompts of one batch, whose keys and values are kept."""
+
+    cache: Cache
+    """Keys and values of the batch."""
+    rows: Int64[np.ndarray, " prompts"]
+    """Row of each in the cache."""
+    lengths: Int64[np.ndarray, " prompts"]
+    """Tokens of each."""
+    roots: Int64[np.ndarray, " prompts"]
+    """Root of the trie at each."""
+    log_probabilities: Float[Tensor, "prompts vocabulary"]
+    """Of the next token."""
+    allowed: float
+    """Most that is left of a mass, as a share of it; 0 follows everything."""
+    floors: Float64[np.ndarray, " prompts"]
+    """A mass that matters: of half of that share is spared beside it, of half beside the own."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WordMasses:
+    """What was counted after some prompts, and what may be missing."""
+
+    counted: Float64[np.ndarray, " prompts"]
+    """Probability of words that are known to have ended."""
+    left: Float64[np.ndarray, " prompts"]
+    """Probability of paths that were not followed to the end."""
+    unclear: Float64[np.ndarray, " prompts"]
+    """Probability that a word has been written, but may go on: the next token has a piece of a
+    character."""
+    num_forwarded: int
+    """Tokens of nodes that were forwarded, padding included."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WordSet:
+    """A set of words as the tokens of one model."""
+
+    trie: TokenTrie
+    """Their spellings."""
+    texts: TokenTexts
+    """The vocabulary."""
+
+    def roots(
+        self, last_tokens: Int[np.ndarray, " texts"], keeps_words: bool
+    ) -> Int64[np.ndarray, " texts"]:
+        """Return the root for each text by its last token.
+
+        Args:
+            last_tokens: last token of each text.
+            keeps_words: False where texts are written in a way that knows no words.
+        """
+        inside = self.texts.ends_in_word[last_tokens] & keeps_words
+        return np.where(inside, AFTER_WORD, AFTER_BREAK)
+
+
+def measure_word_masses(
+    model: LanguageModel, words: WordSet, prompts: Prompts, max_positions: int
+) -> WordMasses:
+    """Follow the trie after each prompt until at most a share of the mass is left.
+
+    What is left of a prompt is at most half the share of its own mass and its floor together:
+    prompts whose mass hardly counts beside the mean are not followed to their last digit. Which
+    nodes are followed depends on the prompt alone, not on its batch.
+    """
+    search = _Search(model, words, prompts, max_positions)
+    while chosen := search.choose():
+        for part in search.cut(chosen):
+            search.follow(part)
+    return search.masses()
+
+
+_Chosen = dict[int, list[int]]
+"""Prompt -> nodes to follow."""
+
+
+class _Search:
+    """The state of all prompts of a batch: what was counted, and the nodes not followed yet."""
+
+    def __init__(
+        self, model: LanguageModel, words: WordSet, prompts: Prompts, max_positions: int
+    ) -> None:
+        trie, num = words.trie, len(prompts.rows)
+        self._model, self._words, self._prompts = model, words, prompts
+        self._open = np.zeros((num, len(trie.tokens)))
+        """Mass of each node that was reached and not followed."""
+        self._counted, self._unclear = np.zeros(num), np.zeros(num)
+        self._num_forwarded = 0
+        depths = trie.depths + prompts.lengths[:, None]
+        self._in_reach = depths <= max_positions
+        """Nodes that the model has a position for."""
+        for root in np.unique(prompts.roots):
+            here = np.flatnonzero(prompts.roots == root)
+            children = trie.children[root]
+            tokens = torch.from_numpy(trie.tokens[children]).to(prompts.log_probabilities.device)
+            rows = prompts.log_probabilities[torch.from_numpy(here)][:, tokens]
+            masses = rows.double().exp().cpu().numpy()
+            self._reach(
+                np.repeat(here, len(children)), np.tile(children, len(here)), masses.ravel()
+            )
+
+    def _reach(
+        self,
+        owners: Int64[np.ndarray, " reached"],
+        nodes: Int64[np.ndarray, " reached"],
+        masses: Float64[np.ndarray, " reached"],
+    ) -> None:
+        """Count what is closed, and keep the rest to be followed."""
+        closed = self._words.trie.closed[nodes]
+        np.add.at(self._counted, owners[closed], masses[closed])
+        self._open[owners[~closed], nodes[~closed]] = masses[~closed]
+
+    def choose(self) -> _Chosen:
+        """Choose the next nodes of every prompt of which too much is left."""
+        allowed = self._prompts.allowed * (self._counted + self._prompts.floors) / 2
+        left = self._open.sum(axis=1)
+        open_now = np.where(self._in_reach, self._open, 0.0)
+        chosen: _Chosen = {}
+        for prompt in np.flatnonzero((left > allowed) & (open_now > 0).any(axis=1)):
+            masses = open_now[prompt]
+            order = np.argsort(-masses, kind="stable")[: int((masses > 0).sum())]
+            most = min(_STEP * left[prompt], left[prompt] - _MARGIN * allowed[prompt])
+            if self._prompts.allowed == 0:
+                most = left[prompt]
+            reached = int(np.searchsorted(np.cumsum(masses[order]), most)) + 1
+            chosen[int(prompt)] = sorted(order[:reached].tolist())
+        return chosen
+
+    def cut(self, chosen: _Chosen) -> Iterator[_Chosen]:
+        """Cut a round into forward passes that fit into memory and waste little on padding."""
+        budget = max(1, _MOST_LOGITS // self._prompts.log_probabilities.shape[1])
+        pieces = [
+            (len(_with_ancestors(part, self._words.trie.parents)), prompt, part)
+            for prompt, nodes in chosen.items()
+            for part in _chunks(nodes, budget)
+        ]
+        pieces.sort(key=lambda piece: (-piece[0], piece[1]))
+        start = 0
+        while start < len(pieces):
+            widest = pieces[start][0]
+            stop = start + 1
+            while (
+                stop < len(pieces)
+                and (stop + 1 - start) * widest <= budget
+                and pieces[stop][0] >= _LEAST_FILLED * widest - 2
+                and pieces[stop][1] not in {piece[1] for piece in pieces[start:stop]}
+            ):
+                stop += 1
+            yield {prompt: part for _, prompt, part in pieces[start:stop]}
+            start = stop
+
+    def follow(self, chosen: _Chosen) -> None:
+        """Forward nodes and hand their mass on to what follows them."""
+        trie = self._words.trie
+        prompts = np.array(list(chosen))
+        paths = [_with_ancestors(nodes, trie.parents) for nodes in chosen.values()]
+        tree = _tree_rows(self._prompts, prompts, paths, trie)
+        logits = forward_tree(self._model, self._prompts.cache, tree)
+        self._num_forwarded += tree.tokens.size
+        owners, columns, nodes = [], [], []
+        for place, (path, wanted) in enumerate(zip(paths, chosen.values(), strict=True)):
+            owners += [place] * len(wanted)
+            columns += np.searchsorted(path, wanted).tolist()
+            nodes += wanted
+        at = torch.tensor([owners, columns], device=logits.device)
+        rows = logits[at[0], at[1]].float()
+        self._hand_on(prompts[owners], np.array(nodes), rows)
+
+    def _hand_on(
+        self,
+        owners: Int64[np.ndarray, " nodes"],
+        nodes: Int64[np.ndarray, " nodes"],
+        logits: Float[Tensor, "nodes vocabulary"],
+    ) -> None:
+        trie, texts = self._words.trie, self._words.texts
+        masses = self._open[owners, nodes]
+        self._open[owners, nodes] = 0.0
+        total = logits.logsumexp(dim=-1)
+        ends = np.flatnonzero(trie.ends[nodes])
+        if len(ends):
+            kinds = np.stack([texts.breaks, texts.unclear], axis=1).astype(np.float32)
+            chosen = torch.from_numpy(ends).to(logits.device)
+            shares = (logits[chosen] - total[chosen, None]).exp()
+            shares = shares @ torch.from_numpy(kinds).to(logits.device)
+            broken, unclear = masses[ends] * shares.double().cpu().numpy().T
+            np.add.at(self._counted, owners[ends], broken)
+            np.add.at(self._unclear, owners[ends], unclear)
+        children = [trie.children[node] for node in nodes]
+        counts = np.array([len(some) for some in children])
+        if not counts.sum():
+            return
+        parents = np.repeat(np.arange(len(nodes)), counts)
+        following = np.concatenate(children)
+        at = torch.from_numpy(np.stack([parents, trie.tokens[following]])).to(logits.device)
+        steps = (logits[at[0], at[1]] - total[at[0]]).double().exp().cpu().numpy()
+        self._reach(owners[parents], following, masses[parents] * steps)
+
+    def masses(self) -> WordMasses:
+        """Return what was counted and what is left."""
+        return WordMasses(
+            counted=self._counted,
+            left=self._open.sum(axis=1),
+            unclear=self._unclear,
+            num_forwarded=self._num_forwarded,
+        )
+
+
+def _chunks(nodes: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(nodes), size):
+        yield list(nodes[start : start + size])
+
+
+def _with_ancestors(
+    nodes: Sequence[int], parents: Int64[np.ndarray, " nodes"]
+) -> Int64[np.ndarray, " _"]:
+    """Return nodes and all on their paths but the root, ascending."""
+    known = set(nodes)
+    waiting = list(nodes)
+    while waiting:
+        parent = int(parents[waiting.pop()])
+        if parent > AFTER_BREAK and parent not in known:
+            known.add(parent)
+            waiting.append(parent)
+    return np.array(sorted(known))
+
+
+def _tree_rows(
+    prompts: Prompts,
+    chosen: Int64[np.ndarray, " chosen"],
+    paths: Sequence[Int64[np.ndarray, " _"]],
+    trie: TokenTrie,
+) -> TreeRows:
+    shape = len(paths), max(len(path) for path in paths)
+    tokens, depths = np.zeros(shape, dtype=np.int64), np.ones(shape, dtype=np.int64)
+    parents = np.full(shape, -1, dtype=np.int64)
+    for place, path in enumerate(paths):
+        tokens[place, : len(path)] = trie.tokens[path]
+        depths[place, : len(path)] = trie.depths[path]
+        above = trie.parents[path]
+        columns = np.searchsorted(path, above)
+        parents[place, : len(path)] = np.where(above > AFTER_BREAK, columns, -1)
+    return TreeRows(
+        rows=prompts.rows[chosen],
+        lengths=prompts.lengths[chosen],
+        tokens=tokens,
+        parents=parents,
+        depths=depths,
+    )
