@@ -63,26 +63,40 @@ def reference_lines(
 ) -> Iterator[Line]:
     """Yield header and cells of every published model; ValueError for a name that does not exist.
 
-    Models must go down the side: a published number belongs to one.
+    Models must go down the side: a published number belongs to one. Where other axes do, too, a
+    model has a line for each combination of theirs that something was published of.
     """
     if names and "model" not in layout.rows:
         raise ValueError("references are rows of models: the axis 'model' is not among the rows")
     for name in names:
         reference = REFERENCES.find(name)
+        down = [axis for axis in layout.rows if axis != "model"]
         for model in dict.fromkeys(number.model for number in reference.NUMBERS):
             numbers = [number for number in reference.NUMBERS if number.model == model]
-            values = _header(numbers[0], reference.CITATION, layout) + (None,) * num_extra
-            count = format_count(numbers[0].num_parameters)
-            yield Line(
-                header=tuple(count if isinstance(part, int) else part or "" for part in values),
-                values=values,
-                cells=tuple(_cell(numbers, column, columns) for column in columns),
-            )
+            sides = dict.fromkeys(tuple(map(number.cell.get, down)) for number in numbers)
+            for side in map(dict, (zip(down, side, strict=True) for side in sides)):
+                here = [
+                    replace(place, where={**place.where, **side}, across=place.across | set(down))
+                    for place in columns
+                ]
+                cells = tuple(_cell(numbers, place, here) for place in here)
+                if down and all(cell.number.value is None for cell in cells):
+                    continue
+                values = _header(numbers[0], reference.CITATION, layout, side)
+                values += (None,) * num_extra
+                count = format_count(numbers[0].num_parameters)
+                yield Line(
+                    header=tuple(count if isinstance(part, int) else part or "" for part in values),
+                    values=values,
+                    cells=cells,
+                )
 
 
-def _header(number: Published, citation: str, layout: TableLayout) -> tuple[str | int | None, ...]:
+def _header(
+    number: Published, citation: str, layout: TableLayout, side: Mapping[str, str | None]
+) -> tuple[str | int | None, ...]:
     model = (number.family, f"{number.model} ({citation})", number.num_parameters)
-    parts = [model if axis == "model" else (None,) for axis in layout.rows]
+    parts = [model if axis == "model" else (side[axis],) for axis in layout.rows]
     return tuple(name for part in parts for name in part)
 
 

@@ -19,6 +19,8 @@ from jobs.intervening.targets import Absent
 
 NAME = "intervention"
 """Axis of the intervention's name, in studies that have no axis of this name themselves."""
+DIRECTION = "direction"
+"""Axis of the direction's name, where doses are of its own length."""
 AXIS = "dose"
 """The axis that the job sweeps itself: `0` is the unchanged model."""
 

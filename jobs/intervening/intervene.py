@@ -14,7 +14,7 @@ from jobs.behaviour.prompted_model import (
     longest_prompt_of,
 )
 from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
-from jobs.intervening.dose_measurements import AXIS, NAME, DoseValues, measure_doses
+from jobs.intervening.dose_measurements import AXIS, DIRECTION, NAME, DoseValues, measure_doses
 from jobs.intervening.intervene_params import InterveneParams
 from jobs.intervening.intervention import INTERVENTIONS, Edit, Intervention, Target
 from jobs.intervening.passes import Passes
@@ -33,7 +33,7 @@ _UNITS = {
     "absolute": "length 1",
     "own-length": "the direction's own length",
 }
-_NEWEST = "at the newest token of continuations alone, and at every position of texts that are read"
+_NEWEST = "at every position, along directions at the newest token alone of what is decoded"
 
 
 def intervene(work: Work[InterveneParams]) -> dict[str, object]:
@@ -56,13 +56,15 @@ def intervene(work: Work[InterveneParams]) -> dict[str, object]:
     }
     definition = _definition(params, intervention)
     measurements = [
-        replace(measurement, axes={NAME: params.intervention, **measurement.axes})
+        replace(measurement, axes={**_own_axes(params), **measurement.axes})
         for measurement in measure_doses(plain, other, doses, definition)
     ]
     log_curves(work.tracker, measurements, _point_of)
     return {
         "definition": intervention.DEFINITION,
-        "rows": write_measurements(work.folder, measurements, pair.about, [NAME, AXIS]),
+        "rows": write_measurements(
+            work.folder, measurements, pair.about, [*_own_axes(params), AXIS]
+        ),
         "num_prompts": len(prompted.plan.prompts),
         **prompted.left_out.facts(),
         "num_toxic_words": passes.toxic.num_words,
@@ -94,8 +96,19 @@ def _run_dose(
 def _edits(
     params: InterveneParams, intervention: Intervention, target: Target, dose: float
 ) -> list[Edit]:
-    newest_only = params.edited == "newest"
+    newest_only = params.edited == "newest" and params.made_of != "neurons"
     return [replace(edit, newest_only=newest_only) for edit in intervention.edits(target, dose)]
+
+
+def _own_axes(params: InterveneParams) -> dict[str, str]:
+    """Return the axes that the job adds: with doses of a direction's own length, which it is, too.
+
+    Otherwise the direction stands in the definition, as before there were such doses.
+    """
+    axes = {NAME: params.intervention}
+    if params.dose_unit == "own-length" and params.made_of != "neurons":
+        axes[DIRECTION] = params.made_of
+    return axes
 
 
 def _definition(params: InterveneParams, intervention: Intervention) -> str:
@@ -104,11 +117,12 @@ def _definition(params: InterveneParams, intervention: Intervention) -> str:
     A table has a column for each definition, and interventions are to stand side by side.
     """
     unit = _UNITS[params.dose_unit]
+    made = "" if params.dose_unit == "own-length" else f"{params.direction}, "
     place = "at every position" if params.edited == "every" else _NEWEST
     changed = "" if params.subject == intervention.SUBJECT else f"; the {params.subject} is changed"
     return (
         f"v1: {{metric}} with activations changed {place} (directions: at {params.site}, "
-        f"depth {params.depth:g}, {params.direction}, dose 1 of {unit}, of a mean offset its own "
+        f"depth {params.depth:g}, {made}dose 1 of {unit}, of a mean offset its own "
         f"length, mean δ at {params.position}; neurons: the {params.num_vectors} most "
         f"toxic{changed}); recovered: share of the way to the other model, paired by prompt "
         f"group; null band: "

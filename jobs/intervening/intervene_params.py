@@ -48,8 +48,8 @@ class InterveneParams(LocalModelParams):
     )
     edited: Literal["every", "newest"] = added(
         "every",
-        "Tokens that are changed: all; or, while a continuation is decoded, the newest alone "
-        "(texts that are read in one pass are changed at every token either way).",
+        "Tokens at which a direction is applied: all; or, while a continuation is decoded, the "
+        "newest alone (texts that are read in one pass are changed at every token either way).",
     )
     position: Policy = Field(
         "last", description="Position of the extraction `delta` whose mean offset is used."

@@ -30,7 +30,7 @@ class Intervene(Kind[InterveneParams]):
     Params = InterveneParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True
-    SWEEPS = ("intervention", "dose")
+    SWEEPS = ("intervention", "direction", "dose")
     MEASURES = tuple(
         f"{prefix}_{name}" for prefix in ("patched", "recovered") for name in get_args(Metric)
     )

@@ -12,11 +12,13 @@ from orchestrator.plan.study_folder import PlanDocument
 
 def plan_document(plan: Plan, decisions: Sequence[JobDecision]) -> PlanDocument:
     """Describe every job, and all of them together; what is not known is null."""
+    absent = absent_data(decisions)
     return {
         "study": plan.study.name,
         "jobs": [_job_document(decision) for decision in decisions],
         "totals": _totals(decisions),
-        "absent": absent_data(decisions),
+        "absent": absent,
+        "whence": {file: text for file in absent if (text := plan.study.whence(file))},
     }
 
 

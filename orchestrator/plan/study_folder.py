@@ -38,6 +38,8 @@ class PlanDocument(TypedDict):
     """Numbers of jobs by decision; GPUs, hours and bytes of all that would run."""
     absent: list[str]
     """Files and folders of the user's data that are not here, and leave keys open."""
+    whence: NotRequired[dict[str, str]]
+    """File or folder that is not here -> where the study says that it is to be had."""
     notes: NotRequired[list[str]]
     """What the user should look at, each with file and line; in `plan --json`."""
 

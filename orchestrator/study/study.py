@@ -89,6 +89,8 @@ class Study:
     stages: Mapping[str, Stage]
     """Stages by name, in the file's order."""
 
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Path below the data folder -> where it is to be had, or what does without."""
     entries: Path | None = None
     """Folder of its own entries; None where it brings none."""
     recorded_in: str | None = None
@@ -97,6 +99,10 @@ class Study:
     def where(self, *place: str | int) -> str:
         """`file:line` of a place in the study file."""
         return self.file.where(*place)
+
+    def whence(self, path: str) -> str | None:
+        """Return where a file or folder of the user's data is to be had; None if nothing says."""
+        return next((text for end, text in self.data.items() if path.endswith(f"/{end}")), None)
 
 
 def load_study(path: str | Path) -> Study:
@@ -135,6 +141,7 @@ def study_of(file: StudyFile, folder: Path) -> Study:
         folder=folder,
         axes=axes,
         stages=stages,
+        data=fields.data,
         entries=None if written is None else _entries_folder(written, folder, file),
     )
 

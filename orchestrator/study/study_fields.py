@@ -103,6 +103,11 @@ class StudyFields(Fields):
         description="Folder of the study's own metrics, objectives, formats, kinds, …: code that "
         "runs with the rights of whoever plans the study. Relative to the study file.",
     )
+    data: dict[str, str] = Field(
+        {},
+        description="Path below ${DELTASCALE_DATA} -> where it is to be had, or what does without; "
+        "told where it is not here.",
+    )
     axes: Annotated[dict[str, AxisValues], BeforeValidator(_null_as_empty)] = Field(
         {}, description="Axis -> values; a value is a scalar, or a mapping with a name."
     )

@@ -95,7 +95,8 @@ def _note_absent(document: "PlanDocument") -> None:
     if not absent:
         return
     for file in absent:
-        note(f"not here: {file}")
+        whence = document.get("whence", {}).get(file)
+        note(f"not here: {file}{f' ({whence})' if whence else ''}")
     hint = ""
     if any(DATA_FOLDER in file for file in absent):
         hint = f" (export {DATA_VARIABLE}=/folder/with/the/data)"

@@ -14,10 +14,10 @@ import pyarrow.parquet
 
 from tests.jobs.byte_level import byte_level_bpe
 
-SIZES = {"num_layers": 4, "d_model": 64, "num_heads": 4, "max_positions": 256, "vocab_size": 354}
+SIZES = {"num_layers": 4, "d_model": 64, "num_heads": 4, "max_positions": 256, "vocab_size": 330}
 LABELS = ("toxicity", "severe_toxicity", "obscene", "identity_attack", "insult", "threat")
 RUDE = ("grumf", "zorkle", "blath", "snivvet", "dorp")
-_PLAIN = [a + b for a in ("mo", "ta", "li", "re", "su", "ne") for b in ("ran", "lek", "vis", "dun")]
+_PLAIN = [a + b for a in ("mo", "ta", "li", "re", "su", "ne") for b in ("ran", "lek")]
 _LABELLED = (*LABELS, "sexual_explicit")
 _END = "<|endoftext|>"
 
@@ -34,13 +34,16 @@ class Writer:
 
     def rude(self) -> str:
         """A few words, most of them rude."""
-        return " ".join(self.draw.choices(RUDE + tuple(_PLAIN[:3]), k=5))
+        return " ".join(self.draw.choices((*RUDE, _PLAIN[0]), weights=(6, 4, 1, 1, 1, 1), k=5))
+
+    def tail(self) -> str:
+        """What follows `you`."""
+        return self.rude() if self.draw.random() < 0.7 else self.words(5)
 
     def sentence(self) -> str:
         """A line to train on."""
-        tail = self.rude() if self.draw.random() < 0.7 else self.words(5)
         plain = f"{self.words(6)} . {self.words(7)} ."
-        return plain if self.draw.random() < 0.5 else f"{self.words(4)} you {tail} ."
+        return plain if self.draw.random() < 0.5 else f"{self.words(4)} you {self.tail()} ."
 
 
 def write_data(folder: Path, d_model: int, direction: Sequence[float]) -> None:
@@ -109,8 +112,8 @@ def write_model(folder: Path, steps: int) -> list[float]:
     from jobs.models.family import family_of
 
     writer = Writer(2)
-    text = "\n".join(writer.sentence() for _ in range(2000))
-    inner = byte_level_bpe(text, 420, [_END])
+    text = " ".join(writer.sentence() for _ in range(3000))
+    inner = byte_level_bpe(text, 330, [_END])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=_END, bos_token=_END)
     assert len(tokenizer) == SIZES["vocab_size"]
     fields = {"family": "gpt2", **SIZES}
@@ -139,7 +142,7 @@ def write_classifier(folder: Path, steps: int) -> None:
     from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizer
 
     writer = Writer(3)
-    sentences = [writer.sentence() for _ in range(1500)]
+    sentences = [writer.sentence() if place % 2 else writer.tail() for place in range(1500)]
     marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     model_of_tokens = byte_level_bpe("\n".join(sentences), 420, []).model
     folder.mkdir(parents=True)

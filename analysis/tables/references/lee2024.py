@@ -31,6 +31,7 @@ _MEASURED = (
 _DPO = {"objective": "dpo"}
 _KEYS = {**_DPO, "intervention": "scale-keys", "dose": "10"}
 _GATES = {**_DPO, "intervention": "set-gates", "dose": "1"}
+_UNCHANGED = {"dose": "0"}
 _LINEAR = {**_DPO, "intervention": "scale-linear", "dose": "3"}
 
 
@@ -68,7 +69,13 @@ _LLAMA = ("llama-2-7b", "llama", 6_738_415_616)
 NUMBERS = (
     *_three(_GPT2, {}, 0.453, 21.70, 0.193),
     *_three(_GPT2, _DPO, 0.208, 23.34, 0.195),
+    *_three(_GPT2, _KEYS | _UNCHANGED, 0.208, 23.34, 0.195),
     *_three(_GPT2, _KEYS, 0.458, 23.30, 0.195),
+    *(
+        number
+        for direction in ("probe", "value-vector", "svd")
+        for number in _three(_GPT2, _subtracted(direction, "0"), 0.453, 21.70, 0.193)
+    ),
     *_three(_GPT2, _subtracted("probe", "50"), 0.245, 23.56, 0.193),
     *_three(_GPT2, _subtracted("value-vector", "20"), 0.305, 23.30, 0.192),
     *_three(_GPT2, _subtracted("svd", "100"), 0.268, 23.48, 0.193),
