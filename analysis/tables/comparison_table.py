@@ -98,7 +98,8 @@ def compare(
         for side, row in sides.items()
     ]
     across = places(rows, [(column.metric, column.where) for column in columns], axes)
-    lines += reference_lines(references, across, layout, len(beside))
+    families = {row["family"] for row in rows}
+    lines += reference_lines(references, across, layout, len(beside), families)
     return annotate(
         Table(
             title=title,

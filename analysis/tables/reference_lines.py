@@ -1,6 +1,6 @@
 """Rows of a table for published numbers, each in the column of its metric and cell."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.long_table.columns import axes_of
@@ -59,12 +59,17 @@ def places(
 
 
 def reference_lines(
-    names: Sequence[str], columns: Sequence[Place], layout: TableLayout, num_extra: int
+    names: Sequence[str],
+    columns: Sequence[Place],
+    layout: TableLayout,
+    num_extra: int,
+    families: Collection[Scalar],
 ) -> Iterator[Line]:
     """Yield header and cells of every published model; ValueError for a name that does not exist.
 
     Models must go down the side: a published number belongs to one. Where other axes do, too, a
-    model has a line for each combination of theirs that something was published of.
+    model has a line for each combination of theirs that something was published of, and only
+    models of our families have any.
     """
     if names and "model" not in layout.rows:
         raise ValueError("references are rows of models: the axis 'model' is not among the rows")
@@ -73,6 +78,8 @@ def reference_lines(
         down = [axis for axis in layout.rows if axis != "model"]
         for model in dict.fromkeys(number.model for number in reference.NUMBERS):
             numbers = [number for number in reference.NUMBERS if number.model == model]
+            if down and numbers[0].family not in families:
+                continue
             sides = dict.fromkeys(tuple(map(number.cell.get, down)) for number in numbers)
             for side in map(dict, (zip(down, side, strict=True) for side in sides)):
                 here = [

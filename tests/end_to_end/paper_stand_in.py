@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from tests.jobs.byte_level import byte_level_bpe
 
-SIZES = {"num_layers": 4, "d_model": 64, "num_heads": 4, "max_positions": 256, "vocab_size": 330}
+SIZES = {"num_layers": 4, "d_model": 64, "num_heads": 4, "max_positions": 256, "vocab_size": 336}
 LABELS = ("toxicity", "severe_toxicity", "obscene", "identity_attack", "insult", "threat")
 RUDE = ("grumf", "zorkle", "blath", "snivvet", "dorp")
 _PLAIN = [a + b for a in ("mo", "ta", "li", "re", "su", "ne") for b in ("ran", "lek")]
@@ -46,7 +46,7 @@ class Writer:
         return plain if self.draw.random() < 0.5 else f"{self.words(4)} you {self.tail()} ."
 
 
-def write_data(folder: Path, d_model: int, direction: Sequence[float]) -> None:
+def write_data(folder: Path, direction: Sequence[float]) -> None:
     """Write the data folder; the released probe is `direction`, 2.4 long as theirs is."""
     import torch
 
@@ -69,10 +69,11 @@ def write_data(folder: Path, d_model: int, direction: Sequence[float]) -> None:
     _write_lines(folder / "intervene_data/wiki_samples.jsonl", samples)
     probe = torch.tensor(direction, dtype=torch.float32)
     torch.save(2.4 * probe / probe.norm(), folder / "probe.pt")
-    lines = [f" {writer.words(30)} . \n" if place % 2 else "" for place in range(80)]
+    lines = [f" {writer.words(70)} . \n" if place % 2 else "" for place in range(120)]
     (folder / "wikitext-2-raw-v1").mkdir()
-    text = pa.table({"text": lines})
-    pyarrow.parquet.write_table(text, folder / "wikitext-2-raw-v1/test-00000-of-00001.parquet")
+    for name in ("train", "test"):
+        path = folder / f"wikitext-2-raw-v1/{name}-00000-of-00001.parquet"
+        pyarrow.parquet.write_table(pa.table({"text": lines}), path)
     _write_public(folder, writer)
 
 
@@ -115,7 +116,6 @@ def write_model(folder: Path, steps: int) -> list[float]:
     text = " ".join(writer.sentence() for _ in range(3000))
     inner = byte_level_bpe(text, 330, [_END])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=_END, bos_token=_END)
-    assert len(tokenizer) == SIZES["vocab_size"]
     fields = {"family": "gpt2", **SIZES}
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields))

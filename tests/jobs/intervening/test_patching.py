@@ -1,6 +1,7 @@
 """Edits of a running model against models whose weights really were changed, in every family."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,3 +219,57 @@ def test_random_controls_are_as_long_and_as_many_and_none_of_the_toxic():
     assert np.linalg.norm(first.direction) == pytest.approx(1.0)
     assert first.step == 3.0
     assert not np.allclose(first.direction, second.direction)
+
+
+def newest(edit):
+    return replace(edit, newest_only=True)
+
+
+PROMPTS = [[2, 3, 4, 5, 6], [7, 8], [9, 10, 11]]
+
+
+def test_at_the_last_block_the_newest_token_alone_is_as_good_as_all(decided_model):
+    model = decided_model("gpt2")
+    _, edit = adding("resid_post", 1, size=8)
+    plain = decode(model, PROMPTS, 6, token_budget=64)
+    with patched(model, [edit]):
+        everywhere = decode(model, PROMPTS, 6, token_budget=64)
+    with patched(model, [newest(edit)]):
+        alone = decode(model, PROMPTS, 6, token_budget=64)
+    assert alone == everywhere != plain
+
+
+def test_an_edit_of_the_newest_token_alone_leaves_earlier_ones_as_they_are(decided_model):
+    """Against decoding without a cache, in which only the last token of each pass is shifted."""
+    model = decided_model("gpt2")
+    vector, edit = adding("resid_post", 0, size=2)
+    expected = []
+    for prompt in PROMPTS:
+        row = list(prompt)
+        kept = []  # the shift stays with the token that was the newest once: caches hold it
+        for _ in range(6):
+            kept.append(len(row) - 1)
+
+            def shift(module, inputs, output, kept=tuple(kept)):
+                hidden = output[0] if isinstance(output, tuple) else output
+                hidden[:, list(kept)] += vector
+                return output
+
+            handle = blocks_of(model)[0].register_forward_hook(shift)
+            with torch.no_grad():
+                row.append(int(model(torch.tensor([row])).logits[0, -1].argmax()))
+            handle.remove()
+        expected.append(row[len(prompt) :])
+    with patched(model, [newest(edit)]):
+        assert decode(model, PROMPTS, 6, token_budget=64) == expected
+    with patched(model, [edit]):
+        assert decode(model, PROMPTS, 6, token_budget=64) != expected
+
+
+def test_texts_that_are_read_in_one_pass_are_changed_at_every_token(model):
+    _, edit = adding("mlp_out", 0)
+    with patched(model, [edit]):
+        everywhere = logits(model)
+    with patched(model, [newest(edit)]):
+        torch.testing.assert_close(logits(model), everywhere)
+    assert not torch.allclose(logits(model), everywhere)

@@ -1,0 +1,72 @@
+"""Cuts of a plan against cuts of each prompt's own list, and prompts filled up on the left."""
+
+import numpy as np
+import pytest
+
+from cluster.errors import UserError
+from jobs.text.prompt_lines import plain_line
+from jobs.tokens.cutting import cut_windows, keep_first_tokens
+from jobs.tokens.left_fill import fill_left
+from jobs.tokens.plan import build_token_plan
+from jobs.tokens.positions import find_positions
+
+
+@pytest.fixture
+def plan(word_tokenizer):
+    def words(number, first):
+        return " ".join(f"word{(first + place) % 20}" for place in range(number))
+
+    lines = [
+        plain_line(number, number % 4, words(before, number), f" {words(after, 9)}")
+        for number, (before, after) in enumerate([(7, 5), (2, 1), (4, 9), (1, 3), (12, 2)])
+    ]
+    return build_token_plan(lines, word_tokenizer(), 32)[0]
+
+
+def texts(plan):
+    """Prompt by prompt: tokens before the answer, and of the answer."""
+    found = []
+    for start, end in zip(plan.offsets[:-1], plan.offsets[1:], strict=True):
+        ids, segments = plan.token_ids[start:end], plan.segments[start:end]
+        found.append((ids[segments == 0].tolist(), ids[segments == 1].tolist()))
+    return found
+
+
+@pytest.mark.parametrize("first", [None, 1, 3, 40])
+@pytest.mark.parametrize("answer", [None, 2])
+def test_prompts_and_answers_keep_their_first_tokens(plan, first, answer):
+    kept = keep_first_tokens(plan, first, answer)
+    assert texts(kept) == [(before[:first], after[:answer]) for before, after in texts(plan)]
+    for name in ("prompts", "groups", "final_segments"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(plan, name))
+    (last,) = find_positions(kept, ["last"], 0)
+    assert [int(kept.token_ids[token]) for token in np.flatnonzero(last.tokens)] == [
+        before[:first][-1] for before, _ in texts(plan)
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 5, 100])
+def test_windows_follow_each_other_and_lose_no_token(plan, width):
+    windows = cut_windows(plan, width)
+    np.testing.assert_array_equal(windows.token_ids, plan.token_ids)
+    pieces = [
+        plan.token_ids[start:end][at : at + width].tolist()
+        for start, end in zip(plan.offsets[:-1], plan.offsets[1:], strict=True)
+        for at in range(0, end - start, width)
+    ]
+    starts, ends = windows.offsets[:-1], windows.offsets[1:]
+    assert [windows.token_ids[a:b].tolist() for a, b in zip(starts, ends, strict=True)] == pieces
+    assert (np.diff(windows.groups) >= 0).all() and windows.groups.max() < 20
+
+
+def test_a_left_fill_makes_prompts_equal_and_every_token_counts(plan):
+    filled = fill_left(plan, 1, 32)
+    width = plan.lengths.max() + 1
+    assert set(filled.lengths) == {width}
+    for number, (before, after) in enumerate(texts(plan)):
+        row = filled.token_ids[filled.offsets[number] : filled.offsets[number + 1]].tolist()
+        assert row == [1] * (width - len(before) - len(after)) + before + after
+    (legacy,) = find_positions(filled, ["legacy"], 0)
+    assert legacy.pooled and legacy.tokens.all()
+    with pytest.raises(UserError, match="leaves no room"):
+        fill_left(plan, 1, int(width) - 1)
