@@ -5,9 +5,10 @@ file), and is sent that code with what the jobs upstream were made by: nothing t
 key stands for.
 """
 
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +64,8 @@ class OwnEntry:
             UserError: it cannot be imported; with the file and line of its own that failed.
         """
         try:
-            return self.code.load()
+            with redirect_stdout(sys.stderr):  # what a verb prints is for programs, too
+                return self.code.load()
         except DeltascaleError:
             raise
         except BaseException as error:  # a stranger's code may raise anything, SystemExit too
