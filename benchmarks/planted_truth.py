@@ -21,6 +21,7 @@ from jaxtyping import Float64
 from analysis.estimates.nulls import principal_cosines
 from analysis.metrics.components_90 import log_components
 from analysis.metrics.effective_rank import entropy
+from analysis.rows.cosine_histogram import count_cosines, quantiles
 from analysis.rows.spectra import NUM_AXES
 from analysis.rows.summary import Sample
 from benchmarks.planted import (
@@ -106,7 +107,7 @@ def _truths_of_means(world: World) -> dict[Key, float]:
     toxic = slice(NUM_TOXIC)
     unit = other / np.linalg.norm(other)
     drop = -float(other[toxic].mean())
-    cosines = world.vectors @ unit
+    cosines = count_cosines((world.vectors @ unit)[:, None])
     slope = np.polyfit(list(DRIFT), list(DRIFT.values()), 1)[0]
     base = np.square(world.base_spread)
     aligned = np.linalg.norm(np.diag(base) + world.other.moment(centred=True))
@@ -121,10 +122,10 @@ def _truths_of_means(world: World) -> dict[Key, float]:
         ("turn_drift", None): DRIFT[3],
         ("turn_drift_slope", None): float(slope),
         ("cka", None): float(np.linalg.norm(base) / aligned),
-        ("value_vector_shift", None): float(np.median(cosines)),
-        ("value_vector_shift_p05", None): float(np.quantile(cosines, 0.05)),
-        ("value_vector_shift_p95", None): float(np.quantile(cosines, 0.95)),
-        ("value_vector_shift_nearest", None): float(np.median(cosines)),
+        ("value_vector_shift", None): float(quantiles(cosines, 0.5)[0]),
+        ("value_vector_shift_p05", None): float(quantiles(cosines, 0.05)[0]),
+        ("value_vector_shift_p95", None): float(quantiles(cosines, 0.95)[0]),
+        ("value_vector_shift_nearest", None): float(quantiles(cosines, 0.5)[0]),
         ("down_projection_rank1_cosine", None): -float(world.vectors[0] @ unit),
     }
 
