@@ -17,14 +17,15 @@ from typing import Any
 
 from analysis.door import Brought, bring, bringing, entry_of
 from cluster.errors import DeltascaleError, UserError
+from jobs.artifacts.job import OWN_CODE
 from jobs.entries.fulfilment import check_fulfilment, defining_line
 from jobs.entries.own_code import OwnCode, code_of, sha256
 from jobs.entries.own_folder import entry_paths, read_folder
 from jobs.entries.own_names import require_own_names
 from jobs.entries.rooms import contract_of, door_of, package_of
 
-PIN = "entries/"
-"""Start of the name of a pin that is the digest of a file of own code."""
+PIN = OWN_CODE
+"""Start of the names of own code's pins, and of its files in the frames of errors."""
 _SHA256 = "sha256:"
 
 
