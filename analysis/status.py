@@ -13,6 +13,7 @@ class Status(StrEnum):
     NOT_RUN = "not_run"
     BELOW_NOISE_FLOOR = "below_noise_floor"
     TOO_FEW_GROUPS = "too_few_groups"
+    TOO_FEW_ROWS = "too_few_rows"
     TOO_FEW_SIZES = "too_few_sizes"
     NO_WEIGHTS = "no_weights"
     UNDEFINED = "undefined"
@@ -26,6 +27,7 @@ MEANINGS: dict[Status, str] = {
     Status.NOT_RUN: "no job of the study measured this",
     Status.BELOW_NOISE_FLOOR: "not distinguishable from the base model against itself",
     Status.TOO_FEW_GROUPS: "too few prompt groups for an interval",
+    Status.TOO_FEW_ROWS: "too few prompts to tell so many directions apart",
     Status.TOO_FEW_SIZES: "fewer than 4 model sizes, no scaling law is fitted",
     Status.NO_WEIGHTS: "the model is behind an endpoint, its activations cannot be read",
     Status.UNDEFINED: "the definition has no value on these rows",

@@ -19,9 +19,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from analysis.estimates.nulls import principal_cosines
-from analysis.metrics.components_90 import log_components
-from analysis.metrics.effective_rank import entropy
-from analysis.rows.cosine_histogram import count_cosines, quantiles
+from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.rows.spectra import NUM_AXES
 from analysis.rows.summary import Sample
 from benchmarks.planted import (
@@ -107,7 +105,7 @@ def _truths_of_means(world: World) -> dict[Key, float]:
     toxic = slice(NUM_TOXIC)
     unit = other / np.linalg.norm(other)
     drop = -float(other[toxic].mean())
-    cosines = count_cosines((world.vectors @ unit)[:, None])
+    cosines = world.vectors @ unit
     slope = np.polyfit(list(DRIFT), list(DRIFT.values()), 1)[0]
     base = np.square(world.base_spread)
     aligned = np.linalg.norm(np.diag(base) + world.other.moment(centred=True))
@@ -122,10 +120,10 @@ def _truths_of_means(world: World) -> dict[Key, float]:
         ("turn_drift", None): DRIFT[3],
         ("turn_drift_slope", None): float(slope),
         ("cka", None): float(np.linalg.norm(base) / aligned),
-        ("value_vector_shift", None): float(quantiles(cosines, 0.5)[0]),
-        ("value_vector_shift_p05", None): float(quantiles(cosines, 0.05)[0]),
-        ("value_vector_shift_p95", None): float(quantiles(cosines, 0.95)[0]),
-        ("value_vector_shift_nearest", None): float(quantiles(cosines, 0.5)[0]),
+        ("value_vector_shift", None): float(np.median(cosines)),
+        ("value_vector_shift_p05", None): float(np.quantile(cosines, 0.05)),
+        ("value_vector_shift_p95", None): float(np.quantile(cosines, 0.95)),
+        ("value_vector_shift_nearest", None): float(np.median(cosines)),
         ("down_projection_rank1_cosine", None): -float(world.vectors[0] @ unit),
     }
 
@@ -133,11 +131,12 @@ def _truths_of_means(world: World) -> dict[Key, float]:
 def _truths_of_spectra(world: World, centred: bool) -> dict[str, float]:
     halves = [_decompose(condition, centred) for condition in (world.other, world.plain)]
     (values, axes), (plain_values, plain_axes) = halves
+    spectrum = PopulationSpectrum.of(values, np.ones(len(values)))
     truths = {
         "participation_ratio": values.sum() ** 2 / np.square(values).sum(),
-        "effective_rank": np.exp(entropy(values)),
+        "effective_rank": np.exp(spectrum.entropy),
         "stable_rank": values.sum() / values[0],
-        "components_90": np.ceil(np.exp(log_components(values)) * (1 - 1e-9)),
+        "components_90": np.ceil(spectrum.count(0.9) * (1 - 1e-9)),
     }
     if not any(_is_tied(own) for own in (values, plain_values)):
         cosines = principal_cosines(axes[:, :NUM_AXES], plain_axes[:, :NUM_AXES])

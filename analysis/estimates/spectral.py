@@ -1,4 +1,4 @@
-"""Numbers made of eigenvalues, with the bias of few rows taken off by a delete-group jackknife."""
+"""Numbers of directions that are made of the population's eigenvalues, or refused."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from dataclasses import dataclass, replace
 from math import ceil, exp
 
 import numpy as np
-from jaxtyping import Float64
 
-from analysis.estimates.evaluation import Measured, require_spectra
-from analysis.estimates.intervals import jackknife
+from analysis.estimates.evaluation import (
+    Measured,
+    UnmeasurableError,
+    require_groups,
+    require_spectra,
+)
+from analysis.estimates.intervals import Estimate, jackknife
+from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.rows.summary import Sample
+from analysis.status import Status
 
-Logarithm = Callable[[Float64[np.ndarray, " rank"]], float]
-"""The logarithm of a number made of eigenvalues, the largest first: at least one, all above 0."""
+Logarithm = Callable[[PopulationSpectrum], float]
+"""The logarithm of a number made of eigenvalues."""
+UNDISPUTED = 0.05
+"""Difference of logarithms between two spectra that fit the rows which is never too large."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,19 +37,59 @@ class SpectralNumber:
     """Whether the number is rounded up, as a count of directions is."""
 
     def measure(self, centred: bool) -> Measured:
-        """Measure the number, bias-corrected on its logarithm, which is nearly symmetric."""
+        """Measure the number on its logarithm, which is nearly symmetric.
+
+        Raises:
+            UnmeasurableError: the rows fit spectra whose numbers differ by more than chance does.
+        """
         spectra = require_spectra(self.sample, centred)
-        whole = self.logarithm(spectra.of(centred).eigenvalues)
+        require_groups(spectra.num_groups, 2)
+        population = spectra.population(centred)
+        if population is None:
+            few = f"{int(spectra.counts.sum())} rows tell nothing of a spectrum"
+            raise UnmeasurableError(few, Status.TOO_FEW_ROWS)
         left_out = np.full(spectra.num_groups, np.nan)
-        if spectra.num_groups > 1:
-            left_out = np.array([self._without(group, centred) for group in range(len(left_out))])
-        estimate = jackknife(whole, left_out, spectra.counts, correct=True).map(exp)
-        estimate = estimate.map(_round_up) if self.whole else estimate
+        for place, spectrum in enumerate(population.left_out):
+            if spectrum is not None:
+                left_out[place] = self.logarithm(spectrum)
+        logarithm = self.logarithm(population.spectrum)
+        estimate = jackknife(logarithm, left_out, spectra.counts)
+        self._require_told(estimate, self.logarithm(population.rival), population.num_rows)
+        if self.whole:
+            estimate = _reach(estimate, self.logarithm(population.rival))
+        else:
+            corrected = jackknife(logarithm, left_out, spectra.counts, correct=True)
+            estimate = _reach(_reach(corrected, estimate.low), estimate.high)
+        estimate = estimate.map(exp)
+        if self.whole:
+            high = None if estimate.high is None else float(ceil(estimate.high))
+            estimate = replace(estimate.map(_round_up), high=high)
         return Measured(
             estimate=estimate.within(1.0, float(spectra.dimension)),
             num_rows=int(spectra.counts.sum()),
             groups=self.sample.filled,
         )
+
+    def _require_told(self, estimate: Estimate, rival: float, num_rows: float) -> None:
+        """Refuse a number that the rows do not determine."""
+        value = exp(estimate.value)
+        if self.whole and num_rows < value:
+            times = ceil(value / num_rows * 10) / 10
+            reason = (
+                f"about {value:.0f} components, which as many independent rows would tell; these "
+                f"rows count as {num_rows:.0f}: {times:g} times as many prompts are needed"
+            )
+            raise UnmeasurableError(reason, Status.TOO_FEW_ROWS)
+        if estimate.low is None or estimate.high is None:
+            return
+        half = (estimate.high - estimate.low) / 2
+        doubt = abs(rival - estimate.value)
+        if doubt > max(half, UNDISPUTED):
+            reason = (
+                f"{value:.3g} and {exp(rival):.3g} directions fit the rows alike: about "
+                f"{ceil(doubt / max(half, UNDISPUTED) * 2)} times as many prompts are needed"
+            )
+            raise UnmeasurableError(reason, Status.TOO_FEW_ROWS)
 
     def measure_share(self, centred: bool) -> Measured:
         """Measure the number over min(N, d), beyond which no number of rows can go."""
@@ -50,11 +98,17 @@ class SpectralNumber:
         estimate = measured.estimate.map(lambda number: number / most)
         return replace(measured, estimate=estimate.within(0.0, 1.0))
 
-    def _without(self, group: int, centred: bool) -> float:
-        values = self.sample.spectra.of(centred, group).eigenvalues
-        return self.logarithm(values) if len(values) else float("nan")
+
+def _reach(estimate: Estimate, number: float | None) -> Estimate:
+    """Let the interval, where there is one, reach a number."""
+    if estimate.low is None or estimate.high is None or number is None:
+        return estimate
+    return replace(estimate, low=min(estimate.low, number), high=max(estimate.high, number))
 
 
 def _round_up(number: float) -> float:
-    """Round up to a whole number; a rounding error above one counts as that one."""
-    return float(ceil(number * (1 - 1e-9)))
+    """Round up to a whole number; up to 1 % above one, the accuracy of a fit, counts as that one.
+
+    So does no more than a twentieth of a direction, where numbers are small.
+    """
+    return float(ceil(number - min(0.01 * number, 0.05)))

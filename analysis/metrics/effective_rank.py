@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-from jaxtyping import Float64
-
 from analysis.estimates.spectral import SpectralNumber
 from analysis.metric import Computation, Metric
+from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.rows.summary import Sample
 
 
 class EffectiveRank(Metric):
-    """Roy and Vetterli 2007, *The effective rank*, eq. 4.
+    """Roy and Vetterli 2007, *The effective rank*, eq. 4, of the population.
 
-    1 to d; rotating or scaling all rows changes nothing.
+    1 to d; rotating or scaling all rows changes nothing. That of the rows themselves is at most
+    their number: it would grow with the prompts, and fall behind as models widen.
     """
 
     DEFINITION = (
-        "v1: exp(-sum p log p), p = eigenvalues over their sum, zeros dropped; bias corrected by "
-        "delete-group jackknife of the entropy, at most d; biased low while num_rows / d_model is"
-        " small"
+        "v2: exp(-sum p log p), p = eigenvalues of the population over their sum, as fitted to its"
+        " degrees of freedom at every ridge, found by crossing prompt groups; interval: "
+        "delete-group jackknife of the entropy, out to that of the sparsest spectrum that fits"
     )
     REPORTS = ("effective_rank",)
     AXIS_LABEL = "effective rank (1 to d)"
@@ -33,14 +32,6 @@ class EffectiveRank(Metric):
         return [partial(SpectralNumber(sample=sample, logarithm=entropy).measure, centred)]
 
 
-def entropy(eigenvalues: Float64[np.ndarray, " rank"]) -> float:
-    """Return the entropy in nats of eigenvalues over their sum.
-
-    Args:
-        eigenvalues: all above 0, of any scale.
-
-    Returns:
-        The entropy, 0 for a single eigenvalue.
-    """
-    shares = eigenvalues / eigenvalues.sum()
-    return float(-(shares * np.log(shares)).sum())
+def entropy(spectrum: PopulationSpectrum) -> float:
+    """Return the entropy in nats of eigenvalues over their sum, 0 for a single one."""
+    return spectrum.entropy

@@ -11,7 +11,6 @@ from jaxtyping import Float64
 
 from analysis.estimates import evaluation
 from analysis.estimates.intervals import Estimate, jackknife
-from analysis.estimates.spectral import SpectralNumber
 from analysis.metric import Computation, Metric
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
@@ -66,12 +65,19 @@ def _measure_rank(sample: Sample, centred: bool) -> evaluation.Measured:
         left_out = np.log((traces.sum() - traces) / rest)
     whole = log(float(traces.sum() / along.sum()))
     crossed = jackknife(whole, left_out, spectra.counts).map(exp)
-    in_sample = SpectralNumber(sample=sample, logarithm=log_stable_rank).measure(centred).estimate
+    in_sample = _of_all_rows(spectra, centred).within(1.0, float(spectra.dimension))
     return evaluation.Measured(
         estimate=_joined(crossed, in_sample).within(1.0, float(spectra.dimension)),
         num_rows=int(spectra.counts.sum()),
         groups=sample.filled,
     )
+
+
+def _of_all_rows(spectra: Spectra, centred: bool) -> Estimate:
+    whole = log_stable_rank(spectra.of(centred).eigenvalues)
+    values = [spectra.of(centred, group).eigenvalues for group in range(spectra.num_groups)]
+    left_out = np.array([log_stable_rank(own) if len(own) else np.nan for own in values])
+    return jackknife(whole, left_out, spectra.counts, correct=True).map(exp)
 
 
 def _measure_share(sample: Sample, centred: bool) -> evaluation.Measured:

@@ -12,12 +12,30 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from analysis.rows.freedom import (
+    MOST_ROWS,
+    FreedomCurves,
+    GroupedRows,
+    HeldOut,
+    choose_ridges,
+    exact_curves,
+    followed_curves,
+    held_out,
+)
 from analysis.rows.moments import Moments
+from analysis.rows.population_spectrum import Population
 from analysis.rows.scatter import add_products, inner_products, products_and_sum
 from analysis.rows.tridiagonal import Tridiagonal, find_mirror, symmetrize
 
 NUM_AXES = 10
 """Most leading axes that are kept of a spectrum, for subspaces and the energy inside them."""
+
+EXACT_RATIO = 1.5
+"""Rows over dimensions up to which groups are taken out in pairs; beyond it less is at stake."""
+POINTS = (4, 7, 9, 11)
+"""Ridges at which groups kept as matrices are judged: rows are then far more than d."""
+WIDE, FEW = 512, 4
+"""Width beyond which only so many groups are judged: each takes an inverse of d x d per point."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +62,7 @@ class Spectra:
         """
         self._scatters = tuple(group.scatter for group in groups)
         self._left: dict[int | None, dict[bool, Spectrum]] = {}
+        self._populations: dict[bool, Population | None] = {}
         self.counts = np.array([float(group.num_rows) for group in groups])
         self.means = np.stack([group.mean for group in groups])
         self.point = np.asarray(self.counts @ self.means / self.counts.sum())
@@ -81,6 +100,97 @@ class Spectra:
         if without not in self._left:
             self._left[without] = self._decompose(without)
         return self._left[without][centred]
+
+    def population(self, centred: bool) -> Population | None:
+        """Return what the rows tell of the population's eigenvalues, with and without each group.
+
+        Args:
+            centred: whether about the rows' own mean; else about zero.
+
+        Returns:
+            The estimate; None where groups or rows are too few for any.
+        """
+        if centred not in self._populations:
+            curves = self._find_freedom(centred)
+            self._populations[centred] = None if curves is None else Population.of(curves)
+        return self._populations[centred]
+
+    def _find_freedom(self, centred: bool) -> FreedomCurves | None:
+        left = self.counts.sum() - self.counts - centred
+        if self.num_groups < 2 or left.min() < 1:
+            return None
+        factored = all(scatter.factored for scatter in self._scatters)
+        if factored and self.counts.sum() <= min(MOST_ROWS, EXACT_RATIO * self.dimension):
+            rows = self._grouped_rows(centred)
+            ridges = choose_ridges(rows.eigenvalues, float(left.min()))
+            return exact_curves(rows, ridges) if len(ridges) else None
+        groups = (None, *range(self.num_groups))
+        values = [self.of(centred, group).eigenvalues for group in groups]
+        ridges = choose_ridges(values[0], float(left.min()))
+        if not len(ridges):
+            return None
+        points = np.arange(len(ridges)) if factored else np.array(POINTS)
+        folds = (
+            held_out(self._grouped_rows(centred), ridges)
+            if factored
+            else self._held_out_matrices(centred, ridges[points])
+        )
+        degrees = np.array([self.counts.sum() - centred, *left])
+        most = self._most_directions(len(values[0]), centred)
+        return followed_curves(folds, ridges, points, values, degrees, most)
+
+    def _most_directions(self, rank: int, centred: bool) -> int:
+        """Return d, or fewer where more rows show no more directions."""
+        return rank if rank < self.counts.sum() - centred else self.dimension
+
+    def _held_out_matrices(self, centred: bool, ridges: Float64[np.ndarray, " points"]) -> HeldOut:
+        """Judge groups that are kept as d x d matrices; where d is large only some of them."""
+        chosen = range(self.num_groups if self.dimension <= WIDE else min(FEW, self.num_groups))
+        energies, squares = np.zeros((len(chosen), len(ridges))), np.zeros(len(chosen))
+        for group in chosen:
+            left = self.counts.sum() - self.counts[group]
+            lower = self._dense(group, left)
+            rest = np.tril(lower) + np.tril(lower, -1).T
+            mean = self.point + self.mean_shift(group)
+            own = self.means[group]
+            if centred:
+                own = own - mean
+            else:
+                rest += left * np.outer(mean, mean)
+            scatter = self._scatters[group].dense() + self.counts[group] * np.outer(own, own)
+            learned = 1 + centred / left
+            squares[group] = np.trace(scatter) / learned
+            for number, ridge in enumerate(ridges):
+                inverse = np.linalg.inv(rest + ridge * np.eye(self.dimension))
+                energies[group, number] = float(np.vdot(scatter, inverse)) / learned
+        return HeldOut(energies=energies, squares=squares, groups=np.arange(len(chosen)))
+
+    def _grouped_rows(self, centred: bool) -> GroupedRows:
+        """Return the rows of all groups through the eigenvectors of their scatter."""
+        means = self.group_means(centred) * np.sqrt(self.counts)[:, None]
+        parts = [
+            part
+            for scatter, mean in zip(self._scatters, means, strict=True)
+            for part in (scatter.values, mean[None])
+        ]
+        rows = np.concatenate(parts)
+        sizes = [len(scatter.values) + 1 for scatter in self._scatters]
+        if len(rows) <= self.dimension:
+            values, vectors = np.linalg.eigh(rows @ rows.T)
+            rotated = vectors * np.sqrt(np.maximum(values, 0.0))
+        else:
+            values, vectors = np.linalg.eigh(rows.T @ rows)
+            rotated = rows @ vectors
+        kept = values > max(values.max(), 0.0) * max(rows.shape) * np.finfo(np.float64).eps
+        return GroupedRows(
+            rotated=rotated[:, kept],
+            eigenvalues=values[kept],
+            owners=np.repeat(np.arange(self.num_groups), sizes),
+            counts=self.counts,
+            squares=self.traces(centred),
+            centred=centred,
+            dimension=self._most_directions(int(kept.sum()), centred),
+        )
 
     def mean_shift(self, without: int | None) -> Float64[np.ndarray, " d"]:
         """Return the mean of the rows outside one group, minus the mean of all."""

@@ -18,7 +18,7 @@ class MeasureParams(MetricNameParams):
 class Measure(Kind[MeasureParams]):
     """Applies metrics to what an extraction kept."""
 
-    VERSION = 3
+    VERSION = 4
     INPUTS = {
         "delta": Input(kinds=frozenset({"extract"})),
         "against": Input(kinds=frozenset({"extract"}), dispensable=True),

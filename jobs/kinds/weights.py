@@ -22,7 +22,7 @@ class WeightsParams(MetricNameParams):
 class Weights(Kind[WeightsParams]):
     """Compares the weights of both models."""
 
-    VERSION = 3
+    VERSION = 2
     INPUTS = {
         "base": WEIGHTS,
         "aligned": WEIGHTS,

@@ -1,0 +1,151 @@
+"""The population's eigenvalues behind a curve of degrees of freedom.
+
+Every spectrum that fits the curve would do: the smoothest is the estimate, the sparsest one that
+fits as well says how far the rows determine it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.rows.freedom import FreedomCurve, FreedomCurves
+
+GRID_SIZE = 100
+"""Eigenvalues that a spectrum may have, evenly spaced in their logarithm."""
+ACCURACY = 0.003
+"""Relative error of the points of a curve that a fit allows for."""
+CONSERVED = 0.001
+"""The same of the trace and of the number of directions."""
+ZERO_SHARE = 1e-3
+"""Share of directions without variance that is expected beforehand."""
+MOST_STEPS = 60
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PopulationSpectrum:
+    """Eigenvalues over their sum, largest first, and how many there are of each."""
+
+    shares: Float64[np.ndarray, " k"]
+    """Eigenvalues over their sum: each is the share of one direction."""
+    numbers: Float64[np.ndarray, " k"]
+    """Number of directions of each, not whole; the products with `shares` sum to 1."""
+
+    @classmethod
+    def of(cls, shares: np.ndarray, numbers: np.ndarray) -> PopulationSpectrum:
+        """Make one of eigenvalues of any scale, in falling order."""
+        kept = numbers > 0
+        scale = float((shares[kept] * numbers[kept]).sum())
+        return cls(shares=shares[kept] / scale, numbers=numbers[kept])
+
+    @property
+    def entropy(self) -> float:
+        """Return the entropy in nats."""
+        return float(-(self.shares * self.numbers * np.log(self.shares)).sum())
+
+    def count(self, share: float) -> float:
+        """Return how many leading directions hold a share, the last one in part."""
+        reached = np.concatenate([[0.0], np.cumsum(self.shares * self.numbers)])
+        counts = np.concatenate([[0.0], np.cumsum(self.numbers)])
+        return float(np.interp(share, reached / reached[-1], counts))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Equations:
+    """What a spectrum must fulfil: matrix times the variance of each eigenvalue is wanted."""
+
+    grid: Float64[np.ndarray, " k"]
+    """Eigenvalues over the trace, falling."""
+    matrix: Float64[np.ndarray, "equations k_and_zero"]
+    """Points of the curve, the trace, the number of directions; last column: those without."""
+    wanted: Float64[np.ndarray, " equations"]
+    """Right-hand sides, all 1."""
+    errors: Float64[np.ndarray, " equations"]
+    """Their accuracy."""
+
+    @classmethod
+    def of(cls, curve: FreedomCurve) -> _Equations:
+        scales = curve.scales * curve.trace
+        least = 0.02 / max(float(scales.max()), curve.dimension)
+        grid = np.geomspace(1.0, least, GRID_SIZE)
+        points = (scales / (1 + grid[:, None] * scales) / curve.freedom).T
+        matrix = np.zeros((len(points) + 2, GRID_SIZE + 1))
+        matrix[:-2, :-1] = points
+        matrix[-2, :-1] = 1.0
+        matrix[-1, :-1] = 1 / (grid * curve.dimension)
+        matrix[-1, -1] = 1.0
+        errors = np.full(len(matrix), ACCURACY)
+        errors[-2:] = CONSERVED
+        return cls(grid=grid, matrix=matrix, wanted=np.ones(len(matrix)), errors=errors)
+
+
+def smoothest(curve: FreedomCurve) -> PopulationSpectrum:
+    """Fit the spectrum of largest entropy over the logarithm of eigenvalues.
+
+    Its dual problem is convex, with one unknown for each equation: damped Newton steps.
+    """
+    problem = _Equations.of(curve)
+    matrix, errors = problem.matrix, problem.errors
+    prior = np.append(np.full(GRID_SIZE, 1 / GRID_SIZE), ZERO_SHARE)
+
+    def dual(prices: np.ndarray) -> tuple[np.ndarray, float]:
+        variances = prior * np.exp(np.clip(-prices @ matrix, -500.0, 50.0))
+        value = variances.sum() + np.square(errors * prices).sum() / 2 + prices @ problem.wanted
+        return variances, float(value)
+
+    prices = np.zeros(len(matrix))
+    variances, value = dual(prices)
+    for _ in range(MOST_STEPS):
+        slope = -matrix @ variances + errors**2 * prices + problem.wanted
+        if np.abs(slope).max() < 1e-10:
+            break
+        curvature = (matrix * variances) @ matrix.T + np.diag(errors**2)
+        step = -np.linalg.solve(curvature, slope)
+        length = 1.0
+        while length > 1e-6:
+            tried, tried_value = dual(prices + length * step)
+            if tried_value <= value + 1e-4 * length * float(slope @ step):
+                break
+            length /= 2
+        prices, variances, value = prices + length * step, tried, tried_value
+    return PopulationSpectrum.of(problem.grid, variances[:-1] / problem.grid)
+
+
+def sparsest(curve: FreedomCurve) -> PopulationSpectrum:
+    """Fit by non-negative least squares: as few eigenvalues as there are equations, or fewer."""
+    from scipy.optimize import nnls
+
+    problem = _Equations.of(curve)
+    weights = problem.errors.min() / problem.errors
+    variances, _ = nnls(problem.matrix * weights[:, None], problem.wanted * weights, maxiter=5000)
+    return PopulationSpectrum.of(problem.grid, variances[:-1] / problem.grid)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Population:
+    """What rows tell of the eigenvalues of their population."""
+
+    spectrum: PopulationSpectrum
+    """The estimate."""
+    rival: PopulationSpectrum
+    """Another spectrum that fits the same rows."""
+    num_rows: float
+    """Number of independent rows that would tell as much."""
+    left_out: Sequence[PopulationSpectrum | None]
+    """The estimate without each group; None where no rows tell it."""
+
+    @classmethod
+    def of(cls, curves: FreedomCurves) -> Population | None:
+        """Fit spectra to curves; None where the curve of all rows is not usable."""
+        if not curves.whole.is_usable:
+            return None
+        left_out = [smoothest(curve) if curve.is_usable else None for curve in curves.left_out]
+        return cls(
+            spectrum=smoothest(curves.whole),
+            rival=sparsest(curves.whole),
+            num_rows=curves.num_rows,
+            left_out=left_out,
+        )
