@@ -1,5 +1,6 @@
 """Writes an entry to start from, with its test: whole as written, for every door."""
 
+import inspect
 from pathlib import Path
 
 from analysis.door import class_name
@@ -74,7 +75,7 @@ def describe_contract(room: str) -> list[str]:
     return [
         f"contract: {contract.__name__} in {contract.__module__.replace('.', '/')}.py",
         f"  {head}",
-        *(f"  {name:<20} {about}" for name, about in _parts(contract)),
+        *(f"  {name:<40} {about}" for name, about in _parts(contract)),
     ]
 
 
@@ -88,8 +89,16 @@ def _parts(contract: type) -> list[tuple[str, str]]:
                 continue
             has_default = hasattr(contract, name) and name not in abstract
             is_protocol = getattr(contract, "_is_protocol", False)
-            parts[name] = "may be left out" if has_default and not is_protocol else "must be there"
+            must = "may be left out" if has_default and not is_protocol else "must be there"
+            parts[_signed(name, vars(base).get(name))] = must
     return sorted(parts.items(), key=lambda part: (part[1] != "must be there", part[0]))
+
+
+def _signed(name: str, member: object) -> str:
+    """Write a function with the names of its arguments, anything else as its name."""
+    if not inspect.isfunction(member):
+        return name
+    return f"{name}({', '.join(list(inspect.signature(member).parameters)[1:])})"
 
 
 def _write(file: Path, text: str) -> None:

@@ -110,6 +110,17 @@ class OwnEntries:
     why_absent: str | None = None
     """Why their code is not here; None where it is."""
 
+    @property
+    def note(self) -> str | None:
+        """What a reader must know where code is not here; None where nothing is missing."""
+        if not self.entries or self.why_absent is None:
+            return None
+        return (
+            f"the code of {len(self.entries)} own entries is not here ({self.why_absent}): "
+            "numbers are shown as they were measured, and what its figures, answers and formats would "
+            "add now is left out"
+        )
+
     def bringing(self) -> AbstractContextManager[None]:
         """Let doors find these entries, and no others, while a block runs."""
         return bringing(self.entries)

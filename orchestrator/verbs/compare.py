@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
+from orchestrator.console import note
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.views.several_studies import gather_studies
 
     gathered = gather_studies(chosen_root(options), options.studies, _view_options(options))
+    for text in gathered.notes:
+        note(f"note: {text}")
     form = "json" if options.json else options.format
     if options.trace is not None:
         from orchestrator.views.trace_output import show_trace

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import asdict
 
-from orchestrator.console import say, say_json
+from orchestrator.console import note, say, say_json
 from orchestrator.verb import chosen_study, study_argument
 
 ORDER = 100
@@ -31,7 +31,10 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.views.study_page import write_page
 
     root, study = chosen_study(options)
-    page = write_page(root, decide_plan(root, study))
+    decided = decide_plan(root, study)
+    if decided.plan.own.note is not None:
+        note(f"note: {decided.plan.own.note}")
+    page = write_page(root, decided)
     if options.json:
         say_json({"study": study.name, **asdict(page), "place": str(page.place)})
         return 0

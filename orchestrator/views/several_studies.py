@@ -31,6 +31,8 @@ class Gathered:
     """The first study's view, with the options of the user in place of its own."""
     roots: Sequence[Storage]
     """Roots that hold the artifacts."""
+    notes: Sequence[str] = ()
+    """What the reader should know of the studies."""
 
 
 def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, object]) -> Gathered:
@@ -54,6 +56,11 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
         view=_view(view_params(first, chosen)),
         comparison=collect(list(unique.values())),
         roots=list(roots.values()),
+        notes=[
+            f"{text}: {note}"
+            for text, _, decided in studies
+            if (note := decided.plan.own.note) is not None
+        ],
     )
 
 

@@ -144,8 +144,9 @@ def test_an_own_kind_is_launched_changed_and_asked_about_without_its_code(
         assert "5/5 done" in capsys.readouterr().out
         assert main(["verify", study, *words]) == 0
         assert main(["compare", study, *words, "--metric", "noted", "--format", "csv"]) == 0
+        assert "the code of 3 own entries is not here" in capsys.readouterr().err
         assert main(["report", study, *words]) == 0
-        capsys.readouterr()
+        assert "the code of 3 own entries is not here" in capsys.readouterr().err
     assert main(["gc", *words]) == 0
     assert "not ours" not in capsys.readouterr().out
     table = open_root(place / "root").study("own").measurements()
