@@ -117,8 +117,8 @@ class OwnEntries:
             return None
         return (
             f"the code of {len(self.entries)} own entries is not here ({self.why_absent}): "
-            "numbers are shown as they were measured, and what its figures, answers and formats would "
-            "add now is left out"
+            "numbers are shown as they were measured, and what its figures, answers and formats "
+            "would add now is left out"
         )
 
     def bringing(self) -> AbstractContextManager[None]:
