@@ -73,8 +73,10 @@ class Door(Generic[Entry]):
 
     def names(self) -> list[str]:
         """List the names of all entries, those that were brought along too, sorted."""
-        brought = [stem.replace("_", self.separator) for stem in self._brought]
-        return sorted([*_names(self.package, self.separator), *brought])
+        names = list(_names(self.package, self.separator))
+        if brought := self._brought:
+            names = sorted([*names, *(stem.replace("_", self.separator) for stem in brought)])
+        return names
 
     def package_names(self) -> list[str]:
         """List the names of the package's entries, sorted: the same for every study."""

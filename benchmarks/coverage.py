@@ -13,7 +13,7 @@ ends, so that a run may be killed. A value whose definition has changed begins a
 - `width`: median width of the interval (of several blocks: the mean of their medians);
 - `refused`: status and count of the draws without an interval.
 
-Cells of fewer than 40 rows (2 per group) are kept and reported apart.
+Cells of fewer than 40 prompts (2 per group) are kept and reported apart.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from analysis.measurement import Measurement
 from analysis.metric import METRICS
 from analysis.rows.summary import Sample
 from analysis.weight_metrics import down_projection_rank1, value_vector_shift
-from benchmarks.planted import KINDS, SPECTRA, Cell, World, draw_samples, with_base
+from benchmarks.planted import KINDS, ROWS_EACH, SPECTRA, Cell, World, draw_samples, with_base
 from benchmarks.planted_truth import (
     THIS_MANY_ROWS,
     UNPLANTED,
@@ -47,8 +47,8 @@ from benchmarks.planted_truth import (
 
 RESULTS = Path(__file__).parent / "results" / "coverage.csv"
 RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-FEW_ROWS = 40
-"""Cells of fewer rows are judged apart: under two per group."""
+FEW_PROMPTS = 40
+"""Cells of fewer prompts are judged apart: under two per group."""
 NORMAL_WIDTH = 3.92
 """Width of the central 95 % of a normal number over its standard deviation."""
 Task = tuple[Cell, Sequence[int], Sequence[str]]
@@ -90,6 +90,11 @@ class Result:
     """Median width of the interval."""
     refused: str
     """Status and count of draws without an interval."""
+
+    @property
+    def prompts(self) -> int:
+        """Return the number of independent prompts."""
+        return self.rows // (ROWS_EACH if self.kind == "clusters" else 1)
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -312,7 +317,7 @@ def report(path: Path) -> None:
     """Print every value: cells, worst and mean coverage, width over spread, refusals."""
     chosen: dict[tuple[str, str], list[Result]] = {}
     for result in read_results(path).values():
-        if result.rows >= FEW_ROWS and np.isfinite(result.truth):
+        if result.prompts >= FEW_PROMPTS and np.isfinite(result.truth):
             chosen.setdefault((result.metric, result.centred), []).append(result)
     print(f"{'value':34} {'target':14} cells  least  mean  width  worst cell; refused")
     for (name, centred), own in sorted(chosen.items()):

@@ -99,9 +99,9 @@ def all_ladders() -> list[Ladder]:
     ]
 
 
-def draw_prompts(draw: int) -> Prompts:
+def draw_prompts(rng: np.random.Generator) -> Prompts:
     """Draw the prompts of one draw."""
-    rng, most = np.random.default_rng([7, draw]), PROMPTS_PER_DIMENSION * max(WIDTHS)
+    most = PROMPTS_PER_DIMENSION * max(WIDTHS)
     return Prompts(
         groups=rng.integers(NUM_GROUPS, size=most),
         pull=rng.standard_normal(most),
@@ -166,9 +166,8 @@ PLANTED = {
 
 def measure_ladder(ladder: Ladder, draw: int) -> list[Row]:
     """Measure every width of one draw, as rows of the long table."""
-    prompts = draw_prompts(draw)
-    # The same scatter for all exponents: they differ in what is planted alone.
-    rng = np.random.default_rng([11, draw])
+    rng = np.random.default_rng([draw, int(10 * ladder.exponent)])
+    prompts = draw_prompts(rng)
     off = ladder.scatter * rng.standard_normal(len(WIDTHS))
     rows: list[Row] = []
     for width, deviation in zip(WIDTHS, off, strict=True):
@@ -254,7 +253,7 @@ def run(ladders: Iterable[Ladder], draws: int, results: Path) -> None:
             lines = [json.dumps({**asdict(ladder), **asdict(fit)}) + "\n" for fit in fits]
             with results.open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
-            print(f"{ladder}: {start + BLOCK} of {len(left)} draws", flush=True)
+            print(f"{ladder}: {min(start + BLOCK, len(left))} of {len(left)} draws", flush=True)
 
 
 def read(results: Path) -> Mapping[Ladder, list[Fit]]:

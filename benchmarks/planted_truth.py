@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from analysis.estimates.nulls import principal_cosines
+from analysis.rows.cosine_histogram import count_cosines, quantiles
 from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.rows.spectra import NUM_AXES
 from analysis.rows.summary import Sample
@@ -105,7 +106,7 @@ def _truths_of_means(world: World) -> dict[Key, float]:
     toxic = slice(NUM_TOXIC)
     unit = other / np.linalg.norm(other)
     drop = -float(other[toxic].mean())
-    cosines = world.vectors @ unit
+    cosines = count_cosines((world.vectors @ unit)[:, None])
     slope = np.polyfit(list(DRIFT), list(DRIFT.values()), 1)[0]
     base = np.square(world.base_spread)
     aligned = np.linalg.norm(np.diag(base) + world.other.moment(centred=True))
@@ -120,10 +121,10 @@ def _truths_of_means(world: World) -> dict[Key, float]:
         ("turn_drift", None): DRIFT[3],
         ("turn_drift_slope", None): float(slope),
         ("cka", None): float(np.linalg.norm(base) / aligned),
-        ("value_vector_shift", None): float(np.median(cosines)),
-        ("value_vector_shift_p05", None): float(np.quantile(cosines, 0.05)),
-        ("value_vector_shift_p95", None): float(np.quantile(cosines, 0.95)),
-        ("value_vector_shift_nearest", None): float(np.median(cosines)),
+        ("value_vector_shift", None): float(quantiles(cosines, 0.5)[0]),
+        ("value_vector_shift_p05", None): float(quantiles(cosines, 0.05)[0]),
+        ("value_vector_shift_p95", None): float(quantiles(cosines, 0.95)[0]),
+        ("value_vector_shift_nearest", None): float(quantiles(cosines, 0.5)[0]),
         ("down_projection_rank1_cosine", None): -float(world.vectors[0] @ unit),
     }
 

@@ -219,13 +219,9 @@ class Kind(Generic[P]):
         """Yield the entries that these params make it use: package of the door, name of the entry.
 
         Those of them that a study brings along are in the key by the digest of their code. By
-        default what the params name that are marked with `Names`.
+        default what the params name that are marked with `Names`, at any depth.
         """
-        for field, declared in type(params).model_fields.items():
-            for mark in declared.metadata:
-                if isinstance(mark, Names):
-                    for name in mark.names_in(getattr(params, field)):
-                        yield mark.door.package, name
+        return _entries_named(params)
 
     def packages(self, params: P) -> frozenset[str]:
         """Return the doors, by their packages, of which these params make it use all entries."""
@@ -322,6 +318,24 @@ def marked(params: type[BaseModel], mark: str) -> tuple[str, ...]:
 def _has(declared: FieldInfo, mark: str) -> bool:
     extra = declared.json_schema_extra
     return isinstance(extra, dict) and bool(extra.get(mark))
+
+
+def _entries_named(params: BaseModel) -> Iterator[tuple[str, str]]:
+    for field, declared in type(params).model_fields.items():
+        value = getattr(params, field, None)
+        for mark in (*declared.metadata, *_marks_in(declared.annotation)):
+            if isinstance(mark, Names):
+                yield from ((mark.door.package, name) for name in mark.names_in(value))
+        for inner in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(inner, BaseModel):
+                yield from _entries_named(inner)
+
+
+def _marks_in(annotation: object) -> Iterator[object]:
+    """Yield the marks inside an annotation, such as of `tuple[Annotated[str, mark], ...]`."""
+    yield from getattr(annotation, "__metadata__", ())
+    for part in get_args(annotation):
+        yield from _marks_in(part)
 
 
 def without_added(params: type[BaseModel], written: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ NUM_DRAWS = 1000
 """Bootstrap draws of groups."""
 TAIL = 0.025
 """Share beyond either end of a 95 % interval."""
+NORMAL = 1.959964
+"""The point that a standard normal number exceeds with that chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,3 +159,36 @@ def percentile_interval(
     high = np.quantile(drawn, 1 - tail, method="higher")
     ends = min(float(low), value), max(float(high), value)
     return Estimate(value=value, low=ends[0], high=ends[1], left_out=kept)
+
+
+def share_interval(
+    share: float,
+    below: Float64[np.ndarray, " groups"],
+    counts: Float64[np.ndarray, " groups"],
+) -> tuple[float, float]:
+    """Return between which shares of the rows a quantile's own may truly lie, by 95 %.
+
+    Korn and Graubard 1998, *Confidence intervals for proportions with small expected number of
+    positive counts estimated from survey data*: the exact binomial interval of as many independent
+    rows as would leave the share as uncertain as the groups say, at most as many as there are.
+
+    Args:
+        share: of the rows below the quantile, strictly between 0 and 1.
+        below: rows below it in each of at least two groups.
+        counts: rows of each group.
+
+    Returns:
+        Both ends, 0 to 1.
+    """
+    from scipy.special import betaincinv
+
+    num_rows, num_groups = float(counts.sum()), len(counts)
+    apart = below - share * counts
+    variance = num_groups / (num_groups - 1) * float(np.square(apart).sum()) / num_rows**2
+    alike = share * (1 - share)
+    effective = min(alike / variance, num_rows) if variance > 0 else num_rows
+    effective = max(effective * (NORMAL / student_quantile(num_groups - 1)) ** 2, 1.0)
+    reached = share * effective
+    low = float(betaincinv(reached, effective - reached + 1, TAIL))
+    high = float(betaincinv(reached + 1, effective - reached, 1 - TAIL))
+    return low, high

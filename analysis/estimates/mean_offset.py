@@ -17,13 +17,12 @@ from analysis.estimates.intervals import (
     left_out_weights,
     student_quantile,
 )
+from analysis.estimates.mean_direction import MOST_LENGTHENED, MeanDirection
 from analysis.rows.crossing import cross_groups
 from analysis.status import Status
 
 NUM_DRAWS = 200
 """Bootstrap draws of prompt groups; they give a standard error, to 5 %, and no quantiles."""
-MOST_LENGTHENED = 2**0.5
-"""Largest factor by which cosines with a noisy mean are corrected."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,13 +108,12 @@ class MeanOffset:
         if self.num_groups >= MIN_GROUPS:
             draws = group_draws(self.num_groups)[:NUM_DRAWS]
             weights = np.concatenate([weights, draws, left_out_weights(self.num_groups)])
-        lengths = np.linalg.norm(weights @ self.sums, axis=1)
-        nothing = np.zeros_like(weights)
-        shares = np.divide(weights, lengths[:, None], out=nothing, where=lengths[:, None] > 0)
-        scale = lengths[0]
-        shares *= self._lengthened
-        near = units @ (self.sums / scale).T.astype(np.float32)
-        return np.asarray(near @ (shares * scale).T.astype(np.float32))
+        scale = np.linalg.norm(self.sums.sum(axis=0)) or 1.0
+        sums = self.sums / scale
+        direction = MeanDirection(
+            inner=units @ sums.T.astype(np.float32), gram=sums @ sums.T, counts=self.counts
+        )
+        return np.asarray(direction.cosines(weights), dtype=np.float32)
 
     def estimate(self, numbers: Float64[np.ndarray, " k"]) -> Estimate:
         """Estimate a number from its value at each of the means of `cosines`.

@@ -16,6 +16,7 @@ cover in 86 %, because τ² of so few is often 0.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,9 @@ def fit_line(x: Points, y: Points, shifts: Shifts | None = None) -> Line:
     Returns:
         The line.
     """
-    from pymare.estimators import DerSimonianLaird
+    with warnings.catch_warnings():  # PyMARE leaves a file open while it is imported
+        warnings.simplefilter("ignore", ResourceWarning)
+        from pymare.estimators import DerSimonianLaird
 
     at = x - x.mean()  # logarithms of sizes are far from 0
     variances = _usable(np.zeros(len(x)) if shifts is None else jackknife_variances(shifts))

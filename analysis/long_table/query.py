@@ -60,7 +60,9 @@ class LongTable:
     def of_metrics(self, metrics: Sequence[str]) -> LongTable:
         """Return the measurements of these metrics."""
         wanted = pa.array(metrics, pa.string())
-        return LongTable(columns=self.columns.filter(pc.is_in(self.columns["metric"], wanted)))
+        kept = pc.is_in(self.columns["metric"], wanted)
+        # A million rows that all stay are not copied.
+        return self if pc.all(kept).as_py() else LongTable(columns=self.columns.filter(kept))
 
     def select(self, selection: Selection) -> list[Row]:
         """Return the rows of a resolved selection, as the function `select` gives them."""
@@ -71,8 +73,9 @@ class LongTable:
 
     def combinations(self, columns: Sequence[str]) -> set[tuple[Scalar, ...]]:
         """Return the combinations of values in these columns that have a number somewhere."""
-        measured = self.columns.filter(pc.is_valid(self.columns["value"]))
-        rows = measured.group_by(list(dict.fromkeys(columns))).aggregate([]).to_pylist()
+        names = list(dict.fromkeys(columns))
+        measured = self.columns.select(names).filter(pc.is_valid(self.columns["value"]))
+        rows = measured.group_by(names).aggregate([]).to_pylist()
         return {tuple(row[column] for column in columns) for row in rows}
 
     def _masks(self, selection: Selection) -> Iterator[pa.ChunkedArray]:

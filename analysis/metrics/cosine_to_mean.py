@@ -9,23 +9,37 @@ from functools import cache, partial
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from analysis.estimates import intervals
-from analysis.estimates.evaluation import Measured, UnmeasurableError
-from analysis.estimates.quantiles import SHARES
+from analysis.estimates.evaluation import Measured, UnmeasurableError, require_groups
+from analysis.estimates.intervals import (
+    MIN_GROUPS,
+    Estimate,
+    group_draws,
+    left_out_weights,
+    share_interval,
+    student_quantile,
+)
+from analysis.estimates.mean_direction import MeanDirection
+from analysis.estimates.quantiles import SHARES, ShareCurve
 from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
+NUM_DRAWS = 400
+"""Bootstrap draws of prompt groups; they give a standard error."""
+
 
 class CosineToMean(Metric):
-    """Median, 5 % and 95 % quantiles of x_i.m_i / |x_i||m_i|, m_i the mean over other prompts.
+    """Median, 5 % and 95 % quantiles of x_i.m_i / |x_i||m|, m_i the mean over other groups.
 
-    -1 to 1; rotating or scaling all rows changes nothing.
+    Of the mean that infinitely many rows would have: see `mean_direction.py`. -1 to 1; rotating or
+    scaling all rows changes nothing.
     """
 
     DEFINITION = (
-        "v1: quantiles over the kept rows of the cosine between a row and the mean of the kept "
-        "rows of other prompts; bootstrap over prompt groups"
+        "v2: quantiles over the kept rows of the cosine between a row and the mean of the kept "
+        "rows of other prompt groups, the noise of that mean taken from its length and from the "
+        "spread of the cosines by pairs of groups; bootstrap over prompt groups, at least the "
+        "interval of the share of rows below"
     )
     REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
     AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
@@ -33,42 +47,104 @@ class CosineToMean(Metric):
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""
-        ranked = cache(partial(_rank_cosines, sample))
-        return [partial(_measure_quantile, ranked, share) for share in SHARES]
+        follow = cache(partial(_follow, sample))
+        return [partial(_measure_quantile, follow, share) for share in SHARES]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ranked:
-    """Cosines in order, and how much of every draw, and without each group, lies up to each."""
+class Followed:
+    """How well every row follows the mean of other groups, and how sure that is."""
 
     cosines: Float64[np.ndarray, " rows"]
-    """Ascending."""
-    reached: Float64[np.ndarray, "weights rows"]
-    """Rows up to and with this one: of every bootstrap draw, then without each group; none where
-    there are too few groups."""
+    """With the mean of all other groups."""
+    drawn: Float64[np.ndarray, "rows weights"]
+    """With those of every bootstrap draw, then without each group."""
+    weights: Float64[np.ndarray, "rows weights"]
+    """How often each row is in each of these."""
+    owners: Int64[np.ndarray, " rows"]
+    """The place of each row's group."""
     groups: list[int]
-    """Numbers of the groups with rows that have a cosine."""
+    """Numbers of the groups."""
+    is_mean_known: bool
+    """Whether groups agree on a mean; if not, it may point anywhere."""
 
 
-def _rank_cosines(sample: Sample) -> Ranked:
-    cosines, groups = cosines_to_others(sample)
-    order = np.argsort(cosines, kind="stable")
-    numbers, owners = np.unique(groups[order], return_inverse=True)
-    # The direction of the mean is held fixed: leaving a group out of it hardly moves it.
-    number = len(numbers)
-    weights = np.concatenate([intervals.group_draws(number), intervals.left_out_weights(number)])
-    reached = np.cumsum(weights[: len(weights) * (number >= intervals.MIN_GROUPS), owners], axis=1)
-    return Ranked(cosines=cosines[order], reached=reached, groups=numbers.tolist())
+def _follow(sample: Sample) -> Followed:
+    rows, groups = _moved_rows(sample)
+    numbers, owners = np.unique(groups, return_inverse=True)
+    require_groups(len(numbers), 2)
+    member = np.equal.outer(np.arange(len(numbers)), owners).astype(np.float64)
+    sums = member @ rows
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    direction = MeanDirection(
+        inner=units @ sums.T, gram=sums @ sums.T, counts=member.sum(axis=1), own=owners
+    )
+    weights = np.concatenate(
+        [group_draws(len(numbers))[:NUM_DRAWS], left_out_weights(len(numbers))]
+    )
+    weights = weights[: len(weights) * (len(numbers) >= MIN_GROUPS)]
+    cosines = direction.cosines(np.concatenate([np.ones((1, len(numbers))), weights]))
+    cosines = np.clip(cosines, -1.0, 1.0)
+    return Followed(
+        cosines=cosines[:, 0],
+        drawn=cosines[:, 1:],
+        weights=weights.T[owners],
+        owners=owners,
+        groups=numbers.tolist(),
+        is_mean_known=direction.is_known,
+    )
 
 
-def _measure_quantile(ranked: Callable[[], Ranked], share: float) -> Measured:
-    cosines, reached, groups = ranked().cosines, ranked().reached, ranked().groups
-    estimate = intervals.Estimate(value=float(np.quantile(cosines, share)))
-    if len(reached):
-        found = cosines[(reached < share * reached[:, -1:]).sum(axis=1)]
-        drawn, left_out = found[: -len(groups)], found[-len(groups) :]
-        estimate = intervals.percentile_interval(estimate.value, drawn, left_out)
-    return Measured(estimate=estimate, num_rows=len(cosines), groups=groups)
+def _measure_quantile(follow: Callable[[], Followed], share: float) -> Measured:
+    """Measure a quantile; its interval holds that of the bootstrap and that of few rows."""
+    own = follow()
+    value = float(np.quantile(own.cosines, share))
+    estimate = Estimate(value=value)
+    if own.drawn.size:
+        found = _weighted_quantiles(own.drawn, own.weights, share)
+        drawn, left_out = found[: -len(own.groups)], found[-len(own.groups) :]
+        error = float(drawn.std()) * (len(own.groups) / (len(own.groups) - 1)) ** 0.5
+        half = student_quantile(len(own.groups) - 1) * error
+        below = np.bincount(own.owners, own.cosines < value, len(own.groups))
+        counts = np.bincount(own.owners, minlength=len(own.groups)).astype(np.float64)
+        curve = ShareCurve(values=np.sort(own.cosines), below=np.arange(len(own.cosines)) + 0.5)
+        ends = [curve.value(end) for end in share_interval(share, below, counts)]
+        ends += [] if own.is_mean_known else [0.0]
+        estimate = Estimate(
+            value=value,
+            low=min(value - half, *ends),
+            high=max(value + half, *ends),
+            left_out=tuple(left_out.tolist()),
+        )
+    return Measured(
+        estimate=estimate.within(-1.0, 1.0), num_rows=len(own.cosines), groups=own.groups
+    )
+
+
+def _weighted_quantiles(
+    values: Float64[np.ndarray, "rows k"], weights: Float64[np.ndarray, "rows k"], share: float
+) -> Float64[np.ndarray, " k"]:
+    """Return the quantile of each column of weighted values."""
+    order = np.argsort(values, axis=0)
+    reached = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
+    at = (reached < share * reached[-1]).sum(axis=0)
+    ordered = np.take_along_axis(values, order, axis=0)
+    return np.asarray(np.take_along_axis(ordered, at[None], axis=0)[0])
+
+
+def _moved_rows(
+    sample: Sample,
+) -> tuple[Float64[np.ndarray, "rows d"], Int64[np.ndarray, " rows"]]:
+    """Return the kept rows that are not zero, and the prompt group of each."""
+    if sample.reservoir is None:
+        raise UnmeasurableError("no rows are kept at this position policy", Status.NOT_RUN)
+    rows = sample.reservoir.rows.astype(np.float64)
+    if not np.isfinite(rows).all():
+        raise UnmeasurableError("kept rows hold NaN or infinity")
+    moved = rows.any(axis=1)
+    if not moved.any():
+        raise UnmeasurableError("every row is zero", Status.BELOW_NOISE_FLOOR)
+    return rows[moved], sample.reservoir.groups[moved]
 
 
 def cosines_to_others(

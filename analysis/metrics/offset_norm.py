@@ -17,7 +17,10 @@ class OffsetNorm(Metric):
     scales it.
     """
 
-    DEFINITION = "v1: quantiles over rows of |x_aligned - x_base|; bootstrap over prompt groups"
+    DEFINITION = (
+        "v2: quantiles over rows of |x_aligned - x_base|; interval of the share of rows below, "
+        "over prompt groups"
+    )
     REPORTS = ("offset_norm", "offset_norm_p05", "offset_norm_p95")
     AXIS_LABEL = "norm of δ, median"
     HEADLINES = {"offset_norm": 110}

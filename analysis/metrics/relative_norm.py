@@ -14,7 +14,10 @@ class RelativeNorm(OffsetNorm):
     rows, changes nothing.
     """
 
-    DEFINITION = "v1: quantiles over rows of |δ| / |x_base|; bootstrap over prompt groups"
+    DEFINITION = (
+        "v2: quantiles over rows of |δ| / |x_base|; interval of the share of rows below, over "
+        "prompt groups"
+    )
     REPORTS = ("relative_norm", "relative_norm_p05", "relative_norm_p95")
     AXIS_LABEL = "norm of δ / norm of the base row, median"
     HEADLINES = {"relative_norm": 100}

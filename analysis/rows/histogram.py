@@ -124,6 +124,30 @@ def quantiles_of_counts(
     return np.where(columns[at] == 0, 0.0, values)
 
 
+def points_of_counts(
+    histogram: Histogram,
+) -> tuple[Float64[np.ndarray, " points"], Float64[np.ndarray, " points"]]:
+    """Return where the number of values above 0 that lie below is known: at the edges of bins.
+
+    Args:
+        histogram: of at least one value above 0.
+
+    Returns:
+        Logarithms to base 10 of the edges of all occupied bins, ascending, the first and last no
+        further out than the smallest and largest value; and the values above 0 up to each.
+    """
+    columns = 1 + np.flatnonzero(histogram.counts[1:])
+    upto = np.cumsum(histogram.counts[columns]).astype(np.float64)
+    before = np.concatenate([[0.0], upto[:-1]])
+    upper = LOWEST_DECADE + columns / BINS_PER_DECADE
+    lower = upper - 1 / BINS_PER_DECADE
+    if histogram.smallest > 0:
+        lower[0] = max(lower[0], min(np.log10(histogram.smallest), upper[0]))
+    upper[-1] = min(upper[-1], max(np.log10(histogram.largest), lower[-1]))
+    edges = np.stack([lower, upper], axis=1).ravel()
+    return edges, np.stack([before, upto], axis=1).ravel()
+
+
 def find_quantile_bins(
     counts: Shaped[np.ndarray, "k bins"], share: float
 ) -> tuple[Int64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:

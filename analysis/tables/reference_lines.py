@@ -93,7 +93,10 @@ def reference_lines(
                 values += (None,) * num_extra
                 count = format_count(numbers[0].num_parameters)
                 yield Line(
-                    header=tuple(count if isinstance(part, int) else part or "" for part in values),
+                    header=tuple(
+                        count if isinstance(part, int) else "" if part is None else label_of(part)
+                        for part in values
+                    ),
                     values=values,
                     cells=cells,
                 )
@@ -101,10 +104,18 @@ def reference_lines(
 
 def _header(
     number: Published, citation: str, layout: TableLayout, side: Mapping[str, str | None]
-) -> tuple[str | int | None, ...]:
+) -> tuple[Scalar, ...]:
     model = (number.family, f"{number.model} ({citation})", number.num_parameters)
-    parts = [model if axis == "model" else (side[axis],) for axis in layout.rows]
+    parts = [model if axis == "model" else (_scalar(side[axis]),) for axis in layout.rows]
     return tuple(name for part in parts for name in part)
+
+
+def _scalar(text: str | None) -> Scalar:
+    """Return the number that a text writes, as an axis of numbers holds it; else the text."""
+    try:
+        return text if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def _cell(numbers: Sequence[Published], column: Place, columns: Sequence[Place]) -> Cell:

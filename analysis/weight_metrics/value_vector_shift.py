@@ -31,12 +31,12 @@ from analysis.rows.cosine_histogram import (
 from analysis.status import Status
 
 DEFINITION = (
-    "v2: median over the value vectors of all MLPs that have written to the stream there of the "
-    "cosine between the change of the vector and mean δ, whose length is taken over pairs of rows "
-    "of different prompt groups; _mode: mean inside the fullest window of "
-    "0.05; _nearest, _first: median of the last such MLP, of layer 0's; vectors that did not move "
-    "are left out; bootstrap of mean δ over prompt groups; bands: the same number with random "
-    "directions in place of mean δ"
+    "v3: median over the value vectors of all MLPs that have written to the stream there of the "
+    "cosine between the change of the vector and mean δ, whose noise is taken from its length and "
+    "from the spread of the cosines by pairs of prompt groups; _mode: mean inside the fullest "
+    "window of 0.05; _nearest, _first: median of the last such MLP, of layer 0's; vectors that "
+    "did not move are left out; bootstrap of mean δ over prompt groups; bands: the same number "
+    "with random directions in place of mean δ"
 )
 REPORTS = (
     "value_vector_shift",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound="BaseModel")
 
+OWN_CODE = "entries/"
+"""Start of the name of a pin that is the digest of a file of a study's own entries."""
 Cell = Mapping[str, str]
 """A point of the grid: axis name -> the name of the value there."""
 Scalar = int | float | bool | str | None

@@ -7,6 +7,7 @@ from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.identity import KEY_LENGTH
+from jobs.artifacts.job import OWN_CODE
 from jobs.artifacts.request import Request, readable_request
 
 
@@ -24,6 +25,8 @@ class Trace:
     """Where its files lie, relative to the root: the winning attempt's folder."""
     params: Mapping[str, object] = field(default_factory=dict)
     """All params of the job, defaults written out."""
+    own_code: Mapping[str, str] = field(default_factory=dict)
+    """File of the study's own entries that the job was made by -> its digest."""
     files: tuple[tuple[str, int, str], ...] = ()
     """Name inside `folder`, bytes and xxh3-64 of each file."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Trace:
             "folder": self.folder,
             "missing": self.missing,
             "params": dict(self.params),
+            "own_code": dict(self.own_code),
             "files": [
                 {"name": name, "bytes": size, "xxh3": digest} for name, size, digest in self.files
             ],
@@ -112,6 +116,7 @@ class Tracer:
             label=_label(request) or kind,
             folder=artifact.attempt_folder(record.attempt),
             params=request["params"] if request else {},
+            own_code=_own_code(request),
             files=tuple(
                 (name, record.files[name].bytes, record.files[name].xxh3)
                 for name in sorted(record.files)
@@ -155,6 +160,11 @@ def _label(request: Request | None) -> str:
     inside = ",".join(f"{axis}={value}" for axis, value in request.get("cell", {}).items())
     stage = request.get("stage", "")
     return f"{stage}[{inside}]" if inside else stage
+
+
+def _own_code(request: Request | None) -> dict[str, str]:
+    pins = request["identity"].get("pins", {}) if request else {}
+    return {name: pin for name, pin in sorted(pins.items()) if name.startswith(OWN_CODE)}
 
 
 def _inputs(request: Request | None, read: Mapping[str, str]) -> list[tuple[str, str]]:

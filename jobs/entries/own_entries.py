@@ -5,9 +5,10 @@ file), and is sent that code with what the jobs upstream were made by: nothing t
 key stands for.
 """
 
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +17,15 @@ from typing import Any
 
 from analysis.door import Brought, bring, bringing, entry_of
 from cluster.errors import DeltascaleError, UserError
+from jobs.artifacts.job import OWN_CODE
 from jobs.entries.fulfilment import check_fulfilment, defining_line
 from jobs.entries.own_code import OwnCode, code_of, sha256
 from jobs.entries.own_folder import entry_paths, read_folder
 from jobs.entries.own_names import require_own_names
 from jobs.entries.rooms import contract_of, door_of, package_of
 
-PIN = "entries/"
-"""Start of the name of a pin that is the digest of a file of own code."""
+PIN = OWN_CODE
+"""Start of the names of own code's pins, and of its files in the frames of errors."""
 _SHA256 = "sha256:"
 
 
@@ -63,7 +65,8 @@ class OwnEntry:
             UserError: it cannot be imported; with the file and line of its own that failed.
         """
         try:
-            return self.code.load()
+            with redirect_stdout(sys.stderr):  # what a verb prints is for programs, too
+                return self.code.load()
         except DeltascaleError:
             raise
         except BaseException as error:  # a stranger's code may raise anything, SystemExit too

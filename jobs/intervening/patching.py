@@ -56,11 +56,11 @@ class _NewestTokens:
         self._mask: Tensor | None = None
 
     def look(self, model: Module, inputs: object, given: dict[str, Any]) -> None:
-        """Read the inputs of a forward pass: `given` holds input_ids, attention_mask, use_cache."""
+        """Read what a forward pass is given by name: input_ids, attention_mask, use_cache."""
         self._mask = None
         if given.get("use_cache"):
-            tokens = given["input_ids"]
-            real = given["attention_mask"][:, -tokens.shape[1] :]
+            tokens, real = given["input_ids"], given.get("attention_mask")
+            real = torch.ones_like(tokens) if real is None else real[:, -tokens.shape[1] :]
             places = torch.arange(tokens.shape[1], device=real.device)
             last = (real * (places + 1)).argmax(dim=1)
             self._mask = (places == last[:, None])[..., None]

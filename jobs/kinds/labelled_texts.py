@@ -1,12 +1,13 @@
 """Kind `labelled-texts`: texts that people labelled toxic or not, out of a source."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from jobs.kind import Kind, Params, Upstream, data_path
+from jobs.kind import Kind, Names, Params, Upstream, data_path
 from jobs.provenance import Data
+from jobs.text.format import FORMATS
 from jobs.text.labelled_artifact import usable_texts, write_labelled
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
@@ -18,7 +19,9 @@ class LabelledTextsParams(Params):
     """Where labelled texts come from and which are taken."""
 
     source: str | None = data_path(None, "File or folder, where the format reads one.")
-    format: str = Field(..., description="Format of the source: a file of `jobs/text/formats/`.")
+    format: Annotated[str, Names(FORMATS)] = Field(
+        ..., description="Format of the source: a file of `jobs/text/formats/`."
+    )
     options: dict[str, Any] = Field({}, description="Options of the format.")
     max_texts: int | None = Field(
         None, ge=4, description="Most texts: those of the smallest seeded hashes."

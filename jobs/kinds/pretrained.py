@@ -4,8 +4,10 @@ Reads safetensors headers only, so it needs no torch, except to unpack a `.gguf`
 pickle or a file of code.
 """
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from jobs.kind import Kind, Params, added, execution, model_source
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
-from jobs.models.family import family_of_config
+from jobs.models.family import FAMILIES, family_of_config
 from jobs.models.folder import check_model_folder, model_files, unwrap_weights
 from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.gguf.checkpoint import (
@@ -51,6 +53,15 @@ class PretrainedParams(Params):
     )
 
 
+def _family(params: PretrainedParams) -> str | None:
+    """Return the family that `config`, or the config.json of a folder, names; None: none does."""
+    named: Any = (params.config or {}).get("family")
+    if named is None and not is_on_hub(params.source):
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            named = json.loads((Path(params.source) / "config.json").read_bytes())["model_type"]
+    return named if isinstance(named, str) else None
+
+
 def _files(folder: Path, where: str) -> list[str]:
     """List the files of a whole checkpoint. Raises UserError when it is none."""
     check_model_folder(folder, where)
@@ -73,7 +84,8 @@ libraries' 0.4 were measured for 0.135 B."""
 class Pretrained(Kind[PretrainedParams]):
     """Takes a model as it is."""
 
-    VERSION = 1
+    # 2: the ids that whatever reads the model makes of a text in several segments.
+    VERSION = 2
     INPUTS = {}
     Params = PretrainedParams
     LEAVES = Model.PUBLISHED
@@ -86,6 +98,17 @@ class Pretrained(Kind[PretrainedParams]):
             file = Path(params.source).name
         layout = _LAYOUT if file is None else gguf_layout(file)
         return ModelSource(name=params.source, revision=params.revision, layout=layout, file=file)
+
+    def entries(self, params: PretrainedParams) -> Iterator[tuple[str, str]]:
+        """Yield the model's family, as `config` or the folder's own config.json says."""
+        family = _family(params)
+        if family is not None:
+            yield FAMILIES.package, family
+
+    def packages(self, params: PretrainedParams) -> frozenset[str]:
+        """Return all families, where nobody knows yet which one a model of the hub is of."""
+        is_open = _family(params) is None and is_on_hub(params.source)
+        return frozenset({FAMILIES.package}) if is_open else frozenset()
 
     def pins(self, params: PretrainedParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Check `config`; return the commit on the hub, or the digest of a folder's files."""

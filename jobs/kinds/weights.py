@@ -22,7 +22,7 @@ class WeightsParams(MetricNameParams):
 class Weights(Kind[WeightsParams]):
     """Compares the weights of both models."""
 
-    VERSION = 2
+    VERSION = 3
     INPUTS = {
         "base": WEIGHTS,
         "aligned": WEIGHTS,

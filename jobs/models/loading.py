@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cluster.disk.temp_folders import TempFolder
 from cluster.errors import UserError
@@ -16,6 +16,7 @@ from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config, read_json_object
 from jobs.models.model_facts import Dtype
+from jobs.models.own_tokenizer import first_difference, read_own
 from jobs.models.shape import ModelConfig, as_mapping
 
 if TYPE_CHECKING:
@@ -119,23 +120,15 @@ def _require_kernel(kernel: str) -> None:
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """Load the tokenizer in a folder; it pads on the right and always has a pad token.
 
-    Where it had none, or one that the model has no row for, another of its tokens becomes the pad
-    token, so that no vocabulary grows; padded places are masked and their ids without effect.
+    Its ids are those of the folder's tokenizer.json where there is one. Where it had no pad token,
+    or one that the model has no row for, another of its tokens becomes the pad token, so that no
+    vocabulary grows; padded places are masked and their ids without effect.
 
     Raises:
-        UserError: there is none, or it cannot be read.
+        UserError: there is none, it cannot be read, or it gives texts other ids than its file.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
     config = read_config(folder)
-    try:
-        # For some families (qwen2) AutoTokenizer builds one class, whatever the folder declares.
-        reader = PreTrainedTokenizerFast if _is_generic(folder) else AutoTokenizer
-        tokenizer: PreTrainedTokenizerFast = reader.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-    except Exception as error:  # the library raises whatever its readers meet
-        raise UserError(f"the tokenizer cannot be read: {error}", where=str(folder)) from error
+    tokenizer = _as_its_file_says(folder)
     if not tokenizer.is_fast or not len(tokenizer):
         raise UserError("there is no tokenizer with a vocabulary", where=str(folder))
     num_rows = family_of_config(config).shape(config).vocab_size
@@ -166,6 +159,40 @@ def load_tokenizer_with(model: Path, owner: Path) -> "PreTrainedTokenizerFast":
             if (owner / name).is_file():
                 (together / name).write_bytes((owner / name).read_bytes())
         return load_tokenizer(together)
+
+
+def _as_its_file_says(folder: Path) -> "PreTrainedTokenizerFast":
+    """Load by the class that the folder declares or, where that gives other ids, by the file."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    # For some families (qwen2) AutoTokenizer builds one class, whatever the folder declares.
+    reader = PreTrainedTokenizerFast if _is_generic(folder) else AutoTokenizer
+    try:
+        own = read_own(folder)
+        tokenizer = _read(reader, folder)
+        if own is not None and tokenizer.is_fast and first_difference(tokenizer, own):
+            tokenizer = _read(PreTrainedTokenizerFast, folder)
+            difference = first_difference(tokenizer, own)
+        else:
+            difference = None
+    except Exception as error:  # the library raises whatever its readers meet
+        raise UserError(f"the tokenizer cannot be read: {error}", where=str(folder)) from error
+    if difference is None:
+        return tokenizer
+    probe, loaded, expected = difference
+    raise UserError(
+        f"the tokenizer gives {probe!r} other tokens than its tokenizer.json: "
+        f"{' '.join(loaded)} and {' '.join(expected)}",
+        where=str(folder),
+        hint="save the tokenizer that the model was trained with again, with save_pretrained",
+    )
+
+
+def _read(reader: Any, folder: Path) -> "PreTrainedTokenizerFast":
+    tokenizer: PreTrainedTokenizerFast = reader.from_pretrained(
+        folder, trust_remote_code=False, local_files_only=True
+    )
+    return tokenizer
 
 
 def _is_generic(folder: Path) -> bool:

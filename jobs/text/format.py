@@ -193,6 +193,11 @@ class Format(Generic[OptionsT]):
         """Train a tokenizer of its own; None where any tokenizer does."""
         return None
 
+    @property
+    def has_own_tokenizer(self) -> bool:
+        """True where it defines `train_tokenizer`."""
+        return type(self).train_tokenizer is not Format.train_tokenizer
+
 
 FORMATS: Door[Format[Any]] = Door("format", "jobs.text.formats", contract=Format)
 

@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
+from jobs.models.own_tokenizer import PROBE
 from jobs.tokens.chat import PromptLine
 from jobs.tokens.plan import bos_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_PROBE = (
-    "The café on 42nd Street isn't open; it's “closed” (since 2,025)!\n\n"
-    "Human: def f(x):\n\treturn x ** 2  # naïve\n\nAssistant: 你好, Ελλάδα — 😀 100 %…"
-)
-"""Letters, digits, signs, breaks and blanks as they stand inside of texts."""
 _OWN = "δx is defined on identical token ids: align the base with its own tokenizer"
 _AROUND = 3
 """Tokens that are shown on both sides of a difference."""
@@ -58,7 +54,7 @@ def require_same_ids(
         )
     names = [f"prompt {prompt['prompt']}" for prompt in prompts] + ["a text made to try them"]
     texts = ["".join(segment["text"] for segment in prompt["segments"]) for prompt in prompts]
-    texts.append(_PROBE)
+    texts.append(PROBE)
     of_base = base(texts, add_special_tokens=False)["input_ids"]
     of_aligned = aligned(texts, add_special_tokens=False)["input_ids"]
     added = _added_ids(aligned) - _added_ids(base)

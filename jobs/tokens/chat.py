@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cluster.errors import UserError
+from jobs.tokens.joining import bare_tokenizer
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 _P = ParamSpec("_P")
@@ -63,7 +63,7 @@ class ChatRows:
         """Call prompts in errors by the noun `called`, with their number."""
         self._tokenizer = tokenizer
         self._template = (_DATED if "strftime_now" in template else "") + template
-        self._backend = _bare_tokenizer(tokenizer)
+        self._backend = bare_tokenizer(tokenizer)
         self._called = called
         self._frames: dict[tuple[str, ...], Frame] = {}
 
@@ -250,20 +250,6 @@ def chat_template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
         return str(tokenizer.get_chat_template())
     except ValueError:  # several templates, and none of them is the default
         return None
-
-
-def _bare_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """Return the tokenizer without BOS, padding and truncation, its offsets covering all text.
-
-    GPT-2's post-processor cuts white space from offsets, so that a space would have no role.
-    """
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_padding()
-    backend.no_truncation()
-    backend.post_processor = None
-    return backend
 
 
 def _around(mark: str) -> str:

@@ -1,8 +1,7 @@
 """`TokenPlan`: the token ids that both models of a pair see, with groups and roles, and a hash.
 
-Segments are tokenised one by one and their ids joined, so that the boundary between prompt and
-response lies between two tokens in every text. In a chat template the whole text is tokenised at
-once, as the aligned model was trained on it (`chat.py`).
+A text is tokenised as a whole, as models are trained on texts, and its tokens are given to its
+segments after that (`joining.py`); in a chat template as well, with its markup (`chat.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from jaxtyping import Int8, Int16, Int32, Int64
 from cluster.errors import UserError
 from jobs.text.format import MAX_DROPPED
 from jobs.tokens.chat import ChatRows, PromptLine, TokenRow
+from jobs.tokens.joining import JoinedIds, bare_tokenizer, join_segments
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -224,20 +224,17 @@ def bos_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def _tokenise_segments(
     prompts: Sequence[PromptLine], tokenizer: PreTrainedTokenizerBase
 ) -> list[TokenRow]:
-    texts = [segment["text"] for prompt in prompts for segment in prompt["segments"]]
-    encodings = iter(tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else iter(())
+    texts = [[segment["text"] for segment in prompt["segments"]] for prompt in prompts]
+    joined = join_segments(texts, bare_tokenizer(tokenizer))
     start = bos_ids(tokenizer)
-    return [
-        _join(prompt, [next(encodings) for _ in prompt["segments"]], start) for prompt in prompts
-    ]
+    return [_row(prompt, each, start) for prompt, each in zip(prompts, joined, strict=True)]
 
 
-def _join(prompt: PromptLine, pieces: Sequence[Sequence[int]], start: Sequence[int]) -> TokenRow:
-    """Join the segments of a prompt after a BOS; a text that begins with one gets no second."""
+def _row(prompt: PromptLine, joined: JoinedIds, start: Sequence[int]) -> TokenRow:
+    """Return the tokens of a prompt after a BOS; a text that begins with one gets no second."""
     row = [
-        (token, segment["role"], number)
-        for number, (segment, ids) in enumerate(zip(prompt["segments"], pieces, strict=True))
-        for token in ids
+        (token, prompt["segments"][number]["role"], number)
+        for token, number in zip(joined.ids, joined.segments, strict=True)
     ]
     if row and list(start) == [row[0][0]]:
         return row

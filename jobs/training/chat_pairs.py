@@ -12,6 +12,7 @@ from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
 from jobs.text.prompt_lines import SegmentLine
 from jobs.tokens.chat import ChatRows, TokenRow, chat_template_of
+from jobs.tokens.joining import PairIds, part_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,10 +33,6 @@ class PairRow(TypedDict):
     """A value of `jobs.text.split.Split`."""
     turns: list[SegmentLine] | None
     """Conversation before the answers; None or empty: the prompt is one turn of the user."""
-
-
-PairIds = tuple[list[int], tuple[list[int], list[int]]]
-"""Tokens of a pair before its answers, and of both answers, the preferred one first."""
 
 
 def template_for(name: str, tokenizer: PreTrainedTokenizerBase, model: Artifact) -> str | None:
@@ -87,11 +84,7 @@ def _messages(pair: PairRow, answer: str) -> dict[str, object]:
 def _split(
     pair: PairRow, chosen: TokenRow | UserError, rejected: TokenRow | UserError
 ) -> PairIds | UserError:
-    """Split both sides where they have the same tokens before the answers.
-
-    A blank that a template puts before an answer may be in the answer's first token on one side and
-    a token of its own on the other: then it is the answer's on both.
-    """
+    """Split both sides where they have the same tokens before the answers."""
     if isinstance(chosen, UserError):
         return chosen
     if isinstance(rejected, UserError):
@@ -102,10 +95,4 @@ def _split(
         ids.append([token for token, _, _ in row])
         # An answer without words is left out by `ChatRows`: no token of it, and none after it.
         starts.append(next((at for at, (_, _, turn) in enumerate(row) if turn == last), len(row)))
-    answers = [row[start:] for row, start in zip(ids, starts, strict=True)]
-    if not all(answers):
-        return ids[0][: starts[0]], (answers[0], answers[1])
-    start = min(starts)
-    while ids[0][:start] != ids[1][:start]:
-        start -= 1
-    return ids[0][:start], (ids[0][start:], ids[1][start:])
+    return part_at((ids[0], ids[1]), (starts[0], starts[1]))

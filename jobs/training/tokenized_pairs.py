@@ -1,8 +1,8 @@
 """Preference pairs as token ids: made once, by one function, for `reference` and `align` alike.
 
-Prompt and completion are tokenised apart, so that the completion starts at the same token for both
-sides, and nothing is appended unless `end_of_text` asks for it; in a chat template see
-`chat_pairs`. Pairs that cannot be used are left out with their reason.
+Prompt and completion are tokenised as one text (`jobs.tokens.joining`), and the completion starts
+at the same token on both sides; nothing is appended unless `end_of_text` asks for it. In a chat
+template see `chat_pairs`. Pairs that cannot be used are left out with their reason.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import xxhash
 from cluster.errors import UserError
 from jobs.text.format import MAX_DROPPED
 from jobs.text.rows.fault import listed
+from jobs.tokens.joining import PairIds, bare_tokenizer, join_pairs
 from jobs.tokens.plan import bos_ids
-from jobs.training.chat_pairs import PairIds, PairRow, chat_ids
+from jobs.training.chat_pairs import PairRow, chat_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -233,16 +234,13 @@ def _plain_ids(
     if not rows:
         return []
     end = [_end_of_text(tokenizer)] if end_of_text else []
-    texts = [
-        *(row["prompt"] for row in rows),
-        *(row["chosen"] for row in rows),
-        *(row["rejected"] for row in rows),
-    ]
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    count = len(rows)
+    pairs = join_pairs(
+        [(row["prompt"], row["chosen"], row["rejected"]) for row in rows],
+        bare_tokenizer(tokenizer),
+    )
     return [
-        (ids[row], (_ended(ids[count + row], end), _ended(ids[2 * count + row], end)))
-        for row in range(count)
+        (prompt, (_ended(chosen, end), _ended(rejected, end)))
+        for prompt, (chosen, rejected) in pairs
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.errors import UserError, unknown_name
 from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
-from jobs.entries.own_entries import OwnEntries
+from jobs.entries.own_entries import PIN, OwnEntries
 from jobs.kind import KINDS, Kind, Params
 from orchestrator.plan.cells import agreements, gather_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
@@ -265,7 +265,7 @@ class _Planner:
 
     def _notes_on_entries(self) -> list[str]:
         """Return a note on each own entry that no job uses."""
-        used = frozenset().union(*self._own_paths.values())
+        used = {name.removeprefix(PIN) for job in self.jobs for name in job.pins}
         where = self.study.where("entries")
         if self.study.entries is not None and not self._own.entries:
             return [f"{where}: the folder {self.study.entries} holds no entry"]

@@ -40,6 +40,8 @@ class PlanDocument(TypedDict):
     """Files and folders of the user's data that are not here, and leave keys open."""
     whence: NotRequired[dict[str, str]]
     """File or folder that is not here -> where the study says that it is to be had."""
+    entries: NotRequired[dict[str, str]]
+    """File of each entry that the study brings along -> SHA-256; in `plan --json`."""
     notes: NotRequired[list[str]]
     """What the user should look at, each with file and line; in `plan --json`."""
 

@@ -58,10 +58,19 @@ def _allow_expression(declared: _Schema) -> _Schema:
         name: declared[name] for name in ("title", "description", "default") if name in declared
     }
     rest = {name: item for name, item in declared.items() if name not in (*described, *_MARKS)}
-    for inner in ("items", "additionalProperties"):
-        if isinstance(rest.get(inner), dict):
-            rest[inner] = _allow_expression(rest[inner])
-    return {**described, "anyOf": [rest, _EXPRESSION]}
+    if "anyOf" in rest:
+        rest["anyOf"] = [_allow_inside(variant) for variant in rest["anyOf"]]
+    return {**described, "anyOf": [_allow_inside(rest), _EXPRESSION]}
+
+
+def _allow_inside(declared: _Schema) -> _Schema:
+    """Allow expressions in the items of a list, and in the values of a mapping."""
+    inner = {
+        name: _allow_expression(declared[name])
+        for name in ("items", "additionalProperties")
+        if isinstance(declared.get(name), dict)
+    }
+    return {**declared, **inner}
 
 
 def _required_fields(kind: Kind[Params]) -> list[str]:

@@ -11,6 +11,7 @@ _TEMPLATE = """\
 # It runs as it stands, in some minutes on two cores and with nothing to download: small models,
 # trained from scratch on a generated language whose toxic words are known.
 study: @name@
+# entries: ./entries   # metrics, kinds, … of your own: `deltascale new NAME --entry metric`
 
 # An axis value is a scalar, or a mapping with a name.
 axes:

@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
     document = plan_document(decided.plan, decided.decisions)
     space = measure_disk_space(root, decided.decisions)
     document["totals"]["free_bytes"] = space.free_bytes
+    own = decided.plan.own.codes
+    document["entries"] = {path: code.digests[path] for path, code in own.items()}
     document["notes"] = [
         *decided.plan.notes,
         *notes_before_running(decided.plan, decided.to_run),

@@ -1,6 +1,7 @@
 """Verb `schema`: print the JSON Schema of study files, of tables or of measurements."""
 
 import argparse
+from pathlib import Path
 
 from orchestrator.console import say_json
 
@@ -20,6 +21,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="study: a study file; table: what `compare --json` prints; measurements: "
         "what `compare --long --json` prints (default: study)",
     )
+    parser.add_argument(
+        "--entries",
+        metavar="FOLDER",
+        help="know the kinds of this folder of own entries, too; its code is run",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,11 +36,18 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         0.
+
+    Raises:
+        UserError: an own entry is wrong, or may not be run.
     """
     if options.of == STUDY:
+        from jobs.entries.own_entries import OwnEntries, read_entries
         from orchestrator.study.schema import schema
 
-        say_json(schema())
+        folder = options.entries
+        own = read_entries(Path(folder).absolute(), "--entries") if folder else OwnEntries()
+        with own.bringing():
+            say_json(schema())
     else:
         from jobs.comparing.json_schemas import published_schema
 

@@ -87,6 +87,8 @@ def _grow(tree: "Tree", chain: "Trace", root: Storage, printed: set[str]) -> Non
         files = tree.add(Text(f"{root.url}/{chain.folder}/"))
         for name, size, digest in chain.files[:_MOST_FILES]:
             files.add(Text(f"{name}  {size:,} bytes  xxh3 {digest}"))
+        for name, digest in chain.own_code.items():
+            tree.add(Text(f"own code {name}  {digest}"))
         if len(chain.files) > _MOST_FILES:
             files.add(Text(f"... and {len(chain.files) - _MOST_FILES} more"))
     for upstream in chain.inputs:

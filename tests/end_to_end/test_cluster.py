@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.jobs.entries.files import KIND, NUMBERS, write
+
 MINIATURE = str(Path(__file__).parent / "miniature.yaml")
 
 _THREE_NODES = """
@@ -47,6 +49,28 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             break
     yield told
     process.communicate(input="", timeout=120)
+
+
+@pytest.mark.cluster
+def test_own_entries_reach_the_workers_of_joined_nodes(
+    command: Any, address: str, tmp_path: Path
+) -> None:
+    files = {"kinds/note.py": KIND, "_numbers.py": NUMBERS}
+    write(tmp_path / "own/entries", {**files})
+    study = tmp_path / "own/own.yaml"
+    study.write_text(
+        """study: own
+entries: ./entries
+axes: {index: [1, 2, 3]}
+stages:
+  first: {kind: probe, over: [index], params: {index: "${index}"}}
+  noted: {kind: note, inputs: {after: first}, params: {index: "${index}"}}
+  table: {kind: compare, gather: [noted], params: {figures: false}}
+"""
+    )
+    done = command.run("launch", str(study), "--address", address)
+    assert done.returncode == 0, done.stderr
+    assert "7 ran" in done.stdout
 
 
 @pytest.mark.cluster

@@ -242,6 +242,49 @@ def test_a_recorded_study_is_found_by_name_as_it_was_launched(place: Path):
     assert study.recorded_in == root.url and study.entries == place / "entries"
 
 
+def test_what_asks_goes_on_beside_broken_code_and_what_runs_names_it(
+    place: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["--root", str(place / "root")]
+    assert _launch(place, Storage(place / "root")).exit_code == 0
+    assert main(["plan", str(place / "own.yaml"), *words, "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)["entries"]
+    assert set(entries) == {"kinds/note.py", "metrics/spread.py"}
+    cell = ["--trace", "noted,index=1"]
+    assert main(["compare", str(place / "own.yaml"), *words, *cell]) == 0
+    assert f"own code entries/kinds/note.py  sha256:{entries['kinds/note.py']}" in (
+        capsys.readouterr().out
+    )
+    (place / "entries/kinds/note.py").write_text(f"print('loud')\n{KIND}x = = 1\n")
+    for verb in ("status", "compare", "verify"):
+        assert main([verb, str(place / "own.yaml"), *words]) == 0
+    capsys.readouterr()
+    line = len(KIND.splitlines()) + 2
+    for verb in ("plan", "launch"):
+        assert main([verb, str(place / "own.yaml"), *words]) == 2
+        assert f"kinds/note.py:{line}" in capsys.readouterr().err
+    (place / "entries/kinds/note.py").write_text(f"print('loud')\n{KIND}")
+    assert main(["plan", str(place / "own.yaml"), *words, "--json"]) == 0
+    json.loads(capsys.readouterr().out)  # what an entry prints is not part of the answer
+
+
+@pytest.mark.parametrize(
+    ("written", "error"),
+    [
+        ("[a, b]", "entries"),
+        ("s3://bucket/entries", "a folder of this machine"),
+        ("${DELTASCALE_DATA}/entries", "a folder of this machine"),
+        ("./nowhere", "does not exist"),
+        ("''", "entries"),
+    ],
+)
+def test_a_wrong_folder_is_told_with_the_line_of_the_study(place: Path, written: str, error: str):
+    (place / "own.yaml").write_text(STUDY.replace("./entries", written))
+    with pytest.raises(UserError, match=error) as raised:
+        make_plan(load_study(place / "own.yaml"))
+    assert str(raised.value.where) == f"{place / 'own.yaml'}:2"
+
+
 @pytest.mark.slow
 def test_every_door_that_models_meet_over_ray(place: Path):
     """Own metric, objective, format, transform and figure, on a Ray of the launch."""

@@ -25,7 +25,7 @@ SWAPPED = re.compile(
 """The only places in which a rehearsed study differs: sizes, and how far things are pushed."""
 OTHERWISE = re.compile(
     r"study|data/.*|axes/text/0/(file|options.*)|axes/text/2/(format|file|options.*)"
-    r"|stages/(comments|sentences|toxic|toxic-after|pairs)(/.*)?"
+    r"|stages/(comments|sentences|toxic|toxic-after|toxic-few|pairs)(/.*)?"
     r"|stages/aligned/params/(steps|epochs)|stages/.*/params/title"
 )
 """The only places in which the study without the paper's folder differs from that with it."""

@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from analysis.long_table.files import from_parquet
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
 from jobs.artifacts.job import InputRef
 from jobs.run import run
+from jobs.worker.measured_rows import FILE
 from jobs.worker.work import AttemptFolder
 from tests.jobs.assignments import assigned
 
@@ -134,9 +136,16 @@ class Root:
         return json.loads(run(payload, Surroundings(stop_requested=stop))), artifact
 
     def done(self, kind, params, **more):
-        """Return the artifact of a job that must succeed; see `run`."""
+        """Return the artifact of a job that must succeed; see `run`.
+
+        Whatever kind it is: a number with an interval is kept without each of its prompt groups.
+        """
         answer, artifact = self.run(kind, params, **more)
         assert answer["state"] == "done", answer
+        if FILE in artifact.names():
+            for row in from_parquet(artifact.read(FILE)).to_pylist():
+                kept = [number for number in row["left_out"] or () if number is not None]
+                assert len(kept) == (0 if row["low"] is None else row["num_groups"]), row
         return artifact
 
     def log_of(self, name):

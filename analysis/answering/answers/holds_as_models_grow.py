@@ -4,7 +4,8 @@ Yes: both; in a family of four sizes or more the fitted consistency keeps more t
 from the smallest size to the largest, by the interval of its exponent. Mixed: there at some sizes
 only, or at all but weakening (exponent below 0 with its interval, whichever size is left out). No:
 at none of several. Else undecided: an exponent that may be anything shows nothing, without four
-sizes in a family there is none, and one size alone says nothing of growth.
+sizes in a family there is none, and one size alone says nothing of growth. The exponent is over
+counted parameters; a caveat says so where one over another count of size disagrees.
 """
 
 from __future__ import annotations

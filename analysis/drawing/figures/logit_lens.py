@@ -3,6 +3,7 @@
 Lee et al. 2024, figure 2: each model is read through its own final norm.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from analysis.measurement import Row
 
 TARGETS = {"logit_lens": "P(toxic words)", "logit_lens_answer": "P(first token of the answer)"}
 """Metric, without the model it is of -> what the values are."""
+CHOSEN = re.compile(r"probability of the tokens (\d[\d, ]*) as the next token")
+"""What definitions say of tokens that a study chose."""
 PASSED = {"resid_pre": 0.0, "resid_mid": 0.5, "resid_post": 1.0}
 """Blocks passed at a site, beside those before it; attention is half a block."""
 LOOKS = (("base", OKABE_ITO[0], "-", "o"), ("aligned", OKABE_ITO[1], (0, (5, 2)), "^"))
@@ -34,11 +37,21 @@ def drawings(material: Material) -> Iterator[Drawing]:
         rows = [row for model, *_ in LOOKS for row in _rows(material, f"{target}_{model}")]
         for cut in cuts(rows, material.layout):
             if drawable(cut.rows):
+                shown = _label_of(cut.rows) or label
                 yield Drawing(
                     name=f"{target}-by-layer{cut.suffix}",
-                    caption=CAPTION.format(label=label),
-                    canvas=draw(cut.rows, label=label, note=cut.note),
+                    caption=CAPTION.format(label=shown),
+                    canvas=draw(cut.rows, label=shown, note=cut.note),
                 )
+
+
+def _label_of(rows: Sequence[Row]) -> str | None:
+    """Return what values are of where a study chose tokens by their ids, as definitions say."""
+    found = {match[1] for row in rows if (match := CHOSEN.search(str(row["definition"])))}
+    if len(found) != 1:
+        return None
+    (ids,) = found
+    return f"P(token{'s' if ',' in ids else ''} {ids})"
 
 
 def _rows(material: Material, metric: str) -> list[Row]:

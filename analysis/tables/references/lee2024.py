@@ -71,13 +71,11 @@ NUMBERS = (
     *_three(_GPT2, _DPO, 0.208, 23.34, 0.195),
     *_three(_GPT2, _KEYS | _UNCHANGED, 0.208, 23.34, 0.195),
     *_three(_GPT2, _KEYS, 0.458, 23.30, 0.195),
-    *(
-        number
-        for direction in ("probe", "value-vector", "svd")
-        for number in _three(_GPT2, _subtracted(direction, "0"), 0.453, 21.70, 0.193)
-    ),
+    *_three(_GPT2, _subtracted("probe", "0"), 0.453, 21.70, 0.193),
     *_three(_GPT2, _subtracted("probe", "50"), 0.245, 23.56, 0.193),
+    *_three(_GPT2, _subtracted("value-vector", "0"), 0.453, 21.70, 0.193),
     *_three(_GPT2, _subtracted("value-vector", "20"), 0.305, 23.30, 0.192),
+    *_three(_GPT2, _subtracted("svd", "0"), 0.453, 21.70, 0.193),
     *_three(_GPT2, _subtracted("svd", "100"), 0.268, 23.48, 0.193),
     *_three(_LLAMA, {}, 0.359, 6.095, 0.227),
     *_three(_LLAMA, _DPO, 0.138, 6.587, 0.194),

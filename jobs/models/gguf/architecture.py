@@ -4,21 +4,14 @@ Lists are closed. A setting or a tensor that nobody here knows would change what
 and be dropped in silence, so it is refused by its name.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.errors import UserError, unknown_name
 from jobs.models.gguf.header import GgufHeader
+from jobs.models.gguf.positions import ROPE_FREQS, gemma2, gemma3, rotary
 from jobs.models.gguf.stored_types import is_tied
-
-_ROPE_FREQS = "rope_freqs.weight"
-_LLAMA3_LOW, _LLAMA3_HIGH, _LLAMA3_POSITIONS = 1.0, 4.0, 8192
-"""How Llama 3.1 to 3.3 stretch rotary positions (their config.json); their factor differs."""
-_CLOSE = 1e-4
-_DIGITS = 7
-"""Decimal digits that 32 bits hold: 1e-05 was written, 9.999999747378752e-06 is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,85 +48,6 @@ _HARMLESS: Mapping[str, Callable[[Any], bool]] = {
 All files of llama have the layout that its converters write, whatever they say of it."""
 
 
-def _number(header: GgufHeader, name: str, default: float | str | None = None) -> Any:
-    value = header.settings.get(f"{header.architecture}.{name}", default)
-    if value is None:
-        raise UserError(f"the file does not say {header.architecture}.{name}")
-    return value
-
-
-def _rotary(header: GgufHeader, config: dict[str, Any]) -> Mapping[str, Any]:
-    """Return head width and rotary positions; what the file does not say is as llama.cpp has it."""
-    even = config["hidden_size"] // config["num_attention_heads"]
-    width = _number(header, "attention.key_length", even)
-    for name in ("attention.value_length", "rope.dimension_count"):
-        if (other := _number(header, name, width)) != width:
-            raise UserError(
-                f"{header.architecture}.{name} is {other}, where heads are {width} wide"
-            )
-    _require_full_attention(header, config)
-    theta = _written(_number(header, "rope.freq_base", 10_000.0))
-    return {"head_dim": width, "rope_parameters": {"rope_theta": theta, **_scaling(header, theta)}}
-
-
-def _require_full_attention(header: GgufHeader, config: dict[str, Any]) -> None:
-    """Raise UserError for a window: the first Mistral had one, which its files rarely say."""
-    longest = config["max_position_embeddings"]
-    if (window := _number(header, "attention.sliding_window", longest)) < longest:
-        raise UserError(
-            f"it attends to windows of {window} tokens, which {header.architecture} of "
-            "transformers does not",
-            hint="use the checkpoint that it was made from",
-        )
-
-
-def _scaling(header: GgufHeader, theta: float) -> Mapping[str, Any]:
-    kind = _number(header, "rope.scaling.type", "none")
-    if kind == "linear":
-        return {"rope_type": "linear", "factor": _number(header, "rope.scaling.factor")}
-    if kind != "none":
-        raise UserError(
-            f"its positions are scaled by {kind!r}", allowed=["none", "linear", "Llama 3's"]
-        )
-    factors = _vector(header, _ROPE_FREQS)
-    if factors is None or all(factor == 1 for factor in factors):
-        return {"rope_type": "default"}
-    factor = max(factors)
-    expected = [_llama3_factor(theta, n / len(factors), factor) for n in range(len(factors))]
-    if any(abs(a / b - 1) > _CLOSE for a, b in zip(factors, expected, strict=True)):
-        raise UserError(f"{_ROPE_FREQS} scales its positions in a way that no config.json says")
-    return {
-        "rope_type": "llama3",
-        "factor": factor,
-        "low_freq_factor": _LLAMA3_LOW,
-        "high_freq_factor": _LLAMA3_HIGH,
-        "original_max_position_embeddings": _LLAMA3_POSITIONS,
-    }
-
-
-def _llama3_factor(theta: float, share: float, factor: float) -> float:
-    """Return what Llama 3 divides the frequency theta^-share by (transformers' `llama3`)."""
-    turns: float = _LLAMA3_POSITIONS * theta**-share / (2 * math.pi)
-    smooth = min(1.0, max(0.0, (turns - _LLAMA3_LOW) / (_LLAMA3_HIGH - _LLAMA3_LOW)))
-    return 1 / ((1 - smooth) / factor + smooth)
-
-
-def _vector(header: GgufHeader, name: str) -> list[float] | None:
-    """Read a tensor of a few 32-bit numbers; None where the file has none of the name."""
-    import numpy as np
-
-    tensor = header.tensors.get(name)
-    if tensor is None:
-        return None
-    values = np.fromfile(header.path, "<f4", count=tensor.size, offset=tensor.offset)
-    return [float(value) for value in values]
-
-
-def _written(value: float) -> float:
-    """Return a number as it was written before 32 bits rounded it."""
-    return float(f"{value:.{_DIGITS}g}")
-
-
 def _no_more(header: GgufHeader, config: dict[str, Any]) -> Mapping[str, Any]:
     return {}
 
@@ -161,6 +75,7 @@ _LLAMA_MATRICES = frozenset(
     }
 )
 _LLAMA_OUTSIDE = frozenset({"token_embd.weight", "output_norm.weight", "output.weight"})
+_GEMMA_MATRICES = _LLAMA_MATRICES | {"post_attention_norm", "post_ffw_norm"}
 _GPT2_MODULES = frozenset(
     {"attn_norm", "attn_qkv", "attn_output", "ffn_norm", "ffn_up", "ffn_down"}
 )
@@ -170,16 +85,16 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         family="llama",
         settings=_LLAMA_SETTINGS,
         read_elsewhere=_ROTARY_SETTINGS,
-        finish=_rotary,
+        finish=rotary,
         matrices=_LLAMA_MATRICES,
-        outside=_LLAMA_OUTSIDE | {_ROPE_FREQS},
-        unread=frozenset({_ROPE_FREQS}),
+        outside=_LLAMA_OUTSIDE | {ROPE_FREQS},
+        unread=frozenset({ROPE_FREQS}),
     ),
     "qwen2": Architecture(
         family="qwen2",
         settings=_LLAMA_SETTINGS,
         read_elsewhere=_ROTARY_SETTINGS,
-        finish=_rotary,
+        finish=rotary,
         matrices=_LLAMA_MATRICES,
         biases=frozenset({"attn_q", "attn_k", "attn_v"}),
         outside=_LLAMA_OUTSIDE,
@@ -188,8 +103,24 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         family="qwen3",
         settings=_LLAMA_SETTINGS,
         read_elsewhere=_ROTARY_SETTINGS,
-        finish=_rotary,
+        finish=rotary,
         matrices=_LLAMA_MATRICES | {"attn_q_norm", "attn_k_norm"},
+        outside=_LLAMA_OUTSIDE,
+    ),
+    "gemma2": Architecture(
+        family="gemma2",
+        settings=_LLAMA_SETTINGS,
+        read_elsewhere=_ROTARY_SETTINGS | {"attn_logit_softcapping", "final_logit_softcapping"},
+        finish=gemma2,
+        matrices=_GEMMA_MATRICES,
+        outside=_LLAMA_OUTSIDE,
+    ),
+    "gemma3": Architecture(
+        family="gemma3_text",
+        settings=_LLAMA_SETTINGS,
+        read_elsewhere=_ROTARY_SETTINGS,
+        finish=gemma3,
+        matrices=_GEMMA_MATRICES | {"attn_q_norm", "attn_k_norm"},
         outside=_LLAMA_OUTSIDE,
     ),
     "gpt2": Architecture(
@@ -225,9 +156,8 @@ def config_of(header: GgufHeader) -> dict[str, Any]:
     architecture = _architecture(header)
     _require_known(header, architecture)
     read = {
-        name: _written(value) if isinstance(value, float) else value
+        name: header.setting(setting, _default(header, setting))
         for setting, name in architecture.settings.items()
-        for value in [_number(header, setting, _default(header, setting))]
     }
     rows = header.tensors["token_embd.weight"].shape[0]
     return {
@@ -242,7 +172,7 @@ def config_of(header: GgufHeader) -> dict[str, Any]:
 
 def _default(header: GgufHeader, setting: str) -> Any:
     """Return what llama.cpp takes for a setting that a file does not say; None where it must."""
-    return _number(header, "attention.head_count") if setting == _KEY_VALUE_HEADS else None
+    return header.setting("attention.head_count") if setting == _KEY_VALUE_HEADS else None
 
 
 _KEY_VALUE_HEADS = "attention.head_count_kv"
@@ -278,7 +208,7 @@ def _require_known(header: GgufHeader, architecture: Architecture) -> None:
 
 def _tensors(header: GgufHeader, architecture: Architecture) -> tuple[set[str], set[str]]:
     """Return the names of tensors that must be there, and of those that may be."""
-    num_blocks = _number(header, "block_count")
+    num_blocks = header.setting("block_count")
     blocks = [f"blk.{number}" for number in range(min(num_blocks, len(header.tensors)))]
     inside = {f"{block}.{name}.weight" for block in blocks for name in architecture.matrices}
     inside |= {f"{block}.{name}.bias" for block in blocks for name in architecture.biases}

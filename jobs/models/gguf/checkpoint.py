@@ -18,6 +18,7 @@ from jobs.models.family import family_of_config
 from jobs.models.gguf.architecture import config_of
 from jobs.models.gguf.header import GgufHeader, read_header
 from jobs.models.gguf.stored_types import described, is_quantised, require_library, require_whole
+from jobs.models.gguf.tokenizer import check_tokenizer, gguf_tokenizer
 from jobs.models.loading import SHARD_SIZE
 from jobs.models.model_facts import DEQUANTISED, STORED
 from jobs.models.model_source import SourceFiles
@@ -69,6 +70,7 @@ def check_gguf(path: Path, where: str) -> dict[str, Any]:
         config = config_of(header)
         family_of_config(config).num_parameters(config)
         _require_vocabulary(header, config["vocab_size"])
+        check_tokenizer(header)
     return {**config, STORED: described(header), DEQUANTISED: is_quantised(header)}
 
 
@@ -125,18 +127,10 @@ def write_checkpoint(path: Path, folder: Path, where: str) -> None:
 
 
 def write_tokenizer(path: Path, folder: Path, where: str) -> None:
-    """Write the tokenizer of a file into a folder. Raises UserError where it cannot be read."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            path.parent, gguf_file=path.name, local_files_only=True
-        )
-    except Exception as error:  # the library raises whatever its readers meet
-        raise UserError(
-            f"the tokenizer of {path.name} cannot be read: {error}", where=where
-        ) from error
-    tokenizer.save_pretrained(folder)
+    """Write the tokenizer of a file into a folder. Raises UserError where it cannot be built."""
+    header = read_header(path, where)
+    with _named(path.name, where):
+        gguf_tokenizer(header).save_pretrained(folder)
 
 
 def _load(path: Path, config: dict[str, Any], where: str) -> PreTrainedModel:

@@ -24,6 +24,8 @@ _STRING, _ARRAY = 8, 9
 _NUMBERS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
 """Code of a type -> its form in `struct`, little-endian and unpadded."""
 _MOST_DIMENSIONS = 4
+_DIGITS = 7
+"""Decimal digits that 32 bits hold: 1e-05 was written, 9.999999747378752e-06 is read."""
 _CUT_OFF = "copy or download it again"
 
 
@@ -59,6 +61,17 @@ class GgufHeader:
     def architecture(self) -> str:
         """The model's architecture, as llama.cpp names it."""
         return str(self.settings["general.architecture"])
+
+    def setting(self, name: str, default: float | str | None = None) -> Any:
+        """Return a setting of the architecture, a number as it was before 32 bits rounded it.
+
+        Raises:
+            UserError: the file does not say it, and there is no default.
+        """
+        value = self.settings.get(f"{self.architecture}.{name}", default)
+        if value is None:
+            raise UserError(f"the file does not say {self.architecture}.{name}")
+        return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
     def num_entries(self) -> Mapping[int, int]:
         """Map the code of a type to the entries of matrices that are stored so, most first.

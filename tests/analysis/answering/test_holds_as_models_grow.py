@@ -49,6 +49,36 @@ def test_an_exponent_that_may_be_anything_does_not_show_that_it_holds(
     assert answer.verdict is Verdict.UNDECIDED
 
 
+def test_exponents_over_width_and_parameters_that_disagree_are_told_with_what_is_lacking(
+    ladder: Callable[..., Any],
+) -> None:
+    values = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.62}
+    study = ladder(**{model: {"like": like} for model, like in values.items()})
+    for row in study.rows:
+        row["d_model"] = {"a": 64, "b": 512, "c": 32, "d": 256}[row["model"]]
+    told = study.answer(NAME).caveats
+    assert any(
+        caveat.startswith("Of gpt2, 0 is excluded over parameters, not over width; the line over ")
+        for caveat in told
+    )
+    assert any("4 of 4 values are not known without each prompt group" in each for each in told)
+
+
+def test_the_answer_s_interval_is_over_the_prompts_that_sizes_share_too(
+    ladder: Callable[..., Any],
+) -> None:
+    """A part of each group that grows with size: the points are on a line, the exponent unsure."""
+    falling = {"a": 0.95, "b": 0.7, "c": 0.52, "d": 0.39}
+    study = ladder(**{model: {"like": like} for model, like in falling.items()})
+    assert study.answer(NAME).verdict is Verdict.MIXED
+    for row in (row for row in study.rows if row["metric"] == "consistency"):
+        steep = (row["num_parameters"] / 1e5) ** 0.2
+        row["left_out"] = [row["value"] * steep ** ((-1) ** group) for group in range(20)]
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert answer.evidence[0].estimate.low < 0 < answer.evidence[0].estimate.high
+
+
 def test_three_sizes_are_too_few_for_an_answer(study: Any) -> None:
     for model in "abc":
         study.aligned(model)

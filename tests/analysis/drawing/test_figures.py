@@ -71,6 +71,22 @@ def test_size_is_logarithmic_and_a_fit_of_four_sizes_is_called_descriptive(figur
     assert all("gpt2: b = " in text and "n = 4*" in text for text in texts(figures[0]))
 
 
+def test_what_an_exponent_does_not_know_is_marked_and_told_below(study):
+    rows = [row for row in chosen(study, "consistency", None) if row["family"] == "gpt2"]
+    figure = against_size.draw(rows)
+    assert all(text.endswith("‡") for text in texts(figure))
+    below = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert "‡ The errors that sizes share are not in the interval." in below and "†" not in below
+    widths = {"gpt2-33k": 64, "gpt2-110k": 16, "gpt2-240k": 96, "gpt2-620k": 32}
+    for row in rows:
+        row |= {"left_out": (row["value"],) * 20, "d_model": widths[row["model"]]}
+        row["value"] = row["num_parameters"] ** 0.3
+    figure = against_size.draw(rows)
+    assert all(text.endswith("n = 4*†") for text in texts(figure))
+    below = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert "† Over parameters, parameters without embeddings and width exponents disagree" in below
+
+
 def test_values_that_are_not_all_positive_are_drawn_on_a_linear_scale(study):
     rows = chosen(study, "offset_norm")
     rows[0] |= {"value": -0.1, "low": -0.2, "high": 0.0}

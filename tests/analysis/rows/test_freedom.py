@@ -56,7 +56,7 @@ def test_every_fold_is_as_if_decomposed_anew(centred: bool, without: int | None)
     freedom, scale = by_hand(rows, groups, centred, without)
     about = rows - rows.mean(axis=0) * centred
     grouped = spectra_of(rows, groups)._grouped_rows(centred)
-    ridges = choose_ridges(grouped.eigenvalues, 33 - np.bincount(groups).max() - centred)
+    ridges = choose_ridges(grouped.eigenvalues, float(33 - np.bincount(groups).max() - centred))
     assert ridges[0] == pytest.approx(10 * np.linalg.norm(about, 2) ** 2)
     for place in (0, 5, NUM_RIDGES - 1):
         assert curve.freedom[place] == pytest.approx(freedom(ridges[place]), rel=1e-7)

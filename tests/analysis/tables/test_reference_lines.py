@@ -2,6 +2,7 @@
 
 from analysis.tables.comparison_table import compare
 from analysis.tables.layout import TableLayout
+from analysis.tables.writer import WRITERS
 
 LEE = "gpt2-medium (Lee et al. 2024)"
 DOWN = TableLayout(rows=("model", "intervention", "direction", "dose"))
@@ -19,7 +20,7 @@ def rows():
     return [
         facts
         | {"metric": metric, "value": 0.5, "definition": "d", "key": "k", "objective": "dpo"}
-        | dict(zip(("intervention", "direction", "dose"), place, strict=True))
+        | {"intervention": place[0], "direction": place[1], "dose": float(place[2])}
         for metric in ("patched_toxic_score", "patched_window_perplexity")
         for place in OURS
     ]
@@ -53,3 +54,10 @@ def test_with_models_alone_down_the_side_a_model_has_one_line():
     line = dict(zip(table.columns, table.cells[-2], strict=True))
     found = {cell.number.value for cell in line.values()}
     assert {0.245, 0.268, 0.458, 23.56} <= found
+
+
+def test_headers_hold_numbers_where_ours_do_in_every_format():
+    table = compare(rows(), layout=DOWN, references=["lee2024"])
+    assert {type(values[-1]) for values in table.row_values} == {float}
+    for name in WRITERS.names():
+        assert WRITERS.find(name).render(table)

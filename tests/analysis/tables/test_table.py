@@ -200,3 +200,23 @@ def test_a_scaling_law_is_told_per_family_and_refused_for_two_sizes(study):
     assert refused.text == "—"
     assert table.footnotes[refused.mark] == "too_few_sizes: 2 sizes, at least 4 are needed"
     assert ("offset_norm", "plain", "sft", "mixed") in lines
+    assert "errors that sizes share are not in the interval" in table.footnotes[gpt2[0].mark]
+    assert table.caption.endswith("delete such artifacts and launch again.")
+
+
+def test_a_scaling_table_of_values_kept_without_each_group_lacks_nothing_and_tells_disagreement():
+    widths = {1e5: 64, 3e5: 512, 1e6: 32, 3e6: 256, 1e7: 128}
+    rows = [
+        {"metric": "consistency", "model": f"m{size:g}", "family": "gpt2", "value": size**-0.1}
+        | {"num_parameters": int(size), "num_parameters_non_embedding": int(size) - 50_000}
+        | {"d_model": width, "left_out": [size**-0.1 * (1 + 0.01 * (g % 3)) for g in range(20)]}
+        for size, width in widths.items()
+    ]
+    table = scaling_table(rows)
+    notes = [table.footnotes[cell.mark] for cell in table.cells[0][::4]]
+    assert len(set(notes)) == 1 and "not known without" not in notes[0]
+    assert (
+        "0 is excluded over parameters and parameters without embeddings, not over width; the line "
+        "over parameters fits best (scatter "
+    ) in notes[0]
+    assert "delete" not in table.caption

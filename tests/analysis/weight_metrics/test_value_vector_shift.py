@@ -63,9 +63,10 @@ def test_layers_pool_to_what_one_layer_of_all_their_vectors_gives(offset_of):
     parts = moved_at(-0.3, 0.2), moved_at(-0.7, 0.1, neurons=150)
     together = measured(offset_of(TRUTH, noise=0.3), np.concatenate(parts))
     apart = measured(offset_of(TRUTH, noise=0.3), *parts)
-    for name in REPORTS[:4]:
-        assert together[name].value == apart[name].value
-        assert (together[name].low, together[name].high) == (apart[name].low, apart[name].high)
+    for name in REPORTS[:4]:  # but for the noise of the mean, which is taken off by layer
+        for end in ("value", "low", "high"):
+            own, other = getattr(together[name], end), getattr(apart[name], end)
+            assert own == pytest.approx(other, abs=0.002)
 
 
 def test_a_rotated_stream_or_scaled_changes_give_the_same(offset_of, rotation):

@@ -348,3 +348,35 @@ def test_the_prompts_say_which_positions_unless_the_params_do(root, pair, plain_
     asked = root.prompts("asked", plain_prompts, positions=["response"])
     store = ActivationStore(root.done("extract", {}, **{**inputs, "prompts": asked}))
     assert store.positions == ["response"]
+
+
+def test_legacy_is_the_mean_over_all_tokens_pads_too_and_stands_alone(root, pair, plain_prompts):
+    """Against a forward pass of every prompt behind end-of-text tokens, as it is."""
+    inputs, base, aligned = pair
+    params = {"sites": ["resid_post"], "layers": [1], "positions": ["legacy"]}
+    store = ActivationStore(root.done("extract", params, **inputs))
+    texts = ["".join(s["text"] for s in prompt["segments"]) for prompt in plain_prompts]
+    ids = [[2 + int(word.removeprefix("word")) for word in text.split()] for text in texts]
+    width = max(map(len, ids)) + 1
+    expected = []
+    for row in ids:
+        tokens = [1] * (width - len(row)) + row  # 1 is <end>
+        before, after = (_block_output(model, tokens) for model in (base, aligned))
+        expected.append((after - before).mean(0).numpy())
+    found = store.rows("resid_post", 1, "legacy").rows
+    order = [np.lexsort(np.round(rows, 4).T) for rows in (found, np.stack(expected))]
+    np.testing.assert_allclose(found[order[0]], np.stack(expected)[order[1]], atol=1e-5)
+    refused = root.run("extract", {**params, "positions": ["legacy", "last"]}, **inputs)
+    assert "an extraction of its own" in str(refused)
+
+
+def _block_output(model, tokens):
+    """What block 1 hands on, without hooks of ours."""
+    import torch
+
+    seen = []
+    handle = model.eval().transformer.h[1].register_forward_hook(lambda *of: seen.append(of[2]))
+    with torch.no_grad():
+        model(torch.tensor([tokens]))
+    handle.remove()
+    return (seen[0][0] if isinstance(seen[0], tuple) else seen[0])[0]

@@ -249,3 +249,29 @@ def test_an_unknown_direction_names_those_that_exist():
     params = generated_pairs.Params(direction="toxic-word")
     with pytest.raises(UserError, match="did you mean 'toxic-words'"):
         generated_pairs.pins(params, {})
+
+
+def test_a_push_along_the_probe_takes_its_direction_and_typical_length(root, model, inputs):
+    given = inputs(12)
+    probe = np.eye(16)[3]
+    toxic = root.toxic_directions(given["model"], [(0, 1)], probe)
+    params = {**FEW, "direction": "probe"}
+    artifact = root.done("generated-pairs", params, **given, toxic=toxic)
+    shift = probe * np.linalg.norm(expected_shift(model, given["lexicon"]))
+    assert artifact.facts["push"]["norm"] == pytest.approx(np.linalg.norm(shift), rel=1e-5)
+    for pair in table(artifact):
+        told = said(model, pair["prompt"], drawn_for(pair["prompt"]), shift)
+        assert pair["rejected"] == train_tokenizer().decode(told, skip_special_tokens=True)
+
+
+def test_examples_may_be_texts_that_people_labelled(root, model, inputs, tmp_path):
+    given = inputs(6)
+    pairs = table(given["lexicon"])
+    rows = [f"{pair[side]},{int(side == 'rejected')}" for pair in pairs for side in SIDES]
+    (tmp_path / "train.csv").write_text("comment_text,toxic\n" + "\n".join(rows) + "\n")
+    source = {"format": "jigsaw", "source": str(tmp_path / "train.csv")}
+    given["lexicon"] = root.done("labelled-texts", source)
+    assert root.done("generated-pairs", FEW, **given).facts["push"]["norm"] > 0
+
+
+SIDES = ("chosen", "rejected")

@@ -8,7 +8,8 @@ from tests.jobs.byte_level import byte_level_bpe
 MARKS = ("<|end|>",)
 TEXT = "the cat sat on the mat, and the dog saw the cat 12 times in 2025. "
 TOKENIZER = byte_level_bpe(TEXT, 300, MARKS)
-ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2")
+ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2", "gemma2", "gemma3_text")
+"""Model types of transformers."""
 SIZES = {"num_layers": 2, "d_model": 64, "num_heads": 4, "max_positions": 96}
 _GROUPED = {"num_key_value_heads": 2, "d_mlp": 96}
 
@@ -32,7 +33,7 @@ def write_gguf(path, model, quantise="F32", *, leave_out=(), tensors=None, **set
             leaves it out.
     """
     config, kind = model.config, gguf.GGMLQuantizationType[quantise]
-    architecture = config.model_type
+    architecture = config.model_type.removesuffix("_text")
     writer = gguf.GGUFWriter(path, architecture)
     changed = {name.replace("__", "."): value for name, value in settings.items()}
     if alignment := changed.pop("general.alignment", None):
@@ -75,10 +76,19 @@ def _settings(config, architecture):
             "attention.head_count": config.num_attention_heads,
             "attention.head_count_kv": config.num_key_value_heads,
             "attention.layer_norm_rms_epsilon": config.rms_norm_eps,
-            "rope.freq_base": config.rope_parameters["rope_theta"],
+            "rope.freq_base": (
+                config.rope_parameters.get("full_attention") or config.rope_parameters
+            )["rope_theta"],
         }
         width = getattr(config, "head_dim", None)
-        if architecture == "qwen3":
+        if architecture.startswith("gemma"):
+            ours |= {"attention.sliding_window": config.sliding_window}
+        if architecture == "gemma2":
+            ours |= {
+                "attn_logit_softcapping": config.attn_logit_softcapping,
+                "final_logit_softcapping": config.final_logit_softcapping,
+            }
+        if architecture in ("qwen3", "gemma2", "gemma3"):
             ours |= {"attention.key_length": width, "attention.value_length": width}
         if architecture == "llama":
             ours |= {"rope.dimension_count": width, "vocab_size": config.vocab_size}
@@ -131,6 +141,8 @@ def _tensors(model, architecture):
             array = _interleaved(
                 array, config.num_attention_heads if is_query else config.num_key_value_heads
             )
+        if architecture.startswith("gemma") and name.endswith("norm.weight"):
+            array = array + 1
         if architecture == "gpt2" and ".c_" in name and array.ndim == 2:
             array = array.T
         tensors[names.get_name(name, try_suffixes=(".weight", ".bias"))] = np.ascontiguousarray(

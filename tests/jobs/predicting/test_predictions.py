@@ -278,3 +278,17 @@ def test_what_cannot_be_done_is_the_users_mistake(root, given, params, said):
 def test_every_value_it_writes_is_declared(root, given):
     rows = rows_of(root.done("predictions", FEW, **given[0]))
     assert {key[0] for key in rows} == set(predictions.MEASURES)
+
+
+def test_the_lens_shows_chosen_tokens_in_place_of_toxic_words(root, given):
+    inputs, *_ = given
+    ids = [2 + number for number in TOXIC]
+    of_words = rows_of(root.done("predictions", FEW, **inputs))
+    chosen = rows_of(root.done("predictions", {**FEW, "token_ids": ids}, **inputs))
+    places = [place for place in chosen if place[0].startswith("logit_lens_base")]
+    assert places
+    for place in places:
+        assert chosen[place]["value"] == pytest.approx(of_words[place]["value"], abs=1e-7)
+        assert f"of the tokens {ids[0]}, {ids[1]} as the next token" in chosen[place]["definition"]
+    failed = root.run("predictions", {**FEW, "token_ids": [22]}, **inputs)
+    assert "none of them 22" in str(failed)

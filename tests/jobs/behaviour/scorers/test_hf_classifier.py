@@ -174,3 +174,13 @@ def test_scores_decide_the_rate_at_the_threshold():
     rate, score = measure_toxicity({"toxic_rate", "toxic_score"}, found, np.arange(4), Reader(), 20)
     assert rate.values.tolist() == [1, 1, 0] and score.values.mean() == pytest.approx(1.9 / 3)
     assert "1 of 4 prompts" in rate.note and "are read as toxic" in rate.definition
+
+
+def test_the_largest_of_several_labels_is_the_score(saved, tmp_path):
+    folder = saved("several", "multi_label_classification")
+    judge = judge_of(folder, tmp_path, label=LABELS[0], more_labels=[LABELS[2], LABELS[0]])
+    expected = [float(logits(folder, text).sigmoid()[[0, 2]].max()) for text in TEXTS[:3]]
+    assert judge.scores(TEXTS[:3]) == pytest.approx(expected, abs=1e-5)
+    assert f"the largest of {LABELS[0]}, {LABELS[2]}" in judge.verdict
+    with pytest.raises(UserError, match="label"):
+        judge_of(folder, tmp_path, more_labels=["toxik"])

@@ -1,0 +1,58 @@
+"""Does a tokenizer as transformers loads it make the ids that its `tokenizer.json` describes?
+
+For a class of a family transformers builds one of its own from vocabulary and merges, and drops in
+silence what the file says of normalising and cutting texts. The file was saved with the model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+PROBE = (
+    "The café on 42nd Street isn't open; it's “closed” (since 2,025)!\n\n"
+    "Human: def f(x):\n\treturn x ** 2  # naïve\n\nAssistant: 你好, Ελλάδα — 😀 100 %…"
+)
+"""Letters, digits, signs, breaks and blanks as they stand inside of texts."""
+
+PROBES = (
+    PROBE,
+    "in 2025",
+    " 1234567 3.14159, 0x1F; ٣٤ ⅷ x²",
+    "  two   three    four\tTAB \t\t\n\n\n  \r\nline \n end  ",
+    "你好，世界。日本語のテキスト 한국어 텍스트 ภาษาไทย Việt Nam",
+    "🙂👩‍👩‍👧🇫🇷 ✅e\u0301te\u0301 été ﬁ Å Å",
+    'if (a!=b) { return "x\\n"; } // TODO: a_b->c[0] <= 1e-5 && HTMLParser\n#include <math.h>\n',
+    "I'm you'll WE'VE he'd don’t o'clock rock'n'roll",
+    "UPPER lower CamelCase snake_case naïve façade Ünïcödé",
+    "a",
+    " a",
+    "",
+)
+"""Texts of what tokenizers treat in different ways, each tokenised alone."""
+
+
+def first_difference(
+    tokenizer: PreTrainedTokenizerFast, own: Tokenizer
+) -> tuple[str, list[str], list[str]] | None:
+    """Return the first probe of other ids, with both ways to cut it; None where all are equal."""
+    own.no_padding()
+    own.no_truncation()
+    for probe in PROBES:
+        expected = own.encode(probe, add_special_tokens=False)
+        loaded = tokenizer(probe, add_special_tokens=False)["input_ids"]
+        if list(loaded) != expected.ids:
+            return probe, tokenizer.convert_ids_to_tokens(list(loaded)), expected.tokens
+    return None
+
+
+def read_own(folder: Path) -> Tokenizer | None:
+    """Read the `tokenizer.json` of a folder; None where it has none."""
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    return Tokenizer.from_file(str(path)) if path.is_file() else None
