@@ -326,3 +326,13 @@ def test_a_file_on_this_machine_is_named_by_its_path_alone(local, file_of):
     source = path.parent if local == "folder" else path
     with pytest.raises(UserError, match=r"(?s)gguf_file is of a repository.*source: .*tiny\.gguf"):
         pretrained.pins(Params(source=str(source), gguf_file="tiny.gguf"), {})
+
+
+def test_memory_is_set_aside_for_the_unpacked_weights(file_of, tmp_path):
+    path = file_of()
+    small = pretrained.resources(Params(source=str(path))).memory_gb
+    seven_billion = {"family": "llama", "num_layers": 32, "d_model": 4096, "num_heads": 32}
+    config = {**seven_billion, "d_mlp": 11008, "vocab_size": 32000, "tie": False}
+    large = pretrained.resources(Params(source=str(path), config=config)).memory_gb
+    plain = pretrained.resources(Params(source=str(tmp_path), config=config)).memory_gb
+    assert (small, large, plain) == (2, 1 + 41, 1)
