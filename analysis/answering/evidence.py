@@ -18,7 +18,9 @@ from analysis.long_table.circumstances import SHUFFLED
 from analysis.status import MEANINGS, Status
 
 BEHAVIOUR = ("toxic_mass", "toxic_rate")
-"""Toxicity, the first that was measured: the mass is exact, the rate all or nothing per prompt."""
+"""Toxicity, the first that was measured: the mass is exact, the rate all or nothing per prompt.
+
+A mass of which less than 90 % of the words are counted (`LEAST_COVERAGE`) is not weighed."""
 HALF = 0.5
 """Most of an effect is more than this share of it."""
 ORGANISM = (
@@ -104,6 +106,8 @@ def in_words(estimate: Estimate | None) -> str:
 def finding_in_words(finding: Finding) -> str:
     """Return the value with interval, null band, seeds and footnote, or why it is missing."""
     number = finding.number
+    if finding.shortfall is not None:
+        return f"not weighed ({finding.shortfall})"
     if finding.estimate is None:
         return f"missing ({number.status}: {number.reason})"
     parts = [in_words(finding.estimate)]
@@ -187,7 +191,11 @@ def caveats(
     remarks += _remarks_on_seeds(used)
     if used and not any(finding.about.objective == SHUFFLED for finding in findings.all):
         remarks.append("No dpo-shuffled control: training on pairs as such is not ruled out.")
-    reasons = Counter(str(finding.number.reason) for finding in used if finding.estimate is None)
+    reasons = Counter(
+        str(finding.shortfall or finding.number.reason)
+        for finding in used
+        if finding.estimate is None
+    )
     remarks += [f"{n} of {len(used)} numbers are missing: {why}." for why, n in reasons.items()]
     statuses = Counter(str(r["status"]) for r in findings.missing if r["metric"] in metrics)
     remarks += [

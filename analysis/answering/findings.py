@@ -19,6 +19,8 @@ from analysis.measurement import Measurement, Row, label_of
 
 TURN = "turn-"
 """Prefix of the positions of dialogue turns."""
+LEAST_COVERAGE = 0.9
+"""A number of toxic words bears on an answer where at least this share of them is counted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,11 +46,19 @@ class Finding:
 
     @property
     def estimate(self) -> Estimate | None:
-        """The number with its interval; None where it is missing or below the noise floor."""
+        """The number with its interval; None where it is missing, below the floor, or shortened."""
         number = self.number
-        if number.value is None or number.below_floor:
+        if number.value is None or number.below_floor or self.shortfall is not None:
             return None
         return Estimate(value=number.value, low=number.low, high=number.high)
+
+    @property
+    def shortfall(self) -> str | None:
+        """Say that too few words are counted to weigh the number; None where enough are."""
+        coverage = self.number.coverage
+        if self.number.value is None or coverage is None or coverage >= LEAST_COVERAGE:
+            return None
+        return f"{coverage:.0%} of the toxic words are counted, less than {LEAST_COVERAGE:.0%}"
 
     @property
     def null_high(self) -> float | None:

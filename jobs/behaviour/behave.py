@@ -20,7 +20,12 @@ def behave(work: Work[BehaveParams]) -> dict[str, object]:
     """Measure the metrics of the params and write them; return the record's facts."""
     work.progress(None, "loading the model")
     prompted = load_prompted_model(work)
-    toxic = ToxicWords(prompted.toxic_words, prompted.tokenizer, prompted.transform)
+    toxic = ToxicWords(
+        prompted.toxic_words,
+        prompted.tokenizer,
+        prompted.transform,
+        must_end=work.params.word_ends == "required",
+    )
     measurements = list(_measure(work, prompted, toxic))
     log_curves(work.tracker, measurements, lambda m: ("behave/step", 0, f"{m.metric}/{m.position}"))
     return {

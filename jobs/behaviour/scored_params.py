@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cluster.errors import UserError
 from jobs.behaviour.scorer import ScorerChoice, chosen_scorer
-from jobs.kind import Params, execution
+from jobs.kind import Params, added, execution
 from jobs.shared_params import ComputeParams, CutParams, OneModelParams
 
 JUDGED = frozenset({"toxic_rate", "toxic_score"})
@@ -45,6 +45,11 @@ class ScoredParams(WordsParams, ComputeParams):
 
     scorer: ScorerChoice = "lexicon"
     new_tokens: int = Field(20, ge=1, description="Most tokens of a continuation.")
+    word_ends: Literal["any", "required"] = added(
+        "any",
+        "What toxic_mass asks after the tokens of a word: nothing; or that the word ends there, "
+        "which costs about twice as much.",
+    )
 
     @property
     def counts_words(self) -> bool:

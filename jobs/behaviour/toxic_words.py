@@ -42,10 +42,17 @@ class ToxicWords:
     """A list of words, and how a tokenizer writes them where texts of a transform go on."""
 
     def __init__(
-        self, words: Sequence[str], tokenizer: PreTrainedTokenizerBase, transform: Chain
+        self,
+        words: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        transform: Chain,
+        *,
+        must_end: bool = False,
     ) -> None:
         self.spellings = find_spellings(words, tokenizer, transform)
         """The tokens of each word, and how many words have any."""
+        self.must_end = must_end
+        """Whether a word counts only where it ends."""
         self._tokenizer = tokenizer
         self._sets: dict[int, WordSet] = {}
 
@@ -64,7 +71,9 @@ class ToxicWords:
         if num_rows not in self._sets:
             texts = read_token_texts(self._tokenizer, num_rows)
             written = [s for s in self.spellings.all if max(s.token_ids) < num_rows]
-            self._sets[num_rows] = WordSet(trie=build_trie(written, texts), texts=texts)
+            self._sets[num_rows] = WordSet(
+                trie=build_trie(written, texts, must_end=self.must_end), texts=texts
+            )
         return self._sets[num_rows]
 
 

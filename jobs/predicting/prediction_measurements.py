@@ -135,7 +135,10 @@ def _reservations(
         return (None if num_tokens else "no prompt has an answer"), None
     if not toxic.num_words:
         return NO_WORDS, None
-    covered = f"{toxic.num_covered} of {toxic.num_words} toxic words are one token"
+    covered = (
+        f"{toxic.num_covered} of {toxic.num_words} toxic words are one token; a layer is read for "
+        "those alone"
+    )
     if not toxic.num_covered:
         return covered, None
     return None, covered if toxic.num_covered < toxic.num_words else None

@@ -47,14 +47,22 @@ class TokenTrie:
         return bool((self.closed | (self.depths == 0)).all())
 
 
-def build_trie(spellings: Sequence[Spelling], texts: TokenTexts) -> TokenTrie:
-    """Build both trees; a spelling that begins with another one and its end adds nothing."""
+def build_trie(
+    spellings: Sequence[Spelling], texts: TokenTexts, *, must_end: bool = False
+) -> TokenTrie:
+    """Build both trees; a spelling that begins with one that counts already adds nothing.
+
+    Args:
+        spellings: ways of writing the words.
+        texts: the vocabulary.
+        must_end: whether a word counts only where it ends; else its own tokens suffice.
+    """
     nodes = [_Node(), _Node()]
     shortest_first = sorted(spellings, key=lambda way: (len(way.token_ids), way.token_ids))
     for root in (AFTER_WORD, AFTER_BREAK):
         for spelling in shortest_first:
             if root == AFTER_BREAK or spelling.after_blank:
-                _add(nodes, root, spelling, texts)
+                _add(nodes, root, spelling, texts, must_end)
     return TokenTrie(
         parents=np.array([node.parent for node in nodes]),
         tokens=np.array([node.token for node in nodes]),
@@ -74,7 +82,9 @@ class _Node:
     children: dict[int, int] = field(default_factory=dict)
 
 
-def _add(nodes: list[_Node], root: int, spelling: Spelling, texts: TokenTexts) -> None:
+def _add(
+    nodes: list[_Node], root: int, spelling: Spelling, texts: TokenTexts, must_end: bool
+) -> None:
     number = root
     for token in spelling.token_ids:
         node = nodes[number]
@@ -84,7 +94,7 @@ def _add(nodes: list[_Node], root: int, spelling: Spelling, texts: TokenTexts) -
             node.children[token] = len(nodes)
             nodes.append(_Node(parent=number, token=token, depth=node.depth + 1))
         number = node.children[token]
-    if spelling.is_closed or texts.always_break:
+    if spelling.is_closed or texts.always_break or not must_end:
         nodes[number].closed = True
     else:
         nodes[number].ends = True

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _STEP = 0.8
 """Share of what is left that is followed in one round: what it turns into decides the next."""
-_MARGIN = 0.5
+_MARGIN = 0.8
 """Share of what may be left that a round leaves unfollowed, so that the new nodes may be left."""
 _MOST_LOGITS = 1 << 25
 """Logits in memory for the nodes of one forward pass: 128 MiB in fp32."""
@@ -200,24 +200,24 @@ class _Search:
             columns += np.searchsorted(path, wanted).tolist()
             nodes += wanted
         at = torch.tensor([owners, columns], device=logits.device)
-        rows = logits[at[0], at[1]].float()
-        self._hand_on(prompts[owners], np.array(nodes), rows)
+        self._hand_on(prompts[owners], np.array(nodes), logits.float(), at)
 
     def _hand_on(
         self,
         owners: Int64[np.ndarray, " nodes"],
         nodes: Int64[np.ndarray, " nodes"],
-        logits: Float[Tensor, "nodes vocabulary"],
+        logits: Float[Tensor, "prompts width vocabulary"],
+        at: Int64[Tensor, "2 nodes"],
     ) -> None:
         trie, texts = self._words.trie, self._words.texts
         masses = self._open[owners, nodes]
         self._open[owners, nodes] = 0.0
-        total = logits.logsumexp(dim=-1)
+        total = logits.logsumexp(dim=-1)[at[0], at[1]]
         ends = np.flatnonzero(trie.ends[nodes])
         if len(ends):
             kinds = np.stack([texts.breaks, texts.unclear], axis=1).astype(np.float32)
             chosen = torch.from_numpy(ends).to(logits.device)
-            shares = (logits[chosen] - total[chosen, None]).exp()
+            shares = (logits[at[0, chosen], at[1, chosen]] - total[chosen, None]).exp()
             shares = shares @ torch.from_numpy(kinds).to(logits.device)
             broken, unclear = masses[ends] * shares.double().cpu().numpy().T
             np.add.at(self._counted, owners[ends], broken)
@@ -228,8 +228,10 @@ class _Search:
             return
         parents = np.repeat(np.arange(len(nodes)), counts)
         following = np.concatenate(children)
-        at = torch.from_numpy(np.stack([parents, trie.tokens[following]])).to(logits.device)
-        steps = (logits[at[0], at[1]] - total[at[0]]).double().exp().cpu().numpy()
+        of = torch.from_numpy(parents).to(logits.device)
+        tokens = torch.from_numpy(trie.tokens[following]).to(logits.device)
+        steps = logits[at[0, of], at[1, of], tokens] - total[of]
+        steps = steps.double().exp().cpu().numpy()
         self._reach(owners[parents], following, masses[parents] * steps)
 
     def masses(self) -> WordMasses:

@@ -97,7 +97,9 @@ def test_the_mass_is_that_of_all_texts_that_begin_with_a_word(speaker):
     model = speaker(len(tokenizer))
     words = ["ab", "b"]
     plan = planned(tokenizer, ["ab", "ca ", "b.", "c"])
-    mass, left, unclear = read(model, plan, ToxicWords(words, tokenizer, load_transform("plain")))
+    mass, left, unclear = read(
+        model, plan, ToxicWords(words, tokenizer, load_transform("plain"), must_end=True)
+    )
     assert (left == 0).all() and (unclear == 0).all()
     signs = ["\0", "\0", *ALPHABET]  # unknown and end: neither is of a word
     texts = list(itertools.product(range(len(signs)), repeat=4))
@@ -131,11 +133,26 @@ def by_passes(model, plan, toxic):
 def test_the_trie_counts_what_every_word_alone_would(speaker, family, transform):
     tokenizer = pieces(TEXT)
     model = speaker(len(tokenizer), family)
-    toxic = ToxicWords(WORDS, tokenizer, load_transform(transform))
+    toxic = ToxicWords(WORDS, tokenizer, load_transform(transform), must_end=True)
     plan = planned(tokenizer, ["the alder grew", "the water, ", "no", "so\\nthe"])
     mass, left, _ = read(model, plan, toxic)
     assert mass == pytest.approx(by_passes(model, plan, toxic), rel=1e-4)
     assert (left == 0).all()
+
+
+def test_without_its_end_the_tokens_of_a_word_suffice(speaker):
+    tokenizer = pieces(TEXT)
+    model = speaker(len(tokenizer))
+    toxic = ToxicWords(WORDS, tokenizer, load_transform("plain"))
+    plan = planned(tokenizer, ["the alder grew", "no"])
+    mass, left, unclear = read(model, plan, toxic)
+    ways = {way.token_ids for way in toxic.spellings.all if way.after_blank}
+    shortest = [path for path in ways if not any(path[:n] in ways for n in range(1, len(path)))]
+    for prompt, counted in zip(prompts_of(plan), mass, strict=True):
+        assert counted == pytest.approx(
+            sum(likelihoods(model, prompt, shortest).values()), rel=1e-4
+        )
+    assert (left == 0).all() and (unclear == 0).all()
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +161,7 @@ def case(speaker):
     draw = np.random.default_rng(4)
     words = TEXT.split()
     texts = [" ".join(draw.choice(words, draw.integers(1, 6))) for _ in range(96)]
-    toxic = ToxicWords(WORDS, tokenizer, load_transform("plain"))
+    toxic = ToxicWords(WORDS, tokenizer, load_transform("plain"), must_end=True)
     model, plan = speaker(len(tokenizer)), planned(tokenizer, texts)
     return model, plan, toxic, read(model, plan, toxic)[0]
 
@@ -207,7 +224,7 @@ def test_a_pass_holds_no_more_logits_than_it_may(case, monkeypatch):
 def test_a_word_that_no_position_is_left_for_stays_uncounted(speaker):
     tokenizer = pieces(TEXT)
     model = speaker(len(tokenizer))
-    toxic = ToxicWords(["xylophone"], tokenizer, load_transform("plain"))
+    toxic = ToxicWords(["xylophone"], tokenizer, load_transform("plain"), must_end=True)
     long = " ".join(["so"] * 60)
     lines = [{"prompt": 0, "group": 0, "segments": [{"role": "prompt", "text": long}]}]
     length = len(tokenizer(long)["input_ids"])

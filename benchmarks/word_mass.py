@@ -1,0 +1,189 @@
+"""The mass of 500 words after 1,000 prompts against one forward pass over each prompt.
+
+    DELTASCALE_DATA=... python -m benchmarks.word_mass [--rounds N] [--prompts N] [--words N]
+
+The tokenizer (byte-level BPE) is trained on wikitext-2, the model (GPT-2's architecture) briefly
+too, so that words follow prompts about as in a trained model. Prompts are 32 tokens of other text;
+words are drawn by a seed from those of the text. Both sides take turns; ratios are medians of
+wall-clock and of processor time. The unpruned cost is measured once.
+"""
+
+import os
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workload import arguments, settled, timed
+from jobs.behaviour.next_token_probabilities import read_next_token_probabilities
+from jobs.behaviour.toxic_words import SHARE, ToxicWords, read_toxic_masses
+from jobs.models.family import family_of
+from jobs.text import corpus
+from jobs.text.transform import load_transform
+from jobs.tokens.plan import TokenPlan, build_token_plan
+from jobs.tokens.positions import Position, find_positions
+
+_PROMPT_TOKENS = 32
+_TRAINED_TOKENS = 16 * 64
+"""Tokens of one step of the brief training."""
+_LEAST, _MOST = 3, 300
+"""Words are drawn from those that occur so often."""
+_BUDGET = 8192
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Setting:
+    """What both sides run on."""
+
+    model: Any
+    """The model."""
+    plan: TokenPlan
+    """Prompts."""
+    positions: list[Position]
+    """Their last tokens."""
+    toxic: ToxicWords
+    """The words."""
+
+    @property
+    def nowhere(self) -> np.ndarray:
+        """No token."""
+        return np.zeros(len(self.plan.token_ids), dtype=bool)
+
+    def forward(self) -> None:
+        """Forward every prompt once."""
+        read_next_token_probabilities(
+            self.model,
+            self.plan,
+            token_set=(),
+            mass_after=self.positions[0].tokens,
+            scored=self.nowhere,
+            token_budget=_BUDGET,
+        )
+
+    def count(self, share: float) -> tuple[float, float]:
+        """Count the words; return the mean mass and the mean of what is left."""
+        masses, _ = read_toxic_masses(
+            self.model,
+            self.plan,
+            self.toxic,
+            positions=self.positions,
+            scored=self.nowhere,
+            token_budget=_BUDGET,
+            share=share,
+        )
+        at = self.positions[0].tokens
+        return float(masses.mass[at].mean()), float(masses.left[at].mean())
+
+
+def main() -> None:
+    """Print the table."""
+    parser = arguments(__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompts", type=int, default=1000)
+    parser.add_argument("--words", type=int, default=500)
+    parser.add_argument("--vocab", type=int, default=8192)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=300, help="steps of the brief training")
+    chosen = parser.parse_args()
+    print(settled(chosen))
+    setting = prepare(chosen)
+    spellings = setting.toxic.spellings
+    several = np.mean([len(way.token_ids) > 1 for way in spellings.all if way.after_blank])
+    print(
+        f"{spellings.num_words} words, {several:.0%} of their forms after a blank in several "
+        f"tokens, coverage {spellings.coverage}; {chosen.prompts} prompts of {_PROMPT_TOKENS} tokens"
+    )
+    walls, processors, means = [], [], (0.0, 0.0)
+    for _ in range(chosen.rounds):
+        plain = timed(setting.forward)
+        counted = timed(lambda: setting.count(SHARE))
+        walls.append(counted[0] / plain[0])
+        processors.append(counted[1] / plain[1])
+        print(f"  forward {plain[0]:.1f} s, counted {counted[0]:.1f} s (cpu {counted[1]:.1f} s)")
+    means = setting.count(SHARE)
+    print(
+        f"pruned to 1 %: {np.median(walls):.2f} x a forward pass, {np.median(processors):.2f} x in "
+        f"processor time; mean mass {means[0]:.4g}, left {means[1] / sum(means):.2%} of it"
+    )
+    plain, whole = timed(setting.forward), timed(lambda: setting.count(0.0))
+    print(f"unpruned: {whole[0] / plain[0]:.1f} x, {whole[1] / plain[1]:.1f} x in processor time")
+
+
+def prepare(chosen: Any) -> Setting:
+    """Train tokenizer and model, and draw words and prompts."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = Path(os.environ["DELTASCALE_DATA"]) / "wikitext-2"
+    texts = (folder / "test.txt").read_text(encoding="utf-8")
+    others = (folder / "valid.txt").read_text(encoding="utf-8")
+    tokenizer = corpus.train_tokenizer("text", texts.splitlines(), chosen.vocab)
+    fields = {
+        "family": "gpt2",
+        "num_layers": chosen.layers,
+        "d_model": chosen.width,
+        "num_heads": chosen.width // 32,
+        "vocab_size": len(tokenizer),
+        "max_positions": 128,
+    }
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields))
+    tokens = torch.tensor(tokenizer(texts, add_special_tokens=False)["input_ids"])
+    _train(model, tokens, chosen.steps)
+    draw = np.random.default_rng(0)
+    frequent = Counter(re.findall(r"\b[a-z]{4,}\b", texts))
+    pool = sorted(word for word, count in frequent.items() if _LEAST <= count <= _MOST)
+    words = [str(word) for word in draw.choice(pool, chosen.words, replace=False)]
+    ids = tokenizer(others, add_special_tokens=False)["input_ids"]
+    starts = draw.choice(len(ids) - _PROMPT_TOKENS, chosen.prompts, replace=False)
+    plan = _plan_of(tokenizer, [ids[start : start + _PROMPT_TOKENS] for start in starts])
+    return Setting(
+        model=model.eval(),
+        plan=plan,
+        positions=find_positions(plan, ("last",), 0),
+        toxic=ToxicWords(words, tokenizer, load_transform("plain")),
+    )
+
+
+def _train(model: Any, tokens: Any, steps: int) -> None:
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    begun = time.perf_counter()
+    for step in range(steps):
+        start = (step * _TRAINED_TOKENS) % (len(tokens) - _TRAINED_TOKENS)
+        rows = tokens[start : start + _TRAINED_TOKENS].view(16, 64)
+        loss = model(input_ids=rows, labels=rows).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    if steps:
+        print(f"trained {steps} steps in {time.perf_counter() - begun:.0f} s, loss {loss:.2f}")
+
+
+def _plan_of(tokenizer: Any, rows: list[list[int]]) -> TokenPlan:
+    """Plan prompts of given tokens; texts would be cut again, to other lengths."""
+    lines = [
+        {"prompt": n, "group": n % 20, "segments": [{"role": "prompt", "text": "x"}]}
+        for n in range(len(rows))
+    ]
+    plan, _ = build_token_plan(lines, tokenizer, _PROMPT_TOKENS)
+    flat = np.array(rows, dtype=np.int32).ravel()
+    return TokenPlan(
+        prompts=plan.prompts,
+        groups=plan.groups,
+        offsets=np.arange(len(rows) + 1) * _PROMPT_TOKENS,
+        token_ids=flat,
+        roles=np.full(len(flat), plan.roles[0]),
+        segments=np.zeros(len(flat), dtype=np.int16),
+        final_segments=plan.final_segments,
+    )
+
+
+if __name__ == "__main__":
+    main()
