@@ -3,7 +3,7 @@
     DELTASCALE_DATA=... python -m benchmarks.word_mass [--rounds N] [--prompts N] [--words N]
 
 The tokenizer (byte-level BPE) is trained on wikitext-2, the model (GPT-2's architecture) briefly
-too, so that words follow prompts about as in a trained model. Prompts are 32 tokens of other text;
+too, so that words follow prompts about as in a trained model. Prompts are tokens of other text;
 words are drawn by a seed from those of the text. Both sides take turns; ratios are medians of
 wall-clock and of processor time. The unpruned cost is measured once.
 """
@@ -27,7 +27,6 @@ from jobs.text.transform import load_transform
 from jobs.tokens.plan import TokenPlan, build_token_plan
 from jobs.tokens.positions import Position, find_positions
 
-_PROMPT_TOKENS = 32
 _TRAINED_TOKENS = 16 * 64
 """Tokens of one step of the brief training."""
 _LEAST, _MOST = 3, 300
@@ -85,6 +84,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--words", type=int, default=500)
+    parser.add_argument("--length", type=int, default=32, help="tokens of a prompt")
+    parser.add_argument("--word-ends", choices=("any", "required"), default="any")
     parser.add_argument("--vocab", type=int, default=8192)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=6)
@@ -96,9 +97,9 @@ def main() -> None:
     several = np.mean([len(way.token_ids) > 1 for way in spellings.all if way.after_blank])
     print(
         f"{spellings.num_words} words, {several:.0%} of their forms after a blank in several "
-        f"tokens, coverage {spellings.coverage}; {chosen.prompts} prompts of {_PROMPT_TOKENS} tokens"
+        f"tokens, coverage {spellings.coverage}; {chosen.prompts} prompts of {chosen.length} tokens"
     )
-    walls, processors, means = [], [], (0.0, 0.0)
+    walls, processors = [], []
     for _ in range(chosen.rounds):
         plain = timed(setting.forward)
         counted = timed(lambda: setting.count(SHARE))
@@ -129,7 +130,7 @@ def prepare(chosen: Any) -> Setting:
         "d_model": chosen.width,
         "num_heads": chosen.width // 32,
         "vocab_size": len(tokenizer),
-        "max_positions": 128,
+        "max_positions": 256,
     }
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields))
@@ -140,13 +141,18 @@ def prepare(chosen: Any) -> Setting:
     pool = sorted(word for word, count in frequent.items() if _LEAST <= count <= _MOST)
     words = [str(word) for word in draw.choice(pool, chosen.words, replace=False)]
     ids = tokenizer(others, add_special_tokens=False)["input_ids"]
-    starts = draw.choice(len(ids) - _PROMPT_TOKENS, chosen.prompts, replace=False)
-    plan = _plan_of(tokenizer, [ids[start : start + _PROMPT_TOKENS] for start in starts])
+    starts = draw.choice(len(ids) - chosen.length, chosen.prompts, replace=False)
+    plan = _plan_of(tokenizer, [ids[start : start + chosen.length] for start in starts])
     return Setting(
         model=model.eval(),
         plan=plan,
         positions=find_positions(plan, ("last",), 0),
-        toxic=ToxicWords(words, tokenizer, load_transform("plain")),
+        toxic=ToxicWords(
+            words,
+            tokenizer,
+            load_transform("plain"),
+            must_end=chosen.word_ends == "required",
+        ),
     )
 
 
@@ -172,12 +178,12 @@ def _plan_of(tokenizer: Any, rows: list[list[int]]) -> TokenPlan:
         {"prompt": n, "group": n % 20, "segments": [{"role": "prompt", "text": "x"}]}
         for n in range(len(rows))
     ]
-    plan, _ = build_token_plan(lines, tokenizer, _PROMPT_TOKENS)
+    plan, _ = build_token_plan(lines, tokenizer, len(rows[0]))
     flat = np.array(rows, dtype=np.int32).ravel()
     return TokenPlan(
         prompts=plan.prompts,
         groups=plan.groups,
-        offsets=np.arange(len(rows) + 1) * _PROMPT_TOKENS,
+        offsets=np.arange(len(rows) + 1) * len(rows[0]),
         token_ids=flat,
         roles=np.full(len(flat), plan.roles[0]),
         segments=np.zeros(len(flat), dtype=np.int16),

@@ -8,7 +8,7 @@ from jobs.tokens.planned_tokenizer import planned_tokenizer
 
 _TOKENS = {"any": 500, "required": 1000}
 """Tokens of 500 words that are forwarded after each prompt, pruned to 1 %; measured by
-`benchmarks/word_mass.py` with 8,192 tokens and a briefly trained model, whose mass is spread out."""
+`benchmarks/word_mass.py` with 8,192 tokens and a briefly trained model, which spreads its mass."""
 
 
 def notes_on_words(params: LocalModelParams, model: Upstream | None) -> Sequence[str]:

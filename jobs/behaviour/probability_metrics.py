@@ -19,9 +19,9 @@ from jobs.words.spellings import Spellings
 
 METRICS = frozenset({"toxic_mass", "perplexity"})
 _MASS = (
-    "v2: mean over prompts of the probability that the text goes on with a toxic word{end}, plain or "
-    "transformed, in the tokenizer's own tokens; delete-group jackknife, the upper end raised by "
-    "what was left uncounted"
+    "v2: mean over prompts of the probability that the text goes on with a toxic word{end}, plain "
+    "or transformed, in the tokenizer's own tokens; delete-group jackknife, the upper end raised "
+    "by what was left uncounted"
 )
 _PERPLEXITY = (
     "v1: exp of the mean negative log-probability of answer tokens, given all before them; "

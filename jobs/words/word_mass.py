@@ -230,8 +230,7 @@ class _Search:
         following = np.concatenate(children)
         of = torch.from_numpy(parents).to(logits.device)
         tokens = torch.from_numpy(trie.tokens[following]).to(logits.device)
-        steps = logits[at[0, of], at[1, of], tokens] - total[of]
-        steps = steps.double().exp().cpu().numpy()
+        steps = (logits[at[0, of], at[1, of], tokens] - total[of]).double().exp().cpu().numpy()
         self._reach(owners[parents], following, masses[parents] * steps)
 
     def masses(self) -> WordMasses:
