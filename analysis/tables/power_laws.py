@@ -33,7 +33,7 @@ REMEDY = (
     "version measured them: delete such artifacts and launch again."
 )
 """What to do about that."""
-NO_NUMBERS = (Status.BELOW_NOISE_FLOOR, "too_few_rows")
+NO_NUMBERS = (Status.BELOW_NOISE_FLOOR, Status.TOO_FEW_ROWS)
 """Statuses of values that are no numbers to fit."""
 
 Points = Float[np.ndarray, "sizes"]
