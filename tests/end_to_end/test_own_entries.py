@@ -13,6 +13,7 @@ import pytest
 from cluster.errors import UserError
 from cluster.executors.local import Executor
 from cluster.storage import Storage
+from jobs.entries.new_entry import write_entry
 from orchestrator.cli import main
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
@@ -283,6 +284,27 @@ def test_a_wrong_folder_is_told_with_the_line_of_the_study(place: Path, written:
     with pytest.raises(UserError, match=error) as raised:
         make_plan(load_study(place / "own.yaml"))
     assert str(raised.value.where) == f"{place / 'own.yaml'}:2"
+
+
+@pytest.mark.slow
+def test_a_formula_of_one_s_own_trains_as_trl_s_loss_of_the_same_formula(place: Path):
+    write_entry("objectives", "my-dpo", place / "entries")
+    text = (Path(__file__).parent / "one_cell.yaml").read_text()
+    text = text.replace("study: one-cell", "study: own\nentries: ./entries")
+    text = text.replace("axes:", "axes:\n  objective: [dpo, my-dpo]", 1)
+    text = text.replace("kind: align", "kind: align\n    over: [objective]")
+    text = text.replace("objective: dpo", 'objective: "${objective}"')
+    (place / "own.yaml").write_text(text[: text.index("  delta:")])
+    root = Storage(place / "root")
+    assert _launch(place, root).exit_code == 0
+    study = open_root(place / "root").study("own")
+    logs = []
+    for objective in ("dpo", "my-dpo"):
+        log = study.artifact("aligned", objective=objective).read("training_log.jsonl")
+        lines = [json.loads(line) for line in log.decode().splitlines()]
+        logs.append([line["loss"] for line in lines if "loss" in line])
+    assert len(set(logs[0])) > 1
+    assert logs[1] == pytest.approx(logs[0], rel=1e-5)
 
 
 @pytest.mark.slow

@@ -1,19 +1,34 @@
-"""Objective `my-entry`: DPO's loss, past a margin of 1 / beta nothing more is asked.
+"""Objective `my-entry`: DPO's loss, with a margin that is asked for.
 
-The contract is jobs/training/objective.py, that of losses over DPO's log-ratios
-jobs/training/preference.py; docs/howto/adding-an-objective.md says more.
+The contract is jobs/training/objective.py. A loss of both log-ratios is one formula
+(jobs/training/formula_objective.py); docs/howto/adding-an-objective.md says what else there is.
 """
 
-import numpy as np
+from __future__ import annotations
 
-from jobs.training.preference import Pairs, PreferenceObjective, Settings
+from typing import TYPE_CHECKING
+
+from jobs.training.formula_objective import FormulaObjective
+from jobs.training.objective import BETA, Setting
+from jobs.training.preference import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class MyEntry(PreferenceObjective):
-    """max(0, 1 - beta margin): what training minimises is TRL's loss of the name LOSS."""
+class MyEntry(FormulaObjective):
+    """-log sigmoid(beta margin - target): what training minimises, and validation shows."""
 
-    LOSS = "hinge"
+    SETTINGS = {
+        "beta": BETA,
+        "my_entry_target": Setting(
+            description="Margin that is asked for.", default=0.0, may_be_zero=True
+        ),
+    }
 
-    def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
-        """Compute the loss of each validation pair, which must be the same."""
-        return np.maximum(1 - settings["beta"] * (chosen - rejected), 0.0)
+    def losses(self, chosen: Tensor, rejected: Tensor, settings: Settings) -> Tensor:
+        """Compute the loss of each pair from log(policy / reference) of both completions."""
+        from torch.nn.functional import logsigmoid
+
+        margins = settings["beta"] * (chosen - rejected)
+        return -logsigmoid(margins - settings["my_entry_target"])

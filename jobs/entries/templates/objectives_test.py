@@ -19,4 +19,4 @@ def test_the_validation_loss_is_that_of_the_margin() -> None:
         objective = OBJECTIVES.find("my-entry")
         settings = objective.settings_from(dict.fromkeys(objective.SETTINGS))
         loss = objective.validation_loss(policy, reference, settings)
-    assert abs(loss - (1 - 0.1 * 2.0)) < 1e-12
+    assert abs(loss - np.log1p(np.exp(-0.1 * 2.0))) < 1e-12
