@@ -22,12 +22,15 @@ _MOST_LAYOUTS = 8
 
 def show_plan(decisions: Sequence[JobDecision], *, every_job: bool) -> None:
     """Print the plan by stage: how many jobs of each decision, and why, for a few jobs or all."""
+    stages = max((len(decision.job.stage) for decision in decisions), default=0)
+    kinds = max((len(decision.job.kind) for decision in decisions), default=0)
     for stage, group in groupby(decisions, key=lambda decision: decision.job.stage):
         members = list(group)
         counts = Counter(member.decision for member in members)
         summary = ", ".join(f"{counts[word]} {word.value}" for word in Decision if counts[word])
         kind = members[0].job.kind
-        say(f"{stage:<14} {kind:<11} {len(members):>6} jobs   {summary}{_size(members)}")
+        name = f"{stage:<{max(14, stages)}} {kind:<{max(11, kinds)}}"
+        say(f"{name} {len(members):>6} jobs   {summary}{_size(members)}")
         for line in _layouts(members):
             say(f"    {line}")
         listed = members if every_job else _unusual(members)

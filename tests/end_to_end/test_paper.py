@@ -16,6 +16,8 @@ from tests.end_to_end import paper_stand_in as stand_in
 STUDIES = Path(__file__).parents[2] / "studies"
 PAPER, OWN = STUDIES / "gpt2-medium-paper.yaml", STUDIES / "gpt2-medium-own-pairs.yaml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+_LONGEST_S = 1800
+"""Two minutes where nothing else runs."""
 CLASSIFIER = "91650552a4f31b7120c36680cfa47ddd47676b48"
 _SIZES = ("num_gpus", "layers", "token_ids", "max_texts", "new_tokens", "min_words")
 _TRAINING = ("steps", "learning_rate", "warmup_steps", "every", "patience", "validation_fraction")
@@ -39,7 +41,7 @@ def rehearsed(study: dict[str, Any]) -> dict[str, Any]:
         direction["dose"] = dose
     for stage in small["stages"].values():
         params = stage.get("params", {})
-        for name, value in {"num_gpus": 0, "token_ids": [300], "max_texts": 300}.items():
+        for name, value in {"num_gpus": 0, "token_ids": [294], "max_texts": 300}.items():
             if name in params:
                 params[name] = value
         if isinstance(params.get("layers"), list):
@@ -145,8 +147,9 @@ def launched(
     def launch(path: Path) -> pd.DataFrame:
         study = rehearsed(read(path))
         (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-        done = command.run("launch", str(tmp_path / "study.yaml"), "--executor", "local")
-        assert done.returncode == 0, done.stderr
+        process = command.start("launch", str(tmp_path / "study.yaml"), "--executor", "local")
+        errors = process.communicate(timeout=_LONGEST_S)[1]
+        assert process.returncode == 0, errors
         tables = command.root / f"studies/{study['study']}/tables"
         return pd.concat(
             pd.read_csv(io.BytesIO((tables / name / "measurements.csv").read_bytes()))
@@ -164,10 +167,24 @@ def only(rows: pd.DataFrame, **where: object) -> float:
     return float(rows["value"].iloc[0])
 
 
+REASONS = (
+    "no prompt has an answer",  # the challenge prompts have none
+    "the two models do not differ surely",  # of F1, which alignment hardly moves
+    "none of the toxic value vectors is in this layer",  # seven of them, four layers
+)
+
+
+def assert_complete(rows: pd.DataFrame) -> None:
+    """Require every number but those that cannot be."""
+    missing = rows[rows["status"] != "ok"]
+    assert set(missing["status"]) <= {"undefined"}
+    assert [reason for reason in missing["reason"] if not reason.startswith(REASONS)] == []
+
+
 @pytest.mark.slow
 def test_the_papers_study_runs_whole_to_its_tables(launched: Any, command: Any) -> None:
     rows = launched(PAPER)
-    assert set(rows["status"]) == {"ok"}
+    assert_complete(rows)
     tables = command.root / "studies/gpt2-medium-paper/tables"
     interventions = json.loads((tables / "interventions/table.json").read_text())
     shown = json.dumps(interventions)
@@ -180,7 +197,7 @@ def test_the_papers_study_runs_whole_to_its_tables(launched: Any, command: Any) 
     for direction, dose in (("probe", "8.0"), ("value-vector", "4.0"), ("svd", "20.0")):
         untouched = only(rows, **kept, direction=direction, dose="0.0")
         assert untouched == pytest.approx(before)
-        assert only(rows, **kept, direction=direction, dose=dose) <= untouched
+        assert only(rows, **kept, direction=direction, dose=dose) <= untouched + 1e-6
     assert only(rows, metric="toxic_cosine", vector="W_toxic") == pytest.approx(1)
     shift = rows[rows["metric"] == "value_vector_shift"]
     assert {"legacy", "last", "mean"} <= set(shift["position"])
@@ -196,5 +213,5 @@ def test_the_papers_study_runs_whole_to_its_tables(launched: Any, command: Any) 
 @pytest.mark.slow
 def test_the_study_without_the_papers_folder_runs_whole_on_public_sets(launched: Any) -> None:
     rows = launched(OWN)
-    assert set(rows["status"]) == {"ok"}
+    assert_complete(rows)
     assert only(rows, metric="probe_auc") > 0.9
