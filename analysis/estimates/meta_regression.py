@@ -70,9 +70,9 @@ def fit_line(x: Points, y: Points, shifts: Shifts | None = None) -> Line:
         v=np.repeat(variances[:, None], numbers.shape[1], axis=1),
         X=np.column_stack([np.ones(len(x)), at]),
     )
-    fixed = fitted.summary().get_fe_stats()
-    slopes, (centre, slope) = fixed["est"][1], fixed["est"][:, 0].tolist()
-    half = student_quantile(len(x) - 2) * float(fixed["se"][1, 0])
+    (centres, slopes), covariances = fitted.params_["fe_params"], fitted.params_["inv_cov"]
+    centre, slope = float(centres[0]), float(slopes[0])
+    half = student_quantile(len(x) - 2) * float(covariances[1, 1, 0]) ** 0.5
     if shifts is not None:
         error = float(jackknife_variances(slopes[None, 1:])[0]) ** 0.5
         half = float(np.hypot(half, student_quantile(shifts.shape[1] - 1) * error))
