@@ -12,6 +12,13 @@ from jobs.training.objective import OBJECTIVES
 from jobs.worker.work import Work
 
 
+class _WithOwnSettings:
+    """The params, with the settings of the objectives that a study brings along."""
+
+    def __get__(self, kind: object, owner: object = None) -> type[AlignParams]:
+        return params_with_own_settings()
+
+
 class Align(Kind[AlignParams]):
     """Trains a model towards preferences."""
 
@@ -21,13 +28,9 @@ class Align(Kind[AlignParams]):
         "pairs": PAIRS,
         "reference": Input(kinds=frozenset({"reference"}), used_if_named=True),
     }
+    Params = _WithOwnSettings()
     LEAVES = Model.ALIGNED
     USES_TORCH = True
-
-    @property
-    def Params(self) -> type[AlignParams]:  # type: ignore[override]
-        """The params, with the settings of objectives that a study brings along."""
-        return params_with_own_settings()
 
     def uses(self, params: AlignParams) -> frozenset[str]:
         """Return all inputs, the reference only where the objective needs one from outside.
