@@ -28,7 +28,7 @@ _ONE_ROW_A_PROMPT = ("last", *POOLED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ModelSizes:
+class ModelSizes:
     """Sizes of the base model."""
 
     d_model: int
@@ -43,7 +43,7 @@ class _ModelSizes:
 
 def bound_planned_store_bytes(params: Params, inputs: Mapping[str, Upstream]) -> int | None:
     """Return the most bytes of a store; None while model sizes or prompts are not known."""
-    sizes, prompts = _model_sizes(inputs["base"]), inputs["prompts"]
+    sizes, prompts = model_sizes(inputs["base"]), inputs["prompts"]
     if sizes is None or prompts.facts is None:
         return None
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
@@ -65,7 +65,7 @@ def bound_planned_store_bytes(params: Params, inputs: Mapping[str, Upstream]) ->
     return total
 
 
-def _model_sizes(base: Upstream) -> _ModelSizes | None:
+def model_sizes(base: Upstream) -> ModelSizes | None:
     """Read the config in the study, or the facts of a finished model; None before either.
 
     A base that was aligned itself has the sizes of the model that it was made from.
@@ -75,21 +75,21 @@ def _model_sizes(base: Upstream) -> _ModelSizes | None:
     if config is not None:
         # The tokenizer's size may not be known yet, and does not matter to a store.
         shape = family_of_config(config).shape({"vocab_size": 1, **config})
-        return _ModelSizes(
+        return ModelSizes(
             d_model=shape.d_model,
             num_layers=shape.num_layers,
             d_mlp=shape.d_mlp,
             max_positions=shape.max_positions,
         )
     if base.facts is None:
-        return None if source is None else _model_sizes(source)
+        return None if source is None else model_sizes(source)
     model = base.facts["model"]
-    return _ModelSizes(
+    return ModelSizes(
         d_model=model["d_model"], num_layers=model["num_layers"], d_mlp=None, max_positions=None
     )
 
 
-def _place_widths(params: Params, sizes: _ModelSizes) -> Iterator[tuple[Sequence[int], bool]]:
+def _place_widths(params: Params, sizes: ModelSizes) -> Iterator[tuple[Sequence[int], bool]]:
     """Yield the widths of places in the residual stream, then of neurons; and if moments are."""
     layers = params.layers
     if layers == "all":

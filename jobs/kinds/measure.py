@@ -1,9 +1,10 @@
 """Kind `measure`: metrics of δ at every site, layer and position that an extraction kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.metric import METRICS
-from jobs.kind import Input, Kind
+from jobs.kind import Input, Kind, Upstream
+from jobs.kinds._shared_inputs import planned_prompts
 from jobs.measuring.metric_names import MetricNameParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -45,6 +46,13 @@ class Measure(Kind[MeasureParams]):
         toxic = any(metric.NEEDS_TOXIC for metric in metrics)
         wanted = {"delta": True, "against": against, "toxic": toxic}
         return frozenset(name for name, used in wanted.items() if used)
+
+    def notes(self, params: MeasureParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say which metrics may be refused for want of prompts."""
+        from jobs.measuring.few_prompts import notes_on_few_prompts
+
+        delta = inputs["delta"]
+        return notes_on_few_prompts(params.metrics, delta, planned_prompts(delta.inputs))
 
     def run(self, work: Work[MeasureParams]) -> dict[str, object]:
         """Write measurements.parquet; the facts count its rows by status."""

@@ -19,6 +19,7 @@ from analysis.metric import METRICS
 from analysis.metrics.components_90 import log_components
 from analysis.metrics.effective_rank import entropy
 from analysis.rows.neurons import NeuronSums
+from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.rows.summary import Sample, ToxicDirections
 
 D, NUM_PROMPTS, ROWS_EACH, K = 24, 240, 4, 10
@@ -144,12 +145,13 @@ def truths() -> dict[Key, float]:
         found["toxic_projection" + end, None] = float(units.mean(axis=0) @ direction)
     for centred in (False, True):
         values = other.eigenvalues(centred)
+        spectrum = PopulationSpectrum.of(values, np.ones(len(values)))
         ranks = {
             "participation_ratio": values.sum() ** 2 / np.square(values).sum(),
-            "effective_rank": np.exp(entropy(values)),
+            "effective_rank": np.exp(entropy(spectrum)),
             "stable_rank": values.sum() / values[0],
-            "components_90": np.ceil(np.exp(log_components(values))),
-            PARTLY: np.exp(log_components(values)),
+            "components_90": np.ceil(np.exp(log_components(spectrum))),
+            PARTLY: np.exp(log_components(spectrum)),
         }
         ranks |= {f"{name}_share": ranks[name] / D for name in ("stable_rank", "components_90")}
         cosines = principal_cosines(other.axes(centred), plain.axes(centred))

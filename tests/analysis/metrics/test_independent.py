@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from analysis.estimates.intervals import student_quantile
 from analysis.estimates.nulls import random_angles, random_cosine, random_share
 from analysis.metric import METRICS
-from analysis.metrics.effective_rank import entropy
+from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.weight_metrics.down_projection_rank1 import random_constancy
 
 effective_rank = METRICS.find("effective_rank")
@@ -35,7 +35,8 @@ def test_spectra_are_the_principal_components_of_scikit_learn(
     shares = pca.explained_variance_ratio_
     found = {(v.metric, v.centred): v.value for v in participation_ratio.measure(sample, None)}
     assert found["participation_ratio_plugin", True] == pytest.approx(1 / np.square(shares).sum())
-    assert entropy(spectrum.eigenvalues) == pytest.approx(scipy.stats.entropy(explained))
+    own = PopulationSpectrum.of(spectrum.eigenvalues, np.ones(len(spectrum.eigenvalues)))
+    assert own.entropy == pytest.approx(scipy.stats.entropy(explained))
 
 
 @pytest.mark.parametrize(("num_rows", "dimension"), [(100, 200), (400, 200), (1000, 50)])

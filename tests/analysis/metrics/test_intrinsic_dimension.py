@@ -70,3 +70,32 @@ def test_two_different_rows_have_no_second_neighbour(sample_of) -> None:
 def test_corners_of_a_simplex_have_neighbours_at_one_distance(sample_of) -> None:
     (value,) = intrinsic_dimension.measure(sample_of(np.eye(8)), None)
     assert value.value is None or value.value > 1e6
+
+
+@pytest.mark.parametrize("dimension", [2, 8])
+def test_a_subspace_is_covered_with_and_without_a_little_noise(sample_of, dimension: int) -> None:
+    rng, held = np.random.default_rng(5), 0
+    for draw in range(10):
+        axes = np.linalg.qr(rng.standard_normal((60, dimension)))[0].T
+        rows = rng.standard_normal((400, dimension)) @ axes
+        rows += (draw % 2) * 1e-4 * rng.standard_normal(rows.shape)
+        (value,) = intrinsic_dimension.measure(sample_of(rows), None)
+        held += value.value is not None and value.low <= dimension <= value.high
+    assert held >= 7
+
+
+def test_more_dimensions_than_neighbours_tell_are_refused(sample_of) -> None:
+    rows = np.random.default_rng(6).standard_normal((400, 30))
+    (value,) = intrinsic_dimension.measure(sample_of(rows), None)
+    assert (value.value, value.status) == (None, Status.TOO_FEW_ROWS)
+    assert value.reason.startswith("about 2") and "neighbours tell at most 10" in value.reason
+
+
+def test_noise_as_wide_as_neighbours_are_apart_is_no_dimension(sample_of) -> None:
+    rng = np.random.default_rng(7)
+    rows = np.zeros((800, 12))
+    rows[:, :2] = rng.uniform(size=(800, 2))
+    rows += 0.015 * rng.standard_normal(rows.shape)
+    (value,) = intrinsic_dimension.measure(sample_of(rows), None)
+    assert (value.value, value.status) == (None, Status.TOO_FEW_ROWS)
+    assert "between those of a quarter of the prompts" in value.reason

@@ -1,0 +1,48 @@
+"""Which numbers may be refused for want of prompts, said before anything is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+LEAST_SHARE = 0.1
+"""Prompts over dimensions above which no effective rank was refused, of flat to steep spectra."""
+MOST_COMPONENTS = 0.9
+"""Components that hold 90 % of the variance, over d, where all directions are alike."""
+
+
+def forewarn(metric: str, num_prompts: int, dimension: int) -> str | None:
+    """Say that a metric may be refused as `too_few_rows`; None where it will not be, or never is.
+
+    Args:
+        metric: name of the metric.
+        num_prompts: prompts that are measured, of one row or more.
+        dimension: d, the width of a row.
+    """
+    warn = _WARNINGS.get(metric)
+    return warn(num_prompts, dimension) if warn else None
+
+
+def _components(num_prompts: int, dimension: int) -> str | None:
+    most = round(MOST_COMPONENTS * dimension)
+    if num_prompts >= most:
+        return None
+    return (
+        f"components_90 may be refused: of {dimension} dimensions up to {most} may be needed, and "
+        f"{num_prompts} prompts tell up to about {num_prompts}"
+    )
+
+
+def _effective_rank(num_prompts: int, dimension: int) -> str | None:
+    least = round(LEAST_SHARE * dimension)
+    if num_prompts >= least:
+        return None
+    return (
+        f"effective_rank may be refused: {num_prompts} prompts for {dimension} dimensions; from "
+        f"about {least} prompts on it was not"
+    )
+
+
+_WARNINGS: Mapping[str, Callable[[int, int], str | None]] = {
+    "components_90": _components,
+    "effective_rank": _effective_rank,
+}
