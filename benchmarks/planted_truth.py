@@ -39,7 +39,11 @@ Truths = Mapping[Key, float]
 SHARES = (("", 0.5), ("_p05", 0.05), ("_p95", 0.95))
 NUM_FRESH = 200_000
 """Rows behind the truths that have no closed form."""
-THESE_AXES = ("captured_energy", "captured_energy_heldout", "captured_energy_ratio")
+THESE_AXES = (
+    "captured_energy_learned",
+    "captured_energy_learned_heldout",
+    "captured_energy_learned_ratio",
+)
 THIS_MANY_ROWS = ("participation_ratio_plugin",)
 OVER_LEAST = ("stable_rank_share", "components_90_share")
 UNPLANTED = {"intrinsic_dimension": "normal rows lie on no manifold of a dimension below d"}
@@ -139,7 +143,12 @@ def _truths_of_spectra(world: World, centred: bool) -> dict[str, float]:
         "stable_rank": values.sum() / values[0],
         "components_90": np.ceil(spectrum.count(0.9) * (1 - 1e-9)),
     }
-    if not any(_is_tied(own) for own in (values, plain_values)):
+    own, heldout = (
+        leading_share(condition, world.plain, centred) for condition in (world.other, world.plain)
+    )
+    truths["captured_energy"], truths["captured_energy_heldout"] = own, heldout
+    truths["captured_energy_ratio"] = own / heldout
+    if not any(_is_tied(half) for half in (values, plain_values)):
         cosines = principal_cosines(axes[:, :NUM_AXES], plain_axes[:, :NUM_AXES])
         truths["subspace_overlap"] = np.square(cosines).mean()
         truths["subspace_overlap_first"] = cosines[0]
@@ -179,9 +188,8 @@ def truths_of_draw(world: World, draw: Draw, num_rows: int) -> dict[Key, float]:
     truths: dict[Key, float] = {}
     for centred in (False, True):
         own, heldout = _captured(world, draw.plain, centred)
-        truths["captured_energy", centred] = own
-        truths["captured_energy_heldout", centred] = heldout
-        truths["captured_energy_ratio", centred] = own / heldout
+        for end, value in (("", own), ("_heldout", heldout), ("_ratio", own / heldout)):
+            truths[f"captured_energy_learned{end}", centred] = value
         for name in ("stable_rank", "components_90"):
             whole = population_truths(world.spectrum, world.d, False)[name, centred]
             truths[f"{name}_share", centred] = whole / min(num_rows, world.d)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -11,10 +11,15 @@ from jaxtyping import Float64
 
 from analysis.estimates import evaluation
 from analysis.estimates.intervals import jackknife
+from analysis.estimates.leading_axes import LearnedAxes
 from analysis.estimates.nulls import Band, base_angles, principal_cosines, random_angles
 from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
+from analysis.status import Status
 
+LEAST_RESOLVED = 0.85
+"""Share of the mean squared cosine that axes of so many rows must keep, for it to be answered; of
+the squared cosines at the ends, which one axis decides, the axis as well."""
 Cosines = Float64[np.ndarray, "... k"]
 
 
@@ -32,24 +37,68 @@ class Angles:
     """Numbers of these groups."""
     num_rows: int
     """Rows of the sample."""
+    resolved: Resolved
+    """How well the rows tell the population's leading axes."""
     random: Cosines
     """Of pairs of random subspaces."""
     base: Cosines | None
     """Of pairs spanned by directions of the base covariance."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Resolved:
+    """By how much the noise in learned axes lowers squared cosines between two subspaces."""
+
+    least: float
+    """Factor of their mean, if what lies beside the leading axes agrees in nothing and the noise of
+    both conditions is not the same. Rows of the same prompts have much of it in common: then the
+    factor is nearer to 1."""
+    best: float
+    """Factor of the squared cosine of the best told pair of axes."""
+    worst: float
+    """That of the worst told pair."""
+    num_rows: int
+    """Rows of the smaller condition."""
+
+    @classmethod
+    def of(cls, pair: Sequence[LearnedAxes], num_rows: int) -> Resolved:
+        """Take how the learned axes of two conditions lie."""
+        first, second = (axes.overlaps for axes in pair)
+        common = first.sum(axis=0) * second.sum(axis=0)
+        lead = min(axes.lead for axes in pair)
+        told = [axes.overlaps[:lead, :lead].sum(axis=1) for axes in pair]
+        return cls(
+            least=float(common[:lead].sum() / lead),
+            best=float(told[0].max() * told[1].max()),
+            worst=float(told[0].min() * told[1].min()),
+            num_rows=num_rows,
+        )
+
+    def require(self, factor: float, least: float) -> None:
+        """Refuse a number whose factor is too small to be taken off."""
+        if factor >= least:
+            return
+        reason = f"axes learned from {self.num_rows} rows tell {factor:.0%} of it"
+        enough = self.num_rows * (1 - factor) / (1 - least)
+        raise evaluation.UnmeasurableError(
+            f"{reason}, at least {enough:,.0f} rows are needed", Status.TOO_FEW_ROWS
+        )
+
+
 class SubspaceOverlap(Metric):
-    """Cosines of principal angles (Bjorck and Golub 1973).
+    """Cosines of principal angles (Bjorck and Golub 1973) between populations' leading axes.
 
     0 to 1; rotating both conditions together or scaling either changes nothing. Noise in the axes
-    lowers them: the jackknife takes most of that off while the tenth eigenvalue stands out from the
-    eleventh.
+    lowers them, by as much as axes of so many rows of the same spectra are known to miss
+    (`leading_axes.py`); where that is too much, or where the tenth axis does not stand out from the
+    eleventh, the rows are too few.
     """
 
     DEFINITION = (
-        "v1: mean squared cosine of the principal angles between the top min(10, rank) "
-        "eigenvectors of two conditions; _first, _last: cosine of the smallest and the largest "
-        "angle; delete-group jackknife, bias corrected; bands: spans of as many random "
+        "v2: mean squared cosine of the principal angles between the top min(10, rank) population "
+        "axes of two conditions, from those of the rows' axes by half of what axes of so many rows "
+        "lose, refused where they lose over 15 %; _first, _last: cosine of the smallest and the "
+        "largest angle; delete-group jackknife, and that half; bands: spans of as many random "
         "directions, isotropic and of the base covariance"
     )
     REPORTS = ("subspace_overlap", "subspace_overlap_first", "subspace_overlap_last")
@@ -61,26 +110,54 @@ class SubspaceOverlap(Metric):
         """Return what computes each value."""
         angles = cache(partial(_find_angles, sample, against, centred))
         return [
-            partial(_measure_angles, angles, lambda cosines: np.square(cosines).mean(axis=-1)),
-            partial(_measure_angles, angles, lambda cosines: cosines[..., 0]),
-            partial(_measure_angles, angles, lambda cosines: cosines[..., -1]),
+            partial(_measure_mean, angles),
+            partial(_measure_end, angles, 0),
+            partial(_measure_end, angles, -1),
         ]
 
 
+def _measure_mean(find: Callable[[], Angles]) -> evaluation.Measured:
+    resolved = find().resolved
+    resolved.require(resolved.least, LEAST_RESOLVED)
+
+    def number_of(cosines: Cosines) -> np.ndarray:
+        return np.asarray(np.square(cosines).mean(axis=-1))
+
+    return _measure_angles(find(), number_of, (1.0, 1 / resolved.least))
+
+
+def _measure_end(find: Callable[[], Angles], place: int) -> evaluation.Measured:
+    resolved = find().resolved
+    factor = resolved.worst if place else resolved.best
+    resolved.require(resolved.least, LEAST_RESOLVED)
+    resolved.require(factor, LEAST_RESOLVED)
+    return _measure_angles(find(), lambda cosines: cosines[..., place], (1.0, factor**-0.5))
+
+
 def _measure_angles(
-    angles: Callable[[], Angles], number_of: Callable[[Cosines], np.ndarray]
+    angles: Angles, number_of: Callable[[Cosines], np.ndarray], factors: tuple[float, float]
 ) -> evaluation.Measured:
-    """Measure a number made of cosines, with its bands, and without each group."""
-    whole, counts = angles().whole, angles().counts
-    left_out = np.array([float(number_of(cosines)) for cosines in angles().left_out])
-    estimate = jackknife(float(number_of(whole)), left_out, counts, correct=True)
-    random, base = angles().random, angles().base
+    """Measure a number made of cosines, with its bands, and without each group.
+
+    Args:
+        angles: the cosines.
+        number_of: makes the number of them.
+        factors: by which noise lowers it, of two models; the interval holds what they differ by.
+    """
+    whole, counts = float(number_of(angles.whole)), angles.counts
+    left_out = np.array([float(number_of(cosines)) for cosines in angles.left_out])
+    factor = sum(factors) / 2
+    estimate = jackknife(factor * whole, factor * left_out, counts)
+    if estimate.low is not None and estimate.high is not None:
+        apart = abs(factors[0] - factors[1]) / 2 * whole
+        half = float(np.hypot(apart, estimate.high - estimate.value))
+        estimate = replace(estimate, low=estimate.value - half, high=estimate.value + half)
     return evaluation.Measured(
         estimate=estimate.within(0.0, 1.0),
-        num_rows=angles().num_rows,
-        groups=angles().numbers,
-        null=Band.of_draws(number_of(random)),
-        base_null=None if base is None else Band.of_draws(number_of(base)),
+        num_rows=angles.num_rows,
+        groups=angles.numbers,
+        null=Band.of_draws(number_of(angles.random)),
+        base_null=None if angles.base is None else Band.of_draws(number_of(angles.base)),
     )
 
 
@@ -113,6 +190,10 @@ def _find_angles(sample: Sample, against: Sample | None, centred: bool) -> Angle
         numbers=numbers,
         num_rows=int(counts[0].sum()),
         random=random_angles(*sizes, pair[0].dimension),
+        resolved=Resolved.of(
+            [LearnedAxes.of_rows(spectra, centred) for spectra in pair],
+            int(counts.sum(axis=1).min()),
+        ),
         base=base_angles(sample.base, other.base, *sizes),
     )
 

@@ -46,16 +46,12 @@ class Intervene(Kind[InterveneParams]):
         return chosen_scorer(params.scorer).source
 
     def notes(self, params: InterveneParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say where borders between segments move, and what the mass of words costs.
-
-        Raises UserError where prompts do not fit the tokenizers of both models.
-        """
+        """Say what the mass of words costs; raises where prompts do not fit both tokenizers."""
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
-        base = inputs.get("base")
-        borders = check_prompts_of_pair(planned_prompts(inputs), base, inputs.get("aligned"))
-        return (*borders, *notes_on_words(params, base))
+        check_prompts_of_pair(planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"))
+        return notes_on_words(params, inputs.get("base"))
 
     def run(self, work: Work[InterveneParams]) -> dict[str, object]:
         """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""

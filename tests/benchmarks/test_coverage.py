@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analysis.metric import METRICS
 from benchmarks import coverage
-from benchmarks.planted import SPECTRA, Cell, draw_samples, eigenvalues
-from benchmarks.planted_truth import leading_share, population_truths, world_of
+from benchmarks.planted import KINDS, SPECTRA, Cell, draw_samples, eigenvalues
+from benchmarks.planted_truth import UNPLANTED, leading_share, population_truths, world_of
 
 
 @pytest.mark.parametrize("spectrum", SPECTRA)
@@ -57,3 +58,37 @@ def test_draws_of_another_definition_are_not_counted_together() -> None:
     later = replace(result, version="v9")
     assert result.joined(later) == later
     assert result.joined(result).draws == 6
+
+
+def covered_shares(cell: Cell, num_draws: int) -> dict[tuple[str, str], float]:
+    """Share of the answered draws of a cell that hold the truth, of every value with a truth."""
+    metrics = [
+        name for name in METRICS.names() if not set(METRICS.find(name).REPORTS) <= UNPLANTED.keys()
+    ]
+    results = coverage.measure_block(cell, range(num_draws), [*metrics, *coverage.WEIGHTS])
+    refusable = ("effective_rank", "components_90", "subspace_overlap", "reactivation_ratio")
+    for result in results:
+        assert result.answered == num_draws or result.metric.startswith(refusable), result
+    return {
+        (result.metric, result.centred): result.covered / result.answered
+        for result in results
+        if result.answered and np.isfinite(result.truth)
+    }
+
+
+def test_intervals_of_as_many_rows_as_dimensions_hold_the_truth_in_most_draws() -> None:
+    shares = covered_shares(Cell(d=64, rows=64, spectrum="i^-1", kind="one"), 6)
+    assert len(shares) > 50
+    assert {key: share for key, share in shares.items() if share < 0.5} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("rows", [64, 256])
+def test_intervals_hold_the_truth_over_a_part_of_the_grid(spectrum, kind, rows) -> None:
+    if kind == "clusters" and rows < 160:
+        pytest.skip("under two prompts per group: judged apart")
+    shares = covered_shares(Cell(d=64, rows=rows, spectrum=spectrum, kind=kind), 40)
+    # 40 draws of an interval that covers 93 % fall under 80 % once in 200 times.
+    assert {key: share for key, share in shares.items() if share < 0.8} == {}

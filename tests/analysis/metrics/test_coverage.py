@@ -14,20 +14,19 @@ import pytest
 
 from analysis.estimates.intervals import Estimate
 from analysis.estimates.nulls import principal_cosines
-from analysis.estimates.spectral import SpectralNumber
 from analysis.metric import METRICS
 from analysis.metrics.components_90 import log_components
 from analysis.metrics.effective_rank import entropy
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.rows.summary import Sample, ToxicDirections
+from analysis.status import Status
 
 D, NUM_PROMPTS, ROWS_EACH, K = 24, 240, 4, 10
 PROMPTS = np.repeat(np.arange(NUM_PROMPTS), ROWS_EACH)
 GROUPS = PROMPTS % 20
 SHARED = 0.3
 TRUTHS_DRAWN = 400_000
-PARTLY = "components counted in part"
 Key = tuple[str, bool | None]
 
 
@@ -139,22 +138,29 @@ def truths() -> dict[Key, float]:
     units = rows / norms[:, None]
     relative = norms / np.exp(rng.standard_normal(TRUTHS_DRAWN) * np.hypot(0.3, 0.2))
     found: dict[Key, float] = {("consistency", None): float(np.square(units.mean(axis=0)).sum())}
+    found |= quantiles("cosine_to_mean", units @ other.mean / np.linalg.norm(other.mean))
     found |= quantiles("offset_norm", norms) | quantiles("relative_norm", relative)
     directions = [PROBE / np.linalg.norm(PROBE), *np.eye(D)[:3]]
     for end, direction in zip(("", "_svd1", "_svd2", "_svd3"), directions, strict=True):
         found["toxic_projection" + end, None] = float(units.mean(axis=0) @ direction)
     for centred in (False, True):
         values = other.eigenvalues(centred)
-        spectrum = PopulationSpectrum.of(values, np.ones(len(values)))
+        spectrum = PopulationSpectrum.of(values, np.ones(D))
         ranks = {
             "participation_ratio": values.sum() ** 2 / np.square(values).sum(),
             "effective_rank": np.exp(entropy(spectrum)),
             "stable_rank": values.sum() / values[0],
             "components_90": np.ceil(np.exp(log_components(spectrum))),
-            PARTLY: np.exp(log_components(spectrum)),
         }
         ranks |= {f"{name}_share": ranks[name] / D for name in ("stable_rank", "components_90")}
-        cosines = principal_cosines(other.axes(centred), plain.axes(centred))
+        axes = plain.axes(centred)
+        shares = [
+            np.trace(axes.T @ half.moment(centred) @ axes) / np.trace(half.moment(centred))
+            for half in (other, plain)
+        ]
+        ranks["captured_energy"], ranks["captured_energy_heldout"] = shares
+        ranks["captured_energy_ratio"] = shares[0] / shares[1]
+        cosines = principal_cosines(other.axes(centred), axes)
         ranks["subspace_overlap"] = np.square(cosines).mean()
         ranks["subspace_overlap_first"], ranks["subspace_overlap_last"] = cosines[0], cosines[-1]
         found |= {(name, centred): float(value) for name, value in ranks.items()}
@@ -174,14 +180,9 @@ def truths() -> dict[Key, float]:
 
 
 def truths_of_the_draw(draw: Draw) -> dict[Key, float]:
-    """What is about a mean or a subspace as learned: the populations' numbers beside those."""
+    """What is about a subspace as learned: the populations' numbers beside it."""
     plain, other = conditions()
-    reservoir = draw.sample.reservoir
-    assert reservoir is not None
-    mean = reservoir.rows.mean(axis=0, dtype=np.float64)
-    fresh = other.mean + np.random.default_rng(15).standard_normal((20_000, D)) @ other.root.T
-    cosines = fresh @ mean / np.linalg.norm(fresh, axis=1) / np.linalg.norm(mean)
-    found = quantiles("cosine_to_mean", cosines)
+    found: dict[Key, float] = {}
     for centred in (False, True):
         shares = np.zeros((2, 20))
         for group in range(20):
@@ -192,27 +193,24 @@ def truths_of_the_draw(draw: Draw) -> dict[Key, float]:
                 moment = population.moment(centred)
                 shares[place, group] = np.trace(axes.T @ moment @ axes) / np.trace(moment)
         own, heldout = shares.mean(axis=1)
-        found["captured_energy", centred] = float(own)
-        found["captured_energy_heldout", centred] = float(heldout)
-        found["captured_energy_ratio", centred] = float(own / heldout)
+        found["captured_energy_learned", centred] = float(own)
+        found["captured_energy_learned_heldout", centred] = float(heldout)
+        found["captured_energy_learned_ratio", centred] = float(own / heldout)
     return found
 
 
 def measured(draw: Draw) -> Iterator[tuple[Key, Estimate]]:
-    """Every number of every metric, and the count of components before it is rounded up."""
+    """Every number of every metric that these rows tell."""
     for name in METRICS.names():
         metric = METRICS.find(name)
         if set(metric.REPORTS) <= ELSEWHERE.keys():
             continue
         for value in metric.measure(draw.sample, draw.against):
-            if value.metric in ELSEWHERE:
+            if value.metric in ELSEWHERE or value.status is Status.TOO_FEW_ROWS:
                 continue
             assert value.low is not None and value.value is not None, value
             estimate = Estimate(value=value.value, low=value.low, high=value.high)
             yield (value.metric, value.centred), estimate
-    number = SpectralNumber(sample=draw.sample, logarithm=log_components)
-    for centred in (False, True):
-        yield (PARTLY, centred), number.measure(centred).estimate
 
 
 def covered(num_draws: int, sample_of) -> dict[Key, float]:
@@ -239,19 +237,14 @@ def holds(estimate: Estimate, truth: float) -> bool:
 
 
 @pytest.mark.slow
-def test_every_interval_covers_the_truth_in_90_to_98_percent_of_200_draws(sample_of) -> None:
+def test_every_interval_covers_the_truth_in_90_percent_of_200_draws(sample_of) -> None:
     found = covered(200, sample_of)
-    for key, share in found.items():
-        # Whole numbers of components cannot miss by less than one: they may cover more often.
-        most = 1.0 if key[0].startswith("components_90") else 0.98
-        # In part, the count has a kink at every whole number: its own interval is a little short.
-        least = 0.85 if key[0] == PARTLY else 0.90
-        assert least <= share <= most + 1e-9, (key, share)
+    assert {key: share for key, share in found.items() if share < 0.9} == {}
 
 
-def test_every_interval_covers_the_truth_in_most_of_12_draws(sample_of) -> None:
-    for key, share in covered(12, sample_of).items():
-        assert share >= 0.66, (key, share)
+def test_every_interval_covers_the_truth_in_most_of_5_draws(sample_of) -> None:
+    for key, share in covered(5, sample_of).items():
+        assert share >= 0.6, (key, share)
 
 
 def torus(rng: np.random.Generator) -> np.ndarray:

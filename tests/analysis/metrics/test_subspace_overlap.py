@@ -26,26 +26,28 @@ def cosines_by_hand(first: np.ndarray, second: np.ndarray, centred: bool) -> np.
     return np.cos(subspace_angles(*axes))[::-1]
 
 
-@pytest.mark.parametrize("dimension", [16, 90])
-@pytest.mark.parametrize("centred", [False, True])
-def test_it_is_the_jackknifed_mean_of_scipys_squared_cosines(
-    sample_of, dimension: int, centred: bool
-) -> None:
+def test_where_rows_tell_the_axes_it_is_near_the_mean_of_scipys_squared_cosines(sample_of) -> None:
     rng = np.random.default_rng(0)
-    scale = 1 / np.arange(1, dimension + 1)
-    first, second = (rng.standard_normal((2, 70, dimension)) + 0.5) * scale
-    groups = np.arange(70) % 7
-    found = values_of(sample_of(first, groups=groups), sample_of(second, groups=groups))
-    for name, number in (
-        ("subspace_overlap", lambda c: np.square(c).mean()),
-        ("subspace_overlap_first", lambda c: c[0]),
-        ("subspace_overlap_last", lambda c: c[-1]),
-    ):
-        kept = [groups != group for group in range(7)]
-        left = [number(cosines_by_hand(first[k], second[k], centred)) for k in kept]
-        whole = number(cosines_by_hand(first, second, centred))
-        expected = np.clip(7 * whole - 6 * np.mean(left), 0, 1)
-        assert found[name, centred].value == pytest.approx(expected, abs=1e-7)
+    scale = 0.6 ** np.arange(16)
+    first, second = (rng.standard_normal((2, 900, 16)) + 0.5) * scale
+    turn = np.linalg.qr(np.eye(16) + 0.2 * rng.standard_normal((16, 16)))[0]
+    found = values_of(sample_of(first @ turn), sample_of(second))
+    for centred in (False, True):
+        value = found["subspace_overlap", centred]
+        cosines = cosines_by_hand(first @ turn, second, centred)
+        assert value.value == pytest.approx(np.square(cosines).mean(), rel=0.09)
+        assert value.low <= np.square(cosines).mean() <= value.high
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.7])
+def test_too_few_rows_to_tell_the_axes_are_refused_with_how_many_are_needed(
+    sample_of, decay: float
+) -> None:
+    scale = np.arange(1.0, 91) ** (-decay / 2)
+    rows = np.random.default_rng(9).standard_normal((2, 70, 90)) * scale
+    for value in values_of(*map(sample_of, rows)).values():
+        assert (value.value, value.status) == (None, Status.TOO_FEW_ROWS)
+        assert "axes learned from 70 rows" in value.reason and "rows are needed" in value.reason
 
 
 def test_planted_angles_are_found_and_stand_above_both_bands(sample_of) -> None:
@@ -74,32 +76,34 @@ def test_planted_angles_are_found_and_stand_above_both_bands(sample_of) -> None:
 def test_unrelated_subspaces_lie_inside_the_random_band(sample_of) -> None:
     rng = np.random.default_rng(2)
     inside = 0
-    for _ in range(20):
+    for _ in range(5):
         rows = [rng.standard_normal((200, 10)) @ rng.standard_normal((10, 80)) for _ in range(2)]
         value = values_of(*map(sample_of, rows))["subspace_overlap", True]
         inside += value.null_low <= value.value <= value.null_high
-    assert inside >= 16
+    assert inside >= 4
 
 
 def test_a_condition_overlaps_with_itself_whatever_the_scale(sample_of) -> None:
-    rows = np.random.default_rng(3).standard_normal((100, 30))
+    rows = np.random.default_rng(3).standard_normal((400, 10)) @ np.eye(10, 30)
+    rows += 1e-3 * np.random.default_rng(4).standard_normal((400, 30))
     for value in values_of(sample_of(1e-3 * rows), sample_of(rows)).values():
-        assert (value.value, value.low, value.high) == pytest.approx((1.0, 1.0, 1.0))
+        assert (value.value, value.low, value.high) == pytest.approx((1.0, 1.0, 1.0), abs=0.01)
 
 
 def test_turning_both_conditions_together_changes_nothing(sample_of) -> None:
     rng = np.random.default_rng(4)
-    rows = rng.standard_normal((2, 90, 14)) / np.arange(1, 15)
+    rows = rng.standard_normal((2, 600, 14)) * 0.6 ** np.arange(14)
     turn = np.linalg.qr(rng.standard_normal((14, 14)))[0]
     first = values_of(*map(sample_of, rows))
     second = values_of(*map(sample_of, rows @ turn))
     for key, value in first.items():
-        assert second[key].value == pytest.approx(value.value, rel=1e-6)
+        assert second[key].status is value.status
+        assert value.value is None or second[key].value == pytest.approx(value.value, rel=1e-4)
 
 
 def test_groups_missing_from_one_condition_do_not_stop_it(sample_of) -> None:
-    rows = np.random.default_rng(5).standard_normal((80, 12))
-    half = sample_of(rows[:40], groups=np.arange(40) % 7)
-    other = sample_of(rows[40:], groups=4 + np.arange(40) % 7)
+    rows = np.random.default_rng(5).standard_normal((800, 12)) * 0.6 ** np.arange(12)
+    half = sample_of(rows[:400], groups=np.arange(400) % 7)
+    other = sample_of(rows[400:], groups=4 + np.arange(400) % 7)
     value = values_of(half, other)["subspace_overlap", True]
     assert (value.status, value.num_groups, value.base_null_low) == (Status.OK, 11, None)

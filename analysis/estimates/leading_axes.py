@@ -1,0 +1,205 @@
+"""What the leading axes of a population hold, told by axes that few rows have taught.
+
+Axes learned from N rows mix the population's leading directions with others. How much follows from
+the population's eigenvalues (`analysis/rows/population_spectrum.py`) and N, here by drawing rows
+of that spectrum. What another condition has in the learned axes is then a known mixture of what it
+has in the leading directions and in the others, and is solved for the former.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64
+
+from analysis.rows.population_spectrum import PopulationSpectrum
+from analysis.rows.spectra import NUM_AXES, Spectra
+
+NUM_DRAWS = 4
+"""Draws of rows that say how learned axes mix the population's."""
+BLOCKS = (slice(0, 3), slice(3, 6), slice(6, NUM_AXES))
+"""Leading directions that the second model lets differ from each other."""
+RESOLVED = 0.5
+"""Share of the learned axes in the leading directions from which on rows tell these."""
+ALIKE = 0.5
+"""How far such blocks are expected to differ, in units of what plain itself has there."""
+ACCURACY = 0.03
+"""Relative error of the energies in learned axes that the second model allows for."""
+
+
+def direction_shares(spectrum: PopulationSpectrum, dimension: int) -> Float64[np.ndarray, " d"]:
+    """Return the share of every single direction, largest first, zeros where there are none."""
+    upto = np.cumsum(spectrum.numbers)
+    ranks = np.arange(dimension) + 0.5
+    places = np.minimum(np.searchsorted(upto, ranks), len(upto) - 1)
+    shares = np.where(ranks <= upto[-1], spectrum.shares[places], 0.0)
+    return np.asarray(shares / shares.sum())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LearnedAxes:
+    """How the leading axes that rows teach lie among the directions of their population."""
+
+    shares: Float64[np.ndarray, " d"]
+    """Share of the energy of each direction, largest first."""
+    overlaps: Float64[np.ndarray, "k d"]
+    """Mean squared cosine of each learned axis with each direction."""
+
+    @classmethod
+    def of(cls, shares: Float64[np.ndarray, " d"], num_rows: float, num_axes: int) -> LearnedAxes:
+        """Draw rows of the population and look where their leading axes lie."""
+        draw = np.random.default_rng(17)
+        present = shares[shares > 0]
+        rows = max(int(round(num_rows)), num_axes + 2)
+        overlaps = np.zeros((num_axes, len(shares)))
+        for _ in range(NUM_DRAWS):
+            normal = draw.standard_normal((rows, len(present))) * np.sqrt(present)
+            axes = _leading_axes(normal, num_axes)
+            overlaps[: axes.shape[1], : len(present)] += np.square(axes).T / NUM_DRAWS
+        return cls(shares=shares, overlaps=overlaps)
+
+    @classmethod
+    def of_rows(cls, spectra: Spectra, centred: bool) -> LearnedAxes:
+        """Draw as many rows as there are, of the population's eigenvalues as the rows tell them."""
+        return learned_axes(spectra, centred)[0]
+
+    @cached_property
+    def lead(self) -> int:
+        """Leading directions of the population that are meant."""
+        return min(NUM_AXES, int((self.shares > 0).sum()))
+
+    @property
+    def leading(self) -> float:
+        """Share of the population's own energy in its leading directions."""
+        return float(self.shares[: self.lead].sum())
+
+    @property
+    def purity(self) -> float:
+        """Share of the learned axes that lies in the leading directions, 0 to 1."""
+        return float(self.overlaps[:, : self.lead].sum() / self.lead)
+
+    def calibrated(self, energies: Float64[np.ndarray, " k"]) -> LearnedAxes:
+        """Return the axes with what they and the leading directions hold set by what was seen.
+
+        A small error of the eigenvalues is in both the drawn and the true share: their ratio is
+        kept, and the share seen in the learned axes decides.
+
+        Args:
+            energies: share of the condition itself along each learned axis, of rows that these
+                were not learned from.
+        """
+        inside = self.overlaps @ self.shares
+        if not (inside.sum() > 0 and energies.sum() > 0):
+            return self
+        leading = min(self.leading * float(energies.sum() / inside.sum()), 1.0)
+        shares = self.shares.copy()
+        shares[: self.lead] *= leading / self.leading
+        rest = shares[self.lead :].sum()
+        shares[self.lead :] *= (1 - leading) / rest if rest else 0.0
+        overlaps = self.overlaps.copy()
+        for block in BLOCKS:
+            seen = float((overlaps[block] @ shares).sum())
+            overlaps[block] *= float(energies[block].sum()) / seen if seen else 1.0
+        return LearnedAxes(shares=shares, overlaps=overlaps)
+
+    def leading_share(self, energies: Float64[np.ndarray, " k"]) -> tuple[float, float]:
+        """Return the share of another condition in the leading directions, by two models.
+
+        The first takes what that condition has, over what this one has, for the same in all leading
+        directions, and for the same in all others; where the rows hardly tell the leading
+        directions, for moving between the two as far as they are told. The second lets blocks of
+        leading directions differ. Where the other condition's share falls along the leading
+        directions, the first errs high; where what it has beside them is far away, the second low.
+
+        Args:
+            energies: share of the other condition along each learned axis.
+        """
+        inside = float(energies.sum())
+        resolved = self.purity >= RESOLVED
+        first = self._share_of_one_level(inside) if resolved else self._share_by_overlap(inside)
+        return first, self._share_of_blocks(energies)
+
+    def _share_of_one_level(self, inside: float) -> float:
+        along = self.overlaps.sum(axis=0) * self.shares
+        leading = self.leading
+        own, beside = float(along[: self.lead].sum()), float(along[self.lead :].sum())
+        if leading >= 1:
+            return inside
+        gain = own - beside * leading / (1 - leading)
+        # Learned axes that know nothing of the leading directions: those of any other number.
+        if gain < 0.05 * leading:
+            return leading
+        return float(np.clip(leading * (inside - beside / (1 - leading)) / gain, 0.0, 1.0))
+
+    def _share_by_overlap(self, inside: float) -> float:
+        told = self.overlaps.sum(axis=0)
+        parts = np.stack([self.shares * (1 - told), self.shares * told])
+        matrix = np.stack([parts.sum(axis=1), parts @ told])
+        ratios = np.linalg.lstsq(matrix, np.array([1.0, inside]), rcond=1e-3)[0]
+        return float(np.clip(ratios @ parts[:, : self.lead].sum(axis=1), 0.0, 1.0))
+
+    def _share_of_blocks(self, energies: Float64[np.ndarray, " k"]) -> float:
+        parts = [*BLOCKS, slice(self.lead, None)]
+        held = np.array([self.shares[part].sum() for part in parts])
+        if len(energies) < NUM_AXES or held[-1] <= 0:
+            return float(energies.sum())
+        along = self.overlaps * self.shares
+        mixed = np.array([[along[own][:, part].sum() for part in parts] for own in BLOCKS])
+        seen = np.array([energies[own].sum() for own in BLOCKS])
+        error = ACCURACY * np.maximum(seen, 1e-12)
+        mean = np.append(held[:-1] / held[:-1].sum(), 0.0)
+        apart = np.eye(len(BLOCKS), len(parts)) - mean
+        matrix = np.concatenate([mixed / error[:, None], held[None] / 1e-4, apart / ALIKE])
+        wanted = np.concatenate([seen / error, [1e4], np.zeros(len(BLOCKS))])
+        ratios = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
+        return float(np.clip((ratios * held)[:-1].sum(), 0.0, 1.0))
+
+
+def _leading_axes(rows: Float64[np.ndarray, "rows d"], num_axes: int) -> Float64[np.ndarray, "d k"]:
+    """Return the leading eigenvectors of rows about their mean, as many as there are."""
+    from scipy.linalg import eigh
+
+    centred = rows - rows.mean(axis=0)
+    wide = centred.shape[0] < centred.shape[1]
+    matrix = centred @ centred.T if wide else centred.T @ centred
+    size = len(matrix)
+    first = max(size - num_axes, 0)
+    values, vectors = eigh(matrix, subset_by_index=(first, size - 1))
+    kept = values > 1e-12 * values[-1]
+    values, vectors = values[kept][::-1], vectors[:, kept][:, ::-1]
+    return np.asarray(centred.T @ vectors / np.sqrt(values) if wide else vectors)
+
+
+def learned_axes(
+    spectra: Spectra, centred: bool
+) -> tuple[LearnedAxes, list[LearnedAxes], LearnedAxes]:
+    """Return how axes learned without one group lie, by all rows, without each group, by a rival.
+
+    The rival is another spectrum that fits the same rows.
+    """
+    population = spectra.population(centred)
+    dimension = spectra.dimension
+    num_axes = min(NUM_AXES, dimension)
+    if population is None:  # a handful of rows: what they show is all there is
+        shares = np.zeros(dimension)
+        values = spectra.of(centred).eigenvalues
+        shares[: len(values)] = values / values.sum()
+        plain = LearnedAxes.of(shares, float(spectra.counts.sum()), num_axes)
+        return plain, [plain] * spectra.num_groups, plain
+    shares = direction_shares(population.spectrum, dimension)
+    rows = population.num_rows * (1 - 1 / spectra.num_groups)
+    own = LearnedAxes.of(shares, rows, num_axes)
+
+    def like(spectrum: PopulationSpectrum | None) -> LearnedAxes:
+        other = shares if spectrum is None else direction_shares(spectrum, dimension)
+        return LearnedAxes(shares=other, overlaps=own.overlaps)
+
+    left_out = [like(spectrum) for spectrum in population.left_out]
+    return own, left_out or [own] * spectra.num_groups, like(population.rival)
+
+
+def axes_without(whole: LearnedAxes, left_out: list[LearnedAxes], place: int | None) -> LearnedAxes:
+    """Return the axes without the group at a place; of all, where it has none of the rows."""
+    return whole if place is None else left_out[place]
