@@ -22,10 +22,11 @@ class Components90(Metric):
     """
 
     DEFINITION = (
-        "v3: least number of leading eigenvalues of the population that sum to 90 % of all, as "
+        "v4: least number of leading eigenvalues of the population that sum to 90 % of all, as "
         "fitted to its degrees of freedom at every ridge, found by crossing prompt groups; "
         "interval: delete-group jackknife of the logarithm with the last one counted in part, out "
-        "to that of the sparsest spectrum that fits; rounded up; _share: over min(num_rows, d)"
+        "to that of the sparsest spectrum that fits, at least 5 % either way; rounded up; _share: "
+        "over min(num_rows, d)"
     )
     REPORTS = ("components_90", "components_90_share")
     AXIS_LABEL = "components for 90 % of the variance (1 to d)"

@@ -27,10 +27,10 @@ class StableRank(Metric):
     """
 
     DEFINITION = (
-        "v2: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of"
+        "v3: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of"
         " each prompt group along the leading axis of the others; interval: delete-group "
-        "jackknife of the logarithm, axes fixed, joined with that of the bias-corrected ratio of "
-        "all rows; _share: over min(num_rows, d)"
+        "jackknife of the logarithm, axes fixed, joined with those of the ratio of all rows, its "
+        "bias corrected and not; _share: over min(num_rows, d)"
     )
     REPORTS = ("stable_rank", "stable_rank_share")
     AXIS_LABEL = "stable rank (1 to d)"
@@ -65,19 +65,20 @@ def _measure_rank(sample: Sample, centred: bool) -> evaluation.Measured:
         left_out = np.log((traces.sum() - traces) / rest)
     whole = log(float(traces.sum() / along.sum()))
     crossed = jackknife(whole, left_out, spectra.counts).map(exp)
-    in_sample = _of_all_rows(spectra, centred).within(1.0, float(spectra.dimension))
+    corrected, plain = (_of_all_rows(spectra, centred, correct) for correct in (True, False))
+    joined = _joined(_joined(crossed, corrected), plain)
     return evaluation.Measured(
-        estimate=_joined(crossed, in_sample).within(1.0, float(spectra.dimension)),
+        estimate=joined.within(1.0, float(spectra.dimension)),
         num_rows=int(spectra.counts.sum()),
         groups=sample.filled,
     )
 
 
-def _of_all_rows(spectra: Spectra, centred: bool) -> Estimate:
+def _of_all_rows(spectra: Spectra, centred: bool, correct: bool) -> Estimate:
     whole = log_stable_rank(spectra.of(centred).eigenvalues)
     values = [spectra.of(centred, group).eigenvalues for group in range(spectra.num_groups)]
     left_out = np.array([log_stable_rank(own) if len(own) else np.nan for own in values])
-    return jackknife(whole, left_out, spectra.counts, correct=True).map(exp)
+    return jackknife(whole, left_out, spectra.counts, correct=correct).map(exp)
 
 
 def _measure_share(sample: Sample, centred: bool) -> evaluation.Measured:
