@@ -9,6 +9,8 @@
 # make docs    build the documentation into site/ (open site/index.html; no network needed)
 # make coverage          count how often intervals hold planted truths (hours; goes on where it ended)
 # make coverage-figure   draw what it counted, for docs/reference/metrics.md
+# make coverage          count how often intervals hold planted truths (hours; goes on where it ended)
+# make coverage-figure   draw what it counted, for docs/reference/metrics.md
 # make readme-figure   make the README's figure and table again from the embedded study
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
@@ -114,6 +116,18 @@ readme-figure: $(READY)
 	cp $${DELTASCALE_ROOT:-results}/studies/nursery/figures/table/mean_cosine-against-size.svg docs/assets/
 	$(BIN)/deltascale compare nursery --metric mean_cosine --where objective=dpo \
 	  --where condition=rot13,base64,neutral --format markdown > docs/assets/mean_cosine.txt
+
+# One process per core: make coverage PROCESSES=8. Small widths first.
+PROCESSES ?= 1
+coverage: $(READY)
+	for d in 64 256 1024; do \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --d $$d --processes $(PROCESSES) || exit 1; \
+	done
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --d 4096 --ratios 0.244 --spectra i^-1 \
+	  --kinds one --metrics participation_ratio mean_cosine --draws 50 --processes $(PROCESSES)
+
+coverage-figure: $(READY)
+	$(BIN)/python -m benchmarks.coverage_figure
 
 # One process per core: make coverage PROCESSES=8. Small widths first.
 PROCESSES ?= 1

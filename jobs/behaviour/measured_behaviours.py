@@ -55,6 +55,7 @@ def measure_behaviours(
         toxic,
         params.metrics,
         token_budget=params.token_budget,
+        share=params.most_uncounted,
         after_batch=lambda done: show(done, "reading prompts"),
     )
     if OF_CONTINUATIONS.isdisjoint(params.metrics):

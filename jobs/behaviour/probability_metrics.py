@@ -13,7 +13,7 @@ from jobs.behaviour.next_token_probabilities import (
     read_next_token_probabilities,
 )
 from jobs.behaviour.prompted_model import NO_WORDS, PromptedModel
-from jobs.behaviour.toxic_words import ToxicMasses, ToxicWords, read_toxic_masses
+from jobs.behaviour.toxic_words import SHARE, ToxicMasses, ToxicWords, read_toxic_masses
 from jobs.tokens.positions import Position, find_positions
 from jobs.words.spellings import Spellings
 
@@ -35,9 +35,19 @@ def measure_probabilities(
     metrics: Collection[str],
     *,
     token_budget: int,
+    share: float = SHARE,
     after_batch: Callable[[int], None],
 ) -> Iterator[BehaviourValues]:
-    """Yield those of METRICS that are among `metrics`; the mass at the last token and each turn."""
+    """Yield those of METRICS that are among `metrics`; the mass at the last token and each turn.
+
+    Args:
+        prompted: the model and its prompts.
+        toxic: the toxic words.
+        metrics: names of metrics, others among them.
+        token_budget: most tokens forwarded together, padding included.
+        share: most of a mean mass that is left uncounted.
+        after_batch: called with the number of prompts done.
+    """
     if METRICS.isdisjoint(metrics):
         return
     positions = find_positions(prompted.plan, ("last", "turn", "response"), 0)
@@ -51,6 +61,7 @@ def measure_probabilities(
             positions=requests,
             scored=scored,
             token_budget=token_budget,
+            share=share,
             after_batch=after_batch,
         )
         yield from (_toxic_mass(prompted, toxic, masses, request) for request in requests)

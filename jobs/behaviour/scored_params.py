@@ -50,6 +50,13 @@ class ScoredParams(WordsParams, ComputeParams):
         "What toxic_mass asks after the tokens of a word: nothing; or that the word ends there, "
         "which costs about twice as much.",
     )
+    most_uncounted: float = added(
+        0.01,
+        "Share of toxic_mass that may be left uncounted, as far as words of several tokens go; "
+        "0 follows every word to its end. The number says how much was left.",
+        ge=0,
+        lt=1,
+    )
 
     @property
     def counts_words(self) -> bool:

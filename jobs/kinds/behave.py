@@ -44,12 +44,15 @@ class Behave(Kind[BehaveParams]):
         return chosen_scorer(params.scorer).source
 
     def notes(self, params: BehaveParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say what the mass of words costs; raises where a prompt's token has no embedding."""
+        """Say where borders between segments move, and what the mass of words costs.
+
+        Raises UserError where a prompt's token has no embedding.
+        """
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.planned_tokens import check_prompts
 
-        check_prompts(planned_prompts(inputs), inputs.get("model"))
-        return notes_on_words(params, inputs.get("model"))
+        model = inputs.get("model")
+        return (*check_prompts(planned_prompts(inputs), model), *notes_on_words(params, model))
 
     def run(self, work: Work[BehaveParams]) -> dict[str, object]:
         """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""

@@ -7,6 +7,7 @@ from jobs.extraction.extract_params import Params as ExtractParams
 from jobs.kind import Kind, Upstream
 from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
+from jobs.tokens.position_policy import WITHOUT_MARKUP
 from jobs.worker.work import Work
 
 
@@ -18,6 +19,16 @@ class Extract(Kind[ExtractParams]):
     Params = ExtractParams
     LEAVES = Results.STORE
     USES_TORCH = True
+
+    def pins(self, params: ExtractParams, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Mark what is extracted in a template at whole prompts: its markup counted there once.
+
+        A job whose params name no positions may have them of its prompts.
+        """
+        policies = params.positions or WITHOUT_MARKUP
+        if params.template == "none" or set(policies).isdisjoint(WITHOUT_MARKUP):
+            return {}
+        return {"positions": "without markup"}
 
     def workers(self, params: ExtractParams) -> int:
         """Return the number that the study gives."""

@@ -46,12 +46,16 @@ class Intervene(Kind[InterveneParams]):
         return chosen_scorer(params.scorer).source
 
     def notes(self, params: InterveneParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say what the mass of words costs; raises where prompts do not fit both tokenizers."""
+        """Say where borders between segments move, and what the mass of words costs.
+
+        Raises UserError where prompts do not fit the tokenizers of both models.
+        """
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
-        check_prompts_of_pair(planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"))
-        return notes_on_words(params, inputs.get("base"))
+        base = inputs.get("base")
+        borders = check_prompts_of_pair(planned_prompts(inputs), base, inputs.get("aligned"))
+        return (*borders, *notes_on_words(params, base))
 
     def run(self, work: Work[InterveneParams]) -> dict[str, object]:
         """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""

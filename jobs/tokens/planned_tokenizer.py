@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import DeltascaleError
+from cluster.errors import DeltascaleError, UserError
 from jobs.artifacts.artifact import digest_file
 from jobs.kind import KINDS, Upstream
 from jobs.models import hub
@@ -20,8 +20,10 @@ from jobs.models.checkpoint_files import DESCRIPTIONS, TOKENIZER, TOKENIZER_FILE
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer_with
+from jobs.tokens.joining import bare
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 _PARENTS = ("model", "base")
@@ -57,6 +59,10 @@ class PlannedTokenizer:
         """Load it, once for all jobs. Raises UserError where it cannot be read."""
         return _load(self)
 
+    def bare(self) -> Tokenizer:
+        """Read what makes its tokens, without transformers. Raises UserError where it cannot."""
+        return _bare(*_stamp(self.folder / TOKENIZER))
+
     def has_files_of(self, other: PlannedTokenizer) -> bool:
         """Tell whether another one is written in the same bytes."""
         return self.folder == other.folder or self._digests() == other._digests()
@@ -73,6 +79,16 @@ def _stamp(file: Path) -> Stamp:
 @lru_cache(maxsize=16)
 def _load(planned: PlannedTokenizer) -> PreTrainedTokenizerFast:
     return load_tokenizer_with(planned.model, planned.folder)
+
+
+@lru_cache(maxsize=4)
+def _bare(file: Path, size: int, modified_ns: int) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return bare(Tokenizer.from_file(str(file)))
+    except Exception as error:  # the library raises bare Exception
+        raise UserError(f"{TOKENIZER} is not a tokenizer: {error}", where=str(file)) from error
 
 
 @lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ from jobs.kind import Upstream
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 from jobs.text.rows.fault import listed
+from jobs.tokens.moved_borders import moved_in_prompts, note_on_borders
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
 
 _MOST_PROMPTS = 5_000
@@ -27,7 +28,7 @@ def check_prompts_of_pair(
     aligned: Upstream | None,
     template: Literal["none", "chat"] = "none",
 ) -> Sequence[str]:
-    """Try the prompts on the tokenizers of two models; say which of them are left out.
+    """Try prompts on the tokenizers of two models; say which are left out, where borders move.
 
     Args:
         prompts: that the job will read.
@@ -42,7 +43,16 @@ def check_prompts_of_pair(
     first, second = planned_tokenizer(base), planned_tokenizer(aligned)
     if first is None or second is None:
         return ()
-    return _try_on_pair(prompts, first, second, template)
+    borders = _borders(prompts, first) if template == "none" else ()
+    return (*_try_on_pair(prompts, first, second, template), *borders)
+
+
+@lru_cache(maxsize=256)
+def _borders(prompts: Planned[PromptLine], tokenizer: PlannedTokenizer) -> Sequence[str]:
+    lines = prompts.read()[:_MOST_PROMPTS]
+    if all(len(line["segments"]) < 2 for line in lines):
+        return ()
+    return note_on_borders(moved_in_prompts(lines, tokenizer.bare()), len(lines), "prompt")
 
 
 @lru_cache(maxsize=256)
@@ -74,15 +84,18 @@ def _try_on_pair(
     return _try(lines, second if markup else first, markup, models)
 
 
-def check_prompts(prompts: Planned[PromptLine], model: Upstream | None) -> None:
-    """Try the prompts on the tokenizer of one model.
+def check_prompts(prompts: Planned[PromptLine], model: Upstream | None) -> Sequence[str]:
+    """Try the prompts on the tokenizer of one model; say where borders move.
 
     Raises:
         UserError: a prompt has a token that the model has no embedding for.
     """
     tokenizer = planned_tokenizer(model)
-    if tokenizer is not None and tokenizer.is_larger:
+    if tokenizer is None:
+        return ()
+    if tokenizer.is_larger:
         _try_on_one(prompts, tokenizer)
+    return _borders(prompts, tokenizer)
 
 
 @lru_cache(maxsize=256)

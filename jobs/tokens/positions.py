@@ -5,8 +5,10 @@ of the final answer), `mean` (one row per prompt: the mean over its tokens witho
 `all`, `all-but-first`, `turn` (last token of each user turn, labelled turn-1, turn-2, ...),
 `legacy` (one row per prompt: the mean over all tokens, the first and those of a left fill included,
 as in Lee et al. 2024; `left_fill.py`).
-Markup of a chat template belongs to no turn and no answer; `last` is the last markup token before
-an answer.
+Markup of a chat template belongs to no turn and no answer, and to none of `mean`, `all` and
+`all-but-first`: rows of start and end marks and of the line breaks behind them are the longest by
+far (massive activations, Sun et al. 2024), the same in every prompt, and would lead norms, CKA and
+nulls. `last` is the last markup token before an answer.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from jaxtyping import Bool, Int64, UInt64
 
 from jobs.tokens.plan import ANSWERS, ROLES, TokenPlan
 from jobs.tokens.position_policy import POOLED, Policy
+
+_MARKUP = (ROLES.index("bos"), ROLES.index("template"))
+"""Roles of what a chat template writes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,12 +95,21 @@ def _select_tokens(
         yield policy, _last(plan)
     elif policy == "response":
         yield policy, _answer(plan)
-    elif policy in ("all", "legacy"):
+    elif policy == "legacy":
         yield policy, np.ones(len(plan.token_ids), dtype=bool)
+    elif policy == "all":
+        yield policy, _text(plan)
     elif policy in ("mean", "all-but-first"):
-        yield policy, plan.within > 0
+        yield policy, _text(plan) & (plan.within > 0)
     else:
         yield from _turns(plan)
+
+
+def _text(plan: TokenPlan) -> Bool[np.ndarray, " tokens"]:
+    """Select what is no markup of a chat template, a BOS that it writes included; else all."""
+    if ROLES.index("template") not in plan.roles:
+        return np.ones(len(plan.token_ids), dtype=bool)
+    return np.asarray(~np.isin(plan.roles, _MARKUP))
 
 
 def _answer(plan: TokenPlan) -> Bool[np.ndarray, " tokens"]:

@@ -162,8 +162,10 @@ class StageParams:
             line = where(place)
             if fault.where and fault.where != ".".join(str(part) for part in place):
                 line = f"{line}, {fault.where}"
+            path = fault.where or ""
+            whence = None if os.path.exists(path) else self._study.whence(path)
             raise UserError(
-                fault.error, where=line, allowed=fault.allowed, hint=fault.hint
+                fault.error, where=line, allowed=fault.allowed, hint=whence or fault.hint
             ) from None
         assert workers >= 1, f"kind {self._stage.kind} gave {workers} workers"
         written = params.model_dump(mode="json")

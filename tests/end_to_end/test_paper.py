@@ -107,11 +107,16 @@ def test_it_is_planned_on_a_laptop_without_its_data(
 
 
 def test_what_is_not_here_is_told_with_where_it_is_to_be_had(
-    command: Any, monkeypatch: pytest.MonkeyPatch
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DELTASCALE_DATA", raising=False)
     told = command.run("plan", str(PAPER)).stderr
     assert re.search(rf"not here: \S+/toxicity_pairwise \(.*dpo_toxic.*{OWN.name}\)", told), told
+    monkeypatch.setenv("DELTASCALE_DATA", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    refused = command.run("launch", str(PAPER), "--executor", "local")
+    assert refused.returncode == 2 and not command.root.exists()
+    assert re.search(rf"hint: .*dpo_toxic.*{OWN.name}", refused.stderr), refused.stderr
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,10 @@ def _summary(holds: Sequence[bool | None], laws: Sequence[PowerLaw]) -> str:
 
 def _summary_of_one_size(holds: Sequence[bool | None]) -> str:
     votes = evidence.counted(holds, "aligned models")
-    return f"One size was measured, which says nothing of growth. The mechanism is there: {votes}."
+    return (
+        "One size was measured, which says nothing of growth. Whether the mechanism is there at "
+        f"that size: {votes}."
+    )
 
 
 def _law_in_words(law: PowerLaw) -> str:

@@ -119,9 +119,13 @@ def _byte_level(settings: Mapping[str, Any], cuts: Cuts) -> Tokenizer:
 
     vocabulary = _vocabulary(settings)
     merges = [tuple(merge.split(" ", 1)) for merge in settings["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(
-        models.BPE(vocabulary, merges, fuse_unk=False, ignore_merges=cuts.whole_pieces)
-    )
+    try:
+        model = models.BPE(vocabulary, merges, fuse_unk=False, ignore_merges=cuts.whole_pieces)
+    except Exception as error:  # the library raises bare Exception
+        raise UserError(
+            f"its vocabulary and its merges do not fit together: {error}", hint="convert it again"
+        ) from error
+    tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = cuts.pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer

@@ -12,6 +12,7 @@ from jobs.kind import Upstream
 from jobs.text.format import Pair
 from jobs.text.planned import Planned
 from jobs.text.rows.fault import listed
+from jobs.tokens.moved_borders import moved_in_pairs, note_on_borders
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
 from jobs.training.reference_params import PairScoringParams
 
@@ -30,7 +31,7 @@ _ANY_LENGTH = 1 << 40
 def notes_on_pairs(
     params: PairScoringParams, pairs: Planned[Pair], model: Upstream
 ) -> Sequence[str]:
-    """Say which pairs a model or its chat template refuses, where it is known already.
+    """Say which pairs a model or its chat template refuses, and where borders between texts move.
 
     Args:
         params: how the pairs are scored.
@@ -41,9 +42,25 @@ def notes_on_pairs(
         UserError: the model has no template, or it refuses more pairs than `max_dropped`.
     """
     tokenizer = planned_tokenizer(model)
-    if tokenizer is None or (params.template == "none" and not tokenizer.is_larger):
+    if tokenizer is None:
         return ()
+    if params.template == "none":
+        refused = (
+            _notes(pairs, tokenizer, params.template, params.max_dropped)
+            if tokenizer.is_larger
+            else ()
+        )
+        return (*refused, *_borders(pairs, tokenizer))
     return _notes(pairs, tokenizer, params.template, params.max_dropped)
+
+
+@lru_cache(maxsize=256)
+def _borders(planned_pairs: Planned[Pair], planned: PlannedTokenizer) -> Sequence[str]:
+    pairs = planned_pairs.read()[:_ALL_UP_TO]
+    if not pairs:
+        return ()
+    texts = {pair.row: (pair.prompt, pair.chosen, pair.rejected) for pair in pairs}
+    return note_on_borders(moved_in_pairs(texts, planned.bare()), len(texts), "row")
 
 
 @lru_cache(maxsize=256)

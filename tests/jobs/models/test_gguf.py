@@ -13,11 +13,11 @@ from jobs.kinds.pretrained import Pretrained
 from jobs.kinds.pretrained import PretrainedParams as Params
 from jobs.models.gguf.checkpoint import check_gguf, write_checkpoint
 from jobs.models.loading import load_model, load_tokenizer
-from tests.jobs.models.gguf_files import ARCHITECTURES, MARKS, TOKENIZER, sizes_of, write_gguf
+from tests.jobs.models.gguf_files import ARCHITECTURES, MARKS, TEXT, TOKENIZER, sizes_of, write_gguf
 from tests.jobs.models.test_pretrained import COMMIT, work_on
 
 pretrained = Pretrained()
-WORDS = "the dog and the cat sat on the mat"
+
 IDS = torch.arange(40)[None] % 37
 
 
@@ -66,7 +66,7 @@ def test_a_file_of_32_bits_gives_back_the_very_model(architecture, models, file_
     assert loaded.config.max_position_embeddings == 96
     if "gemma" in architecture:
         return  # theirs are SentencePiece's
-    assert load_tokenizer(folder)(WORDS)["input_ids"] == TOKENIZER.encode(WORDS).ids
+    assert load_tokenizer(folder)(TEXT)["input_ids"] == TOKENIZER.encode(TEXT).ids
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
