@@ -179,10 +179,10 @@ def _as_its_file_says(folder: Path) -> "PreTrainedTokenizerFast":
         raise UserError(f"the tokenizer cannot be read: {error}", where=str(folder)) from error
     if difference is None:
         return tokenizer
-    probe, loaded, expected = difference
+    loaded, expected = (" ".join(map(repr, tokens)) for tokens in difference)
     raise UserError(
-        f"the tokenizer gives {probe!r} other tokens than its tokenizer.json: "
-        f"{' '.join(loaded)} and {' '.join(expected)}",
+        "the tokenizer cannot be loaded as its tokenizer.json describes it: it gives "
+        f"{loaded}, the file {expected}",
         where=str(folder),
         hint="save the tokenizer that the model was trained with again, with save_pretrained",
     )

@@ -36,17 +36,28 @@ PROBES = (
 """Texts of what tokenizers treat in different ways, each tokenised alone."""
 
 
+_AROUND = 3
+"""Tokens that are shown on both sides of a difference."""
+
+
 def first_difference(
     tokenizer: PreTrainedTokenizerFast, own: Tokenizer
-) -> tuple[str, list[str], list[str]] | None:
-    """Return the first probe of other ids, with both ways to cut it; None where all are equal."""
+) -> tuple[list[str], list[str]] | None:
+    """Compare what a loaded tokenizer makes of every probe with what its own file makes of it.
+
+    Returns:
+        The tokens around the first difference, as loaded and as by the file; None without one.
+    """
     own.no_padding()
     own.no_truncation()
     for probe in PROBES:
         expected = own.encode(probe, add_special_tokens=False)
-        loaded = tokenizer(probe, add_special_tokens=False)["input_ids"]
-        if list(loaded) != expected.ids:
-            return probe, tokenizer.convert_ids_to_tokens(list(loaded)), expected.tokens
+        loaded = list(tokenizer(probe, add_special_tokens=False)["input_ids"])
+        if loaded != expected.ids:
+            shortest = min(len(loaded), len(expected.ids))
+            at = next((n for n in range(shortest) if loaded[n] != expected.ids[n]), shortest)
+            shown = slice(max(0, at - _AROUND), at + _AROUND)
+            return tokenizer.convert_ids_to_tokens(loaded[shown]), expected.tokens[shown]
     return None
 
 
