@@ -142,7 +142,7 @@ def test_equal_jobs_share_one_record(root):
 def test_the_plan_document_has_every_field_and_null_where_nothing_is_known(root):
     plan = launch(root)
     document = plan_document(plan, decide_jobs(plan, root))
-    assert list(document) == ["study", "jobs", "totals", "absent"]
+    assert list(document) == ["study", "jobs", "totals", "absent", "whence"]
     assert document["jobs"][0] == {
         "key": plan.jobs[0].key,
         "stage": "base",
