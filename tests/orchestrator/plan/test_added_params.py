@@ -27,6 +27,7 @@ REQUIRED = {
     "export": {"dtype": "bfloat16"},
     "probe": {},
     "generated-pairs": {},
+    "labelled-texts": {"format": "jigsaw"},
 }
 """Params of the kinds that the nursery does without."""
 
