@@ -1,6 +1,6 @@
 """How long the mathematics takes: all metrics of one place, a comparison of a million numbers.
 
-    python -m benchmarks.analysis [points] [jackknives] [compare] [merge] [--rows N] [--width d]
+    python -m benchmarks.analysis [PART ...] [--rows N] [--width d]
 
 Each part runs in a process of its own, so that its peak of memory is its own.
 """
@@ -96,6 +96,21 @@ def _jackknives(chosen: argparse.Namespace) -> None:
     print(f"peak {peak:.1f} GB, of it {before:.1f} the samples and Python (floor 4)")
 
 
+def _measure(chosen: argparse.Namespace) -> None:
+    """All metrics at one place of a job of 1,000 prompts; places are independent of each other."""
+    places = 3 * 8
+    sample, against = (_sample(seed, 1000, chosen.width, rows_each=1) for seed in (0, 1))
+    before = _peak()
+    total = Clock()
+    for name in METRICS.names():
+        with total.running(f"  {name}"):
+            METRICS.find(name).measure(sample, against)
+    whole = places * total.processor / 2
+    print(f"one place of a measure job, 1,000 prompts, d = {chosen.width:,}: {total}")
+    print(f"{places} places on 2 cores, from its processor time: {whole / 60:.1f} min (floor 10)")
+    print(f"peak {_peak():.1f} GB, of it {before:.1f} the samples and Python (floor 4)")
+
+
 def _compare(chosen: argparse.Namespace) -> None:
     """Return the comparison table of a million measurements, as a thousand jobs left them."""
     own = _measurements(1_000_000)
@@ -132,6 +147,7 @@ def _merge(chosen: argparse.Namespace) -> None:
 _PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "points": _points,
     "jackknives": _jackknives,
+    "measure": _measure,
     "compare": _compare,
     "merge": _merge,
 }
@@ -142,13 +158,13 @@ def _pair(chosen: argparse.Namespace) -> tuple[Sample, Sample]:
     return _sample(0, chosen.rows, chosen.width), _sample(1, chosen.rows, chosen.width)
 
 
-def _sample(seed: int, num_rows: int, width: int) -> Sample:
-    """Rows with a mean and a decaying spectrum, four to a prompt."""
+def _sample(seed: int, num_rows: int, width: int, rows_each: int = 4) -> Sample:
+    """Rows with a mean and a decaying spectrum, some to a prompt."""
     rng = np.random.default_rng(seed)
     scale = (1 / np.sqrt(np.arange(1, width + 1))).astype(np.float32)
-    prompts = np.arange(num_rows) // 4
+    prompts = np.arange(num_rows) // rows_each
     groups = prompts % _GROUPS
-    shared = rng.standard_normal((num_rows // 4 + 1, width), dtype=np.float32)[prompts]
+    shared = rng.standard_normal((num_rows // rows_each + 1, width), dtype=np.float32)[prompts]
     rows = (0.5 * shared + rng.standard_normal((num_rows, width), dtype=np.float32) + 0.5) * scale
     kept = rng.permutation(num_rows)[:_KEPT]
     summaries = {}
