@@ -75,8 +75,8 @@ $(REAL)/.ready: $(READY) locks/gguf.txt locks/real.txt
 	@touch $@
 
 real: $(REAL)/.ready
-	@test -f "$$DELTASCALE_DATA/paradetox/paradetox.tsv" -a -d "$$DELTASCALE_DATA/realtoxicityprompts" || \
-	  { echo "set DELTASCALE_DATA to a folder that holds paradetox/paradetox.tsv and realtoxicityprompts/"; exit 2; }
+	@test -f "$$DELTASCALE_DATA/paradetox/paradetox.tsv" -a -f "$$DELTASCALE_DATA/realtoxicityprompts/rtp_profanity.txt" || \
+	  { echo "set DELTASCALE_DATA to a folder that holds paradetox/paradetox.tsv and realtoxicityprompts/rtp_profanity.txt"; exit 2; }
 	$(BIN)/python -m studies.smollm2_dialogues "$$DELTASCALE_DATA/paradetox/paradetox.tsv" $(REAL)/dialogues.jsonl
 	$(BIN)/deltascale launch studies/smollm2.yaml
 

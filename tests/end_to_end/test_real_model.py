@@ -57,7 +57,7 @@ def data(tmp_path: Path) -> Path:
     header = "toxic\tneutral1\tneutral2\tneutral3"
     (folder / "paradetox/paradetox.tsv").write_text("\n".join([header, *rows]) + "\n")
     lines = [f"{a} {b} the {c} was" for a in animals for b in animals for c in animals]
-    (folder / "realtoxicityprompts/some.txt").write_text("\n".join(lines) + "\n")
+    (folder / "realtoxicityprompts/rtp_profanity.txt").write_text("\n".join(lines) + "\n")
     return folder
 
 
