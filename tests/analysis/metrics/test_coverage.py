@@ -258,8 +258,12 @@ def torus(rng: np.random.Generator) -> np.ndarray:
 
 def test_the_interval_of_the_intrinsic_dimension_covers_two(sample_of) -> None:
     rng, metric = np.random.default_rng(14), METRICS.find("intrinsic_dimension")
-    hits = 0
+    hits = answered = 0
     for _ in range(200):
         (value,) = metric.measure(sample_of(torus(rng), PROMPTS, moments=False), None)
+        if value.value is None:
+            assert value.status is Status.TOO_FEW_ROWS
+            continue
+        answered += 1
         hits += value.low <= 2 <= value.high
-    assert 0.9 <= hits / 200 <= 0.98
+    assert answered >= 150 and 0.9 <= hits / answered <= 0.98, (hits, answered)
