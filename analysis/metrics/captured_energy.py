@@ -84,11 +84,11 @@ class CapturedEnergy(Metric):
         "v2: share of squared norm in the other condition's top min(10, d) population axes, solved"
         " for from the energies along axes learned without group g, pooled over g, by how axes of "
         "so many rows of the other condition's population eigenvalues lie, mean of two models of "
-        "the rest; _heldout: of the other condition itself, by the same axes; "
-        "_ratio: of the two; interval: delete-group jackknife, and what the models and another "
-        "spectrum that fits differ by; _learned…: in the axes as learned, these held fixed; "
-        "centred: rows minus the mean of the groups but g; bands: a random subspace, and base rows "
-        "in the axes of base rows of the other half of the groups"
+        "the rest; _heldout: of the other condition itself, by the same axes; _ratio: of the two; "
+        "interval: delete-group jackknife, and what the models and another spectrum that fits "
+        "differ by; _learned…: in the axes as learned, these held fixed or learned again, the "
+        "wider; centred: rows minus the mean of the groups but g; bands: a random subspace, and "
+        "base rows in the axes of base rows of the other half of the groups"
     )
     REPORTS = (
         "captured_energy",
@@ -106,13 +106,14 @@ class CapturedEnergy(Metric):
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""
         captured = cache(partial(_capture, sample, against, centred))
-        leading = cache(lambda: _find_leading(captured(), sample, against, centred))
+        varied = cache(lambda: _vary_axes(captured(), sample, against, centred))
+        leading = cache(lambda: _find_leading(captured(), varied(), against, centred))
         return [
             lambda: _measure_leading(captured()[0], leading().own),
             lambda: _measure_leading(captured()[1], leading().heldout),
             lambda: _measure_leading_ratio(*captured(), leading()),
-            lambda: _measure_share(captured()[0]),
-            lambda: _measure_share(captured()[1]),
+            lambda: _measure_share(captured()[0], varied()[0]),
+            lambda: _measure_share(captured()[1], varied()[1]),
             lambda: _measure_ratio(*captured()),
         ]
 
@@ -143,14 +144,30 @@ def _shares_without(
     return [np.maximum(along + shift, 0.0) for along in shares]
 
 
-def _find_leading(pair: Pair, sample: Sample, against: Sample | None, centred: bool) -> Leading:
+Along = list[Float64[np.ndarray, " k"]]
+"""Shares along the axes without each group."""
+
+
+def _vary_axes(
+    pair: Pair, sample: Sample, against: Sample | None, centred: bool
+) -> tuple[Along, Along]:
+    """Return both conditions' shares along axes that are learned again without each group."""
+    other = evaluation.require_against(against)
+    return (
+        _shares_without(pair[0], sample, other, centred),
+        _shares_without(pair[1], other, other, centred),
+    )
+
+
+def _find_leading(
+    pair: Pair, varied: tuple[Along, Along], against: Sample | None, centred: bool
+) -> Leading:
     """Return both conditions' shares in the leading axes of the population."""
     other = evaluation.require_against(against)
     axes, left_out, rival = learned_axes(other.spectra, centred)
     places = {int(number): place for place, number in enumerate(other.filled)}
     along, own_along = (
-        [half.shares_along, *_shares_without(half, given, other, centred)]
-        for half, given in zip(pair, (sample, other), strict=True)
+        [half.shares_along, *without] for half, without in zip(pair, varied, strict=True)
     )
     own, heldout = [], []
     for number, shares, held in zip((None, *pair[0].numbers), along, own_along, strict=True):
@@ -201,11 +218,22 @@ def _measure_leading_ratio(own: Captured, other: Captured, leading: Leading) -> 
     return replace(measured, null=None, num_rows=int(own.counts.sum()))
 
 
-def _measure_share(captured: Captured) -> evaluation.Measured:
+def _measure_share(captured: Captured, varied: Along) -> evaluation.Measured:
+    """Measure the share in axes as learned, these held fixed, or learned again if that says more.
+
+    Which rows happen to have taught the axes moves the share as well, and most where they are few.
+    """
     filled = captured.counts > 0
     left_out, counts = captured.shares_left[filled], captured.counts[filled]
+    estimate = jackknife(captured.share, left_out, counts)
+    again = np.array([float(along.sum()) for along in varied])[filled]
+    other = jackknife(captured.share, again, counts)
+    lows = [end for end in (estimate.low, other.low) if end is not None]
+    highs = [end for end in (estimate.high, other.high) if end is not None]
+    if lows and highs:
+        estimate = replace(estimate, low=min(lows), high=max(highs))
     return evaluation.Measured(
-        estimate=jackknife(captured.share, left_out, counts).within(0.0, 1.0),
+        estimate=estimate.within(0.0, 1.0),
         num_rows=int(captured.counts.sum()),
         groups=captured.numbers[filled].tolist(),
         null=captured.null,
