@@ -5,11 +5,9 @@ from itertools import count
 import pytest
 
 from cluster.errors import UserError
-from jobs.extraction.paired_inputs import (
-    build_shared_plan,
-    find_chat_template,
-    require_common_model,
-)
+from jobs.extraction.paired_inputs import build_shared_plan as build_cut_plan
+from jobs.extraction.paired_inputs import find_chat_template, require_common_model
+from jobs.shared_params import CutParams
 from tests.jobs.byte_level import byte_level_bpe
 
 CHATML = (
@@ -17,6 +15,11 @@ CHATML = (
     "+ message['content'] + ' <|end|> ' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start|> assistant ' }}{% endif %}"
 )
+
+
+def build_shared_plan(*inputs, **cut):
+    """Build the plan of whole prompts, but for what a test cuts."""
+    return build_cut_plan(*inputs, cut=CutParams(**cut))
 
 
 @pytest.fixture
