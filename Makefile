@@ -1,6 +1,6 @@
 # make study   set up and run the embedded study to its table (make setup: set up only);
 #              studies/nursery-full.yaml is the same with every control
-# make real    set up, fetch a real model of 93 MB, and run studies/smollm2.yaml (half an hour on 2 cores)
+# make real    set up, fetch a real model of 93 MB, and run studies/smollm2.yaml
 # make test    set up and run the tests          make check   set up and lint
 # make test-cluster | test-slow | bench          what make test leaves out
 # make bench-capture                             set up other libraries and compare with them

@@ -160,7 +160,7 @@ def measure_draw(
             sample = with_base(sample, world, np.random.default_rng([draw, 7]))
         values += METRICS.find(name).measure(sample, samples.plain)
     needed = {"captured_energy", "stable_rank", "components_90"} & set(metrics)
-    return values, truths_of_draw(world, samples, cell.rows) if needed else {}
+    return values, truths_of_draw(world, samples) if needed else {}
 
 
 def _measure_weights(name: str, sample: Sample, world: World) -> Iterator[Measurement]:

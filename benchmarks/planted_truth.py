@@ -45,7 +45,6 @@ THESE_AXES = (
     "captured_energy_learned_ratio",
 )
 THIS_MANY_ROWS = ("participation_ratio_plugin",)
-OVER_LEAST = ("stable_rank_share", "components_90_share")
 UNPLANTED = {"intrinsic_dimension": "normal rows lie on no manifold of a dimension below d"}
 """Values that these populations have no truth for, and why."""
 
@@ -143,6 +142,7 @@ def _truths_of_spectra(world: World, centred: bool) -> dict[str, float]:
         "stable_rank": values.sum() / values[0],
         "components_90": np.ceil(spectrum.count(0.9) * (1 - 1e-9)),
     }
+    truths |= {f"{name}_share": truths[name] / world.d for name in ("stable_rank", "components_90")}
     own, heldout = (
         leading_share(condition, world.plain, centred) for condition in (world.other, world.plain)
     )
@@ -183,16 +183,13 @@ def _decompose(
     return values[::-1], axes[:, ::-1]
 
 
-def truths_of_draw(world: World, draw: Draw, num_rows: int) -> dict[Key, float]:
-    """Return the numbers whose target depends on the rows of the draw or on their number."""
+def truths_of_draw(world: World, draw: Draw) -> dict[Key, float]:
+    """Return the numbers whose target depends on the rows of the draw."""
     truths: dict[Key, float] = {}
     for centred in (False, True):
         own, heldout = _captured(world, draw.plain, centred)
         for end, value in (("", own), ("_heldout", heldout), ("_ratio", own / heldout)):
             truths[f"captured_energy_learned{end}", centred] = value
-        for name in ("stable_rank", "components_90"):
-            whole = population_truths(world.spectrum, world.d, False)[name, centred]
-            truths[f"{name}_share", centred] = whole / min(num_rows, world.d)
     return truths
 
 

@@ -8,6 +8,10 @@ LEAST_SHARE = 0.1
 """Prompts over dimensions above which no effective rank was refused, of flat to steep spectra."""
 MOST_COMPONENTS = 0.9
 """Components that hold 90 % of the variance, over d, where all directions are alike."""
+COMPONENTS_SHARE = 1.1
+"""Prompts over dimensions above which no count of components was refused, of 64 dimensions."""
+OVERLAP_SHARE = 8
+"""Prompts over dimensions from which on subspaces of most spectra are told well enough."""
 
 
 def forewarn(metric: str, num_prompts: int, dimension: int) -> str | None:
@@ -23,9 +27,9 @@ def forewarn(metric: str, num_prompts: int, dimension: int) -> str | None:
 
 
 def _components(num_prompts: int, dimension: int) -> str | None:
-    most = round(MOST_COMPONENTS * dimension)
-    if num_prompts >= most:
+    if num_prompts >= round(COMPONENTS_SHARE * dimension):
         return None
+    most = round(MOST_COMPONENTS * dimension)
     return (
         f"components_90 may be refused: of {dimension} dimensions up to {most} may be needed, and "
         f"{num_prompts} prompts tell up to about {num_prompts}"
@@ -42,7 +46,18 @@ def _effective_rank(num_prompts: int, dimension: int) -> str | None:
     )
 
 
+def _overlap(num_prompts: int, dimension: int) -> str | None:
+    least = OVERLAP_SHARE * dimension
+    if num_prompts >= least:
+        return None
+    return (
+        f"subspace_overlap may be refused: it takes about {least} prompts to tell the leading "
+        f"subspace of {dimension} dimensions, and there are {num_prompts}"
+    )
+
+
 _WARNINGS: Mapping[str, Callable[[int, int], str | None]] = {
     "components_90": _components,
     "effective_rank": _effective_rank,
+    "subspace_overlap": _overlap,
 }

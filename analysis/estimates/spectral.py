@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil, exp
+from math import ceil, exp, log
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from analysis.estimates.evaluation import (
     require_groups,
     require_spectra,
 )
-from analysis.estimates.intervals import Estimate, jackknife
+from analysis.estimates.intervals import MIN_GROUPS, Estimate, jackknife
 from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -66,7 +66,7 @@ class SpectralNumber:
         else:
             corrected = jackknife(logarithm, left_out, spectra.counts, correct=True)
             estimate = _reach(_reach(corrected, estimate.low), estimate.high)
-        estimate = estimate.map(exp)
+        estimate = estimate.within(0.0, log(spectra.dimension)).map(exp)
         if self.whole:
             high = None if estimate.high is None else float(ceil(estimate.high))
             estimate = replace(estimate.map(_round_up), high=high)
@@ -86,10 +86,13 @@ class SpectralNumber:
                 f"rows count as {num_rows:.0f}: {times:g} times as many prompts are needed"
             )
             raise UnmeasurableError(reason, Status.TOO_FEW_ROWS)
-        if estimate.low is None or estimate.high is None:
-            return
-        half = (estimate.high - estimate.low) / 2
         doubt = abs(rival - estimate.value)
+        if estimate.low is None or estimate.high is None:
+            if len(self.sample.filled) < MIN_GROUPS and doubt <= UNDISPUTED:
+                return
+            reason = f"{value:.3g} or {exp(rival):.3g} directions, with no interval that tells them"
+            raise UnmeasurableError(f"{reason} apart: more prompts are needed", Status.TOO_FEW_ROWS)
+        half = (estimate.high - estimate.low) / 2
         if doubt > max(half, UNDISPUTED):
             reason = (
                 f"{value:.3g} and {exp(rival):.3g} directions fit the rows alike: about "
@@ -98,9 +101,8 @@ class SpectralNumber:
             raise UnmeasurableError(reason, Status.TOO_FEW_ROWS)
 
     def measure_share(self, centred: bool) -> Measured:
-        """Measure the number over min(N, d), beyond which no number of rows can go."""
-        measured, spectra = self.measure(centred), self.sample.spectra
-        most = min(float(spectra.counts.sum()), float(spectra.dimension))
+        """Measure the number over d: one of the population is of all its directions."""
+        measured, most = self.measure(centred), float(self.sample.spectra.dimension)
         estimate = measured.estimate.map(lambda number: number / most)
         return replace(measured, estimate=estimate.within(0.0, 1.0))
 

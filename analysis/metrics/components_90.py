@@ -26,7 +26,7 @@ class Components90(Metric):
         "fitted to its degrees of freedom at every ridge, found by crossing prompt groups; "
         "interval: delete-group jackknife of the logarithm with the last one counted in part, out "
         "to that of the sparsest spectrum that fits, at least 5 % either way; rounded up; _share: "
-        "over min(num_rows, d)"
+        "over d"
     )
     REPORTS = ("components_90", "components_90_share")
     AXIS_LABEL = "components for 90 % of the variance (1 to d)"

@@ -27,10 +27,10 @@ class StableRank(Metric):
     """
 
     DEFINITION = (
-        "v3: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of"
+        "v4: sum of eigenvalues over the largest, |A|_F^2 / |A|_2^2, the largest as the energy of"
         " each prompt group along the leading axis of the others; interval: delete-group "
         "jackknife of the logarithm, axes fixed, joined with those of the ratio of all rows, its "
-        "bias corrected and not; _share: over min(num_rows, d)"
+        "bias corrected and not; _share: over d"
     )
     REPORTS = ("stable_rank", "stable_rank_share")
     AXIS_LABEL = "stable rank (1 to d)"
@@ -82,9 +82,8 @@ def _of_all_rows(spectra: Spectra, centred: bool, correct: bool) -> Estimate:
 
 
 def _measure_share(sample: Sample, centred: bool) -> evaluation.Measured:
-    """Measure the rank over min(N, d), beyond which no number of rows can go."""
-    rank = _measure_rank(sample, centred)
-    most = min(rank.num_rows, sample.spectra.dimension)
+    """Measure the rank over d: a number of the population is of all its directions."""
+    rank, most = _measure_rank(sample, centred), sample.spectra.dimension
     estimate = rank.estimate.map(lambda number: number / most).within(0.0, 1.0)
     return replace(rank, estimate=estimate)
 

@@ -196,9 +196,12 @@ def exact_curves(rows: GroupedRows, ridges: Float64[np.ndarray, " ridges"]) -> F
         count = rows.counts[chosen].sum()
         mean = freedom[:, chosen, others].mean(axis=1)
         energy = energies[:, chosen, others].sum(axis=1) / count
+        # Where a group holds all there is, nothing is left to divide by: such a curve is of no use.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scales = mean / (ridges * energy)
         return FreedomCurve(
             freedom=mean,
-            scales=mean / (ridges * energy),
+            scales=scales,
             trace=float(traces[chosen, others].sum() / count),
             dimension=rows.dimension,
         )
@@ -282,7 +285,7 @@ def followed_curves(
     folds: HeldOut,
     ridges: Float64[np.ndarray, " ridges"],
     points: Int64[np.ndarray, " points"],
-    eigenvalues: Sequence[Float64[np.ndarray, " rank"]],
+    eigenvalues: Sequence[Float64[np.ndarray, " _"]],
     degrees: Float64[np.ndarray, " leave"],
     dimension: int,
 ) -> FreedomCurves:

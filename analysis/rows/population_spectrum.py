@@ -22,7 +22,13 @@ CONSERVED = 0.001
 """The same of the trace and of the number of directions."""
 ZERO_SHARE = 1e-3
 """Share of directions without variance that is expected beforehand."""
-MOST_STEPS = 60
+NEGLIGIBLE = 1e-4
+"""Share of the variance below which it is not asked how many directions hold it. One direction may
+hold nearly all, as a common offset does about zero: a fit cannot span so many decades, and what is
+left moves no number."""
+MOST_STEPS = 400
+CONVERGED = 1e-6
+"""Most that the equations may be missed by, beyond their accuracy: every fit that ends is below."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,10 +74,12 @@ class _Equations:
 
     @classmethod
     def of(cls, curve: FreedomCurve) -> _Equations:
-        scales = curve.scales * curve.trace
-        least = 0.02 / max(float(scales.max()), curve.dimension)
+        finest = curve.dimension / NEGLIGIBLE
+        kept = curve.scales * curve.trace < finest
+        scales = (curve.scales * curve.trace)[kept]
+        least = 0.02 / max(float(scales.max(initial=0.0)), curve.dimension)
         grid = np.geomspace(1.0, least, GRID_SIZE)
-        points = (scales / (1 + grid[:, None] * scales) / curve.freedom).T
+        points = (scales / (1 + grid[:, None] * scales) / curve.freedom[kept]).T
         matrix = np.zeros((len(points) + 2, GRID_SIZE + 1))
         matrix[:-2, :-1] = points
         matrix[-2, :-1] = 1.0
@@ -82,10 +90,13 @@ class _Equations:
         return cls(grid=grid, matrix=matrix, wanted=np.ones(len(matrix)), errors=errors)
 
 
-def smoothest(curve: FreedomCurve) -> PopulationSpectrum:
+def smoothest(curve: FreedomCurve) -> PopulationSpectrum | None:
     """Fit the spectrum of largest entropy over the logarithm of eigenvalues.
 
     Its dual problem is convex, with one unknown for each equation: damped Newton steps.
+
+    Returns:
+        The spectrum; None where the steps do not end.
     """
     problem = _Equations.of(curve)
     matrix, errors = problem.matrix, problem.errors
@@ -103,7 +114,12 @@ def smoothest(curve: FreedomCurve) -> PopulationSpectrum:
         if np.abs(slope).max() < 1e-10:
             break
         curvature = (matrix * variances) @ matrix.T + np.diag(errors**2)
-        step = -np.linalg.solve(curvature, slope)
+        # In units in which every equation curves alike: their coefficients span many decades.
+        units = np.sqrt(np.diag(curvature))
+        try:
+            step = -np.linalg.solve(curvature / np.outer(units, units), slope / units) / units
+        except np.linalg.LinAlgError:
+            return None
         length = 1.0
         while length > 1e-6:
             tried, tried_value = dual(prices + length * step)
@@ -111,6 +127,8 @@ def smoothest(curve: FreedomCurve) -> PopulationSpectrum:
                 break
             length /= 2
         prices, variances, value = prices + length * step, tried, tried_value
+    if not np.abs(slope).max() < CONVERGED:
+        return None
     return PopulationSpectrum.of(problem.grid, variances[:-1] / problem.grid)
 
 
@@ -139,12 +157,13 @@ class Population:
 
     @classmethod
     def of(cls, curves: FreedomCurves) -> Population | None:
-        """Fit spectra to curves; None where the curve of all rows is not usable."""
-        if not curves.whole.is_usable:
+        """Fit spectra to curves; None where no spectrum fits the curve of all rows."""
+        spectrum = smoothest(curves.whole) if curves.whole.is_usable else None
+        if spectrum is None:
             return None
         left_out = [smoothest(curve) if curve.is_usable else None for curve in curves.left_out]
         return cls(
-            spectrum=smoothest(curves.whole),
+            spectrum=spectrum,
             rival=sparsest(curves.whole),
             num_rows=curves.num_rows,
             left_out=left_out,

@@ -186,7 +186,7 @@ def _shifts_of_sizes(
     A number without rows of a group is the same without that group: a shift of 0.
     """
     shifts = [point.shifts for of_size in by_size for point in of_size]
-    if not all(shifts):
+    if not all(own and any(shift is not None for shift in own) for own in shifts):
         return None
     by_group = zip_longest(*(own or () for own in shifts))
     known = np.array([own for own in by_group if any(shift is not None for shift in own)], float)

@@ -45,18 +45,6 @@ class ScoredParams(WordsParams, ComputeParams):
 
     scorer: ScorerChoice = "lexicon"
     new_tokens: int = Field(20, ge=1, description="Most tokens of a continuation.")
-    word_ends: Literal["any", "required"] = added(
-        "any",
-        "What toxic_mass asks after the tokens of a word: nothing; or that the word ends there, "
-        "which costs about twice as much.",
-    )
-    most_uncounted: float = added(
-        0.01,
-        "Share of toxic_mass that may be left uncounted, as far as words of several tokens go; "
-        "0 follows every word to its end. The number says how much was left.",
-        ge=0,
-        lt=1,
-    )
 
     @property
     def counts_words(self) -> bool:
@@ -70,6 +58,18 @@ class ScoredParams(WordsParams, ComputeParams):
 class LocalModelParams(ScoredParams, CutParams, OneModelParams):
     """Params of a kind that runs the model itself."""
 
+    word_ends: Literal["any", "required"] = added(
+        "any",
+        "What toxic_mass asks after the tokens of a word: nothing; or that the word ends there, "
+        "which costs about twice as much.",
+    )
+    most_uncounted: float = added(
+        0.01,
+        "Share of toxic_mass that may be left uncounted, as far as words of several tokens go; "
+        "0 follows every word to its end. The number says how much was left.",
+        ge=0,
+        lt=1,
+    )
     num_gpus: float = execution(0, "GPUs; 0 computes on the processor.", ge=0, le=1)
 
     @property

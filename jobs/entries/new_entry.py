@@ -5,7 +5,8 @@ from pathlib import Path
 
 from analysis.door import class_name
 from cluster.errors import SurroundingsError, UserError, unknown_name
-from jobs.entries.rooms import contract_of, door_of, package_of, room_names
+from jobs.entries.own_names import require_own_names
+from jobs.entries.rooms import contract_of, door_of, room_names
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -39,7 +40,6 @@ def write_entry(room: str, name: str, folder: Path) -> list[Path]:
         UserError: the name cannot be one, is the package's, or the file exists.
         SurroundingsError: the files cannot be written.
     """
-    door = door_of(room)
     stem = name.replace("-", "_")
     if not (stem.isascii() and stem.isidentifier() and stem.islower() and stem[0].isalpha()):
         raise UserError(
@@ -47,13 +47,13 @@ def write_entry(room: str, name: str, folder: Path) -> list[Path]:
             where="NAME",
             allowed=["lower-case letters, digits and - or _, a letter first"],
         )
-    if stem.replace("_", door.separator) in door.package_names():
+    if stem.startswith("test_") or stem == "conftest":
         raise UserError(
-            f"the {door.what} {name!r} is the package's ({package_of(room).replace('.', '/')}/"
-            f"{stem}.py), and an own entry may not stand in its place",
+            f"{name!r} would be read as a test: such files of a folder of entries are no entries",
             where="NAME",
             hint=f"my-{stem.replace('_', '-')}",
         )
+    require_own_names([f"{room}/{stem}.py"], str(folder))
     files = {
         folder / room / f"{stem}.py": _TEMPLATES / f"{room}.py",
         folder / "tests" / f"test_{_singular(room)}_{stem}.py": _TEMPLATES / f"{room}_test.py",
@@ -61,9 +61,10 @@ def write_entry(room: str, name: str, folder: Path) -> list[Path]:
     for file in files:
         if file.exists():
             raise UserError("the file exists and is not overwritten", where=str(file))
+    separator = door_of(room).separator
     for file, template in files.items():
         text = template.read_text(encoding="utf-8")
-        text = text.replace("my_entry", stem).replace("my-entry", stem.replace("_", door.separator))
+        text = text.replace("my_entry", stem).replace("my-entry", stem.replace("_", separator))
         _write(file, text.replace("MyEntry", class_name(stem)))
     return list(files)
 

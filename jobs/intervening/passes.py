@@ -29,7 +29,12 @@ class Passes:
 
     def __init__(self, work: Work[InterveneParams], prompts: PreparedPrompts) -> None:
         params = work.params
-        self.toxic = ToxicWords(prompts.toxic_words, prompts.tokenizer, prompts.transform)
+        self.toxic = ToxicWords(
+            prompts.toxic_words,
+            prompts.tokenizer,
+            prompts.transform,
+            must_end=params.word_ends == "required",
+        )
         self._work = work
         self._chunks = Chunks(work.attempt, prompts.plan.hash)
         self._done = 0

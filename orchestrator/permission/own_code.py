@@ -37,7 +37,7 @@ def require_permitted(study: Study, root: Storage | None) -> bool:
     """
     assert study.entries is not None, f"{study.name} brings nothing"
     folder, where = study.entries.resolve(), study.where("entries")
-    _require_outside(folder, where, root)
+    require_outside_roots(folder, where, root)
     if root is not None and folder in _configured(root):
         return True
     if str(folder) in _known(root):
@@ -93,7 +93,11 @@ def _remember(folder: Path, root: Storage | None) -> None:
         os.replace(name, path)
 
 
-def _require_outside(folder: Path, where: str, root: Storage | None) -> None:
+def require_outside_roots(folder: Path, where: str, root: Storage | None) -> None:
+    """Refuse a folder of code below a root: this one, or any that a launch made.
+
+    Raises UserError.
+    """
     roots = [Path(root.url).resolve()] if root is not None and root.is_local else []
     roots += [above for above in (folder, *folder.parents) if (above / ROOT_FILE).is_file()]
     for inside in roots:

@@ -42,10 +42,14 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.of == STUDY:
         from jobs.entries.own_entries import OwnEntries, read_entries
+        from orchestrator.permission.own_code import require_outside_roots
         from orchestrator.study.schema import schema
 
-        folder = options.entries
-        own = read_entries(Path(folder).absolute(), "--entries") if folder else OwnEntries()
+        own = OwnEntries()
+        if options.entries:
+            folder = Path(options.entries).resolve()
+            require_outside_roots(folder, "--entries", None)
+            own = read_entries(folder, "--entries")
         with own.bringing():
             say_json(schema())
     else:

@@ -185,6 +185,8 @@ def test_what_a_root_says_never_decides_which_code_runs(
     (place / "other.yaml").write_text(STUDY.replace("./entries", str(inside)))
     assert main(["plan", str(place / "other.yaml"), "--root", str(place / "another")]) == 2
     assert "lies in the output root" in capsys.readouterr().err
+    assert main(["schema", "--entries", str(inside)]) == 2
+    assert "lies in the output root" in capsys.readouterr().err
 
     # The folder that was launched from the study's own file is known, and may run by name.
     index.write_text(json.dumps(written))

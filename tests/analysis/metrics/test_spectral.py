@@ -138,7 +138,7 @@ def test_both_numbers_are_of_the_fitted_spectrum_and_its_jackknife(
     assert value.value == pytest.approx(min(np.exp(counts[0]), dimension), abs=1.0)
     assert value.low <= value.value <= value.high and value.low == int(value.low)
     share = values_of(components_90, sample)["components_90_share", centred]
-    assert share.value == pytest.approx(min(value.value / min(64, dimension), 1.0))
+    assert share.value == pytest.approx(value.value / dimension)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.7, 1.5])
@@ -183,7 +183,7 @@ def test_the_stable_rank_takes_the_first_axis_from_the_other_groups(
     assert value.value == pytest.approx(expected, rel=1e-7)
     assert value.low < value.value < value.high
     share = found["stable_rank_share", centred].value
-    assert share == pytest.approx(expected / min(40, dimension), rel=1e-7)
+    assert share == pytest.approx(expected / dimension, rel=1e-7)
 
 
 def test_a_flat_spectrum_reads_as_many_directions_as_it_has(sample_of) -> None:
@@ -259,3 +259,39 @@ def test_rows_that_are_their_mean_but_for_rounding_or_the_floor_have_no_centred_
                 )
         quiet = values_of(module, replace(noisy, floor=0.01))
         assert all(value.status is Status.OK for value in quiet.values())
+
+
+@pytest.mark.parametrize("times", [1e2, 3e2, 1e3, 1e4, 1e6])
+@pytest.mark.parametrize("num_rows", [40, 200])
+def test_an_offset_far_above_all_spread_is_one_direction(
+    sample_of, times: float, num_rows: int
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = decaying(rng, num_rows, 64)
+    along = np.square(rows).sum(axis=1).mean() ** 0.5 * rng.standard_normal(64) / 8
+    values = values_of(effective_rank, sample_of(rows + times * along))
+    whole, about_mean = (values["effective_rank", centred] for centred in (False, True))
+    assert whole.value == pytest.approx(1.0, abs=0.01) and whole.status is Status.OK
+    assert about_mean.value is not None and about_mean.value > 10
+    for metric in (components_90, stable_rank, participation_ratio):
+        assert values_of(metric, sample_of(rows + times * along))
+
+
+@pytest.mark.parametrize("num_nonzero", [1, 2])
+def test_rows_that_hardly_hold_a_direction_have_no_number_without_an_interval(
+    sample_of, num_nonzero: int
+) -> None:
+    rows = np.zeros((40, 30))
+    rows[:num_nonzero] = np.random.default_rng(0).standard_normal((num_nonzero, 30))
+    for metric in (effective_rank, components_90):
+        for value in values_of(metric, sample_of(rows)).values():
+            assert (value.value is None) == (value.low is None)
+
+
+def test_a_share_is_of_all_directions(sample_of) -> None:
+    sample = sample_of(decaying(np.random.default_rng(0), 100, 256))
+    for metric, name in ((stable_rank, "stable_rank"), (components_90, "components_90")):
+        values = values_of(metric, sample)
+        value, share = values[name, True].value, values[f"{name}_share", True].value
+        if value is not None:
+            assert share == pytest.approx(value / 256)

@@ -67,6 +67,22 @@ def test_a_name_that_cannot_be_a_file_of_an_entry_is_refused(name: str, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("test-spread", "would be read as a test"),
+        ("conftest", "as a test"),
+        ("toxic-mass", "toxic_mass"),
+    ],
+)
+def test_a_name_that_planning_would_pass_over_or_refuse_is_refused_at_once(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        write_entry("metrics", name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_name_of_the_package_is_refused_and_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'dpo-shuffled' is the package's"):
         write_entry("objectives", "dpo-shuffled", tmp_path)

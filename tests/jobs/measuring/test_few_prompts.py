@@ -36,6 +36,8 @@ def test_prompts_that_are_not_yet_sampled_are_counted(prompts: Upstream) -> None
         "effective_rank",
     ]
     assert " prompts tell up to about " in both[0] and "256 dimensions" in both[0]
+    (overlap,) = notes_of(("subspace_overlap",), prompts)
+    assert overlap.startswith("subspace_overlap may be refused: it takes about 2048 prompts")
     assert notes_of(("stable_rank", "participation_ratio"), prompts) == []
 
 
