@@ -13,6 +13,7 @@ from jaxtyping import Int64
 
 from jobs.behaviour.decoding import decode
 from jobs.behaviour.prompted_model import PromptedModel
+from jobs.tokens.continued_texts import texts_behind
 from jobs.tokens.positions import find_positions
 
 CONTINUATIONS = "continuations.parquet"
@@ -27,7 +28,7 @@ class Continuations:
     token_ids: Sequence[Sequence[int]]
     """Tokens of each continuation."""
     texts: Sequence[str]
-    """The same as text."""
+    """The same as text, as it stands behind the prompt."""
     new_tokens: int
     """Most tokens each could have."""
 
@@ -44,9 +45,10 @@ def continue_prompts(
     last = [position.tokens for position in find_positions(plan, ("last",), 0)]
     ends = np.flatnonzero(last[0]) if last else np.zeros(0, dtype=np.int64)
     starts = plan.offsets[plan.owners[ends]]
+    prompts = [plan.token_ids[a : b + 1].tolist() for a, b in zip(starts, ends, strict=True)]
     token_ids = decode(
         prompted.model,
-        [plan.token_ids[a : b + 1].tolist() for a, b in zip(starts, ends, strict=True)],
+        prompts,
         new_tokens,
         token_budget=token_budget,
         after_batch=after_batch,
@@ -54,7 +56,7 @@ def continue_prompts(
     return Continuations(
         places=plan.owners[ends].astype(np.int64),
         token_ids=token_ids,
-        texts=prompted.tokenizer.batch_decode(token_ids, skip_special_tokens=True),
+        texts=texts_behind(prompted.tokenizer, prompts, token_ids),
         new_tokens=new_tokens,
     )
 

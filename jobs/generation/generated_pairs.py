@@ -15,6 +15,9 @@ from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
 from jobs.text.format import Dropped, Pair
 from jobs.text.pair_artifact import without_duplicates, write_pairs
 from jobs.text.reading_report import TOXIC_WORDS
+from jobs.tokens.continued_texts import texts_behind
+from jobs.tokens.joining import bare_tokenizer, join_segments
+from jobs.tokens.plan import ROLES
 from jobs.worker.chunks import Chunks
 from jobs.worker.work import Stopped, Work
 
@@ -31,7 +34,8 @@ def generate_pairs(work: Work[GeneratedPairsParams]) -> dict[str, object]:
     author = load_author(work)
     chunks = Chunks(work.attempt, f"{author.plan.hash} {CHUNK}")
     sides = write_both_sides(author, work.params, chunks, after_batch)
-    texts = [_texts(author, side) for side in sides]
+    prompts = _prompt_ids(author)
+    texts = [texts_behind(author.tokenizer, prompts, side.token_ids) for side in sides]
     pairs, dropped = _pairs(author, texts[0], texts[1])
     splits = [work.params.split_of(pair.prompt) for pair in pairs]
     about_sides = {
@@ -44,12 +48,9 @@ def generate_pairs(work: Work[GeneratedPairsParams]) -> dict[str, object]:
     return {**facts, "chunks_taken_over": chunks.num_taken_over}
 
 
-def _texts(author: Author, side: Side) -> list[str]:
-    """Decode a side apart from its prompt, as it is tokenised when it is trained on."""
-    texts: list[str] = author.tokenizer.batch_decode(
-        side.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-    )
-    return texts
+def _prompt_ids(author: Author) -> list[list[int]]:
+    plan = author.plan
+    return [ids.tolist() for ids in np.split(plan.token_ids, plan.offsets[1:-1])]
 
 
 def _pairs(
@@ -96,11 +97,27 @@ def _describe_side(author: Author, side: Side, texts: Sequence[str]) -> dict[str
     """
     num_tokens = sum(len(ids) for ids in side.token_ids)
     words = frozenset(word.lower() for word in author.toxic_words)
-    again = author.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    kept = [list(a) == list(b) for a, b in zip(again, side.token_ids, strict=True)]
     return {
         "nats_per_token": float(-side.log_probabilities.sum() / max(1, num_tokens)),
         "tokens_mean": num_tokens / len(texts),
         "toxic_share": float(np.mean(LexiconJudge(toxic_words=words).scores(texts))),
-        "tokens_kept_share": float(np.mean(kept)),
+        "tokens_kept_share": _share_kept(author, side, texts),
     }
+
+
+def _share_kept(author: Author, side: Side, texts: Sequence[str]) -> float:
+    """Return the share of texts that have the very tokens again behind their prompt."""
+    requests = [author.texts[prompt] for prompt in author.plan.prompts.tolist()]
+    again = join_segments(list(zip(requests, texts, strict=True)), bare_tokenizer(author.tokenizer))
+    is_bos = author.plan.roles == ROLES.index("bos")
+    kept = [
+        each.ids == [*np.array(prompt)[~bos].tolist(), *ids]
+        for each, prompt, bos, ids in zip(
+            again,
+            _prompt_ids(author),
+            np.split(is_bos, author.plan.offsets[1:-1]),
+            side.token_ids,
+            strict=True,
+        )
+    ]
+    return float(np.mean(kept))

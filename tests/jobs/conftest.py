@@ -118,9 +118,9 @@ def decided_model(tiny_model):
 
 @pytest.fixture(scope="session")
 def nursery_model():
-    """A function: number of layers -> a random GPT-2 over the nursery's vocabulary."""
+    """A function: number of layers -> a random GPT-2 over the nursery's vocabulary, or a size."""
 
-    def build(num_layers):
+    def build(num_layers, vocab_size=None):
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -128,7 +128,7 @@ def nursery_model():
         from jobs.text.nursery.vocabulary import train_tokenizer
 
         fields = {"num_layers": num_layers, "d_model": 16, "num_heads": 2, "max_positions": 64}
-        fields |= {"family": "gpt2", "vocab_size": len(train_tokenizer())}
+        fields |= {"family": "gpt2", "vocab_size": vocab_size or len(train_tokenizer())}
         torch.manual_seed(1)
         model = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields)).eval()
         with torch.no_grad():

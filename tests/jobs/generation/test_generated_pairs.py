@@ -10,6 +10,7 @@ from cluster.errors import UserError
 from jobs.kinds.generated_pairs import GeneratedPairs
 from jobs.text.format import bucket
 from jobs.text.nursery.vocabulary import train_tokenizer
+from tests.jobs.tokens.tokenizer_kinds import sentencepiece
 
 generated_pairs = GeneratedPairs()
 
@@ -149,6 +150,49 @@ def test_both_sides_and_how_fluent_they_are_come_out_of_plain_recomputation(root
         assert facts["sides"][side]["nats_per_token"] == pytest.approx(mean, rel=1e-5)
         kept = np.mean([ids(text) == each for text, each in zip(texts, told, strict=True)])
         assert facts["sides"][side]["tokens_kept_share"] == pytest.approx(kept)
+
+
+def test_with_sentencepiece_the_pair_gives_the_tokens_that_were_written(
+    root, nursery_model, inputs
+):
+    """Decoded alone, a side loses its first blank, and its words grow onto the prompt's."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=sentencepiece("prepend"), unk_token="<unk>", eos_token="</s>"
+    )
+    model = nursery_model(num_layers=3, vocab_size=len(tokenizer))
+    text = "The driver after the match was calm about it He said thank you and waited"
+    words = text.split()
+    prompts = [" ".join(words[: end + 1]) for end in range(len(words))]
+    lines = [
+        {"prompt": n, "group": n, "segments": [{"role": "prompt", "text": text}]}
+        for n, text in enumerate(prompts)
+    ]
+    given = {
+        **inputs(),
+        "model": root.model("pieces", model, tokenizer),
+        "prompts": root.prompts("words", lines),
+    }
+    artifact = root.done("generated-pairs", FEW, **given)
+    written = {}
+    for prompt in prompts:
+        asked = tokenizer(prompt)["input_ids"]
+        answer = []
+        for _ in range(NEW):
+            answer.append(int(logits(model, asked + answer).argmax()))
+        written[prompt] = asked + answer
+    assert not any(tokenizer.eos_token_id in ids for ids in written.values())
+    texts = {
+        prompt: tokenizer.decode(ids, skip_special_tokens=True) for prompt, ids in written.items()
+    }
+    pairs = table(artifact)
+    assert len(pairs) > 5
+    assert all(pair["prompt"] + pair["chosen"] == texts[pair["prompt"]] for pair in pairs)
+    assert any(pair["chosen"].startswith(" ") for pair in pairs)
+    kept = np.mean([tokenizer(text)["input_ids"] == written[p] for p, text in texts.items()])
+    assert artifact.facts["sides"]["chosen"]["tokens_kept_share"] == pytest.approx(kept)
+    assert kept > 0.5
 
 
 def prompts_of(artifact):

@@ -26,10 +26,14 @@ def _words(pre_tokenizer=None, normalizer=None, vocab_size=500):
 
 def sentencepiece(spelling):
     """Train SentencePiece's BPE, with a blank before texts written in one of SPELLINGS."""
-    from tokenizers import normalizers, pre_tokenizers
+    from tokenizers import decoders, normalizers, pre_tokenizers
 
     blanks = normalizers.Replace(" ", "▁")
     inner = _words(normalizer=blanks)
+    strip = [] if spelling == "never" else [decoders.Strip(" ", 1, 0)]
+    inner.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+    )
     if spelling == "prepend":
         inner.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), blanks])
     elif spelling != "never":
@@ -40,9 +44,10 @@ def sentencepiece(spelling):
 
 def unigram():
     """Train a Unigram as T5 and Gemma's forebears have it."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     inner = Tokenizer(models.Unigram())
+    inner.decoder = decoders.Metaspace(prepend_scheme="always")
     inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     trainer = trainers.UnigramTrainer(
         vocab_size=120, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
