@@ -1,17 +1,21 @@
 """The tokenizer of a model that is not made yet, as far as this machine has it already.
 
-It is that of the folder, or of the copy in the hub's cache, which the model descends from; an
-adapter's own comes before its base's. Nothing is downloaded.
+It is that of the folder or the `.gguf` file, or of the copy in the hub's cache, which the model
+descends from; an adapter's own comes before its base's. Nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import xxhash
+
+from cluster.disk.temp_folders import TempFolder
 from cluster.errors import DeltascaleError, UserError
 from jobs.artifacts.artifact import digest_file
 from jobs.kind import KINDS, Upstream
@@ -19,6 +23,9 @@ from jobs.models import hub
 from jobs.models.checkpoint_files import DESCRIPTIONS, TOKENIZER, TOKENIZER_FILES
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
+from jobs.models.gguf.checkpoint import ENDING, check_gguf, write_tokenizer
+from jobs.models.gguf.header import read_header
+from jobs.models.gguf.tokenizer import build_tokenizer
 from jobs.models.loading import load_tokenizer_with
 from jobs.tokens.joining import bare
 
@@ -38,21 +45,23 @@ class PlannedTokenizer:
     """Where the tokenizer of a model lies that is not made yet."""
 
     folder: Path
-    """Folder of its files."""
+    """Folder of its files, or the `.gguf` file that holds it."""
     model: Path
-    """Folder of the config of the model."""
+    """Folder of the config of the model, or the `.gguf` file that is the model."""
     stamps: tuple[Stamp, ...]
     """Its files: what is known of it holds while these are equal."""
 
     @property
     def num_rows(self) -> int:
         """Rows of the model's embedding. Raises UserError where its config cannot be read."""
-        config = read_config(self.model)
+        config = _config(self.model)
         return family_of_config(config).shape(config).vocab_size
 
     @property
     def is_larger(self) -> bool:
-        """True when it has tokens that the model has no row for."""
+        """True when it has tokens that the model has no row for; no `.gguf` file passes so."""
+        if _is_gguf(self.folder):
+            return False
         return _largest_added(*_stamp(self.folder / TOKENIZER)) >= self.num_rows
 
     def load(self) -> PreTrainedTokenizerFast:
@@ -61,6 +70,8 @@ class PlannedTokenizer:
 
     def bare(self) -> Tokenizer:
         """Read what makes its tokens, without transformers. Raises UserError where it cannot."""
+        if _is_gguf(self.folder):
+            return _bare_of_gguf(*_stamp(self.folder))
         return _bare(*_stamp(self.folder / TOKENIZER))
 
     def has_files_of(self, other: PlannedTokenizer) -> bool:
@@ -68,7 +79,18 @@ class PlannedTokenizer:
         return self.folder == other.folder or self._digests() == other._digests()
 
     def _digests(self) -> dict[str, str]:
+        if _is_gguf(self.folder):
+            return {ENDING: _digest_in_gguf(*self.stamps[0])}
         return {stamp[0].name: _digest(*stamp) for stamp in self.stamps}
+
+
+def _is_gguf(place: Path) -> bool:
+    """Tell a file, which holds model and tokenizer, from a folder of a checkpoint."""
+    return not place.is_dir()
+
+
+def _config(model: Path) -> Mapping[str, Any]:
+    return check_gguf(model, str(model)) if _is_gguf(model) else read_config(model)
 
 
 def _stamp(file: Path) -> Stamp:
@@ -78,7 +100,14 @@ def _stamp(file: Path) -> Stamp:
 
 @lru_cache(maxsize=16)
 def _load(planned: PlannedTokenizer) -> PreTrainedTokenizerFast:
-    return load_tokenizer_with(planned.model, planned.folder)
+    model, owner = planned.model, planned.folder
+    if not _is_gguf(model):
+        return load_tokenizer_with(model, owner)
+    with TempFolder("tokenizer") as made:
+        (made / "config.json").write_text(json.dumps(dict(_config(model))), encoding="utf-8")
+        if _is_gguf(owner):
+            write_tokenizer(owner, made, str(owner))
+        return load_tokenizer_with(made, made if _is_gguf(owner) else owner)
 
 
 @lru_cache(maxsize=4)
@@ -89,6 +118,20 @@ def _bare(file: Path, size: int, modified_ns: int) -> Tokenizer:
         return bare(Tokenizer.from_file(str(file)))
     except Exception as error:  # the library raises bare Exception
         raise UserError(f"{TOKENIZER} is not a tokenizer: {error}", where=str(file)) from error
+
+
+@lru_cache(maxsize=4)
+def _bare_of_gguf(file: Path, size: int, modified_ns: int) -> Tokenizer:
+    return bare(build_tokenizer(read_header(file, str(file))))
+
+
+@lru_cache(maxsize=16)
+def _digest_in_gguf(file: Path, size: int, modified_ns: int) -> str:
+    """Digest what a `.gguf` file says of its tokenizer: the file itself is gigabytes."""
+    settings = read_header(file, str(file)).settings
+    said = {name: settings[name] for name in settings if name.startswith("tokenizer.")}
+    text = json.dumps([said, settings.get("general.name")], sort_keys=True)
+    return xxhash.xxh3_64(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=256)
@@ -110,20 +153,24 @@ def planned_tokenizer(model: Upstream | None) -> PlannedTokenizer | None:
     """
     owner: Path | None = None
     while model is not None:
-        folder = _folder(model)
-        if owner is None and folder is not None and (folder / TOKENIZER).is_file():
-            owner = folder
+        place = _place(model)
+        if owner is None and place is not None and _holds_tokenizer(place):
+            owner = place
         parent = next((name for name in _PARENTS if name in model.inputs), None)
         if parent is None:
-            return _checked(owner, folder)
+            return _checked(owner, place)
         model = model.inputs[parent]
     return None
+
+
+def _holds_tokenizer(place: Path) -> bool:
+    return _is_gguf(place) or (place / TOKENIZER).is_file()
 
 
 def _checked(owner: Path | None, model: Path | None) -> PlannedTokenizer | None:
     if owner is None or model is None:
         return None
-    files = (owner / name for name in TOKENIZER_FILES)
+    files = [owner] if _is_gguf(owner) else [owner / name for name in TOKENIZER_FILES]
     try:
         stamps = tuple(_stamp(file) for file in files if file.is_file())
         planned = PlannedTokenizer(folder=owner, model=model, stamps=stamps)
@@ -132,13 +179,17 @@ def _checked(owner: Path | None, model: Path | None) -> PlannedTokenizer | None:
         return None
 
 
-def _folder(model: Upstream) -> Path | None:
-    """Return the folder outside that a job takes its model or adapter from."""
+def _place(model: Upstream) -> Path | None:
+    """Return the folder or `.gguf` file outside that a job takes its model or adapter from."""
     kind = KINDS.find(model.kind)
     source = kind.source(kind.Params(**model.params))
-    if source is None or source.file is not None:
+    if source is None:
         return None
     if not hub.is_on_hub(source.name):
-        folder = Path(source.name).expanduser()
-        return folder if folder.is_dir() else None
-    return hub.cached(source.name, source.revision, DESCRIPTIONS)
+        place = Path(source.name).expanduser()
+        return place if place.is_dir() == (source.file is None) and place.exists() else None
+    wanted = DESCRIPTIONS if source.file is None else (source.file,)
+    folder = hub.cached(source.name, source.revision, wanted)
+    if folder is None or source.file is None:
+        return folder
+    return folder / source.file if (folder / source.file).is_file() else None

@@ -1,0 +1,119 @@
+"""The tokenizer of a model that is not taken yet: of a folder, and of a `.gguf` file."""
+
+import pytest
+
+from cluster.errors import UserError
+from jobs.kind import Upstream
+from jobs.models.gguf import stored_types
+from jobs.models.gguf.checkpoint import write_tokenizer
+from jobs.text.planned import Planned
+from jobs.tokens.planned_tokenizer import planned_tokenizer
+from jobs.tokens.planned_tokens import check_prompts, check_prompts_of_pair
+from tests.jobs.models.gguf_files import TEXT, TOKENIZER, sizes_of, write_gguf
+
+MARKED = "{{ bos_token }}{% for each in messages %} {{ each['content'] }}{% endfor %}"
+
+
+def taken(source):
+    """What a plan knows of a model that is taken from somewhere."""
+    params = {"source": str(source)}
+    return Upstream(kind="pretrained", params=params, facts=None, files={}, inputs={})
+
+
+def prompts(*texts):
+    lines = [
+        {
+            "prompt": number,
+            "group": 0,
+            "segments": [
+                {"role": "prompt", "text": text[0]},
+                {"role": "response", "text": text[1]},
+            ],
+        }
+        for number, text in enumerate(texts)
+    ]
+    return Planned(params=repr(texts), read=lambda: lines)
+
+
+@pytest.fixture
+def model(tiny_model):
+    return tiny_model("llama", **sizes_of("llama"))
+
+
+@pytest.fixture
+def file(model, tmp_path):
+    return write_gguf(tmp_path / "tiny.gguf", model)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    """The same model as a checkpoint, with the tokenizer of the file."""
+    made = tmp_path / "checkpoint"
+    model.save_pretrained(made)
+    write_tokenizer(write_gguf(tmp_path / "for-folder.gguf", model), made, "here")
+    return made
+
+
+def test_that_of_a_gguf_file_is_known_before_the_file_is_unpacked(file):
+    planned = planned_tokenizer(taken(file))
+    assert planned.load()(TEXT)["input_ids"] == TOKENIZER.encode(TEXT).ids
+    assert planned.bare().encode(TEXT).ids == TOKENIZER.encode(TEXT).ids
+    assert planned.num_rows == TOKENIZER.get_vocab_size() and not planned.is_larger
+    assert planned.load().pad_token is not None
+
+
+def test_borders_that_move_in_a_gguf_files_tokens_are_told(file):
+    notes = check_prompts(prompts(("the c", "at sat"), ("the cat", " sat")), taken(file))
+    assert len(notes) == 1 and "in 1 of 2 prompts a token reaches over a border" in notes[0]
+
+
+def test_a_gguf_file_and_a_checkpoint_of_one_tokenizer_go_together(file, folder):
+    texts = prompts(("the cat", " sat in 2025"))
+    assert check_prompts_of_pair(texts, taken(folder), taken(file)) == ()
+    assert not planned_tokenizer(taken(file)).has_files_of(planned_tokenizer(taken(folder)))
+
+
+def test_a_gguf_file_that_cuts_otherwise_is_refused_beside_its_base(file, model, tmp_path):
+    other = write_gguf(tmp_path / "other.gguf", model, tokenizer__ggml__pre="smollm")
+    one, two = (planned_tokenizer(taken(each)) for each in (file, other))
+    assert not one.has_files_of(two)
+    with pytest.raises(UserError, match="give prompt 0 other ids"):
+        check_prompts_of_pair(prompts(("the cat", " 12 times")), taken(file), taken(other))
+
+
+def test_two_files_of_one_tokenizer_are_one(file, model, tmp_path):
+    rounded = write_gguf(tmp_path / "rounded.gguf", model, "Q8_0")
+    assert planned_tokenizer(taken(file)).has_files_of(planned_tokenizer(taken(rounded)))
+
+
+def test_a_start_that_a_template_doubles_is_refused_at_planning(model, tmp_path):
+    doubled = MARKED.replace("{{ bos_token }}", "{{ bos_token }}{{ bos_token }}")
+    once, twice = (
+        write_gguf(tmp_path / name, model, tokenizer__chat_template=template)
+        for name, template in (("once.gguf", MARKED), ("twice.gguf", doubled))
+    )
+    texts = prompts(("the cat", " sat"))
+    assert check_prompts_of_pair(texts, taken(once), taken(once), "chat") == ()
+    with pytest.raises(UserError, match=r"more than one <\|end\|> begins the text"):
+        check_prompts_of_pair(texts, taken(twice), taken(twice), "chat")
+
+
+def test_an_adapters_own_tokenizer_comes_before_its_bases_file(file, folder, tmp_path):
+    adapter = Upstream(
+        kind="adapter",
+        params={"source": str(folder)},
+        facts=None,
+        files={},
+        inputs={"base": taken(file)},
+    )
+    planned = planned_tokenizer(adapter)
+    assert (planned.folder, planned.model) == (folder, file)
+    assert planned.load()(TEXT)["input_ids"] == TOKENIZER.encode(TEXT).ids
+
+
+def test_nothing_is_known_of_what_is_not_here_or_cannot_be_read(file, tmp_path, monkeypatch):
+    assert planned_tokenizer(taken(tmp_path / "none.gguf")) is None
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    assert planned_tokenizer(taken(tmp_path / "broken.gguf")) is None
+    monkeypatch.setattr(stored_types, "find_spec", lambda name: None)
+    assert planned_tokenizer(taken(file)) is None
