@@ -6,14 +6,14 @@ pickle or a file of code.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
-from jobs.kind import Kind, Params, added, execution, model_source
+from jobs.kind import Kind, Params, Upstream, added, execution, model_source
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import FAMILIES, family_of_config
 from jobs.models.folder import check_model_folder, model_files, unwrap_weights
@@ -122,6 +122,15 @@ class Pretrained(Kind[PretrainedParams]):
         if params.config is not None:
             family_of_config(params.config).num_parameters(params.config)
         return super().pins(params, known)
+
+    def notes(self, params: PretrainedParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say where the tokenizer, if it is on this machine, cannot be loaded as its file says."""
+        from jobs.tokens.planned_tokenizer import fault_of_tokenizer
+
+        fault = fault_of_tokenizer(self.source(params))
+        if fault is None:
+            return ()
+        return (f"{params.source}: {fault.error}; jobs that read texts with it will be refused",)
 
     def resources(self, params: PretrainedParams) -> Resources:
         """Return one core: it copies files, or unpacks one in memory."""

@@ -27,6 +27,7 @@ from jobs.models.gguf.checkpoint import ENDING, check_gguf, write_tokenizer
 from jobs.models.gguf.header import read_header
 from jobs.models.gguf.tokenizer import build_tokenizer
 from jobs.models.loading import load_tokenizer_with
+from jobs.models.model_source import ModelSource
 from jobs.tokens.joining import bare
 
 if TYPE_CHECKING:
@@ -179,12 +180,32 @@ def _checked(owner: Path | None, model: Path | None) -> PlannedTokenizer | None:
         return None
 
 
+def fault_of_tokenizer(source: ModelSource) -> UserError | None:
+    """Return what is wrong with the `tokenizer.json` of a source; None where it is not here.
+
+    A `.gguf` file is checked where it is pinned.
+    """
+    place = place_of(source)
+    if place is None or not (place / TOKENIZER).is_file():
+        return None
+    planned = _checked(place, place)
+    try:
+        if planned is not None:
+            planned.load()
+    except UserError as fault:
+        return fault
+    return None
+
+
 def _place(model: Upstream) -> Path | None:
     """Return the folder or `.gguf` file outside that a job takes its model or adapter from."""
     kind = KINDS.find(model.kind)
     source = kind.source(kind.Params(**model.params))
-    if source is None:
-        return None
+    return None if source is None else place_of(source)
+
+
+def place_of(source: ModelSource) -> Path | None:
+    """Return the folder or `.gguf` file of a source; None where it is not on this machine."""
     if not hub.is_on_hub(source.name):
         place = Path(source.name).expanduser()
         return place if place.is_dir() == (source.file is None) and place.exists() else None

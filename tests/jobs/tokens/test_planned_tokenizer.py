@@ -1,9 +1,12 @@
 """The tokenizer of a model that is not taken yet: of a folder, and of a `.gguf` file."""
 
+import json
+
 import pytest
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
+from jobs.kinds.pretrained import Pretrained, PretrainedParams
 from jobs.models.gguf import stored_types
 from jobs.models.gguf.checkpoint import write_tokenizer
 from jobs.text.planned import Planned
@@ -109,6 +112,24 @@ def test_an_adapters_own_tokenizer_comes_before_its_bases_file(file, folder, tmp
     planned = planned_tokenizer(adapter)
     assert (planned.folder, planned.model) == (folder, file)
     assert planned.load()(TEXT)["input_ids"] == TOKENIZER.encode(TEXT).ids
+
+
+def test_a_tokenizer_that_is_not_as_its_file_says_is_told_at_planning(folder, file):
+    """A token that only the settings beside the file know cuts texts that the file does not."""
+    described = json.loads((folder / "tokenizer_config.json").read_text())
+
+    def notes(source, **change):
+        (folder / "tokenizer_config.json").write_text(json.dumps({**described, **change}))
+        return Pretrained().notes(PretrainedParams(source=str(source)), {})
+
+    assert notes(folder) == notes(file) == ()
+    (note,) = notes(folder, pad_token="Street")
+    assert "cannot be loaded as its tokenizer.json describes it: it gives" in note
+    assert "'Street'" in note and str(folder) in note
+    assert notes(folder, pad_token="<|end|>") == ()
+    (folder / "tokenizer.json").write_text("{}")
+    (note,) = notes(folder)
+    assert "cannot be read" in note
 
 
 def test_nothing_is_known_of_what_is_not_here_or_cannot_be_read(file, tmp_path, monkeypatch):
