@@ -44,7 +44,7 @@ class MyMetric(Metric):
 """
 FORMAT = """
 from analysis.long_table.circumstances import Origin
-from jobs.text.format import Format, NoOptions, Pair, Prompt, Reading, Segment
+from jobs.text.format import Format, Labelled, NoOptions, Pair, Prompt, Reading, Segment
 
 
 class MyFormat(Format[NoOptions]):
@@ -60,6 +60,9 @@ class MyFormat(Format[NoOptions]):
     def read_prompts(self, source, options):
         text = Segment(role="prompt", text="a")
         return Reading(items=[Prompt(row=1, source="a", segments=(text,))])
+
+    def read_labelled(self, source, options):
+        return Reading(items=[Labelled(row=1, text="a", toxic=False)])
 
     def train_tokenizer(self, documents, vocab_size):
         return None
