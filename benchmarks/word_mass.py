@@ -1,19 +1,23 @@
 """The mass of 500 words after 1,000 prompts against one forward pass over each prompt.
 
-    DELTASCALE_DATA=... python -m benchmarks.word_mass [--rounds N] [--prompts N] [--words N]
+    DELTASCALE_DATA=... python -m benchmarks.word_mass [--model PATH] [--rounds N] [--prompts N]
 
-The tokenizer (byte-level BPE) is trained on wikitext-2, the model (GPT-2's architecture) briefly
-too, so that words follow prompts about as in a trained model. Prompts are tokens of other text;
-words are drawn by a seed from those of the text. Both sides take turns; ratios are medians of
-wall-clock and of processor time. The unpruned cost is measured once.
+A trained model concentrates its mass, so its words are few to follow: `--model` takes the folder of
+one, or a `.gguf` file. Without it, the tokenizer (byte-level BPE) is trained on wikitext-2, the
+model (GPT-2's architecture) briefly too: the hard case. Prompts are tokens of other text; words are
+drawn by a seed from those of the text. Both sides take turns; ratios are medians of wall-clock and
+of processor time. The unpruned cost is measured once, over the first prompts.
 """
 
 import os
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +30,7 @@ from jobs.text import corpus
 from jobs.text.transform import load_transform
 from jobs.tokens.plan import TokenPlan, build_token_plan
 from jobs.tokens.positions import Position, find_positions
+from jobs.words import word_mass
 
 _TRAINED_TOKENS = 16 * 64
 """Tokens of one step of the brief training."""
@@ -51,6 +56,22 @@ class Setting:
     def nowhere(self) -> np.ndarray:
         """No token."""
         return np.zeros(len(self.plan.token_ids), dtype=bool)
+
+    def first(self, num_prompts: int) -> "Setting":
+        """Return the same with fewer prompts."""
+        plan = self.plan
+        num = min(num_prompts, len(plan.prompts))
+        size = int(plan.offsets[num])
+        plan = TokenPlan(
+            prompts=plan.prompts[:num],
+            groups=plan.groups[:num],
+            offsets=plan.offsets[: num + 1],
+            token_ids=plan.token_ids[:size],
+            roles=plan.roles[:size],
+            segments=plan.segments[:size],
+            final_segments=plan.final_segments[:num],
+        )
+        return replace(self, plan=plan, positions=find_positions(plan, ("last",), 0))
 
     def forward(self) -> None:
         """Forward every prompt once."""
@@ -81,7 +102,9 @@ class Setting:
 def main() -> None:
     """Print the table."""
     parser = arguments(__doc__)
+    parser.add_argument("--model", type=Path, help="folder or .gguf file of a released model")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--unpruned", type=int, default=20, help="prompts without pruning; 0: none")
     parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--words", type=int, default=500)
     parser.add_argument("--length", type=int, default=32, help="tokens of a prompt")
@@ -106,36 +129,48 @@ def main() -> None:
         walls.append(counted[0] / plain[0])
         processors.append(counted[1] / plain[1])
         print(f"  forward {plain[0]:.1f} s, counted {counted[0]:.1f} s (cpu {counted[1]:.1f} s)")
-    means = setting.count(SHARE)
+    with forwarded() as tokens:
+        means = setting.count(SHARE)
     print(
         f"pruned to 1 %: {np.median(walls):.2f} x a forward pass, {np.median(processors):.2f} x in "
-        f"processor time; mean mass {means[0]:.4g}, left {means[1] / sum(means):.2%} of it"
+        f"processor time; {sum(tokens) / chosen.prompts:.0f} tokens a prompt, padding included; "
+        f"mean mass {means[0]:.4g}, left {means[1] / sum(means):.2%} of it"
     )
-    plain, whole = timed(setting.forward), timed(lambda: setting.count(0.0))
-    print(f"unpruned: {whole[0] / plain[0]:.1f} x, {whole[1] / plain[1]:.1f} x in processor time")
+    if chosen.unpruned:
+        few = setting.first(chosen.unpruned)
+        plain = timed(few.forward)
+        with forwarded() as tokens:
+            whole = timed(lambda: few.count(0.0))
+        print(
+            f"unpruned, {len(few.plan.prompts)} prompts: {whole[0] / plain[0]:.1f} x, "
+            f"{whole[1] / plain[1]:.1f} x in processor time; "
+            f"{sum(tokens) / len(few.plan.prompts):.0f} tokens a prompt"
+        )
+
+
+@contextmanager
+def forwarded() -> Iterator[list[int]]:
+    """Yield a list that takes up the tokens of every forward pass over a trie in the block."""
+    sizes: list[int] = []
+    forward = word_mass.forward_tree
+
+    def counting(model: Any, cache: Any, tree: Any) -> Any:
+        sizes.append(tree.tokens.size)
+        return forward(model, cache, tree)
+
+    word_mass.forward_tree = counting
+    try:
+        yield sizes
+    finally:
+        word_mass.forward_tree = forward
 
 
 def prepare(chosen: Any) -> Setting:
-    """Train tokenizer and model, and draw words and prompts."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
+    """Load or train a model and its tokenizer, and draw words and prompts."""
     folder = Path(os.environ["DELTASCALE_DATA"]) / "wikitext-2"
     texts = (folder / "test.txt").read_text(encoding="utf-8")
     others = (folder / "valid.txt").read_text(encoding="utf-8")
-    tokenizer = corpus.train_tokenizer("text", texts.splitlines(), chosen.vocab)
-    fields = {
-        "family": "gpt2",
-        "num_layers": chosen.layers,
-        "d_model": chosen.width,
-        "num_heads": chosen.width // 32,
-        "vocab_size": len(tokenizer),
-        "max_positions": 256,
-    }
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields))
-    tokens = torch.tensor(tokenizer(texts, add_special_tokens=False)["input_ids"])
-    _train(model, tokens, chosen.steps)
+    model, tokenizer = _trained(chosen, texts) if chosen.model is None else _released(chosen.model)
     draw = np.random.default_rng(0)
     frequent = Counter(re.findall(r"\b[a-z]{4,}\b", texts))
     pool = sorted(word for word, count in frequent.items() if _LEAST <= count <= _MOST)
@@ -154,6 +189,40 @@ def prepare(chosen: Any) -> Setting:
             must_end=chosen.word_ends == "required",
         ),
     )
+
+
+def _released(path: Path) -> tuple[Any, Any]:
+    from jobs.models.gguf.checkpoint import write_checkpoint, write_tokenizer
+    from jobs.models.loading import load_model, load_tokenizer
+
+    with TemporaryDirectory() as scratch:
+        folder = path
+        if path.is_file():
+            folder = Path(scratch)
+            write_checkpoint(path, folder, str(path))
+            write_tokenizer(path, folder, str(path))
+        model = load_model(folder, dtype="float32", device="cpu")
+        return model, load_tokenizer(folder)
+
+
+def _trained(chosen: Any, texts: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = corpus.train_tokenizer("text", texts.splitlines(), chosen.vocab)
+    fields = {
+        "family": "gpt2",
+        "num_layers": chosen.layers,
+        "d_model": chosen.width,
+        "num_heads": chosen.width // 32,
+        "vocab_size": len(tokenizer),
+        "max_positions": 256,
+    }
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(family_of("gpt2").hf_config(fields))
+    tokens = torch.tensor(tokenizer(texts, add_special_tokens=False)["input_ids"])
+    _train(model, tokens, chosen.steps)
+    return model, tokenizer
 
 
 def _train(model: Any, tokens: Any, steps: int) -> None:

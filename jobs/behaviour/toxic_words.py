@@ -23,7 +23,7 @@ from jobs.tokens.positions import Position
 from jobs.words.spellings import find_spellings
 from jobs.words.token_texts import read_token_texts
 from jobs.words.token_trie import AFTER_BREAK, build_trie
-from jobs.words.word_mass import Prompts, WordSet, measure_word_masses
+from jobs.words.word_mass import LEVELS, Prompts, WordSet, descend, measure_word_masses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,9 +31,16 @@ if TYPE_CHECKING:
 SHARE = 0.01
 """Most that is left of a mean mass, as a share of it."""
 _PILOT = 32
-"""Prompts that say beforehand what is small beside the mean mass."""
-_FEWEST = 3 * _PILOT
-"""Prompts from which on a pilot pays."""
+"""Prompts that say beforehand from which mass on a node must be followed: an eighth, at most so
+many."""
+_FEWEST = 32
+"""Prompts from which on a pilot pays; fewer are each pruned by themselves."""
+_MARGIN = 0.8
+"""Share of what may be left that a pilot leaves, since others may leave more."""
+_LOWER = 0.125
+"""How much lower nodes are followed after those prompts of which too much was left."""
+_LOWEST = 1e-12
+"""Nothing below that is tried but everything."""
 _MOST_CACHED = 1 << 30
 """Bytes of keys and values that are kept at a time, unless one prompt has more."""
 
@@ -88,6 +95,15 @@ class ToxicMasses:
     unclear: Float64[np.ndarray, " tokens"]
     """Probability of words that may go on: a token after them has a piece of a character."""
 
+    def replaced(self, other: ToxicMasses) -> ToxicMasses:
+        """Return these, with those of another reading where it has any."""
+        is_known = ~np.isnan(other.mass)
+        return ToxicMasses(
+            mass=np.where(is_known, other.mass, self.mass),
+            left=np.where(is_known, other.left, self.left),
+            unclear=np.where(is_known, other.unclear, self.unclear),
+        )
+
 
 def read_toxic_masses(
     model: LanguageModel,
@@ -104,7 +120,8 @@ def read_toxic_masses(
 
     Where every word is one token with its end, each prompt is forwarded once and nothing is left.
     Else keys and values of a batch are kept while the words' tokens are followed, until of the mean
-    mass at each position at most `share` is left.
+    mass at each position at most `share` is left: some of the prompts say from which mass on a node
+    must be followed, the same for all.
 
     Args:
         model: a causal language model in eval mode.
@@ -134,18 +151,21 @@ def read_toxic_masses(
         nothing = np.where(places, 0.0, np.nan)
         return ToxicMasses(mass=probabilities.mass, left=nothing, unclear=nothing), probabilities
     reader = _Reader(model, plan, words, roots, places, min(token_budget, _most_tokens(model)))
-    floors = np.zeros(len(plan.token_ids))
     prompts = np.unique(plan.owners[places])
-    if share > 0 and len(prompts) >= _FEWEST:
-        pilot = prompts[np.linspace(0, len(prompts) - 1, _PILOT).astype(np.int64)]
-        few, _ = reader.read(share, floors, members=pilot)
-        floors = _floors(few.mass, positions)
-    masses, probabilities = reader.read(share, floors, scored=scored, after_batch=after_batch)
-    if not _is_settled(masses, positions, share):  # the pilot's mean was too large
-        masses, _ = reader.read(share, _floors(masses.mass, positions) / 2, after_batch=after_batch)
-    if not _is_settled(masses, positions, share):
-        masses, _ = reader.read(share, np.zeros_like(floors), after_batch=after_batch)
-    return masses, probabilities
+    if share == 0 or len(prompts) < _FEWEST:
+        return reader.read(
+            np.zeros(len(plan.token_ids)), share, scored=scored, after_batch=after_batch
+        )
+    pilot = np.linspace(0, len(prompts) - 1, min(_PILOT, len(prompts) // 8)).astype(np.int64)
+    thresholds = reader.find_thresholds(_MARGIN * share, positions, prompts[pilot])
+    masses, probabilities = reader.read(thresholds, scored=scored, after_batch=after_batch)
+    while True:
+        members, again = _unsettled(plan, masses, positions, share)
+        if not len(members) or not thresholds[again].any():
+            return masses, probabilities
+        lower = _LOWER * thresholds[again]
+        thresholds[again] = np.where(lower < _LOWEST, 0.0, lower)
+        masses = masses.replaced(reader.read(thresholds, members=members)[0])
 
 
 class _Reader:
@@ -166,39 +186,90 @@ class _Reader:
 
     def read(
         self,
-        share: float,
-        floors: Float64[np.ndarray, " tokens"],
+        thresholds: Float64[np.ndarray, " tokens"],
+        share: float = 0.0,
         *,
         members: Int64[np.ndarray, " prompts"] | None = None,
         scored: Bool[np.ndarray, " tokens"] | None = None,
         after_batch: Callable[[int], None] = lambda done: None,
     ) -> tuple[ToxicMasses, NextTokenProbabilities]:
-        """Read the masses of prompts; see `measure_word_masses` for share and floors."""
-        plan = self._plan
-        mass, left, unclear = (np.full(len(plan.token_ids), np.nan) for _ in range(3))
+        """Follow the words above thresholds.
+
+        Args:
+            thresholds: nodes of a larger mass are followed after a token.
+            share: where at most this share of a token's own mass is left, no more is followed.
+            members: indices in the plan of the prompts; None: all.
+            scored: tokens whose own log-probability is wanted; None: none.
+            after_batch: called with the number of prompts done.
+        """
+        mass, left, unclear = (np.full(len(self._plan.token_ids), np.nan) for _ in range(3))
 
         def go_on(batch: Forwarded) -> None:
-            here = np.flatnonzero(self._wanted[batch.places])
-            places = batch.places[here]
-            order = np.argsort(batch.members)
-            owners = np.searchsorted(batch.members, plan.owners[places], sorter=order)
-            prompts = Prompts(
-                cache=batch.cache,
-                rows=order[owners],
-                lengths=plan.within[places] + 1,
-                roots=self._roots[places],
-                log_probabilities=batch.log_probabilities[torch.from_numpy(here)],
-                allowed=share,
-                floors=floors[places],
-            )
-            masses = measure_word_masses(self._model, self._words, prompts, self._max_positions)
-            mass[places] = masses.counted
-            left[places] = masses.left
+            places, prompts = self._prompts_of(batch, thresholds)
+            given = (self._model, self._words, prompts, self._max_positions)
+            if share > 0:
+                *_, masses = descend(*given, share)
+            else:
+                masses = measure_word_masses(*given)
+            mass[places], left[places] = masses.counted, masses.left
             unclear[places] = masses.unclear
 
-        probabilities = read_next_token_probabilities(
+        probabilities = self._forward(go_on, members, scored, after_batch)
+        return ToxicMasses(mass=mass, left=left, unclear=unclear), probabilities
+
+    def find_thresholds(
+        self, share: float, positions: Sequence[Position], pilot: Int64[np.ndarray, " prompts"]
+    ) -> Float64[np.ndarray, " tokens"]:
+        """Return the largest of LEVELS at which of a pilot's mean at most `share` is left.
+
+        Each position has its own; a token of several has the least of theirs.
+        """
+        size = len(self._plan.token_ids)
+        counted, left = np.full((2, len(LEVELS), size), np.nan)
+
+        def go_on(batch: Forwarded) -> None:
+            places, prompts = self._prompts_of(batch, np.zeros(size))
+            given = (self._model, self._words, prompts, self._max_positions)
+            for level, masses in enumerate(descend(*given, share)):
+                counted[level, places], left[level, places] = masses.counted, masses.left
+
+        self._forward(go_on, pilot)
+        thresholds = np.full(size, np.inf)
+        for position in positions:
+            at = position.tokens & ~np.isnan(counted[0])
+            sums = counted[:, at].sum(axis=1), left[:, at].sum(axis=1)
+            is_enough = sums[1] <= share * (sums[0] + sums[1])
+            level = LEVELS[int(is_enough.argmax())] if is_enough.any() else LEVELS[-1]
+            thresholds[position.tokens] = np.minimum(thresholds[position.tokens], level)
+        return thresholds
+
+    def _prompts_of(
+        self, batch: Forwarded, thresholds: Float64[np.ndarray, " tokens"]
+    ) -> tuple[Int64[np.ndarray, " wanted"], Prompts]:
+        plan = self._plan
+        here = np.flatnonzero(self._wanted[batch.places])
+        places = batch.places[here]
+        order = np.argsort(batch.members)
+        owners = np.searchsorted(batch.members, plan.owners[places], sorter=order)
+        return places, Prompts(
+            cache=batch.cache,
+            rows=order[owners],
+            lengths=plan.within[places] + 1,
+            roots=self._roots[places],
+            log_probabilities=batch.log_probabilities[torch.from_numpy(here)],
+            thresholds=thresholds[places],
+        )
+
+    def _forward(
+        self,
+        go_on: Callable[[Forwarded], None],
+        members: Int64[np.ndarray, " prompts"] | None,
+        scored: Bool[np.ndarray, " tokens"] | None = None,
+        after_batch: Callable[[int], None] = lambda done: None,
+    ) -> NextTokenProbabilities:
+        return read_next_token_probabilities(
             self._model,
-            plan,
+            self._plan,
             token_set=(),
             mass_after=self._wanted,
             scored=np.zeros_like(self._wanted) if scored is None else scored,
@@ -207,28 +278,27 @@ class _Reader:
             go_on=go_on,
             after_batch=after_batch,
         )
-        return ToxicMasses(mass=mass, left=left, unclear=unclear), probabilities
 
 
-def _floors(
-    mass: Float64[np.ndarray, " tokens"], positions: Sequence[Position]
-) -> Float64[np.ndarray, " tokens"]:
-    """Return the mean mass at each token's position; the least where it has several."""
-    floors = np.full(len(mass), np.inf)
+def _unsettled(
+    plan: TokenPlan, masses: ToxicMasses, positions: Sequence[Position], share: float
+) -> tuple[Int64[np.ndarray, " prompts"], Bool[np.ndarray, " tokens"]]:
+    """Find prompts after which more must be followed, and the tokens of their positions.
+
+    Of a position of which too much is left, those of which most is: the others leave half of what
+    may be.
+    """
+    members, again = [np.zeros(0, dtype=np.int64)], np.zeros(len(plan.token_ids), dtype=bool)
     for position in positions:
-        known = mass[position.tokens & ~np.isnan(mass)]
-        mean = float(known.mean()) if len(known) else 0.0
-        floors[position.tokens] = np.minimum(floors[position.tokens], mean)
-    return np.where(np.isfinite(floors), floors, 0.0)
-
-
-def _is_settled(masses: ToxicMasses, positions: Sequence[Position], share: float) -> bool:
-    """Tell whether little enough is left at every position."""
-    sums = [
-        (masses.mass[position.tokens].sum(), masses.left[position.tokens].sum())
-        for position in positions
-    ]
-    return not any(left > share * (mass + left) for mass, left in sums)
+        left = masses.left[position.tokens]
+        allowed = share * (masses.mass[position.tokens].sum() + left.sum())
+        if left.sum() > allowed:
+            order = np.argsort(-left, kind="stable")
+            others = left[order][::-1].cumsum()[::-1]
+            worst = np.flatnonzero(position.tokens)[order[others > allowed / 2]]
+            members.append(plan.owners[worst])
+            again[worst] = True
+    return np.unique(np.concatenate(members)), again
 
 
 def _most_tokens(model: LanguageModel) -> int:

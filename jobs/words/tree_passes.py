@@ -36,6 +36,8 @@ class TreeRows:
     """Column of the node before it; -1 behind the prompt itself, and where padded."""
     depths: Int64[np.ndarray, "prompts width"]
     """Tokens from the prompt to the node, itself included."""
+    num_kept: int = 0
+    """The last columns, whose logits alone are wanted; 0: all."""
 
 
 def empty_cache() -> Cache:
@@ -48,7 +50,9 @@ def empty_cache() -> Cache:
 def forward_tree(
     model: LanguageModel, cache: Cache, tree: TreeRows
 ) -> Float[Tensor, "prompts width vocabulary"]:
-    """Return the logits after every node, as the model computes them; pads hold anything.
+    """Return the logits after the nodes of kept columns, as the model computes them.
+
+    Pads hold anything.
 
     The model is told to keep no cache, though it is handed one: what edits activations sees a text
     that is read, not one that is decoded.
@@ -62,7 +66,7 @@ def forward_tree(
         "past_key_values": _cache_of(cache, tree.rows, known),
     }
     with torch.inference_mode():
-        logits: Tensor = model(**inputs, use_cache=False).logits
+        logits: Tensor = model(**inputs, use_cache=False, logits_to_keep=tree.num_kept).logits
     return logits
 
 

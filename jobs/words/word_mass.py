@@ -1,8 +1,9 @@
 """Probability that a text goes on with one of a set of words, by following their tokens as a trie.
 
 The mass of a node of the trie is the probability of its path. What lies behind a node that was not
-followed is at most its mass, so the sum of those masses bounds what is left at any time. The
-largest are followed first, until what is left of a prompt is small enough.
+followed is at most its mass, so the sum of those masses bounds what is left at any time. Nodes
+whose mass is above a threshold are followed: with one threshold for all prompts no other choice of
+as many nodes takes more off the bound of their mean.
 """
 
 from __future__ import annotations
@@ -24,10 +25,8 @@ from jobs.words.tree_passes import TreeRows, forward_tree
 if TYPE_CHECKING:
     from transformers import Cache
 
-_STEP = 0.8
-"""Share of what is left that is followed in one round: what it turns into decides the next."""
-_MARGIN = 0.8
-"""Share of what may be left that a round leaves unfollowed, so that the new nodes may be left."""
+LEVELS = tuple(2.0**-power for power in range(2, 41))
+"""Thresholds that are tried one after the other where none is known."""
 _MOST_LOGITS = 1 << 25
 """Logits in memory for the nodes of one forward pass: 128 MiB in fp32."""
 _LEAST_FILLED = 0.6
@@ -48,10 +47,8 @@ class Prompts:
     """Root of the trie at each."""
     log_probabilities: Float[Tensor, "prompts vocabulary"]
     """Of the next token."""
-    allowed: float
-    """Most that is left of a mass, as a share of it; 0 follows everything."""
-    floors: Float64[np.ndarray, " prompts"]
-    """A mass that matters: of half of that share is spared beside it, of half beside the own."""
+    thresholds: Float64[np.ndarray, " prompts"]
+    """Nodes of a larger mass are followed; 0 follows everything."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,17 +91,25 @@ class WordSet:
 def measure_word_masses(
     model: LanguageModel, words: WordSet, prompts: Prompts, max_positions: int
 ) -> WordMasses:
-    """Follow the trie after each prompt until at most a share of the mass is left.
+    """Follow all nodes above each prompt's threshold; which those are depends on no batch."""
+    search = _Search(model, words, prompts, max_positions)
+    search.follow_above(prompts.thresholds)
+    return search.masses()
 
-    What is left of a prompt is at most half the share of its own mass and its floor together:
-    prompts whose mass hardly counts beside the mean are not followed to their last digit. Which
-    nodes are followed depends on the prompt alone, not on its batch.
+
+def descend(
+    model: LanguageModel, words: WordSet, prompts: Prompts, max_positions: int, share: float
+) -> Iterator[WordMasses]:
+    """Yield what is counted and left at each of LEVELS, down to each prompt's own threshold.
+
+    A prompt goes no further down once at most `share` of its own mass is left.
     """
     search = _Search(model, words, prompts, max_positions)
-    while chosen := search.choose():
-        for part in search.cut(chosen):
-            search.follow(part)
-    return search.masses()
+    for level in LEVELS:
+        masses = search.masses()
+        goes_on = masses.left > share * (masses.counted + masses.left)
+        search.follow_above(np.where(goes_on, np.maximum(level, prompts.thresholds), np.inf))
+        yield search.masses()
 
 
 _Chosen = dict[int, list[int]]
@@ -147,23 +152,20 @@ class _Search:
         np.add.at(self._counted, owners[closed], masses[closed])
         self._open[owners[~closed], nodes[~closed]] = masses[~closed]
 
-    def choose(self) -> _Chosen:
-        """Choose the next nodes of every prompt of which too much is left."""
-        allowed = self._prompts.allowed * (self._counted + self._prompts.floors) / 2
-        left = self._open.sum(axis=1)
-        open_now = np.where(self._in_reach, self._open, 0.0)
-        chosen: _Chosen = {}
-        for prompt in np.flatnonzero((left > allowed) & (open_now > 0).any(axis=1)):
-            masses = open_now[prompt]
-            order = np.argsort(-masses, kind="stable")[: int((masses > 0).sum())]
-            most = min(_STEP * left[prompt], left[prompt] - _MARGIN * allowed[prompt])
-            if self._prompts.allowed == 0:
-                most = left[prompt]
-            reached = int(np.searchsorted(np.cumsum(masses[order]), most)) + 1
-            chosen[int(prompt)] = sorted(order[:reached].tolist())
-        return chosen
+    def follow_above(self, thresholds: Float64[np.ndarray, " prompts"]) -> None:
+        """Follow nodes above each prompt's threshold until none is open."""
+        while chosen := self._above(thresholds):
+            for part in self._cut(chosen):
+                self._follow(part)
 
-    def cut(self, chosen: _Chosen) -> Iterator[_Chosen]:
+    def _above(self, thresholds: Float64[np.ndarray, " prompts"]) -> _Chosen:
+        is_above = self._in_reach & (self._open > thresholds[:, None])
+        return {
+            int(prompt): np.flatnonzero(is_above[prompt]).tolist()
+            for prompt in np.flatnonzero(is_above.any(axis=1))
+        }
+
+    def _cut(self, chosen: _Chosen) -> Iterator[_Chosen]:
         """Cut a round into forward passes that fit into memory and waste little on padding."""
         budget = max(1, _MOST_LOGITS // self._prompts.log_probabilities.shape[1])
         pieces = [
@@ -186,21 +188,19 @@ class _Search:
             yield {prompt: part for _, prompt, part in pieces[start:stop]}
             start = stop
 
-    def follow(self, chosen: _Chosen) -> None:
+    def _follow(self, chosen: _Chosen) -> None:
         """Forward nodes and hand their mass on to what follows them."""
         trie = self._words.trie
         prompts = np.array(list(chosen))
-        paths = [_with_ancestors(nodes, trie.parents) for nodes in chosen.values()]
-        tree = _tree_rows(self._prompts, prompts, paths, trie)
+        tree = _tree_rows(self._prompts, prompts, list(chosen.values()), trie)
         logits = forward_tree(self._model, self._prompts.cache, tree)
         self._num_forwarded += tree.tokens.size
-        owners, columns, nodes = [], [], []
-        for place, (path, wanted) in enumerate(zip(paths, chosen.values(), strict=True)):
-            owners += [place] * len(wanted)
-            columns += np.searchsorted(path, wanted).tolist()
-            nodes += wanted
-        at = torch.tensor([owners, columns], device=logits.device)
-        self._hand_on(prompts[owners], np.array(nodes), logits.float(), at)
+        counts = [len(nodes) for nodes in chosen.values()]
+        owners = np.repeat(np.arange(len(prompts)), counts)
+        columns = np.concatenate([np.arange(count) for count in counts])
+        nodes = np.concatenate([np.array(nodes) for nodes in chosen.values()])
+        at = torch.from_numpy(np.stack([owners, columns])).to(logits.device)
+        self._hand_on(prompts[owners], nodes, logits[:, -max(counts) :].float(), at)
 
     def _hand_on(
         self,
@@ -265,22 +265,29 @@ def _with_ancestors(
 def _tree_rows(
     prompts: Prompts,
     chosen: Int64[np.ndarray, " chosen"],
-    paths: Sequence[Int64[np.ndarray, " _"]],
+    nodes: Sequence[Sequence[int]],
     trie: TokenTrie,
 ) -> TreeRows:
-    shape = len(paths), max(len(path) for path in paths)
+    """Lay out nodes behind their prompts: those on the way first, so that theirs are no logits."""
+    paths = [_with_ancestors(some, trie.parents) for some in nodes]
+    between = [np.setdiff1d(path, some) for path, some in zip(paths, nodes, strict=True)]
+    start, num_kept = max(map(len, between)), max(map(len, nodes))
+    shape = len(paths), start + num_kept
     tokens, depths = np.zeros(shape, dtype=np.int64), np.ones(shape, dtype=np.int64)
     parents = np.full(shape, -1, dtype=np.int64)
-    for place, path in enumerate(paths):
-        tokens[place, : len(path)] = trie.tokens[path]
-        depths[place, : len(path)] = trie.depths[path]
-        above = trie.parents[path]
-        columns = np.searchsorted(path, above)
-        parents[place, : len(path)] = np.where(above > AFTER_BREAK, columns, -1)
+    column_of = np.full(len(trie.tokens), -1)
+    for place, (before, some) in enumerate(zip(between, nodes, strict=True)):
+        here = np.concatenate([before, np.array(some, dtype=np.int64)]).astype(np.int64)
+        columns = np.r_[np.arange(len(before)), start + np.arange(len(some))]
+        column_of[here] = columns
+        above = trie.parents[here]
+        tokens[place, columns], depths[place, columns] = trie.tokens[here], trie.depths[here]
+        parents[place, columns] = np.where(above > AFTER_BREAK, column_of[above], -1)
     return TreeRows(
         rows=prompts.rows[chosen],
         lengths=prompts.lengths[chosen],
         tokens=tokens,
         parents=parents,
         depths=depths,
+        num_kept=num_kept,
     )
