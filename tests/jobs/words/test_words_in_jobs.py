@@ -92,7 +92,7 @@ def test_behave_reports_what_the_texts_themselves_say(root, inputs):
     agrees(row, truth)
 
 
-@pytest.mark.parametrize("edited", ["every", "newest"])
+@pytest.mark.parametrize("edited", [pytest.param("every", marks=pytest.mark.slow), "newest"])
 def test_under_an_intervention_the_words_are_edited_as_their_texts_would_be(root, inputs, edited):
     published, truth = inputs
     given = {name: published[name] for name in ("base", "aligned", "prompts")}
@@ -114,6 +114,7 @@ def test_under_an_intervention_the_words_are_edited_as_their_texts_would_be(root
     agrees(row, truth)
 
 
+@pytest.mark.slow
 def test_an_intervention_asks_for_the_end_of_a_word_where_its_params_do(root, inputs):
     published, _ = inputs
     given = {name: published[name] for name in ("base", "aligned", "prompts")}
