@@ -111,7 +111,7 @@ def smoothest(curve: FreedomCurve) -> PopulationSpectrum | None:
     variances, value = dual(prices)
     for _ in range(MOST_STEPS):
         slope = -matrix @ variances + errors**2 * prices + problem.wanted
-        if np.abs(slope).max() < 1e-10:
+        if np.abs(slope).max() < CONVERGED / 100:
             break
         curvature = (matrix * variances) @ matrix.T + np.diag(errors**2)
         # In units in which every equation curves alike: their coefficients span many decades.
