@@ -92,7 +92,8 @@ def test_behave_reports_what_the_texts_themselves_say(root, inputs):
     agrees(row, truth)
 
 
-@pytest.mark.parametrize("edited", [pytest.param("every", marks=pytest.mark.slow), "newest"])
+@pytest.mark.slow
+@pytest.mark.parametrize("edited", ["every", "newest"])
 def test_under_an_intervention_the_words_are_edited_as_their_texts_would_be(root, inputs, edited):
     published, truth = inputs
     given = {name: published[name] for name in ("base", "aligned", "prompts")}
