@@ -7,7 +7,7 @@ descends from; an adapter's own comes before its base's. Nothing is downloaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -190,11 +190,39 @@ def fault_of_tokenizer(source: ModelSource) -> UserError | None:
         return None
     planned = _checked(place, place)
     try:
-        if planned is not None:
+        if planned is not None and _may_disagree(place):
             planned.load()
     except UserError as fault:
         return fault
     return None
+
+
+def _may_disagree(folder: Path) -> bool:
+    """Tell whether settings name tokens that `tokenizer.json` lacks; transformers adds those."""
+    try:
+        own = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
+        known = {token["content"] for token in own["added_tokens"]}
+        texts = [folder / name for name in _SETTINGS if (folder / name).is_file()]
+        listed = [json.loads(file.read_text(encoding="utf-8")) for file in texts]
+    except (ValueError, LookupError, TypeError, OSError):
+        return True  # whatever is wrong, loading says it
+    return not known.issuperset(token for each in listed for token in _tokens_of(each))
+
+
+_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
+
+
+def _tokens_of(setting: Any, name: str = "") -> Iterator[str]:
+    """Yield the tokens that are named anywhere in settings."""
+    if isinstance(setting, str):
+        if name == "content" or name.endswith(("_token", "_tokens")):
+            yield setting
+    elif isinstance(setting, list):
+        for each in setting:
+            yield from _tokens_of(each, name)
+    elif isinstance(setting, dict):
+        for key, each in setting.items():
+            yield from _tokens_of(each, name if name.endswith("_tokens") else key)
 
 
 def _place(model: Upstream) -> Path | None:
