@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -38,6 +38,14 @@ class Estimate:
     def within(self, lowest: float, highest: float) -> Estimate:
         """Clip the number and its interval to the range that the quantity cannot leave."""
         return self.map(lambda number: float(min(max(number, lowest), highest)))
+
+    def joined(self, other: Estimate) -> Estimate:
+        """Let the interval, where there is one, hold that of another estimate of the number."""
+        ends = self.low, self.high, other.low, other.high
+        if any(end is None for end in ends):
+            return self
+        low, high, other_low, other_high = (float(end) for end in ends if end is not None)
+        return replace(self, low=min(low, other_low), high=max(high, other_high))
 
     def map(self, function: Callable[[float], float]) -> Estimate:
         """Return the estimate on another scale; `function` must not decrease."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil, exp, log
+from math import ceil, exp, hypot, log
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from analysis.estimates.evaluation import (
     require_spectra,
 )
 from analysis.estimates.intervals import MIN_GROUPS, Estimate, jackknife
-from analysis.rows.population_spectrum import PopulationSpectrum
+from analysis.rows.population_spectrum import Population, PopulationSpectrum
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -24,9 +24,8 @@ Logarithm = Callable[[PopulationSpectrum], float]
 UNDISPUTED = 0.05
 """Difference of logarithms between two spectra that fit the rows which is never too large."""
 
-ACCURACY = 0.05
-"""Relative error of a count of directions that a fit has however many the rows: a smooth spectrum
-blurs the step between a few strong directions and a flat rest (5 % low at N = 8 d, d = 64)."""
+ACCURACY = 0.01
+"""Relative error of a count of directions that the grid of eigenvalues leaves."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,29 +51,42 @@ class SpectralNumber:
         if population is None:
             few = f"{int(spectra.counts.sum())} rows tell nothing of a spectrum"
             raise UnmeasurableError(few, Status.TOO_FEW_ROWS)
-        left_out = np.full(spectra.num_groups, np.nan)
-        for place, spectrum in enumerate(population.left_out):
-            if spectrum is not None:
-                left_out[place] = self.logarithm(spectrum)
-        logarithm = self.logarithm(population.spectrum)
-        estimate = jackknife(logarithm, left_out, spectra.counts)
-        rival = self.logarithm(population.rival)
-        self._require_told(estimate, rival, population.num_rows)
-        if self.whole:
-            for number in (rival, logarithm - ACCURACY, logarithm + ACCURACY):
-                estimate = _reach(estimate, number)
-        else:
-            corrected = jackknife(logarithm, left_out, spectra.counts, correct=True)
-            estimate = _reach(_reach(corrected, estimate.low), estimate.high)
+        estimate = self._count(population) if self.whole else self._spread(population)
         estimate = estimate.within(0.0, log(spectra.dimension)).map(exp)
         if self.whole:
-            high = None if estimate.high is None else float(ceil(estimate.high))
-            estimate = replace(estimate.map(_round_up), high=high)
+            estimate = _rounded(estimate)
         return Measured(
             estimate=estimate.within(1.0, float(spectra.dimension)),
             num_rows=int(spectra.counts.sum()),
             groups=self.sample.filled,
         )
+
+    def _spread(self, population: Population) -> Estimate:
+        """Jackknife a number that moves as smoothly as the spectrum, with its bias taken off."""
+        left_out = np.full(len(population.counts), np.nan)
+        for place, spectrum in enumerate(population.left_out):
+            if spectrum is not None:
+                left_out[place] = self.logarithm(spectrum)
+        value = self.logarithm(population.spectrum)
+        plain = jackknife(value, left_out, population.counts)
+        self._require_told(plain, self.logarithm(population.rival), population.num_rows)
+        return jackknife(value, left_out, population.counts, correct=True).joined(plain)
+
+    def _count(self, population: Population) -> Estimate:
+        """Count directions: half way between both spectra that fit, out to both at least."""
+        smooth, rival = (self.logarithm(s) for s in (population.spectrum, population.rival))
+        value, counts = (smooth + rival) / 2, population.counts
+        spectra, signs = population.moved
+        left_out = np.full(len(counts), np.nan)
+        if len(spectra):
+            effects = signs.T @ [self.logarithm(spectrum) for spectrum in spectra] / len(signs)
+            left_out = value - effects * np.sqrt(len(counts) / (counts.sum() / counts - 1))
+        chance = jackknife(value, left_out, counts)
+        self._require_told(replace(chance, value=smooth), rival, population.num_rows)
+        if chance.high is None:
+            return chance
+        half = hypot(chance.high - value, (smooth - rival) / 2, ACCURACY)
+        return replace(chance, low=value - half, high=value + half)
 
     def _require_told(self, estimate: Estimate, rival: float, num_rows: float) -> None:
         """Refuse a number that the rows do not determine."""
@@ -107,11 +119,12 @@ class SpectralNumber:
         return replace(measured, estimate=estimate.within(0.0, 1.0))
 
 
-def _reach(estimate: Estimate, number: float | None) -> Estimate:
-    """Let the interval, where there is one, reach a number."""
-    if estimate.low is None or estimate.high is None or number is None:
-        return estimate
-    return replace(estimate, low=min(estimate.low, number), high=max(estimate.high, number))
+def _rounded(estimate: Estimate) -> Estimate:
+    """Round a count up; without each group it keeps its parts, which fits over sizes need."""
+    high = None if estimate.high is None else float(ceil(estimate.high))
+    rounded = replace(estimate, left_out=()).map(_round_up)
+    left_out = tuple(left * rounded.value / estimate.value for left in estimate.left_out)
+    return replace(rounded, high=high, left_out=left_out)
 
 
 def _round_up(number: float) -> float:

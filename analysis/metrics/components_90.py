@@ -22,11 +22,12 @@ class Components90(Metric):
     """
 
     DEFINITION = (
-        "v4: least number of leading eigenvalues of the population that sum to 90 % of all, as "
-        "fitted to its degrees of freedom at every ridge, found by crossing prompt groups; "
-        "interval: delete-group jackknife of the logarithm with the last one counted in part, out "
-        "to that of the sparsest spectrum that fits, at least 5 % either way; rounded up; _share: "
-        "over d"
+        "v5: least number of leading eigenvalues of the population that sum to 90 % of all, as "
+        "fitted to its degrees of freedom at every ridge, found by crossing prompt groups: half "
+        "way, in logarithms, between the smoothest spectrum that fits and the sparsest, the last "
+        "one counted in part; interval: delete-group jackknife of the degrees of freedom, of which"
+        " the spectrum is fitted again, joined in squares with half the difference of both spectra"
+        " and 1 %; rounded up; _share: over d"
     )
     REPORTS = ("components_90", "components_90_share")
     AXIS_LABEL = "components for 90 % of the variance (1 to d)"

@@ -9,7 +9,7 @@ enter S have along it. `docs/explanation/spectra.md` derives both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -40,6 +40,18 @@ class FreedomCurve:
         """Whether all of it is finite and positive."""
         parts = np.array([*self.freedom, *self.scales, self.trace])
         return bool(np.isfinite(parts).all() and (parts > 0).all())
+
+    @property
+    def logarithms(self) -> Float64[np.ndarray, " numbers"]:
+        """Return the logarithm of every number of the curve."""
+        return np.asarray(np.log([*self.freedom, *self.scales, self.trace]))
+
+    def moved(self, logarithms: Float64[np.ndarray, " numbers"]) -> FreedomCurve:
+        """Return the curve with something added to `logarithms`."""
+        freedom, scales, trace = np.split(
+            np.exp(self.logarithms + logarithms), [len(self.freedom), 2 * len(self.freedom)]
+        )
+        return replace(self, freedom=freedom, scales=scales, trace=float(trace[0]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -112,7 +112,8 @@ class Spectra:
         """
         if centred not in self._populations:
             curves = self._find_freedom(centred)
-            self._populations[centred] = None if curves is None else Population.of(curves)
+            found = None if curves is None else Population.of(curves, self.counts)
+            self._populations[centred] = found
         return self._populations[centred]
 
     def _find_freedom(self, centred: bool) -> FreedomCurves | None:

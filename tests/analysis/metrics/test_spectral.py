@@ -29,27 +29,41 @@ def decaying(rng: np.random.Generator, num_rows: int, dimension: int) -> np.ndar
 
 def crossed_by_hand(rows: np.ndarray, groups: np.ndarray, centred: bool) -> float:
     parts = [rows[groups == g] for g in np.unique(groups)]
-    covariances = [np.cov(p.T) if centred else p.T @ p / len(p) for p in parts]
-    pairs = [(a, b) for i, a in enumerate(covariances) for j, b in enumerate(covariances) if i != j]
-    above = np.mean([np.trace(a) * np.trace(b) for a, b in pairs])
-    return float(above / np.mean([np.trace(a @ b) for a, b in pairs]))
+    scatters = [np.cov(p.T) * (len(p) - 1) if centred else p.T @ p for p in parts]
+    pairs = [(a, b) for i, a in enumerate(scatters) for j, b in enumerate(scatters) if i != j]
+    above = np.sum([np.trace(a) * np.trace(b) for a, b in pairs])
+    return float(above / np.sum([np.trace(a @ b) for a, b in pairs]))
 
 
 @pytest.mark.parametrize("dimension", [5, 60])
 @CENTRED
 def test_the_participation_ratio_crosses_groups(sample_of, dimension: int, centred: bool) -> None:
     rng = np.random.default_rng(0)
-    rows = decaying(rng, 50, dimension) + 0.3
-    groups = rng.integers(0, 7, 50)
+    rows = decaying(rng, 49, dimension) + 0.3
+    groups = np.arange(49) % 7
     value = values_of(participation_ratio, sample_of(rows, groups=groups))
     found = value["participation_ratio", centred]
-    assert found.value == pytest.approx(crossed_by_hand(rows, groups, centred), rel=1e-9)
+    whole = np.log(crossed_by_hand(rows, groups, centred))
     left = [crossed_by_hand(rows[groups != g], groups[groups != g], centred) for g in range(7)]
-    spread = np.log(left) - np.log(left).mean()
-    error = np.sqrt(6 / 7 * np.square(spread).sum())
-    # The weighted formula centres on its corrected value; with equal weights that is this one.
-    half = min(np.log(found.high / found.value), np.log(found.value / found.low))
-    assert half == pytest.approx(2.446912 * error, rel=1e-5)  # t(6); one end with the bias off
+    corrected = 7 * whole - 6 * np.log(left).mean()
+    assert found.value == pytest.approx(np.exp(corrected), rel=1e-9)
+    half = 2.446912 * np.sqrt(6 / 7 * np.square(np.log(left) - np.log(left).mean()).sum())  # t(6)
+    assert np.log(found.low) == pytest.approx(min(whole, corrected) - half, rel=1e-5)
+    assert np.log(found.high) == pytest.approx(max(whole, corrected) + half, rel=1e-5)
+
+
+@CENTRED
+def test_the_participation_ratio_weighs_rows_of_groups_of_any_size_alike(
+    sample_of, centred: bool
+) -> None:
+    rng = np.random.default_rng(11)
+    rows, groups = decaying(rng, 60, 8) + 0.3, np.repeat(np.arange(5), [2, 4, 10, 14, 30])
+    value = values_of(participation_ratio, sample_of(rows, groups=groups))
+    degrees = np.bincount(groups) - centred
+    left = [crossed_by_hand(rows[groups != g], groups[groups != g], centred) for g in range(5)]
+    corrected = 5 * np.log(crossed_by_hand(rows, groups, centred))
+    corrected -= (1 - degrees / degrees.sum()) @ np.log(left)
+    assert value["participation_ratio", centred].value == pytest.approx(np.exp(corrected), rel=1e-9)
 
 
 def plugin_by_hand(rows: np.ndarray, centred: bool) -> float:
@@ -121,6 +135,21 @@ def fitted_by_hand(sample: Sample, centred: bool) -> tuple[np.ndarray, np.ndarra
     )
 
 
+@CENTRED
+def test_the_jackknife_of_the_curve_is_that_of_a_number_that_moves_smoothly(
+    sample_of, centred: bool
+) -> None:
+    rows = decaying(np.random.default_rng(15), 300, 24) + 0.2
+    population = sample_of(rows, groups=np.arange(300) % 12).spectra.population(centred)
+    spectra, signs = population.moved
+    assert len(spectra) == len(signs) == 16
+    assert signs.T @ signs == pytest.approx(16 * np.eye(12)) and not signs.sum(axis=0).any()
+    effects = signs.T @ [spectrum.entropy for spectrum in spectra] / 16
+    left_out = np.array([spectrum.entropy for spectrum in population.left_out])
+    expected = 11 / 12 * np.square(left_out - left_out.mean()).sum()
+    assert np.square(effects).sum() == pytest.approx(expected, rel=0.2)
+
+
 @pytest.mark.parametrize("dimension", [6, 80])
 @CENTRED
 def test_both_numbers_are_of_the_fitted_spectrum_and_its_jackknife(
@@ -130,12 +159,15 @@ def test_both_numbers_are_of_the_fitted_spectrum_and_its_jackknife(
     rows = rng.standard_normal((64, dimension)) / np.arange(1, dimension + 1) + 0.2
     sample = sample_of(rows, groups=np.arange(64) % 8)
     entropies, counts = fitted_by_hand(sample, centred)
+    rival = np.log(sample.spectra.population(centred).rival.count(0.9))
     value = values_of(effective_rank, sample)["effective_rank", centred]
     corrected = np.exp(8 * entropies[0] - 7 * entropies[1:].mean())
     assert value.value == pytest.approx(np.clip(corrected, 1, dimension), rel=1e-9)
     assert value.low < np.exp(entropies[0]) < value.high <= dimension
     value = values_of(components_90, sample)["components_90", centred]
-    assert value.value == pytest.approx(min(np.exp(counts[0]), dimension), abs=1.0)
+    between = np.exp((counts[0] + rival) / 2)
+    assert between - 0.1 <= value.value <= between + 1.0
+    assert np.log(value.high / value.low) >= abs(counts[0] - rival) - 0.02
     assert value.low <= value.value <= value.high and value.low == int(value.low)
     share = values_of(components_90, sample)["components_90_share", centred]
     assert share.value == pytest.approx(value.value / dimension)
