@@ -93,6 +93,7 @@ def test_good_rows_give_numbers_with_intervals(name: str, good: Sample) -> None:
 HELD_FIXED = {
     *("captured_energy", "subspace_overlap", "stable_rank"),
     *("effective_rank", "components_90", "cosine_to_mean", "intrinsic_dimension"),
+    "participation_ratio",
 }
 """Metrics that hold axes, neighbours or a correction fixed while a group is left out."""
 
