@@ -40,9 +40,9 @@ $(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV): $(READY) locks/dev.txt
+$(DEV): $(READY) locks/gguf.txt locks/dev.txt
 	@echo "installing what tests and checks need"
-	$(LOCKED) -r locks/dev.txt
+	$(LOCKED) -r locks/gguf.txt -r locks/dev.txt
 	@touch $@
 
 $(DOCS): $(READY) locks/docs.txt
