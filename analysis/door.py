@@ -39,7 +39,7 @@ class Brought(Protocol):
 
     @property
     def place(self) -> str:
-        """Its file in messages."""
+        """Return the path of the entry's file, as messages name it."""
 
     def load(self) -> ModuleType | object:
         """Import it and return its module, equal ones once; or the entry itself.

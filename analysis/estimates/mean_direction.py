@@ -59,7 +59,7 @@ class MeanDirection:
 
     @cached_property
     def is_known(self) -> bool:
-        """Whether groups agree on a mean at all: its squared length by pairs is told from 0."""
+        """Return whether the mean is told from 0, by its squared length over pairs of groups."""
         number = len(self.counts)
         weights = np.concatenate([np.ones((1, number)), left_out_weights(number)])
         agreed = self._agreed(weights)

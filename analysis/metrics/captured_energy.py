@@ -66,9 +66,9 @@ class Leading:
     """Shares inside the population's leading axes, by each model of what lies beside them."""
 
     own: Float64[np.ndarray, "models leave"]
-    """Of the sample, with all groups and without each."""
+    """Shares of the sample's energy, with all groups and without each."""
     heldout: Float64[np.ndarray, "models leave"]
-    """Of the condition that the axes are of."""
+    """The same of the condition whose axes these are."""
 
 
 class CapturedEnergy(Metric):

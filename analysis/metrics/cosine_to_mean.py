@@ -66,7 +66,7 @@ class Followed:
     groups: list[int]
     """Numbers of the groups."""
     is_mean_known: bool
-    """Whether groups agree on a mean; if not, it may point anywhere."""
+    """True where the mean is told from 0; a mean that is not may point anywhere."""
 
 
 def _follow(sample: Sample) -> Followed:

@@ -37,7 +37,7 @@ class FreedomCurve:
 
     @property
     def is_usable(self) -> bool:
-        """Whether all of it is finite and positive."""
+        """Return whether all points and the trace are finite and positive."""
         parts = np.array([*self.freedom, *self.scales, self.trace])
         return bool(np.isfinite(parts).all() and (parts > 0).all())
 
@@ -72,7 +72,7 @@ class GroupedRows:
     squares: Float64[np.ndarray, " groups"]
     """Squared norm of each group's part of X."""
     centred: bool
-    """Whether X is about the mean of all rows."""
+    """True where the rows X are taken about their mean, else about zero."""
     dimension: int
     """The most directions there can be."""
 
@@ -130,9 +130,9 @@ class FreedomCurves:
     """The curve of all groups, and that without each."""
 
     whole: FreedomCurve
-    """Of all rows."""
+    """The curve of all rows."""
     left_out: Sequence[FreedomCurve]
-    """Without each group; empty where they are too few."""
+    """The curve without each group; empty where groups are too few."""
     num_rows: float
     """Number of independent rows that would resolve as much: of those v z = N - D."""
 

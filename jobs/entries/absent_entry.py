@@ -85,7 +85,7 @@ class AbsentEntry:
 
     @property
     def place(self) -> str:
-        """Its file in messages."""
+        """Return the path of the entry's file, as messages name it."""
         return f"entries/{self.room}/{self.stem}.py"
 
     def load(self) -> ModuleType | object:

@@ -50,7 +50,7 @@ class OwnEntry:
 
     @property
     def place(self) -> str:
-        """Its file in messages."""
+        """Return the path of the entry's file, as messages name it."""
         return f"{self.folder}/{self.code.path}"
 
     @property
