@@ -1,10 +1,17 @@
 """Spectra fitted to exact curves: what the curve determines comes back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analysis.rows.freedom import FreedomCurve
-from analysis.rows.population_spectrum import PopulationSpectrum, smoothest, sparsest
+from analysis.rows.population_spectrum import (
+    PopulationSpectrum,
+    smoothest,
+    smoothest_of,
+    sparsest,
+)
 
 D = 128
 INDEX = np.arange(1, D + 1.0)
@@ -50,3 +57,23 @@ def test_a_spectrum_counts_its_components_in_part() -> None:
     assert spectrum.entropy == pytest.approx(
         -(0.6 * np.log(0.6) + 0.2 * np.log(0.2) + 0.2 * np.log(0.1))
     )
+
+
+def test_curves_that_are_fitted_together_have_the_spectra_of_each_alone() -> None:
+    mosts = {"power": 0.3 * D, "flat": 0.45 * D, "few": 27.0, "steep": 0.1 * D}
+    curves = [curve_of(SPECTRA[name], most) for name, most in mosts.items()]
+    curves[1] = replace(curves[1], freedom=curves[1].freedom[:7], scales=curves[1].scales[:7])
+    for together, curve in zip(smoothest_of(curves), curves, strict=True):
+        alone = smoothest(curve)
+        assert together.entropy == pytest.approx(alone.entropy, abs=1e-6)
+        assert together.count(0.9) == pytest.approx(alone.count(0.9), rel=1e-6)
+
+
+@np.errstate(all="ignore")
+def test_a_curve_that_no_spectrum_fits_takes_no_other_along() -> None:
+    good = curve_of(SPECTRA["power"], 0.3 * D)
+    bad = replace(good, freedom=good.freedom * 1e-310)
+    for curves in ([good, bad], [bad, good]):
+        fits = dict(zip(map(id, curves), smoothest_of(curves), strict=True))
+        assert fits[id(bad)] is None
+        assert fits[id(good)].entropy == pytest.approx(smoothest(good).entropy, abs=1e-6)
