@@ -15,7 +15,7 @@ from analysis.long_table.circumstances import CONTROLS, DPO, Circumstances
 from analysis.long_table.depth import layer_at
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve
-from analysis.measurement import Measurement, Row, label_of
+from analysis.measurement import Measurement, Row, Scalar, label_of
 
 TURN = "turn-"
 """Prefix of the positions of dialogue turns."""
@@ -33,6 +33,8 @@ class Finding:
     """Its circumstances; of several seeds those of the first."""
     aligned: frozenset[str]
     """Keys of the aligned models of all its seeds; empty for the base."""
+    apart: tuple[str, ...] = ()
+    """Axes beside model and objective of which aligned models have several values."""
 
     @property
     def model(self) -> str:
@@ -41,8 +43,10 @@ class Finding:
 
     @property
     def label(self) -> str:
-        """Model and objective, as evidence names them."""
-        return f"{self.model}, {self.about.objective}"
+        """Model, objective and what else tells aligned models apart, as evidence names them."""
+        values = {name: self.number.axes.get(name) for name in self.apart}
+        others = [f"{name} {label_of(v)}" for name, v in values.items() if v is not None]
+        return ", ".join([self.model, str(self.about.objective), *others])
 
     @property
     def estimate(self) -> Estimate | None:
@@ -116,6 +120,8 @@ class Findings:
             for group in _comparable_groups(kept, circumstances)
             for row in over_seeds(group, seeds)
         ]
+        apart = _axes_apart(findings)
+        findings = [replace(finding, apart=apart) for finding in findings]
         place = _place_in_words(resolve(selection, measured))
         return cls(all=findings, place=place, missing=missing)
 
@@ -180,6 +186,23 @@ class Findings:
 def _same_model(first: Finding, second: Finding) -> bool:
     """Whether two findings share an aligned model, or are both of the base."""
     return bool(first.aligned & second.aligned) or not (first.aligned or second.aligned)
+
+
+def _axes_apart(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return axes that tell aligned models of one base and objective apart, seeds combined."""
+    values: dict[tuple[object, ...], dict[frozenset[str], Mapping[str, Scalar]]] = {}
+    for finding in findings:
+        if finding.aligned and finding.about.intervention is None:
+            trained = (finding.about.base, finding.about.objective, finding.about.prompts)
+            values.setdefault(trained, {}).setdefault(finding.aligned, finding.number.axes)
+    names = {
+        name: None
+        for models in values.values()
+        for axes in models.values()
+        for name in axes
+        if len({other.get(name) for other in models.values()}) > 1
+    }
+    return tuple(names)
 
 
 def _finding(row: Row, circumstances: Mapping[str, Circumstances]) -> Finding:

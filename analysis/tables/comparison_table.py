@@ -28,7 +28,7 @@ from analysis.tables.layout import (
     variant_labels,
 )
 from analysis.tables.reference_lines import Line, places, reference_lines
-from analysis.tables.table import Cell, Header, Table, annotate
+from analysis.tables.table import Cell, Header, Table, annotate, take_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,8 @@ def compare(
 ) -> Table:
     """Return the table of a study's measurements.
 
-    Every combination of a row and a column has a cell; one without a number says why. Published
+    Every combination of a row and a column has a cell; one without a number says why. A combination
+    of axes that no job of any row measured is no column: the caption counts them. Published
     references are rows below. `circumstances`, where given, add footnotes to bypass claims.
 
     Raises:
@@ -100,18 +101,37 @@ def compare(
     across = places(rows, [(column.metric, column.where) for column in columns], axes)
     families = {row["family"] for row in rows}
     lines += reference_lines(references, across, layout, len(beside), families)
-    return annotate(
-        Table(
-            title=title,
-            row_levels=row_levels(layout, beside),
-            rows=tuple(line.header for line in lines),
-            row_values=tuple(line.values for line in lines),
-            column_levels=("metric", *axes),
-            columns=tuple(columns.values()),
-            cells=tuple(line.cells for line in lines),
-            caption=f"{_caption(rows, chosen, layout, axes)}{_rounded(rows, circumstances or {})}",
-            controls=layout.controls,
-        )
+    caption = _caption(rows, chosen, layout, axes) + _rounded(rows, circumstances or {})
+    table = Table(
+        title=title,
+        row_levels=row_levels(layout, beside),
+        rows=tuple(line.header for line in lines),
+        row_values=tuple(line.values for line in lines),
+        column_levels=("metric", *axes),
+        columns=tuple(columns.values()),
+        cells=tuple(line.cells for line in lines),
+        caption=caption,
+        controls=layout.controls,
+    )
+    filled = {column for _, column in numbers}
+    kept = [
+        index
+        for index, column in enumerate(columns)
+        if column in filled
+        or any((*side, column.metric, *column.where) in elsewhere() for side in sides)
+        or any(line.cells[index].number.value is not None for line in lines)
+    ]
+    return annotate(_with_columns(table, kept))
+
+
+def _with_columns(table: Table, kept: Sequence[int]) -> Table:
+    """Return the columns at these indices; the caption counts the others."""
+    others = len(table.columns) - len(kept)
+    if not others or not kept:
+        return table
+    many = "columns that no job measures are" if others > 1 else "column that no job measures is"
+    return replace(
+        take_columns(table, kept), caption=f"{table.caption} {others} {many} left out.".lstrip()
     )
 
 

@@ -6,11 +6,14 @@ from itertools import product
 from matplotlib.figure import Figure
 
 from analysis.drawing import marks, row_values
+from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import draw_models, model_styles
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values
 
+PANELS = ("objective", "condition")
+"""Axes of which every combination has a panel."""
 CAPTION = (
     "{label} against relative depth, 0 the first block and 1 the last: one line per model, darker "
     "for larger, with 95 % intervals."
@@ -20,20 +23,22 @@ CAPTION = (
 def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing of every metric shown that has layers."""
     for metric in material.metrics:
-        rows, left = row_values.of_two(material.rows(metric, layers=True))
-        if any(row["layer"] is not None for row in row_values.drawable(rows)):
-            label = row_values.spectrum_label(metric, rows)
-            yield Drawing(
-                name=f"{metric}-against-depth",
-                caption=marks.captioned(CAPTION, label),
-                canvas=draw(rows, layout=material.layout, label=label, note=left),
-            )
+        every, left = row_values.of_two(material.rows(metric, layers=True))
+        for cut in cuts(every, material.layout, each=(), inside=PANELS):
+            if any(row["layer"] is not None for row in row_values.drawable(cut.rows)):
+                label = row_values.spectrum_label(metric, cut.rows)
+                note = marks.notes(left, cut.note)
+                yield Drawing(
+                    name=f"{metric}-against-depth",
+                    caption=marks.captioned(CAPTION, label),
+                    canvas=draw(cut.rows, layout=material.layout, label=label, note=note),
+                )
 
 
 def draw(
     rows: Sequence[Row],
     *,
-    panels_by: Sequence[str] = ("objective", "condition"),
+    panels_by: Sequence[str] = PANELS,
     layout: TableLayout | None = None,
     label: str | None = None,
     note: str = "",

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis.drawing import marks, row_values
+from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.null_bands import Null, draw_nulls
 from analysis.measurement import Row
@@ -39,14 +40,16 @@ CAPTION = (
 def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing of every metric shown of which two sizes have a number."""
     for metric in material.metrics:
-        rows, left = row_values.of_two(material.rows(metric))
-        if len({row["num_parameters"] for row in row_values.drawable(rows)}) > 1:
-            label = row_values.spectrum_label(metric, rows)
-            yield Drawing(
-                name=f"{metric}-against-size",
-                caption=marks.captioned(CAPTION, label),
-                canvas=draw(rows, layout=material.layout, label=label, note=left),
-            )
+        every, left = row_values.of_two(material.rows(metric))
+        for cut in cuts(every, material.layout, each=(), inside=("objective", "condition")):
+            if len({row["num_parameters"] for row in row_values.drawable(cut.rows)}) > 1:
+                label = row_values.spectrum_label(metric, cut.rows)
+                note = marks.notes(left, cut.note)
+                yield Drawing(
+                    name=f"{metric}-against-size",
+                    caption=marks.captioned(CAPTION, label),
+                    canvas=draw(cut.rows, layout=material.layout, label=label, note=note),
+                )
 
 
 def draw(

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import marks, row_values
+from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.model_styles import by_family
 from analysis.measurement import Row, label_at
@@ -25,15 +26,16 @@ CAPTION = (
 def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing of every metric shown that no layer has."""
     for metric in material.metrics:
-        rows = material.rows(metric)
-        measured = [row for row in rows if row["value"] is not None]
-        if measured and all(row["layer"] is None for row in measured):
-            label = row_values.readable(metric)
-            yield Drawing(
-                name=f"{metric}-behaviour",
-                caption=marks.captioned(CAPTION, label),
-                canvas=draw(rows, layout=material.layout),
-            )
+        inside = ("objective", "condition")
+        for cut in cuts(material.rows(metric), material.layout, each=(), inside=inside):
+            measured = [row for row in cut.rows if row["value"] is not None]
+            if measured and all(row["layer"] is None for row in measured):
+                label = row_values.readable(metric)
+                yield Drawing(
+                    name=f"{metric}-behaviour",
+                    caption=marks.captioned(CAPTION, label),
+                    canvas=draw(cut.rows, layout=material.layout, note=cut.note),
+                )
 
 
 def draw(
@@ -43,6 +45,7 @@ def draw(
     panel: str | None = "condition",
     layout: TableLayout | None = None,
     label: str | None = None,
+    note: str = "",
 ) -> "Figure":
     """One panel per value of `panel`, one group of bars per model by size, one bar per `bars`.
 
@@ -73,7 +76,7 @@ def draw(
             negative = any(row_values.number(row, "value") < 0 for row in row_values.drawable(rows))
             axis.set_ylim(bottom if negative else 0.0, top)
         marks.label_values(axes, label or row_values.metric_label(rows))
-        marks.finish(figure, axes, row_values.missing_note(rows))
+        marks.finish(figure, axes, marks.notes(row_values.missing_note(rows), note))
     return figure
 
 

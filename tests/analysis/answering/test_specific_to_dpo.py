@@ -76,3 +76,12 @@ def test_a_second_seed_may_be_compared_with_the_first_beside_what_is_compared_wi
     told = [each for each in study.answer(NAME).evidence if each.metric == "mean_cosine"]
     assert [each.estimate.value for each in told] == [0.8]
     assert "another seed" in told[0].text
+
+
+def test_models_that_one_objective_made_are_told_apart_by_what_they_were_trained_with(
+    study: Any,
+) -> None:
+    for template in ("none", "chat"):
+        study.aligned("a", template=template, about={"aligned": f"dpo {template}"})
+    texts = " ".join(piece.text for piece in study.answer(NAME).evidence)
+    assert "a, dpo, template none: " in texts and "a, dpo, template chat: " in texts

@@ -10,6 +10,7 @@ from analysis.drawing.figures import (
     activation_drop,
     against_depth,
     against_size,
+    behaviour_bars,
     cosine_histogram,
     dose_response,
     logit_lens,
@@ -37,7 +38,7 @@ CELL = {"objective": "dpo", "condition": "plain"}
 
 
 def material(rows, **more):
-    known = {"objective", "condition", "dose", "intervention"}
+    known = {"objective", "condition", "template", "dose", "intervention"}
     axes = sorted({name for row in rows for name in row} & known)
     return Material(measured=LongTable.of(to_table([MODEL | row for row in rows], axes)), **more)
 
@@ -294,3 +295,23 @@ def test_no_letter_is_smaller_than_seven_points_and_no_figure_wider_than_a_page(
     )
     labels = [text.get_text() for text in canvas.legends[0].get_texts()]
     assert {"null: random", "noise floor"} <= set(labels)
+
+
+def test_an_axis_that_no_panel_has_is_told_and_never_joined_into_one_line():
+    """Seen: a line went up and down between two chat templates at each depth."""
+    rows = [
+        number("consistency", value, template=template, **place(layer))
+        for template, value in (("none", 0.2), ("chat", 0.9))
+        for layer in range(4)
+    ]
+    layout = TableLayout(order={"template": ["none", "chat"]})
+    (drawing,) = against_depth.drawings(material(rows, layout=layout))
+    assert "Shown for template none" in drawing.canvas.legends[0].get_title().get_text()
+    (line,) = (line for line in drawing.canvas.axes[0].lines if len(line.get_xdata()) == 4)
+    assert set(line.get_ydata()) == {0.2}
+    bars = [
+        number("toxic_rate", value, template=name) for name, value in (("none", 0.1), ("chat", 0.9))
+    ]
+    (drawing,) = behaviour_bars.drawings(material(bars, layout=layout))
+    assert [bar.get_height() for bar in drawing.canvas.axes[0].patches] == [0.1]
+    assert "Shown for template none" in drawing.canvas.legends[0].get_title().get_text()

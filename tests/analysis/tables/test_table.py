@@ -101,6 +101,7 @@ def test_a_combination_nobody_ran_is_not_run_and_one_at_another_depth_says_so():
     rows = [
         tiny(),
         tiny(objective="sft", condition="rot13"),
+        tiny(condition="rot13", model="n"),
         tiny(**place, layer=3),
         tiny(**place, layer=0, objective="sft"),
         tiny(**place, layer=3, objective="sft", model="n"),
@@ -111,6 +112,8 @@ def test_a_combination_nobody_ran_is_not_run_and_one_at_another_depth_says_so():
         "not_run",
         "no job of the study measured this",
     )
+    assert ("toxic_mass", "sft", "plain") not in table.columns  # of neither model
+    assert table.caption.endswith("1 column that no job measures is left out.")
     shallow = cell(table, "m", "offset_norm", "sft", "plain")
     assert shallow.number.reason.startswith(
         "measured, but not at site resid_mid; relative depth 0.75"
