@@ -25,6 +25,9 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 # Packages by version and hash, and nothing that the lock does not name.
 LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
   --require-hashes --no-deps --no-build-isolation
+# DeepSpeed comes as source. Its set-up asks each of its GPU operators whether it could be built,
+# which fails beside a CUDA build of torch on a machine without the CUDA toolkit; none is built.
+BUILDING := DS_ACCELERATOR=cpu
 
 .PHONY: setup study real test test-cluster test-slow check format audit lock docs readme-figure coverage coverage-figure bench bench-capture clean
 .DEFAULT_GOAL := study
@@ -35,7 +38,7 @@ $(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
 	@echo "installing pinned dependencies into $(VENV) (a few minutes the first time)"
 	$(LOCKED) -r locks/build.txt
 	$(PIP) --no-deps torch
-	$(LOCKED) -r locks/runtime.txt
+	$(BUILDING) $(LOCKED) -r locks/runtime.txt
 	$(PIP) torch
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@

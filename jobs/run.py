@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from cluster.disk.temp_folders import own_temp_folder, sweep
 from cluster.errors import UserError
 from cluster.executor import Surroundings
-from cluster.machine.left_over_variables import one_process
+from cluster.machine.left_over_variables import one_process, require_own_precision
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
 from jobs.entries.own_entries import line_of, received
@@ -121,7 +121,10 @@ class _Attempt:
         """Run the kind on its inputs and publish; False when another record came first."""
         assignment = self.assignment
         kind = KINDS.find(assignment.kind)
-        _set_threads(assignment.threads, uses_torch=kind.USES_TORCH)
+        _set_arithmetic(assignment.threads, uses_torch=kind.USES_TORCH)
+        params = kind.Params(**assignment.params)
+        if getattr(params, "num_gpus", 0):
+            require_own_precision()
         inputs = self._inputs()
         digests = {
             upstream.artifact.key: digest_of_input(
@@ -140,7 +143,7 @@ class _Attempt:
         try:
             facts = kind.run(
                 Work(
-                    params=kind.Params(**assignment.params),
+                    params=params,
                     inputs=inputs,
                     attempt=self.folder,
                     surroundings=self.surroundings,
@@ -218,8 +221,8 @@ def _require_mounted(assignment: Assignment) -> None:
         require_mounted(assignment.artifact.storage)
 
 
-def _set_threads(threads: int, *, uses_torch: bool) -> None:
-    """Set one thread count on every executor, so that one machine gives one set of bits."""
+def _set_arithmetic(threads: int, *, uses_torch: bool) -> None:
+    """Set threads and precision alike on every executor: one machine gives one set of bits."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import threadpoolctl
@@ -228,6 +231,9 @@ def _set_threads(threads: int, *, uses_torch: bool) -> None:
         import torch
 
         torch.set_num_threads(threads)
+        # Of a warm worker the job before, of a container its variables may have left TF32, which
+        # has 10 bits where differences of models need 23.
+        torch.set_float32_matmul_precision("highest")
     # The variable above is read when a library is loaded; a warm worker has loaded numpy's BLAS
     # long ago (left at all cores, extraction of a tiny model took 4.2 s instead of 1.8 s).
     threadpoolctl.threadpool_limits(threads)

@@ -5,12 +5,14 @@ enforced: they only say how many threads a call computes with.
 """
 
 import math
+import os
 import platform
 import time
 from collections import deque
 from dataclasses import replace
 
 from cluster.executor import Ending, Outcome, Surroundings, call_entry
+from cluster.machine.gpu_variables import gpu_variables
 from cluster.machine.resources import Resources, this_machine
 
 
@@ -22,7 +24,9 @@ class Executor:
         self._cancelled: set[str] = set()
 
     def start(self) -> None:
-        """Acquire nothing: the machine is here."""
+        """Acquire nothing: the machine is here. Set what libraries read when a job loads them."""
+        if this_machine().num_gpus:
+            os.environ.update(gpu_variables())
 
     def capacity(self) -> Resources:
         """Return room for one call at a time, and so for one GPU."""

@@ -187,7 +187,10 @@ class _Training(threading.Thread):
             run_rank,
             train_loop_config=self._config,
             torch_config=torch_config(
-                self._config["board"], backend=self._config["backend"], timeout_s=_COLLECTIVE_S
+                self._config["board"],
+                backend=self._config["backend"],
+                timeout_s=_COLLECTIVE_S,
+                num_nodes=self._resources.num_nodes,
             ),
             scaling_config=ScalingConfig(
                 num_workers=self._resources.num_ranks,

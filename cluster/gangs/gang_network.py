@@ -1,7 +1,8 @@
 """Prepares every rank of a gang for torch's process group: the network interface it uses.
 
-Without it, gloo asks what the machine's own name resolves to, which on many is the loopback device:
-then ranks of several nodes never find each other. Ray knows the address that other nodes see.
+Without it, gloo asks what the machine's own name resolves to, which on many is the loopback device,
+and NCCL takes the first interface that is up, which on many is a bridge of containers: then ranks
+of several nodes never find each other. Ray knows the address that other nodes see.
 """
 
 import os
@@ -12,17 +13,19 @@ if TYPE_CHECKING:
     from ray.train._internal.base_worker_group import BaseWorkerGroup
     from ray.train.torch import TorchConfig
 
-_INTERFACE = "GLOO_SOCKET_IFNAME"
+_GLOO, _NCCL = "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"
 
 
-def torch_config(board: "ActorHandle", *, backend: str, timeout_s: int) -> "TorchConfig":
+def torch_config(
+    board: "ActorHandle", *, backend: str, timeout_s: int, num_nodes: int
+) -> "TorchConfig":
     """Return Ray Train's set-up of torch, extended by ours, which runs first on every rank."""
     from ray.train.torch import TorchConfig
     from ray.train.torch.config import _TorchBackend
 
     class Backend(_TorchBackend):  # type: ignore[misc]
         def on_start(self, worker_group: "BaseWorkerGroup", backend_config: "TorchConfig") -> None:
-            worker_group.execute(_prepare, board)
+            worker_group.execute(_prepare, board, num_nodes)
             super().on_start(worker_group, backend_config)
 
     class Config(TorchConfig):  # type: ignore[misc]
@@ -33,14 +36,23 @@ def torch_config(board: "ActorHandle", *, backend: str, timeout_s: int) -> "Torc
     return Config(backend=backend, timeout_s=timeout_s)
 
 
-def _prepare(board: "ActorHandle") -> None:
+def _prepare(board: "ActorHandle", num_nodes: int) -> None:
     """Set the network interface of this rank, and tell the board what reserves its resources."""
     import ray
 
     ray.get(board.hold.remote(ray.util.get_current_placement_group().id.hex()))
     interface = interface_of(ray.util.get_node_ip_address())
     if interface is not None:
-        os.environ.setdefault(_INTERFACE, interface)
+        for name, value in interface_variables(interface, num_nodes).items():
+            os.environ.setdefault(name, value)
+
+
+def interface_variables(interface: str, num_nodes: int) -> dict[str, str]:
+    """Return the variables that have a rank talk through an interface.
+
+    NCCL is told of it where it leaves the node; `=` has it take this name, not all that begin so.
+    """
+    return {_GLOO: interface} | ({_NCCL: f"={interface}"} if num_nodes > 1 else {})
 
 
 def interface_of(address: str) -> str | None:

@@ -6,8 +6,13 @@ another precision than the params of the job say.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+
+from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
 
 _OTHER_LAUNCHERS = (
     *("SLURM_", "PMI_", "PMIX_", "PRTE_", "OMPI_", "MPI_", "MV2_", "HYDRA_", "PALS_", "ALPS_"),
@@ -25,6 +30,7 @@ _TORCH_RANKS = frozenset(
     }
 )
 """What torch, accelerate and DeepSpeed take for the place of a process among ranks."""
+_TF32 = "NVIDIA_TF32_OVERRIDE"
 _SETTING_PREFIXES = (
     *("ACCELERATE_", "FSDP_", "MEGATRON_LM_", "PARALLELISM_CONFIG_"),
     "PYTORCH_TUNABLEOP_",
@@ -34,7 +40,7 @@ what has torch choose other kernels for products."""
 _SETTINGS = frozenset(
     {
         # Precision of products: params say it, and torch is told.
-        *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
+        *(_TF32, "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
         *("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"),
         *("TORCH_BLAS_PREFER_CUBLASLT", "TORCH_LINALG_PREFER_CUSOLVER", "DISABLE_ADDMM_CUDA_LT"),
         *("XLA_USE_BF16", "XLA_DOWNCAST_BF16", "USE_TORCH_XLA"),
@@ -52,7 +58,7 @@ _FIXED = {"USE_HUB_KERNELS": "NO"}
 def one_process() -> Iterator[None]:
     """Let one process be one rank, and compute as its params say, until the end of the block."""
     before = dict(os.environ)
-    _remove(lambda name: _is_setting(name) or _is_foreign(name) or _is_rank(name))
+    _remove(lambda name: is_setting(name) or _is_foreign(name) or _is_rank(name))
     try:
         yield
     finally:
@@ -62,10 +68,34 @@ def one_process() -> Iterator[None]:
 
 def forget_other_launchers() -> None:
     """Leave a rank of ours with what our own launcher said, and with the settings of its params."""
-    _remove(lambda name: _is_setting(name) or _is_foreign(name))
+    _remove(lambda name: is_setting(name) or _is_foreign(name))
+
+
+def require_own_precision() -> None:
+    """Require that cuBLAS computes as it is told.
+
+    Raises:
+        SurroundingsError: NVIDIA_TF32_OVERRIDE=1 stood where this process loaded torch. No call
+            takes that back.
+    """
+    if _is_tf32_forced():
+        raise SurroundingsError(
+            f"{_TF32}={os.environ.get(_TF32, '1')} was set when this process began: NVIDIA's "
+            "libraries would round every fp32 product to 10 bits, whatever a job's params say",
+            where=f"environment of this machine ({_TF32})",
+            hint="unset it where the launch, or the Ray of its nodes, is started",
+            fault_class=FaultClass.MISTAKE,
+        )
+
+
+@cache
+def _is_tf32_forced() -> bool:
+    """Tell it of this process for good: whether torch, and cuBLAS with it, came before we did."""
+    return os.environ.get(_TF32, "0") not in ("", "0") and "torch" in sys.modules
 
 
 def _remove(is_left_over: Callable[[str], bool]) -> None:
+    _is_tf32_forced()  # while the variable is there
     for name in [name for name in os.environ if is_left_over(name)]:
         del os.environ[name]
     os.environ.update(_FIXED)
@@ -79,5 +109,6 @@ def _is_rank(name: str) -> bool:
     return name in _TORCH_RANKS or name.startswith(_TORCH_LAUNCHERS)
 
 
-def _is_setting(name: str) -> bool:
+def is_setting(name: str) -> bool:
+    """Tell whether a variable changes what libraries compute, beside a job's params."""
     return name in _SETTINGS or name.startswith(_SETTING_PREFIXES)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from cluster.machine.left_over_variables import is_setting
 from cluster.redaction.secret_names import is_secret_name
 
 
@@ -83,7 +84,7 @@ def worker_environment(
 
 
 def _is_allowed(name: str) -> bool:
-    return name in _NAMES or name.startswith(_PREFIXES)
+    return (name in _NAMES or name.startswith(_PREFIXES)) and not is_setting(name)
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -5,7 +5,8 @@ No linear probe of activations: that is kind `probe-direction`.
 For trying a new cluster or root by hand (`seconds` to watch it wait, `fail` to see a failure) and
 for measuring what one job costs there; with `parts` and `workers`, several processes share one job.
 With `holds_gb` it shows what becomes of a job that runs out of memory, with `num_ranks` whether
-several processes start together and hear each other. It computes nothing.
+several processes start together and hear each other. On a GPU it says what training there would
+lack. It computes nothing.
 """
 
 import time
@@ -102,6 +103,10 @@ class Probe(Kind[ProbeParams]):
     def run(self, work: Work[ProbeParams]) -> dict[str, object]:
         """Stay as long as asked, then leave one small file."""
         params = work.params
+        if params.num_gpus:
+            from jobs.training.kernel_compiler import require_compiler
+
+            require_compiler()
         if params.limit_gb is not None and _piece_gb(params) > params.limit_gb:
             raise OutOfMemory(f"{_piece_gb(params):g} GB are more than {params.limit_gb:g} GB")
         depth = work.input("after").facts["depth"] + 1 if params.waits else 0

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cluster.errors import UserError
-from jobs.models.device import pick_device
+from jobs.models.device import DeviceMap, pick_device
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import describe_model, load_model, load_tokenizer, save_checkpoint
@@ -28,8 +28,10 @@ from jobs.training.adapters.lora import (
 from jobs.training.align_params import Params
 from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import score_pairs
+from jobs.training.determinism import repeating_kernels
 from jobs.training.engine import ENGINES, Engine, Held
 from jobs.training.health import LOG
+from jobs.training.kernel_compiler import require_compiler
 from jobs.training.layout import Layout
 from jobs.training.layout_check import check_before_training
 from jobs.training.memory_watch import MemoryWatch
@@ -55,6 +57,8 @@ def align(work: Work[Params]) -> dict[str, object]:
     params = work.params
     layout = params.layout()
     engine = _engine_for(layout)
+    if layout.num_gpus:
+        require_compiler()
     work.progress(None, "loading")
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
@@ -75,7 +79,7 @@ def align(work: Work[Params]) -> dict[str, object]:
     pairs, digest = tokens.different, tokens_digest(tokens.pairs)
     counted = Counter(pair.split for pair in pairs)
     recipe = params.recipe(_num_steps(params, counted["train"]))
-    with engine.session(layout, recipe):
+    with engine.session(layout, recipe), repeating_kernels(params.deterministic):
         facts, training = _train(work, engine, recipe, pairs, digest, tokenizer)
     # Trainer and callbacks hold each other, and with them a model and its moments that nothing
     # needs any more; this process loads others.
@@ -209,13 +213,24 @@ def _load(params: Params, folder: Path, device: str) -> PreTrainedModel:
     model = load_model(
         folder,
         dtype="float32",
-        device=device if quantised is None else {"": device},
+        device=_place(params, device),
         attention=params.attention,
         quantisation=quantised,
     )
     if params.lora is not None:
         add_adapter(model, params.lora, params.seed)
     return model
+
+
+def _place(params: Params, device: str) -> str | DeviceMap:
+    """Return the place to load the model to: this rank's own GPU, by its number.
+
+    A map has the weights read straight to it, and no whole model in the host memory of every rank.
+    A name without a number would be no rank's device to accelerate and the Trainer. Under zero3
+    DeepSpeed places them.
+    """
+    cut_at_loading = params.layout().engine == "zero3"
+    return device if device == "cpu" or cut_at_loading else {"": ranks.local_rank()}
 
 
 def _num_steps(params: Params, num_pairs: int) -> int:

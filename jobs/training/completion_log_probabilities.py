@@ -6,7 +6,8 @@ zero up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ def sum_log_probabilities(
     model.eval()
     try:
         # Not inference_mode: what ZeRO-3 gathers here could not be trained on.
-        with torch.no_grad():
+        with torch.no_grad(), _own_forward(model):
             for start in range(0, len(order), batch_size):
                 members = order[start : start + batch_size]
                 sums[members] = _batch_sums(model, [sequences[i] for i in members], dtype)
@@ -56,6 +57,24 @@ def sum_log_probabilities(
     finally:
         model.train(training)
     return sums
+
+
+@contextmanager
+def _own_forward(model: PreTrainedModel) -> Iterator[None]:
+    """Let a model that accelerate has prepared give its logits as it computes them.
+
+    Prepared for 16 bits, it widens the logits of a whole batch to fp32: three times the memory, for
+    the numbers that `_sum` widens one sequence at a time.
+    """
+    prepared, own = model.__dict__.get("forward"), getattr(model, "_original_forward", None)
+    if prepared is None or own is None:
+        yield
+        return
+    model.forward = own
+    try:
+        yield
+    finally:
+        model.forward = prepared
 
 
 def _batch_sums(

@@ -5,7 +5,7 @@ import math
 from pydantic import model_validator
 
 from cluster.errors import UserError
-from jobs.kind import execution
+from jobs.kind import added, execution
 from jobs.training.divisors import divisors
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe, RecipeParams
@@ -25,6 +25,11 @@ class TrainingParams(RecipeParams):
     )
     keep_checkpoints: int = execution(2, "Newest checkpoints that are kept.", ge=1)
     log_every: int = execution(1, "Steps between rows of the training log.", ge=1)
+    deterministic: bool = added(
+        False,
+        "Use only kernels that repeat themselves to the bit on a GPU. Slower there; nothing "
+        "changes on a processor.",
+    )
     num_gpus: float | None = execution(0, "GPUs; 0 or null computes on the processor.", ge=0, le=1)
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from jobs.models.device import pick_device
 from jobs.models.family import family_of_config
 from jobs.models.loading import describe_model, save_checkpoint
 from jobs.text import corpus
+from jobs.training.determinism import repeating_kernels
 from jobs.training.model_card import write_model_card
 from jobs.training.pretrain_params import Params
 from jobs.training.recipe import Recipe, data_order
@@ -64,7 +65,8 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     order = data_order(len(rows), recipe.steps * params.global_batch, params.seed)
     trainer = _make_trainer(model, Rows(rows, order), recipe, work.folder / "checkpoints", device)
     trainer.supervise(Supervision(work=work, recipe=recipe))
-    outcome = train(trainer)
+    with repeating_kernels(params.deterministic):
+        outcome = train(trainer)
     save_checkpoint(model, tokenizer, work.folder / "model")
     facts: dict[str, object] = {
         "model": describe_model(model.config),

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LambdaLR
 
 
+MOST_TOGETHER = 500_000_000
+"""Weights up to which a GPU's RMSprop steps on all at once, for which it holds a copy of them."""
+
+
 class PrecisionParams(ComputeParams):
     """In which precision, and by which kernel, pairs and rows are computed."""
 
@@ -96,6 +100,8 @@ class Recipe:
             eps=settings.epsilon,
             momentum=0.0,
             centered=False,
+            # The arithmetic is the same; weight by weight, a step's temporaries are one weight's.
+            foreach=False if sum(map(_num_weights, trained)) > MOST_TOGETHER else None,
         )
 
     def scheduler_for(self, optimizer: Optimizer) -> LambdaLR:
@@ -168,6 +174,11 @@ class Recipe:
 def _num_axes(weight: Tensor) -> int:
     """Count the axes of the whole weight: where ZeRO-3 divided it, this rank has a flat piece."""
     return len(getattr(weight, "ds_shape", weight.shape))
+
+
+def _num_weights(weight: Tensor) -> int:
+    """Count the weights of the whole tensor: where ZeRO-3 divided it, this rank has a piece."""
+    return int(getattr(weight, "ds_numel", weight.numel()))
 
 
 def data_order(num_rows: int, num_needed: int, seed: int) -> Int64[np.ndarray, " needed"]:

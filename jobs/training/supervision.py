@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.training.batch_supply import LIMIT_S, WatchedBatches
+from jobs.training.determinism import repeats_itself
 from jobs.training.early_stopping import LOSS, EarlyStopping, StoppingState, stopping_state
 from jobs.training.health import Health
 from jobs.training.params import TrainingParams
@@ -250,7 +251,14 @@ def train(trainer: Supervised) -> dict[str, object]:
     """
     supervision = trainer.supervision
     work, recipe = supervision.work, supervision.recipe
-    continuation = Continuation(work.attempt, recipe.layout, work.params.keep_checkpoints)
+    continuation = Continuation(
+        work.attempt,
+        recipe.layout,
+        work.params.keep_checkpoints,
+        repeats=repeats_itself(
+            on_gpu=recipe.layout.num_gpus > 0, deterministic=work.params.deterministic
+        ),
+    )
     trainer.continuation = continuation
     try:
         trainer.train(

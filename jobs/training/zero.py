@@ -52,9 +52,10 @@ class Zero(Engine):
         import deepspeed
         from transformers.integrations.deepspeed import HfDeepSpeedConfig, unset_hf_deepspeed_config
 
-        # On processors DeepSpeed would compile an extension to talk through shared memory. A build
-        # that is killed leaves a lock behind, on which every later one of this user waits for ever.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        if not layout.num_gpus:
+            # DeepSpeed would compile an extension to talk through shared memory. A build that is
+            # killed leaves a lock behind, on which every later one of this user waits for ever.
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         with _process_group(layout):
             deepspeed.init_distributed(auto_mpi_discovery=False)
             # transformers keeps a weak reference to it: it is in force while we hold it.
@@ -176,8 +177,12 @@ def _process_group(layout: Layout) -> Iterator[None]:
     try:
         yield
     finally:
-        dist.destroy_process_group()
-        deepspeed.comm.comm.cdb = None  # what DeepSpeed knows of the group
+        if deepspeed.comm.is_initialized():
+            # DeepSpeed's own, which forgets its groups too: it would use them in the next job.
+            deepspeed.comm.destroy_process_group()
+            deepspeed.comm.comm.cdb = None
+        else:
+            dist.destroy_process_group()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 

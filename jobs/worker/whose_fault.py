@@ -13,12 +13,16 @@ from cluster.errors import DeltascaleError
 from cluster.fault_classes import FaultClass, class_of_os_error
 
 _NO_MEMORY = re.compile(
-    "can(no|')t allocate memory|DefaultCPUAllocator: not enough memory|"
-    "CUDA (error: |driver error: )?out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
+    r"can(no|')t allocate memory|DefaultCPUAllocator: not enough memory|std::bad_alloc|"
+    # of torch, the driver, Triton, NCCL and other makers' runtimes, in whatever words before it
+    r"out[ _]?of[ _]?memory|cudaErrorMemoryAllocation|_ALLOC_FAILED\b|"
+    # Handles are made at the first product, and fail where nothing is left for their workspace.
+    r"(CUBLAS|CUSPARSE|CUSOLVER|CUDNN)_STATUS_NOT_INITIALIZED\W.*\bcu\w+Create\b|"
+    r"Failed to CUDA (host )?(calloc|alloc|malloc)",
     re.I,
 )
-"""What torch's allocator of host memory, its pinning, and NVIDIA's libraries say; their errors have
-no class of their own."""
+"""What torch's allocators, its pinning, compilers of kernels and NVIDIA's libraries say; their
+errors have no class of their own."""
 
 _WORDS: tuple[tuple[FaultClass, re.Pattern[str]], ...] = (
     (FaultClass.OUT_OF_MEMORY, _NO_MEMORY),
@@ -109,6 +113,8 @@ def is_out_of_memory(error: Exception) -> bool:
     """Tell whether torch, on a device or on the host, or Python found no memory."""
     if isinstance(error, MemoryError) or "OutOfMemoryError" in _names(error):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error)))
 
 

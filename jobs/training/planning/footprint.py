@@ -9,6 +9,7 @@ from jobs.models.family import Saved, attention_kernel, family_of_config
 from jobs.models.shape import ModelConfig, Shape, as_mapping
 from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
+from jobs.training.recipe import MOST_TOGETHER
 from jobs.training.zero import BUCKET
 
 SINGLE, HALF = 4, 2
@@ -137,11 +138,12 @@ def footprint(training: Training, layout: Layout) -> Footprint:
     moments = trained * (2 if training.optimizer == "adamw" else 1) / ranks[Held.MOMENTS]
     gradients = trained / ranks[Held.GRADIENTS]
     sent = _sent(training, layout, is_zero)
-    temporary = _temporary(training, layout) / ranks[Held.MOMENTS]
+    temporary = _temporary(training, layout, is_zero) / ranks[Held.MOMENTS]
     kept = _kept_aside(training, layout, is_zero)
     host = kept
     if layout.offload:
-        host, moments, master, temporary = kept + moments + 2 * master, 0.0, 0.0, 0.0
+        host, moments, temporary = kept + moments + _offloaded(training, layout, master), 0.0, 0.0
+        master = 0.0
         if Held.WEIGHTS in engine.SHARDED:
             host, weights = host + weights, 0.0
     host = max(host, _written_from_host(training, layout, Held.WEIGHTS in engine.SHARDED))
@@ -159,6 +161,16 @@ def footprint(training: Training, layout: Layout) -> Footprint:
     )
 
 
+def _offloaded(training: Training, layout: Layout, master: float) -> float:
+    """Return bytes in host memory in place of a rank's master weights.
+
+    DeepSpeed keeps the weights, a buffer to send them from and their gradient there, each in one
+    piece; and where passes are accumulated, their sum.
+    """
+    accumulates = layout.accumulation(training.global_batch) > 1
+    return (4 if accumulates else 3) * master
+
+
 def _kept_aside(training: Training, layout: Layout, is_zero: bool) -> float:
     """Return a rank's share of copies in host memory: for a checkpoint, and the best weights."""
     trained = SINGLE * training.num_trained
@@ -171,9 +183,10 @@ def _kept_aside(training: Training, layout: Layout, is_zero: bool) -> float:
 
 
 def _written_from_host(training: Training, layout: Layout, divided: bool) -> float:
-    """Return a rank's share of what the first rank has in host memory after training.
+    """Return a rank's share of what the first rank has in host memory, beside a GPU's.
 
-    That is the whole model: a divided one put together, or a base that an adapter is merged with.
+    That is the whole model: a divided one as it is read and as it is put together in the end, or a
+    base that an adapter is merged with. All other ranks read weights straight to their GPU.
     """
     if not divided and training.adapter_rank is None:
         return 0.0
@@ -213,12 +226,15 @@ def _scoring(training: Training, layout: Layout) -> float:
     return wide * logits + copied + copies
 
 
-def _temporary(training: Training, layout: Layout) -> float:
-    """Return bytes of a step's temporaries: for all weights at once on a GPU, else for one."""
+def _temporary(training: Training, layout: Layout, is_zero: bool) -> float:
+    """Return bytes of a step's temporaries: for the largest weight, or for all at once.
+
+    A GPU steps on few weights at once; DeepSpeed's are all in one piece.
+    """
     if training.optimizer == "adamw":
         return 0.0
     copies = 2 if training.decays else 1
-    if layout.num_gpus:
+    if is_zero or (layout.num_gpus and training.num_trained <= MOST_TOGETHER):
         return copies * SINGLE * training.num_trained
     shape = training.model.shape
     return copies * SINGLE * shape.d_model * max(shape.vocab_size, shape.d_mlp)

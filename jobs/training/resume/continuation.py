@@ -45,7 +45,15 @@ class Description(TypedDict):
 class Continuation:
     """The checkpoints of one run, written and continued from."""
 
-    def __init__(self, attempt: AttemptFolder, layout: Layout, keep: int) -> None:
+    def __init__(self, attempt: AttemptFolder, layout: Layout, keep: int, *, repeats: bool) -> None:
+        """Look for the newest checkpoint.
+
+        Args:
+            attempt: whose checkpoints they are.
+            layout: of the run.
+            keep: newest checkpoints that are kept.
+            repeats: whether the same steps give the same bits here.
+        """
         self.checkpoints = CheckpointWriter(attempt, layout, keep)
         self.best = BestWeights()
         self._checkpoint, self._refused = adopt_newest(attempt, layout)
@@ -53,7 +61,9 @@ class Continuation:
         self._state: ReplicatedState | DeepSpeedState | FsdpState | None = None
         if self._checkpoint is not None:
             self._layout_changed = self._checkpoint.marker.layout != layout
-            self.checkpoints.exact = self._checkpoint.marker.exact and not self._layout_changed
+            self.checkpoints.exact = (
+                self._checkpoint.marker.exact and not self._layout_changed and repeats
+            )
 
     @property
     def folder(self) -> Path | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from accelerate import Accelerator, DistributedType
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -15,6 +16,7 @@ from cluster.errors import UserError
 from jobs.kinds.align import Align
 from jobs.models.loading import describe_model, load_model
 from jobs.taps.pair_loading import adapter_on
+from jobs.training.alignment import _place
 
 align = Align()
 
@@ -154,6 +156,33 @@ def test_a_quantised_base_is_refused_without_a_gpu_and_by_engines_that_cut_weigh
     with pytest.raises(UserError, match="'zero3' cuts weights into pieces") as caught:
         align.Params(lora=quantised, engine="zero3")
     assert {"ddp", "zero2"} < set(caught.value.allowed)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_a_quantised_base_lies_on_the_gpu_of_its_own_rank(monkeypatch, rank):
+    monkeypatch.setenv("LOCAL_RANK", str(rank))
+    params = align.Params(lora={**LORA, "quantised": "nf4"}, num_gpus=4)
+    place = _place(params, "cuda")
+    model = torch.nn.Linear(2, 2).requires_grad_(False)
+    model.is_loaded_in_4bit, model.hf_device_map = True, place
+    # accelerate's own question, as it asks it of ranks on several GPUs.
+    accelerator = Accelerator(cpu=True)
+    monkeypatch.setitem(accelerator.state._shared_state, "device", torch.device("cuda", rank))
+    monkeypatch.setitem(
+        accelerator.state._shared_state, "distributed_type", DistributedType.MULTI_GPU
+    )
+    accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+    model.hf_device_map = {"": "cuda"}
+    model._is_accelerate_prepared = False
+    with pytest.raises(ValueError, match="on a different device"):
+        accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+
+
+def test_only_what_deepspeed_cuts_at_loading_is_not_read_straight_to_a_gpu(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for engine, place in (("ddp", {"": 1}), ("zero2", {"": 1}), ("zero3", "cuda")):
+        assert _place(align.Params(engine=engine, num_gpus=2), "cuda") == place
+    assert _place(align.Params(num_ranks=2), "cpu") == "cpu"
 
 
 def test_the_reference_is_used_where_it_is_given_and_never_with_a_quantised_base():

@@ -1,13 +1,23 @@
 """One process under engines that are made for several, and an engine that is not in force."""
 
+from contextlib import nullcontext
+
+import deepspeed
 import pytest
 
+from jobs.training import zero
 from jobs.training.engine import ENGINES
+from jobs.training.layout import Layout
+from jobs.training.recipe import Recipe, RecipeParams
 from jobs.training.zero import Zero
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 3, "learning_rate": 1e-3, "checkpoint_every": None}
 OFFLOADED = {**PARAMS, "engine": "zero2", "offload": True}
+ONE_AFTER_ANOTHER = (
+    *({"engine": "ddp"}, {"engine": "zero1"}, {"engine": "zero2"}, {"engine": "zero3"}),
+    *({"engine": "zero2", "offload": True}, {"engine": "ddp"}),
+)
 
 
 def test_one_process_offloads_to_host_memory_and_leaves_nothing_behind(scored):
@@ -18,6 +28,28 @@ def test_one_process_offloads_to_host_memory_and_leaves_nothing_behind(scored):
         assert row["loss"] == pytest.approx(wanted["loss"], abs=1e-6)
     assert scored.artifact("offloaded").facts["training"]["engine_in_force"]["offload"]
     assert scored.log_of("again") == scored.log_of("plain")
+
+
+@pytest.mark.slow
+def test_one_process_trains_by_one_engine_after_another(scored):
+    for number, engine in enumerate(ONE_AFTER_ANOTHER):
+        answer, _ = scored.run("align", {**PARAMS, **engine}, name=f"{number}", **INPUTS)
+        assert answer["state"] == "done", (engine, answer)
+        for row, wanted in zip(scored.log_of(f"{number}"), scored.log_of("0"), strict=True):
+            assert row["loss"] == pytest.approx(wanted["loss"], abs=1e-6)
+    assert scored.log_of("5") == scored.log_of("0")
+
+
+def test_only_a_job_without_gpus_keeps_deepspeed_from_compiling(monkeypatch):
+    known = {"deepspeed_shm_comm": True}
+    monkeypatch.setattr(deepspeed.ops, "__compatible_ops__", known, raising=False)
+    recipe = Recipe(settings=RecipeParams(), layout=Layout(micro_batch=4), steps=1)
+    for num_gpus, is_known in ((1, True), (0, False)):
+        layout = Layout(num_gpus=num_gpus, micro_batch=4)
+        monkeypatch.setattr(zero, "_process_group", lambda layout: nullcontext())
+        monkeypatch.setattr(deepspeed, "init_distributed", lambda **given: None)
+        with ENGINES.find("zero2").session(layout, recipe):
+            assert known["deepspeed_shm_comm"] is is_known
 
 
 def test_an_engine_that_is_not_in_force_ends_training_before_a_step(scored, monkeypatch):
