@@ -28,10 +28,18 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 REAL_DATA = Path(os.environ.get("DELTASCALE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 """The folder of real data sets."""
 
+COMPILER = shutil.which(os.environ.get("CXX", "c++"))
+"""The compiler that makes torch see GPUs where there is none."""
+_HAS_GPU = Path("/dev/nvidiactl").exists()
+
 TOOLS = {
     "latex": Tool("pdflatex", shutil.which("pdflatex") is not None),
     "browser": Tool("Chromium", CHROMIUM is not None),
-    "gpu": Tool("a GPU", Path("/dev/nvidiactl").exists()),
+    "gpu": Tool("a GPU", _HAS_GPU),
+    "fake_gpu": Tool(
+        "a C++ compiler, to pretend GPUs where there is none",
+        COMPILER is not None and not _HAS_GPU,
+    ),
     "real_data": Tool(
         "real data (DELTASCALE_DATA)", (REAL_DATA / "paradetox" / "paradetox.tsv").exists()
     ),

@@ -139,7 +139,7 @@ class _ExtractionRun:
         return PairingConditions(
             has_adapter=self.models.has_adapter,
             weight_bytes=num_parameters * (4 if self._extraction.dtype == "float32" else 2),
-            memory_bytes=free_memory(self._device, self._params.memory_gb),
+            memory_bytes=free_memory(self._params.num_gpus, self._params.memory_gb),
             spool_bytes=self._spool.bytes,
             is_shared=self._spool.is_shared,
             forward_s=estimate_forward_seconds(

@@ -44,7 +44,7 @@ class PairingConditions:
     weight_bytes: int
     """Bytes of one model in its compute dtype."""
     memory_bytes: int
-    """Bytes for models: of the GPUs together, or free in the host."""
+    """Bytes for models: free on the GPUs of the job together, or in the host."""
     spool_bytes: int
     """Bytes of all rows of the base in fp32."""
     is_shared: bool
@@ -104,11 +104,11 @@ def estimate_forward_seconds(
     return 2 * num_parameters * num_tokens / speed
 
 
-def free_memory(device: str, memory_gb: float) -> int:
-    """Return the bytes for models: of all GPUs, or of the host (set aside, or free)."""
-    if device != "cpu":
-        gpus = range(torch.cuda.device_count())
-        return sum(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
+def free_memory(num_gpus: float, memory_gb: float) -> int:
+    """Return the bytes for models: free on the job's GPUs, or of the host (set aside, or free)."""
+    if num_gpus > 0:
+        # Not on all that torch sees: the models go to these, and asking opens a context of 0.5 GB.
+        return sum(torch.cuda.mem_get_info(gpu)[0] for gpu in range(max(1, int(num_gpus))))
     if memory_gb:
         return int(memory_gb * 1e9)
     return free_host_bytes()

@@ -135,7 +135,7 @@ class _PinnedRing:
         for start in range(0, len(source_bytes), _BUFFER_BYTES):
             piece = source_bytes[start : start + _BUFFER_BYTES]
             buffer = self._take_buffer(submit)
-            is_copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            is_copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             with torch.cuda.stream(stream):
                 buffer[: len(piece)].copy_(piece, non_blocking=True)
                 is_copied.record(stream)
