@@ -18,9 +18,11 @@ from cluster.driver.session_folder import SessionFolder
 from cluster.driver_messages import Start
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
+from cluster.machine.accelerators import find_accelerator
 from cluster.machine.container_limits import container_limits, free_host_bytes
+from cluster.machine.resources import Resources
 from cluster.machine.visible_gpus import visible_variable
-from cluster.nodes.ray_nodes import GPU_MEMORY
+from cluster.nodes.ray_nodes import GPU_MEMORY, GPU_PRODUCT
 
 if TYPE_CHECKING:
     from ray._private.node import Node
@@ -136,8 +138,14 @@ def _options(start: Start, address: str | None, folder: SessionFolder | None) ->
     }
     if offered.num_gpus and offered.gpu_memory_gb:
         # What the driver says of these GPUs; Ray knows only products, and not all.
-        options["labels"] = {GPU_MEMORY: f"{offered.gpu_memory_gb:g}"}
+        options["labels"] = {GPU_MEMORY: f"{offered.gpu_memory_gb:g}", **_product_label(offered)}
     return options
+
+
+def _product_label(offered: Resources) -> dict[str, str]:
+    """Return the label with the product of the GPUs, as labels are written."""
+    product = find_accelerator(offered.gpu_name, offered.gpu_memory_gb)
+    return {} if product is None else {GPU_PRODUCT: product.name.replace(" ", "-")}
 
 
 def _memory_of_container() -> dict[str, int]:

@@ -1,60 +1,177 @@
-"""Accelerators by name: how much memory each has, and how fast it computes at most.
+"""Accelerators by product: what each has of memory, and how fast it computes and moves bytes.
 
-Any name that a driver, Ray or a user gives is understood: `NVIDIA H100 80GB HBM3`, `H100`,
-`A100-40G`.
+Any name that a driver, torch, Ray or a user gives is understood: `NVIDIA H100 80GB HBM3`, `H100`,
+`A100-40G`, `rtx4090`, `NVIDIA A100-SXM4-80GB MIG 3g.40gb`. Numbers are those of the makers' data
+sheets, without sparsity.
 """
 
 import re
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accelerator:
-    """One product, as its maker describes it."""
+    """One product with one size of memory, or a part of one."""
 
+    name: str
+    """The product, and its memory where it is sold with several."""
     memory_gb: float
     """Memory in 10^9 bytes; drivers never report less."""
     half_flops: float
-    """Operations per second of its matrix units in 16 bits, without sparsity."""
+    """Operations per second of its matrix units in 16 bits, summed in 32."""
     single_flops: float
     """Operations per second in full 32-bit precision, without TF32."""
+    bytes_per_s: float
+    """Bytes per second between its memory and its processors."""
+    link_bytes_per_s: float
+    """Bytes per second that it sends to another one of its node."""
+    has_bfloat16: bool = True
+    """Whether its matrix units take bfloat16; where not, that is computed as float32."""
+
+    def flops(self, dtype: str) -> float:
+        """Return its operations per second in a compute dtype."""
+        is_half = dtype == "float16" or (dtype == "bfloat16" and self.has_bfloat16)
+        return self.half_flops if is_half else self.single_flops
 
 
+_PCIE_3, _PCIE_4, _PCIE_5 = 13.0, 25.0, 50.0
+"""GB per second of 16 lanes, as copies reach."""
+_COLUMNS = ("memory_gb", "half", "single", "memory", "link")
 _PRODUCTS = {
-    "P100": Accelerator(memory_gb=16, half_flops=21e12, single_flops=10.6e12),
-    "V100": Accelerator(memory_gb=16, half_flops=125e12, single_flops=15.7e12),
-    "T4": Accelerator(memory_gb=16, half_flops=65e12, single_flops=8.1e12),
-    "A10": Accelerator(memory_gb=24, half_flops=125e12, single_flops=31.2e12),
-    "A10G": Accelerator(memory_gb=24, half_flops=70e12, single_flops=35e12),
-    "L4": Accelerator(memory_gb=24, half_flops=121e12, single_flops=30.3e12),
-    "A40": Accelerator(memory_gb=48, half_flops=149.7e12, single_flops=37.4e12),
-    "L40": Accelerator(memory_gb=48, half_flops=181e12, single_flops=90.5e12),
-    "L40S": Accelerator(memory_gb=48, half_flops=362e12, single_flops=91.6e12),
-    "A100": Accelerator(memory_gb=40, half_flops=312e12, single_flops=19.5e12),
-    "H100": Accelerator(memory_gb=80, half_flops=989e12, single_flops=67e12),
-    "H200": Accelerator(memory_gb=141, half_flops=989e12, single_flops=67e12),
-    "H20": Accelerator(memory_gb=96, half_flops=148e12, single_flops=44e12),
-    "GH200": Accelerator(memory_gb=96, half_flops=989e12, single_flops=67e12),
-    "B200": Accelerator(memory_gb=180, half_flops=2250e12, single_flops=75e12),
-    "GB200": Accelerator(memory_gb=186, half_flops=2500e12, single_flops=80e12),
-}
-"""Products by Ray's name; one sold with several memories has the least, unless a name says more."""
+    # words of the name: memory in GB, TFLOP/s in 16 and in 32 bits, GB/s of memory and of the link
+    "P100": (16, 21.2, 10.6, 732, _PCIE_3),
+    "V100": ((16, 125, 15.7, 900, 125), (32, 125, 15.7, 900, 125)),
+    "T4": (16, 65, 8.1, 300, _PCIE_3),
+    "A2": (16, 18, 4.5, 200, _PCIE_4),
+    "A10": (24, 125, 31.2, 600, _PCIE_4),
+    "A10G": (24, 70, 35, 600, _PCIE_4),
+    "A16": (16, 17.9, 4.5, 200, _PCIE_4),
+    "A30": (24, 165, 10.3, 933, 100),
+    "A40": (48, 149.7, 37.4, 696, 56),
+    "L4": (24, 121, 30.3, 300, _PCIE_4),
+    "L40": (48, 181, 90.5, 864, _PCIE_4),
+    "L40S": (48, 362, 91.6, 864, _PCIE_4),
+    "A100": ((40, 312, 19.5, 1555, 300), (80, 312, 19.5, 1935, 300)),
+    "A800": ((40, 312, 19.5, 1555, 200), (80, 312, 19.5, 1935, 200)),
+    "H100": (80, 989, 67, 3350, 450),
+    "H100 PCIE": (80, 756, 51, 2000, _PCIE_5),
+    "H100 NVL": (94, 835, 60, 3900, 300),
+    "H800": (80, 989, 67, 3350, 200),
+    "H20": (96, 148, 44, 4000, 450),
+    "H200": (141, 989, 67, 4800, 450),
+    "H200 NVL": (141, 835, 60, 4800, 450),
+    "GH200": ((96, 989, 67, 4000, 450), (144, 989, 67, 4900, 450)),
+    "B200": (180, 2250, 75, 7700, 900),
+    "GB200": (186, 2500, 80, 8000, 900),
+    "B300": (270, 2250, 75, 7700, 900),
+    "2080 TI": (11, 53.8, 13.4, 616, _PCIE_3),
+    "TITAN RTX": (24, 130, 16.3, 672, _PCIE_3),
+    "RTX 6000": (24, 130.5, 16.3, 672, _PCIE_3),
+    "RTX 8000": (48, 130.5, 16.3, 672, _PCIE_3),
+    "3060": (12, 25.5, 12.7, 360, _PCIE_4),
+    "3080": ((10, 59.5, 29.8, 760, _PCIE_4), (12, 61.3, 30.6, 912, _PCIE_4)),
+    "3080 TI": (12, 68, 34.1, 912, _PCIE_4),
+    "3090": (24, 71, 35.6, 936, _PCIE_4),
+    "3090 TI": (24, 80, 40, 1008, _PCIE_4),
+    "4060 TI": ((8, 44, 22, 288, _PCIE_4), (16, 44, 22, 288, _PCIE_4)),
+    "4070": (12, 58, 29, 504, _PCIE_4),
+    "4080": (16, 97.5, 48.7, 716, _PCIE_4),
+    "4090": (24, 165.2, 82.6, 1008, _PCIE_4),
+    "5080": (16, 112.6, 56.3, 960, _PCIE_5),
+    "5090": (32, 209.5, 104.8, 1792, _PCIE_5),
+    "A4000": (16, 76.7, 19.2, 448, _PCIE_4),
+    "A4500": (20, 94.6, 23.7, 640, _PCIE_4),
+    "A5000": (24, 111.1, 27.8, 768, _PCIE_4),
+    "A6000": (48, 154.8, 38.7, 768, _PCIE_4),
+    "RTX 5000 ADA": (32, 261.1, 65.3, 576, _PCIE_4),
+    "RTX 6000 ADA": (48, 364.2, 91.1, 960, _PCIE_4),
+    "RTX PRO 6000": (96, 503.8, 125, 1597, _PCIE_5),
+}  # fmt: skip
+"""Products by the words that their names have in common; several rows: sold with several sizes."""
 
+_WITHOUT_BFLOAT16 = frozenset(
+    {"P100", "V100", "T4", "2080 TI", "TITAN RTX", "RTX 6000", "RTX 8000"}
+)
 _NAMED_WITH_HOST_MEMORY = ("GH200",)
 """Products whose drivers name them with the memory of the processor beside them."""
 
 _MEMORY = re.compile(r"(?<![0-9A-Z])([0-9]+) ?(?:GB|G)(?![0-9A-Z])")
+_PART = re.compile(r"\bMIG[ -](?:([0-9])C\.)?([0-9])G\.")
+_SLICES = 7
+"""Compute slices of a GPU that is cut into MIG parts."""
+_ROOM = 1.1
+"""A driver reports up to so much more than the maker's size: it counts memory in MiB."""
 
 
-def find_accelerator(name: str) -> Accelerator | None:
-    """Return the product that a name means, with the memory the name gives; None if unknown."""
-    words = re.split(r"[^0-9A-Z]+", name.upper())
-    product = next((word for word in words if word in _PRODUCTS), None)
-    if product is None:
+def _rows(words: str) -> list[Accelerator]:
+    """Return a product in each size of memory, the smallest first."""
+    given = _PRODUCTS[words]
+    rows = given if isinstance(given[0], tuple) else (given,)
+    made = []
+    for row in rows:
+        cells = dict(zip(_COLUMNS, row, strict=True))
+        size = f"-{cells['memory_gb']}GB" if len(rows) > 1 else ""
+        made.append(
+            Accelerator(
+                name=words.replace(" ", "-") + size,
+                memory_gb=cells["memory_gb"],
+                half_flops=cells["half"] * 1e12,
+                single_flops=cells["single"] * 1e12,
+                bytes_per_s=cells["memory"] * 1e9,
+                link_bytes_per_s=cells["link"] * 1e9,
+                has_bfloat16=words not in _WITHOUT_BFLOAT16,
+            )
+        )
+    return made
+
+
+def find_accelerator(name: str, memory_gb: float = 0.0) -> Accelerator | None:
+    """Return the product that a name means; None if unknown.
+
+    Args:
+        name: as a driver, Ray or a user gives it.
+        memory_gb: what is known of its memory in 10^9 bytes; 0: what the name says, or else the
+            smallest that the product is sold with.
+    """
+    upper = name.upper()
+    # `RTX4090` and `6000Ada` are two words; `A100-SXM4-80GB` has the words A100, SXM4 and 80GB.
+    apart = re.sub(r"RTX(?=[A-Z]?[0-9])|(?<=[0-9])(?=ADA|TI\b)", lambda at: at[0] + " ", upper)
+    words = set(re.findall(r"[0-9A-Z]+", apart))
+    meant = [product for product in _PRODUCTS if words >= set(product.split())]
+    if not meant:
         return None
-    memory_gb = None if product in _NAMED_WITH_HOST_MEMORY else _gb_in_name(name)
-    accelerator = _PRODUCTS[product]
-    return accelerator if memory_gb is None else replace(accelerator, memory_gb=memory_gb)
+    product = max(meant, key=lambda each: len(each.split()))
+    part = _PART.search(upper)
+    sizes = _MEMORY.findall(upper[: part.start()] if part else upper)
+    in_name = float(sizes[-1]) if sizes and product not in _NAMED_WITH_HOST_MEMORY else 0.0
+    whole = _of_size(product, in_name or (0.0 if part else memory_gb))
+    return whole if part is None else _part_of(whole, part, _gb_in_name(name) or memory_gb)
+
+
+def _of_size(product: str, memory_gb: float) -> Accelerator:
+    """Return a product with the size that it is sold with next to a known one, which it gets."""
+    rows = _rows(product)
+    if not memory_gb:
+        return rows[0]
+    fitting = [row for row in rows if row.memory_gb <= memory_gb * _ROOM]
+    sold = max(fitting or rows[:1], key=lambda row: row.memory_gb)
+    return replace(sold, memory_gb=memory_gb)
+
+
+def _part_of(whole: Accelerator, part: "re.Match[str]", memory_gb: float) -> Accelerator:
+    """Return a MIG part: its compute slices of seven, its memory's share of the bandwidth."""
+    compute = int(part[1] or part[2]) / _SLICES
+    memory = memory_gb or whole.memory_gb * int(part[2]) / _SLICES
+    return replace(
+        whole,
+        name=f"{whole.name} MIG {f'{part[1]}c.' if part[1] else ''}{part[2]}g.{memory:g}gb",
+        memory_gb=memory,
+        half_flops=whole.half_flops * compute,
+        single_flops=whole.single_flops * compute,
+        bytes_per_s=whole.bytes_per_s * min(1.0, memory / whole.memory_gb),
+        link_bytes_per_s=_PCIE_3 * 1e9,
+    )
 
 
 def gpu_memory_gb(name: str) -> float:
@@ -70,15 +187,55 @@ def _gb_in_name(name: str) -> float | None:
 
 
 def slowest_with(memory_gb: float) -> Accelerator | None:
-    """Return the slowest product with this much memory or the next less; None below all of them."""
-    fitting = [product for product in _PRODUCTS.values() if product.memory_gb <= memory_gb * 1.02]
+    """Return a GPU as slow in everything as any product with this memory, or the next less.
+
+    It is what a GPU is planned as whose product is not known. None below all products.
+    """
+    rows = [row for words in _PRODUCTS for row in _rows(words)]
+    fitting = [row for row in rows if row.memory_gb <= memory_gb * 1.02]
     if not fitting:
         return None
-    most = max(product.memory_gb for product in fitting)
-    largest = [product for product in fitting if product.memory_gb == most]
-    return min(largest, key=lambda product: product.half_flops)
+    most = max(row.memory_gb for row in fitting)
+    alike = [row for row in fitting if row.memory_gb == most]
+    return Accelerator(
+        name=f"the slowest GPU of {most:g} GB",
+        memory_gb=memory_gb,
+        half_flops=min(row.half_flops for row in alike),
+        single_flops=min(row.single_flops for row in alike),
+        bytes_per_s=min(row.bytes_per_s for row in alike),
+        link_bytes_per_s=min(row.link_bytes_per_s for row in alike),
+        has_bfloat16=all(row.has_bfloat16 for row in alike),
+    )
+
+
+def slowest_of(names: list[str]) -> str:
+    """Return, of the GPUs of a machine, the name of the slowest product; empty if one is unknown.
+
+    A job may get any of them.
+    """
+    known = {name: product for name in names if (product := find_accelerator(name)) is not None}
+    if not names or len(known) < len(set(names)):
+        return names[0] if names and len(set(names)) == 1 else ""
+    return min(known, key=lambda name: known[name].half_flops)
+
+
+def planned_as(name: str, memory_gb: float) -> Accelerator | None:
+    """Return what a GPU is planned as: its product, or the slowest with its memory; None: neither.
+
+    Args:
+        name: of the product; may be empty or unknown.
+        memory_gb: its memory in 10^9 bytes; 0 where not known.
+    """
+    return find_accelerator(name, memory_gb) or (slowest_with(memory_gb) if memory_gb else None)
+
+
+def nearest_product(name: str) -> str | None:
+    """Return the product whose name is most like one that is not known; None: none is."""
+    bare = re.sub(r"NVIDIA|GEFORCE|TESLA|RTX", "", _MEMORY.sub("", name.upper())).strip("-_ .")
+    near = get_close_matches(bare, product_names(), n=1, cutoff=0.6)
+    return near[0] if near else None
 
 
 def product_names() -> list[str]:
-    """Return the names of all products, sorted."""
-    return sorted(_PRODUCTS)
+    """Return the names of all products, sorted; one that is sold with several sizes once."""
+    return sorted(words.replace(" ", "-") for words in _PRODUCTS)

@@ -5,6 +5,7 @@ import platform
 from contextlib import suppress
 from dataclasses import dataclass
 
+from cluster.machine.accelerators import slowest_of
 from cluster.machine.container_limits import container_limits
 from cluster.machine.visible_gpus import visible_gpus
 
@@ -29,6 +30,8 @@ class Resources:
     """Number of ranks."""
     num_nodes: int = 1
     """Number of nodes that the ranks are spread over evenly."""
+    gpu_name: str = ""
+    """The product of the accelerators that a node offers; empty: not known, or of no matter."""
 
     @property
     def total(self) -> "Resources":
@@ -48,6 +51,7 @@ class Resources:
             num_gpus=self.num_gpus * num_ranks,
             memory_gb=self.memory_gb * num_ranks,
             gpu_memory_gb=self.gpu_memory_gb,
+            gpu_name=self.gpu_name,
         )
 
     def fits(self, offered: "Resources") -> bool:
@@ -75,6 +79,7 @@ class Resources:
             num_gpus=self.num_gpus + sign * other.num_gpus,
             memory_gb=self.memory_gb + sign * other.memory_gb,
             gpu_memory_gb=gpu_memory_gb,
+            gpu_name=self.gpu_name or other.gpu_name,
         )
 
     def times_in(self, offered: "Resources") -> int:
@@ -122,6 +127,7 @@ def this_machine() -> Resources:
         num_gpus=len(gpus),
         memory_gb=round(min(memory_bytes, limits.memory_bytes) / 1e9, 1),
         gpu_memory_gb=min((gpu.memory_gb for gpu in gpus), default=0),
+        gpu_name=slowest_of([gpu.name for gpu in gpus]),
     )
 
 

@@ -36,6 +36,8 @@ class Gpu:
     """How `CUDA_VISIBLE_DEVICES` names it."""
     memory_gb: float
     """Its memory in 10^9 bytes; 0 where the driver does not say."""
+    name: str = ""
+    """Its product, and which part of it; empty where the driver does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Board:
     """`GPU-…`; empty where it is not known."""
     memory_gb: float
     """Its memory in 10^9 bytes; 0 where the driver does not say."""
+    name: str = ""
+    """Its product; empty where the driver does not say."""
     is_cut: bool = False
     """True in MIG mode, where only its parts can be computed on."""
     parts: Sequence[Gpu] = field(default_factory=tuple)
@@ -55,7 +59,7 @@ class Board:
         """Return what a process computes on that is shown this board: its first part where cut."""
         if self.is_cut or self.parts:
             return self.parts[0] if self.parts else None
-        return Gpu(identifier=identifier, memory_gb=self.memory_gb)
+        return Gpu(identifier=identifier, memory_gb=self.memory_gb, name=self.name)
 
 
 def visible_gpus() -> list[Gpu]:
@@ -119,7 +123,8 @@ def _all(boards: Sequence[Board]) -> list[Gpu]:
             gpus.extend(board.parts)
         else:
             identifier = board.uuid if mixed and board.uuid else str(number)
-            gpus.append(Gpu(identifier=identifier, memory_gb=board.memory_gb))
+            whole = Gpu(identifier=identifier, memory_gb=board.memory_gb, name=board.name)
+            gpus.append(whole)
     return gpus
 
 
@@ -154,7 +159,8 @@ def _part_by_place(entry: str, boards: Sequence[Board]) -> Gpu | None:
     board = next((board for board in boards if uuid and board.uuid == uuid), None)
     if board is None or not board.parts or "/" not in entry:
         return None
-    return Gpu(identifier=entry, memory_gb=min(part.memory_gb for part in board.parts))
+    smallest = min(board.parts, key=lambda part: part.memory_gb)
+    return replace(smallest, identifier=entry)
 
 
 @lru_cache(maxsize=8)
@@ -168,10 +174,11 @@ def _boards(program: str | None) -> tuple[Board, ...] | None:
         if gpu := _LISTED.match(line):
             boards.append((gpu[2], gpu[3], []))
         elif line.startswith("GPU "):
-            boards.append((line.partition(":")[2], "", []))
+            boards.append((line.partition(":")[2].strip(), "", []))
         elif boards and (part := _PART.match(line)):
-            memory_gb = gpu_memory_gb(part[1])
-            boards[-1][2].append(Gpu(identifier=part[2], memory_gb=memory_gb))
+            name = f"{boards[-1][0]} MIG {part[1]}"
+            made = Gpu(identifier=part[2], memory_gb=gpu_memory_gb(part[1]), name=name)
+            boards[-1][2].append(made)
     if not boards:
         return _boards_of_kernel() if listed is None else ()
     sizes = _sizes_and_modes(program)
@@ -181,6 +188,7 @@ def _boards(program: str | None) -> tuple[Board, ...] | None:
         Board(
             uuid=uuid,
             memory_gb=memory_gb or gpu_memory_gb(name),
+            name=name,
             is_cut=is_cut,
             parts=tuple(parts),
         )
@@ -236,5 +244,7 @@ def _boards_of_kernel() -> tuple[Board, ...] | None:
             continue
         told = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
         uuid, name = told.get("GPU UUID", ""), told.get("Model", "")
-        boards.append(Board(uuid=uuid if "?" not in uuid else "", memory_gb=gpu_memory_gb(name)))
+        boards.append(
+            Board(uuid="" if "?" in uuid else uuid, memory_gb=gpu_memory_gb(name), name=name)
+        )
     return tuple(boards) or None

@@ -18,6 +18,8 @@ NODE_ID = "ray.io/node-id"
 _ACCELERATOR = "ray.io/accelerator-type"
 GPU_MEMORY = "gpu_memory_gb"
 """Label or resource that a node may be started with: memory of each of its GPUs, in GB."""
+GPU_PRODUCT = "gpu_product"
+"""Label that a node may be started with: the name of the product of its GPUs, `A100-80GB`."""
 _LOOK_EVERY_S = 5.0
 
 
@@ -92,7 +94,12 @@ def _offer_of(resources: Mapping[str, float], labels: Mapping[str, str]) -> Reso
         num_gpus=resources.get("GPU", 0),
         memory_gb=resources.get("memory", 0) / 1e9,
         gpu_memory_gb=_gpu_memory_gb(resources, labels) if resources.get("GPU") else 0,
+        gpu_name=_gpu_name(labels) if resources.get("GPU") else "",
     )
+
+
+def _gpu_name(labels: Mapping[str, str]) -> str:
+    return labels.get(GPU_PRODUCT) or labels.get(_ACCELERATOR, "")
 
 
 def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) -> float:
@@ -101,7 +108,7 @@ def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) ->
     with suppress(ValueError):
         if labelled and 0 < float(labelled) < math.inf:
             return float(labelled)
-    return gpu_memory_gb(labels.get(_ACCELERATOR, ""))
+    return gpu_memory_gb(_gpu_name(labels))
 
 
 class Preemption:

@@ -8,7 +8,13 @@ from dataclasses import replace
 
 from cluster.errors import UserError
 from cluster.executor import Executor
-from cluster.machine.accelerators import gpu_memory_gb, product_names
+from cluster.machine.accelerators import (
+    find_accelerator,
+    gpu_memory_gb,
+    nearest_product,
+    planned_as,
+    product_names,
+)
 from cluster.machine.resources import Resources
 
 MACHINES_GRAMMAR = (
@@ -62,6 +68,7 @@ class Machines:
                 num_gpus=_real(node.num_gpus, self.capacity.num_gpus),
                 memory_gb=_real(node.memory_gb, self.capacity.memory_gb),
                 gpu_memory_gb=node.gpu_memory_gb or self.capacity.gpu_memory_gb,
+                gpu_name=node.gpu_name or self.capacity.gpu_name,
             )
             for node in nodes
         ]
@@ -137,7 +144,7 @@ def _parse_nodes(text: str) -> list[Resources]:
         )
     num_nodes = _count(match[1], _MOST_NODES, "nodes")
     if match[2] is None:
-        return [_node(0, 0.0)] * num_nodes
+        return [_node(0, 0.0, "")] * num_nodes
     num_gpus = _count(match[2], _MOST_GPUS, "GPUs of one node")
     memory_gb = gpu_memory_gb(match[3])
     if not memory_gb:
@@ -145,9 +152,34 @@ def _parse_nodes(text: str) -> list[Resources]:
             f"the memory of the GPU type {match[3]!r} is not known",
             where="--machines",
             allowed=product_names(),
-            hint=f"or write its memory: {match[1]}x{match[2]}x{match[3]}-80GB",
+            hint=_did_you_mean(match[3])
+            + f"or write its memory: {match[1]}x{match[2]}x{match[3]}-80GB",
         )
-    return [_node(num_gpus, memory_gb)] * num_nodes
+    return [_node(num_gpus, memory_gb, match[3])] * num_nodes
+
+
+def _did_you_mean(name: str) -> str:
+    near = nearest_product(name)
+    return f"did you mean {near!r}? " if near else ""
+
+
+def notes_on_machines(machines: Iterable[Resources]) -> list[str]:
+    """Say what GPUs are planned as whose product is not known, each kind of them once."""
+    unknown = {
+        (node.gpu_name, node.gpu_memory_gb): None
+        for node in machines
+        if node.num_gpus and find_accelerator(node.gpu_name) is None
+    }
+    notes = []
+    for name, memory_gb in unknown:
+        stand_in = planned_as(name, memory_gb)
+        what = f"the GPU {name!r} is not known" if name else "nobody says what the GPUs are"
+        if stand_in is None:
+            told = "nothing is known of its memory or speed, so no hours are expected"
+        else:
+            told = f"hours are those of {stand_in.name} that is known"
+        notes.append(f"{what}: {_did_you_mean(name) if name else ''}{told}")
+    return notes
 
 
 def _count(digits: str, most: int, what: str) -> int:
@@ -161,7 +193,11 @@ def _count(digits: str, most: int, what: str) -> int:
     return int(digits)
 
 
-def _node(num_gpus: int, memory_gb: float) -> Resources:
+def _node(num_gpus: int, memory_gb: float, name: str) -> Resources:
     return Resources(
-        num_cpus=math.inf, num_gpus=num_gpus, memory_gb=math.inf, gpu_memory_gb=memory_gb
+        num_cpus=math.inf,
+        num_gpus=num_gpus,
+        memory_gb=math.inf,
+        gpu_memory_gb=memory_gb,
+        gpu_name=name,
     )

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
-from orchestrator.plan.machines import MACHINES_GRAMMAR, parse_machines
+from orchestrator.plan.machines import MACHINES_GRAMMAR, notes_on_machines, parse_machines
 from orchestrator.verb import chosen_root, study_argument
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     document["entries"] = {path: code.digests[path] for path, code in own.items()}
     document["notes"] = [
         *decided.plan.notes,
+        *notes_on_machines(machines),
         *notes_before_running(decided.plan, decided.to_run),
     ]
     if options.json:

@@ -7,7 +7,6 @@ from statistics import median
 from pydantic import ValidationError
 
 from cluster.errors import UserError
-from cluster.machine.accelerators import slowest_with
 from cluster.machine.resources import Resources
 from jobs.kind import Fit
 from jobs.training.align_params import Params
@@ -18,7 +17,7 @@ from jobs.training.planning.placement import (
     CONTEXT_GB,
     USABLE,
     described,
-    gpu_memory,
+    gpu_of,
     have_gpus,
     of_most,
     usable_gb,
@@ -115,12 +114,8 @@ class Expected:
         ]
         if measured:
             return float(median(measured))
-        memory_gb = gpu_memory(layout, self.machines)
-        product = slowest_with(memory_gb) if memory_gb else None
-        if product is None:
-            return None
-        half = self.training.dtype == "bfloat16"
-        return EFFICIENCY * (product.half_flops if half else product.single_flops)
+        product = gpu_of(layout, self.machines)
+        return None if product is None else EFFICIENCY * product.flops(self.training.dtype)
 
 
 def forbidden(params: Params, layout: Layout) -> str | None:

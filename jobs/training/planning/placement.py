@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cluster.machine.accelerators import Accelerator, planned_as
 from cluster.machine.resources import Resources
 from jobs.training.layout import Layout
 
@@ -27,6 +28,14 @@ def gpu_memory(layout: Layout, machines: Sequence[Resources]) -> float:
     """Return 10^9 bytes of the smallest GPU that it may use; 0 where not known or not on GPUs."""
     nodes = _nodes_with(layout, machines)[: layout.num_nodes] if layout.num_gpus else []
     return min((node.gpu_memory_gb for node in nodes), default=0.0)
+
+
+def gpu_of(layout: Layout, machines: Sequence[Resources]) -> Accelerator | None:
+    """Return the slowest GPU that it may use; None where not known or not on GPUs."""
+    nodes = _nodes_with(layout, machines)[: layout.num_nodes] if layout.num_gpus else []
+    gpus = [planned_as(node.gpu_name, node.gpu_memory_gb) for node in nodes]
+    known = [gpu for gpu in gpus if gpu is not None]
+    return min(known, key=lambda gpu: gpu.half_flops) if len(known) == len(nodes) > 0 else None
 
 
 def usable_gb(layout: Layout, machines: Sequence[Resources]) -> float | None:
