@@ -16,6 +16,11 @@ from pydantic_core import to_jsonable_python
 from cluster.machine.resources import Resources
 from jobs.door import Door
 from jobs.provenance import Leaves
+from jobs.situation import Calibration as Calibration
+from jobs.situation import Fit as Fit
+from jobs.situation import Forecast as Forecast
+from jobs.situation import Situation as Situation
+from jobs.situation import Upstream as Upstream
 
 if TYPE_CHECKING:
     from jobs.models.model_source import ModelSource
@@ -115,55 +120,6 @@ class Input:
     def required(self) -> bool:
         """True when every job of the kind reads it."""
         return not (self.used_if_named or self.dispensable)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upstream:
-    """What a plan knows of a job that another one reads."""
-
-    kind: str
-    """Its kind."""
-    params: Mapping[str, Any]
-    """Its params as JSON, defaults written out."""
-    facts: Mapping[str, Any] | None
-    """The facts in its record; None when it is not done."""
-    files: Mapping[str, int]
-    """Name -> bytes of the files it left; empty when it is not done."""
-    inputs: Mapping[str, "Upstream"]
-    """What it reads itself, the first job under each name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Situation:
-    """What decides, beside its params, how a job is to be done."""
-
-    inputs: Mapping[str, Upstream]
-    """What the plan knows of the jobs it reads."""
-    machines: Sequence[Resources]
-    """What each node offers."""
-    tried: Sequence[Mapping[str, Any]] = ()
-    """`Fit.execution` of its attempts that ran out of memory, oldest first."""
-    done: Sequence[Mapping[str, Any]] = ()
-    """Facts of done jobs of its kind, to correct predictions by."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """How one job is to be done on the machines at hand: execution, never identity."""
-
-    resources: Resources
-    """What it needs of them; what it would need at least, where none of them can hold it."""
-    execution: Mapping[str, Any]
-    """Execution params, by name, in place of what the study gives; empty when refused."""
-    peak_memory_gb: float | None = None
-    """Most memory it is expected to take, in 10^9 bytes: of each GPU, or of each process without
-    one; None where that is not known."""
-    hours: float | None = None
-    """Wall time it is expected to take; None where that is not known."""
-    why: str = ""
-    """One line: what decided it."""
-    refusal: str | None = None
-    """Why no machine can hold it; None when one can."""
 
 
 P = TypeVar("P", bound=Params)
@@ -280,6 +236,17 @@ class Kind(Generic[P]):
 
     def fit(self, params: P, at: Situation) -> Fit | None:
         """Choose how one job is to be done; None for a kind that takes what its params say.
+
+        Args:
+            params: of the job.
+            at: what else decides.
+        """
+        return None
+
+    def forecast(self, params: P, at: Situation) -> Forecast | None:
+        """Say what one job takes of its GPUs; asked where it has any and the kind has no `fit`.
+
+        None where that is not known, as before anything says which model it reads.
 
         Args:
             params: of the job.

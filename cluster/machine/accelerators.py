@@ -6,6 +6,7 @@ sheets, without sparsity.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -37,56 +38,56 @@ class Accelerator:
 
 _PCIE_3, _PCIE_4, _PCIE_5 = 13.0, 25.0, 50.0
 """GB per second of 16 lanes, as copies reach."""
-_COLUMNS = ("memory_gb", "half", "single", "memory", "link")
-_PRODUCTS = {
-    # words of the name: memory in GB, TFLOP/s in 16 and in 32 bits, GB/s of memory and of the link
-    "P100": (16, 21.2, 10.6, 732, _PCIE_3),
+_Row = tuple[float, float, float, float, float]
+_PRODUCTS: Mapping[str, tuple[_Row, ...]] = {
+    # memory in GB, TFLOP/s in 16 and in 32 bits, GB/s of memory and of the link
+    "P100": ((16, 21.2, 10.6, 732, _PCIE_3),),
     "V100": ((16, 125, 15.7, 900, 125), (32, 125, 15.7, 900, 125)),
-    "T4": (16, 65, 8.1, 300, _PCIE_3),
-    "A2": (16, 18, 4.5, 200, _PCIE_4),
-    "A10": (24, 125, 31.2, 600, _PCIE_4),
-    "A10G": (24, 70, 35, 600, _PCIE_4),
-    "A16": (16, 17.9, 4.5, 200, _PCIE_4),
-    "A30": (24, 165, 10.3, 933, 100),
-    "A40": (48, 149.7, 37.4, 696, 56),
-    "L4": (24, 121, 30.3, 300, _PCIE_4),
-    "L40": (48, 181, 90.5, 864, _PCIE_4),
-    "L40S": (48, 362, 91.6, 864, _PCIE_4),
+    "T4": ((16, 65, 8.1, 300, _PCIE_3),),
+    "A2": ((16, 18, 4.5, 200, _PCIE_4),),
+    "A10": ((24, 125, 31.2, 600, _PCIE_4),),
+    "A10G": ((24, 70, 35, 600, _PCIE_4),),
+    "A16": ((16, 17.9, 4.5, 200, _PCIE_4),),
+    "A30": ((24, 165, 10.3, 933, 100),),
+    "A40": ((48, 149.7, 37.4, 696, 56),),
+    "L4": ((24, 121, 30.3, 300, _PCIE_4),),
+    "L40": ((48, 181, 90.5, 864, _PCIE_4),),
+    "L40S": ((48, 362, 91.6, 864, _PCIE_4),),
     "A100": ((40, 312, 19.5, 1555, 300), (80, 312, 19.5, 1935, 300)),
     "A800": ((40, 312, 19.5, 1555, 200), (80, 312, 19.5, 1935, 200)),
-    "H100": (80, 989, 67, 3350, 450),
-    "H100 PCIE": (80, 756, 51, 2000, _PCIE_5),
-    "H100 NVL": (94, 835, 60, 3900, 300),
-    "H800": (80, 989, 67, 3350, 200),
-    "H20": (96, 148, 44, 4000, 450),
-    "H200": (141, 989, 67, 4800, 450),
-    "H200 NVL": (141, 835, 60, 4800, 450),
+    "H100": ((80, 989, 67, 3350, 450),),
+    "H100 PCIE": ((80, 756, 51, 2000, _PCIE_5),),
+    "H100 NVL": ((94, 835, 60, 3900, 300),),
+    "H800": ((80, 989, 67, 3350, 200),),
+    "H20": ((96, 148, 44, 4000, 450),),
+    "H200": ((141, 989, 67, 4800, 450),),
+    "H200 NVL": ((141, 835, 60, 4800, 450),),
     "GH200": ((96, 989, 67, 4000, 450), (144, 989, 67, 4900, 450)),
-    "B200": (180, 2250, 75, 7700, 900),
-    "GB200": (186, 2500, 80, 8000, 900),
-    "B300": (270, 2250, 75, 7700, 900),
-    "2080 TI": (11, 53.8, 13.4, 616, _PCIE_3),
-    "TITAN RTX": (24, 130, 16.3, 672, _PCIE_3),
-    "RTX 6000": (24, 130.5, 16.3, 672, _PCIE_3),
-    "RTX 8000": (48, 130.5, 16.3, 672, _PCIE_3),
-    "3060": (12, 25.5, 12.7, 360, _PCIE_4),
+    "B200": ((180, 2250, 75, 7700, 900),),
+    "GB200": ((186, 2500, 80, 8000, 900),),
+    "B300": ((270, 2250, 75, 7700, 900),),
+    "2080 TI": ((11, 53.8, 13.4, 616, _PCIE_3),),
+    "TITAN RTX": ((24, 130, 16.3, 672, _PCIE_3),),
+    "RTX 6000": ((24, 130.5, 16.3, 672, _PCIE_3),),
+    "RTX 8000": ((48, 130.5, 16.3, 672, _PCIE_3),),
+    "3060": ((12, 25.5, 12.7, 360, _PCIE_4),),
     "3080": ((10, 59.5, 29.8, 760, _PCIE_4), (12, 61.3, 30.6, 912, _PCIE_4)),
-    "3080 TI": (12, 68, 34.1, 912, _PCIE_4),
-    "3090": (24, 71, 35.6, 936, _PCIE_4),
-    "3090 TI": (24, 80, 40, 1008, _PCIE_4),
+    "3080 TI": ((12, 68, 34.1, 912, _PCIE_4),),
+    "3090": ((24, 71, 35.6, 936, _PCIE_4),),
+    "3090 TI": ((24, 80, 40, 1008, _PCIE_4),),
     "4060 TI": ((8, 44, 22, 288, _PCIE_4), (16, 44, 22, 288, _PCIE_4)),
-    "4070": (12, 58, 29, 504, _PCIE_4),
-    "4080": (16, 97.5, 48.7, 716, _PCIE_4),
-    "4090": (24, 165.2, 82.6, 1008, _PCIE_4),
-    "5080": (16, 112.6, 56.3, 960, _PCIE_5),
-    "5090": (32, 209.5, 104.8, 1792, _PCIE_5),
-    "A4000": (16, 76.7, 19.2, 448, _PCIE_4),
-    "A4500": (20, 94.6, 23.7, 640, _PCIE_4),
-    "A5000": (24, 111.1, 27.8, 768, _PCIE_4),
-    "A6000": (48, 154.8, 38.7, 768, _PCIE_4),
-    "RTX 5000 ADA": (32, 261.1, 65.3, 576, _PCIE_4),
-    "RTX 6000 ADA": (48, 364.2, 91.1, 960, _PCIE_4),
-    "RTX PRO 6000": (96, 503.8, 125, 1597, _PCIE_5),
+    "4070": ((12, 58, 29, 504, _PCIE_4),),
+    "4080": ((16, 97.5, 48.7, 716, _PCIE_4),),
+    "4090": ((24, 165.2, 82.6, 1008, _PCIE_4),),
+    "5080": ((16, 112.6, 56.3, 960, _PCIE_5),),
+    "5090": ((32, 209.5, 104.8, 1792, _PCIE_5),),
+    "A4000": ((16, 76.7, 19.2, 448, _PCIE_4),),
+    "A4500": ((20, 94.6, 23.7, 640, _PCIE_4),),
+    "A5000": ((24, 111.1, 27.8, 768, _PCIE_4),),
+    "A6000": ((48, 154.8, 38.7, 768, _PCIE_4),),
+    "RTX 5000 ADA": ((32, 261.1, 65.3, 576, _PCIE_4),),
+    "RTX 6000 ADA": ((48, 364.2, 91.1, 960, _PCIE_4),),
+    "RTX PRO 6000": ((96, 503.8, 125, 1597, _PCIE_5),),
 }  # fmt: skip
 """Products by the words that their names have in common; several rows: sold with several sizes."""
 
@@ -106,24 +107,19 @@ _ROOM = 1.1
 
 def _rows(words: str) -> list[Accelerator]:
     """Return a product in each size of memory, the smallest first."""
-    given = _PRODUCTS[words]
-    rows = given if isinstance(given[0], tuple) else (given,)
-    made = []
-    for row in rows:
-        cells = dict(zip(_COLUMNS, row, strict=True))
-        size = f"-{cells['memory_gb']}GB" if len(rows) > 1 else ""
-        made.append(
-            Accelerator(
-                name=words.replace(" ", "-") + size,
-                memory_gb=cells["memory_gb"],
-                half_flops=cells["half"] * 1e12,
-                single_flops=cells["single"] * 1e12,
-                bytes_per_s=cells["memory"] * 1e9,
-                link_bytes_per_s=cells["link"] * 1e9,
-                has_bfloat16=words not in _WITHOUT_BFLOAT16,
-            )
+    rows = _PRODUCTS[words]
+    return [
+        Accelerator(
+            name=words.replace(" ", "-") + (f"-{memory_gb:g}GB" if len(rows) > 1 else ""),
+            memory_gb=memory_gb,
+            half_flops=half * 1e12,
+            single_flops=single * 1e12,
+            bytes_per_s=moved * 1e9,
+            link_bytes_per_s=sent * 1e9,
+            has_bfloat16=words not in _WITHOUT_BFLOAT16,
         )
-    return made
+        for memory_gb, half, single, moved, sent in rows
+    ]
 
 
 def find_accelerator(name: str, memory_gb: float = 0.0) -> Accelerator | None:
@@ -208,7 +204,7 @@ def slowest_with(memory_gb: float) -> Accelerator | None:
     )
 
 
-def slowest_of(names: list[str]) -> str:
+def slowest_of(names: Sequence[str]) -> str:
     """Return, of the GPUs of a machine, the name of the slowest product; empty if one is unknown.
 
     A job may get any of them.

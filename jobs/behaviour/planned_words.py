@@ -6,7 +6,7 @@ from jobs.behaviour.scored_params import LocalModelParams
 from jobs.kind import Upstream
 from jobs.tokens.planned_tokenizer import planned_tokenizer
 
-_TOKENS = {"any": 500, "required": 1000}
+EXTRA_TOKENS = {"any": 500, "required": 1000}
 """Tokens of 500 words that are forwarded after each prompt, pruned to 1 %; measured by
 `benchmarks/word_mass.py` with 8,192 tokens and a briefly trained model, which spreads its mass."""
 
@@ -17,6 +17,6 @@ def notes_on_words(params: LocalModelParams, model: Upstream | None) -> Sequence
         return ()
     return (
         "toxic_mass follows words of several tokens after each prompt: of 500 words up to about "
-        f"{_TOKENS[params.word_ends]} tokens are forwarded beside the prompt's own, few where most "
-        "words are one token",
+        f"{EXTRA_TOKENS[params.word_ends]} tokens are forwarded beside the prompt's own, few where "
+        "most words are one token",
     )

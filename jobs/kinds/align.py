@@ -58,7 +58,7 @@ class Align(Kind[AlignParams]):
 
         if not OBJECTIVES.find(params.objective).TRAINS:
             return Fit(resources=params.resources(), execution={}, why="nothing is trained")
-        return fit_training(params, at)
+        return fit_training(params, at, planned_pairs(at.inputs))
 
     def notes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which pairs are refused, and that answers end without an end of text."""

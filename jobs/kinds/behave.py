@@ -5,7 +5,7 @@ from typing import get_args
 
 from jobs.behaviour.behave_params import BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
-from jobs.kind import Kind, Upstream
+from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
@@ -53,6 +53,12 @@ class Behave(Kind[BehaveParams]):
 
         model = inputs.get("model")
         return (*check_prompts(planned_prompts(inputs), model), *notes_on_words(params, model))
+
+    def forecast(self, params: BehaveParams, at: Situation) -> Forecast | None:
+        """Count the passes and continuations of the metrics."""
+        from jobs.behaviour.behave_forecast import forecast_behaviour
+
+        return forecast_behaviour(params, at, planned_prompts(at.inputs))
 
     def run(self, work: Work[BehaveParams]) -> dict[str, object]:
         """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""

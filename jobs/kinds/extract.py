@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
-from jobs.kind import Kind, Upstream
+from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
 from jobs.tokens.position_policy import WITHOUT_MARKUP
@@ -47,6 +47,12 @@ class Extract(Kind[ExtractParams]):
         return check_prompts_of_pair(
             planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
         )
+
+    def forecast(self, params: ExtractParams, at: Situation) -> Forecast | None:
+        """Count both models' passes, and the rows and moments of them."""
+        from jobs.extraction.extract_forecast import forecast_extraction
+
+        return forecast_extraction(params, at, planned_prompts(at.inputs))
 
     def run(self, work: Work[ExtractParams]) -> dict[str, object]:
         """Write the store; its facts are its index."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from analysis.long_table.circumstances import Origin
 from jobs.generation.direction import DIRECTIONS
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
-from jobs.kind import Input, Kind, Upstream
+from jobs.kind import Forecast, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PROMPTS, WEIGHTS, planned_prompts
 from jobs.provenance import Data
 from jobs.worker.work import Work
@@ -46,6 +46,12 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
 
         check_prompts(planned_prompts(inputs), inputs.get("model"))
         return ()
+
+    def forecast(self, params: GeneratedPairsParams, at: Situation) -> Forecast | None:
+        """Count the examples, and two continuations of every prompt."""
+        from jobs.generation.generated_pairs_forecast import forecast_writing
+
+        return forecast_writing(params, at, planned_prompts(at.inputs))
 
     def run(self, work: Work[GeneratedPairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""

@@ -8,7 +8,7 @@ from typing import get_args
 
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
-from jobs.kind import Input, Kind, Upstream
+from jobs.kind import Forecast, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
@@ -56,6 +56,12 @@ class Intervene(Kind[InterveneParams]):
         base = inputs.get("base")
         borders = check_prompts_of_pair(planned_prompts(inputs), base, inputs.get("aligned"))
         return (*borders, *notes_on_words(params, base))
+
+    def forecast(self, params: InterveneParams, at: Situation) -> Forecast | None:
+        """Count a measurement for every dose and control."""
+        from jobs.intervening.intervene_forecast import forecast_intervention
+
+        return forecast_intervention(params, at, planned_prompts(at.inputs))
 
     def run(self, work: Work[InterveneParams]) -> dict[str, object]:
         """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""

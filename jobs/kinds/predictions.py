@@ -6,7 +6,7 @@ two models' own predictions are at each output: is alignment only a few tokens d
 
 from collections.abc import Mapping, Sequence
 
-from jobs.kind import Kind, Upstream
+from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
@@ -39,6 +39,12 @@ class Predictions(Kind[PredictionsParams]):
         return check_prompts_of_pair(
             planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
         )
+
+    def forecast(self, params: PredictionsParams, at: Situation) -> Forecast | None:
+        """Count both models' passes, and the lens."""
+        from jobs.predicting.predictions_forecast import forecast_predictions
+
+        return forecast_predictions(params, at, planned_prompts(at.inputs))
 
     def run(self, work: Work[PredictionsParams]) -> dict[str, object]:
         """Write `measurements.parquet`; the facts count rows by status, prompts and toxic words."""

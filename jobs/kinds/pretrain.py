@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobs.kind import Kind, Upstream
+from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.provenance import Model
 from jobs.text.format import FORMATS
 from jobs.text.source_check import check_source
@@ -35,6 +35,12 @@ class Pretrain(Kind[PretrainParams]):
         return check_source(
             "texts", params.format, params.source, params.options, params.max_dropped
         )
+
+    def forecast(self, params: PretrainParams, at: Situation) -> Forecast | None:
+        """Count all steps at full length."""
+        from jobs.training.planning.pretrain_forecast import forecast_pretraining
+
+        return forecast_pretraining(params, at)
 
     def run(self, work: Work[PretrainParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

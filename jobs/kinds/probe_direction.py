@@ -1,7 +1,7 @@
 """Kind `probe-direction`: W_toxic of a model, and its toxic value vectors with their SVD."""
 
-from jobs.kind import Input, Kind
-from jobs.kinds._shared_inputs import WEIGHTS
+from jobs.kind import Forecast, Input, Kind, Situation
+from jobs.kinds._shared_inputs import WEIGHTS, planned_pairs
 from jobs.probing.probe_direction_params import Params as ProbeDirectionParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -28,6 +28,12 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
     def uses(self, params: ProbeDirectionParams) -> frozenset[str]:
         """Return the model, and the texts that the probe is fitted to or judged on."""
         return frozenset({"model", params.learned_from})
+
+    def forecast(self, params: ProbeDirectionParams, at: Situation) -> Forecast | None:
+        """Count one pass over the texts."""
+        from jobs.probing.probe_direction_forecast import forecast_probe
+
+        return forecast_probe(params, at, planned_pairs(at.inputs))
 
     def run(self, work: Work[ProbeDirectionParams]) -> dict[str, object]:
         """Write the directions, what they say, and how good the probe is as a measurement."""

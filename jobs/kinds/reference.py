@@ -22,7 +22,7 @@ class Reference(Kind[ReferenceParams]):
         """Choose GPUs and rows at a time, from the model's config and the machines."""
         from jobs.training.planning.scoring_fit import fit_scoring
 
-        return fit_scoring(params, at)
+        return fit_scoring(params, at, planned_pairs(at.inputs))
 
     def notes(self, params: ReferenceParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which pairs the chat template of the model refuses."""

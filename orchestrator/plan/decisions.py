@@ -75,6 +75,12 @@ class JobDecision:
         return (self.job.resources if self.fit is None else self.fit.resources).total.num_gpus
 
     @property
+    def gpu_hours(self) -> float | None:
+        """Wall time expected of it, times the accelerators it holds; None where not known."""
+        hours = self.fit.hours if self.fit is not None else None
+        return None if hours is None else hours * self.num_gpus
+
+    @property
     def most_bytes(self) -> int | None:
         """Bytes that it left, or else may leave: a stale job leaves about as much as before."""
         return self.expected_bytes if self.bytes is None else self.bytes

@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
-from jobs.kind import KINDS, Fit, Kind, Params, Situation, execution_names
+from jobs.forecast.gpu_job import CONTEXT_GB, USABLE
+from jobs.kind import KINDS, Fit, Forecast, Kind, Params, Situation, execution_names
+from orchestrator.plan.calibrations import calibration_of
 from orchestrator.plan.machines import can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import JobHistory
@@ -32,7 +34,7 @@ def choose_fit(
     job ran out of memory in a layout, it must be laid out otherwise.
     """
     if not chooses_layout(job):
-        return None
+        return _forecast(job, machines, past, upstream) if job.resources.num_gpus else None
     kind = KINDS.find(job.kind)
     before = past.submitted.execution if past.submitted else {}
     if before and before not in past.tried and not _lacks_gpus(past, machines):
@@ -47,6 +49,40 @@ def choose_fit(
         why = f"it ran out of memory, and no other layout is left to try: {past.message}"
         return replace(layout, refusal=why)
     return layout
+
+
+def _forecast(
+    job: Job, machines: Sequence[Resources], past: JobHistory, upstream: UpstreamFacts
+) -> Fit | None:
+    """Describe a job of GPUs whose params say how it is done, by what its kind expects of it.
+
+    It is refused only where what it cannot do without is more than any GPU has: of the rest kinds
+    make do with less, as models that take turns.
+    """
+    kind = KINDS.find(job.kind)
+    params = job.params_as(kind.Params)
+
+    def forecast(known: UpstreamFacts) -> Forecast | None:
+        return kind.forecast(params, Situation(inputs=known.inputs(job), machines=machines))
+
+    try:
+        expected = upstream.ask(forecast)
+    except UserError as fault:
+        return Fit(resources=job.resources, execution={}, refusal=str(fault))
+    if expected is None:
+        return None
+    measured = calibration_of(job.kind, machines)
+    least_gb = round(measured.memory * expected.least_gb / USABLE + CONTEXT_GB, 1)
+    parts = {part: measured.memory * size for part, size in expected.memory_gb.items()}
+    peak_gb = sum(parts.values())
+    listed = " + ".join(f"{size:.3g} {part}" for part, size in parts.items())
+    return Fit(
+        resources=replace(job.resources, gpu_memory_gb=least_gb),
+        execution={},
+        peak_memory_gb=round(peak_gb, 3),
+        hours=None if expected.hours is None else measured.hours * expected.hours,
+        why=f"{expected.why}; {peak_gb:.3g} GB ({listed})",
+    )
 
 
 def chooses_layout(job: Job) -> bool:
@@ -113,6 +149,7 @@ def _ask(
                 machines=machines,
                 tried=tried,
                 done=known.facts(job.kind),
+                calibration=calibration_of(job.kind, machines),
             )
             return kind.fit(params, situation)
 

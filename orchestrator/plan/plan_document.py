@@ -61,6 +61,9 @@ def _totals(decisions: Sequence[JobDecision]) -> dict[str, Any]:
         "hours": sum(hours for hours, _ in timed) if timed else None,
         "gpu_hours": sum(hours * gpus for hours, gpus in timed) if timed else None,
         "jobs_of_unknown_hours": len(to_run) - len(timed),
+        "gpu_jobs_of_unknown_hours": sum(
+            bool(item.num_gpus) and not item.gpu_hours for item in to_run
+        ),
         "bytes": sum(item.bytes or 0 for item in by_key),
         "bytes_to_write": most_bytes,
         "jobs_of_unknown_size": num_unknown_sizes,

@@ -74,8 +74,10 @@ def run(options: argparse.Namespace) -> int:
         f"{totals['will-not-fit']} will not fit {options.machines or 'this machine'}"
     )
     if totals["hours"] is not None:
-        unknown = totals["jobs_of_unknown_hours"]
-        more = f", and {unknown} jobs of unknown length" if unknown else ""
+        unknown = totals["gpu_jobs_of_unknown_hours"]
+        without = totals["jobs_of_unknown_hours"] - unknown
+        more = f", and {unknown} jobs of GPUs of unknown length" if unknown else ""
+        more += f"; {without} jobs on processors are not counted" if without else ""
         say(
             f"to compute: {totals['hours']:.1f} h one after another, "
             f"{totals['gpu_hours']:.1f} GPU-hours{more}"

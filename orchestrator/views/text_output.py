@@ -30,7 +30,7 @@ def show_plan(decisions: Sequence[JobDecision], *, every_job: bool) -> None:
         summary = ", ".join(f"{counts[word]} {word.value}" for word in Decision if counts[word])
         kind = members[0].job.kind
         name = f"{stage:<{max(14, stages)}} {kind:<{max(11, kinds)}}"
-        say(f"{name} {len(members):>6} jobs   {summary}{_size(members)}")
+        say(f"{name} {len(members):>6} jobs   {summary}{_gpu_hours(members)}{_size(members)}")
         for line in _layouts(members):
             say(f"    {line}")
         listed = members if every_job else _unusual(members)
@@ -67,6 +67,20 @@ def layout_text(execution: Mapping[str, object], peak_memory_gb: float | None) -
     chosen = " ".join(f"{name}={json.dumps(value)}" for name, value in execution.items())
     peak = "" if peak_memory_gb is None else f", up to {peak_memory_gb:.1f} GB each"
     return chosen.replace('"', "") + peak
+
+
+def _gpu_hours(members: Sequence[JobDecision]) -> str:
+    """Return the GPU-hours of a stage's jobs that would run, as far as they are known."""
+    to_run = {member.job.key: member for member in members if member.decision in RUNS}.values()
+    taken = [member.gpu_hours for member in to_run if member.num_gpus]
+    known = [hours for hours in taken if hours is not None]
+    unknown = f", {len(taken) - len(known)} jobs not known" if len(known) < len(taken) else ""
+    return f"   {gpu_hours_text(sum(known))}{unknown}" if taken else ""
+
+
+def gpu_hours_text(hours: float) -> str:
+    """Return `3.2 GPU-hours`, with two digits below one."""
+    return f"{hours:.1f} GPU-hours" if hours >= 1 else f"{hours:.2g} GPU-hours"
 
 
 def _size(members: Sequence[JobDecision]) -> str:

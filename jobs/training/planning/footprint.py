@@ -5,8 +5,9 @@ Imports no torch. What autograd keeps of a block is the family's own count (`Sav
 
 from dataclasses import dataclass
 
-from jobs.models.family import Saved, attention_kernel, family_of_config
-from jobs.models.shape import ModelConfig, Shape, as_mapping
+from jobs.forecast.passes import uses_math_kernel
+from jobs.models.family import attention_kernel
+from jobs.models.sizes import Model as Model
 from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
 from jobs.training.recipe import MOST_TOGETHER
@@ -24,36 +25,6 @@ _MOST_GATHERED = 10**9
 """Weights that zero3 has gathered at once, at most; see `jobs.training.zero`."""
 _BLOCK_GRADIENTS = 0.5
 """Of what one block keeps: the gradients that its backward pass holds at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """A model's sizes, as far as memory depends on them."""
-
-    family: str
-    """`model_type` of the model."""
-    shape: Shape
-    """Sizes of the model."""
-    num_parameters: int
-    """Weights in all."""
-    num_inside: int
-    """Those that are neither embedding nor unembedding."""
-
-    @classmethod
-    def of(cls, config: ModelConfig) -> "Model":
-        """Read the sizes of our config fields or a config.json."""
-        family, mapping = family_of_config(config), as_mapping(config)
-        total, inside = family.num_parameters(config)
-        return cls(
-            family=mapping["family"] if "family" in mapping else mapping["model_type"],
-            shape=family.shape(config),
-            num_parameters=total,
-            num_inside=inside,
-        )
-
-    def saved(self, dtype: str) -> Saved:
-        """Return what autograd keeps of a block."""
-        return family_of_config({"family": self.family}).SAVED[dtype]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +226,8 @@ def _block(training: Training, layout: Layout) -> float:
         + saved.key_values * shape.num_key_value_heads * shape.d_head
         + saved.neurons * shape.d_mlp
     )
-    if attention_kernel({"family": model.family}, training.attention) == "eager":
+    kernel = attention_kernel({"family": model.family}, training.attention)
+    if kernel == "eager" or (layout.num_gpus and uses_math_kernel(model, training.dtype, kernel)):
         per_token += saved.scores * shape.num_heads * training.sequence_length
     return _num_tokens(training, layout) * per_token
 

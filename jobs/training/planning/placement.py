@@ -4,12 +4,8 @@ from collections.abc import Sequence
 
 from cluster.machine.accelerators import Accelerator, planned_as
 from cluster.machine.resources import Resources
+from jobs.forecast.gpu_job import CONTEXT_GB, USABLE
 from jobs.training.layout import Layout
-
-USABLE = 0.95
-"""Of a device's memory: the rest is lost between blocks that do not fit together."""
-CONTEXT_GB = 1.0
-"""Of a GPU's memory: the driver's and the kernels' own."""
 
 
 def _nodes_with(layout: Layout, machines: Sequence[Resources]) -> list[Resources]:

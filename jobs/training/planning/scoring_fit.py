@@ -5,20 +5,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cluster.machine.resources import Resources
+from jobs.forecast.effort import Effort
+from jobs.forecast.gpu_job import CONTEXT_GB, USABLE, GpuJob
+from jobs.forecast.lengths import Lengths, pair_lengths
+from jobs.forecast.passes import forward, uses_math_kernel
+from jobs.forecast.upstream_models import config_of
 from jobs.kind import Fit, Situation, Upstream
+from jobs.text.format import Pair
+from jobs.text.planned import Planned
 from jobs.training.layout import Layout
 from jobs.training.planning.correction import GB, ON_PROCESSOR_GB
 from jobs.training.planning.footprint import HALF, SINGLE, Model
 from jobs.training.planning.placement import (
-    CONTEXT_GB,
-    USABLE,
     described,
+    gpu_of,
     have_gpus,
     lacking,
     of_most,
     usable_gb,
 )
-from jobs.training.planning.training_fit import config_of, longest_of
+from jobs.training.planning.training_fit import longest_of
 from jobs.training.reference_params import Params
 
 _ROWS = (16, 8, 4, 2, 1)
@@ -27,10 +33,11 @@ _WIDTHS = 6
 """Vectors as wide as the stream, and three as wide as the neurons, that a forward pass holds."""
 
 
-def fit_scoring(params: Params, at: Situation) -> Fit:
+def fit_scoring(params: Params, at: Situation, planned: Planned[Pair] | None = None) -> Fit:
     """Choose the fewest GPUs of one node, and on them the most rows, that are expected to fit.
 
     A run halves its rows by itself, so a job that ran out of memory is tried again on more GPUs.
+    Hours are those of the sequences of `planned`, where a source of data has them.
     """
     inputs, machines = at.inputs, at.machines
     config = config_of(inputs.get("model"))
@@ -44,11 +51,58 @@ def fit_scoring(params: Params, at: Situation) -> Fit:
             held = not machines or not gpus or have_gpus(place, machines)
             if gpus > after and held and (peak_gb is None or most is None or peak_gb <= most):
                 fit = _fit(params, place, peak_gb, of_most(place, machines))
-                size = f"{model.num_parameters / 1e9:.2f} B weights as " if model else ""
-                return replace(fit, why=size + fit.why)
+                if model is None:
+                    return fit
+                why = f"{model.num_parameters / 1e9:.2f} B weights as {fit.why}"
+                lengths = pair_lengths(
+                    planned or Planned(),
+                    inputs.get("pairs"),
+                    inputs.get("model"),
+                    longest_of(params.max_length, inputs, model.shape.max_positions),
+                )
+                return _timed(replace(fit, why=why), params, at, model, place, lengths)
     exhausted = "every layout was tried and ran out of memory"
     last = replace(_fit(params, place, peak_gb, ""), execution={})
     return replace(last, refusal=exhausted if at.tried else lacking(place, machines, peak_gb))
+
+
+def _timed(
+    fit: Fit, params: Params, at: Situation, model: Model, place: Layout, lengths: Lengths | None
+) -> Fit:
+    """Add the hours of a pass over all sequences, on GPUs of a known speed."""
+    gpu = gpu_of(place, at.machines)
+    if gpu is None or lengths is None:
+        return fit
+    rows = place.micro_batch
+    tokens = lengths.count * lengths.padded(rows)
+    scored = forward(
+        model,
+        dtype=params.dtype,
+        tokens=tokens,
+        length=lengths.padded(rows),
+        passes=math.ceil(lengths.count / rows),
+        outputs=tokens,
+        math_attention=uses_math_kernel(model, params.dtype, params.attention),
+    )
+    # Weights are held in float32: every pass casts them.
+    cast = 0 if params.dtype == "float32" else (SINGLE + HALF) * model.num_inside
+    scored += Effort(moved_bytes=cast * lengths.count / rows)
+    job = GpuJob(
+        num_gpus=place.num_gpus,
+        dtype=params.dtype,
+        effort=scored,
+        loaded_bytes=SINGLE * model.num_parameters,
+        memory={},
+        least_bytes=0,
+        why="",
+    )
+    hours = job.on(at).hours
+    texts = f"{lengths.count:,} sequences of {lengths.mean:.0f} tokens ({lengths.whence})"
+    return replace(
+        fit,
+        hours=None if hours is None else at.calibration.hours * hours,
+        why=f"{fit.why}, {texts}",
+    )
 
 
 def _fit(params: Params, place: Layout, peak_gb: float | None, of_gpu: str) -> Fit:

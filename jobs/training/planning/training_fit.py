@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from cluster.machine.resources import Resources
+from jobs.forecast.lengths import Lengths, pair_lengths
+from jobs.forecast.upstream_models import config_of
 from jobs.kind import Fit, Situation, Upstream
+from jobs.text.format import Pair
+from jobs.text.planned import Planned
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES
@@ -22,21 +25,41 @@ UNKNOWN_LENGTH = 1024
 """Tokens of the longest sequence, where no length is given and the model has more positions."""
 
 
-def fit_training(params: Params, at: Situation) -> Fit:
-    """Choose the first rung of the ladder that is expected to fit, after those that did not."""
+def fit_training(params: Params, at: Situation, planned: Planned[Pair] | None = None) -> Fit:
+    """Choose the first rung of the ladder that is expected to fit, after those that did not.
+
+    Args:
+        params: of the job.
+        at: what else decides.
+        planned: the pairs, where a source of data has them.
+    """
     before = [Layout(**execution) for execution in at.tried]
     machines = _that_matter(at.machines, params.global_batch)
     layouts = list(_ladder(params, machines, before))
     training = training_of(params, at.inputs)
     if training is None:
         return _unknown(params, layouts, machines)
+    lengths = pair_lengths(
+        planned or Planned(),
+        at.inputs.get("pairs"),
+        at.inputs.get("model"),
+        training.sequence_length,
+    )
+    if lengths is not None and lengths.whence == "tokenised" and params.template == "none":
+        # One token more where answers end with an end of text.
+        training = replace(
+            training, sequence_length=min(training.sequence_length, lengths.longest + 1)
+        )
     expected = Expected(
         params=params,
         training=training,
-        num_steps=_num_steps(params, at.inputs),
+        num_steps=_num_steps(params, at.inputs, lengths),
         machines=machines,
         tried=before,
         done=memory_facts(at.done),
+        lengths=lengths,
+        hours_factor=at.calibration.hours,
+        memory_factor=at.calibration.memory,
     )
     # Host memory is slow: at first it is for what no GPUs at hand hold. After a failure the ladder
     # decides, and it would rather wait for a step than for more GPUs.
@@ -82,26 +105,19 @@ def training_with(params: Params, model: Model, sequence_length: int) -> Trainin
     )
 
 
-def _num_steps(params: Params, inputs: Mapping[str, Upstream]) -> int | None:
+def _num_steps(
+    params: Params, inputs: Mapping[str, Upstream], lengths: Lengths | None
+) -> int | None:
     if params.steps is not None:
         return int(params.steps)
     facts = inputs["pairs"].facts if "pairs" in inputs else None
+    if facts is None and lengths is not None:  # two sequences a pair; what is held out is not known
+        facts = {"num_pairs": lengths.count // 2}
     if facts is None or "num_pairs" not in facts:
         return None
     held_out = facts.get("num_validation", 0) + facts.get("num_test", 0)
     rows = float(params.epochs or 1.0) * int(facts["num_pairs"] - held_out)
     return max(1, round(rows / int(params.global_batch)))
-
-
-def config_of(model: Upstream | None) -> Mapping[str, Any] | None:
-    """Return the config of the model that a job leaves, through any number of trainings."""
-    if model is None:
-        return None
-    known = ((model.facts or {}).get("model") or {}).get("config") or model.params.get("config")
-    if known and "vocab_size" in known:
-        config: Mapping[str, Any] = known
-        return config
-    return config_of(model.inputs.get("model") or model.inputs.get("base"))
 
 
 def longest_of(max_length: int | None, inputs: Mapping[str, Upstream], positions: int) -> int:

@@ -215,9 +215,38 @@ def test_host_memory_holds_what_checkpoints_copy_and_the_best_weights_whatever_t
         assert 2 * (stops.resources.memory_gb - found) > 0.354 * 8 - 0.2
 
 
-def test_nobody_knows_how_long_an_optimizer_in_host_memory_takes():
-    found = fitted(MISTRAL_7B, [replace(H100, num_gpus=1)])
-    assert found.execution["offload"] and found.hours is None
+def test_an_optimizer_in_host_memory_takes_longer_than_one_on_the_gpu():
+    offloaded = fitted(MISTRAL_7B, [replace(H100, num_gpus=1)])
+    held = fitted(MISTRAL_7B, [replace(H100, num_gpus=1, gpu_memory_gb=141)])
+    assert offloaded.execution["offload"] and not held.execution["offload"]
+    assert offloaded.hours > 1.5 * held.hours
+
+
+def test_the_same_memory_in_another_product_takes_other_hours():
+    h100, a100 = (
+        fitted(MISTRAL_7B, [replace(H100, gpu_name=name)]) for name in ("H100", "A100-80GB")
+    )
+    assert h100.execution == a100.execution
+    assert 1.5 * h100.hours < a100.hours
+
+
+def test_rows_of_the_data_that_are_here_decide_the_hours(tmp_path):
+    """max_length is a bound; rows may be much shorter."""
+    source = tmp_path / "pairs.jsonl"
+    row = '{"prompt": "You are", "chosen": " kind to all of us", "rejected": " unkind"}'
+    rows = [row.replace("all", f"all {number}") for number in range(20)]
+    source.write_text("\n".join(rows), encoding="utf-8")
+    params = {"format": "prompt-chosen-rejected", "source": str(source)}
+    pairs = Upstream(kind="pairs", params=params, facts=None, files={}, inputs={})
+    at = Situation(
+        inputs={**of_model(GPT2_MEDIUM), "pairs": pairs},
+        machines=[replace(H100, gpu_name="H100")],
+    )
+    known = align.fit(align.Params(max_length=1024, epochs=3, global_batch=4), at)
+    assert "in the mean" in known.why
+    alone = replace(at, inputs=of_model(GPT2_MEDIUM))
+    bound = align.fit(align.Params(max_length=1024, steps=15, global_batch=4), alone)
+    assert "(at most)" in bound.why and known.hours < bound.hours / 3
 
 
 def test_fitting_imports_no_torch():

@@ -1,0 +1,163 @@
+"""`Reading`: the passes that kinds have in common which run a model over prompts or texts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.forecast.effort import Effort
+from jobs.forecast.lengths import Lengths
+from jobs.forecast.passes import (
+    cache_bytes,
+    decoding,
+    forward,
+    held_bytes,
+    uses_math_kernel,
+    weight_bytes,
+)
+from jobs.kind import Upstream
+from jobs.models.sizes import Model
+
+_PADDING = 1.05
+"""Tokens forwarded per token, where batches are of texts of like length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How one model is run over texts."""
+
+    model: Model
+    """Its sizes."""
+    dtype: str
+    """Computed in."""
+    attention: str
+    """The kernel asked for."""
+    lengths: Lengths | None
+    """The texts; None where nothing says how many there are."""
+    token_budget: int
+    """Most tokens forwarded together."""
+    most: int
+    """Tokens that a text is cut to, or left out above."""
+
+    @property
+    def math_attention(self) -> bool:
+        """Whether attention falls to the kernel that holds all scores."""
+        return uses_math_kernel(self.model, self.dtype, self.attention)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text, as far as that is known."""
+        return self.most if self.lengths is None else self.lengths.longest
+
+    @property
+    def batch(self) -> float:
+        """Tokens of the largest batch."""
+        total = math.inf if self.lengths is None else self.lengths.total * _PADDING
+        return max(min(self.token_budget, total), self.longest)
+
+    def pass_over(self, share: float = 1.0, *, outputs_each: float | None = 0.0) -> Effort | None:
+        """Count forward passes over the texts; None where nothing says how many there are.
+
+        Args:
+            share: of the texts, or how many times all of them.
+            outputs_each: tokens of a text whose logits are computed; None: all.
+        """
+        if self.lengths is None:
+            return None
+        tokens = self.lengths.total * _PADDING * share
+        outputs = self.lengths.count * share * (outputs_each or 0.0)
+        return forward(
+            self.model,
+            dtype=self.dtype,
+            tokens=tokens,
+            length=self.lengths.mean,
+            passes=max(1, math.ceil(tokens / self.token_budget)),
+            outputs=tokens if outputs_each is None else outputs,
+            math_attention=self.math_attention,
+        )
+
+    def continued(self, new_tokens: int) -> Effort | None:
+        """Count a continuation of every text; None where nothing says how many there are."""
+        if self.lengths is None:
+            return None
+        return decoding(
+            self.model,
+            dtype=self.dtype,
+            prompts=self.lengths.count,
+            length=self.lengths.mean,
+            new_tokens=new_tokens,
+            budget=self.token_budget,
+        )
+
+    def memory(self, *, outputs: float, models: int = 1, new_tokens: int = 0) -> dict[str, float]:
+        """Return the bytes of a batch by part.
+
+        Args:
+            outputs: tokens of a batch whose logits are held at once.
+            models: how many are held.
+            new_tokens: tokens of a continuation, whose keys and values are kept.
+        """
+        held = held_bytes(
+            self.model,
+            dtype=self.dtype,
+            tokens=self.batch,
+            length=self.longest,
+            outputs=outputs,
+            math_attention=self.math_attention,
+        )
+        parts = {"weights": models * weight_bytes(self.model, self.dtype), "a batch": held}
+        if new_tokens:
+            parts["keys and values"] = cache_bytes(self.model, dtype=self.dtype, tokens=self.batch)
+        return parts
+
+    @property
+    def least_bytes(self) -> float:
+        """Bytes that it cannot do without: the weights."""
+        return weight_bytes(self.model, self.dtype)
+
+    def why(self, doing: str) -> str:
+        """Say what is done over what texts, and how that is known."""
+        if self.lengths is None:
+            texts = "how many texts there are is not known yet"
+        elif self.lengths.whence == "at most":
+            texts = f"at most {self.lengths.count:,} texts of {self.lengths.longest:,} tokens"
+        else:
+            texts = (
+                f"{self.lengths.count:,} texts of {self.lengths.mean:.0f} tokens "
+                f"({self.lengths.whence})"
+            )
+        math_kernel = ", attention in float32 by the math kernel" if self.math_attention else ""
+        size = f"{self.model.num_parameters / 1e9:.2f} B weights in {self.dtype}"
+        return f"{doing}, {size}{math_kernel}: {texts}"
+
+
+def total(*efforts: Effort | None) -> Effort | None:
+    """Return all of them, one after the other; None where one is not known."""
+    known = [effort for effort in efforts if effort is not None]
+    return sum(known, start=Effort()) if len(known) == len(efforts) else None
+
+
+def is_adapter(aligned: Upstream | None) -> bool:
+    """Tell whether a model is an adapter on the base that it is read with."""
+    if aligned is None:
+        return False
+    # A model that was published as an adapter names the base that it is on.
+    return "base" in aligned.inputs or aligned.params.get("lora") is not None
+
+
+def most_tokens(max_length: int | None, model: Model) -> int:
+    """Return the tokens that a text is cut to, or left out above."""
+    positions = model.shape.max_positions
+    return min(max_length or positions, positions)
+
+
+def resident(
+    inputs: Mapping[str, Upstream], model: Model, dtype: str, gpu_gb: float, num_gpus: float
+) -> tuple[int, int]:
+    """Return (models held at once, models loaded) of a base and its aligned model.
+
+    An adapter is switched off for the base; two models that do not fit take turns.
+    """
+    if is_adapter(inputs.get("aligned")):
+        return 1, 1
+    needed = 2 * 1.25 * weight_bytes(model, dtype) / 1e9
+    return (1, 2) if gpu_gb and needed > gpu_gb * max(1.0, num_gpus) else (2, 2)

@@ -1,0 +1,174 @@
+"""What kinds forecast of their jobs on GPUs, from configs and data that are here."""
+
+from dataclasses import replace
+
+import pytest
+
+from cluster.machine.resources import Resources
+from jobs.artifacts.job import Job
+from jobs.kind import KINDS, Situation, Upstream
+from orchestrator.plan.fitting import choose_fit
+from orchestrator.plan.upstream_facts import UpstreamFacts
+from orchestrator.records.history import JobHistory
+from tests.jobs.training.planning.published_configs import LLAMA_8B, MISTRAL_7B
+
+H100 = Resources(num_cpus=64, num_gpus=8, memory_gb=1000, gpu_memory_gb=80, gpu_name="H100")
+GPT2 = {"family": "gpt2", "num_layers": 12, "d_model": 768, "num_heads": 12, "vocab_size": 50257}
+GQA = {**GPT2, "family": "llama", "num_key_value_heads": 4, "d_mlp": 2048}
+
+GPU_KINDS = {
+    "extract": {},
+    "behave": {"metrics": ["toxic_mass", "toxic_rate", "perplexity"]},
+    "predictions": {},
+    "intervene": {"intervention": "subtract-direction", "metrics": ["perplexity"]},
+    "generated-pairs": {},
+    "probe-direction": {"max_texts": 100},
+    "reference": {},
+    "align": {"steps": 10},
+    "pretrain": {"config": GPT2, "format": "nursery", "steps": 10},
+}
+
+
+def upstream(kind, params=None, facts=None, files=None, inputs=None):
+    return Upstream(
+        kind=kind, params=params or {}, facts=facts, files=files or {}, inputs=inputs or {}
+    )
+
+
+def inputs_for(config, rows=40):
+    model = upstream("pretrained", {"source": "hf://some/model", "config": config})
+    pairs = upstream("pairs", {"format": "text"}, facts={"num_pairs": rows})
+    prompts = upstream(
+        "prompts",
+        {"format": "text", "max_prompts": 500},
+        facts={"num_prompts": 500, "positions": ["last"]},
+        files={"prompts.jsonl": 500 * 120},
+    )
+    delta = {"model": model, "pairs": pairs}
+    aligned = upstream("align", {"lora": None}, inputs=delta)
+    return {
+        "model": model,
+        "base": model,
+        "aligned": aligned,
+        "pairs": pairs,
+        "prompts": prompts,
+    }
+
+
+def forecast(name, config, machines=(H100,), **params):
+    kind = KINDS.find(name)
+    given = kind.Params(**{**GPU_KINDS[name], "num_gpus": 1, **params})
+    at = Situation(inputs=inputs_for(config), machines=machines)
+    if kind.overrides(type(kind).__mro__[1].fit):
+        return kind.fit(given, at)
+    return kind.forecast(given, at)
+
+
+def peak_of(expected):
+    return getattr(expected, "peak_memory_gb", None) or expected.peak_gb
+
+
+def test_every_kind_that_takes_a_gpu_says_memory_and_hours():
+    """A kind that is added with GPUs among its params has to be in the list above."""
+    without_model = {"ask", "probe"}  # the endpoint's time; no work at all
+    takes = {
+        name
+        for name in KINDS.names()
+        if "num_gpus" in KINDS.find(name).Params.model_fields and name not in without_model
+    }
+    assert takes == set(GPU_KINDS)
+
+
+@pytest.mark.parametrize("name", sorted(GPU_KINDS))
+def test_memory_and_hours_grow_with_the_model_and_shrink_with_the_gpu(name):
+    small = forecast(name, GPT2)
+    assert small.hours > 0 and peak_of(small) > 0.2
+    a100 = replace(H100, gpu_name="A100-80GB")
+    slower = forecast(name, GPT2, machines=[a100])
+    faster = forecast(name, GPT2)
+    assert slower.hours > faster.hours
+    if name != "pretrain":
+        large = forecast(name, MISTRAL_7B)
+        assert large.hours > small.hours and peak_of(large) > peak_of(small)
+
+
+def test_memory_is_said_by_part_and_two_models_that_do_not_fit_take_turns():
+    both = forecast("extract", LLAMA_8B)
+    assert both.memory_gb["weights"] == pytest.approx(2 * 16.06, rel=0.01)
+    assert sum(both.memory_gb.values()) == pytest.approx(both.peak_gb)
+    small = [replace(H100, gpu_memory_gb=24, gpu_name="L4")]
+    turns = forecast("extract", LLAMA_8B, machines=small)
+    assert turns.memory_gb["weights"] == pytest.approx(16.06, rel=0.01)
+    assert turns.least_gb == pytest.approx(16.06, rel=0.01)
+
+
+def test_attention_that_falls_to_the_math_kernel_is_counted_and_said():
+    shared = forecast("extract", GQA, dtype="float32")
+    assert "math kernel" in shared.why
+    assert "math kernel" not in forecast("extract", GQA, dtype="bfloat16").why
+    own = forecast("extract", {**GQA, "num_key_value_heads": 12}, dtype="float32")
+    assert "math kernel" not in own.why
+    assert shared.memory_gb["a batch"] > own.memory_gb["a batch"]
+
+
+def test_what_is_not_known_is_a_bound_or_nothing_and_the_plan_says_which():
+    kind = KINDS.find("behave")
+    params = kind.Params(num_gpus=1, max_length=64)
+    inputs = inputs_for(GPT2)
+    bound = {**inputs, "prompts": upstream("prompts", {"format": "text", "max_prompts": 7})}
+    expected = kind.forecast(params, Situation(inputs=bound, machines=[H100]))
+    assert "at most 7 texts of 64 tokens" in expected.why and expected.hours
+    nothing = {**inputs, "prompts": upstream("prompts", {"format": "text"})}
+    expected = kind.forecast(params, Situation(inputs=nothing, machines=[H100]))
+    assert expected.hours is None and expected.peak_gb > 0
+    unknown = {**inputs, "model": upstream("pretrained", {"config": None})}
+    assert kind.forecast(params, Situation(inputs=unknown, machines=[H100])) is None
+    no_speed = [replace(H100, gpu_name="", gpu_memory_gb=0)]
+    expected = kind.forecast(params, Situation(inputs=inputs, machines=no_speed))
+    assert expected.hours is None and expected.peak_gb > 0
+
+
+def job_of(name, **params):
+    kind = KINDS.find(name)
+    given = kind.Params(**{**GPU_KINDS[name], **params})
+    return Job(
+        kind=name,
+        version=kind.VERSION,
+        params=given.model_dump(mode="json"),
+        validated=given,
+        identity_params={},
+        pins={},
+        inputs={},
+        used=frozenset(),
+        gathers=False,
+        stage=name,
+        cell={},
+        axis_values={},
+        resources=kind.resources(given),
+        workers=1,
+    )
+
+
+class KnownInputs(UpstreamFacts):
+    """Facts of inputs that were made up for a job."""
+
+    def __init__(self, inputs):
+        super().__init__({}, lambda job: None)
+        self._given = inputs
+
+    def inputs(self, job):
+        return self._given
+
+
+def chosen(config, machine, **params):
+    known = KnownInputs(inputs_for(config))
+    return choose_fit(job_of("behave", **params), [machine], JobHistory(), known)
+
+
+def test_the_plan_takes_a_forecast_where_a_kind_chooses_no_layout():
+    fit = chosen(LLAMA_8B, H100, num_gpus=1)
+    assert fit.execution == {} and fit.refusal is None
+    assert fit.hours > 0 and fit.peak_memory_gb > 16
+    assert 17 < fit.resources.gpu_memory_gb < fit.peak_memory_gb
+    assert " weights" in fit.why and "a batch" in fit.why
+    assert chosen(LLAMA_8B, H100, num_gpus=0) is None
