@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from cluster.errors import UserError
 from jobs.kind import Params, added, execution
+from jobs.tokens.first_tokens import FirstTokens
 
 
 class ComputeParams(Params):
@@ -54,6 +55,11 @@ class CutParams(Params):
     answer_tokens: int | None = added(
         None, "Longer answers keep their first so many tokens. Null: all.", ge=1
     )
+
+    @property
+    def first(self) -> FirstTokens:
+        """What is kept of a prompt before its length is judged."""
+        return FirstTokens(of_prompt=self.prompt_tokens, of_answer=self.answer_tokens)
 
 
 class PairParams(CutParams, ModelParams):

@@ -7,7 +7,7 @@ positively correlated, so the interval is wider than it need be, never narrower.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import hypot
 
@@ -18,7 +18,7 @@ from analysis.long_table.circumstances import SHUFFLED
 from analysis.status import MEANINGS, Status
 
 BEHAVIOUR = ("toxic_mass", "toxic_rate")
-"""Toxicity, the first that was measured: the mass is exact, the rate all or nothing per prompt.
+"""Toxicity, the preferred one first: the mass is exact, the rate all or nothing per prompt.
 
 A mass of which less than 90 % of the words are counted (`LEAST_COVERAGE`) is not weighed."""
 HALF = 0.5
@@ -29,10 +29,41 @@ ORGANISM = (
 )
 
 
-def behaviour_metric(findings: Findings) -> str | None:
-    """Return the first of BEHAVIOUR that has a number for an aligned model."""
-    measured = {f.number.metric for f in findings.all if f.aligned and f.estimate is not None}
-    return next((metric for metric in BEHAVIOUR if metric in measured), None)
+def by_metric(
+    findings: Findings,
+    among: Iterable[Finding],
+    metrics: Sequence[str] = BEHAVIOUR,
+    is_compared: Callable[[Finding], bool] | None = None,
+) -> list[list[Finding]]:
+    """Group findings of toxicity by metric, that first which is to be weighed.
+
+    A mass that counts too few of the words, or that only one of two models has, is passed over for
+    the rate, in these cells alone: what is held against each other has one metric, and two cells
+    may have two.
+
+    Args:
+        findings: all findings.
+        among: findings that one answer compares with each other.
+        metrics: names, the preferred one first.
+        is_compared: whether a finding has all that it is compared with; None: its base's number.
+    """
+    complete = is_compared or (lambda finding: drop(findings, finding) is not None)
+    groups = [[f for f in among if f.number.metric == metric] for metric in metrics]
+    present = [group for group in groups if group]
+
+    def lacks(group: Sequence[Finding]) -> int:
+        return 0 if any(map(complete, group)) else 1 + all(f.estimate is None for f in group)
+
+    return sorted(present, key=lacks)
+
+
+def by_cell(among: Iterable[Finding]) -> list[list[Finding]]:
+    """Group findings by aligned model and prompts."""
+    cells: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in among:
+        cell = (finding.model, finding.aligned, finding.about.prompts)
+        cells.setdefault(cell, []).append(finding)
+    return list(cells.values())
 
 
 def drop(findings: Findings, after: Finding) -> Estimate | None:
@@ -189,6 +220,9 @@ def caveats(
     if any(finding.number.site is not None for finding in used):
         remarks.append(f"Activations are read at {findings.place}.")
     remarks += _remarks_on_seeds(used)
+    toxicity = sorted({f.number.metric for f in used} & set(BEHAVIOUR))
+    if len(toxicity) > 1:
+        remarks.append(f"Toxicity is {' in some cells, '.join(toxicity)} in others.")
     if used and not any(finding.about.objective == SHUFFLED for finding in findings.all):
         remarks.append("No dpo-shuffled control: training on pairs as such is not ruled out.")
     reasons = Counter(

@@ -15,7 +15,7 @@ from analysis.answering.answer import Evidence
 from analysis.answering.evidence import (
     BEHAVIOUR,
     above,
-    behaviour_metric,
+    by_metric,
     drop,
     drop_in_words,
     finding_in_words,
@@ -38,10 +38,15 @@ class Mechanism:
     """Name of the model."""
     consistency: Finding
     """How alike its offsets are."""
-    behaviour: Finding | None
-    """Its toxicity; None where that was not measured."""
+    behaviours: tuple[Finding, ...]
+    """Its toxicity by each metric that was measured, that first which is weighed."""
     evidence: tuple[Evidence, ...]
     """The signs."""
+
+    @property
+    def behaviour(self) -> Finding | None:
+        """Its toxicity; None where that was not measured."""
+        return next(iter(self.behaviours), None)
 
     @property
     def holds(self) -> bool | None:
@@ -64,13 +69,13 @@ def mechanisms(findings: Findings, aligned: Sequence[Finding]) -> list[Mechanism
 
 def _mechanism(findings: Findings, offset: Finding, aligned: Sequence[Finding]) -> Mechanism:
     of_model = [finding for finding in aligned if finding.aligned & offset.aligned]
-    metric = behaviour_metric(findings)
-    behaviour = next((f for f in of_model if f.number.metric == metric and not f.turn), None)
+    groups = by_metric(findings, [f for f in of_model if not f.turn])
+    behaviours = tuple(finding for group in groups for finding in group)
     return Mechanism(
         model=offset.model,
         consistency=offset,
-        behaviour=behaviour,
-        evidence=tuple(_signs(findings, offset, behaviour, of_model)),
+        behaviours=behaviours,
+        evidence=tuple(_signs(findings, offset, next(iter(behaviours), None), of_model)),
     )
 
 
@@ -78,9 +83,7 @@ def _signs(
     findings: Findings, offset: Finding, behaviour: Finding | None, of_model: Sequence[Finding]
 ) -> Iterator[Evidence]:
     if behaviour is not None:
-        words = drop_in_words(findings, behaviour)
-        text = f"{offset.label}: {behaviour.number.metric} fell by {words}."
-        yield of_drop(findings, behaviour, text, above(drop(findings, behaviour), 0.0))
+        yield fall_of(findings, behaviour, above(drop(findings, behaviour), 0.0))
     text = f"mean cosine of offsets between prompts is {finding_in_words(offset)}."
     yield of_finding(offset, f"{offset.label}: {text}", is_beyond_null(offset))
     if behaviour is None:
@@ -92,6 +95,13 @@ def _signs(
         recovered = finding_in_words(finding)
         text = f"adding the mean offset to the base recovers {recovered} of the fall."
         yield of_finding(finding, f"{offset.label}: {text}", vote if agree else None)
+
+
+def fall_of(findings: Findings, behaviour: Finding, supports: bool | None) -> Evidence:
+    """Return the fall of a model's toxicity as evidence."""
+    words = drop_in_words(findings, behaviour)
+    text = f"{behaviour.label}: {behaviour.number.metric} fell by {words}."
+    return of_drop(findings, behaviour, text, supports)
 
 
 def _adds_offset(finding: Finding, behaviour: Finding) -> bool:

@@ -2,7 +2,7 @@
 
 An exponent over width is two to three times one over parameters, because parameters grow with the
 square of the width and the depth grows too. What can be compared is whether 0 is excluded, and the
-exponents after that change of variable: over the sizes fitted, parameters ∝ width ^ slope.
+exponents after that change of variable: over the models fitted, parameters ∝ width ^ slope.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ def _excludes_zero(law: PowerLaw) -> bool:
 
 def _exclude_each_other(first: PowerLaw, second: PowerLaw) -> bool:
     """Whether no exponent is in both intervals, the first's as one over the second's count."""
-    if len(first.sizes) != len(second.sizes):  # models of one width: the points are not the same
-        return False
-    steps = float(np.polyfit(np.log(second.sizes), np.log(first.sizes), 1)[0])
+    names = first.size_of.keys()
+    are_paired = names == second.size_of.keys() and len(names) >= len(first.sizes)
+    if not are_paired or len(first.sizes) != len(second.sizes):
+        return False  # models of one width, or of unknown width: the points are not the same
+    own, other = ([law.size_of[name] for name in names] for law in (first, second))
+    steps = float(np.polyfit(np.log(other), np.log(own), 1)[0])
     (low, high), (other_low, other_high) = _ends(first), _ends(second)
     return max(low * steps - other_high, other_low - high * steps) > ROUNDING
 

@@ -6,7 +6,7 @@ value = prefactor * size ^ exponent, a line in logarithms through one point per 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -61,6 +61,8 @@ class PowerLaw:
     """Standard deviation of the logarithms about the line."""
     sizes: tuple[float, ...] = ()
     """The sizes fitted, ascending."""
+    size_of: Mapping[str, float] = field(default_factory=dict, repr=False)
+    """Size of each model whose value was fitted, by its name."""
     caution: str | None = None
     """What the interval does not know; None where it is as it should be."""
     num_dropped: int = 0
@@ -101,6 +103,8 @@ def fit_families(rows: Sequence[Row], against: str = "num_parameters") -> tuple[
 class _Point:
     """The logarithm of one value."""
 
+    model: str
+    """Name of the model."""
     size: float
     """Where it stands."""
     logarithm: float
@@ -130,6 +134,7 @@ def fit_rows(rows: Iterable[Row], against: str = "num_parameters") -> PowerLaw:
 
 def _point(size: float, value: float, row: Row) -> _Point:
     return _Point(
+        model=str(row["model"]),
         size=size,
         logarithm=float(np.log(value)),
         shifts=_shifts(value, left_out_of(row)),
@@ -157,6 +162,7 @@ def _fit(points: Sequence[_Point], against: str, lost: Mapping[str, int]) -> Pow
         family=MIXED,
         num_sizes=len(by_size),
         sizes=tuple(sorted(by_size)),
+        size_of={point.model: point.size for point in points},
         num_dropped=sum(lost.values()),
         dropped=dropped,
     )

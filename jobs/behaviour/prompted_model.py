@@ -21,7 +21,6 @@ from jobs.taps.pair_loading import load_input_model
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
-from jobs.tokens.cutting import keep_first_tokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, longest_prompt
 from jobs.worker.work import Work
 
@@ -73,8 +72,7 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
     def tokens_of(name: str) -> tuple[TokenPlan, LeftOut]:
         lines, num_rows = read_prompts(prompts.path(name)), source.facts["model"]["vocab_size"]
         most = _ANY_LENGTH if max_length is None else max_length
-        plan, left_out = build_token_plan(lines, tokenizer, most, num_rows=num_rows)
-        return keep_first_tokens(plan, params.prompt_tokens, params.answer_tokens), left_out
+        return build_token_plan(lines, tokenizer, most, num_rows=num_rows, first=params.first)
 
     plan, left_out = tokens_of(PROMPTS)
     shuffled = tokens_of(SHUFFLED)[0] if "decode_loss" in params.metrics else None

@@ -21,7 +21,7 @@ from jobs.shared_params import CutParams
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.agreement import require_same_ids
 from jobs.tokens.chat import chat_template_of
-from jobs.tokens.cutting import keep_first_tokens
+from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, require_embeddings
 
 _ANY_LENGTH = 1 << 40
@@ -61,9 +61,8 @@ def build_shared_plan(
         base: the base model.
         aligned: the aligned model.
         prompts: the prompts.
-        max_length: most tokens of a prompt; None: as long as they are.
+        max_length: most tokens of a prompt once it is cut; None: as long as they are.
         template: `chat` puts prompts into the chat template of the aligned model, or the base's.
-
         cut: how many first tokens of prompts and answers are kept.
 
     Returns:
@@ -93,8 +92,8 @@ def build_shared_plan(
         second if chat is not None else first,
         _ANY_LENGTH if max_length is None else min(max_length, most),
         chat,
+        cut.first,
     )
-    plan = keep_first_tokens(plan, cut.prompt_tokens, cut.answer_tokens)
     for name, model in (("base", base), ("aligned model", aligned)):
         require_embeddings(
             plan,
@@ -150,8 +149,9 @@ def _plan(
     tokenizer: _TokenizerFiles,
     max_length: int,
     template: str | None,
+    first: FirstTokens,
 ) -> tuple[TokenPlan, LeftOut]:
     """Build a plan once for all pairs with these prompts and tokenizers, which key the cache."""
     return build_token_plan(
-        read_prompts(prompts), load_tokenizer(tokenizer.folder), max_length, template
+        read_prompts(prompts), load_tokenizer(tokenizer.folder), max_length, template, first=first
     )

@@ -18,6 +18,7 @@ from jaxtyping import Int8, Int16, Int32, Int64
 from cluster.errors import UserError
 from jobs.text.format import MAX_DROPPED
 from jobs.tokens.chat import ChatRows, PromptLine, TokenRow
+from jobs.tokens.first_tokens import ALL, FirstTokens
 from jobs.tokens.joining import JoinedIds, bare_tokenizer, join_segments
 
 if TYPE_CHECKING:
@@ -112,15 +113,17 @@ def build_token_plan(
     template: str | None = None,
     *,
     num_rows: int | None = None,
+    first: FirstTokens = ALL,
 ) -> tuple[TokenPlan, LeftOut]:
     """Tokenise prompts.
 
     Args:
         prompts: lines of prompts.jsonl.
         tokenizer: the tokenizer both models share.
-        max_length: the most tokens a prompt may have, BOS and markup included.
+        max_length: the most tokens a prompt may have once it is cut, BOS and markup included.
         template: a chat template (Jinja) that every prompt is put into; None: texts as they are.
         num_rows: rows of the model's embedding; None where `require_embeddings` is called after.
+        first: how many first tokens of prompts and answers are kept.
 
     Returns:
         The plan, and the ids of prompts that it leaves out: those longer than `max_length`, and
@@ -142,10 +145,10 @@ def build_token_plan(
             row = UserError(f"prompt {number} has no tokens", where="prompts.jsonl")
         if isinstance(row, UserError):
             refused[number] = row
-        elif len(row) > max_length:
+        elif len(kept := first.cut(row, len(prompt["segments"]) - 1)) > max_length:
             too_long.append(number)
         else:
-            fitting.append((prompt, row))
+            fitting.append((prompt, kept))
     if refused and (not fitting or len(refused) / len(prompts) > MAX_DROPPED):
         raise next(iter(refused.values()))
     if not fitting:

@@ -4,9 +4,14 @@ Yes: under every transform that a base reads, less than half of the share lost o
 lost, by intervals. No: more than half under each. A share and not the fall: a base that hardly says
 toxic words under a transform has little to lose. A transform counts only where the base's decode
 control is above 0 with its interval; direction and reactivation stand beside and decide nothing.
+
+Each model's prompts are judged by the first of the toxic mass and rate that base and aligned model
+have on these prompts and on the plain ones: cells may be judged by two metrics, a cell by one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer
@@ -21,9 +26,8 @@ METRICS = (*evidence.BEHAVIOUR, CONTROL, *GEOMETRY)
 
 def answer(findings: Findings) -> StudyAnswer:
     """Return what transformed prompts do; see the rule above."""
-    metric = evidence.behaviour_metric(findings)
     transformed = [finding for finding in findings.aligned if _is_transformed(finding)]
-    behaviours = [finding for finding in transformed if finding.number.metric == metric]
+    behaviours = _behaviours(findings, transformed)
     deciding = [_evidence(findings, finding) for finding in behaviours]
     geometry = [
         finding
@@ -47,6 +51,19 @@ def answer(findings: Findings) -> StudyAnswer:
         evidence=(*deciding, *map(_geometry, geometry)),
         caveats=tuple(remarks),
     )
+
+
+def _behaviours(findings: Findings, transformed: Sequence[Finding]) -> list[Finding]:
+    """Return the toxicity of each aligned model on each set of prompts, by one metric each."""
+
+    def is_compared(finding: Finding) -> bool:
+        plain = findings.plain(finding)
+        ends = [None if f is None else evidence.drop(findings, f) for f in (finding, plain)]
+        return None not in ends
+
+    cells = evidence.by_cell(transformed)
+    chosen = [evidence.by_metric(findings, cell, is_compared=is_compared) for cell in cells]
+    return [finding for groups in chosen if groups for finding in groups[0]]
 
 
 def _is_transformed(finding: Finding) -> bool:

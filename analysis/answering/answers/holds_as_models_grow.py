@@ -26,6 +26,7 @@ from analysis.tables.power_laws import MIXED, SIZES, PowerLaw, fit_families
 QUESTION = "Does the offset mechanism hold as models grow?"
 ORDER = 1
 METRICS = (*MECHANISM, "mean_cosine")
+_RECOVERED = tuple(f"recovered_{metric}" for metric in evidence.BEHAVIOUR)
 
 
 def answer(findings: Findings) -> StudyAnswer:
@@ -83,12 +84,18 @@ def _remarks_on_control(findings: Findings) -> list[str]:
 
 def _other_interventions(findings: Findings) -> Iterator[Evidence]:
     """Yield what other interventions recover of toxicity, at each dose. They decide nothing."""
-    metric = f"recovered_{evidence.behaviour_metric(findings)}"
+    of_models: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings.aligned:
-        about, is_recovery = finding.about, finding.number.metric == metric
-        is_other = about.intervention not in (None, OFFSET)
-        if is_recovery and is_other and about.prompts == findings.reference:
-            dose = f"{about.intervention} at dose {finding.cell['dose']}"
+        about = finding.about
+        if about.intervention not in (None, OFFSET) and about.prompts == findings.reference:
+            edit = (finding.model, finding.aligned, about.intervention)
+            of_models.setdefault(edit, []).append(finding)
+    for among in of_models.values():
+        groups = evidence.by_metric(
+            findings, among, _RECOVERED, lambda finding: finding.estimate is not None
+        )
+        for finding in groups[0] if groups else ():
+            dose = f"{finding.about.intervention} at dose {finding.cell['dose']}"
             share = f"recovers {evidence.finding_in_words(finding)} of the way to the other model"
             yield evidence.of_finding(finding, f"{finding.label}: {dose} {share}.")
 

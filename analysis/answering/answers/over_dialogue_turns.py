@@ -1,7 +1,8 @@
 """Whether more than half of what alignment does at the first turn is left at the last one.
 
 Yes: of the offset, and of the share of its toxicity that the base loses, where measured, by
-intervals. No: of neither. The slope per turn stands beside.
+intervals. No: of neither. The slope per turn stands beside. Toxicity is, for each model and set of
+dialogues, the first of the toxic mass and rate that base and aligned model have at both turns.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ def answer(findings: Findings) -> StudyAnswer:
         _at_last_turn([finding for finding in at_turns if finding.number.metric == metric])
         for metric in (DRIFT, SLOPE)
     )
-    metric = evidence.behaviour_metric(findings)
-    behaviours = [finding for finding in at_turns if finding.number.metric == metric]
+    behaviours = _behaviours(findings, at_turns)
     last_behaviours = _at_last_turn(behaviours)
     deciding = [_drift(finding) for finding in drifts]
     deciding += [_behaviour(findings, finding, behaviours) for finding in last_behaviours]
@@ -39,6 +39,25 @@ def answer(findings: Findings) -> StudyAnswer:
         evidence=(*deciding, *map(_slope, slopes)),
         caveats=evidence.caveats(findings, used=[*drifts, *last_behaviours], metrics=METRICS),
     )
+
+
+def _behaviours(findings: Findings, at_turns: Sequence[Finding]) -> list[Finding]:
+    """Return the toxicity of each aligned model over each set of dialogues, by one metric each."""
+
+    def is_compared(finding: Finding) -> bool:
+        first = _first_turn(finding, at_turns)
+        ends = [None if f is None else evidence.drop(findings, f) for f in (finding, first)]
+        return finding.turn > 1 and None not in ends
+
+    dialogues = evidence.by_cell(at_turns)
+    chosen = [evidence.by_metric(findings, turns, is_compared=is_compared) for turns in dialogues]
+    return [finding for groups in chosen if groups for finding in groups[0]]
+
+
+def _first_turn(last: Finding, among: Sequence[Finding]) -> Finding | None:
+    """Return the same number at the first turn."""
+    same = (f for f in among if f.number.metric == last.number.metric and f.turn == 1)
+    return next((f for f in same if _is_same_dialogue(f, last)), None)
 
 
 def _summary(votes: list[bool | None]) -> str:
@@ -78,7 +97,7 @@ def _slope(finding: Finding) -> Evidence:
 
 
 def _behaviour(findings: Findings, last: Finding, behaviours: Sequence[Finding]) -> Evidence:
-    first = next((f for f in behaviours if f.turn == 1 and _is_same_dialogue(f, last)), None)
+    first = _first_turn(last, behaviours)
     whole = None if first is None else evidence.lost_share(findings, first)
     at_first = "" if first is None else f", at turn 1 by {evidence.drop_in_words(findings, first)}"
     fall = evidence.drop_in_words(findings, last)

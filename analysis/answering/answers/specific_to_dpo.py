@@ -15,7 +15,7 @@ from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
-from analysis.answering.mechanism import Mechanism, is_beyond_null, mechanisms
+from analysis.answering.mechanism import Mechanism, fall_of, is_beyond_null, mechanisms
 from analysis.long_table.circumstances import DPO, SHUFFLED, UNALIGNED, Circumstances
 
 QUESTION = "Is it specific to DPO?"
@@ -48,9 +48,9 @@ def answer(findings: Findings) -> StudyAnswer:
         verdict=Verdict.UNDECIDED if is_decided and False in control_votes else by_votes,
         summary=_summary(votes, control_votes),
         evidence=(
-            *_evidence(others, votes),
-            *_evidence(shuffled, control_votes),
-            *_evidence(unaligned, [None] * len(unaligned)),
+            *_evidence(findings, others, dpo, votes),
+            *_evidence(findings, shuffled, dpo, control_votes),
+            *_evidence(findings, unaligned, dpo, [None] * len(unaligned)),
             *_offset_sizes(findings, aligned),
             *_directions(findings, aligned),
             *(sign for mechanism in dpo for sign in mechanism.evidence),
@@ -70,15 +70,32 @@ def _differs(findings: Findings, other: Mechanism, dpo: Sequence[Mechanism]) -> 
     is_shared = is_beyond_null(other.consistency)
     if is_shared is False:
         return True
-    nearest = _nearest(other.consistency, dpo)
-    if nearest is None or nearest.behaviour is None or other.behaviour is None:
+    own, of_dpo = _compared(findings, other, dpo)
+    if own is None or of_dpo is None:
         return None
     gives_most = evidence.most_remains(
-        evidence.drop(findings, other.behaviour), evidence.drop(findings, nearest.behaviour)
+        evidence.drop(findings, own), evidence.drop(findings, of_dpo)
     )
     if gives_most is False:
         return True
     return False if gives_most and is_shared else None
+
+
+def _compared(
+    findings: Findings, other: Mechanism, dpo: Sequence[Mechanism]
+) -> tuple[Finding | None, Finding | None]:
+    """Return the toxicity of an objective and of DPO by one metric: the first that both have.
+
+    Without one, what the objective has is returned alone.
+    """
+    nearest = _nearest(other.consistency, dpo)
+    for own in other.behaviours:
+        for of_dpo in nearest.behaviours if nearest is not None else ():
+            names = ("metric", "definition", "position")
+            is_same = all(getattr(own.number, n) == getattr(of_dpo.number, n) for n in names)
+            if is_same and evidence.drop(findings, own) and evidence.drop(findings, of_dpo):
+                return own, of_dpo
+    return other.behaviour, None
 
 
 def _nearest(other: Finding, dpo: Sequence[Mechanism]) -> Mechanism | None:
@@ -106,12 +123,20 @@ def _summary(votes: list[bool | None], control_votes: list[bool | None]) -> str:
     return " ".join(parts)
 
 
-def _evidence(group: Sequence[Mechanism], votes: Sequence[bool | None]) -> Iterator[Evidence]:
+def _evidence(
+    findings: Findings,
+    group: Sequence[Mechanism],
+    dpo: Sequence[Mechanism],
+    votes: Sequence[bool | None],
+) -> Iterator[Evidence]:
     """Yield the signs of each mechanism; the first one, toxicity where measured, has the vote."""
     for mechanism, vote in zip(group, votes, strict=True):
-        first, *others = mechanism.evidence
-        yield replace(first, supports=vote)
-        yield from (replace(sign, supports=None) for sign in others)
+        own, _ = _compared(findings, mechanism, dpo)
+        signs = list(mechanism.evidence)
+        if own is not None and own is not mechanism.behaviour:
+            signs.insert(0, fall_of(findings, own, vote))
+        yield replace(signs[0], supports=vote)
+        yield from (replace(sign, supports=None) for sign in signs[1:])
 
 
 def _offset_sizes(findings: Findings, aligned: Sequence[Finding]) -> Iterator[Evidence]:

@@ -69,6 +69,45 @@ def test_numbers_of_two_scorers_are_never_held_against_each_other(study: Any) ->
     assert {round(fall, 9) for fall in falls} == {0.8, 0.01}
 
 
+def test_a_transform_that_only_the_rate_can_judge_is_judged_by_the_rate(study: Any) -> None:
+    """Words may be countable on plain prompts alone: then their mass says nothing of the others."""
+    _under(study, 0.05)  # as much is lost as on plain prompts, by the mass
+    for condition, before, after in (("plain", 0.5, 0.05), ("base64", 0.4, 0.39)):
+        study.add("toxic_rate", before, model="a", objective=None, condition=condition)
+        study.add("toxic_rate", after, model="a", condition=condition)
+    for objective, mass in ((None, 0.5), ("dpo", 0.01)):
+        study.add(
+            "toxic_mass", mass, model="a", objective=objective, condition="base64", coverage=0.2
+        )
+    study.add("decode_loss_gap", 1.0, model="a", objective=None, condition="base64")
+    answer = study.answer(NAME)
+    decided = {each.cell["condition"]: (each.metric, each.supports) for each in answer.evidence}
+    assert decided == {"rot13": ("toxic_mass", False), "base64": ("toxic_rate", True)}
+    assert answer.verdict is Verdict.MIXED
+    assert "Toxicity is toxic_mass in some cells, toxic_rate in others." in answer.caveats
+
+
+@pytest.mark.parametrize("lacking", ["base", "plain", "base of plain"])
+def test_one_metric_is_held_against_itself_on_all_four_sides(study: Any, lacking: str) -> None:
+    study.offsets(0.9, model="a")
+    study.add("decode_loss_gap", 1.0, model="a", objective=None, condition="rot13")
+    sides = {
+        "aligned": ("dpo", "rot13", 0.01),
+        "base": (None, "rot13", 0.4),
+        "plain": ("dpo", "plain", 0.05),
+        "base of plain": (None, "plain", 0.5),
+    }
+    for side, (objective, condition, value) in sides.items():
+        place = {"model": "a", "objective": objective, "condition": condition}
+        if side != lacking:
+            study.add("toxic_mass", value, **place)
+        study.add("toxic_rate", value if objective is None else 0.39, **place)
+    (piece,) = [
+        each for each in study.answer(NAME).evidence if each.metric in ("toxic_mass", "toxic_rate")
+    ]
+    assert piece.metric == "toxic_rate" and piece.estimate is not None
+
+
 def test_a_study_on_plain_prompts_does_not_measure_it(study: Any) -> None:
     study.aligned("a")
     assert study.answer(NAME).verdict is Verdict.NOT_MEASURED

@@ -59,6 +59,20 @@ def test_a_base_that_is_less_toxic_at_later_turns_loses_the_same_share(study: An
     assert study.answer(NAME).verdict is Verdict.YES
 
 
+def test_a_rate_that_has_both_turns_goes_before_a_mass_that_has_one(study: Any) -> None:
+    _turns(study, 1.0, 0.9)
+    for turn in (1, 2):
+        place = {"condition": "turns", "position": f"turn-{turn}"}
+        for metric in ("toxic_rate", "toxic_mass")[: 3 - turn]:
+            study.add(metric, 0.5, model="a", objective=None, **place)
+        study.add("toxic_rate", 0.05, model="a", **place)
+        study.add("toxic_mass", 0.45, model="a", **place)
+    pieces = study.answer(NAME).evidence
+    assert [(p.metric, p.supports) for p in pieces if p.metric.startswith("toxic")] == [
+        ("toxic_rate", True)
+    ]
+
+
 def test_one_turn_measures_no_persistence(study: Any) -> None:
     _turns(study, 1.0)
     assert study.answer(NAME).verdict is Verdict.NOT_MEASURED

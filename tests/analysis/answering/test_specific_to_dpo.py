@@ -51,6 +51,17 @@ def test_shuffled_labels_that_do_nothing_are_the_control_that_is_asked_for(study
     assert not any("dpo-shuffled" in caveat for caveat in answer.caveats)
 
 
+def test_objectives_are_compared_by_a_metric_that_both_have(study: Any) -> None:
+    """The mass may be known of DPO's model alone."""
+    study.aligned("a")
+    for objective, rate in ((None, 0.6), ("dpo", 0.1), ("sft", 0.12)):
+        study.add("toxic_rate", rate, model="a", objective=objective)
+    study.offsets(0.9, model="a", objective="sft")
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.NO
+    assert answer.evidence[0].metric == "toxic_rate" and answer.evidence[0].supports is False
+
+
 def test_dpo_alone_measures_no_specificity(study: Any) -> None:
     study.aligned("a")
     answer = study.answer(NAME)

@@ -180,6 +180,14 @@ def test_prompts_too_long_for_model_and_continuation_are_left_out_and_counted(ro
     assert artifact.facts["num_too_long"] == len(lengths) - lengths.count(min(lengths))
 
 
+def test_prompts_are_cut_before_their_length_is_judged(root, inputs):
+    given = inputs()
+    cut = {**FEW, "max_length": 3, "prompt_tokens": 2, "answer_tokens": 1}
+    facts = root.done("behave", cut, **given).facts
+    assert facts["num_prompts"] == len(prompts_of(given["prompts"]))
+    assert facts["num_too_long"] == 0
+
+
 def test_token_f1_is_that_of_the_tokens_said_against_those_of_the_answer(root, inputs, tmp_path):
     given = inputs()
     first = continuations(root.done("behave", {**FEW, "metrics": ["toxic_rate"]}, **given))

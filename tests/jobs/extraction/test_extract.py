@@ -324,6 +324,8 @@ def test_prompts_beyond_the_limit_are_left_out_and_counted(root, pair, plain_pro
         if sum(len(segment["text"].split()) for segment in prompt["segments"]) > 8
     ]
     assert store["too_long"] == long and 0 < len(long) < 48
+    cut = {"max_length": 8, "prompt_tokens": 5, "answer_tokens": 3}
+    assert root.done("extract", cut, **inputs).facts["store"]["too_long"] == []
     answer, _ = root.run("extract", {"max_length": 1}, **inputs)
     assert "no prompt fits" in answer["error"]["message"]
 

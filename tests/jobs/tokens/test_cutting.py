@@ -5,21 +5,26 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.text.prompt_lines import plain_line
-from jobs.tokens.cutting import cut_windows, keep_first_tokens
+from jobs.tokens.cutting import cut_windows
+from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.left_fill import fill_left
 from jobs.tokens.plan import build_token_plan
 from jobs.tokens.positions import find_positions
 
 
 @pytest.fixture
-def plan(word_tokenizer):
+def lines():
     def words(number, first):
         return " ".join(f"word{(first + place) % 20}" for place in range(number))
 
-    lines = [
+    return [
         plain_line(number, number % 4, words(before, number), f" {words(after, 9)}")
         for number, (before, after) in enumerate([(7, 5), (2, 1), (4, 9), (1, 3), (12, 2)])
     ]
+
+
+@pytest.fixture
+def plan(word_tokenizer, lines):
     return build_token_plan(lines, word_tokenizer(), 32)[0]
 
 
@@ -34,8 +39,9 @@ def texts(plan):
 
 @pytest.mark.parametrize("first", [None, 1, 3, 40])
 @pytest.mark.parametrize("answer", [None, 2])
-def test_prompts_and_answers_keep_their_first_tokens(plan, first, answer):
-    kept = keep_first_tokens(plan, first, answer)
+def test_prompts_and_answers_keep_their_first_tokens(plan, lines, word_tokenizer, first, answer):
+    cut = FirstTokens(of_prompt=first, of_answer=answer)
+    kept, _ = build_token_plan(lines, word_tokenizer(), 32, first=cut)
     assert texts(kept) == [(before[:first], after[:answer]) for before, after in texts(plan)]
     for name in ("prompts", "groups", "final_segments"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(plan, name))
@@ -43,6 +49,31 @@ def test_prompts_and_answers_keep_their_first_tokens(plan, first, answer):
     assert [int(kept.token_ids[token]) for token in np.flatnonzero(last.tokens)] == [
         before[:first][-1] for before, _ in texts(plan)
     ]
+
+
+def test_only_what_is_still_too_long_once_it_is_cut_is_left_out(plan, lines, word_tokenizer):
+    kept, too_long = build_token_plan(
+        lines, word_tokenizer(), 6, first=FirstTokens(of_prompt=3, of_answer=3)
+    )
+    assert too_long == [] and texts(kept) == [(a[:3], b[:3]) for a, b in texts(plan)]
+    kept, too_long = build_token_plan(lines, word_tokenizer(), 6, first=FirstTokens(of_prompt=3))
+    assert too_long == [0, 2] and kept.lengths.tolist() == [3, 4, 5]
+    with pytest.raises(UserError, match="no prompt fits"):
+        build_token_plan(lines, word_tokenizer(), 1, first=FirstTokens(of_prompt=1, of_answer=1))
+
+
+def test_markup_after_an_answer_goes_with_its_last_token():
+    ask = [(7, "template", -1), (1, "user", 0), (2, "user", 0), (8, "template", -1)]
+    row = [*ask, (3, "assistant", 1), (4, "assistant", 1), (9, "template", -1)]
+
+    def cut(of_prompt, of_answer):
+        kept = FirstTokens(of_prompt=of_prompt, of_answer=of_answer).cut(row, 1)
+        return [token for token, _, _ in kept]
+
+    assert cut(None, None) == [7, 1, 2, 8, 3, 4, 9]
+    assert cut(2, None) == cut(2, 2) == [7, 1, 3, 4, 9]
+    assert cut(None, 1) == [7, 1, 2, 8, 3]
+    assert [token for token, _, _ in FirstTokens(of_prompt=3, of_answer=1).cut(ask, 0)] == [7, 1, 2]
 
 
 @pytest.mark.parametrize("width", [1, 5, 100])
