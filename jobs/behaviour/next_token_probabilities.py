@@ -30,6 +30,15 @@ class NextTokenProbabilities:
     log_probability: Float64[np.ndarray, " tokens"]
     """Log-probability of this token, given all before it, in nats."""
 
+    def replaced(self, other: NextTokenProbabilities) -> NextTokenProbabilities:
+        """Return these, with those of another reading where it has any."""
+        return NextTokenProbabilities(
+            mass=np.where(np.isnan(other.mass), self.mass, other.mass),
+            log_probability=np.where(
+                np.isnan(other.log_probability), self.log_probability, other.log_probability
+            ),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forwarded:

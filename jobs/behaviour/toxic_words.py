@@ -20,24 +20,32 @@ from jobs.models.language_model import LanguageModel
 from jobs.text.transform import Chain
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
+from jobs.words.pruning import Steps, largest_threshold
 from jobs.words.spellings import find_spellings
 from jobs.words.token_texts import read_token_texts
 from jobs.words.token_trie import AFTER_BREAK, build_trie
-from jobs.words.word_mass import LEVELS, Prompts, WordSet, descend, measure_word_masses
+from jobs.words.word_mass import (
+    LEVELS,
+    Prompts,
+    Search,
+    WordSet,
+    measure_word_masses,
+    prune_each,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SHARE = 0.01
 """Most that is left of a mean mass, as a share of it."""
-_PILOT = 32
-"""Prompts that say beforehand from which mass on a node must be followed: an eighth, at most so
+_PILOT = 64
+"""Prompts that say beforehand from which mass on a node must be followed: a quarter, at most so
 many."""
 _FEWEST = 32
 """Prompts from which on a pilot pays; fewer are each pruned by themselves."""
-_MARGIN = 0.8
+_MARGIN = 0.9
 """Share of what may be left that a pilot leaves, since others may leave more."""
-_LOWER = 0.125
+_LOWER = 0.25
 """How much lower nodes are followed after those prompts of which too much was left."""
 _LOWEST = 1e-12
 """Nothing below that is tried but everything."""
@@ -94,6 +102,12 @@ class ToxicMasses:
     """Probability of paths that were not followed to the end."""
     unclear: Float64[np.ndarray, " tokens"]
     """Probability of words that may go on: a token after them has a piece of a character."""
+
+    def excess(self, tokens: Bool[np.ndarray, " tokens"], share: float) -> float:
+        """Return by how much what is left at some tokens exceeds a share of all their mass."""
+        known = tokens & ~np.isnan(self.mass)
+        left = self.left[known].sum()
+        return float(left - share * (self.mass[known].sum() + left))
 
     def replaced(self, other: ToxicMasses) -> ToxicMasses:
         """Return these, with those of another reading where it has any."""
@@ -156,9 +170,18 @@ def read_toxic_masses(
         return reader.read(
             np.zeros(len(plan.token_ids)), share, scored=scored, after_batch=after_batch
         )
-    pilot = np.linspace(0, len(prompts) - 1, min(_PILOT, len(prompts) // 8)).astype(np.int64)
-    thresholds = reader.find_thresholds(_MARGIN * share, positions, prompts[pilot])
-    masses, probabilities = reader.read(thresholds, scored=scored, after_batch=after_batch)
+    pilot = _pilot_of(prompts, plan, _most_tokens(model))
+    thresholds, its_masses, its_probabilities = reader.find_thresholds(
+        _MARGIN * share, positions, pilot, scored
+    )
+    others = np.setdiff1d(np.arange(len(plan.prompts)), pilot)
+    masses, probabilities = reader.read(
+        thresholds,
+        members=others,
+        scored=scored,
+        after_batch=lambda done: after_batch(len(pilot) + done),
+    )
+    masses, probabilities = masses.replaced(its_masses), probabilities.replaced(its_probabilities)
     while True:
         members, again = _unsettled(plan, masses, positions, share)
         if not len(members) or not thresholds[again].any():
@@ -207,10 +230,7 @@ class _Reader:
         def go_on(batch: Forwarded) -> None:
             places, prompts = self._prompts_of(batch, thresholds)
             given = (self._model, self._words, prompts, self._max_positions)
-            if share > 0:
-                *_, masses = descend(*given, share)
-            else:
-                masses = measure_word_masses(*given)
+            masses = prune_each(*given, share) if share > 0 else measure_word_masses(*given)
             mass[places], left[places] = masses.counted, masses.left
             unclear[places] = masses.unclear
 
@@ -218,30 +238,31 @@ class _Reader:
         return ToxicMasses(mass=mass, left=left, unclear=unclear), probabilities
 
     def find_thresholds(
-        self, share: float, positions: Sequence[Position], pilot: Int64[np.ndarray, " prompts"]
-    ) -> Float64[np.ndarray, " tokens"]:
-        """Return the largest of LEVELS at which of a pilot's mean at most `share` is left.
+        self,
+        share: float,
+        positions: Sequence[Position],
+        pilot: Int64[np.ndarray, " prompts"],
+        scored: Bool[np.ndarray, " tokens"],
+    ) -> tuple[Float64[np.ndarray, " tokens"], ToxicMasses, NextTokenProbabilities]:
+        """Follow words after a pilot's prompts until of their mean at most `share` is left.
 
-        Each position has its own; a token of several has the least of theirs.
+        Returns:
+            The largest threshold at which that little is left, by position (a token of several has
+            the least of theirs); and what was read of the pilot's prompts, to the same depth or a
+            little further.
         """
-        size = len(self._plan.token_ids)
-        counted, left = np.full((2, len(LEVELS), size), np.nan)
+        pilot_of = _Pilot(len(self._plan.token_ids))
 
         def go_on(batch: Forwarded) -> None:
-            places, prompts = self._prompts_of(batch, np.zeros(size))
-            given = (self._model, self._words, prompts, self._max_positions)
-            for level, masses in enumerate(descend(*given, share)):
-                counted[level, places], left[level, places] = masses.counted, masses.left
+            places, prompts = self._prompts_of(batch, np.zeros(len(self._plan.token_ids)))
+            search = Search(
+                self._model, self._words, prompts, self._max_positions, keeps_steps=True
+            )
+            pilot_of.searches.append((places, search))
 
-        self._forward(go_on, pilot)
-        thresholds = np.full(size, np.inf)
-        for position in positions:
-            at = position.tokens & ~np.isnan(counted[0])
-            sums = counted[:, at].sum(axis=1), left[:, at].sum(axis=1)
-            is_enough = sums[1] <= share * (sums[0] + sums[1])
-            level = LEVELS[int(is_enough.argmax())] if is_enough.any() else LEVELS[-1]
-            thresholds[position.tokens] = np.minimum(thresholds[position.tokens], level)
-        return thresholds
+        probabilities = self._forward(go_on, pilot, scored)
+        thresholds = pilot_of.find_thresholds(share, [position.tokens for position in positions])
+        return thresholds, pilot_of.masses(), probabilities
 
     def _prompts_of(
         self, batch: Forwarded, thresholds: Float64[np.ndarray, " tokens"]
@@ -280,22 +301,79 @@ class _Reader:
         )
 
 
+class _Pilot:
+    """Some prompts whose words are followed together, level by level."""
+
+    def __init__(self, num_tokens: int) -> None:
+        self.searches: list[tuple[Int64[np.ndarray, " wanted"], Search]] = []
+        """Tokens of the plan whose words each search follows."""
+        self._num_tokens = num_tokens
+
+    def find_thresholds(
+        self, share: float, positions: Sequence[Bool[np.ndarray, " tokens"]]
+    ) -> Float64[np.ndarray, " tokens"]:
+        """Follow words until little is left at each position; return thresholds for all tokens."""
+        for level in LEVELS:
+            masses = self.masses()
+            unsettled = [at for at in positions if masses.excess(at, share) > 0]
+            if not unsettled:
+                break
+            wanted = np.logical_or.reduce(unsettled)
+            for places, search in self.searches:
+                search.follow_above(np.where(wanted[places], level, np.inf))
+        thresholds = np.full(self._num_tokens, np.inf)
+        levels = [self._threshold(position, share) for position in positions]
+        lowest = min((level for level in levels if level is not None), default=LEVELS[-1])
+        for position, own in zip(positions, levels, strict=True):
+            least = lowest if own is None else own
+            thresholds[position] = np.minimum(thresholds[position], least)
+        return thresholds
+
+    def _threshold(self, position: Bool[np.ndarray, " tokens"], share: float) -> float | None:
+        """Return the threshold of a position; None where no prompt of the pilot has it."""
+        if not any(position[places].any() for places, _ in self.searches):
+            return None
+        parts = [search.steps.of(position[places]) for places, search in self.searches]
+        return largest_threshold(Steps.joined(parts), share) or LEVELS[-1]
+
+    def masses(self) -> ToxicMasses:
+        """Return what was counted and is left at the tokens of the searches."""
+        mass, left, unclear = (np.full(self._num_tokens, np.nan) for _ in range(3))
+        for places, search in self.searches:
+            masses = search.masses()
+            mass[places], left[places] = masses.counted, masses.left
+            unclear[places] = masses.unclear
+        return ToxicMasses(mass=mass, left=left, unclear=unclear)
+
+
+def _pilot_of(
+    prompts: Int64[np.ndarray, " prompts"], plan: TokenPlan, most_tokens: int
+) -> Int64[np.ndarray, " pilot"]:
+    """Choose prompts from all over the plan, no more than keys and values may be kept of."""
+    size = min(_PILOT, len(prompts) // 4)
+    while True:
+        chosen = prompts[np.linspace(0, len(prompts) - 1, size).astype(np.int64)]
+        if size == 1 or plan.lengths[chosen].sum() <= most_tokens:
+            return chosen
+        size //= 2
+
+
 def _unsettled(
     plan: TokenPlan, masses: ToxicMasses, positions: Sequence[Position], share: float
 ) -> tuple[Int64[np.ndarray, " prompts"], Bool[np.ndarray, " tokens"]]:
     """Find prompts after which more must be followed, and the tokens of their positions.
 
-    Of a position of which too much is left, those of which most is: the others leave half of what
-    may be.
+    Of a position of which too much is left, those of which most is: as many as suffice if half of
+    theirs goes.
     """
     members, again = [np.zeros(0, dtype=np.int64)], np.zeros(len(plan.token_ids), dtype=bool)
     for position in positions:
-        left = masses.left[position.tokens]
-        allowed = share * (masses.mass[position.tokens].sum() + left.sum())
-        if left.sum() > allowed:
+        excess = masses.excess(position.tokens, share)
+        if excess > 0:
+            left = masses.left[position.tokens]
             order = np.argsort(-left, kind="stable")
-            others = left[order][::-1].cumsum()[::-1]
-            worst = np.flatnonzero(position.tokens)[order[others > allowed / 2]]
+            before = left[order].cumsum() - left[order]
+            worst = np.flatnonzero(position.tokens)[order[before < 2 * excess]]
             members.append(plan.owners[worst])
             again[worst] = True
     return np.unique(np.concatenate(members)), again

@@ -18,6 +18,7 @@ from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from jobs.models.language_model import LanguageModel
+from jobs.words.pruning import Steps
 from jobs.words.token_texts import TokenTexts
 from jobs.words.token_trie import AFTER_BREAK, AFTER_WORD, TokenTrie
 from jobs.words.tree_passes import TreeRows, forward_tree
@@ -29,8 +30,10 @@ LEVELS = tuple(2.0**-power for power in range(2, 41))
 """Thresholds that are tried one after the other where none is known."""
 _MOST_LOGITS = 1 << 25
 """Logits in memory for the nodes of one forward pass: 128 MiB in fp32."""
-_LEAST_FILLED = 0.6
+_LEAST_FILLED, _LEAST_FILLED_OF_MANY = 0.6, 0.9
 """Prompts share a forward pass if the smallest has this share of the most nodes of one."""
+_MANY = 128
+"""Tokens of a pass from which on a larger one computes no faster, and padding costs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,42 +95,52 @@ def measure_word_masses(
     model: LanguageModel, words: WordSet, prompts: Prompts, max_positions: int
 ) -> WordMasses:
     """Follow all nodes above each prompt's threshold; which those are depends on no batch."""
-    search = _Search(model, words, prompts, max_positions)
+    search = Search(model, words, prompts, max_positions)
     search.follow_above(prompts.thresholds)
     return search.masses()
 
 
-def descend(
+def prune_each(
     model: LanguageModel, words: WordSet, prompts: Prompts, max_positions: int, share: float
-) -> Iterator[WordMasses]:
-    """Yield what is counted and left at each of LEVELS, down to each prompt's own threshold.
+) -> WordMasses:
+    """Follow each prompt's nodes, the likely first, until at most `share` of its own mass is left.
 
-    A prompt goes no further down once at most `share` of its own mass is left.
+    No node below a prompt's own threshold is followed.
     """
-    search = _Search(model, words, prompts, max_positions)
+    search = Search(model, words, prompts, max_positions)
     for level in LEVELS:
         masses = search.masses()
         goes_on = masses.left > share * (masses.counted + masses.left)
+        if not goes_on.any():
+            break
         search.follow_above(np.where(goes_on, np.maximum(level, prompts.thresholds), np.inf))
-        yield search.masses()
+    return search.masses()
 
 
 _Chosen = dict[int, list[int]]
 """Prompt -> nodes to follow."""
 
 
-class _Search:
+class Search:
     """The state of all prompts of a batch: what was counted, and the nodes not followed yet."""
 
     def __init__(
-        self, model: LanguageModel, words: WordSet, prompts: Prompts, max_positions: int
+        self,
+        model: LanguageModel,
+        words: WordSet,
+        prompts: Prompts,
+        max_positions: int,
+        *,
+        keeps_steps: bool = False,
     ) -> None:
+        """Reach the first tokens of words; `keeps_steps` keeps what each node does to the sums."""
         trie, num = words.trie, len(prompts.rows)
         self._model, self._words, self._prompts = model, words, prompts
         self._open = np.zeros((num, len(trie.tokens)))
         """Mass of each node that was reached and not followed."""
         self._counted, self._unclear = np.zeros(num), np.zeros(num)
         self._num_forwarded = 0
+        self._steps: list[Steps] | None = [] if keeps_steps else None
         depths = trie.depths + prompts.lengths[:, None]
         self._in_reach = depths <= max_positions
         """Nodes that the model has a position for."""
@@ -138,7 +151,10 @@ class _Search:
             rows = prompts.log_probabilities[torch.from_numpy(here)][:, tokens]
             masses = rows.double().exp().cpu().numpy()
             self._reach(
-                np.repeat(here, len(children)), np.tile(children, len(here)), masses.ravel()
+                np.repeat(here, len(children)),
+                np.tile(children, len(here)),
+                masses.ravel(),
+                np.full(masses.size, np.inf),
             )
 
     def _reach(
@@ -146,11 +162,29 @@ class _Search:
         owners: Int64[np.ndarray, " reached"],
         nodes: Int64[np.ndarray, " reached"],
         masses: Float64[np.ndarray, " reached"],
+        above: Float64[np.ndarray, " reached"],
     ) -> None:
-        """Count what is closed, and keep the rest to be followed."""
+        """Count what is closed, and keep the rest to be followed; `above` are parents' masses."""
         closed = self._words.trie.closed[nodes]
+        self._keep(owners, above, np.where(closed, 0.0, masses), np.where(closed, masses, 0.0))
         np.add.at(self._counted, owners[closed], masses[closed])
         self._open[owners[~closed], nodes[~closed]] = masses[~closed]
+
+    def _keep(
+        self,
+        owners: Int64[np.ndarray, " steps"],
+        below: Float64[np.ndarray, " steps"],
+        left: Float64[np.ndarray, " steps"],
+        counted: Float64[np.ndarray, " steps"],
+    ) -> None:
+        if self._steps is not None:
+            self._steps.append(Steps(owners=owners, below=below, left=left, counted=counted))
+
+    @property
+    def steps(self) -> Steps:
+        """What each node did to the sums, where that is kept."""
+        assert self._steps is not None, "a search keeps its steps only where it is told to"
+        return Steps.joined(self._steps)
 
     def follow_above(self, thresholds: Float64[np.ndarray, " prompts"]) -> None:
         """Follow nodes above each prompt's threshold until none is open."""
@@ -181,7 +215,7 @@ class _Search:
             while (
                 stop < len(pieces)
                 and (stop + 1 - start) * widest <= budget
-                and pieces[stop][0] >= _LEAST_FILLED * widest - 2
+                and pieces[stop][0] >= _least_width(widest, stop - start)
                 and pieces[stop][1] not in {piece[1] for piece in pieces[start:stop]}
             ):
                 stop += 1
@@ -212,6 +246,7 @@ class _Search:
         trie, texts = self._words.trie, self._words.texts
         masses = self._open[owners, nodes]
         self._open[owners, nodes] = 0.0
+        self._keep(owners, masses, -masses, np.zeros_like(masses))
         total = logits.logsumexp(dim=-1)[at[0], at[1]]
         ends = np.flatnonzero(trie.ends[nodes])
         if len(ends):
@@ -222,6 +257,7 @@ class _Search:
             broken, unclear = masses[ends] * shares.double().cpu().numpy().T
             np.add.at(self._counted, owners[ends], broken)
             np.add.at(self._unclear, owners[ends], unclear)
+            self._keep(owners[ends], masses[ends], np.zeros_like(broken), broken)
         children = [trie.children[node] for node in nodes]
         counts = np.array([len(some) for some in children])
         if not counts.sum():
@@ -231,7 +267,8 @@ class _Search:
         of = torch.from_numpy(parents).to(logits.device)
         tokens = torch.from_numpy(trie.tokens[following]).to(logits.device)
         steps = (logits[at[0, of], at[1, of], tokens] - total[of]).double().exp().cpu().numpy()
-        self._reach(owners[parents], following, masses[parents] * steps)
+        of_parents = masses[parents]
+        self._reach(owners[parents], following, of_parents * steps, of_parents)
 
     def masses(self) -> WordMasses:
         """Return what was counted and what is left."""
@@ -241,6 +278,13 @@ class _Search:
             unclear=self._unclear,
             num_forwarded=self._num_forwarded,
         )
+
+
+def _least_width(widest: int, num_prompts: int) -> float:
+    """Return how many nodes the next prompt of a pass must have at least."""
+    if widest * num_prompts >= _MANY:
+        return _LEAST_FILLED_OF_MANY * widest
+    return _LEAST_FILLED * widest - 2
 
 
 def _chunks(nodes: Sequence[int], size: int) -> Iterator[list[int]]:

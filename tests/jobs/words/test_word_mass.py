@@ -179,11 +179,11 @@ def test_the_bound_always_holds(case, share):
 def test_where_the_first_prompts_mislead_the_others_are_followed_further(case, monkeypatch):
     from jobs.behaviour import toxic_words
 
-    def much_too_high(reader, share, positions, pilot):
-        return np.full(len(plan.token_ids), 0.25)
+    def much_too_high(steps, share):
+        return 0.25
 
     model, plan, toxic, whole = case
-    monkeypatch.setattr(toxic_words._Reader, "find_thresholds", much_too_high)
+    monkeypatch.setattr(toxic_words, "largest_threshold", much_too_high)
     mass, left, _ = read(model, plan, toxic, share=0.1)
     assert 0 < left.sum() <= 0.1 * (mass + left).sum()
     assert whole.sum() == pytest.approx((mass + left / 2).sum(), rel=0.1)
