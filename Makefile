@@ -4,6 +4,9 @@
 # make test    set up and run the tests          make check   set up and lint
 # make test-cluster | test-slow | bench          what make test leaves out
 # make bench-capture                             set up other libraries and compare with them
+# make gpu-check   check and measure the GPU of this machine, part by part, into benchmarks/results
+#              (PARTS=parity,moments: only these; GPU_PYTHON=python3: install nothing, use this
+#              interpreter; REHEARSE=1: run the check's code on a processor)
 # make audit   ask whether known faults of pinned packages concern us (needs a network)
 # make lock    write the hashes of pinned packages again, after a pin has changed
 # make docs    build the documentation into site/ (open site/index.html; no network needed)
@@ -29,7 +32,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 # which fails beside a CUDA build of torch on a machine without the CUDA toolkit; none is built.
 BUILDING := DS_ACCELERATOR=cpu
 
-.PHONY: setup study real test test-cluster test-slow check format audit lock docs readme-figure coverage coverage-figure bench bench-capture clean
+.PHONY: setup study real test test-cluster test-slow check format audit lock docs readme-figure coverage coverage-figure bench bench-capture gpu-check clean
 .DEFAULT_GOAL := study
 
 $(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
@@ -152,6 +155,9 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.recovery
 	$(BIN)/python -m benchmarks.report
+
+gpu-check: $(if $(GPU_PYTHON),,$(READY))
+	$(or $(GPU_PYTHON),$(BIN)/python) -m benchmarks.gpu $(if $(PARTS),--parts $(PARTS)) $(if $(REHEARSE),--rehearse)
 
 $(RIVALS)/.ready: constraints.txt benchmarks/rivals.txt
 	@test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)

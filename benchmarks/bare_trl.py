@@ -5,8 +5,18 @@ from pathlib import Path
 from typing import Any
 
 
-def bare_trainer(
-    model_folder: Path,
+def bare_trainer(model_folder: Path, rows: list[dict[str, str]], output: Path, **how: Any) -> Any:
+    """Return a `DPOTrainer` of a checkpoint on the processor; see `trainer_of`."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype="float32")
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    return trainer_of(model, tokenizer, rows, output, **{"use_cpu": True, **how})
+
+
+def trainer_of(
+    model: Any,
+    tokenizer: Any,
     rows: list[dict[str, str]],
     output: Path,
     *,
@@ -18,7 +28,8 @@ def bare_trainer(
     """Return a `DPOTrainer` over texts.
 
     Args:
-        model_folder: a checkpoint.
+        model: with fp32 weights.
+        tokenizer: of the texts.
         rows: prompt, chosen and rejected.
         output: where it writes.
         steps: optimizer steps.
@@ -28,10 +39,8 @@ def bare_trainer(
         settings: of DPOConfig, in place of what stands here.
     """
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import DPOConfig, DPOTrainer
 
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
     chosen: Mapping[str, Any] = {
         "output_dir": str(output),
         "max_steps": steps,
@@ -46,7 +55,6 @@ def bare_trainer(
         "precompute_ref_log_probs": not resident_reference,
         "gradient_checkpointing": False,
         "bf16": False,
-        "use_cpu": True,
         "report_to": "none",
         "disable_tqdm": True,
         "save_strategy": "no",
@@ -54,7 +62,7 @@ def bare_trainer(
         **settings,
     }
     return DPOTrainer(
-        model=AutoModelForCausalLM.from_pretrained(model_folder, dtype="float32"),
+        model=model,
         args=DPOConfig(**chosen),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,

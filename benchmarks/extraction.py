@@ -96,10 +96,34 @@ def main() -> None:
     )
     print(f"{workload}; {len(setting.plan.token_ids):,} tokens a round", flush=True)
     for number in chosen.case or range(len(CASES)):
-        print(_measured(setting, CASES[number], chosen.rounds), flush=True)
+        case = CASES[number]
+        print(measure(setting, case, chosen.rounds).line(case.name, chosen.device), flush=True)
 
 
-def _measured(setting: Setting, case: Case, rounds: int) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Both sides of one case, over all units but the first."""
+
+    bare: float
+    """Tokens per second of the two bare forward passes."""
+    paired: float
+    """Tokens per second of the paired extraction."""
+    ratio: float
+    """Median over units: time of the bare passes over that of the extraction."""
+    processor_ratio: float
+    """The same of processor time."""
+
+    def line(self, name: str, device: str) -> str:
+        """Return the line of the table."""
+        line = (
+            f"{name:32} bare {self.bare:8,.0f} tokens/s   paired {self.paired:8,.0f} tokens/s   "
+            f"ratio {self.ratio:.3f}"
+        )
+        return line if device != "cpu" else f"{line} (processor {self.processor_ratio:.3f})"
+
+
+def measure(setting: Setting, case: Case, rounds: int) -> Measured:
+    """Let both sides of a case take turns, unit by unit."""
     num_layers = setting.workload.num_layers
     layers = sorted({layer_at(depth, num_layers) for depth in case.depths})
     places = [(site, layer) for site in case.sites for layer in layers]
@@ -120,14 +144,12 @@ def _measured(setting: Setting, case: Case, rounds: int) -> str:
         rows.append((*taken[0], *taken[1], unit.num_tokens))
     times = np.array(rows[1:])  # the first one warms up
     bare, bare_processor, paired, paired_processor, tokens = times.T
-    line = (
-        f"{case.name:32} bare {tokens.sum() / bare.sum():8,.0f} tokens/s   "
-        f"paired {tokens.sum() / paired.sum():8,.0f} tokens/s   "
-        f"ratio {np.median(bare / paired):.3f}"
+    return Measured(
+        bare=float(tokens.sum() / bare.sum()),
+        paired=float(tokens.sum() / paired.sum()),
+        ratio=float(np.median(bare / paired)),
+        processor_ratio=float(np.median(bare_processor / paired_processor)),
     )
-    if setting.device != "cpu":
-        return line
-    return f"{line} (processor {np.median(bare_processor / paired_processor):.3f})"
 
 
 def _bare(setting: Setting, last_layer: int, unit: Unit) -> None:

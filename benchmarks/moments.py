@@ -30,14 +30,14 @@ def main() -> None:
     chosen = arguments(__doc__).parse_args()
     print(settled(chosen))
     plan = random_plan(replace(WORKLOADS["gpt2"], num_prompts=640))
-    rows = _rows(len(plan.token_ids))
-    exact = _two_pass(rows)
+    rows = massive_rows(len(plan.token_ids))
+    exact = two_pass(rows)
     print(f"{len(rows):,} rows, d = {_D}; relative errors (Frobenius), mean and scatter")
     for budget in (512, 4096, 32768):
-        found = _reduced(plan, rows, np.arange(len(plan.prompts)), budget, chosen.device)
+        found = reduced(plan, rows, np.arange(len(plan.prompts)), budget, chosen.device)
         print(f"fp32 products, batches of {budget:6,} tokens: {_errors(found, exact)}")
     parts = np.array_split(np.arange(len(plan.prompts)), _NUM_UNITS)
-    units = [_reduced(plan, rows, part, 4096, chosen.device) for part in parts]
+    units = [reduced(plan, rows, part, 4096, chosen.device) for part in parts]
     forwards = reduce(Moments.merge, units)
     print(f"fp32 products, {_NUM_UNITS} units merged:        {_errors(forwards, exact)}")
     backwards = reduce(Moments.merge, units[::-1])
@@ -50,7 +50,8 @@ def main() -> None:
     print(f"merge of fp64 rows, 3 and 101 pieces: {_errors(many, _plain(few))}")
 
 
-def _rows(num_rows: int) -> Float32[np.ndarray, "rows d"]:
+def massive_rows(num_rows: int) -> Float32[np.ndarray, "rows d"]:
+    """Draw rows with a mean far above their spread, and dimensions a hundred times as large."""
     draw = np.random.default_rng(0)
     scale = np.ones(_D)
     scale[:4] = 100.0
@@ -59,10 +60,10 @@ def _rows(num_rows: int) -> Float32[np.ndarray, "rows d"]:
     return ((rows + 10 * draw.standard_normal(_D)) * scale).astype(np.float32)
 
 
-def _reduced(
+def reduced(
     plan: TokenPlan, rows: np.ndarray, prompts: np.ndarray, budget: int, device: Any
 ) -> Moments:
-    """Through the batches and the reduction of an extraction."""
+    """Sum rows through the batches and the reduction of an extraction."""
     import torch
 
     (wanted,) = find_positions(plan, ("all",), 0)
@@ -77,7 +78,8 @@ def _reduced(
     return moments
 
 
-def _two_pass(rows: np.ndarray) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, "d d"]]:
+def two_pass(rows: np.ndarray) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, "d d"]]:
+    """Return mean and scatter in fp64, all rows at once."""
     wide = rows.astype(np.float64)
     mean = wide.mean(axis=0)
     return mean, (wide - mean).T @ (wide - mean)
@@ -93,10 +95,14 @@ def _tree(parts: list[Moments]) -> Moments:
     return _tree(parts[::2]).merge(_tree(parts[1::2]))
 
 
-def _errors(found: Moments, expected: tuple[np.ndarray, np.ndarray]) -> str:
+def relative_errors(found: Moments, expected: tuple[np.ndarray, np.ndarray]) -> list[float]:
+    """Return the relative errors (Frobenius) of mean and scatter."""
     pairs = zip(_plain(found), expected, strict=True)
-    errors = [np.linalg.norm(own - other) / np.linalg.norm(other) for own, other in pairs]
-    return "  ".join(f"{error:.1e}" for error in errors)
+    return [float(np.linalg.norm(own - other) / np.linalg.norm(other)) for own, other in pairs]
+
+
+def _errors(found: Moments, expected: tuple[np.ndarray, np.ndarray]) -> str:
+    return "  ".join(f"{error:.1e}" for error in relative_errors(found, expected))
 
 
 if __name__ == "__main__":

@@ -70,25 +70,32 @@ class PreferenceWorkload:
         ]
 
 
-def random_checkpoint(workload: PreferenceWorkload, folder: Path) -> None:
-    """Return a checkpoint of random weights with a tokenizer of words between blanks."""
-    import torch
+def word_tokenizer(vocab_size: int) -> Any:
+    """Return a tokenizer of words between blanks: `word0` and so on, one token each."""
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["<unk>", "<end>", *(f"word{number}" for number in range(vocab_size - 2))]
+    inner = Tokenizer(
+        models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>")
+    )
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<end>", pad_token="<end>", unk_token="<unk>"
+    )
+
+
+def random_checkpoint(workload: PreferenceWorkload, folder: Path) -> None:
+    """Write a checkpoint of random weights with a tokenizer of words between blanks."""
+    import torch
+    from transformers import AutoModelForCausalLM
 
     from jobs.models.family import family_of
     from jobs.models.loading import save_checkpoint
 
     torch.manual_seed(3)
     config = family_of(workload.fields["family"]).hf_config(workload.fields)
-    names = ["<unk>", "<end>", *(f"word{n}" for n in range(int(workload.fields["vocab_size"]) - 2))]
-    inner = Tokenizer(
-        models.WordLevel({name: n for n, name in enumerate(names)}, unk_token="<unk>")
-    )
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<end>", pad_token="<end>", unk_token="<unk>"
-    )
+    tokenizer = word_tokenizer(int(workload.fields["vocab_size"]))
     save_checkpoint(AutoModelForCausalLM.from_config(config), tokenizer, folder)
 
 
@@ -103,7 +110,7 @@ class BenchmarkRoot:
 
     def folder_of(self, name: str) -> Path:
         """Return the local folder `model` of an artifact."""
-        return self._artifact(name).directory("model")
+        return self.artifact(name).directory("model")
 
     def run(
         self,
@@ -111,17 +118,28 @@ class BenchmarkRoot:
         kind: str,
         params: Mapping[str, Any],
         inputs: Mapping[str, str],
+        *,
+        attempt: str = "1",
         **more: Any,
     ) -> dict[str, Any]:
-        """Run one job; the facts of its record."""
-        self._keys[name] = (kind, _key(name))
-        answer = json.loads(run(self._payload(name, params, inputs), Surroundings(**more)))
-        assert answer["state"] == "done", answer
-        found = self._artifact(name).find_record()
+        """Run one job in the surroundings `more` gives; the facts of its record.
+
+        Raises:
+            RuntimeError: it is not done; says why.
+        """
+        self.begin(name, kind)
+        payload = self._payload(name, params, inputs, attempt)
+        answer = json.loads(run(payload, Surroundings(**more)))
+        if answer["state"] != "done":
+            fault = answer.get("error") or answer
+            raise RuntimeError(f"job {name}: {fault.get('message', fault)}")
+        found = self.artifact(name).find_record()
         assert found is not None
         return dict(found[0].facts)
 
-    def _payload(self, name: str, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    def _payload(
+        self, name: str, params: Mapping[str, Any], inputs: Mapping[str, str], attempt: str
+    ) -> str:
         kind, key = self._keys[name]
         refs = {
             slot: [InputRef(kind=self._keys[of][0], key=self._keys[of][1], stage=of, cell={})]
@@ -130,17 +148,22 @@ class BenchmarkRoot:
         assignment = Assignment(
             root=self.storage.url, root_id="benchmark", study="benchmark", kind=kind, key=key,
             label=name, identity_params={}, own_params=dict(params), pins={}, inputs=refs,
-            attempt="1", worker=0, num_workers=1, threads=int(params.get("num_cpus", 1)),
+            attempt=attempt, worker=0, num_workers=1, threads=int(params.get("num_cpus", 1)),
             commit=None, mirror_folder=str(self.storage.path("wandb")),
         )  # fmt: skip
         return assignment.to_json()
 
-    def _artifact(self, name: str) -> Artifact:
+    def begin(self, name: str, kind: str) -> None:
+        """Give a job of this name its place in the root."""
+        self._keys[name] = (kind, _key(name))
+
+    def artifact(self, name: str) -> Artifact:
+        """Return the artifact of a job that ran, or of what the root began with."""
         return Artifact(self.storage, *self._keys[name])
 
     def _publish(self, name: str, kind: str, write: Any, *, file: bool = False) -> None:
         self._keys[name] = (kind, _key(name))
-        artifact = self._artifact(name)
+        artifact = self.artifact(name)
         attempt = AttemptFolder(artifact, "1")
         write(attempt.path / ("pairs.parquet" if file else "model"))
         record = Record(key=artifact.key, kind=kind, attempt="1", files=attempt.seal(), facts={})

@@ -75,7 +75,14 @@ WORKLOADS = {
         fields=_GPT2, dtype="float32", num_prompts=512, lengths=(32, 96), token_budget=2048
     ),
     "mistral-7b": Workload(
-        fields=_MISTRAL, dtype="bfloat16", num_prompts=256, lengths=(64, 512), token_budget=16384
+        fields=_MISTRAL, dtype="bfloat16", num_prompts=1024, lengths=(64, 512), token_budget=16384
+    ),
+    "gpt2-medium": Workload(
+        fields={**_GPT2, "num_layers": 24, "d_model": 1024, "num_heads": 16, "vocab_size": 50257},
+        dtype="float32",
+        num_prompts=1024,
+        lengths=(64, 512),
+        token_budget=16384,
     ),
     # The large one's family and dtype, in a size that shows within seconds whether it runs.
     "mistral-tiny": Workload(

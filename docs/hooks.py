@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 _FOLDER = re.compile(r"^::: ([a-z_/]+)/\*$", re.MULTILINE)
 _PARAMS = "::: params"
+_GPU_RESULTS = "::: gpu-results"
 _FROM_NETWORK = "https://unpkg.com/iframe-worker/shim"
 _FROM_DISK = "javascripts/search_from_disk.js"
 
@@ -16,10 +18,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Return a page's text with its lists filled in.
 
     `::: folder/*` becomes one `::: module` for each module of the folder, `::: params` a section
-    for each kind of job.
+    for each kind of job, `::: gpu-results` the newest results of `make gpu-check`.
     """
     markdown = _FOLDER.sub(lambda match: _modules(Path(match[1])), markdown)
-    return markdown.replace(_PARAMS, "\n".join(_params())) if _PARAMS in markdown else markdown
+    for directive, lines in ((_PARAMS, _params), (_GPU_RESULTS, _gpu_results)):
+        if directive in markdown:
+            markdown = markdown.replace(directive, "\n".join(lines()))
+    return markdown
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
@@ -35,6 +40,15 @@ def on_post_template(output_content: str, **_: Any) -> str:
 def _modules(folder: Path) -> str:
     modules = sorted(file.with_suffix("") for file in folder.glob("[a-z]*.py"))
     return "\n\n".join(f"::: {'.'.join(module.parts)}" for module in modules)
+
+
+def _gpu_results() -> Iterator[str]:
+    root = str(Path(__file__).parents[1])
+    if root not in sys.path:  # benchmarks are no part of the package that is installed
+        sys.path.insert(0, root)
+    from benchmarks.gpu.results import page
+
+    yield from page()
 
 
 def _params() -> Iterator[str]:

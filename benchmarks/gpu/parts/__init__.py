@@ -1,0 +1,1 @@
+"""One part of the GPU check per file."""

@@ -1,0 +1,69 @@
+"""The command of the GPU check: a process for each part, reasons, limits, what make runs."""
+
+import os
+import re
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu import __main__ as command
+
+ROOT = Path(__file__).parents[3]
+
+
+def making(*words: str) -> str:
+    """Return what make would run."""
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", *words], cwd=ROOT, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_make_with_an_interpreter_of_your_own_installs_nothing() -> None:
+    recipe = making("gpu-check", "GPU_PYTHON=python3.12", "PARTS=parity,moments")
+    assert recipe.split() == ["python3.12", "-m", "benchmarks.gpu", "--parts", "parity,moments"]
+
+
+def test_the_steps_of_the_readme_for_a_gpu_machine_exist() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.split("On a GPU machine")[1].split("\n## ")[0]
+    (block,) = re.findall(r"```\n(.*?)```", section.split("`make study` ends")[0], re.S)
+    for target in re.findall(r"make ([\w-]+)", block):
+        assert making(target)
+    (version,) = re.findall(r"torch==([\d.]+)", block)
+    assert f"torch=={version}\n" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
+def test_without_a_gpu_the_check_says_what_to_do_instead() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--parts", "peaks"], cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "torch sees no GPU" in done.stderr and "REHEARSE=1" in done.stderr
+
+
+def test_a_part_that_takes_too_long_is_ended_and_keeps_what_it_had(tmp_path) -> None:
+    rows = tmp_path / "stuck.jsonl"
+    code = f"print('a', file=open({str(rows)!r}, 'w'), flush=True); import time; time.sleep(99)"
+    code = code.replace("'a'", "'{\"what\": 1}'")
+    found = command.run_apart([sys.executable, "-c", code], tmp_path / "stuck", 5.0)
+    assert found["state"] == "failed" and "more than 5 s" in found["reason"]
+    assert found["rows"] == [{"what": 1}]
+
+
+def test_a_part_that_fails_says_its_last_line(tmp_path) -> None:
+    code = "raise ValueError('no kernel image')"
+    found = command.run_apart([sys.executable, "-c", code], tmp_path / "broken", 60.0)
+    assert found["state"] == "failed" and "ValueError: no kernel image" in found["reason"]
+
+
+@pytest.mark.slow
+def test_a_rehearsal_through_the_command_writes_nothing(tmp_path) -> None:
+    chosen = Namespace(parts="peaks,moments", into=tmp_path, rehearse=True, limit=None)
+    assert command._check(chosen) == 0
+    assert not list(tmp_path.iterdir())
