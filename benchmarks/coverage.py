@@ -5,26 +5,18 @@
 
 A cell of the grid is a width d, a number of rows N, a spectrum and a kind of rows (`planted.py`);
 20 prompt groups, drawn as a hash does. What the truth is stands per value in `planted_truth.py`.
-Results are one CSV; it is written anew after every block of draws, and a run begins where the file
-ends, so that a run may be killed. A value whose definition has changed begins anew. Per value:
-
-- `answered`, `covered`: draws with an interval, and with the truth in it;
-- `bias`, `spread`: mean of estimate - truth, and the estimate's standard deviation over draws;
-- `width`: median width of the interval (of several blocks: the mean of their medians);
-- `refused`: status and count of the draws without an interval.
-
-Cells of fewer than 40 prompts (2 per group) are kept and reported apart.
+Results are one CSV (`coverage_results.py`); it is written anew after every block of draws, and a
+run begins where the file ends, so that a run may be killed. A value whose definition has changed
+begins anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -34,114 +26,21 @@ from analysis.measurement import Measurement
 from analysis.metric import METRICS
 from analysis.rows.summary import Sample
 from analysis.weight_metrics import down_projection_rank1, value_vector_shift
-from benchmarks.planted import KINDS, ROWS_EACH, SPECTRA, Cell, World, draw_samples, with_base
+from benchmarks.coverage_results import RESULTS, Result, read_results, report, write_results
+from benchmarks.planted import KINDS, SPECTRA, Cell, World, draw_samples, with_base
 from benchmarks.planted_truth import (
     THIS_MANY_ROWS,
     UNPLANTED,
     Key,
     population_truths,
-    target_of,
     truths_of_draw,
     world_of,
 )
 
-RESULTS = Path(__file__).parent / "results" / "coverage.csv"
 RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-FEW_PROMPTS = 40
-"""Cells of fewer prompts are judged apart: under two per group."""
-NORMAL_WIDTH = 3.92
-"""Width of the central 95 % of a normal number over its standard deviation."""
 Task = tuple[Cell, Sequence[int], Sequence[str]]
 """A cell, some of its draws, and the metrics to measure."""
 WEIGHTS = ("value_vector_shift", "down_projection_rank1_cosine")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """One value in one cell."""
-
-    d: int
-    """Width of the rows."""
-    rows: int
-    """Their number."""
-    spectrum: str
-    """Of which spectrum."""
-    kind: str
-    """Of which kind."""
-    metric: str
-    """Name of the value."""
-    centred: str
-    """`True`, `False`, or empty where that does not arise."""
-    version: str
-    """Version of the metric's definition."""
-    truth: float
-    """The truth; its mean over draws where it depends on them."""
-    draws: int
-    """Draws, numbered from 0."""
-    answered: int
-    """Draws with an interval."""
-    covered: int
-    """Draws whose interval holds the truth."""
-    bias: float
-    """Mean of estimate - truth, over answered draws."""
-    spread: float
-    """Standard deviation of the estimate (of its error, where the truth depends on the draw)."""
-    width: float
-    """Median width of the interval."""
-    refused: str
-    """Status and count of draws without an interval."""
-
-    @property
-    def prompts(self) -> int:
-        """Return the number of independent prompts."""
-        return self.rows // (ROWS_EACH if self.kind == "clusters" else 1)
-
-    @property
-    def place(self) -> tuple[str, ...]:
-        """Return what a result is of."""
-        names = ("d", "rows", "spectrum", "kind", "metric", "centred")
-        return tuple(str(getattr(self, name)) for name in names)
-
-    def joined(self, later: Result) -> Result:
-        """Return the result of the draws of both; spreads by the sums of squares."""
-        if self.version != later.version:
-            return later
-        counts = np.array([self.answered, later.answered], dtype=float)
-        if not counts.sum():
-            refused = _join_refused(self.refused, later.refused)
-            return replace(self, draws=self.draws + later.draws, refused=refused)
-        shares = counts / counts.sum()
-
-        def mean(name: str) -> float:
-            pair = np.array([getattr(self, name), getattr(later, name)])
-            return float(shares[counts > 0] @ pair[counts > 0])
-
-        bias = mean("bias")
-        pair = [half for half in (self, later) if half.answered]
-        squares = [
-            max(half.answered - 1, 0) * half.spread**2 + half.answered * (half.bias - bias) ** 2
-            for half in pair
-        ]
-        return replace(
-            self,
-            truth=mean("truth"),
-            draws=self.draws + later.draws,
-            answered=self.answered + later.answered,
-            covered=self.covered + later.covered,
-            bias=bias,
-            spread=float((sum(squares) / max(counts.sum() - 1, 1)) ** 0.5),
-            width=mean("width"),
-            refused=_join_refused(self.refused, later.refused),
-        )
-
-
-def _join_refused(first: str, second: str) -> str:
-    counts: Counter[str] = Counter()
-    for text in (first, second):
-        for part in text.split():
-            status, number = part.split(":")
-            counts[status] += int(number)
-    return " ".join(f"{status}:{number}" for status, number in sorted(counts.items()))
 
 
 def measure_draw(
@@ -159,8 +58,7 @@ def measure_draw(
         if name == "cka":
             sample = with_base(sample, world, np.random.default_rng([draw, 7]))
         values += METRICS.find(name).measure(sample, samples.plain)
-    needed = {"captured_energy", "stable_rank", "components_90"} & set(metrics)
-    return values, truths_of_draw(world, samples) if needed else {}
+    return values, truths_of_draw(world, samples) if "captured_energy" in metrics else {}
 
 
 def _measure_weights(name: str, sample: Sample, world: World) -> Iterator[Measurement]:
@@ -226,43 +124,6 @@ def _count(cell: Cell, name: str, centred: str, values: list[tuple[Measurement, 
     )
 
 
-def read_results(path: Path) -> dict[tuple[str, ...], Result]:
-    """Read a file of results by place; an absent file has none."""
-    if not path.exists():
-        return {}
-    kinds = {"d": int, "rows": int, "draws": int, "answered": int, "covered": int}
-    floats = ("truth", "bias", "spread", "width")
-    results = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            row = {
-                name: kinds.get(name, float if name in floats else str)(text)
-                for name, text in line.items()
-            }
-            result = Result(**row)
-            results[result.place] = result
-    return results
-
-
-def write_results(path: Path, results: Iterable[Result]) -> None:
-    """Write all results, sorted, replacing the file at once."""
-    names = [field.name for field in fields(Result)]
-    beside = path.with_suffix(".part")
-    path.parent.mkdir(exist_ok=True)
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(names)
-        for result in sorted(results, key=_order):
-            row = [getattr(result, name) for name in names]
-            lines.writerow([f"{v:.4g}" if isinstance(v, float) else v for v in row])
-    os.replace(beside, path)
-
-
-def _order(result: Result) -> tuple[object, ...]:
-    place = SPECTRA.index(result.spectrum), KINDS.index(result.kind)
-    return result.d, *place, result.rows, result.metric, result.centred
-
-
 def run(
     cells: Sequence[Cell],
     metrics: Sequence[str],
@@ -311,37 +172,6 @@ def _num_draws(results: dict[tuple[str, ...], Result], cell: Cell, name: str) ->
     if result is None or result.version != definition.split(":")[0]:
         return 0
     return result.draws
-
-
-def report(path: Path) -> None:
-    """Print every value: cells, worst and mean coverage, width over spread, refusals."""
-    chosen: dict[tuple[str, str], list[Result]] = {}
-    for result in read_results(path).values():
-        if result.prompts >= FEW_PROMPTS and np.isfinite(result.truth):
-            chosen.setdefault((result.metric, result.centred), []).append(result)
-    print(f"{'value':34} {'target':14} cells  least  mean  width  worst cell; refused")
-    for (name, centred), own in sorted(chosen.items()):
-        print(_report_line(name, centred, own))
-
-
-def _report_line(name: str, centred: str, results: Sequence[Result]) -> str:
-    judged = [result for result in results if result.answered]
-    if not judged:
-        return f"{name:34} never answered"
-    shares = [result.covered / result.answered for result in judged]
-    widths = [r.width / (NORMAL_WIDTH * r.spread) for r in judged if r.spread]
-    worst = judged[int(np.argmin(shares))]
-    label = {"True": " centred", "False": " uncentred", "": ""}[centred]
-    refused: Counter[str] = Counter()
-    for result in results:
-        refused.update(part.split(":")[0] for part in result.refused.split())
-    where = f"{worst.d}/{worst.rows}/{worst.spectrum}/{worst.kind}"
-    bias = worst.bias / worst.spread if worst.spread else 0.0
-    return (
-        f"{name + label:34} {target_of(name):14} {len(judged):5} {min(shares):6.2f} "
-        f"{np.mean(shares):5.3f} {max(widths, default=0):6.2f}  {where} "
-        f"(bias {bias:+.1f} spreads); {dict(refused)}"
-    )
 
 
 def main() -> None:

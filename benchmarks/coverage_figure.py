@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing.marks import MARKERS, OKABE_ITO, PAGE_WIDTH, style
-from benchmarks.coverage import FEW_PROMPTS, NORMAL_WIDTH, RESULTS, Result, read_results
+from benchmarks.coverage_results import FEW_PROMPTS, NORMAL_WIDTH, RESULTS, Result, read_results
 
 OUT = Path(__file__).parent.parent / "docs" / "assets" / "coverage.svg"
 RANGES = (("N / d < 0.5", 0.0, 0.5), ("0.5 to 1", 0.5, 1.01), ("N / d > 1", 1.01, np.inf))

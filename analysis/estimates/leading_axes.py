@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float64
@@ -172,13 +173,23 @@ def _leading_axes(rows: Float64[np.ndarray, "rows d"], num_axes: int) -> Float64
     return np.asarray(centred.T @ vectors / np.sqrt(values) if wide else vectors)
 
 
-def learned_axes(
-    spectra: Spectra, centred: bool
-) -> tuple[LearnedAxes, list[LearnedAxes], LearnedAxes]:
+Learned = tuple[LearnedAxes, list[LearnedAxes], LearnedAxes]
+_LEARNED: WeakKeyDictionary[Spectra, dict[bool, Learned]] = WeakKeyDictionary()
+"""Axes that were drawn, of spectra that are still in use: two metrics need the same."""
+
+
+def learned_axes(spectra: Spectra, centred: bool) -> Learned:
     """Return how axes learned without one group lie, by all rows, without each group, by a rival.
 
     The rival is another spectrum that fits the same rows.
     """
+    known = _LEARNED.setdefault(spectra, {})
+    if centred not in known:
+        known[centred] = _draw_axes(spectra, centred)
+    return known[centred]
+
+
+def _draw_axes(spectra: Spectra, centred: bool) -> Learned:
     population = spectra.population(centred)
     dimension = spectra.dimension
     num_axes = min(NUM_AXES, dimension)

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.metric import METRICS
 from benchmarks import coverage
+from benchmarks.coverage_results import read_results
 from benchmarks.planted import KINDS, SPECTRA, Cell, draw_samples, eigenvalues
 from benchmarks.planted_truth import UNPLANTED, leading_share, population_truths, world_of
 
@@ -43,7 +44,7 @@ def test_a_run_that_was_killed_goes_on_where_its_file_ends(tmp_path) -> None:
     coverage.run(cells, ["consistency"], 6, 3, 1, whole)
     coverage.run(cells, ["consistency"], 3, 3, 1, parts)
     coverage.run(cells, ["consistency"], 6, 3, 1, parts)
-    (result,), (again,) = (coverage.read_results(path).values() for path in (whole, parts))
+    (result,), (again,) = (read_results(path).values() for path in (whole, parts))
     assert (again.draws, again.answered, again.covered) == (6, 6, result.covered)
     for name in ("bias", "spread", "width"):
         assert getattr(again, name) == pytest.approx(getattr(result, name), rel=0.01, abs=1e-4)
