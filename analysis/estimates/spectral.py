@@ -89,7 +89,11 @@ class SpectralNumber:
         return replace(chance, low=value - half, high=value + half)
 
     def _require_told(self, estimate: Estimate, rival: float, num_rows: float) -> None:
-        """Refuse a number that the rows do not determine."""
+        """Refuse a number that the rows do not determine.
+
+        The number of prompts that is told is a guess. Of 25 counts of components of 64 dimensions
+        18 were answered at that number and all at 1.3 times as many; 25 held the truth.
+        """
         value = exp(estimate.value)
         if self.whole and num_rows < value:
             times = ceil(value / num_rows * 10) / 10

@@ -50,6 +50,17 @@ def test_too_few_rows_to_tell_the_axes_are_refused_with_how_many_are_needed(
         assert "axes learned from 70 rows" in value.reason and "rows are needed" in value.reason
 
 
+def test_half_as_many_rows_again_as_are_told_to_be_needed_are_enough(sample_of) -> None:
+    rng, scale = np.random.default_rng(9), np.arange(1.0, 65) ** -0.5
+    few = values_of(*map(sample_of, rng.standard_normal((2, 64, 64)) * scale))
+    for centred in (False, True):
+        reason = few["subspace_overlap", centred].reason
+        needed = int(reason.split("about ")[1].split(" rows")[0].replace(",", ""))
+        assert 300 < needed < 900
+        rows = rng.standard_normal((2, needed + needed // 2, 64)) * scale
+        assert values_of(*map(sample_of, rows))["subspace_overlap", centred].value is not None
+
+
 def test_planted_angles_are_found_and_stand_above_both_bands(sample_of) -> None:
     rng = np.random.default_rng(1)
     dimension, angles = 60, np.linspace(0.1, 1.2, 10)
