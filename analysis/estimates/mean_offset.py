@@ -68,35 +68,51 @@ class MeanOffset:
         if self.floor is not None and length <= self.floor:
             reason = f"the mean offset is {length:.3g} long, a row of the base against itself"
             return Status.BELOW_NOISE_FLOOR, f"{reason} {self.floor:.3g}"
-        if self.num_groups > 1 and not self._agreed > 0:
+        if self.num_groups > 1 and not self._agreed[0] > 0:
             return Status.BELOW_NOISE_FLOOR, "prompt groups do not agree on a mean offset"
         return None
 
     @cached_property
-    def _agreed(self) -> float:
-        """Part of the mean's squared length that different groups share; the rest is noise."""
-        return float(cross_groups(self.sums, self.counts, self.sums, self.counts)[0])
+    def _agreed(self) -> Float64[np.ndarray, " leave"]:
+        """Part of the mean's squared length that different groups share; the rest is noise.
 
-    @cached_property
-    def _lengthened(self) -> float:
-        """Factor by which noise makes the mean longer, and every cosine with the mean smaller.
+        Of all groups, then without each; NaN where no pair of groups is left.
+        """
+        return cross_groups(self.sums, self.counts, self.sums, self.counts)
+
+    def _lengthened(self, lengths: Float64[np.ndarray, " leave"]) -> Float64[np.ndarray, " leave"]:
+        """Return by which factor noise makes each mean longer, and its cosines smaller.
 
         At most MOST_LENGTHENED: beyond that, noise is more than half of the mean's squared length.
+
+        Args:
+            lengths: of the mean of all groups and of those without each.
         """
-        if self.num_groups < 2 or not self._agreed > 0:
-            return 1.0
-        length = float(np.linalg.norm(self.sums.sum(axis=0)) / self.counts.sum())
-        return min(max(length / float(np.sqrt(self._agreed)), 1.0), MOST_LENGTHENED)
+        shared, most = self._agreed, np.full(len(lengths), MOST_LENGTHENED)
+        np.divide(lengths, np.sqrt(np.maximum(shared, 0.0)), out=most, where=shared > 0)
+        return np.where(np.isnan(shared), 1.0, np.clip(most, 1.0, MOST_LENGTHENED))
 
     def cosine(self, direction: Float64[np.ndarray, " d"]) -> Estimate:
-        """Estimate the cosine of the mean, freed of noise, with a unit direction, by jackknife."""
-        left_out = self.sums.sum(axis=0) - self.sums
-        sums = np.concatenate([self.sums.sum(axis=0)[None], left_out])
-        lengths = np.linalg.norm(sums, axis=1)
-        nothing = np.full(len(sums), np.nan)
-        cosines = np.divide(sums @ direction, lengths, out=nothing, where=lengths > 0)
-        cosines *= self._lengthened
-        return jackknife(float(cosines[0]), cosines[1:], self.counts).within(-1.0, 1.0)
+        """Estimate the cosine of the mean, freed of noise, with a unit direction, by jackknife.
+
+        Where one coordinate holds most of the variance the cosine bends within its error: the
+        interval also holds that with the bias of the cosine taken off, and that with the length
+        without noise held fixed.
+        """
+        sums, counts = self.sums.sum(axis=0), self.counts.sum()
+        means = np.concatenate([sums[None], sums - self.sums])
+        rows = np.append(counts, counts - self.counts)
+        means = np.divide(means, rows[:, None], out=np.zeros_like(means), where=rows[:, None] > 0)
+        lengths = np.linalg.norm(means, axis=1)
+        nothing = np.full(len(means), np.nan)
+        cosines = np.divide(means @ direction, lengths, out=nothing, where=lengths > 0)
+        factors = self._lengthened(lengths)
+        again, fixed = cosines * factors, cosines * factors[0]
+        plain, corrected, held = (
+            jackknife(float(numbers[0]), numbers[1:], self.counts, correct=correct)
+            for numbers, correct in ((again, False), (again, True), (fixed, False))
+        )
+        return plain.joined(corrected).joined(held).within(-1.0, 1.0)
 
     def cosines(self, units: Float32[np.ndarray, "vectors d"]) -> Float32[np.ndarray, "vectors k"]:
         """Return cosines of unit vectors with the mean of all, of each draw and less each group.

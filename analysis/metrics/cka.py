@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import tanh
 
 import numpy as np
 from jaxtyping import Float64
@@ -13,6 +14,9 @@ from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
+LARGEST = 1 - 1e-12
+"""Rows that are alike to rounding have no z: this much short of 1 counts as 1."""
+
 
 class Cka(Metric):
     """Kornblith et al. 2019, eq. 3, with HSIC_1 of Song et al. 2012, eq. 5, in every place.
@@ -22,8 +26,8 @@ class Cka(Metric):
     """
 
     DEFINITION = (
-        "v1: linear CKA of base and aligned rows with the unbiased HSIC, over the first kept row "
-        "of every prompt; delete-group jackknife"
+        "v2: linear CKA of base and aligned rows with the unbiased HSIC, over the first kept row "
+        "of every prompt; delete-group jackknife of Fisher's z"
     )
     REPORTS = ("cka",)
     AXIS_LABEL = "CKA of base and aligned rows, debiased (at most 1)"
@@ -52,7 +56,9 @@ def _measure_cka(sample: Sample) -> Measured:
         raise UnmeasurableError("a model's rows share no variance", Status.BELOW_NOISE_FLOOR)
     with np.errstate(invalid="ignore", divide="ignore"):
         alike = inner / np.sqrt(squares[0] * squares[1])
-    estimate = jackknife(float(alike[0]), alike[1:], member.sum(axis=0)).within(-1.0, 1.0)
+    # A correlation: its interval is nearly symmetric as z = artanh r (Fisher 1915).
+    z = np.arctanh(np.clip(alike, -LARGEST, LARGEST))
+    estimate = jackknife(float(z[0]), z[1:], member.sum(axis=0)).map(tanh)
     return Measured(estimate=estimate, num_rows=len(base), groups=numbers.tolist())
 
 

@@ -23,12 +23,12 @@ from analysis.measurement import Measurement
 from analysis.status import Status
 
 DEFINITION = (
-    "v2: squared top singular value of aligned - base value vectors [neurons, d] over their "
+    "v3: squared top singular value of aligned - base value vectors [neurons, d] over their "
     "squared norm; _constancy: squared cosine of the neurons' coefficients with a constant; "
     "_cosine: of the top direction, turned so that the mean coefficient is above 0, with minus "
     "mean δ, for the last MLP that has written to the stream there, the mean's length over pairs "
-    "of rows of different prompt groups, delete-group jackknife; bands: "
-    "random matrices of the same shape, random directions"
+    "of rows of different prompt groups, delete-group jackknife, that length fixed or found "
+    "again, the bias taken off and not; bands: random matrices of the same shape, random directions"
 )
 REPORTS = (
     "down_projection_rank1",

@@ -40,8 +40,11 @@ def test_it_and_its_jackknife_are_the_published_formula(sample_of) -> None:
     whole = cka_by_hand(base, aligned)
     assert value.value == pytest.approx(whole, rel=1e-9)
     left = np.array([cka_by_hand(base[groups != g], aligned[groups != g]) for g in range(8)])
-    error = np.sqrt(7 / 8 * np.square(left - left.mean()).sum())
-    assert value.value - value.low == pytest.approx(2.364624 * error, rel=1e-5)  # t(7)
+    z = np.arctanh(left)
+    half = 2.364624 * np.sqrt(7 / 8 * np.square(z - z.mean()).sum())  # t(7)
+    ends = np.tanh([np.arctanh(whole) - half, np.arctanh(whole) + half])
+    assert (value.low, value.high) == pytest.approx(tuple(ends), rel=1e-5)
+    assert value.left_out[:8] == pytest.approx(left, rel=1e-9)
 
 
 def test_independent_rows_read_zero_where_the_plug_in_reads_almost_one(sample_of) -> None:
@@ -59,7 +62,7 @@ def test_turning_or_scaling_the_aligned_rows_changes_nothing(sample_of) -> None:
     found = [cka.measure(sample_of(a - base, base=base), None)[0] for a in (aligned, turned)]
     assert found[1].value == pytest.approx(found[0].value, rel=1e-5)
     (same,) = cka.measure(sample_of(2 * base + 1, base=base), None)
-    assert same.value == pytest.approx(1.0)
+    assert (same.value, same.low, same.high) == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_only_the_first_kept_row_of_a_prompt_enters(sample_of) -> None:

@@ -1,5 +1,7 @@
 """Value vectors moved by a known amount along a known direction."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -126,6 +128,18 @@ def test_noise_in_the_offset_does_not_make_cosines_smaller(noisy):
         mean = np.mean([values[name].value for values in found])
         # By the plain length of the mean they were 0.0029 to 0.0045 nearer to 0.
         assert mean == pytest.approx(truth[name].value, abs=0.0018)
+
+
+def test_how_long_the_mean_is_without_noise_is_found_again_without_each_group(offset_of):
+    offset, unit = offset_of(TRUTH, noise=1.5, seed=3), np.eye(D)[0]
+    estimate = offset.cosine(unit)
+    for place in range(offset.num_groups):
+        rest = np.arange(offset.num_groups) != place
+        numbers = tuple(np.array(offset.numbers)[rest].tolist())
+        without = replace(
+            offset, sums=offset.sums[rest], counts=offset.counts[rest], numbers=numbers
+        )
+        assert estimate.left_out[place] == pytest.approx(without.cosine(unit).value)
 
 
 def test_an_offset_of_mostly_noise_is_not_made_to_fit(offset_of):
