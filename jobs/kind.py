@@ -42,7 +42,7 @@ def added(default: Any, description: str, **limits: Any) -> Any:
     """Declare a param that a later version added, at a default that means what was done before.
 
     While it has its default it stays out of the key, so that nothing is computed again. Settings
-    inside a param (of an adapter, of a scorer) are declared in the same way.
+    inside a param (of an adapter, of a scorer) are declared in the same way, as execution ones are.
     """
     return Field(default, description=description, json_schema_extra={"added": True}, **limits)
 
@@ -305,8 +305,10 @@ def _marks_in(annotation: object) -> Iterator[object]:
         yield from _marks_in(part)
 
 
-def without_added(params: type[BaseModel], written: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of written-out params, at any depth, those `added` ones that have their default.
+def deciding_params(params: type[BaseModel], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of written-out params, at any depth, that decides what a job is.
+
+    Left out are those that are execution, and `added` ones that have their default.
 
     Args:
         params: the class that the params are of.
@@ -317,22 +319,26 @@ def without_added(params: type[BaseModel], written: Mapping[str, Any]) -> dict[s
         declared = params.model_fields.get(name)
         if declared is None:
             kept[name] = value
-        elif not (_has(declared, "added") and value == _default(declared)):
-            kept[name] = _without_added_inside(declared.annotation, value)
+        elif not (_has(declared, "execution") or _is_as_before(declared, value)):
+            kept[name] = _deciding_inside(declared.annotation, value)
     return kept
+
+
+def _is_as_before(declared: FieldInfo, value: Any) -> bool:
+    return _has(declared, "added") and value == _default(declared)
 
 
 def _default(declared: FieldInfo) -> object:
     return to_jsonable_python(declared.get_default(call_default_factory=True))
 
 
-def _without_added_inside(annotation: object, value: Any) -> Any:
+def _deciding_inside(annotation: object, value: Any) -> Any:
     if isinstance(value, list):
-        return [_without_added_inside(annotation, item) for item in value]
+        return [_deciding_inside(annotation, item) for item in value]
     if isinstance(value, dict):
         for model in _models_in(annotation):
             if value.keys() <= model.model_fields.keys():
-                return without_added(model, value)
+                return deciding_params(model, value)
     return value
 
 

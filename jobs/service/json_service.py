@@ -1,4 +1,4 @@
-"""`JsonService`: one HTTP address that takes JSON and answers with JSON within a time limit."""
+"""`JsonService`: one HTTP address that is asked, and answers with JSON within a time limit."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class JsonService:
         )
         self._url, self._timeout_s, self._where = url, timeout_s, where
 
+    def get(self) -> JSON:
+        """Return what stands at the address; raises as `post` does."""
+        return self._ask("GET", None)
+
     def post(self, body: Mapping[str, object]) -> JSON:
         """Send a body and return the whole answer.
 
@@ -46,12 +50,15 @@ class JsonService:
             NoAnswer: the service refuses this body.
             UserError: the service refuses the key or the address.
         """
+        return self._ask("POST", body)
+
+    def _ask(self, method: str, body: Mapping[str, object] | None) -> JSON:
         import httpx2
 
         # A limit on every wait alone would wait for ever on a service that drips bytes.
         deadline = time.monotonic() + self._timeout_s
         try:
-            with self._client.stream("POST", self._url, json=body) as response:
+            with self._client.stream(method, self._url, json=body) as response:
                 if not response.is_success:
                     code = _fault_code(response.iter_bytes(), deadline)
                     raise fault_of_status(

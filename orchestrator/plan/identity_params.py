@@ -18,7 +18,7 @@ from jobs.artifacts.artifact import digest_bytes, digest_file
 from jobs.artifacts.identity import canonical_json
 from jobs.artifacts.outside_files import require_plain, unreadable
 from jobs.door import Door
-from jobs.kind import Chooses, HasSettings, Params, marked, without_added
+from jobs.kind import Chooses, HasSettings, Params, deciding_params, marked
 from orchestrator.study.expressions import DATA_FOLDER
 from orchestrator.study.study_file import Place
 
@@ -32,7 +32,6 @@ class ParamMarks:
     def __init__(self, params: type[Params]) -> None:
         self._paths = marked(params, "path")
         self._sources = marked(params, "model_source")
-        self._executions = marked(params, "execution")
         self._params = params
         self._choices: dict[str, Door[HasSettings]] = {
             name: mark.door
@@ -71,10 +70,10 @@ class ParamMarks:
         Raises:
             UserError: a file cannot be read, or a value has no canonical form.
         """
-        left_out = {*self._executions, *_local(written, self._sources)}
+        left_out = _local(written, self._sources)
         identity = {
             name: value
-            for name, value in without_added(self._params, written).items()
+            for name, value in deciding_params(self._params, written).items()
             if name not in left_out
         }
         for name, door in self._choices.items():
@@ -104,11 +103,8 @@ def _identity_of_choice(door: Door[HasSettings], chosen: Any) -> Any:
     settings = _settings(door, chosen)
     if settings is None:
         return chosen
-    left_out = {
-        *_marked_settings(door, chosen, "execution"),
-        *_local(chosen, _marked_settings(door, chosen, "model_source")),
-    }
-    kept = without_added(settings, chosen)
+    left_out = _local(chosen, _marked_settings(door, chosen, "model_source"))
+    kept = deciding_params(settings, chosen)
     identity = {name: value for name, value in kept.items() if name not in left_out}
     # Before any setting was added, such an entry was written as its name alone.
     is_bare = set(marked(settings, "added")) == settings.model_fields.keys()

@@ -12,7 +12,7 @@ import pytest
 from pydantic import Field
 
 from jobs.behaviour.scorer import SCORERS
-from jobs.kind import KINDS, Params, added, without_added
+from jobs.kind import KINDS, Params, added, deciding_params, execution
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.objective import OBJECTIVES
 from orchestrator.plan.identity_params import ParamMarks
@@ -113,7 +113,22 @@ def test_a_default_of_many_parts_is_known_in_its_json_form() -> None:
         many: tuple[Inner, ...] = Field((Inner(), Inner(places=(3,))))
 
     written = Outer().model_dump(mode="json")
-    assert without_added(Outer, written) == {"many": [{}, {"places": [3]}]}
+    assert deciding_params(Outer, written) == {"many": [{}, {"places": [3]}]}
+
+
+def test_how_work_is_done_is_no_part_of_what_it_is_at_any_depth() -> None:
+    class Inner(Params):
+        model: str
+        address: str = execution("here", "Where.")
+
+    class Outer(Params):
+        inner: Inner | None = added(None, "What.")
+        threads: int = execution(1, "How many.")
+
+    assert _identity(Outer) == {}
+    assert _identity(Outer, threads=2, inner={"model": "a", "address": "there"}) == {
+        "inner": {"model": "a"}
+    }
 
 
 def _identity(params: type[Params], **given: Any) -> dict[str, Any]:
