@@ -64,7 +64,7 @@ def ask(work: Work[AskParams]) -> dict[str, object]:
 
 def _send(
     work: Work[AskParams], conversations: Sequence[Conversation], judge: Judge
-) -> tuple[dict[int, Reading], EndpointRequests]:
+) -> tuple[dict[int, Reading], EndpointRequests[Conversation, Completion]]:
     """Return what was read off the answers by prompt, and the requests, which count the missing."""
     params = work.params
     rate_limit = RateLimit(params.requests_per_minute, lambda: work.stop_requested)

@@ -1,6 +1,6 @@
 """Params of kind `ask`: the endpoint, what is measured, and how fast requests may follow."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ Metric = Literal["toxic_rate", "toxic_score", "word_f1"]
 
 class AskParams(ScoredParams):
     """The endpoint, what is measured, and how fast requests may follow each other."""
+
+    SENDS: ClassVar[str] = "prompts (as chat messages)"
+    """What leaves for the address."""
 
     base_url: Address = Field(description="Where the service answers, such as http://host:8000/v1.")
     model: str = Field(min_length=1, description="The model's name there.")

@@ -14,6 +14,7 @@ from jaxtyping import Int64
 from jobs.behaviour.decoding import decode
 from jobs.behaviour.prompted_model import PromptedModel
 from jobs.tokens.continued_texts import texts_behind
+from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import find_positions
 
 CONTINUATIONS = "continuations.parquet"
@@ -31,6 +32,8 @@ class Continuations:
     """The same as text, as it stands behind the prompt."""
     new_tokens: int
     """Most tokens each could have."""
+    note: str | None = None
+    """What to know about values that are read off them."""
 
 
 def continue_prompts(
@@ -41,11 +44,7 @@ def continue_prompts(
     after_batch: Callable[[int], None],
 ) -> Continuations:
     """Continue every prompt from its last token before the final answer."""
-    plan = prompted.plan
-    last = [position.tokens for position in find_positions(plan, ("last",), 0)]
-    ends = np.flatnonzero(last[0]) if last else np.zeros(0, dtype=np.int64)
-    starts = plan.offsets[plan.owners[ends]]
-    prompts = [plan.token_ids[a : b + 1].tolist() for a, b in zip(starts, ends, strict=True)]
+    places, prompts = prompts_to_continue(prompted.plan)
     token_ids = decode(
         prompted.model,
         prompts,
@@ -54,11 +53,23 @@ def continue_prompts(
         after_batch=after_batch,
     )
     return Continuations(
-        places=plan.owners[ends].astype(np.int64),
+        places=places,
         token_ids=token_ids,
         texts=texts_behind(prompted.tokenizer, prompts, token_ids),
         new_tokens=new_tokens,
     )
+
+
+def prompts_to_continue(
+    plan: TokenPlan,
+) -> tuple[Int64[np.ndarray, " prompts"], list[list[int]]]:
+    """Return the prompts that have something to continue: their indices, and tokens of each."""
+    last = [position.tokens for position in find_positions(plan, ("last",), 0)]
+    ends = np.flatnonzero(last[0]) if last else np.zeros(0, dtype=np.int64)
+    places = plan.owners[ends].astype(np.int64)
+    starts = plan.offsets[places]
+    prompts = [plan.token_ids[a : b + 1].tolist() for a, b in zip(starts, ends, strict=True)]
+    return places, prompts
 
 
 def write_continuations(

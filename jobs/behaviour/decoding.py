@@ -5,7 +5,7 @@ Prompts are padded on the left, masked, and keep their own positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def decode(
     """
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     continuations: list[list[int]] = [[] for _ in prompts]
-    ends = _end_tokens(model)
+    ends = end_tokens((model.config, getattr(model, "generation_config", None)))
     start = 0
     with torch.inference_mode():
         while start < len(order):
@@ -51,7 +51,7 @@ def decode(
             members = order[start : start + max(1, token_budget // width)]
             rows = _decode_batch(model, prompts, members, num_tokens, ends, choose)
             for member, row in zip(members, rows, strict=True):
-                continuations[member] = _until_end(row, ends)
+                continuations[member] = until_end(row, ends)
             start += len(members)
             after_batch(start)
     return continuations
@@ -105,15 +105,16 @@ def _pad_left(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     return token_ids, mask
 
 
-def _end_tokens(model: LanguageModel) -> frozenset[int]:
-    """Collect the tokens that end a text, of the model's config and its generation settings."""
+def end_tokens(configs: Iterable[object]) -> frozenset[int]:
+    """Collect the tokens that end a text, of a model's config and its generation settings."""
     ends: set[int] = set()
-    for settings in (model.config, getattr(model, "generation_config", None)):
+    for settings in configs:
         named = getattr(settings, "eos_token_id", None)
         ends.update([named] if isinstance(named, int) else named or [])
     return frozenset(ends)
 
 
-def _until_end(token_ids: Sequence[int], ends: frozenset[int]) -> list[int]:
+def until_end(token_ids: Sequence[int], ends: Set[int]) -> list[int]:
+    """Return the tokens before the first one that ends a text."""
     stop = next((place for place, token in enumerate(token_ids) if token in ends), len(token_ids))
     return list(token_ids[:stop])

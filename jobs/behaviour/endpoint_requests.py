@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from cluster.errors import SurroundingsError, UserError
 from jobs.service.answer_log import AnswerLog, Reading
-from jobs.service.endpoint import Completion
 from jobs.service.faults import NoAnswer
 from jobs.text.prompt_lines import PromptLine, SegmentLine
 from jobs.worker.work import Stopped, Work
@@ -19,34 +19,48 @@ _LAST_ANSWERS_S = 5.0
 """Wait for requests under way once a stop was asked for: they are paid for."""
 
 
+class Prompt(Protocol):
+    """Something that is sent."""
+
+    @property
+    def prompt(self) -> int:
+        """Id of the prompt."""
+
+
+Sent = TypeVar("Sent", bound=Prompt)
+Answer = TypeVar("Answer")
+
+
 @dataclass(kw_only=True)
-class EndpointRequests:
-    """Sends conversations, reads the answers and keeps the readings."""
+class EndpointRequests(Generic[Sent, Answer]):
+    """Sends prompts, reads the answers and keeps the readings."""
 
     work: Work
     """The job: its progress, and whether it is to stop."""
-    send: Callable[[Conversation], Completion]
+    send: Callable[[Sent], Answer]
     """Called from several threads. Raises NoAnswer, Stopped, or what ends the job."""
-    read: Callable[[Conversation, Completion], Reading]
+    read: Callable[[Sent, Answer], Reading]
     """Called from one thread, for one answer after the other."""
     log: AnswerLog
     """Readings of this attempt and of earlier ones, by the prompt's id."""
     most_missing: int
     """The job fails as soon as more prompts have no answer."""
+    remedy: str = "or raise max_missing or max_retries"
+    """What else to do about that than to launch again."""
     missing: Counter[str] = field(default_factory=Counter)
     """Reason why prompts have no answer -> how many."""
 
-    def readings(self, conversations: Sequence[Conversation], at_once: int) -> dict[int, Reading]:
+    def readings(self, prompts: Sequence[Sent], at_once: int) -> dict[int, Reading]:
         """Return the readings of all answers by the prompt's id, without prompts that have none.
 
         Raises:
             SurroundingsError: too many prompts have no answer.
             Stopped: the job was asked to stop; what was answered is kept.
         """
-        readings = {item.prompt: self.log.get(str(item.prompt)) for item in conversations}
-        unsent = iter([item for item in conversations if readings[item.prompt] is None])
+        readings = {item.prompt: self.log.get(str(item.prompt)) for item in prompts}
+        unsent = iter([item for item in prompts if readings[item.prompt] is None])
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="ask")
-        under_way: dict[Future[Completion], Conversation] = {}
+        under_way: dict[Future[Answer], Sent] = {}
         try:
             while under_way := self._top_up(pool, under_way, unsent, at_once):
                 for future in wait(under_way, _LOOK_EVERY_S, FIRST_COMPLETED).done:
@@ -66,10 +80,10 @@ class EndpointRequests:
     def _top_up(
         self,
         pool: ThreadPoolExecutor,
-        under_way: dict[Future[Completion], Conversation],
-        unsent: Iterator[Conversation],
+        under_way: dict[Future[Answer], Sent],
+        unsent: Iterator[Sent],
         at_once: int,
-    ) -> dict[Future[Completion], Conversation]:
+    ) -> dict[Future[Answer], Sent]:
         """Send until `at_once` are under way: a kill loses no more answers than that."""
         while len(under_way) < at_once and (following := next(unsent, None)) is not None:
             under_way[pool.submit(self.send, following)] = following
@@ -77,18 +91,18 @@ class EndpointRequests:
 
     def _settle(
         self,
-        future: Future[Completion],
-        conversation: Conversation,
+        future: Future[Answer],
+        item: Sent,
         readings: dict[int, Reading | None],
     ) -> None:
         """Read one answer and keep the reading, or count why there is none."""
         try:
-            reading = self.read(conversation, future.result())
+            reading = self.read(item, future.result())
         except NoAnswer as fault:
             self._count_missing(fault, len(readings))
             return
-        self.log.keep(str(conversation.prompt), reading)
-        readings[conversation.prompt] = reading
+        self.log.keep(str(item.prompt), reading)
+        readings[item.prompt] = reading
         done = sum(item is not None for item in readings.values())
         self.work.progress(done / len(readings), "asking the endpoint")
 
@@ -98,7 +112,7 @@ class EndpointRequests:
             reasons = ", ".join(f"{count} {why}" for why, count in self.missing.most_common())
             raise SurroundingsError(
                 f"{self.missing.total()} of {num_prompts} prompts have no answer: {reasons}",
-                hint="launch again: what was answered is kept; or raise max_missing or max_retries",
+                hint=f"launch again: what was answered is kept; {self.remedy}",
                 fault_class=fault.fault_class,
             )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from jobs.behaviour.behave_params import OF_CONTINUATIONS
 from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.continuations import Continuations, continue_prompts
 from jobs.behaviour.probability_metrics import measure_probabilities
@@ -13,13 +15,9 @@ from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.toxic_words import ToxicWords
 from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import measure_toxicity, score_texts
-from jobs.behaviour.unigram_f1 import METRICS as UNIGRAM_F1
 from jobs.behaviour.unigram_f1 import measure_unigram_f1
 from jobs.behaviour.window_perplexity import measure_window_perplexity
 from jobs.models.family import family_of_config
-
-OF_CONTINUATIONS = TOXIC | UNIGRAM_F1
-"""Metrics that are read off continuations."""
 
 
 def measure_behaviours(
@@ -29,6 +27,7 @@ def measure_behaviours(
     *,
     open_judge: Callable[[], Judge],
     show: Callable[[int, str], None],
+    continue_by: Callable[[], Continuations] | None = None,
     keep_continuations: Callable[[Continuations], None] = lambda continuations: None,
 ) -> Iterator[BehaviourValues]:
     """Yield the behaviours that `params.metrics` names.
@@ -39,6 +38,7 @@ def measure_behaviours(
         params: metrics, scorer, new_tokens and token_budget.
         open_judge: makes the scorer ready; called once there is something to judge.
         show: called after every batch with the number of prompts done, and what is done to them.
+        continue_by: continues the prompts; None lets the model do it.
         keep_continuations: called with the continuations, where a metric reads them.
     """
     if params.reads_whole_texts:
@@ -60,13 +60,29 @@ def measure_behaviours(
     )
     if OF_CONTINUATIONS.isdisjoint(params.metrics):
         return
-    continuations = continue_prompts(
-        prompted,
-        params.new_tokens,
-        token_budget=params.token_budget,
-        after_batch=lambda done: show(done, "continuing prompts"),
+    continuations = (
+        continue_by()
+        if continue_by
+        else continue_prompts(
+            prompted,
+            params.new_tokens,
+            token_budget=params.token_budget,
+            after_batch=lambda done: show(done, "continuing prompts"),
+        )
     )
     keep_continuations(continuations)
+    for values in _read_off(continuations, prompted, params, open_judge):
+        yield replace(
+            values, note="; ".join(filter(None, (values.note, continuations.note))) or None
+        )
+
+
+def _read_off(
+    continuations: Continuations,
+    prompted: PromptedModel,
+    params: LocalModelParams,
+    open_judge: Callable[[], Judge],
+) -> Iterator[BehaviourValues]:
     yield from measure_unigram_f1(prompted, continuations, params.metrics)
     if not TOXIC.isdisjoint(params.metrics):
         judge = open_judge()

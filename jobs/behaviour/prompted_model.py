@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,17 @@ class PromptedModel(PreparedPrompts):
 
     about: Mapping[str, Any]
     """MODEL_FACTS of the model, for every measurement."""
-    model: LanguageModel
-    """The causal language model, in eval mode."""
+    load: Callable[[], LanguageModel]
+    """Loads the model."""
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The causal language model, in eval mode; loaded when it is first asked for."""
+        return self.load()
 
 
 def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
-    """Load the model and the prompts of a `behave` job.
+    """Prepare the prompts of a `behave` job; its model is loaded when it is first asked for.
 
     Raises:
         UserError: no prompt fits the model.
@@ -79,7 +85,7 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
     about = {name: source.facts["model"][name] for name in MODEL_FACTS}
     return PromptedModel(
         about=about,
-        model=load_input_model(source, params),
+        load=lambda: load_input_model(source, params),
         tokenizer=tokenizer,
         plan=plan,
         left_out=left_out,

@@ -184,4 +184,5 @@ class PromptedPair:
                 self._models.update(base=base, aligned=aligned)
             else:
                 self._models[name] = self._loading.load(name)
-        return PromptedModel(**vars(self.prompts), about=self.about, model=self._models[name])
+        model = self._models[name]
+        return PromptedModel(**vars(self.prompts), about=self.about, load=lambda: model)

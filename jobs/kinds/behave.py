@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from jobs.behaviour.behave_params import BehaveParams, Metric
+from jobs.behaviour.behave_params import OF_CONTINUATIONS, BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
@@ -44,7 +44,7 @@ class Behave(Kind[BehaveParams]):
         return chosen_scorer(params.scorer).source
 
     def notes(self, params: BehaveParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say where borders between segments move, and what the mass of words costs.
+        """Say where borders between segments move, what words cost, and what a GPU is idle for.
 
         Raises UserError where a prompt's token has no embedding.
         """
@@ -52,7 +52,11 @@ class Behave(Kind[BehaveParams]):
         from jobs.tokens.planned_tokens import check_prompts
 
         model = inputs.get("model")
-        return (*check_prompts(planned_prompts(inputs), model), *notes_on_words(params, model))
+        return (
+            *check_prompts(planned_prompts(inputs), model),
+            *notes_on_words(params, model),
+            *_notes_on_server(params),
+        )
 
     def forecast(self, params: BehaveParams, at: Situation) -> Forecast | None:
         """Count the passes and continuations of the metrics."""
@@ -65,3 +69,10 @@ class Behave(Kind[BehaveParams]):
         from jobs.behaviour.behave import behave
 
         return behave(work)
+
+
+def _notes_on_server(params: BehaveParams) -> Sequence[str]:
+    has_use = params.served is None or not OF_CONTINUATIONS.issuperset(params.metrics)
+    if has_use or not params.num_gpus:
+        return ()
+    return ("a server continues the prompts: this job's GPU is for the check and the scorer alone",)

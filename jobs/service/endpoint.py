@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.service.faults import TransientFault, plain_name
+from jobs.service.completions import NO_KEY, served_name
+from jobs.service.faults import TransientFault
 from jobs.service.json_service import JSON, JsonService
-
-_NO_KEY = "none"
-"""Servers of one's own take any key, and some want one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,7 @@ class Endpoint:
         self._model = model
         self._service = JsonService(
             f"{base_url}/chat/completions",
-            headers={"Authorization": f"Bearer {key or _NO_KEY}"},
+            headers={"Authorization": f"Bearer {key or NO_KEY}"},
             timeout_s=timeout_s,
             num_connections=at_once,
             where=f"model {model} at {base_url}",
@@ -58,11 +56,7 @@ def _first_choice(content: JSON) -> Completion:
     try:
         message = content["choices"][0]["message"]
         text = message.get("content") or message.get("refusal") or ""
-        served = " ".join(
-            plain_name(content[name])
-            for name in ("model", "system_fingerprint")
-            if content.get(name)
-        )
+        served = served_name(content)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise TransientFault("the answer holds no message") from None
     if not isinstance(text, str):

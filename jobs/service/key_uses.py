@@ -1,4 +1,4 @@
-"""Which keys would a job send to which hosts? Read off its params, whatever its kind.
+"""Which keys and what data would a job send to which hosts? Read off its params, whatever its kind.
 
 Every param that is a `VariableName` names a key, and every `Address` beside it is where it goes; so
 a kind or a scorer that is added has nothing to declare, and nothing to forget.
@@ -26,34 +26,62 @@ class KeyUse:
     """`host` or `host:port`; with `http://` before it where the way there is not encrypted."""
 
 
+@dataclass(frozen=True, order=True, kw_only=True)
+class HostUse:
+    """One host that is asked."""
+
+    host: str
+    """As of a KeyUse."""
+    sent: str
+    """What leaves for it: `SENDS` of the params that hold the address."""
+
+
 def key_uses(params: BaseModel) -> frozenset[KeyUse]:
     """Return the keys that these params name, each with every address beside it."""
     return frozenset(_uses(params))
 
 
+def host_uses(params: BaseModel) -> frozenset[HostUse]:
+    """Return every host that these params name, with what leaves for it."""
+    return frozenset(
+        HostUse(host=host_of(address), sent=getattr(type(each), "SENDS", "data"))
+        for each in _nested(params)
+        for address in _marked(each, Mark.ADDRESS)
+    )
+
+
 @cache
-def may_use_keys(model: type[BaseModel]) -> bool:
-    """Tell whether any params of this model name a key."""
+def may_ask_hosts(model: type[BaseModel]) -> bool:
+    """Tell whether any params of this model name a key, or an address that is asked."""
     return any(
-        Mark.KEY in marks or any(isinstance(mark, Chooses) for mark in marks) or inner
+        not {Mark.KEY, Mark.ADDRESS}.isdisjoint(mark for mark in marks if isinstance(mark, Mark))
+        or any(isinstance(mark, Chooses) for mark in marks)
+        or inner
         for _, marks, inner in _fields(model)
     )
 
 
 def _uses(params: BaseModel) -> Iterator[KeyUse]:
-    keys, addresses = [], []
+    for each in _nested(params):
+        keys, addresses = _marked(each, Mark.KEY), _marked(each, Mark.ADDRESS)
+        assert addresses or not keys, f"{type(each).__name__} says of a key not where it goes"
+        for variable in keys:
+            for address in addresses:
+                yield KeyUse(variable=variable, host=host_of(address))
+
+
+def _nested(params: BaseModel) -> Iterator[BaseModel]:
+    """Yield params and all that are inside them, at any depth."""
+    yield params
     for name, marks, _ in _fields(type(params)):
-        value = getattr(params, name)
-        if Mark.KEY in marks and value is not None:
-            keys.append(value)
-        if Mark.ADDRESS in marks and value is not None:
-            addresses.append(value)
-        for inside in _models(value, marks):
-            yield from _uses(inside)
-    assert addresses or not keys, f"{type(params).__name__} says of a key not where it goes"
-    for variable in keys:
-        for address in addresses:
-            yield KeyUse(variable=variable, host=host_of(address))
+        for inside in _models(getattr(params, name), marks):
+            yield from _nested(inside)
+
+
+def _marked(params: BaseModel, wanted: Mark) -> list[str]:
+    """List the values of the fields with a mark, without null."""
+    values = [getattr(params, name) for name, marks, _ in _fields(type(params)) if wanted in marks]
+    return [value for value in values if value is not None]
 
 
 def host_of(address: str) -> str:

@@ -20,7 +20,7 @@ from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS
-from jobs.service.key_uses import KeyUse, key_uses, may_use_keys
+from jobs.service.key_uses import KeyUse, key_uses, may_ask_hosts
 from orchestrator.permission.configuration import read_configuration
 from orchestrator.permission.own_files import configuration_path, confirmations_path, require_own
 
@@ -46,7 +46,7 @@ def allowed_keys(
     stages: dict[KeyUse, str] = {}
     for job in jobs:
         model: type[BaseModel] = KINDS.find(job.kind).Params
-        if may_use_keys(model):
+        if may_ask_hosts(model):
             for use in key_uses(job.params_as(model)):
                 stages.setdefault(use, job.stage)
     if not stages:

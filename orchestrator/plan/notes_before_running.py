@@ -1,9 +1,12 @@
-"""What kinds say of the jobs that a launch would run: what they will leave out, and why."""
+"""What is said of the jobs that a launch would run: what leaves for which host; what kinds say."""
 
 from collections.abc import Sequence
 
+from pydantic import BaseModel
+
 from cluster.errors import UserError
 from jobs.kind import KINDS, Kind
+from jobs.service.key_uses import host_uses, may_ask_hosts
 from orchestrator.plan.decisions import JobDecision
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.upstream_facts import UpstreamFacts
@@ -12,7 +15,7 @@ from orchestrator.plan.upstream_facts import UpstreamFacts
 def notes_before_running(plan: Plan, to_run: Sequence[JobDecision]) -> list[str]:
     """Return the notes on jobs that a launch would run, each once, with file and line.
 
-    Jobs whose data are not here are passed over.
+    Kinds say nothing of jobs whose data are not here.
 
     Raises:
         UserError: a job would refuse what it is given; with file and line.
@@ -22,9 +25,13 @@ def notes_before_running(plan: Plan, to_run: Sequence[JobDecision]) -> list[str]
     for decision in to_run:
         job = decision.job
         kind = KINDS.find(job.kind)
+        line = plan.study.where("stages", job.stage)
+        model: type[BaseModel] = kind.Params
+        if may_ask_hosts(model):
+            uses = sorted(host_uses(job.params_as(model)))
+            notes |= {f"{line}: it sends {use.sent} to {use.host}": None for use in uses}
         if decision.absent or not kind.overrides(Kind.notes):
             continue
-        line = plan.study.where("stages", job.stage)
         try:
             texts = kind.notes(job.params_as(kind.Params), facts.inputs(job))
         except UserError as fault:

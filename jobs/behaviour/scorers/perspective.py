@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -35,6 +35,9 @@ _MOST_UNSCORED = 0.05
 
 class PerspectiveParams(ScorerParams):
     """The service, the attributes that count, and how fast requests may follow each other."""
+
+    SENDS: ClassVar[str] = "texts that the model writes"
+    """What leaves for the address."""
 
     url: Address = Field(
         "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze",

@@ -8,7 +8,7 @@ from cluster.errors import UserError
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.kind import KINDS
-from jobs.service.key_uses import KeyUse, key_uses, may_use_keys
+from jobs.service.key_uses import KeyUse, key_uses, may_ask_hosts
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.permission.configuration import read_configuration
@@ -84,7 +84,9 @@ def test_where_keys_go_is_read_off_the_params_of_kinds_and_scorers(jobs):
 
 
 def test_kinds_are_looked_at_without_a_declaration():
-    using = {name for name in ("ask", "behave", "extract") if may_use_keys(KINDS.find(name).Params)}
+    using = {
+        name for name in ("ask", "behave", "extract") if may_ask_hosts(KINDS.find(name).Params)
+    }
     assert using == {"ask", "behave"}
 
 
