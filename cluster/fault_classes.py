@@ -33,6 +33,8 @@ class FaultClass(Enum):
     """The machine was wanted back."""
     GPU = "gpu"
     """An accelerator is out of order (Xid, ECC, fallen off the bus)."""
+    GPU_TAKEN = "gpu-taken"
+    """Processes that are none of ours hold the memory of an accelerator."""
     PORT = "port"
     """A network port that the job wanted is in use."""
     COLLATERAL = "collateral"

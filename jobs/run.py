@@ -15,14 +15,17 @@ from contextlib import nullcontext
 from cluster.disk.temp_folders import own_temp_folder, sweep
 from cluster.errors import UserError
 from cluster.executor import Surroundings
+from cluster.fault_classes import FaultClass
 from cluster.machine.left_over_variables import one_process, require_own_precision
+from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
 from jobs.entries.own_entries import line_of, received
 from jobs.kind import KINDS
-from jobs.worker.answer import Answer, Fault, State
+from jobs.worker.answer import Answer, Code, Fault, State
 from jobs.worker.assignment import Assignment
 from jobs.worker.gang import Gang
+from jobs.worker.gpu_room import hold_to_part, taken_by_others
 from jobs.worker.logs import captured
 from jobs.worker.mounted_root import require_mounted
 from jobs.worker.stop_signals import heeding_signals
@@ -115,7 +118,11 @@ class _Attempt:
 
     def _fault(self, error: Exception) -> Fault:
         own = line_of(error)
-        return Fault.of(error, f"entries/{own}" if own else None)
+        fault = Fault.of(error, f"entries/{own}" if own else None)
+        whole_gpus = float(self.assignment.params.get("num_gpus") or 0) >= 1
+        if fault.fault_class is FaultClass.OUT_OF_MEMORY and whole_gpus:
+            return _unless_taken(fault)
+        return fault
 
     def _run_kind(self) -> bool:
         """Run the kind on its inputs and publish; False when another record came first."""
@@ -123,8 +130,11 @@ class _Attempt:
         kind = KINDS.find(assignment.kind)
         _set_arithmetic(assignment.threads, uses_torch=kind.USES_TORCH)
         params = kind.Params(**assignment.params)
-        if getattr(params, "num_gpus", 0):
+        num_gpus = getattr(params, "num_gpus", 0) or 0
+        if num_gpus:
             require_own_precision()
+        if 0 < num_gpus < 1 and getattr(params, "share_gpu", False):
+            hold_to_part(num_gpus)
         inputs = self._inputs()
         digests = {
             upstream.artifact.key: digest_of_input(
@@ -214,6 +224,18 @@ class _Attempt:
     def _log(self, text: str) -> None:
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         sys.stderr.write(f"{now} {self.assignment.label}: {text}\n")
+
+
+def _unless_taken(fault: Fault) -> Fault:
+    """Say who holds the GPU, where that is why memory ran out: then no other layout is tried."""
+    taken = taken_by_others()
+    if taken is None:
+        return fault
+    return Fault(
+        code=Code.SURROUNDINGS,
+        message=redacted(f"{taken}; {fault.message}"),
+        fault_class=FaultClass.GPU_TAKEN,
+    )
 
 
 def _require_mounted(assignment: Assignment) -> None:

@@ -1,13 +1,22 @@
 """Params that several kinds have: what a job takes of a machine, and how models are run."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from cluster.errors import UserError
 from jobs.kind import Params, added, execution
 from jobs.tokens.first_tokens import FirstTokens
+
+
+def share_gpu() -> Any:
+    """Declare the param that lets jobs of one GPU share it."""
+    return execution(
+        False,
+        "Several jobs may be on one GPU at a time where the plan expects that they fit, with a "
+        "fifth to spare; needs num_gpus: 1. Each is held to its part.",
+    )
 
 
 class ComputeParams(Params):
@@ -32,6 +41,8 @@ class ModelParams(ComputeParams):
     num_gpus: float = execution(
         0, "GPUs; 0 computes on the processor, several hold one model together.", ge=0
     )
+
+    share_gpu: bool = share_gpu()
 
 
 class OneModelParams(ModelParams):

@@ -168,7 +168,7 @@ def _boards(program: str | None) -> tuple[Board, ...] | None:
     """Ask the driver, once in a process: its program, or else the kernel; None: neither knows."""
     if program is None:
         return _boards_of_kernel()
-    listed = _answer(program, "--list-gpus")
+    listed = driver_answer(program, "--list-gpus")
     boards: list[tuple[str, str, list[Gpu]]] = []
     for line in listed or ():
         if gpu := _LISTED.match(line):
@@ -199,7 +199,7 @@ def _boards(program: str | None) -> tuple[Board, ...] | None:
 def _sizes_and_modes(program: str) -> list[tuple[float, bool]]:
     """Return memory in 10^9 bytes, 0 where it is not told, and whether MIG is on, of each GPU."""
     for fields in ("memory.total,mig.mode.current", "memory.total"):  # old drivers know no MIG
-        lines = _answer(program, f"--query-gpu={fields}", "--format=csv,noheader,nounits")
+        lines = driver_answer(program, f"--query-gpu={fields}", "--format=csv,noheader,nounits")
         if lines:
             break
     rows = [line.split(",") for line in lines or () if line.strip()]
@@ -210,7 +210,7 @@ def _gb(mib: str) -> float:
     return round(int(mib) * 2**20 / 1e9, 1) if mib.strip().isdigit() else 0.0
 
 
-def _answer(program: str, *arguments: str) -> list[str] | None:
+def driver_answer(program: str, *arguments: str) -> list[str] | None:
     """Return the lines of a successful answer; None where there is none in time.
 
     A program that hangs in the driver cannot even be killed, so nobody waits for its end.

@@ -108,7 +108,8 @@ def free_memory(num_gpus: float, memory_gb: float) -> int:
     """Return the bytes for models: free on the job's GPUs, or of the host (set aside, or free)."""
     if num_gpus > 0:
         # Not on all that torch sees: the models go to these, and asking opens a context of 0.5 GB.
-        return sum(torch.cuda.mem_get_info(gpu)[0] for gpu in range(max(1, int(num_gpus))))
+        asked = [torch.cuda.mem_get_info(gpu) for gpu in range(max(1, int(num_gpus)))]
+        return int(sum(min(free, num_gpus * total) for free, total in asked))  # a part, if below 1
     if memory_gb:
         return int(memory_gb * 1e9)
     return free_host_bytes()

@@ -27,6 +27,7 @@ from jobs.training.resume.random_state import read_generators, restore_generator
 from jobs.training.supervision import Supervised
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.worker import ranks
+from jobs.worker.gpu_room import room_bytes
 
 _COUNTED = ("_metrics", "_total_train_tokens")
 """What TRL's trainers count in a forward pass."""
@@ -108,10 +109,10 @@ class MemoryWatch:
     def _require_room(self, optimizer: Optimizer) -> None:
         self._restored = bool(getattr(optimizer, "optimizer", optimizer).state)
         expected = self._corrected(with_moments=self._restored)
-        if self._on_gpu and expected is not None and expected > device_bytes():
+        if self._on_gpu and expected is not None and expected > (room := room_bytes()):
             raise OutOfMemory(
                 f"a step would take {expected / GB:.1f} GB, as two forward and backward passes "
-                f"show; the GPU has {device_bytes() / GB:.1f} GB"
+                f"show; of the GPU's {device_bytes() / GB:.1f} GB it can have {room / GB:.1f}"
             )
 
     def facts(self) -> MemoryFacts:

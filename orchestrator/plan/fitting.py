@@ -18,6 +18,7 @@ from jobs.artifacts.job import Job
 from jobs.forecast.gpu_job import CONTEXT_GB, USABLE
 from jobs.kind import KINDS, Fit, Forecast, Kind, Params, Situation, execution_names
 from orchestrator.plan.calibrations import calibration_of
+from orchestrator.plan.gpu_sharing import share
 from orchestrator.plan.machines import can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import JobHistory
@@ -76,13 +77,15 @@ def _forecast(
     parts = {part: measured.memory * size for part, size in expected.memory_gb.items()}
     peak_gb = sum(parts.values())
     listed = " + ".join(f"{size:.3g} {part}" for part, size in parts.items())
-    return Fit(
+    whole = Fit(
         resources=replace(job.resources, gpu_memory_gb=least_gb),
         execution={},
         peak_memory_gb=round(peak_gb, 3),
         hours=None if expected.hours is None else measured.hours * expected.hours,
         why=f"{expected.why}; {peak_gb:.3g} GB ({listed})",
     )
+    shared = share(whole, machines) if getattr(params, "share_gpu", False) else whole
+    return whole if shared.execution in past.tried else shared
 
 
 def chooses_layout(job: Job) -> bool:

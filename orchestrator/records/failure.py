@@ -90,6 +90,7 @@ WAITS_FOR: Mapping[FaultClass, str] = {
     FaultClass.LOST_NODE: "a node in place of the lost one",
     FaultClass.CLUSTER: "the cluster",
     FaultClass.GPU: "a working accelerator",
+    FaultClass.GPU_TAKEN: "a GPU that others hold",
     FaultClass.PORT: "a free port",
     FaultClass.COLLATERAL: "all ranks of a job",
     FaultClass.STORAGE_FULL: "room on the storage",

@@ -140,6 +140,23 @@ def test_a_call_sees_exactly_the_gpus_it_asked_for(executor):
     assert seen == {"none": "", "one": "0", "none again": ""}
 
 
+def test_calls_with_parts_of_a_gpu_share_it_and_the_next_one_waits(executor, tmp_path):
+    half = Resources(num_cpus=0.5, num_gpus=0.5)
+    files = {ticket: tmp_path / ticket for ticket in ("first", "second", "third")}
+    for ticket in ("first", "second"):
+        executor.submit(ticket, "ray_calls:stay", str(files[ticket]), half)
+    assert written(files["first"]) != written(files["second"])  # both run now
+    executor.submit("third", "ray_calls:stay", str(files["third"]), half)
+    (left,) = executor.free()
+    assert (left.num_gpus, left.num_cpus) == (0, 1)
+    assert executor.wait(1.0) == [] and not files["third"].exists()
+    executor.cancel("first")
+    assert written(files["third"])
+    executor.cancel("second")
+    executor.cancel("third")
+    finish(executor, 3)
+
+
 def test_memory_of_gpus_is_taken_in_segments_that_grow(executor):
     executor.submit("none", "ray_calls:allocator", "", Resources())
     executor.submit("one", "ray_calls:allocator", "", Resources(num_gpus=1))

@@ -7,7 +7,7 @@ import pytest
 from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Situation, Upstream
-from orchestrator.plan.fitting import choose_fit
+from orchestrator.plan.fitting import choose_fit, why_unfit
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import JobHistory
 from tests.jobs.training.planning.published_configs import LLAMA_8B, MISTRAL_7B
@@ -160,9 +160,9 @@ class KnownInputs(UpstreamFacts):
         return self._given
 
 
-def chosen(config, machine, **params):
+def chosen(config, machine, past=None, **params):
     known = KnownInputs(inputs_for(config))
-    return choose_fit(job_of("behave", **params), [machine], JobHistory(), known)
+    return choose_fit(job_of("behave", **params), [machine], past or JobHistory(), known)
 
 
 def test_the_plan_takes_a_forecast_where_a_kind_chooses_no_layout():
@@ -172,3 +172,47 @@ def test_the_plan_takes_a_forecast_where_a_kind_chooses_no_layout():
     assert 17 < fit.resources.gpu_memory_gb < fit.peak_memory_gb
     assert " weights" in fit.why and "a batch" in fit.why
     assert chosen(LLAMA_8B, H100, num_gpus=0) is None
+
+
+def test_jobs_share_a_gpu_where_the_study_lets_them_and_they_fit_with_room_to_spare():
+    alone = chosen(GPT2, H100, num_gpus=1)
+    assert alone.resources.num_gpus == 1 and alone.execution == {}
+    shared = chosen(GPT2, H100, num_gpus=1, share_gpu=True)
+    part = shared.resources.num_gpus
+    assert 0 < part <= 0.5 and shared.execution == {"num_gpus": part}
+    assert (1.2 * alone.peak_memory_gb + 1) / 80 <= part
+    assert "on one GPU" in shared.why and shared.refusal is None
+    smaller = chosen(
+        GPT2, replace(H100, gpu_memory_gb=24, gpu_name="L4"), num_gpus=1, share_gpu=True
+    )
+    assert smaller.resources.num_gpus > part
+
+
+def test_a_job_stays_alone_where_nothing_proves_that_two_fit():
+    large = chosen(LLAMA_8B, replace(H100, gpu_memory_gb=48), num_gpus=1, share_gpu=True)
+    assert large.resources.num_gpus == 1 and "alone" in large.why
+    unknown = chosen(GPT2, replace(H100, gpu_memory_gb=0, gpu_name=""), num_gpus=1, share_gpu=True)
+    assert unknown.resources.num_gpus == 1
+    several = chosen(GPT2, H100, num_gpus=1, share_gpu=False)
+    assert several.resources.num_gpus == 1
+
+
+def test_a_part_that_ran_out_of_memory_is_followed_by_a_whole_gpu():
+    part = chosen(GPT2, H100, num_gpus=1, share_gpu=True).execution
+    past = JobHistory(tried=[part])
+    again = chosen(GPT2, H100, past, num_gpus=1, share_gpu=True)
+    assert again.resources.num_gpus == 1 and again.execution == {} and again.refusal is None
+
+
+def test_sharing_is_no_part_of_the_key():
+    for name in GPU_KINDS:
+        declared = KINDS.find(name).Params.model_fields.get("share_gpu")
+        assert declared is None or declared.json_schema_extra == {"execution": True}
+
+
+def test_what_no_gpu_can_hold_at_all_is_refused_and_what_takes_turns_is_not():
+    tiny = replace(H100, gpu_memory_gb=16, gpu_name="T4")
+    refused = chosen(LLAMA_8B, tiny, num_gpus=1)
+    assert refused.resources.gpu_memory_gb > 16
+    assert "16 GB" in why_unfit(job_of("behave", num_gpus=1), refused, [tiny])
+    assert why_unfit(job_of("behave", num_gpus=1), chosen(GPT2, tiny, num_gpus=1), [tiny]) is None
