@@ -281,11 +281,10 @@ def held_out(rows: GroupedRows, ridges: Float64[np.ndarray, " points"]) -> HeldO
     for group, place in enumerate(rows.places):
         part, along = rows.rotated[place], unit[place]
         shift = rows.centred / left[group]
-        for number, ridge in enumerate(ridges):
-            inverse = -(part / (rows.eigenvalues + ridge)) @ part.T - np.outer(along, along)
-            inverse[np.diag_indices_from(inverse)] += 1.0
-            beyond = np.trace(np.linalg.inv(inverse)) - len(part) - rows.counts[group] * shift
-            energies[group, number] = beyond / (1 + shift)
+        filtered = part / (rows.eigenvalues + ridges[:, None, None])
+        inverses = np.linalg.inv(np.eye(len(part)) - np.outer(along, along) - filtered @ part.T)
+        beyond = np.einsum("pii->p", inverses) - len(part) - rows.counts[group] * shift
+        energies[group] = beyond / (1 + shift)
     return HeldOut(
         energies=energies,
         squares=np.diag(_held_out_squares(rows)).copy(),
