@@ -1,16 +1,20 @@
 """Decoding: the likeliest token each time (greedy), or another choice; no checkpoint decides.
 
-Prompts are padded on the left, masked, and keep their own positions.
+Prompts of about one length go together, padded on the left, masked, with their own positions, over
+a cache of keys and values. So who shares a batch changes a prompt's tokens by rounding alone, and
+where memory runs out the batch is halved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from jobs.models.language_model import LanguageModel
+from jobs.worker.out_of_memory import in_halves
 
 TokenChoice = Callable[["Tensor", Sequence[int], int], "Tensor"]
 """(logits [batch, vocabulary], indices of these prompts, number of tokens decoded so far) -> the
@@ -37,22 +41,32 @@ def decode(
         model: a causal language model in eval mode.
         prompts: token ids, at least one each.
         num_tokens: most tokens of a continuation.
-        token_budget: most tokens forwarded together, padding and continuations included.
+        token_budget: most tokens forwarded together, padding and continuations included; fewer
+            once memory has run out.
         choose: picks the next token of each prompt.
         after_batch: called with the number of prompts done.
+
+    Raises:
+        OutOfMemory: one prompt alone is too much.
     """
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     continuations: list[list[int]] = [[] for _ in prompts]
     ends = end_tokens((model.config, getattr(model, "generation_config", None)))
     start = 0
+
+    def decode_first(members: Sequence[int], number: int) -> list[list[int]]:
+        return _decode_batch(model, prompts, members[:number], num_tokens, ends, choose)
+
     with torch.inference_mode():
         while start < len(order):
             width = len(prompts[order[start]]) + num_tokens  # sorted: the first is the longest
-            members = order[start : start + max(1, token_budget // width)]
-            rows = _decode_batch(model, prompts, members, num_tokens, ends, choose)
-            for member, row in zip(members, rows, strict=True):
+            wanted = order[start : start + max(1, token_budget // width)]
+            rows, size = in_halves(len(wanted), 1, partial(decode_first, wanted))
+            if size < len(wanted):
+                token_budget = size * width
+            for member, row in zip(wanted[:size], rows, strict=True):
                 continuations[member] = until_end(row, ends)
-            start += len(members)
+            start += size
             after_batch(start)
     return continuations
 

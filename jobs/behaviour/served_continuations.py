@@ -119,10 +119,17 @@ class ServedModel:
         )
 
     def _once(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask what all else waits for. Raises SurroundingsError where there is no answer."""
+        """Ask what all else waits for; raises as `continue_prompts` does."""
         try:
             return self._asked(ask)
         except NoAnswer as fault:
+            if not fault.is_away:
+                raise UserError(
+                    f"the server does not take what it is asked: {fault}",
+                    where=f"model {self._served.model} at {self._served.base_url}",
+                    hint="it must take token ids as `prompt`, and `return_token_ids`, as vLLM "
+                    "does; its log says what it refused",
+                ) from None
             raise SurroundingsError(
                 f"the server does not answer as it should: {fault}",
                 where=f"model {self._served.model} at {self._served.base_url}",

@@ -233,6 +233,16 @@ def test_a_server_that_cannot_do_this_is_the_users_mistake_at_once(
     assert len(serving.seen) == 1
 
 
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_that_refuses_token_ids_is_the_users_mistake_at_once(
+    root, inputs, serving, params, status
+):
+    serving.rule = lambda content, number: ({"detail": "prompt must be a string"}, status)
+    error = failed(root, params(), inputs)
+    assert error["code"] == "user_mistake" and len(serving.seen) == 1
+    assert f"does not take what it is asked: HTTP {status}" in error["message"]
+
+
 def test_a_wrong_name_is_answered_with_what_is_served(root, inputs, serving, params):
     error = failed(root, params(model="tinny"), inputs)
     assert "unknown model 'tinny'" in error["message"] and not serving.seen
