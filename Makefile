@@ -6,7 +6,7 @@
 # make bench-capture                             set up other libraries and compare with them
 # make gpu-check   check and measure the GPU of this machine, part by part, into benchmarks/results
 #              (PARTS=parity,moments: only these; GPU_PYTHON=python3: install nothing, use this
-#              interpreter; REHEARSE=1: run the check's code on a processor)
+#              interpreter; INTO=folder; REHEARSE=1: run the check's code on a processor)
 # make audit   ask whether known faults of pinned packages concern us (needs a network)
 # make lock    write the hashes of pinned packages again, after a pin has changed
 # make docs    build the documentation into site/ (open site/index.html; no network needed)
@@ -157,7 +157,8 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.report
 
 gpu-check: $(if $(GPU_PYTHON),,$(READY))
-	$(or $(GPU_PYTHON),$(BIN)/python) -m benchmarks.gpu $(if $(PARTS),--parts $(PARTS)) $(if $(REHEARSE),--rehearse)
+	$(or $(GPU_PYTHON),$(BIN)/python) -m benchmarks.gpu $(if $(PARTS),--parts $(PARTS)) \
+	  $(if $(INTO),--into $(INTO)) $(if $(COMMIT),--commit $(COMMIT)) $(if $(REHEARSE),--rehearse)
 
 $(RIVALS)/.ready: constraints.txt benchmarks/rivals.txt
 	@test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)

@@ -1,6 +1,7 @@
 """Check this machine's GPU, part by part, each in a process of its own.
 
     python -m benchmarks.gpu [--parts parity,moments] [--into FOLDER] [--rehearse]
+    python -m benchmarks.gpu --take gpu-check-H200-2026-12-01.json
 
 Needs no network, no Ray and no W&B. A part that does not fit this machine, or lacks something, is
 skipped with the reason; one that fails, or takes more than five minutes, leaves what it had, and
@@ -36,6 +37,10 @@ def main() -> int:
     parser.add_argument("--parts", default="", help="names between commas; all without")
     parser.add_argument("--into", type=Path, default=RESULTS, help="where results are written")
     parser.add_argument("--rehearse", action="store_true")
+    parser.add_argument("--commit", help="of this code, where it is no checkout")
+    parser.add_argument(
+        "--take", type=Path, help="only join a JSON that was brought from another machine"
+    )
     parser.add_argument("--limit", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
@@ -43,6 +48,9 @@ def main() -> int:
     if chosen.one is not None:
         with one_process():
             return _run_here(chosen.one, chosen.rows, rehearses=chosen.rehearse)
+    if chosen.take is not None:
+        print(save(json.loads(chosen.take.read_text(encoding="utf-8")), chosen.into))
+        return 0
     return _check(chosen)
 
 
@@ -54,7 +62,7 @@ def _check(chosen: argparse.Namespace) -> int:
         PARTS.find(name)  # an unknown one is said before anything runs
     with tempfile.TemporaryDirectory() as folder:
         machine = _look(Path(folder), rehearses=chosen.rehearse)
-        document = new_document(machine)
+        document = new_document(machine, chosen.commit)
         for name in names:
             print(f"== {name}: {PARTS.find(name).QUESTION}", flush=True)
             limit_s = chosen.limit or LIMIT_S

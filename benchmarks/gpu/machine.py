@@ -41,7 +41,7 @@ class Machine:
     @property
     def accelerator(self) -> Accelerator | None:
         """The product, as its maker describes it; None where it is not known."""
-        return find_accelerator(self.name)
+        return find_accelerator(self.name, self.memory_gb)
 
     def synchronise(self) -> None:
         """Wait until the device has done all that was asked of it."""
@@ -72,6 +72,14 @@ class Machine:
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
+
+    def peak_gb(self) -> float:
+        """Return the most memory of tensors since `free_memory`, in 10^9 bytes; 0 without a GPU."""
+        if not self.on_gpu:
+            return 0.0
+        import torch
+
+        return torch.cuda.max_memory_allocated() / GB
 
     def allocated_bytes(self) -> int:
         """Return the bytes of all tensors on the GPU; 0 on a processor."""

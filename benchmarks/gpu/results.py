@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from cluster.machine.accelerators import find_accelerator
+from cluster.machine.accelerators import Accelerator, find_accelerator
 from jobs.worker.versions import code_commit
+from orchestrator.plan.calibrations import calibration_file
 
 RESULTS = Path(__file__).parents[1] / "results"
 """Where results are kept."""
@@ -24,26 +26,33 @@ Document = dict[str, Any]
 """The JSON: `machine`, `commit`, `date`, and `parts` by name."""
 
 
-def new_document(machine: Mapping[str, Any]) -> Document:
-    """Return the document of today for a machine, as `describe` gives it, without parts."""
+def new_document(machine: Mapping[str, Any], commit: str | None = None) -> Document:
+    """Return the document of today for a machine, as `describe` gives it, without parts.
+
+    `commit` is that of the code, where it is no checkout.
+    """
     return {
         "machine": dict(machine),
-        "commit": code_commit() or "unknown",
+        "commit": commit or code_commit() or "unknown",
         "date": date.today().isoformat(),
         "parts": {},
     }
 
 
-def product_of(gpu: str) -> str:
+def product_of(machine: Mapping[str, Any]) -> str:
     """Return what files name a GPU by: its product where that is known, else its whole name."""
-    known = find_accelerator(gpu)
-    name = getattr(known, "name", None) or gpu.removeprefix("NVIDIA ")
-    return re.sub(r"[^0-9A-Za-z]+", "-", name).strip("-")
+    known = _product(machine)
+    name = machine["gpu"].removeprefix("NVIDIA ") if known is None else known.name
+    return re.sub(r"[^0-9A-Za-z.]+", "-", name).strip("-")
+
+
+def _product(machine: Mapping[str, Any]) -> Accelerator | None:
+    return find_accelerator(machine["gpu"], machine["memory_gb"])
 
 
 def path_of(document: Document, folder: Path) -> Path:
     """Return where a document's JSON stands; its table stands beside it."""
-    return folder / f"{PREFIX}{product_of(document['machine']['gpu'])}-{document['date']}.json"
+    return folder / f"{PREFIX}{product_of(document['machine'])}-{document['date']}.json"
 
 
 def save(document: Document, folder: Path) -> Path:
@@ -55,26 +64,29 @@ def save(document: Document, folder: Path) -> Path:
         document = {**document, "parts": {**before["parts"], **document["parts"]}}
     _write(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     _write(path.with_suffix(".md"), "\n".join(table(document)) + "\n")
-    if found := calibration(document):
-        name = f"calibration-{product_of(document['machine']['gpu'])}.json"
+    product = _product(document["machine"])
+    if product is not None and (found := calibration(document)):
+        name = calibration_file(product.name).name
         _write(folder / name, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return path
 
 
-def calibration(document: Document) -> Document | None:
-    """Return what plans for this product may be calibrated with; None where nothing is.
+def calibration(document: Document) -> dict[str, dict[str, object]]:
+    """Return what the plan is corrected by on this product: kind -> what was measured of it.
 
-    `rates` has measured peaks by the names of `Accelerator`'s fields, per second; `training` the
-    facts `memory` of short training runs, each with its `shape` and `step_s`.
+    Medians of measured over planned, of all rows that say so; see `orchestrator.plan.calibrations`.
     """
-    rates: dict[str, object] = {}
-    for row in _rows(document, "peaks"):
-        rates |= row["facts"] or {}
-    training = [row["facts"] for row in _rows(document, "memory") if row["facts"]]
-    if not rates and not training:
-        return None
-    head = {name: document[name] for name in ("machine", "commit", "date")}
-    return {**head, "rates": rates, "training": training}
+    ratios: dict[str, dict[str, list[float]]] = {}
+    for part in document["parts"].values():
+        for row in part["rows"]:
+            for kind, measured in ((row["facts"] or {}).get("calibrates") or {}).items():
+                for name, ratio in measured.items():
+                    ratios.setdefault(kind, {}).setdefault(name, []).append(ratio)
+    whence = {"machine": document["machine"]["gpu"], "date": document["date"]}
+    return {
+        kind: {**{name: round(median(found), 4) for name, found in measured.items()}, **whence}
+        for kind, measured in sorted(ratios.items())
+    }
 
 
 def table(document: Document, *, level: int = 2) -> Iterator[str]:
@@ -142,7 +154,7 @@ def newest(folder: Path = RESULTS) -> list[Document]:
     by_product: dict[str, Document] = {}
     for path in sorted(folder.glob(f"{PREFIX}*.json"), key=lambda path: path.stem[-10:]):
         document = json.loads(path.read_text(encoding="utf-8"))
-        by_product[product_of(document["machine"]["gpu"])] = document
+        by_product[product_of(document["machine"])] = document
     return sorted(by_product.values(), key=lambda document: document["date"], reverse=True)
 
 
@@ -163,11 +175,6 @@ def page(folder: Path = RESULTS) -> Iterator[str]:
         yield f"\n## {part.QUESTION}\n"
         yield f"`{name}`\n"
         yield from part_table(None, part.AIMS)
-
-
-def _rows(document: Document, part: str) -> Sequence[Mapping[str, Any]]:
-    rows: Sequence[Mapping[str, Any]] = document["parts"].get(part, {}).get("rows", [])
-    return rows
 
 
 def _cell(text: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from benchmarks.bare_trl import trainer_of
-from benchmarks.gpu.machine import GB, Machine
+from benchmarks.gpu.machine import Machine
 from benchmarks.preference_workload import PreferenceWorkload, word_tokenizer
 from benchmarks.training import clocked, quiet
 from cluster.executor import Surroundings
@@ -159,7 +159,7 @@ def run_papers_recipe(
             stamps.append(time.perf_counter())
     finally:
         torch.set_float32_matmul_precision("highest")
-    return Seen(step_s=_median(np.diff(stamps).tolist()), peak_gb=_peak(machine), losses=losses)
+    return Seen(step_s=_median(np.diff(stamps).tolist()), peak_gb=machine.peak_gb(), losses=losses)
 
 
 def run_bare_trl(
@@ -190,7 +190,7 @@ def run_bare_trl(
         with clocked() as clock:
             trainer.train()
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    return Seen(step_s=_median(clock.timed().steps_s), peak_gb=_peak(machine), losses=losses)
+    return Seen(step_s=_median(clock.timed().steps_s), peak_gb=machine.peak_gb(), losses=losses)
 
 
 def drawn(fields: Mapping[str, Any], device: str, attention: str = "sdpa") -> Any:
@@ -250,12 +250,6 @@ def _sums(model: Any, rows: Sequence[TokenizedPair]) -> Any:
 
 def _median(steps_s: Sequence[float]) -> float:
     return float(statistics.median(steps_s[1:] or steps_s))
-
-
-def _peak(machine: Machine) -> float:
-    import torch
-
-    return torch.cuda.max_memory_allocated() / GB if machine.on_gpu else 0.0
 
 
 def _work(folder: Path, params: Params) -> Work[Params]:

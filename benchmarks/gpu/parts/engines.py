@@ -19,6 +19,8 @@ _LAYOUTS = (
     ("zero1", False), ("zero2", False), ("zero2", True), ("zero3", False), ("zero3", True),
 )  # fmt: skip
 
+_REHEARSED = {"float32": _LAYOUTS[::4], "bfloat16": _LAYOUTS[1:2]}
+
 
 class Engines(Part):
     """Whole jobs of a GPT-2: ddp first, then each stage of ZeRO, with and without host memory."""
@@ -37,7 +39,7 @@ class Engines(Part):
                 plain = jobs.run(f"ddp-{dtype}", dtype=dtype)
                 moved = abs(plain.losses[-1] - plain.losses[0])
                 yield self.row(_MOVED, moved, of=dtype, note="or equal losses would say nothing")
-                for engine, offload in _LAYOUTS[:: 2 if machine.rehearses else 1]:
+                for engine, offload in _REHEARSED[dtype] if machine.rehearses else _LAYOUTS:
                     of = f"{engine}, offload" if offload else engine
                     began = time.perf_counter()
                     try:

@@ -53,13 +53,13 @@ class Memory(Part):
                 peaks.append(abs(corrected / (seen.memory["measured_gb"] or 1.0) - 1))
             yield _peak_row(name, first, corrected, len(done), seen)
             planned = _step_s(machine, params, fields, length, ())
-            hours.append(abs(planned / seen.step_s - 1) if planned else None)
+            if planned:
+                hours.append(abs(planned / seen.step_s - 1))
             yield _step_row(name, planned, _step_s(machine, params, fields, length, done), seen)
             if len(done) < 2:
                 done.append(seen.memory)
         yield self.row(_PEAKS, max(peaks, default=None), note=f"of {len(peaks)} shapes")
-        known = [error for error in hours if error is not None]
-        yield self.row(_HOURS, max(known, default=None), note=f"of {len(known)} shapes")
+        yield self.row(_HOURS, max(hours, default=None), note=f"of {len(hours)} shapes")
 
 
 def _peaks_gb(
@@ -99,7 +99,11 @@ def _peak_row(name: str, first: float, corrected: float, num_done: int, seen: Se
         value=seen.memory["measured_gb"],
         unit="GB",
         note=f"closed form {first:.2f} GB, corrected by {num_done} smaller {corrected:.2f} GB",
-        facts={**seen.memory, "shape": name, "step_s": seen.step_s},
+        facts={
+            "calibrates": {"align": {"memory": (seen.memory["measured_gb"] or 0.0) / first}},
+            "shape": name,
+            **seen.memory,
+        },
     )
 
 
@@ -109,5 +113,6 @@ def _step_row(name: str, planned: float | None, calibrated: float | None, seen: 
         what=f"{name}, a step",
         value=round(seen.step_s, 4),
         unit="s",
-        note=f"planned {said[0]}, calibrated by smaller {said[1]}",
+        note=f"planned {said[0]}, from the rate of smaller ones {said[1]}",
+        facts={"calibrates": {"align": {"hours": seen.step_s / planned}}} if planned else None,
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.gpu.machine import Machine, describe
 from benchmarks.gpu.part import Aim, Part, Row
+from cluster.errors import SurroundingsError
+from jobs.training.kernel_compiler import require_compiler
 
 _LIBRARIES = "libraries that training needs are importable"
 _COMPILER = "a C compiler and Python.h, which Triton builds its launcher with"
@@ -35,16 +33,17 @@ class Versions(Part):
             yield Row(what=name, value=found or "not installed")
         fault = _import_fault()
         yield self.row(_LIBRARIES, fault is None, note=fault or "")
-        lacking = compiler_lacks()
-        yield self.row(_COMPILER, not lacking, note=f"lacking: {lacking}" if lacking else "")
+        lacking = _compiler_fault()
+        yield self.row(_COMPILER, not lacking, note=lacking)
 
 
-def compiler_lacks() -> str:
-    """Return what is missing to compile a kernel's launcher; empty where nothing is."""
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    header = Path(sysconfig.get_paths()["include"], "Python.h")
-    lacking = [] if compiler else ["gcc or clang"]
-    return ", ".join(lacking if header.exists() else [*lacking, str(header)])
+def _compiler_fault() -> str:
+    """Return why kernels cannot be compiled here, as a job would say it; empty where they can."""
+    try:
+        require_compiler()
+    except SurroundingsError as fault:
+        return str(fault).partition("\n")[0]
+    return ""
 
 
 def _import_fault() -> str | None:

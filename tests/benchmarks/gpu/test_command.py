@@ -25,7 +25,13 @@ def making(*words: str) -> str:
 
 def test_make_with_an_interpreter_of_your_own_installs_nothing() -> None:
     recipe = making("gpu-check", "GPU_PYTHON=python3.12", "PARTS=parity,moments")
-    assert recipe.split() == ["python3.12", "-m", "benchmarks.gpu", "--parts", "parity,moments"]
+    assert recipe.replace("\\", "").split() == [
+        "python3.12",
+        "-m",
+        "benchmarks.gpu",
+        "--parts",
+        "parity,moments",
+    ]
 
 
 def test_the_steps_of_the_readme_for_a_gpu_machine_exist() -> None:
@@ -36,6 +42,11 @@ def test_the_steps_of_the_readme_for_a_gpu_machine_exist() -> None:
         assert making(target)
     (version,) = re.findall(r"torch==([\d.]+)", block)
     assert f"torch=={version}\n" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
+def test_installing_needs_no_cuda_toolkit() -> None:
+    (line,) = re.findall(r"(?m)^(.*(?:\\\n.*)*-r locks/runtime\.txt)$", making("setup"))
+    assert line.lstrip().startswith("DS_ACCELERATOR=cpu ")
 
 
 def test_without_a_gpu_the_check_says_what_to_do_instead() -> None:
@@ -64,6 +75,25 @@ def test_a_part_that_fails_says_its_last_line(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_rehearsal_through_the_command_writes_nothing(tmp_path) -> None:
-    chosen = Namespace(parts="peaks,moments", into=tmp_path, rehearse=True, limit=None)
+    chosen = Namespace(parts="peaks,moments", into=tmp_path, rehearse=True, limit=None, commit=None)
     assert command._check(chosen) == 0
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_trainer_is_importable_beside_a_gpu_without_the_cuda_toolkit() -> None:
+    pretended = """
+import torch
+torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
+torch.version.cuda = "13.0"
+import deepspeed, trl
+import jobs.training.alignment
+from jobs.training.engine import ENGINES
+assert [ENGINES.find(name) for name in ENGINES.names()]
+"""
+    environment = {name: text for name, text in os.environ.items() if "CUDA" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", pretended], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**environment, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]

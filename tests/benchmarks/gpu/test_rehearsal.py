@@ -35,8 +35,18 @@ for name in in_order():
         assert list(PARTS.find(name).rows(machine)), name
 assert not absent & {name.partition(".")[0] for name in sys.modules}
 """
-MEANINGLESS = {"training", "large-step", "memory", "extraction", "engines"}
+MEANINGLESS = {"training", "large-step", "memory", "extraction"}
 """Parts whose aims are of speed and size, which a rehearsal cannot hold."""
+
+
+SLOW = {"ranks"}
+"""Parts that no machine with one GPU runs, and that start processes."""
+
+
+def parts(*without):
+    """List all parts but these, as params of a test."""
+    names = [name for name in in_order() if name not in without]
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +65,7 @@ def rehearsed():
     return rehearse
 
 
-@pytest.mark.parametrize("name", in_order())
+@pytest.mark.parametrize("name", parts())
 def test_a_part_runs_and_says_something_of_each_of_its_aims(rehearsed, name) -> None:
     if name in ("study", "ray-gangs"):
         assert rehearsed(name)["skipped"]
@@ -67,7 +77,7 @@ def test_a_part_runs_and_says_something_of_each_of_its_aims(rehearsed, name) -> 
     assert rows and set(PARTS.find(name).AIMS) <= said
 
 
-@pytest.mark.parametrize("name", sorted(set(in_order()) - MEANINGLESS))
+@pytest.mark.parametrize("name", parts(*MEANINGLESS))
 def test_what_is_no_matter_of_speed_holds_on_a_processor_too(rehearsed, name) -> None:
     assert not [row for row in rehearsed(name)["rows"] if row["holds"] is False]
 
@@ -83,7 +93,14 @@ def test_memory_ran_out_in_the_rehearsal_and_the_unit_came_through(rehearsed) ->
 
 def test_training_is_watched_and_planned_for_every_shape(rehearsed) -> None:
     facts = [row["facts"] for row in rehearsed("memory")["rows"] if row["facts"]]
-    assert len(facts) == 3 and all(one["states_gb"] > 0 and one["step_s"] > 0 for one in facts)
+    assert [one["shape"] for one in facts] == ["gpt2", "gpt2-xl", "mistral-7b"]
+    assert all(one["states_gb"] > 0 and one["calibrates"]["align"]["memory"] > 0 for one in facts)
+
+
+def test_an_extraction_is_planned_as_a_job_would_be(rehearsed) -> None:
+    planned = [row for row in rehearsed("extraction")["rows"] if row["facts"]]
+    assert len(planned) == 4
+    assert all(row["facts"]["calibrates"]["extract"]["hours"] > 0 for row in planned)
 
 
 @pytest.mark.slow

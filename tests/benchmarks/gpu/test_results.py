@@ -8,6 +8,9 @@ import pytest
 from benchmarks.gpu import results
 from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.part import PARTS, Aim, Row, in_order
+from cluster.machine.resources import Resources
+from jobs.kind import Calibration
+from orchestrator.plan import calibrations
 
 H200 = {
     "gpu": "NVIDIA H200", "num_gpus": 1, "memory_gb": 150.1, "free_gb": 149.0, "driver": "570.1",
@@ -29,7 +32,7 @@ def document(**parts) -> dict:
 
 def test_parts_of_one_day_join_in_one_file_and_its_table(tmp_path) -> None:
     peaks = PARTS.find("peaks")
-    rate = Row(what="products in bfloat16", value=700.0, unit="TFLOP/s", facts={"half_flops": 7e14})
+    rate = Row(what="products in bfloat16", value=700.0, unit="TFLOP/s")
     late = {"state": "failed", "reason": "took more than 300 s", "seconds": 300.0, "rows": []}
     path = results.save(document(peaks=measured(rate)), tmp_path)
     assert results.save(document(engines=late), tmp_path) == path
@@ -39,8 +42,19 @@ def test_parts_of_one_day_join_in_one_file_and_its_table(tmp_path) -> None:
     assert f"## {peaks.QUESTION}" in table and "700 TFLOP/s" in table
     assert "NVIDIA H200, 150.1 GB, driver 570.1" in table and "took more than 300 s" in table
     assert table.count("not measured") > 10, "parts that did not run stand there too"
-    calibration = json.loads((tmp_path / "calibration-H200.json").read_text())
-    assert calibration["rates"] == {"half_flops": 7e14}
+
+
+def test_the_plan_reads_what_a_check_measured(tmp_path, monkeypatch) -> None:
+    rows = [
+        Row(what=str(ratio), value=1.0, facts={"calibrates": {"align": {"memory": ratio}}})
+        for ratio in (1.1, 1.2, 9.0)
+    ]
+    hours = Row(what="units", value=1.0, facts={"calibrates": {"extract": {"hours": 0.5}}})
+    results.save(document(memory=measured(*rows), extraction=measured(hours)), tmp_path)
+    monkeypatch.setattr(calibrations, "FOLDER", tmp_path)
+    here = [Resources(num_gpus=1, gpu_name="NVIDIA H200", gpu_memory_gb=150.1)]
+    assert calibrations.calibration_of("align", here) == Calibration(memory=1.2)
+    assert calibrations.calibration_of("extract", here) == Calibration(hours=0.5)
 
 
 def test_a_part_that_is_run_again_takes_the_place_of_what_it_was(tmp_path) -> None:
