@@ -28,6 +28,7 @@ from jobs.worker.gang import Gang
 from jobs.worker.gpu_room import hold_to_part, taken_by_others
 from jobs.worker.logs import captured
 from jobs.worker.mounted_root import require_mounted
+from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.stop_signals import heeding_signals
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
@@ -150,22 +151,22 @@ class _Attempt:
         tracker = Tracker(None if is_second else assignment.run_name)
         tracker.describe(*(one.artifact.facts for group in inputs.values() for one in group))
         exit_code = 1
+        work = Work(
+            params=params,
+            inputs=inputs,
+            attempt=self.folder,
+            surroundings=self.surroundings,
+            tracker=tracker,
+            threads=assignment.threads,
+            pins=assignment.pins,
+            worker=assignment.worker,
+            num_workers=assignment.num_workers,
+            versions=library_versions(),
+            commit=assignment.commit,
+        )
         try:
-            facts = kind.run(
-                Work(
-                    params=params,
-                    inputs=inputs,
-                    attempt=self.folder,
-                    surroundings=self.surroundings,
-                    tracker=tracker,
-                    threads=assignment.threads,
-                    pins=assignment.pins,
-                    worker=assignment.worker,
-                    num_workers=assignment.num_workers,
-                    versions=library_versions(),
-                    commit=assignment.commit,
-                )
-            )
+            with as_out_of_memory(assignment.kind):
+                facts = kind.run(work)
             tracker.describe(facts)
             self.gang.of_first(None)  # nothing is published before all ranks are through
             is_published = self.gang.of_first(

@@ -9,6 +9,7 @@ from jobs.provenance import Model
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.align_params import params_with_own_settings
 from jobs.training.objective import OBJECTIVES
+from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.work import Work
 
 
@@ -79,7 +80,6 @@ class Align(Kind[AlignParams]):
 
         if not OBJECTIVES.find(work.params.objective).TRAINS:
             return leave_as_is(work)
-        from jobs.training.peak_memory import as_out_of_memory
         from jobs.training.planning.placement import described
 
         with as_out_of_memory(f"training by {described(work.params.layout())}"):

@@ -6,6 +6,7 @@ from jobs.kind import Fit, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, planned_pairs
 from jobs.provenance import Results
 from jobs.training.reference_params import Params as ReferenceParams
+from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.work import Work
 
 
@@ -32,7 +33,6 @@ class Reference(Kind[ReferenceParams]):
 
     def run(self, work: Work[ReferenceParams]) -> dict[str, object]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""
-        from jobs.training.peak_memory import as_out_of_memory
         from jobs.training.reference_scores import score_reference
 
         with as_out_of_memory("scoring pairs"):

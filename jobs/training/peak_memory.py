@@ -1,15 +1,10 @@
-"""Memory while a job trains: the peak of its process or GPU, and running out of memory."""
+"""Memory while a job trains: the peak of its process or GPU."""
 
 import re
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-
-from cluster.errors import OutOfMemory
-from jobs.worker.whose_fault import is_out_of_memory
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -38,15 +33,3 @@ def peak_bytes(*, on_gpu: bool) -> int:
 def device_bytes() -> int:
     """Return the memory of the GPU in use."""
     return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
-
-
-@contextmanager
-def as_out_of_memory(doing: str) -> Iterator[None]:
-    """Turn what torch raises when memory runs out into OutOfMemory, which names the activity."""
-    try:
-        yield
-    except Exception as fault:
-        if not is_out_of_memory(fault):
-            raise
-        first = str(fault).strip().partition("\n")[0]
-        raise OutOfMemory(f"{doing} ran out of memory: {first or type(fault).__name__}") from fault

@@ -1,12 +1,25 @@
-"""Work that is redone in halves when memory runs out."""
+"""Running out of memory: as a fault that names the work, and as work that is redone in halves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from cluster.errors import OutOfMemory
 from jobs.worker.whose_fault import is_out_of_memory
 
 Result = TypeVar("Result")
+
+
+@contextmanager
+def as_out_of_memory(doing: str) -> Iterator[None]:
+    """Turn what libraries raise when memory runs out into OutOfMemory, which names the activity."""
+    try:
+        yield
+    except Exception as fault:
+        if not is_out_of_memory(fault):
+            raise
+        first = str(fault).strip().partition("\n")[0]
+        raise OutOfMemory(f"{doing} ran out of memory: {first or type(fault).__name__}") from fault
 
 
 def in_halves(size: int, least: int, work: Callable[[int], Result]) -> tuple[Result, int]:

@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from cluster.errors import OutOfMemory
 from jobs.training.memory_watch import MemoryWatch
-from jobs.training.peak_memory import as_out_of_memory, peak_bytes, reset_peak
+from jobs.training.peak_memory import peak_bytes, reset_peak
+from jobs.worker.out_of_memory import as_out_of_memory
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 3, "learning_rate": 1e-3, "seed": 5, "micro_batch": 2}

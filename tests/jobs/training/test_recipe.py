@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.training import recipe as recipes
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe, RecipeParams, data_order
 
@@ -60,6 +61,23 @@ def test_the_optimizers_have_the_recipes_settings_and_decay_matrices_only():
     rmsprop = recipe(optimizer="rmsprop").optimizer_for(layer.parameters())
     assert isinstance(rmsprop, torch.optim.RMSprop)
     assert rmsprop.defaults["alpha"] == 0.7 and rmsprop.defaults["momentum"] == 0
+
+
+def test_large_weights_are_stepped_one_by_one_and_the_processor_steps_as_it_did(monkeypatch):
+    rmsprop = {"optimizer": "rmsprop"}
+    layer = torch.nn.Linear(2, 3)
+    before = recipe(**rmsprop).optimizer_for(layer.parameters())
+    assert before.defaults["foreach"] is None  # on a GPU all at once, on a processor one by one
+    monkeypatch.setattr(recipes, "MOST_TOGETHER", 8)
+    other = torch.nn.Linear(2, 3)
+    other.load_state_dict(layer.state_dict())
+    after = recipe(**rmsprop).optimizer_for(other.parameters())
+    assert after.defaults["foreach"] is False
+    for each, stepped in ((layer, before), (other, after)):
+        for step in range(3):
+            each(torch.full((1, 2), 1.0 + step)).square().sum().backward()
+            stepped.step()
+    assert torch.equal(layer.weight, other.weight) and torch.equal(layer.bias, other.bias)
 
 
 @given(st.integers(1, 30), st.integers(1, 100), st.integers(0, 2**31))

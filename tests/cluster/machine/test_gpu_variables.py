@@ -1,0 +1,46 @@
+"""What processes that compute on GPUs are started with."""
+
+import os
+
+import pytest
+import torch
+
+from cluster.executors.local import Executor
+from cluster.machine.gpu_variables import gpu_variables
+from cluster.machine.resources import Resources
+
+NAMES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "CUBLAS_WORKSPACE_CONFIG")
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_what_the_machines_were_started_with_stays(monkeypatch):
+    assert set(gpu_variables()) == {"PYTORCH_CUDA_ALLOC_CONF", "CUBLAS_WORKSPACE_CONFIG"}
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "backend:cudaMallocAsync")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    assert gpu_variables() == {}
+
+
+def test_the_torch_that_is_installed_knows_each_of_its_allocators_settings():
+    with open(f"{torch.__path__[0]}/lib/libc10.so", "rb") as stream:
+        known = stream.read()
+    for setting in gpu_variables()["PYTORCH_CUDA_ALLOC_CONF"].split(","):
+        name = setting.partition(":")[0]
+        torch._C._accelerator_setAllocatorSettings(setting)
+        assert name[:15].encode() in known, name
+
+
+@pytest.mark.parametrize("num_gpus", [0, 1])
+def test_a_launch_without_ray_sets_them_for_its_own_process(monkeypatch, num_gpus):
+    monkeypatch.setattr(
+        "cluster.executors.local.this_machine", lambda: Resources(num_cpus=1, num_gpus=num_gpus)
+    )
+    for name in NAMES:  # so that they are put back
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    Executor().start()
+    assert ("expandable_segments" in os.environ.get(NAMES[0], "")) is bool(num_gpus)
