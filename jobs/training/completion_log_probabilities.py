@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
+from torch.nn import Module
 from transformers import PreTrainedModel
 
 from jobs.training.objective import ScoredPairs
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.worker import ranks
 
+Running: TypeAlias = PreTrainedModel | Module
+"""A model, or what an engine has wrapped around it."""
+
 Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
 """(prompt ids, completion ids) of each sequence."""
 
 
 def sum_log_probabilities(
-    model: PreTrainedModel,
+    model: Running,
     sequences: Sequences,
     *,
     batch_size: int,
@@ -60,7 +65,7 @@ def sum_log_probabilities(
 
 
 @contextmanager
-def _own_forward(model: PreTrainedModel) -> Iterator[None]:
+def _own_forward(model: Running) -> Iterator[None]:
     """Let a model that accelerate has prepared give its logits as it computes them.
 
     Prepared for 16 bits, it widens the logits of a whole batch to fp32: three times the memory, for
@@ -77,14 +82,11 @@ def _own_forward(model: PreTrainedModel) -> Iterator[None]:
         model.forward = prepared
 
 
-def _batch_sums(
-    model: PreTrainedModel, batch: Sequences, dtype: str
-) -> Float64[np.ndarray, " batch"]:
+def _batch_sums(model: Running, batch: Sequences, dtype: str) -> Float64[np.ndarray, " batch"]:
 
-    token_ids, attention_mask, is_completion = (
-        tensor.to(model.device) for tensor in _padded(batch)
-    )
-    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
+    device = cast(torch.device, model.device)
+    token_ids, attention_mask, is_completion = (tensor.to(device) for tensor in _padded(batch))
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
         logits = model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
     # Of a model on several devices, logits come from the last one.
     token_ids, predicted = token_ids.to(logits.device), is_completion[:, 1:].to(logits.device)
@@ -119,7 +121,7 @@ def _padded(batch: Sequences) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def score_pairs(
-    model: PreTrainedModel,
+    model: Running,
     pairs: Sequence[TokenizedPair],
     *,
     batch_size: int,
