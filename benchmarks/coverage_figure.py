@@ -3,7 +3,8 @@
     python -m benchmarks.coverage_figure
 
 One line per value. Over all cells of a range of N / d: from the least to the largest number, with
-a mark at the median. Cells of fewer than 40 prompts are left out.
+a mark at the median. Cells of fewer than 40 prompts are left out. Below it stands how many draws a
+cell rests on: the least of many cells of few draws lies below what an interval truly covers.
 """
 
 from __future__ import annotations
@@ -81,7 +82,18 @@ def draw(results: list[Result]) -> Figure:
         axes[0].set_ylim(len(names) - 0.5, -0.5)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(RANGES))
+        figure.supxlabel(draws_of(results), fontsize=6.5)
     return figure
+
+
+def draws_of(results: list[Result]) -> str:
+    """Say how many draws the cells rest on."""
+    draws = [result.draws for result in results]
+    widths = sorted({result.d for result in results})
+    return (
+        f"d = {', '.join(f'{width:,}' for width in widths)}; a value in a cell rests on "
+        f"{min(draws)} to {max(draws)} draws, half of them on {int(np.median(draws))} or more"
+    )
 
 
 def _draw_panel(

@@ -27,6 +27,8 @@ from benchmarks.planted_truth import target_of
 RESULTS = Path(__file__).parent / "results" / "coverage.csv"
 FEW_PROMPTS = 40
 """Cells of fewer prompts are judged apart: under two per group."""
+AIM = 0.9
+"""Least share of the intervals of a cell that are to hold the truth."""
 NORMAL_WIDTH = 3.92
 """Width of the central 95 % of a normal number over its standard deviation."""
 
@@ -70,6 +72,13 @@ class Result:
     def prompts(self) -> int:
         """Return the number of independent prompts."""
         return self.rows // (ROWS_EACH if self.kind == "clusters" else 1)
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether chance (1 %) does not explain that fewer intervals than AIM are true."""
+        from scipy.special import bdtr
+
+        return bool(bdtr(self.covered, self.answered, AIM) < 0.01)
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -157,12 +166,15 @@ def _order(result: Result) -> tuple[object, ...]:
 
 
 def report(path: Path) -> None:
-    """Print every value: cells, worst and mean coverage, width over spread, refusals."""
+    """Print every value: cells, coverage (mean, least, short of AIM), width / spread, refusals."""
     chosen: dict[tuple[str, str], list[Result]] = {}
     for result in read_results(path).values():
         if result.prompts >= FEW_PROMPTS and np.isfinite(result.truth):
             chosen.setdefault((result.metric, result.centred), []).append(result)
-    print(f"{'value':34} {'target':14} cells  least  mean  width  worst cell; refused")
+    print(
+        f"{'value':44} {'target':14} cells draws  mean  least  short  width  worst cell; refused\n"
+        f"(short: cells under {AIM:.0%} by more than chance)"
+    )
     for (name, centred), own in sorted(chosen.items()):
         print(_report_line(name, centred, own))
 
@@ -170,8 +182,10 @@ def report(path: Path) -> None:
 def _report_line(name: str, centred: str, results: Sequence[Result]) -> str:
     judged = [result for result in results if result.answered]
     if not judged:
-        return f"{name:34} never answered"
+        return f"{name:44} never answered"
     shares = [result.covered / result.answered for result in judged]
+    draws = sum(result.answered for result in judged)
+    short = sum(result.is_short for result in judged)
     widths = [r.width / (NORMAL_WIDTH * r.spread) for r in judged if r.spread]
     worst = judged[int(np.argmin(shares))]
     label = {"True": " centred", "False": " uncentred", "": ""}[centred]
@@ -181,7 +195,8 @@ def _report_line(name: str, centred: str, results: Sequence[Result]) -> str:
     where = f"{worst.d}/{worst.rows}/{worst.spectrum}/{worst.kind}"
     bias = worst.bias / worst.spread if worst.spread else 0.0
     return (
-        f"{name + label:34} {target_of(name):14} {len(judged):5} {min(shares):6.2f} "
-        f"{np.mean(shares):5.3f} {max(widths, default=0):6.2f}  {where} "
+        f"{name + label:44} {target_of(name):14} {len(judged):5} {draws:5} {np.mean(shares):6.3f} "
+        f"{min(shares):5.2f} {short:5} {max(widths, default=0):7.2f}  "
+        f"{where}: {worst.covered} of {worst.answered} "
         f"(bias {bias:+.1f} spreads); {dict(refused)}"
     )
