@@ -15,6 +15,7 @@ from analysis.estimates.intervals import (
     Estimate,
     group_draws,
     left_out_weights,
+    percentile_interval,
     share_interval,
     student_quantile,
 )
@@ -36,10 +37,10 @@ class CosineToMean(Metric):
     """
 
     DEFINITION = (
-        "v2: quantiles over the kept rows of the cosine between a row and the mean of the kept "
+        "v3: quantiles over the kept rows of the cosine between a row and the mean of the kept "
         "rows of other prompt groups, the noise of that mean taken from its length and from the "
-        "spread of the cosines by pairs of groups; bootstrap over prompt groups, at least the "
-        "interval of the share of rows below"
+        "spread of the cosines by pairs of groups; bootstrap over prompt groups, by standard error "
+        "and by percentiles, at least the interval of the share of rows below"
     )
     REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
     AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
@@ -96,7 +97,7 @@ def _follow(sample: Sample) -> Followed:
 
 
 def _measure_quantile(follow: Callable[[], Followed], share: float) -> Measured:
-    """Measure a quantile; its interval holds that of the bootstrap and that of few rows."""
+    """Measure a quantile; its interval holds those of the bootstrap and that of few rows."""
     own = follow()
     value = float(np.quantile(own.cosines, share))
     estimate = Estimate(value=value)
@@ -110,6 +111,9 @@ def _measure_quantile(follow: Callable[[], Followed], share: float) -> Measured:
         curve = ShareCurve(values=np.sort(own.cosines), below=np.arange(len(own.cosines)) + 0.5)
         ends = [curve.value(end) for end in share_interval(share, below, counts)]
         ends += [] if own.is_mean_known else [0.0]
+        # Rows that mostly lie along one axis make the draws skewed: out to their own ends, too.
+        skewed = percentile_interval(value, drawn, left_out)
+        ends += [end for end in (skewed.low, skewed.high) if end is not None]
         estimate = Estimate(
             value=value,
             low=min(value - half, *ends),

@@ -20,7 +20,7 @@ from analysis.status import Status
 LEAST_RESOLVED = 0.85
 """Share of the mean squared cosine that axes of so many rows must keep, for it to be answered; of
 the squared cosines at the ends, which one axis decides, the axis as well."""
-SLOWNESS = 1.25
+SLOWNESS = 1.4
 """Power of the odds that are missed by which rows must grow: 1 where loss falls as 1 / N."""
 Cosines = Float64[np.ndarray, "... k"]
 
@@ -80,7 +80,7 @@ class Resolved:
         """Refuse a number whose factor is too small to be taken off.
 
         How many rows it takes is a guess: what is lost falls more slowly than 1 / N while axes are
-        hardly told. Of three spectra of 64 dimensions it was 0.7 to 1.4 times the true number.
+        hardly told. Of four spectra of 64 dimensions it is 0.7 to 1.6 times the true number.
         """
         if factor >= least:
             return
