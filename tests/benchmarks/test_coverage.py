@@ -93,3 +93,12 @@ def test_intervals_hold_the_truth_over_a_part_of_the_grid(spectrum, kind, rows) 
     shares = covered_shares(Cell(d=64, rows=rows, spectrum=spectrum, kind=kind), 40)
     # 40 draws of an interval that covers 93 % fall under 80 % once in 200 times.
     assert {key: share for key, share in shares.items() if share < 0.8} == {}
+
+
+def test_where_one_axis_holds_the_variance_a_cosine_that_reads_low_reaches_further_up() -> None:
+    cell, world = Cell(d=64, rows=64, spectrum="massive", kind="heavy"), world_of("massive", 64)
+    value = METRICS.find("cosine_to_mean").measure(draw_samples(cell, world, 5).other, None)[0]
+    truth = population_truths("massive", 64, True)["cosine_to_mean", None]
+    assert value.high is not None and value.low is not None and value.value is not None
+    assert value.value < truth - 0.2
+    assert value.high - value.value > 1.5 * (value.value - value.low)
