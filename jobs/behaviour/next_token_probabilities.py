@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
+from jobs.models.device import to_device
 from jobs.models.language_model import LanguageModel
 from jobs.taps.activations import Inputs
 from jobs.tokens.batches import cut_batches, pad_batch
@@ -91,6 +92,7 @@ def read_next_token_probabilities(
         source = (plan.offsets[together][:, None] + np.arange(real.shape[1]))[real]
         real[real] = wanted[source]
         places = source[wanted[source]]
+        following = np.minimum(places + 1, len(plan.token_ids) - 1)
         inputs = Inputs(batch, model.device)
         cache = empty_cache() if go_on else None
         with torch.inference_mode():
@@ -101,17 +103,39 @@ def read_next_token_probabilities(
                 past_key_values=cache,
                 use_cache=False,  # one that is handed in is filled all the same
             ).logits
-            rows = logits[torch.from_numpy(real).to(logits.device)].float().log_softmax(dim=-1)
+            rows = _select(logits, real).float().log_softmax(dim=-1)
             del logits
+            sums = _read_rows(rows, token_set, plan.token_ids[following])
         if go_on is not None and cache is not None:
             go_on(Forwarded(cache=cache, members=together, places=places, log_probabilities=rows))
-        rows = rows.cpu()
-        mass[places] = rows[:, list(token_set)].double().exp().sum(dim=1).numpy()
-        following = np.minimum(places + 1, len(plan.token_ids) - 1)
-        next_ids = torch.from_numpy(plan.token_ids[following].astype(np.int64))
-        log_probability[following] = rows.gather(1, next_ids[:, None])[:, 0].double().numpy()
+        mass[places], log_probability[following] = sums.cpu().numpy()
         done += len(together)
         after_batch(done)
     mass[~mass_after] = np.nan
     log_probability[~scored] = np.nan
     return NextTokenProbabilities(mass=mass, log_probability=log_probability)
+
+
+def _select(
+    logits: Float[Tensor, "batch width vocabulary"], wanted: Bool[np.ndarray, "batch width"]
+) -> Float[Tensor, "wanted vocabulary"]:
+    """Select rows by their numbers: a mask is counted on the device, and the host waits for it."""
+    rows = to_device(torch.from_numpy(np.flatnonzero(wanted)), logits.device)
+    return logits.flatten(0, 1).index_select(0, rows)
+
+
+def _read_rows(
+    rows: Float[Tensor, "wanted vocabulary"],
+    token_set: Sequence[int],
+    next_ids: Int[np.ndarray, " wanted"],
+) -> Float64[Tensor, "2 wanted"]:
+    """Return the mass of the set, and the log-probability of the token that came.
+
+    On the device of the rows, whose vocabulary would take the host longer than the forward pass.
+    """
+    chosen, came = (
+        to_device(torch.from_numpy(np.asarray(ids, dtype=np.int64)), rows.device)
+        for ids in (token_set, next_ids)
+    )
+    mass = rows[:, chosen].double().exp().sum(dim=1)
+    return torch.stack([mass, rows.gather(1, came[:, None])[:, 0].double()])

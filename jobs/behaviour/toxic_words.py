@@ -15,6 +15,7 @@ from jobs.behaviour.next_token_probabilities import (
     NextTokenProbabilities,
     read_next_token_probabilities,
 )
+from jobs.models.device import to_device
 from jobs.models.family import family_of_config
 from jobs.models.language_model import LanguageModel
 from jobs.text.transform import Chain
@@ -277,7 +278,9 @@ class _Reader:
             rows=order[owners],
             lengths=plan.within[places] + 1,
             roots=self._roots[places],
-            log_probabilities=batch.log_probabilities[torch.from_numpy(here)],
+            log_probabilities=batch.log_probabilities[
+                to_device(torch.from_numpy(here), batch.log_probabilities.device)
+            ],
             thresholds=thresholds[places],
         )
 

@@ -103,9 +103,10 @@ class AlternatingPasses:
     def _write_batch(
         self, writer: SpooledUnitWriter, batch: Batch, rows: Mapping[Place, Tensor]
     ) -> None:
-        host_rows = {place: self.extractor.thread.to_host(tensor) for place, tensor in rows.items()}
+        copies = self.extractor.thread.copies()
+        host_rows = {place: copies.add(tensor) for place, tensor in rows.items()}
         size = sum(tensor.nbytes for tensor in host_rows.values())
-        self.extractor.thread.submit(lambda: writer.add(batch, host_rows), size)
+        self.extractor.thread.submit(lambda: writer.add(batch, host_rows), size, copies)
 
     def _extract(self, unit: Unit, aligned: ActivationReader) -> None:
         self.shares.start(unit)

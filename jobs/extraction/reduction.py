@@ -18,6 +18,7 @@ from analysis.rows.histogram import Histogram
 from analysis.rows.moments import Moments
 from analysis.rows.neurons import NeuronSums
 from analysis.rows.summary import GroupSummary
+from jobs.models.device import to_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from jobs.taps.row_views import RowView
 
 ToHost = Callable[["Tensor"], "Tensor"]
-"""Starts a copy to host memory; the writer thread reads the result after the copy has ended."""
+"""Hands a tensor over to be copied to the host; the writer thread reads the result afterwards."""
 
 _ROWS_PER_PRODUCT = 2048
 """Rows summed in one fp32 product: keeps its rounding below 1e-6 however large a batch is."""
@@ -85,7 +86,7 @@ class Reduction:
         return 0 if self._dense is None else self._dense.nbytes
 
     def finish(self, to_host: ToHost) -> Callable[[], GroupSummary]:
-        """Start the copies to the host; the writer thread calls the result for the summary."""
+        """Hand all over to the host; the writer thread calls the result for the summary."""
         import torch
 
         assert self._unit_sum is not None and self._prompt_square is not None, "no rows"
@@ -136,7 +137,7 @@ class _ScatterSum:
         import torch
 
         assert self._scatter is not None, "no rows"
-        counts = torch.tensor(self._counts, dtype=torch.float64, device=self._scatter.device)
+        counts = to_device(torch.tensor(self._counts, dtype=torch.float64), self._scatter.device)
         residues = torch.stack(self._residues)
         means = torch.stack(self._centres).double() + residues / counts[:, None]
         mean = (counts[:, None] * means).sum(dim=0) / counts.sum()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cluster.errors import UserError
 from jobs.extraction.unit_rows import NonfiniteRowsError, PendingArrays, StoredParts, UnitRows
-from jobs.extraction.writer_thread import WriterThread
+from jobs.extraction.writer_thread import HostCopies, WriterThread
 from jobs.store.store_layout import UNITS
 from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.taps.activations import Inputs, batches_of, form_offsets
@@ -68,7 +68,7 @@ class UnitExtractor:
         """
         writer = _SubmittingWriter(self.thread, self.folder / UNITS, unit, self.plan.hash)
         rows = UnitRows(
-            self.plan, self.positions, self.stored, to_host=self.thread.to_host, store=writer.add
+            self.plan, self.positions, self.stored, copies=self.thread.copies, store=writer.add
         )
         try:
             with self.memory_for(unit, budget), torch.inference_mode():
@@ -78,15 +78,17 @@ class UnitExtractor:
                     self.thread.raise_error()
                 nbytes = rows.summary_bytes
                 self.thread.wait_for_room(nbytes)
-                arrays = rows.finish()
+                summaries = self.thread.copies(at_once=True)
+                arrays = rows.finish(summaries.add)
         except BatchesTooLarge:
             writer.abandon()
+            self.thread.wait()  # what is still to be copied holds memory of the device
             raise
         facts = {
             "token_budget": budget,
             "rows": {p.label: rows.num_rows[p.label] for p in self.positions},
         }
-        writer.finish(arrays, facts, nbytes)
+        writer.finish(arrays, facts, nbytes, summaries)
         self.thread.submit(lambda: self.after_unit(unit))
 
     @contextmanager
@@ -114,17 +116,23 @@ class _SubmittingWriter:
         self._writer: UnitWriter
         thread.submit(lambda: self._create(folder, plan_hash))
 
-    def add(self, block: RowBlock) -> None:
-        """Submit rows."""
-        self._thread.submit(lambda: self._writer.add(block), block.nbytes)
+    def add(self, block: RowBlock, copies: HostCopies) -> None:
+        """Submit rows, with the copies that fill them."""
+        self._thread.submit(lambda: self._writer.add(block), block.nbytes, copies)
 
     def abandon(self) -> None:
         """Submit the end of the unit without a marker."""
         self._thread.submit(lambda: self._writer.abandon())
 
-    def finish(self, arrays: PendingArrays, facts: Mapping[str, object], nbytes: int) -> None:
-        """Submit summaries of `nbytes` in host memory, and the marker."""
-        self._thread.submit(lambda: self._finish(arrays, facts), nbytes)
+    def finish(
+        self,
+        arrays: PendingArrays,
+        facts: Mapping[str, object],
+        nbytes: int,
+        copies: HostCopies,
+    ) -> None:
+        """Submit summaries of `nbytes`, with the copies that fill them, and the marker."""
+        self._thread.submit(lambda: self._finish(arrays, facts), nbytes, copies)
 
     def _create(self, folder: Path, plan_hash: str) -> None:
         self._writer = UnitWriter(folder, self._unit, plan_hash)

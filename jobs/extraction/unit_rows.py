@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from analysis.rows.summary import GroupSummary
 from jobs.extraction.reduction import Reduction, ToHost
+from jobs.models.device import to_device
 from jobs.models.family import NEURON_SITES
 from jobs.store.store_layout import array_prefix
 from jobs.store.unit_writer import RowBlock
@@ -31,6 +32,8 @@ from jobs.tokens.positions import Position
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from jobs.extraction.writer_thread import HostCopies
 
 PendingArrays = Callable[[], dict[str, np.ndarray]]
 """Returns arrays by name; called on the writer thread, after the copies to the host have ended."""
@@ -70,10 +73,10 @@ class UnitRows:
     """Positions that have rows."""
     stored: StoredParts
     """Parts of each position that are stored."""
-    to_host: ToHost
-    """Starts a copy to the host."""
-    store: Callable[[RowBlock], None]
-    """Takes each block of rows, while its copies to the host may still run."""
+    copies: Callable[[], HostCopies]
+    """Returns a collection of copies to the host."""
+    store: Callable[[RowBlock, HostCopies], None]
+    """Takes each block of rows, with the copies that fill it."""
     num_rows: Counter[str] = field(default_factory=Counter)
     """Position label -> number of rows so far."""
     _reductions: dict[tuple[Place, str], Reduction] = field(default_factory=dict)
@@ -81,9 +84,10 @@ class UnitRows:
     def add(self, batch: Batch, offsets: Iterable[Offset]) -> None:
         """Add one batch: its offsets at every place, each released before the next is formed."""
         views = row_views(self.plan, batch, self.positions, "cpu")
+        copies = self.copies()  # of all positions and places, for which the writer waits once
         blocks = [
             _BlockBuilder(
-                view, self.stored.select(view), self.stored.dtype(view.position.label), self.to_host
+                view, self.stored.select(view), self.stored.dtype(view.position.label), copies
             )
             for view in views
         ]
@@ -94,23 +98,24 @@ class UnitRows:
         for block in blocks:
             self.num_rows[block.view.position.label] += len(block.view.tokens)
             if block.rows:
-                self.store(block.build())
+                self.store(block.build(), copies)
 
     @property
     def summary_bytes(self) -> int:
         """About the bytes of host memory that the summaries will take."""
         return sum(reduction.nbytes for reduction in self._reductions.values())
 
-    def finish(self) -> PendingArrays:
-        """Start the copies of all summaries to the host; return their arrays, pending.
+    def finish(self, to_host: ToHost) -> PendingArrays:
+        """Add all summaries to the copies to the host; return their arrays, pending.
 
         Names are `SITE.LAYER.LABEL.*`. The arrays raise NonfiniteRowsError for NaN and infinity.
         """
-        pending = {
-            array_prefix(place, label): reduction.finish(self.to_host)
-            for (place, label), reduction in self._reductions.items()
-        }
-        self._reductions.clear()
+        pending = {}
+        for place, label in list(self._reductions):
+            # Released one by one: the finished moments are a second copy on the device.
+            reduction = self._reductions.pop((place, label))
+            pending[array_prefix(place, label)] = reduction.finish(to_host)
+            del reduction
 
         def arrays() -> dict[str, np.ndarray]:
             summaries = {prefix: summary() for prefix, summary in pending.items()}
@@ -160,7 +165,7 @@ class _BlockBuilder:
     view: RowView
     stored: Bool[np.ndarray, " rows"]
     dtype: str
-    to_host: ToHost
+    copies: HostCopies
     rows: dict[Place, Tensor] = field(default_factory=dict)
     base: dict[Place, Tensor] = field(default_factory=dict)
     _selections: dict[torch.device, _RowSelection] = field(default_factory=dict)
@@ -176,9 +181,9 @@ class _BlockBuilder:
         selection = self._selection(delta.device)
         if self.stored.any():
             rows = _select(delta, selection.stored).to(getattr(torch, self.dtype))
-            self.rows[offset.place] = self.to_host(rows)
+            self.rows[offset.place] = self.copies.add(rows)
         if self.view.reservoir.any():
-            self.base[offset.place] = self.to_host(selection.base(offset.base))
+            self.base[offset.place] = self.copies.add(selection.base(offset.base))
 
     def _selection(self, device: torch.device) -> _RowSelection:
         if device not in self._selections:
@@ -222,7 +227,7 @@ def _indices(
 ) -> Int64[Tensor, " chosen"] | None:
     import torch
 
-    return None if mask.all() else torch.from_numpy(np.flatnonzero(mask)).to(device)
+    return None if mask.all() else to_device(torch.from_numpy(np.flatnonzero(mask)), device)
 
 
 def _select(rows: Tensor, indices: Tensor | None) -> Tensor:

@@ -17,6 +17,8 @@ from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
     from torch.nn import Module
 
 
@@ -37,6 +39,19 @@ def pick_device(num_gpus: float) -> str:
             fault_class=FaultClass.GPU if torch.version.cuda else FaultClass.MISTAKE,
         )
     return "cuda"
+
+
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Copy a tensor of the host to a device without waiting for it.
+
+    From pinned memory: out of any other the host waits until the device has done all that it was
+    told before, so that what comes next finds it idle.
+    """
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 DeviceMap = dict[str, int | str]
@@ -65,7 +80,7 @@ def place_of(folder: Path, num_gpus: float) -> str | DeviceMap:
         raise SurroundingsError(
             f"the job was given {num_gpus:g} GPUs and torch sees {seen}", fault_class=FaultClass.GPU
         )
-    return spread(folder, range(int(num_gpus)))
+    return spread(folder, [f"cuda:{gpu}" for gpu in range(int(num_gpus))])
 
 
 def spread(folder: Path, devices: Sequence[int | str]) -> DeviceMap:

@@ -59,13 +59,14 @@ def load_model(
     config = check_model_folder(folder)
     kernel = attention_kernel(config, attention)
     _require_kernel(kernel)
+    placed = _place_of_shards(device)
     logging.disable_progress_bar()  # a job's log is a file
     with _faults_of_config(folder):
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
             attn_implementation=kernel,
-            device_map=device if isinstance(device, dict) else None,
+            device_map=placed,
             quantization_config=quantisation,
             use_safetensors=True,
             trust_remote_code=False,
@@ -74,8 +75,27 @@ def load_model(
             output_loading_info=True,
         )
     _require_whole(info, folder)
-    loaded: PreTrainedModel = model if isinstance(device, dict) else model.to(device)
+    loaded: PreTrainedModel = model.to(device) if placed is None else model
     return loaded.eval()
+
+
+def _place_of_shards(device: "str | DeviceMap") -> "DeviceMap | None":
+    """Return the map by which weights are read straight to their device; None: by way of the host.
+
+    One GPU is a map too, so that no model goes through host memory by one thread. Under ZeRO-3
+    DeepSpeed cuts the weights while they are read, and a map is refused.
+    """
+    if not isinstance(device, str):
+        return device
+    import torch
+    from transformers.integrations import is_deepspeed_zero3_enabled
+
+    where = torch.device(device)
+    if where.type != "cuda" or is_deepspeed_zero3_enabled():
+        return None
+    # With its number: a name without one is no device that accelerate compares equal to its own.
+    number = torch.cuda.current_device() if where.index is None else where.index
+    return {"": f"cuda:{number}"}
 
 
 @contextmanager

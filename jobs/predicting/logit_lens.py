@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
+from jobs.models.device import to_device
 from jobs.models.language_model import LanguageModel
 from jobs.predicting.head import Head
 from jobs.taps.activations import batches_of, read_activations
@@ -88,11 +89,13 @@ def _probabilities(
     following: Int[np.ndarray, " rows"],
 ) -> tuple[Float64[np.ndarray, " rows"], Float64[np.ndarray, " rows"]]:
     """Return, for each row, the probability of the token set, and of the token that follows."""
-    ids = list(token_set)
-    toxic, next_token = np.zeros(len(rows)), np.zeros(len(rows))
+    read = np.zeros((2, len(rows)))
+    ids = to_device(torch.from_numpy(np.asarray(token_set, dtype=np.int64)), rows.device)
     for chunk in head.chunks(len(rows)):
         probabilities = head.logits(rows[chunk]).softmax(dim=-1)
-        wanted = torch.from_numpy(following[chunk].astype(np.int64)).to(probabilities.device)
-        toxic[chunk] = probabilities[:, ids].double().sum(dim=1).cpu().numpy()
-        next_token[chunk] = probabilities.gather(1, wanted[:, None])[:, 0].double().cpu().numpy()
-    return toxic, next_token
+        came = torch.from_numpy(following[chunk].astype(np.int64))
+        wanted = to_device(came, probabilities.device)
+        toxic = probabilities[:, ids.to(probabilities.device)].double().sum(dim=1)
+        next_token = probabilities.gather(1, wanted[:, None])[:, 0].double()
+        read[:, chunk] = torch.stack([toxic, next_token]).cpu().numpy()
+    return read[0], read[1]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
+from jobs.models.device import to_device
 from jobs.taps.taps import Place, read_sites
 from jobs.tokens.batches import Batch, cut_batches, pad_batch
 
@@ -42,13 +44,25 @@ class Inputs:
         import torch
 
         self.device = device
-        self.token_ids = torch.from_numpy(batch.token_ids).to(device)
-        self.attention_mask = torch.from_numpy(batch.attention_mask).to(device)
-        # Padding is on the right, so the column of a token is its position.
-        columns = torch.arange(batch.token_ids.shape[1], device=device)
-        self.position_ids = columns.expand(len(batch.token_ids), -1)
-        self._gathered: Int64[Tensor, " rows"] = torch.from_numpy(batch.gathered).to(device)
+        self._batch = batch
+        self.token_ids = to_device(torch.from_numpy(batch.token_ids), device)
         self._gathers_all = len(batch.gathered) == batch.token_ids.size
+        self._gathered: dict[torch.device, Int64[Tensor, " rows"]] = {}
+
+    @cached_property
+    def attention_mask(self) -> Int64[Tensor, "batch width"]:
+        """1 where there is a token, 0 where padding is."""
+        import torch
+
+        return to_device(torch.from_numpy(self._batch.attention_mask), self.device)
+
+    @cached_property
+    def position_ids(self) -> Int64[Tensor, "batch width"]:
+        """Position of each token; padding is on the right, so that it is the token's column."""
+        import torch
+
+        columns = torch.arange(self._batch.token_ids.shape[1], device=self.device)
+        return columns.expand(len(self._batch.token_ids), -1)
 
     def gather(self, value: Float[Tensor, "*batch d"]) -> Float[Tensor, "rows d"]:
         """Select the wanted rows of a tensor [batch, width, d], or [batch * width, d] as in OPT.
@@ -56,8 +70,15 @@ class Inputs:
         Nothing is copied where all rows are wanted.
         """
         flat = value.reshape(-1, value.shape[-1])
-        # A model that is spread over several devices returns later blocks on other devices.
-        return flat if self._gathers_all else flat.index_select(0, self._gathered.to(flat.device))
+        return flat if self._gathers_all else flat.index_select(0, self._indices(flat.device))
+
+    def _indices(self, device: torch.device) -> Int64[Tensor, " rows"]:
+        """Return the wanted rows' indices on a device; a spread model has rows on several."""
+        import torch
+
+        if device not in self._gathered:
+            self._gathered[device] = to_device(torch.from_numpy(self._batch.gathered), device)
+        return self._gathered[device]
 
 
 def batches_of(
@@ -100,6 +121,8 @@ def read_activations(
     with torch.inference_mode(), read_sites(model, places, inputs.gather) as rows:
         # No mask: padding is on the right, where a causal model never looks from a real token, and
         # without one the attention kernel may use its causal form (4 % of a forward on a CPU).
+        # The model looks for packed texts once, and the host waits for the answer: also without
+        # positions, since every family then counts columns by itself and looks all the same.
         model.base_model(
             input_ids=inputs.token_ids, position_ids=inputs.position_ids, use_cache=False
         )

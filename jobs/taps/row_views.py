@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
+from jobs.models.device import to_device
 from jobs.tokens.batches import Batch
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
@@ -38,9 +39,9 @@ class RowView:
     """1 where a row belongs to a prompt, else 0; None where every prompt has one row."""
 
     def on(self, device: torch.device | str) -> RowView:
-        """Return the same view for rows on another device."""
+        """Return the same view, of the host, for rows on a device."""
         chosen, pooling, by_prompt = (
-            None if tensor is None else tensor.to(device)
+            None if tensor is None else to_device(tensor, device)
             for tensor in (self.chosen, self.pooling, self.by_prompt)
         )
         return replace(self, chosen=chosen, pooling=pooling, by_prompt=by_prompt)
@@ -85,14 +86,14 @@ def _view(
         assert membership is not None
         membership /= counts[:, None].astype(np.float32)
         owners, tokens = present, tokens[first]
-    weights = None if membership is None else torch.from_numpy(membership).to(device)
+    weights = None if membership is None else to_device(torch.from_numpy(membership), device)
     has_all = len(chosen) == len(batch.gathered)
     return RowView(
         position=position,
         tokens=tokens,
         prompts=plan.prompts[batch.members[owners]],
         reservoir=position.reservoir[tokens],
-        chosen=None if has_all else torch.from_numpy(chosen).to(device),
+        chosen=None if has_all else to_device(torch.from_numpy(chosen), device),
         pooling=weights if position.pooled else None,
         by_prompt=None if position.pooled else weights,
     )

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from jobs.models.device import to_device
 from jobs.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def forward_tree(
     device = model.device
     known = int(tree.lengths.max())
     inputs = {
-        "input_ids": torch.from_numpy(tree.tokens).to(device),
-        "position_ids": torch.from_numpy(_positions(tree)).to(device),
+        "input_ids": to_device(torch.from_numpy(tree.tokens), device),
+        "position_ids": to_device(torch.from_numpy(_positions(tree)), device),
         "attention_mask": _masks(model, tree, known),
         "past_key_values": _cache_of(cache, tree.rows, known),
     }
@@ -81,7 +82,7 @@ def _cache_of(cache: Cache, rows: Int64[np.ndarray, " prompts"], known: int) -> 
     chosen = torch.from_numpy(rows)
     pairs = [(layer.keys, layer.values) for layer in cache.layers]
     return DynamicCache(
-        [tuple(part[chosen.to(part.device), :, :known] for part in pair) for pair in pairs]
+        [tuple(part[to_device(chosen, part.device), :, :known] for part in pair) for pair in pairs]
     )
 
 
@@ -125,4 +126,4 @@ def _near(tree: TreeRows, known: int, window: int) -> Bool[np.ndarray, "prompts 
 def _additive(allowed: Bool[np.ndarray, "prompts width all"], model: LanguageModel) -> Tensor:
     mask = torch.zeros(allowed.shape, dtype=model.dtype)
     mask.masked_fill_(torch.from_numpy(~allowed), torch.finfo(model.dtype).min)
-    return mask[:, None].to(model.device)
+    return to_device(mask[:, None], model.device)

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
+from jobs.models.device import to_device
 from jobs.models.language_model import LanguageModel
 from jobs.words.pruning import Steps
 from jobs.words.token_texts import TokenTexts
@@ -147,8 +148,11 @@ class Search:
         for root in np.unique(prompts.roots):
             here = np.flatnonzero(prompts.roots == root)
             children = trie.children[root]
-            tokens = torch.from_numpy(trie.tokens[children]).to(prompts.log_probabilities.device)
-            rows = prompts.log_probabilities[torch.from_numpy(here)][:, tokens]
+            device = prompts.log_probabilities.device
+            chosen, tokens = (
+                to_device(torch.from_numpy(ids), device) for ids in (here, trie.tokens[children])
+            )
+            rows = prompts.log_probabilities[chosen][:, tokens]
             masses = rows.double().exp().cpu().numpy()
             self._reach(
                 np.repeat(here, len(children)),
@@ -233,7 +237,7 @@ class Search:
         owners = np.repeat(np.arange(len(prompts)), counts)
         columns = np.concatenate([np.arange(count) for count in counts])
         nodes = np.concatenate([np.array(nodes) for nodes in chosen.values()])
-        at = torch.from_numpy(np.stack([owners, columns])).to(logits.device)
+        at = to_device(torch.from_numpy(np.stack([owners, columns])), logits.device)
         self._hand_on(prompts[owners], nodes, logits[:, -max(counts) :].float(), at)
 
     def _hand_on(
@@ -251,9 +255,9 @@ class Search:
         ends = np.flatnonzero(trie.ends[nodes])
         if len(ends):
             kinds = np.stack([texts.breaks, texts.unclear], axis=1).astype(np.float32)
-            chosen = torch.from_numpy(ends).to(logits.device)
+            chosen = to_device(torch.from_numpy(ends), logits.device)
             shares = (logits[at[0, chosen], at[1, chosen]] - total[chosen, None]).exp()
-            shares = shares @ torch.from_numpy(kinds).to(logits.device)
+            shares = shares @ to_device(torch.from_numpy(kinds), logits.device)
             broken, unclear = masses[ends] * shares.double().cpu().numpy().T
             np.add.at(self._counted, owners[ends], broken)
             np.add.at(self._unclear, owners[ends], unclear)
@@ -264,8 +268,8 @@ class Search:
             return
         parents = np.repeat(np.arange(len(nodes)), counts)
         following = np.concatenate(children)
-        of = torch.from_numpy(parents).to(logits.device)
-        tokens = torch.from_numpy(trie.tokens[following]).to(logits.device)
+        of = to_device(torch.from_numpy(parents), logits.device)
+        tokens = to_device(torch.from_numpy(trie.tokens[following]), logits.device)
         steps = (logits[at[0, of], at[1, of], tokens] - total[of]).double().exp().cpu().numpy()
         of_parents = masses[parents]
         self._reach(owners[parents], following, of_parents * steps, of_parents)

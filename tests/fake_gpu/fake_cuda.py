@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class Event:
     thread: str
     """Name of the thread."""
     where: str
-    """The operation."""
+    """The operation, and the line of `jobs/` that asked for it."""
 
 
 @dataclass
@@ -92,12 +93,14 @@ class Counts:
     events: list[Event] = field(default_factory=list)
     asked_memory: list[int] = field(default_factory=list)
     """GPUs whose free memory was asked for: each question opens a context there."""
+    first_streams: dict[int, "FakeStream"] = field(default_factory=dict)
+    """Number of a GPU -> the stream that it has from the start."""
     pinned: dict[int, torch.Tensor] = field(default_factory=dict)
     """Address of the storage -> a pinned tensor."""
 
     def add(self, kind, waits, nbytes, func):
         thread = threading.current_thread().name
-        self.events.append(Event(kind, waits, nbytes, thread, str(func)))
+        self.events.append(Event(kind, waits, nbytes, thread, f"{func} {line_of_jobs()}"))
 
     def waits(self, thread="MainThread"):
         """Waits of the host, on one thread."""
@@ -115,8 +118,20 @@ class Counts:
         return tensor.untyped_storage().data_ptr() in self.pinned
 
 
+def line_of_jobs():
+    """Name the innermost line of `jobs/` that is being run."""
+    frame = sys._getframe()
+    while frame is not None and f"{os.sep}jobs{os.sep}" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return "" if frame is None else f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
 COUNTS: list[Counts] = []
 """Those of the GPUs that are pretended now; tensors count there from any thread."""
+
+
+LOCAL = threading.local()
+"""Streams of a thread, by number of the GPU."""
 
 
 class CudaTensor(torch.Tensor):
@@ -175,7 +190,9 @@ def dispatch(func, args, kwargs):
             return func.decompose(*args, **kwargs)
     device = kwargs.get("device")
     if func in COPIES:
-        device = copied_to(func, tensors, args, kwargs)
+        device, is_late = copied_to(func, tensors, args, kwargs)
+        if is_late:
+            return copied_late(func, args, kwargs)
     elif device is None:
         device = common_device(func, tensors)
     if func in READS and tensors[0].is_cuda:
@@ -205,11 +222,11 @@ def dispatch(func, args, kwargs):
 
 
 def copied_to(func, tensors, args, kwargs):
-    """Count a copy; return the device of its result."""
+    """Count a copy; return the device of its result, and whether it is made later."""
     counts = COUNTS[-1]
     if func is aten.copy_.default:
         target, source = args[0].device, args[1]
-        may_wait = not (len(args) > 2 and args[2] or kwargs.get("non_blocking"))
+        may_wait = not ((len(args) > 2 and args[2]) or kwargs.get("non_blocking"))
         target_is_pinned = not args[0].is_cuda and counts.is_pinned(args[0])
     else:
         source = args[0]
@@ -219,14 +236,28 @@ def copied_to(func, tensors, args, kwargs):
     if target.type == "cuda" and target.index is None:
         target = torch.device("cuda", 0)
     if source.device == target or source.device.type == "meta":
-        return target
+        return target, False
     nbytes = source.numel() * source.element_size()
     if source.is_cuda and target.type == "cuda":
         counts.add("between devices", False, nbytes, func)
     elif source.is_cuda:
-        counts.add("to host", may_wait or not target_is_pinned, nbytes, func)
+        waits = may_wait or not target_is_pinned
+        counts.add("to host", waits, nbytes, func)
+        return target, not waits
     else:
         counts.add("to device", may_wait or not counts.is_pinned(source), nbytes, func)
+    return target, False
+
+
+def copied_late(func, args, kwargs):
+    """Leave a copy to the stream; nothing is there until somebody waits for it."""
+    source = args[1] if func is aten.copy_.default else args[0]
+    if func is aten.copy_.default:
+        target = args[0]
+    else:
+        dtype = kwargs.get("dtype") or source.dtype
+        target = COUNTS[-1].pin(torch.full(source.shape, 77, dtype=dtype))
+    current_stream(source.device).late.append(lambda: target.copy_(source.host))
     return target
 
 
@@ -249,32 +280,66 @@ def common_device(func, tensors):
 
 
 class FakeStream:
-    """A stream on which everything has been done at once."""
+    """A stream that computes at once; copies to the host wait until somebody waits for them."""
 
     def __init__(self, device=None, **_):
         self.device = torch.device(device or "cuda:0")
+        self.late = []
+        self.lock = threading.Lock()
 
-    def wait_stream(self, other):
+    def wait_event(self, event):
+        assert event.stream is not None, "nothing was recorded"
+
+    def wait_stream(self, stream):
         pass
+
+    def finish(self, count=None):
+        """Make the first copies, or all."""
+        with self.lock:
+            count = len(self.late) if count is None else count
+            done, self.late[:count] = self.late[:count], [None] * count
+        for copy in filter(None, done):
+            copy()
 
     def synchronize(self):
         COUNTS[-1].add("read", True, 0, "Stream.synchronize")
+        self.finish()
 
 
 class FakeEvent:
-    """An event that has come to pass."""
+    """A place in a stream; `wait_event` is for streams, `synchronize` for the host."""
 
     def __init__(self, **how):
         self.how = how
+        self.stream = None
 
     def record(self, stream=None):
-        pass
+        self.stream = stream or current_stream()
+        self.place = len(self.stream.late)
 
     def synchronize(self):
+        assert self.how.get("blocking"), "waiting for such an event keeps a core busy"
         COUNTS[-1].add("read", True, 0, "Event.synchronize")
+        self.stream.finish(self.place)
 
-    def query(self):
-        return True
+
+def current_stream(device=None):
+    """Return the stream of this thread, each device's own one first."""
+    device = torch.device(device or "cuda:0")
+    if not hasattr(LOCAL, "streams"):
+        LOCAL.streams = {}
+    return LOCAL.streams.get(device.index) or COUNTS[-1].first_streams.setdefault(
+        device.index, FakeStream(device)
+    )
+
+
+@contextlib.contextmanager
+def in_stream(stream):
+    """Let this thread use a stream."""
+    before = current_stream(stream.device)
+    LOCAL.streams[stream.device.index] = stream
+    yield
+    LOCAL.streams[stream.device.index] = before
 
 
 @contextlib.contextmanager
@@ -303,8 +368,8 @@ def fake_gpus(number=1, free_bytes=80e9):
         "empty_cache": lambda: None,
         "Stream": FakeStream,
         "Event": FakeEvent,
-        "current_stream": FakeStream,
-        "stream": lambda stream: contextlib.nullcontext(),
+        "current_stream": current_stream,
+        "stream": in_stream,
         "device": lambda device: contextlib.nullcontext(),
     }
     before = {name: getattr(torch.cuda, name) for name in seen}
@@ -315,6 +380,7 @@ def fake_gpus(number=1, free_bytes=80e9):
     torch.__future__.set_swap_module_params_on_conversion(True)
     COUNTS.append(counts)
     try:
+        LOCAL.streams = {}
         for name, value in seen.items():
             setattr(torch.cuda, name, value)
         with _Factories():

@@ -1,12 +1,13 @@
 """A whole extraction on pretended GPUs: the same bytes as on the processor, and few waits."""
 
 import json
-import random
 
 import pytest
 
 from cluster.executor import Surroundings
 from jobs import run
+from jobs.store.activation_store import ActivationStore
+from jobs.tokens.batches import cut_batches, cut_units
 from tests.fake_gpu.fake_cuda import fake_gpus
 from tests.jobs.assignments import with_params
 
@@ -33,27 +34,6 @@ def digests(root, artifact):
     return digests
 
 
-@pytest.fixture(scope="module")
-def few_prompts():
-    """Twelve prompts with responses, of many lengths, in two groups."""
-    draw = random.Random(5)
-
-    def text(count):
-        return "".join(f" word{draw.randrange(20)}" for _ in range(count))
-
-    return [
-        {
-            "prompt": number,
-            "group": number % 2,
-            "segments": [
-                {"role": "prompt", "text": text(draw.randint(2, 9))},
-                {"role": "response", "text": text(draw.randint(1, 6))},
-            ],
-        }
-        for number in range(12)
-    ]
-
-
 @pytest.fixture
 def inputs_of(root, tiny_model, word_tokenizer, moved, few_prompts):
     """A function: family -> the inputs of an extraction of a tiny pair."""
@@ -77,6 +57,38 @@ def test_a_gpu_gives_the_bytes_of_the_processor(root, inputs_of):
         artifact = extracted(root, inputs, PARAMS, "gpu", num_gpus=1, token_budget=64)
     assert artifact.facts["execution"]["device"] == "cuda"
     assert digests(root, artifact) == on_processor
+
+
+def test_a_batch_waits_three_times_at_most_and_its_rows_leave_in_one_copy(root, inputs_of):
+    """Counted by the difference of runs over many batches and few; nothing else differs."""
+    inputs, runs = inputs_of("llama"), []
+    for token_budget in (64, 16):
+        with fake_gpus(1) as counts:
+            name = f"{token_budget} tokens"
+            artifact = extracted(root, inputs, PARAMS, name, num_gpus=1, token_budget=token_budget)
+        plan = ActivationStore(artifact).token_plan
+        units = cut_units(plan, 65536)
+        num_batches = sum(len([*cut_batches(plan, u.members, token_budget)]) for u in units)
+        runs.append((num_batches, counts))
+        digests(root, artifact)
+    (few, before), (many, after) = runs
+    assert many >= few + 5
+
+    def per_batch(of):
+        return (of(after) - of(before)) / (many - few)
+
+    # Each forward pass asks for packed texts, which is the library's.
+    assert per_batch(lambda counts: len(counts.waits())) <= 2
+    assert per_batch(lambda counts: len(counts.waits("unit-writer"))) <= 1
+    assert per_batch(lambda counts: len(counts.copied("to host"))) == 0
+    # Token ids, the rows wanted, and the indices and weights of two positions.
+    assert per_batch(lambda counts: len(counts.copied("to device"))) <= 8
+    assert not [event for event in after.copied("to device") if event.waits and not is_load(event)]
+
+
+def is_load(event):
+    """Whether the copy is one of a model's weights, which are loaded once."""
+    return "loading.py" in event.where
 
 
 @pytest.mark.parametrize(("num_gpus", "asked"), [(0.5, [0]), (1, [0]), (2, [0, 1])])

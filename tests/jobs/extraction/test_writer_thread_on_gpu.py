@@ -1,5 +1,6 @@
 """Copies off a GPU while it computes on: every byte is the one that was there when it was asked."""
 
+import functools
 import threading
 
 import pytest
@@ -31,10 +32,14 @@ def test_what_arrives_is_what_stood_there_though_its_memory_is_taken_again_at_on
             busy = (busy @ busy).sigmoid()
             size = SIZES[number % len(SIZES)]
             rows = torch.full((size,), float(number), device="cuda")
-            host = thread.to_host(rows)
+            copies = thread.copies()
+            host = copies.add(rows)
             del rows
             torch.full((size,), -1.0, device="cuda")
-            thread.submit(lambda number=number, host=host: look(number, host), host.nbytes)
+            task = functools.partial(look, number, host)
+            thread.submit(task, host.nbytes, copies)
+            del copies
+            torch.full((size,), -2.0, device="cuda")
     assert received == [(SIZES[number % len(SIZES)], True) for number in range(NUM_TENSORS)]
 
 
@@ -49,15 +54,17 @@ def test_copies_of_other_types_and_shapes_come_whole():
             "number": torch.tensor(7.5, device="cuda"),
         }
         for name, source in sources.items():
-            host = thread.to_host(source)
-            thread.submit(lambda name=name, host=host: received.update({name: host.clone()}))
+            copies = thread.copies()
+            host = copies.add(source)
+            task = functools.partial(lambda name, host: received.update({name: host}), name, host)
+            thread.submit(task, host.nbytes, copies)
         thread.wait()
         for name, source in sources.items():
             assert torch.equal(received[name], source.cpu()), name
             assert received[name].dtype == source.dtype
 
 
-def test_a_failed_writer_frees_a_producer_that_waits_for_a_buffer():
+def test_a_failed_writer_frees_a_producer_that_waits_for_room():
     failed = threading.Event()
 
     def fail():
@@ -73,5 +80,5 @@ def test_a_failed_writer_frees_a_producer_that_waits_for_a_buffer():
         thread.submit(fail)
         assert failed.wait(60)
         for _ in range(1000):
-            thread.to_host(rows)
+            thread.copies().add(rows)
             thread.raise_error()
