@@ -30,7 +30,7 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
     one the interval over prompt groups is kept. The upper end is raised by what was left uncounted;
     floor and null bands are the outermost of all seeds. Failed seeds are left out of the mean and
-    named in `reason`; `key` lists every job.
+    named in `reason`, behind what is to be known about the others; `key` lists every job.
 
     Raises:
         ValueError: one cell and seed hold two different numbers.
@@ -95,7 +95,7 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         "key": " ".join(sorted({str(row["key"]) for row in good})),
         # An interval over seeds stands by itself: too few groups within one no longer matter.
         "status": Status.OK.value,
-        "reason": _missing_seeds(bad) if bad else None,
+        "reason": "; ".join([*_notes(good), *([_missing_seeds(bad)] if bad else [])]) or None,
     }
     return good[0] | blank | _outermost(good) | combined
 
@@ -151,6 +151,16 @@ def _most_common(rows: Sequence[Row]) -> Row:
     """Return the first row with the most frequent status."""
     status = Counter(row["status"] for row in rows).most_common(1)[0][0]
     return next(row for row in rows if row["status"] == status)
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Return what is to be known about good values, each text once, and of how many seeds."""
+    usual = (None, Status.OK)
+    known = [str(row["reason"]) for row in rows if row["reason"] and row["status"] in usual]
+    return [
+        text if count == len(rows) else f"{count} of {len(rows)} seeds: {text}"
+        for text, count in Counter(known).items()
+    ]
 
 
 def _missing_seeds(rows: Sequence[Row]) -> str:

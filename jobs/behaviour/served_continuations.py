@@ -91,7 +91,7 @@ class ServedModel:
             token_ids=token_ids,
             texts=texts_behind(self._prompted.tokenizer, prompts, token_ids),
             new_tokens=num_tokens,
-            note=_note(self._served, about, agreement),
+            note=_note(about, agreement),
         )
 
     def _requests(self, num_tokens: int) -> EndpointRequests[_Sent, ServedTokens]:
@@ -201,9 +201,12 @@ def _require_room(
         )
 
 
-def _note(served: Served, about: ServerFacts, agreement: Agreement | None) -> str:
+def _note(about: ServerFacts, agreement: Agreement | None) -> str:
+    """Say who continued, in the same words for every seed and model: the record has the rest."""
     version = f" (version {about.version})" if about.version else ""
-    checked = (
-        "not held against the weights" if agreement is None else f"checked: {agreement.summary}"
+    held = (
+        "not held against the weights here"
+        if agreement is None
+        else f"which agreed with the weights here on {agreement.num_prompts} prompts"
     )
-    return f"continued by a server that calls it {served.model}{version}; {checked}"
+    return f"continued by a server{version}, {held}"

@@ -15,13 +15,15 @@ from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.marks import OKABE_ITO, finish, label_values, panels, style
 from analysis.drawing.model_styles import by_family
-from analysis.drawing.row_values import drawable, notes_on, number
+from analysis.drawing.row_values import drawable, notes_on, number, value_limits
 from analysis.measurement import Row
 
 TARGETS = {"logit_lens": "P(toxic words)", "logit_lens_answer": "P(first token of the answer)"}
 """Metric, without the model it is of -> what the values are."""
 CHOSEN = re.compile(r"probability of the tokens (\d[\d, ]*) as the next token")
 """What definitions say of tokens that a study chose."""
+MOST_NAMED = 4
+"""Chosen tokens that a label names by their ids: more do not fit beside a panel."""
 PASSED = {"resid_pre": 0.0, "resid_mid": 0.5, "resid_post": 1.0}
 """Blocks passed at a site, beside those before it; attention is half a block."""
 LOOKS = (("base", OKABE_ITO[0], "-", "o"), ("aligned", OKABE_ITO[1], (0, (5, 2)), "^"))
@@ -51,7 +53,10 @@ def _label_of(rows: Sequence[Row]) -> str | None:
     if len(found) != 1:
         return None
     (ids,) = found
-    return f"P(token{'s' if ',' in ids else ''} {ids})"
+    number = ids.count(",") + 1
+    if number > MOST_NAMED:
+        return f"P(any of {number} chosen tokens)"
+    return f"P(token{'s' if number > 1 else ''} {ids})"
 
 
 def _rows(material: Material, metric: str) -> list[Row]:
@@ -65,13 +70,13 @@ def draw(rows: Sequence[Row], *, label: str = "probability", note: str = "") -> 
     models = by_family(drawable(known))
     with style():
         figure, axes = panels(models, share=False)
-        top = max((number(row, "value") for row in drawable(known)), default=1.0)
         for axis, model in zip(axes, models, strict=True):
             own = [row for row in drawable(known) if row["model"] == model]
             for name, shade, dashes, marker in LOOKS:
                 line = [row for row in own if str(row["metric"]).endswith(f"_{name}")]
                 _line(axis, sorted(line, key=_passed), name, shade, dashes, marker)
-            axis.set_ylim(0, top * 1.12)
+            # A scale of its own: next to a larger model's, a small probability is a flat line.
+            axis.set_ylim(0, value_limits(own, log=False)[1])
             axis.set_xlim(left=0)
             axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axis.set_xlabel("blocks passed")

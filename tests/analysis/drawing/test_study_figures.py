@@ -64,6 +64,38 @@ def test_the_lens_reads_attention_and_mlp_of_a_layer_one_after_the_other():
     assert list(aligned.get_ydata()) == [0, 0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
 
 
+def lens_rows(ids, **models):
+    """Rows of models whose value at every layer is given; the interval reaches half above it."""
+    return [
+        number(f"logit_lens_{side}", value, **place(layer))
+        | {"model": model, "high": 1.5 * value}
+        | {"definition": f"v1: mean of the probability of the tokens {ids} as the next token"}
+        for model, value in models.items()
+        for side in ("base", "aligned")
+        for layer in range(4)
+    ]
+
+
+def test_a_lens_shows_whole_intervals_of_every_model_however_small_its_values():
+    (drawing,) = logit_lens.drawings(material(lens_rows("7510", small=1e-6, large=1e-3)))
+    tops = {axis.get_title(): axis.get_ylim()[1] for axis in drawing.canvas.axes}
+    assert 1.5e-6 <= tops["small"] <= 1.8e-6 and 1.5e-3 <= tops["large"] <= 1.8e-3
+
+
+@pytest.mark.parametrize(
+    ("ids", "label"),
+    [
+        ("7510", "P(token 7510)"),
+        ("12, 34, 56, 78", "P(tokens 12, 34, 56, 78)"),
+        ("1, 2, 3, 4, 5", "P(any of 5 chosen tokens)"),
+    ],
+)
+def test_chosen_tokens_are_named_where_their_label_fits_beside_the_panel(ids, label):
+    (drawing,) = logit_lens.drawings(material(lens_rows(ids, model=0.5)))
+    (axis,) = drawing.canvas.axes
+    assert axis.get_ylabel() == label and drawing.caption.startswith(label)
+
+
 def test_bars_of_the_aligned_model_are_the_base_less_the_drop():
     rows = [number("toxic_activation_drop", 0.3, **place(1, "mlp_act")) | {"low": 0.2, "high": 0.5}]
     rows += [number("toxic_activation_drop_base", 0.4, **place(1, "mlp_act"))]

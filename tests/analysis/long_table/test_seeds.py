@@ -50,6 +50,18 @@ def test_a_failed_seed_is_left_out_of_the_mean_and_named():
     assert row["reason"] == "1 seed missing (1 × job_failed: killed)"
 
 
+def test_what_is_to_be_known_about_good_seeds_stays_with_their_mean():
+    rows = cell(1.0, 2.0, None, 3.0)
+    assert [row["reason"] for row in over_seeds(rows[:2])] == [None]
+    for row in (rows[0], rows[1], rows[3]):
+        row["reason"] = "continued by a server"
+    (mean,) = over_seeds(rows)
+    assert mean["reason"] == "continued by a server; 1 seed missing (1 × job_failed: killed)"
+    rows[3] |= {"status": "too_few_groups", "reason": "9 prompt groups"}
+    (mean,) = over_seeds([rows[0], rows[1], rows[3]])
+    assert mean["reason"] == "2 of 3 seeds: continued by a server"
+
+
 def test_a_cell_whose_seeds_all_failed_stays_missing():
     (row,) = over_seeds(cell(None, None))
     assert row["value"] is None and row["status"] == "job_failed" and row["num_seeds"] == 0

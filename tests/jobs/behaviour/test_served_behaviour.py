@@ -144,7 +144,9 @@ def test_scorer_rows_are_those_of_the_model_itself_and_say_where_they_come_from(
     for mine, theirs in zip(rows(served), rows(alone), strict=True):
         said = mine.pop("reason")
         assert {**mine, "reason": theirs["reason"]} == theirs
-        assert said.startswith("continued by a server that calls it tiny (version 0.33); checked:")
+        assert said == (
+            "continued by a server (version 0.33), which agreed with the weights here on 8 prompts"
+        )
     facts = served.facts["server"]
     assert facts["host"] == serving.base_url.removesuffix("/v1")
     assert (facts["model"], facts["version"], facts["root"]) == ("tiny", "0.33", "/weights")
