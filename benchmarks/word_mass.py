@@ -122,45 +122,60 @@ def main() -> None:
         f"{spellings.num_words} words, {several:.0%} of their forms after a blank in several "
         f"tokens, coverage {spellings.coverage}; {chosen.prompts} prompts of {chosen.length} tokens"
     )
-    walls, processors = [], []
-    for _ in range(chosen.rounds):
-        plain = timed(setting.forward)
-        counted = timed(lambda: setting.count(SHARE))
-        walls.append(counted[0] / plain[0])
-        processors.append(counted[1] / plain[1])
-        print(f"  forward {plain[0]:.1f} s, counted {counted[0]:.1f} s (cpu {counted[1]:.1f} s)")
-    with forwarded() as tokens:
-        means = setting.count(SHARE)
+    walls, processors, means = [], [], []
+    with tallied() as tally:
+        for _ in range(chosen.rounds):
+            plain = timed(setting.forward)
+            counted = timed(lambda: means.append(setting.count(SHARE)))
+            walls.append(counted[0] / plain[0])
+            processors.append(counted[1] / plain[1])
+            print(f"  forward: cpu {plain[1]:.1f} s; counted: cpu {counted[1]:.1f} s")
+    (mass, left), times = means[-1], chosen.rounds * chosen.prompts
     print(
         f"pruned to 1 %: {np.median(walls):.2f} x a forward pass, {np.median(processors):.2f} x in "
-        f"processor time; {sum(tokens) / chosen.prompts:.0f} tokens a prompt, padding included; "
-        f"mean mass {means[0]:.4g}, left {means[1] / sum(means):.2%} of it"
+        f"processor time; mean mass {mass:.4g}, left {left / (mass + left):.2%} of it; "
+        f"{tally.nodes / times:.0f} nodes a prompt, that many of its tokens would make "
+        f"{1 + tally.nodes / times / chosen.length:.2f} x; {tally.tokens / times:.0f} tokens a "
+        f"prompt, padding included, {tally.tokens / tally.passes:.0f} a pass"
     )
     if chosen.unpruned:
         few = setting.first(chosen.unpruned)
         plain = timed(few.forward)
-        with forwarded() as tokens:
+        with tallied() as tally:
             whole = timed(lambda: few.count(0.0))
         print(
             f"unpruned, {len(few.plan.prompts)} prompts: {whole[0] / plain[0]:.1f} x, "
             f"{whole[1] / plain[1]:.1f} x in processor time; "
-            f"{sum(tokens) / len(few.plan.prompts):.0f} tokens a prompt"
+            f"{tally.tokens / len(few.plan.prompts):.0f} tokens a prompt"
         )
 
 
+@dataclass
+class Tally:
+    """What was forwarded beside the prompts."""
+
+    passes: int = 0
+    """Forward passes over nodes of the trie."""
+    nodes: int = 0
+    """Nodes that were followed, each once."""
+    tokens: int = 0
+    """Tokens of these passes: nodes, their ancestors, and padding."""
+
+
 @contextmanager
-def forwarded() -> Iterator[list[int]]:
-    """Yield a list that takes up the tokens of every forward pass over a trie in the block."""
-    sizes: list[int] = []
-    forward = word_mass.forward_tree
+def tallied() -> Iterator[Tally]:
+    """Yield what is forwarded over a trie in the block."""
+    tally, forward = Tally(), word_mass.forward_tree
 
     def counting(model: Any, cache: Any, tree: Any) -> Any:
-        sizes.append(tree.tokens.size)
+        tally.passes += 1
+        tally.nodes += tree.num_nodes
+        tally.tokens += tree.tokens.size
         return forward(model, cache, tree)
 
     word_mass.forward_tree = counting
     try:
-        yield sizes
+        yield tally
     finally:
         word_mass.forward_tree = forward
 

@@ -1,13 +1,13 @@
 """What measuring a model's behaviour will take of a GPU."""
 
-from jobs.behaviour.planned_words import EXTRA_TOKENS
+from jobs.behaviour.planned_words import extra_tokens
 from jobs.behaviour.scored_params import JUDGED, WINDOW, WINDOW_PERPLEXITY, LocalModelParams
 from jobs.forecast.effort import Effort
 from jobs.forecast.gpu_job import GpuJob
 from jobs.forecast.lengths import prompt_lengths
 from jobs.forecast.read_texts import Reading, most_tokens, total
 from jobs.forecast.upstream_models import model_of
-from jobs.kind import Forecast, Situation
+from jobs.kind import Forecast, Situation, Upstream
 from jobs.models.model_facts import compute_dtype
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
@@ -38,12 +38,12 @@ def reading_of(
     )
 
 
-def behaviour(params: LocalModelParams, reading: Reading) -> Effort | None:
-    """Count the passes of one measurement of all metrics."""
+def behaviour(params: LocalModelParams, reading: Reading, words: Upstream | None) -> Effort | None:
+    """Count the passes of one measurement of all metrics; `words` is where the words come from."""
     efforts: list[Effort | None] = []
     for metric in params.metrics:
         if metric == "toxic_mass" and reading.lengths is not None:
-            extra = EXTRA_TOKENS[params.word_ends]
+            extra = extra_tokens(params, words)
             followed = 1 + extra / reading.lengths.mean
             efforts.append(reading.pass_over(followed, outputs_each=(1 + extra) / followed))
         elif metric in ("toxic_mass", "perplexity", WINDOW_PERPLEXITY):
@@ -65,7 +65,7 @@ def forecast_behaviour(
     return GpuJob(
         num_gpus=params.num_gpus,
         dtype=reading.dtype,
-        effort=behaviour(params, reading),
+        effort=behaviour(params, reading, at.inputs.get(params.toxic_words)),
         loaded_bytes=reading.least_bytes,
         memory=memory_of(params, reading),
         least_bytes=reading.least_bytes,

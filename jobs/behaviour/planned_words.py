@@ -2,21 +2,74 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from jobs.behaviour.scored_params import LocalModelParams
 from jobs.kind import Upstream
 from jobs.tokens.planned_tokenizer import planned_tokenizer
 
-EXTRA_TOKENS = {"any": 500, "required": 1000}
-"""Tokens of 500 words that are forwarded after each prompt, pruned to 1 %; measured by
-`benchmarks/word_mass.py` with 8,192 tokens and a briefly trained model, which spreads its mass."""
+_TOKENS_OF_A_WORD = {0.1: 0.25, 0.01: 0.85, 0.001: 1.6, 1e-4: 2.6}
+"""Share that may be left uncounted -> tokens that are forwarded after a prompt for each word of the
+list, padding included; measured by `benchmarks/word_mass.py` with 8,192 tokens and a briefly
+trained model, which spreads its mass. A trained model takes a third to a half of that."""
+_FOR_ITS_END = 2
+"""How much more it takes to know where a word ends."""
+_LIST = 100
+"""Words that the note speaks of where their number is not known."""
 
 
-def notes_on_words(params: LocalModelParams, model: Upstream | None) -> Sequence[str]:
-    """Say what following words of several tokens may cost; nothing where no such model is known."""
+def notes_on_words(
+    params: LocalModelParams,
+    model: Upstream | None,
+    words: Upstream | None,
+    num_prompts: int,
+    num_passes: int = 1,
+) -> Sequence[str]:
+    """Say what following words of several tokens may cost; nothing where no such model is known.
+
+    Args:
+        params: params of the job.
+        model: the model whose tokens the words are written in.
+        words: where the words come from.
+        num_prompts: prompts of the job; 0 where that is not known.
+        num_passes: times that all of them are read.
+    """
     if "toxic_mass" not in params.metrics or planned_tokenizer(model) is None:
         return ()
-    return (
-        "toxic_mass follows words of several tokens after each prompt: of 500 words up to about "
-        f"{EXTRA_TOKENS[params.word_ends]} tokens are forwarded beside the prompt's own, few where "
-        "most words are one token",
+    num_words, tokens = _num_words(words), extra_tokens(params, words)
+    most = f"{params.most_uncounted:.2g} of the mass is" if params.most_uncounted else "nothing is"
+    note = (
+        "toxic_mass follows words of several tokens after each prompt until at most "
+        f"{most} left: of {num_words} words up to about {_rounded(tokens)} tokens are forwarded "
+        "beside the prompt's own, few where most words are one token"
     )
+    if num_prompts:
+        passes = "" if num_passes == 1 else f"{num_passes} passes over "
+        total = _rounded(tokens * num_prompts * num_passes)
+        note += f"; for {passes}{num_prompts:,} prompts up to about {total}"
+    return (note,)
+
+
+def extra_tokens(params: LocalModelParams, words: Upstream | None) -> float:
+    """Return the tokens that are forwarded after each prompt, about and at most."""
+    return _num_words(words) * _tokens_of_a_word(params)
+
+
+def _num_words(words: Upstream | None) -> int:
+    """Return how many words a list may have, as far as its params say."""
+    known = None if words is None else words.params.get("max_toxic_words")
+    return _LIST if known is None else int(known)
+
+
+def _tokens_of_a_word(params: LocalModelParams) -> float:
+    """Return the tokens that a word takes after each prompt: lines between shares' logarithms."""
+    shares = sorted(_TOKENS_OF_A_WORD)
+    tokens = [_TOKENS_OF_A_WORD[share] for share in shares]
+    share = max(params.most_uncounted, shares[0])
+    each = float(np.interp(np.log(share), np.log(shares), tokens))
+    return each * (_FOR_ITS_END if params.word_ends == "required" else 1)
+
+
+def _rounded(number: float) -> str:
+    """Write a number to two digits, with commas."""
+    return f"{int(float(f'{number:.1e}')):,}"

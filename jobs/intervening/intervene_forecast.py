@@ -15,8 +15,8 @@ def forecast_intervention(
     reading = reading_of(params, at, planned, params.subject or "aligned")
     if reading is None:
         return None
-    times = 2 + len(params.doses or ()) * (1 + params.random_controls)
-    once = behaviour(params, reading)
+    times = params.num_passes
+    once = behaviour(params, reading, at.inputs.get(params.toxic_words))
     return GpuJob(
         num_gpus=params.num_gpus,
         dtype=reading.dtype,

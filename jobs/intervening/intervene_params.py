@@ -111,6 +111,11 @@ class InterveneParams(LocalModelParams):
         return number
 
     @property
+    def num_passes(self) -> int:
+        """Times that all prompts are read: by both models as they are, then for every dose."""
+        return 2 + len(self.doses or ()) * (1 + self.random_controls)
+
+    @property
     def made_of(self) -> str:
         """`neurons`, or what direction it is: `mean-offset`, `probe`, `svd`, `value-vector`."""
         made = INTERVENTIONS.find(self.intervention).MADE

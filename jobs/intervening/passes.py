@@ -38,7 +38,7 @@ class Passes:
         self._work = work
         self._chunks = Chunks(work.attempt, prompts.plan.hash)
         self._done = 0
-        self._all = 2 + len(params.doses or ()) * (1 + params.random_controls)
+        self._all = params.num_passes
 
         @cache
         def open_judge() -> Judge:

@@ -1,6 +1,7 @@
 """Inputs that several kinds take: models, prompts, pairs, and a lexicon of toxic words."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from analysis.long_table.circumstances import Origin
 from jobs.kind import Input, Upstream
@@ -47,3 +48,9 @@ def planned_prompts(inputs: Mapping[str, Upstream]) -> Planned[PromptLine]:
         return Planned()
     kind = Prompts()
     return kind.planned(kind.Params(**upstream.params))
+
+
+@lru_cache(maxsize=64)
+def num_planned(prompts: Planned[PromptLine]) -> int:
+    """Return the number of prompts that a job will read, 0 where that is not known."""
+    return len(prompts.read())

@@ -6,7 +6,7 @@ from typing import get_args
 from jobs.behaviour.behave_params import OF_CONTINUATIONS, BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.kind import Forecast, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -51,12 +51,9 @@ class Behave(Kind[BehaveParams]):
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.planned_tokens import check_prompts
 
-        model = inputs.get("model")
-        return (
-            *check_prompts(planned_prompts(inputs), model),
-            *notes_on_words(params, model),
-            *_notes_on_server(params),
-        )
+        model, prompts = inputs.get("model"), planned_prompts(inputs)
+        cost = notes_on_words(params, model, inputs.get(params.toxic_words), num_planned(prompts))
+        return (*check_prompts(prompts, model), *cost, *_notes_on_server(params))
 
     def forecast(self, params: BehaveParams, at: Situation) -> Forecast | None:
         """Count the passes and continuations of the metrics."""

@@ -9,7 +9,7 @@ from typing import get_args
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Forecast, Input, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -53,9 +53,15 @@ class Intervene(Kind[InterveneParams]):
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
-        base = inputs.get("base")
-        borders = check_prompts_of_pair(planned_prompts(inputs), base, inputs.get("aligned"))
-        return (*borders, *notes_on_words(params, base))
+        base, prompts = inputs.get("base"), planned_prompts(inputs)
+        cost = notes_on_words(
+            params,
+            base,
+            inputs.get(params.toxic_words),
+            num_planned(prompts),
+            num_passes=params.num_passes,
+        )
+        return (*check_prompts_of_pair(prompts, base, inputs.get("aligned")), *cost)
 
     def forecast(self, params: InterveneParams, at: Situation) -> Forecast | None:
         """Count a measurement for every dose and control."""

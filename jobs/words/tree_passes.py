@@ -39,6 +39,8 @@ class TreeRows:
     """Tokens from the prompt to the node, itself included."""
     num_kept: int = 0
     """The last columns, whose logits alone are wanted; 0: all."""
+    num_nodes: int = 0
+    """Nodes whose logits are wanted: neither padding nor what only lies on their way."""
 
 
 def empty_cache() -> Cache:

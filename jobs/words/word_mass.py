@@ -338,4 +338,5 @@ def _tree_rows(
         parents=parents,
         depths=depths,
         num_kept=num_kept,
+        num_nodes=sum(map(len, nodes)),
     )

@@ -40,7 +40,8 @@ class OutsideData:
     is_recorded_enough: bool = False
     """True to take what was recorded as it is: the study is only asked about."""
     may_be_absent: bool = False
-    """True to plan also where files below the data folder are not here; their keys stay open."""
+    """True to plan also where files are not here that lie below the data folder, or that the study
+    says where to have; their keys stay open."""
 
 
 def is_same_data(job: Job, revisions: Mapping[str, str]) -> bool:
@@ -146,7 +147,8 @@ class StageParams:
             values=values, where=where, may_lack_data=self._outside.may_be_absent
         )
         raw = self._marks.resolve_paths(cell.expand(self._stage.params), self._study.folder)
-        absent = tuple(_absent_data(raw)) if self._outside.may_be_absent else ()
+        lacks = self._outside.may_be_absent
+        absent = tuple(file for file in _texts_in(raw) if self._is_absent(file)) if lacks else ()
         try:
             self._marks.check_paths(raw)
             params = self._kind.Params(**raw)
@@ -182,6 +184,18 @@ class StageParams:
             absent=absent,
         )
 
+    def _is_absent(self, file: str) -> bool:
+        """Whether a text in params is data that is not here: of the data folder, or declared.
+
+        Any other path that leads nowhere is a mistake.
+        """
+        folder = os.environ.get(expressions.DATA_VARIABLE)
+        if expressions.DATA_FOLDER in file:
+            return True
+        is_data = folder and file.startswith(os.path.normpath(folder))
+        is_declared = "://" not in file and self._study.whence(file) is not None
+        return bool(is_data or is_declared) and not os.path.exists(file)
+
     def _cell_of(self, values: _Values, place: Place) -> str:
         """Write the axis values that a param is written with as ` [axis=value]`; empty for none."""
         param = self._stage.params.get(str(place[0]), {}) if place else self._stage.params
@@ -205,21 +219,13 @@ class StageParams:
         return tuple(quoted)[:1]
 
 
-def _absent_data(value: object) -> Iterator[str]:
-    """Yield every file or folder below the data folder that params name and that is not here."""
+def _texts_in(value: object) -> Iterator[str]:
+    """Yield every text that params hold."""
     if isinstance(value, str):
-        folder = os.environ.get(expressions.DATA_VARIABLE)
-        is_unset = expressions.DATA_FOLDER in value
-        if is_unset or (
-            folder and value.startswith(os.path.normpath(folder)) and not os.path.exists(value)
-        ):
-            yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _absent_data(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _absent_data(item)
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(item)
 
 
 def _with_open(value: Any, absent: tuple[str, ...]) -> Any:

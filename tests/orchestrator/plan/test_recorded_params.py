@@ -122,6 +122,21 @@ def test_a_missing_file_outside_the_data_folder_is_a_mistake(tmp_path, study, da
     assert "own.yaml:" in capsys.readouterr().err
 
 
+def test_a_missing_file_that_the_study_says_where_to_have_leaves_its_keys_open(
+    tmp_path, study, data, capsys
+):
+    text = STUDY.replace("${DELTASCALE_DATA}/prompts.txt", "texts/prompts.txt")
+    study.write_text(text.replace("axes:", "data: {texts/prompts.txt: from the shelf}\naxes:", 1))
+    place = ["--root", str(tmp_path / "root")]
+    assert main(["plan", str(study), *place, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    file = str(study.parent / "texts" / "prompts.txt")
+    assert document["absent"] == [file] and document["whence"] == {file: "from the shelf"}
+    assert document["totals"]["open"] == 5
+    assert main(["launch", str(study), *place, "--executor", "local"]) == 2
+    assert "from the shelf" in capsys.readouterr().err
+
+
 def test_what_was_recorded_holds_for_the_text_that_was_launched_alone(tmp_path, study, data):
     root = Storage(tmp_path / "root")
     record(root, study)
