@@ -104,7 +104,7 @@ $(TOKENIZERS)/.ready: $(DEV) locks/tokenizers.txt locks/vocabularies.txt
 	  --no-binary llama-cpp-python --dest $(TOKENIZERS) -r locks/vocabularies.txt
 	@touch $@
 
-test-slow: $(DEV) $(TOKENIZERS)/.ready
+test-slow: $(DEV) $(TOKENIZERS)/.ready $(REAL)/.ready
 	DELTASCALE_TOKENIZERS=1 $(BIN)/python -m pytest -m "slow and not gpu and not cluster"
 
 check: $(DEV)

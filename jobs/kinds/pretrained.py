@@ -124,13 +124,18 @@ class Pretrained(Kind[PretrainedParams]):
         return super().pins(params, known)
 
     def notes(self, params: PretrainedParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say where the tokenizer, if it is on this machine, cannot be loaded as its file says."""
+        """Say where the tokenizer, if it is on this machine, cannot be loaded as its file says.
+
+        So of a `.gguf` file in the hub's cache, whatever is wrong with it.
+        """
         from jobs.tokens.planned_tokenizer import fault_of_tokenizer
 
-        fault = fault_of_tokenizer(self.source(params))
+        source = self.source(params)
+        fault = fault_of_tokenizer(source)
         if fault is None:
             return ()
-        return (f"{params.source}: {fault.error}; jobs that read texts with it will be refused",)
+        refused = "jobs that read texts with it" if source.file is None else "it"
+        return (f"{params.source}: {fault.error}; {refused} will be refused",)
 
     def resources(self, params: PretrainedParams) -> Resources:
         """Return one core: it copies files, or unpacks one in memory."""

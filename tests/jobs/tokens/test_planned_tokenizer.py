@@ -1,8 +1,10 @@
 """The tokenizer of a model that is not taken yet: of a folder, and of a `.gguf` file."""
 
 import json
+import shutil
 
 import pytest
+from huggingface_hub import constants
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
@@ -14,6 +16,7 @@ from jobs.tokens.planned_tokenizer import planned_tokenizer
 from jobs.tokens.planned_tokens import check_prompts, check_prompts_of_pair
 from tests.jobs.models.gguf_files import TEXT, TOKENIZER, sizes_of, write_gguf
 
+COMMIT = "c" * 40
 MARKED = "{{ bos_token }}{% for each in messages %} {{ each['content'] }}{% endfor %}"
 
 
@@ -138,3 +141,68 @@ def test_nothing_is_known_of_what_is_not_here_or_cannot_be_read(file, tmp_path, 
     assert planned_tokenizer(taken(tmp_path / "broken.gguf")) is None
     monkeypatch.setattr(stored_types, "find_spec", lambda name: None)
     assert planned_tokenizer(taken(file)) is None
+
+
+@pytest.fixture
+def cached(file, tmp_path, monkeypatch):
+    """The hub's cache, with a repository that holds the file as a link to its blob; no network."""
+    repository = tmp_path / "hub" / "models--tiny--gguf"
+    snapshot = repository / "snapshots" / COMMIT
+    for folder in (snapshot, repository / "blobs", repository / "refs"):
+        folder.mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    shutil.copy(file, repository / "blobs" / "weights")
+    (snapshot / "tiny.gguf").symlink_to("../../blobs/weights")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return repository
+
+
+def in_cache(revision=None, file="tiny.gguf"):
+    """What a plan knows of a `.gguf` file that is taken of a repository."""
+    params = {"source": "hf://tiny/gguf", "gguf_file": file, "revision": revision}
+    return Upstream(kind="pretrained", params=params, facts=None, files={}, inputs={})
+
+
+@pytest.mark.parametrize("revision", [None, "main", COMMIT])
+def test_a_gguf_file_in_the_hubs_cache_is_read_as_one_in_a_folder(cached, file, revision):
+    planned = planned_tokenizer(in_cache(revision))
+    assert planned.load()(TEXT)["input_ids"] == TOKENIZER.encode(TEXT).ids
+    texts = prompts(("the c", "at sat"), ("the cat", " sat"))
+    assert check_prompts(texts, in_cache(revision)) == check_prompts(texts, taken(file)) != ()
+    assert check_prompts_of_pair(texts, in_cache(revision), taken(file)) == check_prompts(
+        texts, taken(file)
+    )
+
+
+def test_what_the_cache_lacks_is_not_known_and_no_error(cached):
+    assert planned_tokenizer(in_cache(file="other.gguf")) is None
+    assert planned_tokenizer(in_cache(revision="0" * 40)) is None
+    (cached / "blobs" / "weights").unlink()  # a cache that was moved without its blobs
+    assert planned_tokenizer(in_cache()) is None
+    source = Pretrained().Params(**in_cache().params)
+    assert Pretrained().notes(source, {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda path: path.write_bytes(b"GGUF"), "tiny.gguf"),
+        (
+            lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid"),
+            "Git LFS pointer",
+        ),
+    ],
+)
+def test_a_cached_gguf_file_that_cannot_be_taken_is_told_in_one_line(cached, damage, told):
+    damage(cached / "blobs" / "weights")
+    assert planned_tokenizer(in_cache()) is None
+    (note,) = Pretrained().notes(Pretrained().Params(**in_cache().params), {})
+    assert told in note and note.endswith("; it will be refused") and "\n" not in note
+
+
+def test_a_cached_gguf_file_whose_cuts_are_unknown_is_told(cached, model, tmp_path):
+    other = write_gguf(tmp_path / "other.gguf", model, tokenizer__ggml__pre="smolm")
+    shutil.copy(other, cached / "blobs" / "weights")
+    (note,) = Pretrained().notes(Pretrained().Params(**in_cache().params), {})
+    assert "smolm" in note and note.endswith("; it will be refused")

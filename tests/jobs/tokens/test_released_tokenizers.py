@@ -9,6 +9,7 @@ from tests.jobs.tokens.released_tokenizers import (
     llama3,
     mistral,
     require_fetched,
+    smollm2,
     tekken,
     vocabulary,
 )
@@ -24,6 +25,7 @@ OWN = {
     "mistral v3": lambda: mistral("v3"),
     "tekken": tekken,
     "llama 3": llama3,
+    "smollm2": smollm2,
 }
 BORDERS = 12
 """Borders that are tried in each text, from its start to its end."""
