@@ -1,9 +1,10 @@
 """What a kind is told of the plan and the machines around a job, and what it answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.machine.accelerators import Accelerator
 from cluster.machine.resources import Resources
 
 
@@ -25,12 +26,16 @@ class Upstream:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What measured jobs of a kind took on an accelerator, over what was expected of them."""
+    """What was measured on an accelerator, in place of what its maker and a plan say."""
 
-    memory: float = 1.0
-    """Of the peak."""
-    hours: float = 1.0
-    """Of the wall time."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Fields of `Accelerator` -> what products and copies reach there, per second."""
+    training: Sequence[Mapping[str, Any]] = ()
+    """Facts of short training runs, to correct expected memory by."""
+
+    def of(self, gpu: Accelerator) -> Accelerator:
+        """Return the accelerator with these rates."""
+        return gpu.at(self.rates)
 
 
 @dataclass(frozen=True, kw_only=True)

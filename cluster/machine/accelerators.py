@@ -30,12 +30,21 @@ class Accelerator:
     has_bfloat16: bool = True
     """Whether its matrix units take bfloat16; where not, that is computed as float32."""
 
+    reached: frozenset[str] = frozenset()
+    """Fields whose rates were measured: what products and copies reach, not what is advertised."""
+
+    def at(self, rates: Mapping[str, float]) -> "Accelerator":
+        """Return the accelerator with measured rates, by the names of its fields."""
+        known = {name: rate for name, rate in rates.items() if name in _RATES and rate > 0}
+        return replace(self, **known, reached=frozenset(known))  # type: ignore[arg-type]
+
     def flops(self, dtype: str) -> float:
         """Return its operations per second in a compute dtype."""
         is_half = dtype == "float16" or (dtype == "bfloat16" and self.has_bfloat16)
         return self.half_flops if is_half else self.single_flops
 
 
+_RATES = ("half_flops", "single_flops", "bytes_per_s", "link_bytes_per_s")
 _PCIE_3, _PCIE_4, _PCIE_5 = 13.0, 25.0, 50.0
 """GB per second of 16 lanes, as copies reach."""
 _Row = tuple[float, float, float, float, float]

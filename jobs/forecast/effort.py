@@ -51,14 +51,20 @@ class Effort:
 
     def seconds(self, gpu: Accelerator, dtype: str) -> float:
         """Return how long a GPU of this product takes, computing in a dtype."""
-        bandwidth = MEMORY_SHARE * gpu.bytes_per_s
-        products = max(
-            self.flops / (MATRIX_SHARE * gpu.flops(dtype)), self.operand_bytes / bandwidth
-        )
-        products += self.single_flops / (MATRIX_SHARE * gpu.single_flops)
-        device = max(products + self.moved_bytes / bandwidth, self.kernels * KERNEL_S)
+        bandwidth = gpu.bytes_per_s * _share(gpu, "bytes_per_s", MEMORY_SHARE)
+        is_single = gpu.flops(dtype) == gpu.single_flops
+        shared = _share(gpu, "single_flops" if is_single else "half_flops", MATRIX_SHARE)
+        products = max(self.flops / (shared * gpu.flops(dtype)), self.operand_bytes / bandwidth)
+        single = gpu.single_flops * _share(gpu, "single_flops", MATRIX_SHARE)
+        device = products + self.single_flops / single + self.moved_bytes / bandwidth
+        device = max(device, self.kernels * KERNEL_S)
         device += self.sent_bytes / (LINK_SHARE * gpu.link_bytes_per_s)
         return max(device, self.stored_bytes / DISK_BYTES_PER_S)
+
+
+def _share(gpu: Accelerator, rate: str, assumed: float) -> float:
+    """Return the share of a rate that kernels reach: all of one that was measured."""
+    return 1.0 if rate in gpu.reached else assumed
 
 
 _ALL = fields(Effort)

@@ -49,7 +49,7 @@ class GpuJob:
             least_gb=self.least_bytes / GB / each,
             hours=None
             if gpu is None or self.effort is None
-            else self._seconds(gpu, self.effort) / 3600,
+            else self._seconds(at.calibration.of(gpu), self.effort) / 3600,
             why=self.why,
         )
 

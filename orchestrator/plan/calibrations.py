@@ -1,12 +1,14 @@
-"""Calibrations: what jobs measured on an accelerator took, over what a plan expected of them.
+"""Calibrations: what `make gpu-check` measured on an accelerator, for plans of machines with it.
 
-`make gpu-check` writes one file per product; where there is none, nothing is corrected.
+One file per product, beside the results of the benchmarks; where there is none, or machines have
+several products, plans go by data sheets and closed forms alone.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -16,48 +18,41 @@ from cluster.machine.resources import Resources
 from jobs.kind import Calibration
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "results"
-"""Where calibrations lie, beside the other results of benchmarks."""
-_Factor = Annotated[float, Field(gt=0.1, lt=10)]
-"""Beyond these, something else was measured."""
+"""Where the files lie."""
 
 
-class _Measured(TypedDict, total=False):
-    """What was measured of one kind."""
+class _Measured(TypedDict):
+    """A file, as far as a plan reads it."""
 
-    memory: _Factor
-    """Measured peak over expected."""
-    hours: _Factor
-    """Measured wall time over expected."""
-    machine: str
-    """Where."""
-    date: str
-    """When."""
+    rates: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    """Fields of `Accelerator` -> per second."""
+    training: list[dict[str, Any]]
+    """Facts `memory` of short training runs."""
 
 
-_FILE = TypeAdapter(dict[str, _Measured])
+_FILE = TypeAdapter(_Measured)
 
 
 def calibration_file(product: str) -> Path:
-    """Return the file of a product, `calibration-H100.json`: kind -> what was measured."""
-    return FOLDER / f"calibration-{product.replace(' ', '-')}.json"
+    """Return the file of a product, such as `calibration-H100.json`."""
+    return FOLDER / f"calibration-{re.sub(r'[^0-9A-Za-z]+', '-', product).strip('-')}.json"
 
 
-def calibration_of(kind: str, machines: Sequence[Resources]) -> Calibration:
-    """Return the calibration of a kind on the GPUs of these machines; none where they differ."""
+def calibration_of(machines: Sequence[Resources]) -> Calibration:
+    """Return what was measured on the GPUs of these machines; nothing where they differ."""
     products = {
         product.name
         for node in {(node.gpu_name, node.gpu_memory_gb) for node in machines if node.num_gpus}
         if (product := find_accelerator(*node)) is not None
     }
-    if len(products) != 1:
-        return Calibration()
-    measured = _read(calibration_file(products.pop())).get(kind, {})
-    return Calibration(memory=measured.get("memory", 1.0), hours=measured.get("hours", 1.0))
+    return _read(calibration_file(products.pop())) if len(products) == 1 else Calibration()
 
 
 @lru_cache(maxsize=16)
-def _read(file: Path) -> Mapping[str, _Measured]:
+def _read(file: Path) -> Calibration:
     try:
-        return _FILE.validate_json(file.read_bytes())
+        measured = _FILE.validate_json(file.read_bytes())
     except (OSError, ValidationError):
-        return {}
+        return Calibration()
+    facts = [{"memory": found} for found in measured["training"]]
+    return Calibration(rates=measured["rates"], training=facts)

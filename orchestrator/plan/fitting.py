@@ -64,7 +64,11 @@ def _forecast(
     params = job.params_as(kind.Params)
 
     def forecast(known: UpstreamFacts) -> Forecast | None:
-        return kind.forecast(params, Situation(inputs=known.inputs(job), machines=machines))
+        measured = calibration_of(machines)
+        inputs = known.inputs(job)
+        return kind.forecast(
+            params, Situation(inputs=inputs, machines=machines, calibration=measured)
+        )
 
     try:
         expected = upstream.ask(forecast)
@@ -72,16 +76,14 @@ def _forecast(
         return Fit(resources=job.resources, execution={}, refusal=str(fault))
     if expected is None:
         return None
-    measured = calibration_of(job.kind, machines)
-    least_gb = round(measured.memory * expected.least_gb / USABLE + CONTEXT_GB, 1)
-    parts = {part: measured.memory * size for part, size in expected.memory_gb.items()}
-    peak_gb = sum(parts.values())
-    listed = " + ".join(f"{size:.3g} {part}" for part, size in parts.items())
+    least_gb = round(expected.least_gb / USABLE + CONTEXT_GB, 1)
+    peak_gb = expected.peak_gb
+    listed = " + ".join(f"{size:.3g} {part}" for part, size in expected.memory_gb.items())
     whole = Fit(
         resources=replace(job.resources, gpu_memory_gb=least_gb),
         execution={},
         peak_memory_gb=round(peak_gb, 3),
-        hours=None if expected.hours is None else measured.hours * expected.hours,
+        hours=expected.hours,
         why=f"{expected.why}; {peak_gb:.3g} GB ({listed})",
     )
     shared = share(whole, machines) if getattr(params, "share_gpu", False) else whole
@@ -152,7 +154,7 @@ def _ask(
                 machines=machines,
                 tried=tried,
                 done=known.facts(job.kind),
-                calibration=calibration_of(job.kind, machines),
+                calibration=calibration_of(machines),
             )
             return kind.fit(params, situation)
 

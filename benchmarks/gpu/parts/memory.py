@@ -19,8 +19,6 @@ from jobs.training.planning.training_fit import training_with
 
 _PEAKS = "peaks of the shapes after two calibrations, largest relative error"
 _HOURS = "hours of all shapes as planned before any job ran, largest relative error"
-_MANY = 10**6
-"""Steps that hours are asked for, so that they are not rounded away."""
 
 
 class Memory(Part):
@@ -84,12 +82,11 @@ def _step_s(
     expected = Expected(
         params=params,
         training=training_with(params, Model.of(fields), length),
-        num_steps=_MANY,
+        num_steps=1,
         machines=[here],
         done=done,
     )
-    hours = expected.hours(params.layout())
-    return None if hours is None else hours * 3600 / _MANY
+    return expected.step_seconds(params.layout())
 
 
 def _peak_row(name: str, first: float, corrected: float, num_done: int, seen: Seen) -> Row:

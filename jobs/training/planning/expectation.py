@@ -8,14 +8,15 @@ from pydantic import ValidationError
 
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
-from jobs.forecast.gpu_job import CONTEXT_GB, USABLE
+from jobs.forecast.effort import DISK_BYTES_PER_S
+from jobs.forecast.gpu_job import CONTEXT_GB, LOAD_BYTES_PER_S, START_S, USABLE
 from jobs.forecast.lengths import Lengths
 from jobs.forecast.passes import uses_math_kernel
-from jobs.kind import Fit
+from jobs.kind import Calibration, Fit
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout
-from jobs.training.planning.correction import GB, MemoryFacts, corrected_by
-from jobs.training.planning.footprint import Training, flops_per_row, footprint
+from jobs.training.planning.correction import GB, MemoryFacts, corrected_by, memory_facts
+from jobs.training.planning.footprint import HALF, SINGLE, Training, flops_per_row, footprint
 from jobs.training.planning.placement import (
     described,
     gpu_of,
@@ -44,21 +45,18 @@ class Expected:
     """Memory of done jobs."""
     lengths: Lengths | None = field(default=None, repr=False)
     """Lengths of sequences; None where all are taken to be as long as the longest."""
-    hours_factor: float = 1.0
-    """Measured hours over expected ones, as a calibration has them."""
-    memory_factor: float = 1.0
-    """Measured memory over expected, likewise; where no done job corrects it."""
+    calibration: Calibration = Calibration()
+    """What was measured on this accelerator."""
 
     def peak_gb(self, layout: Layout) -> float:
         """Return the most memory of a rank, in 10^9 bytes."""
         correction = corrected_by(
-            self.done,
+            self.done or memory_facts(self.calibration.training),
             on_gpu=layout.num_gpus > 0,
             dtype=self.training.dtype,
             attention=self.training.attention,
         )
-        factor = self.memory_factor if layout.num_gpus and not self.done else 1.0
-        return factor * correction.peak_gb(footprint(self.training, layout))
+        return correction.peak_gb(footprint(self.training, layout))
 
     def holds(self, layout: Layout, machines: Sequence[Resources]) -> bool:
         """Return whether machines have the GPUs of a layout and, as far as is known, the memory."""
@@ -83,7 +81,7 @@ class Expected:
             hours=self.hours(layout),
             why=f"{self.training.model.num_parameters / 1e9:.2f} B weights by {described(layout)}: "
             f"{peak_gb:.3g} GB{of_most(layout, self.machines)} at "
-            f"{self.training.sequence_length} tokens{self._about(layout)}",
+            f"{self.training.sequence_length} tokens{self._about(layout)}{self._slow_disk(layout)}",
         )
 
     def _about(self, layout: Layout) -> str:
@@ -95,6 +93,13 @@ class Expected:
             return f" (at most){kernel}"
         return f", {self.lengths.mean:.0f} in the mean ({self.lengths.whence}){kernel}"
 
+    def _slow_disk(self, layout: Layout) -> str:
+        """Say where checkpoints take longer than the steps between them."""
+        step_s, disk_s = self.step_seconds(layout), self._checkpoint_seconds()
+        if not layout.num_gpus or step_s is None or disk_s <= (self.num_steps or 0) * step_s:
+            return ""
+        return f", checkpoints every {self.params.checkpoint_every} steps decide how long"
+
     def resources(self, layout: Layout) -> Resources:
         """Return what the job asks of the machines in this layout."""
         given = with_layout(self.params, layout).resources()
@@ -105,27 +110,38 @@ class Expected:
         return replace(given, memory_gb=max(given.memory_gb, round(self.peak_gb(layout), 1)))
 
     def hours(self, layout: Layout) -> float | None:
-        """Return the wall time of the run in hours, without start-up; None where not known.
+        """Return the wall time of the run in hours; None where not known.
 
-        On a processor only done jobs say how fast it is.
+        On a processor that is the steps alone, and only done jobs say how fast it is.
         """
-        if self.num_steps is None:
+        step_s = self.step_seconds(layout)
+        if self.num_steps is None or step_s is None:
             return None
-        length = self._length(layout)
-        measured = self._measured_rate(layout)
+        steps_s = self.num_steps * step_s
+        if not layout.num_gpus:
+            return round(steps_s / 3600, 4)
+        written = SINGLE * self.training.model.num_parameters / DISK_BYTES_PER_S
+        loaded = HALF * self.training.model.num_parameters / LOAD_BYTES_PER_S
+        run_s = max(steps_s, self._checkpoint_seconds())
+        return round((START_S + loaded + run_s + written) / 3600, 4)
+
+    def step_seconds(self, layout: Layout) -> float | None:
+        """Return the wall time of one optimizer step; None where not known."""
+        measured = self._measured_seconds(layout)
         if measured is not None:
-            row = flops_per_row(replace(self.training, sequence_length=round(length)))
-            again = 4 / 3 if layout.activation_checkpointing else 1.0
-            rows = self.training.global_batch / layout.num_ranks
-            step = rows * row * again / measured
-        else:
-            gpu = gpu_of(layout, self.machines)
-            if gpu is None:
-                return None
-            effort = step_effort(self.training, layout, length)
-            step = effort.seconds(gpu, self.training.dtype)
-        step += offloaded_seconds(self.training, layout)
-        return round(self.hours_factor * self.num_steps * step / 3600, 4)
+            return measured + offloaded_seconds(self.training, layout)
+        gpu = gpu_of(layout, self.machines)
+        if gpu is None:
+            return None
+        effort = step_effort(self.training, layout, self._length(layout))
+        seconds = effort.seconds(self.calibration.of(gpu), self.training.dtype)
+        return seconds + offloaded_seconds(self.training, layout)
+
+    def _checkpoint_seconds(self) -> float:
+        """Return what a disk takes for all checkpoints; one is written while training goes on."""
+        every, copies = self.params.checkpoint_every, 3 if self.training.optimizer == "adamw" else 2
+        number = (self.num_steps or 0) // every if every else 0
+        return number * copies * SINGLE * self.training.num_trained / DISK_BYTES_PER_S
 
     def _length(self, layout: Layout) -> float:
         """Return tokens of a sequence, padded to the longest of a pass, as far as data say."""
@@ -133,16 +149,26 @@ class Expected:
             return float(self.training.sequence_length)
         return self.lengths.padded(layout.micro_batch * self.training.sequences_per_row)
 
-    def _measured_rate(self, layout: Layout) -> float | None:
-        """Return operations of one rank per second in done jobs of this dtype; None without any."""
+    def _measured_seconds(self, layout: Layout) -> float | None:
+        """Return a step at the rate of done jobs of this dtype; None without any.
+
+        Their rate counts all their rows as long as their longest: so are this job's.
+        """
+        rows = self.training.global_batch / layout.num_ranks
+        again = 4 / 3 if layout.activation_checkpointing else 1.0
         measured = [
-            memory["flops_per_second"]
+            rows * again * self._flops_at(memory) / memory["flops_per_second"]
             for memory in self.done
             if memory["flops_per_second"]
             and bool(memory["layout"]["num_gpus"]) == (layout.num_gpus > 0)
             and memory["dtype"] == self.training.dtype
         ]
         return float(median(measured)) if measured else None
+
+    def _flops_at(self, memory: MemoryFacts) -> float:
+        own = self.training.sequence_length
+        length = min(memory.get("sequence_length", own), own)
+        return flops_per_row(replace(self.training, sequence_length=length))
 
 
 def forbidden(params: Params, layout: Layout) -> str | None:

@@ -100,7 +100,7 @@ def _timed(
     texts = f"{lengths.count:,} sequences of {lengths.mean:.0f} tokens ({lengths.whence})"
     return replace(
         fit,
-        hours=None if hours is None else at.calibration.hours * hours,
+        hours=hours,
         why=f"{fit.why}, {texts}",
     )
 

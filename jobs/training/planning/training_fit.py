@@ -58,8 +58,7 @@ def fit_training(params: Params, at: Situation, planned: Planned[Pair] | None = 
         tried=before,
         done=memory_facts(at.done),
         lengths=lengths,
-        hours_factor=at.calibration.hours,
-        memory_factor=at.calibration.memory,
+        calibration=at.calibration,
     )
     # Host memory is slow: at first it is for what no GPUs at hand hold. After a failure the ladder
     # decides, and it would rather wait for a step than for more GPUs.
