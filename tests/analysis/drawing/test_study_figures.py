@@ -65,10 +65,10 @@ def test_the_lens_reads_attention_and_mlp_of_a_layer_one_after_the_other():
 
 
 def lens_rows(ids, **models):
-    """Rows of models whose value at every layer is given; the interval reaches half above it."""
+    """Rows of models whose value at every layer is given; the interval reaches a third above it."""
     return [
         number(f"logit_lens_{side}", value, **place(layer))
-        | {"model": model, "high": 1.5 * value}
+        | {"model": model, "high": 1.3 * value}
         | {"definition": f"v1: mean of the probability of the tokens {ids} as the next token"}
         for model, value in models.items()
         for side in ("base", "aligned")
@@ -79,7 +79,7 @@ def lens_rows(ids, **models):
 def test_a_lens_shows_whole_intervals_of_every_model_however_small_its_values():
     (drawing,) = logit_lens.drawings(material(lens_rows("7510", small=1e-6, large=1e-3)))
     tops = {axis.get_title(): axis.get_ylim()[1] for axis in drawing.canvas.axes}
-    assert 1.5e-6 <= tops["small"] <= 1.8e-6 and 1.5e-3 <= tops["large"] <= 1.8e-3
+    assert 1.3e-6 <= tops["small"] <= 1.6e-6 and 1.3e-3 <= tops["large"] <= 1.6e-3
 
 
 @pytest.mark.parametrize(
