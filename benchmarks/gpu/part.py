@@ -14,6 +14,10 @@ from typing import ClassVar
 from benchmarks.gpu.machine import Machine
 from jobs.door import Door
 
+TRAINER = ("trl", "datasets", "accelerate", "peft", "pyarrow")
+"""Modules that training needs beyond torch, transformers and numpy."""
+JOBS = (*TRAINER, "threadpoolctl")
+"""Modules that whole jobs need."""
 LIMIT_S = 300
 """Seconds after which a part is ended."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.gpu.align_jobs import AlignJobs, Ran
 from benchmarks.gpu.machine import Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import JOBS, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 
 _CLOSE = "largest difference of losses, twice by default"
@@ -21,7 +21,7 @@ class Determinism(Part):
     ORDER = 54
     QUESTION = "Does a run repeat itself?"
     LEAST_GB = 8.0
-    NEEDS = ("trl", "datasets", "accelerate", "peft")
+    NEEDS = JOBS
     AIMS = {_CLOSE: Aim(most=5e-3), _EQUAL: Aim()}
 
     def rows(self, machine: Machine) -> Iterator[Row]:

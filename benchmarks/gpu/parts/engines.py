@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.gpu.align_jobs import AlignJobs
 from benchmarks.gpu.machine import Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import JOBS, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 
 _FP32 = "fp32, losses of five steps against ddp's, largest difference"
@@ -28,7 +28,7 @@ class Engines(Part):
     ORDER = 50
     QUESTION = "Do all engines train the same?"
     LEAST_GB = 8.0
-    NEEDS = ("trl", "datasets", "accelerate", "peft", "deepspeed")
+    NEEDS = (*JOBS, "deepspeed")
     AIMS = {_MOVED: Aim(least=0.01), _FP32: Aim(most=1e-4), _BF16: Aim(most=5e-3)}
 
     def rows(self, machine: Machine) -> Iterator[Row]:

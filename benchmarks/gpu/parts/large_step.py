@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.gpu.machine import Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import TRAINER, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 from benchmarks.gpu.training_steps import or_does_not_fit, params_for, run_ours
 from jobs.training.planning.footprint import Model
@@ -29,7 +29,7 @@ class LargeStep(Part):
     ORDER = 90
     QUESTION = "How much of its peak does a step of a 7 B use?"
     LEAST_GB = 70.0
-    NEEDS = ("trl", "datasets", "accelerate", "peft")
+    NEEDS = TRAINER
     AIMS = {_BEST: Aim(least=0.40)}
 
     def rows(self, machine: Machine) -> Iterator[Row]:

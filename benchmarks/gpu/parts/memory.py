@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.gpu.machine import GB, Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import TRAINER, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 from benchmarks.gpu.training_steps import Seen, or_does_not_fit, params_for, run_ours
 from cluster.machine.resources import Resources, this_machine
@@ -27,7 +27,7 @@ class Memory(Part):
     ORDER = 70
     QUESTION = "Does training take what the plan says?"
     LEAST_GB = 12.0
-    NEEDS = ("trl", "datasets", "accelerate", "peft")
+    NEEDS = TRAINER
     AIMS = {_PEAKS: Aim(most=0.10), _HOURS: Aim(most=0.25)}
 
     def rows(self, machine: Machine) -> Iterator[Row]:

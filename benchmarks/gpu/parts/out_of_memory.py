@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.machine import Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import TRAINER, Aim, Part, Row
 from benchmarks.gpu.shapes import tiny
 from benchmarks.gpu.training_steps import or_does_not_fit, params_for, run_ours
 from benchmarks.gpu.units import small_workload
@@ -41,7 +42,7 @@ class OutOfMemory(Part):
     def rows(self, machine: Machine) -> Iterator[Row]:
         """Yield an extraction's recovery, then a training run's end."""
         yield from self._extraction(machine)
-        if _has_trainer():
+        if all(find_spec(name) for name in TRAINER):
             yield self._training(machine)
         else:
             yield self.row(_TRAINING, None, note="trl is not installed")
@@ -144,9 +145,3 @@ def _short_of_memory(machine: Machine, model: Any) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _has_trainer() -> bool:
-    from importlib.util import find_spec
-
-    return all(find_spec(name) for name in ("trl", "datasets", "accelerate", "peft"))

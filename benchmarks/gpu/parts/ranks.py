@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.gpu.align_jobs import AlignJobs, in_ranks, joined
 from benchmarks.gpu.machine import GB, Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import JOBS, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 
 _LOSSES = "fp32 over two ranks, losses of five steps against one rank's, largest difference"
@@ -24,7 +24,7 @@ class Ranks(Part):
     QUESTION = "Do engines train the same over two GPUs?"
     LEAST_GPUS = 2
     LEAST_GB = 8.0
-    NEEDS = ("trl", "datasets", "accelerate", "peft", "deepspeed")
+    NEEDS = (*JOBS, "deepspeed")
     AIMS = {_LOSSES: Aim(most=1e-4)}
 
     def rows(self, machine: Machine) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from benchmarks.gpu.part import Aim, Part, Row
 from benchmarks.gpu.parts.study import launch
 
 _DONE = "a job of two ranks, a GPU each, is done"
-_GANG = {"num_ranks": 2, "num_gpus": 1}
+GANG = {"num_ranks": 2, "num_gpus": 1}
 
 
 class RayGangs(Part):
@@ -29,7 +29,7 @@ class RayGangs(Part):
 
     def rows(self, machine: Machine) -> Iterator[Row]:
         """Yield whether the job came to its end."""
-        study = {"study": "gang", "stages": {"pair": {"kind": "probe", "params": _GANG}}}
+        study = {"study": "gang", "stages": {"pair": {"kind": "probe", "params": GANG}}}
         with tempfile.TemporaryDirectory() as folder:
             fault, _ = launch(Path(folder), study, executor="ray")
         yield self.row(_DONE, not fault, note=fault)

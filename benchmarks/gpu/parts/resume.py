@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.gpu.align_jobs import AlignJobs
 from benchmarks.gpu.machine import Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import JOBS, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 
 _WENT_ON = "goes on from a checkpoint after SIGKILL"
@@ -23,7 +23,7 @@ class Resume(Part):
     ORDER = 52
     QUESTION = "Does a killed job go on where it was?"
     LEAST_GB = 8.0
-    NEEDS = ("trl", "datasets", "accelerate", "peft")
+    NEEDS = JOBS
     AIMS = {_WENT_ON: Aim(), _LOSSES: Aim(most=1e-4)}
 
     def rows(self, machine: Machine) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.machine import Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import JOBS, Aim, Part, Row
 
 _DONE = "every job of a small study is done"
 _SAME = "… mean relative norm of δx against the processor's, relative difference"
@@ -52,7 +52,7 @@ class Study(Part):
 
     ORDER = 56
     QUESTION = "Does a study run on it from end to end?"
-    NEEDS = ("trl", "datasets", "accelerate", "peft", "scipy", "matplotlib", "rich", "pandas")
+    NEEDS = (*JOBS, "scipy", "matplotlib", "rich", "pandas", "jinja2", "pymare", "sklearn")
     AIMS = {_DONE: Aim(), _SAME: Aim(most=0.05)}
 
     def why_not(self, machine: Machine) -> str | None:

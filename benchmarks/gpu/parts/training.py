@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.gpu.machine import Machine
-from benchmarks.gpu.part import Aim, Part, Row
+from benchmarks.gpu.part import TRAINER, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 from benchmarks.gpu.training_steps import (
     Seen,
@@ -29,7 +29,7 @@ class Training(Part):
     ORDER = 80
     QUESTION = "How fast does it train GPT-2 Medium?"
     LEAST_GB = 16.0
-    NEEDS = ("trl", "datasets", "accelerate", "peft")
+    NEEDS = TRAINER
     AIMS = {_PAPER: Aim(least=2.0), _CURVE: Aim(most=0.02), _TRL: Aim(least=0.97)}
 
     def rows(self, machine: Machine) -> Iterator[Row]:

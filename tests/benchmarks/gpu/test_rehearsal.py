@@ -13,10 +13,10 @@ from benchmarks.gpu.part import PARTS, in_order
 
 ROOT = Path(__file__).parents[3]
 ABSENT = (
-    "ray", "wandb", "s3fs", "pymare", "sklearn", "matplotlib", "tenacity", "httpx2", "rich",
-    "jinja2", "gguf", "beartype", "moto", "scipy", "threadpoolctl",
+    "ray", "wandb", "s3fs", "pymare", "sklearn", "matplotlib", "tenacity", "rich",
+    "jinja2", "gguf", "beartype", "moto", "scipy",
 )  # fmt: skip
-"""What a GPU machine without a network lacks."""
+"""What a GPU machine without a network may lack."""
 REHEARSE = """
 import sys
 from importlib.machinery import PathFinder
