@@ -93,7 +93,8 @@ def panels(
     for spare in axes[len(titles) :]:
         spare.remove()
     for index, (axis, title) in enumerate(zip(axes, titles, strict=False)):
-        axis.set_title(wrapped(title, 0.8 * width / across, 8))
+        # Its place is given, else it is looked for at every drawing, among all tick labels.
+        axis.set_title(wrapped(title, 0.8 * width / across, 8), y=1.0)
         # The last panel of each column, above a spare place too.
         axis.tick_params(labelbottom=share is not True or index + across >= len(titles))
     return figure, axes[: len(titles)]

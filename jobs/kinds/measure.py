@@ -1,11 +1,12 @@
 """Kind `measure`: metrics of δ at every site, layer and position that an extraction kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.metric import METRICS
-from jobs.kind import Input, Kind, Upstream
+from jobs.kind import Input, Upstream
 from jobs.kinds._shared_inputs import planned_prompts
 from jobs.measuring.metric_names import MetricNameParams
+from jobs.measuring.metrics_kind import MetricsKind
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -16,7 +17,7 @@ class MeasureParams(MetricNameParams):
     METRICS = METRICS
 
 
-class Measure(Kind[MeasureParams]):
+class Measure(MetricsKind[MeasureParams]):
     """Applies metrics to what an extraction kept."""
 
     VERSION = 4
@@ -28,16 +29,6 @@ class Measure(Kind[MeasureParams]):
     Params = MeasureParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
-
-    @property
-    def MEASURES(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The names of all metrics, those that a study brings along too."""
-        return tuple(METRICS.names())
-
-    def entries(self, params: MeasureParams) -> Iterator[tuple[str, str]]:
-        """Yield the metrics."""
-        yield from super().entries(params)
-        yield from ((METRICS.package, name) for name in params.metrics)
 
     def uses(self, params: MeasureParams) -> frozenset[str]:
         """Return `delta`, and of the others only what a chosen metric needs."""

@@ -3,12 +3,11 @@
 Reads both checkpoints tensor by tensor and mean δ from an extraction; runs no model.
 """
 
-from collections.abc import Iterator
-
 from analysis.weight_metric import WEIGHT_METRICS
-from jobs.kind import Input, Kind
+from jobs.kind import Input
 from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.measuring.metric_names import MetricNameParams
+from jobs.measuring.metrics_kind import MetricsKind
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -19,7 +18,7 @@ class WeightsParams(MetricNameParams):
     METRICS = WEIGHT_METRICS
 
 
-class Weights(Kind[WeightsParams]):
+class Weights(MetricsKind[WeightsParams]):
     """Compares the weights of both models."""
 
     VERSION = 3
@@ -31,16 +30,6 @@ class Weights(Kind[WeightsParams]):
     Params = WeightsParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
-
-    @property
-    def MEASURES(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The names of all metrics, those that a study brings along too."""
-        return tuple(WEIGHT_METRICS.names())
-
-    def entries(self, params: WeightsParams) -> Iterator[tuple[str, str]]:
-        """Yield the metrics."""
-        yield from super().entries(params)
-        yield from ((WEIGHT_METRICS.package, name) for name in params.metrics)
 
     def uses(self, params: WeightsParams) -> frozenset[str]:
         """Return both models, and the extraction only where a metric compares with mean δ."""
