@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from jaxtyping import Float64
@@ -94,14 +94,11 @@ def random_angles(num_axes: int, others: int, dimension: int) -> Cosines:
     """Draw angles of pairs of subspaces that random directions span; the same in every call."""
     draw = np.random.default_rng(3)
     fixed = np.eye(dimension, min(num_axes, dimension))  # only the angle between them matters
-    return np.stack(
-        [
-            principal_cosines(fixed, _orthonormal(draw.standard_normal((others, dimension))))
-            for _ in range(NUM_SUBSPACES)
-        ]
-    )
+    drawn = draw.standard_normal((NUM_SUBSPACES, others, dimension))
+    return principal_cosines(fixed, _orthonormal(drawn))
 
 
+@lru_cache(maxsize=1)  # asked for twice: about the mean and about zero
 def base_angles(
     first: BaseRows | None, second: BaseRows | None, num_axes: int, others: int
 ) -> Cosines | None:
@@ -112,21 +109,21 @@ def base_angles(
         first.directions(NUM_SUBSPACES * num_axes, 1).reshape(NUM_SUBSPACES, num_axes, -1),
         second.directions(NUM_SUBSPACES * others, 2).reshape(NUM_SUBSPACES, others, -1),
     )
-    return np.stack(
-        [principal_cosines(_orthonormal(a), _orthonormal(b)) for a, b in zip(*drawn, strict=True)]
-    )
+    return principal_cosines(*map(_orthonormal, drawn))
 
 
 def principal_cosines(
-    first: Float64[np.ndarray, "d k"], second: Float64[np.ndarray, "d m"]
-) -> Float64[np.ndarray, " least"]:
+    first: Float64[np.ndarray, "... d k"], second: Float64[np.ndarray, "... d m"]
+) -> Float64[np.ndarray, "... least"]:
     """Return the cosines of the principal angles of two orthonormal bases, the largest first.
+
+    Of many pairs at once where there are more dimensions; a single basis stands for all.
 
     Bjorck and Golub 1973, *Numerical methods for computing angles between linear subspaces*.
     """
-    cosines = np.linalg.svd(first.T @ second, compute_uv=False)
+    cosines = np.linalg.svd(np.swapaxes(first, -1, -2) @ second, compute_uv=False)
     return np.asarray(np.clip(cosines, 0.0, 1.0))
 
 
-def _orthonormal(directions: Float64[np.ndarray, "k d"]) -> Float64[np.ndarray, "d m"]:
-    return np.asarray(np.linalg.qr(directions.T)[0])
+def _orthonormal(directions: Float64[np.ndarray, "draws k d"]) -> Float64[np.ndarray, "draws d m"]:
+    return np.asarray(np.linalg.qr(np.swapaxes(directions, -1, -2))[0])
