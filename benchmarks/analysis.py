@@ -1,4 +1,4 @@
-"""How long the mathematics takes: all metrics of one place, a comparison of a million numbers.
+"""How long the mathematics takes: metrics of one place, a job, a comparison of a million numbers.
 
     python -m benchmarks.analysis [PART ...] [--rows N] [--width d]
 
@@ -8,6 +8,7 @@ Each part runs in a process of its own, so that its peak of memory is its own.
 import argparse
 import multiprocessing
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from analysis.metric import METRICS
 from analysis.rows.moments import Moments
 from analysis.rows.summary import GroupSummary, Reservoir, Sample, ToxicDirections
 from analysis.tables.comparison_table import compare
+from benchmarks.planted_store import SITES, PlantedRoot
+from cluster.storage import Storage
 
 _GROUPS, _KEPT = 20, 2048
 _JACKKNIFED = (
@@ -55,6 +58,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(_PARTS), help=", ".join(_PARTS))
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=4096)
+    parser.add_argument("--layers", type=int, default=8, help="of the part `job`: 3 sites each")
     chosen = parser.parse_args()
     for part in chosen.parts:
         worker = multiprocessing.get_context("spawn").Process(target=_PARTS[part], args=(chosen,))
@@ -111,6 +115,23 @@ def _measure(chosen: argparse.Namespace) -> None:
     print(f"peak {_peak():.1f} GB, of it {before:.1f} the samples and Python (floor 4)")
 
 
+def _measure_job(chosen: argparse.Namespace) -> None:
+    """Run a whole `measure` job of 1,000 prompts on stores on disk, as a worker runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = PlantedRoot(
+            storage=Storage(folder), num_prompts=1000, width=chosen.width, num_layers=chosen.layers
+        )
+        inputs = root.inputs()
+        before = _peak()
+        clock = Clock()
+        places = len(SITES) * chosen.layers
+        with clock.running(f"  {places} places, 1,000 prompts, d = {chosen.width:,}"):
+            root.measured(inputs)
+    share = clock.processor / places
+    print(f"a whole measure job: {clock}, {share:.1f} s of processors a place (floor 10 min)")
+    print(f"peak {_peak():.1f} GB, of it {before:.1f} writing the stores (floor 4)")
+
+
 def _compare(chosen: argparse.Namespace) -> None:
     """Return the comparison table of a million measurements, as a thousand jobs left them."""
     own = _measurements(1_000_000)
@@ -148,6 +169,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "points": _points,
     "jackknives": _jackknives,
     "measure": _measure,
+    "job": _measure_job,
     "compare": _compare,
     "merge": _merge,
 }
