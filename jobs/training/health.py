@@ -1,7 +1,8 @@
 """`Health`: the faults that end a training run that is beyond hope, and the evidence they leave.
 
-Diverged, GradientExploded, NothingLearned, EmptyLoader   UserError: a run repeats itself to
-                                                          the bit, so trying again cannot help
+Diverged, GradientExploded, NothingLearned, EmptyLoader   UserError: a run repeats itself, to
+                                                          the bit or to rounding, so trying again
+                                                          cannot help
 SilentLoader                                              SurroundingsError: trying again may help
 """
 

@@ -36,7 +36,8 @@ class Marker:
     layout: Layout
     """Layout of the run that wrote it."""
     exact: bool
-    """True when each step before was computed as this layout computes it, bit for bit."""
+    """True when each step before was computed as this layout computes it, and the run went on only
+    from where equal steps give equal bits."""
     files: Mapping[str, FileEntry]
     """Name in the folder -> size and digest."""
 

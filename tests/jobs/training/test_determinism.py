@@ -2,10 +2,12 @@
 
 import os
 
+import pytest
 import torch
 
-from jobs.training import alignment
+from jobs.training import alignment, supervision
 from jobs.training.determinism import repeating_kernels, repeats_itself
+from tests.jobs.training.ranks import stop_at
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 2, "learning_rate": 1e-3}
@@ -45,3 +47,23 @@ def test_a_gpu_repeats_itself_only_where_it_is_asked_to():
     assert repeats_itself(on_gpu=False, deterministic=False)
     assert repeats_itself(on_gpu=True, deterministic=True)
     assert not repeats_itself(on_gpu=True, deterministic=False)
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_resumed_run_is_exact_only_where_equal_steps_give_equal_bits(
+    scored, monkeypatch, repeats
+):
+    asked = []
+
+    def answers(**given):
+        asked.append(given)
+        return repeats
+
+    monkeypatch.setattr(supervision, "repeats_itself", answers)
+    params = {**PARAMS, "steps": 3, "checkpoint_every": 1, "deterministic": True}
+    stopped, _ = scored.run("align", params, name="run", stop=stop_at(1), **INPUTS)
+    assert stopped["state"] == "stopped", stopped
+    scored.done("align", params, name="run", attempt="2", **INPUTS)
+    resume = scored.artifact("run").facts["training"]["resume"]
+    assert resume["resumed_from"] and resume["exact"] is repeats
+    assert asked == [{"on_gpu": False, "deterministic": True}] * 2
