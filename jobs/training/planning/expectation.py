@@ -94,11 +94,22 @@ class Expected:
         return f", {self.lengths.mean:.0f} in the mean ({self.lengths.whence}){kernel}"
 
     def _slow_disk(self, layout: Layout) -> str:
-        """Say where checkpoints take longer than the steps between them."""
-        step_s, disk_s = self.step_seconds(layout), self._checkpoint_seconds()
-        if not layout.num_gpus or step_s is None or disk_s <= (self.num_steps or 0) * step_s:
+        """Say from what speed of the disk on checkpoints keep the steps waiting, if it is high.
+
+        One is written while training goes on, and the next one waits for it.
+        """
+        every, step_s = self.params.checkpoint_every, self.step_seconds(layout)
+        if not layout.num_gpus or not every or not step_s or every >= (self.num_steps or 0):
             return ""
-        return f", checkpoints every {self.params.checkpoint_every} steps decide how long"
+        copies = 3 if self.training.optimizer == "adamw" else 2
+        size = copies * SINGLE * self.training.num_trained
+        needed = size / (every * step_s)
+        if needed <= DISK_BYTES_PER_S:
+            return ""
+        return (
+            f", checkpoints of {size / GB:.0f} GB every {every} steps keep it waiting on a disk "
+            f"slower than {needed / GB:.1f} GB/s (checkpoint_every)"
+        )
 
     def resources(self, layout: Layout) -> Resources:
         """Return what the job asks of the machines in this layout."""
@@ -110,9 +121,10 @@ class Expected:
         return replace(given, memory_gb=max(given.memory_gb, round(self.peak_gb(layout), 1)))
 
     def hours(self, layout: Layout) -> float | None:
-        """Return the wall time of the run in hours; None where not known.
+        """Return the wall time of the run in hours, none of it waiting for checkpoints.
 
-        On a processor that is the steps alone, and only done jobs say how fast it is.
+        None where not known. On a processor it is the steps alone, and only done jobs say how fast
+        it is.
         """
         step_s = self.step_seconds(layout)
         if self.num_steps is None or step_s is None:
@@ -122,8 +134,7 @@ class Expected:
             return round(steps_s / 3600, 4)
         written = SINGLE * self.training.model.num_parameters / DISK_BYTES_PER_S
         loaded = HALF * self.training.model.num_parameters / LOAD_BYTES_PER_S
-        run_s = max(steps_s, self._checkpoint_seconds())
-        return round((START_S + loaded + run_s + written) / 3600, 4)
+        return round((START_S + loaded + steps_s + written) / 3600, 4)
 
     def step_seconds(self, layout: Layout) -> float | None:
         """Return the wall time of one optimizer step; None where not known."""
@@ -136,12 +147,6 @@ class Expected:
         effort = step_effort(self.training, layout, self._length(layout))
         seconds = effort.seconds(self.calibration.of(gpu), self.training.dtype)
         return seconds + offloaded_seconds(self.training, layout)
-
-    def _checkpoint_seconds(self) -> float:
-        """Return what a disk takes for all checkpoints; one is written while training goes on."""
-        every, copies = self.params.checkpoint_every, 3 if self.training.optimizer == "adamw" else 2
-        number = (self.num_steps or 0) // every if every else 0
-        return number * copies * SINGLE * self.training.num_trained / DISK_BYTES_PER_S
 
     def _length(self, layout: Layout) -> float:
         """Return tokens of a sequence, padded to the longest of a pass, as far as data say."""

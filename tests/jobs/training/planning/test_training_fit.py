@@ -224,10 +224,18 @@ def test_an_optimizer_in_host_memory_takes_longer_than_one_on_the_gpu():
 
 def test_the_same_memory_in_another_product_takes_other_hours():
     h100, a100 = (
-        fitted(MISTRAL_7B, [replace(H100, gpu_name=name)]) for name in ("H100", "A100-80GB")
+        fitted(MISTRAL_7B, [replace(H100, gpu_name=name)], steps=1000, checkpoint_every=None)
+        for name in ("H100", "A100-80GB")
     )
     assert h100.execution == a100.execution
     assert 1.5 * h100.hours < a100.hours
+
+
+def test_checkpoints_that_keep_the_steps_waiting_for_a_disk_are_named():
+    often = fitted(MISTRAL_7B, [H100], steps=1000, checkpoint_every=10)
+    seldom = fitted(MISTRAL_7B, [H100], steps=1000, checkpoint_every=1000)
+    assert "checkpoints of 58 GB every 10 steps" in often.why
+    assert "checkpoints" not in seldom.why and often.hours == seldom.hours
 
 
 def test_rows_of_the_data_that_are_here_decide_the_hours(tmp_path):
