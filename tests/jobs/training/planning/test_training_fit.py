@@ -250,10 +250,10 @@ def test_rows_of_the_data_that_are_here_decide_the_hours(tmp_path):
         inputs={**of_model(GPT2_MEDIUM), "pairs": pairs},
         machines=[replace(H100, gpu_name="H100")],
     )
-    known = align.fit(align.Params(max_length=1024, epochs=3, global_batch=4), at)
+    known = align.fit(align.Params(max_length=1024, epochs=300, global_batch=4), at)
     assert "in the mean" in known.why
     alone = replace(at, inputs=of_model(GPT2_MEDIUM))
-    bound = align.fit(align.Params(max_length=1024, steps=15, global_batch=4), alone)
+    bound = align.fit(align.Params(max_length=1024, steps=1500, global_batch=4), alone)
     assert "(at most)" in bound.why and known.hours < bound.hours / 3
 
 
