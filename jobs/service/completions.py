@@ -7,7 +7,6 @@ token ids of its continuation is as good.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ from jobs.service.json_service import JSON, JsonService
 
 NO_KEY = "none"
 """Servers of one's own take any key, and some want one."""
-_TOKEN_ID = re.compile(r"token_id:(\d{1,9})")
 _MOST_NAMES = 20
 
 
@@ -115,7 +113,7 @@ class CompletionServer:
             "return_token_ids": True,
         }
         if with_log_probabilities:
-            body |= {"logprobs": 1, "return_tokens_as_token_ids": True}
+            body["logprobs"] = 1
         return self._read(self._completions.post(body), prompt, num_tokens)
 
     def _read(self, content: JSON, prompt: Sequence[int], num_tokens: int) -> ServedTokens:
@@ -127,10 +125,9 @@ class CompletionServer:
                 where=self._where,
                 hint="vLLM does (0.10.2 or later), when it is asked as here: return_token_ids",
             )
-        num_read = _number_read(content, choice)
-        if num_read is not None and num_read != len(prompt):
+        if misread := _misread(content, choice, prompt):
             raise UserError(
-                f"the server read {num_read} tokens where {len(prompt)} were sent",
+                f"the server read {misread}",
                 where=self._where,
                 hint="it must take token ids as they are: nothing put before them or cut off",
             )
@@ -186,9 +183,7 @@ def _tokens_of(
     given = choice.get("logprobs")
     told = given if isinstance(given, dict) else {}
     numbers = told.get("token_logprobs")
-    token_ids = _whole_numbers(choice.get("token_ids")) or _written_ids(told.get("tokens"))
-    if token_ids is None and choice.get("token_ids") == []:
-        token_ids = ()
+    token_ids = _whole_numbers(choice.get("token_ids"))
     if token_ids is None or not isinstance(numbers, list) or len(numbers) != len(token_ids):
         return token_ids, None
     if not all(isinstance(each, int | float) and math.isfinite(each) for each in numbers):
@@ -197,25 +192,21 @@ def _tokens_of(
 
 
 def _whole_numbers(given: JSON) -> tuple[int, ...] | None:
-    if not isinstance(given, list) or not given:
+    if not isinstance(given, list):
         return None
     if not all(type(each) is int and 0 <= each < 1 << 31 for each in given):
         raise TransientFault("the token ids of the answer are no numbers")
     return tuple(given)
 
 
-def _written_ids(given: JSON) -> tuple[int, ...] | None:
-    """Read ids out of tokens that are written as `token_id:17`."""
-    if not isinstance(given, list) or not given:
-        return None
-    matches = [_TOKEN_ID.fullmatch(str(each)) for each in given]
-    return tuple(int(match[1]) for match in matches if match) if all(matches) else None
-
-
-def _number_read(content: Mapping[str, JSON], choice: Mapping[str, JSON]) -> int | None:
-    """Return how many tokens of the prompt the server says that it read; None: it says nothing."""
+def _misread(
+    content: Mapping[str, JSON], choice: Mapping[str, JSON], prompt: Sequence[int]
+) -> str | None:
+    """Say what the server read in place of the prompt; None where it says nothing of that kind."""
     echoed, usage = choice.get("prompt_token_ids"), content.get("usage")
-    if isinstance(echoed, list):
-        return len(echoed)
     number = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return number if type(number) is int else None
+    if isinstance(echoed, list):
+        number = len(echoed)
+    if type(number) is int and number != len(prompt):
+        return f"{number} tokens where {len(prompt)} were sent"
+    return "other tokens than were sent" if echoed and echoed != list(prompt) else None

@@ -223,13 +223,21 @@ def test_what_passes_is_sent_again(root, inputs, serving, params):
     [
         ({"token_ids": None}, "does not tell the token ids"),
         ({"prompt_token_ids": [0] * 99}, "read 99 tokens where"),
+        ({"prompt_token_ids": ["as many"]}, "read other tokens than were sent"),
         ({"finish_reason": "length", "token_ids": [5]}, "stopped after 1 of 5 tokens"),
     ],
 )
 def test_a_server_that_cannot_do_this_is_the_users_mistake_at_once(
     root, inputs, serving, params, changed, wrong
 ):
-    serving.rule = lambda content, number: serving.complete(content, **changed)
+    def rule(content, number):
+        more = {
+            name: value * len(content["prompt"]) if value == ["as many"] else value
+            for name, value in changed.items()
+        }
+        return serving.complete(content, **more)
+
+    serving.rule = rule
     error = failed(root, params(), inputs)
     assert error["code"] == "user_mistake" and wrong in error["message"]
     assert len(serving.seen) == 1
