@@ -53,6 +53,11 @@ class Captured:
         return np.asarray(np.maximum(ratios_left(self.inside, self.total), 0.0))
 
     @property
+    def along_left(self) -> Float64[np.ndarray, "groups k"]:
+        """The share along each axis without each group; NaN where nothing is left."""
+        return np.stack([ratios_left(column, self.total) for column in self.along.T], axis=1)
+
+    @property
     def shares_along(self) -> Float64[np.ndarray, " k"]:
         """The share along each axis, groups pooled."""
         return np.asarray(self.along.sum(axis=0) / self.total.sum())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, partial, reduce
 
 import numpy as np
 from jaxtyping import Float64
 
 from analysis.estimates import evaluation
 from analysis.estimates.captured_energies import Captured, Pair, capture_energies
-from analysis.estimates.intervals import jackknife
+from analysis.estimates.intervals import Estimate, jackknife
 from analysis.estimates.leading_axes import RESOLVED, axes_without, learned_axes
 from analysis.metric import Computation, Metric
 from analysis.rows.summary import Sample
@@ -37,14 +38,14 @@ class CapturedEnergy(Metric):
     """
 
     DEFINITION = (
-        "v2: share of squared norm in the other condition's top min(10, d) population axes, solved"
+        "v3: share of squared norm in the other condition's top min(10, d) population axes, solved"
         " for from the energies along axes learned without group g, pooled over g, by how axes of "
         "so many rows of the other condition's population eigenvalues lie, mean of two models of "
         "the rest; _heldout: of the other condition itself, by the same axes; _ratio: of the two; "
-        "interval: delete-group jackknife, and what the models and another spectrum that fits "
-        "differ by; _learned…: in the axes as learned, these held fixed or learned again, the "
-        "wider; centred: rows minus the mean of the groups but g; bands: a random subspace, and "
-        "base rows in the axes of base rows of the other half of the groups"
+        "interval: delete-group jackknife, learned axes held fixed or learned again, the wider, "
+        "and what the models and another spectrum that fits differ by; _learned…: in the axes as "
+        "learned, that jackknife alone; centred: rows minus the mean of the groups but g; bands: a "
+        "random subspace, and base rows in the axes of base rows of the other half of the groups"
     )
     REPORTS = (
         "captured_energy",
@@ -63,14 +64,19 @@ class CapturedEnergy(Metric):
         """Return what computes each value."""
         captured = cache(partial(capture_energies, sample, against, centred))
         varied = cache(lambda: _vary_axes(captured(), sample, against, centred))
-        leading = cache(lambda: _find_leading(captured(), varied(), against, centred))
+        leading = cache(
+            lambda: [
+                _find_leading(captured(), along, against, centred)
+                for along in (varied(), _fix_axes(captured()))
+            ]
+        )
         return [
-            lambda: _measure_leading(captured()[0], leading().own),
-            lambda: _measure_leading(captured()[1], leading().heldout),
+            lambda: _measure_leading(captured()[0], [found.own for found in leading()]),
+            lambda: _measure_leading(captured()[1], [found.heldout for found in leading()]),
             lambda: _measure_leading_ratio(*captured(), leading()),
             lambda: _measure_share(captured()[0], varied()[0]),
             lambda: _measure_share(captured()[1], varied()[1]),
-            lambda: _measure_ratio(*captured()),
+            lambda: _measure_ratio(*captured(), varied()),
         ]
 
 
@@ -112,6 +118,12 @@ def _vary_axes(
     )
 
 
+def _fix_axes(pair: Pair) -> tuple[Along, Along]:
+    """Return both conditions' shares along axes that stay what they were without each group."""
+    first, second = (list(np.maximum(half.along_left, 0.0)) for half in pair)
+    return first, second
+
+
 def _find_leading(
     pair: Pair, varied: tuple[Along, Along], against: Sample | None, centred: bool
 ) -> Leading:
@@ -125,6 +137,10 @@ def _find_leading(
     own, heldout = [], []
     for number, shares, held in zip((None, *pair[0].numbers), along, own_along, strict=True):
         known = axes if number is None else axes_without(axes, left_out, places.get(int(number)))
+        if not (np.isfinite(shares).all() and np.isfinite(held).all()):
+            own.append((np.nan, np.nan))
+            heldout.append(np.nan)
+            continue
         known = known.calibrated(held)
         own.append(known.leading_share(shares))
         heldout.append(known.leading)
@@ -142,16 +158,26 @@ def _find_leading(
     return Leading(own=numbers, heldout=others)
 
 
+Numbers = Float64[np.ndarray, "models leave"]
+
+
 def _measure_leading(
-    captured: Captured, numbers: Float64[np.ndarray, "models leave"], most: float = 1.0
+    captured: Captured, ways: Sequence[Numbers], most: float = 1.0
 ) -> evaluation.Measured:
-    """Measure the mean of two models; to its error that of the models is added, as variances."""
+    """Measure the mean of two models; to its error that of the models is added, as variances.
+
+    Args:
+        captured: the energies that the numbers are made of.
+        ways: the numbers, which differ in what a group is left out of: the wider interval counts.
+        most: the largest number there can be.
+    """
     filled = captured.counts > 0
     counts = captured.counts[filled]
-    centre = numbers[:2].mean(axis=0)
-    estimate = jackknife(float(centre[0]), centre[1:][filled], counts)
+    centres = [numbers[:2].mean(axis=0) for numbers in ways]
+    first, *others = (jackknife(float(centre[0]), centre[1:][filled], counts) for centre in centres)
+    estimate = reduce(Estimate.joined, others, first)
     if estimate.low is not None and estimate.high is not None:
-        value, models = estimate.value, numbers[:, 0]
+        value, models = estimate.value, ways[0][:, 0]
         below = float(np.hypot(value - estimate.low, value - models.min()))
         above = float(np.hypot(estimate.high - value, models.max() - value))
         estimate = replace(estimate, low=value - below, high=value + above)
@@ -163,9 +189,11 @@ def _measure_leading(
     )
 
 
-def _measure_leading_ratio(own: Captured, other: Captured, leading: Leading) -> evaluation.Measured:
+def _measure_leading_ratio(
+    own: Captured, other: Captured, leading: Sequence[Leading]
+) -> evaluation.Measured:
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = leading.own / leading.heldout
+        ratios = [found.own / found.heldout for found in leading]
     both = replace(own, counts=own.counts + other.counts)
     measured = _measure_leading(both, ratios, most=float("inf"))
     return replace(measured, null=None, num_rows=int(own.counts.sum()))
@@ -176,31 +204,42 @@ def _measure_share(captured: Captured, varied: Along) -> evaluation.Measured:
 
     Which rows happen to have taught the axes moves the share as well, and most where they are few.
     """
-    filled = captured.counts > 0
-    left_out, counts = captured.shares_left[filled], captured.counts[filled]
-    estimate = jackknife(captured.share, left_out, counts)
-    again = np.array([float(along.sum()) for along in varied])[filled]
-    other = jackknife(captured.share, again, counts)
-    lows = [end for end in (estimate.low, other.low) if end is not None]
-    highs = [end for end in (estimate.high, other.high) if end is not None]
-    if lows and highs:
-        estimate = replace(estimate, low=min(lows), high=max(highs))
+    again = np.array([float(along.sum()) for along in varied])
+    estimate = _wider(captured.share, captured.shares_left, again, captured.counts)
     return evaluation.Measured(
         estimate=estimate.within(0.0, 1.0),
         num_rows=int(captured.counts.sum()),
-        groups=captured.numbers[filled].tolist(),
+        groups=captured.numbers[captured.counts > 0].tolist(),
         null=captured.null,
         base_null=captured.base_null,
     )
 
 
-def _measure_ratio(sample: Captured, other: Captured) -> evaluation.Measured:
+def _measure_ratio(
+    sample: Captured, other: Captured, varied: tuple[Along, Along]
+) -> evaluation.Measured:
+    """Measure the ratio of both conditions' shares in axes as learned, by the same two ways."""
     if not other.share > 0:
         reason = "the other condition's own held-out share is zero"
         raise evaluation.UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
+    own, beside = (np.array([float(along.sum()) for along in half]) for half in varied)
     with np.errstate(divide="ignore", invalid="ignore"):
-        left_out = sample.shares_left / other.shares_left
+        fixed, again = sample.shares_left / other.shares_left, own / beside
     counts = sample.counts + other.counts
-    estimate = jackknife(sample.share / other.share, left_out, counts)
+    estimate = _wider(sample.share / other.share, fixed, again, counts)
     num_rows, groups = int(sample.counts.sum()), sample.numbers.tolist()
     return evaluation.Measured(estimate=estimate, num_rows=num_rows, groups=groups)
+
+
+def _wider(
+    value: float,
+    fixed: Float64[np.ndarray, " groups"],
+    again: Float64[np.ndarray, " groups"],
+    counts: Float64[np.ndarray, " groups"],
+) -> Estimate:
+    """Estimate by jackknife with axes held fixed, out to that with axes learned again."""
+    filled = counts > 0
+    estimate, other = (
+        jackknife(value, left_out[filled], counts[filled]) for left_out in (fixed, again)
+    )
+    return estimate.joined(other)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.metric import METRICS
+from analysis.metrics import captured_energy as room
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -43,6 +44,31 @@ def test_subspaces_come_from_the_other_groups(sample_of, dimension: int, centred
     assert found[name, centred] == pytest.approx(expected, rel=1e-7)
     assert found[f"{name}_heldout", centred] == pytest.approx(heldout, rel=1e-7)
     assert found[f"{name}_ratio", centred] == pytest.approx(expected / heldout, rel=1e-7)
+
+
+def test_intervals_are_the_wider_of_axes_held_fixed_and_learned_again(
+    sample_of, monkeypatch
+) -> None:
+    rng = np.random.default_rng(4)
+    pair = [sample_of(rows) for rows in rng.standard_normal((2, 120, 20)) * 0.8 ** np.arange(20)]
+
+    def widths() -> np.ndarray:
+        return np.array([value.high - value.low for value in captured_energy.measure(*pair)])
+
+    def still(energies, *rest) -> tuple:
+        return tuple([half.shares_along] * len(half.counts) for half in energies)
+
+    both = widths()
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "_vary_axes", still)
+        fixed = widths()
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "_fix_axes", still)
+        again = widths()
+    assert (both >= 0.999 * fixed).all() and (both >= 0.999 * again).all()
+    population = [not value.metric.count("learned") for value in captured_energy.measure(*pair)]
+    assert (both[population] > 1.01 * fixed[population]).any()
+    assert (both[population] > 1.01 * again[population]).any()
 
 
 def test_pure_noise_captures_k_over_d_and_a_ratio_of_one(sample_of) -> None:
