@@ -10,12 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from cluster.machine.accelerators import Accelerator, find_accelerator
+from cluster.machine.accelerators import find_accelerator
 from jobs.worker.versions import code_commit
-from orchestrator.plan.calibrations import calibration_file
 
 RESULTS = Path(__file__).parents[1] / "results"
 """Where results are kept."""
@@ -39,20 +37,20 @@ def new_document(machine: Mapping[str, Any], commit: str | None = None) -> Docum
     }
 
 
-def product_of(machine: Mapping[str, Any]) -> str:
+def product_of(gpu: str, memory_gb: float = 0.0) -> str:
     """Return what files name a GPU by: its product where that is known, else its whole name."""
-    known = _product(machine)
-    name = machine["gpu"].removeprefix("NVIDIA ") if known is None else known.name
-    return re.sub(r"[^0-9A-Za-z.]+", "-", name).strip("-")
+    known = find_accelerator(gpu, memory_gb)
+    name = gpu.removeprefix("NVIDIA ") if known is None else known.name
+    return re.sub(r"[^0-9A-Za-z]+", "-", name).strip("-")
 
 
-def _product(machine: Mapping[str, Any]) -> Accelerator | None:
-    return find_accelerator(machine["gpu"], machine["memory_gb"])
+def _product(document: Document) -> str:
+    return product_of(document["machine"]["gpu"], document["machine"]["memory_gb"])
 
 
 def path_of(document: Document, folder: Path) -> Path:
     """Return where a document's JSON stands; its table stands beside it."""
-    return folder / f"{PREFIX}{product_of(document['machine'])}-{document['date']}.json"
+    return folder / f"{PREFIX}{_product(document)}-{document['date']}.json"
 
 
 def save(document: Document, folder: Path) -> Path:
@@ -64,29 +62,30 @@ def save(document: Document, folder: Path) -> Path:
         document = {**document, "parts": {**before["parts"], **document["parts"]}}
     _write(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     _write(path.with_suffix(".md"), "\n".join(table(document)) + "\n")
-    product = _product(document["machine"])
-    if product is not None and (found := calibration(document)):
-        name = calibration_file(product.name).name
+    if found := calibration(document):
+        name = f"calibration-{_product(document)}.json"
         _write(folder / name, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return path
 
 
-def calibration(document: Document) -> dict[str, dict[str, object]]:
-    """Return what the plan is corrected by on this product: kind -> what was measured of it.
+def calibration(document: Document) -> Document | None:
+    """Return what plans for this product may be calibrated with; None where nothing is.
 
-    Medians of measured over planned, of all rows that say so; see `orchestrator.plan.calibrations`.
+    `rates` has measured peaks by the names of `Accelerator`'s fields, per second; `training` the
+    facts `memory` of short training runs, each with its `shape` and `step_s`. The plan reads them
+    in `orchestrator.plan.calibrations`.
     """
-    ratios: dict[str, dict[str, list[float]]] = {}
-    for part in document["parts"].values():
-        for row in part["rows"]:
-            for kind, measured in ((row["facts"] or {}).get("calibrates") or {}).items():
-                for name, ratio in measured.items():
-                    ratios.setdefault(kind, {}).setdefault(name, []).append(ratio)
-    whence = {"machine": document["machine"]["gpu"], "date": document["date"]}
-    return {
-        kind: {**{name: round(median(found), 4) for name, found in measured.items()}, **whence}
-        for kind, measured in sorted(ratios.items())
-    }
+    rates = {name: rate for found in _facts(document, "peaks") for name, rate in found.items()}
+    training = _facts(document, "memory")
+    if not rates and not training:
+        return None
+    head = {name: document[name] for name in ("machine", "commit", "date")}
+    return {**head, "rates": rates, "training": training}
+
+
+def _facts(document: Document, part: str) -> list[dict[str, Any]]:
+    rows = document["parts"].get(part, {}).get("rows", [])
+    return [row["facts"] for row in rows if row["facts"]]
 
 
 def table(document: Document, *, level: int = 2) -> Iterator[str]:
@@ -154,7 +153,7 @@ def newest(folder: Path = RESULTS) -> list[Document]:
     by_product: dict[str, Document] = {}
     for path in sorted(folder.glob(f"{PREFIX}*.json"), key=lambda path: path.stem[-10:]):
         document = json.loads(path.read_text(encoding="utf-8"))
-        by_product[product_of(document["machine"])] = document
+        by_product[_product(document)] = document
     return sorted(by_product.values(), key=lambda document: document["date"], reverse=True)
 
 

@@ -20,6 +20,7 @@ from benchmarks.bare_trl import trainer_of
 from benchmarks.gpu.machine import Machine
 from benchmarks.preference_workload import PreferenceWorkload, word_tokenizer
 from benchmarks.training import clocked, quiet
+from cluster.errors import OutOfMemory
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
@@ -56,7 +57,7 @@ def or_does_not_fit(machine: Machine, work: Callable[[], Result]) -> tuple[Resul
     try:
         result = work()
     except Exception as fault:
-        if not is_out_of_memory(fault):
+        if not isinstance(fault, OutOfMemory) and not is_out_of_memory(fault):
             raise
         why = f"does not fit: {str(fault).strip().partition(chr(10))[0]}"
     # Only here, where the fault no longer holds the tensors of the failed run.

@@ -88,7 +88,7 @@ def _planned_row(
         value=round(seconds, 2),
         unit="s",
         note=f"planned {said}; {peak_gb:.1f} GB, planned {forecast.peak_gb:.1f} GB",
-        facts={"calibrates": {"extract": ratios}} if ratios else None,
+        facts={"measured_over_planned": ratios} if ratios else None,
     )
 
 

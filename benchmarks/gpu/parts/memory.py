@@ -96,11 +96,7 @@ def _peak_row(name: str, first: float, corrected: float, num_done: int, seen: Se
         value=seen.memory["measured_gb"],
         unit="GB",
         note=f"closed form {first:.2f} GB, corrected by {num_done} smaller {corrected:.2f} GB",
-        facts={
-            "calibrates": {"align": {"memory": (seen.memory["measured_gb"] or 0.0) / first}},
-            "shape": name,
-            **seen.memory,
-        },
+        facts={**seen.memory, "shape": name, "step_s": seen.step_s},
     )
 
 
@@ -111,5 +107,4 @@ def _step_row(name: str, planned: float | None, calibrated: float | None, seen: 
         value=round(seen.step_s, 4),
         unit="s",
         note=f"planned {said[0]}, from the rate of smaller ones {said[1]}",
-        facts={"calibrates": {"align": {"hours": seen.step_s / planned}}} if planned else None,
     )

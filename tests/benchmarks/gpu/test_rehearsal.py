@@ -94,13 +94,13 @@ def test_memory_ran_out_in_the_rehearsal_and_the_unit_came_through(rehearsed) ->
 def test_training_is_watched_and_planned_for_every_shape(rehearsed) -> None:
     facts = [row["facts"] for row in rehearsed("memory")["rows"] if row["facts"]]
     assert [one["shape"] for one in facts] == ["gpt2", "gpt2-xl", "mistral-7b"]
-    assert all(one["states_gb"] > 0 and one["calibrates"]["align"]["memory"] > 0 for one in facts)
+    assert all(one["states_gb"] > 0 and one["step_s"] > 0 for one in facts)
 
 
 def test_an_extraction_is_planned_as_a_job_would_be(rehearsed) -> None:
     planned = [row for row in rehearsed("extraction")["rows"] if row["facts"]]
     assert len(planned) == 4
-    assert all(row["facts"]["calibrates"]["extract"]["hours"] > 0 for row in planned)
+    assert all(row["facts"]["measured_over_planned"]["hours"] > 0 for row in planned)
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from benchmarks.gpu import results
 from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.part import PARTS, Aim, Row, in_order
 from cluster.machine.resources import Resources
-from jobs.kind import Calibration
 from orchestrator.plan import calibrations
 
 H200 = {
@@ -45,16 +44,14 @@ def test_parts_of_one_day_join_in_one_file_and_its_table(tmp_path) -> None:
 
 
 def test_the_plan_reads_what_a_check_measured(tmp_path, monkeypatch) -> None:
-    rows = [
-        Row(what=str(ratio), value=1.0, facts={"calibrates": {"align": {"memory": ratio}}})
-        for ratio in (1.1, 1.2, 9.0)
-    ]
-    hours = Row(what="units", value=1.0, facts={"calibrates": {"extract": {"hours": 0.5}}})
-    results.save(document(memory=measured(*rows), extraction=measured(hours)), tmp_path)
+    rates = Row(what="products", value=1.0, facts={"half_flops": 7e14, "tf32_flops": 4e14})
+    run = Row(what="gpt2, peak", value=1.0, facts={"shape": "gpt2", "measured_gb": 2.0})
+    results.save(document(peaks=measured(rates), memory=measured(run)), tmp_path)
     monkeypatch.setattr(calibrations, "FOLDER", tmp_path)
     here = [Resources(num_gpus=1, gpu_name="NVIDIA H200", gpu_memory_gb=150.1)]
-    assert calibrations.calibration_of("align", here) == Calibration(memory=1.2)
-    assert calibrations.calibration_of("extract", here) == Calibration(hours=0.5)
+    found = calibrations.calibration_of(here)
+    assert found.rates == {"half_flops": 7e14, "tf32_flops": 4e14}
+    assert found.training == [{"memory": {"shape": "gpt2", "measured_gb": 2.0}}]
 
 
 def test_a_part_that_is_run_again_takes_the_place_of_what_it_was(tmp_path) -> None:
