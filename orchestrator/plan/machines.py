@@ -15,6 +15,7 @@ from cluster.machine.accelerators import (
     planned_as,
     product_names,
 )
+from cluster.machine.gpu_processes import gpu_processes
 from cluster.machine.resources import Resources
 
 MACHINES_GRAMMAR = (
@@ -23,6 +24,7 @@ MACHINES_GRAMMAR = (
 )
 """How `plan --machines` names machines, for its help and for messages."""
 _NODES = re.compile(r"([1-9][0-9]*)x(?:0|([1-9][0-9]*)x([A-Za-z0-9][A-Za-z0-9_. -]{0,80}))")
+_MOST_NAMED = 8
 _MOST_NODES = 10_000
 _MOST_GPUS = 1_024
 """GPUs of one node: more than any node has."""
@@ -156,6 +158,16 @@ def _parse_nodes(text: str) -> list[Resources]:
             + f"or write its memory: {match[1]}x{match[2]}x{match[3]}-80GB",
         )
     return [_node(num_gpus, memory_gb, match[3])] * num_nodes
+
+
+def notes_on_neighbours() -> list[str]:
+    """Say which processes are on the GPUs of this machine now; jobs have what they leave."""
+    processes = [process.describe() for process in gpu_processes()]
+    if not processes:
+        return []
+    shown = ", ".join(processes[:_MOST_NAMED])
+    more = f" and {len(processes) - _MOST_NAMED} more" if len(processes) > _MOST_NAMED else ""
+    return [f"GPUs of this machine are in use: {shown}{more}; jobs have what is left"]
 
 
 def _did_you_mean(name: str) -> str:

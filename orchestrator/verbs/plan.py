@@ -4,7 +4,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
-from orchestrator.plan.machines import MACHINES_GRAMMAR, notes_on_machines, parse_machines
+from orchestrator.plan.machines import (
+    MACHINES_GRAMMAR,
+    notes_on_machines,
+    notes_on_neighbours,
+    parse_machines,
+)
 from orchestrator.verb import chosen_root, study_argument
 
 if TYPE_CHECKING:
@@ -60,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     document["notes"] = [
         *decided.plan.notes,
         *notes_on_machines(machines),
+        *([] if options.machines else notes_on_neighbours()),
         *notes_before_running(decided.plan, decided.to_run),
     ]
     if options.json:

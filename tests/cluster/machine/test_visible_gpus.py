@@ -1,6 +1,7 @@
 import pytest
 
 from cluster.machine import visible_gpus
+from cluster.machine.accelerators import find_accelerator
 from cluster.machine.resources import this_machine
 from cluster.machine.visible_gpus import Board, Gpu, choose_visible
 
@@ -108,6 +109,64 @@ def test_a_machine_offers_parts_with_their_own_memory(
     put_program(tmp_path, monkeypatch, SMI, visible)
     offered = this_machine()
     assert (offered.num_gpus, offered.gpu_memory_gb) == (count, memory_gb)
+
+
+LISTS = {
+    # In the formats that NVIDIA documents, of Ampere and Hopper, by drivers old and new.
+    "7 equal parts": (
+        ["GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-b8ea3855-276c-c9cb-b366-c6fa655957c5)"]
+        + [
+            f"  MIG 1g.10gb     Device  {number}: (UUID: MIG-fb42055e-9e53-5764-9278-{number:012d})"
+            for number in range(7)
+        ],
+        "81559, Enabled",
+        (7, 10, "H100 MIG 1g.10gb"),
+    ),
+    "unequal parts": (
+        [
+            "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-d8de4d7e-cb3f-5a2b-a9be-8c7ed0f7f9d4)",
+            "  MIG 3g.20gb     Device  0: (UUID: MIG-bad62dde-0000-0000-0000-000000000001)",
+            "  MIG 2g.10gb     Device  1: (UUID: MIG-bad62dde-0000-0000-0000-000000000002)",
+            "  MIG 1g.5gb+me   Device  2: (UUID: MIG-bad62dde-0000-0000-0000-000000000003)",
+        ],
+        "40960, Enabled",
+        (3, 5, "A100-40GB MIG 1g.5gb"),
+    ),
+    "compute instances": (
+        [
+            "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-d8de4d7e-cb3f-5a2b-a9be-8c7ed0f7f9d4)",
+            "  MIG 1c.3g.20gb  Device  0: (UUID: MIG-GPU-d8de4d7e-cb3f-5a2b-a9be-8c7ed0f7f9d4/1/0)",
+            "  MIG 2c.3g.20gb  Device  1: (UUID: MIG-GPU-d8de4d7e-cb3f-5a2b-a9be-8c7ed0f7f9d4/1/1)",
+        ],
+        "40960, Enabled",
+        (2, 20, "A100-40GB MIG 1c.3g.20gb"),
+    ),
+    "one whole, one in parts": (
+        [
+            "GPU 0: NVIDIA H200 (UUID: GPU-00000000-0000-0000-0000-000000000001)",
+            "GPU 1: NVIDIA H200 (UUID: GPU-00000000-0000-0000-0000-000000000002)",
+            "  MIG 4g.71gb     Device  0: (UUID: MIG-00000000-0000-0000-0000-000000000003)",
+        ],
+        "143771, Disabled\\n143771, Enabled",
+        (2, 71, "H200 MIG 4g.71gb"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_parts_are_counted_with_the_memory_and_the_product_of_their_profile(
+    tmp_path, monkeypatch, case
+):
+    lines, sizes, (count, memory_gb, product) = LISTS[case]
+    shown = "\n".join(lines)
+    program = (
+        f"#!/bin/sh\ncase \"$1\" in\n--list-gpus) cat <<'END'\n{shown}\nEND\n;;\n"
+        f"*mig.mode*) printf '{sizes}\\n';;\n*) exit 2;;\nesac\n"
+    )
+    put_program(tmp_path, monkeypatch, program, None)
+    offered = this_machine()
+    assert (offered.num_gpus, offered.gpu_memory_gb) == (count, memory_gb)
+    assert find_accelerator(offered.gpu_name, offered.gpu_memory_gb).name == product
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,14 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
-from orchestrator.plan.machines import can_hold, parse_machines, refusal
+from orchestrator.plan.machines import (
+    can_hold,
+    notes_on_machines,
+    notes_on_neighbours,
+    parse_machines,
+    refusal,
+)
+from tests.cluster.machine.test_visible_gpus import put_program
 
 
 def gang(num_gpus_each, num_ranks, num_nodes=1):
@@ -66,3 +73,33 @@ def test_more_machines_than_there_are_cost_nothing_and_are_refused(text):
     with pytest.raises(UserError, match="more than") as caught:
         parse_machines(text)
     assert len(str(caught.value)) < 300
+
+
+def test_a_product_that_is_not_known_is_told_with_what_it_is_planned_as():
+    known, unknown = parse_machines("2x8xH100-80GB"), parse_machines("2x8xH10-80GB,1x0")
+    assert notes_on_machines(known) == []
+    (note,) = notes_on_machines(unknown)
+    assert "'H10-80GB' is not known" in note and "did you mean 'H100'?" in note
+    assert "the slowest GPU of 80 GB that is known" in note
+    nameless = Resources(num_cpus=1, num_gpus=1)
+    assert "no hours are expected" in notes_on_machines([nameless])[0]
+
+
+def test_a_product_without_a_memory_that_is_not_known_is_refused_with_the_nearest_match():
+    with pytest.raises(UserError) as caught:
+        parse_machines("1x8xH10")
+    assert "did you mean 'H100'?" in caught.value.hint and "A100" in caught.value.allowed
+
+
+def test_products_of_one_memory_are_told_apart():
+    (a100,), (h100,) = parse_machines("1x8xA100-80GB"), parse_machines("1x8xH100-80GB")
+    assert a100.gpu_memory_gb == h100.gpu_memory_gb and a100 != h100
+
+
+def test_who_is_on_the_gpus_of_this_machine_is_named(tmp_path, monkeypatch):
+    lines = "".join(f"echo 'GPU-1, {pid}, /bin/train, 1024'\n" for pid in range(1, 11))
+    put_program(tmp_path, monkeypatch, f"#!/bin/sh\n{lines}", None)
+    (note,) = notes_on_neighbours()
+    assert "train (pid 1) 1.1 GB" in note and "and 2 more" in note
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert notes_on_neighbours() == []
