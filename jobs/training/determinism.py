@@ -6,13 +6,18 @@ sums, and cuBLAS on several streams.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cluster.errors import UserError
+
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """The variable without which torch refuses to multiply in this mode on a GPU."""
 _REPEATING = ":4096:8"
+_REFUSED = re.compile("deterministic implementation|Deterministic behavior was enabled")
+"""What torch says of an operator, and of cuBLAS under another workspace."""
 
 
 def repeats_itself(*, on_gpu: bool, deterministic: bool) -> bool:
@@ -22,9 +27,12 @@ def repeats_itself(*, on_gpu: bool, deterministic: bool) -> bool:
 
 @contextmanager
 def repeating_kernels(wanted: bool) -> Iterator[None]:
-    """Let torch use only kernels that repeat themselves, where wanted; what has none raises.
+    """Let torch use only kernels that repeat themselves, where wanted.
 
     Of process-wide settings, each is put back afterwards.
+
+    Raises:
+        UserError: something that the run computes has no such kernel.
     """
     if not wanted:
         yield
@@ -42,6 +50,15 @@ def repeating_kernels(wanted: bool) -> Iterator[None]:
     kernels.fill_uninitialized_memory = False
     try:
         yield
+    except RuntimeError as fault:
+        if _REFUSED.search(str(fault)) is None:
+            raise
+        raise UserError(
+            f"this run cannot repeat itself to the bit here: {str(fault).partition('. ')[0]}",
+            where="deterministic",
+            allowed=["false"],
+            hint="leave it out, or try attention: eager",
+        ) from fault
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
         kernels.fill_uninitialized_memory = filled

@@ -77,6 +77,20 @@ def launched_offline(
     return launch
 
 
+def _dtypes(name: str) -> set[str]:
+    """In what a study's trainings, and the references that they read, compute."""
+    stages = yaml.safe_load((STUDIES / f"{name}.yaml").read_text())["stages"].values()
+    trained = [stage for stage in stages if stage["kind"] in ("align", "reference")]
+    return {stage["params"].get("dtype", "float32") for stage in trained}
+
+
+def test_studies_for_gpus_train_in_bfloat16_and_replications_as_the_paper_does() -> None:
+    for name in ("gpt2-toxicity", "llama-mistral", "pythia-ladder"):
+        assert _dtypes(name) == {"bfloat16"}, name
+    for name in ("gpt2-medium-paper", "gpt2-medium-own-pairs"):
+        assert _dtypes(name) == {"float32"}, name
+
+
 @pytest.mark.parametrize(
     "name",
     # The stages of pythia-ladder are those of llama-mistral.

@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+from cluster.errors import UserError
 from jobs.training import alignment, supervision
 from jobs.training.determinism import repeating_kernels, repeats_itself
 from tests.jobs.training.ranks import stop_at
@@ -41,6 +42,17 @@ def test_what_was_set_before_is_put_back_and_products_have_their_workspace(monke
         assert torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_what_has_no_such_kernel_is_the_users_to_leave_out():
+    """torch's own refusal; `put_` is one of the few that it has on a processor."""
+    said = "put_ does not have a deterministic"
+    with pytest.raises(UserError, match=said) as caught, repeating_kernels(True):
+        torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2), accumulate=False)
+    assert caught.value.where == "deterministic"
+    assert not torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(RuntimeError, match="another"), repeating_kernels(True):
+        raise RuntimeError("another")
 
 
 def test_a_gpu_repeats_itself_only_where_it_is_asked_to():
