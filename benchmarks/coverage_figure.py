@@ -3,8 +3,9 @@
     python -m benchmarks.coverage_figure
 
 One line per value. Over all cells of a range of N / d: from the least to the largest number, with
-a mark at the median. Cells of fewer than 40 prompts are left out. Below it stands how many draws a
-cell rests on: the least of many cells of few draws lies below what an interval truly covers.
+a mark at the median. Cells of fewer than 40 prompts or 25 draws are left out. Below it stands how
+many draws a cell rests on: the least of many cells of few draws lies below what an interval truly
+covers.
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ OUT = Path(__file__).parent.parent / "docs" / "assets" / "coverage.svg"
 RANGES = (("N / d < 0.5", 0.0, 0.5), ("0.5 to 1", 0.5, 1.01), ("N / d > 1", 1.01, np.inf))
 LINE_HEIGHT = 0.155
 """Inches of one value."""
+FEW_DRAWS = 25
+"""Cells of fewer draws are not drawn: the least of many would be chance alone."""
 MOST_BIAS = 3.0
 MOST_WIDTH = 3.0
 
 
 def judged(results: Iterable[Result]) -> list[Result]:
-    """Return the results that are judged: known truth, enough prompts."""
-    return [r for r in results if np.isfinite(r.truth) and r.prompts >= FEW_PROMPTS]
+    """Return the results that are judged: known truth, enough prompts and draws."""
+    return [
+        r
+        for r in results
+        if np.isfinite(r.truth) and r.prompts >= FEW_PROMPTS and r.draws >= FEW_DRAWS
+    ]
 
 
 def coverage_of(result: Result) -> float:
@@ -81,8 +88,13 @@ def draw(results: list[Result]) -> Figure:
         axes[0].set_yticks(range(len(names)), names)
         axes[0].set_ylim(len(names) - 0.5, -0.5)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(RANGES))
-        figure.supxlabel(draws_of(results), fontsize=6.5)
+        figure.legend(
+            *(handles, labels),
+            loc="outside lower center",
+            ncols=len(RANGES),
+            title=draws_of(results),
+            title_fontsize=6.5,
+        )
     return figure
 
 

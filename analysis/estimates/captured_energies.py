@@ -55,7 +55,9 @@ class Captured:
     @property
     def along_left(self) -> Float64[np.ndarray, "groups k"]:
         """The share along each axis without each group; NaN where nothing is left."""
-        return np.stack([ratios_left(column, self.total) for column in self.along.T], axis=1)
+        rest = (self.total.sum() - self.total)[:, None]
+        above, nothing = self.along.sum(axis=0) - self.along, np.full(self.along.shape, np.nan)
+        return np.asarray(np.divide(above, rest, out=nothing, where=rest > 0))
 
     @property
     def shares_along(self) -> Float64[np.ndarray, " k"]:
