@@ -21,7 +21,7 @@ from jobs.models.language_model import LanguageModel
 from jobs.text.transform import Chain
 from jobs.tokens.plan import TokenPlan
 from jobs.tokens.positions import Position
-from jobs.words.pruning import Steps, largest_threshold
+from jobs.words.pruning import LEAST_MARGIN, Steps, threshold_for_others
 from jobs.words.spellings import find_spellings
 from jobs.words.token_texts import read_token_texts
 from jobs.words.token_trie import AFTER_BREAK, build_trie
@@ -44,8 +44,6 @@ _PILOT = 64
 many."""
 _FEWEST = 32
 """Prompts from which on a pilot pays; fewer are each pruned by themselves."""
-_MARGIN = 0.9
-"""Share of what may be left that a pilot leaves, since others may leave more."""
 _LOWER = 0.25
 """How much lower nodes are followed after those prompts of which too much was left."""
 _LOWEST = 1e-12
@@ -173,7 +171,7 @@ def read_toxic_masses(
         )
     pilot = _pilot_of(prompts, plan, _most_tokens(model))
     thresholds, its_masses, its_probabilities = reader.find_thresholds(
-        _MARGIN * share, positions, pilot, scored
+        share, positions, pilot, scored
     )
     others = np.setdiff1d(np.arange(len(plan.prompts)), pilot)
     masses, probabilities = reader.read(
@@ -245,12 +243,12 @@ class _Reader:
         pilot: Int64[np.ndarray, " prompts"],
         scored: Bool[np.ndarray, " tokens"],
     ) -> tuple[Float64[np.ndarray, " tokens"], ToxicMasses, NextTokenProbabilities]:
-        """Follow words after a pilot's prompts until of their mean at most `share` is left.
+        """Follow words after a pilot's prompts until of their mean at most half of `share` is left.
 
         Returns:
-            The largest threshold at which that little is left, by position (a token of several has
-            the least of theirs); and what was read of the pilot's prompts, to the same depth or a
-            little further.
+            The threshold at which others will leave no more than `share`, by position (a token of
+            several has the least of theirs); and what was read of the pilot's prompts, to the same
+            depth or a little further.
         """
         pilot_of = _Pilot(len(self._plan.token_ids))
 
@@ -318,7 +316,7 @@ class _Pilot:
         """Follow words until little is left at each position; return thresholds for all tokens."""
         for level in LEVELS:
             masses = self.masses()
-            unsettled = [at for at in positions if masses.excess(at, share) > 0]
+            unsettled = [at for at in positions if masses.excess(at, LEAST_MARGIN * share) > 0]
             if not unsettled:
                 break
             wanted = np.logical_or.reduce(unsettled)
@@ -336,8 +334,8 @@ class _Pilot:
         """Return the threshold of a position; None where no prompt of the pilot has it."""
         if not any(position[places].any() for places, _ in self.searches):
             return None
-        parts = [search.steps.of(position[places]) for places, search in self.searches]
-        return largest_threshold(Steps.joined(parts), share) or LEVELS[-1]
+        steps = Steps.joined([search.steps.named(places) for places, search in self.searches])
+        return threshold_for_others(steps.of(position), share) or LEVELS[-1]
 
     def masses(self) -> ToxicMasses:
         """Return what was counted and is left at the tokens of the searches."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.words.pruning import Steps, largest_threshold
+from jobs.words.pruning import LEAST_MARGIN, Steps, largest_threshold, threshold_for_others
 
 
 def tree_of(seed, num=400):
@@ -82,3 +82,32 @@ def test_the_last_bits_of_masses_decide_nothing():
     found = largest_threshold(steps_of(masses, parents, 0), 0.02)
     noisy = masses * (1 + 1e-7 * np.random.default_rng(0).normal(size=len(masses)))
     assert largest_threshold(steps_of(noisy, parents, 0), 0.02) == pytest.approx(found, abs=0)
+
+
+def test_a_sample_rarely_leaves_too_much_of_others_and_never_prunes_beyond_its_bound():
+    share, forests = 0.05, []
+    draw = np.random.default_rng(11)
+    for number in range(240):  # few prompts hold most of the mass
+        tree = steps_of(*tree_of(number, 60), number)
+        weight = draw.lognormal(0, 1)
+        forests.append(
+            Steps(
+                owners=tree.owners,
+                below=tree.below * weight,
+                left=tree.left * weight,
+                counted=tree.counted * weight,
+            )
+        )
+    excesses = {"as it is": 0, "for others": 0}
+    for _ in range(40):
+        order = draw.permutation(240)
+        pilot, others = (
+            Steps.joined([forests[n] for n in part]) for part in (order[:24], order[24:])
+        )
+        plain, safe = largest_threshold(pilot, share), threshold_for_others(pilot, share)
+        assert largest_threshold(pilot, LEAST_MARGIN * share) <= safe <= plain
+        for name, threshold in (("as it is", plain), ("for others", safe)):
+            taken = others.below > threshold
+            left, counted = others.left[taken].sum(), others.counted[taken].sum()
+            excesses[name] += left > share * (left + counted)
+    assert excesses["for others"] <= 6 < 12 <= excesses["as it is"]

@@ -183,7 +183,7 @@ def test_where_the_first_prompts_mislead_the_others_are_followed_further(case, m
         return 0.25
 
     model, plan, toxic, whole = case
-    monkeypatch.setattr(toxic_words, "largest_threshold", much_too_high)
+    monkeypatch.setattr(toxic_words, "threshold_for_others", much_too_high)
     mass, left, _ = read(model, plan, toxic, share=0.1)
     assert 0 < left.sum() <= 0.1 * (mass + left).sum()
     assert whole.sum() == pytest.approx((mass + left / 2).sum(), rel=0.1)
