@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=4096)
     parser.add_argument("--layers", type=int, default=8, help="of the part `job`: 3 sites each")
+    parser.add_argument("--threads", type=int, default=2, help="of the part `job`")
     chosen = parser.parse_args()
     for part in chosen.parts:
         worker = multiprocessing.get_context("spawn").Process(target=_PARTS[part], args=(chosen,))
@@ -126,7 +127,7 @@ def _measure_job(chosen: argparse.Namespace) -> None:
         clock = Clock()
         places = len(SITES) * chosen.layers
         with clock.running(f"  {places} places, 1,000 prompts, d = {chosen.width:,}"):
-            root.measured(inputs)
+            root.measured(inputs, chosen.threads)
     share = clock.processor / places
     print(f"a whole measure job: {clock}, {share:.1f} s of processors a place (floor 10 min)")
     print(f"peak {_peak():.1f} GB, of it {before:.1f} writing the stores (floor 4)")

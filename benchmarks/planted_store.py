@@ -51,7 +51,7 @@ class PlantedRoot:
         stores = {name: self.store(name, seed) for seed, name in enumerate(("delta", "against"))}
         return {**stores, "toxic": self.toxic()}
 
-    def measured(self, inputs: Mapping[str, Artifact]) -> Artifact:
+    def measured(self, inputs: Mapping[str, Artifact], threads: int = 2) -> Artifact:
         """Return what a job with all metrics leaves, as a worker runs it; raise where it fails."""
         key = key_of({"kind": "measure", "inputs": {n: each.key for n, each in inputs.items()}})
         assignment = Assignment(
@@ -71,7 +71,7 @@ class PlantedRoot:
             attempt="1",
             worker=0,
             num_workers=1,
-            threads=2,
+            threads=threads,
             commit=None,
             mirror_folder="",
         )
