@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
@@ -12,8 +13,10 @@ from safetensors.numpy import load_file, save_file
 
 from analysis.rows.summary import ToxicDirections
 from jobs.artifacts.artifact import Artifact
-from jobs.probing.linear_probe import LinearProbe
 from jobs.probing.toxic_value_vectors import SharedDirections, ToxicValueVectors
+
+if TYPE_CHECKING:  # it takes scikit-learn, most of what a job that only reads would import
+    from jobs.probing.linear_probe import LinearProbe
 
 TENSORS = "toxic_directions.safetensors"
 """`probe` [d], `probe_length` [1], `svd` [k, d], `singular_values`, `svd_cosines` [k], and of the
