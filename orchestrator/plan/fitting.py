@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
-from jobs.forecast.gpu_job import CONTEXT_GB, USABLE
+from jobs.forecast.gpu_job import CONTEXT_GB
 from jobs.kind import KINDS, Fit, Forecast, Kind, Params, Situation, execution_names
 from orchestrator.plan.calibrations import calibration_of
 from orchestrator.plan.gpu_sharing import share
@@ -76,7 +76,7 @@ def _forecast(
         return Fit(resources=job.resources, execution={}, refusal=str(fault))
     if expected is None:
         return None
-    least_gb = round(expected.least_gb / USABLE + CONTEXT_GB, 1)
+    least_gb = round(expected.least_gb + CONTEXT_GB, 1)
     peak_gb = expected.peak_gb
     listed = " + ".join(f"{size:.3g} {part}" for part, size in expected.memory_gb.items())
     whole = Fit(

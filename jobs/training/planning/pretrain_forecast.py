@@ -32,7 +32,7 @@ def forecast_pretraining(params: Params, at: Situation) -> Forecast | None:
         effort=step_effort(training, layout, params.sequence_length).times(params.steps),
         loaded_bytes=0,
         memory={"weights and moments": taken.states, "a batch": taken.peak - taken.states},
-        least_bytes=taken.peak,
+        least_bytes=taken.states,
         why=f"{model.num_parameters / 1e9:.2f} B weights, {params.steps:,} steps of "
         f"{params.global_batch} rows of {params.sequence_length} tokens",
     )
