@@ -153,8 +153,12 @@ class CudaTensor(torch.Tensor):
         tensor.host = host
         return tensor
 
+    def data_ptr(self):
+        """Return an address of its own, by which accelerate knows tied weights."""
+        return self.host.data_ptr()
+
     def record_stream(self, stream):
-        assert isinstance(stream, FakeStream)
+        """Do nothing: memory is held as long as a copy may need it."""
 
     def __repr__(self):
         return f"CudaTensor({self.host!r}, device={self.device})"
@@ -343,7 +347,7 @@ def in_stream(stream):
 
 
 @contextlib.contextmanager
-def fake_gpus(number=1, free_bytes=80e9):
+def fake_gpus(number=1, free_bytes=80e9, total_bytes=80e9):
     """Let torch see so many GPUs; yield what is counted."""
     register_guard()
     counts = Counts()
@@ -351,7 +355,7 @@ def fake_gpus(number=1, free_bytes=80e9):
     def mem_get_info(device=None):
         gpu = device if isinstance(device, int) else torch.device(device or "cuda").index
         counts.asked_memory.append(gpu or 0)
-        return int(free_bytes), int(free_bytes)
+        return int(free_bytes), int(total_bytes)
 
     def synchronize(device=None):
         counts.add("read", True, 0, "cuda.synchronize")

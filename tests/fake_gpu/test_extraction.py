@@ -6,6 +6,7 @@ import pytest
 
 from cluster.executor import Surroundings
 from jobs import run
+from jobs.extraction.pairing import free_memory
 from jobs.store.activation_store import ActivationStore
 from jobs.tokens.batches import cut_batches, cut_units
 from tests.fake_gpu.fake_cuda import fake_gpus
@@ -50,13 +51,15 @@ def inputs_of(root, tiny_model, word_tokenizer, moved, few_prompts):
     return publish
 
 
-def test_a_gpu_gives_the_bytes_of_the_processor(root, inputs_of):
+def test_gpus_give_the_bytes_of_the_processor(root, inputs_of):
     inputs = inputs_of("gpt2")
     on_processor = digests(root, extracted(root, inputs, PARAMS, "processor", token_budget=64))
-    with fake_gpus(1):
-        artifact = extracted(root, inputs, PARAMS, "gpu", num_gpus=1, token_budget=64)
-    assert artifact.facts["execution"]["device"] == "cuda"
-    assert digests(root, artifact) == on_processor
+    for number, pairing in ((1, "resident"), (2, "sequential")):
+        with fake_gpus(number):
+            how = {"num_gpus": number, "token_budget": 64, "pairing": pairing}
+            artifact = extracted(root, inputs, PARAMS, f"{number} GPUs", **how)
+        assert artifact.facts["execution"]["device"] == "cuda"
+        assert digests(root, artifact) == on_processor
 
 
 def test_a_batch_waits_three_times_at_most_and_its_rows_leave_in_one_copy(root, inputs_of):
@@ -91,11 +94,9 @@ def is_load(event):
     return "loading.py" in event.where
 
 
-@pytest.mark.parametrize(("num_gpus", "asked"), [(0.5, [0]), (1, [0]), (2, [0, 1])])
-def test_memory_is_asked_of_the_gpus_of_the_job_alone(num_gpus, asked):
+@pytest.mark.parametrize(("num_gpus", "asked", "gb"), [(0.5, [0], 5), (1, [0], 8), (2, [0, 1], 16)])
+def test_memory_is_asked_of_the_gpus_of_the_job_alone(num_gpus, asked, gb):
     """Each question opens a context; the models of a job with one GPU of eight go to the first."""
-    from jobs.extraction.pairing import free_memory
-
-    with fake_gpus(8, free_bytes=10**10) as counts:
-        assert free_memory(num_gpus, 0) == num_gpus * 10**10
+    with fake_gpus(8, free_bytes=8e9, total_bytes=10e9) as counts:
+        assert free_memory(num_gpus, 0) == gb * 10**9
     assert counts.asked_memory == asked
