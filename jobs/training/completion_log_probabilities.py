@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import Module
 from transformers import PreTrainedModel
 
+from jobs.models.device import to_device
 from jobs.training.objective import ScoredPairs
 from jobs.training.tokenized_pairs import TokenizedPair
 from jobs.worker import ranks
@@ -85,16 +86,17 @@ def _own_forward(model: Running) -> Iterator[None]:
 def _batch_sums(model: Running, batch: Sequences, dtype: str) -> Float64[np.ndarray, " batch"]:
 
     device = cast(torch.device, model.device)
-    token_ids, attention_mask, is_completion = (tensor.to(device) for tensor in _padded(batch))
+    token_ids, attention_mask = (to_device(tensor, device) for tensor in _padded(batch))
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
         logits = model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
     # Of a model on several devices, logits come from the last one.
-    token_ids, predicted = token_ids.to(logits.device), is_completion[:, 1:].to(logits.device)
+    token_ids = token_ids.to(logits.device)
     # One after another: copies of all logits in fp32 would be the most memory of a forward pass.
-    sums = [
-        _sum(rows[:-1][where], ids[1:][where])
-        for rows, ids, where in zip(logits, token_ids, predicted, strict=True)
-    ]
+    # By slices: a mask is counted on the device, and the host would wait for each sequence.
+    sums = []
+    for rows, ids, (prompt, completion) in zip(logits, token_ids, batch, strict=True):
+        start, end = max(1, len(prompt)), len(prompt) + len(completion)
+        sums.append(_sum(rows[start - 1 : end - 1], ids[start:end]))
     as_array: Float64[np.ndarray, " batch"] = torch.stack(sums).cpu().numpy()
     return as_array
 
@@ -106,18 +108,16 @@ def _sum(logits: Tensor, token_ids: Tensor) -> Tensor:
     return chosen.double().sum()
 
 
-def _padded(batch: Sequences) -> tuple[Tensor, Tensor, Tensor]:
-    """Return token ids, attention mask and completion mask, padded on the right with 0."""
+def _padded(batch: Sequences) -> tuple[Tensor, Tensor]:
+    """Return token ids and attention mask, padded on the right with 0."""
     width = max(len(prompt) + len(completion) for prompt, completion in batch)
     token_ids = torch.zeros(len(batch), width, dtype=torch.long)
     attention_mask = torch.zeros(len(batch), width, dtype=torch.long)
-    is_completion = torch.zeros(len(batch), width, dtype=torch.bool)
     for row, (prompt, completion) in enumerate(batch):
         end = len(prompt) + len(completion)
         token_ids[row, :end] = torch.tensor([*prompt, *completion])
         attention_mask[row, :end] = 1
-        is_completion[row, len(prompt) : end] = True
-    return token_ids, attention_mask, is_completion
+    return token_ids, attention_mask
 
 
 def score_pairs(

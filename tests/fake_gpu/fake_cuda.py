@@ -157,6 +157,14 @@ class CudaTensor(torch.Tensor):
         """Return an address of its own, by which accelerate knows tied weights."""
         return self.host.data_ptr()
 
+    def tolist(self):
+        """Copy to the host, as on a GPU."""
+        return self.cpu().tolist()
+
+    def numpy(self, *how):
+        """Refuse, as on a GPU."""
+        raise TypeError(f"can't convert {self.device} device type tensor to numpy")
+
     def record_stream(self, stream):
         """Do nothing: memory is held as long as a copy may need it."""
 
