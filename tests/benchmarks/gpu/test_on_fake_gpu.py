@@ -10,6 +10,7 @@ from benchmarks.gpu.part import PARTS
 from tests.fake_gpu.fake_cuda import fake_gpus
 
 pytestmark = pytest.mark.fake_gpu
+SLOW = ("parity", "extraction")
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def test_a_gpu_is_looked_at_and_described(machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["peaks", "parity", "moments", pytest.param("extraction", marks=pytest.mark.slow)]
+    "name",
+    ["peaks", "moments", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)],
 )
 def test_a_part_runs_on_it_and_what_is_no_matter_of_speed_holds(machine, name) -> None:
     rows = list(PARTS.find(name).rows(machine))

@@ -39,8 +39,8 @@ MEANINGLESS = {"training", "large-step", "memory", "extraction"}
 """Parts whose aims are of speed and size, which a rehearsal cannot hold."""
 
 
-SLOW = {"ranks"}
-"""Parts that no machine with one GPU runs, and that start processes."""
+SLOW = {"ranks", "resume", "determinism", "large-step"}
+"""Parts that start processes, or run what the others run in more ways."""
 
 
 def parts(*without):
@@ -82,6 +82,7 @@ def test_what_is_no_matter_of_speed_holds_on_a_processor_too(rehearsed, name) ->
     assert not [row for row in rehearsed(name)["rows"] if row["holds"] is False]
 
 
+@pytest.mark.slow
 def test_a_killed_job_went_on_to_equal_weights(rehearsed) -> None:
     rows = {row["what"]: row["value"] for row in rehearsed("resume")["rows"]}
     assert rows["equal weights, to the bit"] is True
