@@ -52,7 +52,7 @@ def written(folder, source, few_prompts, device):
         )
         readers = [activation_reader(model, places) for model in (base, aligned)]
         for unit in cut_units(plan, 65536):
-            extractor.run(unit, 40, *readers)
+            extractor.run(unit, 90, *readers)
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for file in folder.rglob("*")
@@ -60,7 +60,12 @@ def written(folder, source, few_prompts, device):
     }
 
 
-@pytest.mark.parametrize("family", names())
+FEW = ("gpt2", "llama")
+"""Families of the fast tests; some 9 s each, which is thousands of small operations in Python."""
+FAMILIES = [pytest.param(name, marks=() if name in FEW else pytest.mark.slow) for name in names()]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_units_have_the_bytes_of_the_processor(family, saved_models, few_prompts, tmp_path):
     source = saved_models / family
     expected = written(tmp_path / "cpu", source, few_prompts, "cpu")
