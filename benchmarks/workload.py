@@ -5,7 +5,6 @@ and threadpoolctl is imported, so that a bare GPU machine runs them as well.
 """
 
 import argparse
-import copy
 import os
 import platform
 import time
@@ -138,8 +137,7 @@ def random_pair(workload: Workload, device: str) -> tuple[Any, Any]:
     """Return a random base and a copy that has moved a little."""
     import torch
 
-    base = random_model(workload, device)
-    aligned = copy.deepcopy(base)
+    base, aligned = (random_model(workload, device) for _ in range(2))
     with torch.no_grad():
         for weight in aligned.parameters():
             weight.add_(1e-3 * torch.randn_like(weight))
