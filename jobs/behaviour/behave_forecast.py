@@ -42,9 +42,9 @@ def behaviour(params: LocalModelParams, reading: Reading, words: Upstream | None
     """Count the passes of one measurement of all metrics; `words` is where the words come from."""
     efforts: list[Effort | None] = []
     for metric in params.metrics:
-        if metric == "toxic_mass" and reading.lengths is not None:
+        if metric == "toxic_mass" and reading.texts is not None:
             extra = extra_tokens(params, words)
-            followed = 1 + extra / reading.lengths.mean
+            followed = 1 + extra / reading.texts.mean
             efforts.append(reading.pass_over(followed, outputs_each=(1 + extra) / followed))
         elif metric in ("toxic_mass", "perplexity", WINDOW_PERPLEXITY):
             efforts.append(reading.pass_over(outputs_each=None))

@@ -61,7 +61,7 @@ def forecast_extraction(
 
 def _noise_floor(params: Params, reading: Reading) -> Effort:
     """Count the base's passes over a few prompts, in other batches."""
-    length = float(reading.longest) if reading.lengths is None else reading.lengths.mean
+    length = float(reading.longest) if reading.texts is None else reading.texts.mean
     tokens = params.noise_floor_prompts * length
     return forward(reading.model, dtype=reading.dtype, tokens=tokens, length=length, passes=2)
 
@@ -78,14 +78,14 @@ def _summaries(
     prompts = at.inputs.get("prompts")
     given = (prompts.facts or prompts.params).get("positions") if prompts else None
     policies = list(dict.fromkeys(params.positions or given or DEFAULT))
-    lengths = reading.lengths
+    lengths = reading.texts
     a_prompt = lengths.mean if lengths else float(reading.longest)
     rows_held = sum(
         reading.batch / (a_prompt if policy in _ONE_ROW else 1.0) for policy in policies
     )
     parts = {"rows": 3 * size * rows_held * widths}
     if lengths is None:
-        return None, parts
+        return None, {} if reading.most > reading.token_budget else parts
     square = len(layers) * streams * shape.d_model**2
     effort = Effort()
     for policy in policies:

@@ -39,6 +39,19 @@ class Reading:
     """Tokens that a text is cut to, or left out above."""
 
     @property
+    def texts(self) -> Lengths | None:
+        """The texts; None where nothing says how many there are, or how long.
+
+        All positions of a model are no length: one text of that many would be beyond a batch.
+        """
+        bound = self.lengths is not None and self.lengths.whence == "at most"
+        return None if bound and self.most > self.token_budget else self.lengths
+
+    @property
+    def _is_unbounded(self) -> bool:
+        return self.texts is None and self.most > self.token_budget
+
+    @property
     def math_attention(self) -> bool:
         """Whether attention falls to the kernel that holds all scores."""
         return uses_math_kernel(self.model, self.dtype, self.attention)
@@ -46,12 +59,12 @@ class Reading:
     @property
     def longest(self) -> int:
         """Tokens of the longest text, as far as that is known."""
-        return self.most if self.lengths is None else self.lengths.longest
+        return self.most if self.texts is None else self.texts.longest
 
     @property
     def batch(self) -> float:
         """Tokens of the largest batch."""
-        total = math.inf if self.lengths is None else self.lengths.total * _PADDING
+        total = math.inf if self.texts is None else self.texts.total * _PADDING
         return max(min(self.token_budget, total), self.longest)
 
     def pass_over(self, share: float = 1.0, *, outputs_each: float | None = 0.0) -> Effort | None:
@@ -61,15 +74,15 @@ class Reading:
             share: of the texts, or how many times all of them.
             outputs_each: tokens of a text whose logits are computed; None: all.
         """
-        if self.lengths is None:
+        if self.texts is None:
             return None
-        tokens = self.lengths.total * _PADDING * share
-        outputs = self.lengths.count * share * (outputs_each or 0.0)
+        tokens = self.texts.total * _PADDING * share
+        outputs = self.texts.count * share * (outputs_each or 0.0)
         return forward(
             self.model,
             dtype=self.dtype,
             tokens=tokens,
-            length=self.lengths.mean,
+            length=self.texts.mean,
             passes=max(1, math.ceil(tokens / self.token_budget)),
             outputs=tokens if outputs_each is None else outputs,
             math_attention=self.math_attention,
@@ -77,19 +90,19 @@ class Reading:
 
     def continued(self, new_tokens: int) -> Effort | None:
         """Count a continuation of every text; None where nothing says how many there are."""
-        if self.lengths is None:
+        if self.texts is None:
             return None
         return decoding(
             self.model,
             dtype=self.dtype,
-            prompts=self.lengths.count,
-            length=self.lengths.mean,
+            prompts=self.texts.count,
+            length=self.texts.mean,
             new_tokens=new_tokens,
             budget=self.token_budget,
         )
 
     def memory(self, *, outputs: float, models: int = 1, new_tokens: int = 0) -> dict[str, float]:
-        """Return the bytes of a batch by part.
+        """Return the bytes of a batch by part; of the weights alone where no length is known.
 
         Args:
             outputs: tokens of a batch whose logits are held at once.
@@ -104,7 +117,10 @@ class Reading:
             outputs=outputs,
             math_attention=self.math_attention,
         )
-        parts = {"weights": models * weight_bytes(self.model, self.dtype), "a batch": held}
+        parts = {"weights": models * weight_bytes(self.model, self.dtype)}
+        if self._is_unbounded:
+            return parts
+        parts["a batch"] = held
         if new_tokens:
             parts["keys and values"] = cache_bytes(self.model, dtype=self.dtype, tokens=self.batch)
         return parts
@@ -116,14 +132,15 @@ class Reading:
 
     def why(self, doing: str) -> str:
         """Say what is done over what texts, and how that is known."""
-        if self.lengths is None:
-            texts = "how many texts there are is not known yet"
-        elif self.lengths.whence == "at most":
-            texts = f"at most {self.lengths.count:,} texts of {self.lengths.longest:,} tokens"
+        if self.texts is None:
+            what = "many texts there are" if self.lengths is None else "long texts are"
+            texts = f"how {what} is not known yet"
+            texts += ", memory is of the weights alone" if self._is_unbounded else ""
+        elif self.texts.whence == "at most":
+            texts = f"at most {self.texts.count:,} texts of {self.texts.longest:,} tokens"
         else:
             texts = (
-                f"{self.lengths.count:,} texts of {self.lengths.mean:.0f} tokens "
-                f"({self.lengths.whence})"
+                f"{self.texts.count:,} texts of {self.texts.mean:.0f} tokens ({self.texts.whence})"
             )
         math_kernel = ", attention in float32 by the math kernel" if self.math_attention else ""
         size = f"{self.model.num_parameters / 1e9:.2f} B weights in {self.dtype}"

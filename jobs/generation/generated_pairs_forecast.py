@@ -30,7 +30,7 @@ def forecast_writing(
         token_budget=params.token_budget,
         most=most,
     )
-    length = float(reading.longest) if reading.lengths is None else reading.lengths.mean
+    length = float(reading.longest) if reading.texts is None else reading.texts.mean
     tokens = 2 * params.num_examples * length
     passes = max(1.0, tokens / params.token_budget)
     examples = forward(model, dtype=dtype, tokens=tokens, length=length, passes=passes)

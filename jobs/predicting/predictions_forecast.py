@@ -39,12 +39,12 @@ def forecast_predictions(
         shown = layers * len(params.sites)
         efforts.append(reading.pass_over(2.0))
         head = 2.0 * shape.vocab_size * shape.d_model
-        texts = None if reading.lengths is None else reading.lengths.count
+        texts = None if reading.texts is None else reading.texts.count
         efforts.append(None if texts is None else Effort(flops=2 * texts * shown * head))
     if "token_kl" in params.metrics:
         efforts.append(reading.pass_over(2.0, outputs_each=float(params.num_positions)))
         efforts.append(reading.continued(params.num_positions))
-    a_text = reading.lengths.mean if reading.lengths else 1.0
+    a_text = reading.texts.mean if reading.texts else 1.0
     outputs = min(reading.batch, params.num_positions * reading.batch / a_text)
     return GpuJob(
         num_gpus=params.num_gpus,

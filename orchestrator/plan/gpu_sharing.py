@@ -16,10 +16,12 @@ MOST = 8
 def share(fit: Fit, machines: Sequence[Resources]) -> Fit:
     """Give a job of one GPU an equal part of it, the smallest of halves, thirds, … that holds it.
 
-    The job stays alone where that is less than a half, or the memory of a GPU is not known. Keys
-    hold neither.
+    The job stays alone where that is less than a half, or the memory of a GPU is not known, or how
+    long the job will take: then not what it reads either. Keys hold neither.
     """
     card_gb, peak_gb = gpu_memory_gb(machines, 1), fit.peak_memory_gb
+    if fit.hours is None:
+        return fit
     if fit.resources.num_gpus != 1 or fit.resources.num_ranks > 1 or not card_gb or not peak_gb:
         return fit
     needed_gb = MARGIN * peak_gb / USABLE + CONTEXT_GB

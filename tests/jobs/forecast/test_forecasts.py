@@ -22,7 +22,7 @@ GPU_KINDS = {
     "predictions": {},
     "intervene": {"intervention": "subtract-direction", "metrics": ["perplexity"]},
     "generated-pairs": {},
-    "probe-direction": {"max_texts": 100},
+    "probe-direction": {"max_texts": 100, "max_length": 256},
     "reference": {},
     "align": {"steps": 10},
     "pretrain": {"config": GPT2, "format": "nursery", "steps": 10},
@@ -121,6 +121,11 @@ def test_what_is_not_known_is_a_bound_or_nothing_and_the_plan_says_which():
     nothing = {**inputs, "prompts": upstream("prompts", {"format": "text"})}
     expected = kind.forecast(params, Situation(inputs=nothing, machines=[H100]))
     assert expected.hours is None and expected.peak_gb > 0
+    no_length = kind.Params(num_gpus=1, token_budget=512)
+    for prompts in (bound, nothing):  # all positions of a model are no length of a text
+        expected = kind.forecast(no_length, Situation(inputs=prompts, machines=[H100]))
+        assert expected.hours is None and set(expected.memory_gb) == {"weights"}
+        assert "is not known yet, memory is of the weights alone" in expected.why
     unknown = {**inputs, "model": upstream("pretrained", {"config": None})}
     assert kind.forecast(params, Situation(inputs=unknown, machines=[H100])) is None
     no_speed = [replace(H100, gpu_name="", gpu_memory_gb=0)]
@@ -193,6 +198,10 @@ def test_a_job_stays_alone_where_nothing_proves_that_two_fit():
     assert large.resources.num_gpus == 1 and "alone" in large.why
     unknown = chosen(GPT2, replace(H100, gpu_memory_gb=0, gpu_name=""), num_gpus=1, share_gpu=True)
     assert unknown.resources.num_gpus == 1
+    job = job_of("behave", num_gpus=1, share_gpu=True, token_budget=512)
+    inputs = {**inputs_for(GPT2), "prompts": upstream("prompts", {"format": "text"})}
+    no_data = choose_fit(job, [H100], JobHistory(), KnownInputs(inputs))
+    assert no_data.resources.num_gpus == 1 and no_data.hours is None
     several = chosen(GPT2, H100, num_gpus=1, share_gpu=False)
     assert several.resources.num_gpus == 1
 
