@@ -1,7 +1,9 @@
 """What measuring a model's behaviour will take of a GPU."""
 
+from jobs.behaviour.behave_params import OF_CONTINUATIONS, BehaveParams
 from jobs.behaviour.planned_words import extra_tokens
-from jobs.behaviour.scored_params import JUDGED, WINDOW, WINDOW_PERPLEXITY, LocalModelParams
+from jobs.behaviour.scored_params import WINDOW, WINDOW_PERPLEXITY, LocalModelParams
+from jobs.behaviour.served_params import Served
 from jobs.forecast.effort import Effort
 from jobs.forecast.gpu_job import GpuJob
 from jobs.forecast.lengths import prompt_lengths
@@ -11,9 +13,6 @@ from jobs.kind import Forecast, Situation, Upstream
 from jobs.models.model_facts import compute_dtype
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
-
-_CONTINUED = frozenset({*JUDGED, "token_f1", "word_f1"})
-"""Metrics of continuations, which are decoded once for all of them."""
 
 
 def reading_of(
@@ -50,9 +49,20 @@ def behaviour(params: LocalModelParams, reading: Reading, words: Upstream | None
             efforts.append(reading.pass_over(outputs_each=None))
         elif metric == "decode_loss":
             efforts.append(reading.pass_over(3.0, outputs_each=None))
-    if _CONTINUED & set(params.metrics):
+    served = served_of(params)
+    if served is not None and served.probes:
+        efforts.append(reading.pass_over(_share_probed(reading, served.probes, params.new_tokens)))
+    elif served is None and OF_CONTINUATIONS & set(params.metrics):
         efforts.append(reading.continued(params.new_tokens))
     return total(*efforts)
+
+
+def _share_probed(reading: Reading, probes: int, new_tokens: int) -> float:
+    """Return the share of the texts whose continuations are read again, in tokens."""
+    if reading.texts is None:
+        return 0.0
+    longer = 1 + new_tokens / reading.texts.mean
+    return longer * min(1.0, probes / reading.texts.count)
 
 
 def forecast_behaviour(
@@ -62,19 +72,43 @@ def forecast_behaviour(
     reading = reading_of(params, at, planned, "model")
     if reading is None:
         return None
+    loaded = reading.least_bytes if loads_weights(params) else 0.0
+    doing = ", ".join(params.metrics)
+    if served_of(params) is not None:
+        doing += " (continued by a server, whose time is not counted)"
     return GpuJob(
         num_gpus=params.num_gpus,
         dtype=reading.dtype,
         effort=behaviour(params, reading, at.inputs.get(params.toxic_words)),
-        loaded_bytes=reading.least_bytes,
+        loaded_bytes=loaded,
         memory=memory_of(params, reading),
-        least_bytes=reading.least_bytes,
-        why=reading.why(", ".join(params.metrics)),
+        least_bytes=loaded,
+        why=reading.why(doing),
     ).on(at)
 
 
 def memory_of(params: LocalModelParams, reading: Reading) -> dict[str, float]:
     """Return the bytes of a batch by part: its logits where they are read, caches where decoded."""
-    decoded = params.new_tokens if _CONTINUED & set(params.metrics) else 0
-    reads_all = set(params.metrics) - _CONTINUED
-    return reading.memory(outputs=reading.batch if reads_all else 1.0, new_tokens=decoded)
+    if not loads_weights(params):
+        return {}
+    if set(params.metrics) - OF_CONTINUATIONS:
+        outputs = reading.batch
+    elif served_of(params) is None:  # the newest token of each row
+        outputs = reading.batch / (reading.texts.mean if reading.texts else reading.longest)
+    else:  # one prompt at a time
+        outputs = params.new_tokens + 1.0
+    decodes = OF_CONTINUATIONS & set(params.metrics) and served_of(params) is None
+    keeps = decodes or "toxic_mass" in params.metrics  # whose words are followed behind the prompts
+    return reading.memory(outputs=outputs, new_tokens=params.new_tokens if keeps else 0)
+
+
+def served_of(params: LocalModelParams) -> Served | None:
+    """Return the server that continues the prompts, where one does."""
+    return params.served if isinstance(params, BehaveParams) else None
+
+
+def loads_weights(params: LocalModelParams) -> bool:
+    """Tell whether weights are loaded here: not where a server does all, and is not checked."""
+    served = served_of(params)
+    reads = not OF_CONTINUATIONS.issuperset(params.metrics)
+    return reads or served is None or served.probes > 0

@@ -21,6 +21,9 @@ from jobs.words.tree_passes import empty_cache
 if TYPE_CHECKING:
     from transformers import Cache
 
+_NUMBERS_AT_ONCE = 2**24
+"""Logits whose softmax is a copy at a time: 64 MiB."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NextTokenProbabilities:
@@ -96,15 +99,17 @@ def read_next_token_probabilities(
         inputs = Inputs(batch, model.device)
         cache = empty_cache() if go_on else None
         with torch.inference_mode():
-            logits = model(
+            logits: Tensor = model(
                 input_ids=inputs.token_ids,
                 attention_mask=inputs.attention_mask,
                 position_ids=inputs.position_ids,
                 past_key_values=cache,
                 use_cache=False,  # one that is handed in is filled all the same
             ).logits
-            rows = _select(logits, real).float().log_softmax(dim=-1)
+            selected = _select(logits, real)
             del logits
+            rows = _log_probabilities(selected)
+            del selected
             sums = _read_rows(rows, token_set, plan.token_ids[following])
         if go_on is not None and cache is not None:
             go_on(Forwarded(cache=cache, members=together, places=places, log_probabilities=rows))
@@ -122,6 +127,19 @@ def _select(
     """Select rows by their numbers: a mask is counted on the device, and the host waits for it."""
     rows = to_device(torch.from_numpy(np.flatnonzero(wanted)), logits.device)
     return logits.flatten(0, 1).index_select(0, rows)
+
+
+def _log_probabilities(
+    rows: Float[Tensor, "wanted vocabulary"],
+) -> Float[Tensor, "wanted vocabulary"]:
+    """Return the log-softmax of logits in fp32, which take the place of rows that are fp32.
+
+    Some rows at a time: a second copy of all would be the most memory of a job that only reads.
+    """
+    wide = rows.float()
+    for part in torch.split(wide, max(1, _NUMBERS_AT_ONCE // wide.shape[1])):
+        part.copy_(part.log_softmax(dim=-1))
+    return wide
 
 
 def _read_rows(

@@ -6,7 +6,7 @@ from analysis.measurement import NUM_GROUPS
 from jobs.extraction.extract_params import Params
 from jobs.extraction.extraction_plan import choose_layers
 from jobs.forecast.effort import Effort
-from jobs.forecast.gpu_job import GpuJob, gpu_memory_gb
+from jobs.forecast.gpu_job import GpuJob, nodes_with, smallest_gpu_gb
 from jobs.forecast.lengths import prompt_lengths
 from jobs.forecast.passes import forward, weight_bytes
 from jobs.forecast.read_texts import Reading, most_tokens, resident, total
@@ -23,6 +23,9 @@ _PRODUCTS = 1.2
 """Operations of a row's outer product per number of d x d: the upper blocks alone."""
 _MOMENT = 8
 """Bytes of a number of the moments."""
+_COPIES, _MIRRORED = 2, 3
+"""Times that moments are held: those of a unit leave for the host while the next one's are summed;
+and matrices beside them while one is mirrored."""
 
 
 def forecast_extraction(
@@ -43,7 +46,11 @@ def forecast_extraction(
         most=most,
     )
     held, loaded = resident(
-        at.inputs, model, dtype, gpu_memory_gb(at.machines, params.num_gpus), params.num_gpus
+        at.inputs,
+        model,
+        dtype,
+        smallest_gpu_gb(nodes_with(at.machines, params.num_gpus)),
+        params.num_gpus,
     )
     if params.pairing == "sequential":
         held = 1
@@ -98,5 +105,7 @@ def _summaries(
                 moved_bytes=2 * _MOMENT * units * square,
                 stored_bytes=_MOMENT * units * square,
             )
-            parts["moments"] = parts.get("moments", 0.0) + _MOMENT * square
+            parts["moments"] = parts.get("moments", 0.0) + _COPIES * _MOMENT * square
+    if "moments" in parts:
+        parts["moments"] += _MIRRORED * _MOMENT * shape.d_model**2
     return effort, parts

@@ -43,7 +43,7 @@ class GpuJob:
         """Return its forecast on the machines at hand: on the slowest GPU that it may get."""
         each = max(1, math.ceil(self.num_gpus))
         memory = {part: size / GB / each for part, size in self.memory.items()}
-        gpu = slowest_gpu(at.machines, self.num_gpus)
+        gpu = slowest_gpu(nodes_with(at.machines, self.num_gpus))
         return Forecast(
             memory_gb=memory,
             least_gb=self.least_bytes / GB / each,
@@ -58,21 +58,21 @@ class GpuJob:
         return START_S + self.loaded_bytes / LOAD_BYTES_PER_S + effort.seconds(gpu, self.dtype)
 
 
-def slowest_gpu(machines: Sequence[Resources], num_gpus: float) -> Accelerator | None:
-    """Return the slowest GPU of nodes that have so many; None where one is not known."""
-    nodes = {
-        (node.gpu_name, node.gpu_memory_gb)
-        for node in machines
-        if node.num_gpus >= max(num_gpus, 1e-9)
-    }
-    gpus = [planned_as(name, memory_gb) for name, memory_gb in nodes]
+def nodes_with(machines: Sequence[Resources], num_gpus: float) -> list[Resources]:
+    """Return the nodes that have so many GPUs, and one at least."""
+    return [node for node in machines if node.num_gpus >= max(num_gpus, 1e-9)]
+
+
+def slowest_gpu(nodes: Sequence[Resources]) -> Accelerator | None:
+    """Return the slowest GPU of nodes; None where one is not known."""
+    products = {(node.gpu_name, node.gpu_memory_gb) for node in nodes}
+    gpus = [planned_as(name, memory_gb) for name, memory_gb in products]
     known = [gpu for gpu in gpus if gpu is not None]
     if not known or len(known) < len(gpus):
         return None
     return min(known, key=lambda gpu: (gpu.half_flops, gpu.bytes_per_s))
 
 
-def gpu_memory_gb(machines: Sequence[Resources], num_gpus: float) -> float:
-    """Return 10^9 bytes of the smallest GPU of nodes that have so many; 0 where not known."""
-    sizes = [node.gpu_memory_gb for node in machines if node.num_gpus >= max(num_gpus, 1e-9)]
-    return min(sizes, default=0.0)
+def smallest_gpu_gb(nodes: Sequence[Resources]) -> float:
+    """Return 10^9 bytes of the smallest GPU of nodes; 0 where not known."""
+    return min((node.gpu_memory_gb for node in nodes), default=0.0)

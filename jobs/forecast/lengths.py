@@ -8,8 +8,9 @@ here, the params bound what there may be, and the forecast says that it is a bou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from heapq import nlargest
 
 from cluster.errors import DeltascaleError
 from jobs.kind import Upstream
@@ -18,8 +19,11 @@ from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
 
-_SAMPLE = 256
-"""Texts that are tokenised."""
+_SAMPLE, _LONGEST = 256, 32
+"""Texts that are tokenised: spread over all, and those of the most bytes. The longest in tokens is
+not the longest in characters: Chinese, emoji and code have few of them in a token."""
+_AROUND = 8
+"""Tokens that a tokenizer may put around the parts of a text."""
 _BYTES = {"plain": 3.0, "transformed": 1.5}
 """Bytes of UTF-8 in a token where no tokenizer is here: usual English has above 4, so this is
 cautious; ciphers and encodings have about 2."""
@@ -32,9 +36,13 @@ class Lengths:
     count: int
     """Texts."""
     sample: tuple[int, ...]
-    """Tokens of some of them, ascending, the longest one among them."""
+    """Tokens of some of them, spread over all, ascending."""
     whence: str
     """How that is known, for the plan."""
+    largest: int = 0
+    """Tokens of the longest of those that have the most bytes."""
+    limit: int | None = None
+    """Tokens that none has more of: its bytes, where the texts are here."""
 
     @property
     def mean(self) -> float:
@@ -43,8 +51,8 @@ class Lengths:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest text."""
-        return self.sample[-1]
+        """Tokens of the longest text, as far as some of them say."""
+        return max(self.sample[-1], self.largest)
 
     @property
     def total(self) -> float:
@@ -63,7 +71,7 @@ class Lengths:
         if self.longest <= most:
             return self
         sample = tuple(min(length, most) for length in self.sample)
-        return Lengths(count=self.count, sample=sample, whence=self.whence)
+        return replace(self, sample=sample, largest=min(self.largest, most))
 
 
 def prompt_lengths(
@@ -134,15 +142,25 @@ def _measured(
 ) -> Lengths | None:
     if not texts:
         return None
-    step = max(1, len(texts) // _SAMPLE)
-    sample = [*texts[::step], max(texts, key=len)]
+    spread = texts[:: max(1, len(texts) // _SAMPLE)]
+    longest = nlargest(_LONGEST, texts, key=_num_bytes)
+    sample, whence = [*spread, *longest], "guessed from bytes"
+    sizes = [max(1, round(_num_bytes(text) / _BYTES[coding])) for text in sample]
     if tokenizer is not None:
         try:
             encoded = tokenizer.bare().encode_batch(sample)
         except DeltascaleError:
             pass  # the job will say so; here bytes do
         else:
-            lengths = tuple(sorted(max(1, len(ids)) for ids in encoded))
-            return Lengths(count=len(texts), sample=lengths, whence="tokenised")
-    sizes = [max(1, round(len(text.encode()) / _BYTES[coding])) for text in sample]
-    return Lengths(count=len(texts), sample=tuple(sorted(sizes)), whence="guessed from bytes")
+            sizes, whence = [max(1, len(ids)) for ids in encoded], "tokenised"
+    return Lengths(
+        count=len(texts),
+        sample=tuple(sorted(sizes[: len(spread)])),
+        whence=whence,
+        largest=max(sizes),
+        limit=_num_bytes(longest[0]) + _AROUND,
+    )
+
+
+def _num_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -65,15 +65,25 @@ def forward(
     """
     shape, size = model.shape, _WIDE[dtype]
     attended = 2 * shape.num_layers * shape.num_heads * shape.d_head * length
-    head = shape.vocab_size * shape.d_model
     moved = float(size) * (_STREAM_MOVES * shape.d_model + _NEURON_MOVES * shape.d_mlp)
     if math_attention:
         moved += 4 * _SCORE_MOVES * shape.num_heads * length
-    return Effort(
-        flops=tokens * (2 * model.num_inside + attended) + outputs * 2 * head,
-        operand_bytes=passes * size * (model.num_inside + (head if outputs else 0)),
-        moved_bytes=tokens * shape.num_layers * moved + outputs * shape.vocab_size * _LOGIT_MOVES,
+    blocks = Effort(
+        flops=tokens * (2 * model.num_inside + attended),
+        operand_bytes=passes * size * model.num_inside,
+        moved_bytes=tokens * shape.num_layers * moved,
         kernels=passes * shape.num_layers * _BLOCK_KERNELS,
+    )
+    return blocks + unembedding(model, dtype=dtype, outputs=outputs, passes=passes)
+
+
+def unembedding(model: Model, *, dtype: str, outputs: float, passes: float) -> Effort:
+    """Count the logits of some tokens. Args: as of `forward`."""
+    head = model.shape.vocab_size * model.shape.d_model
+    return Effort(
+        flops=outputs * 2 * head,
+        operand_bytes=passes * _WIDE[dtype] * head if outputs else 0.0,
+        moved_bytes=outputs * model.shape.vocab_size * _LOGIT_MOVES,
     )
 
 
@@ -119,6 +129,12 @@ def weight_bytes(model: Model, dtype: str) -> float:
     return float(_WIDE[dtype] * model.num_parameters)
 
 
+def vector_bytes(model: Model, *, tokens: float, wide: int) -> float:
+    """Return the bytes of the vectors that a pass without gradients holds, `wide` a number."""
+    shape = model.shape
+    return tokens * wide * (_STREAM_HELD * shape.d_model + _NEURONS_HELD * shape.d_mlp)
+
+
 def held_bytes(
     model: Model, *, dtype: str, tokens: float, length: float, outputs: float, math_attention: bool
 ) -> float:
@@ -133,7 +149,7 @@ def held_bytes(
         math_attention: whether scores of attention are held, twice in float32.
     """
     shape, size = model.shape, _WIDE[dtype]
-    working = tokens * size * (_STREAM_HELD * shape.d_model + _NEURONS_HELD * shape.d_mlp)
+    working = vector_bytes(model, tokens=tokens, wide=size)
     scores = 2 * 4 * tokens * shape.num_heads * length if math_attention else 0.0
     return working + scores + outputs * shape.vocab_size * (size + 4)
 

@@ -107,7 +107,7 @@ class Reading:
         Args:
             outputs: tokens of a batch whose logits are held at once.
             models: how many are held.
-            new_tokens: tokens of a continuation, whose keys and values are kept.
+            new_tokens: tokens of a continuation; keys and values are kept for any.
         """
         held = held_bytes(
             self.model,

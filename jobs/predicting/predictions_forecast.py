@@ -1,7 +1,7 @@
 """What comparing two models' predictions will take of a GPU."""
 
 from jobs.forecast.effort import Effort
-from jobs.forecast.gpu_job import GpuJob, gpu_memory_gb
+from jobs.forecast.gpu_job import GpuJob, nodes_with, smallest_gpu_gb
 from jobs.forecast.lengths import prompt_lengths
 from jobs.forecast.passes import weight_bytes
 from jobs.forecast.read_texts import Reading, most_tokens, resident, total
@@ -31,7 +31,11 @@ def forecast_predictions(
         most=most,
     )
     held, loaded = resident(
-        at.inputs, model, dtype, gpu_memory_gb(at.machines, params.num_gpus), params.num_gpus
+        at.inputs,
+        model,
+        dtype,
+        smallest_gpu_gb(nodes_with(at.machines, params.num_gpus)),
+        params.num_gpus,
     )
     efforts: list[Effort | None] = []
     layers = shape.num_layers if params.layers == "all" else len(params.layers)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.machine.resources import Resources
-from jobs.forecast.gpu_job import CONTEXT_GB, USABLE, gpu_memory_gb
+from jobs.forecast.gpu_job import CONTEXT_GB, USABLE, nodes_with, smallest_gpu_gb
 from jobs.kind import Fit
 
 MARGIN = 1.2
@@ -19,7 +19,7 @@ def share(fit: Fit, machines: Sequence[Resources]) -> Fit:
     The job stays alone where that is less than a half, or the memory of a GPU is not known, or how
     long the job will take: then not what it reads either. Keys hold neither.
     """
-    card_gb, peak_gb = gpu_memory_gb(machines, 1), fit.peak_memory_gb
+    card_gb, peak_gb = smallest_gpu_gb(nodes_with(machines, 1)), fit.peak_memory_gb
     if fit.hours is None:
         return fit
     if fit.resources.num_gpus != 1 or fit.resources.num_ranks > 1 or not card_gb or not peak_gb:

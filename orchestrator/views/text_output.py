@@ -13,6 +13,7 @@ from orchestrator.console import say
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import add_up_sizes, gigabytes
+from orchestrator.text import pluralize
 from orchestrator.views.study_views import collect_measured, comparisons
 
 _WIDTH_WHEN_PIPED = 120
@@ -74,8 +75,14 @@ def _gpu_hours(members: Sequence[JobDecision]) -> str:
     to_run = {member.job.key: member for member in members if member.decision in RUNS}.values()
     taken = [member.gpu_hours for member in to_run if member.num_gpus]
     known = [hours for hours in taken if hours is not None]
-    unknown = f", {len(taken) - len(known)} jobs not known" if len(known) < len(taken) else ""
-    return f"   {gpu_hours_text(sum(known))}{unknown}" if taken else ""
+    if not known:
+        return "   GPU-hours not known" if taken else ""
+    unknown = (
+        f", {pluralize(len(taken) - len(known), 'job')} not known"
+        if len(known) < len(taken)
+        else ""
+    )
+    return f"   {gpu_hours_text(sum(known))}{unknown}"
 
 
 def gpu_hours_text(hours: float) -> str:

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from cluster.machine.accelerators import Accelerator, planned_as
+from cluster.machine.accelerators import Accelerator
 from cluster.machine.resources import Resources
-from jobs.forecast.gpu_job import CONTEXT_GB, USABLE
+from jobs.forecast.gpu_job import CONTEXT_GB, USABLE, nodes_with, slowest_gpu, smallest_gpu_gb
 from jobs.training.layout import Layout
 
 
 def _nodes_with(layout: Layout, machines: Sequence[Resources]) -> list[Resources]:
     """Return nodes with the GPUs of one node's ranks, those with the most memory first."""
     on_each = layout.num_gpus // layout.num_nodes
-    able = [node for node in machines if node.num_gpus >= on_each]
+    able = nodes_with(machines, on_each) if on_each else machines
     return sorted(able, key=lambda node: (-node.gpu_memory_gb, -node.memory_gb))
 
 
@@ -20,24 +20,20 @@ def have_gpus(layout: Layout, machines: Sequence[Resources]) -> bool:
     return len(_nodes_with(layout, machines)) >= layout.num_nodes
 
 
-def gpu_memory(layout: Layout, machines: Sequence[Resources]) -> float:
-    """Return 10^9 bytes of the smallest GPU that it may use; 0 where not known or not on GPUs."""
-    nodes = _nodes_with(layout, machines)[: layout.num_nodes] if layout.num_gpus else []
-    return min((node.gpu_memory_gb for node in nodes), default=0.0)
+def _chosen(layout: Layout, machines: Sequence[Resources]) -> list[Resources]:
+    """Return the nodes that it would get; none where it is not on GPUs."""
+    return _nodes_with(layout, machines)[: layout.num_nodes] if layout.num_gpus else []
 
 
 def gpu_of(layout: Layout, machines: Sequence[Resources]) -> Accelerator | None:
     """Return the slowest GPU that it may use; None where not known or not on GPUs."""
-    nodes = _nodes_with(layout, machines)[: layout.num_nodes] if layout.num_gpus else []
-    gpus = [planned_as(node.gpu_name, node.gpu_memory_gb) for node in nodes]
-    known = [gpu for gpu in gpus if gpu is not None]
-    return min(known, key=lambda gpu: gpu.half_flops) if len(known) == len(nodes) > 0 else None
+    return slowest_gpu(_chosen(layout, machines))
 
 
 def usable_gb(layout: Layout, machines: Sequence[Resources]) -> float | None:
     """Return the most memory of a rank on these machines, in 10^9 bytes; None if not known."""
     if layout.num_gpus:
-        memory = gpu_memory(layout, machines)
+        memory = smallest_gpu_gb(_chosen(layout, machines))
         return (memory - CONTEXT_GB) * USABLE if memory else None
     most = max((node.memory_gb for node in machines), default=0.0)
     return USABLE * most * layout.num_nodes / layout.num_ranks if most else None
@@ -69,7 +65,7 @@ def _largest_gpu(machines: Sequence[Resources]) -> float:
 
 def of_most(layout: Layout, machines: Sequence[Resources]) -> str:
     """Return the memory of the GPUs that it uses, such as ` of 80 GB`; empty if not known."""
-    memory = gpu_memory(layout, machines)
+    memory = smallest_gpu_gb(_chosen(layout, machines))
     return f" of {memory:g} GB" if memory else ""
 
 

@@ -1,16 +1,16 @@
 """On how many GPUs pairs are to be scored, and how many rows at a time, on the machines at hand."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.machine.resources import Resources
 from jobs.forecast.effort import Effort
 from jobs.forecast.gpu_job import CONTEXT_GB, USABLE, GpuJob
-from jobs.forecast.lengths import Lengths, pair_lengths
-from jobs.forecast.passes import forward, uses_math_kernel
+from jobs.forecast.lengths import Lengths
+from jobs.forecast.passes import forward, uses_math_kernel, vector_bytes
 from jobs.forecast.upstream_models import config_of
-from jobs.kind import Fit, Situation, Upstream
+from jobs.kind import Fit, Situation
 from jobs.text.format import Pair
 from jobs.text.planned import Planned
 from jobs.training.layout import Layout
@@ -24,13 +24,11 @@ from jobs.training.planning.placement import (
     of_most,
     usable_gb,
 )
-from jobs.training.planning.training_fit import longest_of
+from jobs.training.planning.training_fit import UNKNOWN_LENGTH, sequence_lengths
 from jobs.training.reference_params import Params
 
 _ROWS = (16, 8, 4, 2, 1)
 """Sequences of a forward pass; more would be no faster."""
-_WIDTHS = 6
-"""Vectors as wide as the stream, and three as wide as the neurons, that a forward pass holds."""
 
 
 def fit_scoring(params: Params, at: Situation, planned: Planned[Pair] | None = None) -> Fit:
@@ -42,11 +40,14 @@ def fit_scoring(params: Params, at: Situation, planned: Planned[Pair] | None = N
     inputs, machines = at.inputs, at.machines
     config = config_of(inputs.get("model"))
     model = None if config is None else Model.of(config)
+    longest, lengths = sequence_lengths(
+        params, at, planned, UNKNOWN_LENGTH if model is None else model.shape.max_positions
+    )
     after = max((int(layout.get("num_gpus") or 0) for layout in at.tried), default=-1)
     for gpus in _counts(params.num_gpus, machines):
         for rows in [params.micro_batch] if params.micro_batch else _ROWS:
             place = Layout(engine="one model", num_gpus=gpus, micro_batch=rows)
-            peak_gb = None if model is None else _peak_gb(params, inputs, model, place)
+            peak_gb = None if model is None else _peak_gb(params, longest, model, place)
             most = usable_gb(place, machines)
             held = not machines or not gpus or have_gpus(place, machines)
             if gpus > after and held and (peak_gb is None or most is None or peak_gb <= most):
@@ -54,12 +55,6 @@ def fit_scoring(params: Params, at: Situation, planned: Planned[Pair] | None = N
                 if model is None:
                     return fit
                 why = f"{model.num_parameters / 1e9:.2f} B weights as {fit.why}"
-                lengths = pair_lengths(
-                    planned or Planned(),
-                    inputs.get("pairs"),
-                    inputs.get("model"),
-                    longest_of(params.max_length, inputs, model.shape.max_positions),
-                )
                 return _timed(replace(fit, why=why), params, at, model, place, lengths)
     exhausted = "every layout was tried and ran out of memory"
     last = replace(_fit(params, place, peak_gb, ""), execution={})
@@ -124,17 +119,16 @@ def _counts(given: float | None, machines: Sequence[Resources]) -> list[int]:
     return list(range(1, most + 1)) or [0]
 
 
-def _peak_gb(params: Params, inputs: Mapping[str, Upstream], model: Model, place: Layout) -> float:
+def _peak_gb(params: Params, length: int, model: Model, place: Layout) -> float:
     """Return memory of the fullest GPU: blocks in fp32, 16-bit copies, a pass, all its logits."""
     shape, parts = model.shape, max(1, place.num_gpus)
-    length = longest_of(params.max_length, inputs, shape.max_positions)
     tokens = place.micro_batch * length
     wide = SINGLE if params.dtype == "float32" else HALF
     share = math.ceil(shape.num_layers / parts) / shape.num_layers
     held = (SINGLE + (0 if wide == SINGLE else HALF)) * model.num_inside * share
     held += SINGLE * (model.num_parameters - model.num_inside)
-    scores = shape.num_heads * length * 2 if params.attention == "eager" else 0
-    working = SINGLE * tokens * (_WIDTHS * shape.d_model + 3 * shape.d_mlp + scores)
+    scores = SINGLE * tokens * shape.num_heads * length * 2 if params.attention == "eager" else 0
+    working = vector_bytes(model, tokens=tokens, wide=SINGLE) + scores
     logits = (wide * tokens + 2 * SINGLE * length) * shape.vocab_size
     base_gb = 0.0 if place.num_gpus else ON_PROCESSOR_GB
     return round((held + working + logits) / GB + base_gb, 3)

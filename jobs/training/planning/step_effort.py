@@ -1,7 +1,7 @@
 """Operations and bytes of one optimizer step of one rank: passes, casts, optimizer, collectives."""
 
 from jobs.forecast.effort import Effort
-from jobs.forecast.passes import forward, uses_math_kernel
+from jobs.forecast.passes import forward, unembedding, uses_math_kernel
 from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
 from jobs.training.planning.footprint import SINGLE, Training
@@ -26,23 +26,24 @@ _HOST_STEP_BYTES = 28
 def pass_effort(training: Training, layout: Layout, length: float) -> Effort:
     """Count one forward and backward pass of a rank over rows of sequences of this length.
 
-    TRL computes the logits of all tokens, in pieces; their backward computes them again.
+    TRL computes the logits of all tokens, in pieces; their backward always computes them again,
+    that of blocks does where activations are not kept.
     """
     model = training.model
-    sequences = layout.micro_batch * training.sequences_per_row
-    once = forward(
+    tokens = layout.micro_batch * training.sequences_per_row * length
+    blocks = forward(
         model,
         dtype=training.dtype,
-        tokens=sequences * length,
+        tokens=tokens,
         length=length,
         passes=1,
-        outputs=sequences * length,
         math_attention=layout.num_gpus > 0
         and uses_math_kernel(model, training.dtype, training.attention),
     )
     backward = _BACKWARD if training.adapter_rank is None else 1
     again = 1 if layout.activation_checkpointing else 0
-    effort = once.times(1 + backward + again)
+    head = unembedding(model, dtype=training.dtype, outputs=tokens, passes=1)
+    effort = blocks.times(1 + backward + again) + head.times(2 + backward)
     if training.dtype != "float32":
         cast = _CAST_BYTES + again * _CAST_AGAIN_BYTES
         effort += Effort(moved_bytes=cast * float(model.num_inside))

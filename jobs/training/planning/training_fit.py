@@ -18,6 +18,7 @@ from jobs.training.planning.expectation import Expected, forbidden, with_layout
 from jobs.training.planning.footprint import Model, Training
 from jobs.training.planning.ladder import rungs
 from jobs.training.planning.placement import described, have_gpus, lacking
+from jobs.training.reference_params import Params as ReferenceParams
 
 _MOST_ALIKE = 1024
 """Equal nodes, or GPUs of one node, that a layout is looked for on."""
@@ -36,20 +37,12 @@ def fit_training(params: Params, at: Situation, planned: Planned[Pair] | None = 
     before = [Layout(**execution) for execution in at.tried]
     machines = _that_matter(at.machines, params.global_batch)
     layouts = list(_ladder(params, machines, before))
-    training = training_of(params, at.inputs)
-    if training is None:
+    config = config_of(at.inputs.get("model"))
+    if config is None:
         return _unknown(params, layouts, machines)
-    lengths = pair_lengths(
-        planned or Planned(),
-        at.inputs.get("pairs"),
-        at.inputs.get("model"),
-        training.sequence_length,
-    )
-    if lengths is not None and lengths.whence == "tokenised" and params.template == "none":
-        # One token more where answers end with an end of text.
-        training = replace(
-            training, sequence_length=min(training.sequence_length, lengths.longest + 1)
-        )
+    model = Model.of(config)
+    longest, lengths = sequence_lengths(params, at, planned, model.shape.max_positions)
+    training = training_with(params, model, longest)
     expected = Expected(
         params=params,
         training=training,
@@ -73,17 +66,6 @@ def _that_matter(machines: Sequence[Resources], global_batch: int) -> list[Resou
     """Leave out nodes that no layout has use for: of equal ones, more than there are rows."""
     most = min(global_batch, _MOST_ALIKE)
     return [node for node, number in Counter(machines).items() for _ in range(min(number, most))]
-
-
-def training_of(params: Params, inputs: Mapping[str, Upstream]) -> Training | None:
-    """Return what decides the job's memory; None while nothing says which model it is."""
-    config = config_of(inputs.get("model"))
-    if config is None:
-        return None
-    model = Model.of(config)
-    return training_with(
-        params, model, longest_of(params.max_length, inputs, model.shape.max_positions)
-    )
 
 
 def training_with(params: Params, model: Model, sequence_length: int) -> Training:
@@ -119,11 +101,37 @@ def _num_steps(
     return max(1, round(rows / int(params.global_batch)))
 
 
-def longest_of(max_length: int | None, inputs: Mapping[str, Upstream], positions: int) -> int:
-    """Return the most tokens of a sequence: as given, as the reference had, or a guess."""
-    reference = inputs.get("reference")
-    given = max_length or (reference and (reference.facts or {}).get("max_length"))
-    return min(positions, int(given or UNKNOWN_LENGTH))
+def sequence_lengths(
+    params: Params | ReferenceParams, at: Situation, planned: Planned[Pair] | None, positions: int
+) -> tuple[int, Lengths | None]:
+    """Return (tokens that memory is planned for, lengths of the sequences that hours are of).
+
+    Memory is for the most tokens that a sequence may have: the longest of a sample is no bound.
+    That is `max_length`, or what the reference had, and never more than the bytes of the texts that
+    are here. Where no length is given it is the longest of the sample, and no less than a guess.
+
+    Args:
+        params: of the job.
+        at: what else decides.
+        planned: the pairs, where a source of data has them.
+        positions: of the model.
+    """
+    reference = at.inputs.get("reference")
+    given = params.max_length or (reference and (reference.facts or {}).get("max_length"))
+    most = min(positions, int(given or positions))
+    lengths = pair_lengths(
+        planned or Planned(), at.inputs.get("pairs"), at.inputs.get("model"), most
+    )
+    if not given:
+        is_sampled = lengths is not None and lengths.whence != "at most"
+        # One token more where answers end with an end of text.
+        sampled = lengths.longest + 1 if is_sampled and lengths is not None else 0
+        most = min(positions, max(UNKNOWN_LENGTH, sampled))
+    if lengths is None:
+        return most, None
+    if lengths.limit is not None and params.template == "none":
+        most = min(most, lengths.limit)
+    return most, lengths.cut(most)
 
 
 def _ladder(

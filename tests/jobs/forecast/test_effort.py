@@ -12,7 +12,7 @@ from jobs.text.format import Pair
 from jobs.text.planned import Planned
 from jobs.training.layout import Layout
 from jobs.training.planning.footprint import Training
-from jobs.training.planning.step_effort import step_effort
+from jobs.training.planning.step_effort import pass_effort, step_effort
 from tests.jobs.training.planning.published_configs import MISTRAL_7B
 
 H100, H200 = find_accelerator("H100"), find_accelerator("H200")
@@ -79,6 +79,20 @@ def test_a_step_of_few_tokens_is_bound_by_the_bytes_of_weights_and_optimizer():
     assert 0.1 < effort.seconds(H100, "bfloat16") < 0.4
 
 
+def test_logits_are_computed_twice_and_again_in_no_checkpoint():
+    def counted(again, **changes):
+        layout = Layout(
+            engine="ddp", num_ranks=1, num_gpus=1, micro_batch=1, activation_checkpointing=again
+        )
+        return pass_effort(training(**changes), layout, 64).flops
+
+    blocks = forward(MISTRAL, dtype="bfloat16", tokens=128, length=64, passes=1).flops
+    head = 2 * 128 * MISTRAL.shape.vocab_size * MISTRAL.shape.d_model
+    assert counted(again=False) == pytest.approx(3 * blocks + 4 * head)
+    assert counted(again=True) == pytest.approx(4 * blocks + 4 * head)
+    assert counted(again=False, adapter_rank=8) == pytest.approx(2 * blocks + 3 * head)
+
+
 def test_what_ranks_send_grows_with_what_is_divided():
     def sent(engine, ranks=4):
         layout = Layout(engine=engine, num_ranks=ranks, num_gpus=ranks, micro_batch=1)
@@ -96,6 +110,21 @@ def test_rows_are_padded_to_the_longest_of_their_pass():
     assert lengths.padded(1) == pytest.approx(lengths.mean) == 25
     assert lengths.mean < lengths.padded(2) < lengths.padded(8) < 40
     assert lengths.cut(25).longest == 25 and lengths.cut(99) is lengths
+
+
+def test_the_longest_text_is_sought_by_bytes_and_says_nothing_of_the_mean():
+    def lengths(texts):
+        pairs = [Pair(row=n, prompt="", chosen=text, rejected=text) for n, text in enumerate(texts)]
+        return pair_lengths(Planned(params=str(texts), read=lambda: pairs), None, None, 4096)
+
+    plain = lengths(["word " * 6] * 600)
+    assert plain.longest == plain.mean == 10
+    texts = ["word " * 6] * 600
+    texts[301] = "\N{THINKING FACE}" * 60  # as many characters as two plain ones, 240 bytes
+    texts[305] = "word " * 20  # more characters
+    mixed = lengths(texts)
+    assert mixed.longest == 80 and 240 <= mixed.limit < 256
+    assert mixed.mean < 11 and mixed.cut(50).longest == 50
 
 
 def test_lengths_are_those_of_the_data_that_are_here_and_else_a_bound():

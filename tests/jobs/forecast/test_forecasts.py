@@ -102,6 +102,36 @@ def test_memory_is_said_by_part_and_two_models_that_do_not_fit_take_turns():
     assert turns.least_gb == pytest.approx(16.06, rel=0.01)
 
 
+def test_what_a_server_continues_is_decoded_nowhere_here():
+    own = forecast("behave", LLAMA_8B, metrics=["toxic_rate", "perplexity"])
+    server = {"base_url": "http://localhost:8000/v1", "model": "llama", "probes": 8}
+    served = forecast("behave", LLAMA_8B, metrics=["toxic_rate", "perplexity"], served=server)
+    assert "keys and values" in own.memory_gb and "keys and values" not in served.memory_gb
+    assert served.hours < own.hours and "a server, whose time is not counted" in served.why
+    alone = forecast("behave", LLAMA_8B, metrics=["toxic_rate"], served=server)
+    assert alone.least_gb > 16 and alone.memory_gb["a batch"] < served.memory_gb["a batch"] / 5
+    unchecked = {**server, "probes": 0}
+    nothing = forecast("behave", LLAMA_8B, metrics=["toxic_rate"], served=unchecked)
+    assert nothing.least_gb == nothing.peak_gb == 0 and nothing.hours < alone.hours
+    reads = forecast("behave", LLAMA_8B, metrics=["toxic_rate", "perplexity"], served=unchecked)
+    assert reads.least_gb > 16 and reads.hours < served.hours
+
+
+def test_moments_are_held_twice_while_those_of_a_unit_leave_for_the_host():
+    kind = KINDS.find("extract")
+    params = kind.Params(num_gpus=1, layers=[4, 8], sites=["resid_post"])
+    inputs = inputs_for(GPT2)
+    many = {"num_prompts": 100_000, "positions": ["last"]}
+    inputs["prompts"] = upstream(
+        "prompts", {"format": "text"}, facts=many, files={"prompts.jsonl": 100_000 * 120}
+    )
+    expected = kind.forecast(params, Situation(inputs=inputs, machines=[H100]))
+    matrix = 8 * 768**2 / 1e9
+    assert expected.memory_gb["moments"] == pytest.approx((2 * 2 + 3) * matrix)
+    few = kind.forecast(params, Situation(inputs=inputs_for(GPT2), machines=[H100]))
+    assert "moments" not in few.memory_gb
+
+
 def test_attention_that_falls_to_the_math_kernel_is_counted_and_said():
     shared = forecast("extract", GQA, dtype="float32")
     assert "math kernel" in shared.why

@@ -1,5 +1,6 @@
 """What `fit` chooses for a training job, from configs alone."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -255,6 +256,23 @@ def test_rows_of_the_data_that_are_here_decide_the_hours(tmp_path):
     alone = replace(at, inputs=of_model(GPT2_MEDIUM))
     bound = align.fit(align.Params(max_length=1024, steps=1500, global_batch=4), alone)
     assert "(at most)" in bound.why and known.hours < bound.hours / 3
+
+
+def test_memory_is_for_the_longest_sequence_that_there_may_be(tmp_path):
+    """A sample's longest is no bound: only max_length is, and the bytes of the longest text."""
+
+    def planned(words, **params):
+        source = tmp_path / f"{words}.jsonl"
+        row = {"prompt": "You are", "chosen": " so" * words, "rejected": " unkind"}
+        source.write_text(json.dumps(row) + "\n", encoding="utf-8")
+        given = {"format": "prompt-chosen-rejected", "source": str(source)}
+        pairs = Upstream(kind="pairs", params=given, facts=None, files={}, inputs={})
+        at = Situation(inputs={**of_model(MISTRAL_7B), "pairs": pairs}, machines=[H100])
+        return align.fit(align.Params(epochs=1, global_batch=4, **params), at).why
+
+    assert "at 256 tokens, 104 in the mean" in planned(200, max_length=256)
+    assert "at 51 tokens" in planned(12, max_length=256)
+    assert "at 2003 tokens" in planned(2000) and "at 1024 tokens" in planned(400)
 
 
 def test_fitting_imports_no_torch():
