@@ -69,6 +69,8 @@ class OutOfMemory(SurroundingsError):
     """An accelerator or a process ran out of memory; in another layout the same work may fit."""
 
     default_class = FaultClass.OUT_OF_MEMORY
+    needed_bytes = 0.0
+    """What the work is known to take of the device; 0 where nobody knows."""
 
 
 def unknown_name(

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 
 from cluster.disk.temp_folders import own_temp_folder, sweep
 from cluster.errors import UserError
@@ -25,7 +26,7 @@ from jobs.kind import KINDS
 from jobs.worker.answer import Answer, Code, Fault, State
 from jobs.worker.assignment import Assignment
 from jobs.worker.gang import Gang
-from jobs.worker.gpu_room import hold_to_part, taken_by_others
+from jobs.worker.gpu_room import held_to_part, taken_by_others
 from jobs.worker.logs import captured
 from jobs.worker.mounted_root import require_mounted
 from jobs.worker.out_of_memory import as_out_of_memory
@@ -33,6 +34,7 @@ from jobs.worker.stop_signals import heeding_signals
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
 from jobs.worker.visible_records import digest_of_input
+from jobs.worker.whose_fault import is_of_host
 from jobs.worker.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
 
 
@@ -121,9 +123,14 @@ class _Attempt:
         own = line_of(error)
         fault = Fault.of(error, f"entries/{own}" if own else None)
         whole_gpus = float(self.assignment.params.get("num_gpus") or 0) >= 1
-        if fault.fault_class is FaultClass.OUT_OF_MEMORY and whole_gpus:
-            return _unless_taken(fault)
-        return fault
+        if fault.fault_class is not FaultClass.OUT_OF_MEMORY or not whole_gpus:
+            return fault
+        needed = max(self.assignment.peak_memory_gb * 1e9, getattr(error, "needed_bytes", 0.0))
+        try:
+            return fault if is_of_host(error) else _unless_taken(fault, needed)
+        except Exception:  # a look around that fails must not lose the answer
+            traceback.print_exc(file=sys.stderr)
+            return fault
 
     def _run_kind(self) -> bool:
         """Run the kind on its inputs and publish; False when another record came first."""
@@ -134,8 +141,6 @@ class _Attempt:
         num_gpus = getattr(params, "num_gpus", 0) or 0
         if num_gpus:
             require_own_precision()
-        if 0 < num_gpus < 1 and getattr(params, "share_gpu", False):
-            hold_to_part(num_gpus)
         inputs = self._inputs()
         digests = {
             upstream.artifact.key: digest_of_input(
@@ -165,7 +170,11 @@ class _Attempt:
             commit=assignment.commit,
         )
         try:
-            with as_out_of_memory(assignment.kind):
+            shares = 0 < num_gpus < 1 and getattr(params, "share_gpu", False)
+            with (
+                as_out_of_memory(assignment.kind),
+                held_to_part(num_gpus) if shares else nullcontext(),
+            ):
                 facts = kind.run(work)
             tracker.describe(facts)
             self.gang.of_first(None)  # nothing is published before all ranks are through
@@ -227,14 +236,19 @@ class _Attempt:
         sys.stderr.write(f"{now} {self.assignment.label}: {text}\n")
 
 
-def _unless_taken(fault: Fault) -> Fault:
-    """Say who holds the GPU, where that is why memory ran out: then no other layout is tried."""
+def _unless_taken(fault: Fault, needed: float) -> Fault:
+    """Name who holds the GPU beside a job that needs so many bytes (0: nobody knows).
+
+    It is waited for only where the job would fit without them; else another layout is tried.
+    """
     taken = taken_by_others()
     if taken is None:
         return fault
+    if not taken.is_in_the_way(needed, fault.message):
+        return replace(fault, message=redacted(f"{fault.message}; {taken.described}"))
     return Fault(
         code=Code.SURROUNDINGS,
-        message=redacted(f"{taken}; {fault.message}"),
+        message=redacted(f"{taken.described}; {fault.message}"),
         fault_class=FaultClass.GPU_TAKEN,
     )
 

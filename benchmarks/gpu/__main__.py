@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.results import FAILED, MEASURED, RESULTS, SKIPPED, new_document, save, table
 from cluster.machine.gpu_variables import gpu_variables
 from cluster.machine.left_over_variables import one_process
+from cluster.machine.visible_gpus import VARIABLE, visible_gpus
 
 ROOT = Path(__file__).parents[2]
 _SHOWN = 25
@@ -67,7 +68,8 @@ def _check(chosen: argparse.Namespace) -> int:
             print(f"== {name}: {PARTS.find(name).QUESTION}", flush=True)
             limit_s = chosen.limit or LIMIT_S
             words = _words(name, Path(folder, f"{name}.jsonl"), chosen.rehearse)
-            found = run_apart(words, Path(folder, name), limit_s)
+            shown = one_gpu() if PARTS.find(name).LEAST_GPUS == 1 else {}
+            found = run_apart(words, Path(folder, name), limit_s, shown)
             document["parts"][name] = found
             if found["state"] != MEASURED:
                 print(f"{found['state']}: {found['reason']}", flush=True)
@@ -94,20 +96,23 @@ def _look(folder: Path, *, rehearses: bool) -> dict[str, Any]:
     return machine
 
 
-def run_apart(words: Sequence[str], files: Path, limit_s: float) -> dict[str, Any]:
+def run_apart(
+    words: Sequence[str], files: Path, limit_s: float, shown: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run one part in a process; return its entry in the document.
 
     Args:
         words: its command.
         files: `.jsonl` beside it is where it writes rows, `.txt` what it says of errors.
         limit_s: seconds after which it is ended.
+        shown: variables that say which GPUs it sees; all of them without.
     """
     rows, log = files.with_suffix(".jsonl"), files.with_suffix(".txt")
     began = time.monotonic()
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            words, cwd=ROOT, env=_environment(), stderr=output,
+            words, cwd=ROOT, env={**_environment(), **(shown or {})}, stderr=output,
             start_new_session=True,
         ) as process,
     ):  # fmt: skip
@@ -160,6 +165,18 @@ def _run_here(name: str, rows: Path, *, rehearses: bool) -> int:
 def _words(name: str, rows: Path, rehearses: bool) -> list[str]:
     words = [sys.executable, "-m", "benchmarks.gpu", "--one", name, "--rows", str(rows)]
     return [*words, "--rehearse"] if rehearses else words
+
+
+def one_gpu() -> dict[str, str]:
+    """Return the variable that shows a process the first of the GPUs that this one is shown.
+
+    Trainers spread a batch over all GPUs that they see: TRL refuses that, and elsewhere what was
+    measured of one GPU would be of several.
+    """
+    gpus = visible_gpus()
+    if gpus:
+        return {VARIABLE: gpus[0].identifier}
+    return {} if VARIABLE in os.environ else {VARIABLE: "0"}
 
 
 def _environment() -> dict[str, str]:

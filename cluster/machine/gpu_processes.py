@@ -1,4 +1,4 @@
-"""The processes that hold memory of a GPU, by the driver's word."""
+"""The memory of a GPU and the processes that hold it, by the driver's word."""
 
 import shutil
 from dataclasses import dataclass
@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from cluster.machine.visible_gpus import driver_answer
 
 _QUERY = "--query-compute-apps=gpu_uuid,pid,process_name,used_memory"
+_MEMORY = "--query-gpu=index,uuid,memory.total,memory.free"
 _MOST_NAME = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuMemory:
+    """The memory of one GPU."""
+
+    uuid: str
+    """`GPU-…`."""
+    total: int
+    """All its bytes."""
+    free: int
+    """Bytes that no process holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +51,23 @@ def gpu_processes() -> list[GpuProcess]:
         return []
     lines = driver_answer(program, _QUERY, "--format=csv,noheader,nounits") or ()
     return [process for line in lines if (process := parse_process(line)) is not None]
+
+
+def gpu_memory(name: str) -> GpuMemory | None:
+    """Return the memory of a GPU that is named by its number, or by all or part of its UUID.
+
+    None where the driver does not say; it says nothing of MIG parts.
+    """
+    program = shutil.which("nvidia-smi")
+    if program is None or not name:
+        return None
+    for line in driver_answer(program, _MEMORY, "--format=csv,noheader,nounits") or ():
+        index, uuid, *sizes = [cell.strip() for cell in line.split(",")] + [""]
+        is_named = name == index if name.isdecimal() else name in uuid
+        if is_named and len(sizes) >= 2 and all(size.isdecimal() for size in sizes[:2]):
+            total, free = (int(size) * 2**20 for size in sizes[:2])
+            return GpuMemory(uuid=uuid, total=total, free=free)
+    return None
 
 
 def parse_process(line: str) -> GpuProcess | None:

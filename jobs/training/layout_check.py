@@ -48,6 +48,8 @@ def require_layout(trainer: Supervised, layout: Layout) -> dict[str, object]:
         "micro_batch": arguments.per_device_train_batch_size,
         "accumulation": arguments.gradient_accumulation_steps,
     }
+    # One process computes on one GPU, however many are visible.
+    assert not isinstance(trainer.model_wrapped, torch.nn.DataParallel), facts
     assert facts["ranks"] == layout.num_ranks, f"{facts['ranks']} ranks train, not as {layout}"
     assert facts["micro_batch"] == layout.micro_batch, f"{facts}, planned {layout}"
     assert facts["accumulation"] == layout.accumulation(recipe.settings.global_batch), (

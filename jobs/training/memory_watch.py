@@ -110,10 +110,12 @@ class MemoryWatch:
         self._restored = bool(getattr(optimizer, "optimizer", optimizer).state)
         expected = self._corrected(with_moments=self._restored)
         if self._on_gpu and expected is not None and expected > (room := room_bytes()):
-            raise OutOfMemory(
+            fault = OutOfMemory(
                 f"a step would take {expected / GB:.1f} GB, as two forward and backward passes "
                 f"show; of the GPU's {device_bytes() / GB:.1f} GB it can have {room / GB:.1f}"
             )
+            fault.needed_bytes = expected
+            raise fault
 
     def facts(self) -> MemoryFacts:
         """Return what was expected and measured, the most of all ranks; all of them must call."""

@@ -63,6 +63,9 @@ class Assignment:
     root."""
     is_root_marked: bool = False
     """True where the root holds its `root.json`: without it, its file system is not mounted."""
+    peak_memory_gb: float = 0.0
+    """Most memory of each GPU, or of each process without one, that the plan expects; 0: not
+    known."""
 
     @property
     def params(self) -> Mapping[str, Any]:

@@ -24,6 +24,12 @@ _NO_MEMORY = re.compile(
 """What torch's allocators, its pinning, compilers of kernels and NVIDIA's libraries say; their
 errors have no class of their own."""
 
+_NO_HOST_MEMORY = re.compile(
+    r"can(no|')t allocate memory|DefaultCPUAllocator|std::bad_alloc|shared memory|\bMemoryError\b",
+    re.I,
+)
+"""What of these is the host's: the rest is a device's, or may be."""
+
 _WORDS: tuple[tuple[FaultClass, re.Pattern[str]], ...] = (
     (FaultClass.OUT_OF_MEMORY, _NO_MEMORY),
     (FaultClass.OUT_OF_MEMORY, re.compile("workers are out of shared memory")),
@@ -116,6 +122,16 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error)))
+
+
+def is_of_host(error: BaseException) -> bool:
+    """Tell whether memory that ran out was surely the host's, on whatever device a job computes."""
+    return any(
+        isinstance(link, MemoryError)
+        or (isinstance(link, OSError) and link.errno == errno.ENOMEM)
+        or bool(_NO_HOST_MEMORY.search(str(link)))
+        for link in _chain(error)
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

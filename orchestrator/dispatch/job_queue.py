@@ -176,6 +176,7 @@ class JobQueue:
             self.machines.as_planned_for(nodes),
             self._launch.journal.past.of_job(key),
             self._upstream,
+            is_alone=self.machines.most_ranks == 1,
         )
 
     def _wait_for_node(self, key: str, why_not: str) -> None:

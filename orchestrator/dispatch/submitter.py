@@ -36,7 +36,8 @@ class Submitter:
         attempt = f"{self._launch.id}-{self.num_attempts + 1:06d}"
         worker = self.running.add(attempt, job.key, job.resources)
         try:
-            payload = self._launch.assigner.assignment(job, attempt, worker).to_json()
+            assignment = self._launch.assigner.assignment(job, attempt, worker, layout)
+            payload = assignment.to_json()
             self._launch.executor.submit(attempt, ENTRY, payload, job.resources)
         except Exception:
             self.running.remove(attempt)

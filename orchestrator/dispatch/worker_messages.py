@@ -10,6 +10,7 @@ from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from jobs.artifacts.job import InputRef, Job
+from jobs.kind import Fit
 from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment
 from orchestrator.records.failure import FAILURES, Result, class_of_result, result_of_class
@@ -35,13 +36,16 @@ class Assigner:
     is_root_marked: bool = False
     """Whether the root holds its `root.json`, as it does from the start of a launch on."""
 
-    def assignment(self, job: Job, attempt: str, worker: int = 0) -> Assignment:
+    def assignment(
+        self, job: Job, attempt: str, worker: int = 0, layout: Fit | None = None
+    ) -> Assignment:
         """Make what a worker is handed for one attempt at a job.
 
         Args:
             job: the job.
             attempt: id of the attempt.
             worker: number of the worker among those that share the job.
+            layout: what the plan expects of the job, where it does.
         """
         same = {name for name, value in job.identity_params.items() if job.params[name] == value}
         return Assignment(
@@ -66,6 +70,7 @@ class Assigner:
             is_root_marked=self.is_root_marked,
             visible_within_s=self.visible_within_s,
             own_code=job.own_code,
+            peak_memory_gb=(layout and layout.peak_memory_gb) or 0.0,
         )
 
     @property

@@ -26,16 +26,23 @@ from orchestrator.records.ledger import Submitted
 
 
 def choose_fit(
-    job: Job, machines: Sequence[Resources], past: JobHistory, upstream: UpstreamFacts
+    job: Job,
+    machines: Sequence[Resources],
+    past: JobHistory,
+    upstream: UpstreamFacts,
+    *,
+    is_alone: bool = False,
 ) -> Fit | None:
     """Choose how a job is to be done; None where its kind takes what the study says.
 
     A job that was laid out before stays so while the machines hold it, because a checkpoint may
     not fit another layout; but a layout without GPUs is not kept where there are GPUs now. After a
-    job ran out of memory in a layout, it must be laid out otherwise.
+    job ran out of memory in a layout, it must be laid out otherwise. Where one job runs at a time
+    (`is_alone`), none gets a part of a GPU: nobody would have the rest.
     """
     if not chooses_layout(job):
-        return _forecast(job, machines, past, upstream) if job.resources.num_gpus else None
+        takes_gpus = bool(job.resources.num_gpus)
+        return _forecast(job, machines, past, upstream, is_alone) if takes_gpus else None
     kind = KINDS.find(job.kind)
     before = past.submitted.execution if past.submitted else {}
     if before and before not in past.tried and not _lacks_gpus(past, machines):
@@ -53,7 +60,11 @@ def choose_fit(
 
 
 def _forecast(
-    job: Job, machines: Sequence[Resources], past: JobHistory, upstream: UpstreamFacts
+    job: Job,
+    machines: Sequence[Resources],
+    past: JobHistory,
+    upstream: UpstreamFacts,
+    is_alone: bool,
 ) -> Fit | None:
     """Describe a job of GPUs whose params say how it is done, by what its kind expects of it.
 
@@ -86,7 +97,8 @@ def _forecast(
         hours=expected.hours,
         why=f"{expected.why}; {peak_gb:.3g} GB ({listed})",
     )
-    shared = share(whole, machines) if getattr(params, "share_gpu", False) else whole
+    may_share = getattr(params, "share_gpu", False) and not is_alone
+    shared = share(whole, machines) if may_share else whole
     return whole if shared.execution in past.tried else shared
 
 

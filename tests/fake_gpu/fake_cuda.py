@@ -382,7 +382,8 @@ def fake_gpus(number=1, free_bytes=80e9, total_bytes=80e9):
         "Event": FakeEvent,
         "current_stream": current_stream,
         "stream": in_stream,
-        "device": lambda device: contextlib.nullcontext(),
+        "device": contextlib.nullcontext,  # a class: libraries ask whether something is one
+        "set_device": lambda device: None,
     }
     before = {name: getattr(torch.cuda, name) for name in seen}
     lifts_only_cpu = torch._C._only_lift_cpu_tensors()

@@ -13,7 +13,12 @@ from cluster.storage import Storage
 from jobs import run
 from jobs.artifacts.artifact import Artifact
 from jobs.kind import KINDS
+from jobs.worker.gpu_room import Taken
+from tests.cluster.machine.test_visible_gpus import put_program
 from tests.jobs.assignments import assigned
+from tests.jobs.worker.test_gpu_room import SMI
+
+GB = 10**9
 
 REQUIRED = {
     "ask": {"base_url": "http://localhost:1/v1", "model": "m"},
@@ -64,11 +69,104 @@ def test_memory_that_others_hold_is_no_fault_of_the_layout(
     tmp_path, monkeypatch, num_gpus, taken, fault_class
 ):
     """On a part of a GPU the others are our own jobs, whose parts are theirs."""
-    monkeypatch.setattr(run, "taken_by_others", lambda: taken)
+    told = taken and Taken(described=taken, total=80 * GB, held=0)
+    monkeypatch.setattr(run, "taken_by_others", lambda: told)
     params = {"index": 0, "holds_gb": 8.0, "limit_gb": 4.0, "num_gpus": num_gpus}
     answer = json.loads(run.run(payload(tmp_path, own_params=params), Surroundings()))
     assert answer["error"]["fault_class"] == (fault_class or "out-of-memory")
     assert ("GPU 0 is not free; 8 GB are more" in answer["error"]["message"]) is bool(taken)
+
+
+def test_a_job_that_no_empty_gpu_holds_is_laid_out_otherwise_and_names_the_neighbour(
+    tmp_path, monkeypatch
+):
+    told = Taken(described="GPU 0 is not free", total=80 * GB, held=0)
+    monkeypatch.setattr(run, "taken_by_others", lambda: told)
+    params = {"index": 0, "holds_gb": 8.0, "limit_gb": 4.0, "num_gpus": 1.0}
+    given = payload(tmp_path, own_params=params, peak_memory_gb=90.0)
+    fault = json.loads(run.run(given, Surroundings()))["error"]
+    assert fault["fault_class"] == "out-of-memory"
+    assert "8 GB are more than 4 GB; GPU 0 is not free" in fault["message"]
+
+
+def test_memory_of_the_host_that_runs_out_is_no_matter_of_who_holds_the_gpu(tmp_path, monkeypatch):
+    def loads(work):
+        raise MemoryError
+
+    monkeypatch.setattr(KINDS.find("probe"), "run", loads)
+    monkeypatch.setattr(run, "taken_by_others", lambda: pytest.fail("asked"))
+    given = payload(tmp_path, own_params={"index": 0, "num_gpus": 1.0})
+    fault = json.loads(run.run(given, Surroundings()))["error"]
+    assert fault["fault_class"] == "out-of-memory"
+    assert "Failed" not in fault["message"]
+
+
+@pytest.fixture
+def full_gpu(monkeypatch):
+    """A GPU that others hold all of: no context can be opened, so torch answers nothing."""
+
+    def refuses(*args):
+        raise RuntimeError("CUDA error: out of memory")
+
+    for name in ("current_device", "mem_get_info", "get_device_properties", "memory_reserved"):
+        monkeypatch.setattr(torch.cuda, name, refuses)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(KINDS.find("probe"), "run", lambda work: torch.cuda.current_device())
+
+
+@pytest.mark.parametrize("visible", [None, "0", "GPU-aa"])
+def test_who_holds_all_of_a_gpu_is_said_by_the_driver_alone(
+    tmp_path, monkeypatch, full_gpu, visible
+):
+    put_program(tmp_path, monkeypatch, SMI, visible)
+    given = payload(tmp_path, own_params={"index": 0, "num_gpus": 1.0})
+    fault = json.loads(run.run(given, Surroundings()))["error"]
+    assert fault["fault_class"] == "gpu-taken"
+    assert "GPU 0 is not free: 84.9 of its 85.9 GB are held by others" in fault["message"]
+    assert "python (pid 4321) 61.2 GB; probe ran out of memory" in fault["message"]
+
+
+def test_without_the_drivers_word_the_answer_is_that_memory_ran_out(
+    tmp_path, monkeypatch, full_gpu
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    given = payload(tmp_path, own_params={"index": 0, "num_gpus": 1.0})
+    answer = json.loads(run.run(given, Surroundings()))
+    assert answer["state"] == "failed"
+    assert answer["error"]["fault_class"] == "out-of-memory"
+
+
+def test_a_look_around_that_fails_loses_no_answer(tmp_path, monkeypatch):
+    def fails():
+        raise ValueError("what no one foresaw")
+
+    monkeypatch.setattr(run, "taken_by_others", fails)
+    params = {"index": 0, "holds_gb": 8.0, "limit_gb": 4.0, "num_gpus": 1.0}
+    answer = json.loads(run.run(payload(tmp_path, own_params=params), Surroundings()))
+    assert answer["error"]["fault_class"] == "out-of-memory"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_part_of_a_gpu_is_given_back_for_the_next_job_of_the_process(
+    tmp_path, monkeypatch, fails
+):
+    fractions = [1.0]
+    during = []
+
+    def looks(work):
+        during.append(fractions[-1])
+        if fails:
+            raise RuntimeError("CUDA out of memory")
+        return {}
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (80 * GB, 80 * GB))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", fractions.append)
+    monkeypatch.setattr(KINDS.find("behave"), "run", looks)
+    for number, params in enumerate([{"num_gpus": 0.25, "share_gpu": True}, {"num_gpus": 1}]):
+        run.run(payload(tmp_path, kind="behave", key=str(number) * 64, own_params=params),
+                Surroundings())  # fmt: skip
+    assert during == [0.25 - 1 / 80, 1.0]
 
 
 @pytest.mark.parametrize("kind", [name for name in KINDS.names() if KINDS.find(name).USES_TORCH])

@@ -97,3 +97,30 @@ assert [ENGINES.find(name) for name in ENGINES.names()]
         env={**environment, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("part", "visible", "shown"),
+    [
+        ("training", None, "0"),
+        ("training", "3,1", "3"),
+        ("training", "", ""),
+        ("ranks", "3,1", "3,1"),
+    ],
+)
+def test_a_part_for_one_gpu_sees_one_and_a_part_for_two_all(
+    tmp_path, monkeypatch, part, visible, shown
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no driver's program
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    out = tmp_path / "seen"
+    code = f"import os; open({str(out)!r}, 'w').write(os.environ['CUDA_VISIBLE_DEVICES'])"
+    monkeypatch.setattr(command, "_look", lambda folder, *, rehearses: {})
+    monkeypatch.setattr(command, "new_document", lambda machine, commit: {"parts": {}})
+    monkeypatch.setattr(command, "_words", lambda *given: [sys.executable, "-c", code])
+    monkeypatch.setattr(command, "table", lambda document: [])
+    chosen = Namespace(parts=part, into=tmp_path, rehearse=True, limit=60, commit=None)
+    assert command._check(chosen) == 0
+    assert out.read_text(encoding="utf-8") == shown

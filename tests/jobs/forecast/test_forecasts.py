@@ -195,9 +195,9 @@ class KnownInputs(UpstreamFacts):
         return self._given
 
 
-def chosen(config, machine, past=None, **params):
-    known = KnownInputs(inputs_for(config))
-    return choose_fit(job_of("behave", **params), [machine], past or JobHistory(), known)
+def chosen(config, machine, past=None, *, is_alone=False, **params):
+    known, past = KnownInputs(inputs_for(config)), past or JobHistory()
+    return choose_fit(job_of("behave", **params), [machine], past, known, is_alone=is_alone)
 
 
 def test_the_plan_takes_a_forecast_where_a_kind_chooses_no_layout():
@@ -234,6 +234,12 @@ def test_a_job_stays_alone_where_nothing_proves_that_two_fit():
     assert no_data.resources.num_gpus == 1 and no_data.hours is None
     several = chosen(GPT2, H100, num_gpus=1, share_gpu=False)
     assert several.resources.num_gpus == 1
+
+
+def test_where_one_job_runs_at_a_time_none_gets_a_part():
+    assert chosen(GPT2, H100, num_gpus=1, share_gpu=True).resources.num_gpus < 1
+    alone = chosen(GPT2, H100, num_gpus=1, share_gpu=True, is_alone=True)
+    assert alone.resources.num_gpus == 1 and alone.execution == {}
 
 
 def test_a_part_that_ran_out_of_memory_is_followed_by_a_whole_gpu():

@@ -13,6 +13,10 @@ from tests.cluster.machine.test_visible_gpus import put_program
 GB = 10**9
 SMI = """#!/bin/sh
 case "$1" in
+  --list-gpus) echo "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aa-1)"
+               echo "GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-bb-2)";;
+  --query-gpu=memory*) echo "81920, Disabled"; echo "81920, Disabled";;
+  --query-gpu=index*) echo "0, GPU-aa-1, 81920, 12"; echo "1, GPU-bb-2, 81920, 81900";;
   --query-compute-apps*) echo "GPU-aa-1, 4321, /usr/bin/python, 58368"
                          echo "GPU-bb-2, 99, other, 10";;
 esac
@@ -31,6 +35,7 @@ def gpu(monkeypatch, tmp_path):
         monkeypatch.setattr(cuda, "current_device", lambda: 0)
         monkeypatch.setattr(cuda, "mem_get_info", lambda device=None: (free * GB, 80 * GB))
         monkeypatch.setattr(cuda, "memory_reserved", lambda device=None: reserved * GB)
+        monkeypatch.setattr(cuda, "memory_allocated", lambda device=None: reserved * GB)
         about = SimpleNamespace(uuid="aa-1", total_memory=80 * GB)
         monkeypatch.setattr(cuda, "get_device_properties", lambda device: about)
 
@@ -44,7 +49,7 @@ def test_room_is_what_is_free_and_what_this_process_has(gpu):
 
 def test_who_holds_a_gpu_is_said_by_name_and_number(gpu):
     gpu(free=10, reserved=7)
-    said = taken_by_others()
+    said = taken_by_others().described
     assert said == (
         "GPU 0 is not free: 62.0 of its 80.0 GB are held by others: python (pid 4321) 61.2 GB"
     )
@@ -57,6 +62,23 @@ def test_what_this_process_and_a_display_hold_is_nobody_elses(gpu):
 
 def test_without_a_gpu_nobody_holds_one():
     assert taken_by_others() is None
+
+
+@pytest.mark.parametrize(
+    ("needed_gb", "asked", "waits"),
+    [
+        (70, "", True),
+        (90, "", False),
+        (0, "Tried to allocate 20.00 GiB. GPU 0 has", True),
+        (0, "tried to allocate 75.00 GiB. GPU 0 has", False),
+        (90, "Tried to allocate 20.00 MiB. GPU 0 has", False),
+        (0, "CUDA driver error: out of memory", True),
+    ],
+)
+def test_a_gpu_is_waited_for_only_by_what_fits_it_empty(gpu, needed_gb, asked, waits):
+    """A browser on the screen holds 5 GB of 80 for as long as anybody sits there."""
+    gpu(free=67, reserved=7)
+    assert taken_by_others().is_in_the_way(needed_gb * GB, asked) is waits
 
 
 def test_a_taken_gpu_is_waited_for_and_no_other_layout_tried():

@@ -10,6 +10,7 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, State
 from jobs.worker.work import AttemptFolder
+from orchestrator.dispatch import job_queue
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, add
 from orchestrator.records.ledger import Ended, LaunchState, Ledger, Refused, Submitted, read_events
@@ -41,6 +42,27 @@ def test_a_job_is_laid_out_for_the_machines_and_the_ledger_and_job_json_say_how(
     asked = json.loads(launch.root.read(f"{job.folder}/job.json"))
     assert (asked["params"]["pieces"], asked["resources"]["memory_gb"]) == (2, 6)
     assert asked["key"] == job.key
+
+
+def test_a_worker_is_told_what_the_plan_expects_and_a_single_process_shares_no_gpu(
+    launch, make_probe, monkeypatch
+):
+    choose, asked, sent = job_queue.choose_fit, [], []
+
+    class Sends(Nodes):
+        def submit(self, ticket, entry, payload, resources):
+            sent.append(json.loads(payload)["peak_memory_gb"])
+            super().submit(ticket, entry, payload, resources)
+
+    def listens(*given, is_alone):
+        asked.append(is_alone)
+        return choose(*given, is_alone=is_alone)
+
+    monkeypatch.setattr(job_queue, "choose_fit", listens)
+    jobs = [make_probe(0, holds_gb=12, pieces=None), make_probe(1)]
+    assert launch(jobs, executor=Sends(6)).state is LaunchState.COMPLETE
+    assert sorted(sent) == [0.0, 6.0]
+    assert set(asked) == {True}
 
 
 def test_what_ran_out_of_memory_is_laid_out_otherwise_until_it_fits(launch, make_probe):
