@@ -314,11 +314,15 @@ class _Pilot:
         self, share: float, positions: Sequence[Bool[np.ndarray, " tokens"]]
     ) -> Float64[np.ndarray, " tokens"]:
         """Follow words until little is left at each position; return thresholds for all tokens."""
+        target = LEAST_MARGIN * share
         for level in LEVELS:
             masses = self.masses()
-            unsettled = [at for at in positions if masses.excess(at, LEAST_MARGIN * share) > 0]
+            unsettled = [at for at in positions if masses.excess(at, target) > 0]
             if not unsettled:
                 break
+            at_best = self.masses(level)
+            if level > LEVELS[-1] and all(at_best.excess(at, target) > 0 for at in unsettled):
+                continue  # the next level follows all that this one would, in fewer passes
             wanted = np.logical_or.reduce(unsettled)
             for places, search in self.searches:
                 search.follow_above(np.where(wanted[places], level, np.inf))
@@ -337,11 +341,11 @@ class _Pilot:
         steps = Steps.joined([search.steps.named(places) for places, search in self.searches])
         return threshold_for_others(steps.of(position), share) or LEVELS[-1]
 
-    def masses(self) -> ToxicMasses:
-        """Return what was counted and is left at the tokens of the searches."""
+    def masses(self, threshold: float = np.inf) -> ToxicMasses:
+        """Return what is counted and left at the searches' tokens, at best above a threshold."""
         mass, left, unclear = (np.full(self._num_tokens, np.nan) for _ in range(3))
         for places, search in self.searches:
-            masses = search.masses()
+            masses = search.masses(threshold)
             mass[places], left[places] = masses.counted, masses.left
             unclear[places] = masses.unclear
         return ToxicMasses(mass=mass, left=left, unclear=unclear)

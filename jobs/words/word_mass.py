@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
 from jobs.models.device import to_device
 from jobs.models.language_model import LanguageModel
+from jobs.words.packing import Piece, pack_pieces
 from jobs.words.pruning import Steps
 from jobs.words.token_texts import TokenTexts
 from jobs.words.token_trie import AFTER_BREAK, AFTER_WORD, TokenTrie
@@ -31,10 +32,6 @@ LEVELS = tuple(2.0**-power for power in range(2, 41))
 """Thresholds that are tried one after the other where none is known."""
 _MOST_LOGITS = 1 << 25
 """Logits in memory for the nodes of one forward pass: 128 MiB in fp32."""
-_LEAST_FILLED, _LEAST_FILLED_OF_MANY = 0.6, 0.9
-"""Prompts share a forward pass if the smallest has this share of the most nodes of one."""
-_MANY = 128
-"""Tokens of a pass from which on a larger one computes no faster, and padding costs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,16 +107,25 @@ def prune_each(
     """
     search = Search(model, words, prompts, max_positions)
     for level in LEVELS:
-        masses = search.masses()
-        goes_on = masses.left > share * (masses.counted + masses.left)
+        goes_on = _exceeds(search.masses(), share)
         if not goes_on.any():
             break
-        search.follow_above(np.where(goes_on, np.maximum(level, prompts.thresholds), np.inf))
+        # where too much is left at best, the next level follows all that this one would
+        settles = goes_on & ~_exceeds(search.masses(level), share)
+        if level == LEVELS[-1]:
+            settles = goes_on
+        search.follow_above(np.where(settles, np.maximum(level, prompts.thresholds), np.inf))
     return search.masses()
+
+
+def _exceeds(masses: WordMasses, share: float) -> Bool[np.ndarray, " prompts"]:
+    return np.asarray(masses.left > share * (masses.counted + masses.left))
 
 
 _Chosen = dict[int, list[int]]
 """Prompt -> nodes to follow."""
+_Lane = list[tuple[int, list[int]]]
+"""Prompts that share a row of a forward pass, and the nodes to follow after each."""
 
 
 class Search:
@@ -203,48 +209,41 @@ class Search:
             for prompt in np.flatnonzero(is_above.any(axis=1))
         }
 
-    def _cut(self, chosen: _Chosen) -> Iterator[_Chosen]:
+    def _cut(self, chosen: _Chosen) -> Iterator[list[_Lane]]:
         """Cut a round into forward passes that fit into memory and waste little on padding."""
         budget = max(1, _MOST_LOGITS // self._prompts.log_probabilities.shape[1])
         pieces = [
-            (len(_with_ancestors(part, self._words.trie.parents)), prompt, part)
+            Piece(
+                prompt=prompt,
+                nodes=part,
+                width=len(_with_ancestors(part, self._words.trie.parents)),
+                length=int(self._prompts.lengths[prompt]),
+            )
             for prompt, nodes in chosen.items()
             for part in _chunks(nodes, budget)
         ]
-        pieces.sort(key=lambda piece: (-piece[0], piece[1]))
-        start = 0
-        while start < len(pieces):
-            widest = pieces[start][0]
-            stop = start + 1
-            while (
-                stop < len(pieces)
-                and (stop + 1 - start) * widest <= budget
-                and pieces[stop][0] >= _least_width(widest, stop - start)
-                and pieces[stop][1] not in {piece[1] for piece in pieces[start:stop]}
-            ):
-                stop += 1
-            yield {prompt: part for _, prompt, part in pieces[start:stop]}
-            start = stop
+        for lanes in pack_pieces(pieces, budget):
+            yield [[(piece.prompt, piece.nodes) for piece in lane] for lane in lanes]
 
-    def _follow(self, chosen: _Chosen) -> None:
+    def _follow(self, lanes: Sequence[_Lane]) -> None:
         """Forward nodes and hand their mass on to what follows them."""
-        trie = self._words.trie
-        prompts = np.array(list(chosen))
-        tree = _tree_rows(self._prompts, prompts, list(chosen.values()), trie)
+        tree = _tree_rows(self._prompts, lanes, self._words.trie)
         logits = forward_tree(self._model, self._prompts.cache, tree)
         self._num_forwarded += tree.tokens.size
-        counts = [len(nodes) for nodes in chosen.values()]
-        owners = np.repeat(np.arange(len(prompts)), counts)
+        counts = [sum(len(nodes) for _, nodes in lane) for lane in lanes]
+        rows = np.repeat(np.arange(len(lanes)), counts)
         columns = np.concatenate([np.arange(count) for count in counts])
-        nodes = np.concatenate([np.array(nodes) for nodes in chosen.values()])
-        at = to_device(torch.from_numpy(np.stack([owners, columns])), logits.device)
-        self._hand_on(prompts[owners], nodes, logits[:, -max(counts) :].float(), at)
+        pieces = [piece for lane in lanes for piece in lane]
+        owners = np.repeat([prompt for prompt, _ in pieces], [len(nodes) for _, nodes in pieces])
+        nodes = np.concatenate([np.array(nodes) for _, nodes in pieces])
+        at = to_device(torch.from_numpy(np.stack([rows, columns])), logits.device)
+        self._hand_on(owners, nodes, logits[:, -max(counts) :].float(), at)
 
     def _hand_on(
         self,
         owners: Int64[np.ndarray, " nodes"],
         nodes: Int64[np.ndarray, " nodes"],
-        logits: Float[Tensor, "prompts width vocabulary"],
+        logits: Float[Tensor, "lanes width vocabulary"],
         at: Int64[Tensor, "2 nodes"],
     ) -> None:
         trie, texts = self._words.trie, self._words.texts
@@ -274,21 +273,19 @@ class Search:
         of_parents = masses[parents]
         self._reach(owners[parents], following, of_parents * steps, of_parents)
 
-    def masses(self) -> WordMasses:
-        """Return what was counted and what is left."""
+    def masses(self, threshold: float = np.inf) -> WordMasses:
+        """Return what was counted and what is left.
+
+        Args:
+            threshold: what is open above it is taken as counted, the most that following it gives.
+        """
+        is_counted = self._in_reach & (self._open > threshold)
         return WordMasses(
-            counted=self._counted,
-            left=self._open.sum(axis=1),
+            counted=self._counted + np.where(is_counted, self._open, 0.0).sum(axis=1),
+            left=np.where(is_counted, 0.0, self._open).sum(axis=1),
             unclear=self._unclear,
             num_forwarded=self._num_forwarded,
         )
-
-
-def _least_width(widest: int, num_prompts: int) -> float:
-    """Return how many nodes the next prompt of a pass must have at least."""
-    if widest * num_prompts >= _MANY:
-        return _LEAST_FILLED_OF_MANY * widest
-    return _LEAST_FILLED * widest - 2
 
 
 def _chunks(nodes: Sequence[int], size: int) -> Iterator[list[int]]:
@@ -310,33 +307,39 @@ def _with_ancestors(
     return np.array(sorted(known))
 
 
-def _tree_rows(
-    prompts: Prompts,
-    chosen: Int64[np.ndarray, " chosen"],
-    nodes: Sequence[Sequence[int]],
-    trie: TokenTrie,
-) -> TreeRows:
+def _tree_rows(prompts: Prompts, lanes: Sequence[_Lane], trie: TokenTrie) -> TreeRows:
     """Lay out nodes behind their prompts: those on the way first, so that theirs are no logits."""
-    paths = [_with_ancestors(some, trie.parents) for some in nodes]
-    between = [np.setdiff1d(path, some) for path, some in zip(paths, nodes, strict=True)]
-    start, num_kept = max(map(len, between)), max(map(len, nodes))
-    shape = len(paths), start + num_kept
+    pieces = [piece for lane in lanes for piece in lane]
+    lane_of = np.repeat(np.arange(len(lanes)), [len(lane) for lane in lanes])
+    between = [np.setdiff1d(_with_ancestors(some, trie.parents), some) for _, some in pieces]
+    num_before = np.bincount(lane_of, [len(before) for before in between]).astype(np.int64)
+    num_chosen = np.bincount(lane_of, [len(some) for _, some in pieces]).astype(np.int64)
+    start, num_kept = int(num_before.max()), int(num_chosen.max())
+    shape = len(lanes), start + num_kept
     tokens, depths = np.zeros(shape, dtype=np.int64), np.ones(shape, dtype=np.int64)
-    parents = np.full(shape, -1, dtype=np.int64)
+    parents, owners = np.full(shape, -1, dtype=np.int64), np.full(shape, -1, dtype=np.int64)
     column_of = np.full(len(trie.tokens), -1)
-    for place, (before, some) in enumerate(zip(between, nodes, strict=True)):
+    before_at, chosen_at = np.zeros(len(lanes), np.int64), np.full(len(lanes), start)
+    for number, (lane, before, (_, some)) in enumerate(zip(lane_of, between, pieces, strict=True)):
         here = np.concatenate([before, np.array(some, dtype=np.int64)]).astype(np.int64)
-        columns = np.r_[np.arange(len(before)), start + np.arange(len(some))]
+        columns = np.r_[
+            before_at[lane] + np.arange(len(before)), chosen_at[lane] + np.arange(len(some))
+        ]
+        before_at[lane] += len(before)
+        chosen_at[lane] += len(some)
         column_of[here] = columns
         above = trie.parents[here]
-        tokens[place, columns], depths[place, columns] = trie.tokens[here], trie.depths[here]
-        parents[place, columns] = np.where(above > AFTER_BREAK, column_of[above], -1)
+        tokens[lane, columns], depths[lane, columns] = trie.tokens[here], trie.depths[here]
+        parents[lane, columns] = np.where(above > AFTER_BREAK, column_of[above], -1)
+        owners[lane, columns] = number
+    chosen = np.array([prompt for prompt, _ in pieces])
     return TreeRows(
         rows=prompts.rows[chosen],
         lengths=prompts.lengths[chosen],
         tokens=tokens,
         parents=parents,
         depths=depths,
+        owners=owners,
         num_kept=num_kept,
-        num_nodes=sum(map(len, nodes)),
+        num_nodes=int(num_chosen.sum()),
     )

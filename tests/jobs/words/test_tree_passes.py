@@ -16,6 +16,15 @@ TREE = TreeRows(
     depths=np.array([[1, 2, 3], [1, 1, 1], [1, 2, 2]]),
 )
 
+SHARED = TreeRows(  # the first and the last prompt's nodes stand in one row
+    rows=TREE.rows,
+    lengths=TREE.lengths,
+    tokens=np.array([[5, 5, 6, 6, 7, 7], [8, 9, 0, 0, 0, 0]]),
+    parents=np.array([[-1, -1, 0, 1, 2, 1], [-1, -1, -1, -1, -1, -1]]),
+    depths=np.array([[1, 1, 2, 2, 3, 2], [1, 1, 1, 1, 1, 1]]),
+    owners=np.array([[0, 2, 0, 2, 0, 2], [1, 1, -1, -1, -1, -1]]),
+)
+
 
 def spread(model):
     """Scale the weights, so that what is attended to shows in the logits."""
@@ -51,16 +60,18 @@ def largest_difference(model):
     import torch
 
     tokens, cache = forwarded(model)
-    logits = forward_tree(model, cache, TREE)
+    alone, shared = (forward_tree(model, cache, tree) for tree in (TREE, SHARED))
     worst = 0.0
     for place, paths in enumerate(PATHS):
         prompt = tokens[TREE.rows[place], : TREE.lengths[place]]
+        lane, columns = np.nonzero(SHARED.owners == place)
         for column, path in enumerate(paths):
-            alone = torch.cat([prompt, torch.tensor(path)])[None]
+            text = torch.cat([prompt, torch.tensor(path)])[None]
             with torch.inference_mode():
-                expected = model(input_ids=alone, use_cache=False).logits[0, -1]
+                expected = model(input_ids=text, use_cache=False).logits[0, -1]
             assert expected.std() > 0.01, "a model that says the same everywhere shows nothing"
-            worst = max(worst, float((expected - logits[place, column]).abs().max()))
+            for logits in (alone[place, column], shared[lane[column], columns[column]]):
+                worst = max(worst, float((expected - logits).abs().max()))
     return worst
 
 

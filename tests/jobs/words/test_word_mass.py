@@ -214,6 +214,44 @@ def test_less_is_forwarded_when_some_may_be_left(case, monkeypatch):
     assert forwarded[1] < forwarded[0] / 2
 
 
+@pytest.mark.parametrize("num_prompts", [96, 24])
+def test_a_level_that_cannot_suffice_is_passed_over_and_changes_nothing(
+    case, monkeypatch, num_prompts
+):
+    from dataclasses import replace
+
+    from jobs.words.word_mass import Search
+
+    model, plan, toxic, _ = case
+    if num_prompts < len(plan.prompts):  # so few are each pruned by themselves
+        draw = np.random.default_rng(6)
+        texts = [" ".join(draw.choice(TEXT.split(), 4)) for _ in range(num_prompts)]
+        plan = planned(pieces(TEXT, 330), texts)
+    calls, follow, masses = [], Search.follow_above, Search.masses
+
+    def checking(search, thresholds):
+        calls[-1] += 1
+        wanted = np.isfinite(thresholds)
+        at_best = masses(search, float(thresholds[wanted].min(initial=1.0)))
+        follow(search, thresholds)
+        assert (at_best.left <= masses(search).left + 1e-12)[wanted].all()
+        assert (at_best.counted >= masses(search).counted - 1e-12)[wanted].all()
+
+    def hopeful(search, threshold=np.inf):
+        known = masses(search)
+        return known if threshold == np.inf else replace(known, left=0 * known.left)
+
+    monkeypatch.setattr(Search, "follow_above", checking)
+    calls.append(0)
+    passing_over = read(model, plan, toxic, share=0.01)
+    monkeypatch.setattr(Search, "masses", hopeful)
+    calls.append(0)
+    level_by_level = read(model, plan, toxic, share=0.01)
+    for one, other in zip(passing_over, level_by_level, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-9)
+    assert calls[0] < calls[1] or num_prompts < 32
+
+
 def test_a_pass_holds_no_more_logits_than_it_may(case, monkeypatch):
     from jobs.words import word_mass
 
