@@ -130,7 +130,9 @@ def _holders(device: int) -> str:
     about = gpu_memory(name)
     uuid = about.uuid if about else name
     others = [
-        process for process in gpu_processes() if process.pid != os.getpid() and uuid in process.gpu
+        process
+        for process in gpu_processes()
+        if uuid and process.pid != os.getpid() and uuid in process.gpu
     ]
     if not others:
         return " (nvidia-smi names nobody here)"

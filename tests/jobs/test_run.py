@@ -135,6 +135,7 @@ def test_without_the_drivers_word_the_answer_is_that_memory_ran_out(
     answer = json.loads(run.run(given, Surroundings()))
     assert answer["state"] == "failed"
     assert answer["error"]["fault_class"] == "out-of-memory"
+    assert answer["error"]["message"] == "probe ran out of memory: CUDA error: out of memory"
 
 
 def test_a_look_around_that_fails_loses_no_answer(tmp_path, monkeypatch):
@@ -145,6 +146,7 @@ def test_a_look_around_that_fails_loses_no_answer(tmp_path, monkeypatch):
     params = {"index": 0, "holds_gb": 8.0, "limit_gb": 4.0, "num_gpus": 1.0}
     answer = json.loads(run.run(payload(tmp_path, own_params=params), Surroundings()))
     assert answer["error"]["fault_class"] == "out-of-memory"
+    assert answer["error"]["message"] == "8 GB are more than 4 GB"
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.machine.gpu_processes import gpu_processes, parse_process
+from cluster.machine.gpu_processes import gpu_memory, gpu_processes, parse_process
 from tests.cluster.machine.test_visible_gpus import put_program
 
 
@@ -29,3 +29,15 @@ def test_what_is_no_process_is_none(line):
 def test_a_driver_that_names_nobody_is_no_fault(tmp_path, monkeypatch, program):
     put_program(tmp_path, monkeypatch, program, None)
     assert gpu_processes() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "free"),
+    [("0", 12), ("1", 900), ("GPU-5d5b", 12), ("77aa", 900), ("2", None), ("MIG-1", None),
+     ("", None)],
+)  # fmt: skip
+def test_the_memory_of_a_gpu_is_read_by_its_number_or_name(tmp_path, monkeypatch, name, free):
+    lines = "0, GPU-5d5ba0d6, 81920, 12\n1, GPU-77aa, 81920, 900\n2, GPU-99, [N/A], [N/A]\nbroken"
+    put_program(tmp_path, monkeypatch, f"#!/bin/sh\ncat <<'.'\n{lines}\n.\n", None)
+    about = gpu_memory(name)
+    assert (about and (about.total, about.free)) == (free and (81920 * 2**20, free * 2**20))

@@ -64,6 +64,12 @@ def test_without_a_gpu_nobody_holds_one():
     assert taken_by_others() is None
 
 
+def test_of_a_gpu_that_nobody_can_name_no_holder_is_named(gpu, monkeypatch):
+    gpu(free=10, reserved=7)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace())
+    assert taken_by_others().described.endswith("by others (nvidia-smi names nobody here)")
+
+
 @pytest.mark.parametrize(
     ("needed_gb", "asked", "waits"),
     [
