@@ -271,6 +271,8 @@ def _set_arithmetic(threads: int, *, uses_torch: bool) -> None:
         # Of a warm worker the job before, of a container its variables may have left TF32, which
         # has 10 bits where differences of models need 23.
         torch.set_float32_matmul_precision("highest")
+        # Else a GPU may add the parts of one bf16 product in bf16.
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # The variable above is read when a library is loaded; a warm worker has loaded numpy's BLAS
     # long ago (left at all cores, extraction of a tiny model took 4.2 s instead of 1.8 s).
     threadpoolctl.threadpool_limits(threads)

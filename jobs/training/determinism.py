@@ -29,7 +29,8 @@ def repeats_itself(*, on_gpu: bool, deterministic: bool) -> bool:
 def repeating_kernels(wanted: bool) -> Iterator[None]:
     """Let torch use only kernels that repeat themselves, where wanted.
 
-    Of process-wide settings, each is put back afterwards.
+    What torch is told is put back afterwards. The variable of cuBLAS is not: it is read once for a
+    process, and whoever surrounds a job puts the environment back.
 
     Raises:
         UserError: something that the run computes has no such kernel.

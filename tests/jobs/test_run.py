@@ -191,15 +191,18 @@ def test_precision_that_the_surroundings_lowered_is_full_where_models_run(
     seen = []
 
     def looks(work):
-        seen.append(torch.get_float32_matmul_precision())
+        matmul = torch.backends.cuda.matmul
+        adds_in_bf16 = matmul.allow_bf16_reduced_precision_reduction
+        seen.append((torch.get_float32_matmul_precision(), adds_in_bf16))
         return {}
 
     monkeypatch.setattr(KINDS.find(kind), "run", looks)
     monkeypatch.setattr(KINDS.find(kind), "USES_TORCH", True)
     torch.set_float32_matmul_precision("high")
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = True  # torch's default
     try:
         run.run(payload(tmp_path, kind=kind, own_params=REQUIRED.get(kind, {})), Surroundings())
-        assert seen == ["highest"]
+        assert seen == [("highest", False)]
     finally:
         torch.set_float32_matmul_precision("highest")
 
