@@ -32,6 +32,8 @@ LEVELS = tuple(2.0**-power for power in range(2, 41))
 """Thresholds that are tried one after the other where none is known."""
 _MOST_LOGITS = 1 << 25
 """Logits in memory for the nodes of one forward pass: 128 MiB in fp32."""
+_ROWS_IN_CACHE = 16
+"""Rows of logits that a processor sums at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -250,7 +252,7 @@ class Search:
         masses = self._open[owners, nodes]
         self._open[owners, nodes] = 0.0
         self._keep(owners, masses, -masses, np.zeros_like(masses))
-        total = logits.logsumexp(dim=-1)[at[0], at[1]]
+        total = _log_totals(logits)[at[0], at[1]]
         ends = np.flatnonzero(trie.ends[nodes])
         if len(ends):
             kinds = np.stack([texts.breaks, texts.unclear], axis=1).astype(np.float32)
@@ -286,6 +288,16 @@ class Search:
             unclear=self._unclear,
             num_forwarded=self._num_forwarded,
         )
+
+
+def _log_totals(
+    logits: Float[Tensor, "lanes width vocabulary"],
+) -> Float[Tensor, "lanes width"]:
+    """Return the logsumexp of each row; a processor takes few at a time, which its caches hold."""
+    if logits.device.type != "cpu":
+        return logits.logsumexp(dim=-1)
+    slices = torch.split(logits.flatten(0, 1), _ROWS_IN_CACHE)
+    return torch.cat([rows.logsumexp(dim=-1) for rows in slices]).view(logits.shape[:2])
 
 
 def _chunks(nodes: Sequence[int], size: int) -> Iterator[list[int]]:
