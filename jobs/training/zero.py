@@ -56,7 +56,7 @@ class Zero(Engine):
             # DeepSpeed would compile an extension to talk through shared memory. A build that is
             # killed leaves a lock behind, on which every later one of this user waits for ever.
             deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-        with _process_group(layout):
+        with _process_group(layout), _own_products():
             deepspeed.init_distributed(auto_mpi_discovery=False)
             # transformers keeps a weak reference to it: it is in force while we hold it.
             config = HfDeepSpeedConfig(settings(self.STAGE, layout, recipe))
@@ -156,6 +156,18 @@ def _division(stage: int, layout: Layout) -> dict[str, object]:
         "stage3_gather_16bit_weights_on_model_save": False,
         "sub_group_size": 10**9,
     }
+
+
+@contextmanager
+def _own_products() -> Iterator[None]:
+    """Put torch's own `linear` back: stage 3 replaces it, and says that this persists."""
+    from torch.nn import functional
+
+    own = functional.linear
+    try:
+        yield
+    finally:
+        functional.linear = own
 
 
 @contextmanager

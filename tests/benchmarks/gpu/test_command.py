@@ -15,10 +15,13 @@ ROOT = Path(__file__).parents[3]
 
 
 def making(*words: str) -> str:
-    """Return what make would run."""
+    """Return what make would run, for a user and not as part of the make that runs the tests."""
+    own = {
+        name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"
+    }
     done = subprocess.run(
-        ["make", "--dry-run", "--always-make", *words], cwd=ROOT, capture_output=True, text=True,
-        check=True,
+        ["make", "--dry-run", "--always-make", *words], cwd=ROOT, env=own, capture_output=True,
+        text=True, check=True,
     )  # fmt: skip
     return done.stdout
 

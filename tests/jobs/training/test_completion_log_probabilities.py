@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 
@@ -13,6 +14,14 @@ SEQUENCES = [([3, 4, 5], [6, 7]), ([8, 9], [10, 11, 12])]
 @pytest.fixture
 def model(tiny_model):
     return tiny_model("gpt2").train()
+
+
+@pytest.fixture(autouse=True)
+def no_precision_of_another_test():
+    """accelerate keeps one precision for a process: that of the first who asks."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def scored(model, dtype):

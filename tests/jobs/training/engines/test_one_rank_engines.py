@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import deepspeed
 import pytest
+import torch
 
 from jobs.training import zero
 from jobs.training.engine import ENGINES
@@ -50,6 +51,21 @@ def test_only_a_job_without_gpus_keeps_deepspeed_from_compiling(monkeypatch):
         monkeypatch.setattr(deepspeed, "init_distributed", lambda **given: None)
         with ENGINES.find("zero2").session(layout, recipe):
             assert known["deepspeed_shm_comm"] is is_known
+
+
+def test_what_deepspeed_puts_in_place_of_a_product_ends_with_the_job(monkeypatch):
+    """Its third stage replaces `linear` for good: later jobs of a process would compute by it."""
+    from deepspeed.runtime.zero import partition_parameters
+
+    monkeypatch.setattr(partition_parameters, "print_rank_0", lambda *words, **given: None)
+    own = torch.nn.functional.linear
+    monkeypatch.setattr(zero, "_process_group", lambda layout: nullcontext())
+    monkeypatch.setattr(deepspeed, "init_distributed", lambda **given: None)
+    recipe = Recipe(settings=RecipeParams(), layout=Layout(micro_batch=4), steps=1)
+    with ENGINES.find("zero3").session(Layout(micro_batch=4), recipe):
+        partition_parameters.InsertPostInitMethodToModuleSubClasses()._enable_mem_efficient_linear()
+        assert torch.nn.functional.linear is not own
+    assert torch.nn.functional.linear is own
 
 
 def test_an_engine_that_is_not_in_force_ends_training_before_a_step(scored, monkeypatch):
