@@ -39,8 +39,8 @@ MEANINGLESS = {"training", "large-step", "memory", "extraction"}
 """Parts whose aims are of speed and size, which a rehearsal cannot hold."""
 
 
-SLOW = {"ranks", "resume", "determinism", "large-step"}
-"""Parts that start processes, or run what the others run in more ways."""
+SLOW = {"ranks", "resume", "determinism", "large-step", "engines", "memory", "out-of-memory"}
+"""Parts that start processes, run what the others run in more ways, or cost seconds."""
 
 
 def parts(*without):
@@ -88,10 +88,12 @@ def test_a_killed_job_went_on_to_equal_weights(rehearsed) -> None:
     assert rows["equal weights, to the bit"] is True
 
 
+@pytest.mark.slow
 def test_memory_ran_out_in_the_rehearsal_and_the_unit_came_through(rehearsed) -> None:
     assert rehearsed("out-of-memory")["rows"][0]["value"] is True
 
 
+@pytest.mark.slow
 def test_training_is_watched_and_planned_for_every_shape(rehearsed) -> None:
     facts = [row["facts"] for row in rehearsed("memory")["rows"] if row["facts"]]
     assert [one["shape"] for one in facts] == ["gpt2", "gpt2-xl", "mistral-7b"]
