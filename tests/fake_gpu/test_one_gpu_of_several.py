@@ -1,5 +1,7 @@
 """A job of one GPU on a machine that shows its process two: it trains on one, and asserts so."""
 
+from importlib import import_module
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +17,13 @@ from jobs.training.tokenized_pairs import TokenizedPair
 from tests.fake_gpu.fake_cuda import fake_gpus
 
 pytestmark = pytest.mark.fake_gpu
+
+
+@pytest.fixture(autouse=True)
+def _deepspeed_sees_none():
+    """Let DeepSpeed, which accelerate loads, look for GPUs first: it looks once in a process."""
+    if find_spec("deepspeed"):
+        import_module("deepspeed")
 
 
 @pytest.fixture
