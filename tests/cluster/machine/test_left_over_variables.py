@@ -3,6 +3,7 @@ import os
 import pytest
 
 from cluster.executor import Ending, Surroundings, call_entry
+from cluster.machine import left_over_variables
 from cluster.machine.left_over_variables import forget_other_launchers
 
 LEFT_OVER = {
@@ -34,6 +35,8 @@ def left_over(monkeypatch):
     for name, value in LEFT_OVER.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("KEPT_BY_ALL", "yes")
+    yield
+    left_over_variables._is_tf32_forced.cache_clear()  # it holds for a process, which goes on here
 
 
 def test_one_process_is_one_rank_whatever_is_left_around_it(left_over):
