@@ -6,11 +6,8 @@ from jobs.behaviour.scored_params import WINDOW, WINDOW_PERPLEXITY, LocalModelPa
 from jobs.behaviour.served_params import Served
 from jobs.forecast.effort import Effort
 from jobs.forecast.gpu_job import GpuJob
-from jobs.forecast.lengths import prompt_lengths
-from jobs.forecast.read_texts import Reading, most_tokens, total
-from jobs.forecast.upstream_models import model_of
+from jobs.forecast.read_texts import Reading, reading_of_prompts, total
 from jobs.kind import Forecast, Situation, Upstream
-from jobs.models.model_facts import compute_dtype
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 
@@ -19,22 +16,9 @@ def reading_of(
     params: LocalModelParams, at: Situation, planned: Planned[PromptLine], model_input: str
 ) -> Reading | None:
     """Return how prompts are read; None while nothing says which model reads them."""
-    upstream = at.inputs.get(model_input)
-    model = model_of(upstream)
-    if model is None:
-        return None
-    most = most_tokens(params.max_length, model)
-    if WINDOW_PERPLEXITY in params.metrics:
-        most = min(most, params.max_length or WINDOW)
-    lengths = prompt_lengths(planned, at.inputs.get("prompts"), upstream, most)
-    return Reading(
-        model=model,
-        dtype=compute_dtype(params.dtype, model.num_parameters),
-        attention=params.attention,
-        lengths=lengths,
-        token_budget=params.token_budget,
-        most=most,
-    )
+    windows = WINDOW_PERPLEXITY in params.metrics
+    most = (params.max_length or WINDOW) if windows else None
+    return reading_of_prompts(params, at, planned, model_input, most)
 
 
 def behaviour(params: LocalModelParams, reading: Reading, words: Upstream | None) -> Effort | None:

@@ -6,14 +6,11 @@ from analysis.measurement import NUM_GROUPS
 from jobs.extraction.extract_params import Params
 from jobs.extraction.extraction_plan import choose_layers
 from jobs.forecast.effort import Effort
-from jobs.forecast.gpu_job import GpuJob, nodes_with, smallest_gpu_gb
-from jobs.forecast.lengths import prompt_lengths
-from jobs.forecast.passes import forward, weight_bytes
-from jobs.forecast.read_texts import Reading, most_tokens, resident, total
-from jobs.forecast.upstream_models import model_of
+from jobs.forecast.gpu_job import GpuJob
+from jobs.forecast.passes import forward
+from jobs.forecast.read_texts import Reading, reading_of_prompts, resident, total
 from jobs.kind import Forecast, Situation
 from jobs.models.family import NEURON_SITES
-from jobs.models.model_facts import compute_dtype
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 from jobs.tokens.position_policy import DEFAULT, POOLED
@@ -32,34 +29,18 @@ def forecast_extraction(
     params: Params, at: Situation, planned: Planned[PromptLine]
 ) -> Forecast | None:
     """Forecast passes of both models, the moments, and what is written; None without a model."""
-    model = model_of(at.inputs.get("base"))
-    if model is None:
+    reading = reading_of_prompts(params, at, planned, "base")
+    if reading is None:
         return None
-    dtype, prompts = compute_dtype(params.dtype, model.num_parameters), at.inputs.get("prompts")
-    most = most_tokens(params.max_length, model)
-    reading = Reading(
-        model=model,
-        dtype=dtype,
-        attention=params.attention,
-        lengths=prompt_lengths(planned, prompts, at.inputs.get("base"), most),
-        token_budget=params.token_budget,
-        most=most,
-    )
-    held, loaded = resident(
-        at.inputs,
-        model,
-        dtype,
-        smallest_gpu_gb(nodes_with(at.machines, params.num_gpus)),
-        params.num_gpus,
-    )
+    held, loaded = resident(at, reading, params.num_gpus)
     if params.pairing == "sequential":
         held = 1
     summaries, parts = _summaries(params, at, reading)
     return GpuJob(
         num_gpus=params.num_gpus,
-        dtype=dtype,
+        dtype=reading.dtype,
         effort=total(reading.pass_over(2.0), _noise_floor(params, reading), summaries),
-        loaded_bytes=loaded * weight_bytes(model, dtype),
+        loaded_bytes=loaded * reading.least_bytes,
         memory={**reading.memory(outputs=0, models=held), **parts},
         least_bytes=reading.least_bytes,
         why=reading.why("both models" if held == 2 else "one model at a time"),

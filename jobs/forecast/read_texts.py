@@ -1,11 +1,12 @@
 """`Reading`: the passes that kinds have in common which run a model over prompts or texts."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from jobs.forecast.effort import Effort
-from jobs.forecast.lengths import Lengths
+from jobs.forecast.gpu_job import nodes_with, smallest_gpu_gb
+from jobs.forecast.lengths import Lengths, prompt_lengths
 from jobs.forecast.passes import (
     cache_bytes,
     decoding,
@@ -14,8 +15,12 @@ from jobs.forecast.passes import (
     uses_math_kernel,
     weight_bytes,
 )
-from jobs.kind import Upstream
+from jobs.forecast.upstream_models import model_of
+from jobs.kind import Situation, Upstream
+from jobs.models.model_facts import WantedDtype, compute_dtype
 from jobs.models.sizes import Model
+from jobs.text.planned import Planned
+from jobs.text.prompt_lines import PromptLine
 
 _PADDING = 1.05
 """Tokens forwarded per token, where batches are of texts of like length."""
@@ -167,14 +172,64 @@ def most_tokens(max_length: int | None, model: Model) -> int:
     return min(max_length or positions, positions)
 
 
-def resident(
-    inputs: Mapping[str, Upstream], model: Model, dtype: str, gpu_gb: float, num_gpus: float
-) -> tuple[int, int]:
+class ReadingParams(Protocol):
+    """The params that say how a model reads prompts."""
+
+    @property
+    def dtype(self) -> WantedDtype:
+        """Dtype to compute in."""
+        ...
+
+    @property
+    def attention(self) -> str:
+        """The kernel of attention."""
+        ...
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens above which a prompt is left out; None: the model's positions."""
+        ...
+
+    @property
+    def token_budget(self) -> int:
+        """Most tokens forwarded together."""
+        ...
+
+
+def reading_of_prompts(
+    params: ReadingParams,
+    at: Situation,
+    planned: Planned[PromptLine],
+    model_input: str,
+    most: int | None = None,
+) -> Reading | None:
+    """Return how the model of an input reads the prompts; None while nothing says which it is.
+
+    `most` bounds the tokens of a prompt where the params alone do not.
+    """
+    upstream = at.inputs.get(model_input)
+    model = model_of(upstream)
+    if model is None:
+        return None
+    longest = most_tokens(params.max_length, model)
+    longest = longest if most is None else min(longest, most)
+    return Reading(
+        model=model,
+        dtype=compute_dtype(params.dtype, model.num_parameters),
+        attention=params.attention,
+        lengths=prompt_lengths(planned, at.inputs.get("prompts"), upstream, longest),
+        token_budget=params.token_budget,
+        most=longest,
+    )
+
+
+def resident(at: Situation, reading: Reading, num_gpus: float) -> tuple[int, int]:
     """Return (models held at once, models loaded) of a base and its aligned model.
 
     An adapter is switched off for the base; two models that do not fit take turns.
     """
-    if is_adapter(inputs.get("aligned")):
+    if is_adapter(at.inputs.get("aligned")):
         return 1, 1
-    needed = 2 * 1.25 * weight_bytes(model, dtype) / 1e9
+    gpu_gb = smallest_gpu_gb(nodes_with(at.machines, num_gpus))
+    needed = 2 * 1.25 * reading.least_bytes / 1e9
     return (1, 2) if gpu_gb and needed > gpu_gb * max(1.0, num_gpus) else (2, 2)

@@ -5,6 +5,8 @@ from typing import Any, Literal, TypedDict
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 """Compute dtypes."""
+WantedDtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""Compute dtypes as params name them; `auto` follows from the model's size."""
 
 MODEL_FACTS = (
     *("family", "num_parameters", "num_parameters_non_embedding"),
@@ -46,9 +48,7 @@ SINGLE_PRECISION_UP_TO = 2_000_000_000
 """Parameters up to which `auto` computes in float32; never decided by the hardware."""
 
 
-def compute_dtype(
-    wanted: Literal["auto", "float32", "bfloat16", "float16"], num_parameters: int
-) -> Dtype:
+def compute_dtype(wanted: WantedDtype, num_parameters: int) -> Dtype:
     """Return the wanted dtype; `auto` is float32 up to SINGLE_PRECISION_UP_TO parameters."""
     if wanted != "auto":
         return wanted

@@ -1,13 +1,9 @@
 """What comparing two models' predictions will take of a GPU."""
 
 from jobs.forecast.effort import Effort
-from jobs.forecast.gpu_job import GpuJob, nodes_with, smallest_gpu_gb
-from jobs.forecast.lengths import prompt_lengths
-from jobs.forecast.passes import weight_bytes
-from jobs.forecast.read_texts import Reading, most_tokens, resident, total
-from jobs.forecast.upstream_models import model_of
+from jobs.forecast.gpu_job import GpuJob
+from jobs.forecast.read_texts import reading_of_prompts, resident, total
 from jobs.kind import Forecast, Situation
-from jobs.models.model_facts import compute_dtype
 from jobs.predicting.predictions_params import Params
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
@@ -17,26 +13,11 @@ def forecast_predictions(
     params: Params, at: Situation, planned: Planned[PromptLine]
 ) -> Forecast | None:
     """Forecast the lens and the divergences; None while nothing says which model it is."""
-    model = model_of(at.inputs.get("base"))
-    if model is None:
+    reading = reading_of_prompts(params, at, planned, "base")
+    if reading is None:
         return None
-    dtype, shape = compute_dtype(params.dtype, model.num_parameters), model.shape
-    most = most_tokens(params.max_length, model)
-    reading = Reading(
-        model=model,
-        dtype=dtype,
-        attention=params.attention,
-        lengths=prompt_lengths(planned, at.inputs.get("prompts"), at.inputs.get("base"), most),
-        token_budget=params.token_budget,
-        most=most,
-    )
-    held, loaded = resident(
-        at.inputs,
-        model,
-        dtype,
-        smallest_gpu_gb(nodes_with(at.machines, params.num_gpus)),
-        params.num_gpus,
-    )
+    held, loaded = resident(at, reading, params.num_gpus)
+    shape = reading.model.shape
     efforts: list[Effort | None] = []
     layers = shape.num_layers if params.layers == "all" else len(params.layers)
     if "logit_lens" in params.metrics:
@@ -52,9 +33,9 @@ def forecast_predictions(
     outputs = min(reading.batch, params.num_positions * reading.batch / a_text)
     return GpuJob(
         num_gpus=params.num_gpus,
-        dtype=dtype,
+        dtype=reading.dtype,
         effort=total(*efforts),
-        loaded_bytes=loaded * weight_bytes(model, dtype),
+        loaded_bytes=loaded * reading.least_bytes,
         memory=reading.memory(outputs=2 * outputs, models=held),
         least_bytes=reading.least_bytes,
         why=reading.why(", ".join(params.metrics)),
