@@ -42,9 +42,9 @@ class Result:
     rows: int
     """Their number."""
     spectrum: str
-    """Of which spectrum."""
+    """Name of the spectrum that the rows are drawn from."""
     kind: str
-    """Of which kind."""
+    """Name of the kind of rows (`planted.py`)."""
     metric: str
     """Name of the value."""
     centred: str

@@ -111,7 +111,7 @@ class Measured:
     ratio: float
     """Median over units: time of the bare passes over that of the extraction."""
     processor_ratio: float
-    """The same of processor time."""
+    """Median over units: processor time of the bare passes over that of the extraction."""
 
     def line(self, name: str, device: str) -> str:
         """Return the line of the table."""

@@ -39,13 +39,13 @@ class Mechanism:
     consistency: Finding
     """How alike its offsets are."""
     behaviours: tuple[Finding, ...]
-    """Its toxicity by each metric that was measured, that first which is weighed."""
+    """Toxicity of the model by each metric that was measured, the weighed one first."""
     evidence: tuple[Evidence, ...]
     """The signs."""
 
     @property
     def behaviour(self) -> Finding | None:
-        """Its toxicity; None where that was not measured."""
+        """Return the toxicity that is weighed; None where none was measured."""
         return next(iter(self.behaviours), None)
 
     @property

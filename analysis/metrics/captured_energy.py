@@ -25,7 +25,7 @@ class Leading:
     own: Float64[np.ndarray, "models leave"]
     """Shares of the sample's energy, with all groups and without each."""
     heldout: Float64[np.ndarray, "models leave"]
-    """The same of the condition whose axes these are."""
+    """Shares of the energy of the condition whose axes these are, likewise."""
 
 
 class CapturedEnergy(Metric):

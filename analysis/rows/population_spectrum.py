@@ -146,7 +146,7 @@ class Population:
     left_out: Sequence[PopulationSpectrum | None]
     """The estimate without each group; None where no rows tell it."""
     curves: FreedomCurves
-    """What the estimate is fitted to."""
+    """Curves of the rows that the estimated spectrum is fitted to."""
     counts: Float64[np.ndarray, " groups"]
     """Rows of each group."""
 

@@ -28,7 +28,7 @@ _LIMIT_S = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """What one job left."""
+    """Losses, facts and weights that one training job left."""
 
     losses: list[float]
     """Of every step."""
