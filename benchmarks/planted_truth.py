@@ -12,6 +12,7 @@ A population without the quantity (the tenth axis of a flat spectrum) has no tru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 
@@ -188,7 +189,9 @@ def truths_of_draw(world: World, draw: Draw) -> dict[Key, float]:
     truths: dict[Key, float] = {}
     for centred in (False, True):
         own, heldout = _captured(world, draw.plain, centred)
-        for end, value in (("", own), ("_heldout", heldout), ("_ratio", own / heldout)):
+        # With every row in one group nothing is learned without it, and the metric refuses.
+        ratio = own / heldout if heldout else math.nan
+        for end, value in (("", own), ("_heldout", heldout), ("_ratio", ratio)):
             truths[f"captured_energy_learned{end}", centred] = value
     return truths
 
