@@ -177,6 +177,11 @@ def _read_options(name: str, verb: Verb, words: Sequence[str], options: argparse
     parser.add_argument(
         "--root", help="output root, a path or URL (default: $DELTASCALE_ROOT or ./results)"
     )
+    parser.add_argument(
+        "--on",
+        metavar="PROFILE",
+        help="a profile, by name or path: where jobs run, and the root unless --root says another",
+    )
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument("--debug", action="store_true", help="show the stack of any fault")
     verb.arguments(parser)

@@ -1,6 +1,6 @@
 """Contract: what a verb of the command line provides. Verbs live in `verbs/`, one per file.
 
-Every verb takes `--root` and `--json`. A verb imports what it needs inside `run`, so that
+Every verb takes `--root`, `--on` and `--json`. A verb imports what it needs inside `run`, so that
 `deltascale --help` stays instant.
 """
 
@@ -12,6 +12,7 @@ from cluster.storage import Storage
 from jobs.door import Door
 
 if TYPE_CHECKING:
+    from orchestrator.profiles.profile_file import ChosenProfile
     from orchestrator.study.study import Study
 
 
@@ -27,7 +28,7 @@ class Verb(Protocol):
         """Declare the verb's own arguments.
 
         Args:
-            parser: the parser of the verb; `--root` and `--json` are declared already.
+            parser: the parser of the verb; `--root`, `--on` and `--json` are declared already.
         """
 
     def run(self, options: argparse.Namespace) -> int:
@@ -49,8 +50,26 @@ VERBS: Door[Verb] = Door("verb", "orchestrator.verbs", contract=Verb)
 
 
 def chosen_root(options: argparse.Namespace) -> Storage:
-    """Return the output root: `--root`, else `$DELTASCALE_ROOT`, else `./results`."""
+    """Return the output root: `--root`, the profile's, `$DELTASCALE_ROOT`, or `./results`."""
+    profile = None if options.root else chosen_profile(options)
+    if profile is not None and profile.profile.root:
+        return Storage(os.path.expanduser(profile.profile.root))
     return Storage(options.root or os.environ.get("DELTASCALE_ROOT") or "results")
+
+
+def chosen_profile(options: argparse.Namespace) -> "ChosenProfile | None":
+    """Return the profile that `--on` names; None without it.
+
+    Raises:
+        UserError: there is none of that name, there are several, or it is wrong.
+    """
+    text = getattr(options, "on", None)
+    if not text:
+        return None
+    from orchestrator.profiles.finding import find_profile
+
+    named = getattr(options, "studies", None) or [getattr(options, "study", None)]
+    return find_profile(text, [study for study in named if study])
 
 
 def chosen_study(options: argparse.Namespace) -> "tuple[Storage, Study]":

@@ -33,17 +33,14 @@ _TOKENS = (
 )
 
 
-def require_address(address: str) -> None:
-    """Make sure that something listens at an address, unless Ray is to find it itself (`auto`).
+def check_address(address: str) -> None:
+    """Make sure that a text is an address of a Ray that can be joined, without asking anybody.
 
     Raises:
-        UserError: it is no address of a Ray.
-        SurroundingsError: nothing answers there.
+        UserError: it is none.
     """
-    if address == "auto":
-        return
     host, _, port = address.rpartition(":")
-    if (
+    if address != "auto" and (
         not _HOST.fullmatch(host)
         or not (port.isascii() and port.isdigit())
         or len(port) > 5
@@ -58,6 +55,19 @@ def require_address(address: str) -> None:
             if address.startswith("ray://")
             else None,
         )
+
+
+def require_address(address: str) -> None:
+    """Make sure that something listens at an address, unless Ray is to find it itself (`auto`).
+
+    Raises:
+        UserError: it is no address of a Ray.
+        SurroundingsError: nothing answers there.
+    """
+    check_address(address)
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
     except (OSError, UnicodeError) as fault:

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,6 +46,7 @@ _SILENT_S = 120.0
 """How long the child may say nothing. It speaks every second; Ray ends it 60 s after the head of a
 joined cluster was last heard of."""
 _TOKEN = "RAY_AUTH_TOKEN"
+_TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 
 
 class Executor:
@@ -58,6 +59,8 @@ class Executor:
         grace_s: How long an interrupted call may save its work before its process is killed.
         keys: Names of further variables that calls need; they hold secrets. Read at `start`.
         also: Names of variables that calls may see besides what libraries read; `*` at the end.
+        access: Ray's variables that say where the token of a joined Ray is, in place of those that
+            are set; empty: those that are set.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class Executor:
         grace_s: float = 10.0,
         keys: Sequence[str] = (),
         also: Sequence[str] = (),
+        access: Mapping[str, str] | None = None,
     ) -> None:
         self.grace_s = grace_s
         self._address = address
         self._offered = offered
         self._packages = packages
         self._keys, self._also = keys, also
+        self._access = access or {}
         self._staged: TempFolder | None = None
         self._process: DriverProcess | None = None
         self._running: dict[str, None] = {}
@@ -90,8 +95,13 @@ class Executor:
             require_address(self._address)
         self._environment = worker_environment(os.environ, keys=self._keys, also=self._also)
         variables = dict(self._environment.plain)
-        if self._address is not None and _TOKEN in os.environ:
-            variables[_TOKEN] = os.environ[_TOKEN]
+        if self._address is not None:
+            if _TOKEN in os.environ:
+                variables[_TOKEN] = os.environ[_TOKEN]
+            if self._access:
+                for name in (_TOKEN, _TOKEN_PATH):
+                    variables.pop(name, None)
+                variables |= self._access
         self._process = DriverProcess(_CHILD, variables)
         try:
             self._open(self._process)

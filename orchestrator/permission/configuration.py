@@ -3,6 +3,7 @@
 keys:                     # which key may be sent where, by any study on any root
   - {variable: OPENAI_API_KEY, host: api.openai.com}
 entries: [/lab/entries]   # folders of studies' own entries that others may write
+profiles: [/lab/profiles/hpc.yaml]   # profiles whose set-up, tokens and images are allowed
 environment: [MY_LAB_*]   # variables that jobs may see besides those that libraries read
 """
 
@@ -54,6 +55,8 @@ class UserConfiguration(_Part):
     entries: tuple[str, ...] = ()
     """Folders of own entries whose code may run although others can write them, or although only
     the record of a study in a root names them."""
+    profiles: tuple[str, ...] = ()
+    """Profiles, outside of the user's own folder, that may run what they say."""
     environment: tuple[Annotated[str, AfterValidator(_check_pattern)], ...] = ()
     """Names of variables that jobs may see besides; `*` at the end: all that begin so."""
 
@@ -94,7 +97,7 @@ def read_configuration(root: Storage) -> UserConfiguration:
         raise UserError(
             "a configuration is a mapping",
             where=str(path),
-            allowed=["keys", "entries", "environment"],
+            allowed=list(UserConfiguration.model_fields),
         )
     written = file.data or {}
     try:

@@ -16,6 +16,11 @@ def configuration_path() -> Path:
     return Path(chosen) if chosen else _base("XDG_CONFIG_HOME", ".config") / "config.yaml"
 
 
+def profiles_folder() -> Path:
+    """Return the folder of the user's own profiles, beside the configuration."""
+    return configuration_path().parent / "profiles"
+
+
 def confirmations_path() -> Path:
     """Return the file that remembers what the user confirmed, in the user's folder for state."""
     return _base("XDG_STATE_HOME", ".local/state") / "confirmed-keys.json"
@@ -24,6 +29,11 @@ def confirmations_path() -> Path:
 def known_entries_path() -> Path:
     """Return the file that lists the folders of entries that the user has let run, or launched."""
     return _base("XDG_STATE_HOME", ".local/state") / "known-entries.json"
+
+
+def known_profiles_path() -> Path:
+    """Return the file that lists the profiles that the user has allowed, with their digests."""
+    return _base("XDG_STATE_HOME", ".local/state") / "known-profiles.json"
 
 
 def _base(variable: str, otherwise: str) -> Path:

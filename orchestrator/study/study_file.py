@@ -54,26 +54,31 @@ class StudyFile:
         return f"{self.name}:{self.lines.get(place, 1)}"
 
 
-def read_study_file(path: Path) -> StudyFile:
-    """Read a file. Raises UserError when it cannot be read, is not UTF-8 or not YAML."""
+def read_study_file(path: Path, what: str = "study") -> StudyFile:
+    """Read a file. Raises UserError when it cannot be read, is not UTF-8 or not YAML.
+
+    Args:
+        path: the file.
+        what: the noun for what it holds, for messages.
+    """
     try:
         with open(path, "rb", opener=_open_without_waiting) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise UserError("this is not a regular file, so no study file", where=str(path))
+                raise UserError(f"this is not a regular file, so no {what} file", where=str(path))
             data = stream.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise UserError(
-                f"the file is too large for a study: more than {_MOST_BYTES >> 20} MiB",
+                f"the file is too large for a {what}: more than {_MOST_BYTES >> 20} MiB",
                 where=str(path),
             )
         text = data.decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError("there is no such study file", where=str(path)) from None
+        raise UserError(f"there is no such {what} file", where=str(path)) from None
     except IsADirectoryError:
-        raise UserError("this is a folder, not a study file", where=str(path)) from None
+        raise UserError(f"this is a folder, not a {what} file", where=str(path)) from None
     except OSError as error:
         raise UserError(
-            f"the study file cannot be read: {error.strerror}", where=str(path)
+            f"the {what} file cannot be read: {error.strerror}", where=str(path)
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cluster.errors import UserError
 from orchestrator.console import note, say, say_json
-from orchestrator.verb import chosen_study, study_argument
+from orchestrator.verb import chosen_profile, chosen_study, study_argument
 
 if TYPE_CHECKING:
     from cluster.executor import Executor
+    from cluster.storage import Storage
     from orchestrator.launch import Launched
+    from orchestrator.profiles.kind import Place
+    from orchestrator.study.study import Study
 
 STOPPED = (75, 130)
 """Exit codes of a launch that ended before its jobs did: there is nothing new to show."""
@@ -25,7 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare STUDY, where to run it, and which of its jobs."""
     study_argument(parser)
     parser.add_argument(
-        "--executor", default="ray", help="ray (default), or local: one process, no Ray"
+        "--executor",
+        help="ray (default: as many jobs at a time as the machine holds), or local: one process, "
+        "no Ray",
     )
     parser.add_argument(
         "--address",
@@ -84,70 +88,88 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
 
 
 def _start(options: argparse.Namespace, *, fresh: bool) -> int:
+    from orchestrator.profiles.launching import launch_on, place_of_flags
+
+    profile, (root, study) = chosen_profile(options), chosen_study(options)
+
+    def run_here(place: "Place") -> int:
+        return _run_here(options, root, study, place, fresh=fresh)
+
+    if profile is None:
+        return run_here(place_of_flags(options))
+    return launch_on(profile, root, study, options, fresh=fresh, run_here=run_here)
+
+
+def _run_here(
+    options: argparse.Namespace, root: "Storage", study: "Study", place: "Place", *, fresh: bool
+) -> int:
+    """Launch in this process, its jobs where the place says."""
     from orchestrator.dispatch.patience import Patience
     from orchestrator.launch import launch
     from orchestrator.permission.configuration import read_configuration
     from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
+    from orchestrator.profiles.launching import variables_set
     from orchestrator.views.live_view import open_progress
-    from orchestrator.views.text_output import show_summary
 
-    root, study = chosen_study(options)
     keys: list[str] = []
-    executor = _make_executor(options, keys, read_configuration(root).environment)
+    also = [*read_configuration(root).environment, *place.variables]
     ask = None if options.json else ask_at_terminal()
-    launched = launch(
-        root,
-        study,
-        executor=executor,
-        executor_name=options.executor,
-        progress=lambda: open_progress(root, sys.stderr),
-        only=options.only,
-        fresh=fresh,
-        takeover=options.takeover,
-        patience=Patience.of_environment(getattr(options, "patience", None)),
-        permit=lambda jobs: keys.extend(allowed_keys(root, study.name, jobs, ask)),
-        warn=note,
-    )
-    launched.decided.plan.own.bring()  # what it shows may be of the study's own metrics
-    if options.json:
-        say_json(_document(study.name, launched))
-        return launched.exit_code
-    if launched.exit_code not in STOPPED:
-        show_summary(root, launched.decided)
-    _print_ending(study.name, launched)
-    if launched.figures:
-        place = f" --root {options.root}" if options.root else ""
-        say(f"all tables:    `deltascale compare {study.name}{place}`")
-        say(f"all evidence:  `deltascale compare {study.name} --answers{place}`")
-        say(f"page:          `deltascale report {study.name}{place}`")
-        for folder in launched.figures:
-            say(f"figures:       {folder}")
+    with variables_set(place.variables):
+        launched = launch(
+            root,
+            study,
+            executor=_make_executor(place, keys, also),
+            executor_name=place.executor,
+            progress=lambda: open_progress(root, sys.stderr),
+            only=options.only,
+            fresh=fresh,
+            takeover=options.takeover,
+            patience=Patience.of_environment(getattr(options, "patience", None)),
+            permit=lambda jobs: keys.extend(allowed_keys(root, study.name, jobs, ask)),
+            warn=note,
+        )
+    _show(options, root, study.name, launched)
     return launched.exit_code
 
 
-def _make_executor(
-    options: argparse.Namespace, keys: Sequence[str], also: Sequence[str]
-) -> "Executor":
+def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "Launched") -> None:
+    """Print what came out, and where more of it is to be had."""
+    from orchestrator.views.text_output import show_summary
+
+    launched.decided.plan.own.bring()  # what it shows may be of the study's own metrics
+    if options.json:
+        say_json(_document(study, launched))
+        return
+    if launched.exit_code not in STOPPED:
+        show_summary(root, launched.decided)
+    _print_ending(study, launched)
+    if launched.figures:
+        place = f" --root {options.root}" if options.root else ""
+        place += f" --on {options.on}" if options.on and not options.root else ""
+        say(f"all tables:    `deltascale compare {study}{place}`")
+        say(f"all evidence:  `deltascale compare {study} --answers{place}`")
+        say(f"page:          `deltascale report {study}{place}`")
+        for folder in launched.figures:
+            say(f"figures:       {folder}")
+
+
+def _make_executor(place: "Place", keys: Sequence[str], also: Sequence[str]) -> "Executor":
     from cluster.executor import executor_class
     from cluster.machine.resources import this_machine
     from orchestrator.dispatch.execution import PACKAGES
 
-    chosen = executor_class(options.executor)
-    if options.executor != "ray":
-        for value, flag in ((options.address, "--address"), (options.cpus, "--cpus")):
-            if value is not None:
-                raise UserError(
-                    f"{flag} is for `--executor ray`, not {options.executor!r}", where=flag
-                )
+    chosen = executor_class(place.executor)
+    if place.executor != "ray":
         return chosen()
-    offered = None
-    if options.cpus is not None:
-        if options.cpus < 1:
-            raise UserError(
-                f"{options.cpus} cores are too few", where="--cpus", allowed=["1 or more"]
-            )
-        offered = replace(this_machine(), num_cpus=options.cpus)
-    return chosen(address=options.address, offered=offered, packages=PACKAGES, keys=keys, also=also)
+    offered = None if place.cpus is None else replace(this_machine(), num_cpus=place.cpus)
+    return chosen(
+        address=place.address,
+        offered=offered,
+        packages=PACKAGES,
+        keys=keys,
+        also=also,
+        access=place.access,
+    )
 
 
 def _print_ending(study: str, launched: "Launched") -> None:

@@ -10,7 +10,7 @@ from orchestrator.plan.machines import (
     notes_on_neighbours,
     parse_machines,
 )
-from orchestrator.verb import chosen_root, study_argument
+from orchestrator.verb import chosen_profile, chosen_root, study_argument
 
 if TYPE_CHECKING:
     from orchestrator.plan.study_folder import PlanDocument
@@ -50,7 +50,11 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.views.text_output import show_plan
 
     root = chosen_root(options)
-    machines = parse_machines(options.machines) if options.machines else [this_machine()]
+    profile = chosen_profile(options)
+    if options.machines:
+        machines = parse_machines(options.machines)
+    else:
+        machines = [this_machine()] if profile is None else profile.machines
     decided = decide_plan(
         root,
         find_study(root, options.study),
@@ -65,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     document["notes"] = [
         *decided.plan.notes,
         *notes_on_machines(machines),
-        *([] if options.machines else notes_on_neighbours()),
+        *([] if options.machines or profile else notes_on_neighbours()),
         *notes_before_running(decided.plan, decided.to_run),
     ]
     if options.json:
@@ -77,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     say(
         f"{totals['jobs']} jobs: {totals['reuse']} reused, {len(decided.to_run)} to run, "
         f"{totals['failed']} failed, {totals['blocked']} blocked, "
-        f"{totals['will-not-fit']} will not fit {options.machines or 'this machine'}"
+        f"{totals['will-not-fit']} will not fit {_place(options)}"
     )
     if totals["hours"] is not None:
         unknown = totals["gpu_jobs_of_unknown_hours"]
@@ -96,6 +100,10 @@ def run(options: argparse.Namespace) -> int:
     for text in document["notes"]:
         note(f"note: {text}")
     return 0
+
+
+def _place(options: argparse.Namespace) -> str:
+    return options.machines or (f"profile {options.on!r}" if options.on else "this machine")
 
 
 def _note_absent(document: "PlanDocument") -> None:

@@ -1,0 +1,89 @@
+"""May a launch do what this profile says? It is often somebody else's, and comes with a study.
+
+A profile in the user's own folder is the user's own; one beside a study, or named by its path, is
+asked about once, as it stands: what it runs, what it sets, where it sends a token.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cluster.checked_json import parse_json
+from cluster.errors import UserError
+from cluster.storage import Storage
+from orchestrator.permission.configuration import read_configuration
+from orchestrator.permission.confirmation import Ask
+from orchestrator.permission.own_files import (
+    configuration_path,
+    known_profiles_path,
+    profiles_folder,
+    require_own,
+)
+
+
+def require_permitted_profile(
+    path: Path, text: str, uses: Sequence[str], root: Storage, ask: Ask | None
+) -> None:
+    """Check that the user allows what a profile does.
+
+    Args:
+        path: its file.
+        text: what the file says; another text is asked about again.
+        uses: what needs permission, one phrase each.
+        root: the output root of the launch.
+        ask: asks the user; None where nobody can be asked.
+
+    Raises:
+        UserError: the user does not allow it, or nobody can be asked.
+    """
+    if not uses:
+        return
+    path = path.resolve()
+    if path.parent == profiles_folder().resolve():
+        require_own(path, root)
+        return
+    configured = (Path(name).expanduser().resolve() for name in read_configuration(root).profiles)
+    if path in configured:
+        return
+    known, entry = _known(root), {"path": str(path), "sha256": _digest(text)}
+    if entry in known:
+        return
+    listed = "\n".join(f"  {use}" for use in uses)
+    if ask is not None and ask(f"profile {path}\n{listed}\nAllow it, as it stands now?"):
+        _remember([*known, entry])
+        return
+    why = "you did not allow" if ask else "has not been allowed, and nobody can be asked here"
+    raise UserError(
+        f"the profile {'; '.join(uses)}: that {why}",
+        where=str(path),
+        hint=f"where it is meant, move it into {profiles_folder()}, or write into "
+        f"{configuration_path()}:\nprofiles: [{path}]",
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _known(root: Storage) -> list[object]:
+    path = known_profiles_path()
+    require_own(path, root)
+    with suppress(OSError, ValueError):
+        content = parse_json(path.read_bytes())
+        return content if isinstance(content, list) else []
+    return []
+
+
+def _remember(entries: Sequence[object]) -> None:
+    """Remember; where the home takes no file, the user is asked again next time."""
+    path = known_profiles_path()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, name = tempfile.mkstemp(dir=path.parent)  # private
+        with os.fdopen(descriptor, "w") as stream:
+            json.dump(list(entries), stream, indent=1)
+        os.replace(name, path)

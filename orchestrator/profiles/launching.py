@@ -1,0 +1,89 @@
+"""Starts a launch where a profile says, or where the flags of `launch` say."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from cluster.errors import UserError
+from cluster.storage import Storage
+from orchestrator.console import note
+from orchestrator.permission.confirmation import ask_at_terminal
+from orchestrator.permission.profiles import require_permitted_profile
+from orchestrator.profiles.kind import LaunchRequest, Place
+from orchestrator.profiles.profile_file import ChosenProfile
+from orchestrator.study.study import Study
+
+_FLAGS = ("executor", "address", "cpus")
+"""Options of `launch` that say where jobs run."""
+
+
+def launch_on(
+    chosen: ChosenProfile,
+    root: Storage,
+    study: Study,
+    options: argparse.Namespace,
+    *,
+    fresh: bool,
+    run_here: Callable[[Place], int],
+) -> int:
+    """Start a launch on a profile, once the user has allowed what it does; return its exit code.
+
+    Raises:
+        UserError: the profile and the flags do not go together, or the user does not allow it.
+    """
+    for flag in _FLAGS:
+        if getattr(options, flag) is not None and flag not in chosen.kind.FLAGS:
+            raise UserError(
+                f"--{flag} does not go with a profile of kind {chosen.profile.kind!r}",
+                where=f"--{flag}",
+                allowed=[f"--{name}" for name in chosen.kind.FLAGS],
+            )
+    _require_cores(options.cpus)
+    if chosen.path is not None and chosen.file is not None:
+        uses = chosen.kind.uses(chosen.profile)
+        if chosen.profile.root and "://" in chosen.profile.root and not options.root:
+            uses = [f"keeps results in {chosen.profile.root}", *uses]
+        ask = None if options.json else ask_at_terminal()
+        require_permitted_profile(chosen.path, chosen.file.text, uses, root, ask)
+        note(f"profile {chosen.name!r}: {chosen.path}")
+    request = LaunchRequest(
+        name=chosen.name,
+        root=root,
+        study=study,
+        options=options,
+        fresh=fresh,
+        run_here=run_here,
+    )
+    return chosen.kind.launch(chosen.profile, request)
+
+
+def place_of_flags(options: argparse.Namespace) -> Place:
+    """Return where jobs run without a profile. Raises UserError for flags that do not agree."""
+    executor = options.executor or "ray"
+    if executor != "ray":
+        for value, flag in ((options.address, "--address"), (options.cpus, "--cpus")):
+            if value is not None:
+                raise UserError(f"{flag} is for `--executor ray`, not {executor!r}", where=flag)
+    _require_cores(options.cpus)
+    return Place(executor=executor, address=options.address, cpus=options.cpus)
+
+
+def _require_cores(cpus: int | None) -> None:
+    if cpus is not None and cpus < 1:
+        raise UserError(f"{cpus} cores are too few", where="--cpus", allowed=["1 or more"])
+
+
+@contextmanager
+def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process in the block, and put back what was there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
