@@ -40,12 +40,8 @@ def launch_on(
                 allowed=[f"--{name}" for name in chosen.kind.FLAGS],
             )
     _require_cores(options.cpus)
-    if chosen.path is not None and chosen.file is not None:
-        uses = chosen.kind.uses(chosen.profile)
-        if chosen.profile.root and "://" in chosen.profile.root and not options.root:
-            uses = [f"keeps results in {chosen.profile.root}", *uses]
-        ask = None if options.json else ask_at_terminal()
-        require_permitted_profile(chosen.path, chosen.file.text, uses, root, ask)
+    require_permission(chosen, root, options)
+    if chosen.path is not None:
         note(f"profile {chosen.name!r}: {chosen.path}")
     request = LaunchRequest(
         name=chosen.name,
@@ -56,6 +52,17 @@ def launch_on(
         run_here=run_here,
     )
     return chosen.kind.launch(chosen.profile, request)
+
+
+def require_permission(chosen: ChosenProfile, root: Storage, options: argparse.Namespace) -> None:
+    """Make sure that the user allows what a profile does. Raises UserError."""
+    if chosen.path is None or chosen.file is None:
+        return
+    uses = chosen.kind.uses(chosen.profile)
+    if chosen.profile.root and "://" in chosen.profile.root and not options.root:
+        uses = [f"keeps results in {chosen.profile.root}", *uses]
+    ask = None if options.json else ask_at_terminal()
+    require_permitted_profile(chosen.path, chosen.file.text, uses, root, ask)
 
 
 def place_of_flags(options: argparse.Namespace) -> Place:

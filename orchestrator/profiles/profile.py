@@ -21,7 +21,9 @@ _CURRENCY = re.compile(r"[^\W\d_][^\W\d_ -]{0,11}|[€$£¥]")
 class Part(BaseModel):
     """Parent of the models: frozen, strict, and a wrong name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def _check_gpu(written: str) -> str:

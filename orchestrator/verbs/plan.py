@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.plan.disk_space import measure_disk_space
     from orchestrator.plan.notes_before_running import notes_before_running
     from orchestrator.plan.plan_document import plan_document
+    from orchestrator.profiles.costs import plan_costs
+    from orchestrator.views.cost_output import show_costs
     from orchestrator.views.text_output import show_plan
 
     root = chosen_root(options)
@@ -72,16 +74,37 @@ def run(options: argparse.Namespace) -> int:
         *([] if options.machines or profile else notes_on_neighbours()),
         *notes_before_running(decided.plan, decided.to_run),
     ]
+    costs = None
+    if profile is not None:
+        priced = () if options.machines else profile.profile.nodes
+        costs = plan_costs(decided.decisions, priced, profile.profile.currency if priced else None)
+        document["costs"] = {"profile": profile.name, **costs.document()}
     if options.json:
         say_json(document)
         return 0
     show_plan(decided.decisions, every_job=options.all)
+    place = options.machines or (f"profile {profile.name!r}" if profile else "this machine")
+    _say_totals(document, len(decided.to_run), place)
+    if decided.to_run:
+        say(f"to write: {space.summary}")
+    if profile is not None and costs is not None:
+        show_costs(costs, profile.name)
+    if space.warning:
+        note(f"warning: {space.warning}")
+    _note_absent(document)
+    for text in document["notes"]:
+        note(f"note: {text}")
+    return 0
+
+
+def _say_totals(document: "PlanDocument", num_to_run: int, place: str) -> None:
+    """Print how many jobs there are of each decision, and how long they take."""
     totals = document["totals"]
     say()
     say(
-        f"{totals['jobs']} jobs: {totals['reuse']} reused, {len(decided.to_run)} to run, "
+        f"{totals['jobs']} jobs: {totals['reuse']} reused, {num_to_run} to run, "
         f"{totals['failed']} failed, {totals['blocked']} blocked, "
-        f"{totals['will-not-fit']} will not fit {_place(options)}"
+        f"{totals['will-not-fit']} will not fit {place}"
     )
     if totals["hours"] is not None:
         unknown = totals["gpu_jobs_of_unknown_hours"]
@@ -92,18 +115,6 @@ def run(options: argparse.Namespace) -> int:
             f"to compute: {totals['hours']:.1f} h one after another, "
             f"{totals['gpu_hours']:.1f} GPU-hours{more}"
         )
-    if decided.to_run:
-        say(f"to write: {space.summary}")
-    if space.warning:
-        note(f"warning: {space.warning}")
-    _note_absent(document)
-    for text in document["notes"]:
-        note(f"note: {text}")
-    return 0
-
-
-def _place(options: argparse.Namespace) -> str:
-    return options.machines or (f"profile {options.on!r}" if options.on else "this machine")
 
 
 def _note_absent(document: "PlanDocument") -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError, UserError
 from orchestrator.console import say, say_json
+from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
     from orchestrator.profiles.profile_file import ChosenProfile
@@ -124,10 +125,13 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from orchestrator.profiles.checking import check_profile
     from orchestrator.profiles.finding import find_profile
+    from orchestrator.profiles.launching import require_permission
 
     chosen = find_profile(options.name, [])
-    findings = chosen.kind.check(chosen.profile)
+    require_permission(chosen, chosen_root(options), options)
+    findings = check_profile(chosen)
     is_good = all(finding.is_good for finding in findings)
     if options.json:
         say_json(

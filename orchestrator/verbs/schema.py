@@ -1,4 +1,4 @@
-"""Verb `schema`: print the JSON Schema of study files, of tables or of measurements."""
+"""Verb `schema`: print the JSON Schema of studies, of profiles, of tables or of measurements."""
 
 import argparse
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from orchestrator.console import say_json
 
 ORDER = 20
-HELP = "print the JSON Schema of study files, of tables or of measurements"
-STUDY = "study"
+HELP = "print the JSON Schema of study files, of profiles, of tables or of measurements"
+STUDY, PROFILE = "study", "profile"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +16,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument(
         "--of",
-        choices=(STUDY, *NAMES),
+        choices=(STUDY, PROFILE, *NAMES),
         default=STUDY,
-        help="study: a study file; table: what `compare --json` prints; measurements: "
-        "what `compare --long --json` prints (default: study)",
+        help="study: a study file; profile: a file of `--on`; table: what `compare --json` "
+        "prints; measurements: what `compare --long --json` prints (default: study)",
     )
     parser.add_argument(
         "--entries",
@@ -40,7 +40,11 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: an own entry is wrong, or may not be run.
     """
-    if options.of == STUDY:
+    if options.of == PROFILE:
+        from orchestrator.profiles.schema import schema as profile_schema
+
+        say_json(profile_schema())
+    elif options.of == STUDY:
         from jobs.entries.own_entries import OwnEntries, read_entries
         from orchestrator.permission.own_code import require_outside_roots
         from orchestrator.study.schema import schema

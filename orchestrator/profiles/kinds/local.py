@@ -6,7 +6,8 @@ from pydantic import Field
 
 from cluster.machine.resources import Resources, this_machine
 from orchestrator.profiles.environment import VariableValues, uses_of_variables
-from orchestrator.profiles.kind import LaunchRequest, Place, ProfileKind
+from orchestrator.profiles.kind import Finding, LaunchRequest, Place, ProfileKind
+from orchestrator.profiles.node_check import compare_nodes
 from orchestrator.profiles.profile import Part, Profile
 
 _TEMPLATE = """\
@@ -66,6 +67,10 @@ class Local(ProfileKind):
     def machines(self, profile: Profile) -> list[Resources]:
         """Return the nodes of the profile, or else this machine."""
         return profile.machines or [this_machine()]
+
+    def check(self, profile: Profile) -> list[Finding]:
+        """Hold the nodes of the profile against this machine."""
+        return compare_nodes(profile.machines, [this_machine()])
 
     def uses(self, profile: Profile) -> list[str]:
         """Say which variables it sets."""

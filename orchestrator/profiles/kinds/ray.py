@@ -13,10 +13,11 @@ from pydantic import (
 )
 
 from cluster.driver.ray_access import check_address
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
 from cluster.redaction.known_values import remember_secret
 from jobs.service.credentials import VariableName
-from orchestrator.profiles.kind import LaunchRequest, Place, ProfileKind
+from orchestrator.profiles.kind import Finding, LaunchRequest, Place, ProfileKind
+from orchestrator.profiles.node_check import compare_nodes
 from orchestrator.profiles.profile import Part, Profile
 
 _TEMPLATE = """\
@@ -148,6 +149,23 @@ class Ray(ProfileKind):
         access = fields.authentication.variables() if fields.authentication else {}
         address = request.options.address or fields.address
         return request.run_here(Place(address=address, access=access))
+
+    def check(self, profile: Profile) -> list[Finding]:
+        """Join the Ray as a launch would, and hold the nodes of the profile against its own."""
+        from cluster.executor import executor_class
+
+        fields = cast(RayProfile, profile)
+        access = fields.authentication.variables() if fields.authentication else {}
+        executor = executor_class("ray")(address=fields.address, access=access)
+        try:
+            executor.start()
+            nodes = executor.nodes()
+        except SurroundingsError as fault:
+            return [Finding(is_good=False, text=f"address: {fields.address}: {fault}")]
+        finally:
+            executor.close()
+        joined = Finding(is_good=True, text=f"address: {fields.address} can be joined")
+        return [joined, *compare_nodes(profile.machines, nodes)]
 
     def uses(self, profile: Profile) -> list[str]:
         """Say where a token goes, and where this code is carried."""
