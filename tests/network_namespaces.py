@@ -27,12 +27,17 @@ TICK = threading.Event()
 """Never set: `TICK.wait` is a pause between two looks."""
 
 
-def what_is_missing(needed=NEEDED):
+def missing_packages(needed=NEEDED, path=None):
+    """List Debian's packages that have the commands this machine lacks."""
+    absent = {name for name in needed if shutil.which(name, path=path) is None}
+    return sorted({needed[name] for name in absent})
+
+
+def what_is_missing(needed=NEEDED, path=None):
     """Return one sentence on what this machine lacks for hosts, or None."""
     if os.geteuid() != 0:
         return "hosts of their own are made by root alone: run it as root"
-    absent = sorted({package for command, package in needed.items() if not shutil.which(command)})
-    if absent:
+    if absent := missing_packages(needed, path):
         return f"hosts of their own need {', '.join(absent)}: apt-get install {' '.join(absent)}"
     tried = subprocess.run(["unshare", "--net", "--pid", "--fork", "true"], capture_output=True)
     if tried.returncode != 0:
@@ -83,6 +88,7 @@ class Host:
         )
         self.init = self._first_process()
         """The id of its init, as this machine counts."""
+        self._waited_for = psutil.Process(self.init).children()
 
     def _first_process(self):
         until = time.monotonic() + 30
@@ -115,12 +121,13 @@ class Host:
         return done.stdout
 
     def processes(self):
-        """List the host's processes but for its init, as this machine counts."""
+        """List the host's processes but its init and what that waits for, as this machine counts."""
         here = os.readlink(f"/proc/{self.init}/ns/pid")
+        own = {self.init, *(child.pid for child in self._waited_for)}
         listed = []
-        for process in psutil.process_iter(["name"]):
+        for process in psutil.process_iter():
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{process.pid}/ns/pid") == here and process.pid != self.init:
+                if os.readlink(f"/proc/{process.pid}/ns/pid") == here and process.pid not in own:
                     listed.append(process)
         return listed
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.slurm_site import running
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -40,6 +42,7 @@ TOOLS = {
         "a C++ compiler, to pretend GPUs where there is none",
         COMPILER is not None and not _HAS_GPU,
     ),
+    "slurm": Tool("root, namespaces and SLURM", running.what_is_missing() is None),
     "real_data": Tool(
         "real data (DELTASCALE_DATA)", (REAL_DATA / "paradetox" / "paradetox.tsv").exists()
     ),

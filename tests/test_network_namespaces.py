@@ -8,12 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.network_namespaces import MARK, TICK, Network, sweep, what_is_missing
+from tests.network_namespaces import MARK, TICK, Network, sweep
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(what_is_missing() is not None, reason=what_is_missing() or ""),
-]
+pytestmark = pytest.mark.slurm
 CONNECT = "import socket; socket.create_connection(('two', 22), 2)"
 KILLED = """\
 import os, signal
