@@ -121,7 +121,7 @@ class Host:
         return done.stdout
 
     def processes(self):
-        """List the host's processes but its init and what that waits for, as this machine counts."""
+        """List the host's processes but its init and what that waits for, as seen from outside."""
         here = os.readlink(f"/proc/{self.init}/ns/pid")
         own = {self.init, *(child.pid for child in self._waited_for)}
         listed = []
