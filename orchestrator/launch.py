@@ -13,11 +13,15 @@ from pathlib import Path
 from cluster.disk.temp_folders import own_temp_folder, swept
 from cluster.errors import SurroundingsError
 from cluster.executor import Executor
+from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.entries.own_entries import apart
 from jobs.worker.mirror_outage import MirrorOutage
 from jobs.worker.tracking import notes_on_mirror
+from orchestrator.budget.budget import Budget
+from orchestrator.budget.prices import Prices
+from orchestrator.budget.spending import spent_on
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.outage import Wait, persist
 from orchestrator.dispatch.patience import Patience
@@ -26,6 +30,7 @@ from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
 from orchestrator.permission.confirmation import allowed_keys
 from orchestrator.permission.own_code import remember_launched
+from orchestrator.plan.budget_forecast import why_too_small
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
@@ -47,7 +52,14 @@ from orchestrator.views.study_views import (
     refresh_views,
 )
 
-_STOPPED = frozenset({LaunchState.INTERRUPTED, LaunchState.CANCELLED, LaunchState.SUSPENDED})
+_STOPPED = frozenset(
+    {
+        LaunchState.INTERRUPTED,
+        LaunchState.CANCELLED,
+        LaunchState.SUSPENDED,
+        LaunchState.OUT_OF_BUDGET,
+    }
+)
 """States in which a launch ends before its jobs do: tables are not waited for."""
 _MOST_ROUNDS = 3
 """Most rounds until nothing is stale; one is enough unless artifacts come out with other bytes."""
@@ -66,7 +78,7 @@ class Launched:
 
     @property
     def exit_code(self) -> int:
-        """0 complete, 1 with failed jobs, 75 gave up waiting, 130 interrupted or cancelled."""
+        """0 complete, 1 with failed jobs, 75 gave up waiting, 76 budget spent, 130 interrupted."""
         return self.report.exit_code if self.report else 0
 
 
@@ -84,6 +96,9 @@ def launch(
     takeover: bool = False,
     patience: Patience | None = None,
     permit: Callable[[Sequence[Job]], object] | None = None,
+    budget: Budget | None = None,
+    prices: Prices | None = None,
+    machines: Sequence[Resources] | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Launched:
     """Run what is not done.
@@ -100,6 +115,9 @@ def launch(
         patience: how long to wait for the surroundings; None for as long as usual.
         permit: is given the jobs that may have to run, and raises UserError where the user does
             not allow what they send; None asks the user's own files alone.
+        budget: the most that all launches of the study on this root may spend; None for any amount.
+        prices: what machines cost; None where that is not known.
+        machines: nodes to foresee the cost for, where there is a budget; None foresees none.
         warn: takes warnings for the user, before anything runs and after.
 
     Returns:
@@ -143,6 +161,11 @@ def launch(
         past = read_history(root, study.name)
         decided = decide(plan, root, past, fresh=fresh)
         wanted = _select_keys(plan, only)
+        if budget:
+            foreseen = decide(plan, root, past, fresh=fresh, machines=machines)
+            chosen = [item for item in foreseen.decisions if item.job.key in wanted]
+            for text in why_too_small(budget, chosen, spent_on(budget, root, past), prices):
+                warn(f"warning: {text}")
         for _ in range(_MOST_ROUNDS):
             _warn_of_full_disk(root, decided, wanted, warn)
             write_study(root, plan, plan_document(plan, decided.decisions), held)
@@ -162,6 +185,8 @@ def launch(
                     patience=patience,
                     since=since,
                     watcher=watcher,
+                    budget=budget,
+                    prices=prices,
                 )
             if reason := MirrorOutage(root.url, study.name, identifier).reason:
                 warn(f"W&B is away ({reason}): runs were written offline; `wandb sync` sends them")

@@ -1,6 +1,7 @@
 """What follows when an attempt ends: its result, checked against the record; its job's state."""
 
 import time
+from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -63,6 +64,9 @@ class AttemptEndings:
         """When a job was done last, by the launch's clock."""
         self.doubts_storage = False
         """True when the root is to be tried before more is submitted: an attempt blamed it."""
+        self.saving: Set[str] = frozenset()
+        """Jobs that were asked to save because the budget is spent: they wait, and count as
+        neither failed nor cancelled."""
         self._launch = launch
         self._queue = queue
         self._attempts = attempts
@@ -82,6 +86,11 @@ class AttemptEndings:
         self._heard.append(
             _Heard(outcome=outcome, key=key, seconds=seconds, heard_at=now, look_at=now)
         )
+
+    @property
+    def has_unsettled(self) -> bool:
+        """True while what follows from some ending is still to be done."""
+        return bool(self._heard)
 
     def settle(self, *, is_ending: bool) -> bool:
         """Write down how attempts ended, and do what follows for their jobs.
@@ -170,6 +179,7 @@ class AttemptEndings:
                 message=attempt.message,
                 fraction=attempt.fraction,
                 fault_class=attempt.fault_class,
+                held=heard.seconds,
             )
         )
         launch.watcher.note_end(
@@ -205,6 +215,8 @@ class AttemptEndings:
             queue.park(key)
         elif consequence is Consequence.WAIT:
             queue.wait(key, self._wait_of(attempt), is_new=is_new)
+        elif consequence is Consequence.CANCEL and key in self.saving:
+            queue.retry(key)  # which the budget will not let it have in this launch
         elif consequence is Consequence.CANCEL:
             queue.drop(key, JobState.CANCELLED, "cancelled while it ran")
         elif consequence is Consequence.AGAIN:

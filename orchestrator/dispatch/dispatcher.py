@@ -15,6 +15,7 @@ from cluster.locks.held import LockLost
 from cluster.machine.resources import Resources
 from jobs.worker.mounted_root import require_mounted
 from orchestrator.dispatch.attempt_endings import AttemptEndings
+from orchestrator.dispatch.budget_watch import BudgetWatch
 from orchestrator.dispatch.cancel_requests import drop_request, read_requests
 from orchestrator.dispatch.interruption import Interruption, handle_signals
 from orchestrator.dispatch.job_queue import JobQueue
@@ -57,6 +58,10 @@ class Dispatcher:
         shared = SharedJobs(launch.states.jobs.values(), self.queue.priorities, launch.patience)
         self.attempts = Submitter(launch, shared)
         self.endings = AttemptEndings(launch, self.queue, self.attempts)
+        self.budget = BudgetWatch(launch, self.queue, self.attempts)
+        self.endings.saving = self.budget.saving
+        self.spent_budget: str | None = None
+        """What was spent when the budget ended the launch, in a sentence; None where it did not."""
         self._launch = launch
         self._states = launch.states
         self._clock = launch.patience.clock
@@ -83,6 +88,8 @@ class Dispatcher:
         self._take_steps()
         while self._is_to_go_on():
             self._listen()
+            self.budget.stop_what_costs()
+            self.budget.beat()
             self._take_steps()
 
     def _take_steps(self) -> None:
@@ -110,6 +117,7 @@ class Dispatcher:
             self._survey,
             self._revisit_parked,
             self.queue.lay_out,
+            self.budget.count,
             self._submit,
             self._launch.journal.flush,
             self._looked,
@@ -121,6 +129,9 @@ class Dispatcher:
             return False
         if self._outage.is_too_long or self._waits_in_vain():
             self.gave_up_on = self._outage.wait or self.queue.parked.oldest_wait
+            return False
+        if self.budget.is_spent() and not self.endings.has_unsettled:
+            self.spent_budget = self.budget.describe()
             return False
         return bool(self._states.unsettled or self._launch.journal.has_unwritten)
 
@@ -210,7 +221,7 @@ class Dispatcher:
             return
         ready = self.queue.ready
         free = self.queue.machines.free_for(offer.resources for offer in ready.offers())
-        while (key := ready.take(self._load(free))) is not None:
+        while (key := ready.take(self._load(free), self.budget.allows)) is not None:
             try:
                 self._start(key)
             except DeltascaleError as fault:
@@ -224,6 +235,8 @@ class Dispatcher:
                 raise
         waiting = ready.offers()
         while (key := self.attempts.next_to_join(waiting, self._load(free))) is not None:
+            if not self.budget.allows(key, self._states.jobs[key].resources):
+                break
             self.attempts.submit(self._states.jobs[key], self.queue.layout(key))
 
     def _load(self, free: Sequence[Resources] | None) -> Load:
@@ -298,3 +311,4 @@ class Dispatcher:
                 self._settle()
             except Exception as error:  # whatever a storage raises; what is none of its passes on
                 self._outage.note(error)
+        self.budget.beat(is_last=True)

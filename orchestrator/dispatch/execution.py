@@ -15,6 +15,8 @@ from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.worker.versions import code_commit
+from orchestrator.budget.budget import Budget
+from orchestrator.budget.prices import Prices
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.job_states import JobState, JobStates
 from orchestrator.dispatch.outage import persist
@@ -37,6 +39,7 @@ _EXIT_CODES = {
     LaunchState.CANCELLED: 130,
     LaunchState.INTERRUPTED: 130,
     LaunchState.SUSPENDED: 75,
+    LaunchState.OUT_OF_BUDGET: 76,
 }
 
 
@@ -60,6 +63,8 @@ class LaunchReport:
     """Jobs that were not reached."""
     waited_for: str | None
     """What the launch waited for until it gave up, and since when; None where it did not."""
+    spent_budget: str | None = None
+    """What was spent, reserved and is left, where the budget ended the launch; else None."""
     num_attempts: int
     """Number of attempts submitted."""
     seconds: float
@@ -92,6 +97,8 @@ def run_study(
     patience: Patience | None = None,
     since: float | None = None,
     watcher: Watcher | None = None,
+    budget: Budget | None = None,
+    prices: Prices | None = None,
 ) -> LaunchReport:
     """Run the jobs that are not done. The caller holds the study's lock, and planned under it.
 
@@ -111,6 +118,8 @@ def run_study(
         patience: How long to wait for the surroundings; None for as long as usual.
         since: When the study's lock was taken, in seconds since the epoch; None for now.
         watcher: Follows the launch; None for nobody.
+        budget: The most that all launches of the study may spend; None for any amount.
+        prices: What machines cost; None where that is not known.
 
     Raises:
         SurroundingsError: the executor cannot start, or the root cannot be written.
@@ -131,10 +140,11 @@ def run_study(
             pid=os.getpid(),
             executor=executor_name,
             fresh=fresh,
+            budget=budget.limits if budget else {},
         )
     )
     journal.flush()
-    state = LaunchState.INTERRUPTED
+    state, dispatcher = LaunchState.INTERRUPTED, None
     try:
         dispatcher = Dispatcher(
             RunningLaunch(
@@ -157,6 +167,8 @@ def run_study(
                 held=held,
                 patience=patience,
                 watcher=watcher,
+                budget=budget or Budget(),
+                prices=prices,
             )
         )
         dispatcher.queue.settle_past()
@@ -165,7 +177,8 @@ def run_study(
                 dispatcher.run()
         state = _state(states, dispatcher)
     finally:
-        journal.append(LaunchEnded(at=time.time(), launch=launch, state=state.value))
+        why = dispatcher.spent_budget if dispatcher else None
+        journal.append(LaunchEnded(at=time.time(), launch=launch, state=state.value, why=why))
         with suppress(SurroundingsError):  # jobs are done by their records; this is the history
             if state in (LaunchState.COMPLETE, LaunchState.FAILED):
                 persist(journal.close, patience, lambda wait: watcher.note_wait(wait))
@@ -189,6 +202,8 @@ def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:
         return LaunchState.COMPLETE
     if dispatcher.gave_up_on is not None:
         return LaunchState.SUSPENDED
+    if dispatcher.spent_budget is not None:
+        return LaunchState.OUT_OF_BUDGET
     if dispatcher.interruption.requested:
         return LaunchState.INTERRUPTED
     return LaunchState.CANCELLED if dispatcher.is_cancelled else LaunchState.FAILED
@@ -206,6 +221,7 @@ def _report(
         cancelled=states.in_state(JobState.CANCELLED),
         waiting=states.in_state(JobState.WAITING) + states.in_state(JobState.RUNNING),
         waited_for=str(dispatcher.gave_up_on) if dispatcher and dispatcher.gave_up_on else None,
+        spent_budget=dispatcher.spent_budget if dispatcher else None,
         num_attempts=dispatcher.attempts.num_attempts if dispatcher else 0,
         seconds=round(time.monotonic() - started, 3),
     )

@@ -46,6 +46,15 @@ class JobQueue:
         """Return how a job is laid out; None where its kind leaves that to the study."""
         return self._layouts.get(key)
 
+    @property
+    def is_laid_out(self) -> bool:
+        """True when no job waits to be laid out."""
+        return not self._to_lay_out
+
+    def expected_bytes(self, key: str) -> int | None:
+        """Return the most bytes that a job may leave; None where its kind cannot tell."""
+        return self._upstream.expected_bytes(self._planned[key])
+
     def settle_past(self) -> None:
         """Fail jobs whose retries earlier launches spent; block jobs that cannot have an input."""
         for key in self._states.in_state(JobState.WAITING):

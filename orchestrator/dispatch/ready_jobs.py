@@ -2,6 +2,7 @@
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 
 from cluster.machine.resources import Resources
 from orchestrator.dispatch.policy import Choice, Load, Offer, Priority, choose
@@ -41,9 +42,17 @@ class ReadyJobs:
             if heap
         ]
 
-    def take(self, load: Load) -> str | None:
-        """Take out the next job to submit and return its key; None when it is better to wait."""
-        choice = choose(self.offers(), load)
+    def take(
+        self, load: Load, allows: Callable[[str, Resources], bool] = lambda key, resources: True
+    ) -> str | None:
+        """Take out the next job to submit and return its key; None when it is better to wait.
+
+        Args:
+            load: what there is, and what runs on it.
+            allows: tells of a job and what it holds whether it may start.
+        """
+        offers = [offer for offer in self.offers() if allows(offer.key, offer.resources)]
+        choice = choose(offers, load)
         if choice is None:
             return None
         self._note(choice)

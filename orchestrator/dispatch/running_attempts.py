@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.fault_classes import FaultClass
@@ -32,13 +32,14 @@ class RunningAttempt:
     worker: int
     """Number of the attempt among those that share the job, from 0."""
     since: float
-    """When it was submitted, by the monotonic clock."""
+    """When it was submitted, by the launch's clock."""
 
 
 class RunningAttempts(Mapping[str, RunningAttempt]):
     """Submitted attempts by id, and what they hold together."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._attempts: dict[str, RunningAttempt] = {}
         self._by_job: dict[str, list[str]] = {}
         self._shapes: Counter[Resources] = Counter()
@@ -59,7 +60,7 @@ class RunningAttempts(Mapping[str, RunningAttempt]):
         taken = {self._attempts[other].worker for other in self.at_job(key)}
         worker = next(number for number in range(len(taken) + 1) if number not in taken)
         self._attempts[attempt] = RunningAttempt(
-            key=key, resources=resources, worker=worker, since=time.monotonic()
+            key=key, resources=resources, worker=worker, since=self._clock()
         )
         self._by_job.setdefault(key, []).append(attempt)
         self._shapes[resources] += 1
@@ -78,7 +79,7 @@ class RunningAttempts(Mapping[str, RunningAttempt]):
             del self._shapes[ended.resources]
         if not self._attempts:
             self._in_use = Resources(num_cpus=0)  # drops rounding errors of fractions of a GPU
-        return ended.key, round(time.monotonic() - ended.since, 3)
+        return ended.key, round(self._clock() - ended.since, 3)
 
     def learn(self, seconds: float) -> None:
         """Take in how long a job took; the latest ones decide whether to queue."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from cluster.executor import Executor
 from cluster.locks.held import Held
+from orchestrator.budget.budget import Budget
+from orchestrator.budget.prices import Prices
 from orchestrator.dispatch.job_states import JobStates
 from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.record_checks import RecordChecks
@@ -36,3 +38,7 @@ class RunningLaunch:
     """The study's lock, asked before everything that this launch writes or submits."""
     watcher: Watcher
     """Follows the launch."""
+    budget: Budget
+    """The most that all launches of the study may spend."""
+    prices: Prices | None
+    """What machines cost; None where that is not known."""

@@ -19,7 +19,7 @@ class Submitter:
     """Submits attempts at jobs, more than one where workers may share a job, and stops them."""
 
     def __init__(self, launch: RunningLaunch, shared: SharedJobs) -> None:
-        self.running = RunningAttempts()
+        self.running = RunningAttempts(launch.patience.clock)
         self.shared = shared
         self.num_attempts = 0
         self._launch = launch
@@ -43,7 +43,7 @@ class Submitter:
             self.running.remove(attempt)
             raise
         self.num_attempts += 1
-        self._launch.journal.append(submitted_event(job, attempt, layout))
+        self._launch.journal.append(submitted_event(job, attempt, layout, self._launch.prices))
         self._launch.watcher.note_start(job, attempt)
 
     def next_to_join(self, waiting: Sequence[Offer], load: Load) -> str | None:

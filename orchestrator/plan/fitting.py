@@ -17,6 +17,7 @@ from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.forecast.gpu_job import CONTEXT_GB
 from jobs.kind import KINDS, Fit, Forecast, Kind, Params, Situation, execution_names
+from orchestrator.budget.prices import Prices
 from orchestrator.plan.calibrations import calibration_of
 from orchestrator.plan.gpu_sharing import share
 from orchestrator.plan.machines import can_hold, refusal
@@ -107,8 +108,10 @@ def chooses_layout(job: Job) -> bool:
     return KINDS.find(job.kind).overrides(Kind.fit)
 
 
-def submitted_event(job: Job, attempt: str, layout: Fit | None) -> Submitted:
-    """Make the ledger's event of an attempt: what it holds, and how it is laid out."""
+def submitted_event(
+    job: Job, attempt: str, layout: Fit | None, prices: Prices | None = None
+) -> Submitted:
+    """Make the ledger's event of an attempt: what it holds, its price, and how it is laid out."""
     layout = layout or Fit(resources=job.resources, execution={})
     return Submitted(
         at=time.time(),
@@ -118,6 +121,8 @@ def submitted_event(job: Job, attempt: str, layout: Fit | None) -> Submitted:
         execution=layout.execution,
         peak_memory_gb=layout.peak_memory_gb,
         why=layout.why,
+        price=prices.hourly(job.resources) if prices else None,
+        currency=prices.currency if prices else None,
     )
 
 

@@ -28,7 +28,8 @@ class JobHistory:
     seconds: float = 0.0
     """Wall time of all its attempts that ended."""
     gpu_seconds: float = 0.0
-    """Wall time of each attempt times the accelerators it held, summed."""
+    """How long each attempt held accelerators, times how many, summed; also of attempts whose
+    launch was killed, until it last said that it was alive."""
     attempt: str | None = None
     """Attempt that was submitted last."""
     open: dict[str, float] = field(default_factory=dict)
@@ -59,6 +60,36 @@ class JobHistory:
         return has_spent_retries(self.failures)
 
 
+@dataclass(kw_only=True, slots=True)
+class _Held:
+    """What an attempt without an ending holds."""
+
+    key: str
+    """Key of its job."""
+    since: float
+    """When it was submitted, in seconds since the epoch."""
+    num_gpus: float
+    """Accelerators."""
+    price: float | None
+    """What holding it costs, an hour."""
+    currency: str | None
+    """The currency of the price."""
+    seconds: float | None = None
+    """How long it has held them for sure; None until its launch first says that it is alive."""
+
+
+@dataclass(kw_only=True)
+class Spent:
+    """What attempts that ended have cost, whatever came of them."""
+
+    gpu_seconds: float = 0.0
+    """Time that each held accelerators, times how many."""
+    money: dict[str, float] = field(default_factory=dict)
+    """Currency -> cost, of attempts whose price was known."""
+    unpriced_seconds: float = 0.0
+    """Time of attempts whose price was not known."""
+
+
 @dataclass(kw_only=True)
 class History:
     """The past of a study."""
@@ -73,6 +104,12 @@ class History:
     """What the latest launch waits for; None while nothing keeps it."""
     num_launches: int = 0
     """Number of launches so far."""
+    launches: set[str] = field(default_factory=set)
+    """Their ids."""
+    spent: Spent = field(default_factory=Spent)
+    """What the attempts of all launches have cost."""
+    held: dict[str, _Held] = field(default_factory=dict)
+    """Attempts of the latest launch that have no ending -> what they hold."""
 
     def of_job(self, key: str) -> JobHistory:
         """Return the past of one job, empty when it was never tried."""
@@ -100,8 +137,46 @@ def add(history: History, event: ledger.Event) -> None:
         history.ended = event
     elif isinstance(event, ledger.Waiting):
         history.waiting = event if event.fault_class else None
+    elif isinstance(event, ledger.Holding):
+        _prolong(history.held.values(), event)
     else:
-        _add_to_job(history.jobs.setdefault(event.key, JobHistory()), event)
+        job = history.jobs.setdefault(event.key, JobHistory())
+        if isinstance(event, ledger.Submitted):
+            history.held[event.attempt] = _Held(
+                key=event.key,
+                since=event.at,
+                num_gpus=event.num_gpus,
+                price=event.price,
+                currency=event.currency,
+            )
+        elif isinstance(event, ledger.Ended):
+            seconds = event.seconds if event.held is None else event.held
+            _charge_hours(history, history.held.pop(event.attempt, None), seconds)
+        _add_to_job(job, event)
+
+
+def _prolong(held: Iterable[_Held], event: ledger.Holding) -> None:
+    """Add the time since the last such event; to an attempt submitted since, what of it is its."""
+    for attempt in held:
+        if attempt.seconds is None:
+            # The clock of the wall may have been set meanwhile: the steady one says the most.
+            attempt.seconds = min(event.seconds, max(0.0, event.at - attempt.since))
+        else:
+            attempt.seconds += event.seconds
+
+
+def _charge_hours(history: History, attempt: _Held | None, seconds: float) -> None:
+    """Add what an attempt cost that held its part of the machines for so long."""
+    if attempt is None:
+        return
+    gpu_seconds = seconds * attempt.num_gpus
+    history.jobs[attempt.key].gpu_seconds += gpu_seconds
+    history.spent.gpu_seconds += gpu_seconds
+    if attempt.price is None or attempt.currency is None:
+        history.spent.unpriced_seconds += seconds
+    else:
+        money = history.spent.money
+        money[attempt.currency] = money.get(attempt.currency, 0.0) + seconds / 3600 * attempt.price
 
 
 class Journal(ledger.Ledger):
@@ -120,8 +195,13 @@ class Journal(ledger.Ledger):
 def _begin(history: History, event: ledger.LaunchStarted) -> None:
     history.launch, history.ended, history.waiting = event, None, None
     history.num_launches += 1
+    history.launches.add(event.launch)
+    for attempt in history.held.values():
+        # Its launch was killed: it cost what is known for sure.
+        _charge_hours(history, attempt, attempt.seconds or 0.0)
+    history.held.clear()
     for job in history.jobs.values():
-        # An attempt without an ending belongs to a launch that was killed: charged to nothing.
+        # An attempt without an ending belongs to a launch that was killed: no failure of the job.
         job.open.clear()
         job.refused = None
         # Credentials are renewed outside: a launch tries them again without being told to.
@@ -148,7 +228,6 @@ def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger
     if job.result is not Result.DONE:
         job.result, job.fault_class = event.result, fault_class
     job.seconds += event.seconds
-    job.gpu_seconds += event.seconds * (job.submitted.num_gpus if job.submitted else 0)
     if event.result in (Result.BUSY, Result.NO_ROOM):
         job.num_attempts -= 1
         job.message = event.message or job.message

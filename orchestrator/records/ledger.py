@@ -47,6 +47,8 @@ class LaunchState(Enum):
     """A signal ended it, or it was killed."""
     SUSPENDED = "suspended"
     """It gave up waiting for its surroundings: jobs were asked to save, the next launch goes on."""
+    OUT_OF_BUDGET = "out-of-budget"
+    """Its budget is spent: jobs were asked to save, a launch with a larger one goes on."""
 
 
 @with_config(_FINITE)
@@ -66,6 +68,9 @@ class LaunchStarted:
     """Name of the executor that runs the jobs."""
     fresh: bool
     """True when earlier failures no longer count (`resume`)."""
+    budget: Mapping[str, float] = field(default_factory=dict)
+    """Unit (`gpuh`, `bytes`, or a currency) -> most of it that all launches may spend; empty
+    without a budget."""
 
 
 @with_config(_FINITE)
@@ -87,6 +92,10 @@ class Submitted:
     """Expected peak memory of each GPU, or else of each process; None if not known."""
     why: str = ""
     """What decided the layout."""
+    price: Amount | None = None
+    """What holding it costs, an hour; None where no price is known."""
+    currency: str | None = None
+    """The currency of that price."""
 
 
 @with_config(_FINITE)
@@ -112,6 +121,23 @@ class Ended:
     """How far the attempt was when it failed, from 0 to 1; None if it did not, or is not known."""
     fault_class: FaultClass | None = None
     """Whose fault it is that it failed; None where it did not, and in older ledgers."""
+    held: Amount | None = None
+    """Seconds from its submission to its end, by the dispatcher's steady clock: so long it held its
+    part of the machines; None in older ledgers."""
+
+
+@with_config(_FINITE)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holding:
+    """A launch is alive, and its attempts hold what they hold: said now and then.
+
+    By this, what attempts of a launch spent that was killed afterwards is not lost.
+    """
+
+    at: Moment
+    """Seconds since the epoch."""
+    seconds: Amount
+    """Seconds since it was said last, or since the launch began, by a steady clock."""
 
 
 @with_config(_FINITE)
@@ -152,15 +178,18 @@ class LaunchEnded:
     launch: str
     """Id of the launch."""
     state: str
-    """`complete`, `failed`, `cancelled`, `interrupted` or `suspended`: values of `LaunchState`."""
+    """`complete`, `failed`, `cancelled`, …: a value of `LaunchState`."""
+    why: str | None = None
+    """What ended it, in one sentence, where its state does not say it all."""
 
 
-Event = LaunchStarted | Submitted | Ended | Refused | Waiting | LaunchEnded
+Event = LaunchStarted | Submitted | Ended | Holding | Refused | Waiting | LaunchEnded
 
 _NAMES: dict[type, str] = {
     LaunchStarted: "launch-started",
     Submitted: "submitted",
     Ended: "ended",
+    Holding: "holding",
     Refused: "refused",
     Waiting: "waiting",
     LaunchEnded: "launch-ended",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.profiles.kind import Place
     from orchestrator.study.study import Study
 
-STOPPED = (75, 130)
+STOPPED = (75, 76, 130)
 """Exit codes of a launch that ended before its jobs did: there is nothing new to show."""
 
 ORDER = 40
@@ -56,6 +56,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "asked to save and the launch ends: 90s, 30min, 12h, 2d "
         "(default: $DELTASCALE_PATIENCE, else 12h)",
     )
+    parser.add_argument(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="AMOUNT",
+        help="the most that all launches of this study on this root may spend: 200gpuh, 2TB, or "
+        "money in the currency of the profile's prices, as 500EUR; may be given for each. When it "
+        "is spent, jobs are asked to save, and the launch ends with 76",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         0 complete, 1 with failed jobs, 75 gave up waiting for its surroundings, its jobs asked
-        to save, 130 interrupted or cancelled.
+        to save, 76 its budget is spent, 130 interrupted or cancelled.
 
     Raises:
         UserError: something in the study or the options is wrong; nothing was run.
@@ -104,6 +113,8 @@ def _run_here(
     options: argparse.Namespace, root: "Storage", study: "Study", place: "Place", *, fresh: bool
 ) -> int:
     """Launch in this process, its jobs where the place says."""
+    from cluster.machine.resources import this_machine
+    from orchestrator.budget.budget import Budget
     from orchestrator.dispatch.patience import Patience
     from orchestrator.launch import launch
     from orchestrator.permission.configuration import read_configuration
@@ -111,6 +122,9 @@ def _run_here(
     from orchestrator.profiles.launching import variables_set
     from orchestrator.views.live_view import open_progress
 
+    budget = Budget.of_words(options.budget)
+    profile = chosen_profile(options)
+    machines = [] if profile is None else profile.machines
     keys: list[str] = []
     also = [*read_configuration(root).environment, *place.variables]
     ask = None if options.json else ask_at_terminal()
@@ -126,6 +140,8 @@ def _run_here(
             takeover=options.takeover,
             patience=Patience.of_environment(getattr(options, "patience", None)),
             permit=lambda jobs: keys.extend(allowed_keys(root, study.name, jobs, ask)),
+            budget=budget,
+            machines=machines or [this_machine()],
             warn=note,
         )
     _show(options, root, study.name, launched)
@@ -185,6 +201,8 @@ def _print_ending(study: str, launched: "Launched") -> None:
     )
     if report.waited_for:
         say(f"  gave up {report.waited_for}; the same command goes on from here")
+    if report.spent_budget:
+        say(f"  {report.spent_budget}")
     for key, message in report.failed.items():
         say(f"  failed   {key[:16]}  {by_key[key].label}: {first_line(message)}")
     if report.failed:
@@ -202,6 +220,7 @@ def _document(study: str, launched: "Launched") -> dict[str, object]:
         "failed": dict(report.failed) if report else {},
         "blocked": dict(report.blocked) if report else {},
         "waited_for": report.waited_for if report else None,
+        "spent_budget": report.spent_budget if report else None,
         "seconds": report.seconds if report else 0.0,
         "figures": [str(folder) for folder in launched.figures],
     }

@@ -117,6 +117,8 @@ def _print(status: _Status, *, details: bool, every_job: bool) -> None:
         f"  {status['attempts']} attempts in {status['launches']} launches, "
         f"{duration(status['seconds_used'])} of work, {status['gpu_hours_used']} GPU-hours"
     )
+    if status["budget"]:
+        say(f"  {status['budget']['ended'] or status['budget']['line']}")
     if status["launch"] and status["launch"]["held_by"]:
         say(f"  running: {status['launch']['held_by']}")
     if status["waits_for"]:

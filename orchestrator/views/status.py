@@ -1,5 +1,6 @@
 """The status of a study, derived at every call: done from records, the rest from the ledger."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from cluster.locks.holder import Holder
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
+from orchestrator.budget.budget import Budget, describe_amount
+from orchestrator.budget.spending import spent_on
 from orchestrator.dispatch.job_states import JobState, JobStates
 from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import Progress, read_progress
@@ -50,6 +53,7 @@ def status_of(
         "attempts": sum(job.num_attempts for job in past.jobs.values()),
         "seconds_used": round(sum(job.seconds for job in past.jobs.values()), 1),
         "gpu_hours_used": round(sum(job.gpu_seconds for job in past.jobs.values()) / 3600, 3),
+        "budget": _budget(storage, past, is_running=holder is not None),
         "eta_seconds": _eta(states, past),
         "waiting": _waiting(states, past, is_running=holder is not None),
         "unfinished": [
@@ -170,6 +174,24 @@ def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
         "ended": past.ended.at if past.ended else None,
         "held_by": str(holder) if holder else None,
         "silent_seconds": round(holder.silent_s, 1) if holder else None,
+    }
+
+
+def _budget(storage: Storage, past: History, *, is_running: bool) -> dict[str, Any] | None:
+    """Return what the latest launch may spend and what was spent; None without a budget."""
+    budget = Budget(limits=past.launch.budget if past.launch else {})
+    if not budget:
+        return None
+    spent = spent_on(budget, storage, past, now=time.time() if is_running else None)
+    parts = (
+        f"{describe_amount(unit, spent[unit])} of {describe_amount(unit, limit)}"
+        for unit, limit in budget.limits.items()
+    )
+    return {
+        "limits": dict(budget.limits),
+        "spent": {unit: round(amount, 3) for unit, amount in spent.items()},
+        "line": f"budget: {', '.join(parts)} spent",
+        "ended": past.ended.why if past.ended else None,
     }
 
 

@@ -1,0 +1,68 @@
+"""What `--budget` may say, and what it says where it may not."""
+
+import pytest
+
+from cluster.errors import UserError
+from orchestrator.budget.budget import Budget, describe_amount
+
+
+def test_each_unit_is_read_and_several_may_be_given():
+    budget = Budget.of_words(["200gpuh", "1.5TB", "500 EUR"], currency="EUR")
+
+    assert budget.limits == {"gpuh": 200.0, "bytes": 1.5e12, "EUR": 500.0}
+
+
+@pytest.mark.parametrize("word", ["200GPUH", "2tb"])
+def test_units_are_read_in_any_case(word):
+    assert len(Budget.of_words([word]).limits) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "message", "hint"),
+    [
+        ("200gpuhours", "unknown unit 'gpuhours'", "did you mean 'gpuh'?"),
+        ("200gph", "unknown unit 'gph'", "did you mean 'gpuh'?"),
+        ("2TiB", "unknown unit 'TiB'", "did you mean 'TB'?"),
+        ("200", "'200' is no budget", "a number and a unit"),
+        ("gpuh", "'gpuh' is no budget", "a number and a unit"),
+        ("-3gpuh", "'-3gpuh' is no budget", "a number and a unit"),
+        ("infgpuh", "'infgpuh' is no budget", "a number and a unit"),
+        ("1e3gpuh", "unknown unit 'e3gpuh'", "did you mean 'gpuh'?"),
+        ("0gpuh", "allows nothing", ""),
+        ("500EUR", "unknown unit 'EUR'", "prices are known to no profile here"),
+    ],
+)
+def test_what_is_no_budget_is_told_with_what_is_allowed(word, message, hint):
+    with pytest.raises(UserError) as fault:
+        Budget.of_words([word])
+
+    assert message in fault.value.error
+    assert fault.value.where == "--budget"
+    assert hint in (fault.value.hint or "")
+    assert message == "allows nothing" or any("gpuh" in name for name in fault.value.allowed)
+
+
+def test_money_of_another_currency_names_the_one_of_the_prices():
+    with pytest.raises(UserError, match="unknown unit 'USD'") as fault:
+        Budget.of_words(["500USD"], currency="EUR")
+
+    assert "EUR" in fault.value.allowed
+
+
+def test_one_thing_is_limited_once():
+    with pytest.raises(UserError, match="disk is given twice"):
+        Budget.of_words(["2TB", "100GB"])
+
+
+@pytest.mark.parametrize(
+    ("unit", "amount", "text"),
+    [
+        ("gpuh", 198.44, "198.4 GPU-hours"),
+        ("gpuh", 0.25, "0.25 GPU-hours"),
+        ("bytes", 1.25e12, "1.25 TB"),
+        ("bytes", 12.0, "1.2e-05 MB"),
+        ("EUR", 80, "80.00 EUR"),
+    ],
+)
+def test_amounts_are_written_for_people(unit, amount, text):
+    assert describe_amount(unit, amount) == text
