@@ -89,7 +89,7 @@ def plan_costs(
 def _cost(decisions: Iterable[JobDecision], nodes: Sequence[Nodes]) -> Cost:
     jobs = list(decisions)
     timed = [(item, item.fit.hours) for item in jobs if item.fit and item.fit.hours is not None]
-    prices = [(hours, _price_per_hour(_needs(item), nodes)) for item, hours in timed]
+    prices = [(hours, price_per_hour(_needs(item), nodes)) for item, hours in timed]
     known = [hours * price for hours, price in prices if price is not None]
     return Cost(
         jobs=len(jobs),
@@ -104,7 +104,7 @@ def _needs(decision: JobDecision) -> Resources:
     return decision.fit.resources if decision.fit else decision.job.resources
 
 
-def _price_per_hour(needed: Resources, nodes: Sequence[Nodes]) -> float | None:
+def price_per_hour(needed: Resources, nodes: Sequence[Nodes]) -> float | None:
     """Return the price of what a job holds for an hour; None where a node of it has no price."""
     part = needed.on_each_node
     able = [shape for shape in nodes if part.fits(shape.node)]

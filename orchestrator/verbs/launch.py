@@ -120,11 +120,13 @@ def _run_here(
     from orchestrator.permission.configuration import read_configuration
     from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
     from orchestrator.profiles.launching import variables_set
+    from orchestrator.profiles.node_prices import prices_of
     from orchestrator.views.live_view import open_progress
 
-    budget = Budget.of_words(options.budget)
-    profile = chosen_profile(options)
-    machines = [] if profile is None else profile.machines
+    chosen = chosen_profile(options)
+    machines = [] if chosen is None else chosen.machines
+    prices = prices_of(chosen.profile if chosen else None)
+    budget = Budget.of_words(options.budget, prices.currency if prices else None)
     keys: list[str] = []
     also = [*read_configuration(root).environment, *place.variables]
     ask = None if options.json else ask_at_terminal()
@@ -141,6 +143,7 @@ def _run_here(
             patience=Patience.of_environment(getattr(options, "patience", None)),
             permit=lambda jobs: keys.extend(allowed_keys(root, study.name, jobs, ask)),
             budget=budget,
+            prices=prices,
             machines=machines or [this_machine()],
             warn=note,
         )

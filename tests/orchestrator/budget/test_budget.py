@@ -3,7 +3,10 @@
 import pytest
 
 from cluster.errors import UserError
+from cluster.machine.resources import Resources
 from orchestrator.budget.budget import Budget, describe_amount
+from orchestrator.profiles.node_prices import prices_of
+from orchestrator.profiles.profile import Nodes, Profile
 
 
 def test_each_unit_is_read_and_several_may_be_given():
@@ -66,3 +69,12 @@ def test_one_thing_is_limited_once():
 )
 def test_amounts_are_written_for_people(unit, amount, text):
     assert describe_amount(unit, amount) == text
+
+
+def test_the_prices_of_a_profile_price_a_job_by_its_part_of_a_node():
+    nodes = [Nodes(cpus=64, gpus=8, gpu="A100-80GB", price=12.0)]
+    prices = prices_of(Profile(kind="local", nodes=nodes, currency="EUR"))
+
+    assert prices.currency == "EUR"
+    assert prices.hourly(Resources(num_gpus=2)) == pytest.approx(3.0)
+    assert prices_of(Profile(kind="local")) is None and prices_of(None) is None
