@@ -23,7 +23,11 @@ class Start:
     offered: Resources
     """What our own Ray may use."""
     code: str | None
-    """Folder of packages to carry to a joined Ray."""
+    """Folder that holds the packages as they are now; None where calls import them from `path`."""
+    packages: Sequence[str]
+    """Their names."""
+    libraries: Sequence[str]
+    """Libraries of which every node of a joined Ray must have the versions of this machine."""
     is_open_allowed: bool
     """Whether a Ray beyond this machine is joined that lets anybody in."""
 
@@ -88,6 +92,8 @@ class Looked:
     """What each of them has left."""
     is_answer: bool
     """Whether it answers a `Look`."""
+    warnings: Sequence[str] = ()
+    """What the user has to know of nodes that came since the last one."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ called as `entry(payload, surroundings)` and returns a JSON string. Executors li
 one per file, each with a class `Executor`; the file's name is the name on the command line.
 """
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
@@ -161,8 +163,18 @@ def _class_of(fault: Exception) -> FaultClass | None:
     return None
 
 
+STARTED_IN = "DELTASCALE_STARTED_IN"
+"""Variable that says where a launch was started, to processes that were started elsewhere."""
+
+
 def load_entry(entry: str) -> Callable[[str, Surroundings], str]:
-    """Return the function that `package.module:function` names."""
+    """Return the function that `package.module:function` names.
+
+    The process goes to where the launch was started first: variables may name files from there.
+    """
+    if folder := os.environ.get(STARTED_IN):
+        with suppress(OSError):  # it was deleted since
+            os.chdir(folder)
     module, _, function = entry.partition(":")
     loaded: Callable[[str, Surroundings], str] = getattr(import_module(module), function)
     return loaded

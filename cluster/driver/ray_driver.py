@@ -141,7 +141,7 @@ class _Driver:
                 if num_failed == _MOST_FAILED_LOOKS:
                     why = f"{type(error).__name__}: {error}".splitlines()[0]
                     look = NodeLook(lost=f"its nodes cannot be looked at ({why})")
-            seen = replace(look, dead_calls={})
+            seen = replace(look, dead_calls={}, warnings=())
             self._todo.put(partial(self._note, look, is_asked=is_asked))
 
     def _note(self, look: NodeLook, *, is_asked: bool) -> None:
@@ -149,7 +149,9 @@ class _Driver:
             self._lose(look.lost)
         for ticket, outcome in look.dead_calls.items():
             self._calls.give_up(ticket, outcome)
-        self._connection.send(Looked(nodes=look.nodes, free=look.free, is_answer=is_asked))
+        self._connection.send(
+            Looked(nodes=look.nodes, free=look.free, is_answer=is_asked, warnings=look.warnings)
+        )
 
     def _lose(self, reason: str) -> NoReturn:
         with suppress(OSError):

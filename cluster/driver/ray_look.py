@@ -41,6 +41,8 @@ class NodeLook:
     """Why there is no Ray any more, or None."""
     dead_calls: Mapping[str, Outcome] = field(default_factory=dict)
     """Calls that will never end, by ticket."""
+    warnings: Sequence[str] = ()
+    """What the user has to know of nodes that came."""
 
 
 class RayWatch:
@@ -66,8 +68,11 @@ class RayWatch:
         cut_off = self._reach.cut_off(
             node for node in nodes.values() if node.is_alive and node is not own
         )
-        living = [node for node in nodes.values() if node.is_alive and node.name not in cut_off]
-        self._calls.avoid(cut_off)
+        reached = [node for node in nodes.values() if node.is_alive and node.name not in cut_off]
+        checks = self._session.checks
+        unfit = checks.unfit(reached) if checks else frozenset()
+        living = [node for node in reached if node.name not in unfit]
+        self._calls.avoid(cut_off | unfit)
         self._pressure.look(frozenset(node.name for node in living))
         free = [
             _NOTHING if node.name in self._pressure.nodes else left
@@ -77,6 +82,7 @@ class RayWatch:
             nodes=[node.offers for node in living],
             free=free,
             dead_calls=self._dead_calls(nodes, cut_off, free),
+            warnings=checks.warnings() if checks else (),
         )
 
     def _dead_calls(

@@ -12,17 +12,19 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cluster.delivery.node_versions import NodeChecks
 from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter
 from cluster.driver.ray_endings import first_line
 from cluster.driver.session_folder import SessionFolder
 from cluster.driver_messages import Start
 from cluster.errors import SurroundingsError
+from cluster.executor import STARTED_IN
 from cluster.fault_classes import FaultClass
 from cluster.machine.accelerators import find_accelerator
 from cluster.machine.container_limits import container_limits, free_host_bytes
 from cluster.machine.resources import Resources
 from cluster.machine.visible_gpus import visible_variable
-from cluster.nodes.ray_nodes import GPU_MEMORY, GPU_PRODUCT
+from cluster.nodes.ray_nodes import GPU_MEMORY, GPU_PRODUCT, living_nodes
 
 if TYPE_CHECKING:
     from ray._private.node import Node
@@ -46,6 +48,8 @@ class RaySession:
     """What the user has to know of it."""
     folder: SessionFolder | None = None
     """The files of our own Ray."""
+    checks: NodeChecks | None = None
+    """What the nodes of a joined Ray have; None where code was not carried there."""
 
     def ended_process(self) -> str | None:
         """Return which process of our own Ray has ended, without which it is none, or None."""
@@ -78,6 +82,8 @@ def open_session(start: Start) -> RaySession:
     address = start.address
     if address is None:
         folder = _prepare_own()
+        if start.code is not None:
+            _import_from(start.code)
     else:
         os.environ[AUTH_MODE] = FIRST_MODE
     try:
@@ -102,7 +108,13 @@ def open_session(start: Start) -> RaySession:
         ) from fault
     _silence_ray_messages()
     node_id = ray.get_runtime_context().get_node_id()
-    return RaySession(is_own=start.address is None, node_id=node_id, warning=warning, folder=folder)
+    checks = None
+    if address is not None and start.code is not None:
+        checks = NodeChecks(start.packages, start.libraries)
+        checks.require(living_nodes())
+    return RaySession(
+        is_own=address is None, node_id=node_id, warning=warning, folder=folder, checks=checks
+    )
 
 
 def _prepare_own() -> SessionFolder:
@@ -118,6 +130,18 @@ def _prepare_own() -> SessionFolder:
     if "RAY_memory_usage_threshold" not in os.environ:  # Ray takes the larger of the two
         os.environ.setdefault("RAY_min_memory_free_bytes", str(_LEFT_FREE_BYTES))
     return folder
+
+
+def _import_from(code: str) -> None:
+    """Have workers look for modules in a folder before all others.
+
+    Ray 2.60 puts the folder where its driver is before what `PYTHONPATH` says, and starts workers
+    there; `load_entry` takes them back to where the launch was started.
+    """
+    os.environ[STARTED_IN] = os.getcwd()
+    os.chdir(code)
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([code, *([others] if others else [])])
 
 
 def _options(start: Start, address: str | None, folder: SessionFolder | None) -> dict[str, object]:

@@ -4,17 +4,16 @@ Ray itself lives in a child process (`cluster/driver/ray_driver.py`): it ends th
 connected from when the head of the cluster is lost, and this one has a launch to keep.
 """
 
-import importlib
 import logging
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from cluster.delivery.packages import copy_packages
 from cluster.disk.temp_folders import TempFolder
 from cluster.driver.driver_process import DriverProcess
 from cluster.driver.ray_access import OPEN_ALLOWED, require_address
@@ -55,7 +54,10 @@ class Executor:
     Args:
         address: A running Ray to join; None starts one on this machine.
         offered: What our own Ray may use; None is the whole machine. Ignored when joining.
-        packages: Names of importable packages to carry to a joined Ray, once per `start`.
+        packages: Names of importable packages that calls have as they are at `start`, whatever
+            becomes of their files; they are carried to a joined Ray.
+        libraries: Names of libraries of which every node of a joined Ray must have the versions
+            that are here.
         grace_s: How long an interrupted call may save its work before its process is killed.
         keys: Names of further variables that calls need; they hold secrets. Read at `start`.
         also: Names of variables that calls may see besides what libraries read; `*` at the end.
@@ -69,6 +71,7 @@ class Executor:
         address: str | None = None,
         offered: Resources | None = None,
         packages: Sequence[str] = (),
+        libraries: Sequence[str] = (),
         grace_s: float = 10.0,
         keys: Sequence[str] = (),
         also: Sequence[str] = (),
@@ -77,7 +80,7 @@ class Executor:
         self.grace_s = grace_s
         self._address = address
         self._offered = offered
-        self._packages = packages
+        self._packages, self._libraries = packages, libraries
         self._keys, self._also = keys, also
         self._access = access or {}
         self._staged: TempFolder | None = None
@@ -111,15 +114,23 @@ class Executor:
         self._survey()
 
     def _open(self, process: DriverProcess) -> None:
+        code = self._place_of_packages()
+        is_own = self._address is None
+        if code is not None and not is_own:
+            copy_packages(self._packages, code, compiled=False)  # each node compiles them once
         process.send(
             Start(
-                path=sys.path,
+                path=[str(code), *sys.path] if code and is_own else sys.path,
                 address=self._address,
                 offered=self._offered or this_machine(),
-                code=self._packages_aside(),
+                code=None if code is None else str(code),
+                packages=self._packages,
+                libraries=self._libraries,
                 is_open_allowed=os.environ.get(OPEN_ALLOWED, "") not in ("", "0"),
             )
         )
+        if code is not None and is_own:  # while Ray starts
+            copy_packages(self._packages, code, compiled=True)
         message = process.receive(_STARTED_WITHIN_S)
         if isinstance(message, Refused):
             raise message.fault
@@ -246,6 +257,8 @@ class Executor:
                     self._outcomes.append(outcome)
         elif isinstance(message, Looked):
             self._looked = message
+            for warning in message.warnings:
+                logging.getLogger(__name__).warning("warning: %s", warning)
         elif isinstance(message, Lost):
             self._lose(message.reason)
 
@@ -280,14 +293,9 @@ class Executor:
             self._staged.remove()
             self._staged = None
 
-    def _packages_aside(self) -> str | None:
-        """Copy the packages alone aside: no data, no `.git`, nothing else of their folder."""
-        if not self._packages or self._address is None:
+    def _place_of_packages(self) -> Path | None:
+        """Make the folder of the packages: a file edited while calls run changes none of them."""
+        if not self._packages:
             return None
         self._staged = TempFolder("code")
-        for name in self._packages:
-            source = Path(str(importlib.import_module(name).__file__)).parent
-            shutil.copytree(
-                source, self._staged.path / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        return str(self._staged.path)
+        return self._staged.path

@@ -7,9 +7,17 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-_RECORDED = (
-    "accelerate", "numpy", "safetensors", "tokenizers", "torch", "transformers", "trl",
+SAME_EVERYWHERE = (
+    "accelerate", "datasets", "deepspeed", "numpy", "peft", "safetensors", "tokenizers", "torch",
+    "transformers", "trl",
 )  # fmt: skip
+"""Libraries that decide numbers: every machine of a launch must have the same version of each."""
+_RECORDED = (
+    "accelerate", "deltascale", "numpy", "safetensors", "tokenizers", "torch", "transformers",
+    "trl",
+)  # fmt: skip
+_TOP = Path(__file__).parents[2]
+_CODE = ("analysis", "cluster", "jobs", "orchestrator")
 
 
 @lru_cache
@@ -24,18 +32,21 @@ def library_versions() -> dict[str, str]:
 
 @lru_cache
 def code_commit() -> str | None:
-    """Return the commit of this checkout, with `+` when it has changes; None outside one."""
-    where = Path(__file__).parents[2]
+    """Return the commit of this checkout, with `+` when its code has changes or new files.
+
+    Outside a checkout it is None, also where the code is installed inside somebody's repository.
+    """
     try:
-        commit = _git(where, "rev-parse", "--short=12", "HEAD")
-        changed = _git(where, "status", "--porcelain", "--untracked-files=no")
+        _git("ls-files", "--error-unmatch", str(Path(__file__).relative_to(_TOP)))
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", *_CODE)
     except (OSError, subprocess.SubprocessError):
         return None
     return commit + ("+" if changed else "")
 
 
-def _git(where: Path, *words: str) -> str:
+def _git(*words: str) -> str:
     done = subprocess.run(
-        ["git", *words], cwd=where, capture_output=True, text=True, check=True, timeout=10
+        ["git", *words], cwd=_TOP, capture_output=True, text=True, check=True, timeout=10
     )
     return done.stdout.strip()

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from cluster.delivery.packages import digest_packages
 from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from jobs.worker.versions import code_commit
+from jobs.worker.versions import code_commit, library_versions
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.prices import Prices
 from orchestrator.dispatch.dispatcher import Dispatcher
@@ -30,7 +31,7 @@ from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState
 from orchestrator.records.root_file import root_id
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
-"""Packages of this checkout that a joined Ray is given to import."""
+"""Packages that all attempts of a launch run as they were when it began."""
 
 
 _EXIT_CODES = {
@@ -141,6 +142,9 @@ def run_study(
             executor=executor_name,
             fresh=fresh,
             budget=budget.limits if budget else {},
+            version=library_versions().get("deltascale"),
+            commit=code_commit(),
+            code=digest_packages(PACKAGES),
         )
     )
     journal.flush()

@@ -71,6 +71,12 @@ class LaunchStarted:
     budget: Mapping[str, float] = field(default_factory=dict)
     """Unit (`gpuh`, `bytes`, or a currency) -> most of it that all launches may spend; empty
     without a budget."""
+    version: str | None = None
+    """Version of deltascale that all attempts of the launch run; None in older ledgers."""
+    commit: str | None = None
+    """Its commit, with `+` when the code had changes; None outside a checkout."""
+    code: str | None = None
+    """SHA-256 of its source files, 64 hex digits; None in older ledgers."""
 
 
 @with_config(_FINITE)

@@ -175,6 +175,7 @@ def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "L
 def _make_executor(place: "Place", keys: Sequence[str], also: Sequence[str]) -> "Executor":
     from cluster.executor import executor_class
     from cluster.machine.resources import this_machine
+    from jobs.worker.versions import SAME_EVERYWHERE
     from orchestrator.dispatch.execution import PACKAGES
 
     chosen = executor_class(place.executor)
@@ -185,6 +186,7 @@ def _make_executor(place: "Place", keys: Sequence[str], also: Sequence[str]) -> 
         address=place.address,
         offered=offered,
         packages=PACKAGES,
+        libraries=SAME_EVERYWHERE,
         keys=keys,
         also=also,
         access=place.access,

@@ -1,0 +1,33 @@
+"""Calls on a Ray of our own run the code as it was when the launch began."""
+
+import pytest
+
+from cluster.executor import Ending
+from cluster.executors.ray import Executor
+from cluster.machine.resources import Resources
+from tests.real_ray import first_outcome
+
+CODE = '''
+"""A package whose file is edited while calls run."""
+def tell(payload, surroundings):
+    from edited_calls.answer import ANSWER
+    return ANSWER
+'''
+
+
+@pytest.mark.cluster
+def test_an_edit_in_the_checkout_reaches_no_call_of_a_running_launch(tmp_path, monkeypatch):
+    package = tmp_path / "edited_calls"
+    package.mkdir()
+    (package / "__init__.py").write_text(CODE)
+    (package / "answer.py").write_text("ANSWER = 'as it was'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    executor = Executor(offered=Resources(num_cpus=1), packages=["cluster", "edited_calls"])
+    executor.start()
+    try:
+        (package / "answer.py").write_text("ANSWER = 'edited'\n")
+        executor.submit("a", "edited_calls:tell", "", Resources())
+        outcome = first_outcome(executor, 120)
+        assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "as it was"), outcome.error
+    finally:
+        executor.close()
