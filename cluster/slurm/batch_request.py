@@ -1,0 +1,188 @@
+"""`BatchRequest`: what one allocation is asked for, and what it runs. Values are checked here."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cluster.errors import UserError
+
+_WORD = re.compile(r"[A-Za-z0-9_.,:@%+*=/|&()\[\]~^-]{1,500}", re.ASCII)
+"""What a value on an #SBATCH line may hold: sbatch reads quotes, # and spaces in its own way."""
+_OPTION = re.compile(r"--[a-z][a-z-]{0,60}(=[^\s\"'\\#]{1,500})?", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_OWN_OPTIONS = frozenset(
+    [
+        "--array",
+        "--job-name",
+        "--nodes",
+        "--ntasks-per-node",
+        "--cpus-per-task",
+        "--time",
+        "--signal",
+        "--requeue",
+        "--no-requeue",
+        "--output",
+        "--error",
+        "--open-mode",
+        "--dependency",
+        "--kill-on-invalid-dep",
+        "--wrap",
+        "--parsable",
+        "--account",
+        "--partition",
+        "--qos",
+        "--mem",
+        "--gres",
+        "--exclusive",
+        "--export",
+        "--chdir",
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A value, and where it comes from, for the script's comments."""
+
+    value: str
+    """The value, as SLURM takes it."""
+    why: str
+    """Where it comes from, in a few words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeShape:
+    """The nodes of an allocation."""
+
+    count: int = 1
+    """Number of nodes."""
+    cpus: int = 1
+    """Processor cores asked for on each."""
+    gpus: int = 0
+    """GPUs asked for on each."""
+    gres: str | None = None
+    """The generic resource to ask for, such as `gpu:a100:8`; None: `gpu:GPUS`."""
+    is_exclusive: bool = False
+    """Whether no other job may be on them."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What Ray is told of each node, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is set up on every node before anything runs."""
+
+    python: str
+    """The interpreter that has the packages."""
+    code: str | None = None
+    """Folder of a checkout that goes before installed packages; None: what is installed."""
+    modules: Sequence[str] = ()
+    """Environment modules that are loaded."""
+    venv: str | None = None
+    """Folder of a virtual environment that is activated."""
+    image: str | None = None
+    """Container image that commands run in, with apptainer."""
+    lines: Sequence[str] = ()
+    """Further lines of shell, as the user wrote them."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables that are exported."""
+    scratch: str | None = None
+    """A folder on each node's own disk; None: `$SLURM_TMPDIR`, `$TMPDIR`, `/tmp`."""
+    interface: str | None = None
+    """Network interface between the nodes; None: the one of the node's address in SLURM."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRequest:
+    """One allocation."""
+
+    title: str
+    """What it is for, in one line, for the script's head."""
+    name: str
+    """The job's name in the queue."""
+    nodes: NodeShape
+    """Its nodes."""
+    setup: Setup
+    """What is set up on them."""
+    command: Sequence[str]
+    """What runs on the first node, once Ray is there; the word `ADDRESS` stands for Ray's."""
+    first_command: Sequence[str] | None = None
+    """The same for the very first start; None: as always."""
+    progress_command: Sequence[str] = ()
+    """Prints one number that grows while the work gets on; none: it is not asked."""
+    output: str
+    """File that SLURM writes what is printed to; `%j` is the job's id."""
+    state_folder: str
+    """Folder of what starts of one allocation remember between them; all nodes see it."""
+    account: str | None = None
+    """Account that is charged."""
+    partition: str | None = None
+    """Partition."""
+    qos: str | None = None
+    """Quality of service."""
+    time: Said | None = None
+    """Time limit; None: the partition's own."""
+    memory: Said | None = None
+    """Host memory of each node; None: the partition's own."""
+    options: Sequence[str] = ()
+    """Further options of sbatch, `--constraint=a100`."""
+    save_s: int = 300
+    """Seconds before the time limit at which the work is asked to save."""
+    is_requeued: bool = True
+    """Whether it asks SLURM to queue it again; else others are queued behind it."""
+    most_idle_starts: int = 3
+    """Starts in a row without progress after which it ends."""
+    most_wait_s: int = 180
+    """Seconds that Ray's nodes may take to come together."""
+    is_symmetric: bool = False
+    """Whether `ray symmetric-run` starts Ray; only on exclusive nodes."""
+
+    def __post_init__(self) -> None:
+        for what, value in (
+            ("account", self.account),
+            ("partition", self.partition),
+            ("qos", self.qos),
+            ("time", self.time and self.time.value),
+            ("memory", self.memory and self.memory.value),
+            ("gres", self.nodes.gres),
+            ("name of a job", self.name),
+        ):
+            if value is not None and not _WORD.fullmatch(value):
+                raise UserError(
+                    f"{value[:80]!r} cannot be the {what} in a batch script",
+                    where=what,
+                    allowed=["letters, digits and _ . , : @ + = / -, without spaces or quotes"],
+                )
+        for option in self.options:
+            self._check_option(option)
+        for what, path in (("output", self.output), ("folder", self.state_folder)):
+            if _UNPRINTABLE.search(path) or '"' in path or "\\" in path:
+                raise UserError(
+                    f"{path[:200]!r} cannot stand in a batch script",
+                    where=what,
+                    allowed=["paths without line breaks, double quotes and backslashes"],
+                )
+        for variable in self.setup.variables:
+            if not _VARIABLE.fullmatch(variable):
+                raise UserError(f"{variable[:80]!r} is no name of a variable", where="variables")
+        if self.is_symmetric and not self.nodes.is_exclusive:
+            raise UserError(
+                "`ray symmetric-run` stops every Ray of its node: it needs exclusive nodes",
+                where="start",
+                hint="say `exclusive: true`, or leave the guarded start",
+            )
+
+    def _check_option(self, option: str) -> None:
+        if not _OPTION.fullmatch(option):
+            raise UserError(
+                f"{option[:80]!r} is no option of sbatch that can stand in a script",
+                where="options",
+                allowed=["--name or --name=value, one each, without spaces or quotes"],
+            )
+        if option.partition("=")[0] in _OWN_OPTIONS:
+            raise UserError(
+                f"{option.partition('=')[0]} is written by deltascale itself",
+                where="options",
+                hint="a field of the profile says it",
+            )

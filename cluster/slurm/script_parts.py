@@ -1,0 +1,203 @@
+"""The parts of a batch script that are the same for all: shell that a person can read.
+
+They know only variables and functions that `batch_script.py` writes above them, each value quoted,
+and of SLURM's own variables those of version 20.11. They run under bash 4.2 and later.
+"""
+
+TALK = r"""
+say() { printf '%s deltascale: %s\n' "$(date '+%F %T')" "$*"; }
+"""
+
+ENDED_BEFORE = r"""
+# ---- Is there anything to do? Several allocations may belong to one launch.
+end_for_good() {  # the code that the work ended with: no later start does anything any more
+    echo "$1" > "$state/ended"
+    [ -z "$successors" ] || scancel $successors 2>/dev/null
+    case $1 in 2|76|130) echo "$1" > "$stopped" ;; esac
+    exit "$1"
+}
+state_of() { scontrol show job -o "$1" 2>/dev/null | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
+mkdir -p "$state" || exit 3
+successors=$(sed -n "1,/^$SLURM_JOB_ID\$/d;p" "$state/jobs" 2>/dev/null)
+if [ -e "$stopped" ] || [ -e "$state/ended" ]; then
+    say "the launch that this allocation belongs to has ended: nothing to do"
+    exit 0
+fi
+for before in $(grep -o '[0-9][0-9]*' <<< "${SLURM_JOB_DEPENDENCY:-}"); do
+    if [ "$(state_of "$before")" = CANCELLED ]; then
+        say "job $before was cancelled, so this one does nothing"
+        end_for_good 130
+    fi
+done
+"""
+
+NODE = r"""
+# ---- On every node: a private folder on its own disk, and Ray with what SLURM gave us there
+private_folder() {  # short: a socket's path has 107 letters, and Ray adds up to 70
+    local base
+    for base in "$scratch" "${SLURM_TMPDIR:-}" "${TMPDIR:-}" /tmp /var/tmp /dev/shm; do
+        [ -n "$base" ] && [ "${#base}" -le 22 ] && [ -w "$base" ] || continue
+        mktemp -d "$base/ds-XXXXXXXX" && return   # only we may enter it
+    done
+    say "no folder on $(hostname) can hold Ray's files: set scratch to a short local path" >&2
+    return 1
+}
+own_address() {  # of the interface that the profile names, else of the node in SLURM
+    local name
+    if [ -n "$interface" ]; then
+        ip -4 -o addr show dev "$interface" | sed -n 's/.* inet \([0-9.]*\).*/\1/p' | head -n 1
+        return
+    fi
+    name=$(scontrol show node -o "$SLURMD_NODENAME" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
+    getent ahostsv4 "${name:-$SLURMD_NODENAME}" | sed -n 's/ .*//p' | grep -v '^127\.' | head -n 1
+}
+start_ray() {  # the folder, then --head or --address=…; cores, GPUs and memory are never guessed
+    local folder=$1 which=$2 cores=${SLURM_CPUS_ON_NODE:-$cpus} mb=0 address
+    local more=()
+    if [ "${SLURM_MEM_PER_NODE:-0}" -gt 0 ]; then mb=$SLURM_MEM_PER_NODE
+    elif [ "${SLURM_MEM_PER_CPU:-0}" -gt 0 ]; then mb=$((SLURM_MEM_PER_CPU * cores)); fi
+    # Ray's own processes and its store of small texts take some of it.
+    [ "$mb" -le 500 ] || more+=("--memory=$(((mb - mb / 20 - 200) * 1048576))")
+    address=$(own_address)
+    [ -z "$address" ] || more+=("--node-ip-address=$address")
+    [ -z "$labels" ] || more+=("--labels=$labels")
+    # Ports are those that the kernel finds free: other jobs on this node may have a Ray, too.
+    if [ "$which" = --head ]; then
+        more+=(--port=0 --include-dashboard=false)
+        # Where Ray Client is installed, it would take port 10001, whoever has it.
+        ! (inside "$python" -c 'import grpc' 2>/dev/null) ||
+            more+=(--ray-client-server-port=$((20000 + SLURM_JOB_ID % 10000)))
+    fi
+    inside ray start "$which" --block --temp-dir="$folder/r" --num-cpus="$cores" \
+        --num-gpus="${SLURM_GPUS_ON_NODE:-$gpus}" --object-store-memory=100000000 \
+        --min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port=0 \
+        --disable-usage-stats "${more[@]}" > "$folder/ray.log" 2>&1
+}
+with_token() {  # Ray lets nobody in who does not show it; it is on no command line and no share
+    export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$1/token"
+    (umask 077 && cat > "$1/token")
+}
+worker() {  # the whole life of one node that is not the first; the token comes on standard input
+    local folder ray_pid
+    folder=$(private_folder) || exit 1
+    trap 'exit 0' TERM INT USR1
+    trap 'kill $ray_pid 2>/dev/null; wait $ray_pid; rm -rf "$folder"' EXIT
+    with_token "$folder"
+    (start_ray "$folder" "--address=$1") < /dev/null &
+    ray_pid=$!
+    wait $ray_pid
+    say "Ray on $(hostname) has ended:"; tail -n 5 "$folder/ray.log"
+}
+"""
+
+SIGNALS = r"""
+# ---- Signals: USR1 comes before the time limit, TERM when SLURM ends this allocation
+asked=''; asked_at=0; coordinator=''; head=''; workers=''; node=''
+ask_to_save() {
+    say "$3: jobs are asked to save"
+    [ -n "$asked" ] || asked_at=$SECONDS
+    asked=$1
+    [ -z "$coordinator" ] || kill -"$2" "$coordinator" 2>/dev/null
+}
+trap 'ask_to_save time USR1 "the time limit is near"' USR1
+trap 'ask_to_save stop TERM "SLURM ends this allocation"' TERM
+stop_ray() {  # only what was started here, by process id: never `ray stop`
+    local pid waited=0
+    for pid in $workers $head; do kill -TERM "$pid" 2>/dev/null; done
+    for pid in $workers $head; do
+        while kill -0 "$pid" 2>/dev/null && [ $waited -lt 20 ]; do
+            sleep 1; waited=$((waited + 1))
+        done
+        kill -KILL "$pid" 2>/dev/null
+    done
+    workers=''; head=''
+    [ -z "$node" ] || rm -rf "$node"
+    node=''
+}
+trap stop_ray EXIT
+"""
+
+AGAIN_HEAD = r"""
+again() {  # why: this start is over, the work is not
+    local now last='' idle=0
+    stop_ray
+    now=$( (progress) 2>/dev/null)
+    [ ! -r "$state/progress" ] || read -r last idle < "$state/progress"
+    if [ -n "$now" ] && [ "$now" != "$last" ]; then idle=0; else idle=$((idle + 1)); fi
+    echo "${now:-$last} $idle" > "$state/progress"
+    if [ "$idle" -ge "$most_idle_starts" ]; then
+        say "$1; $idle starts in a row got no further, so it is not tried again"
+        end_for_good 75
+    fi
+"""
+
+AGAIN_REQUEUED = r"""    if [ "$(state_of "$SLURM_JOB_ID")" = RUNNING ]; then
+        say "$1; this job goes back into the queue"
+        scontrol requeue "$SLURM_JOB_ID" || say "SLURM does not queue it again: launch once more"
+    else
+        say "$1"   # cancelled, or queued again by SLURM itself
+    fi
+    exit 75
+}
+"""
+
+AGAIN_CHAINED = r"""    if [ -n "$successors" ]; then say "$1; the next job of the chain goes on"
+    else say "$1; this was the last job of the chain: launch once more"; fi
+    exit 75
+}
+"""
+
+GUARDED = r"""
+# ---- Ray: its head on this first node, the other nodes by one srun with one task each
+node=$(private_folder) || again "no room for Ray's files"
+head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | with_token "$node"
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$node/token"
+(start_ray "$node" --head) < /dev/null &
+head=$!
+until [ -s "$node/r/ray_current_cluster" ]; do
+    if ! kill -0 $head 2>/dev/null || [ $SECONDS -gt "$most_wait_s" ]; then
+        say "Ray's head does not start on $(hostname):"; tail -n 20 "$node/ray.log"
+        again "Ray's head did not start"
+    fi
+    sleep 1
+done
+address=$(cat "$node/r/ray_current_cluster")
+if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
+    others=$((SLURM_JOB_NUM_NODES - 1))
+    what=$(declare -f say private_folder own_address start_ray with_token worker inside)
+    srun --nodes=$others --ntasks=$others --ntasks-per-node=1 --relative=1 \
+        --cpus-per-task="$cpus" --mpi=none --no-kill --kill-on-bad-exit=0 --wait=0 \
+        bash -c "$what; worker $address" < "$node/token" &
+    workers=$!
+fi
+(inside "$python" -m cluster.slurm.wait_for_nodes \
+    "$address" "$SLURM_JOB_NUM_NODES" "$most_wait_s") || again "not all nodes joined Ray"
+say "Ray runs at $address over $SLURM_JOB_NUM_NODES nodes"
+"""
+
+COORDINATE = r"""
+# ---- The launch itself, on this first node
+[ -z "$asked" ] || again "asked to stop before it began"
+if [ -e "$state/started" ]; then (launch) & else (first_launch) & fi
+coordinator=$!
+echo "$SLURM_JOB_ID" >> "$state/started"
+while kill -0 $coordinator 2>/dev/null; do
+    sleep 2 & wait $!   # a signal ends the wait at once
+    if ! kill -0 $head 2>/dev/null && [ -z "$asked" ]; then
+        ask_to_save lost USR1 "Ray's head has ended"
+    fi
+    if [ -n "$asked" ] && [ $((SECONDS - asked_at)) -gt $((save_s - 30)) ]; then
+        say "the launch did not end in time: it is killed; its last checkpoints are kept"
+        kill -KILL $coordinator
+    fi
+done
+wait $coordinator
+code=$?
+coordinator=''
+say "the launch ended with code $code"
+case $code in
+    0|1|2|76) end_for_good $code ;;
+    130) [ -n "$asked" ] || end_for_good 130 ;;
+esac
+again "not complete (code $code)"
+"""
