@@ -143,8 +143,8 @@ class BatchRequest:
             ("account", self.account),
             ("partition", self.partition),
             ("qos", self.qos),
-            ("time", self.time and self.time.value),
-            ("memory", self.memory and self.memory.value),
+            ("time", self.time.value if self.time else None),
+            ("memory", self.memory.value if self.memory else None),
             ("gres", self.nodes.gres),
             ("name of a job", self.name),
         ):

@@ -295,11 +295,24 @@ class Dispatcher:
     def _has_what_may_save(self) -> bool:
         return bool(self.attempts.running) and not self._outage.is_without_cluster
 
+    @property
+    def is_time_over(self) -> bool:
+        """Tell whether a scheduler ended the launch for now, and will start it again."""
+        may_go_on = self._launch.patience.saves_within_s is not None
+        return may_go_on and self.interruption.is_of_scheduler
+
+    @property
+    def _drain_s(self) -> float:
+        within_s = self._launch.patience.saves_within_s
+        if within_s is not None and self.interruption.is_announced:
+            return within_s
+        return _LONG_DRAIN_S if self.gave_up_on else _DRAIN_S
+
     def _drain(self) -> None:
         """Ask all attempts to stop and wait a while; those that go on get no ending."""
         for key in self.attempts.running.jobs:
             self.attempts.stop(key)
-        until = self._clock() + (_LONG_DRAIN_S if self.gave_up_on else _DRAIN_S)
+        until = self._clock() + self._drain_s
         try:
             while self._has_what_may_save and self._clock() < until:
                 self._listen()

@@ -204,7 +204,7 @@ def _open_executor(executor: Executor) -> Iterator[None]:
 def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:
     if states.counts[JobState.DONE] == len(states.jobs):
         return LaunchState.COMPLETE
-    if dispatcher.gave_up_on is not None:
+    if dispatcher.gave_up_on is not None or dispatcher.is_time_over:
         return LaunchState.SUSPENDED
     if dispatcher.spent_budget is not None:
         return LaunchState.OUT_OF_BUDGET

@@ -23,6 +23,8 @@ class Interruption:
 
     requested: bool = False
     """True after the first signal."""
+    number: int | None = None
+    """The first signal; None before it."""
     may_raise: bool = False
     """True while the launch only waits, so that KeyboardInterrupt may end the wait."""
 
@@ -39,6 +41,16 @@ class Interruption:
             pass
         finally:
             self.may_raise = False
+
+    @property
+    def is_of_scheduler(self) -> bool:
+        """Tell whether whoever owns the machine sent it, and no person."""
+        return self.number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+
+    @property
+    def is_announced(self) -> bool:
+        """Tell whether it came a while before the end, as schedulers send SIGUSR1 and SIGUSR2."""
+        return self.number in (signal.SIGUSR1, signal.SIGUSR2)
 
 
 def restore_sigint() -> None:
@@ -68,6 +80,7 @@ def handle_signals(*, may_raise: bool = False) -> Iterator[Interruption]:
     def handle(number: int, frame: FrameType | None) -> None:
         is_first = not received.requested
         received.requested = True
+        received.number = received.number or number
         if received.may_raise if is_first else number not in _REPEATED:
             raise KeyboardInterrupt
 

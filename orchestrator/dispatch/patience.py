@@ -13,6 +13,10 @@ VARIABLE = "DELTASCALE_PATIENCE"
 """Environment variable that says how long a launch waits where `--patience` does not."""
 VISIBLE_VARIABLE = "DELTASCALE_VISIBLE_WITHIN"
 """Environment variable: how long a record may stay invisible after a worker said it is there."""
+SAVE_VARIABLE = "DELTASCALE_SAVE_WITHIN"
+"""Environment variable of a batch job: how long jobs may take to save once its scheduler says, by
+SIGUSR1 or SIGUSR2, that its time is nearly over. With it such a signal, and SIGTERM, is an end for
+now, not an interruption: the code is 75, and whoever started the launch starts it again."""
 
 _UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|h|d)")
@@ -37,6 +41,9 @@ class Patience:
     """Longest pause before a job is tried again, on average."""
     longest_look_s: float = 60.0
     """Longest pause before a look at a storage or cluster that the launch itself needs."""
+    saves_within_s: float | None = None
+    """How long jobs may take to save when a scheduler's signal says that its time is nearly over;
+    None: no scheduler starts the launch again, and a signal is an interruption like any other."""
     clock: Callable[[], float] = time.monotonic
     """Gives seconds, from any beginning."""
     sleep: Callable[[float], None] = time.sleep
@@ -65,6 +72,9 @@ class Patience:
         elif VARIABLE in environment:
             seconds = seconds_of(environment[VARIABLE], where=VARIABLE)
             patience = replace(patience, gives_up_after_s=seconds)
+        if SAVE_VARIABLE in environment:
+            seconds = seconds_of(environment[SAVE_VARIABLE], where=SAVE_VARIABLE)
+            patience = replace(patience, saves_within_s=seconds)
         if VISIBLE_VARIABLE in environment:
             seconds = seconds_of(environment[VISIBLE_VARIABLE], where=VISIBLE_VARIABLE)
             patience = replace(patience, visible_within_s=seconds)

@@ -36,6 +36,11 @@ def known_profiles_path() -> Path:
     return _base("XDG_STATE_HOME", ".local/state") / "known-profiles.json"
 
 
+def submissions_place() -> Path:
+    """Return the folder of batch scripts and logs of studies whose root is no path."""
+    return _base("XDG_STATE_HOME", ".local/state") / "slurm"
+
+
 def _base(variable: str, otherwise: str) -> Path:
     chosen = os.environ.get(variable, "")
     # A path that is not absolute is to be ignored, says the specification.

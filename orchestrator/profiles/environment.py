@@ -10,6 +10,8 @@ from cluster.redaction.known_values import remember_secret
 from cluster.redaction.secret_names import is_secret_name
 from orchestrator.profiles.profile import Part
 
+JOB_VARIABLES = "DELTASCALE_JOB_VARIABLES"
+"""Variable of a batch script: names of others, with commas between, that jobs may see besides."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
 

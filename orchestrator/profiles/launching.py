@@ -10,6 +10,7 @@ from cluster.storage import Storage
 from orchestrator.console import note
 from orchestrator.permission.confirmation import ask_at_terminal
 from orchestrator.permission.profiles import require_permitted_profile
+from orchestrator.profiles.environment import JOB_VARIABLES
 from orchestrator.profiles.kind import LaunchRequest, Place
 from orchestrator.profiles.profile_file import ChosenProfile
 from orchestrator.study.study import Study
@@ -79,6 +80,11 @@ def place_of_flags(options: argparse.Namespace) -> Place:
 def _require_cores(cpus: int | None) -> None:
     if cpus is not None and cpus < 1:
         raise UserError(f"{cpus} cores are too few", where="--cpus", allowed=["1 or more"])
+
+
+def variables_of_script() -> list[str]:
+    """List the variables that the batch script around this process sets for jobs."""
+    return [name for name in os.environ.get(JOB_VARIABLES, "").split(",") if name]
 
 
 @contextmanager

@@ -46,7 +46,8 @@ class LaunchState(Enum):
     INTERRUPTED = "interrupted"
     """A signal ended it, or it was killed."""
     SUSPENDED = "suspended"
-    """It gave up waiting for its surroundings: jobs were asked to save, the next launch goes on."""
+    """It gave up waiting for its surroundings, or its batch job was nearly over: jobs were asked
+    to save, the next launch goes on."""
     OUT_OF_BUDGET = "out-of-budget"
     """Its budget is spent: jobs were asked to save, a launch with a larger one goes on."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
-from orchestrator.verb import chosen_profile, chosen_study, study_argument
+from orchestrator.verb import chosen_profile, chosen_root, chosen_study, study_argument
 
 if TYPE_CHECKING:
     from cluster.executor import Executor
@@ -45,6 +45,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SELECTOR",
         help="only these jobs and what they need: stage:axis=value,value or the start of a key",
+    )
+    parser.add_argument(
+        "--submission",
+        metavar="ID",
+        help="run STUDY as it was when it was handed to a queue; batch scripts say this",
     )
     parser.add_argument(
         "--takeover", action="store_true", help="take the lease of a holder known to be gone"
@@ -99,7 +104,7 @@ def start(options: argparse.Namespace, *, fresh: bool) -> int:
 def _start(options: argparse.Namespace, *, fresh: bool) -> int:
     from orchestrator.profiles.launching import launch_on, place_of_flags
 
-    profile, (root, study) = chosen_profile(options), chosen_study(options)
+    profile, (root, study) = chosen_profile(options), _chosen_study(options)
 
     def run_here(place: "Place") -> int:
         return _run_here(options, root, study, place, fresh=fresh)
@@ -107,6 +112,16 @@ def _start(options: argparse.Namespace, *, fresh: bool) -> int:
     if profile is None:
         return run_here(place_of_flags(options))
     return launch_on(profile, root, study, options, fresh=fresh, run_here=run_here)
+
+
+def _chosen_study(options: argparse.Namespace) -> "tuple[Storage, Study]":
+    """Return the root and the study: as it stands, or as it was when it was submitted."""
+    if getattr(options, "submission", None) is None:
+        return chosen_study(options)
+    from orchestrator.plan.submitted_study import open_submitted
+
+    root = chosen_root(options)
+    return root, open_submitted(root, options.study, options.submission)
 
 
 def _run_here(
@@ -119,7 +134,7 @@ def _run_here(
     from orchestrator.launch import launch
     from orchestrator.permission.configuration import read_configuration
     from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
-    from orchestrator.profiles.launching import variables_set
+    from orchestrator.profiles.launching import variables_of_script, variables_set
     from orchestrator.profiles.node_prices import prices_of
     from orchestrator.views.live_view import open_progress
 
@@ -128,7 +143,7 @@ def _run_here(
     prices = prices_of(chosen.profile if chosen else None)
     budget = Budget.of_words(options.budget, prices.currency if prices else None)
     keys: list[str] = []
-    also = [*read_configuration(root).environment, *place.variables]
+    also = [*read_configuration(root).environment, *place.variables, *variables_of_script()]
     ask = None if options.json else ask_at_terminal()
     with variables_set(place.variables):
         launched = launch(

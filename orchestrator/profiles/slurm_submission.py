@@ -1,0 +1,284 @@
+"""Submits a study to SLURM: plans it, cuts it, writes what is to run, and queues it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.errors import DeltascaleError, SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
+from cluster.slurm import queue
+from cluster.slurm.batch_request import BatchRequest
+from cluster.slurm.batch_script import write_script
+from cluster.slurm.refusals import explain_wait, never_starts
+from cluster.slurm.submission import submit
+from cluster.storage import Storage
+from orchestrator.console import note, say, say_json
+from orchestrator.dispatch.execution import new_launch_id
+from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
+from orchestrator.permission.own_code import remember_launched
+from orchestrator.permission.own_files import submissions_place
+from orchestrator.plan.allocation_time import ask_time
+from orchestrator.plan.allocations import Allocation, NodeOffer, cut, stage_needs
+from orchestrator.plan.decided_plan import DecidedPlan, Purpose, decide, plan_study
+from orchestrator.plan.notes_before_running import notes_before_running
+from orchestrator.plan.plan_document import plan_document
+from orchestrator.plan.revisions import remember_revisions, resolve_revisions
+from orchestrator.plan.study_folder import write_study, written_token
+from orchestrator.profiles.kind import LaunchRequest
+from orchestrator.profiles.kinds.slurm import SlurmProfile
+from orchestrator.profiles.slurm_scripts import ScriptFacts, batch_request
+from orchestrator.records.history import read_history
+from orchestrator.records.lock import study_lock
+from orchestrator.records.submissions import (
+    Submission,
+    SubmittedAllocation,
+    job_ids,
+    kept_study,
+    latest_submission,
+    submissions_folder,
+    write_submission,
+)
+from orchestrator.study.selector import select
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """One allocation, ready to be submitted."""
+
+    allocation: Allocation
+    """Its stages and nodes."""
+    request: BatchRequest
+    """What is asked for."""
+    script: Path
+    """Its batch script."""
+
+
+def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
+    """Submit what is to run of a study; return 0 once it is in the queue, or nothing is to run.
+
+    Raises:
+        UserError: something in the study is wrong, SLURM refuses what the profile asks for, or the
+            study is in the queue already.
+        SurroundingsError: the lock is held, the root is not writable, SLURM does not answer.
+    """
+    root, study, options = request.root, request.study, request.options
+    if not profile.nodes:
+        raise UserError(
+            "the profile says nothing of nodes, so nothing can be asked for",
+            where=f"profile {request.name!r}, nodes",
+            hint="add `nodes:` to it; `deltascale profile new` shows how",
+        )
+    _require_not_queued(root, study.name)
+    decided = _plan(profile, request)
+    chosen = {job.key for job in select(decided.plan.jobs, *options.only)}
+    if not any(decision.job.key in chosen for decision in decided.to_run):
+        say(f"nothing to do: no job of {study.name!r} is to run")
+        return 0
+    for text in notes_before_running(decided.plan, decided.to_run):
+        note(f"note: {text}")
+    ask = None if options.json else ask_at_terminal()
+    allowed_keys(root, study.name, [decision.job for decision in decided.to_run], ask)
+    resolved = resolve_revisions(decided.plan.jobs, decided.plan.revisions)
+    root.require_writable()
+    remember_launched(study, root)
+    identifier = new_launch_id()
+    with study_lock(root, study.name, identifier, above=written_token(root, study.name)) as held:
+        remember_revisions(root, resolved)
+        decided = _plan(profile, request)
+        write_study(root, decided.plan, plan_document(decided.plan, decided.decisions), held)
+    submission, prepared = _prepare(profile, request, decided, identifier)
+    _submit(root, study.name, submission, prepared, chain=_chain(profile))
+    _tell(request, submission)
+    return 0
+
+
+def _plan(profile: SlurmProfile, request: LaunchRequest) -> DecidedPlan:
+    root, study = request.root, request.study
+    plan = plan_study(root, study, purpose=Purpose.LAUNCH)
+    past = read_history(root, study.name)
+    return decide(plan, root, past, fresh=request.fresh, machines=profile.machines)
+
+
+def _chain(profile: SlurmProfile) -> int:
+    return profile.limits.allocations if profile.limits.again == "chain" else 1
+
+
+def _require_not_queued(root: Storage, study: str) -> None:
+    """Refuse to queue a study twice: the second would wait, and then find the study's lock held."""
+    submission = latest_submission(root, study)
+    if submission is None:
+        return
+    jobs = queue.look(job_ids(submission)).values()
+    alive = [job for job in jobs if not job.is_over]
+    if alive:
+        raise SurroundingsError(
+            f"{study!r} is in the queue already: {alive[0].describe()}",
+            where="SLURM",
+            hint=f"watch it with `deltascale status {study}`, or take it out of the queue with "
+            f"`deltascale cancel {study} --scancel`",
+            fault_class=FaultClass.NO_ROOM,
+        )
+
+
+def allocations_of(
+    profile: SlurmProfile, decided: DecidedPlan, only: Sequence[str] = ()
+) -> list[Allocation]:
+    """Cut what is to run of a study into allocations; what a user selects stays in one."""
+    shapes = profile.nodes
+    offers = [NodeOffer(node=shape.node, count=shape.count, price=shape.price) for shape in shapes]
+    whole = cut(stage_needs(decided.to_run), offers)
+    if not only or len(whole) < 2:
+        return whole
+    return [max(whole, key=lambda one: (offers[one.shape].node.num_gpus, one.num_nodes))]
+
+
+def _prepare(
+    profile: SlurmProfile, request: LaunchRequest, decided: DecidedPlan, identifier: str
+) -> tuple[Submission, list[_Prepared]]:
+    """Write everything that the queue will run, and what is known of it."""
+    root, study = request.root, request.study
+    folder = _folder(root, study.name, identifier)
+    facts = ScriptFacts(
+        study=study.name,
+        submission=identifier,
+        root=str(Path(root.url).resolve()) if root.is_local else root.url,
+        folder=folder,
+        only=request.options.only,
+        is_fresh=request.fresh,
+        patience=getattr(request.options, "patience", None),
+    )
+    allocations = allocations_of(profile, decided, request.options.only)
+    prepared = []
+    for number, allocation in enumerate(allocations, start=1):
+        shape = profile.nodes[allocation.shape]
+        limit = ask_time(
+            allocation,
+            NodeOffer(node=shape.node, count=shape.count),
+            decided.to_run,
+            decided.plan.by_key,
+            decided.history,
+            profile.limits.time,
+        )
+        asked = batch_request(profile, facts, allocation, (number, len(allocations)), limit)
+        script = folder / f"{number}.sbatch"
+        script.write_text(write_script(asked), encoding="utf-8")
+        (folder / str(number)).mkdir(exist_ok=True)
+        prepared.append(_Prepared(allocation=allocation, request=asked, script=script))
+    submission: Submission = {
+        "id": identifier,
+        "at": time.time(),
+        "profile": request.name,
+        "file": study.file.name,
+        "folder": str(study.folder),
+        "entries": entry_digests(decided),
+        "state_folder": str(folder),
+        "allocations": [_document(one) for one in prepared],
+    }
+    root.write(kept_study(study.name, identifier), study.file.text.encode())
+    write_submission(root, study.name, submission)
+    return submission, prepared
+
+
+def entry_digests(decided: DecidedPlan) -> dict[str, str]:
+    """Return file -> SHA-256 of each entry that a study brings along."""
+    own = decided.plan.own.codes
+    return {path: code.digests[path] for path, code in own.items()}
+
+
+def _folder(root: Storage, study: str, identifier: str) -> Path:
+    """Make the folder of scripts and logs: under the root where that is a path, else in the home.
+
+    All nodes have to see it; clusters share homes.
+    """
+    if root.is_local:
+        folder = root.path(f"{submissions_folder(study)}/{identifier}").resolve()
+    else:
+        folder = submissions_place() / f"{study}-{identifier}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _document(prepared: _Prepared) -> SubmittedAllocation:
+    asked = prepared.request
+    return {
+        "stages": list(prepared.allocation.stages),
+        "jobs": [],
+        "nodes": asked.nodes.count,
+        "partition": asked.partition,
+        "time": asked.time.value if asked.time else None,
+        "script": str(prepared.script),
+        "log": asked.output,
+    }
+
+
+def _submit(
+    root: Storage, study: str, submission: Submission, prepared: Sequence[_Prepared], *, chain: int
+) -> None:
+    """Queue the allocations one behind another; where one is refused, take back what was queued."""
+    before: list[str] = []
+    try:
+        for one, document in zip(prepared, submission["allocations"], strict=True):
+            for _ in range(chain):
+                job = submit(
+                    one.request,
+                    str(one.script),
+                    after=before,
+                    is_retry=bool(document["jobs"]),
+                )
+                document["jobs"].append(job)
+                before = [job]
+            jobs = "".join(f"{job}\n" for job in document["jobs"])
+            Path(one.request.state_folder, "jobs").write_text(jobs, encoding="utf-8")
+    except DeltascaleError as fault:
+        submission["refused"] = fault.error
+        _take_back(job_ids(submission))
+        write_submission(root, study, submission)
+        raise
+    write_submission(root, study, submission)
+
+
+def _take_back(jobs: Sequence[str]) -> None:
+    try:
+        queue.cancel(jobs)
+    except SurroundingsError as fault:
+        note(f"warning: {', '.join(jobs)} may still be in the queue: {fault.error}")
+
+
+def _tell(request: LaunchRequest, submission: Submission) -> None:
+    """Say what was queued: one id, where the script is, and whether it can ever start."""
+    allocations = submission["allocations"]
+    first = allocations[0]["jobs"][0]
+    found = queue.look(job_ids(submission))
+    if request.options.json:
+        say_json(
+            {
+                "study": request.study.name,
+                "state": "queued",
+                "job": first,
+                "submission": submission["id"],
+                "allocations": allocations,
+            }
+        )
+    else:
+        say(f"{request.study.name}: job {first} is in the queue of SLURM")
+        for number, allocation in enumerate(allocations, start=1):
+            say(f"  {describe_allocation(number, allocation)}")
+        say(f"script:  {allocations[0]['script']}")
+        say(f"log:     {allocations[0]['log'].replace('%j', first)}")
+        place = f" --root {request.options.root}" if request.options.root else ""
+        place += "" if request.options.root else f" --on {request.options.on}"
+        say(f"watch:   `deltascale status {request.study.name}{place}`")
+    for job in found.values():
+        if job.state == "PENDING" and never_starts(job.reason):
+            note(f"warning: job {job.id}: {explain_wait(job.reason)}")
+
+
+def describe_allocation(number: int, allocation: SubmittedAllocation) -> str:
+    """Return one line on an allocation: its ids, nodes, limit and stages."""
+    jobs = allocation["jobs"]
+    ids = jobs[0] if len(jobs) == 1 else f"{jobs[0]} to {jobs[-1]}, one after another"
+    nodes = f"{allocation['nodes']} node{'' if allocation['nodes'] == 1 else 's'}"
+    where = f" of {allocation['partition']}" if allocation["partition"] else ""
+    limit = f", {allocation['time']} at most" if allocation["time"] else ""
+    return f"{number}. {ids}: {nodes}{where}{limit}: {', '.join(allocation['stages'])}"

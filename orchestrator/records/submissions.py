@@ -1,0 +1,119 @@
+"""`studies/<study>/slurm/`: what was handed to a queue, as it was then, and the ids it has there.
+
+The study's text is kept beside it, so that a later edit of the file does not change what is queued.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, NotRequired
+
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from cluster.checked_json import damaged_file, read_as
+from cluster.errors import unknown_name
+from cluster.storage import Storage
+
+JobId = Annotated[str, Field(pattern=r"^[0-9]{1,12}$")]
+
+
+class SubmittedAllocation(TypedDict):
+    """One allocation of a submission."""
+
+    stages: list[str]
+    """Stages that it is for; empty: all."""
+    jobs: list[JobId]
+    """Ids in the queue: one, and those that go on where SLURM does not queue one again."""
+    nodes: int
+    """Number of nodes."""
+    partition: str | None
+    """Partition; null: the queue's own choice."""
+    time: str | None
+    """Time limit; null: the partition's own."""
+    script: str
+    """Path of its batch script."""
+    log: str
+    """Path of what it prints; `%j` is the job's id."""
+
+
+class Submission(TypedDict):
+    """What one `launch --on` handed to a queue."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,60}$")]
+    """Its id; ids sort by time."""
+    at: Annotated[float, Field(ge=0, le=1e11)]
+    """Seconds since the epoch."""
+    profile: str
+    """Name of the profile."""
+    file: str
+    """Name of the study's file, for messages."""
+    folder: str
+    """Folder that its relative paths start at."""
+    entries: dict[str, str]
+    """File of each entry that the study brings along -> SHA-256."""
+    state_folder: str
+    """Folder of what its starts remember; a local path that all nodes see."""
+    allocations: list[SubmittedAllocation]
+    """Its allocations, in order."""
+    refused: NotRequired[str | None]
+    """Why the queue did not take it; null or absent: it did."""
+
+
+HINT = "launch the study's own file again"
+_SUBMISSION = TypeAdapter(Submission)
+
+
+def submissions_folder(study: str) -> str:
+    """Return the folder of a study's submissions, relative to the root."""
+    return f"studies/{study}/slurm"
+
+
+def write_submission(root: Storage, study: str, submission: Submission) -> None:
+    """Write what was submitted, replacing what was known of it before."""
+    name = f"{submissions_folder(study)}/{submission['id']}/submission.json"
+    root.write(name, (json.dumps(submission, indent=1) + "\n").encode())
+
+
+def kept_study(study: str, submission: str) -> str:
+    """Return where the text of a study is kept as it was submitted, relative to the root."""
+    return f"{submissions_folder(study)}/{submission}/study.yaml"
+
+
+def latest_submission(root: Storage, study: str) -> Submission | None:
+    """Return what was submitted last and taken; None where nothing was, or it cannot be read."""
+    for name in sorted(root.list(submissions_folder(study)), reverse=True):
+        try:
+            submission = _read(root, study, name)
+        except ValueError:
+            continue
+        if submission is not None and not submission.get("refused"):
+            return submission
+    return None
+
+
+def job_ids(submission: Submission) -> list[str]:
+    """List the ids of a submission in the queue, in order."""
+    return [job for allocation in submission["allocations"] for job in allocation["jobs"]]
+
+
+def read_submission(root: Storage, study: str, submission: str) -> Submission:
+    """Return what is known of a submission.
+
+    Raises:
+        UserError: there is no such submission.
+        SurroundingsError: what was kept of it is damaged.
+    """
+    try:
+        document = _read(root, study, submission)
+    except ValueError as reason:
+        place = f"{submissions_folder(study)}/{submission}/submission.json"
+        raise damaged_file(root, place, reason, HINT) from None
+    if document is None:
+        known: Sequence[str] = root.list(submissions_folder(study))
+        raise unknown_name("submission", submission, known, where=root.url)
+    return document
+
+
+def _read(root: Storage, study: str, submission: str) -> Submission | None:
+    name = f"{submissions_folder(study)}/{submission}/submission.json"
+    return read_as(root, name, _SUBMISSION)
