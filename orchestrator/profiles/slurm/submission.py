@@ -26,8 +26,8 @@ from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import write_study, written_token
 from orchestrator.profiles.kind import LaunchRequest
-from orchestrator.profiles.kinds.slurm import SlurmProfile
-from orchestrator.profiles.slurm_scripts import ScriptFacts, batch_request
+from orchestrator.profiles.slurm.fields import SlurmProfile
+from orchestrator.profiles.slurm.scripts import ScriptFacts, batch_request
 from orchestrator.records.history import read_history
 from orchestrator.records.lock import study_lock
 from orchestrator.records.submissions import (

@@ -13,7 +13,7 @@ from orchestrator.dispatch.patience import SAVE_VARIABLE
 from orchestrator.plan.allocation_time import TimeAsked, slurm_time
 from orchestrator.plan.allocations import Allocation
 from orchestrator.profiles.environment import JOB_VARIABLES
-from orchestrator.profiles.kinds.slurm import SlurmNodes, SlurmProfile
+from orchestrator.profiles.slurm.fields import SlurmNodes, SlurmProfile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def batch_request(
         progress_command=[
             _python(profile),
             "-m",
-            "orchestrator.profiles.progress",
+            "orchestrator.profiles.slurm.progress",
             facts.study,
             facts.root,
         ],

@@ -1,0 +1,1 @@
+"""How does a study become allocations of SLURM: fields, scripts, submission, progress?"""
