@@ -34,6 +34,8 @@ class ScriptFacts:
     """Whether failed jobs get a new retry budget, at the first start."""
     patience: str | None
     """How long the launch waits for its surroundings, as the user wrote it."""
+    budget: Sequence[str] = ()
+    """What all launches of the study may spend, as the user wrote it."""
 
 
 def batch_request(
@@ -152,6 +154,7 @@ def _command(
         ADDRESS,
         *(word for selector in selected for word in ("--only", selector)),
         *(["--patience", facts.patience] if facts.patience else []),
+        *(word for amount in facts.budget for word in ("--budget", amount)),
     ]
 
 

@@ -147,6 +147,7 @@ def _prepare(
         only=request.options.only,
         is_fresh=request.fresh,
         patience=getattr(request.options, "patience", None),
+        budget=getattr(request.options, "budget", None) or (),
     )
     allocations = allocations_of(profile, decided, request.options.only)
     prepared = []
