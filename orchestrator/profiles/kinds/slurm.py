@@ -28,7 +28,7 @@ limits:
   # allocations: 4              # with chain: how many may follow each other
 
 environment:
-  # venv: /home/me/deltascale/.venv
+  # venv: /scratch/me/deltascale/.venv   # as the nodes find it
   # modules: [cuda/12.4]
   variables: {}                 # what jobs see; never a secret
 
