@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from cluster.executors.ray import Executor
 from cluster.machine.resources import Resources
 
+RAY_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 TICK = threading.Event()
 """Never set: `TICK.wait` is a pause between two looks."""
 
@@ -76,6 +80,35 @@ def head_node(num_cpus):
             yield cluster
         finally:
             cluster.shutdown()
+
+
+@contextlib.contextmanager
+def started_head(folder, monkeypatch, **environment):
+    """A Ray started as people start one; yields its port and its own address."""
+    port = free_port()
+    ray = str(Path(sys.executable).with_name("ray"))
+    words = ["start", "--head", "--block", "--num-cpus", "1", "--port", str(port)]
+    words += ["--include-dashboard", "false", "--temp-dir", f"/tmp/dsa{os.getpid()}"]
+    inherited = {key: text for key, text in os.environ.items() if key not in RAY_VARIABLES}
+    process = subprocess.Popen(
+        [ray, *words],
+        env={**inherited, "HOME": str(folder / "head"), **environment},
+        stdout=-3,
+        stderr=-3,
+    )
+    for name in RAY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(folder / "user"))
+    try:
+        wait_until_up(process, port)
+        yield port
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        for member in [*family, process]:
+            member.kill()
+        psutil.wait_procs(family, timeout=20)
+        process.wait()
+        shutil.rmtree(f"/tmp/dsa{os.getpid()}", ignore_errors=True)
 
 
 @contextlib.contextmanager

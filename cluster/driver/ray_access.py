@@ -22,6 +22,8 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.%]{2,60}\]|[0-9A-Fa-f:.
 _CONNECT_S = 10.0
 """How long a Ray that is to be joined may take to answer."""
 AUTH_MODE = "RAY_AUTH_MODE"
+TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+"""Ray's variables: its token, or the file that holds it."""
 FIRST_MODE = "disabled"
 """The mode in which a Ray is first looked at, to learn whether it asks for a token. Ray reads it
 when it is imported."""
@@ -113,23 +115,29 @@ def _client_with_token(address: str) -> "GcsClient":
 
     loader = AuthenticationTokenLoader.instance()
     loader.reset_cache()
-    if not loader.has_token(ignore_auth_mode=True):
-        raise SurroundingsError(
-            "Ray cannot be joined: it asks for a token (authentication), and there is none here",
-            where=address,
-            hint=_TOKENS,
-            fault_class=FaultClass.PERMISSION,
-        )
+    try:
+        has_token = loader.has_token(ignore_auth_mode=True)
+    except Exception as fault:  # Ray's own, for a file that is missing, empty or cannot be read
+        file = os.environ.get(TOKEN_PATH, "~/.ray/auth_token")
+        raise _refusal(
+            f"it asks for a token (authentication), and the file {file} holds none", address
+        ) from fault
+    if not has_token:
+        raise _refusal("it asks for a token (authentication), and there is none here", address)
     _enable_token_auth()
     try:
         return GcsClient(address=address)
     except AuthenticationError as fault:
-        raise SurroundingsError(
-            "Ray cannot be joined: it does not take this token (authentication)",
-            where=address,
-            hint=_TOKENS,
-            fault_class=FaultClass.PERMISSION,
-        ) from fault
+        raise _refusal("it does not take this token (authentication)", address) from fault
+
+
+def _refusal(why: str, address: str) -> SurroundingsError:
+    return SurroundingsError(
+        f"Ray cannot be joined: {why}",
+        where=address,
+        hint=_TOKENS,
+        fault_class=FaultClass.PERMISSION,
+    )
 
 
 def _open(address: str, *, is_open_allowed: bool) -> str:

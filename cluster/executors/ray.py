@@ -16,7 +16,7 @@ from typing import NoReturn
 from cluster.delivery.packages import copy_packages
 from cluster.disk.temp_folders import TempFolder
 from cluster.driver.driver_process import DriverProcess
-from cluster.driver.ray_access import OPEN_ALLOWED, require_address
+from cluster.driver.ray_access import OPEN_ALLOWED, TOKEN, TOKEN_PATH, require_address
 from cluster.driver_messages import (
     Cancel,
     Close,
@@ -44,8 +44,6 @@ _LOOKED_WITHIN_S = 5.0
 _SILENT_S = 120.0
 """How long the child may say nothing. It speaks every second; Ray ends it 60 s after the head of a
 joined cluster was last heard of."""
-_TOKEN = "RAY_AUTH_TOKEN"
-_TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 
 
 class Executor:
@@ -99,10 +97,10 @@ class Executor:
         self._environment = worker_environment(os.environ, keys=self._keys, also=self._also)
         variables = dict(self._environment.plain)
         if self._address is not None:
-            if _TOKEN in os.environ:
-                variables[_TOKEN] = os.environ[_TOKEN]
+            if TOKEN in os.environ:
+                variables[TOKEN] = os.environ[TOKEN]
             if self._access:
-                for name in (_TOKEN, _TOKEN_PATH):
+                for name in (TOKEN, TOKEN_PATH):
                     variables.pop(name, None)
                 variables |= self._access
         self._process = DriverProcess(_CHILD, variables)

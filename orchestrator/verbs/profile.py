@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import SurroundingsError, UserError
+from cluster.errors import SurroundingsError, UserError, unknown_name
 from orchestrator.console import say, say_json
 from orchestrator.verb import chosen_root
 
@@ -20,7 +20,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         metavar="new|show|check",
-        choices=("new", "show", "check"),
         help="new: write one to start from; show: list all, or print one; check: read it, and "
         "look at what it names",
     )
@@ -43,13 +42,16 @@ def run(options: argparse.Namespace) -> int:
         UserError: there is no such profile, or it is wrong.
         SurroundingsError: the file cannot be written.
     """
+    actions = {"new": _new, "show": _show, "check": _check}
+    if options.action not in actions:
+        raise unknown_name("action", options.action, actions, where="deltascale profile")
     if options.action == "show" and options.name is None:
         return _list(options)
     if options.name is None:
         raise UserError("missing argument: NAME", where=f"deltascale profile {options.action}")
     if options.kind is not None and options.action != "new":
         raise UserError("--kind is for `profile new`", where="--kind")
-    return {"new": _new, "show": _show, "check": _check}[options.action](options)
+    return actions[options.action](options)
 
 
 def _new(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field
 
+from cluster.errors import UserError
 from cluster.machine.resources import Resources, this_machine
 from orchestrator.profiles.environment import VariableValues, uses_of_variables
 from orchestrator.profiles.kind import Finding, LaunchRequest, Place, ProfileKind
@@ -59,6 +60,8 @@ class Local(ProfileKind):
         """Run the launch in this process, on this machine."""
         fields = cast(LocalProfile, profile)
         executor = request.options.executor or fields.executor
+        if executor != "ray" and request.options.cpus is not None:
+            raise UserError(f"--cpus is for `--executor ray`, not {executor!r}", where="--cpus")
         cpus = request.options.cpus or (fields.cpus if executor == "ray" else None)
         return request.run_here(
             Place(executor=executor, cpus=cpus, variables=fields.environment.variables)

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from cluster.driver.ray_access import check_address
+from cluster.driver.ray_access import TOKEN, TOKEN_PATH, check_address
 from cluster.errors import SurroundingsError, UserError
 from cluster.redaction.known_values import remember_secret
 from jobs.service.credentials import VariableName
@@ -99,7 +99,7 @@ class Authentication(Part):
                     hint=f"export {self.variable}=… where you launch",
                 )
             remember_secret(token, self.variable)
-            return {"RAY_AUTH_TOKEN": token}
+            return {TOKEN: token}
         path = Path(str(self.file)).expanduser()
         try:
             with path.open("rb"):
@@ -110,7 +110,7 @@ class Authentication(Part):
                 where=str(path),
                 hint="`ray get-auth-token --generate` makes one; every node needs the same",
             ) from None
-        return {"RAY_AUTH_TOKEN_PATH": str(path)}
+        return {TOKEN_PATH: str(path)}
 
     @property
     def place(self) -> str:

@@ -1,16 +1,9 @@
 """Joining a Ray that asks for a token, or for none; and one of other versions."""
 
-import contextlib
 import json
-import os
 import platform
 import secrets
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import psutil
 import pytest
 
 from cluster.driver.ray_access import _require_versions, is_loopback
@@ -18,9 +11,7 @@ from cluster.errors import SurroundingsError
 from cluster.executor import Ending
 from cluster.executors.ray import Executor
 from cluster.machine.resources import Resources
-from tests.real_ray import first_outcome, free_port, wait_until_up
-
-RAY_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+from tests.real_ray import first_outcome, started_head
 
 
 class Metadata:
@@ -61,35 +52,6 @@ def test_only_addresses_of_this_machine_are_loopback(address, is_near):
     assert is_loopback(address) is is_near
 
 
-@contextlib.contextmanager
-def head(folder, monkeypatch, **environment):
-    """A Ray started as people start one; yields its port and its own address."""
-    port = free_port()
-    ray = str(Path(sys.executable).with_name("ray"))
-    words = ["start", "--head", "--block", "--num-cpus", "1", "--port", str(port)]
-    words += ["--include-dashboard", "false", "--temp-dir", f"/tmp/dsa{os.getpid()}"]
-    inherited = {key: text for key, text in os.environ.items() if key not in RAY_VARIABLES}
-    process = subprocess.Popen(
-        [ray, *words],
-        env={**inherited, "HOME": str(folder / "head"), **environment},
-        stdout=-3,
-        stderr=-3,
-    )
-    for name in RAY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(folder / "user"))
-    try:
-        wait_until_up(process, port)
-        yield port
-    finally:
-        family = psutil.Process(process.pid).children(recursive=True)
-        for member in [*family, process]:
-            member.kill()
-        psutil.wait_procs(family, timeout=20)
-        process.wait()
-        shutil.rmtree(f"/tmp/dsa{os.getpid()}", ignore_errors=True)
-
-
 def answer(executor):
     executor.start()
     try:
@@ -111,12 +73,18 @@ def test_a_ray_that_asks_for_a_token_is_joined_with_the_one_ray_would_take(tmp_p
     for home in ("head", "user"):
         (tmp_path / home / ".ray").mkdir(parents=True)
         (tmp_path / home / ".ray" / "auth_token").write_text(token)
-    with head(tmp_path, monkeypatch) as port:  # it takes the file for a wish, as Ray 2.60 does
+    with started_head(
+        tmp_path, monkeypatch
+    ) as port:  # it takes the file for a wish, as Ray 2.60 does
         address = f"127.0.0.1:{port}"
         assert answer(Executor(address=address)).ending is Ending.RAISED  # json has other arguments
         (tmp_path / "user" / ".ray" / "auth_token").rename(tmp_path / "elsewhere")
         assert "asks for a token (authentication)" in refusal(address)
         assert "RAY_AUTH_TOKEN_PATH" in refusal(address)
+        (tmp_path / "empty").touch()
+        for name in ("nowhere", "empty", "user"):  # neither is a file that holds a token
+            monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / name))
+            assert f"the file {tmp_path / name} holds none" in refusal(address)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "elsewhere"))
         assert answer(Executor(address=address)).ending is Ending.RAISED
         monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -128,7 +96,7 @@ def test_a_ray_that_asks_for_a_token_is_joined_with_the_one_ray_would_take(tmp_p
 
 @pytest.mark.cluster
 def test_a_ray_that_lets_anybody_in_is_refused_beyond_this_machine(tmp_path, monkeypatch, caplog):
-    with head(tmp_path, monkeypatch, RAY_AUTH_MODE="disabled") as port:
+    with started_head(tmp_path, monkeypatch, RAY_AUTH_MODE="disabled") as port:
         import socket
 
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
