@@ -121,7 +121,8 @@ class RayCalls:
     def _start(self, message: Submit) -> None:
         """Start one call as one Ray task; a call of several ranks as a task that runs the gang."""
         if message.resources.num_ranks > 1:
-            ref = self._gangs.submit(message, self._pressure.idle_gb)
+            avoided = self._pressure.nodes | self._avoided
+            ref = self._gangs.submit(message, self._pressure.idle_gb, avoided)
         else:
             ref = self._submit_alone(message)
         ticket = message.ticket

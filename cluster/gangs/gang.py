@@ -78,6 +78,7 @@ def run_gang(
     payload: str,
     resources: Resources,
     idle_gb: Mapping[str, float],
+    avoided: frozenset[str],
 ) -> Outcome:
     """Run an entry point on all ranks of a call, and return how the call ended.
 
@@ -88,12 +89,13 @@ def run_gang(
         payload: what each rank is given.
         resources: what the ranks need.
         idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
+        avoided: ids of nodes to which no rank is sent.
     """
     import ray
 
     os.environ.update(RAY_TRAIN_VARIABLES)
     cancelled = ray.get_runtime_context().is_canceled
-    training = _Training(board, ticket, entry, payload, resources)
+    training = _Training(board, ticket, entry, payload, resources, avoided)
     training.start()
     preemption, watched = Preemption(), _Watched()
     overdue_at = gone_at = math.inf
@@ -142,7 +144,13 @@ class _Training(threading.Thread):
     """Ray Train's call, on a thread of its own: on the main thread it would take over SIGINT."""
 
     def __init__(
-        self, board: "ActorHandle", ticket: str, entry: str, payload: str, resources: Resources
+        self,
+        board: "ActorHandle",
+        ticket: str,
+        entry: str,
+        payload: str,
+        resources: Resources,
+        avoided: frozenset[str],
     ) -> None:
         super().__init__(name="ray-train", daemon=True)
         self._ticket = ticket
@@ -151,6 +159,7 @@ class _Training(threading.Thread):
         self.ended = threading.Event()
         self.is_abandoned = threading.Event()
         self._resources = resources
+        self._avoided = avoided
         self._config = {
             "board": board,
             "entry": entry,
@@ -180,6 +189,7 @@ class _Training(threading.Thread):
         selectors = place(
             self._ticket,
             self._resources,
+            avoided=self._avoided,
             within_s=_PLACED_WITHIN_S,
             is_abandoned=self.is_abandoned.is_set,
         )

@@ -5,7 +5,7 @@ the ranks are. Board, driver and Ray Train's controller run on the executor's ow
 node dies, nothing is left to receive the answer anyway.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from cluster.driver_messages import Submit
@@ -30,8 +30,16 @@ class GangCalls:
     def __contains__(self, ticket: str) -> bool:
         return ticket in self._boards
 
-    def submit(self, call: Submit, idle_gb: Mapping[str, float]) -> "ObjectRef":
-        """Start the driver of a gang; return the Ray reference to its Outcome."""
+    def submit(
+        self, call: Submit, idle_gb: Mapping[str, float], avoided: Collection[str]
+    ) -> "ObjectRef":
+        """Start the driver of a gang; return the Ray reference to its Outcome.
+
+        Args:
+            call: what the ranks are to call.
+            idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
+            avoided: ids of nodes to which no rank is sent.
+        """
         import ray
 
         here = {NODE_ID: ray.get_runtime_context().get_node_id()}
@@ -47,7 +55,13 @@ class GangCalls:
             num_cpus=0, max_retries=0, name=call.ticket, label_selector=here
         )
         return driver.remote(
-            board, call.ticket, call.entry, call.payload, call.resources, dict(idle_gb)
+            board,
+            call.ticket,
+            call.entry,
+            call.payload,
+            call.resources,
+            dict(idle_gb),
+            frozenset(avoided),
         )
 
     def end(self, ticket: str) -> "ActorHandle | None":

@@ -54,12 +54,25 @@ def selector_of(resources: Resources, avoided: Collection[str] = ()) -> dict[str
 
 
 def place(
-    ticket: str, resources: Resources, *, within_s: float, is_abandoned: Callable[[], bool]
+    ticket: str,
+    resources: Resources,
+    *,
+    avoided: Collection[str],
+    within_s: float,
+    is_abandoned: Callable[[], bool],
 ) -> list[dict[str, str]]:
-    """Return a label selector for each rank. Raises NoRoom when no nodes got free in time."""
+    """Return a label selector for each rank. Raises NoRoom when no nodes got free in time.
+
+    Args:
+        ticket: name of the call.
+        resources: what all ranks need together.
+        avoided: ids of nodes to which no rank is sent.
+        within_s: how long nodes may take to get free.
+        is_abandoned: returns True once nobody wants the place any more.
+    """
     on_each, rest = divmod(resources.num_ranks, resources.num_nodes)
     assert rest == 0, f"{resources} does not spread evenly"
-    names = _free_nodes(ticket, resources, within_s, is_abandoned)
+    names = _free_nodes(ticket, resources, avoided, within_s, is_abandoned)
     return [{NODE_ID: name} for name in names for _ in range(on_each)]
 
 
@@ -72,7 +85,11 @@ def give_up_place(ticket: str) -> None:
 
 
 def _free_nodes(
-    ticket: str, resources: Resources, within_s: float, is_abandoned: Callable[[], bool]
+    ticket: str,
+    resources: Resources,
+    avoided: Collection[str],
+    within_s: float,
+    is_abandoned: Callable[[], bool],
 ) -> list[str]:
     """Return the ids of nodes on which Ray could reserve a share each, just now."""
     from ray.util.placement_group import (
@@ -82,7 +99,7 @@ def _free_nodes(
     )
 
     shares = [bundle(resources.on_each_node)] * resources.num_nodes
-    selector = selector_of(resources)
+    selector = selector_of(resources, avoided)
     group = placement_group(
         shares,
         strategy="STRICT_SPREAD",
