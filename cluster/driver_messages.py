@@ -48,6 +48,13 @@ class Submit:
     """Variables that only the process of the call may hold, by name."""
 
 
+@dataclass(frozen=True)
+class Avoid:
+    """Send calls to other nodes than those at these addresses."""
+
+    nodes: frozenset[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cancel:
     """Interrupt one call."""
@@ -110,5 +117,5 @@ class Lost:
     reason: str
 
 
-ToChild = Start | Submit | Cancel | Look | Close
+ToChild = Start | Submit | Avoid | Cancel | Look | Close
 FromChild = Started | Refused | Looked | Ended | Lost

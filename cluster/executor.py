@@ -94,11 +94,15 @@ class Executor(Protocol):
     def free(self) -> list[Resources]:
         """Return what each node has left, as known a moment ago.
 
-        A node whose memory others hold, so that calls were killed there, has nothing left.
+        A node whose memory others hold, so that calls were killed there, has nothing left; nor has
+        one that is avoided.
         """
 
     def most_ranks(self) -> float:
         """Return how many ranks a call may have at most, however large the nodes are."""
+
+    def avoid(self, nodes: frozenset[str]) -> None:
+        """Send calls to other nodes than these, named as outcomes name them, until said anew."""
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call; returns at once. Tickets are unique."""

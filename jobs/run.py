@@ -55,7 +55,8 @@ def run(payload: str, surroundings: Surroundings) -> str:
         with alone, own_temp_folder(), heeding_signals(surroundings) as heedful:
             return _claim_and_answer(assignment, heedful, Gang(heedful)).to_json()
     except Exception as error:  # the storage, before the attempt began or after it ended
-        return Answer(state=State.FAILED, fault=Fault.of(error)).to_json()
+        fault = Fault.of(error)
+        return Answer(state=State.FAILED, fault=fault, node=surroundings.node).to_json()
 
 
 def _claim_and_answer(assignment: Assignment, surroundings: Surroundings, gang: Gang) -> Answer:
@@ -117,7 +118,8 @@ class _Attempt:
         if not self.artifact.storage.is_local:
             self.folder.publish(log)
             self.folder.discard_scratch()
-        return Answer(state=state, seconds=self._seconds(), fault=fault)
+        node = self.surroundings.node if fault else None
+        return Answer(state=state, seconds=self._seconds(), fault=fault, node=node)
 
     def _fault(self, error: Exception) -> Fault:
         own = line_of(error)

@@ -21,6 +21,7 @@ from cluster.driver.ray_calls import RayCalls
 from cluster.driver.ray_look import NodeLook, RayWatch
 from cluster.driver.ray_session import RaySession, open_session
 from cluster.driver_messages import (
+    Avoid,
     Cancel,
     Close,
     Ended,
@@ -117,6 +118,9 @@ class _Driver:
     def _take(self, message: object) -> None:
         if isinstance(message, Submit):
             self._todo.put(lambda: self._calls.submit(message))
+        elif isinstance(message, Avoid):
+            self._watch.shunned = message.nodes
+            self._is_asked.set()
         elif isinstance(message, Cancel):
             self._todo.put(lambda: self._calls.cancel(message.ticket, message.grace_s))
         elif isinstance(message, Look):

@@ -54,7 +54,8 @@ def outcome_of(
         return Outcome(
             ticket=call.ticket,
             ending=Ending.RAISED,
-            error=first_line(fault),
+            # Its own text begins with the name of the task.
+            error=f"{type(fault.cause).__name__}: {first_line(fault.cause)}",
             node=_node_named_in(str(fault)),
         )
     error = f"{type(fault).__name__}: {first_line(fault)}"

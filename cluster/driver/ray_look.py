@@ -52,6 +52,8 @@ class RayWatch:
         self._session = session
         self._calls = calls
         self._pressure = pressure
+        self.shunned: frozenset[str] = frozenset()
+        """Addresses of nodes to which nothing more is sent, though they live."""
         self._reach = NodeReach()
         self._died_at: dict[str, float] = {}
         self._looked: dict[str, int] = {}
@@ -72,10 +74,11 @@ class RayWatch:
         checks = self._session.checks
         unfit = checks.unfit(reached) if checks else frozenset()
         living = [node for node in reached if node.name not in unfit]
-        self._calls.avoid(cut_off | unfit)
+        shunned = frozenset(node.name for node in living if node.address in self.shunned)
+        self._calls.avoid(cut_off | unfit | shunned)
         self._pressure.look(frozenset(node.name for node in living))
         free = [
-            _NOTHING if node.name in self._pressure.nodes else left
+            _NOTHING if node.name in self._pressure.nodes | shunned else left
             for node, left in zip(living, free_on(living), strict=True)
         ]
         return NodeLook(

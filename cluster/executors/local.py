@@ -45,6 +45,9 @@ class Executor:
         """Return 1: there is one process."""
         return 1
 
+    def avoid(self, nodes: frozenset[str]) -> None:
+        """Do nothing: there is one machine."""
+
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call."""
         assert resources.num_ranks == 1, f"one process cannot be {resources.describe()}"

@@ -18,6 +18,7 @@ from cluster.disk.temp_folders import TempFolder
 from cluster.driver.driver_process import DriverProcess
 from cluster.driver.ray_access import OPEN_ALLOWED, TOKEN, TOKEN_PATH, require_address
 from cluster.driver_messages import (
+    Avoid,
     Cancel,
     Close,
     Ended,
@@ -163,6 +164,10 @@ class Executor:
     def most_ranks(self) -> float:
         """Return infinity: a call may have as many ranks as the nodes hold."""
         return math.inf
+
+    def avoid(self, nodes: frozenset[str]) -> None:
+        """Send calls to other nodes than those at these addresses."""
+        self._living().send(Avoid(nodes))
 
     def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
         """Queue one call as one Ray task; a call of several ranks as a task that runs the gang."""

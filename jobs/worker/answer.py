@@ -122,6 +122,8 @@ class Answer:
     """Wall time of the attempt; 0 where nothing was attempted."""
     fault: Fault | None = None
     """Why it failed; None where it did not."""
+    node: str | None = None
+    """The node that it failed on, of several that ranks ran on; None where that is not known."""
 
     def __post_init__(self) -> None:
         assert (self.state is State.FAILED) == (self.fault is not None), self
@@ -130,6 +132,7 @@ class Answer:
         """Write the answer for another process."""
         error = self.fault and self.fault.to_json()
         written = {"state": self.state.value, "seconds": self.seconds, "error": error}
+        written |= {"node": self.node} if self.node else {}
         return json.dumps({"version": VERSION, **written})
 
     @classmethod
@@ -146,4 +149,5 @@ class Answer:
             state=State(written["state"]),
             seconds=written["seconds"],
             fault=error and Fault.from_json(error),
+            node=written.get("node"),
         )

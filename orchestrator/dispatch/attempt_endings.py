@@ -13,6 +13,7 @@ from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.outage import Wait
+from orchestrator.dispatch.resting_nodes import RestingNodes
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
@@ -67,6 +68,8 @@ class AttemptEndings:
         self.saving: Set[str] = frozenset()
         """Jobs that were asked to save because the budget is spent: they wait, and count as
         neither failed nor cancelled."""
+        self.resting = RestingNodes(launch.patience)
+        """Nodes on which attempts met faults of their surroundings."""
         self._launch = launch
         self._queue = queue
         self._attempts = attempts
@@ -188,6 +191,7 @@ class AttemptEndings:
         if attempt.result is Result.DONE and attempt.seconds is not None:
             self._attempts.running.learn(attempt.seconds)
         self.doubts_storage |= attempt.fault_class in _OF_STORAGE
+        self.resting.note(attempt.node, attempt.result, attempt.fault_class)
         is_new = past.of_job(key).fraction > furthest or seconds > _LONG_RUN_S
         self._follow(key, attempt, winner, is_new=is_new)
         return attempt.result in FAILURES

@@ -67,6 +67,7 @@ class Dispatcher:
         self._clock = launch.patience.clock
         self._outage = Outage(launch.patience)
         self._told: Wait | None = None
+        self._avoided: frozenset[str] = frozenset()
         self._looked_at = -math.inf
 
     def run(self) -> None:
@@ -115,6 +116,7 @@ class Dispatcher:
             self._take_requests,
             self._start_again,
             self._survey,
+            self._rest_nodes,
             self._revisit_parked,
             self.queue.lay_out,
             self.budget.count,
@@ -166,6 +168,7 @@ class Dispatcher:
         """Have machines again after a cluster was lost; what ran there comes back as lost."""
         if self._outage.is_without_cluster:
             self._launch.executor.start()
+            self._avoided = frozenset()
             self._outage.is_without_cluster = False
             self._looked_at = -math.inf
             self.queue.forbear()
@@ -184,6 +187,13 @@ class Dispatcher:
         """Look at the machines; cancel and refuse what they cannot hold any more."""
         if self._is_to_look and self.queue.survey() and self.queue.machines.nodes:
             self.attempts.cancel_unplaceable(self.queue.machines.nodes)
+
+    def _rest_nodes(self) -> None:
+        """Send nothing to nodes on which jobs met faults that this launch does not meet."""
+        resting = self.endings.resting.now(len(self.queue.machines.nodes))
+        if resting != self._avoided:
+            self._launch.executor.avoid(resting)
+            self._avoided = resting
 
     def _take_requests(self) -> None:
         """Do what other processes ask for; a request goes once it is done."""

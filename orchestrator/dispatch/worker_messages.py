@@ -120,6 +120,8 @@ class AttemptResult:
     """How far it was when it failed; None: not known, or it did not fail."""
     fault_class: FaultClass | None = None
     """Whose fault it is that it failed; None where it did not."""
+    node: str | None = None
+    """The node that it failed or ran on, of several the one that failed; None: not known."""
 
 
 def result_of(outcome: Outcome) -> AttemptResult:
@@ -132,16 +134,19 @@ def result_of(outcome: Outcome) -> AttemptResult:
             result=result,
             message=outcome.error,
             fault_class=fault_class or class_of_result(result),
+            node=outcome.node,
         )
     assert outcome.answer is not None, "a call returned, and nothing came with it"
     answer = Answer.from_json(outcome.answer)
     if answer.fault is None:
-        return AttemptResult(result=_STATES[answer.state], seconds=answer.seconds)
+        state = _STATES[answer.state]
+        return AttemptResult(result=state, seconds=answer.seconds, node=outcome.node)
     return AttemptResult(
         result=result_of_class(answer.fault.fault_class),
         seconds=answer.seconds,
         message=answer.fault.message,
         fault_class=answer.fault.fault_class,
+        node=answer.node or outcome.node,
     )
 
 
