@@ -7,6 +7,7 @@ plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported in
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,7 @@ from pydantic_core import to_jsonable_python
 from cluster.machine.resources import Resources
 from jobs.door import Door
 from jobs.provenance import Leaves
+from jobs.rehearsal import StandIns
 from jobs.situation import Calibration as Calibration
 from jobs.situation import Fit as Fit
 from jobs.situation import Forecast as Forecast
@@ -251,6 +253,37 @@ class Kind(Generic[P]):
         Args:
             params: of the job.
             at: what else decides.
+        """
+        return None
+
+    NOT_REHEARSED: str | None = None
+    """Why a rehearsal leaves jobs of this kind out; None for a kind that it runs."""
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Return params with which a rehearsal does the same work in seconds on a processor.
+
+        By default the same params, without GPUs. What is wrong with them must stay wrong.
+
+        Args:
+            written: params as the study writes them, not validated.
+            stand_ins: what stands in for models and data; nothing outside may be asked.
+        """
+        no_gpus = {"num_gpus": 0} if "num_gpus" in self.Params.model_fields else {}
+        return {**written, **no_gpus}
+
+    def memorising(self, written: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return params with which `run` must learn a few examples by heart; None: no training.
+
+        Args:
+            written: params as `in_small` returned them.
+        """
+        return None
+
+    def not_memorised(self, folder: Path) -> str | None:
+        """Say how a job with such params failed to learn; None where it did.
+
+        Args:
+            folder: what it left.
         """
         return None
 

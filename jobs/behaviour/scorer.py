@@ -25,6 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
 from jobs.kind import Chooses
+from jobs.rehearsal import StandIns
 
 if TYPE_CHECKING:
     from jobs.models.model_source import ModelSource
@@ -74,6 +75,15 @@ class Scorer(ABC, Generic[P]):
     @abstractmethod
     def open_judge(self, params: P, work: Work, toxic_words: frozenset[str]) -> Judge:
         """Make a judge for one job; the words are in lower case and may be none."""
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> str | dict[str, Any]:
+        """Return the choice of a scorer that a rehearsal makes in place of this one.
+
+        Args:
+            written: name and settings as the study writes them.
+            stand_ins: what stands in for a model; no service may be asked.
+        """
+        return dict(written)
 
     def source(self, params: P) -> ModelSource | None:
         """Return the model that it reads, which is pinned as a pretrained one is; None: none."""

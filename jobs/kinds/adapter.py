@@ -43,6 +43,7 @@ class Adapter(Kind[AdapterParams]):
     Params = AdapterParams
     LEAVES = Model.ALIGNED
     USES_TORCH = True
+    NOT_REHEARSED = "a released adapter fits its own base alone, not a stand-in"
 
     def source(self, params: AdapterParams) -> ModelSource:
         """Return where the adapter comes from."""

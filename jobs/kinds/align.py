@@ -1,16 +1,24 @@
 """Kind `align`: a model trained towards preferences with TRL, from pairs and reference scores."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from cluster.machine.resources import Resources
 from jobs.kind import Fit, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, are_collected_pairs, planned_pairs
 from jobs.provenance import Model
+from jobs.rehearsal import StandIns, lowered
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.align_params import params_with_own_settings
+from jobs.training.memorising import why_not_learned
 from jobs.training.objective import OBJECTIVES
 from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.work import Work
+
+_STEPS = 12
+"""Steps of a rehearsal: two more than a run that learns nothing is given."""
+_MEMORISING_STEPS = 48
 
 
 class _WithOwnSettings:
@@ -73,6 +81,54 @@ class Align(Kind[AlignParams]):
                 "it: `end_of_text: true`, on the reference too, does so"
             )
         return notes
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Train for a few steps, in one process or two, on processors."""
+        small = {
+            **super().in_small(written, stand_ins),
+            **lowered(self.Params, written, warmup_steps=2, global_batch=8, epochs=1),
+            **dict.fromkeys(("engine", "num_nodes", "micro_batch", "offload", "num_ranks")),
+            "checkpoint_every": None,
+        }
+        if isinstance(written.get("steps"), int):
+            small["steps"] = min(written["steps"], _STEPS)
+        stop = written.get("early_stopping")
+        if isinstance(stop, Mapping) and isinstance(stop.get("every"), int):
+            small["early_stopping"] = {**stop, "every": min(stop["every"], _STEPS // 3)}
+        lora = written.get("lora")
+        if isinstance(lora, Mapping) and isinstance(lora.get("rank"), int):
+            small["lora"] = {**lora, "rank": min(lora["rank"], 4), "quantised": None}
+            if lora.get("quantised"):
+                stand_ins.replaced("lora.quantised: the base is not quantised")
+        if any(written.get(name) for name in ("engine", "num_ranks", "num_nodes", "offload")):
+            stand_ins.replaced("engine, ranks, nodes, offload: one process trains, by ddp")
+        return small
+
+    def memorising(self, written: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return params that learn by heart what the loss rewards; None where nothing is trained.
+
+        Objective and its settings, adapter and template are the study's; the rest is what overfits.
+        """
+        name = written.get("objective", "dpo")
+        if not OBJECTIVES.find(name).TRAINS:
+            return None
+        fixed = {"optimizer": "adamw", "schedule": "constant", "warmup_steps": 0}
+        return {
+            **written,
+            **fixed,
+            "learning_rate": 1e-2,
+            "steps": _MEMORISING_STEPS,
+            "epochs": None,
+            "early_stopping": None,
+            "max_grad_norm": 10.0,
+            "weight_decay": 0.0,
+            "seed": 0,
+            "dtype": "float32",
+        }
+
+    def not_memorised(self, folder: Path) -> str | None:
+        """Say that the loss never fell; it is the mean over some steps, as pairs differ."""
+        return why_not_learned(folder)
 
     def run(self, work: Work[AlignParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

@@ -22,6 +22,7 @@ class Ask(Kind[AskParams]):
     Params = AskParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False  # a scorer that does sets its own threads
+    NOT_REHEARSED = "a model behind an endpoint is asked nothing"
     MEASURES = get_args(Metric)
 
     def uses(self, params: AskParams) -> frozenset[str]:

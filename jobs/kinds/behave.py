@@ -1,14 +1,16 @@
 """Kind `behave`: what a model says to prompts: toxic mass, toxic rate, perplexity, decode loss."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from jobs.behaviour.behave_params import OF_CONTINUATIONS, BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
+from jobs.behaviour.small_answers import small_answers
 from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
+from jobs.rehearsal import StandIns
 from jobs.worker.work import Work
 
 
@@ -60,6 +62,14 @@ class Behave(Kind[BehaveParams]):
         from jobs.behaviour.behave_forecast import forecast_behaviour
 
         return forecast_behaviour(params, at, planned_prompts(at.inputs))
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Write few tokens of each answer; no server and no scoring service is asked."""
+        whole = super().in_small(written, stand_ins)
+        if whole.get("served") is not None:
+            stand_ins.replaced("served: no server is asked, the stand-in answers here")
+            whole["served"] = None
+        return {**whole, **small_answers(self.Params, written, stand_ins)}
 
     def run(self, work: Work[BehaveParams]) -> dict[str, object]:
         """Write `measurements.parquet` and `continuations.parquet` (token ids, no text)."""

@@ -3,7 +3,9 @@
 Training leaves fp32, because 16 bits round most of a small update away: how much, its card says.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -13,6 +15,7 @@ from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.models.hub import repository
 from jobs.models.model_facts import Dtype
 from jobs.provenance import Model
+from jobs.rehearsal import StandIns
 from jobs.shared_params import ComputeParams
 from jobs.worker.work import Work
 
@@ -52,6 +55,12 @@ class Export(Kind[ExportParams]):
     Params = ExportParams
     LEAVES = Model.SAME
     USES_TORCH = True
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Write it, and push it nowhere."""
+        if written.get("push_to") is not None:
+            stand_ins.replaced("push_to: nothing is pushed to the hub")
+        return {**super().in_small(written, stand_ins), "push_to": None}
 
     def run(self, work: Work[ExportParams]) -> dict[str, object]:
         """Write `model/`, and push it where that is asked for."""

@@ -1,12 +1,14 @@
 """Kind `extract`: δx of an aligned model against its base, on identical tokens, as a store."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.extraction.extract_params import VERSION
 from jobs.extraction.extract_params import Params as ExtractParams
 from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
+from jobs.rehearsal import StandIns, lowered
 from jobs.tokens.position_policy import WITHOUT_MARKUP
 from jobs.worker.work import Work
 
@@ -53,6 +55,11 @@ class Extract(Kind[ExtractParams]):
         from jobs.extraction.extract_forecast import forecast_extraction
 
         return forecast_extraction(params, at, planned_prompts(at.inputs))
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Read few tokens at a time, as one worker."""
+        small = lowered(self.Params, written, token_budget=1024, workers=1, noise_floor_prompts=8)
+        return {**super().in_small(written, stand_ins), **small}
 
     def run(self, work: Work[ExtractParams]) -> dict[str, object]:
         """Write the store; its facts are its index."""

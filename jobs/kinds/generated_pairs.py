@@ -6,6 +6,7 @@ base for itself gives on-policy pairs, one fixed model for all of them off-polic
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from analysis.long_table.circumstances import Origin
 from jobs.generation.direction import DIRECTIONS
@@ -13,6 +14,7 @@ from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.kind import Forecast, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PROMPTS, WEIGHTS, planned_prompts
 from jobs.provenance import Data
+from jobs.rehearsal import FEW, StandIns, enough_validation, lowered
 from jobs.worker.work import Work
 
 
@@ -52,6 +54,12 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
         from jobs.generation.generated_pairs_forecast import forecast_writing
 
         return forecast_writing(params, at, planned_prompts(at.inputs))
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Write short continuations."""
+        small = lowered(self.Params, written, num_examples=FEW, new_tokens=6, token_budget=1024)
+        whole = super().in_small(written, stand_ins)
+        return {**whole, **small, **enough_validation(written)}
 
     def run(self, work: Work[GeneratedPairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""

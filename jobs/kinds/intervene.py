@@ -4,14 +4,16 @@ One intervention at several doses, each beside random directions or neurons; wei
 """
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from jobs.behaviour.scorer import chosen_scorer
+from jobs.behaviour.small_answers import small_answers
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.kind import Forecast, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
+from jobs.rehearsal import StandIns, lowered
 from jobs.worker.work import Work
 
 
@@ -68,6 +70,12 @@ class Intervene(Kind[InterveneParams]):
         from jobs.intervening.intervene_forecast import forecast_intervention
 
         return forecast_intervention(params, at, planned_prompts(at.inputs))
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Answer as `behave` does in small, beside the fewest controls."""
+        few = lowered(self.Params, written, random_controls=3, num_vectors=4)
+        whole = super().in_small(written, stand_ins)
+        return {**whole, **few, **small_answers(self.Params, written, stand_ins)}
 
     def run(self, work: Work[InterveneParams]) -> dict[str, object]:
         """Write `measurements.parquet`, whose axes `intervention` and `dose` are the job's own."""

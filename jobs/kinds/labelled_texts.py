@@ -7,6 +7,7 @@ from pydantic import Field
 
 from jobs.kind import Kind, Names, Params, Upstream, data_path
 from jobs.provenance import Data
+from jobs.rehearsal import FEW, StandIns, sampled, with_data
 from jobs.text.format import FORMATS
 from jobs.text.labelled_artifact import usable_texts, write_labelled
 from jobs.text.lexicon import learn_toxic_words
@@ -52,6 +53,11 @@ class LabelledTexts(Kind[LabelledTextsParams]):
         return check_source(
             "labelled", params.format, params.source, params.options, params.max_dropped
         )
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Take a few texts."""
+        few = {**sampled(written, max_texts=2 * FEW), **with_data(written, stand_ins)}
+        return {**super().in_small(written, stand_ins), **few}
 
     def run(self, work: Work[LabelledTextsParams]) -> dict[str, object]:
         """Write `labelled_texts.parquet`, `report.json` and `toxic.json`."""

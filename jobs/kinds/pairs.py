@@ -8,6 +8,7 @@ from pydantic import Field
 from cluster.errors import UserError
 from jobs.kind import Kind, Names, Upstream, data_path
 from jobs.provenance import Data
+from jobs.rehearsal import FEW, StandIns, enough_validation, sampled, with_data
 from jobs.text.format import FORMATS, Pair, Reading
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
@@ -71,6 +72,11 @@ class Pairs(Kind[PairsParams]):
         return read_source(
             "pairs", params.format, params.source, params.options, params.max_dropped
         )
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Take a few pairs, and of these enough for a validation."""
+        few = {**sampled(written, max_pairs=FEW), **with_data(written, stand_ins)}
+        return {**super().in_small(written, stand_ins), **few, **enough_validation(written)}
 
     def run(self, work: Work[PairsParams]) -> dict[str, object]:
         """Write `pairs.parquet`, `report.json` and `toxic.json`."""

@@ -5,11 +5,13 @@ two models' own predictions are at each output: is alignment only a few tokens d
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
+from jobs.rehearsal import StandIns, lowered
 from jobs.worker.work import Work
 
 
@@ -45,6 +47,15 @@ class Predictions(Kind[PredictionsParams]):
         from jobs.predicting.predictions_forecast import forecast_predictions
 
         return forecast_predictions(params, at, planned_prompts(at.inputs))
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Compare at few outputs; tokens shown by their ids are those of any tokenizer."""
+        small = lowered(self.Params, written, token_budget=1024, num_positions=4)
+        ids = written.get("token_ids")
+        if isinstance(ids, (list, tuple)) and all(isinstance(one, int) for one in ids):
+            stand_ins.replaced("token_ids: the lens shows tokens of a stand-in, not those")
+            small["token_ids"] = [one % 256 for one in ids]
+        return {**super().in_small(written, stand_ins), **small}
 
     def run(self, work: Work[PredictionsParams]) -> dict[str, object]:
         """Write `measurements.parquet`; the facts count rows by status, prompts and toxic words."""

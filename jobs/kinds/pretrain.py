@@ -1,9 +1,11 @@
 """Kind `pretrain`: a small model and its tokenizer, trained from scratch on documents."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.provenance import Model
+from jobs.rehearsal import StandIns, lowered, with_data
 from jobs.text.format import FORMATS
 from jobs.text.source_check import check_source
 from jobs.training.pretrain_params import Params as PretrainParams
@@ -41,6 +43,22 @@ class Pretrain(Kind[PretrainParams]):
         from jobs.training.planning.pretrain_forecast import forecast_pretraining
 
         return forecast_pretraining(params, at)
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Train a small model for a few steps."""
+        small = lowered(
+            self.Params,
+            written,
+            steps=20,
+            warmup_steps=4,
+            global_batch=8,
+            sequence_length=64,
+            vocab_size=512,
+        )
+        if isinstance(written.get("config"), Mapping):
+            small["config"] = stand_ins.fields(written["config"])
+        whole = {**super().in_small(written, stand_ins), **with_data(written, stand_ins)}
+        return {**whole, **small, "micro_batch": None, "checkpoint_every": None}
 
     def run(self, work: Work[PretrainParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

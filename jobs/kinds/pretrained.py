@@ -6,6 +6,7 @@ pickle or a file of code.
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ from jobs.models.model_facts import DEQUANTISED, STORED
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.models.shape import read_shape
 from jobs.provenance import Model
+from jobs.rehearsal import StandIns
 from jobs.worker.work import Work
 
 
@@ -141,6 +143,22 @@ class Pretrained(Kind[PretrainedParams]):
         """Return one core: it copies files, or unpacks one in memory."""
         unpacked = 0 if self.source(params).file is None else _num_parameters(params)
         return Resources(num_cpus=1, memory_gb=1 + math.ceil(unpacked * _UNPACKING / 1e9))
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Take a tiny model of the same architecture."""
+        source, file, config = (written.get(name) for name in ("source", "gguf_file", "config"))
+        if not isinstance(source, str) or not source:
+            return dict(written)
+        if isinstance(config, Mapping):
+            family_of_config(config).num_parameters(config)
+        if not is_on_hub(source) and os.path.exists(source):
+            self.pins(self.Params(**written), {})  # whole, as a launch would require
+        revision = written.get("revision")
+        folder, real = stand_ins.model(source, revision, file, config)
+        if real is not None:
+            _check_expected(self.Params(**written), real)
+        described = {"revision": None, "gguf_file": None, "config": None}  # by its own config.json
+        return {**written, "source": folder, **(described if folder != source else {})}
 
     def run(self, work: Work[PretrainedParams]) -> dict[str, object]:
         """Put the model's files into `model/`, check them, and return what they are.

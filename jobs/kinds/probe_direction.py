@@ -1,9 +1,13 @@
 """Kind `probe-direction`: W_toxic of a model, and its toxic value vectors with their SVD."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from jobs.kind import Forecast, Input, Kind, Situation
 from jobs.kinds._shared_inputs import WEIGHTS, planned_pairs
 from jobs.probing.probe_direction_params import Params as ProbeDirectionParams
 from jobs.provenance import Results
+from jobs.rehearsal import FEW, StandIns, lowered, sampled
 from jobs.worker.work import Work
 
 
@@ -34,6 +38,14 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
         from jobs.probing.probe_direction_forecast import forecast_probe
 
         return forecast_probe(params, at, planned_pairs(at.inputs))
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Fit to few texts, and keep few vectors; a released probe is a random vector."""
+        most = {"num_vectors": 16, "num_svd": 4, "num_read_out": 4, "token_budget": 1024}
+        small = {**lowered(self.Params, written, **most), **sampled(written, max_texts=FEW)}
+        if isinstance(written.get("probe"), str):
+            small["probe"] = stand_ins.vector(written["probe"])
+        return {**super().in_small(written, stand_ins), **small}
 
     def run(self, work: Work[ProbeDirectionParams]) -> dict[str, object]:
         """Write the directions, what they say, and how good the probe is as a measurement."""

@@ -15,6 +15,7 @@ from pydantic import Field
 from cluster.errors import UserError
 from jobs.kind import Kind, Names, Params, Upstream, data_path
 from jobs.provenance import Data
+from jobs.rehearsal import FEW, StandIns, sampled, with_data
 from jobs.text.format import FORMATS, Dropped, Prompt, Reading, bucket
 from jobs.text.planned import Planned, planned
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, PromptLine, prompt_line
@@ -89,6 +90,11 @@ class Prompts(Kind[PromptsParams]):
             return []  # planning the stage itself says what is wrong
         prompts = _sampled(usable, params.max_prompts, params.seed)
         return _lines(prompts, params)
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Take a few prompts."""
+        few = {**sampled(written, max_prompts=FEW), **with_data(written, stand_ins)}
+        return {**super().in_small(written, stand_ins), **few}
 
     def run(self, work: Work[PromptsParams]) -> dict[str, object]:
         """Write prompts.jsonl, shuffled.jsonl, report.json and toxic.json where words are known."""

@@ -1,10 +1,12 @@
 """Kind `reference`: what the base gives every pair, once for all objectives, betas and seeds."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.kind import Fit, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import PAIRS, WEIGHTS, planned_pairs
 from jobs.provenance import Results
+from jobs.rehearsal import StandIns
 from jobs.training.reference_params import Params as ReferenceParams
 from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.work import Work
@@ -30,6 +32,10 @@ class Reference(Kind[ReferenceParams]):
         from jobs.training.planning.refused_pairs import notes_on_pairs
 
         return notes_on_pairs(params, planned_pairs(inputs), inputs["model"])
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Score without GPUs, in small batches."""
+        return {**super().in_small(written, stand_ins), "micro_batch": 8}
 
     def run(self, work: Work[ReferenceParams]) -> dict[str, object]:
         """Write `reference.parquet`: sums of log-probability over the tokens of both answers."""

@@ -187,6 +187,13 @@ class Format(Generic[OptionsT]):
         """Read texts with a label each, in the source's order; raises as `read_texts`."""
         raise NotImplementedError
 
+    def example_rows(self, options: OptionsT) -> Sequence[Mapping[str, object]]:
+        """Return invented rows that stand in for a source which is not here; none by default.
+
+        They are written as a file of rows, or the texts of their first column as lines.
+        """
+        return ()
+
     def train_tokenizer(
         self, documents: list[str], vocab_size: int | None
     ) -> "PreTrainedTokenizerFast | None":

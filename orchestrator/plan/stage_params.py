@@ -143,13 +143,16 @@ class StageParams:
             # A value may be a key in place of its variable's name.
             return redacted(self._line(place) + self._cell_of(values, place))
 
-        cell = expressions.CellValues(
-            values=values, where=where, may_lack_data=self._outside.may_be_absent
-        )
+        in_small = self._study.in_small
+        lacks = self._outside.may_be_absent or in_small is not None
+        cell = expressions.CellValues(values=values, where=where, may_lack_data=lacks)
         raw = self._marks.resolve_paths(cell.expand(self._stage.params), self._study.folder)
-        lacks = self._outside.may_be_absent
-        absent = tuple(file for file in _texts_in(raw) if self._is_absent(file)) if lacks else ()
         try:
+            if in_small is not None:
+                raw = in_small(self._stage.name, raw, self._is_absent)
+            absent = (
+                tuple(file for file in _texts_in(raw) if self._is_absent(file)) if lacks else ()
+            )
             self._marks.check_paths(raw)
             params = self._kind.Params(**raw)
             pins = {} if absent else dict(self._kind.pins(params, self._revisions))

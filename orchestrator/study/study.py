@@ -1,7 +1,7 @@
 """`Study`: a question asked over a grid, read from one YAML file and checked name by name."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,9 @@ from orchestrator.study.names import require_name, require_value_name, value_nam
 from orchestrator.study.pydantic_errors import user_error
 from orchestrator.study.study_fields import StageFields, StudyFields
 from orchestrator.study.study_file import StudyFile, parse_study_file, read_study_file
+
+InSmall = Callable[[str, Mapping[str, Any], Callable[[str], bool]], dict[str, Any]]
+"""(stage, its params in one cell, whether a file is data that are not here) -> params of a job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,8 @@ class Study:
     """Path below the data folder -> where it is to be had, or what does without."""
     entries: Path | None = None
     """Folder of its own entries; None where it brings none."""
+    in_small: InSmall | None = None
+    """What becomes of the params of its jobs in a rehearsal; None where it is run as it is."""
     recorded_in: str | None = None
     """URL of the root whose record of the study this is; None where its own file was read."""
 

@@ -17,6 +17,7 @@ from jobs.models.device import pick_device
 from jobs.models.folder import read_json_object, refuse_quantised, weight_files
 from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.model_source import ModelSource, SourceFiles
+from jobs.rehearsal import StandIns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,6 +183,17 @@ class HfClassifier(Scorer[HfClassifierParams]):
     """Scores by the probability of one label of a text classifier."""
 
     Params = HfClassifierParams
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Choose a tiny classifier with the same labels."""
+        model, labels = written.get("model"), [written.get("label", "toxic")]
+        if not isinstance(model, str) or not model:
+            return dict(written)
+        more = written.get("more_labels") or ()
+        labels += [label for label in more if isinstance(label, str)]
+        folder = stand_ins.classifier(model, written.get("revision"), labels)
+        revision = written.get("revision") if folder == model else None
+        return {**written, "model": folder, "revision": revision}
 
     def source(self, params: HfClassifierParams) -> ModelSource:
         """Return the place of the classifier."""

@@ -5,17 +5,18 @@ The largest of seven attributes is what Lee et al. 2024 score by (their code, no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import digest_bytes
-from jobs.behaviour.scorer import Scorer, ScorerParams
+from jobs.behaviour.scorer import Scorer, ScorerParams, chosen_scorer
 from jobs.kind import execution
+from jobs.rehearsal import StandIns
 from jobs.service.answer_log import AnswerLog
 from jobs.service.credentials import Address, VariableName, read_key
 from jobs.service.faults import NoAnswer, TransientFault
@@ -61,6 +62,14 @@ class Perspective(Scorer[PerspectiveParams]):
     """Scores by the largest attribute that the service gives."""
 
     Params = PerspectiveParams
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Choose a random classifier: no text leaves, and no score is paid for."""
+        chosen_scorer(written)
+        stand_ins.replaced("perspective: the service is not asked, a random classifier scores")
+        folder = stand_ins.classifier("hf://perspective/service", None, ["toxic"])
+        threshold = written.get("threshold", 0.5)
+        return {"name": "hf-classifier", "model": folder, "threshold": threshold}
 
     def open_judge(
         self, params: PerspectiveParams, work: Work, toxic_words: frozenset[str]

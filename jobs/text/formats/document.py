@@ -4,6 +4,7 @@ For `window_perplexity`, which cuts it into windows of tokens. WikiText as paper
 rows of the hub's set (a line with its end, or nothing) joined by a blank line.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from pydantic import Field
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
 from jobs.text.data_set import read_text_rows
+from jobs.text.example_texts import NUM_ROWS, phrases
 from jobs.text.format import Format, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import optional_text
@@ -30,6 +32,11 @@ class Document(Format[DocumentOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = DocumentOptions
+
+    def example_rows(self, options: DocumentOptions) -> Sequence[Mapping[str, object]]:
+        """Return paragraphs."""
+        paragraphs = phrases(70)
+        return [{"text": next(paragraphs)} for _ in range(NUM_ROWS)]
 
     def read_prompts(self, source: Path | None, options: DocumentOptions) -> Reading[Prompt]:
         """Read all lines as one answer to nothing. Raises UserError where all are blank."""

@@ -4,11 +4,13 @@ Columns chosen and rejected, each `Human:` and `Assistant:` turns after blank li
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Preference, pairs_of, prompts_of
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import text_cell
@@ -25,6 +27,16 @@ class HhRlhf(Format[PairRowOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = PairRowOptions
+
+    def example_rows(self, options: PairRowOptions) -> Sequence[Mapping[str, object]]:
+        """Return transcripts of one turn each."""
+        return [
+            {
+                side: f"\n\nHuman: {opening}\n\nAssistant:{end}"
+                for side, end in zip(_COLUMNS, ends, strict=True)
+            }
+            for opening, *ends in openings_with_ends()
+        ]
 
     def read_pairs(self, source: Path | None, options: PairRowOptions) -> Reading[Pair]:
         """Read the shared turns as prompt, with both last answers; leave held-out prompts out."""

@@ -5,12 +5,14 @@ is toxic where any of the labels that count is at least `threshold`.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import read_all_rows
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Format, Labelled, Reading
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import is_nothing, text_cell
@@ -34,6 +36,17 @@ class Jigsaw(Format[JigsawOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = JigsawOptions
+
+    def example_rows(self, options: JigsawOptions) -> Sequence[Mapping[str, object]]:
+        """Return comments, every other of them with all labels."""
+        texts = [
+            opening + (rude, decent)[row % 2]
+            for row, (opening, decent, rude) in enumerate(openings_with_ends())
+        ]
+        return [
+            {_TEXT: text, **dict.fromkeys(options.labels, 1 - row % 2)}
+            for row, text in enumerate(texts)
+        ]
 
     def read_labelled(self, source: Path | None, options: JigsawOptions) -> Reading[Labelled]:
         """Read every comment with its label."""

@@ -5,6 +5,7 @@ to a text in a column prompt; ShareGPT's {from, value} and lists that became tex
 column system is the first turn. Turns become text behind markers, as base models read dialogues.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from analysis.long_table.circumstances import Origin
 from jobs.text.chat_messages import messages_of, parse_text
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, pairs_of, prompts_of
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import is_nothing, optional_text, text_cell
@@ -47,6 +49,13 @@ class Messages(Format[MessagesOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = MessagesOptions
+
+    def example_rows(self, options: MessagesOptions) -> Sequence[Mapping[str, object]]:
+        """Return dialogues of two turns that part in the last answer."""
+        return [
+            {side: _example(opening, (rude, decent)[side == "chosen"]) for side in _SIDES}
+            for opening, decent, rude in openings_with_ends()
+        ]
 
     def read_pairs(self, source: Path | None, options: MessagesOptions) -> Reading[Pair]:
         """Read the shared turns as prompt, with both last answers; leave held-out prompts out."""
@@ -129,3 +138,8 @@ def _system(row: Row) -> list[Segment]:
 
 def _spaced(turn: Segment) -> Segment:
     return Segment(role=turn.role, text=f" {turn.text}")
+
+
+def _example(opening: str, answer: str) -> list[dict[str, str]]:
+    says = (("user", opening), ("assistant", "so"), ("user", f"{opening} ?"), ("assistant", answer))
+    return [{"role": role, "content": text.strip()} for role, text in says]

@@ -5,7 +5,7 @@ Sentences that open alike fall on one side of the split, so no training prompt b
 sentence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import SourceRows, read_files
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Options, Pair, Prompt, Reading, source_of
 from jobs.text.held_out import is_held_out, prompts_to_measure
 from jobs.text.rows.cell import optional_text
@@ -53,6 +54,13 @@ class Paradetox(Format[ParadetoxOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = ParadetoxOptions
+
+    def example_rows(self, options: ParadetoxOptions) -> Sequence[Mapping[str, object]]:
+        """Return sentences with one rewrite each."""
+        return [
+            {"toxic": opening + rude, "neutral1": opening + decent, "neutral2": "", "neutral3": ""}
+            for opening, decent, rude in openings_with_ends()
+        ]
 
     def read_texts(self, source: Path | None, options: ParadetoxOptions) -> Reading[str]:
         """Read both sides of every sentence that is not held out: it, then its rewrites."""

@@ -3,11 +3,13 @@
 `prompt_text`, `unpert_gen_text` (chosen) and `pert_gen_text` (rejected); other fields are ignored.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
 from jobs.text.data_set import SourceRows, read_files
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, source_of
 from jobs.text.held_out import HeldOutOptions, pairs_to_train_on, prompts_to_measure
 from jobs.text.rows.cell import text_cell
@@ -21,6 +23,10 @@ class Pplm(Format[HeldOutOptions]):
 
     ORIGIN = Origin.STEERED
     Options = HeldOutOptions
+
+    def example_rows(self, options: HeldOutOptions) -> Sequence[Mapping[str, object]]:
+        """Return openings with both continuations."""
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in openings_with_ends()]
 
     def read_pairs(self, source: Path | None, options: HeldOutOptions) -> Reading[Pair]:
         """Read every row whose prompt is not held out."""

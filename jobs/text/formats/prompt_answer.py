@@ -3,10 +3,12 @@
 Texts join as they are: a separator is part of one of them.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import read_all_rows
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Format, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import text_cell
@@ -20,6 +22,10 @@ class PromptAnswer(Format[RowOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = RowOptions
+
+    def example_rows(self, options: RowOptions) -> Sequence[Mapping[str, object]]:
+        """Return openings and how they go on."""
+        return [dict(zip(_COLUMNS, row, strict=False)) for row in openings_with_ends()]
 
     def read_prompts(self, source: Path | None, options: RowOptions) -> Reading[Prompt]:
         """Read every row."""

@@ -4,12 +4,14 @@ A file of rows, or a folder of them. Continuations join their prompt as they are
 part of one of them. Without a column prompt, it is the words that both sides begin with.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
 from jobs.text.chat_messages import looks_like_messages
 from jobs.text.data_set import SourceRows, read_all_rows
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading
 from jobs.text.held_out import pairs_to_train_on, prompts_to_measure
 from jobs.text.row_options import PairRowOptions
@@ -30,6 +32,11 @@ class PromptChosenRejected(Format[PairRowOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = PairRowOptions
+
+    def example_rows(self, options: PairRowOptions) -> Sequence[Mapping[str, object]]:
+        """Return openings with both continuations."""
+        names = ("prompt", *_SIDES)
+        return [dict(zip(names, row, strict=True)) for row in openings_with_ends()]
 
     def read_pairs(self, source: Path | None, options: PairRowOptions) -> Reading[Pair]:
         """Read every row whose prompt is not held out."""

@@ -4,7 +4,7 @@ As text: one prompt per line, in a file or in every .txt of a folder. As publish
 prompts are marked `challenging`; Lee et al. 2024 measure on those.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
 from jobs.text.chat_messages import parse_text
 from jobs.text.data_set import read_all_rows, read_text_rows
+from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import text_cell
@@ -33,6 +34,10 @@ class Realtoxicityprompts(Format[RealToxicityPromptsOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = RealToxicityPromptsOptions
+
+    def example_rows(self, options: RealToxicityPromptsOptions) -> Sequence[Mapping[str, object]]:
+        """Return openings, all of them marked."""
+        return [{"prompt": opening, "challenging": True} for opening, _, _ in openings_with_ends()]
 
     def read_prompts(
         self, source: Path | None, options: RealToxicityPromptsOptions

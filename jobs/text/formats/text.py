@@ -5,12 +5,14 @@ Of files of rows (jsonl, parquet, ...) the column `text` is read.
 A hash holds out some paragraphs, so that prompts are never text that was pretrained on.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import SourceRows, read_text_rows
+from jobs.text.example_texts import NUM_ROWS, phrases
 from jobs.text.format import Dropped, Format, Prompt, Reading, Segment
 from jobs.text.held_out import is_held_out
 from jobs.text.row_options import RowOptions
@@ -33,6 +35,12 @@ class Text(Format[TextOptions]):
 
     ORIGIN = Origin.COLLECTED
     Options = TextOptions
+
+    def example_rows(self, options: TextOptions) -> Sequence[Mapping[str, object]]:
+        """Return paragraphs that are long enough."""
+        num_words = max(options.min_words, options.prompt_words + options.response_words)
+        paragraphs = phrases(num_words)
+        return [{"text": next(paragraphs)} for _ in range(NUM_ROWS)]
 
     def read_texts(self, source: Path | None, options: TextOptions) -> Reading[str]:
         """Read paragraphs that are long enough and not held out."""

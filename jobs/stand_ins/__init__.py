@@ -1,0 +1,1 @@
+"""What stands in, in a rehearsal, for models and data that are heavy, or elsewhere."""

@@ -1,0 +1,127 @@
+"""Runs a study whole and small, in a root of its own, by the same launch; says what it found."""
+
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from cluster.errors import UserError
+from cluster.executor import Executor
+from cluster.storage import Storage
+from jobs.rehearsal import FEW
+from jobs.stand_ins.prepared_stand_ins import PreparedStandIns
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.launch import launch
+from orchestrator.plan.decided_plan import plan_study
+from orchestrator.rehearsal.judgement import faults_of, notes_of, outcomes
+from orchestrator.rehearsal.memorising import with_memorising
+from orchestrator.rehearsal.report import RehearsalReport
+from orchestrator.rehearsal.small_study import SmallStudy, names_layers, small_study, texts_of
+from orchestrator.study.expressions import DATA_VARIABLE
+from orchestrator.study.study import Study
+
+_NEVER = (
+    "real weights: what trained models say, and what 16 bits do to them",
+    "GPU kernels, GPU memory (`plan` forecasts it) and several processes of one training",
+    "the hub: access to gated models, and downloads (`fetch`)",
+)
+"""What no rehearsal shows."""
+
+
+def rehearse(
+    study: Study,
+    folder: Path,
+    *,
+    executor: Executor,
+    executor_name: str,
+    progress: Callable[[Storage], AbstractContextManager[Watcher]],
+    warn: Callable[[str], None],
+) -> RehearsalReport:
+    """Rehearse a study.
+
+    Args:
+        study: the study.
+        folder: where the rehearsal's root and its stand-ins lie; kept where something would fail.
+        executor: where its jobs run.
+        executor_name: its name, for the ledger.
+        progress: opens the watcher of its launch.
+        warn: takes notes for the user.
+
+    Returns:
+        What it found. Nothing is left in the folder where all held.
+
+    Raises:
+        UserError: the study cannot be planned; the message names file and line.
+        SurroundingsError: the folder cannot be written.
+    """
+    began, used = time.monotonic(), _processor_seconds()
+    root = Storage(str(folder / "root"))
+    stand_ins = PreparedStandIns(
+        folder=folder / "stand-ins",
+        keeps_layers=names_layers(study),
+        texts=texts_of(study, os.environ.get(DATA_VARIABLE)),
+    )
+    with _nothing_leaves():
+        small = small_study(study, stand_ins)
+        if not small.study.stages:
+            raise UserError("no stage of the study can be rehearsed", where=study.where("stages"))
+        small = with_memorising(small, plan_study(root, small.study))
+        launched = launch(
+            root,
+            small.study,
+            executor=executor,
+            executor_name=executor_name,
+            progress=lambda: progress(root),
+            warn=warn,
+        )
+        faults = list(faults_of(root, launched))
+        notes = list(notes_of(root, launched))
+    stages = list(outcomes(small, study, launched, faults))
+    if not faults:
+        shutil.rmtree(folder, ignore_errors=True)
+    return RehearsalReport(
+        study=study.name,
+        stages=stages,
+        faults=faults,
+        notes=notes,
+        open=[*stand_ins.open, *_NEVER],
+        sizes=list(_sizes(small)),
+        seconds=time.monotonic() - began,
+        processor_seconds=_processor_seconds() - used,
+        kept=str(folder / "root") if faults else None,
+    )
+
+
+def _sizes(small: SmallStudy) -> Iterator[str]:
+    yield (
+        f"at most {FEW} prompts, pairs and texts of each source; 12 steps of training; "
+        "models 32 wide"
+    )
+    for axis, (kept, number) in small.thinned.items():
+        yield f"{kept} of {number} values of the axis {axis!r}"
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of this process and of its ended children, in seconds."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    usages = [resource.getrusage(one) for one in who]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+@contextmanager
+def _nothing_leaves() -> Iterator[None]:
+    """Keep the hub and W&B out of the block: nothing is fetched, pushed or mirrored."""
+    settings = {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

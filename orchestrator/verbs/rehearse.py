@@ -1,0 +1,110 @@
+"""Verb `rehearse`: run a study whole and small on processors, and say what would fail."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.errors import UserError
+from orchestrator.console import note, say, say_json
+from orchestrator.verb import chosen_study, study_argument
+
+if TYPE_CHECKING:
+    from cluster.storage import Storage
+    from orchestrator.rehearsal.report import RehearsalReport
+
+ORDER = 35
+HELP = "run the whole study small, on processors, with stand-ins for models; finds what would fail"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare STUDY, where jobs run and where the rehearsal lies."""
+    study_argument(parser)
+    parser.add_argument("--executor", default="local", help="local (default): one process; or ray")
+    parser.add_argument(
+        "--into",
+        metavar="FOLDER",
+        help="where the rehearsal lies, which is kept where something would fail "
+        "(default: rehearsals/STUDY in the root, or in the temp folder for a root elsewhere)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Rehearse the study and print what would fail, and what could not be rehearsed.
+
+    Args:
+        options: the words of the command line.
+
+    Returns:
+        0 when all that can be rehearsed held, 1 when something would fail, 130 interrupted.
+
+    Raises:
+        UserError: something in the study or the options is wrong.
+        SurroundingsError: the folder is not writable, or another rehearsal of the study runs there.
+    """
+    from cluster.executor import executor_class
+    from orchestrator.dispatch.interruption import handle_signals, restore_sigint
+    from orchestrator.rehearsal.rehearsal import rehearse
+    from orchestrator.views.live_view import open_progress
+
+    root, study = chosen_study(options)
+    restore_sigint()
+    with handle_signals(may_raise=True):
+        report = rehearse(
+            study,
+            _folder(options, root, study.name),
+            executor=executor_class(options.executor)(),
+            executor_name=options.executor,
+            progress=lambda small: open_progress(small, sys.stderr),
+            warn=note,
+        )
+    if options.json:
+        say_json(report.to_json())
+    else:
+        _show(report)
+    return report.exit_code
+
+
+def _folder(options: argparse.Namespace, root: "Storage", study: str) -> Path:
+    """Return where the rehearsal lies: never in the root's own folders."""
+    import os
+    import tempfile
+
+    if options.into is not None:
+        folder = Path(options.into).expanduser()
+        if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
+            raise UserError(
+                f"{options.into} holds something else than a rehearsal",
+                where="--into",
+                hint="name a folder that does not exist yet",
+            )
+        return folder.absolute()
+    if root.is_local:
+        return Path(root.path("rehearsals")).absolute() / study
+    return Path(tempfile.gettempdir()) / f"deltascale-rehearsals-{os.getuid()}" / study
+
+
+def _is_ours(folder: Path) -> bool:
+    return {path.name for path in folder.iterdir()} <= {"root", "stand-ins"}
+
+
+def _show(report: "RehearsalReport") -> None:
+    width = max(len(stage.stage) for stage in report.stages)
+    for stage in report.stages:
+        jobs = f"{stage.num_jobs} jobs" if stage.num_jobs else ""
+        say(f"{stage.stage:<{width}}  {stage.kind:<15} {jobs:>10}   {stage.state}  {stage.note}")
+    say()
+    for fault in report.faults:
+        more = f" and {len(fault.jobs) - 1} more" if len(fault.jobs) > 1 else ""
+        say(f"would fail: {fault.where}: {fault.jobs[0]}{more}: {fault.what}")
+    for text in report.notes:
+        say(f"note: {text}")
+    say("rehearsed small: " + "; ".join(report.sizes))
+    say("not rehearsed:")
+    for text in report.open:
+        say(f"  {text}")
+    if report.faults:
+        hint = f"`deltascale logs {report.study} KEY --root {report.kept}` shows what jobs wrote"
+        say(f"{report.study}: {len(report.faults)} faults, {report.seconds:.0f} s; {hint}")
+    else:
+        say(f"{report.study}: all that can be rehearsed held, {report.seconds:.0f} s")
