@@ -7,7 +7,6 @@ plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported in
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -279,11 +278,11 @@ class Kind(Generic[P]):
         """
         return None
 
-    def not_memorised(self, folder: Path) -> str | None:
-        """Say how a job with such params failed to learn; None where it did.
+    def not_memorised(self, read: Callable[[str], bytes]) -> str | None:
+        """Say how a job with such params failed to learn; None where it did learn.
 
         Args:
-            folder: what it left.
+            read: returns the content of a file that it left, by name.
         """
         return None
 

@@ -1,7 +1,6 @@
 """Kind `align`: a model trained towards preferences with TRL, from pairs and reference scores."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster.machine.resources import Resources
@@ -11,7 +10,7 @@ from jobs.provenance import Model
 from jobs.rehearsal import StandIns, lowered
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.align_params import params_with_own_settings
-from jobs.training.memorising import why_not_learned
+from jobs.training.memorising import LOG, why_not_learned
 from jobs.training.objective import OBJECTIVES
 from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.work import Work
@@ -126,9 +125,9 @@ class Align(Kind[AlignParams]):
             "dtype": "float32",
         }
 
-    def not_memorised(self, folder: Path) -> str | None:
+    def not_memorised(self, read: Callable[[str], bytes]) -> str | None:
         """Say that the loss never fell; it is the mean over some steps, as pairs differ."""
-        return why_not_learned(folder)
+        return why_not_learned(read(LOG))
 
     def run(self, work: Work[AlignParams]) -> dict[str, object]:
         """Train, write `model/` and `training_log.jsonl`."""

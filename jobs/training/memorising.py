@@ -2,23 +2,26 @@
 
 import json
 import math
-from pathlib import Path
 from statistics import mean
 
-_LOG = "training_log.jsonl"
+LOG = "training_log.jsonl"
+"""The rows of a run, one for each step."""
 _WINDOW = 4
 """Steps whose losses are taken together: with 32 pairs and batches of 8, one pass."""
 _LEAST_FALL = 0.01
 """Share of the first loss by which the lowest must be lower."""
 
 
-def why_not_learned(folder: Path) -> str | None:
+def why_not_learned(log: bytes) -> str | None:
     """Say that the loss of a run never fell; None where it did.
 
     A run that goes over the same few pairs again and again, at a rate that overfits, brings down
     any loss that depends on the weights. How far, and to where, is not asked.
+
+    Args:
+        log: content of the run's `training_log.jsonl`.
     """
-    rows = [json.loads(line) for line in (folder / _LOG).read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in log.splitlines()]
     losses = [row["loss"] for row in rows if math.isfinite(row.get("loss", math.nan))]
     if len(losses) < 2 * _WINDOW:
         return None

@@ -32,8 +32,7 @@ def not_memorised(root: Storage, plan: Plan, done: set[str]) -> Iterator[tuple[J
     """Yield each job of such a stage that is done and learned nothing, with how that shows."""
     for job in plan.jobs:
         if job.stage.endswith(MEMORISES) and job.key in done:
-            artifact = Artifact(root, job.kind, job.key)
-            why = KINDS.find(job.kind).not_memorised(artifact.directory("."))
+            why = KINDS.find(job.kind).not_memorised(Artifact(root, job.kind, job.key).read)
             if why is not None:
                 yield job, why
 

@@ -1,0 +1,179 @@
+"""A rehearsal finds what is planted in a study, names it, and holds a study without a fault."""
+
+import json
+import os
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import UserError
+from cluster.executors.local import Executor
+from orchestrator.dispatch.watcher import Watcher
+from orchestrator.rehearsal.rehearsal import rehearse
+from orchestrator.rehearsal.report import StageState
+from orchestrator.study.study import parse_study
+
+MODELS = """study: small
+data: {here/pairs.jsonl: "from nowhere", here/prompts.jsonl: "from nowhere"}
+axes:
+  model: [{name: llama-1b, source: "hf://nobody/llama-1b", config: {family: FAMILY, num_layers: 16, d_model: 2048, num_heads: 32, num_key_value_heads: 8, d_mlp: 8192, vocab_size: 128256, tie: true}}]
+  seed: [0, 1, 2, 3]
+stages:
+  base: {kind: pretrained, over: [model], params: {source: "${model.source}", config: "${model.config}"}}
+""".replace("FAMILY", "llama")
+PAIRS = """  pairs: {kind: pairs, params: {format: prompt-chosen-rejected, source: here/pairs.jsonl}}
+"""
+PROMPTS = """  prompts: {kind: prompts, params: {format: prompt-answer, source: here/prompts.jsonl, positions: [last]}}
+"""
+ALIGNED = """  reference: {kind: reference, inputs: {model: base, pairs: pairs}, params: {max_length: 64}}
+  aligned:
+    kind: align
+    over: [seed]
+    inputs: {model: base, pairs: pairs, reference: reference}
+    params: {objective: dpo, seed: "${seed}", steps: 1000, global_batch: 64, max_length: 64, num_gpus: 8, learning_rate: 1.0e-6}
+"""
+MEASURED = """  delta: {kind: extract, inputs: {base: base, aligned: aligned, prompts: prompts}, params: {sites: [resid_mid], num_gpus: 1}}
+  geometry: {kind: measure, inputs: {delta: delta}, params: {metrics: [relative_norm]}}
+  table: {kind: compare, gather: [geometry], params: {figures: false}}
+"""
+
+
+@pytest.fixture
+def rehearsed(tmp_path, monkeypatch):
+    """A function: text of a study -> the report of its rehearsal in `tmp_path/rehearsal`."""
+    monkeypatch.delenv("DELTASCALE_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def run(text):
+        return rehearse(
+            parse_study(text, folder=tmp_path),
+            tmp_path / "rehearsal",
+            executor=Executor(),
+            executor_name="local",
+            progress=lambda root: nullcontext(Watcher()),
+            warn=lambda text: None,
+        )
+
+    return run
+
+
+def write_rows(path: Path, rows) -> None:
+    """Write a .jsonl file."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def test_a_study_without_a_fault_holds_and_says_what_stood_in(rehearsed, tmp_path) -> None:
+    report = rehearsed(MODELS + PAIRS + PROMPTS + ALIGNED + MEASURED)
+    assert report.faults == [] and report.exit_code == 0 and report.kept is None
+    assert {stage.stage: stage.num_jobs for stage in report.stages} == {
+        "base": 1, "pairs": 1, "prompts": 1, "reference": 1,
+        "aligned": 2, "delta": 2, "geometry": 2, "table": 1,
+    }  # fmt: skip
+    assert {stage.state for stage in report.stages} == {StageState.HELD}
+    told = "\n".join(report.open)
+    for place in ("hf://nobody/llama-1b: the weights", "pairs.jsonl", "prompts.jsonl", "GPU"):
+        assert place in told
+    assert "2 of 4 values of the axis 'seed'" in report.sizes
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "named"),
+    [
+        ("family: lama", "family: llama", "lama"),
+        ("sites: [resid_middle]", "sites: [resid_mid]", "resid_middle"),
+        ("metrics: [relative_norms]", "metrics: [relative_norm]", "relative_norms"),
+        ("learning_rate: 0.0", "learning_rate: 1.0e-6", "learning_rate"),
+        ("layers: [16]", "sites: [resid_mid]", "16"),
+    ],
+)
+def test_a_wrong_name_or_value_is_named_with_its_line(rehearsed, wrong, right, named) -> None:
+    text = (MODELS + PAIRS + PROMPTS + ALIGNED + MEASURED).replace(right, wrong)
+    if "layers" in wrong:
+        report = rehearsed(text)
+        assert report.exit_code == 1
+        assert any(named in fault.what and fault.stage == "delta" for fault in report.faults)
+        return
+    with pytest.raises(UserError, match=named) as fault:
+        rehearsed(text)
+    assert "study.yaml:" in (fault.value.where or "")
+
+
+def test_a_column_that_the_data_lack_is_named(rehearsed, tmp_path) -> None:
+    write_rows(tmp_path / "here/pairs.jsonl", [{"prompt": "a", "picked": "b", "rejected": "c"}])
+    with pytest.raises(UserError, match="chosen"):
+        rehearsed(MODELS + PAIRS)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_may_not_be_read_is_named(rehearsed, tmp_path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir(mode=0)
+    with pytest.raises(UserError, match="may not read"):
+        rehearsed(MODELS.replace("hf://nobody/llama-1b", str(folder)))
+
+
+def test_an_objective_that_cannot_learn_is_named(rehearsed, tmp_path) -> None:
+    (tmp_path / "entries/objectives").mkdir(parents=True)
+    (tmp_path / "entries/objectives/still.py").write_text(
+        '"""An objective whose loss stands still."""\n'
+        "from jobs.training.formula_objective import FormulaObjective\n"
+        "from jobs.training.objective import BETA\n\n\n"
+        "class Still(FormulaObjective):\n"
+        '    """A loss of nearly nothing."""\n\n'
+        '    SETTINGS = {"beta": BETA}\n\n'
+        "    def losses(self, chosen, rejected, settings):\n"
+        '        """Stay at one."""\n'
+        "        return 1 + 1e-9 * (chosen - rejected)\n"
+    )
+    text = MODELS.replace("axes:", "entries: entries\naxes:") + PAIRS
+    report = rehearsed(text + ALIGNED.replace("objective: dpo", "objective: still"))
+    (fault,) = report.faults
+    assert "'still' cannot learn" in fault.what and fault.stage == "aligned"
+    assert report.exit_code == 1 and Path(report.kept).is_dir()
+
+
+def test_a_metric_that_is_missing_everywhere_is_named(rehearsed) -> None:
+    asked = "  asked: {kind: behave, inputs: {model: base, prompts: prompts}, params: {metrics: [perplexity]}}\n"
+    openings = PROMPTS.replace("format: prompt-answer", "format: realtoxicityprompts")
+    (fault,) = rehearsed(MODELS + openings + asked).faults
+    assert "'perplexity' has no number" in fault.what and fault.stage == "asked"
+
+
+def test_a_template_that_refuses_a_role_is_named(rehearsed, tmp_path) -> None:
+    from jobs.stand_ins.known_model import KnownModel
+    from jobs.stand_ins.stand_in_model import write_language_model
+
+    fields = dict(family="llama", num_layers=2, d_model=32, num_heads=4, d_mlp=64)
+    write_language_model(
+        tmp_path / "model", KnownModel(), fields, ["some text"], seed=0, keeps_layers=False
+    )
+    (tmp_path / "model/chat_template.jinja").write_text(
+        "{% for message in messages %}{% if message['role'] == 'system' %}"
+        "{{ raise_exception('no system role') }}{% endif %}"
+        "{{ message['role'] + ': ' + message['content'] }}{% endfor %}"
+    )
+    turns = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "say it"}]
+    rows = [
+        {
+            side: [*turns, {"role": "assistant", "content": f"{side} {row}"}]
+            for side in ("chosen", "rejected")
+        }
+        | {"prompt": [*turns[:1], {"role": "user", "content": f"say {row}"}]}
+        for row in range(40)
+    ]
+    write_rows(tmp_path / "here/pairs.jsonl", rows)
+    models = MODELS.replace("hf://nobody/llama-1b", "model").split(", config:")[0]
+    text = (
+        models + "}]\n  seed: [0]\nstages:\n"
+        '  base: {kind: pretrained, over: [model], params: {source: "${model.source}"}}\n'
+        + PAIRS.replace("prompt-chosen-rejected", "messages")
+        + "  reference: {kind: reference, inputs: {model: base, pairs: pairs}, params: {template: chat}}\n"
+    )
+    try:
+        told = "\n".join(fault.what for fault in rehearsed(text).faults)
+    except UserError as fault:
+        told = str(fault)
+    assert "system" in told
