@@ -17,25 +17,52 @@ from orchestrator.study.study import parse_study
 MODELS = """study: small
 data: {here/pairs.jsonl: "from nowhere", here/prompts.jsonl: "from nowhere"}
 axes:
-  model: [{name: llama-1b, source: "hf://nobody/llama-1b", config: {family: FAMILY, num_layers: 16, d_model: 2048, num_heads: 32, num_key_value_heads: 8, d_mlp: 8192, vocab_size: 128256, tie: true}}]
+  model:
+    - name: llama-1b
+      source: "hf://nobody/llama-1b"
+      config:
+        {family: llama, num_layers: 16, d_model: 2048, num_heads: 32, num_key_value_heads: 8,
+         d_mlp: 8192, vocab_size: 128256, tie: true}
   seed: [0, 1, 2, 3]
 stages:
-  base: {kind: pretrained, over: [model], params: {source: "${model.source}", config: "${model.config}"}}
-""".replace("FAMILY", "llama")
-PAIRS = """  pairs: {kind: pairs, params: {format: prompt-chosen-rejected, source: here/pairs.jsonl}}
+  base:
+    kind: pretrained
+    over: [model]
+    params: {source: "${model.source}", config: "${model.config}"}
 """
-PROMPTS = """  prompts: {kind: prompts, params: {format: prompt-answer, source: here/prompts.jsonl, positions: [last]}}
+CONFIG = ', config: "${model.config}"'
+PAIRS = """  pairs:
+    kind: pairs
+    params: {format: prompt-chosen-rejected, source: here/pairs.jsonl}
 """
-ALIGNED = """  reference: {kind: reference, inputs: {model: base, pairs: pairs}, params: {max_length: 64}}
-  aligned:
+PROMPTS = """  prompts:
+    kind: prompts
+    params: {format: prompt-answer, source: here/prompts.jsonl, positions: [last]}
+"""
+REFERENCE = """  reference:
+    kind: reference
+    inputs: {model: base, pairs: pairs}
+    params: {max_length: 64}
+"""
+ALIGNED = f"""{REFERENCE}  aligned:
     kind: align
     over: [seed]
-    inputs: {model: base, pairs: pairs, reference: reference}
-    params: {objective: dpo, seed: "${seed}", steps: 1000, global_batch: 64, max_length: 64, num_gpus: 8, learning_rate: 1.0e-6}
+    inputs: {{model: base, pairs: pairs, reference: reference}}
+    params:
+      {{objective: dpo, seed: "${{seed}}", steps: 1000, global_batch: 64, max_length: 64,
+       num_gpus: 8, learning_rate: 1.0e-6}}
 """
-MEASURED = """  delta: {kind: extract, inputs: {base: base, aligned: aligned, prompts: prompts}, params: {sites: [resid_mid], num_gpus: 1}}
+MEASURED = """  delta:
+    kind: extract
+    inputs: {base: base, aligned: aligned, prompts: prompts}
+    params: {sites: [resid_mid], num_gpus: 1}
   geometry: {kind: measure, inputs: {delta: delta}, params: {metrics: [relative_norm]}}
   table: {kind: compare, gather: [geometry], params: {figures: false}}
+"""
+ASKED = """  asked:
+    kind: behave
+    inputs: {model: base, prompts: prompts}
+    params: {metrics: [perplexity]}
 """
 
 
@@ -136,9 +163,8 @@ def test_an_objective_that_cannot_learn_is_named(rehearsed, tmp_path) -> None:
 
 
 def test_a_metric_that_is_missing_everywhere_is_named(rehearsed) -> None:
-    asked = "  asked: {kind: behave, inputs: {model: base, prompts: prompts}, params: {metrics: [perplexity]}}\n"
     openings = PROMPTS.replace("format: prompt-answer", "format: realtoxicityprompts")
-    (fault,) = rehearsed(MODELS + openings + asked).faults
+    (fault,) = rehearsed(MODELS + openings + ASKED).faults
     assert "'perplexity' has no number" in fault.what and fault.stage == "asked"
 
 
@@ -155,23 +181,18 @@ def test_a_template_that_refuses_a_role_is_named(rehearsed, tmp_path) -> None:
         "{{ raise_exception('no system role') }}{% endif %}"
         "{{ message['role'] + ': ' + message['content'] }}{% endfor %}"
     )
-    turns = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "say it"}]
+    system = {"role": "system", "content": "be kind"}
+    answers = [[{"role": "assistant", "content": f"{side} one"}] for side in ("kind", "rude")]
     rows = [
-        {
-            side: [*turns, {"role": "assistant", "content": f"{side} {row}"}]
-            for side in ("chosen", "rejected")
-        }
-        | {"prompt": [*turns[:1], {"role": "user", "content": f"say {row}"}]}
+        {"prompt": [system, {"role": "user", "content": f"say {row}"}]}
+        | dict(zip(("chosen", "rejected"), answers, strict=True))
         for row in range(40)
     ]
     write_rows(tmp_path / "here/pairs.jsonl", rows)
-    models = MODELS.replace("hf://nobody/llama-1b", "model").split(", config:")[0]
-    text = (
-        models + "}]\n  seed: [0]\nstages:\n"
-        '  base: {kind: pretrained, over: [model], params: {source: "${model.source}"}}\n'
-        + PAIRS.replace("prompt-chosen-rejected", "messages")
-        + "  reference: {kind: reference, inputs: {model: base, pairs: pairs}, params: {template: chat}}\n"
-    )
+    models = MODELS.replace("hf://nobody/llama-1b", "MODEL")
+    models = models.replace("MODEL", str(tmp_path / "model")).replace(CONFIG, "")
+    chat = REFERENCE.replace("max_length: 64", "template: chat")
+    text = models + PAIRS.replace("prompt-chosen-rejected", "messages") + chat
     try:
         told = "\n".join(fault.what for fault in rehearsed(text).faults)
     except UserError as fault:
