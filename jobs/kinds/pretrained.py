@@ -151,10 +151,10 @@ class Pretrained(Kind[PretrainedParams]):
             return dict(written)
         if isinstance(config, Mapping):
             family_of_config(config).num_parameters(config)
-        if not is_on_hub(source) and os.path.exists(source):
-            self.pins(self.Params(**written), {})  # whole, as a launch would require
         revision = written.get("revision")
         folder, real = stand_ins.model(source, revision, file, config)
+        if not is_on_hub(source) and os.path.exists(source):
+            self.pins(self.Params(**written), {})  # whole, as a launch would require
         if real is not None:
             _check_expected(self.Params(**written), real)
         described = {"revision": None, "gguf_file": None, "config": None}  # by its own config.json

@@ -39,6 +39,7 @@ def notes_of(root: Storage, launched: Launched) -> Iterator[str]:
         if jobs and all(job.key in done for job in jobs):
             for fault in _missing(root, plan.study, stage, jobs, is_fault=False):
                 yield f"{fault.stage}: {fault.what}"
+            yield from _not_shown(root, stage, jobs)
 
 
 def outcomes(
@@ -108,6 +109,17 @@ def _missing(
                 labels = [job.label for job in members]
                 what = f"metric {lacking.metric!r} has no number in any job: {lacking.reason}"
                 yield _fault(study, stage, labels, what)
+
+
+def _not_shown(root: Storage, stage: str, jobs: Sequence[Job]) -> Iterator[str]:
+    """Yield the metrics that a table names and that nothing which it gathers measures."""
+    from jobs.comparing.missing_everywhere import missing_everywhere
+
+    for job in jobs:
+        refs = [ref for refs in job.inputs.values() for ref in refs] if job.gathers else []
+        artifacts = [Artifact(root, ref.kind, ref.key) for ref in refs]
+        for lacking in missing_everywhere(job.params.get("metrics") or (), artifacts):
+            yield f"{stage}: the table names {lacking.metric!r}, of which there is no number"
 
 
 def _fault(study: Study, stage: str, labels: Sequence[str], what: str) -> Fault:

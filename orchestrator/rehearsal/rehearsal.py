@@ -75,6 +75,7 @@ def rehearse(
             executor=executor,
             executor_name=executor_name,
             progress=lambda: progress(root),
+            fresh=True,
             warn=warn,
         )
         faults = list(faults_of(root, launched))

@@ -80,7 +80,11 @@ def _folder(options: argparse.Namespace, root: "Storage", study: str) -> Path:
             )
         return folder.absolute()
     if root.is_local:
-        return Path(root.path("rehearsals")).absolute() / study
+        place = Path(root.path("rehearsals")).absolute()
+        nearest = next(path for path in place.parents if path.exists())
+        # The root of a profile may be a folder of another machine.
+        if nearest in (place.parent, place.parent.parent) and os.access(nearest, os.W_OK):
+            return place / study
     return Path(tempfile.gettempdir()) / f"deltascale-rehearsals-{os.getuid()}" / study
 
 
