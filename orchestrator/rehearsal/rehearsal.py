@@ -11,6 +11,7 @@ from pathlib import Path
 from cluster.errors import UserError
 from cluster.executor import Executor
 from cluster.storage import Storage
+from jobs.entries.own_entries import apart
 from jobs.rehearsal import FEW
 from jobs.stand_ins.prepared_stand_ins import PreparedStandIns
 from orchestrator.dispatch.watcher import Watcher
@@ -31,6 +32,7 @@ _NEVER = (
 """What no rehearsal shows."""
 
 
+@apart()
 def rehearse(
     study: Study,
     folder: Path,
@@ -68,7 +70,9 @@ def rehearse(
         small = small_study(study, stand_ins)
         if not small.study.stages:
             raise UserError("no stage of the study can be rehearsed", where=study.where("stages"))
-        small = with_memorising(small, plan_study(root, small.study))
+        plan = plan_study(root, small.study)
+        with plan.own.bringing():
+            small = with_memorising(small, plan)
         launched = launch(
             root,
             small.study,
@@ -78,8 +82,9 @@ def rehearse(
             fresh=True,
             warn=warn,
         )
-        faults = list(faults_of(root, launched))
-        notes = list(notes_of(root, launched))
+        with launched.decided.plan.own.bringing():
+            faults = list(faults_of(root, launched))
+            notes = list(notes_of(root, launched))
     stages = list(outcomes(small, study, launched, faults))
     if not faults:
         shutil.rmtree(folder, ignore_errors=True)
