@@ -3,6 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+_NEVER_REQUEUED = """\
+function slurm_job_submit(job, partitions, user)
+  job.requeue = 0
+  return slurm.SUCCESS
+end
+function slurm_job_modify(job, record, partitions, user)
+  return slurm.SUCCESS
+end
+return slurm.SUCCESS
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -17,7 +28,7 @@ class Site:
     gpus: int = 0
     """GPUs of a node that are counted and have no device."""
     is_requeue_allowed: bool = True
-    """Whether jobs may be requeued (JobRequeue)."""
+    """Whether jobs may be requeued; if not, no user's `--requeue` helps (a plugin of the site)."""
     jobs_age_s: int = 300
     """Seconds after which an ended job is no longer shown (MinJobAge)."""
     grace_s: int = 30
@@ -88,6 +99,7 @@ def write(site: Site, folder: Path, addresses: dict[str, str], controller: str) 
         f"MinJobAge={site.jobs_age_s}",
         f"EnforcePartLimits={'ALL' if site.are_limits_enforced else 'NO'}",
         f"JobRequeue={int(site.is_requeue_allowed)}",
+        *([] if site.is_requeue_allowed else ["JobSubmitPlugins=lua"]),
         *(["GresTypes=gpu"] if site.gpus else []),
         *site.lines,
         *nodes,
@@ -95,5 +107,7 @@ def write(site: Site, folder: Path, addresses: dict[str, str], controller: str) 
     ]
     (folder / "slurm.conf").write_text("\n".join([*lines, ""]))
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
+    if not site.is_requeue_allowed:
+        (folder / "job_submit.lua").write_text(_NEVER_REQUEUED)
     if site.gpus:
         (folder / "gres.conf").write_text(f"Name=gpu Count={site.gpus}\n")
