@@ -78,7 +78,7 @@ with_token() {  # Ray lets nobody in who does not show it; it is on no command l
     (umask 077 && cat > "$1/token")
 }
 worker() {  # the whole life of one node that is not the first; the token comes on standard input
-    local folder ray_pid
+    # Not local: the trap that uses them runs after this function has ended.
     folder=$(private_folder) || exit 1
     trap 'exit 0' TERM INT USR1
     trap 'kill $ray_pid 2>/dev/null; wait $ray_pid; rm -rf "$folder"' EXIT
@@ -103,7 +103,9 @@ trap 'ask_to_save time USR1 "the time limit is near"' USR1
 trap 'ask_to_save stop TERM "SLURM ends this allocation"' TERM
 stop_ray() {  # only what was started here, by process id: never `ray stop`
     local pid waited=0
-    for pid in $workers $head; do kill -TERM "$pid" 2>/dev/null; done
+    # At TERM srun kills its tasks at once; USR1 it hands on to them.
+    [ -z "$workers" ] || kill -USR1 "$workers" 2>/dev/null
+    [ -z "$head" ] || kill -TERM "$head" 2>/dev/null
     for pid in $workers $head; do
         while kill -0 "$pid" 2>/dev/null && [ $waited -lt 20 ]; do
             sleep 1; waited=$((waited + 1))
