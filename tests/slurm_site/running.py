@@ -121,6 +121,12 @@ class RunningSite:
         """Return a job's state, in SLURM's word."""
         return self.job(number)["JobState"]
 
+    def alive(self, number: str | int) -> str | None:
+        """Return the state of a job that is in the queue; None where it has ended, or aged out."""
+        words = ("squeue", "--noheader", f"--jobs={number}", "--format=%T")
+        said = self.command(*words).stdout.split()
+        return said[0] if said else None
+
     def jobs(self) -> list[dict]:
         """List the jobs that the queue shows, ended ones too, as `squeue --json` has them."""
         return json.loads(self.checked("squeue", "--json"))["jobs"]

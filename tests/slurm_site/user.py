@@ -98,6 +98,10 @@ class User:
         files = sorted(self.root.glob("studies/*/**/*.log"))
         return "\n".join(f"== {file}\n{file.read_text(errors='replace')[-6000:]}" for file in files)
 
+    def scripts(self) -> str:
+        """Return the batch scripts that were written."""
+        return "\n".join(file.read_text() for file in self.root.glob("studies/*/**/*.sbatch"))
+
     def measurements(self, study: str) -> bytes:
         """Return the long table of a study, as its file is."""
         return (self.root / f"studies/{study}/tables/table/measurements.csv").read_bytes()

@@ -1,0 +1,48 @@
+"""Where SLURM queues no job again, the next of a chain goes on."""
+
+import pytest
+
+from tests.end_to_end.slurm.studies import probes
+from tests.slurm_site.configuration import Site
+from tests.slurm_site.running import running
+from tests.slurm_site.user import User
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(scope="module")
+def site():
+    """A site where no job is requeued, and ended ones are soon not shown any more."""
+    with running(Site(is_requeue_allowed=False, jobs_age_s=5, kill_wait_s=5)) as site:
+        yield site
+
+
+def test_a_chain_goes_on_after_a_lost_node_and_its_rest_leaves_the_queue(site, tmp_path) -> None:
+    user = User(site, tmp_path)
+    user.write_profile(limits="time: 10min, save_before: 60s, again: chain, allocations: 3")
+    queued = user.launch(probes(tmp_path, "chained", count=6, seconds=15))
+    (allocation,) = queued["allocations"]
+    first, second, third = allocation["jobs"]
+    assert queued["job"] == first
+    user.wait_until(lambda: user.done() >= 1, "a job is done")
+    site.set_node("n2", "down")
+    site.wait_until(lambda: site.alive(first) is None, f"{first} has ended", 60)
+    site.set_node("n2", "resume")
+    user.wait_until(lambda: site.alive(second) is None, f"{second} is over")
+    assert user.status("chained")["state"] == "complete", user.logs()
+    site.wait_until(lambda: site.alive(third) is None, f"{third} is taken back", 60)
+
+
+def test_a_job_that_cannot_be_requeued_says_so_and_launching_again_goes_on(site, tmp_path) -> None:
+    user = User(site, tmp_path)
+    user.write_profile()
+    study = probes(tmp_path, "once", count=6, seconds=15)
+    job = user.launch(study)["job"]
+    user.wait_until(lambda: user.done() >= 1, "a job is done")
+    site.checked("scancel", "--batch", "--signal=USR1", job)  # as before its time limit
+    user.wait_until(lambda: site.alive(job) is None, f"{job} is over")
+    assert user.status("once")["state"] != "complete"
+    assert "launch" in user.logs().splitlines()[-1], user.logs()
+    again = user.launch(study)["job"]
+    user.wait_until(lambda: site.alive(again) is None, f"{again} is over")
+    assert user.status("once")["state"] == "complete", user.logs()
