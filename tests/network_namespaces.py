@@ -33,6 +33,16 @@ def missing_packages(needed=NEEDED, path=None):
     return sorted({needed[name] for name in absent})
 
 
+def install_missing(needed=NEEDED, path=None):
+    """Install the packages that are absent, where this process may."""
+    packages = missing_packages(needed, path)
+    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        install = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages]
+        for words in (["apt-get", "update", "-qq"], install):
+            subprocess.run(words, env=quiet, stdin=subprocess.DEVNULL, check=True)
+
+
 def what_is_missing(needed=NEEDED, path=None):
     """Return one sentence on what this machine lacks for hosts, or None."""
     if os.geteuid() != 0:
@@ -193,6 +203,25 @@ class Network:
     def restore(self, name):
         """Plug a host's cable in again."""
         self._switch.call("ip", "link", "set", f"to-{name}", "up")
+
+    def separate(self, name, *others, answer="blackhole"):
+        """Let a host and others not reach each other, but all the rest.
+
+        `answer`: what a sender hears: nothing (`blackhole`), or at once that there is no way
+        (`unreachable`).
+        """
+        for one, other in self._pairs(name, others):
+            one.call("ip", "route", "add", answer, f"{other.address}/32")
+
+    def rejoin(self, name, *others):
+        """Let them reach each other again."""
+        for one, other in self._pairs(name, others):
+            one.call("ip", "route", "del", f"{other.address}/32")
+
+    def _pairs(self, name, others):
+        host = self.hosts[name]
+        there = [self.hosts[other] for other in others]
+        return [(host, other) for other in there] + [(other, host) for other in there]
 
     def close(self):
         """End every host and remove the folder."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import network_namespaces
 from tests.slurm_site import running
 
 
@@ -42,6 +43,7 @@ TOOLS = {
         "a C++ compiler, to pretend GPUs where there is none",
         COMPILER is not None and not _HAS_GPU,
     ),
+    "hosts": Tool("root and namespaces", network_namespaces.what_is_missing() is None),
     "slurm": Tool("root, namespaces and SLURM", running.what_is_missing() is None),
     "real_data": Tool(
         "real data (DELTASCALE_DATA)", (REAL_DATA / "paradetox" / "paradetox.tsv").exists()

@@ -67,7 +67,7 @@ class Site:
         self._token.write_text(secrets.token_hex(32))
         self.nodes: dict[str, subprocess.Popen] = {}
         """Host -> what its part of the Ray runs in."""
-        self.head = "one"
+        self.head, self.python = "one", sys.executable
         self.lines: dict[str, BadLine] = {}
         """Host -> what is between it and the storage, where anything is."""
         for name in self.hosts if has_lines else ():
@@ -105,6 +105,18 @@ class Site:
             "TMPDIR": str(self.hosts[name].local),
             **self.variables[name],
         }
+
+    def give_other_networks(self) -> None:
+        """Give every host what many have: a bridge of containers, and a name that means loopback.
+
+        All bridges have the same address; to be called before `start`.
+        """
+        for host in self.hosts.values():
+            host.call("ip", "link", "add", "docker0", "type", "dummy")
+            host.call("ip", "address", "add", "172.17.0.1/16", "dev", "docker0")
+            host.call("ip", "link", "set", "docker0", "up")
+        lines = ["127.0.0.1 localhost", *(f"127.0.1.1 {name}" for name in self.hosts), ""]
+        (self.network.folder / "names").write_text("\n".join(lines))
 
     def start(self) -> None:
         """Start the storage, and a Ray that asks for a token on every host."""
@@ -176,7 +188,7 @@ class Site:
         return self._request("GET", f"{self.endpoint}/{BUCKET}/root/{urllib.parse.quote(name)}")
 
     def events(self, study="three-hosts") -> list[dict]:
-        """All that the ledger holds, in the order of time."""
+        """Read all that the ledger of a study holds, in the order of time."""
         ledger = f"studies/{study}/ledger/"
         lines = [
             line
@@ -188,11 +200,17 @@ class Site:
 
     def ranks_on(self) -> list[str]:
         """List the hosts that processes of a gang's ranks run on."""
-        return [
-            name
-            for name, host in self.hosts.items()
-            if any("RayTrainWorker" in process for process in _titles(host))
-        ]
+        return [name for name in self.hosts if "RayTrainWorker" in self.tasks_on(name)]
+
+    def tasks_on(self, name: str) -> list[str]:
+        """List what tasks and actors of Ray run on a host, by their names."""
+        tasks = []
+        for process in self.hosts[name].processes():
+            with contextlib.suppress(psutil.Error, IndexError):
+                title = process.cmdline()[0]
+                if title.startswith("ray::") and title != "ray::IDLE":
+                    tasks.append(title.removeprefix("ray::").partition(".")[0])
+        return tasks
 
     def tables(self, study="three-hosts") -> dict[str, str]:
         """Read all tables of a study, by their names."""
@@ -229,14 +247,6 @@ class Site:
         while not condition():
             assert time.monotonic() < until, "it did not start"
             TICK.wait(0.2)
-
-
-def _titles(host) -> list[str]:
-    titles = []
-    for process in host.processes():
-        with contextlib.suppress(psutil.Error):
-            titles.append(" ".join(process.cmdline()))
-    return titles
 
 
 def _is(element: ElementTree.Element, name: str) -> bool:

@@ -3,12 +3,9 @@
 import pytest
 
 from tests.hosts.ray_over_hosts import STUDY
-from tests.network_namespaces import TICK, what_is_missing
+from tests.network_namespaces import TICK
 
-pytestmark = [
-    pytest.mark.hosts,
-    pytest.mark.skipif(what_is_missing() is not None, reason=what_is_missing() or ""),
-]
+pytestmark = pytest.mark.hosts
 
 
 def assert_as_on_one_host(site, one_host):

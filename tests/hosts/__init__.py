@@ -1,0 +1,1 @@
+"""Studies over several hosts of one machine that fail, as hosts and networks do."""

@@ -1,0 +1,160 @@
+"""Hosts that lose some of the others, or all for a while: what their attempts do, and may not do.
+
+All tests share the hosts, which have several networks each, as hosts do. Jobs only wait.
+"""
+
+import json
+import time
+
+import pytest
+
+from tests.hosts.ray_over_hosts import Site
+from tests.network_namespaces import TICK, Network
+
+pytestmark = pytest.mark.hosts
+
+PROBES = """study: {study}
+axes:
+  index: {indices}
+stages:
+  first: {{kind: probe, over: [index], params: {{index: "${{index}}", seconds: {seconds}}}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def site():
+    """A Ray of one processor on each of three hosts with several networks."""
+    with Network("store", "one", "two", "three") as network:
+        site = Site(network, network.folder)
+        site.give_other_networks()
+        site.start()
+        yield site
+
+
+@pytest.fixture
+def probes(tmp_path, site):
+    """A function: name of a study, its indices (unlike all others'), seconds -> its file."""
+
+    def write(study, indices, seconds, **more):
+        text = PROBES.format(study=study, indices=list(indices), seconds=seconds)
+        for name, value in more.items():
+            text = text.replace("}}\n", f", {name}: {value}}}}}\n")
+        (tmp_path / f"{study}.yaml").write_text(text)
+        return tmp_path / f"{study}.yaml"
+
+    return write
+
+
+def all_are_at_work(site):
+    """Return the attempt on each host, once there is one on all; else None."""
+    attempts = {
+        name: [task for task in site.tasks_on(name) if task[:2] == "20"] for name in site.hosts
+    }
+    return (
+        {name: first for name, (first, *_) in attempts.items()} if all(attempts.values()) else None
+    )
+
+
+def ends(site, study):
+    return [event for event in site.events(study) if event["event"] == "ended"]
+
+
+def records(site):
+    return {name: site.read(name) for name in site.stored("probe", "record.json")}
+
+
+def attempt_of(site, key):
+    return json.loads(site.read(f"artifacts/probe/{key[:16]}/record.json"))["attempt"]
+
+
+def is_idle(site, name):
+    return not [task for task in site.tasks_on(name) if task.startswith("20")]
+
+
+def test_a_gang_meets_over_the_network_that_its_hosts_share(site, probes):
+    study = probes("gang", [100], 0, num_ranks=2, num_nodes=2)
+    site.finish(site.launch(study))
+    (end,) = ends(site, "gang")
+    assert end["result"] == "done" and end["node"].count("10.77.0.") == 2
+
+
+def test_what_a_host_publishes_that_lost_the_ray_alone_is_believed(site, probes):
+    launch = site.launch(probes("apart", range(3), 60))
+    site.wait_for(launch, lambda: all_are_at_work(site))
+    apart = all_are_at_work(site)["two"]
+    site.network.separate("two", "one", "three")
+    try:
+        site.finish(launch)
+    finally:
+        site.network.rejoin("two", "one", "three")
+    (lost,) = [end for end in ends(site, "apart") if end.get("fault_class") == "lost-node"] or [
+        None
+    ]
+    if lost is not None:
+        assert lost["attempt"] == apart
+    assert apart in {attempt_of(site, end["key"]) for end in ends(site, "apart")}
+
+
+def test_a_host_that_comes_back_changes_nothing_that_others_have_done(site, probes):
+    restart(site, "two")
+    launch = site.launch(probes("back", range(10, 13), 40))
+    site.wait_for(launch, lambda: all_are_at_work(site))
+    away = all_are_at_work(site)["two"]
+    site.hosts["two"].call("ip", "link", "set", "eth0", "down")
+    site.finish(launch)
+    written = records(site)
+    (lost,) = [end for end in ends(site, "back") if end["attempt"] == away]
+    assert lost["fault_class"] == "lost-node"
+    assert attempt_of(site, lost["key"]) != away
+
+    site.hosts["two"].call("ip", "link", "set", "eth0", "up")
+    until = time.monotonic() + 120
+    while not is_idle(site, "two"):
+        assert time.monotonic() < until, site.tasks_on("two")
+        TICK.wait(0.5)
+    assert records(site) == written
+    site.ask("verify", "back")
+
+
+def test_a_launch_outlives_the_host_of_the_head_for_twenty_seconds(site, probes):
+    restart(site, "two")
+    launch = site.launch(probes("head", range(20, 26), 15), on="two")
+    site.wait_for(launch, lambda: all_are_at_work(site))
+    site.network.cut("one")
+    TICK.wait(20)
+    site.network.restore("one")
+    site.finish(launch)
+    assert len({end["key"] for end in ends(site, "head") if end["result"] == "done"}) == 6
+
+
+@pytest.mark.parametrize("answer", ["unreachable", "blackhole"])
+def test_a_host_that_alone_cannot_reach_the_storage_keeps_no_job_from_the_others(
+    site, probes, answer
+):
+    restart(site, "three")
+    site.network.separate("three", "store", answer=answer)
+    number = 40 if answer == "unreachable" else 60
+    try:
+        site.finish(site.launch(probes(answer, range(number, number + 8), 8)))
+    finally:
+        site.network.rejoin("three", "store")
+    there = [end for end in ends(site, answer) if end["node"] == site.hosts["three"].address]
+    assert not [end for end in there if end["result"] == "done"]
+    assert len(there) <= 6
+    assert {end["fault_class"] for end in there} <= {"storage-away", "network"}
+
+
+def restart(site, name):
+    """Start a host's part of the Ray again, where Ray has given it up or that has ended."""
+    code = f"import ray; ray.init('{site.address}', logging_level=50, log_to_driver=False); "
+    code += "print([n['Alive'] for n in ray.nodes() if n['NodeManagerAddress'] == '{}'])"
+    code = code.format(site.hosts[name].address)
+    words = (site.python, "-c", code)
+    environment = {**site.environment(site.head), "RAY_AUTH_MODE": "token"}
+    done = site.hosts[site.head].run(*words, env=environment, timeout=200)
+    if "True" in done.stdout and site.nodes[name].poll() is None:
+        return
+    for process in site.hosts[name].processes():
+        process.kill()
+    site.nodes[name].wait(60)
+    site.start_node(name)
