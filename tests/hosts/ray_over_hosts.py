@@ -112,7 +112,7 @@ class Site:
         All bridges have the same address; to be called before `start`.
         """
         for host in self.hosts.values():
-            host.call("ip", "link", "add", "docker0", "type", "dummy")
+            host.call("ip", "link", "add", "docker0", "type", "bridge")
             host.call("ip", "address", "add", "172.17.0.1/16", "dev", "docker0")
             host.call("ip", "link", "set", "docker0", "up")
         lines = ["127.0.0.1 localhost", *(f"127.0.1.1 {name}" for name in self.hosts), ""]
