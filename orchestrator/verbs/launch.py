@@ -139,7 +139,7 @@ def _run_here(
     from orchestrator.views.live_view import open_progress
 
     chosen = chosen_profile(options)
-    machines = [] if chosen is None else chosen.machines
+    machines = [] if chosen is None else chosen.kind.machines(chosen.profile)
     prices = prices_of(chosen.profile if chosen else None)
     budget = Budget.of_words(options.budget, prices.currency if prices else None)
     keys: list[str] = []

@@ -47,6 +47,7 @@ def test_a_launch_takes_executor_and_root_and_other_verbs_the_root(study, box, h
     assert main(["logs", str(study), "probes:index=1", "--on", "box"]) == 0
     for words in (["status", "small"], ["gc"], ["status"]):  # here nothing lies beside a study
         assert main([*words, "--on", str(box)]) == 0
+    capsys.readouterr()
     assert answer(capsys, "status", study, "--on", "box", "--root", home / "else")
 
 
