@@ -231,6 +231,10 @@ class Kind(Generic[P]):
         """
         return 1
 
+    def pushes(self, params: P) -> bool:
+        """Tell whether a job sends something to the hub: then it may ask it, and has the token."""
+        return False
+
     def expected_bytes(self, params: P, inputs: Mapping[str, Upstream]) -> int | None:
         """Return the most bytes that a job will leave behind; None where that is not known."""
         return None

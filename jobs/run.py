@@ -22,7 +22,9 @@ from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import Busy, claimed
 from jobs.entries.own_entries import line_of, received
+from jobs.hub.offline import hub_offline
 from jobs.kind import KINDS
+from jobs.text.hub_data import with_local_data
 from jobs.worker.answer import Answer, Code, Fault, State
 from jobs.worker.assignment import Assignment
 from jobs.worker.gang import Gang
@@ -103,7 +105,10 @@ class _Attempt:
         with captured(self.folder.path / log, whole_process=self.surroundings.is_own_process):
             self._log(f"attempt {self.assignment.attempt}, {self._company()}")
             try:
-                with received(self.assignment.own_code, self.assignment.pins).bringing():
+                with (
+                    hub_offline(self.assignment.is_hub_offline),
+                    received(self.assignment.own_code, self.assignment.pins).bringing(),
+                ):
                     state = State.DONE if self._run_kind() else State.REUSED
             except (Stopped, KeyboardInterrupt):
                 state = State.STOPPED
@@ -139,7 +144,7 @@ class _Attempt:
         assignment = self.assignment
         kind = KINDS.find(assignment.kind)
         _set_arithmetic(assignment.threads, uses_torch=kind.USES_TORCH)
-        params = kind.Params(**assignment.params)
+        params = with_local_data(kind.Params(**assignment.params), self.artifact.storage)
         num_gpus = getattr(params, "num_gpus", 0) or 0
         if num_gpus:
             require_own_precision()

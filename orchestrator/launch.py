@@ -17,6 +17,8 @@ from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.entries.own_entries import apart
+from jobs.hub.offline import hub_offline, is_hub_offline
+from jobs.kind import KINDS
 from jobs.worker.mirror_outage import MirrorOutage
 from jobs.worker.tracking import notes_on_mirror
 from orchestrator.budget.budget import Budget
@@ -28,6 +30,7 @@ from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
+from orchestrator.fetching.needs import require_fetched
 from orchestrator.permission.confirmation import allowed_keys
 from orchestrator.permission.own_code import remember_launched
 from orchestrator.plan.budget_forecast import why_too_small
@@ -146,14 +149,21 @@ def launch(
     (permit or partial(allowed_keys, root, study.name))(
         [job for job in plan.jobs if job.key in wanted]
     )
+    is_offline = is_hub_offline(root)
+    if is_offline:
+        running = [decision.job for decision in decided.to_run if decision.job.key in wanted]
+        require_fetched(root, running, plan.revisions, study.name)
     for text in (*notes_before_running(plan, decided.to_run), *notes_on_mirror()):
         warn(f"note: {text}")
-    resolved = resolve_revisions(plan.jobs, plan.revisions)
+    resolved = plan.revisions if is_offline else resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()
     remember_launched(study, root)
     since = time.time()
     above = written_token(root, study.name)
-    with study_lock(root, study.name, identifier, takeover=takeover, above=above) as held:
+    with (
+        study_lock(root, study.name, identifier, takeover=takeover, above=above) as held,
+        hub_offline(is_offline and not any(map(_pushes, plan.jobs))),
+    ):
         # Another launch may have run until now, or a data file changed: what was planned before
         # the lock is checked, and everything is decided again.
         remember_revisions(root, resolved)
@@ -210,6 +220,11 @@ def launch(
                 held.confirm()
                 _mirror(root, decided, report, figures, identifier)
     return Launched(report=report, decided=decided, figures=figures)
+
+
+def _pushes(job: Job) -> bool:
+    kind = KINDS.find(job.kind)
+    return kind.pushes(job.params_as(kind.Params))
 
 
 def _warn_of_full_disk(

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
+from jobs.hub.client import repository
 from jobs.kind import Kind, execution
 from jobs.kinds._shared_inputs import WEIGHTS
-from jobs.models.hub import repository
 from jobs.models.model_facts import Dtype
 from jobs.provenance import Model
 from jobs.rehearsal import StandIns
@@ -62,13 +62,17 @@ class Export(Kind[ExportParams]):
             stand_ins.replaced("push_to: nothing is pushed to the hub")
         return {**super().in_small(written, stand_ins), "push_to": None}
 
+    def pushes(self, params: ExportParams) -> bool:
+        """Tell whether it has a repository to push to."""
+        return params.push_to is not None
+
     def run(self, work: Work[ExportParams]) -> dict[str, object]:
         """Write `model/`, and push it where that is asked for."""
         from dataclasses import asdict
 
+        from jobs.hub.client import push
         from jobs.models.export import export_checkpoint, measure_rounding
         from jobs.models.folder import read_config
-        from jobs.models.hub import push
         from jobs.models.loading import describe_model
         from jobs.training.model_card import base_on_hub, write_export_card
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
+from jobs.hub.client import is_on_hub
 from jobs.kind import Kind, Params, Upstream, added, execution, model_source
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import FAMILIES, family_of_config
@@ -26,7 +27,6 @@ from jobs.models.gguf.checkpoint import (
     write_tokenizer,
 )
 from jobs.models.gguf.header import read_header
-from jobs.models.hub import is_on_hub
 from jobs.models.loading import describe_model
 from jobs.models.model_facts import DEQUANTISED, STORED
 from jobs.models.model_source import ModelSource, SourceFiles

@@ -6,6 +6,7 @@ The hub at a commit, or a folder of the user whose bytes are digested. Needs no 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import xxhash
 
 from cluster.disk.local_disk import link_or_copy
 from cluster.errors import UserError
+from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_file
-from jobs.models import hub
+from jobs.hub import client as hub
+from jobs.hub.repository import Repository
+from jobs.hub.shelf import Shelf
 from jobs.models.file_content import require_target
 from jobs.worker.work import Work
 
@@ -34,6 +38,21 @@ class SourceFiles:
     """Names of files of which one at least must be there."""
     absent: Callable[[Sequence[str], str], UserError]
     """(names that are there instead, its name in errors) -> the fault when there are none."""
+
+    def choose(self, names: Sequence[str]) -> list[str]:
+        """Choose from the files of a repository those to take; no weights twice.
+
+        As `weights` lists them: where the first is there, what else has weights stays.
+        """
+        first, *others = self.weights
+        if first not in names or not others:
+            return [name for name in names if _is_wanted(name, self.wanted)]
+        wanted = [pattern for pattern in self.wanted if pattern not in others]
+        return [
+            name
+            for name in names
+            if name == first or (_is_wanted(name, wanted) and not name.endswith(Path(first).suffix))
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +141,9 @@ class ModelSource:
         commit = work.pins.get("revision", UNRESOLVED)
         if commit.startswith(UNRESOLVED):
             commit = hub.commit_of(self.name, self.revision)
+        fetched = self._fetched(commit, work)
+        if fetched is not None:
+            return fetched, commit
         work.progress(None, f"fetching {self.name}")
         folder = hub.download(self.name, commit, self.layout.wanted)
         for name in self.layout.weights:
@@ -131,6 +153,19 @@ class ModelSource:
                 hub.list_files(self.name, commit, folder), f"{self.name} at {commit}"
             )
         return folder, commit
+
+    def shelf(self, root: Storage, commit: str) -> Shelf:
+        """Return where a root holds a commit of it, once that was fetched."""
+        return Shelf(root, Repository.of_model(self.name), commit)
+
+    def _fetched(self, commit: str, work: Work) -> Path | None:
+        """Return the folder of the files that `fetch` took into the root; None where it did not."""
+        shelf = self.shelf(work.attempt.artifact.storage, commit)
+        names = shelf.find(self.layout.choose)
+        if not names:
+            return None
+        work.progress(None, f"checking {self.name}")
+        return shelf.place(names)
 
     def _folder(self) -> Path:
         folder = Path(self.name).expanduser()
@@ -147,6 +182,10 @@ class ModelSource:
                 hint="a model on the hub is written hf://organisation/name",
             )
         return folder
+
+
+def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.models import hub
+from jobs.hub import client as hub
 from jobs.models.checkpoint_files import DESCRIPTIONS
 from jobs.models.family import names
 from jobs.models.gguf.checkpoint import ENDING, check_gguf

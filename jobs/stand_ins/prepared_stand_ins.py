@@ -10,7 +10,7 @@ from typing import Any
 import xxhash
 
 from cluster.errors import UserError
-from jobs.models import hub
+from jobs.hub import client as hub
 from jobs.stand_ins.known_model import KnownModel, guessed_family, look_at, require_readable
 from jobs.stand_ins.small_config import WIDTH, small_fields
 from jobs.stand_ins.stand_in_data import write_example

@@ -16,12 +16,10 @@ from jobs.text.rows.file_bytes import PACKED_SUFFIXES
 from jobs.text.rows.json_rows import parse_json
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Row, Table
-from jobs.text.shard_names import shards_in
+from jobs.text.shard_names import ABOUT, shards_in
 
 Made = TypeVar("Made")
 
-_ABOUT = frozenset({"README", "LICENSE", "LICENCE", "NOTICE", "CITATION", "REQUIREMENTS"})
-"""Names of texts about a data set."""
 _LOOKED_AT = 100
 """Lines of a text that are looked at to tell it from JSON."""
 
@@ -212,7 +210,7 @@ def _is_text(path: Path) -> bool:
     """Tell a file `x.txt`, packed or not, that is not hidden."""
     name = path.name
     bare = next((name.removesuffix(end) for end in PACKED_SUFFIXES if name.endswith(end)), name)
-    is_about = bare.removesuffix(".txt").upper() in _ABOUT
+    is_about = bare.removesuffix(".txt").upper() in ABOUT
     is_named = bare.endswith(".txt") and not name.startswith(".") and not is_about
     return is_named and path.is_file()
 

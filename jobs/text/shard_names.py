@@ -8,10 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cluster.errors import UserError
 from jobs.text.data_file import suffix_of
+from jobs.text.rows.file_bytes import PACKED_SUFFIXES
 
 _OF = re.compile(r"[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_.][0-9a-z]+)?$")
 _SPARK = re.compile(r"^part-\d+(?:-[0-9a-f-]{36})?(?:[-_.][cr]\d+)*(?:\.(?:snappy|gz|zstd|lz4))?$")
@@ -33,6 +34,8 @@ _SIDE_FILES = frozenset(
     }
 )
 """Names of JSON files that stand beside data."""
+ABOUT = frozenset({"README", "LICENSE", "LICENCE", "NOTICE", "CITATION", "REQUIREMENTS"})
+"""Names of texts about a data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +77,20 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in entries if path.is_file())
 
 
-def _is_data(inside: Path) -> bool:
-    if any(part.startswith((".", "_")) for part in inside.parts):
+def is_data_file(inside: PurePath) -> bool:
+    """Tell by its place in a data set whether a file holds rows, or lines of text."""
+    name = inside.name
+    bare = next((name.removesuffix(end) for end in PACKED_SUFFIXES if name.endswith(end)), name)
+    is_text = bare.endswith(".txt") and bare.removesuffix(".txt").upper() not in ABOUT
+    return _is_data(inside) or (is_text and not _is_hidden(inside))
+
+
+def _is_hidden(inside: PurePath) -> bool:
+    return any(part.startswith((".", "_")) for part in inside.parts)
+
+
+def _is_data(inside: PurePath) -> bool:
+    if _is_hidden(inside):
         return False
     suffix = suffix_of(inside.name)
     is_side_file = suffix == ".json" and inside.name.removesuffix(suffix) in _SIDE_FILES

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from cluster.errors import UserError
+from jobs.hub.repository import DATA_SETS
 from jobs.kind import added
 from jobs.text.format import MAX_DROPPED, Labelled, Pair, Prompt, Reading, Role, by_reason, read
 from jobs.text.rows.fault import listed
 from jobs.text.shard_names import files_in
-
-_HUB = "hf://"
 
 
 def max_dropped() -> Any:
@@ -36,12 +35,11 @@ def local_path(source: str | None) -> Path | None:
     if "://" not in source:
         _refuse_kernel(Path(source))
         return Path(source)
-    name = "/".join(source.removeprefix("hf://datasets/").split("/")[:2])
-    download = f"download it (`hf download {name} --repo-type dataset --local-dir FOLDER`)"
     raise UserError(
-        "data are read from a file or folder, not from an address",
+        "data are read from a file, a folder or a data set of the hub, not from an address",
         where=source,
-        hint=(download if source.startswith(_HUB) else "download it") + " and name that as source",
+        allowed=["a path", *DATA_SETS],
+        hint="download it and name that as source",
     )
 
 

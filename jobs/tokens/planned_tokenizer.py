@@ -18,8 +18,8 @@ import xxhash
 from cluster.disk.temp_folders import TempFolder
 from cluster.errors import DeltascaleError, UserError
 from jobs.artifacts.artifact import digest_file
+from jobs.hub import client as hub
 from jobs.kind import KINDS, Upstream
-from jobs.models import hub
 from jobs.models.checkpoint_files import DESCRIPTIONS, TOKENIZER, TOKENIZER_FILES
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config

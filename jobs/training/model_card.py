@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.artifacts.artifact import CARD, Artifact
+from jobs.hub.client import is_on_hub, repository
 from jobs.kind import Params, execution_names, marked
-from jobs.models.hub import is_on_hub, repository
 from jobs.worker.work import Work
 
 Facts = Mapping[str, Any]

@@ -66,6 +66,8 @@ class Assignment:
     peak_memory_gb: float = 0.0
     """Most memory of each GPU, or of each process without one, that the plan expects; 0: not
     known."""
+    is_hub_offline: bool = False
+    """True where the root holds what is needed of the hub, and nobody asks the hub."""
 
     @property
     def params(self) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from cluster.executor import Executor
 from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
+from jobs.hub.offline import is_hub_offline
 from jobs.worker.versions import code_commit, library_versions
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.prices import Prices
@@ -162,6 +163,7 @@ def run_study(
                     commit=code_commit(),
                     visible_within_s=patience.visible_within_s,
                     is_root_marked=True,
+                    is_hub_offline=is_hub_offline(storage),
                 ),
                 executor=executor,
                 journal=journal,

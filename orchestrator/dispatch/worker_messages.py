@@ -10,7 +10,8 @@ from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from jobs.artifacts.job import InputRef, Job
-from jobs.kind import Fit
+from jobs.kind import KINDS, Fit
+from jobs.text.hub_data import as_on_hub
 from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment
 from orchestrator.records.failure import FAILURES, Result, class_of_result, result_of_class
@@ -35,6 +36,8 @@ class Assigner:
     """How long a record may be hidden from a machine after another one wrote it."""
     is_root_marked: bool = False
     """Whether the root holds its `root.json`, as it does from the start of a launch on."""
+    is_hub_offline: bool = False
+    """Whether jobs find in the root what they need of the hub, and leave the hub alone."""
 
     def assignment(
         self, job: Job, attempt: str, worker: int = 0, layout: Fit | None = None
@@ -48,6 +51,7 @@ class Assigner:
             layout: what the plan expects of the job, where it does.
         """
         same = {name for name, value in job.identity_params.items() if job.params[name] == value}
+        others = {name: job.params[name] for name in job.params if name not in same}
         return Assignment(
             root=self.storage.url,
             root_id=self.root_id,
@@ -56,7 +60,7 @@ class Assigner:
             key=job.key,
             label=job.label,
             identity_params=job.identity_params,
-            own_params={name: job.params[name] for name in job.params if name not in same},
+            own_params=as_on_hub(others, self.storage),
             pins=job.pins,
             inputs=_select_inputs(job),
             attempt=attempt,
@@ -71,6 +75,8 @@ class Assigner:
             visible_within_s=self.visible_within_s,
             own_code=job.own_code,
             peak_memory_gb=(layout and layout.peak_memory_gb) or 0.0,
+            is_hub_offline=self.is_hub_offline
+            and not KINDS.find(job.kind).pushes(job.params_as(KINDS.find(job.kind).Params)),
         )
 
     @property
@@ -95,7 +101,7 @@ def write_request(storage: Storage, job: Job) -> None:
         "version": job.version,
         "stage": job.stage,
         "cell": dict(job.cell),
-        "params": dict(job.params),
+        "params": as_on_hub(job.params, storage),
         "identity": job.identity,
         "inputs": {
             name: [ref.to_json(with_values=job.gathers) for ref in refs]

@@ -100,7 +100,7 @@ def plan_study(
     ):
         return earlier
     if purpose is Purpose.LAUNCH:
-        plan = make_plan(study, revisions, own=own)
+        plan = make_plan(study, revisions, OutsideData(root=root), own)
         require_revisions(root, plan.jobs)
         return plan
     is_asked = purpose is Purpose.ASK
@@ -108,6 +108,7 @@ def plan_study(
         recorded=read_params(root, study),
         is_recorded_enough=is_asked,
         may_be_absent=not is_asked,
+        root=root,
     )
     return make_plan(study, revisions, outside, own)
 

@@ -44,7 +44,7 @@ class DiskSpace:
 def measure_disk_space(root: Storage, decisions: Iterable[JobDecision]) -> DiskSpace:
     """Add up what the jobs to run may write, jobs of one key once, and look at the root."""
     most_bytes, num_unknown = add_up_sizes(decisions)
-    return DiskSpace(most_bytes=most_bytes, num_unknown=num_unknown, free_bytes=_free_bytes(root))
+    return DiskSpace(most_bytes=most_bytes, num_unknown=num_unknown, free_bytes=free_bytes(root))
 
 
 def add_up_sizes(decisions: Iterable[JobDecision]) -> tuple[int, int]:
@@ -59,7 +59,8 @@ def gigabytes(number: int) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
 
 
-def _free_bytes(root: Storage) -> int | None:
+def free_bytes(root: Storage) -> int | None:
+    """Return the bytes free on the disk of a local root; None for a remote one."""
     if not root.is_local:
         return None
     folder = Path(root.url)

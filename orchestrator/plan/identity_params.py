@@ -52,6 +52,13 @@ class ParamMarks:
                 resolved[name] = {**resolved[name], setting: path}
         return resolved
 
+    def replace_paths(
+        self, resolved: Mapping[str, Any], replace: Callable[[str], str]
+    ) -> dict[str, Any]:
+        """Return params with every path of data, alone or in a list, as `replace` gives it."""
+        given = {name: resolved[name] for name in self._paths if name in resolved}
+        return {**resolved, **{name: _replaced(value, replace) for name, value in given.items()}}
+
     def check_paths(self, resolved: Mapping[str, Any]) -> None:
         """Raise UserError, named after the param, for a path that must not be read or walked."""
         for name in (*self._paths, *self._sources):
@@ -134,6 +141,12 @@ def _resolve(value: object, folder: Path) -> object:
     if not isinstance(value, str) or "://" in value or value.startswith(DATA_FOLDER):
         return value
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
+
+
+def _replaced(value: object, replace: Callable[[str], str]) -> object:
+    if isinstance(value, list):
+        return [_replaced(item, replace) for item in value]
+    return replace(value) if isinstance(value, str) else value
 
 
 def _check_paths(value: object, where: str) -> None:

@@ -13,9 +13,12 @@ from pydantic import ValidationError
 
 from cluster.errors import UserError
 from cluster.redaction.redactor import redacted
+from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.entries.own_entries import PIN, OwnEntries
+from jobs.hub.repository import is_hub_data
 from jobs.kind import KINDS, Kind, Params
+from jobs.text.hub_data import not_in_root, place_of_data
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.identity_params import ParamMarks
 from orchestrator.plan.own_code import paths_used
@@ -41,7 +44,9 @@ class OutsideData:
     """True to take what was recorded as it is: the study is only asked about."""
     may_be_absent: bool = False
     """True to plan also where files are not here that lie below the data folder, or that the study
-    says where to have; their keys stay open."""
+    says where to have, or that nobody fetched from the hub; their keys stay open."""
+    root: Storage | None = None
+    """The output root, which may hold data of the hub; None: there is none."""
 
 
 def is_same_data(job: Job, revisions: Mapping[str, str]) -> bool:
@@ -148,6 +153,7 @@ class StageParams:
         cell = expressions.CellValues(values=values, where=where, may_lack_data=lacks)
         raw = self._marks.resolve_paths(cell.expand(self._stage.params), self._study.folder)
         try:
+            raw = self._marks.replace_paths(raw, lambda path: self._fetched(path, lacks))
             if in_small is not None:
                 raw = in_small(self._stage.name, raw, self._is_absent)
             absent = (
@@ -187,13 +193,26 @@ class StageParams:
             absent=absent,
         )
 
+    def _fetched(self, path: str, may_be_absent: bool) -> str:
+        """Return where data of the hub lie in the root; other paths as they are.
+
+        Raises:
+            UserError: they are not there, and planning needs them.
+        """
+        if not is_hub_data(path):
+            return path
+        place = place_of_data(path, self._outside.root, self._revisions)
+        if place is None and not may_be_absent:
+            raise not_in_root(path, self._study.name)
+        return str(place or path)
+
     def _is_absent(self, file: str) -> bool:
         """Whether a text in params is data that is not here: of the data folder, or declared.
 
         Any other path that leads nowhere is a mistake.
         """
         folder = os.environ.get(expressions.DATA_VARIABLE)
-        if expressions.DATA_FOLDER in file:
+        if expressions.DATA_FOLDER in file or is_hub_data(file):
             return True
         is_data = folder and file.startswith(os.path.normpath(folder))
         is_declared = "://" not in file and self._study.whence(file) is not None

@@ -1,4 +1,4 @@
-"""The only file that talks to the Hugging Face hub. Tokens stay with huggingface_hub.
+"""Asks the Hugging Face hub about models, and pushes them. Tokens stay with huggingface_hub.
 
 Without a network the local cache answers, as far as it goes.
 """
@@ -16,9 +16,16 @@ DEFAULT_REVISION = "main"
 
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_FORBIDDEN = (401, 403)
+"""Refusals of the hub that another login may mend."""
 _LATER = (408, 429)
 """Refusals of the hub that do not last: too slow, too many."""
-_SEEN_ELSEWHERE = "use a folder as source, or point HF_HOME at a cache that holds the model"
+_SEEN_ELSEWHERE = (
+    "on a machine with internet `deltascale fetch STUDY` takes it into the root; or use a folder "
+    "as source, or point HF_HOME at a cache that holds the model"
+)
+
+_GOES_ON = "the same command goes on where this one ended"
 
 
 def is_on_hub(source: str) -> bool:
@@ -44,7 +51,7 @@ def repository(source: str) -> str:
 
 
 def commit_of(source: str, revision: str | None) -> str:
-    """Resolve a revision to its commit now, or when the cache last saw it.
+    """Resolve a revision of a model to its commit now, or when the cache last saw it.
 
     Raises:
         UserError: no such model or revision, or it is gated.
@@ -52,7 +59,7 @@ def commit_of(source: str, revision: str | None) -> str:
     """
     from huggingface_hub import HfApi
 
-    with _hub_faults(source, revision):
+    with hub_faults(source, revision):
         return HfApi().resolve_revision(repository(source), revision=revision).resolved
 
 
@@ -66,7 +73,7 @@ def download(source: str, commit: str, wanted: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    with _hub_faults(source, commit), disable_progress_bars():
+    with hub_faults(source, commit), disable_progress_bars():
         name = repository(source)
         return Path(snapshot_download(name, revision=commit, allow_patterns=list(wanted)))
 
@@ -151,10 +158,17 @@ def _not_allowed(name: str, why: str) -> UserError:
 
 
 @contextlib.contextmanager
-def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
-    """Raise answers of the hub as UserError, and every other fault as SurroundingsError."""
+def hub_faults(source: str, revision: str | None, *, has_cache: bool = True) -> Iterator[None]:
+    """Raise answers of the hub as UserError, and every other fault as SurroundingsError.
+
+    Args:
+        source: the repository, for messages.
+        revision: its revision.
+        has_cache: whether the cache would have answered, too.
+    """
     from huggingface_hub.errors import (
         GatedRepoError,
+        HfHubHTTPError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -162,7 +176,7 @@ def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
     where = f"{source} at {revision or DEFAULT_REVISION}"
     try:
         yield
-    except UserError:
+    except (UserError, SurroundingsError):
         raise
     except RevisionNotFoundError as error:
         raise UserError(f"{source} has no revision {revision!r}", where=where) from error
@@ -180,10 +194,17 @@ def _hub_faults(source: str, revision: str | None) -> Iterator[None]:
             hint="a private model needs `hf auth login` or HF_TOKEN",
         ) from error
     except Exception as error:  # timeouts, proxies, 5xx, no cache: one sentence instead of many
+        if isinstance(error, HfHubHTTPError) and error.response.status_code in _FORBIDDEN:
+            raise UserError(
+                f"the hub does not give {source} ({error.response.status_code})",
+                where=where,
+                hint="log in with `hf auth login` or set HF_TOKEN, as somebody who may read it",
+                fault_class=FaultClass.PERMISSION,
+            ) from error
         first_line = str(error).strip().partition("\n")[0]
+        no_copy = " and the cache has no complete copy" if has_cache else ""
         raise SurroundingsError(
-            "the hub cannot be reached and the cache has no complete copy "
-            f"({type(error).__name__}: {first_line})",
+            f"the hub cannot be reached{no_copy} ({type(error).__name__}: {first_line})",
             where=where,
-            hint=_SEEN_ELSEWHERE,
+            hint=_SEEN_ELSEWHERE if has_cache else _GOES_ON,
         ) from error

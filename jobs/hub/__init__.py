@@ -1,0 +1,1 @@
+"""The Hugging Face hub: asked, fetched from into a root, and left alone where that was done."""

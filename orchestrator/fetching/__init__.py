@@ -1,0 +1,1 @@
+"""What does a study need of the hub, and is it in the root?"""
