@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from orchestrator.fetching.fetch import Parcel
 
-ORDER = 35
+ORDER = 36
 HELP = "take every model and data set of the hub that a study needs into the root"
 
 

@@ -1,0 +1,152 @@
+"""A node with internet fetches; nodes without run the study from the root alone, to its table."""
+
+import json
+import random
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.storage import Storage
+from tests.hub_server.server import TOKEN, HostedRepository, HubServer
+
+STUDY = {
+    "study": "offline",
+    "axes": {
+        "model": [{"name": "one", "source": "hf://org/tiny"}],
+        "condition": ["plain", "rot13"],
+    },
+    "stages": {
+        "base": {"kind": "pretrained", "over": ["model"], "params": {"source": "${model.source}"}},
+        "prompts": {
+            "kind": "prompts",
+            "over": ["condition"],
+            "params": {
+                "format": "text",
+                "source": "hf://datasets/org/lines/data",
+                "options": {"held_out": 0},
+                "positions": ["last"],
+                "transform": "${condition}",
+            },
+        },
+        "rates": {
+            "kind": "behave",
+            "inputs": {"model": "base", "prompts": "prompts"},
+            "params": {"metrics": ["perplexity"], "new_tokens": 2},
+        },
+        "table": {"kind": "compare", "gather": ["rates"], "params": {"figures": False}},
+    },
+}
+
+
+@pytest.fixture
+def hub(saved_models: Path, monkeypatch: Any, tmp_path: Path) -> Any:
+    """A hub with a model and a data set of lines; what this machine starts asks it."""
+    folder = saved_models / "llama-sharded"
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    files |= {"pytorch_model.bin": b"never", "modeling_evil.py": b"never", "README.md": b"a model"}
+    draw = random.Random(3)
+    words = ["the", "cat", "dog", "sat", "ran", "on", "a", "mat", "red", "big"]
+    lines = "\n".join(" ".join(draw.choices(words, k=45)) for _ in range(12)) + "\n"
+    data = {"README.md": b"some lines", "data/test.txt": lines.encode(), "load.py": b"never"}
+    server = HubServer(
+        {
+            ("model", "org/tiny"): HostedRepository(files),
+            ("dataset", "org/lines"): HostedRepository(data, type="dataset"),
+        }
+    )
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home-of-nobody"))
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield server
+    server.close()
+
+
+def _written(folder: Path, study: dict[str, Any] = STUDY) -> str:
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    return str(path)
+
+
+def _run(command: Any, *words: str) -> Any:
+    done = command.run(*words)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done
+
+
+def test_a_study_is_fetched_once_and_runs_without_the_hub(
+    command: Any, hub: Any, tmp_path: Path
+) -> None:
+    study = _written(tmp_path)
+    root = Storage(command.root)
+    asked = _run(command, "fetch", study, "--dry-run")
+    assert "hf://org/tiny at main (0123456789ab)" in asked.stderr and not root.exists("hub")
+    plan = json.loads(_run(command, "plan", study, "--json").stdout)
+    assert plan["totals"]["open"] == 5 and plan["absent"] == ["hf://datasets/org/lines/data"]
+    refused = command.run("launch", study, "--executor", "local")
+    assert refused.returncode == 2 and "deltascale fetch" in refused.stderr
+    _run(command, "fetch", study)
+    fetched = hub.counts()
+    assert set(fetched.values()) == {1}
+    assert not {"pytorch_model.bin", "modeling_evil.py", "README.md", "load.py"} & set(fetched)
+    _run(command, "fetch", study)
+    assert hub.counts() == fetched
+    hub.close()
+    plan = json.loads(_run(command, "plan", study, "--json").stdout)
+    assert plan["totals"]["open"] == 0 and plan["absent"] == []
+    keys = {job["key"] for job in plan["jobs"]}
+    assert None not in keys
+    _run(command, "launch", study, "--executor", "local")
+    table = _run(command, "compare", "offline", "--format", "csv").stdout
+    assert "rot13" in table and "perplexity" in table
+    index = json.loads(root.read("studies/offline/index.json"))
+    assert {job["key"] for jobs in index["stages"].values() for job in jobs} == keys
+    _run(command, "verify", "offline")
+    before = sorted(root.sizes("hub"))
+    _run(command, "gc", "--apply")
+    assert sorted(root.sizes("hub")) == before
+
+
+@pytest.mark.slow
+def test_gated_and_missing_repositories_are_told_at_once_and_nothing_comes(
+    command: Any, hub: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    for name in ("org/gated", "org/other"):
+        gated = HostedRepository({"config.json": b"{}", "model.safetensors": b"x" * 9}, gated=True)
+        hub.repositories["model", name] = gated
+    sources = ["hf://org/tiny", "hf://org/gated", "hf://org/none", "hf://org/other"]
+    models = [{"name": f"m{n}", "source": source} for n, source in enumerate(sources)]
+    study = _written(tmp_path, STUDY | {"axes": {**STUDY["axes"], "model": models}})
+    refused = command.run("fetch", study)
+    assert refused.returncode == 2
+    for source in sources[1:]:
+        assert source in refused.stderr
+    assert refused.stderr.count("accept its terms") == 1 and not hub.counts()
+    hub.repositories["model", "org/none"] = hub.repositories["model", "org/gated"]
+    monkeypatch.setattr("tests.end_to_end.conftest.SECRETS", {"HF_TOKEN": TOKEN})
+    _run(command, "fetch", study)
+    root = Storage(command.root)
+    assert not [name for name in root.walk("hub") if TOKEN.encode() in root.read(name)]
+
+
+@pytest.mark.slow
+def test_a_killed_fetch_is_gone_on_with(command: Any, hub: Any, tmp_path: Path) -> None:
+    weights = random.Random(1).randbytes(45_000_000)
+    hub.repositories["model", "org/tiny"].files["model.safetensors"] = weights
+    study = _written(tmp_path)
+    reached, go = threading.Event(), threading.Event()
+    hub.fail("/content/model/org/tiny/model.safetensors", at=30 << 20, reached=reached, go=go)
+    process = command.start("fetch", study)
+    assert reached.wait(120), process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    go.set()
+    assert not list(Path(command.root).glob("hub/models/*/*/*.json"))
+    _run(command, "fetch", study)
+    first, second = hub.asks("/content/model/org/tiny/model.safetensors")
+    assert (first.start, second.start >= 20_000_000) == (0, True)
+    assert sum(second.sent) == len(weights) - second.start
