@@ -1,6 +1,7 @@
 """The nodes of a Ray: what each offers, which have died, which are about to be taken away."""
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -112,23 +113,31 @@ def _gpu_memory_gb(resources: Mapping[str, float], labels: Mapping[str, str]) ->
 
 
 class Preemption:
-    """Looks up, at most every few seconds, whether Ray has notice that a node will be taken away.
+    """Looks up, every few seconds, whether Ray has notice that a node will be taken away.
 
-    The one public function is Ray Train's, which only its workers may call, all of them together;
-    this class reads what that function reads (Ray 2.60).
+    Who asks never waits: while the head cannot be reached, Ray answers nothing for a minute, and a
+    job asks between two steps. The one public function is Ray Train's, which only its workers may
+    call, all of them together; this class reads what that function reads (Ray 2.60).
     """
 
     def __init__(self) -> None:
         self._looked_at = -_LOOK_EVERY_S
         self._draining: frozenset[str] = frozenset()
+        self._looking: threading.Thread | None = None
 
     def affects(self, names: frozenset[str]) -> bool:
-        """Return True once one of these nodes is about to be taken away."""
+        """Return True once one of these nodes is known to be taken away soon."""
         now = time.monotonic()
-        if now - self._looked_at >= _LOOK_EVERY_S:
+        is_looking = self._looking is not None and self._looking.is_alive()
+        if now - self._looked_at >= _LOOK_EVERY_S and not is_looking:
             self._looked_at = now
-            self._draining = frozenset(_state().get_draining_nodes())
+            self._looking = threading.Thread(target=self._look, name="preemption", daemon=True)
+            self._looking.start()
         return not self._draining.isdisjoint(names)
+
+    def _look(self) -> None:
+        with suppress(Exception):  # Ray raises many kinds; the next look may go well
+            self._draining = frozenset(_state().get_draining_nodes())
 
 
 def _state() -> "GlobalState":

@@ -19,7 +19,7 @@ def start():
 
     def started(*names, **options):
         networks.append(Network("store", *names))
-        site = Site(networks[-1], networks[-1].folder, **options)
+        site = Site(networks[-1], **options)
         site.start()
         return site
 

@@ -55,15 +55,17 @@ class BadLine:
 class Site:
     """Hosts `one`, `two`, … of some CPUs each, with a host `store` that runs an object storage."""
 
-    def __init__(self, network: Network, folder: Path, *, cpus=1, has_lines=False):
-        self.network, self.folder = network, folder
-        self.store = network.hosts["store"]
+    def __init__(self, network: Network, *, cpus=1, has_lines=False):
+        self.network, self.folder = network, network.folder
+        self.store = network.hosts.get("store")
         self.hosts = {name: host for name, host in network.hosts.items() if name != "store"}
         self.cpus = cpus
-        self.endpoint = f"http://{self.store.address}:{_STORE_PORT}"
+        self.endpoint = f"http://{self.store.address}:{_STORE_PORT}" if self.store else ""
         self.variables: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
         """Host -> variables of its own."""
-        self._token = folder / "token"
+        self.cores: dict[str, str] = {}
+        """Host -> the cores of this machine that it may use, as `taskset` writes them; all."""
+        self._token = self.folder / "token"
         self._token.write_text(secrets.token_hex(32))
         self.nodes: dict[str, subprocess.Popen] = {}
         """Host -> what its part of the Ray runs in."""
@@ -124,8 +126,23 @@ class Site:
         self.store.start(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._until(lambda: self._asks(self.endpoint), 60)
         self._request("PUT", f"{self.endpoint}/{BUCKET}")
+        self.start_ray()
+
+    def start_ray(self) -> None:
+        """Start the Ray alone, and wait until it has all hosts."""
         for name in self.hosts:
             self.start_node(name)
+        self._until(lambda: len(self.living()) == len(self.hosts), 120)
+
+    def living(self) -> list[str]:
+        """List the addresses of the nodes that Ray takes for alive."""
+        code = (
+            f"import ray; ray.init('{self.address}', logging_level=50, log_to_driver=False); "
+            "print(*(n['NodeManagerAddress'] for n in ray.nodes() if n['Alive']))"
+        )
+        environment = {**self.environment(self.head), "RAY_AUTH_MODE": "token"}
+        words = (self.python, "-c", code)
+        return self.hosts[self.head].run(*words, env=environment, timeout=200).stdout.split()
 
     def start_node(self, name: str) -> None:
         """Start a host's part of the Ray; the head's first, and wait until it takes nodes."""
@@ -134,6 +151,7 @@ class Site:
         role = ["--head", f"--port={_PORT}", "--include-dashboard=false"]
         role = role if name == self.head else [f"--address={self.address}"]
         self.nodes[name] = host.start(
+            *self._on_cores(name),
             *(ray, "start", "--block", f"--node-ip-address={host.address}", *role),
             *(f"--num-cpus={self.cpus}", "--object-store-memory=100000000"),
             f"--temp-dir={host.local}/r",
@@ -150,6 +168,7 @@ class Site:
         """Begin a launch on a host; returns the process, whose streams are pipes."""
         joined = ["--address", self.address] if ray else []
         return self.hosts[on].start(
+            *self._on_cores(on),
             *(sys.executable, "-m", "orchestrator.cli", "launch", str(study)),
             *("--root", str(root), *joined, *words),
             env=self.environment(on),
@@ -235,6 +254,9 @@ class Site:
         assert launch.returncode == 0, out + err
         assert "Traceback" not in out + err
         return out + err
+
+    def _on_cores(self, name: str) -> list[str]:
+        return ["taskset", "--cpu-list", self.cores[name]] if name in self.cores else []
 
     def _request(self, method: str, url: str) -> str:
         return self.store.call(sys.executable, "-c", ASK, method, url)

@@ -25,7 +25,7 @@ stages:
 def site():
     """A Ray of one processor on each of three hosts with several networks."""
     with Network("store", "one", "two", "three") as network:
-        site = Site(network, network.folder)
+        site = Site(network)
         site.give_other_networks()
         site.start()
         yield site
@@ -45,14 +45,17 @@ def probes(tmp_path, site):
     return write
 
 
-def all_are_at_work(site):
-    """Return the attempt on each host, once there is one on all; else None."""
-    attempts = {
-        name: [task for task in site.tasks_on(name) if task[:2] == "20"] for name in site.hosts
-    }
-    return (
-        {name: first for name, (first, *_) in attempts.items()} if all(attempts.values()) else None
-    )
+def at_work(site, launch):
+    """Return the attempt on each host, once there is one on all."""
+    attempts = {}
+
+    def are_there():
+        for name in site.hosts:
+            attempts[name] = [task for task in site.tasks_on(name) if task.startswith("20")]
+        return all(attempts.values())
+
+    site.wait_for(launch, are_there)
+    return {name: first for name, (first, *_) in attempts.items()}
 
 
 def ends(site, study):
@@ -79,27 +82,23 @@ def test_a_gang_meets_over_the_network_that_its_hosts_share(site, probes):
 
 
 def test_what_a_host_publishes_that_lost_the_ray_alone_is_believed(site, probes):
-    launch = site.launch(probes("apart", range(3), 60))
-    site.wait_for(launch, lambda: all_are_at_work(site))
-    apart = all_are_at_work(site)["two"]
+    # As long as an unreachable host is waited for, and less than Ray itself waits.
+    launch = site.launch(probes("apart", range(3), 25))
+    apart = at_work(site, launch)["two"]
     site.network.separate("two", "one", "three")
     try:
         site.finish(launch)
     finally:
         site.network.rejoin("two", "one", "three")
-    (lost,) = [end for end in ends(site, "apart") if end.get("fault_class") == "lost-node"] or [
-        None
-    ]
-    if lost is not None:
-        assert lost["attempt"] == apart
-    assert apart in {attempt_of(site, end["key"]) for end in ends(site, "apart")}
+    done = {end["key"] for end in ends(site, "apart") if end["result"] in ("done", "reused")}
+    assert len(done) == 3
+    assert apart in {attempt_of(site, key) for key in done}
 
 
 def test_a_host_that_comes_back_changes_nothing_that_others_have_done(site, probes):
     restart(site, "two")
     launch = site.launch(probes("back", range(10, 13), 40))
-    site.wait_for(launch, lambda: all_are_at_work(site))
-    away = all_are_at_work(site)["two"]
+    away = at_work(site, launch)["two"]
     site.hosts["two"].call("ip", "link", "set", "eth0", "down")
     site.finish(launch)
     written = records(site)
@@ -119,7 +118,7 @@ def test_a_host_that_comes_back_changes_nothing_that_others_have_done(site, prob
 def test_a_launch_outlives_the_host_of_the_head_for_twenty_seconds(site, probes):
     restart(site, "two")
     launch = site.launch(probes("head", range(20, 26), 15), on="two")
-    site.wait_for(launch, lambda: all_are_at_work(site))
+    at_work(site, launch)
     site.network.cut("one")
     TICK.wait(20)
     site.network.restore("one")
@@ -146,13 +145,7 @@ def test_a_host_that_alone_cannot_reach_the_storage_keeps_no_job_from_the_others
 
 def restart(site, name):
     """Start a host's part of the Ray again, where Ray has given it up or that has ended."""
-    code = f"import ray; ray.init('{site.address}', logging_level=50, log_to_driver=False); "
-    code += "print([n['Alive'] for n in ray.nodes() if n['NodeManagerAddress'] == '{}'])"
-    code = code.format(site.hosts[name].address)
-    words = (site.python, "-c", code)
-    environment = {**site.environment(site.head), "RAY_AUTH_MODE": "token"}
-    done = site.hosts[site.head].run(*words, env=environment, timeout=200)
-    if "True" in done.stdout and site.nodes[name].poll() is None:
+    if site.hosts[name].address in site.living() and site.nodes[name].poll() is None:
         return
     for process in site.hosts[name].processes():
         process.kill()
