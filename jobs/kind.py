@@ -5,8 +5,9 @@ plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported in
 `run` calls, never at module level: planning a study imports every kind it names.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from cluster.machine.resources import Resources
 from jobs.door import Door
-from jobs.provenance import Leaves
+from jobs.provenance import Leaves, Model, Results
 from jobs.rehearsal import StandIns
 from jobs.situation import Calibration as Calibration
 from jobs.situation import Fit as Fit
@@ -146,8 +147,28 @@ class Kind(Generic[P]):
     Jobs of a kind that names any can be gathered by `compare`."""
     HEADLINES: Mapping[str, int] = {}
     """Values that a table shows where none are named -> their place, as in `analysis.metric`."""
+    LETS_GO: tuple[str, ...] | None = None
+    """Patterns of names of the large files of its jobs, which `keep: until-read` lets go once they
+    were read; what other jobs only look up (facts, measurements, curves) is none of them. None: the
+    tensors of a kind that leaves a model or a store, else nothing."""
     SWEEPS: tuple[str, ...] = ()
     """Axes that its jobs add to their measurements by themselves."""
+
+    def large_files(self, names: Iterable[str]) -> list[str]:
+        """Return which of the files of an artifact may be let go once they were read."""
+        return [name for name in names if any(fnmatchcase(name, one) for one in self._lets_go)]
+
+    @property
+    def leaves_large_files(self) -> bool:
+        """True when jobs of this kind leave files that may be let go once they were read."""
+        return bool(self._lets_go)
+
+    @property
+    def _lets_go(self) -> tuple[str, ...]:
+        if self.LETS_GO is not None:
+            return self.LETS_GO
+        leaves_tensors = isinstance(self.LEAVES, Model) or self.LEAVES is Results.STORE
+        return ("*.safetensors",) if leaves_tensors else ()
 
     def uses(self, params: P) -> frozenset[str]:
         """Return the names of the inputs that these params make it use; by default all."""

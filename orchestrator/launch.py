@@ -27,6 +27,7 @@ from orchestrator.budget.spending import spent_on
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.dispatch.outage import Wait, persist
 from orchestrator.dispatch.patience import Patience
+from orchestrator.dispatch.peak_disk import peak_disk
 from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
@@ -40,10 +41,12 @@ from orchestrator.plan.disk_space import measure_disk_space
 from orchestrator.plan.notes_before_running import notes_before_running
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
+from orchestrator.plan.retention import retention_of
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import is_written, write_study, written_token
 from orchestrator.records.history import History, read_history
 from orchestrator.records.ledger import LaunchState
+from orchestrator.records.letting_go import LettingGo, may_go_meanwhile
 from orchestrator.records.lock import study_lock
 from orchestrator.records.root_file import root_id
 from orchestrator.study.selector import select
@@ -139,6 +142,7 @@ def launch(
         if decided.to_run:
             decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
         _require_index(root, decided, identifier, takeover=takeover)
+        _let_go_read(root, decided, identifier, takeover=takeover)
         return Launched(report=None, decided=decided, figures=complete_views(root, decided))
 
     def tell(wait: Wait | None) -> None:
@@ -179,6 +183,9 @@ def launch(
         for _ in range(_MOST_ROUNDS):
             _warn_of_full_disk(root, decided, wanted, warn)
             write_study(root, plan, plan_document(plan, decided.decisions), held)
+            if may_go_meanwhile(root, study.name, _reused_inputs(decided)):
+                # What another launch lets go from now on, it keeps for what this index names.
+                decided = decide(plan, root, past, fresh=fresh)
             with progress() as watcher:
                 report = run_study(
                     [job for job in plan.jobs if job.key in wanted],
@@ -197,6 +204,7 @@ def launch(
                     watcher=watcher,
                     budget=budget,
                     prices=prices,
+                    retention=retention_of(plan),
                 )
             if reason := MirrorOutage(root.url, study.name, identifier).reason:
                 warn(f"W&B is away ({reason}): runs were written offline; `wandb sync` sends them")
@@ -230,9 +238,11 @@ def _pushes(job: Job) -> bool:
 def _warn_of_full_disk(
     root: Storage, decided: DecidedPlan, wanted: Set[str], warn: Callable[[str], None]
 ) -> None:
-    space = measure_disk_space(root, [decided.by_key[key] for key in wanted])
+    chosen = [decided.by_key[key] for key in wanted]
+    space = measure_disk_space(root, chosen)
     if space.warning:
-        warn(f"warning: {space.warning}")
+        peak = peak_disk(chosen, retention_of(decided.plan))
+        warn(f"warning: {space.warning}{f'; {peak.summary}' if peak else ''}")
 
 
 def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
@@ -245,6 +255,34 @@ def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover
         above = written_token(root, plan.study.name)
         with study_lock(root, plan.study.name, launch, takeover=takeover, above=above) as held:
             write_study(root, plan, plan_document(plan, decided.decisions), held)
+
+
+def _let_go_read(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
+    """Let go what is due in a study that has nothing to run, or what a killed launch began to."""
+    retention, study = retention_of(decided.plan), decided.plan.study.name
+    done = decided.keys(Decision.REUSE)
+    unlocked = LettingGo(root, study)
+    due = [
+        key
+        for key, readers in retention.readers.items()
+        if {key, *readers} <= done
+        and (not decided.by_key[key].is_let_go or unlocked.has_begun(retention.kinds[key], key))
+    ]
+    if not due:
+        return
+    above = written_token(root, study)
+    with study_lock(root, study, launch, takeover=takeover, above=above) as held:
+        letting_go = LettingGo(root, study, held)
+        for key in due:
+            readers = {reader: retention.kinds[reader] for reader in retention.readers[key]}
+            letting_go.let_go(retention.kinds[key], key, readers)
+
+
+def _reused_inputs(decided: DecidedPlan) -> set[str]:
+    """Return the keys of what is done and what jobs that are to run read."""
+    return decided.keys(Decision.REUSE) & {
+        key for item in decided.to_run for key in needs(item.job)
+    }
 
 
 def _select_keys(plan: Plan, only: Sequence[str]) -> Set[str]:

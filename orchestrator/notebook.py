@@ -9,6 +9,7 @@ Nothing is planned or written: the answers come from the records of finished job
 """
 
 import io
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,6 +153,16 @@ class LaunchedStudy:
         from jobs.store.activation_store import ActivationStore
 
         artifact = self.artifact(stage, **cell)
+        if (gone := artifact.record.let_go) is not None:
+            day = time.strftime("%Y-%m-%d", time.localtime(gone.at))
+            at = _cell_text({axis: value_name(value) for axis, value in cell.items()})
+            raise UserError(
+                f"what {stage} {at} extracted was let go on {day}, once all that "
+                "read it were done (`keep: until-read`)",
+                where=f"study {self.name}",
+                hint=f"take `keep` from the stage {stage!r}; `deltascale launch` of the study file "
+                "makes it again, and `deltascale plan` says what that costs",
+            )
         with recorded_entries(self.storage, self.name).bringing():
             if not _leaves_store(artifact):
                 stores = [name for name in self._jobs if _leaves_store(self._stage(name)[0][1])]

@@ -6,8 +6,9 @@ are checked when a file is opened as an input, and by `verify`.
 
 import hashlib
 import json
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,17 @@ class FileEntry:
 
 @with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True)
+class LetGo:
+    """What of a finished job's files was deleted on purpose, once all that read them were done."""
+
+    at: float
+    """When, in seconds since the epoch."""
+    files: Sequence[str]
+    """Their names, as the record lists them: sizes and digests stay there."""
+
+
+@with_config(_FINITE)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """`record.json`: what was done, by which attempt, from what, with what."""
 
@@ -66,6 +78,15 @@ class Record:
     """Compute threads it ran with."""
     seconds: float = 0.0
     """Wall time of the winning attempt."""
+    let_go: LetGo | None = None
+    """What was let go (`keep: until-read`); written before the first of these files is deleted.
+    None: all files are there. The job is done for all that do not read them."""
+
+    @property
+    def standing(self) -> Mapping[str, FileEntry]:
+        """The files that are there."""
+        gone = frozenset(self.let_go.files) if self.let_go else frozenset()
+        return {name: entry for name, entry in self.files.items() if name not in gone}
 
     @property
     def content_digest(self) -> str:
@@ -79,7 +100,10 @@ class Record:
 
     def to_json(self) -> bytes:
         """Write the bytes of `record.json`."""
-        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+        values = asdict(self)
+        if self.let_go is None:
+            del values["let_go"]
+        return (json.dumps(values, indent=1, sort_keys=True) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Record":
@@ -170,7 +194,7 @@ class Artifact:
             sizes = self._sizes(record)
         except ForeignEntry:
             return None  # what lies on the way to its files is no folder of ours
-        if any(sizes.get(name) != entry.bytes for name, entry in record.files.items()):
+        if any(sizes.get(name) != entry.bytes for name, entry in record.standing.items()):
             return None
         return record, record.content_digest
 
@@ -186,7 +210,7 @@ class Artifact:
         """Return the sizes of the winning attempt's files, in as few requests as possible."""
         folder = self.attempt_folder(record.attempt)
         if self.storage.is_local or len(record.files) < 2:
-            return {name: self.storage.size(f"{folder}/{name}") for name in record.files}
+            return {name: self.storage.size(f"{folder}/{name}") for name in record.standing}
         return self.storage.sizes(folder)
 
     def retire(self, seen: bytes) -> None:
@@ -242,8 +266,9 @@ class Artifact:
 
         Raises:
             KeyError: the record does not list it.
-            SurroundingsError: its bytes are not what the record says.
+            SurroundingsError: its bytes are not what the record says, or it was let go.
         """
+        self._require_kept(name)
         entry = self.record.files[name]
         full = self._full(name)
         is_local = self.storage.is_local
@@ -269,6 +294,18 @@ class Artifact:
             )
         self._verified.add(name)
         return path
+
+    def _require_kept(self, name: str) -> None:
+        if name in self.record.files and name not in self.record.standing:
+            assert self.record.let_go is not None
+            day = time.strftime("%Y-%m-%d", time.localtime(self.record.let_go.at))
+            raise SurroundingsError(
+                f"{self._full(name)} was let go on {day} (`keep: until-read`): all that read it "
+                "were done",
+                where=self.storage.url,
+                hint="take `keep` from the stage that made it, and `deltascale launch STUDY` makes "
+                "it again",
+            )
 
     def directory(self, folder: str) -> Path:
         """Return a local folder holding every recorded file below `folder`, each checked."""

@@ -68,6 +68,13 @@ class Align(Kind[AlignParams]):
             return Fit(resources=params.resources(), execution={}, why="nothing is trained")
         return fit_training(params, at, planned_pairs(at.inputs))
 
+    def expected_bytes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> int | None:
+        """Return the bytes of the weights, which are written in fp32; None for an adapter."""
+        from jobs.forecast.upstream_models import model_of
+
+        model = None if params.lora is not None else model_of(inputs.get("model"))
+        return None if model is None else 4 * model.num_parameters
+
     def notes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which pairs are refused, and that answers end without an end of text."""
         from jobs.training.planning.refused_pairs import notes_on_pairs

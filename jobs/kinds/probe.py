@@ -59,6 +59,7 @@ class Probe(Kind[ProbeParams]):
     Params = ProbeParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
+    LETS_GO = ("probe.txt",)
 
     def uses(self, params: ProbeParams) -> frozenset[str]:
         """Return the probe it waits for, if it waits."""
@@ -109,7 +110,10 @@ class Probe(Kind[ProbeParams]):
             require_compiler()
         if params.limit_gb is not None and _piece_gb(params) > params.limit_gb:
             raise OutOfMemory(f"{_piece_gb(params):g} GB are more than {params.limit_gb:g} GB")
-        depth = work.input("after").facts["depth"] + 1 if params.waits else 0
+        depth = 0
+        if params.waits:
+            work.input("after").read("probe.txt")
+            depth = work.input("after").facts["depth"] + 1
         if params.parts == 1:
             _stay(work, params.seconds)
         else:

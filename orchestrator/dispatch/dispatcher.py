@@ -6,7 +6,7 @@ doing is done in a later round, and jobs that run go on meanwhile.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 
 from cluster.errors import DeltascaleError, SurroundingsError
@@ -21,6 +21,7 @@ from orchestrator.dispatch.interruption import Interruption, handle_signals
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.outage import Outage, Wait
 from orchestrator.dispatch.policy import Load
+from orchestrator.dispatch.read_artifacts import ReadArtifacts
 from orchestrator.dispatch.running_attempts import SharedJobs
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
@@ -49,7 +50,7 @@ class Dispatcher:
     Call `queue.settle_past`, then `run` with the executor started, when anything is left to run.
     """
 
-    def __init__(self, launch: RunningLaunch) -> None:
+    def __init__(self, launch: RunningLaunch, done: Set[str] = frozenset()) -> None:
         self.is_cancelled = False
         self.gave_up_on: Wait | None = None
         """What the launch waited for until it gave up; None where it did not."""
@@ -60,6 +61,7 @@ class Dispatcher:
         self.endings = AttemptEndings(launch, self.queue, self.attempts)
         self.budget = BudgetWatch(launch, self.queue, self.attempts)
         self.endings.saving = self.budget.saving
+        self.read_artifacts = ReadArtifacts(launch, done)
         self.spent_budget: str | None = None
         """What was spent when the budget ended the launch, in a sentence; None where it did not."""
         self._launch = launch
@@ -119,6 +121,7 @@ class Dispatcher:
             self._rest_nodes,
             self._revisit_parked,
             self.queue.lay_out,
+            self.read_artifacts.let_go,
             self.budget.count,
             self._submit,
             self._launch.journal.flush,
@@ -334,4 +337,6 @@ class Dispatcher:
                 self._settle()
             except Exception as error:  # whatever a storage raises; what is none of its passes on
                 self._outage.note(error)
+            else:
+                self._outage.try_round([self.read_artifacts.let_go])
         self.budget.beat(is_last=True)

@@ -27,8 +27,10 @@ from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
+from orchestrator.plan.retention import Retention
 from orchestrator.records.history import History, Journal
 from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState
+from orchestrator.records.letting_go import Gone
 from orchestrator.records.root_file import root_id
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
@@ -67,6 +69,8 @@ class LaunchReport:
     """What the launch waited for until it gave up, and since when; None where it did not."""
     spent_budget: str | None = None
     """What was spent, reserved and is left, where the budget ended the launch; else None."""
+    gone: Sequence[Gone] = ()
+    """What was let go because all that read it were done."""
     num_attempts: int
     """Number of attempts submitted."""
     seconds: float
@@ -101,6 +105,7 @@ def run_study(
     watcher: Watcher | None = None,
     budget: Budget | None = None,
     prices: Prices | None = None,
+    retention: Retention | None = None,
 ) -> LaunchReport:
     """Run the jobs that are not done. The caller holds the study's lock, and planned under it.
 
@@ -122,6 +127,7 @@ def run_study(
         watcher: Follows the launch; None for nobody.
         budget: The most that all launches of the study may spend; None for any amount.
         prices: What machines cost; None where that is not known.
+        retention: What is let go once it was read; None for nothing.
 
     Raises:
         SurroundingsError: the executor cannot start, or the root cannot be written.
@@ -175,7 +181,9 @@ def run_study(
                 watcher=watcher,
                 budget=budget or Budget(),
                 prices=prices,
-            )
+                retention=retention or Retention(),
+            ),
+            done,
         )
         dispatcher.queue.settle_past()
         if states.unsettled:
@@ -228,6 +236,7 @@ def _report(
         waiting=states.in_state(JobState.WAITING) + states.in_state(JobState.RUNNING),
         waited_for=str(dispatcher.gave_up_on) if dispatcher and dispatcher.gave_up_on else None,
         spent_budget=dispatcher.spent_budget if dispatcher else None,
+        gone=dispatcher.read_artifacts.gone if dispatcher else (),
         num_attempts=dispatcher.attempts.num_attempts if dispatcher else 0,
         seconds=round(time.monotonic() - started, 3),
     )

@@ -29,7 +29,9 @@ class JobQueue:
         self.machines = Machines(launch.executor)
         self.ready = ReadyJobs()
         self.parked = ParkedJobs(launch.patience)
-        self.priorities = priorities(list(launch.states.jobs.values()))
+        self.priorities = priorities(
+            list(launch.states.jobs.values()), launch.retention.reads.keys()
+        )
         self._planned = dict(launch.states.jobs)
         """The jobs as the plan has them, before any layout."""
         self._layouts: dict[str, Fit] = {}

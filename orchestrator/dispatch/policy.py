@@ -6,7 +6,7 @@ Jobs start in order of priority. Smaller jobs may pass a large one that does not
 `PATIENCE` times; then nothing more is started on the resources it needs until it fits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from cluster.machine.resources import Resources
@@ -115,12 +115,20 @@ def longest_paths(jobs: Sequence[Job]) -> dict[str, int]:
     return lengths
 
 
-def priorities(jobs: Sequence[Job]) -> Mapping[str, Priority]:
-    """Return the priority of each job: longest remaining path first, then the plan's order."""
+def priorities(jobs: Sequence[Job], readers: Set[str] = frozenset()) -> Mapping[str, Priority]:
+    """Return the priority of each job: longest remaining path first, then the plan's order.
+
+    Args:
+        jobs: upstream first.
+        readers: keys of jobs that read what is let go once it was read. They go before all others,
+            so that one large artifact goes before the next ones are made.
+    """
     lengths = longest_paths(jobs)
+    longest = max(lengths.values(), default=0)
     places: dict[str, Priority] = {}
     for place, job in enumerate(jobs):
-        places.setdefault(job.key, (-lengths[job.key], place))
+        ahead = longest if job.key in readers else 0
+        places.setdefault(job.key, (-lengths[job.key] - ahead, place))
     return places
 
 

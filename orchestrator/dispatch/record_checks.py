@@ -19,16 +19,18 @@ class RecordChecks:
         self._stale = {job.key: self._artifact(job).record_bytes() for job in stale}
 
     def is_done(self, job: Job) -> bool:
-        """Return True when a job has a valid record; delete a damaged or stale one.
+        """Return True when a job has a valid record and all its files; delete a bad or stale one.
 
-        A stale job that another launch made again since this one began is done.
+        One whose files were let go stays until it is made again. A stale job that another launch
+        made again since this one began is done.
         """
         artifact = self._artifact(job)
         present = artifact.record_bytes()
         if present is None:
             return False
-        if self._stale.get(job.key) != present and artifact.record_in(present) is not None:
-            return True
+        valid = artifact.record_in(present)
+        if self._stale.get(job.key) != present and valid is not None:
+            return valid[0].let_go is None
         # Another worker may hold the claim, and publish at any moment: then leave the record.
         with suppress(Busy), claimed(artifact):
             self._held.confirm()
@@ -36,21 +38,22 @@ class RecordChecks:
         return False
 
     def winner(self, job: Job) -> str | None:
-        """Return the attempt that published the job's record; None without a valid record."""
+        """Return the attempt that published the job's record; None where not all its files are."""
         record = self.record(job)
-        return None if record is None else record.attempt
+        return None if record is None or record.let_go is not None else record.attempt
 
     def fresh_winner(self, job: Job) -> str | None:
         """Return the attempt that published a valid record since the launch began, or before.
 
-        None without one, and for a record that this launch was told to make again.
+        None without one, where its files were let go, and for a record that this launch was told to
+        make again.
         """
         artifact = self._artifact(job)
         present = artifact.record_bytes()
         if present is None or self._stale.get(job.key) == present:
             return None
-        record_and_digest = artifact.record_in(present)
-        return None if record_and_digest is None else record_and_digest[0].attempt
+        valid = artifact.record_in(present)
+        return None if valid is None or valid[0].let_go is not None else valid[0].attempt
 
     def record(self, job: Job) -> Record | None:
         """Return the job's record, stale or not; None without a valid one."""

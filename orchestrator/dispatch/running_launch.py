@@ -11,6 +11,7 @@ from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
+from orchestrator.plan.retention import Retention
 from orchestrator.records.history import Journal
 
 
@@ -42,3 +43,5 @@ class RunningLaunch:
     """The most that all launches of the study may spend."""
     prices: Prices | None
     """What machines cost; None where that is not known."""
+    retention: Retention
+    """What is let go once it was read."""

@@ -3,6 +3,7 @@
 Reads records and the index of the last launch; runs nothing.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -13,7 +14,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.job import Job, artifact_folder
 from jobs.artifacts.request import readable_request
-from jobs.kind import Fit
+from jobs.kind import KINDS, Fit
 from orchestrator.plan.fitting import choose_fit, why_unfit
 from orchestrator.plan.identity_diff import describe_changes
 from orchestrator.plan.plan import Plan
@@ -33,6 +34,8 @@ class Decision(Enum):
     """Run it: at the last launch this cell was another job."""
     STALE = "stale"
     """Run it again: an input that it read has other bytes now."""
+    REMAKE = "remake"
+    """Run it again: its large files were let go, and are asked for."""
     FAILED = "failed"
     """Nothing: the job failed, and its retries are spent."""
     BLOCKED = "blocked"
@@ -41,8 +44,12 @@ class Decision(Enum):
     """Nothing: the machines planned for cannot hold the job."""
 
 
-RUNS = frozenset({Decision.NEW, Decision.CHANGED, Decision.STALE})
+RUNS = frozenset({Decision.NEW, Decision.CHANGED, Decision.STALE, Decision.REMAKE})
 """Decisions after which a launch runs the job."""
+
+
+READABLE = frozenset({Decision.REUSE, Decision.REMAKE})
+"""Decisions on jobs whose facts and measurements are there and hold, whatever else is to run."""
 
 
 BLOCKING = frozenset({Decision.FAILED, Decision.BLOCKED, Decision.WILL_NOT_FIT})
@@ -65,6 +72,8 @@ class JobDecision:
     """Most bytes that it may leave when it runs, as its kind expects; None where not known."""
     absent: tuple[str, ...] = ()
     """Files of the user's data that are not here; with any, the key of the job is not known."""
+    is_let_go: bool = False
+    """True where large files of the job were let go after it was done."""
     fit: Fit | None = None
     """How its kind would lay it out on the machines planned for; None where the kind leaves that
     open, or the plan is for no machines."""
@@ -107,7 +116,7 @@ def decide_jobs(
     # Predictions of one job use the facts of all that are done, so records are read first.
     for job in plan.jobs:
         judge.read_record(job)
-    return [judge.decide(job) for job in plan.jobs]
+    return judge.recall([judge.decide(job) for job in plan.jobs])
 
 
 class _Judge:
@@ -158,11 +167,58 @@ class _Judge:
         record = self._records.get(job.key)
         if record is None:
             return self._decide_undone(job)
-        size = sum(entry.bytes for entry in record.files.values())
+        files = record.files if record.let_go is None else record.standing
+        size = sum(entry.bytes for entry in files.values())
         why = self._why_stale(job, record)
-        if why is None:
-            return JobDecision(job=job, decision=Decision.REUSE, why="done", bytes=size)
-        return JobDecision(job=job, decision=Decision.STALE, why=why, bytes=size)
+        decision, is_let_go = Decision.REUSE, record.let_go is not None
+        if why is not None:
+            size, decision = sum(entry.bytes for entry in record.files.values()), Decision.STALE
+        elif record.let_go is not None:
+            day = time.strftime("%Y-%m-%d", time.localtime(record.let_go.at))
+            why = f"done; its large files were let go on {day}"
+        return JobDecision(
+            job=job, decision=decision, why=why or "done", bytes=size, is_let_go=is_let_go
+        )
+
+    def recall(self, decisions: list[JobDecision]) -> list[JobDecision]:
+        """Decide anew on jobs whose files were let go and are asked for, downstream first.
+
+        They are asked for by a job that is to run and reads them, and by a stage that keeps them.
+        """
+        if not any(item.is_let_go for item in decisions):
+            return decisions
+        stages = self._plan.study.stages
+        wanted: dict[str, str] = {}
+        for item in reversed(decisions):
+            job = item.job
+            if item.is_let_go and stages[job.stage].keep == "always":
+                wanted.setdefault(job.key, f"the stage {job.stage} keeps them")
+            runs = item.decision in RUNS or (item.is_let_go and job.key in wanted)
+            if runs and not KINDS.find(job.kind).GATHERS:
+                for refs in job.inputs.values():
+                    wanted.update({ref.key: f"{job.label} reads them" for ref in refs})
+        remade: dict[str, JobDecision] = {}
+        for at, item in enumerate(decisions):
+            why = wanted.get(item.job.key)
+            if item.is_let_go and item.decision is Decision.REUSE and why is not None:
+                if item.job.key not in remade:
+                    remade[item.job.key] = self._remake(item, why)
+                decisions[at] = replace(remade[item.job.key], job=item.job)
+        return decisions
+
+    def _remake(self, item: JobDecision, why: str) -> JobDecision:
+        """Decide on a job whose files were let go and are asked for."""
+        job = item.job
+        if job.key in self._failed:
+            return replace(item, decision=Decision.FAILED, why=self._failed[job.key])
+        return self._predict(
+            replace(
+                item,
+                decision=Decision.REMAKE,
+                why=f"{item.why.removeprefix('done; ')}, and {why}",
+                bytes=sum(entry.bytes for entry in self._records[job.key].files.values()),
+            )
+        )
 
     def _predict(self, decision: JobDecision) -> JobDecision:
         """Add what the job may write, and how the machines would hold it."""

@@ -23,6 +23,7 @@ from jobs.artifacts.job import Cell
 from orchestrator.plan.own_code import write_entries
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.prepared import read_params, write_params
+from orchestrator.plan.retention import retention_of
 from orchestrator.study.study import Study, study_of
 from orchestrator.study.study_file import parse_study_file
 
@@ -57,6 +58,8 @@ class _Entry(TypedDict):
     """Its key."""
     kind: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
     """Its kind."""
+    reads: NotRequired[list[str]]
+    """Keys of what it reads that is let go once it was read."""
 
 
 class _Index(TypedDict):
@@ -72,6 +75,8 @@ class _Index(TypedDict):
     """Stage -> its jobs."""
     token: NotRequired[Annotated[int, Field(ge=0, lt=90_000_000)]]
     """Number of the holding of the study's lock under which it was written; older ones lack it."""
+    until_read: NotRequired[list[str]]
+    """Keys of the jobs whose large files go once they were read; absent where all are kept."""
 
 
 _INDEX = TypeAdapter(_Index)
@@ -224,16 +229,22 @@ def _indexed_stages(root: Storage, study: str) -> dict[str, list[_Entry]]:
 
 
 def _index_text(plan: Plan, token: int) -> str:
-    stages = []
+    stages, retention = [], retention_of(plan)
     for stage, jobs in plan.stages.items():
-        entries = ({"cell": job.cell, "key": job.key, "kind": job.kind} for job in jobs)
+        entries = (
+            {"cell": job.cell, "key": job.key, "kind": job.kind}
+            | ({"reads": sorted(reads)} if (reads := retention.reads.get(job.key)) else {})
+            for job in jobs
+        )
         stages.append(f"  {json.dumps(stage)}: {_lines(entries, '  ')}")
-    head = {
+    head: dict[str, Any] = {
         "study": plan.study.name,
         "file": plan.study.file.name,
         "folder": str(plan.study.folder),
         "token": token,
     }
+    if retention.readers:
+        head["until_read"] = sorted(retention.readers)
     return json.dumps(head, indent=1)[:-2] + ',\n "stages": {\n' + ",\n".join(stages) + "\n }\n}\n"
 
 

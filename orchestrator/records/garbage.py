@@ -231,6 +231,10 @@ class Collector:
             if attempt != record.attempt:
                 yield from self._part(folder, place, survey, foreign, "an attempt that did not win")
                 continue
+            for name in record.let_go.files if record.let_go else ():
+                if (size := survey.sizes.get(f"{place}/{name}")) is not None:
+                    why = "let go: all that read it were done"
+                    yield Garbage(name=f"{folder}/{place}/{name}", why=why, bytes=size)
             for name in sorted(inside[attempt].intersection(_SPENT)):
                 why = "spent: the job is done"
                 yield from self._part(folder, f"{place}/{name}", survey, foreign, why)
@@ -314,7 +318,8 @@ def _record_in(root: Storage, folder: str, survey: Survey, kind: str) -> Record 
         return None
     place = f"attempts/{record.attempt}"
     is_whole = all(
-        survey.sizes.get(f"{place}/{name}") == entry.bytes for name, entry in record.files.items()
+        survey.sizes.get(f"{place}/{name}") == entry.bytes
+        for name, entry in record.standing.items()
     )
     is_of_job = record.kind == kind and record.key.startswith(folder.rsplit("/", 1)[-1])
     return record if is_whole and is_of_job else None

@@ -150,7 +150,7 @@ def _faults(artifact: Artifact, data: bytes) -> Mapping[str, FileFault]:
     faults = {
         name: FileFault.FOREIGN for name in present - record.files.keys() if not is_private(name)
     }
-    for name, entry in record.files.items():
+    for name, entry in record.standing.items():
         if name not in sizes:
             faults[name] = FileFault.MISSING
         elif sizes[name] != entry.bytes:

@@ -28,8 +28,13 @@ def schema() -> _Schema:
         params = _params(kind, name, definitions)
         definitions[f"{name}.params"] = params
         needed = ["params"] if params.get("required") else []
+        keep = {} if kind.leaves_large_files else {"keep": {"const": "always"}}
         then = {
-            "properties": {"params": {"$ref": f"#/$defs/{name}.params"}, **_input_fields(kind)},
+            "properties": {
+                "params": {"$ref": f"#/$defs/{name}.params"},
+                **_input_fields(kind),
+                **keep,
+            },
             "required": needed + _required_fields(kind),
         }
         stage["allOf"].append({"if": {"properties": {"kind": {"const": name}}}, "then": then})

@@ -19,6 +19,7 @@ def ordered_stages(study: Study) -> list[tuple[Stage, Kind[Params]]]:
     }
     for stage in study.stages.values():
         _check_names(stage, study)
+        _check_keep(stage, kinds[stage.name], study)
         if kinds[stage.name].GATHERS:
             _check_gathering(stage, kinds[stage.name], study)
         else:
@@ -35,6 +36,16 @@ def _check_names(stage: Stage, study: Study) -> None:
         if source.stage not in study.stages:
             where = study.where(*place, "inputs", name)
             raise unknown_name("stage", source.stage, study.stages, where=where)
+
+
+def _check_keep(stage: Stage, kind: Kind[Params], study: Study) -> None:
+    if stage.keep == "until-read" and not kind.leaves_large_files:
+        raise UserError(
+            f"`keep: until-read` is for stages that leave models or activation stores; jobs of "
+            f"kind {stage.kind!r} leave nothing large",
+            where=study.where("stages", stage.name, "keep"),
+            allowed=["always"],
+        )
 
 
 def _check_gathering(stage: Stage, kind: Kind[Params], study: Study) -> None:

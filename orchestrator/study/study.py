@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -70,6 +70,8 @@ class Stage:
     """A cell is kept when it matches any of these: axis -> accepted values. Empty: all are kept."""
     params: Mapping[str, Any]
     """As written, expressions included."""
+    keep: Literal["always", "until-read"] = "always"
+    """How long the large files of its jobs are kept."""
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -214,6 +216,7 @@ def _stage(name: str, fields: StageFields, axes: Mapping[str, Axis], file: Study
         per=tuple(fields.per),
         where=picks,
         params=fields.params,
+        keep=fields.keep,
     )
 
 

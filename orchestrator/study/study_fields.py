@@ -4,7 +4,7 @@ Shorthands (one name for a list of one, a stage's name for an input) are written
 fields mean, and whether the names in them exist, is checked in `study.py`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -87,6 +87,11 @@ class StageFields(Fields):
     per: Names = Field([], description="One gathering job per value of these axes; [] = one job.")
     where: Picks = Field(
         [], description="Keeps the cells that match this mapping, or any of a list of mappings."
+    )
+    keep: Literal["always", "until-read"] = Field(
+        "always",
+        description="until-read: large files of its jobs are deleted once every job that reads "
+        "them is done, and made again when something asks for them. Never part of a key.",
     )
     params: Annotated[dict[str, Any], BeforeValidator(_null_as_empty)] = Field(
         {}, description="Params of the kind; ${axis} and ${axis.field} stand for values."

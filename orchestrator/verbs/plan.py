@@ -1,6 +1,7 @@
 """Verb `plan`: show what a launch would do with each job, and why. Runs and writes nothing."""
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
@@ -43,10 +44,12 @@ def run(options: argparse.Namespace) -> int:
         UserError: something in the study or the options is wrong.
     """
     from cluster.machine.resources import this_machine
+    from orchestrator.dispatch.peak_disk import peak_disk
     from orchestrator.plan.decided_plan import Purpose, decide_plan, find_study
     from orchestrator.plan.disk_space import measure_disk_space
     from orchestrator.plan.notes_before_running import notes_before_running
     from orchestrator.plan.plan_document import plan_document
+    from orchestrator.plan.retention import notes_on_retention, retention_of
     from orchestrator.profiles.costs import plan_costs
     from orchestrator.views.cost_output import show_costs
     from orchestrator.views.text_output import show_plan
@@ -66,12 +69,15 @@ def run(options: argparse.Namespace) -> int:
     document = plan_document(decided.plan, decided.decisions)
     space = measure_disk_space(root, decided.decisions)
     document["totals"]["free_bytes"] = space.free_bytes
+    peak = peak_disk(decided.decisions, retention_of(decided.plan))
+    document["totals"]["let_go"] = asdict(peak) if peak else None
     own = decided.plan.own.codes
     document["entries"] = {path: code.digests[path] for path, code in own.items()}
     document["notes"] = [
         *decided.plan.notes,
         *notes_on_machines(machines),
         *([] if options.machines or profile else notes_on_neighbours()),
+        *notes_on_retention(decided.plan),
         *notes_before_running(decided.plan, decided.to_run),
     ]
     costs = None
@@ -87,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
     _say_totals(document, len(decided.to_run), place)
     if decided.to_run:
         say(f"to write: {space.summary}")
+    if peak:
+        say(f"to let go: {peak.summary}")
     if profile is not None and costs is not None:
         show_costs(costs, profile.name)
     if space.warning:

@@ -84,7 +84,9 @@ def _status(root: Storage, study: "Study", plans: "dict[str, Plan]") -> _Status:
     decided = decide_plan(root, study, earlier=plans.get(study.name))
     plans[study.name] = decided.plan
     done = decided.keys(Decision.REUSE)
-    return status_of(root, study.name, decided.plan.jobs, done=done, past=decided.history)
+    status = status_of(root, study.name, decided.plan.jobs, done=done, past=decided.history)
+    status["let_go"] = sum(item.is_let_go for item in decided.by_key.values())
+    return status
 
 
 def _status_or_error(root: Storage, name: str, plans: "dict[str, Plan]") -> _Status:
@@ -123,6 +125,8 @@ def _print(status: _Status, *, details: bool, every_job: bool) -> None:
         say(f"  running: {status['launch']['held_by']}")
     if status["waits_for"]:
         say(f"  {status['waits_for']['line']}")
+    if status["let_go"]:
+        say(f"  {status['let_go']} done jobs whose large files were let go (keep: until-read)")
     if not details:
         return
     _print_stages(status["stages"])

@@ -17,7 +17,7 @@ from jobs.artifacts.job import InputRef, Job, Scalar
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from orchestrator.plan.decided_plan import DecidedPlan
-from orchestrator.plan.decisions import BLOCKING, RUNS, Decision, JobDecision
+from orchestrator.plan.decisions import BLOCKING, READABLE, RUNS, Decision, JobDecision
 from orchestrator.records.failure import Result
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _NOT_RUN = {
     Decision.NEW: "is not run yet",
     Decision.CHANGED: "has other settings now, and has not run with them",
+    Decision.REMAKE: "was let go, and has not run again",
     Decision.STALE: "was made from an input that has changed since, and has not run again",
 }
 
@@ -126,7 +127,7 @@ def _source(
     from jobs.comparing.measuring_kinds import expected_values
 
     decision = decided.by_key[ref.key]
-    if decision.decision is Decision.REUSE:
+    if decision.decision in READABLE:
         artifact = Artifact(root, ref.kind, ref.key)
         return Source(stage=ref.stage, cell=ref.cell, values=ref.values, artifact=artifact)
     status, reason = why_missing(decided, decision)
@@ -167,7 +168,7 @@ class _Checkpoints:
 
     def _of(self, job: Job) -> Mapping[str, Scalar]:
         if job.key not in self._facts:
-            is_done = self._decided.by_key[job.key].decision is Decision.REUSE
+            is_done = self._decided.by_key[job.key].decision in READABLE
             facts = Artifact(self._root, job.kind, job.key).facts if is_done else {}
             self._facts[job.key] = facts.get("model", {})
         return self._facts[job.key]

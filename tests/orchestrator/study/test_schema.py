@@ -73,3 +73,9 @@ def test_an_axis_has_values_and_a_mapping_has_a_name(axes):
 def test_the_verb_prints_each_schema_that_is_published(name, capsys):
     assert main(["schema", "--of", name]) == 0
     jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
+
+
+def test_only_stages_that_leave_something_large_may_let_it_go():
+    assert not faults({"kind": "probe", "keep": "until-read"})
+    assert not faults({"kind": "pairs", "keep": "always", "params": {"format": "f", "source": "s"}})
+    assert faults({"kind": "pairs", "keep": "until-read", "params": {"format": "f", "source": "s"}})
