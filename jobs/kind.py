@@ -5,9 +5,8 @@ plans or Ray. Heavy libraries (torch, transformers, trl, pandas) are imported in
 `run` calls, never at module level: planning a study imports every kind it names.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -154,17 +153,9 @@ class Kind(Generic[P]):
     SWEEPS: tuple[str, ...] = ()
     """Axes that its jobs add to their measurements by themselves."""
 
-    def large_files(self, names: Iterable[str]) -> list[str]:
-        """Return which of the files of an artifact may be let go once they were read."""
-        return [name for name in names if any(fnmatchcase(name, one) for one in self._lets_go)]
-
     @property
-    def leaves_large_files(self) -> bool:
-        """True when jobs of this kind leave files that may be let go once they were read."""
-        return bool(self._lets_go)
-
-    @property
-    def _lets_go(self) -> tuple[str, ...]:
+    def large_files(self) -> tuple[str, ...]:
+        """Patterns of names of the files that may be let go once they were read."""
         if self.LETS_GO is not None:
             return self.LETS_GO
         leaves_tensors = isinstance(self.LEAVES, Model) or self.LEAVES is Results.STORE

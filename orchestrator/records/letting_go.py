@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Annotated, NotRequired
 
 from pydantic import Field, TypeAdapter
@@ -88,7 +89,8 @@ class LettingGo:
         if record.let_go is not None:
             self._delete(artifact, record)
             return None
-        names = KINDS.find(kind).large_files(record.files)
+        patterns = KINDS.find(kind).large_files
+        names = [name for name in record.files if any(fnmatchcase(name, one) for one in patterns)]
         if not names or not self._are_done(readers, key, digest) or self._is_needed(key, digest):
             return None
         with ExitStack() as kept:

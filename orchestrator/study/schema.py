@@ -28,7 +28,7 @@ def schema() -> _Schema:
         params = _params(kind, name, definitions)
         definitions[f"{name}.params"] = params
         needed = ["params"] if params.get("required") else []
-        keep = {} if kind.leaves_large_files else {"keep": {"const": "always"}}
+        keep = {} if kind.large_files else {"keep": {"const": "always"}}
         then = {
             "properties": {
                 "params": {"$ref": f"#/$defs/{name}.params"},

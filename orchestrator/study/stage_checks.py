@@ -39,7 +39,7 @@ def _check_names(stage: Stage, study: Study) -> None:
 
 
 def _check_keep(stage: Stage, kind: Kind[Params], study: Study) -> None:
-    if stage.keep == "until-read" and not kind.leaves_large_files:
+    if stage.keep == "until-read" and not kind.large_files:
         raise UserError(
             f"`keep: until-read` is for stages that leave models or activation stores; jobs of "
             f"kind {stage.kind!r} leave nothing large",
