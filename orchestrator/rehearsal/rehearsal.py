@@ -5,7 +5,8 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.errors import UserError
@@ -24,6 +25,8 @@ from orchestrator.rehearsal.small_study import SmallStudy, names_layers, small_s
 from orchestrator.study.expressions import DATA_VARIABLE
 from orchestrator.study.study import Study
 
+REHEARSALS = "rehearsals"
+"""Folder of the root below which rehearsals lie."""
 _NEVER = (
     "real weights: what trained models say, and what 16 bits do to them",
     "GPU kernels, GPU memory (`plan` forecasts it) and several processes of one training",
@@ -86,9 +89,7 @@ def rehearse(
             faults = list(faults_of(root, launched))
             notes = list(notes_of(root, launched))
     stages = list(outcomes(small, study, launched, faults))
-    if not faults:
-        shutil.rmtree(folder, ignore_errors=True)
-    return RehearsalReport(
+    report = RehearsalReport(
         study=study.name,
         stages=stages,
         faults=faults,
@@ -97,8 +98,16 @@ def rehearse(
         sizes=list(_sizes(small)),
         seconds=time.monotonic() - began,
         processor_seconds=_processor_seconds() - used,
-        kept=str(folder / "root") if faults else None,
+        stopped=launched.exit_code if launched.exit_code not in (0, 1) else None,
+        kept=str(folder / "root"),
     )
+    if not report.is_held:
+        return report
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.parent.name == REHEARSALS:
+        with suppress(OSError):
+            folder.parent.rmdir()  # where no other is kept there
+    return replace(report, kept=None)
 
 
 def _sizes(small: SmallStudy) -> Iterator[str]:

@@ -13,7 +13,7 @@ class StageState(StrEnum):
     WOULD_FAIL = "would-fail"
     """A job failed, or what it left cannot be used."""
     BLOCKED = "blocked"
-    """It reads what failed."""
+    """It reads what failed, or was not reached."""
     NOT_REHEARSED = "not-rehearsed"
     """It cannot be run small."""
 
@@ -68,14 +68,22 @@ class RehearsalReport:
     """Wall time."""
     processor_seconds: float
     """Processor time of this process and its children."""
+    stopped: int | None
+    """Exit code of a launch that ended before its jobs did; None where it ran to its end."""
     kept: str | None
     """Root that was kept, to look into; None where all held."""
 
     @property
+    def is_held(self) -> bool:
+        """True when all that could be rehearsed ran, and nothing in it would fail."""
+        ran = (StageState.HELD, StageState.NOT_REHEARSED)
+        return not self.faults and all(stage.state in ran for stage in self.stages)
+
+    @property
     def exit_code(self) -> int:
-        """0 when all that could be rehearsed held, else 1."""
-        return 1 if self.faults else 0
+        """0 when all that could be rehearsed held, else 1; 75 or 130 where it was stopped."""
+        return self.stopped or (0 if self.is_held else 1)
 
     def to_json(self) -> Mapping[str, object]:
         """Return the report as a JSON document."""
-        return {"held": not self.faults, **asdict(self)}
+        return {"held": self.is_held, **asdict(self)}

@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
         options: the words of the command line.
 
     Returns:
-        0 when all that can be rehearsed held, 1 when something would fail, 130 interrupted.
+        0 when all that can be rehearsed held, 1 when something would fail, 75 or 130 when it was
+        stopped before its end.
 
     Raises:
         UserError: something in the study or the options is wrong.
@@ -70,6 +71,8 @@ def _folder(options: argparse.Namespace, root: "Storage", study: str) -> Path:
     import os
     import tempfile
 
+    from orchestrator.rehearsal.rehearsal import REHEARSALS
+
     if options.into is not None:
         folder = Path(options.into).expanduser()
         if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
@@ -80,7 +83,7 @@ def _folder(options: argparse.Namespace, root: "Storage", study: str) -> Path:
             )
         return folder.absolute()
     if root.is_local:
-        place = Path(root.path("rehearsals")).absolute()
+        place = Path(root.path(REHEARSALS)).absolute()
         nearest = next(path for path in place.parents if path.exists())
         # The root of a profile may be a folder of another machine.
         if nearest in (place.parent, place.parent.parent) and os.access(nearest, os.W_OK):
@@ -107,8 +110,12 @@ def _show(report: "RehearsalReport") -> None:
     say("not rehearsed:")
     for text in report.open:
         say(f"  {text}")
+    kept = f"; the rehearsal is kept in {report.kept}" if report.kept else ""
+    how = f"{len(report.faults)} faults"
+    if report.is_held:
+        how = "all that can be rehearsed held"
+    elif report.stopped:
+        how = "stopped before its end, and the same command goes on"
+    say(f"{report.study}: {how}, {report.seconds:.0f} s{kept}")
     if report.faults:
-        hint = f"`deltascale logs {report.study} KEY --root {report.kept}` shows what jobs wrote"
-        say(f"{report.study}: {len(report.faults)} faults, {report.seconds:.0f} s; {hint}")
-    else:
-        say(f"{report.study}: all that can be rehearsed held, {report.seconds:.0f} s")
+        say(f"  `deltascale logs {report.study} KEY --root {report.kept}` shows what jobs wrote")

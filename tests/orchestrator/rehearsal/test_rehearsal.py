@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -198,3 +199,18 @@ def test_a_template_that_refuses_a_role_is_named(rehearsed, tmp_path) -> None:
     except UserError as fault:
         told = str(fault)
     assert "system" in told
+
+
+def test_a_rehearsal_that_is_stopped_holds_nothing(rehearsed, monkeypatch) -> None:
+    """Nothing is said to hold that did not run."""
+    from orchestrator.dispatch.interruption import handle_signals
+
+    def stop_at_once(self, timeout_s):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    monkeypatch.setattr(Executor, "wait", stop_at_once)
+    with handle_signals(may_raise=True):
+        report = rehearsed(MODELS + PAIRS)
+    assert report.exit_code == 130 and not report.is_held and not report.to_json()["held"]
+    assert Path(report.kept).is_dir()
