@@ -130,7 +130,7 @@ class BatchRequest:
     save_s: int = 300
     """Seconds before the time limit at which the work is asked to save."""
     is_requeued: bool = True
-    """Whether it asks SLURM to queue it again; else others are queued behind it."""
+    """Whether SLURM may queue it again; else others are queued behind it."""
     most_idle_starts: int = 3
     """Starts in a row without progress after which it ends."""
     most_wait_s: int = 180

@@ -18,7 +18,6 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 def write_script(request: BatchRequest) -> str:
     """Write the script of an allocation. The same request gives the same text."""
-    again = script_parts.AGAIN_REQUEUED if request.is_requeued else script_parts.AGAIN_CHAINED
     parts = [
         "\n".join(
             [
@@ -34,7 +33,7 @@ def write_script(request: BatchRequest) -> str:
         script_parts.ENDED_BEFORE,
         script_parts.NODE,
         script_parts.SIGNALS,
-        script_parts.AGAIN_HEAD + again,
+        script_parts.AGAIN,
         script_parts.GUARDED,
         script_parts.COORDINATE,
     ]
@@ -102,8 +101,9 @@ def _setup(setup: Setup) -> list[str]:
     lines += [
         'export PATH="$(dirname "$python"):$PATH"   # where `ray` is',
         "unset RAY_ADDRESS RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH RAY_TMPDIR",
+        "unset RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
         "export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0 RAY_USAGE_STATS_ENABLED=0 "
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=5",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=5",
     ]
     inside = f"apptainer exec --nv {shlex.quote(setup.image)} " if setup.image else ""
     lines.append(f'inside() {{ exec {inside}"$@"; }}')

@@ -111,6 +111,11 @@ _REFUSALS = (
         meaning="there is no such reservation, or it is not yours",
     ),
     Refusal(
+        text="unrecognized option",
+        about="options",
+        meaning="this version of SLURM has no such option",
+    ),
+    Refusal(
         text="job dependency problem",
         about="dependency",
         meaning="the job that it was to follow is not known any more",
@@ -141,6 +146,7 @@ _WAITS = {
     "PartitionNodeLimit": "it asks for more nodes than its partition gives: it never starts",
     "PartitionTimeLimit": "its time limit is above its partition's: it never starts",
     "ReqNodeNotAvail": "a node that it needs is down, reserved or kept for maintenance",
+    "PartitionConfig": "its partition has no such nodes, or takes no such job: it never starts",
     "AssociationJobLimit": "the account has as many jobs as it may",
     "InvalidAccount": "its account is not valid: it never starts",
     "InvalidQOS": "its quality of service is not valid: it never starts",

@@ -119,7 +119,7 @@ stop_ray() {  # only what was started here, by process id: never `ray stop`
 trap stop_ray EXIT
 """
 
-AGAIN_HEAD = r"""
+AGAIN = r"""
 again() {  # why: this start is over, the work is not
     local now last='' idle=0
     stop_ray
@@ -131,20 +131,15 @@ again() {  # why: this start is over, the work is not
         say "$1; $idle starts in a row got no further, so it is not tried again"
         end_for_good 75
     fi
-"""
-
-AGAIN_REQUEUED = r"""    if [ "$(state_of "$SLURM_JOB_ID")" = RUNNING ]; then
-        say "$1; this job goes back into the queue"
-        scontrol requeue "$SLURM_JOB_ID" || say "SLURM does not queue it again: launch once more"
-    else
+    if [ -n "$successors" ]; then
+        say "$1; the next job of the chain goes on"
+    elif [ "$(state_of "$SLURM_JOB_ID")" != RUNNING ]; then
         say "$1"   # cancelled, or queued again by SLURM itself
+    elif scontrol requeue "$SLURM_JOB_ID"; then
+        say "$1; this job goes back into the queue"
+    else
+        say "$1; SLURM does not queue it again: launch once more"
     fi
-    exit 75
-}
-"""
-
-AGAIN_CHAINED = r"""    if [ -n "$successors" ]; then say "$1; the next job of the chain goes on"
-    else say "$1; this was the last job of the chain: launch once more"; fi
     exit 75
 }
 """
@@ -173,7 +168,13 @@ if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
     workers=$!
 fi
 (inside "$python" -m cluster.slurm.wait_for_nodes \
-    "$address" "$SLURM_JOB_NUM_NODES" "$most_wait_s") || again "not all nodes joined Ray"
+    "$address" "$SLURM_JOB_NUM_NODES" "$most_wait_s") &
+waiting=$!
+while kill -0 $waiting 2>/dev/null; do
+    sleep 1 & wait $!   # a signal ends the wait at once
+    [ -z "$asked" ] && { [ -z "$workers" ] || kill -0 $workers 2>/dev/null; } || kill $waiting
+done 2>/dev/null
+wait $waiting || again "not all nodes joined Ray"
 say "Ray runs at $address over $SLURM_JOB_NUM_NODES nodes"
 """
 

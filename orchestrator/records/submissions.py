@@ -5,6 +5,7 @@ The study's text is kept beside it, so that a later edit of the file does not ch
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NotRequired
 
 from pydantic import Field, TypeAdapter
@@ -13,6 +14,7 @@ from typing_extensions import TypedDict
 from cluster.checked_json import damaged_file, read_as
 from cluster.errors import unknown_name
 from cluster.storage import Storage
+from orchestrator.permission.own_files import submissions_place
 
 JobId = Annotated[str, Field(pattern=r"^[0-9]{1,12}$")]
 
@@ -51,8 +53,6 @@ class Submission(TypedDict):
     """Folder that its relative paths start at."""
     entries: dict[str, str]
     """File of each entry that the study brings along -> SHA-256."""
-    state_folder: str
-    """Folder of what its starts remember; a local path that all nodes see."""
     allocations: list[SubmittedAllocation]
     """Its allocations, in order."""
     refused: NotRequired[str | None]
@@ -89,6 +89,23 @@ def latest_submission(root: Storage, study: str) -> Submission | None:
         if submission is not None and not submission.get("refused"):
             return submission
     return None
+
+
+def files_of(root: Storage, study: str, submission: str) -> Path:
+    """Return the folder of scripts, logs and states of a submission, which all nodes see.
+
+    It is under the root where that is a path, else in the user's home: clusters share homes.
+    """
+    if root.is_local:
+        return root.path(f"{submissions_folder(study)}/{submission}").resolve()
+    return submissions_place() / f"{study}-{submission}"
+
+
+def mark_stopped(root: Storage, study: str, submission: Submission) -> None:
+    """Have no allocation of a submission begin any more, where its folder is to be seen here."""
+    folder = files_of(root, study, submission["id"])
+    if folder.is_dir():
+        (folder / "stopped").write_text("130\n", encoding="ascii")
 
 
 def job_ids(submission: Submission) -> list[str]:

@@ -2,6 +2,8 @@
 
 import argparse
 
+from cluster.errors import UserError
+from cluster.storage import Storage
 from orchestrator.console import say, say_json
 from orchestrator.verb import chosen_study, study_argument
 
@@ -18,6 +20,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SELECTOR",
         help="stage:axis=value,value or the start of a key; everything when not given",
     )
+    parser.add_argument(
+        "--scancel",
+        action="store_true",
+        help="also take the study's jobs out of the queue of SLURM, running or not",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,6 +35,10 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         0, also when no launch is running.
+
+    Raises:
+        UserError: only some jobs are to be cancelled, and an allocation is of all.
+        SurroundingsError: SLURM does not take its part.
     """
     from orchestrator.dispatch.cancel_requests import ask_to_cancel
     from orchestrator.plan.decided_plan import Purpose, plan_study
@@ -35,16 +46,61 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.study.selector import select
     from orchestrator.text import pluralize
 
+    if options.scancel and options.selectors:
+        raise UserError(
+            "--scancel ends whole allocations: it does not go with selected jobs",
+            where="--scancel",
+            hint="without it, a running launch cancels only these",
+        )
     root, study = chosen_study(options)
     jobs = select(plan_study(root, study, purpose=Purpose.ASK).jobs, *options.selectors)
     holder = current_holder(root, study.name)
     if holder is not None:
         ask_to_cancel(root, study.name, [job.key for job in jobs] if options.selectors else None)
+    queued = _queued(root, study.name, options)
     if options.json:
-        say_json({"study": study.name, "asked": holder is not None, "jobs": len(jobs)})
-    elif holder is None:
-        say(f"no launch of {study.name!r} is running: nothing to cancel")
-    else:
+        say_json(
+            {
+                "study": study.name,
+                "asked": holder is not None,
+                "jobs": len(jobs),
+                "scancelled": queued if options.scancel else [],
+            }
+        )
+        return 0
+    if holder is not None:
         what = pluralize(len(jobs), "job") if options.selectors else "everything"
         say(f"asked {holder} to cancel {what}; `deltascale launch {study.name}` resumes")
+    if options.scancel and queued:
+        say(f"taken out of the queue of SLURM: {', '.join(queued)}")
+    elif holder is None and queued:
+        say(
+            f"no launch of {study.name!r} is running; job {queued[0]} is in the queue of SLURM, "
+            "and `--scancel` takes it out"
+        )
+    elif holder is None:
+        say(f"no launch of {study.name!r} is running: nothing to cancel")
     return 0
+
+
+def _queued(root: Storage, study: str, options: argparse.Namespace) -> list[str]:
+    """Return the ids of a study's jobs in the queue, which are taken out of it where asked for.
+
+    Raises:
+        SurroundingsError: SLURM does not take it.
+    """
+    from cluster.slurm.queue import cancel, look
+    from orchestrator.records.submissions import job_ids, latest_submission, mark_stopped
+
+    submission = latest_submission(root, study)
+    if submission is None:
+        return []
+    ids = job_ids(submission)
+    found = look(ids)
+    if not options.scancel:
+        return [job for job in ids if job in found and not found[job].is_over]
+    mark_stopped(root, study, submission)
+    # Those behind it first: none must begin because the one before it has ended.
+    wanted = [job for job in reversed(ids) if job not in found or not found[job].is_over]
+    cancel(wanted)
+    return sorted(wanted, key=int)

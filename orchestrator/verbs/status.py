@@ -60,7 +60,10 @@ def run(options: argparse.Namespace) -> int:
                 _print(document, details=options.study is not None, every_job=options.jobs)
             if not documents:
                 say(f"no study has been launched under {root.url}")
-        is_running = any(document["state"] == "running" for document in documents)
+        is_running = any(
+            document["state"] == "running" or (document.get("queue") or {}).get("is_queued")
+            for document in documents
+        )
         if not options.watch or not is_running:
             return 0
         flush_or_end()
@@ -79,6 +82,8 @@ def _statuses(root: Storage, study: str | None, plans: "dict[str, Plan]") -> lis
 def _status(root: Storage, study: "Study", plans: "dict[str, Plan]") -> _Status:
     from orchestrator.plan.decided_plan import decide_plan
     from orchestrator.plan.decisions import Decision
+    from orchestrator.records.ledger import LaunchState
+    from orchestrator.views.queued import queue_of
     from orchestrator.views.status import status_of
 
     decided = decide_plan(root, study, earlier=plans.get(study.name))
@@ -86,7 +91,8 @@ def _status(root: Storage, study: "Study", plans: "dict[str, Plan]") -> _Status:
     done = decided.keys(Decision.REUSE)
     status = status_of(root, study.name, decided.plan.jobs, done=done, past=decided.history)
     status["let_go"] = sum(item.is_let_go for item in decided.by_key.values())
-    return status
+    is_complete = status["state"] == LaunchState.COMPLETE.value
+    return {**status, "queue": None if is_complete else queue_of(root, study.name)}
 
 
 def _status_or_error(root: Storage, name: str, plans: "dict[str, Plan]") -> _Status:
@@ -119,6 +125,8 @@ def _print(status: _Status, *, details: bool, every_job: bool) -> None:
         f"  {status['attempts']} attempts in {status['launches']} launches, "
         f"{duration(status['seconds_used'])} of work, {status['gpu_hours_used']} GPU-hours"
     )
+    if status["queue"]:
+        say(f"  {status['queue']['line']}")
     if status["budget"]:
         say(f"  {status['budget']['ended'] or status['budget']['line']}")
     if status["launch"] and status["launch"]["held_by"]:

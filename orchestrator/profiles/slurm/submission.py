@@ -17,7 +17,6 @@ from orchestrator.console import note, say, say_json
 from orchestrator.dispatch.execution import new_launch_id
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
 from orchestrator.permission.own_code import remember_launched
-from orchestrator.permission.own_files import submissions_place
 from orchestrator.plan.allocation_time import ask_time
 from orchestrator.plan.allocations import Allocation, NodeOffer, cut, stage_needs
 from orchestrator.plan.decided_plan import DecidedPlan, Purpose, decide, plan_study
@@ -33,13 +32,16 @@ from orchestrator.records.lock import study_lock
 from orchestrator.records.submissions import (
     Submission,
     SubmittedAllocation,
+    files_of,
     job_ids,
     kept_study,
     latest_submission,
-    submissions_folder,
     write_submission,
 )
 from orchestrator.study.selector import select
+
+_SPARE = 4
+"""Jobs that follow each other where a queue turns out to forbid what the profile asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,8 @@ def _prepare(
 ) -> tuple[Submission, list[_Prepared]]:
     """Write everything that the queue will run, and what is known of it."""
     root, study = request.root, request.study
-    folder = _folder(root, study.name, identifier)
+    folder = files_of(root, study.name, identifier)
+    folder.mkdir(parents=True, exist_ok=True)
     facts = ScriptFacts(
         study=study.name,
         submission=identifier,
@@ -173,7 +176,6 @@ def _prepare(
         "file": study.file.name,
         "folder": str(study.folder),
         "entries": entry_digests(decided),
-        "state_folder": str(folder),
         "allocations": [_document(one) for one in prepared],
     }
     root.write(kept_study(study.name, identifier), study.file.text.encode())
@@ -185,19 +187,6 @@ def entry_digests(decided: DecidedPlan) -> dict[str, str]:
     """Return file -> SHA-256 of each entry that a study brings along."""
     own = decided.plan.own.codes
     return {path: code.digests[path] for path, code in own.items()}
-
-
-def _folder(root: Storage, study: str, identifier: str) -> Path:
-    """Make the folder of scripts and logs: under the root where that is a path, else in the home.
-
-    All nodes have to see it; clusters share homes.
-    """
-    if root.is_local:
-        folder = root.path(f"{submissions_folder(study)}/{identifier}").resolve()
-    else:
-        folder = submissions_place() / f"{study}-{identifier}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _document(prepared: _Prepared) -> SubmittedAllocation:
@@ -220,15 +209,18 @@ def _submit(
     before: list[str] = []
     try:
         for one, document in zip(prepared, submission["allocations"], strict=True):
-            for _ in range(chain):
-                job = submit(
-                    one.request,
-                    str(one.script),
-                    after=before,
-                    is_retry=bool(document["jobs"]),
-                )
+            length = chain
+            while len(document["jobs"]) < length:
+                is_retry = bool(document["jobs"])
+                job = submit(one.request, str(one.script), after=before, is_retry=is_retry)
                 document["jobs"].append(job)
                 before = [job]
+                if length == 1 and not queue.is_requeue_allowed(job):
+                    note(
+                        "SLURM does not queue jobs again here: "
+                        f"{_SPARE} jobs follow each other instead (say again: chain)"
+                    )
+                    length = _SPARE
             jobs = "".join(f"{job}\n" for job in document["jobs"])
             Path(one.request.state_folder, "jobs").write_text(jobs, encoding="utf-8")
     except DeltascaleError as fault:

@@ -1,0 +1,76 @@
+"""What is in a queue for a study, or was: by its ids, asked of SLURM where that answers at once."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cluster.slurm.queue import QueuedJob, look
+from cluster.storage import Storage
+from orchestrator.records.submissions import Submission, files_of, job_ids, latest_submission
+
+
+def queue_of(root: Storage, study: str) -> dict[str, Any] | None:
+    """Return what is known of the latest submission of a study as JSON; None where there is none.
+
+    Args:
+        root: the output root.
+        study: name of the study.
+    """
+    submission = latest_submission(root, study)
+    if submission is None:
+        return None
+    jobs = look(job_ids(submission))
+    allocations = [
+        _allocation(submission, number, jobs, files_of(root, study, submission["id"]))
+        for number in range(1, len(submission["allocations"]) + 1)
+    ]
+    current = next((one for one in allocations if one["ended"] is None), allocations[-1])
+    return {
+        "submission": submission["id"],
+        "job": submission["allocations"][0]["jobs"][0] if job_ids(submission) else None,
+        "profile": submission["profile"],
+        "is_queued": any(not job.is_over for job in jobs.values()),
+        "line": _line(current, len(allocations)),
+        "allocations": allocations,
+    }
+
+
+def _allocation(
+    submission: Submission, number: int, found: Mapping[str, QueuedJob], files: Path
+) -> dict[str, Any]:
+    """Describe one allocation: the job of it that is or was last in the queue."""
+    allocation = submission["allocations"][number - 1]
+    known = [found[job] for job in allocation["jobs"] if job in found]
+    alive = [job for job in known if not job.is_over]
+    job = (alive or known[-1:] or [None])[0]
+    folder = files / str(number)
+    return {
+        "number": number,
+        "jobs": allocation["jobs"],
+        "stages": allocation["stages"],
+        "state": job.state if job else None,
+        "says": job.describe() if job else None,
+        "ended": _code(folder / "ended"),
+        "has_started": (folder / "started").exists(),
+        "log": allocation["log"],
+    }
+
+
+def _line(allocation: dict[str, Any], total: int) -> str:
+    """Say where the allocation that matters now stands, from the queue or else from its files."""
+    part = f" (allocation {allocation['number']} of {total})" if total > 1 else ""
+    ids = allocation["jobs"]
+    if allocation["says"]:
+        return f"SLURM: job {allocation['says']}{part}"
+    job = f"job {ids[0]}" if ids else "a job"
+    if allocation["ended"] is not None:
+        return f"SLURM: {job} ended with code {allocation['ended']}{part}"
+    begun = "has begun" if allocation["has_started"] else "has not begun as far as is known"
+    return f"SLURM: {job} {begun}{part}; the queue says nothing of it here"
+
+
+def _code(path: Path) -> int | None:
+    with suppress(OSError, ValueError):
+        return int(path.read_text(encoding="ascii")[:8])
+    return None

@@ -1,0 +1,148 @@
+"""What a batch script says to SLURM and to the shell, whatever a user chose."""
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from cluster.errors import UserError
+from cluster.slurm.batch_request import BatchRequest, NodeShape, Said, Setup
+from cluster.slurm.batch_script import ADDRESS, write_script
+
+REQUEST = BatchRequest(
+    title="study 'ladder', allocation 1 of 2: base, pairs",
+    name="ladder.1",
+    nodes=NodeShape(count=2, cpus=64, gpus=8, labels={"gpu_memory_gb": "80"}),
+    setup=Setup(python="/opt/venv/bin/python", modules=["cuda/12.4"], variables={"A": "1"}),
+    command=["deltascale", "launch", "ladder", "--address", ADDRESS],
+    output="/scratch/logs/1-%j.log",
+    state_folder="/scratch/logs/1",
+    account="proj",
+    partition="gpu",
+    time=Said(value="12:00:00", why="Time: 7 h expected."),
+    memory=Said(value="480000M", why="Memory: all."),
+)
+HOSTILE = ["a b", "a'b", 'a"b', "a$(touch x)", "a`touch x`", "a\nb", "a;b", "a#b", "*", "-n", "é"]
+_KNOWN_TO_20_11 = {
+    "job-name", "account", "partition", "qos", "nodes", "ntasks-per-node", "cpus-per-task", "gres",
+    "exclusive", "mem", "time", "signal", "requeue", "no-requeue", "open-mode", "output",
+}  # fmt: skip
+
+
+def directives(script: str) -> dict[str, str]:
+    lines = [line[len("#SBATCH --") :] for line in script.splitlines() if line[:7] == "#SBATCH"]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def check_syntax(script: str) -> None:
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+
+
+def test_everything_that_is_asked_of_slurm_stands_at_the_top_and_says_where_it_comes_from() -> None:
+    script = write_script(REQUEST)
+    assert directives(script) == {
+        "job-name": "ladder.1",
+        "account": "proj",
+        "partition": "gpu",
+        "nodes": "2",
+        "ntasks-per-node": "1",
+        "cpus-per-task": "64",
+        "gres": "gpu:8",
+        "mem": "480000M",
+        "time": "12:00:00",
+        "signal": "B:USR1@300",
+        "requeue": "",
+        "open-mode": "append",
+        "output": '"/scratch/logs/1-%j.log"',
+    }
+    assert "# Time: 7 h expected.\n#SBATCH --time=12:00:00\n" in script
+    first_command = script.index("python=")
+    assert all(script.index(f"#SBATCH --{name}") < first_command for name in directives(script))
+
+
+def test_only_options_that_slurm_20_11_knows_are_used() -> None:
+    everything = replace(REQUEST, qos="high", nodes=NodeShape(is_exclusive=True), is_requeued=False)
+    for request in (REQUEST, everything):
+        assert set(directives(write_script(request))) <= _KNOWN_TO_20_11
+
+
+@pytest.mark.parametrize("is_requeued", [True, False])
+def test_scripts_are_whole_bash(is_requeued: bool) -> None:
+    check_syntax(write_script(replace(REQUEST, is_requeued=is_requeued)))
+    assert write_script(REQUEST) == write_script(REQUEST)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_user_chose_reaches_commands_as_it_was_written(text: str, tmp_path) -> None:
+    setup = Setup(
+        python=text, venv=None, variables={"CHOSEN": text}, scratch=text, interface=text, code=text
+    )
+    script = write_script(
+        replace(REQUEST, title=text, setup=setup, command=["printf", "%s\\0", text, ADDRESS])
+    )
+    check_syntax(script)
+    settings = script[: script.index("\nsay() {")]
+    ask = '\naddress=there\nprintf "%s\\0" "$CHOSEN" "$scratch" "$interface" "$python"\n(launch)\n'
+    done = subprocess.run(
+        ["bash", "-c", settings + ask], cwd=tmp_path, capture_output=True, timeout=20
+    )
+    assert done.stdout.decode().split("\0")[:-1] == [text, text, text, text, text, "there"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("field", ["account", "partition", "qos", "name"])
+@pytest.mark.parametrize("text", ["a b", "a\n#SBATCH --uid=0", 'a"', "a'", "a\\", "a#b", "", "é"])
+def test_names_that_sbatch_would_read_otherwise_are_refused(field: str, text: str) -> None:
+    with pytest.raises(UserError, match="cannot be the"):
+        replace(REQUEST, **{field: text})
+
+
+@pytest.mark.parametrize("path", ["/a\n#SBATCH --uid=0/%j", '/a"/%j', "/a\\/%j"])
+def test_a_path_that_cannot_stand_in_a_directive_is_refused(path: str) -> None:
+    with pytest.raises(UserError, match="cannot stand in a batch script"):
+        replace(REQUEST, output=path)
+
+
+def test_a_path_with_a_space_is_quoted_and_its_percent_signs_are_its_own() -> None:
+    script = write_script(replace(REQUEST, output="/my scratch/100%n/1-%j.log"))
+    assert directives(script)["output"] == '"/my scratch/100%%n/1-%j.log"'
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--constraint=a b", "no option"),
+        ("-C a", "no option"),
+        ("--constraint=a\n#SBATCH --uid=0", "no option"),
+        ("--array=0-3", "itself"),
+        ("--time=1:00", "itself"),
+    ],
+)
+def test_further_options_are_single_words_that_are_not_ours(option: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        replace(REQUEST, options=[option])
+    assert directives(write_script(replace(REQUEST, options=["--constraint=a100"])))[
+        "constraint"
+    ] == "a100"  # fmt: skip
+
+
+def test_no_token_is_in_a_script_or_on_a_command_line_of_it() -> None:
+    script = write_script(REQUEST)
+    assert "RAY_AUTH_MODE=token" in script
+    assert "RAY_AUTH_TOKEN=" not in script
+    token = script[script.index("head -c 32 /dev/urandom") :].splitlines()[0]
+    assert "| with_token" in token  # from pipe to file
+
+
+def test_ray_is_stopped_by_process_id_alone() -> None:
+    code = [
+        line.partition(" #")[0] for line in write_script(REQUEST).splitlines() if line[:1] != "#"
+    ]
+    assert not [line for line in code if "ray stop" in line or "pkill" in line or "killall" in line]
+
+
+def test_symmetric_run_is_for_exclusive_nodes() -> None:
+    with pytest.raises(UserError, match="exclusive nodes"):
+        replace(REQUEST, is_symmetric=True)
