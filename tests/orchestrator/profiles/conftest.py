@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.slurm_commands import answering
+
+__all__ = ["answering"]
+
 STUDY = """\
 study: small
 axes: {index: [1, 2]}
