@@ -155,7 +155,8 @@ class BatchRequest:
                     allowed=["letters, digits and _ . , : @ + = / -, without spaces or quotes"],
                 )
         for option in self.options:
-            self._check_option(option)
+            if fault := option_fault(option):
+                raise UserError(fault, where="options")
         for what, path in (("output", self.output), ("folder", self.state_folder)):
             if _UNPRINTABLE.search(path) or '"' in path or "\\" in path:
                 raise UserError(
@@ -173,16 +174,13 @@ class BatchRequest:
                 hint="say `exclusive: true`, or leave the guarded start",
             )
 
-    def _check_option(self, option: str) -> None:
-        if not _OPTION.fullmatch(option):
-            raise UserError(
-                f"{option[:80]!r} is no option of sbatch that can stand in a script",
-                where="options",
-                allowed=["--name or --name=value, one each, without spaces or quotes"],
-            )
-        if option.partition("=")[0] in _OWN_OPTIONS:
-            raise UserError(
-                f"{option.partition('=')[0]} is written by deltascale itself",
-                where="options",
-                hint="a field of the profile says it",
-            )
+
+def option_fault(option: str) -> str | None:
+    """Say why a text is no further option of sbatch for a script of ours; None where it is."""
+    if not _OPTION.fullmatch(option):
+        return (
+            f"{option[:80]!r} is no option that can stand in a batch script: write --name or "
+            "--name=value, one each, without spaces or quotes"
+        )
+    name = option.partition("=")[0]
+    return f"{name} is written by deltascale itself" if name in _OWN_OPTIONS else None

@@ -126,6 +126,16 @@ _REFUSALS = (
         meaning="SLURM's controller does not answer",
     ),
     Refusal(
+        text="configuration source",
+        about="SLURM",
+        meaning="SLURM is not set up on this machine: use a login node of the cluster",
+    ),
+    Refusal(
+        text="unable to process configuration",
+        about="SLURM",
+        meaning="SLURM's configuration cannot be read on this machine",
+    ),
+    Refusal(
         text="socket timed out",
         about="SLURM",
         meaning="SLURM's controller did not answer in time; look with `squeue --me` before you "

@@ -101,17 +101,22 @@ ask_to_save() {
 }
 trap 'ask_to_save time USR1 "the time limit is near"' USR1
 trap 'ask_to_save stop TERM "SLURM ends this allocation"' TERM
-stop_ray() {  # only what was started here, by process id: never `ray stop`
-    local pid waited=0
-    # At TERM srun kills its tasks at once; USR1 it hands on to them.
-    [ -z "$workers" ] || kill -USR1 "$workers" 2>/dev/null
-    [ -z "$head" ] || kill -TERM "$head" 2>/dev/null
-    for pid in $workers $head; do
-        while kill -0 "$pid" 2>/dev/null && [ $waited -lt 20 ]; do
-            sleep 1; waited=$((waited + 1))
-        done
-        kill -KILL "$pid" 2>/dev/null
+gone() {  # within so many seconds?
+    local left=$2
+    while kill -0 "$1" 2>/dev/null; do
+        [ "$left" -gt 0 ] || return 1
+        sleep 1; left=$((left - 1))
     done
+}
+stop_ray() {  # only what was started here, by process id: never `ray stop`
+    if [ -n "$workers" ]; then
+        kill -USR1 "$workers" 2>/dev/null   # srun hands it on to its tasks; at TERM it kills them
+        gone "$workers" 15 || kill -TERM "$workers" 2>/dev/null
+    fi
+    if [ -n "$head" ]; then
+        kill -TERM "$head" 2>/dev/null
+        gone "$head" 15 || kill -KILL "$head" 2>/dev/null
+    fi
     workers=''; head=''
     [ -z "$node" ] || rm -rf "$node"
     node=''

@@ -10,7 +10,15 @@ from cluster.slurm.commands import ask
 from cluster.slurm.refusals import explain_refusal, refusal_of
 
 _ID = re.compile(r"^(\d+)(;\S+)?\s*$", re.MULTILINE)
-_CONTROLLER = ("unable to contact", "socket timed out", "zero bytes", "communication")
+_CONTROLLER = (
+    "unable to contact",
+    "socket timed out",
+    "zero bytes",
+    "communication",
+    "configuration source",
+    "unable to process configuration",
+)
+"""What sbatch says where the fault is not in what was asked for."""
 _SUBMIT_S = 60.0
 _OVERRIDING = {
     "SBATCH_ACCOUNT": "account",

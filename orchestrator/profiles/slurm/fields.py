@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from cluster.slurm.batch_request import option_fault
 from orchestrator.profiles.environment import Environment
 from orchestrator.profiles.profile import Nodes, Part, Profile
 from orchestrator.profiles.quantities import Seconds
@@ -19,6 +20,12 @@ def _check_word(written: str) -> str:
 def _check_path(written: str) -> str:
     if not written.startswith("/"):
         raise ValueError("write the whole path, as it is on the nodes (/…)")
+    return written
+
+
+def _check_option(written: str) -> str:
+    if fault := option_fault(written):
+        raise ValueError(fault)
     return written
 
 
@@ -70,7 +77,7 @@ class SlurmProfile(Profile):
     """What is set up on every node before jobs run."""
     limits: Limits = Field(default_factory=Limits)
     """What one allocation may take."""
-    options: Sequence[str] = ()
+    options: Sequence[Annotated[str, AfterValidator(_check_option)]] = ()
     """Further options of sbatch: `--constraint=a100`."""
     scratch: Annotated[str, AfterValidator(_check_path)] | None = None
     """A short path on each node's own disk, for Ray's sockets and logs."""
