@@ -43,6 +43,8 @@ class PlanDocument(TypedDict):
     """File or folder that is not here -> where the study says that it is to be had."""
     entries: NotRequired[dict[str, str]]
     """File of each entry that the study brings along -> SHA-256; in `plan --json`."""
+    allocations: NotRequired[list[dict[str, Any]]]
+    """What a launch would ask a queue for, in order; with a profile in `plan --json`."""
     costs: NotRequired[dict[str, Any]]
     """GPU-hours and money by stage on the profile planned for; in `plan --on --json`."""
     notes: NotRequired[list[str]]

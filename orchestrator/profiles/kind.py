@@ -12,6 +12,7 @@ from typing import ClassVar
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.door import Door
+from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.profiles.profile import Profile
 from orchestrator.study.study import Study
 
@@ -60,6 +61,28 @@ class Finding:
     """What was looked at, what there is, and what to do."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlannedAllocation:
+    """One allocation that a launch would ask a queue for."""
+
+    stages: Sequence[str]
+    """Its stages, upstream first."""
+    nodes: int
+    """Number of nodes."""
+    partition: str | None
+    """Where they are, in the queue's word; None: the queue's own choice."""
+    time: str | None
+    """Time limit, as the queue writes it; None: the queue's own."""
+    why: str
+    """Where the time limit comes from."""
+
+    def __str__(self) -> str:
+        nodes = f"{self.nodes} node{'' if self.nodes == 1 else 's'}"
+        where = f" of {self.partition}" if self.partition else ""
+        limit = f", {self.time} at most" if self.time else ""
+        return f"{nodes}{where}{limit}: {', '.join(self.stages)} ({self.why})"
+
+
 class ProfileKind(ABC):
     """A kind of profile."""
 
@@ -90,6 +113,16 @@ class ProfileKind(ABC):
     def machines(self, profile: Profile) -> list[Resources]:
         """Return the nodes to plan for, without touching any; none where nothing is known."""
         return profile.machines
+
+    def allocations(self, profile: Profile, decided: DecidedPlan) -> list[PlannedAllocation]:
+        """Return what a launch would ask a queue for, in order; nothing where there is no queue.
+
+        Args:
+            profile: an instance of `Fields`.
+            decided: the study, planned for the nodes of the profile.
+        """
+        del profile, decided
+        return []
 
     def check(self, profile: Profile) -> list[Finding]:
         """Look at what the profile names (`profile check`), as far as this machine can.

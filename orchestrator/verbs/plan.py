@@ -1,6 +1,7 @@
 """Verb `plan`: show what a launch would do with each job, and why. Runs and writes nothing."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from orchestrator.verb import chosen_profile, chosen_root, study_argument
 
 if TYPE_CHECKING:
     from orchestrator.plan.study_folder import PlanDocument
+    from orchestrator.profiles.kind import PlannedAllocation
 
 ORDER = 30
 HELP = "show what a launch would do and why; spends and writes nothing"
@@ -81,10 +83,13 @@ def run(options: argparse.Namespace) -> int:
         *notes_before_running(decided.plan, decided.to_run),
     ]
     costs = None
+    allocations: Sequence[PlannedAllocation] = ()
     if profile is not None:
         priced = () if options.machines else profile.profile.nodes
         costs = plan_costs(decided.decisions, priced, profile.profile.currency if priced else None)
         document["costs"] = {"profile": profile.name, **costs.document()}
+        allocations = profile.kind.allocations(profile.profile, decided)
+        document["allocations"] = [asdict(one) for one in allocations]
     if options.json:
         say_json(document)
         return 0
@@ -97,6 +102,8 @@ def run(options: argparse.Namespace) -> int:
         say(f"to let go: {peak.summary}")
     if profile is not None and costs is not None:
         show_costs(costs, profile.name)
+    for number, one in enumerate(allocations, start=1):
+        say(f"{'allocations:' if number == 1 else '':<13}{number}. {one}")
     if space.warning:
         note(f"warning: {space.warning}")
     _note_absent(document)

@@ -5,7 +5,8 @@ In the allocation the same `launch` runs as anywhere, on the Ray that the script
 
 from typing import cast
 
-from orchestrator.profiles.kind import LaunchRequest, ProfileKind
+from orchestrator.plan.decided_plan import DecidedPlan
+from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation, ProfileKind
 from orchestrator.profiles.profile import Profile
 from orchestrator.profiles.slurm.fields import SlurmProfile
 
@@ -50,6 +51,12 @@ class Slurm(ProfileKind):
         from orchestrator.profiles.slurm.submission import submit_study
 
         return submit_study(cast(SlurmProfile, profile), request)
+
+    def allocations(self, profile: Profile, decided: DecidedPlan) -> list[PlannedAllocation]:
+        """Cut what is to run into allocations, as a launch would."""
+        from orchestrator.profiles.slurm.submission import plan_allocations
+
+        return [planned for _, _, planned in plan_allocations(cast(SlurmProfile, profile), decided)]
 
     def uses(self, profile: Profile) -> list[str]:
         """Say what its batch scripts run and set."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
@@ -15,16 +15,18 @@ from cluster.slurm.submission import submit
 from cluster.storage import Storage
 from orchestrator.console import note, say, say_json
 from orchestrator.dispatch.execution import new_launch_id
+from orchestrator.dispatch.policy import needs
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
 from orchestrator.permission.own_code import remember_launched
-from orchestrator.plan.allocation_time import ask_time
+from orchestrator.plan.allocation_time import TimeAsked, ask_time, slurm_time
 from orchestrator.plan.allocations import Allocation, NodeOffer, cut, stage_needs
 from orchestrator.plan.decided_plan import DecidedPlan, Purpose, decide, plan_study
+from orchestrator.plan.decisions import JobDecision
 from orchestrator.plan.notes_before_running import notes_before_running
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import write_study, written_token
-from orchestrator.profiles.kind import LaunchRequest
+from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation
 from orchestrator.profiles.slurm.fields import SlurmProfile
 from orchestrator.profiles.slurm.scripts import ScriptFacts, batch_request
 from orchestrator.records.history import read_history
@@ -73,14 +75,14 @@ def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
         )
     _require_not_queued(root, study.name)
     decided = _plan(profile, request)
-    chosen = {job.key for job in select(decided.plan.jobs, *options.only)}
-    if not any(decision.job.key in chosen for decision in decided.to_run):
+    to_run = _chosen(decided, options.only)
+    if not to_run:
         say(f"nothing to do: no job of {study.name!r} is to run")
         return 0
-    for text in notes_before_running(decided.plan, decided.to_run):
+    for text in notes_before_running(decided.plan, to_run):
         note(f"note: {text}")
     ask = None if options.json else ask_at_terminal()
-    allowed_keys(root, study.name, [decision.job for decision in decided.to_run], ask)
+    allowed_keys(root, study.name, [decision.job for decision in to_run], ask)
     resolved = resolve_revisions(decided.plan.jobs, decided.plan.revisions)
     root.require_writable()
     remember_launched(study, root)
@@ -123,16 +125,52 @@ def _require_not_queued(root: Storage, study: str) -> None:
         )
 
 
-def allocations_of(
-    profile: SlurmProfile, decided: DecidedPlan, only: Sequence[str] = ()
+def _chosen(decided: DecidedPlan, only: Sequence[str]) -> list[JobDecision]:
+    """Return what is to run of the selected jobs and of all that they need."""
+    wanted = {job.key for job in select(decided.plan.jobs, *only)}
+    for job in reversed(decided.plan.jobs):
+        if job.key in wanted:
+            wanted |= needs(job)
+    return [decision for decision in decided.to_run if decision.job.key in wanted]
+
+
+def _cut(
+    profile: SlurmProfile, decisions: Sequence[JobDecision], *, is_selected: bool
 ) -> list[Allocation]:
-    """Cut what is to run of a study into allocations; what a user selects stays in one."""
-    shapes = profile.nodes
-    offers = [NodeOffer(node=shape.node, count=shape.count, price=shape.price) for shape in shapes]
-    whole = cut(stage_needs(decided.to_run), offers)
-    if not only or len(whole) < 2:
-        return whole
-    return [max(whole, key=lambda one: (offers[one.shape].node.num_gpus, one.num_nodes))]
+    """Cut what is to run into allocations; what a user selects stays in one, as it was selected."""
+    offers = [NodeOffer(node=one.node, count=one.count, price=one.price) for one in profile.nodes]
+    parts = cut(stage_needs(decisions), offers)
+    if not is_selected or len(parts) < 2:
+        return parts
+    largest = max(parts, key=lambda part: (offers[part.shape].node.num_gpus, part.num_nodes))
+    return [replace(largest, stages=tuple(stage for part in parts for stage in part.stages))]
+
+
+def plan_allocations(
+    profile: SlurmProfile, decided: DecidedPlan, only: Sequence[str] = ()
+) -> list[tuple[Allocation, TimeAsked, PlannedAllocation]]:
+    """Cut what is to run, and choose the time limit of each allocation; touches no cluster."""
+    chosen = []
+    decisions = _chosen(decided, only)
+    for allocation in _cut(profile, decisions, is_selected=bool(only)):
+        shape = profile.nodes[allocation.shape]
+        time = ask_time(
+            allocation,
+            NodeOffer(node=shape.node, count=shape.count),
+            decisions,
+            decided.plan.by_key,
+            decided.history,
+            profile.limits.time,
+        )
+        planned = PlannedAllocation(
+            stages=allocation.stages,
+            nodes=allocation.num_nodes,
+            partition=shape.partition or profile.limits.partition,
+            time=None if time.seconds is None else slurm_time(time.seconds),
+            why=time.why,
+        )
+        chosen.append((allocation, time, planned))
+    return chosen
 
 
 def _prepare(
@@ -152,18 +190,9 @@ def _prepare(
         patience=getattr(request.options, "patience", None),
         budget=getattr(request.options, "budget", None) or (),
     )
-    allocations = allocations_of(profile, decided, request.options.only)
+    allocations = plan_allocations(profile, decided, request.options.only)
     prepared = []
-    for number, allocation in enumerate(allocations, start=1):
-        shape = profile.nodes[allocation.shape]
-        limit = ask_time(
-            allocation,
-            NodeOffer(node=shape.node, count=shape.count),
-            decided.to_run,
-            decided.plan.by_key,
-            decided.history,
-            profile.limits.time,
-        )
+    for number, (allocation, limit, _) in enumerate(allocations, start=1):
         asked = batch_request(profile, facts, allocation, (number, len(allocations)), limit)
         script = folder / f"{number}.sbatch"
         script.write_text(write_script(asked), encoding="utf-8")
