@@ -34,8 +34,9 @@ def write_script(request: BatchRequest) -> str:
         script_parts.NODE,
         script_parts.SIGNALS,
         script_parts.AGAIN,
-        script_parts.GUARDED,
-        script_parts.COORDINATE,
+        script_parts.SYMMETRIC if request.is_symmetric else script_parts.GUARDED,
+        script_parts.COORDINATE_SYMMETRIC if request.is_symmetric else script_parts.COORDINATE,
+        script_parts.ENDING,
     ]
     return "".join(parts)
 

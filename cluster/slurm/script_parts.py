@@ -36,7 +36,7 @@ NODE = r"""
 private_folder() {  # short: a socket's path has 107 letters, and Ray adds up to 70
     local base
     for base in "$scratch" "${SLURM_TMPDIR:-}" "${TMPDIR:-}" /tmp /var/tmp /dev/shm; do
-        [ -n "$base" ] && [ "${#base}" -le 22 ] && [ -w "$base" ] || continue
+        [ -n "$base" ] && [ "${#base}" -le 21 ] && [ -w "$base" ] || continue
         mktemp -d "$base/ds-XXXXXXXX" && return   # only we may enter it
     done
     say "no folder on $(hostname) can hold Ray's files: set scratch to a short local path" >&2
@@ -183,6 +183,55 @@ wait $waiting || again "not all nodes joined Ray"
 say "Ray runs at $address over $SLURM_JOB_NUM_NODES nodes"
 """
 
+SYMMETRIC = r"""
+# ---- Ray's own symmetric-run, on nodes that are ours alone: it starts Ray on all of them, runs the
+# launch on the one with this address, and at the end stops every Ray there by name
+node=$(private_folder) || again "no room for Ray's files"
+address=$(own_address):$((20000 + SLURM_JOB_ID % 10000))
+head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | with_token "$node"
+symmetric() {  # on every node: the token comes on standard input, the rest in the environment
+    local folder
+    folder=$(private_folder) || exit 1
+    trap 'rm -rf "$folder"' EXIT
+    with_token "$folder"
+    export RAY_TMPDIR="$folder" RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=$most_wait_s
+    (inside ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" \
+        --num-cpus="${SLURM_CPUS_ON_NODE:-$cpus}" --num-gpus="${SLURM_GPUS_ON_NODE:-$gpus}" \
+        --object-store-memory=100000000 --min-worker-port=0 --max-worker-port=0 \
+        --dashboard-agent-listen-port=0 --include-dashboard=false --disable-usage-stats \
+        -- bash -c "$entry") < /dev/null
+}
+"""
+
+COORDINATE_SYMMETRIC = r"""
+# ---- The launch, inside of symmetric-run on this first node; its process id and code in files
+[ -z "$asked" ] || again "asked to stop before it began"
+which=launch; [ -e "$state/started" ] || which=first_launch
+entry="$(declare -f inside launch first_launch); (echo \$BASHPID > $node/pid; $which)
+    echo \$? > $node/code"
+export address entry most_wait_s
+what=$(declare -f say private_folder with_token symmetric inside)
+srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
+    --cpus-per-task="$cpus" --mpi=none --kill-on-bad-exit=0 --wait=0 \
+    bash -c "$what; symmetric" < "$node/token" &
+workers=$!
+echo "$SLURM_JOB_ID" >> "$state/started"
+while kill -0 $workers 2>/dev/null; do
+    sleep 2 & wait $!   # a signal ends the wait at once
+    if [ -n "$asked" ] && [ -z "$coordinator" ] && [ -s "$node/pid" ]; then
+        coordinator=$(cat "$node/pid")
+        kill -USR1 "$coordinator" 2>/dev/null
+    fi
+    if [ -n "$asked" ] && [ $((SECONDS - asked_at)) -gt $((save_s - 30)) ]; then
+        say "the launch did not end in time: it is killed; its last checkpoints are kept"
+        [ ! -s "$node/pid" ] || kill -KILL "$(cat "$node/pid")" 2>/dev/null
+        break
+    fi
+done
+code=$(cat "$node/code" 2>/dev/null)
+coordinator=''
+"""
+
 COORDINATE = r"""
 # ---- The launch itself, on this first node
 [ -z "$asked" ] || again "asked to stop before it began"
@@ -202,10 +251,13 @@ done
 wait $coordinator
 code=$?
 coordinator=''
-say "the launch ended with code $code"
+"""
+
+ENDING = r"""
+say "the launch ended with code ${code:-that nobody knows}"
 case $code in
     0|1|2|76) end_for_good $code ;;
     130) [ -n "$asked" ] || end_for_good 130 ;;
 esac
-again "not complete (code $code)"
+again "not complete (code ${code:-unknown})"
 """

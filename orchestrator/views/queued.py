@@ -43,7 +43,7 @@ def _allocation(
     allocation = submission["allocations"][number - 1]
     known = [found[job] for job in allocation["jobs"] if job in found]
     alive = [job for job in known if not job.is_over]
-    job = (alive or known[-1:] or [None])[0]
+    job = next(iter(alive or known[-1:]), None)
     folder = files / str(number)
     return {
         "number": number,

@@ -65,6 +65,15 @@ class Limits(Part):
     idle_starts: int = Field(default=3, ge=1, le=100)
     """Starts in a row without progress after which a study is not started again."""
 
+    @model_validator(mode="after")
+    def _require_time_to_work(self) -> Self:
+        if self.time is not None and self.time < self.save_before + 60:
+            raise ValueError(
+                f"of {self.time:g} s, jobs would be asked to save {self.save_before:g} s before "
+                "the end: give more time, or less save_before"
+            )
+        return self
+
 
 class SlurmProfile(Profile):
     """Fields of a profile of kind `slurm`."""
