@@ -37,6 +37,8 @@ class Cost:
     """Price of the jobs whose hours and nodes' prices are known; None: of none."""
     jobs_of_unknown_hours: int
     """Jobs that are not counted, because nobody knows how long they take."""
+    gpu_jobs_of_unknown_hours: int
+    """Those of them that hold GPUs."""
     jobs_without_price: int
     """Jobs of known hours that are not in `money`, because a node that may hold them has no
     price."""
@@ -96,6 +98,9 @@ def _cost(decisions: Iterable[JobDecision], nodes: Sequence[Nodes]) -> Cost:
         gpu_hours=sum(hours * item.num_gpus for item, hours in timed) if timed else None,
         money=sum(known) if known else None,
         jobs_of_unknown_hours=len(jobs) - len(timed),
+        gpu_jobs_of_unknown_hours=sum(
+            bool(item.num_gpus) and item.gpu_hours is None for item in jobs
+        ),
         jobs_without_price=len(timed) - len(known),
     )
 

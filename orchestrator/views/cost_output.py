@@ -10,33 +10,45 @@ def show_costs(costs: Costs, profile: str) -> None:
     """Print GPU-hours and money of each stage, what is not known, and how it was counted."""
     say()
     say(f"on profile {profile!r}, planned, not measured:")
-    width = max((len(stage) for stage in costs.stages), default=0)
+    width = max(14, *map(len, costs.stages), 0)
     for stage, cost in costs.stages.items():
-        say(f"  {stage:<{max(14, width)}} {pluralize(cost.jobs, 'job'):>10}   {_text(cost, costs)}")
-    say(
-        f"  {'in all':<{max(14, width)}} {pluralize(costs.total.jobs, 'job'):>10}   "
-        f"{_text(costs.total, costs)}"
-    )
-    say(f"  ({RULE})")
+        if cost.jobs > cost.jobs_of_unknown_hours:
+            say(f"  {stage:<{width}} {_text(cost, costs.currency)}")
+    if costs.total.jobs > costs.total.jobs_of_unknown_hours:
+        say(f"  {'in all':<{width}} {_text(costs.total, costs.currency)}")
+        say(f"  ({RULE})")
+    for where, unknown in _unknown(costs).items():
+        if unknown:
+            listed = ", ".join(f"{stage} {number}" for stage, number in unknown.items())
+            number = pluralize(sum(unknown.values()), "job")
+            say(f"  not counted, of unknown hours: {number} on {where} ({listed})")
 
 
-def _text(cost: Cost, costs: Costs) -> str:
-    parts = []
-    if cost.gpu_hours is not None:
-        parts.append(gpu_hours_text(cost.gpu_hours))
+def _text(cost: Cost, currency: str | None) -> str:
+    known = cost.jobs - cost.jobs_of_unknown_hours
+    parts = [f"{pluralize(known, 'job'):>9}", f"{gpu_hours_text(cost.gpu_hours or 0):>16}"]
     if cost.money is not None:
-        parts.append(money_text(cost.money, costs.currency or ""))
-    if cost.jobs_of_unknown_hours:
-        parts.append(f"{pluralize(cost.jobs_of_unknown_hours, 'job')} of unknown hours not counted")
-    if cost.jobs_without_price and costs.currency:
+        parts.append(f"{money_text(cost.money, currency or ''):>14}")
+    elif currency is None:
+        parts.append("no prices known")
+    if cost.jobs_without_price and currency is not None:
         parts.append(f"{pluralize(cost.jobs_without_price, 'job')} without a price not counted")
-    elif cost.jobs_without_price:
-        parts.append("no prices in the profile")
-    return ", ".join(parts) or "nothing to run"
+    return "  ".join(parts)
+
+
+def _unknown(costs: Costs) -> dict[str, dict[str, int]]:
+    """Return stage -> number of jobs of unknown hours, of those on GPUs and of the others."""
+    on_gpus = {stage: cost.gpu_jobs_of_unknown_hours for stage, cost in costs.stages.items()}
+    others = {
+        stage: cost.jobs_of_unknown_hours - on_gpus[stage] for stage, cost in costs.stages.items()
+    }
+    return {
+        place: {stage: number for stage, number in numbers.items() if number}
+        for place, numbers in (("GPUs", on_gpus), ("processors", others))
+    }
 
 
 def money_text(amount: float, currency: str) -> str:
     """Return `12.50 EUR`, with two digits that count below a hundredth."""
-    return (
-        f"{amount:,.2f} {currency}" if amount >= 0.01 or not amount else f"{amount:.2g} {currency}"
-    )
+    number = f"{amount:,.2f}" if amount >= 0.01 or not amount else f"{amount:.2g}"
+    return f"{number} {currency}"

@@ -129,7 +129,8 @@ def test_plan_prices_the_nodes_of_a_profile_and_writes_nothing(study, box, home,
     assert costs["profile"] == "box" and costs["currency"] == "EUR"
     assert costs["total"]["jobs_of_unknown_hours"] == 2 and costs["total"]["money"] is None
     assert main(["plan", str(study), "--on", "box"]) == 0
-    assert "2 jobs of unknown hours not counted" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "not counted, of unknown hours: 2 jobs on GPUs (probes 2)" in shown
     assert sorted(home.rglob("*")) == before
 
 
