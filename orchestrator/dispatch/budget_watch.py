@@ -69,13 +69,16 @@ class BudgetWatch:
         """Ask what runs and costs to save, once what was spent comes up to the budget."""
         for unit, limit in self._limits.items():
             rate = self._running_rate(unit)
-            if rate <= 0 or self._spent(unit) + _to_save(limit, rate) < limit:
+            if rate <= 0 or self._spent(unit) + _to_save(unit, limit, rate) < limit:
                 continue
             if unit not in self._is_over:
                 self._reserved[unit] = self._reserved_for(unit)
-                self._is_over.add(unit)
-            for key in self._attempts.running.jobs:
-                if key not in self.saving and self._costs(key, unit):
+                # What is on disk may yet be let go; hours and money are spent for good.
+                self._is_over |= {unit} - {BYTES}
+            running = self._attempts.running
+            for key in running.jobs:
+                is_asked = all(map(self._attempts.was_stopped, running.at_job(key)))
+                if not is_asked and self._costs(key, unit):
                     self.saving.add(key)
                     self._attempts.stop(key)
 
@@ -89,7 +92,7 @@ class BudgetWatch:
                 return False
             running = self._running_rate(unit)
             left = limit - self._spent(unit)
-            if left - _to_save(limit, running + rate) <= 0:
+            if left - _to_save(unit, limit, running + rate) <= 0:
                 return False
             if running > 0 and self._expected(unit, key) > left - self._reserved_for(unit):
                 return False
@@ -174,6 +177,6 @@ class BudgetWatch:
         return reserved
 
 
-def _to_save(limit: float, rate: float) -> float:
-    """Return what saving may cost, of so much an hour."""
-    return min(rate * _SAVE_S / 3600, _SAVE_SHARE * limit)
+def _to_save(unit: str, limit: float, rate: float) -> float:
+    """Return what saving may cost, of so much an hour; of disk, checkpoints of unknown size."""
+    return _SAVE_SHARE * limit if unit == BYTES else min(rate * _SAVE_S / 3600, _SAVE_SHARE * limit)

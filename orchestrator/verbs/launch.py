@@ -141,7 +141,7 @@ def _run_here(
     chosen = chosen_profile(options)
     machines = [] if chosen is None else chosen.kind.machines(chosen.profile)
     prices = prices_of(chosen.profile if chosen else None)
-    budget = Budget.of_words(options.budget, prices.currency if prices else None)
+    budget = Budget.of_words(getattr(options, "budget", ()), prices.currency if prices else None)
     keys: list[str] = []
     also = [*read_configuration(root).environment, *place.variables, *variables_of_script()]
     ask = None if options.json else ask_at_terminal()
