@@ -158,7 +158,7 @@ coverage-figure: $(READY)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.planning
 	$(BIN)/python -m benchmarks.garbage
-	$(BIN)/python -m benchmarks.dispatch
+	$(BIN)/python -m benchmarks.scheduling
 	$(BIN)/python -m benchmarks.redaction
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.moments

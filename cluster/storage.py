@@ -59,6 +59,14 @@ class Storage:
         self._store.require_no_link(name)
         return self._store.root / name
 
+    def make_folder(self, name: str) -> Path:
+        """Make a folder where it is missing, through no link, and return its path (local roots).
+
+        Its name is not synced: whoever writes what counts into it does that.
+        """
+        assert isinstance(self._store, LocalDisk), "a remote root has no folders"
+        return self._store.make_folder(_check_name(name))
+
     def read(self, name: str) -> bytes:
         """Return all bytes of a name. Raises FileNotFoundError."""
         return self._store.read(_check_name(name))

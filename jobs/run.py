@@ -1,8 +1,8 @@
 """The entry point of a worker: runs the kind of one job on its inputs, publishes the record last.
 
-Executors call `jobs.run:run`. Where several ranks do a job, each calls it: the first claims,
-publishes and mirrors, and all return its answer. A rank that fails returns at once and alone, which
-ends the others.
+Executors call `jobs.run:run`, or `jobs.run:run_batch` for several jobs in turn. Where several ranks
+do a job, each calls it: the first claims, publishes and mirrors, and all return its answer. A rank
+that fails returns at once and alone, which ends the others.
 """
 
 import os
@@ -12,8 +12,10 @@ import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from cluster.disk.temp_folders import own_temp_folder, sweep
+from cluster.disk.temp_folders import own_temp_folder, sweep_now_and_then
 from cluster.errors import UserError
 from cluster.executor import Surroundings
 from cluster.fault_classes import FaultClass
@@ -27,6 +29,7 @@ from jobs.kind import KINDS
 from jobs.text.hub_data import with_local_data
 from jobs.worker.answer import Answer, Code, Fault, State
 from jobs.worker.assignment import Assignment
+from jobs.worker.batch import do_in_turn
 from jobs.worker.gang import Gang
 from jobs.worker.gpu_room import held_to_part, taken_by_others
 from jobs.worker.logs import captured
@@ -38,6 +41,9 @@ from jobs.worker.versions import library_versions
 from jobs.worker.visible_records import digest_of_input
 from jobs.worker.whose_fault import is_of_host
 from jobs.worker.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 def run(payload: str, surroundings: Surroundings) -> str:
@@ -52,13 +58,26 @@ def run(payload: str, surroundings: Surroundings) -> str:
     """
     assignment = Assignment.from_json(payload)
     try:
-        sweep()
+        sweep_now_and_then()
         alone = one_process() if surroundings.num_ranks == 1 else nullcontext()
         with alone, own_temp_folder(), heeding_signals(surroundings) as heedful:
             return _claim_and_answer(assignment, heedful, Gang(heedful)).to_json()
     except Exception as error:  # the storage, before the attempt began or after it ended
         fault = Fault.of(error)
         return Answer(state=State.FAILED, fault=fault, node=surroundings.node).to_json()
+
+
+def run_batch(payload: str, surroundings: Surroundings) -> str:
+    """Make one attempt at each of several short jobs, in turn.
+
+    Args:
+        payload: from `batch_payload`.
+        surroundings: of this process.
+
+    Returns:
+        Their answers, for `read_answers`.
+    """
+    return do_in_turn(payload, surroundings, run)
 
 
 def _claim_and_answer(assignment: Assignment, surroundings: Surroundings, gang: Gang) -> Answer:
@@ -276,7 +295,6 @@ def _set_arithmetic(threads: int, *, uses_torch: bool) -> None:
     """Set threads and precision alike on every executor: one machine gives one set of bits."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    import threadpoolctl
 
     if uses_torch:
         import torch
@@ -289,4 +307,12 @@ def _set_arithmetic(threads: int, *, uses_torch: bool) -> None:
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # The variable above is read when a library is loaded; a warm worker has loaded numpy's BLAS
     # long ago (left at all cores, extraction of a tiny model took 4.2 s instead of 1.8 s).
-    threadpoolctl.threadpool_limits(threads)
+    _thread_pools(len(sys.modules)).limit(limits=threads)
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(num_modules: int) -> "ThreadpoolController":
+    """Find the libraries with threads that are loaded; again once more modules are."""
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()

@@ -53,6 +53,10 @@ class BelowRoot:
         finally:
             os.close(descriptor)
 
+    def make_folder(self, name: str) -> None:
+        """Make a folder and those above it where they are missing, without syncing their names."""
+        os.close(self._descend(name.split("/"), make=True, is_open=False, syncs=False))
+
     def open_file(self, name: str) -> int:
         """Return a descriptor of a plain file, to be read. Raises ForeignEntry for others."""
         with self.parent(name) as (folder, last):
@@ -88,10 +92,10 @@ class BelowRoot:
             if stat.S_ISLNK(mode):
                 raise foreign_entry(self.root, way, mode)
 
-    def _descend(self, folders: list[str], *, make: bool, is_open: bool) -> int:
+    def _descend(self, folders: list[str], *, make: bool, is_open: bool, syncs: bool = True) -> int:
         flags = _OPEN if make else _PASS
         if make:
-            os.makedirs(self.root, exist_ok=True)
+            self._make_root()
         try:
             here = os.open(self.root, _OPEN if is_open and not folders else flags)
         except NotADirectoryError as error:
@@ -101,13 +105,19 @@ class BelowRoot:
         for number, part in enumerate(folders, 1):
             wanted = _OPEN if is_open and number == len(folders) else flags
             try:
-                there = self._step(here, folders[:number], part, wanted, make=make)
+                there = self._step(here, folders[:number], part, wanted, make=make, syncs=syncs)
             finally:
                 os.close(here)
             here = there
         return here
 
-    def _step(self, here: int, way: list[str], part: str, flags: int, *, make: bool) -> int:
+    def _make_root(self) -> None:
+        if not os.path.isdir(self.root):
+            os.makedirs(self.root, exist_ok=True)
+
+    def _step(
+        self, here: int, way: list[str], part: str, flags: int, *, make: bool, syncs: bool
+    ) -> int:
         try:
             return os.open(part, flags | os.O_NOFOLLOW, dir_fd=here)
         except FileNotFoundError:
@@ -115,7 +125,8 @@ class BelowRoot:
                 raise
             with suppress(FileExistsError):  # another process was first
                 os.mkdir(part, dir_fd=here)
-                sync_descriptor(here)
+                if syncs:
+                    sync_descriptor(here)
             return os.open(part, flags | os.O_NOFOLLOW, dir_fd=here)
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):

@@ -106,6 +106,12 @@ class LocalDisk:
             os.rename(name, last, src_dir_fd=there, dst_dir_fd=folder)
             sync_descriptor(folder)
 
+    def make_folder(self, name: str) -> Path:
+        """Make a folder where it is missing; return its path."""
+        with disk_faults(self.url, f"make {name}", is_question=False):
+            self._below.make_folder(name)
+        return self.root / name
+
     def size(self, name: str) -> int | None:
         """Return the bytes under a name, or None when no plain file is there."""
         with disk_faults(self.url, f"look at {name}"):

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -26,6 +27,8 @@ Made = TypeVar("Made")
 
 _LOCK = ".lock"
 _TRIES = 10
+_SWEPT_EVERY_S = 60.0
+_swept_at = -_SWEPT_EVERY_S
 _SPARE_NAMES = 10
 """Names tried beside the first, which somebody else may have taken to keep us from it."""
 
@@ -96,6 +99,15 @@ def lasting_folder(name: str) -> Path:
         return folder
 
     return _in_base(make)
+
+
+def sweep_now_and_then() -> None:
+    """Sweep, unless this process did a minute ago: a worker may begin hundreds of jobs a second."""
+    global _swept_at
+    now = time.monotonic()
+    if now - _swept_at >= _SWEPT_EVERY_S:
+        _swept_at = now
+        sweep()
 
 
 def sweep(base: Path | None = None) -> None:

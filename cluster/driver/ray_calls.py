@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cluster.driver.ray_endings import CallAt, outcome_of
@@ -227,9 +228,7 @@ class RayCalls:
 
 def _call(ticket: str, entry: str, payload: str, secrets: Mapping[str, str]) -> Outcome:
     """Call the entry point in a worker; no exception of our own passes through Ray."""
-    import ray
-
-    node = ray.util.get_node_ip_address()
+    node = _address()
     surroundings = Surroundings(stop_requested=_stop_requested(), node=node, is_own_process=True)
     with holding(secrets):
         return call_entry(ticket, entry, payload, surroundings)
@@ -255,8 +254,22 @@ def _stop_requested() -> Callable[[], bool]:
     import ray
 
     context = ray.get_runtime_context()
-    here, preemption = frozenset({context.get_node_id()}), Preemption()
-    return lambda: context.is_canceled() or preemption.affects(here)
+    here = frozenset({context.get_node_id()})
+    return lambda: context.is_canceled() or _preemption().affects(here)
+
+
+@cache
+def _address() -> str:
+    """Return the address of the node of this process."""
+    import ray
+
+    return str(ray.util.get_node_ip_address())
+
+
+@cache
+def _preemption() -> Preemption:
+    """Return what looks for notices of this process's node, for all of its calls."""
+    return Preemption()
 
 
 def _call_without_gpu(ticket: str, entry: str, payload: str, secrets: Mapping[str, str]) -> Outcome:

@@ -187,9 +187,13 @@ def _is_named(path: Path, descriptor: int) -> bool:
 @contextlib.contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
     try:
-        if flags & os.O_CREAT:
+        try:
+            descriptor = os.open(path, flags | _FLAGS, 0o666)
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:
+                raise
             path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, flags | _FLAGS, 0o666)
+            descriptor = os.open(path, flags | _FLAGS, 0o666)
     except FileNotFoundError:
         raise
     except OSError as error:

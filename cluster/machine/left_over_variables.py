@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
@@ -58,7 +58,7 @@ _FIXED = {"USE_HUB_KERNELS": "NO"}
 def one_process() -> Iterator[None]:
     """Let one process be one rank, and compute as its params say, until the end of the block."""
     before = dict(os.environ)
-    _remove(lambda name: is_setting(name) or _is_foreign(name) or _is_rank(name))
+    _remove(_is_of_no_single_process)
     try:
         yield
     finally:
@@ -99,6 +99,11 @@ def _remove(is_left_over: Callable[[str], bool]) -> None:
     for name in [name for name in os.environ if is_left_over(name)]:
         del os.environ[name]
     os.environ.update(_FIXED)
+
+
+@lru_cache(maxsize=4096)
+def _is_of_no_single_process(name: str) -> bool:
+    return is_setting(name) or _is_foreign(name) or _is_rank(name)
 
 
 def _is_foreign(name: str) -> bool:

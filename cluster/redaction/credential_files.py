@@ -6,6 +6,7 @@ import netrc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from cluster.redaction.secret_names import is_secret_name
@@ -13,8 +14,23 @@ from cluster.redaction.secret_names import is_secret_name
 _MOST_BYTES = 1_000_000
 
 
-def credential_files(environment: Mapping[str, str]) -> dict[str, Path]:
+_VARIABLES = (
+    *("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_TOKEN_PATH"),
+    *("HF_STORED_TOKENS_PATH", "NETRC", "WANDB_CONFIG_DIR", "AWS_SHARED_CREDENTIALS_FILE"),
+    *("AWS_CONFIG_FILE", "RAY_AUTH_TOKEN_PATH", "GOOGLE_APPLICATION_CREDENTIALS"),
+    "KAGGLE_CONFIG_DIR",
+)
+"""Variables that say where the files are."""
+
+
+def credential_files(environment: Mapping[str, str]) -> Mapping[str, Path]:
     """Return label -> file, of every place that a library would look at, present or not."""
+    return _files_named_by(tuple((name, environment.get(name)) for name in _VARIABLES))
+
+
+@lru_cache(maxsize=8)
+def _files_named_by(variables: tuple[tuple[str, str | None], ...]) -> Mapping[str, Path]:
+    environment = dict(variables)
     home = Path(environment.get("HOME") or Path.home())
     config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")

@@ -16,10 +16,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from cluster.redaction import known_values
 from cluster.redaction.redactor import redacted as redacted
+
+if TYPE_CHECKING:
+    import ctypes
 
 _CODE = Path(__file__).parents[2]
 _ANSWER_S = 60.0
@@ -34,13 +39,12 @@ def captured(path: Path, *, whole_process: bool = False) -> Iterator[None]:
         path: of the log; written to its end, as it comes.
         whole_process: take the descriptors 1 and 2, too.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.StreamHandler(_SINK)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     with (
         # Held open here: it is there at once, and shows which process is at the attempt.
-        open(path, "ab"),
+        _opened(path),
         _KEEPERS.log(path) as descriptor,
         _descriptors(descriptor) if whole_process else _faults(descriptor),
     ):
@@ -52,6 +56,15 @@ def captured(path: Path, *, whole_process: bool = False) -> Iterator[None]:
         finally:
             root.removeHandler(handler)
             _SINK.descriptor = None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a log to be written to its end; make its folder where that is missing."""
+    try:
+        return open(path, "ab", buffering=0)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "ab", buffering=0)
 
 
 class _Sink(io.TextIOBase):
@@ -182,12 +195,17 @@ def _descriptors(descriptor: int) -> Iterator[None]:
 
 def _flush() -> None:
     """Write what Python and the C library keep for descriptors 1 and 2."""
-    import ctypes
-
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(Exception):
             stream.flush()  # type: ignore[union-attr]
-    ctypes.CDLL(None).fflush(None)
+    _c_library().fflush(None)
+
+
+@cache
+def _c_library() -> "ctypes.CDLL":
+    import ctypes
+
+    return ctypes.CDLL(None)
 
 
 @contextlib.contextmanager

@@ -16,13 +16,11 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from cluster.disk.disk_faults import disk_faults
 from cluster.disk.local_disk import is_leftover, sync
 from cluster.disk.temp_folders import TempFolder
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
 from cluster.redaction.redactor import redacted
-from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_file
 from jobs.artifacts.job import AxisValues, Cell
 from jobs.worker.tracking import Tracker
@@ -55,7 +53,7 @@ class AttemptFolder:
         self.attempt = attempt
         self.name = artifact.attempt_folder(attempt)
         self._twin = None if artifact.storage.is_local else TempFolder("attempt")
-        self.path = self._twin.path if self._twin else _make_folder(artifact.storage, self.name)
+        self.path = self._twin.path if self._twin else artifact.storage.make_folder(self.name)
         self._shown_at = 0.0
         self._log_bytes = 0
         self._settled: dict[str, FileEntry] = {}
@@ -139,10 +137,14 @@ class AttemptFolder:
 
     def _sync_folders(self, files: Iterable[Path]) -> None:
         """Make the names of files survive a loss of power, up to the folder of the job."""
-        top = self.path.parent.parent
-        for folder in sorted({parent for file in files for parent in file.parents}, reverse=True):
-            if folder.is_relative_to(top):  # inner ones first
-                sync(folder)
+        top = str(self.path.parent.parent)
+        folders = set[str]()
+        for folder in {os.path.dirname(file) for file in files}:
+            while folder.startswith(top) and folder not in folders:
+                folders.add(folder)
+                folder = os.path.dirname(folder)
+        for folder in sorted(folders, reverse=True):  # inner ones first
+            sync(folder)
 
     def others(self) -> list[str]:
         """List the ids of the other attempts of this job that left something, sorted."""
@@ -289,14 +291,6 @@ class Work(Generic[P_co]):
 
 class Stopped(Exception):
     """Raised by a kind that was asked to stop and has saved what it had."""
-
-
-def _make_folder(storage: Storage, name: str) -> Path:
-    """Make a folder of a local root, through no link, and return its path."""
-    folder = storage.path(name)
-    with disk_faults(storage.url, f"make {name}", is_question=False):
-        folder.mkdir(parents=True, exist_ok=True)
-    return storage.path(name)
 
 
 def _plain_files(folder: Path) -> list[Path]:

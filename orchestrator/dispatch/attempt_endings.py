@@ -6,10 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from cluster.disk.disk_faults import ForeignEntry
-from cluster.executor import Outcome
+from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.redaction.redactor import redacted
+from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
+from orchestrator.dispatch.batches import not_begun
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.outage import Wait
@@ -36,10 +38,16 @@ class _Heard:
 
     outcome: Outcome
     """What the executor reports."""
+    call: str
+    """Ticket of the call that it was part of."""
+    is_alone: bool
+    """Whether the call had no other attempt."""
     key: str
     """Key of the job."""
     seconds: float
     """Wall time from its submission to its end."""
+    held_s: float
+    """How much of that it held its resources itself; 0 where another of its call did."""
     heard_at: float
     """When its end was heard of, by the launch's clock."""
     look_at: float
@@ -82,13 +90,39 @@ class AttemptEndings:
 
     def take(self, outcome: Outcome) -> None:
         """Free what an attempt held that has ended; `settle` does what follows for its job."""
-        if outcome.ticket not in self._attempts.running:
-            return  # its submission failed, and never counted
-        key, seconds = self._attempts.running.remove(outcome.ticket)
         now = self._launch.patience.clock()
-        self._heard.append(
-            _Heard(outcome=outcome, key=key, seconds=seconds, heard_at=now, look_at=now)
-        )
+        of_attempts = self._attempts.batches.split(outcome)
+        for attempt, own in of_attempts.items():
+            if attempt not in self._attempts.running:
+                continue  # its submission failed, and never counted; or it was withdrawn
+            running, seconds = self._attempts.running.remove(attempt)
+            self._heard.append(
+                _Heard(
+                    outcome=own,
+                    call=outcome.ticket,
+                    is_alone=len(of_attempts) == 1,
+                    key=running.key,
+                    seconds=seconds,
+                    held_s=seconds if running.holds else 0.0,
+                    heard_at=now,
+                    look_at=now,
+                )
+            )
+
+    def withdraw_overdue(self) -> None:
+        """Offer to other workers what has not begun of calls whose first jobs take long."""
+
+        def has_begun(attempt: str) -> bool:
+            running = self._attempts.running.get(attempt)
+            return running is None or self._has_begun(attempt, running.key)
+
+        for outcome in self._attempts.batches.overdue(has_begun):
+            self.take(outcome)
+
+    def _has_begun(self, attempt: str, key: str) -> bool:
+        """Tell whether a worker has made the folder of an attempt, as it does first of all."""
+        job, storage = self._launch.states.jobs[key], self._launch.assigner.storage
+        return storage.exists(Artifact(storage, job.kind, key).attempt_folder(attempt))
 
     @property
     def has_unsettled(self) -> bool:
@@ -113,7 +147,7 @@ class AttemptEndings:
                 continue
             job = self._launch.states.jobs[heard.key]
             winner = self._find_winner(job, heard)
-            attempt = self._check(job, heard.outcome, winner, is_ending=is_ending)
+            attempt = self._check(job, heard, winner, is_ending=is_ending)
             if attempt is None and self._looks_again(heard):
                 continue
             self._heard.remove(heard)
@@ -140,9 +174,10 @@ class AttemptEndings:
         return self._launch.records.fresh_winner(job)
 
     def _check(
-        self, job: Job, outcome: Outcome, winner: str | None, *, is_ending: bool
+        self, job: Job, heard: _Heard, winner: str | None, *, is_ending: bool
     ) -> AttemptResult | None:
         """Return how an attempt ended, without secrets; None where its record is not there yet."""
+        outcome = heard.outcome
         attempt = result_of(outcome)
         is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
         if winner is not None:
@@ -152,8 +187,16 @@ class AttemptEndings:
             return replace(attempt, result=result, message=None, fault_class=None)
         if attempt.result in (Result.DONE, Result.REUSED):
             return None
+        if self._ended_before(heard, job):
+            return result_of(not_begun(outcome.ticket, "the call ended before it"))
         if not is_stopped and self._attempts.is_displaced(outcome.ticket):
             attempt = _as_displaced(attempt)
+        elif (
+            not is_stopped
+            and attempt.result is Result.CANCELLED
+            and (self._attempts.was_interrupted(heard.call))
+        ):
+            return result_of(not_begun(outcome.ticket, "a job of the same call was cancelled"))
         elif attempt.result is Result.CANCELLED and not is_stopped:
             attempt = replace(
                 attempt,
@@ -166,11 +209,20 @@ class AttemptEndings:
             attempt = replace(attempt, fraction=progress.fraction)
         return replace(attempt, message=redacted(attempt.message) if attempt.message else None)
 
+    def _ended_before(self, heard: _Heard, job: Job) -> bool:
+        """Return True where a call of several jobs ended, or was ended, before this one began."""
+        is_cut_off = heard.outcome.ending not in (Ending.RETURNED, Ending.NO_ROOM)
+        return (
+            is_cut_off and not heard.is_alone and not self._has_begun(heard.outcome.ticket, job.key)
+        )
+
     def _conclude(self, heard: _Heard, attempt: AttemptResult, winner: str) -> bool:
         """Write an ending into the ledger, and do what follows; True when the attempt failed."""
         launch, key, past = self._launch, heard.key, self._launch.journal.past
         furthest = past.of_job(key).fraction
         seconds = heard.seconds if attempt.seconds is None else attempt.seconds
+        if attempt.result is Result.NO_ROOM:
+            seconds = 0.0
         launch.journal.append(
             Ended(
                 at=time.time(),
@@ -182,7 +234,7 @@ class AttemptEndings:
                 message=attempt.message,
                 fraction=attempt.fraction,
                 fault_class=attempt.fault_class,
-                held=heard.seconds,
+                held=heard.held_s,
             )
         )
         launch.watcher.note_end(
@@ -190,6 +242,7 @@ class AttemptEndings:
         )
         if attempt.result is Result.DONE and attempt.seconds is not None:
             self._attempts.running.learn(attempt.seconds)
+            self._queue.pace.learn(launch.states.jobs[key].stage, attempt.seconds)
         self.doubts_storage |= attempt.fault_class in _OF_STORAGE
         self.resting.note(attempt.node, attempt.result, attempt.fault_class)
         is_new = past.of_job(key).fraction > furthest or seconds > _LONG_RUN_S

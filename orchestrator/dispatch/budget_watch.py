@@ -130,7 +130,7 @@ class BudgetWatch:
         spent, now = self._launch.journal.past.spent, self._clock()
         before = spent.gpu_seconds / 3600 if unit == GPU_HOURS else spent.money.get(unit, 0.0)
         return before + sum(
-            (now - attempt.since) / 3600 * self._rate(unit, attempt.resources)
+            (now - attempt.since) / 3600 * self._rate(unit, attempt.held)
             for attempt in self._attempts.running.values()
         )
 
@@ -145,13 +145,11 @@ class BudgetWatch:
 
     def _running_rate(self, unit: str) -> float:
         running = self._attempts.running.values()
-        return sum(self._rate(unit, attempt.resources) for attempt in running)
+        return sum(self._rate(unit, attempt.held) for attempt in running)
 
     def _costs(self, key: str, unit: str) -> bool:
         running = self._attempts.running
-        return any(
-            self._rate(unit, running[attempt].resources) > 0 for attempt in running.at_job(key)
-        )
+        return any(self._rate(unit, running[attempt].held) > 0 for attempt in running.at_job(key))
 
     def _expected(self, unit: str, key: str) -> float:
         """Return what a job may cost by the forecast of its kind; 0 where there is none."""
@@ -168,7 +166,7 @@ class BudgetWatch:
         for key in running.jobs:
             attempts = [running[attempt] for attempt in running.at_job(key)]
             used: float = sum(
-                (now - attempt.since) / 3600 * self._rate(unit, attempt.resources)
+                (now - attempt.since) / 3600 * self._rate(unit, attempt.held)
                 for attempt in attempts
             )
             if self._disk is not None and unit == BYTES:

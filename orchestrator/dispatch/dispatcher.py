@@ -188,7 +188,10 @@ class Dispatcher:
 
     def _survey(self) -> None:
         """Look at the machines; cancel and refuse what they cannot hold any more."""
-        if self._is_to_look and self.queue.survey() and self.queue.machines.nodes:
+        if not self._is_to_look:
+            return
+        self.endings.withdraw_overdue()
+        if self.queue.survey() and self.queue.machines.nodes:
             self.attempts.cancel_unplaceable(self.queue.machines.nodes)
 
     def _rest_nodes(self) -> None:
@@ -235,34 +238,45 @@ class Dispatcher:
         ready = self.queue.ready
         free = self.queue.machines.free_for(offer.resources for offer in ready.offers())
         while (key := ready.take(self._load(free), self.budget.allows)) is not None:
-            try:
-                self._start(key)
-            except DeltascaleError as fault:
-                if not is_for_all(fault.fault_class):
-                    self.queue.make_ready([key])
-                    raise
-                # What lies in this job's place, such as a link, is no reason to end the others.
-                self.queue.refuse(key, str(fault))
-            except Exception:
-                self.queue.make_ready([key])
-                raise
+            slots = self._states.jobs[key].resources.times_in(self.queue.machines.capacity)
+            self._start([key, *self.queue.take_company(key, slots)])
         waiting = ready.offers()
         while (key := self.attempts.next_to_join(waiting, self._load(free))) is not None:
             if not self.budget.allows(key, self._states.jobs[key].resources):
                 break
-            self.attempts.submit(self._states.jobs[key], self.queue.layout(key))
+            self.attempts.submit([(self._states.jobs[key], self.queue.layout(key))])
 
     def _load(self, free: Sequence[Resources] | None) -> Load:
         return self.attempts.running.load(self.queue.machines.capacity, free)
 
-    def _start(self, key: str) -> None:
+    def _start(self, keys: Sequence[str]) -> None:
+        """Start jobs in one call, but for those that turn out to be done or cannot be tried."""
+        try:
+            keys = [key for key in keys if self._is_to_start(key)]
+            if keys:
+                jobs = [(self._states.jobs[key], self.queue.layout(key)) for key in keys]
+                self.attempts.submit(jobs)
+        except Exception:
+            self.queue.make_ready(keys)
+            raise
+        for key in keys:
+            self._states.start(key)
+
+    def _is_to_start(self, key: str) -> bool:
+        """Write down what is asked of a job; False where it is done, or its place is taken."""
         job = self._states.jobs[key]
-        if self._launch.records.is_done(job):
-            self.endings.reuse(key)
-            return
-        write_request(self._launch.assigner.storage, job)
-        self.attempts.submit(job, self.queue.layout(key))
-        self._states.start(key)
+        try:
+            if self._launch.records.is_done(job):
+                self.endings.reuse(key)
+                return False
+            write_request(self._launch.assigner.storage, job)
+        except DeltascaleError as fault:
+            if not is_for_all(fault.fault_class):
+                raise
+            # What lies in this job's place, such as a link, is no reason to end the others.
+            self.queue.refuse(key, str(fault))
+            return False
+        return True
 
     def _listen(self) -> None:
         """Wait until an attempt ends, or for a tick; a first Ctrl-C ends the wait."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from jobs.kind import Fit
+from orchestrator.dispatch.batches import Pace, may_share_call
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.outage import Wait
 from orchestrator.dispatch.parked_jobs import ParkedJobs
@@ -29,6 +30,7 @@ class JobQueue:
         self.machines = Machines(launch.executor)
         self.ready = ReadyJobs()
         self.parked = ParkedJobs(launch.patience)
+        self.pace = Pace()
         self.priorities = priorities(
             list(launch.states.jobs.values()), launch.retention.reads.keys()
         )
@@ -43,6 +45,27 @@ class JobQueue:
         self._states = launch.states
         for key in launch.states.in_state(JobState.DONE):
             self._upstream.add_done(self._planned[key])
+
+    def take_company(self, key: str, num_slots: int) -> Sequence[str]:
+        """Take out the ready jobs that one call may do after a job that was taken out.
+
+        Args:
+            key: the job.
+            num_slots: how many such calls the machines hold at once; each gets its share.
+        """
+        job, past = self._states.jobs[key], self._launch.journal.past
+        if not self._launch.assigner.storage.is_local or not may_share_call(job, past.of_job(key)):
+            return []
+
+        def fits(other: str) -> bool:
+            stage = self._states.jobs[other].stage
+            return stage == job.stage and may_share_call(
+                self._states.jobs[other], past.of_job(other)
+            )
+
+        share = self.ready.num_of(job.resources) // (2 * max(1, num_slots))
+        most = min(self.pace.most_together(job.stage) - 1, share)
+        return self.ready.take_more(job.resources, most, fits=fits) if most > 0 else []
 
     def layout(self, key: str) -> Fit | None:
         """Return how a job is laid out; None where its kind leaves that to the study."""

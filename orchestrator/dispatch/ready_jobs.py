@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cluster.machine.resources import Resources
 from orchestrator.dispatch.policy import Choice, Load, Offer, Priority, choose
@@ -57,6 +57,28 @@ class ReadyJobs:
             return None
         self._note(choice)
         return heapq.heappop(self._heaps[choice.offer.resources])[1]
+
+    def take_more(
+        self, shape: Resources, most: int, *, fits: Callable[[str], bool]
+    ) -> Sequence[str]:
+        """Take out the jobs that would start next, while they need a shape and may go along.
+
+        Args:
+            shape: what they need.
+            most: how many at most.
+            fits: tells whether a job may go along.
+        """
+        first = min((o.priority for o in self.offers() if o.resources != shape), default=None)
+        heap, keys = self._heaps.get(shape, []), list[str]()
+        while len(keys) < most and heap and fits(heap[0][1]):
+            if first is not None and first < heap[0][0]:
+                break
+            keys.append(heapq.heappop(heap)[1])
+        return keys
+
+    def num_of(self, shape: Resources) -> int:
+        """Return the number of ready jobs that need a shape."""
+        return len(self._heaps.get(shape, ()))
 
     def _note(self, choice: Choice) -> None:
         self._passed[choice.offer.resources] = 0

@@ -28,11 +28,18 @@ class RunningAttempt:
     key: str
     """Key of the job."""
     resources: Resources
-    """What the attempt holds."""
+    """What the attempt needs."""
     worker: int
     """Number of the attempt among those that share the job, from 0."""
+    holds: bool
+    """Whether it holds its resources itself; False in a call that does several jobs in turn."""
     since: float
     """When it was submitted, by the launch's clock."""
+
+    @property
+    def held(self) -> Resources:
+        """What it holds by itself."""
+        return self.resources if self.holds else Resources(num_cpus=0)
 
 
 class RunningAttempts(Mapping[str, RunningAttempt]):
@@ -55,31 +62,40 @@ class RunningAttempts(Mapping[str, RunningAttempt]):
     def __len__(self) -> int:
         return len(self._attempts)
 
-    def add(self, attempt: str, key: str, resources: Resources) -> int:
-        """Add a submitted attempt; return its number among those at the job, the smallest free."""
+    def add(self, attempt: str, key: str, resources: Resources, *, holds: bool = True) -> int:
+        """Add a submitted attempt; return its number among those at the job, the smallest free.
+
+        Args:
+            attempt: its id.
+            key: of its job.
+            resources: what it needs.
+            holds: False where it runs on what an attempt before it in the same call holds.
+        """
         taken = {self._attempts[other].worker for other in self.at_job(key)}
         worker = next(number for number in range(len(taken) + 1) if number not in taken)
         self._attempts[attempt] = RunningAttempt(
-            key=key, resources=resources, worker=worker, since=self._clock()
+            key=key, resources=resources, worker=worker, holds=holds, since=self._clock()
         )
         self._by_job.setdefault(key, []).append(attempt)
-        self._shapes[resources] += 1
-        self._in_use = self._in_use.plus(resources)
+        if holds:
+            self._shapes[resources] += 1
+            self._in_use = self._in_use.plus(resources)
         return worker
 
-    def remove(self, attempt: str) -> tuple[str, float]:
-        """Remove an attempt that ended; return the key of its job, and seconds since submission."""
+    def remove(self, attempt: str) -> tuple[RunningAttempt, float]:
+        """Remove an attempt that ended; return what it was, and seconds since submission."""
         ended = self._attempts.pop(attempt)
         self._by_job[ended.key].remove(attempt)
         if not self._by_job[ended.key]:
             del self._by_job[ended.key]
-        self._in_use = self._in_use.minus(ended.resources)
-        self._shapes[ended.resources] -= 1
-        if not self._shapes[ended.resources]:
-            del self._shapes[ended.resources]
+        if ended.holds:
+            self._in_use = self._in_use.minus(ended.resources)
+            self._shapes[ended.resources] -= 1
+            if not self._shapes[ended.resources]:
+                del self._shapes[ended.resources]
         if not self._attempts:
             self._in_use = Resources(num_cpus=0)  # drops rounding errors of fractions of a GPU
-        return ended.key, round(self._clock() - ended.since, 3)
+        return ended, round(self._clock() - ended.since, 3)
 
     def learn(self, seconds: float) -> None:
         """Take in how long a job took; the latest ones decide whether to queue."""
@@ -105,7 +121,7 @@ class RunningAttempts(Mapping[str, RunningAttempt]):
             capacity=capacity,
             in_use=self._in_use,
             shapes=frozenset(self._shapes),
-            num_ahead=max(0, len(self._attempts) - slots),
+            num_ahead=max(0, self._shapes.total() - slots),
             most_ahead=slots + _MORE_AHEAD if self._is_short() else 0,
             nodes=nodes,
         )

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from cluster.errors import SurroundingsError
 from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import Fit
+from jobs.worker.batch import batch_payload
+from orchestrator.dispatch.batches import Batches
 from orchestrator.dispatch.policy import Load, Offer
 from orchestrator.dispatch.running_attempts import RunningAttempts, SharedJobs
 from orchestrator.dispatch.running_launch import RunningLaunch
-from orchestrator.dispatch.worker_messages import ENTRY
+from orchestrator.dispatch.worker_messages import BATCH_ENTRY, ENTRY
 from orchestrator.plan.fitting import submitted_event
 from orchestrator.plan.machines import can_hold
 
@@ -23,28 +26,43 @@ class Submitter:
         self.shared = shared
         self.num_attempts = 0
         self._launch = launch
+        self.batches = Batches()
         self._stopped: set[str] = set()
+        self._interrupted: set[str] = set()
         self._displaced: set[str] = set()
 
-    def submit(self, job: Job, layout: Fit | None) -> None:
-        """Submit an attempt: the first at a job, or one more that shares it.
+    def submit(self, jobs: Sequence[tuple[Job, Fit | None]]) -> None:
+        """Submit an attempt at each job, all in one call: the first, or one more that shares it.
 
         Raises SurroundingsError where the machines have gone, or the study's lock is not surely
         held; then nothing was submitted.
         """
         self._launch.held.check()
-        attempt = f"{self._launch.id}-{self.num_attempts + 1:06d}"
-        worker = self.running.add(attempt, job.key, job.resources)
+        attempts, payloads = list[str](), list[str]()
         try:
-            assignment = self._launch.assigner.assignment(job, attempt, worker, layout)
-            payload = assignment.to_json()
-            self._launch.executor.submit(attempt, ENTRY, payload, job.resources)
+            for number, (job, layout) in enumerate(jobs, self.num_attempts + 1):
+                attempt = f"{self._launch.id}-{number:06d}"
+                worker = self.running.add(attempt, job.key, job.resources, holds=not attempts)
+                attempts.append(attempt)
+                assignment = self._launch.assigner.assignment(job, attempt, worker, layout)
+                payloads.append(assignment.to_json())
+            entry, payload = ENTRY, payloads[0]
+            if len(payloads) > 1:
+                entry, payload = BATCH_ENTRY, batch_payload(payloads)
+            self._launch.executor.submit(attempts[0], entry, payload, jobs[0][0].resources)
         except Exception:
-            self.running.remove(attempt)
+            for attempt in attempts:
+                self.running.remove(attempt)
             raise
-        self.num_attempts += 1
-        self._launch.journal.append(submitted_event(job, attempt, layout, self._launch.prices))
-        self._launch.watcher.note_start(job, attempt)
+        if len(attempts) > 1:
+            self.batches.add(attempts)
+        self.num_attempts += len(attempts)
+        for attempt, (job, layout) in zip(attempts, jobs, strict=True):
+            event = submitted_event(job, attempt, layout, self._launch.prices)
+            if attempt != attempts[0] and event.price is not None:
+                event = replace(event, price=0.0)  # the first one's price is that of the call
+            self._launch.journal.append(event)
+            self._launch.watcher.note_start(job, attempt)
 
     def next_to_join(self, waiting: Sequence[Offer], load: Load) -> str | None:
         """Choose the running job that one more worker may join now."""
@@ -55,12 +73,18 @@ class Submitter:
         self.shared.close(key)
         for attempt in self.running.at_job(key):
             self._stopped.add(attempt)
+            ticket = self.batches.ticket(attempt)
+            self._interrupted.add(ticket)
             with suppress(SurroundingsError):  # the machines have gone, and the attempt with them
-                self._launch.executor.cancel(attempt)
+                self._launch.executor.cancel(ticket)
 
     def was_stopped(self, attempt: str) -> bool:
         """Return True when this launch asked the attempt to stop."""
         return attempt in self._stopped
+
+    def was_interrupted(self, ticket: str) -> bool:
+        """Return True when this launch asked a call to stop, for the sake of any of its jobs."""
+        return ticket in self._interrupted
 
     def is_displaced(self, attempt: str) -> bool:
         """Return True when the attempt was cancelled because no node is left that holds it."""
@@ -75,4 +99,4 @@ class Submitter:
         for attempt, running in self.running.items():
             if not can_hold(nodes, running.resources):
                 self._displaced.add(attempt)
-                self._launch.executor.cancel(attempt)
+                self._launch.executor.cancel(self.batches.ticket(attempt))

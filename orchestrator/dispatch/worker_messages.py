@@ -18,6 +18,8 @@ from orchestrator.records.failure import FAILURES, Result, class_of_result, resu
 
 ENTRY = "jobs.run:run"
 """Entry point that executors call in the worker."""
+BATCH_ENTRY = "jobs.run:run_batch"
+"""The same, for several jobs in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)

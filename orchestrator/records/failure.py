@@ -35,7 +35,7 @@ class Result(Enum):
     MISTAKE = "mistake"
     """The job raised an error that only the user can fix."""
     NO_ROOM = "no-room"
-    """It did not begin: other calls held what it needs of these machines."""
+    """It did not begin: other calls held what it needs, or the call ended that it waited in."""
     CANCELLED = "cancelled"
     """Somebody asked it to stop."""
 
