@@ -1,0 +1,80 @@
+"""What a login node of a cluster is asked for: no heavy library, and little memory."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cluster.storage import Storage
+from tests.launching import launch_locally
+
+STUDY = """\
+study: light
+axes: {index: [1, 2]}
+stages:
+  wait: {kind: probe, over: [index], params: {index: "${index}"}}
+"""
+PROFILE = """\
+kind: slurm
+root: ROOT
+nodes: [{count: 2, cpus: 32, memory: 400GB, gpus: 8, gpu: A100-80GB, price: 10}]
+currency: EUR
+limits: {time: 10h}
+"""
+HEAVY = ("accelerate", "datasets", "deepspeed", "matplotlib", "pandas", "ray", "scipy", "sklearn")
+HEAVY += ("tokenizers", "torch", "transformers", "trl", "wandb")
+MOST_MB = 200
+LOOK = """
+import resource, sys
+from orchestrator.cli import main
+code = main(sys.argv[2:])
+heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
+mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print("", code, mb, *heavy, sep="\\n", file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory):
+    """A function: words -> exit code, MB of memory and heavy libraries of `deltascale` words."""
+    folder = tmp_path_factory.mktemp("login")
+    root, study = folder / "root", folder / "light.yaml"
+    plan = launch_locally(Storage(str(root)), study, STUDY)
+    profiles = folder / "config" / "deltascale" / "profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "hpc.yaml").write_text(PROFILE.replace("ROOT", str(root)))
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config")}
+    environment.pop("DELTASCALE_CONFIG", None)
+    key = plan.jobs[0].key[:16]
+
+    def run(*words):
+        words = [key if word == "KEY" else word for word in words]
+        done = subprocess.run(
+            [sys.executable, "-c", LOOK, ",".join(HEAVY), *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        code, mb, *heavy = done.stderr.rpartition("\n\n")[2].split()
+        assert code == "0", done.stderr
+        return int(mb), heavy
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "tests/end_to_end/miniature.yaml", "--on", "hpc"),
+        ("status", "light", "--on", "hpc"),
+        ("logs", "light", "KEY", "--on", "hpc"),
+        ("cancel", "light", "--on", "hpc"),
+    ],
+    ids=lambda words: f"{words[0]} {words[1]}",
+)
+def test_verbs_of_a_login_node_are_light(login, words) -> None:
+    mb, heavy = login(*words)
+    assert not heavy
+    assert mb <= MOST_MB, f"{mb} MB"
