@@ -15,7 +15,7 @@ def test_a_study_goes_on_after_the_time_limit_to_the_table_of_one_process(
     user.write_profile(
         nodes="{count: 2, cpus: 1, memory: 2GB}", limits="time: 3min, save_before: 60s"
     )
-    queued = user.launch(numbers(tmp_path, pauses=8, seconds=60))
+    queued = user.launch(numbers(tmp_path, pauses=12, seconds=25))
     job = queued["job"]
     user.wait_until(lambda: int(site.job(job)["Restarts"]) >= 1, "it is queued again")
     site.hurry(job)
@@ -28,7 +28,7 @@ def test_a_study_goes_on_after_the_time_limit_to_the_table_of_one_process(
             site.hurry(job)
             user.wait_until(lambda: site.state(job) != "PENDING", "it starts")
     assert user.status("numbers")["state"] == "complete"
-    whole = run_locally(numbers(tmp_path, pauses=8, seconds=0), tmp_path / "local")
+    whole = run_locally(numbers(tmp_path, pauses=12, seconds=0), tmp_path / "local")
     assert user.measurements("numbers") == whole
 
 
