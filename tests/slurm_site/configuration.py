@@ -26,7 +26,7 @@ class Site:
     memory_mb: int = 6000
     """Memory of a node, in MB; counted as well."""
     gpus: int = 0
-    """GPUs of a node that are counted and have no device."""
+    """GPUs of a node; files stand for their devices."""
     is_requeue_allowed: bool = True
     """Whether jobs may be requeued; if not, no user's `--requeue` helps (a plugin of the site)."""
     jobs_age_s: int = 300
@@ -110,4 +110,9 @@ def write(site: Site, folder: Path, addresses: dict[str, str], controller: str) 
     if not site.is_requeue_allowed:
         (folder / "job_submit.lua").write_text(_NEVER_REQUEUED)
     if site.gpus:
-        (folder / "gres.conf").write_text(f"Name=gpu Count={site.gpus}\n")
+        # A count alone is taken for none.
+        devices = [folder / f"gpu{number}" for number in range(site.gpus)]
+        for device in devices:
+            device.touch()
+        lines = [f"Name=gpu File={device}" for device in devices]
+        (folder / "gres.conf").write_text("\n".join([*lines, ""]))
