@@ -139,8 +139,8 @@ class RunningSite:
 
     def hurry(self, number: str | int) -> None:
         """Let a job that was queued again start now; SLURM makes it wait for two minutes."""
-        self.wait_for(number, "PENDING")
-        self.command("scontrol", "update", f"JobId={number}", "StartTime=now")
+        if self.state(number) == "PENDING":
+            self.command("scontrol", "update", f"JobId={number}", "StartTime=now")
 
     def wait_for_nodes(self, state: str, limit_s: float = 60) -> None:
         """Wait until `sinfo` says this state of every node."""

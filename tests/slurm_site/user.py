@@ -84,9 +84,13 @@ class User:
             raise AssertionError(f"{late}\n{queue}\n{self.logs()}") from None
 
     def wait_until_over(self, job: str, limit_s: float = 400) -> str:
-        """Wait until a job is in no queue any more; returns the state it ended in."""
-        alive = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
-        self.wait_until(lambda: self.site.state(job) not in alive, f"{job} is over", limit_s)
+        """Wait until a job is in no queue any more, however often it is queued again."""
+
+        def is_over() -> bool:
+            self.site.hurry(job)
+            return self.site.state(job) not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
+
+        self.wait_until(is_over, f"{job} is over", limit_s)
         return self.site.state(job)
 
     def running(self) -> int:
