@@ -120,6 +120,20 @@ class Site:
         lines = ["127.0.0.1 localhost", *(f"127.0.1.1 {name}" for name in self.hosts), ""]
         (self.network.folder / "names").write_text("\n".join(lines))
 
+    def slow(self, name: str, rate: str) -> None:
+        """Let a host send so much a second at most (`1mbit`), to whomever."""
+        limit = ("tbf", "rate", rate, "burst", "32kbit", "latency", "400ms")
+        self.hosts[name].call("tc", "qdisc", "replace", "dev", "eth0", "root", *limit)
+
+    def quicken(self, name: str) -> None:
+        """Let a host send as fast as it can again."""
+        self.hosts[name].call("tc", "qdisc", "del", "dev", "eth0", "root")
+
+    def reset(self, name: str, *others: str) -> None:
+        """Break every TCP connection between a host and others: both ends are told."""
+        for other in others:
+            self.hosts[name].call("ss", "-K", "dst", self.hosts[other].address)
+
     def start(self) -> None:
         """Start the storage, and a Ray that asks for a token on every host."""
         words = [sys.executable, "-m", "moto.server", "-H", "0.0.0.0", "-p", str(_STORE_PORT)]

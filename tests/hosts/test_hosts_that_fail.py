@@ -126,6 +126,28 @@ def test_a_launch_outlives_the_host_of_the_head_for_twenty_seconds(site, probes)
     assert len({end["key"] for end in ends(site, "head") if end["result"] == "done"}) == 6
 
 
+def test_hosts_that_hear_each_other_slowly_do_what_they_are_told(site, probes):
+    restart(site, "two")
+    for name in site.hosts:
+        site.slow(name, "1mbit")
+    try:
+        site.finish(site.launch(probes("slow", [30], 5, num_ranks=2, num_nodes=2)))
+        site.finish(site.launch(probes("slower", range(31, 35), 5)))
+    finally:
+        for name in site.hosts:
+            site.quicken(name)
+
+
+def test_connections_that_are_reset_between_hosts_cost_no_more_than_an_attempt(site, probes):
+    restart(site, "two")
+    launch = site.launch(probes("reset", range(70, 73), 30))
+    at_work(site, launch)
+    site.reset("two", "one", "three")
+    site.finish(launch)
+    done = [end for end in ends(site, "reset") if end["result"] in ("done", "reused")]
+    assert len({end["key"] for end in done}) == 3
+
+
 @pytest.mark.parametrize("answer", ["unreachable", "blackhole"])
 def test_a_host_that_alone_cannot_reach_the_storage_keeps_no_job_from_the_others(
     site, probes, answer
