@@ -64,9 +64,9 @@ def listing_of(repository: Repository, commit: str) -> dict[str, HubFile]:
             repository.name, recursive=True, revision=commit, repo_type=repository.type
         )
         return {
-            file.path: HubFile(bytes=file.lfs.size, sha256=file.lfs.sha256)
+            file.path: HubFile(size=file.lfs.size, sha256=file.lfs.sha256)
             if file.lfs is not None
-            else HubFile(bytes=file.size, git_sha1=file.blob_id)
+            else HubFile(size=file.size, git_sha1=file.blob_id)
             for file in tree
             if isinstance(file, RepoFile)
         }
@@ -118,9 +118,9 @@ def fetch(
 def bytes_to_fetch(shelf: Shelf, listing: Mapping[str, HubFile], names: Sequence[str]) -> int:
     """Return how many bytes of files a root lacks; what is there of partial files counts as had."""
     sizes = shelf.root.sizes(f"{shelf.folder}/files")
-    missing = [name for name in names if sizes.get(name) != listing[name].bytes]
+    missing = [name for name in names if sizes.get(name) != listing[name].size]
     return sum(
-        listing[name].bytes - min(listing[name].bytes, _size(_part_of(shelf, listing[name])))
+        listing[name].size - min(listing[name].size, _size(_part_of(shelf, listing[name])))
         for name in missing
     )
 
@@ -149,7 +149,7 @@ def _locked(shelf: Shelf, report: Report) -> Iterator[Held]:
 def _is_there(shelf: Shelf, name: str, file: HubFile) -> bool:
     """Tell whether a file of an earlier download stands whole under its name."""
     full = shelf.name_of(name)
-    if shelf.root.size(full) != file.bytes:
+    if shelf.root.size(full) != file.size:
         return False
     # An object under such a name was checked before it was uploaded, whole or not at all.
     return not shelf.root.is_local or file.fault_of(shelf.root.path(full)) is None
@@ -172,7 +172,7 @@ def _take(shelf: Shelf, name: str, file: HubFile) -> int:
                 hint="a proxy or a mirror may be at fault (HF_ENDPOINT); nothing of it was kept",
             )
     _give_name(shelf, part, name)
-    return max(0, file.bytes - before)
+    return max(0, file.size - before)
 
 
 def _give_name(shelf: Shelf, part: Path, name: str) -> None:
@@ -205,7 +205,7 @@ def _download(shelf: Shelf, name: str, file: HubFile, part: Path) -> None:
         reraise=True,
     )
     with hub_faults(str(shelf.repository), shelf.commit, has_cache=False):
-        tries(_append, url, part, file.bytes, name)
+        tries(_append, url, part, file.size, name)
 
 
 def _append(url: str, part: Path, size: int, name: str) -> None:
@@ -249,7 +249,7 @@ def _require_room(shelf: Shelf, file: HubFile, part: Path) -> None:
     folder = part.parent
     while not folder.is_dir():
         folder = folder.parent
-    free, lacks = shutil.disk_usage(folder).free, file.bytes - _size(part)
+    free, lacks = shutil.disk_usage(folder).free, file.size - _size(part)
     if lacks > free:
         raise SurroundingsError(
             f"{lacks / 1e9:.2f} GB more do not fit: {free / 1e9:.2f} GB are free",

@@ -82,8 +82,8 @@ def is_hub_data(source: object) -> bool:
 
 def hub_data(source: str) -> HubData:
     """Read a source that begins with `hf://datasets/`. Raises UserError when it names no data."""
-    parts = _DATA_SET.fullmatch(source)
-    path = (parts["path"] or "").rstrip("/") if parts else ""
+    parts = _DATA_SET.fullmatch(source.rstrip("/"))
+    path = parts["path"] or "" if parts else ""
     if parts is None or ".." in PurePosixPath(path).parts:
         raise UserError(f"{source!r} names no data set on the hub", allowed=DATA_SETS)
     return HubData(

@@ -12,7 +12,8 @@ under `files/`.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import read_as
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
@@ -40,8 +42,8 @@ _held: dict[tuple[str, str], HeldCopies] = {}
 class HubFile:
     """One file of a repository, as the hub lists it."""
 
-    bytes: int
-    """Its size."""
+    size: int
+    """Its bytes."""
     sha256: str | None = None
     """SHA-256 of its bytes, of a large file (LFS)."""
     git_sha1: str | None = None
@@ -50,25 +52,39 @@ class HubFile:
     @property
     def digest(self) -> str:
         """The hash that its bytes are held against; the size where the hub gives none."""
-        return self.sha256 or self.git_sha1 or f"{self.bytes}-bytes"
+        return self.sha256 or self.git_sha1 or f"{self.size}-bytes"
 
     def fault_of(self, path: Path) -> str | None:
         """Say what is wrong with a local file; None where it is this one, byte for byte."""
-        if not path.is_file():
+        size = path.stat().st_size if path.is_file() else None
+        return self._fault_of_size(size) or self._fault_of_bytes(_pieces_of(path))
+
+    def fault_in(self, root: Storage, name: str) -> str | None:
+        """Say what is wrong with a file of a root; None where it is this one, byte for byte."""
+        return self._fault_of_size(root.size(name)) or self._fault_of_bytes(root.pieces(name))
+
+    def _fault_of_size(self, size: int | None) -> str | None:
+        if size is None:
             return "it is not there"
-        if path.stat().st_size != self.bytes:
-            return f"it has {path.stat().st_size} of {self.bytes} bytes"
-        for name, expected, hasher in (
-            ("SHA-256", self.sha256, hashlib.sha256()),
-            ("git hash", self.git_sha1, hashlib.sha1(f"blob {self.bytes}\0".encode())),  # noqa: S324
-        ):
-            if expected is None:
-                continue
-            with open(path, "rb") as stream:
-                while piece := stream.read(1 << 20):
-                    hasher.update(piece)
-            return None if hasher.hexdigest() == expected else f"its {name} is not the hub's"
-        return None
+        return None if size == self.size else f"it has {size} of {self.size} bytes"
+
+    def _fault_of_bytes(self, pieces: Iterable[bytes]) -> str | None:
+        if self.sha256 is not None:
+            name, expected, hasher = "SHA-256", self.sha256, hashlib.sha256()
+        elif self.git_sha1 is not None:
+            name, expected = "git hash", self.git_sha1
+            hasher = hashlib.sha1(f"blob {self.size}\0".encode(), usedforsecurity=False)
+        else:
+            return None
+        for piece in pieces:
+            hasher.update(piece)
+        return None if hasher.hexdigest() == expected else f"its {name} is not the hub's"
+
+
+def _pieces_of(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as stream:
+        while piece := stream.read(1 << 20):
+            yield piece
 
 
 class _File(TypedDict):
@@ -96,6 +112,15 @@ class _Record(TypedDict):
 
 
 _SHAPE = TypeAdapter(_Record)
+
+
+def _hub_file(facts: _File) -> HubFile:
+    return HubFile(size=facts["bytes"], sha256=facts.get("sha256"), git_sha1=facts.get("git_sha1"))
+
+
+def _written(file: HubFile) -> dict[str, object]:
+    hashes = {"sha256": file.sha256, "git_sha1": file.git_sha1}
+    return {"bytes": file.size, **{name: value for name, value in hashes.items() if value}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,17 +161,29 @@ class Shelf:
         """What all records say that was taken; None where there is none."""
         files: dict[str, HubFile] = {}
         listing: set[str] = set()
-        for name in self.root.list(self.folder):
-            if not name.endswith(_RECORD):
-                continue
-            try:
-                record = read_as(self.root, f"{self.folder}/{name}", _SHAPE)
-            except ValueError:
-                continue  # `verify` names it, and `fetch` takes the files again
-            if record is not None:
-                files |= {file: HubFile(**facts) for file, facts in record["files"].items()}
-                listing |= {*record["files"], *record["others"]}
+        for name in self._records():
+            with suppress(ValueError):  # `verify` names it, and `fetch` takes the files again
+                record = read_as(self.root, name, _SHAPE)
+                if record is not None:
+                    files |= {file: _hub_file(facts) for file, facts in record["files"].items()}
+                    listing |= {*record["files"], *record["others"]}
         return Contents(files=files, listing=sorted(listing)) if listing else None
+
+    def damaged(self) -> Iterator[tuple[str, str]]:
+        """Yield every record and file that is not as it was written, and what is wrong with it."""
+        for name in self._records():
+            try:
+                read_as(self.root, name, _SHAPE)
+            except ValueError as reason:
+                yield name, str(reason)
+        for file, listed in (self.contents.files if self.contents else {}).items():
+            fault = listed.fault_in(self.root, self.name_of(file))
+            if fault is not None:
+                yield self.name_of(file), f"{fault}: `deltascale fetch` brings it again"
+
+    def _records(self) -> list[str]:
+        names = names_in(self.root, self.folder)
+        return [f"{self.folder}/{name}" for name in names if name.endswith(_RECORD)]
 
     def find(self, choose: Choose) -> list[str] | None:
         """Return the names of the chosen files, where all of them are here; else None.
@@ -159,7 +196,7 @@ class Shelf:
         names = list(choose(contents.listing))
         sizes = self.root.sizes(f"{self.folder}/files")
         is_whole = all(
-            name in contents.files and sizes.get(name) == contents.files[name].bytes
+            name in contents.files and sizes.get(name) == contents.files[name].size
             for name in names
         )
         return names if is_whole else None
@@ -186,17 +223,17 @@ class Shelf:
                 else self._copied(full, file)
             )
             if not is_whole:
-                raise self.damaged(name)
+                raise self._damaged(name)
         folder = f"{self.folder}/files"
         return self.root.path(folder) if self.root.is_local else place_of_copy(self.root, folder)
 
     def _copied(self, name: str, file: HubFile) -> bool:
         place_of_copy(self.root, name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return local_copy(
-            self.root, name, lambda path: file.fault_of(path) is None, num_bytes=file.bytes
+            self.root, name, lambda path: file.fault_of(path) is None, num_bytes=file.size
         )
 
-    def damaged(self, name: str) -> SurroundingsError:
+    def _damaged(self, name: str) -> SurroundingsError:
         """Make the fault for a file whose bytes are not the hub's."""
         return SurroundingsError(
             f"{self.name_of(name)} is damaged or gone: it is not the file of {self}",
@@ -211,10 +248,7 @@ class Shelf:
         document = {
             "repository": str(self.repository),
             "commit": self.commit,
-            "files": {
-                name: {key: value for key, value in vars(file).items() if value is not None}
-                for name, file in sorted(files.items())
-            },
+            "files": {name: _written(file) for name, file in sorted(files.items())},
             "others": sorted(set(listing) - files.keys()),
         }
         text = (json.dumps(document, indent=1) + "\n").encode()
@@ -224,4 +258,11 @@ class Shelf:
 
 def has_shelves(root: Storage) -> bool:
     """Tell whether `fetch` took anything into a root."""
-    return bool(root.list(SHELVES))
+    return bool(names_in(root, SHELVES))
+
+
+def names_in(root: Storage, folder: str) -> list[str]:
+    """List a folder; one that is a link, or lies behind one, is none of ours and holds nothing."""
+    with suppress(ForeignEntry):
+        return root.list(folder)
+    return []

@@ -74,7 +74,7 @@ def not_in_root(source: str, study: str = "STUDY") -> UserError:
 def as_on_hub(params: Mapping[str, Any], root: Storage) -> dict[str, Any]:
     """Write data that lie in a root by their name on the hub: other machines have other paths."""
     folder = f"{SHELVES}/datasets"
-    shelves = f"{root.path(folder) if root.is_local else place_of_copy(root, folder)}/"
+    shelves = f"{root.url}/{folder}/" if root.is_local else f"{place_of_copy(root, folder)}/"
 
     def named(value: Any) -> Any:
         if isinstance(value, list):

@@ -35,10 +35,13 @@ class Parcel:
     bytes_to_fetch: int
     """Bytes that the root lacks."""
 
+    is_here: bool = False
+    """Whether it is whole in the root: then nobody is asked for it."""
+
     @property
     def bytes(self) -> int:
         """Bytes of all its files."""
-        return sum(self.listing[name].bytes for name in self.names)
+        return sum(self.listing[name].size for name in self.names)
 
 
 def ask_hub(
@@ -65,24 +68,44 @@ def ask_hub(
         try:
             commit = need.commit(known) or commit_now(need.repository, need.revision)
             shelf = Shelf(root, need.repository, commit)
+            here = shelf.find(need.choose)
+            if here:
+                parcels.append(_parcel_here(need, shelf, here))
+                continue
             listing = listing_of(need.repository, commit)
             names = need.require_files(list(listing))
-            lacks = 0 if shelf.find(need.choose) else bytes_to_fetch(shelf, listing, names)
-            if lacks:
-                require_access(shelf, min(names, key=lambda name: listing[name].bytes))
+            require_access(shelf, min(names, key=lambda name: listing[name].size))
         except UserError as fault:
             refused.append(fault)
             continue
         if commit != need.revision:
             known[need.known_name] = commit
         parcels.append(
-            Parcel(need=need, shelf=shelf, listing=listing, names=names, bytes_to_fetch=lacks)
+            Parcel(
+                need=need,
+                shelf=shelf,
+                listing=listing,
+                names=names,
+                bytes_to_fetch=bytes_to_fetch(shelf, listing, names),
+            )
         )
     if len(refused) == 1:
         raise refused[0]
     if refused:
         raise _all_of(refused)
     return parcels, known
+
+
+def _parcel_here(need: Need, shelf: Shelf, names: Sequence[str]) -> Parcel:
+    assert shelf.contents is not None, "what was found has a record"
+    return Parcel(
+        need=need,
+        shelf=shelf,
+        listing=shelf.contents.files,
+        names=names,
+        bytes_to_fetch=0,
+        is_here=True,
+    )
 
 
 def _all_of(refused: Sequence[UserError]) -> UserError:
@@ -121,6 +144,8 @@ def fetch_all(parcels: Sequence[Parcel], report: Report) -> int:
     """
     downloaded, faults = 0, list[DeltascaleError]()
     for parcel in parcels:
+        if parcel.is_here:
+            continue
         try:
             downloaded += fetch(parcel.shelf, parcel.listing, parcel.names, report)
         except DeltascaleError as fault:
@@ -147,7 +172,7 @@ def described(parcel: Parcel) -> str:
     revision = need.revision or DEFAULT_REVISION
     commit = parcel.shelf.commit
     at = commit[:12] if revision == commit else f"{revision} ({commit[:12]})"
-    lacks = f"{_size(parcel.bytes_to_fetch)} to fetch" if parcel.bytes_to_fetch else "here already"
+    lacks = f"{_size(parcel.bytes_to_fetch)} to fetch" if not parcel.is_here else "here already"
     count = len(parcel.names)
     files = f"{count} file{'' if count == 1 else 's'}"
     return f"{need.source} at {at}: {files}, {_size(parcel.bytes)}; {lacks}"

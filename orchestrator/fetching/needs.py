@@ -12,7 +12,7 @@ from jobs.hub.shelf import Shelf
 from jobs.kind import KINDS, marked
 from jobs.models.model_source import ModelSource
 from jobs.text.data_file import SUFFIXES
-from jobs.text.hub_data import chosen_files
+from jobs.text.hub_data import as_on_hub, chosen_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +65,25 @@ class Need:
         return shelf is not None and bool(shelf.find(self.choose))
 
 
-def needs_of(jobs: Iterable[Job]) -> list[Need]:
-    """Return what jobs need of the hub, each once, in the order of the jobs.
-
-    Data that are in the root already are paths by then, and not among it.
-    """
+def needs_of(root: Storage, jobs: Iterable[Job]) -> list[Need]:
+    """Return what jobs need of the hub, each once, in the order of the jobs."""
     needs: dict[tuple[str, str], Need] = {}
     for job in jobs:
-        for need in _needs_of(job):
+        for need in _needs_of(root, job):
             needs.setdefault((need.source, need.known_name), need)
     return list(needs.values())
 
 
-def _needs_of(job: Job) -> Iterator[Need]:
+def damaged_copies(
+    root: Storage, jobs: Iterable[Job], revisions: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield name and fault of what `fetch` brought for jobs and is not as it came."""
+    shelves = {need.shelf(root, revisions) for need in needs_of(root, jobs)}
+    for shelf in sorted(filter(None, shelves), key=str):
+        yield from shelf.damaged()
+
+
+def _needs_of(root: Storage, job: Job) -> Iterator[Need]:
     kind = KINDS.find(job.kind)
     params = job.params_as(kind.Params)
     model = kind.source(params)
@@ -89,8 +95,9 @@ def _needs_of(job: Job) -> Iterator[Need]:
             known_name=model.known_name,
             model=model,
         )
-    for name in marked(kind.Params, "path"):
-        value = job.params.get(name)
+    paths = {name: job.params.get(name) for name in marked(kind.Params, "path")}
+    # Data that are in the root already are paths by now.
+    for value in as_on_hub(paths, root).values():
         for source in value if isinstance(value, list) else (value,):
             if isinstance(source, str) and is_hub_data(source):
                 data = hub_data(source)
@@ -112,7 +119,7 @@ def require_fetched(
     """
     missing = [
         f"{need.source} at {need.revision or DEFAULT_REVISION}"
-        for need in needs_of(jobs)
+        for need in needs_of(root, jobs)
         if not need.is_fetched(root, revisions) and not _is_cached(need, revisions)
     ]
     if missing:

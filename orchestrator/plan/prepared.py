@@ -19,6 +19,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_bytes
 from jobs.entries.own_entries import PIN
 from jobs.kind import Kind, Params
+from jobs.text.hub_data import as_on_hub
 from orchestrator.plan.grid import Row
 from orchestrator.study.study import Study
 
@@ -121,7 +122,7 @@ def write_params(root: Storage, study: Study, stages: Mapping[str, Mapping[Row, 
     document = {
         "text": _digest(study),
         "stages": {
-            stage: [[list(row), _written(prepared)] for row, prepared in rows.items()]
+            stage: [[list(row), _written(prepared, root)] for row, prepared in rows.items()]
             for stage, rows in stages.items()
         },
     }
@@ -147,9 +148,9 @@ def read_params(root: Storage, study: Study) -> RecordedParams | None:
     )
 
 
-def _written(prepared: Prepared) -> dict[str, object]:
+def _written(prepared: Prepared, root: Storage) -> dict[str, object]:
     return {
-        "params": prepared.params,
+        "params": as_on_hub(prepared.params, root),
         "identity": prepared.identity,
         "pins": prepared.pins,
         "used": sorted(prepared.used),

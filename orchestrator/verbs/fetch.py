@@ -66,7 +66,7 @@ def _fetch(options: argparse.Namespace) -> int:
     # What is done needs nothing of the hub any more: its artifact holds what it took.
     done = decided.keys(Decision.REUSE)
     jobs = [job for job in decided.plan.jobs if job.key not in done]
-    parcels, revisions = ask_hub(root, needs_of(jobs), decided.plan.revisions)
+    parcels, revisions = ask_hub(root, needs_of(root, jobs), decided.plan.revisions)
     for parcel in parcels:
         note(described(parcel))
     total = sum(parcel.bytes_to_fetch for parcel in parcels)
@@ -140,7 +140,7 @@ def _document(
             {
                 "source": parcel.need.source,
                 "commit": parcel.shelf.commit,
-                "files": {name: parcel.listing[name].bytes for name in parcel.names},
+                "files": {name: parcel.listing[name].size for name in parcel.names},
                 "bytes_to_fetch": parcel.bytes_to_fetch,
             }
             for parcel in parcels

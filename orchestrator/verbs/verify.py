@@ -44,8 +44,9 @@ def run(options: argparse.Namespace) -> int:
         UserError: something in the study or the options is wrong.
         SurroundingsError: a repair is asked for and the lock is held.
     """
+    from orchestrator.fetching.needs import damaged_copies
     from orchestrator.plan.decided_plan import Purpose, plan_study
-    from orchestrator.plan.revisions import damaged_revisions
+    from orchestrator.plan.revisions import damaged_revisions, known_revisions
     from orchestrator.records.damaged_files import DamagedFile, find_damaged_files
     from orchestrator.records.verification import find_damage
 
@@ -56,12 +57,16 @@ def run(options: argparse.Namespace) -> int:
     files = list(find_damaged_files(root, study.name, jobs))
     # Which commit a name stood for nobody but its user can say again: named, and left.
     revisions = [DamagedFile(name=name, reason=why) for name, why in damaged_revisions(root)]
+    copies = [
+        DamagedFile(name=name, reason=why)
+        for name, why in damaged_copies(root, jobs, known_revisions(root))
+    ]
     is_repaired = bool(damages or files) and options.repair
     # A repair answers with the document of its launch: one document is all that may be printed.
     if options.json and not is_repaired:
-        say_json(_document(study.name, len(checked), damages, [*files, *revisions]))
+        say_json(_document(study.name, len(checked), damages, [*files, *revisions, *copies]))
     elif not options.json:
-        for file in (*files, *revisions):
+        for file in (*files, *revisions, *copies):
             say(f"damaged  {file.place}: {file.reason}")
         for damage in damages:
             job = damage.job
@@ -69,14 +74,18 @@ def run(options: argparse.Namespace) -> int:
         num_damaged = len({damage.job.key for damage in damages})
         in_files = pluralize(len(damages), "file")
         say(f"{pluralize(len(checked), 'artifact')} checked, {num_damaged} damaged in {in_files}")
+    if options.repair:
+        for copy in copies:
+            root.remove(copy.name)  # the hub has it still
+            note(f"{copy.name} was deleted: `deltascale fetch {study.name}` brings it again")
     if is_repaired:
-        return _repair(options, root, study.name, damages, files) or int(bool(revisions))
-    if damages or files:
+        return _repair(options, root, study.name, damages, files) or int(bool(revisions or copies))
+    if damages or files or (copies and not options.repair):
         note(
             f"`deltascale verify {study.name} --repair` makes again what is damaged "
             "and moves foreign files aside"
         )
-    return 1 if damages or files or revisions else 0
+    return 1 if damages or files or revisions or copies else 0
 
 
 def _repair(

@@ -11,12 +11,15 @@ import pytest
 import yaml
 
 from cluster.storage import Storage
-from tests.hub_server.server import TOKEN, HostedRepository, HubServer
+from orchestrator.cli import main
+from tests.hub_server.server import TOKEN, HostedRepository, HubServer, ask_here
 
-STUDY = {
+MODELS = [{"name": "one", "source": "hf://org/tiny"}]
+OTHER = {"name": "two", "source": "hf://org/other"}
+STUDY: dict[str, Any] = {
     "study": "offline",
     "axes": {
-        "model": [{"name": "one", "source": "hf://org/tiny"}],
+        "model": MODELS,
         "condition": ["plain", "rot13"],
     },
     "stages": {
@@ -79,36 +82,63 @@ def _run(command: Any, *words: str) -> Any:
 
 
 def test_a_study_is_fetched_once_and_runs_without_the_hub(
-    command: Any, hub: Any, tmp_path: Path
+    hub: Any, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
+    ask_here(monkeypatch, hub, tmp_path / "cache")
+    monkeypatch.setenv("WANDB_MODE", "offline")
     study = _written(tmp_path)
-    root = Storage(command.root)
-    asked = _run(command, "fetch", study, "--dry-run")
-    assert "hf://org/tiny at main (0123456789ab)" in asked.stderr and not root.exists("hub")
-    plan = json.loads(_run(command, "plan", study, "--json").stdout)
+    root = Storage(tmp_path / "root")
+
+    def run(*words: str, code: int = 0) -> Any:
+        ended = main([*words, "--root", root.url])
+        out, err = capsys.readouterr()
+        assert ended == code, err + out
+        return out, err
+
+    asked = run("fetch", study, "--dry-run")[1]
+    assert "hf://org/tiny at main (0123456789ab)" in asked and not root.exists("hub")
+    plan = json.loads(run("plan", study, "--json")[0])
     assert plan["totals"]["open"] == 5 and plan["absent"] == ["hf://datasets/org/lines/data"]
-    refused = command.run("launch", study, "--executor", "local")
-    assert refused.returncode == 2 and "deltascale fetch" in refused.stderr
-    _run(command, "fetch", study)
+    assert "deltascale fetch offline" in run("launch", study, "--executor", "local", code=2)[1]
+    run("fetch", study)
     fetched = hub.counts()
     assert set(fetched.values()) == {1}
     assert not {"pytorch_model.bin", "modeling_evil.py", "README.md", "load.py"} & set(fetched)
-    _run(command, "fetch", study)
-    assert hub.counts() == fetched
     hub.close()
-    plan = json.loads(_run(command, "plan", study, "--json").stdout)
+    assert "here already" in run("fetch", study)[1]  # nobody is asked
+    plan = json.loads(run("plan", study, "--json")[0])
     assert plan["totals"]["open"] == 0 and plan["absent"] == []
     keys = {job["key"] for job in plan["jobs"]}
     assert None not in keys
-    _run(command, "launch", study, "--executor", "local")
-    table = _run(command, "compare", "offline", "--format", "csv").stdout
+    run("launch", study, "--executor", "local")
+    table = run("compare", "offline", "--format", "csv")[0]
     assert "rot13" in table and "perplexity" in table
     index = json.loads(root.read("studies/offline/index.json"))
     assert {job["key"] for jobs in index["stages"].values() for job in jobs} == keys
-    _run(command, "verify", "offline")
-    before = sorted(root.sizes("hub"))
-    _run(command, "gc", "--apply")
-    assert sorted(root.sizes("hub")) == before
+    requests = [root.read(name) for name in root.walk("artifacts") if name.endswith("job.json")]
+    assert sum(b"hf://datasets/org/lines@0123456789abcdef" in text for text in requests) == 2
+    before = list(root.walk("hub"))
+    run("gc", "--apply")
+    assert list(root.walk("hub")) == before
+    damaged = next(name for name in before if name.endswith("/test.txt"))
+    root.write(damaged, root.read(damaged)[::-1])
+    out, err = run("verify", "offline", "--repair", code=1)
+    assert f"{damaged}: its SHA-256 is not the hub's" in out
+    assert "deltascale fetch offline" in err and not root.exists(damaged)
+
+
+@pytest.mark.slow
+def test_workers_of_ray_find_in_the_root_what_was_fetched(
+    command: Any, hub: Any, tmp_path: Path
+) -> None:
+    study = _written(tmp_path)
+    _run(command, "fetch", study)
+    hub.close()
+    _run(command, "launch", study)
+    assert "rot13" in _run(command, "compare", "offline", "--format", "csv").stdout
+    refused = _written(tmp_path, {**STUDY, "axes": {**STUDY["axes"], "model": [*MODELS, OTHER]}})
+    done = command.run("launch", refused)
+    assert done.returncode == 2 and "not in the root: hf://org/other at main" in done.stderr
 
 
 @pytest.mark.slow

@@ -227,3 +227,30 @@ def test_names_of_the_hub_never_leave_the_root(hub, hosted, root):
     hosted.files["../../../../evil"] = b"x"
     with pytest.raises(UserError, match="would leave the output root"):
         fetched(root, ["../../../../evil"])
+
+
+def test_a_remote_root_is_filled_file_by_file_and_read_through_copies(
+    hub, hosted, bucket, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(downloading, "_LONGEST_WAIT_S", 0.01)
+    root = Storage(f"{bucket}/root")
+    hub.fail("/content/model/org/tiny/model.safetensors", cut_after=20_480)
+    hub.fail("/content/model/org/tiny/model.safetensors", 500, times=99)
+    with pytest.raises(SurroundingsError, match="cannot be reached"):
+        fetched(root)
+    assert Shelf(root, MODEL, hosted.commit).contents is None
+    hub.faults.clear()
+    hub.storage.faults.clear()
+    shelf, _ = fetched(root)
+    assert hub.asks("/content/model/org/tiny/model.safetensors")[-1].start == 20_480
+    assert fetched(root)[1] == 0
+    folder = shelf.place(["config.json", "model.safetensors"])
+    assert folder.is_relative_to(tmp_path) and (folder / "model.safetensors").read_bytes() == LARGE
+    assert not [path for path in tmp_path.glob("*/parts/**/*") if path.is_file()]
+    assert not list(shelf.damaged())
+    root.write(shelf.name_of("model.safetensors"), LARGE[::-1])
+    assert [name for name, _ in shelf.damaged()] == [shelf.name_of("model.safetensors")]
+    root.remove(shelf.name_of("config.json"))
+    assert shelf.find(lambda names: ["config.json"]) is None
