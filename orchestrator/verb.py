@@ -6,8 +6,10 @@ Every verb takes `--root`, `--on` and `--json`. A verb imports what it needs ins
 
 import argparse
 import os
+import shlex
 from typing import TYPE_CHECKING, Protocol
 
+from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.door import Door
 
@@ -64,12 +66,25 @@ def chosen_profile(options: argparse.Namespace) -> "ChosenProfile | None":
         UserError: there is none of that name, there are several, or it is wrong.
     """
     text = getattr(options, "on", None)
-    if not text:
+    if text is None:
         return None
+    if not text.strip():
+        raise UserError(
+            "--on names no profile: it is empty",
+            where="--on",
+            hint="an unset variable of the shell? `deltascale profile show` lists what there is",
+        )
     from orchestrator.profiles.finding import find_profile
 
     named = getattr(options, "studies", None) or [getattr(options, "study", None)]
     return find_profile(text, [study for study in named if study])
+
+
+def words_of_root(options: argparse.Namespace, root: Storage) -> str:
+    """Return what a command line needs besides to find this root again, with a space before it."""
+    if not options.root and getattr(options, "on", None) is None:
+        return ""
+    return f" --root {shlex.quote(options.root or root.url)}"
 
 
 def chosen_study(options: argparse.Namespace) -> "tuple[Storage, Study]":

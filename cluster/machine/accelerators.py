@@ -139,19 +139,23 @@ def find_accelerator(name: str, memory_gb: float = 0.0) -> Accelerator | None:
         memory_gb: what is known of its memory in 10^9 bytes; 0: what the name says, or else the
             smallest that the product is sold with.
     """
-    upper = name.upper()
-    # `RTX4090` and `6000Ada` are two words; `A100-SXM4-80GB` has the words A100, SXM4 and 80GB.
-    apart = re.sub(r"RTX(?=[A-Z]?[0-9])|(?<=[0-9])(?=ADA|TI\b)", lambda at: at[0] + " ", upper)
-    words = set(re.findall(r"[0-9A-Z]+", apart))
-    meant = [product for product in _PRODUCTS if words >= set(product.split())]
-    if not meant:
+    upper, product = name.upper(), _product(name)
+    if product is None:
         return None
-    product = max(meant, key=lambda each: len(each.split()))
     part = _PART.search(upper)
     sizes = _MEMORY.findall(upper[: part.start()] if part else upper)
     in_name = float(sizes[-1]) if sizes and product not in _NAMED_WITH_HOST_MEMORY else 0.0
     whole = _of_size(product, in_name or (0.0 if part else memory_gb))
     return whole if part is None else _part_of(whole, part, _gb_in_name(name) or memory_gb)
+
+
+def _product(name: str) -> str | None:
+    """Return the words of the product that a name means; None if unknown."""
+    # `RTX4090` and `6000Ada` are two words; `A100-SXM4-80GB` has the words A100, SXM4 and 80GB.
+    two = r"RTX(?=[A-Z]?[0-9])|(?<=[0-9])(?=ADA|TI\b)"
+    words = set(re.findall(r"[0-9A-Z]+", re.sub(two, lambda at: at[0] + " ", name.upper())))
+    meant = [product for product in _PRODUCTS if words >= set(product.split())]
+    return max(meant, key=lambda each: len(each.split())) if meant else None
 
 
 def _of_size(product: str, memory_gb: float) -> Accelerator:
@@ -177,6 +181,13 @@ def _part_of(whole: Accelerator, part: "re.Match[str]", memory_gb: float) -> Acc
         bytes_per_s=whole.bytes_per_s * min(1.0, memory / whole.memory_gb),
         link_bytes_per_s=_PCIE_3 * 1e9,
     )
+
+
+def open_sizes(name: str) -> list[float]:
+    """Return the sizes in 10^9 bytes that a name leaves open, the smallest first; else none."""
+    product = _product(name)
+    sizes = [] if product is None else [row.memory_gb for row in _rows(product)]
+    return sizes if len(sizes) > 1 and _gb_in_name(name) is None else []
 
 
 def gpu_memory_gb(name: str) -> float:

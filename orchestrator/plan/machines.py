@@ -12,6 +12,7 @@ from cluster.machine.accelerators import (
     find_accelerator,
     gpu_memory_gb,
     nearest_product,
+    open_sizes,
     planned_as,
     product_names,
 )
@@ -177,6 +178,7 @@ def _did_you_mean(name: str) -> str:
 
 def notes_on_machines(machines: Iterable[Resources]) -> list[str]:
     """Say what GPUs are planned as whose product is not known, each kind of them once."""
+    machines = list(machines)
     unknown = {
         (node.gpu_name, node.gpu_memory_gb): None
         for node in machines
@@ -191,7 +193,21 @@ def notes_on_machines(machines: Iterable[Resources]) -> list[str]:
         else:
             told = f"hours are those of {stand_in.name} that is known"
         notes.append(f"{what}: {_did_you_mean(name) if name else ''}{told}")
-    return notes
+    return [*notes, *_notes_on_sizes(machines)]
+
+
+def _notes_on_sizes(machines: Iterable[Resources]) -> list[str]:
+    """Say which products are planned with the smallest memory that they are sold with."""
+    notes = {
+        f"{node.gpu_name} is sold with {' or '.join(f'{size:g}' for size in sizes)} GB, and "
+        f"planned with {sizes[0]:g}: write {node.gpu_name}-{sizes[-1]:g}GB where that is meant"
+        for node in machines
+        if node.num_gpus
+        and (sizes := open_sizes(node.gpu_name))
+        # A driver's figure is none of the makers' round ones: then the size is known.
+        and node.gpu_memory_gb == sizes[0]
+    }
+    return sorted(notes)
 
 
 def _count(digits: str, most: int, what: str) -> int:

@@ -33,14 +33,7 @@ def launch_on(
     Raises:
         UserError: the profile and the flags do not go together, or the user does not allow it.
     """
-    for flag in _FLAGS:
-        if getattr(options, flag) is not None and flag not in chosen.kind.FLAGS:
-            raise UserError(
-                f"--{flag} does not go with a profile of kind {chosen.profile.kind!r}",
-                where=f"--{flag}",
-                allowed=[f"--{name}" for name in chosen.kind.FLAGS],
-            )
-    _require_cores(options.cpus)
+    require_place(chosen, options)
     require_permission(chosen, root, options)
     if chosen.path is not None:
         note(f"profile {chosen.name!r}: {chosen.path}")
@@ -53,6 +46,24 @@ def launch_on(
         run_here=run_here,
     )
     return chosen.kind.launch(chosen.profile, request)
+
+
+def require_place(chosen: ChosenProfile | None, options: argparse.Namespace) -> None:
+    """Make sure that the flags that say where jobs run go with the profile, and with each other.
+
+    Raises UserError.
+    """
+    if chosen is None:
+        place_of_flags(options)
+        return
+    for flag in _FLAGS:
+        if getattr(options, flag) is not None and flag not in chosen.kind.FLAGS:
+            raise UserError(
+                f"--{flag} does not go with a profile of kind {chosen.profile.kind!r}",
+                where=f"--{flag}",
+                allowed=[f"--{name}" for name in chosen.kind.FLAGS],
+            )
+    _require_cores(options.cpus)
 
 
 def require_permission(chosen: ChosenProfile, root: Storage, options: argparse.Namespace) -> None:

@@ -104,12 +104,20 @@ def parse_study_file(text: str, name: str) -> StudyFile:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = ", ".join(part for part in (error.context, error.problem) if part)
+        if mark and "\t" in _indent(text, mark.line):
+            problem = "a tab cannot indent: use spaces"
         raise UserError(f"not YAML: {problem}", where=name + place) from None
     except yaml.YAMLError as error:
         raise UserError(f"not YAML: {error}".splitlines()[0], where=name) from None
     reader = _Reader(name)
     data = None if root is None else reader.value(root, ())
     return StudyFile(name=name, text=text, data=data, lines=reader.lines)
+
+
+def _indent(text: str, line: int) -> str:
+    """Return what a line begins with: spaces and tabs; of the one before it where it is empty."""
+    start = (text.splitlines() or [""])[: line + 1][-1:]
+    return "".join(re.findall(r"^\s*", "".join(start)))
 
 
 def _check_size(text: str, name: str) -> None:

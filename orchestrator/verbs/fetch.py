@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from orchestrator.console import note, say, say_json
-from orchestrator.verb import chosen_study, study_argument
+from orchestrator.verb import chosen_study, study_argument, words_of_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ def _fetch(options: argparse.Namespace) -> int:
     )
     for name in absent:
         say(f"not of the hub, and not here: {name}")
-    place = f" --root {options.root}" if options.root else ""
+    place = words_of_root(options, root)
     say(f"next: `deltascale launch {options.study}{place}`; its jobs leave the hub alone")
     return 0
 

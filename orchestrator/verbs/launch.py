@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
-from orchestrator.verb import chosen_profile, chosen_root, chosen_study, study_argument
+from orchestrator.verb import (
+    chosen_profile,
+    chosen_root,
+    chosen_study,
+    study_argument,
+    words_of_root,
+)
 
 if TYPE_CHECKING:
     from cluster.executor import Executor
@@ -178,8 +184,7 @@ def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "L
         show_summary(root, launched.decided)
     _print_ending(study, launched)
     if launched.figures:
-        place = f" --root {options.root}" if options.root else ""
-        place += f" --on {options.on}" if options.on and not options.root else ""
+        place = words_of_root(options, root)
         say(f"all tables:    `deltascale compare {study}{place}`")
         say(f"all evidence:  `deltascale compare {study} --answers{place}`")
         say(f"page:          `deltascale report {study}{place}`")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.console import note, say, say_json
 from orchestrator.text import pluralize
-from orchestrator.verb import chosen_study, study_argument
+from orchestrator.verb import chosen_profile, chosen_study, study_argument
 
 if TYPE_CHECKING:
     from cluster.storage import Storage
@@ -25,9 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compute again what is damaged; foreign files are moved aside",
     )
-    parser.add_argument("--executor", default="ray", help="where a repair runs: ray or local")
+    parser.add_argument("--executor", help="where a repair runs: ray (default) or local")
     parser.add_argument("--address", metavar="RAY", help="join this Ray for a repair")
-    parser.set_defaults(cpus=None, only=[], takeover=False)
+    parser.set_defaults(cpus=None, only=[], takeover=False, budget=[], submission=None)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,11 +98,13 @@ def _repair(
     """Take away what is damaged, then launch; a new attempt takes over the files that are whole."""
     from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.dispatch.worker_messages import write_request
+    from orchestrator.profiles.launching import require_place
     from orchestrator.records.damaged_files import mend_files
     from orchestrator.records.lock import study_lock
     from orchestrator.records.verification import take_away
     from orchestrator.verbs import launch
 
+    require_place(chosen_profile(options), options)  # before anything is taken away
     identifier = new_launch_id()
     jobs = list({damage.job.key: damage.job for damage in damages}.values())
     with study_lock(root, study, identifier) as held:

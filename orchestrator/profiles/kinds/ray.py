@@ -16,6 +16,7 @@ from cluster.driver.ray_access import TOKEN, TOKEN_PATH, check_address
 from cluster.errors import SurroundingsError, UserError
 from cluster.redaction.known_values import remember_secret
 from jobs.service.credentials import VariableName
+from orchestrator.console import note
 from orchestrator.profiles.kind import Finding, LaunchRequest, Place, ProfileKind
 from orchestrator.profiles.node_check import compare_nodes
 from orchestrator.profiles.profile import Part, Profile
@@ -148,6 +149,10 @@ class Ray(ProfileKind):
         fields = cast(RayProfile, profile)
         access = fields.authentication.variables() if fields.authentication else {}
         address = request.options.address or fields.address
+        if request.root.is_local and not request.options.root and fields.root is None:
+            note(
+                f"note: no root is set, so results go to {request.root.url}: all nodes must see it"
+            )
         return request.run_here(Place(address=address, access=access))
 
     def check(self, profile: Profile) -> list[Finding]:

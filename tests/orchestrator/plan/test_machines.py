@@ -78,6 +78,8 @@ def test_more_machines_than_there_are_cost_nothing_and_are_refused(text):
 def test_a_product_that_is_not_known_is_told_with_what_it_is_planned_as():
     known, unknown = parse_machines("2x8xH100-80GB"), parse_machines("2x8xH10-80GB,1x0")
     assert notes_on_machines(known) == []
+    (size,) = notes_on_machines(parse_machines("2x8xA100,1x8xA100-40GB,1x8xH100"))
+    assert "A100 is sold with 40 or 80 GB, and planned with 40: write A100-80GB" in size
     (note,) = notes_on_machines(unknown)
     assert "'H10-80GB' is not known" in note and "did you mean 'H100'?" in note
     assert "the slowest GPU of 80 GB that is known" in note

@@ -15,6 +15,7 @@ from orchestrator.profiles.kind import Place
 from orchestrator.profiles.launching import launch_on, variables_set
 from orchestrator.profiles.profile_file import read_profile
 from orchestrator.study.study import load_study
+from orchestrator.verb import chosen_root, words_of_root
 
 NODES = """\
 nodes:
@@ -146,11 +147,12 @@ def test_a_profile_without_nodes_cannot_be_planned_for(study, capsys):
 
 def test_plan_on_a_login_node_imports_nothing_heavy_and_stays_small(study, box):
     code = """
-import resource, sys
+import re, sys
 from orchestrator.cli import main
 code = main(sys.argv[1:])
 heavy = [name for name in ("torch", "ray", "transformers") if name in sys.modules]
-print(code, heavy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+most = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())  # maxrss is inherited
+print(code, heavy, int(most[1]) * 1024)
 """
     words = [sys.executable, "-c", code, "plan", str(study), "--on", "box"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
@@ -202,3 +204,28 @@ def test_profile_check_ends_with_1_where_something_is_missing(own, capsys, text,
 )
 def test_a_wrong_word_of_profile_is_refused(home, capsys, words, message):
     assert message in answer(capsys, "profile", *words, code=2)["error"]
+
+
+def test_what_a_launch_says_of_its_root_works_in_any_folder(study, box, home):
+    options = argparse.Namespace(root=None, on=str(box), study=str(study))
+    assert words_of_root(options, chosen_root(options)) == f" --root {home}/results"
+    assert words_of_root(argparse.Namespace(root=None, on=None), Storage("results")) == ""
+    given = argparse.Namespace(root="my results", on=None)
+    assert words_of_root(given, Storage("my results")) == " --root 'my results'"
+
+
+def test_an_empty_name_is_refused_and_starts_nothing(study, home, capsys):
+    fault = answer(capsys, "launch", study, "--on", "", code=2)
+    assert "it is empty" in fault["error"]
+
+
+def test_a_repair_checks_its_flags_before_it_takes_anything_away(study, box, home, capsys):
+    answer(capsys, "launch", study, "--on", "box")
+    (record, _) = sorted((home / "results").glob("artifacts/probe/*/record.json"))
+    artifact = next(path for path in record.parent.rglob("probe.txt"))
+    artifact.write_text("damaged")
+    fault = answer(capsys, "verify", study, "--on", "box", "--repair", "--address", "h:1", code=2)
+    assert "--address does not go" in fault["error"]
+    assert artifact.read_text() == "damaged"
+    assert answer(capsys, "verify", study, "--on", "box", "--repair")["ran"] == 1
+    assert answer(capsys, "verify", study, "--on", "box")["damaged"] == []

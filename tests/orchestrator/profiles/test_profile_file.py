@@ -20,7 +20,8 @@ currency: EUR
 """
 
 BAD = {
-    "tabs": ("kind: local\nnodes:\n\t- {cpus: 4}\n", 3, ["not YAML"]),
+    "tabs": ("kind: local\nnodes:\n\t- {cpus: 4}\n", 3, ["a tab cannot indent: use spaces"]),
+    "tabs after spaces": ("kind: ray\nauthentication:\n  file: /a\n \tx: 1\n", 4, ["a tab cannot"]),
     "empty": ("", 1, ["mapping", "deltascale profile new"]),
     "list": ("- kind: local\n", 1, ["mapping"]),
     "no kind": ("root: /data\n", 1, ["'kind' is required", "local, ray"]),
